@@ -1,0 +1,71 @@
+# Every target is one command that also runs by hand; what a target needs, it makes first.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+bin := .venv/bin
+
+##@ Start here
+
+demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from it.
+	@tools/demo
+
+run: setup ## Serve the API on this machine with the scripted provider, without any cluster.
+	@$(bin)/python -m chatfleet_api
+
+##@ Change the code
+
+fmt: setup ## Format the Python code and mend what the linter can mend.
+	@$(bin)/ruff check --quiet --fix-only . && $(bin)/ruff format .
+
+lint: setup ## Check style, formatting and who may import whom.
+	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/lint-imports --no-logo
+
+types: setup ## Check the types of code and tests.
+	@$(bin)/mypy
+
+crds: setup ## Write the custom resource definitions anew from the models in contract/.
+	@$(bin)/python -m chatfleet_contract.crd
+
+requirements: setup ## Resolve the dependencies anew and pin them by hash; with UPGRADE=1 to their newest releases.
+	@tools/requirements $(if $(UPGRADE),--upgrade)
+
+setup: ## Install what all this needs; every target does this first, and it does nothing when done.
+	@tools/setup
+
+##@ Test
+
+test: setup ## Run all checks and tests below, quickest first, until one fails.
+	@tools/test
+
+test-unit: setup ## Test single parts: no network, no clock, no cluster.
+	@$(bin)/pytest tests/unit
+
+test-contract: setup ## Test the promises between the parts, with a real Redis.
+	@$(bin)/pytest tests/contract
+
+test-cluster: setup ## Test against a real kube-apiserver and etcd.
+	@$(bin)/pytest tests/cluster
+
+test-cluster-tool: setup ## Test the local cluster itself; needs root.
+	@$(bin)/pytest tests/cluster_tool
+
+e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for the cluster of your kubeconfig.
+	@$(bin)/pytest tests/e2e
+
+docs: setup ## Check that the documents speak of commands and files that exist.
+	@$(bin)/pytest tests/unit/test_documents.py
+
+##@ Local cluster
+
+cluster-up: setup ## Start a real one-node Kubernetes on this machine; needs root.
+	@$(bin)/chatfleet-cluster up
+
+cluster-down: setup ## Stop it and remove every trace of it.
+	@$(bin)/chatfleet-cluster down
+
+images: setup ## Build the two container images.
+	@tools/images/build
+
+help: ## Print this list.
+	@awk -F':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))

@@ -1,0 +1,1 @@
+"""What the operator, the API, the chart and the dashboards agree on: pure data."""

@@ -1,0 +1,27 @@
+"""Names of the metrics that pods and operator export: dashboards, alerts and autoscaling refer to these.
+
+Names follow the Prometheus conventions (base units, `_total` on counters). Labels are bounded by the resource:
+`model` and `provider` are names of the catalogue, never a caller's text.
+"""
+
+from typing import Final
+
+ACTIVE_STREAMS: Final = "chatfleet_active_streams"
+STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
+TOKENS_TOTAL: Final = "chatfleet_tokens_total"
+REQUESTS_TOTAL: Final = "chatfleet_requests_total"
+STREAM_END_TOTAL: Final = "chatfleet_stream_end_total"
+TIME_TO_FIRST_TOKEN: Final = "chatfleet_time_to_first_token_seconds"
+UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
+UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
+REJECTED_TOTAL: Final = "chatfleet_rejected_total"
+REDIS_UP: Final = "chatfleet_redis_up"
+BUILD_INFO: Final = "chatfleet_build_info"
+
+RECONCILE_SECONDS: Final = "chatfleet_operator_reconcile_seconds"
+RECONCILE_ERRORS_TOTAL: Final = "chatfleet_operator_reconcile_errors_total"
+QUEUE_DEPTH: Final = "chatfleet_operator_queue_depth"
+API_WRITES_TOTAL: Final = "chatfleet_operator_api_writes_total"
+DRIFT_REPAIRS_TOTAL: Final = "chatfleet_operator_drift_repairs_total"
+WATCH_AGE_SECONDS: Final = "chatfleet_operator_watch_age_seconds"
+CONDITION: Final = "chatfleet_chatdeployment_condition"

@@ -1,0 +1,79 @@
+"""Every name that more than one process, the chart or a person with kubectl relies on, written once.
+
+Changing a value here is a breaking change for objects that exist in clusters.
+"""
+
+from typing import Final
+
+GROUP: Final = "chatfleet.io"
+"""API group of the custom resource."""
+
+VERSION: Final = "v1beta1"
+"""The one served and stored version."""
+
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "ChatDeployment"
+PLURAL: Final = "chatdeployments"
+SINGULAR: Final = "chatdeployment"
+SHORT_NAMES: Final = ("chatdep", "cdep")
+CATEGORIES: Final = ("all", "chatfleet")
+
+FIELD_MANAGER: Final = "chatfleet-operator"
+"""Server-side apply manager: the operator owns exactly the fields it applies under this name."""
+
+# Labels. The first two are the whole selector of a child; they never change after creation.
+LABEL_DEPLOYMENT: Final = f"{GROUP}/deployment"
+"""Name of the ChatDeployment an object belongs to."""
+LABEL_COMPONENT: Final = f"{GROUP}/component"
+"""`api` or `redis`."""
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "chatfleet"
+
+COMPONENT_API: Final = "api"
+COMPONENT_REDIS: Final = "redis"
+
+ANNOTATION_DESIRED: Final = f"{GROUP}/desired"
+"""Digest of the manifest the operator last applied to this child."""
+ANNOTATION_CONFIG: Final = f"{GROUP}/config"
+"""On pods: digest of the runtime configuration the operator wants served. Touching it makes the kubelet refresh the mount at once."""
+ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
+"""On the managed Redis' pod template: identity of the password Secret, so that a new password restarts Redis."""
+
+# Ports of an API pod.
+PORT_SERVING: Final = 8000
+PORT_HEALTH: Final = 8001
+PORT_NAME_SERVING: Final = "http"
+PORT_NAME_HEALTH: Final = "health"
+PORT_REDIS: Final = 6379
+
+# Files inside an API pod.
+CONFIG_DIR: Final = "/etc/chatfleet/config"
+CONFIG_KEY: Final = "runtime.json"
+CONFIG_FILE: Final = f"{CONFIG_DIR}/{CONFIG_KEY}"
+SECRETS_DIR: Final = "/etc/chatfleet/secrets"
+REDIS_URL_FILE: Final = f"{SECRETS_DIR}/redis/url"
+
+# Keys of the Secret that the operator makes for a managed Redis.
+REDIS_SECRET_PASSWORD: Final = "password"  # noqa: S105  # a key's name, not a secret
+REDIS_SECRET_URL: Final = "url"  # noqa: S105  # a key's name, not a secret
+
+# Environment of an API pod.
+ENV_CONFIG_FILE: Final = "CHATFLEET_CONFIG_FILE"
+ENV_POD_NAME: Final = "CHATFLEET_POD_NAME"
+
+
+def api_key_file(provider: str) -> str:
+    """Path inside an API pod of the file that holds the API key of `provider`."""
+    return f"{SECRETS_DIR}/providers/{provider}/api-key"
+
+
+def config_name(deployment: str) -> str:
+    """Name of the ConfigMap with the runtime configuration."""
+    return f"{deployment}-runtime"
+
+
+def redis_name(deployment: str) -> str:
+    """Name of the managed Redis' StatefulSet, Service and Secret."""
+    return f"{deployment}-redis"

@@ -1,0 +1,58 @@
+"""The runtime configuration: the document that the operator renders into a ConfigMap and the API parses.
+
+It holds no secret: keys and URLs are files whose paths stand here. Running pods read it again when it changes.
+"""
+
+import hashlib
+import json
+
+from pydantic import Field
+
+from chatfleet_contract.parts import Part
+from chatfleet_contract.providers import Model, ProviderType, Retries
+from chatfleet_contract.spec import Conversations, Observability, Streaming
+
+
+class RuntimeTimeouts(Part):
+    """Deadlines of one attempt, in seconds (fractions allowed)."""
+
+    connect_seconds: float = Field(5, gt=0)
+    first_token_seconds: float = Field(60, gt=0)
+    stall_seconds: float = Field(30, gt=0)
+    total_seconds: float = Field(600, gt=0)
+
+
+class RuntimeProvider(Part):
+    """One upstream as a pod sees it."""
+
+    name: str
+    type: ProviderType
+    base_url: str | None = Field(None, alias="baseURL")
+    api_key_file: str | None = None
+    """File that holds the API key; may be absent or change while the pod runs."""
+    azure_api_version: str | None = None
+    timeouts: RuntimeTimeouts = RuntimeTimeouts()
+    retries: Retries = Retries()
+    max_concurrent_requests: int = Field(200, ge=1)
+
+
+class RuntimeConfig(Part):
+    """All that a pod needs to know, beyond its own environment."""
+
+    deployment: str
+    namespace: str
+    providers: tuple[RuntimeProvider, ...]
+    models: tuple[Model, ...]
+    redis_url_file: str | None = None
+    """File that holds the URL of Redis; None: keep everything in memory."""
+    conversations: Conversations = Conversations()
+    streaming: Streaming = Streaming()
+    observability: Observability = Observability()
+
+    def render(self) -> str:
+        """Return the canonical JSON text: equal configurations give equal bytes."""
+        return json.dumps(self.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> str:
+        """Return 16 hex digits that identify this configuration; a pod reports the digest of what it serves."""
+        return hashlib.sha256(self.render().encode()).hexdigest()[:16]

@@ -1,0 +1,89 @@
+"""`status` of a ChatDeployment: what is true now, in stable words."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from chatfleet_contract.parts import Part, keyed
+
+
+class ConditionType(StrEnum):
+    """The conditions that every reconciled ChatDeployment carries."""
+
+    READY = "Ready"
+    PROGRESSING = "Progressing"
+    CONFIGURATION_VALID = "ConfigurationValid"
+    REDIS_AVAILABLE = "RedisAvailable"
+    UPSTREAMS_AVAILABLE = "UpstreamsAvailable"
+
+
+class Truth(StrEnum):
+    """Status of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is. Stable: alerts and scripts may match on them."""
+
+    # Ready
+    SERVING = "Serving"
+    """A request through the Service was answered by a pod that runs the current configuration."""
+    SUSPENDED = "Suspended"
+    SCALED_TO_ZERO = "ScaledToZero"
+    NO_READY_PODS = "NoReadyPods"
+    UPDATING = "Updating"
+    """An earlier generation still serves while the current one rolls out."""
+    REQUEST_FAILED = "RequestFailed"
+    """Pods are ready, but a request through the Service was not answered rightly."""
+    BLOCKED = "Blocked"
+    """Another condition, named in the message, keeps this one from being true."""
+
+    # Progressing
+    ROLLING_OUT = "RollingOut"
+    COMPLETE = "Complete"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+
+    # ConfigurationValid
+    VALID = "Valid"
+    INVALID_SPEC = "InvalidSpec"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105  # a reason, not a secret
+    NOT_OWNED = "NotOwned"
+    """An object of a name we need exists and is not ours."""
+    CHILD_REJECTED = "ChildRejected"
+    """The API server refused a child; the message is the server's own."""
+
+    # RedisAvailable, UpstreamsAvailable
+    CONNECTED = "Connected"
+    AVAILABLE = "Available"
+    UNAVAILABLE = "Unavailable"
+    NO_REPORT = "NoReport"
+    """No pod has told yet."""
+
+
+class Condition(Part):
+    """One aspect of the state, after the Kubernetes convention (metav1.Condition)."""
+
+    type: Annotated[str, Field(max_length=316)] = Field(description="Aspect that this condition is about.")
+    status: Truth = Field(description="True, False or Unknown.")
+    reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="One stable CamelCase word: why.")
+    message: Annotated[str, Field(max_length=32768)] = Field(description="A sentence for people.")
+    observed_generation: int = Field(ge=0, description="metadata.generation that this condition was set for.")
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(description="When `status` last changed (UTC).")
+
+
+class ChatDeploymentStatus(Part):
+    """The observed state of a chat API."""
+
+    observed_generation: int | None = Field(None, ge=0, description="metadata.generation that this status is about.")
+    replicas: int | None = Field(None, ge=0, description="Pods that exist.")
+    ready_replicas: int | None = Field(None, ge=0, description="Pods that are ready.")
+    selector: str | None = Field(None, description="Label selector of the pods, for the scale subresource.")
+    url: str | None = Field(None, description="Where callers in the cluster reach the API.")
+    active_streams: int | None = Field(None, ge=0, description="Streams open on all pods.")
+    redis: str | None = Field(None, description="Which kind of Redis is used: managed or external.")
+    models: list[str] | None = Field(None, description="Names of the models served.", json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    conditions: Annotated[list[Condition], Field(json_schema_extra=keyed("type"))] | None = Field(None, description="Aspects of the state.")
