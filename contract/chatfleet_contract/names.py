@@ -37,7 +37,9 @@ COMPONENT_REDIS: Final = "redis"
 ANNOTATION_DESIRED: Final = f"{GROUP}/desired"
 """Digest of the manifest the operator last applied to this child."""
 ANNOTATION_CONFIG: Final = f"{GROUP}/config"
-"""On pods: digest of the runtime configuration the operator wants served. Touching it makes the kubelet refresh the mount at once."""
+"""On pods: digest of the runtime configuration the operator wants served.
+
+Touching it makes the kubelet refresh the mount at once."""
 ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
 """On the managed Redis' pod template: identity of the password Secret, so that a new password restarts Redis."""
 
@@ -56,8 +58,11 @@ SECRETS_DIR: Final = "/etc/chatfleet/secrets"
 REDIS_URL_FILE: Final = f"{SECRETS_DIR}/redis/url"
 
 # Keys of the Secret that the operator makes for a managed Redis.
-REDIS_SECRET_PASSWORD: Final = "password"  # noqa: S105  # a key's name, not a secret
-REDIS_SECRET_URL: Final = "url"  # noqa: S105  # a key's name, not a secret
+REDIS_SECRET_PASSWORD: Final = "password"  # a key's name, not a secret
+REDIS_SECRET_URL: Final = "url"  # a key's name, not a secret
+
+HEADER_CONFIG: Final = "x-chatfleet-config"
+"""Header of every answer of an API pod: digest of the runtime configuration that served it."""
 
 # Environment of an API pod.
 ENV_CONFIG_FILE: Final = "CHATFLEET_CONFIG_FILE"

@@ -21,7 +21,9 @@ ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-
 class SecretKeyRef(Part):
     """A key of a Secret in the ChatDeployment's own namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Name of the Secret, in the namespace of the ChatDeployment.")
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="Name of the Secret, in the namespace of the ChatDeployment."
+    )
     key: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Key within the Secret.")
 
 
@@ -38,7 +40,7 @@ class ProviderType(StrEnum):
 class Azure(Part):
     """What only Azure OpenAI asks for."""
 
-    api_version: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$", max_length=32)] = Field(
+    api_version: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$", max_length=18)] = Field(
         description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21."
     )
 
@@ -48,17 +50,23 @@ class Timeouts(Part):
 
     connect_seconds: int = Field(5, ge=1, le=300, description="Seconds to open the connection.")
     first_token_seconds: int = Field(60, ge=1, le=3600, description="Seconds from the request to the first token.")
-    stall_seconds: int = Field(30, ge=1, le=3600, description="Seconds of silence that end a stream once tokens have come.")
+    stall_seconds: int = Field(
+        30, ge=1, le=3600, description="Seconds of silence that end a stream once tokens have come."
+    )
     total_seconds: int = Field(600, ge=1, le=86400, description="Seconds that one attempt may take in all.")
 
 
 class Retries(Part):
-    """How often, and after which pauses, a request is tried again before its first token. A token that was seen is never repeated."""
+    """How often, and after which pauses, a request is tried again before its first token.
+
+    A token that was seen is never repeated.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.initialSeconds <= self.maxSeconds",
+                # Guarded, because the API server also tries the rule on the bare default `{}`.
+                "!has(self.initialSeconds) || !has(self.maxSeconds) || self.initialSeconds <= self.maxSeconds",
                 "retries.initialSeconds must not exceed retries.maxSeconds; lower initialSeconds or raise maxSeconds",
                 ".initialSeconds",
             )
@@ -66,11 +74,16 @@ class Retries(Part):
     )
 
     max: int = Field(3, ge=0, le=10, description="Retries after the first attempt; 0 switches retrying off.")
-    initial_seconds: int = Field(1, ge=1, le=300, description="Pause before the first retry; it doubles each time. A Retry-After of the provider wins.")
+    initial_seconds: int = Field(
+        1,
+        ge=1,
+        le=300,
+        description="Pause before the first retry; it doubles each time. A Retry-After of the provider wins.",
+    )
     max_seconds: int = Field(4, ge=1, le=300, description="Longest pause between two attempts.")
 
 
-_IN_CLUSTER = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$|^[a-z0-9.-]+\\.svc(\\.cluster\\.local)?$"
+_IN_CLUSTER = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?|[a-z0-9.-]+\\.svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
 _NEEDS_KEY = "['openai', 'azureOpenAI', 'anthropic']"
 
 
@@ -99,14 +112,14 @@ class Provider(Part):
                 "the scripted provider calls nobody; remove baseURL and apiKeySecretRef",
             ),
             rule(
-                "!has(self.baseURL) || (isURL(self.baseURL) && url(self.baseURL).getScheme() in ['http', 'https'] && url(self.baseURL).getHostname() != ''"
+                "!has(self.baseURL) || (self.baseURL.matches('^https?://') && isURL(self.baseURL)"
+                " && url(self.baseURL).getHostname() != ''"
                 " && !self.baseURL.contains('@') && !self.baseURL.contains('?') && !self.baseURL.contains('#'))",
-                "baseURL must be an absolute http or https URL without user, query or fragment, such as https://api.example.com/v1",
+                "baseURL must be an absolute http or https URL without user, query or fragment; write it like https://api.example.com/v1",
                 ".baseURL",
             ),
             rule(
-                "!has(self.baseURL) || !isURL(self.baseURL) || url(self.baseURL).getScheme() == 'https'"
-                f" || url(self.baseURL).getHostname().matches('{_IN_CLUSTER}')",
+                f"!has(self.baseURL) || !self.baseURL.startsWith('http://') || self.baseURL.matches('{_IN_CLUSTER}')",
                 "baseURL must be https unless the host is a Service of this cluster; use https, or a name such as http://llm.team.svc:8000/v1",
                 ".baseURL",
             ),
@@ -114,17 +127,27 @@ class Provider(Part):
     )
 
     name: ObjectName = Field(description="Name that models refer to.")
-    type: ProviderType = Field(description="The API that the provider speaks. `scripted` answers by itself, from a script, with no upstream.")
-    base_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = Field(
+    type: ProviderType = Field(
+        description="The API that the provider speaks. `scripted` answers by itself, from a script, with no upstream."
+    )
+    base_url: Annotated[str, Field(max_length=2048)] | None = Field(
         None,
         alias="baseURL",
-        description="Root of the provider's API, up to and including its version (https://host/v1). Unset: the vendor's own. Requests can never change it.",
+        description="Root of the provider's API, as its official SDK takes it (https://host/v1; for Anthropic without"
+        " /v1). Unset: the vendor's own. Requests can never change it.",
     )
-    api_key_secret_ref: SecretKeyRef | None = Field(None, description="Where the API key is. It reaches the pods as a file and is read again when it changes.")
+    api_key_secret_ref: SecretKeyRef | None = Field(
+        None, description="Where the API key is. It reaches the pods as a file and is read again when it changes."
+    )
     azure: Azure | None = Field(None, description="Settings of type azureOpenAI.")
     timeouts: Timeouts = Field(Timeouts(), description="Deadlines of one attempt.")
     retries: Retries = Field(Retries(), description="Retries before the first token.")
-    max_concurrent_requests: int = Field(200, ge=1, le=100_000, description="Requests to this provider that one pod keeps open at a time; more wait their turn.")
+    max_concurrent_requests: int = Field(
+        200,
+        ge=1,
+        le=100_000,
+        description="Requests to this provider that one pod keeps open at a time; more wait their turn.",
+    )
 
 
 class Parameters(Part):
@@ -141,9 +164,12 @@ class Model(Part):
     name: ModelName = Field(description="Name that clients put into `model`.")
     provider: ObjectName = Field(description="Name of the provider that answers; one of spec.providers.")
     model: ModelName = Field(description="The provider's own name of the model (its deployment's name on Azure).")
-    fallbacks: Annotated[list[ModelName], Field(max_length=MAX_FALLBACKS, json_schema_extra={"x-kubernetes-list-type": "atomic"})] = Field(
+    fallbacks: Annotated[
+        list[ModelName], Field(max_length=MAX_FALLBACKS, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = Field(
         default_factory=list,
-        description="Models of this catalogue tried in order when this one fails before its first token. Each must be listed after this one.",
+        description="Models of this catalogue tried in order when this one fails before its first token."
+        " Each must be listed after this one.",
     )
     parameters: Parameters = Field(Parameters(), description="Defaults for requests that do not say.")
 
@@ -163,9 +189,9 @@ CATALOGUE_RULES = (
         ".models",
     ),
     rule(
-        "self.models.all(m, !has(m.fallbacks) || m.fallbacks.all(f, self.models.map(n, n.name).indexOf(f) == -1"
-        " || self.models.map(n, n.name).indexOf(f) > self.models.map(n, n.name).indexOf(m.name)))",
-        "models[].fallbacks must name models listed after their own, so that they form no cycle; reorder spec.models or remove the fallback",
+        "self.models.all(i, m, !has(m.fallbacks) || m.fallbacks.all(f, self.models.all(j, n, n.name != f || j > i)))",
+        "models[].fallbacks must name models listed after their own, so that they form no cycle;"
+        " reorder spec.models or remove the fallback",
         ".models",
     ),
 )

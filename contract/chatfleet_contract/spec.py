@@ -1,7 +1,7 @@
 """`spec` of a ChatDeployment: what a platform team asks for.
 
-The models are the source of the CRD (`chatfleet_contract.crd`): descriptions, defaults, bounds, enums and CEL rules stand
-beside the field they are about. Only fields that work are here.
+The models are the source of the CRD (`chatfleet_contract.crd`): descriptions, defaults, bounds, enums and CEL rules
+stand beside the field they are about. Only fields that work are here.
 """
 
 from enum import StrEnum
@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field
 from chatfleet_contract.parts import PRESERVE, Json, Part, rule, rules
 from chatfleet_contract.providers import CATALOGUE_RULES, Catalogue, Providers, SecretKeyRef
 
-MAX_NAME = 50
-"""Longest name of a ChatDeployment: its children append a suffix, and a Service's name ends at 63."""
+MAX_NAME = 46
+"""Longest name of a ChatDeployment: pods of `<name>-redis` carry a label `<name>-redis-<hash of 10>`, at most 63."""
 
 
 class AppendFsync(StrEnum):
@@ -27,11 +27,26 @@ class AppendFsync(StrEnum):
 class ManagedRedis(Part):
     """A single Redis with an append-only file, made and kept by the operator."""
 
-    storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field("1Gi", description="Size of the volume, such as 1Gi.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.storage == oldSelf.storage && has(self.storageClassName) == has(oldSelf.storageClassName)"
+                " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+                "redis.managed.storage and storageClassName cannot change, because Kubernetes keeps the volume of a"
+                " StatefulSet as it was made; restore the old values, or create a ChatDeployment of another name",
+            )
+        )
+    )
+
+    storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
+        "1Gi", description="Size of the volume, such as 1Gi."
+    )
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         None, description="StorageClass of the volume; unset: the cluster's default."
     )
-    append_fsync: AppendFsync = Field(AppendFsync.EVERYSEC, description="When writes are forced to disk: always, everysec or no.")
+    append_fsync: AppendFsync = Field(
+        AppendFsync.EVERYSEC, description="When writes are forced to disk: always, everysec or no."
+    )
 
 
 class Redis(Part):
@@ -47,7 +62,8 @@ class Redis(Part):
     )
 
     url_secret_ref: SecretKeyRef | None = Field(
-        None, description="Secret key that holds the URL of a Redis you run: redis://, rediss://, redis+sentinel:// or redis+cluster://."
+        None,
+        description="Secret key that holds the URL of a Redis you run: redis://, rediss://, redis+sentinel:// or redis+cluster://.",
     )
     managed: ManagedRedis | None = Field(None, description="Let the operator run a Redis for this ChatDeployment.")
 
@@ -55,17 +71,39 @@ class Redis(Part):
 class Conversations(Part):
     """How conversations are kept."""
 
-    ttl_seconds: int = Field(2_592_000, ge=60, le=315_360_000, description="Seconds after its last change that a conversation is forgotten. Default: 30 days.")
+    ttl_seconds: int = Field(
+        2_592_000,
+        ge=60,
+        le=315_360_000,
+        description="Seconds after its last change that a conversation is forgotten. Default: 30 days.",
+    )
 
 
 class Streaming(Part):
     """Limits of streams."""
 
-    max_streams_per_pod: int = Field(500, ge=1, le=20_000, description="Streams that one pod takes at a time; more are answered 503 with Retry-After.")
-    max_stream_seconds: int = Field(600, ge=1, le=86_400, description="Longest life of one stream. A pod that ends waits that long for its streams.")
-    heartbeat_seconds: int = Field(15, ge=1, le=300, description="Seconds of silence after which a comment keeps an SSE connection alive.")
-    drain_seconds: int = Field(10, ge=0, le=300, description="Seconds that an ending pod still takes requests while load balancers forget it.")
-    log_ttl_seconds: int = Field(3600, ge=60, le=604_800, alias="logTTLSeconds", description="Seconds that the events of a finished stream stay readable.")
+    max_streams_per_pod: int = Field(
+        500,
+        ge=1,
+        le=20_000,
+        description="Streams that one pod takes at a time; more are answered 503 with Retry-After.",
+    )
+    max_stream_seconds: int = Field(
+        600, ge=1, le=86_400, description="Longest life of one stream. A pod that ends waits that long for its streams."
+    )
+    heartbeat_seconds: int = Field(
+        15, ge=1, le=300, description="Seconds of silence after which a comment keeps an SSE connection alive."
+    )
+    drain_seconds: int = Field(
+        10, ge=0, le=300, description="Seconds that an ending pod still takes requests while load balancers forget it."
+    )
+    log_ttl_seconds: int = Field(
+        3600,
+        ge=60,
+        le=604_800,
+        alias="logTTLSeconds",
+        description="Seconds that the events of a finished stream stay readable.",
+    )
 
 
 class LogLevel(StrEnum):
@@ -104,7 +142,9 @@ class ServiceExposure(Part):
 
     type: ServiceType = Field(ServiceType.CLUSTER_IP, description="Type of the Service.")
     port: int = Field(80, ge=1, le=65_535, description="Port of the Service.")
-    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict, description="Annotations of the Service, for load balancers.")
+    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Annotations of the Service, for load balancers."
+    )
 
 
 class Exposure(Part):
@@ -120,16 +160,32 @@ PodField = Annotated[Json, Field(json_schema_extra=PRESERVE)]
 class Template(Part):
     """What the pods get beyond what the operator gives them. Fields are as in a Kubernetes pod."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(None, description="Image of the API; unset: the one that came with the operator.")
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        None, description="Image of the API; unset: the one that came with the operator."
+    )
     resources: PodField = Field(default_factory=dict, description="Requests and limits of the container.")
-    node_selector: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict, description="Labels that a node must have.")
-    tolerations: Annotated[list[PodField], Field(max_length=64)] = Field(default_factory=list, description="Taints that the pods tolerate.")
+    node_selector: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Labels that a node must have."
+    )
+    tolerations: Annotated[list[PodField], Field(max_length=64)] = Field(
+        default_factory=list, description="Taints that the pods tolerate."
+    )
     affinity: PodField = Field(default_factory=dict, description="Scheduling preferences.")
-    topology_spread_constraints: Annotated[list[PodField], Field(max_length=16)] = Field(default_factory=list, description="How pods spread over the cluster.")
-    priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(None, description="PriorityClass of the pods.")
-    labels: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict, description="Further labels of the pods.")
-    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict, description="Further annotations of the pods.")
-    env: Annotated[list[PodField], Field(max_length=128)] = Field(default_factory=list, description="Further environment variables of the container.")
+    topology_spread_constraints: Annotated[list[PodField], Field(max_length=16)] = Field(
+        default_factory=list, description="How pods spread over the cluster."
+    )
+    priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
+        None, description="PriorityClass of the pods."
+    )
+    labels: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Further labels of the pods."
+    )
+    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Further annotations of the pods."
+    )
+    env: Annotated[list[PodField], Field(max_length=128)] = Field(
+        default_factory=list, description="Further environment variables of the container."
+    )
 
 
 class ChatDeploymentSpec(Part):
@@ -141,7 +197,9 @@ class ChatDeploymentSpec(Part):
     suspend: bool = Field(default=False, description="Drain the pods and scale to zero; state and configuration stay.")
     providers: Providers = Field(description="The upstreams that answer.")
     models: Catalogue = Field(description="The catalogue: what clients may ask for.")
-    redis: Redis = Field(description="Where conversations and running streams are kept: exactly one of urlSecretRef and managed.")
+    redis: Redis = Field(
+        description="Where conversations and running streams are kept: exactly one of urlSecretRef and managed."
+    )
     conversations: Conversations = Field(Conversations(), description="How conversations are kept.")
     streaming: Streaming = Field(Streaming(), description="Limits of streams.")
     observability: Observability = Field(Observability(), description="What the pods tell about themselves.")
@@ -152,7 +210,9 @@ class ChatDeploymentSpec(Part):
 RESOURCE_RULES = (
     rule(
         f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        f"metadata.name must be at most {MAX_NAME} lower-case letters, digits and dashes and start with a letter, because the Service carries it; rename the object",
+        f"metadata.name must be at most {MAX_NAME} lower-case letters, digits and dashes and start with a letter,"
+        " because the Service and the Redis pods carry it; rename the object",
+        ".metadata.name",
     ),
 )
 """Rules of the whole object, beyond its spec."""

@@ -50,7 +50,7 @@ class Reason(StrEnum):
     # ConfigurationValid
     VALID = "Valid"
     INVALID_SPEC = "InvalidSpec"
-    SECRET_MISSING = "SecretMissing"  # noqa: S105  # a reason, not a secret
+    SECRET_MISSING = "SecretMissing"  # a reason, not a secret
     NOT_OWNED = "NotOwned"
     """An object of a name we need exists and is not ours."""
     CHILD_REJECTED = "ChildRejected"
@@ -72,7 +72,9 @@ class Condition(Part):
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="One stable CamelCase word: why.")
     message: Annotated[str, Field(max_length=32768)] = Field(description="A sentence for people.")
     observed_generation: int = Field(ge=0, description="metadata.generation that this condition was set for.")
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(description="When `status` last changed (UTC).")
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
+        description="When `status` last changed (UTC)."
+    )
 
 
 class ChatDeploymentStatus(Part):
@@ -85,5 +87,9 @@ class ChatDeploymentStatus(Part):
     url: str | None = Field(None, description="Where callers in the cluster reach the API.")
     active_streams: int | None = Field(None, ge=0, description="Streams open on all pods.")
     redis: str | None = Field(None, description="Which kind of Redis is used: managed or external.")
-    models: list[str] | None = Field(None, description="Names of the models served.", json_schema_extra={"x-kubernetes-list-type": "atomic"})
-    conditions: Annotated[list[Condition], Field(json_schema_extra=keyed("type"))] | None = Field(None, description="Aspects of the state.")
+    models: list[str] | None = Field(
+        None, description="Names of the models served.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    conditions: Annotated[list[Condition], Field(json_schema_extra=keyed("type"))] | None = Field(
+        None, description="Aspects of the state."
+    )

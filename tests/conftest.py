@@ -1,0 +1,23 @@
+"""What holds for every test: no environment is inherited but what programs need to run at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["support.redis_server"]
+
+HERE = Path(__file__).parent
+KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+"""Variables that tests of single parts inherit."""
+MACHINE = ("cluster", "cluster_tool", "e2e")
+"""Folders whose tests drive this machine's own tools (builders, clusters) and need its set-up for these."""
+
+
+@pytest.fixture(autouse=True)
+def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the developer's environment, so that a test passes or fails alike for everyone."""
+    if request.path.relative_to(HERE).parts[0] in MACHINE:
+        return
+    for name in os.environ.keys() - {*KEPT, "PYTEST_CURRENT_TEST"}:
+        monkeypatch.delenv(name)

@@ -1,0 +1,76 @@
+"""Who may import whom: the rules of pyproject.toml hold, and each of them catches what it is there for."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("contract/chatfleet_contract", "operator/chatfleet_operator", "api/chatfleet_api")
+CONTRACT, OPERATOR, API = PACKAGES
+VIOLATIONS = (
+    ("The contract is data that everyone can read", f"{CONTRACT}/names.py", "import kopf"),
+    ("Operator and API build on the contract and never on each other", f"{CONTRACT}/names.py", "import chatfleet_api"),
+    ("Operator and API build on the contract and never on each other", f"{API}/errors.py", "import chatfleet_operator"),
+    ("The operator's decisions are pure", f"{OPERATOR}/decide.py", "import time"),
+    ("The operator's decisions are pure", f"{OPERATOR}/desired/__init__.py", "import uuid"),
+    ("The operator's decisions are pure", f"{OPERATOR}/status.py", "from datetime import datetime"),
+    ("The reconciler works against ports", f"{OPERATOR}/reconcile.py", "import kubernetes"),
+    ("The reconciler works against ports", f"{OPERATOR}/loop.py", "import chatfleet_operator.handlers"),
+    ("Kopf stays in the handlers", f"{OPERATOR}/status.py", "import kopf"),
+    ("The Kubernetes client stays in the cluster adapter", f"{OPERATOR}/handlers.py", "import kubernetes"),
+    ("Turns and dialects know no web framework, no vendor and no store", f"{API}/chat/__init__.py", "import fastapi"),
+    ("Routes see ports, never adapters", f"{API}/routes/__init__.py", "import chatfleet_api.sessions.redis"),
+    ("Redis stays in the stores", f"{API}/errors.py", "import redis"),
+    ("The vendors' libraries stay in the providers", f"{API}/errors.py", "import openai"),
+)
+"""A rule, and a file and line that it must refuse."""
+
+
+def lint_imports(tree: Path) -> tuple[int, str]:
+    """Check the packages in `tree` by its own rules; returns the exit status and what was printed."""
+    finished = subprocess.run(
+        (Path(sys.executable).with_name("lint-imports"), "--no-logo", "--cache-dir", tree / ".cache"),
+        cwd=tree,
+        env={"PYTHONPATH": ":".join(str((tree / package).parent) for package in PACKAGES), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return finished.returncode, finished.stdout + finished.stderr
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the packages and their rules."""
+    copy = tmp_path_factory.mktemp("tree")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def test_every_rule_holds(tree: Path) -> None:
+    status, printed = lint_imports(tree)
+    assert status == 0, printed
+
+
+@pytest.mark.parametrize(("rule", "name", "line"), VIOLATIONS)
+def test_a_violation_is_caught(tree: Path, rule: str, name: str, line: str) -> None:
+    source = tree / name
+    kept = source.read_text()
+    source.write_text(f"{kept}\n{line}\n")
+    try:
+        status, printed = lint_imports(tree)
+    finally:
+        source.write_text(kept)
+    assert status != 0
+    assert f"{rule} BROKEN" in printed
+
+
+def test_every_rule_has_its_violation() -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert {rule["name"] for rule in rules} == {rule for rule, _, _ in VIOLATIONS}

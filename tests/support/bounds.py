@@ -1,0 +1,173 @@
+"""For every bound that a schema sets: a document exactly at the bound, and one just beyond it.
+
+They are made from a full document, whose first items hold every field and are referred to by nobody, so that the rules
+across fields stay true while one value changes.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from chatfleet_contract.schema import Schema
+
+Document = dict[str, Any]
+Place = tuple[str | int, ...]
+
+REASONS = {
+    "minimum": "FieldValueInvalid",
+    "maximum": "FieldValueInvalid",
+    "minLength": "FieldValueInvalid",
+    "maxLength": "FieldValueTooLong",
+    "pattern": "FieldValueInvalid",
+    "format": "FieldValueTypeInvalid",
+    "enum": "FieldValueNotSupported",
+    "required": "FieldValueRequired",
+    "minItems": "FieldValueInvalid",
+    "maxItems": "FieldValueTooMany",
+    "maxProperties": "FieldValueTooMany",
+    "x-kubernetes-list-map-keys": "FieldValueDuplicate",
+}
+"""Keywords that bound a value, and the reason that the API server gives for a value beyond."""
+
+NO_BOUNDS = {
+    *("description", "type", "default", "properties", "items", "additionalProperties"),
+    *("x-kubernetes-list-type", "x-kubernetes-preserve-unknown-fields"),
+    "exclusiveMinimum",  # tried with minimum
+    "x-kubernetes-validations",  # tried by fixtures written by hand
+}
+
+PATTERNS = {
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": ("a-1", "A"),
+    r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$": ("org/Model-1.5:latest@x_y", "a b"),
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$": ("2025-01-01", "latest"),
+    r"^[1-9][0-9]*(Mi|Gi|Ti)$": ("512Mi", "1GB"),
+}
+"""For each pattern a text that it takes and one that it does not."""
+
+LONGEST = {
+    ".spec.providers[].baseURL": "https://" + "b" * 2040,
+    ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
+    ".spec.redis.managed.storage": "1" * 14 + "Gi",
+}
+"""The longest text that is allowed, where it cannot be a row of one letter."""
+
+REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]"}
+"""Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
+
+ALL_PRESENT = {".spec.providers[].type"}
+"""Enums of which the full document holds every value, each with what it needs beside it."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One bound, with a document on each side of it."""
+
+    path: str
+    keyword: str
+    field: str
+    """Where the API server says that the document beyond is wrong."""
+    at: Document
+    beyond: Document
+
+
+def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterator[Bound]:
+    """Yield every bound of `schema`, each tried on the first of `full` that has its place.
+
+    `least` has one item where lists need one.
+    """
+    for path, node in schema.walk():
+        place = _place(path)
+        for keyword in sorted(node.document().keys() - NO_BOUNDS):
+            base = next(each for each in ([least] if keyword == "minItems" else full) if _has(each, place))
+            if keyword == "required":
+                for name in node.required or []:
+                    inner = (*place, name)
+                    yield Bound(f"{path}.{name}", keyword, _field(inner), base, _without(base, inner))
+                continue
+            for at, beyond in _values(path, node, keyword, _get(base, place)):
+                wrong = (*place, len(beyond) - 1) if keyword == "x-kubernetes-list-map-keys" else place
+                yield Bound(path, keyword, _field(wrong), _with(base, place, at), _with(base, place, beyond))
+
+
+def _values(  # noqa: C901  # one case for each keyword
+    path: str,
+    node: Schema,
+    keyword: str,
+    present: Any,  # noqa: ANN401  # JSON
+) -> Iterator[tuple[Any, Any]]:
+    """Yield a value at the bound and one beyond it; more than one pair for an enum."""
+    bound: Any = node.document()[keyword]
+    letter = "a" if path in REFERENCES else "b"
+    step = 1 if node.type == "integer" else 0.01
+    match keyword:
+        case "minimum":
+            yield (bound + step, bound) if node.exclusive_minimum else (bound, bound - step)
+        case "maximum":
+            yield bound, bound + step
+        case "minLength":
+            yield letter * bound, letter * (bound - 1)
+        case "maxLength":
+            longest = LONGEST.get(path, letter * bound)
+            assert len(longest) == bound
+            yield longest, longest[0] + longest
+        case "pattern":
+            taken, refused = PATTERNS[bound]
+            yield letter if path in REFERENCES else taken, refused
+        case "format":
+            yield {"date-time": "2026-01-01T00:00:00Z"}[bound], "nonsense"
+        case "enum":
+            yield from ((present if path in ALL_PRESENT else value, "nonsense") for value in bound)
+        case "minItems":
+            assert len(present) == bound
+            yield present, []
+        case "maxItems":
+            yield _grown(present, node, bound), _grown(present, node, bound + 1)
+        case "maxProperties":
+            yield {f"k{i}": "v" for i in range(bound)}, {f"k{i}": "v" for i in range(bound + 1)}
+        case "x-kubernetes-list-map-keys":
+            yield present, [*present, present[-1]]
+        case _:
+            raise AssertionError(f"{path}: say here how to try {keyword}")
+
+
+def _grown(items: list[Any], node: Schema, size: int) -> list[Any]:
+    """Return a list of `size`: the items, then copies of the last, under keys of their own."""
+    last = items[-1]
+    keys = node.list_map_keys
+    return items + [{**last, **dict.fromkeys(keys, f"n{i}")} if keys else last for i in range(size - len(items))]
+
+
+def _place(path: str) -> Place:
+    steps = path.replace("[]", ".[]").split(".")
+    return tuple(0 if step == "[]" else step for step in steps if step)
+
+
+def _field(place: Place) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
+def _get(document: Any, place: Place) -> Any:  # noqa: ANN401  # JSON
+    for step in place:
+        document = document[step]
+    return document
+
+
+def _has(document: Document, place: Place) -> bool:
+    try:
+        _get(document, place)
+    except KeyError:
+        return False
+    return True
+
+
+def _with(document: Document, place: Place, value: object) -> Document:
+    copy = deepcopy(document)
+    _get(copy, place[:-1])[place[-1]] = value
+    return copy
+
+
+def _without(document: Document, place: Place) -> Document:
+    copy = deepcopy(document)
+    del _get(copy, place[:-1])[place[-1]]
+    return copy

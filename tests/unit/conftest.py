@@ -1,0 +1,26 @@
+"""What holds for every unit test: it reaches no network, and it ends soon."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+HERE = Path(__file__).parent
+SECONDS = 10
+"""Far more than any unit test needs, so that only one that hangs is stopped."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stop a unit test that hangs much sooner than the tests of whole systems."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> Iterator[None]:
+    """Refuse sockets; only the event loop's own pair of Unix sockets is allowed."""
+    disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()
