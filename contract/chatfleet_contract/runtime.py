@@ -54,5 +54,13 @@ class RuntimeConfig(Part):
         return json.dumps(self.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def digest(self) -> str:
-        """Return 16 hex digits that identify this configuration; a pod reports the digest of what it serves."""
-        return hashlib.sha256(self.render().encode()).hexdigest()[:16]
+        """Return the digest of this configuration as rendered here."""
+        return digest_of(self.render())
+
+
+def digest_of(text: str) -> str:
+    """Return 16 hex digits that identify a rendered configuration; a pod reports the digest of the text it serves.
+
+    Of the text, because a pod of another version than the operator would render what it understood differently.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

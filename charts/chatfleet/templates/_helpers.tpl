@@ -1,0 +1,35 @@
+{{/* Name of everything that the release makes. */}}
+{{- define "chatfleet.name" -}}
+{{- if contains "chatfleet" .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}{{ else }}{{ printf "%s-chatfleet" .Release.Name | trunc 52 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{/* Labels that never change: the operator's Deployment and Service select by them. */}}
+{{- define "chatfleet.selector" -}}
+app.kubernetes.io/name: chatfleet-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "chatfleet.labels" -}}
+{{ include "chatfleet.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: chatfleet
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* What the operator's code needs, in the order of its own table (chatfleet_operator.cluster.rules). */}}
+{{- define "chatfleet.rules" -}}
+- {apiGroups: [chatfleet.io], resources: [chatdeployments], verbs: [get, list, watch]}
+- {apiGroups: [chatfleet.io], resources: [chatdeployments/status], verbs: [patch]}
+- {apiGroups: [chatfleet.io], resources: [chatdeployments/finalizers], verbs: [update]}
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch]}
+- {apiGroups: [apps], resources: [statefulsets], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [""], resources: [serviceaccounts, configmaps], verbs: [get, list, watch, create, patch]}
+- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
+- {apiGroups: [""], resources: [pods], verbs: [list, watch, patch]}
+# No list, no watch: only Secrets that a ChatDeployment names are read, one by one.
+- {apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}
+- {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, create, patch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+{{- end }}

@@ -1,0 +1,170 @@
+"""`python -m chatfleet_operator`: the composition root, from settings to a running operator."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import kopf
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from chatfleet_contract import names
+from chatfleet_operator import handlers
+from chatfleet_operator.cluster import Connection, KubernetesCluster, KubernetesEvents, KubernetesLease, connect
+from chatfleet_operator.errors import ClusterError
+from chatfleet_operator.health import Pulse, health_app, serve
+from chatfleet_operator.lease import Lease
+from chatfleet_operator.loop import Loop, Pace
+from chatfleet_operator.model import Defaults, Ref, Timestamp
+from chatfleet_operator.probe import HttpProber, open_session
+from chatfleet_operator.reconcile import Parts, reconcile
+from chatfleet_operator.recorder import EventRecorder
+from chatfleet_operator.settings import BadSettings, Settings, read_settings
+from chatfleet_operator.telemetry import Telemetry, set_up_logging
+
+logger = logging.getLogger("chatfleet_operator")
+
+
+class LostLeaseError(Exception):
+    """Another operator may be working now."""
+
+
+def utc_now() -> datetime:
+    """Return the time of day."""
+    return datetime.now(UTC)
+
+
+def timestamp() -> Timestamp:
+    """Return the time of day as Kubernetes writes it."""
+    return utc_now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Operator:
+    """A running operator: kopf watches in a thread of its own, the queue works in this event loop."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, pulse: Pulse) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._pulse = pulse
+        self._last_event = time.monotonic()
+
+    async def run(self, environ: Mapping[str, str], stop: asyncio.Event) -> None:
+        """Work until `stop` is set. Raises what makes going on impossible."""
+        reporter = self._settings.pod_name or socket.gethostname()
+        async with connect(environ, self._telemetry.wrote) as connection, open_session() as session:
+            store = KubernetesLease(connection, self._settings.namespace, utc_now)
+            lease = Lease(store, f"{reporter}_{uuid.uuid4()}") if self._settings.leader_election else None
+            guarded = connection.guarded(lease.is_held) if lease else connection
+            events = KubernetesEvents(guarded)
+            parts = Parts(
+                cluster=KubernetesCluster(guarded),
+                prober=HttpProber(session),
+                recorder=EventRecorder(events, reporter, utc_now, self._telemetry.dropped_event),
+                watchtower=self._telemetry,
+                defaults=Defaults(self._settings.api_image, self._settings.redis_image),
+                now=timestamp,
+            )
+            await self._work(connection, parts, lease, stop)
+
+    async def _work(self, connection: Connection, parts: Parts, lease: Lease | None, stop: asyncio.Event) -> None:
+        pace = Pace(workers=self._settings.workers, resync=self._settings.resync_seconds)
+        queue: Loop[Ref] = Loop(lambda ref: reconcile(ref, parts), self._telemetry, random.random, pace)
+        watch_stop = threading.Event()
+        tasks = {
+            asyncio.create_task(self._heart(queue)),
+            asyncio.create_task(self._lead(queue, lease)),
+            asyncio.create_task(self._watch(connection, queue, watch_stop)),
+            asyncio.create_task(stop.wait()),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            watch_stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _heart(self, queue: Loop[Ref]) -> None:
+        while True:
+            self._pulse.beat()
+            self._telemetry.queue(queue.depth(), queue.age())
+            self._telemetry.watch(time.monotonic() - self._last_event)
+            await asyncio.sleep(1)
+
+    async def _lead(self, queue: Loop[Ref], lease: Lease | None) -> None:
+        """Work as long as we are the leader; what others learn meanwhile waits in their queue."""
+        if lease is None:
+            await queue.run()
+            return
+        try:
+            await lease.acquire()
+            logger.info("this operator leads now")
+            self._telemetry.leading(leader=True)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(queue.run())
+                await lease.hold()
+                raise LostLeaseError("the lease was lost; another operator may be working now")
+        finally:
+            with suppress(ClusterError):
+                await lease.release()
+
+    async def _watch(self, connection: Connection, queue: Loop[Ref], stop: threading.Event) -> None:
+        await _until_served(connection)
+        clock = asyncio.get_running_loop()
+
+        def wake(ref: Ref) -> None:
+            self._last_event = time.monotonic()
+            clock.call_soon_threadsafe(queue.wake, ref)
+
+        registry = kopf.OperatorRegistry()
+        handlers.register(registry, wake, connection.access)
+        watching = asyncio.to_thread(
+            handlers.watch, registry, self._settings.namespaces, started=self._pulse.started, stop=stop
+        )
+        await watching
+
+
+async def _until_served(connection: Connection) -> None:
+    """Wait for our CRD, so that an operator that comes up first just waits for it."""
+    while True:
+        with suppress(ClusterError):
+            if await connection.serves(f"apis/{names.API_VERSION}", names.PLURAL):
+                return
+        logger.info("waiting for the CustomResourceDefinition %s.%s", names.PLURAL, names.GROUP)
+        await asyncio.sleep(2)
+
+
+async def main(environ: Mapping[str, str]) -> None:
+    """Run the operator until it is told to stop."""
+    settings = read_settings(environ)
+    set_up_logging(settings.log_level.value, settings.log_format)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    pulse = Pulse(threading.Event())
+    pulse.beat()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = serve(health_app(pulse, registry), settings.health_port)
+    try:
+        await Operator(settings, Telemetry(registry), pulse).run(environ, stop)
+    finally:
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(os.environ))
+    except BadSettings as error:
+        sys.exit(f"chatfleet-operator: {error}")

@@ -1,0 +1,23 @@
+"""The API server, spoken to as plainly as it allows: JSON objects, server-side apply, one place that reads its errors.
+
+The only package that imports the Kubernetes client. Of the client it uses the configuration (kubeconfig or service
+account, tokens that renew themselves) and the connection; no API group is imported and nothing is discovered.
+"""
+
+from chatfleet_operator.cluster.adapter import KubernetesCluster
+from chatfleet_operator.cluster.connection import Access, Connection, connect
+from chatfleet_operator.cluster.events import KubernetesEvents
+from chatfleet_operator.cluster.lease import KubernetesLease
+from chatfleet_operator.cluster.rules import LEASE_RULES, RULES, Rule
+
+__all__ = [
+    "LEASE_RULES",
+    "RULES",
+    "Access",
+    "Connection",
+    "KubernetesCluster",
+    "KubernetesEvents",
+    "KubernetesLease",
+    "Rule",
+    "connect",
+]

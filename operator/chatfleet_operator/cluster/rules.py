@@ -1,0 +1,40 @@
+"""The rights that the code needs, no more: the chart grants exactly these, and a test compares the two."""
+
+from typing import Final, NamedTuple
+
+from chatfleet_contract import names
+
+
+class Rule(NamedTuple):
+    """Verbs on one resource of one API group."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+
+
+_WATCH = ("get", "list", "watch")
+_APPLY = ("create", "patch")
+"""Server-side apply needs both: it creates what is absent."""
+
+RULES: Final = (
+    Rule(names.GROUP, names.PLURAL, _WATCH),
+    Rule(names.GROUP, f"{names.PLURAL}/status", ("patch",)),
+    # Where the API server guards owner references (OpenShift does), setting blockOwnerDeletion asks for this.
+    Rule(names.GROUP, f"{names.PLURAL}/finalizers", ("update",)),
+    Rule("apps", "deployments", (*_WATCH, *_APPLY)),
+    Rule("apps", "statefulsets", (*_WATCH, *_APPLY, "delete")),
+    Rule("", "services", (*_WATCH, *_APPLY, "delete")),
+    Rule("", "serviceaccounts", (*_WATCH, *_APPLY)),
+    Rule("", "configmaps", (*_WATCH, *_APPLY)),
+    Rule("policy", "poddisruptionbudgets", (*_WATCH, *_APPLY)),
+    Rule("", "pods", ("list", "watch", "patch")),
+    # Never listed or watched: only Secrets that a resource names are read, one by one.
+    Rule("", "secrets", ("get", *_APPLY, "delete")),
+    Rule("", "persistentvolumeclaims", ("get", *_APPLY)),
+    Rule("events.k8s.io", "events", _APPLY),
+)
+"""In every namespace that is watched."""
+
+LEASE_RULES: Final = (Rule("coordination.k8s.io", "leases", ("get", "create", "update")),)
+"""In the operator's own namespace."""

@@ -1,0 +1,121 @@
+"""What to do about what was seen: pure, a value that can be printed and tested as a table.
+
+A child is applied when it is absent, when what we want has changed since it was last applied, or when somebody else
+changed what we ask for. So nothing is written at rest, drift is repaired, and fields of others are left alone.
+"""
+
+from chatfleet_contract import names
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator import desired
+from chatfleet_operator.compare import contains
+from chatfleet_operator.model import Defaults, Desired, Doomed, Manifest, ObjectId, Observed, Plan, Resource, identify
+
+GENERATOR = f"{names.FIELD_MANAGER}-generate"
+"""Field manager of generated values: applying the rest of a Secret never takes them back."""
+
+OUR_MANAGERS = frozenset({names.FIELD_MANAGER, GENERATOR})
+
+GENERATED_KEYS = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
+
+KEPT = frozenset({"PersistentVolumeClaim"})
+"""Kinds that hold data: they go with the ChatDeployment and never before."""
+
+
+def decide(seen: Observed, defaults: Defaults) -> Plan:
+    """Return what one pass should do about `seen`."""
+    if seen.resource.spec is None:
+        return Plan()
+    wanted = _wanted(seen, seen.resource.spec, defaults)
+    open_to_us = [child for child in wanted.children if _may_write(seen, identify(child))]
+    generate = tuple(child for child in open_to_us if _needs_values(seen, child))
+    foreign = tuple(sorted(key for key in map(identify, wanted.children) if _is_foreign(seen, key)))
+    if generate:  # alone: what carries the identity of a Secret can only be built once that is known
+        return Plan(desired=wanted, generate=generate, foreign=foreign)
+    apply = tuple(child for child in open_to_us if _differs(seen, child))
+    return Plan(
+        desired=wanted,
+        apply=apply,
+        drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
+        prune=_leftovers(seen, wanted),
+        touch=_stale_pods(seen, wanted),
+        foreign=foreign,
+    )
+
+
+def is_ours(live: Manifest, resource: Resource) -> bool:
+    """Say whether `live` is controlled by `resource`, or was made by us for its name and has lost its controller."""
+    owners = live["metadata"].get("ownerReferences") or []
+    controllers = [owner["uid"] for owner in owners if owner.get("controller")]
+    if controllers:
+        return resource.uid in controllers
+    managers = {entry.get("manager") for entry in live["metadata"].get("managedFields") or []}
+    label = (live["metadata"].get("labels") or {}).get(names.LABEL_DEPLOYMENT)
+    return label == resource.ref.name and bool(managers & OUR_MANAGERS)
+
+
+def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
+    secret = seen.children.get(ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
+    secret_uid = secret["metadata"]["uid"] if secret and is_ours(secret, seen.resource) else ""
+    return desired.build(seen.resource, spec, defaults, secret_uid=secret_uid)
+
+
+def _is_foreign(seen: Observed, key: ObjectId) -> bool:
+    live = seen.children.get(key)
+    return live is not None and not is_ours(live, seen.resource)
+
+
+def _may_write(seen: Observed, key: ObjectId) -> bool:
+    return key not in seen.unreadable and not _is_foreign(seen, key)
+
+
+def _needs_values(seen: Observed, child: Manifest) -> bool:
+    return child["kind"] == "Secret" and identify(child) not in seen.children
+
+
+def _differs(seen: Observed, child: Manifest) -> bool:
+    live = seen.children.get(identify(child))
+    return live is None or not contains(live, child)
+
+
+def _is_drift(seen: Observed, child: Manifest) -> bool:
+    """The last we applied is what we want now, so that a difference is somebody else's doing."""
+    live = seen.children.get(identify(child))
+    if live is None:
+        return _served_before(seen)
+    return _digest(live) == _digest(child)
+
+
+def _served_before(seen: Observed) -> bool:
+    """Whether an earlier pass has finished this generation, so that an absent child was removed since."""
+    return seen.resource.status.observed_generation == seen.resource.generation
+
+
+def _digest(manifest: Manifest) -> str | None:
+    annotations: dict[str, str] = manifest["metadata"].get("annotations") or {}
+    return annotations.get(names.ANNOTATION_DESIRED)
+
+
+def _leftovers(seen: Observed, wanted: Desired) -> tuple[Doomed, ...]:
+    keep = {identify(child) for child in wanted.children}
+    return tuple(
+        Doomed(key, live["metadata"]["uid"])
+        for key, live in sorted(seen.children.items())
+        if is_ours(live, seen.resource)
+        and "deletionTimestamp" not in live["metadata"]
+        and (_lost_its_values(live) if key in keep else key.kind not in KEPT)
+    )
+
+
+def _lost_its_values(live: Manifest) -> bool:
+    """A generated Secret that somebody emptied goes, and is generated anew."""
+    return live["kind"] == "Secret" and not (live.get("data") or {}).keys() >= GENERATED_KEYS
+
+
+def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:
+    """Pods that serve an older configuration and were not yet pointed to the current one."""
+    digest = wanted.config.digest()
+    return tuple(
+        pod.name
+        for pod in seen.pods
+        if pod.report and digest not in {pod.report.config, pod.touched} and not pod.terminating
+    )

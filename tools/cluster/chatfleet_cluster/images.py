@@ -1,0 +1,137 @@
+"""Images go from buildah into containerd directly: no registry, no archive on disk."""
+
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from subprocess import PIPE
+from typing import IO, cast
+
+from chatfleet_cluster.errors import ClusterError
+from chatfleet_cluster.layout import PAUSE_IMAGE, Layout
+from chatfleet_cluster.steps import Steps
+
+ID_LABEL = "chatfleet.io/image-id"
+"""Marks an image in containerd with the id that buildah gave it, so that it is carried over only when it changed."""
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""The kernel's name for a machine -> that of container images."""
+
+
+class Store:
+    """containerd's images, as its kubelet sees them."""
+
+    def __init__(self, layout: Layout, ctr: Path) -> None:
+        self._ctr = (str(ctr), "--address", str(layout.containerd_socket), "--namespace", "k8s.io", "images")
+
+    def has(self, image: str, image_id: str) -> bool:
+        """Whether the very image is there; raise ClusterError when containerd does not answer."""
+        done = self._run("ls", "--quiet", f'name=={image},labels."{ID_LABEL}"=={image_id}')
+        if done.returncode:
+            raise ClusterError(f"containerd does not answer; is the cluster up? {_said(done.stderr)}")
+        return image.encode() in done.stdout.split()
+
+    def load(self, archive: IO[bytes], image_id: str) -> str:
+        """Read a docker archive and mark its image; return containerd's complaint, empty when there is none."""
+        # "local" lets ctr see which layers are unpacked already.
+        done = self._run("import", "--local", "--label", f"{ID_LABEL}={image_id}", "-", stdin=archive)
+        return _said(done.stderr) if done.returncode else ""
+
+    def _run(self, *arguments: str, stdin: IO[bytes] | None = None) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run((*self._ctr, *arguments), stdin=stdin, capture_output=True, check=False)
+
+
+def load(store: Store, images: Sequence[str], steps: Steps) -> None:
+    """Bring each image of buildah's into the cluster, unless the same one is there; raise ClusterError if unknown."""
+    known = [(image, qualified(image), buildah_id(image)) for image in images]
+    for image, name, image_id in known:
+        if store.has(name, image_id):
+            steps.say(f"✓ {name} is there already")
+            continue
+        with steps.step(f"Loading {name}"):
+            _pipe(store, push_command(image, name, "/dev/stdout"), image_id)
+
+
+def load_pause(store: Store, program: Path) -> None:
+    """Bring the image of every pod's first process, unless it is there; `program` is all that is in it."""
+    edition = program.parent.name
+    if store.has(PAUSE_IMAGE, edition):
+        return
+    with tempfile.TemporaryFile() as archive:
+        archive.write(pause_archive(program.read_bytes(), platform.machine()))
+        archive.seek(0)
+        complaint = store.load(archive, edition)
+    if complaint:
+        raise ClusterError(f"containerd did not take the image {PAUSE_IMAGE}: {complaint}")
+
+
+def pause_archive(program: bytes, machine: str) -> bytes:
+    """Return a docker archive with one image of one file. Same in, same out."""
+    layer = _tar({"pause": program})
+    config = {
+        "architecture": ARCHITECTURES[machine],
+        "os": "linux",
+        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
+    documents = {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
+    return _tar({"layer.tar": layer, **documents})
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o755
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def qualified(image: str) -> str:
+    """The full name by which the kubelet looks an image up: with host and tag."""
+    host, _, rest = image.partition("/")
+    if not rest:
+        image = f"docker.io/library/{image}"
+    elif not ({".", ":"} & set(host)) and host != "localhost":
+        image = f"docker.io/{image}"
+    return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
+
+
+def buildah_id(image: str) -> str:
+    """The id of an image in buildah's store."""
+    command = ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", image]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(
+            f"buildah has no image {image!r}. Build it first, and see `buildah images`: {done.stderr.strip()}"
+        )
+    return done.stdout.strip()
+
+
+def push_command(image: str, name: str, file: str) -> tuple[str, ...]:
+    """The command that writes an image of buildah's into a docker archive, to be known there as `name`."""
+    return ("buildah", "push", "--quiet", image, f"docker-archive:{file}:{name}")
+
+
+def _pipe(store: Store, push_command: Sequence[str], image_id: str) -> None:
+    with tempfile.TemporaryFile() as errors, subprocess.Popen(push_command, stdout=PIPE, stderr=errors) as push:
+        archive = cast("IO[bytes]", push.stdout)
+        complaint = store.load(archive, image_id)
+        archive.close()
+        if push.wait() or complaint:
+            errors.seek(0)
+            raise ClusterError(
+                f"The image could not be loaded. buildah said: {_said(errors.read())} containerd said: {complaint}"
+            )
+
+
+def _said(output: bytes) -> str:
+    """What a program complained of, without its warnings."""
+    lines = output.decode(errors="replace").splitlines()
+    return " ".join(line for line in lines if "level=warning" not in line) or "nothing."

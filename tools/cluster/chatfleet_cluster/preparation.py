@@ -1,0 +1,62 @@
+"""The files of a new cluster: folders, keys, kubeconfigs, the components' settings, and last the record."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from chatfleet_cluster import certificates, components, documents
+from chatfleet_cluster.layout import Layout, Ranges, folder_of
+
+FOLDERS = ("cni", "config", "kernel", "kubeconfig", "logs", "pids", "run", "var-log", "volume-plugins", "volumes")
+
+
+def prepare(layout: Layout, *, host_process: int, now: datetime) -> None:
+    """Write everything. The record comes last: a folder without it is not complete."""
+    for folder in FOLDERS:
+        (layout.folder / folder).mkdir(parents=True)
+    layout.folder.chmod(0o711)  # pods' users pass through to their volumes; nobody lists
+    (layout.folder / "kubeconfig").chmod(0o700)
+    pki = layout.folder / "pki"
+    certificates.write_pki(pki, components.identities(layout), now)
+    for client in components.CLIENTS:
+        _write_kubeconfig(layout, client)
+    for name, text in _documents(layout, host_process).items():
+        (layout.folder / name).write_text(text)
+    layout.record.write_text(json.dumps({key: str(value) for key, value in asdict(layout.ranges).items()}))
+
+
+def recorded(name: str) -> Layout | None:
+    """Return the layout of the cluster called `name`; None when it is not completely prepared."""
+    try:
+        ranges = json.loads((folder_of(name) / "cluster.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return Layout(name, Ranges(**{key: IPv4Network(value) for key, value in ranges.items()}))
+
+
+def _documents(layout: Layout, host_process: int) -> dict[str, str]:
+    kubeconfig = f"{layout.folder}/kubeconfig"
+    return {
+        "config/namespaces.sh": documents.namespaces(layout, host_process),
+        "config/containerd.toml": documents.containerd(layout),
+        "config/kubelet.yaml": documents.kubelet(layout),
+        "config/kube-proxy.yaml": documents.kube_proxy(layout, f"{kubeconfig}/kube-proxy"),
+        "config/Corefile": documents.corefile(f"{kubeconfig}/coredns"),
+        "config/resolv.conf": "",
+        "cni/10-pods.conflist": documents.cni(layout),
+    }
+
+
+def _write_kubeconfig(layout: Layout, client: str) -> None:
+    certificate, key = layout.certificate(client)
+    text = documents.kubeconfig(
+        layout.api_server,
+        layout.id,
+        authority=layout.certificate("ca")[0].read_bytes(),
+        pair=(certificate.read_bytes(), key.read_bytes()),
+    )
+    path = Path(layout.folder, "kubeconfig", client)
+    path.touch(mode=0o600)
+    path.write_text(text)

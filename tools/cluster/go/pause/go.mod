@@ -1,0 +1,3 @@
+module chatfleet.io/cluster/pause
+
+go 1.26.0
