@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from openai import NotFoundError, OpenAI
+
+from support.helm import NAMESPACE as SYSTEM
 from support.kube import eventually
-from support.node import API_IMAGE, NAMESPACE, ROOT, SYSTEM, Node
+from support.node import API_IMAGE, NAMESPACE, ROOT, Node
 
 pytestmark = pytest.mark.timeout(300)
 CONDITIONS = {"Ready", "Progressing", "ConfigurationValid", "RedisAvailable", "UpstreamsAvailable"}
@@ -104,9 +106,8 @@ def test_a_pod_of_the_cluster_streams_by_the_services_name(support: Node) -> Non
         "    print(chunk.choices[0].delta.content or '' if chunk.choices else '', end='')\n"
     )
 
-    support.kubectl(
-        "run", "caller", "-n", NAMESPACE, f"--image={API_IMAGE}", "--restart=Never", "--command", "--", "python", "-c", script
-    )  # fmt: skip
+    pod = ["caller", "-n", NAMESPACE, f"--image={API_IMAGE}", "--restart=Never"]
+    support.kubectl("run", *pod, "--command", "--", "python", "-c", script)
     support.kubectl("wait", "pod/caller", "-n", NAMESPACE, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
 
     assert SAY in support.kubectl("logs", "caller", "-n", NAMESPACE)
@@ -141,7 +142,9 @@ def is_ready(node: Node) -> bool:
 def test_kubectl_scale_changes_the_number_of_pods(support: Node) -> None:
     support.kubectl("scale", "chatdep/support", "-n", NAMESPACE, "--replicas=3")
 
-    support.kubectl("wait", "chatdep/support", "-n", NAMESPACE, "--for=jsonpath={.status.readyReplicas}=3", "--timeout=90s")
+    support.kubectl(
+        "wait", "chatdep/support", "-n", NAMESPACE, "--for=jsonpath={.status.readyReplicas}=3", "--timeout=90s"
+    )
     support.kubectl.wait("chatdeployment/support", "Ready", namespace=NAMESPACE)
     assert len(pods(support)) == 3
 
@@ -162,7 +165,9 @@ def test_a_stream_ends_whole_while_its_pod_is_deleted(support: Node) -> None:
 def test_a_new_model_is_served_without_a_restart(support: Node) -> None:
     eventually(lambda: len(pods(support)) == 3 and is_ready(support), seconds=60)
     before = pods(support)
-    patch = json.dumps([{"op": "add", "path": "/spec/models/-", "value": {"name": "fresh", "provider": "script", "model": "echo"}}])
+    patch = json.dumps(
+        [{"op": "add", "path": "/spec/models/-", "value": {"name": "fresh", "provider": "script", "model": "echo"}}]
+    )
 
     support.kubectl("patch", "chatdep/support", "-n", NAMESPACE, "--type=json", "-p", patch)
     support.kubectl.wait("chatdeployment/support", "Ready", namespace=NAMESPACE)
@@ -187,12 +192,17 @@ def test_a_broken_upstream_is_named_in_a_condition_and_heals(support: Node) -> N
 
 
 def test_deletion_cascades_with_the_operator_gone(support: Node) -> None:
-    support.kubectl("scale", "deployment", "-n", SYSTEM, "-l", "app.kubernetes.io/name=chatfleet", "--replicas=0")
+    operator = ["deployment", "-n", SYSTEM, "-l", "app.kubernetes.io/name=chatfleet"]
+    support.kubectl("scale", *operator, "--replicas=0")
+    eventually(lambda: not support.kubectl.json("get", "pods", "-n", SYSTEM)["items"])
 
     support.kubectl("delete", "chatdeployment", "support", "-n", NAMESPACE, "--timeout=30s")
 
     ours = ["get", "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,pdb,pods"]
-    eventually(lambda: not support.kubectl.json(*ours, "-n", NAMESPACE, "-l", "chatfleet.io/deployment=support")["items"], seconds=90)
+    eventually(
+        lambda: not support.kubectl.json(*ours, "-n", NAMESPACE, "-l", "chatfleet.io/deployment=support")["items"],
+        seconds=90,
+    )
     support.kubectl("scale", "deployment", "-n", SYSTEM, "-l", "app.kubernetes.io/name=chatfleet", "--replicas=1")
 
 
@@ -210,6 +220,10 @@ def test_uninstalling_leaves_nothing_but_the_crd(installed: Node) -> None:
 
     kinds = "clusterroles,clusterrolebindings,customresourcedefinitions"
     left = installed.kubectl("get", kinds, "-o", "name").splitlines()
-    assert [name for name in left if "chatfleet" in name] == ["customresourcedefinition.apiextensions.k8s.io/chatdeployments.chatfleet.io"]
-    everything = installed.kubectl("get", "all,roles,rolebindings,serviceaccounts,leases,secrets", "-n", SYSTEM, "-o", "name")
+    assert [name for name in left if "chatfleet" in name] == [
+        "customresourcedefinition.apiextensions.k8s.io/chatdeployments.chatfleet.io"
+    ]
+    everything = installed.kubectl(
+        "get", "all,roles,rolebindings,serviceaccounts,leases,secrets", "-n", SYSTEM, "-o", "name"
+    )
     assert [name for name in everything.splitlines() if not name.endswith("/default")] == []

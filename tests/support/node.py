@@ -1,16 +1,24 @@
 """The real node of the end-to-end tests: how it is reached, and what runs on it."""
 
+import json
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
+from chatfleet_cluster import binaries
+from chatfleet_cluster.steps import Steps
+from support.helm import Helm
 from support.kube import Kubectl
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "tests/e2e/manifests"
 CLUSTER = "e2e"
 UPSTREAM_PORT = 9100
-SYSTEM = "chatfleet-system"
 NAMESPACE = "shop"
 OPERATOR_IMAGE = "chatfleet.local/operator:dev"
 API_IMAGE = "chatfleet.local/api:dev"
@@ -24,17 +32,9 @@ class Node:
     """A cluster, and how to reach it."""
 
     kubectl: Kubectl
-    helm_binary: Path
+    helm: Helm
     host: str
     """Address of this machine as pods see it."""
-
-    def helm(self, *args: str) -> str:
-        """Run helm in the operator's namespace; a failure raises with its words."""
-        command = [str(self.helm_binary), "--kubeconfig", str(self.kubectl.kubeconfig), "--namespace", SYSTEM, *args]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode:
-            raise AssertionError(f"helm {' '.join(args)}: {done.stderr}{done.stdout}")
-        return done.stdout
 
     def service(self, name: str, namespace: str = NAMESPACE) -> str:
         """Return the URL of a Service as this machine reaches it."""
@@ -42,7 +42,27 @@ class Node:
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
-def cluster_tool(*args: str, timeout: float = 1800) -> str:
-    """Run the cluster's own command; its progress goes to the terminal."""
-    command = [str(ROOT / ".venv/bin/chatfleet-cluster"), *args]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=timeout).stdout
+@contextmanager
+def running_node() -> Iterator[Node]:
+    """Start a cluster of our own with our images in it; CHATFLEET_E2E_KEEP=1 leaves it up for a look."""
+    _run(str(ROOT / "tools/images/build"))
+    _cluster("up")
+    try:
+        told = json.loads(_cluster("status", "--output", "json"))
+        _cluster("load", *IMAGES.values())
+        tools = binaries.ensure(("kubectl", "helm"), os.environ, Steps(Console(stderr=True)))
+        kubeconfig = Path(told["kubeconfig"])
+        helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
+        yield Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])
+    finally:
+        if not os.environ.get("CHATFLEET_E2E_KEEP"):
+            _cluster("down")
+
+
+def _cluster(verb: str, *args: str) -> str:
+    return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", CLUSTER, *args)
+
+
+def _run(*command: str) -> str:
+    """Run a command whose progress goes to the terminal, and return what it printed."""
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=1800).stdout

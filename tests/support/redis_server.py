@@ -3,7 +3,7 @@
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,8 +16,10 @@ START_SECONDS = 10
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
+def redis_server(folder: Path, *lines: str, arguments: Sequence[str] = ()) -> Iterator[str]:
     """Run one server with its files in `folder`; yields its `redis://` URL.
+
+    `lines` are added to its settings, `arguments` to its command.
 
     Raises:
         RuntimeError: the server is not installed, or ended before it answered (with its own words).
@@ -25,12 +27,12 @@ def redis_server(folder: Path) -> Iterator[str]:
     if shutil.which("redis-server") is None:
         message = "redis-server is not installed: run `make setup` as root, or apt-get install redis-server"
         raise RuntimeError(message)
-    port = _free_port()
+    port = free_port()
     settings = folder / "redis.conf"
-    settings.write_text(f'bind 127.0.0.1\nport {port}\ndir "{folder}"\nsave ""\nappendonly no\n')
+    settings.write_text(f'bind 127.0.0.1\nport {port}\ndir "{folder}"\nsave ""\nappendonly no\n' + "\n".join(lines))
     log = folder / "redis.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(("redis-server", settings), stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(("redis-server", settings, *arguments), stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until_it_answers(port, process, log)
         yield f"redis://127.0.0.1:{port}/0"
@@ -39,7 +41,8 @@ def redis_server(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
