@@ -127,13 +127,13 @@ def main(arguments: Sequence[str]) -> int:
         else:
             target = options.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+            target.write_text(text, encoding="utf-8")
             sys.stdout.write(f"wrote {path}\n")
     return 1 if stale and options.check else 0
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 if __name__ == "__main__":

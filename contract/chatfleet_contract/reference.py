@@ -59,7 +59,7 @@ def _bounds(node: Schema) -> str:
         (node.max_items is not None and f"{node.min_items or 0}-{node.max_items} items"),
         (node.max_properties is not None and f"≤ {node.max_properties} entries"),
         (node.list_map_keys and f"`{'`, `'.join(node.list_map_keys)}` unique"),
-        (node.pattern and f"`{node.pattern.replace('|', chr(92) + '|')}`"),
+        (node.pattern and f"`{node.pattern}`".replace("|", r"\|")),  # a bare one would end the cell
         (node.items and _bounds(node.items)),
     )
     return ", ".join(part for part in spoken if part)

@@ -30,16 +30,22 @@ class ManagedRedis(Part):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.storage == oldSelf.storage && has(self.storageClassName) == has(oldSelf.storageClassName)"
+                "quantity(self.storage).compareTo(quantity(oldSelf.storage)) >= 0",
+                "redis.managed.storage can grow but not shrink, as a volume cannot; restore the old size or raise it",
+                ".storage",
+            ),
+            rule(
+                "has(self.storageClassName) == has(oldSelf.storageClassName)"
                 " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-                "redis.managed.storage and storageClassName cannot change, because Kubernetes keeps the volume of a"
-                " StatefulSet as it was made; restore the old values, or create a ChatDeployment of another name",
-            )
+                "redis.managed.storageClassName cannot change, as a volume cannot move; restore the old class,"
+                " or create a ChatDeployment of another name",
+                ".storageClassName",
+            ),
         )
     )
 
     storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
-        "1Gi", description="Size of the volume, such as 1Gi."
+        "1Gi", description="Size of the volume, such as 1Gi. It can grow where the StorageClass allows it."
     )
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         None, description="StorageClass of the volume; unset: the cluster's default."

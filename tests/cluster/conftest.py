@@ -9,8 +9,9 @@ from rich.console import Console
 
 from chatfleet_cluster import controlplane
 from chatfleet_cluster.steps import Steps
+from chatfleet_contract import names
 from support.chatdeployments import ChatDeployments
-from support.kube import Kubectl
+from support.kube import Kubectl, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +22,7 @@ def kubectl() -> Iterator[Kubectl]:
     with controlplane.running(os.environ, Steps(Console(stderr=True))) as plane:
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/chatdeployments.chatfleet.io")
+        eventually(lambda: kubectl("get", "--raw", f"/apis/{names.API_VERSION}/{names.PLURAL}"))
         yield kubectl
 
 

@@ -1,6 +1,7 @@
 {{/* Name of everything that the release makes. */}}
 {{- define "chatfleet.name" -}}
-{{- if contains "chatfleet" .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}{{ else }}{{ printf "%s-chatfleet" .Release.Name | trunc 52 | trimSuffix "-" }}{{ end -}}
+{{- $name := contains "chatfleet" .Release.Name | ternary .Release.Name (printf "%s-chatfleet" .Release.Name) -}}
+{{- $name | trunc 52 | trimSuffix "-" -}}
 {{- end }}
 
 {{/* Labels that never change: the operator's Deployment and Service select by them. */}}

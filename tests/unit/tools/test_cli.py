@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from chatfleet_cluster import cli, layout
+from chatfleet_cluster import cli
 from chatfleet_cluster.cli import app
 
 
@@ -14,7 +14,6 @@ from chatfleet_cluster.cli import app
 def _no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLUSTER", "node")
     monkeypatch.setattr(cli, "folder_of", lambda name: tmp_path / name)
-    monkeypatch.setattr(layout, "STATE", tmp_path)
 
 
 def test_the_help_names_every_command() -> None:

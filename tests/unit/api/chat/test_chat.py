@@ -1,0 +1,148 @@
+"""The application service: what is refused before anything happens, what is stored before anybody is asked, and who answers."""
+
+import asyncio
+
+import pytest
+from support.runs_scripts import (
+    STOP,
+    TENANT,
+    Script,
+    collect,
+    make_chat,
+    make_pool,
+    memory_log,
+    memory_sessions,
+    text,
+)
+
+from chatfleet_api.chat.chat import Chat, NewMessage
+from chatfleet_api.chat.events import Complete, Event, Failed, Start
+from chatfleet_api.chat.request import ChatRequest, Message
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.runs.run import Run
+
+HELLO = Script([*text("hello"), STOP])
+pytestmark = pytest.mark.looptime
+
+
+async def ending(run: Run) -> Event:
+    return (await collect(run.read()))[-1][1]
+
+
+async def refusal(chat: Chat, conversation: str, message: NewMessage) -> ChatError:
+    with pytest.raises(ChatError) as caught:
+        await chat.send(TENANT, conversation, message)
+    return caught.value
+
+
+async def test_a_question_without_a_conversation_is_answered_and_stored_nowhere() -> None:
+    chat = make_chat(HELLO)
+    run = await chat.complete(TENANT, ChatRequest("m", (Message("user", "hi"),)))
+    assert isinstance(await ending(run), Complete)
+    assert (await chat.sessions.list(TENANT)).items == ()
+
+
+async def test_an_unknown_model_is_refused_before_anything_happens() -> None:
+    chat = make_chat(HELLO)
+    conversation = await chat.create(TENANT)
+    with pytest.raises(ChatError) as caught:
+        await chat.complete(TENANT, ChatRequest("other", ()))
+    assert (caught.value.code, caught.value.param) == (Code.MODEL_NOT_FOUND, "model")
+    assert (await refusal(chat, conversation.id, NewMessage("hi", "other"))).code is Code.MODEL_NOT_FOUND
+    assert await chat.sessions.messages(TENANT, conversation.id) == ()
+
+
+async def test_a_full_pod_stores_nothing() -> None:
+    log = memory_log()
+    chat = make_chat(Script(100), log=log, pool=make_pool(log, capacity=1))
+    conversation = await chat.create(TENANT)
+    await chat.complete(TENANT, ChatRequest("m", ()))
+    assert (await refusal(chat, conversation.id, NewMessage("hi"))).code is Code.AT_CAPACITY
+    assert await chat.sessions.messages(TENANT, conversation.id) == ()
+
+
+async def test_an_unknown_conversation_is_refused() -> None:
+    error = await refusal(make_chat(HELLO), "00000000-0000-7000-8000-000000000009", NewMessage("hi"))
+    assert error.code is Code.CONVERSATION_NOT_FOUND
+
+
+async def test_question_and_pending_answer_are_stored_before_anybody_is_asked() -> None:
+    script = Script([*text("hello"), STOP])
+    chat = make_chat(script)
+    conversation = await chat.create(TENANT)
+    run = await chat.send(TENANT, conversation.id, NewMessage("hi"))
+    assert script.asked == []
+    said, answer = await chat.sessions.messages(TENANT, conversation.id)
+    assert (said.role, said.content, said.status) == ("user", "hi", "complete")
+    assert (answer.role, answer.status, answer.run, answer.model) == ("assistant", "pending", run.id, "m")
+    assert (await anext(run.read())).events[0] == Start(run.id, "m", 1767225600, conversation.id, answer.id)
+
+
+async def test_the_answer_knows_what_was_said_before() -> None:
+    script = Script([*text("hello"), STOP])
+    chat = make_chat(script)
+    conversation = await chat.create(TENANT)
+    for said in ("one", "two"):
+        await ending(await chat.send(TENANT, conversation.id, NewMessage(said, temperature=0.5)))
+    assert script.asked[-1] == ChatRequest(
+        "m", (Message("user", "one"), Message("assistant", "hello"), Message("user", "two")), temperature=0.5
+    )
+    messages = await chat.sessions.messages(TENANT, conversation.id)
+    assert [(message.content, message.status) for message in messages] == [
+        ("one", "complete"),
+        ("hello", "complete"),
+        ("two", "complete"),
+        ("hello", "complete"),
+    ]
+
+
+async def test_a_conversation_is_busy_while_its_answer_is_written_here() -> None:
+    chat = make_chat(Script(100, [STOP]))
+    conversation = await chat.create(TENANT)
+    run = await chat.send(TENANT, conversation.id, NewMessage("one"))
+    error = await refusal(chat, conversation.id, NewMessage("two"))
+    assert (error.code, error.retry_after) == (Code.CONVERSATION_BUSY, 1)
+    await ending(run)
+    assert await chat.send(TENANT, conversation.id, NewMessage("two"))
+
+
+async def test_a_conversation_is_busy_while_another_pod_writes_and_free_soon_after_that_pod_died() -> None:
+    """Both pods share log and store; the first dies without a word, so that its log stays open."""
+    log, sessions = memory_log(), memory_sessions()
+    first = make_chat(Script(10_000), log=log, sessions=sessions, pool=make_pool(log, run_seconds=20_000))
+    conversation = await first.create(TENANT)
+    lost = await first.send(TENANT, conversation.id, NewMessage("one"))
+    second = make_chat(HELLO, log=log, sessions=sessions, new_id=iter(map(str, range(9))).__next__)
+    await asyncio.sleep(599)
+    assert (await refusal(second, conversation.id, NewMessage("two"))).code is Code.CONVERSATION_BUSY
+    await asyncio.sleep(2)
+    assert isinstance(await ending(await second.send(TENANT, conversation.id, NewMessage("two"))), Complete)
+    messages = await sessions.messages(TENANT, conversation.id)
+    assert [message.status for message in messages] == ["complete", "interrupted", "complete", "complete"]
+    assert messages[1].error_code is Code.INTERRUPTED
+    lost.cancel()
+
+
+async def test_of_two_messages_at_once_one_is_refused() -> None:
+    chat = make_chat(HELLO)
+    conversation = await chat.create(TENANT)
+    results = await asyncio.gather(
+        chat.send(TENANT, conversation.id, NewMessage("one")),
+        chat.send(TENANT, conversation.id, NewMessage("two")),
+        return_exceptions=True,
+    )
+    assert sorted(isinstance(result, Run) for result in results) == [False, True]
+
+
+async def test_a_deleted_conversation_stops_its_answer() -> None:
+    script = Script(text("half"), 100, [STOP])
+    chat = make_chat(script)
+    conversation = await chat.create(TENANT, user_id="u", title="t", metadata={"k": "v"})
+    assert (conversation.user_id, conversation.title, conversation.metadata) == ("u", "t", {"k": "v"})
+    run = await chat.send(TENANT, conversation.id, NewMessage("hi"))
+    await asyncio.sleep(1)
+    await chat.delete(TENANT, conversation.id)
+    failed = await ending(run)
+    assert isinstance(failed, Failed)
+    assert (failed.code, script.open) == (Code.CANCELLED, 0)
+    assert asyncio.get_running_loop().time() == 1

@@ -1,0 +1,236 @@
+"""The turn: whatever happens to an answer, it ends once, truthfully, and what there is of it is kept."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+from support.runs_scripts import (
+    STOP,
+    TENANT,
+    USAGE,
+    Script,
+    collect,
+    loop_clock,
+    make_pool,
+    memory_sessions,
+    start,
+    text,
+)
+
+from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Token, ToolCall
+from chatfleet_api.chat.request import ChatRequest, Function, MessageToolCall
+from chatfleet_api.chat.turn import LATE_SETTLE_SECONDS, SETTLE_SECONDS, Place, Turn, take_turn
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.port import Piece
+from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.port import Conversation, StoredMessage
+
+NOW = "2026-01-01T00:00:00.000+00:00"
+CONVERSATION = "00000000-0000-7000-8000-000000000000"
+PENDING = StoredMessage("answer", "assistant", "", NOW, status="pending", run="r", model="m")
+pytestmark = pytest.mark.looptime
+
+
+class FlakyStore(MemorySessionStore):
+    """Cannot be reached until `back`, on the loop's clock, and then takes `seconds` for an answer."""
+
+    def __init__(self, back: float = 0, seconds: float = 0) -> None:
+        super().__init__(ttl_seconds=3600, clock=loop_clock)
+        self.back = back
+        self.seconds = seconds
+
+    async def append(
+        self,
+        tenant: str,
+        conversation: str,
+        messages: tuple[StoredMessage, ...],
+        *,
+        expected_version: int | None,
+        now: str,
+    ) -> int:
+        await asyncio.sleep(self.seconds)
+        if loop_clock() < self.back:
+            raise ChatError(Code.STORAGE_UNAVAILABLE)
+        return await super().append(tenant, conversation, messages, expected_version=expected_version, now=now)
+
+
+async def begin(script: Script, store: MemorySessionStore | None = None) -> Run:
+    """Start a turn; with a store it belongs to a conversation there."""
+    place = None
+    if store:
+        await store.create(TENANT, Conversation(CONVERSATION, None, None, {}, NOW, NOW))
+        place = Place(store, TENANT, CONVERSATION, PENDING, lambda: NOW)
+    turn = Turn(start(), ChatRequest("m", ()), script, place, loop_clock)
+    with make_pool(run_seconds=300).admit() as start_run:
+        return start_run(TENANT, "r", lambda run: take_turn(turn, run))
+
+
+async def events(run: Run) -> list[Event]:
+    return [event for _, event in await collect(run.read())]
+
+
+async def failure(run: Run) -> Failed:
+    ending = (await events(run))[-1]
+    assert isinstance(ending, Failed)
+    return ending
+
+
+async def kept(store: MemorySessionStore) -> StoredMessage:
+    return (await store.messages(TENANT, CONVERSATION))[-1]
+
+
+async def test_an_answer_is_passed_on_as_it_comes_and_ends_complete() -> None:
+    script = Script(1, text("Hel", "lo"), 2, [*text("!"), STOP])
+    assert await events(await begin(script)) == [
+        start(),
+        Token("Hel"),
+        Token("lo"),
+        Token("!"),
+        Complete("stop", USAGE, latency_ms=3000, time_to_first_token_ms=1000),
+    ]
+    assert script.open == 0
+
+
+async def test_a_whole_answer_is_kept_with_all_that_is_known_of_it() -> None:
+    store = FlakyStore()
+    pieces: Sequence[Piece] = [
+        Reasoning("hm"),
+        *text("a", "b"),
+        ToolCall(1, "call2", "g"),
+        ToolCall(0, "call1", "f", '{"x"'),
+        ToolCall(0, arguments=":1}"),
+        STOP,
+    ]
+    await events(await begin(Script(2, pieces), store))
+    assert await kept(store) == replace(
+        PENDING,
+        content="ab",
+        status="complete",
+        finish_reason="stop",
+        reasoning="hm",
+        tool_calls=[MessageToolCall("call1", Function("f", '{"x":1}')), MessageToolCall("call2", Function("g", ""))],
+        usage=USAGE,
+        latency_ms=2000,
+    )
+
+
+async def test_the_answer_is_in_the_store_when_the_reader_sees_the_end() -> None:
+    store = FlakyStore(seconds=1)
+    run = await begin(Script([*text("a"), STOP]), store)
+    async for batch in run.read():
+        if batch.terminal:
+            assert (await kept(store)).status == "complete"
+
+
+async def test_an_end_without_a_finish_is_a_failure() -> None:
+    store = FlakyStore()
+    ending = await failure(await begin(Script(text("half")), store))
+    assert (ending.code, ending.partial_saved) == (Code.UPSTREAM_TRUNCATED, True)
+    answer = await kept(store)
+    assert (answer.status, answer.content, answer.error_code) == ("failed", "half", Code.UPSTREAM_TRUNCATED)
+
+
+async def test_an_upstreams_error_is_told_and_what_had_come_is_kept() -> None:
+    store = FlakyStore()
+    ending = await failure(
+        await begin(Script(text("half"), ChatError(Code.UPSTREAM_RATE_LIMITED, retry_after=7)), store)
+    )
+    assert (ending.code, ending.retry_after, ending.partial_saved) == (Code.UPSTREAM_RATE_LIMITED, 7, True)
+    assert (await kept(store)).content == "half"
+
+
+async def test_nothing_came_so_nothing_was_saved() -> None:
+    store = FlakyStore()
+    ending = await failure(await begin(Script(ChatError(Code.UPSTREAM_TIMEOUT)), store))
+    assert not ending.partial_saved
+    assert (await kept(store)).status == "failed"
+
+
+async def test_a_bug_in_a_provider_ends_the_run_and_tells_readers_nothing_of_its_inside(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = FlakyStore()
+    ending = await failure(await begin(Script(text("half"), KeyError("secret")), store))
+    assert (ending.code, ending.partial_saved) == (Code.INTERNAL, True)
+    assert "secret" not in ending.message
+    assert "secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(Code.CANCELLED, "cancelled"), (Code.INTERRUPTED, "interrupted")],
+)
+async def test_a_stop_closes_the_upstream_and_marks_what_had_come(code: Code, status: str) -> None:
+    store, script = FlakyStore(), Script(text("half"), 100, [*text("never"), STOP])
+    run = await begin(script, store)
+    asyncio.get_running_loop().call_later(5, run.stop, code)
+    ending = await failure(run)
+    assert loop_clock() == 5
+    assert (ending.code, ending.partial_saved, script.open) == (code, True, 0)
+    answer = await kept(store)
+    assert (answer.status, answer.content) == (status, "half")
+
+
+async def test_a_stop_before_the_upstream_answered_closes_it_too() -> None:
+    script = Script(100, [*text("never"), STOP])
+    run = await begin(script)
+    asyncio.get_running_loop().call_later(5, run.cancel)
+    assert (await failure(run)).code is Code.CANCELLED
+    assert (script.open, loop_clock()) == (0, 5)
+
+
+async def test_a_stop_while_the_whole_answer_is_being_kept_changes_nothing() -> None:
+    store = FlakyStore(seconds=1)
+    run = await begin(Script([*text("all"), STOP]), store)
+    asyncio.get_running_loop().call_later(0.5, run.cancel)
+    assert isinstance((await events(run))[-1], Complete)
+    assert (await kept(store)).status == "complete"
+
+
+async def test_an_answer_that_lasts_too_long_is_interrupted() -> None:
+    script = Script(text("half"), 1000, [STOP])
+    assert (await failure(await begin(script))).code is Code.INTERRUPTED
+    assert (loop_clock(), script.open) == (300, 0)
+
+
+async def test_a_short_outage_of_the_store_delays_the_end_and_loses_nothing() -> None:
+    store = FlakyStore(back=1)
+    ending = await failure(await begin(Script(text("half")), store))
+    assert ending.partial_saved
+    assert loop_clock() <= SETTLE_SECONDS
+
+
+async def test_a_longer_outage_does_not_hold_the_end_and_the_answer_is_kept_afterwards() -> None:
+    store = FlakyStore(back=30)
+    ending = await failure(await begin(Script(text("half")), store))
+    assert loop_clock() == SETTLE_SECONDS
+    assert not ending.partial_saved
+    await asyncio.sleep(LATE_SETTLE_SECONDS)
+    assert (await kept(store)).content == "half"
+
+
+async def test_a_store_that_hangs_does_not_hold_the_end() -> None:
+    await failure(await begin(Script(text("half")), FlakyStore(seconds=1000)))
+    assert loop_clock() == SETTLE_SECONDS
+
+
+async def test_an_answer_that_could_not_be_kept_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    await failure(await begin(Script(text("half")), FlakyStore(back=1000)))
+    await asyncio.sleep(LATE_SETTLE_SECONDS + 1)
+    assert "could not be stored" in caplog.text
+
+
+async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept() -> None:
+    store = FlakyStore()
+    run = await begin(Script(text("half"), 5), store)
+    await asyncio.sleep(1)
+    await store.delete(TENANT, CONVERSATION)
+    assert not (await failure(run)).partial_saved
+    assert loop_clock() == 5
+
+
+async def test_an_answer_of_no_conversation_is_kept_nowhere_and_says_so() -> None:
+    assert not (await failure(await begin(Script(text("half"))))).partial_saved
+    assert memory_sessions()  # and no store was asked
