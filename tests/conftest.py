@@ -1,17 +1,23 @@
 """What holds for every test: no environment is inherited but what programs need to run at all."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.redis_server"]
+pytest_plugins = ["support.redis_server", "support.runs_topologies"]
 
 HERE = Path(__file__).parent
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """Variables that tests of single parts inherit."""
 MACHINE = ("cluster", "cluster_tool", "e2e")
 """Folders whose tests drive this machine's own tools (builders, clusters) and need its set-up for these."""
+
+
+def pytest_configure() -> None:
+    """Say that there is no event loop: asked for one, Python 3.11 would make a loop that nobody closes."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)

@@ -61,6 +61,8 @@ class Resource:
 
     ref: Ref
     uid: str
+    version: str
+    """Its resourceVersion: a status is only written to what it is about."""
     generation: int
     spec: ChatDeploymentSpec | None
     """None: this operator cannot read the spec; `problem` says why."""

@@ -18,6 +18,7 @@ def parse_resource(live: Manifest) -> Resource:
     return Resource(
         ref=Ref(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
+        version=metadata["resourceVersion"],
         generation=metadata["generation"],
         spec=spec,
         problem=problem,

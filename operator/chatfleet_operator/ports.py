@@ -50,7 +50,7 @@ class Cluster(Protocol):
         ...
 
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
-        """Write the status of `resource`."""
+        """Write the status of `resource`; `Retry` when it has changed since it was read."""
         ...
 
 

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from support.runs_scripts import TENANT, collect, numbered
-from support.runs_topologies import TOPOLOGIES, Topologies
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs import following, redis
+from chatfleet_api.runs import following
 from chatfleet_api.runs.memory import MemoryRunLog
 from chatfleet_api.runs.port import RunLog
 from chatfleet_api.runs.redis import open_run_log
 from chatfleet_api.storage import open_storage
+from support.runs_scripts import TENANT, collect, numbered
+from support.runs_topologies import TOPOLOGIES, Topologies
 
 END = Complete("stop", Usage())
 
@@ -91,7 +91,6 @@ async def test_a_reader_follows_a_run_that_goes_on(log: RunLog, run: str) -> Non
 async def test_a_run_of_more_entries_than_one_read_takes_is_read_whole(
     log: RunLog, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis, "ENTRIES_PER_READ", 3)
     monkeypatch.setattr(following, "ENTRIES_PER_READ", 3)
     for seq in range(1, 20):
         log.append(TENANT, run, numbered(seq, seq))

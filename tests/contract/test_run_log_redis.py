@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 import redis.asyncio
-from support.runs_proxy import Proxy, proxied
-from support.runs_scripts import TENANT, collect, numbered
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.events import Batch, Complete, Token, Usage
@@ -17,6 +15,8 @@ from chatfleet_api.runs import redis as redis_log
 from chatfleet_api.runs.redis import RedisRunLog, open_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
 from chatfleet_api.storage import ANSWER_SECONDS, open_storage
+from support.runs_proxy import Proxy, proxied
+from support.runs_scripts import TENANT, collect, numbered
 
 END = Complete("stop", Usage())
 

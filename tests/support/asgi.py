@@ -1,12 +1,14 @@
-"""A client of an ASGI application without any socket: it sends a request, reads the answer, and may leave or stop reading."""
+"""A client of an ASGI application without any socket: it asks, reads the answer, and may leave or stop reading."""
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from starlette.types import ASGIApp, Message
+
+T = TypeVar("T")
 
 JSON = {"content-type": "application/json"}
 
@@ -108,3 +110,9 @@ def post(path: str, body: object, **headers: str) -> Exchange:
 def get(path: str) -> Exchange:
     """Return a GET."""
     return Exchange("GET", path)
+
+
+async def each(*items: T) -> AsyncGenerator[T, None]:
+    """Yield `items`, as something that is waited for."""
+    for item in items:
+        yield item

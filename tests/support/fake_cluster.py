@@ -146,8 +146,8 @@ class FakeCluster:
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
         self._about_to(f"status {resource.ref.name}")
         key = (resource.ref.namespace, ObjectId(names.KIND, resource.ref.name))
-        if key not in self.objects or self.objects[key]["metadata"]["uid"] != resource.uid:
-            raise Retry("not found")
+        if key not in self.objects or self.objects[key]["metadata"]["resourceVersion"] != resource.version:
+            raise Retry("the object has been modified")
         self._store(key, {**self.get(*key), "status": status.document()}, names.FIELD_MANAGER)
         self.after_write(self.writes[-1])
 
@@ -216,7 +216,12 @@ def _without(live: Any, given_up: Any, still_wanted: list[Any]) -> Any:  # noqa:
                 kept[key] = _without(value, given_up[key], holders)
         return kept
     if isinstance(live, list) and isinstance(given_up, list) and (key := _identity(given_up)):
-        dropped = {item[key] for item in given_up}
-        wanted_keys = {item.get(key) for each in still_wanted for item in each}
-        return [item for item in live if item.get(key) not in dropped - wanted_keys]
+        wanted_items = [item for each in still_wanted for item in each]
+        old = {item[key]: item for item in given_up}
+
+        def holders_of(name: object) -> list[Any]:
+            return [item for item in wanted_items if item.get(key) == name]
+
+        kept_items = [item for item in live if item.get(key) not in old or holders_of(item.get(key))]
+        return [_without(item, old.get(item.get(key)), holders_of(item.get(key))) for item in kept_items]
     return live

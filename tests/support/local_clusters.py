@@ -13,7 +13,7 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.documents import KERNEL_SETTINGS
-from chatfleet_cluster.layout import folder_of, id_of, interface_of
+from chatfleet_cluster.layout import LOCKS, folder_of, id_of, interface_of
 from chatfleet_cluster.steps import Steps
 from support.kube import Kubectl
 
@@ -70,8 +70,8 @@ class Handle:
         """Everything on the machine that belongs to this cluster."""
         groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{id_of(self.name)}")]
         interfaces = [path.name for path in Path("/sys/class/net").iterdir() if path.name == interface_of(self.name)]
-        folders = [str(folder_of(self.name))] if folder_of(self.name).exists() else []
-        return [*groups, *interfaces, *folders, *self._processes(), *self._routes()]
+        files = [str(path) for path in (folder_of(self.name), LOCKS / f"{id_of(self.name)}.lock") if path.exists()]
+        return [*groups, *interfaces, *files, *self._processes(), *self._routes()]
 
     def _processes(self) -> Iterator[str]:
         """Those that were started from its folder, or are in its group, or have any of its mounts."""

@@ -70,7 +70,7 @@ def pod_report(pod: str, config: str, **changes: Any) -> PodReport:  # noqa: ANN
 
 def resource(**changes: Any) -> Resource:  # noqa: ANN401  # JSON
     """Return a ChatDeployment as a pass sees it, before any pass."""
-    return Resource(REF, "uid-1", 1, ChatDeploymentSpec.model_validate(spec(**changes)))
+    return Resource(REF, "uid-1", "1", 1, ChatDeploymentSpec.model_validate(spec(**changes)))
 
 
 def settled(seen: Resource) -> dict[ObjectId, Manifest]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Passes bytes on, as `mode` says: `pass`, `refuse` connections, `hang` without an answer, or `lose` the replies."""
+    """Passes bytes on, as `mode` says: `pass`, `refuse` connections, `hang` without an answer, or `lose` one reply."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)

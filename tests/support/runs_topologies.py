@@ -50,6 +50,6 @@ Topologies: TypeAlias = Callable[[str], str]
 
 @pytest.fixture(scope="session")
 def topologies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topologies]:
-    """Start each topology when it is first asked for, once a session, and return its URL. Tests use new ids: nothing is cleared."""
+    """Start each topology when it is first asked for, once a session, and return its URL. Nothing is ever cleared."""
     with ExitStack() as stack:
         yield cache(lambda name: stack.enter_context(_BUILDERS[name](tmp_path_factory.mktemp(name))))

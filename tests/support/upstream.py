@@ -57,6 +57,12 @@ class Reply:
         """Send each of `data` as one chunk, all at once."""
         await self.raw(b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in data))
 
+    async def trickle(self, data: bytes) -> None:
+        """Send each byte of `data` as one chunk."""
+        for byte in data:
+            self._writer.write(b"1\r\n%c\r\n" % byte)
+            await asyncio.sleep(0)
+
     async def end(self) -> None:
         """End the body as HTTP wants it."""
         await self.raw(b"0\r\n\r\n")

@@ -4,9 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from support.upstream_wires import Wire
 
 from chatfleet_api.chat.events import Usage
 from chatfleet_api.chat.request import ChatRequest, Message
@@ -15,6 +12,7 @@ from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_api.providers.registry import Catalogue, open_registry
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from support.upstream_wires import Wire
 
 HELLO = ChatRequest("default", (Message("user", "Hello there."),))
 
@@ -45,7 +43,7 @@ class RecordingMeter:
         self.usage.append(usage)
 
 
-def provider_of(wire: Wire, url: str, **settings: Any) -> RuntimeProvider:  # noqa: ANN401  # the fields' own types
+def provider_of(wire: Wire, url: str, **settings: object) -> RuntimeProvider:
     """Return the settings of the provider `up` that speaks `wire` at `url`; by default it never tries again."""
     version = "2024-10-21" if wire.type is ProviderType.AZURE_OPENAI else None
     common = {"name": "up", "type": wire.type, "baseURL": url + wire.base_path, "azureApiVersion": version}
@@ -53,7 +51,7 @@ def provider_of(wire: Wire, url: str, **settings: Any) -> RuntimeProvider:  # no
 
 
 def config_of(*providers: RuntimeProvider, models: Sequence[Model] = ()) -> RuntimeConfig:
-    """Return a configuration whose model `default` is answered by the first of `providers`, unless `models` are given."""
+    """Return a configuration with `models`, or with `default` that the first of `providers` answers."""
     default = Model(name="default", provider=providers[0].name, model="gpt-x")
     return RuntimeConfig(deployment="d", namespace="n", providers=providers, models=tuple(models) or (default,))
 

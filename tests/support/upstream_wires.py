@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
-from support.upstream import Reply, Script
 
 from chatfleet_contract.providers import ProviderType
+from support.upstream import Reply, Script
 
 WORDS = ("One", " two", " three", " fünf")
 
@@ -15,9 +15,15 @@ WORDS = ("One", " two", " three", " fünf")
 class Wire(Protocol):
     """One vendor's way to write."""
 
-    type: ProviderType
-    base_path: str
-    """What stands between the host and the vendor's own paths, in `baseURL`."""
+    @property
+    def type(self) -> ProviderType:
+        """Return the type of provider that writes so."""
+        ...
+
+    @property
+    def base_path(self) -> str:
+        """Return what stands in `baseURL` between the host and the vendor's own paths."""
+        ...
 
     def begin(self) -> list[bytes]:
         """Return the events before the first token."""

@@ -85,12 +85,12 @@ class KubernetesCluster:
             return
 
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
-        """Write the status of `resource`, of this one and not of a successor of the same name."""
+        """Write the status of `resource`; `Retry` when it has changed since it was read."""
         ref = resource.ref
         body: Manifest = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "uid": resource.uid},
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "resourceVersion": resource.version},
             "status": status.document(),
         }
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}

@@ -64,10 +64,23 @@ class Conflict(Retry):
     """Somebody else was first; look again."""
 
 
+class _Cause(BaseModel):
+    field: str = ""
+
+
+class _Details(BaseModel):
+    causes: tuple[_Cause, ...] = ()
+
+
 class _Status(BaseModel):
     """What the API server says about a failure (metav1.Status)."""
 
     message: str = ""
+    details: _Details | None = None
+
+    def is_about_another(self) -> bool:
+        """Say whether the object has another uid than the one that was asked for: a successor of the same name."""
+        return any(cause.field == "metadata.uid" for cause in (self.details.causes if self.details else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +182,11 @@ def translate(status: int, body: bytes, method: str, retry_after: str | None) ->
     A write that the server itself failed (500: a webhook that does not answer, a field it does not know) is refused
     like any other, so that people learn of it; a read is simply tried again.
     """
-    words = _words(body) or f"HTTP {status}"
+    told = _read(body)
+    words = told.message or f"HTTP {status}"
     if status == 404:  # noqa: PLR2004
         return NotFound(words)
-    if status == 409:  # noqa: PLR2004
+    if status == 409 or told.is_about_another():  # noqa: PLR2004
         return Conflict(words)
     after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
     if status in {401, 429, 502, 503, 504} or (status >= 500 and method == "GET"):  # noqa: PLR2004
@@ -180,11 +194,11 @@ def translate(status: int, body: bytes, method: str, retry_after: str | None) ->
     return Refused(words)
 
 
-def _words(body: bytes) -> str:
+def _read(body: bytes) -> _Status:
     try:
-        return _Status.model_validate_json(body).message
+        return _Status.model_validate_json(body)
     except ValidationError:
-        return body.decode(errors="replace")
+        return _Status(message=body.decode(errors="replace"))
 
 
 @asynccontextmanager

@@ -59,7 +59,7 @@ FULL = spec(
 
 
 def built(document: Manifest, secret_uid: str = "secret-uid") -> Desired:  # an identity
-    resource = Resource(REF, "uid-1", 1, ChatDeploymentSpec.model_validate(document))
+    resource = Resource(REF, "uid-1", "1", 1, ChatDeploymentSpec.model_validate(document))
     assert resource.spec
     return desired.build(resource, resource.spec, DEFAULTS, secret_uid=secret_uid)
 
@@ -82,7 +82,7 @@ def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:
     """YAML would show shared parts as anchors; JSON text of a changed copy would differ."""
     resource_spec = ChatDeploymentSpec.model_validate(FULL)
     before = resource_spec.model_dump_json()
-    resource = Resource(REF, "uid-1", 1, resource_spec)
+    resource = Resource(REF, "uid-1", "1", 1, resource_spec)
     first, second = (desired.build(resource, resource_spec, DEFAULTS, secret_uid="") for _ in range(2))
 
     for manifest in first.children:

@@ -195,7 +195,7 @@ async def test_a_lease_that_somebody_deletes_is_made_again() -> None:
     await asyncio.sleep(10)
 
     assert lease.is_held()
-    assert store.claim
+    assert await store.read()
     await stop(holding)
 
 

@@ -116,7 +116,7 @@ async def test_keys_run_side_by_side_up_to_the_number_of_workers() -> None:
         await asyncio.sleep(4)
 
     assert bench.busiest == 3
-    assert [key for key, _, _ in bench.passes[:7]] == list("abcdefg")
+    assert sorted(key for key, _, _ in bench.passes[:7]) == list("abcdefg")
 
 
 async def test_a_slow_key_holds_up_no_other() -> None:
@@ -229,7 +229,7 @@ async def test_a_wake_during_the_last_pass_of_a_key_is_not_lost() -> None:
         queue.wake("a")
         await asyncio.sleep(1)
         queue.wake("a")
-        await asyncio.sleep(5)
+        await asyncio.sleep(9.5)
 
     assert bench.starts() == [0.1, 5.2]
 

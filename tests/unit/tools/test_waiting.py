@@ -64,20 +64,30 @@ def test_waiting_for_something_that_never_comes_ends_and_names_it() -> None:
         wait_until(lambda: False, "the moon", seconds=0)
 
 
-def test_a_second_process_waits_for_the_lock_and_says_for_what(tmp_path: Path) -> None:
-    screen = Screen()
+def test_others_wait_for_the_lock_and_say_for_what(tmp_path: Path) -> None:
+    screen = Screen("… Waiting for another process: it works")
     order: list[str] = []
 
-    def second() -> None:
+    def another() -> None:
         with locked(tmp_path / "lock", Steps(Console(file=screen, width=99), 0.01), what="it works"):
-            order.append("second")
+            order.append("in")
+            threading.Event().wait(0.005)  # time enough to meet another in here
+            order.append("out")
 
-    screen.awaited = "… Waiting for another process: it works"
-    thread = threading.Thread(target=second)
+    threads = [threading.Thread(target=another) for _ in range(8)]
     with locked(tmp_path / "lock", steps(Screen()), what="it works"):
-        thread.start()
+        for thread in threads:
+            thread.start()
         assert screen.came.wait(5)
         order.append("first")
-    thread.join(5)
+    for thread in threads:
+        thread.join(5)
 
-    assert order == ["first", "second"]
+    assert order == ["first", *["in", "out"] * 8]
+
+
+def test_a_lock_leaves_no_file(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock", steps(Screen()), what="it works"):
+        assert (tmp_path / "lock").exists()
+
+    assert not list(tmp_path.iterdir())

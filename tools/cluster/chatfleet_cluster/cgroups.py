@@ -5,9 +5,11 @@ by a remembered process id, and nothing is forgotten, whatever died half-way. On
 too (version 1), these only carry the pods' limits; the record is always the version 2 hierarchy.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chatfleet_cluster.errors import ClusterError
@@ -52,6 +54,10 @@ class Group:
         """Make the groups where they are missing, ready for a kubelet to put pods below them."""
         for folder in (self._record, *self._limits):
             folder.mkdir(exist_ok=True)
+        if not (self._record / "cgroup.kill").exists():
+            raise ClusterError(
+                "The kernel is too old to end a cluster's processes at once: Linux 5.14 or newer is needed."
+            )
         for folder in self._limits:
             for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new group, which then takes no process
                 if (folder / setting).exists():
@@ -70,27 +76,26 @@ class Group:
         """The component's processes and their children."""
         try:
             return frozenset(map(int, (self._record / component / "cgroup.procs").read_text().split()))
-        except (FileNotFoundError, OSError):
+        except OSError:  # the group is not there, or is just going
             return frozenset()
 
     def exists(self) -> bool:
         """Whether anything is left."""
         return any(folder.exists() for folder in (self._record, *self._limits))
 
-    def kill(self, component: str = "") -> None:
-        """Kill all processes of the component, or of the whole cluster, pods included, at once."""
+    def kill(self) -> None:
+        """Kill all processes of the cluster, pods included, at once."""
         with suppress(FileNotFoundError):
-            (self._record / component / "cgroup.kill").write_text("1")
+            (self._record / "cgroup.kill").write_text("1")
 
     def remove(self, wait: Callable[[Callable[[], bool], str], None]) -> None:
-        """Remove the groups, deepest first, as soon as the killed processes are gone."""
+        """Remove the groups as soon as the killed processes are gone."""
         for top in (self._record, *self._limits):
-            wait(lambda top=top: _removed(top), f"the processes in {top} to end")  # type: ignore[misc]
+            wait(partial(_removed, top), f"the processes in {top} to end")
 
 
 def _removed(top: Path) -> bool:
-    folders = [path for path in top.rglob("*") if path.is_dir()] if top.exists() else []
-    for folder in (*sorted(folders, key=lambda path: -len(path.parts)), top):
+    for folder, _, _ in os.walk(top, topdown=False):
         with suppress(OSError):  # still has a process, or has gone by itself
-            folder.rmdir()
+            Path(folder).rmdir()
     return not top.exists()

@@ -147,9 +147,9 @@ def exec_(command: list[str], name: Name = DEFAULT_NAME) -> None:
 
 
 @app.command("choose")
-def choose_() -> None:
+def choose_(name: Name = DEFAULT_NAME) -> None:
     """Say which kind of cluster the other commands use, and why; the kind alone goes to standard output."""
-    choice = _choice(DEFAULT_NAME)
+    choice = _choice(name)
     _steps().say(choice.sentence())
     sys.stdout.write(f"{choice.kind}\n")
 

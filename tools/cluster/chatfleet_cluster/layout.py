@@ -62,7 +62,6 @@ class Layout:
 
     name: str
     ranges: Ranges
-    state: Path = STATE
 
     @property
     def id(self) -> str:
@@ -77,7 +76,7 @@ class Layout:
     @property
     def folder(self) -> Path:
         """All files of the cluster."""
-        return folder_of(self.name, self.state)
+        return folder_of(self.name)
 
     @property
     def record(self) -> Path:
@@ -152,6 +151,6 @@ def interface_of(name: str) -> str:
     return f"cf-{name}"
 
 
-def folder_of(name: str, state: Path = STATE) -> Path:
-    """The folder of the cluster called `name`, whatever its ranges."""
-    return state / name
+def folder_of(name: str) -> Path:
+    """The folder of the cluster called `name`."""
+    return STATE / name

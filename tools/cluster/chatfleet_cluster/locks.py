@@ -1,9 +1,11 @@
 """One at a time: locks between processes that the kernel lets go of when their holder dies."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from chatfleet_cluster.steps import Steps
 
@@ -12,13 +14,32 @@ from chatfleet_cluster.steps import Steps
 def locked(path: Path, steps: Steps, *, what: str) -> Iterator[None]:
     """Hold the lock `path` while the body runs; wait for it if another process has it, and say so.
 
-    The file stays: to remove it would let two processes hold "the" lock at once.
+    The file is removed at the end, so a lock counts only if its file is still the one at `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with steps.step(f"Waiting for another process: {what}"):
-                fcntl.flock(file, fcntl.LOCK_EX)
+    file = _taken(path, steps, what)
+    while not _is_at(path, file):
+        file.close()
+        file = _taken(path, steps, what)
+    try:
         yield
+    finally:
+        path.unlink()
+        file.close()
+
+
+def _taken(path: Path, steps: Steps, what: str) -> IO[str]:
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with steps.step(f"Waiting for another process: {what}"):
+            fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False

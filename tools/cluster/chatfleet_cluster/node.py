@@ -104,7 +104,8 @@ def _start_control_plane(layout: Layout, processes: Processes, programs: Mapping
         processes.start(component)
     _until(layout.containerd_socket.exists, processes, CONTAINERD)
     images.load_pause(images.Store(layout, programs["ctr"]), programs["pause"])
-    _until(lambda: api_of(layout).answers("/readyz"), processes, "kube-apiserver")
+    api = api_of(layout)
+    _until(lambda: api.answers("/readyz"), processes, "kube-apiserver")
 
 
 def _start_node(layout: Layout, processes: Processes, programs: Mapping[str, Path]) -> None:

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from ipaddress import IPv4Network
-from pathlib import Path
 
 from chatfleet_cluster import certificates, components, documents
 from chatfleet_cluster.layout import Layout, Ranges, folder_of
@@ -14,10 +13,9 @@ FOLDERS = ("cni", "config", "kernel", "kubeconfig", "logs", "pids", "run", "var-
 
 def prepare(layout: Layout, *, host_process: int, now: datetime) -> None:
     """Write everything. The record comes last: a folder without it is not complete."""
+    layout.folder.mkdir(parents=True, mode=0o700)  # keys, and folders that every user of a pod may write
     for folder in FOLDERS:
-        (layout.folder / folder).mkdir(parents=True)
-    layout.folder.chmod(0o711)  # pods' users pass through to their volumes; nobody lists
-    (layout.folder / "kubeconfig").chmod(0o700)
+        (layout.folder / folder).mkdir()
     pki = layout.folder / "pki"
     certificates.write_pki(pki, components.identities(layout), now)
     for client in components.CLIENTS:
@@ -57,6 +55,4 @@ def _write_kubeconfig(layout: Layout, client: str) -> None:
         authority=layout.certificate("ca")[0].read_bytes(),
         pair=(certificate.read_bytes(), key.read_bytes()),
     )
-    path = Path(layout.folder, "kubeconfig", client)
-    path.touch(mode=0o600)
-    path.write_text(text)
+    (layout.folder / "kubeconfig" / client).write_text(text)

@@ -43,7 +43,8 @@ class Processes:
         self.check(NAMESPACES)
 
     def enter(self) -> tuple[str, ...]:
-        """The words before a command that make it run inside the cluster's namespaces."""
+        """The words before a command that make it run inside the cluster's namespaces; ClusterError if these ended."""
+        self.check(NAMESPACES)
         return ("nsenter", f"--target={self.pid(NAMESPACES)}", "--mount", "--net", "--")
 
     def check(self, component: str) -> None:

@@ -1,8 +1,14 @@
-"""The application service: what is refused before anything happens, what is stored before anybody is asked, and who answers."""
+"""The application service: what is refused at once, what is stored before anybody is asked, and who answers."""
 
 import asyncio
 
 import pytest
+
+from chatfleet_api.chat.chat import Chat, NewMessage
+from chatfleet_api.chat.events import Complete, Event, Failed, Start
+from chatfleet_api.chat.request import ChatRequest, Message
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.runs.run import Run
 from support.runs_scripts import (
     STOP,
     TENANT,
@@ -14,12 +20,6 @@ from support.runs_scripts import (
     memory_sessions,
     text,
 )
-
-from chatfleet_api.chat.chat import Chat, NewMessage
-from chatfleet_api.chat.events import Complete, Event, Failed, Start
-from chatfleet_api.chat.request import ChatRequest, Message
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.run import Run
 
 HELLO = Script([*text("hello"), STOP])
 pytestmark = pytest.mark.looptime
@@ -103,7 +103,7 @@ async def test_a_conversation_is_busy_while_its_answer_is_written_here() -> None
     error = await refusal(chat, conversation.id, NewMessage("two"))
     assert (error.code, error.retry_after) == (Code.CONVERSATION_BUSY, 1)
     await ending(run)
-    assert await chat.send(TENANT, conversation.id, NewMessage("two"))
+    assert isinstance(await chat.send(TENANT, conversation.id, NewMessage("two")), Run)
 
 
 async def test_a_conversation_is_busy_while_another_pod_writes_and_free_soon_after_that_pod_died() -> None:

@@ -5,18 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from support.runs_scripts import (
-    STOP,
-    TENANT,
-    USAGE,
-    Script,
-    collect,
-    loop_clock,
-    make_pool,
-    memory_sessions,
-    start,
-    text,
-)
+from typing_extensions import override
 
 from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Token, ToolCall
 from chatfleet_api.chat.request import ChatRequest, Function, MessageToolCall
@@ -26,6 +15,17 @@ from chatfleet_api.providers.port import Piece
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.port import Conversation, StoredMessage
+from support.runs_scripts import (
+    STOP,
+    TENANT,
+    USAGE,
+    Script,
+    collect,
+    loop_clock,
+    make_pool,
+    start,
+    text,
+)
 
 NOW = "2026-01-01T00:00:00.000+00:00"
 CONVERSATION = "00000000-0000-7000-8000-000000000000"
@@ -41,6 +41,7 @@ class FlakyStore(MemorySessionStore):
         self.back = back
         self.seconds = seconds
 
+    @override
     async def append(
         self,
         tenant: str,
@@ -233,4 +234,3 @@ async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept() -> 
 
 async def test_an_answer_of_no_conversation_is_kept_nowhere_and_says_so() -> None:
     assert not (await failure(await begin(Script(text("half"))))).partial_saved
-    assert memory_sessions()  # and no store was asked

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from support.runs_scripts import TENANT, collect, memory_log, numbered, start
 
 from chatfleet_api.chat.events import Batch, Complete, Failed, Token, Usage
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.runs.memory import MemoryRunLog
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
+from support.runs_scripts import TENANT, collect, memory_log, numbered, start
 
 END = Complete("stop", Usage())
 pytestmark = pytest.mark.looptime
@@ -79,7 +79,7 @@ async def test_the_tail_is_bounded_and_the_log_serves_what_it_dropped(log: Memor
         asked.append(after)
         return read(tenant, run_id, after)
 
-    log.read = spy  # type: ignore[method-assign]
+    log.read = spy  # type: ignore[assignment,method-assign]  # the same as the bound method
     for seq in range(1, TAIL_EVENTS + 2):
         run.publish((Token(str(seq)),))
     run.publish((END,))

@@ -1,0 +1,99 @@
+"""The applications of a pod's two ports: routes, middleware, errors; nothing else."""
+
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Scope
+from typing_extensions import override
+
+from chatfleet_api.dialects.failures import failure
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.health import Health
+from chatfleet_api.middleware.access_log import AccessLog
+from chatfleet_api.middleware.body_limit import BodyLimit
+from chatfleet_api.middleware.request_id import RequestId, request_id
+from chatfleet_api.routes import completions, conversations
+from chatfleet_api.routes.documentation import document
+from chatfleet_api.routes.health import health_routes
+from chatfleet_api.routes.root import root_routes
+from chatfleet_api.services import VERSION, Services
+from chatfleet_api.telemetry import Meter
+
+_BY_STATUS: Final = MappingProxyType(
+    {HTTPStatus.NOT_FOUND: Code.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED: Code.METHOD_NOT_ALLOWED}
+)
+_COMPLETIONS: Final = "/v1/chat/completions"
+_MESSAGES: Final = conversations.PREFIX + "/{conversation_id}/messages"
+
+
+def create_app(services: Services) -> ASGIApp:
+    """Return the application of the serving port."""
+    app = FastAPI(title="Chatfleet", version=VERSION, redirect_slashes=False)
+    app.router.routes[:0] = [
+        _Streamed(_COMPLETIONS, completions.Completions(services.chat, services.relays), methods=["POST"]),
+        _Streamed(_MESSAGES, conversations.Messages(services.chat, services.relays), methods=["POST"]),
+    ]
+    app.include_router(completions.model_routes(services.chat))
+    app.include_router(conversations.conversation_routes(services.chat))
+    app.include_router(health_routes(services.health, services.meter))
+    app.include_router(root_routes(VERSION))
+    document(app, {_COMPLETIONS: completions.OPERATION, _MESSAGES: conversations.OPERATION})
+    _answer_errors(app, services.meter)
+    logged = AccessLog(BodyLimit(app), meter=services.meter, clock=services.chat.clock)
+    return RequestId(logged, new_id=services.chat.new_id, config=lambda: services.configuration.digest)
+
+
+def create_health_app(health: Health, meter: Meter) -> ASGIApp:
+    """Return the application of the health port."""
+    app = FastAPI(openapi_url=None)
+    app.include_router(health_routes(health, meter))
+    return app
+
+
+class _Streamed(Route):
+    """A route of pure ASGI; it makes itself known to the access log as FastAPI's own do."""
+
+    @override
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, known = super().matches(scope)
+        return match, {**known, "route": self}
+
+
+def _answer_errors(app: FastAPI, meter: Meter) -> None:
+    """Let every error be answered in the dialect of the path, whoever raised it."""
+
+    @app.exception_handler(ChatError)
+    async def known(request: Request, error: ChatError) -> Response:
+        if error.code in {Code.AT_CAPACITY, Code.DRAINING}:
+            meter.rejected(error.code)
+        return _response(request, error)
+
+    @app.exception_handler(HTTPException)
+    async def from_framework(request: Request, error: HTTPException) -> Response:
+        response = _response(request, ChatError(_BY_STATUS.get(HTTPStatus(error.status_code), Code.INVALID_REQUEST)))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        param = str(first["loc"][-1])
+        return _response(
+            request, ChatError(Code.INVALID_REQUEST, f"Invalid value for '{param}': {first['msg']}.", param=param)
+        )
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, _: Exception) -> Response:
+        return _response(request, ChatError(Code.INTERNAL))
+
+
+def _response(request: Request, error: ChatError) -> Response:
+    answer = failure(error, request.scope["path"], request_id(request.scope))
+    response = Response(answer.body, answer.status)
+    response.raw_headers[:] = answer.headers
+    return response

@@ -1,0 +1,68 @@
+"""What is remembered of an answer while it streams, so that it can be kept when it ends."""
+
+from collections.abc import Callable, Sequence
+from io import StringIO
+
+from chatfleet_api.chat.events import Event, Reasoning, Token, ToolCall
+from chatfleet_api.chat.request import Function, MessageToolCall
+from chatfleet_api.providers.port import Finish, Piece
+
+
+class Reply:
+    """The answer so far."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Begin to listen; `clock` tells monotonic seconds."""
+        self._clock = clock
+        self._began = clock()
+        self._text = StringIO()
+        self._reasoning = StringIO()
+        self._calls: dict[int, list[ToolCall]] = {}
+        self.finish: Finish | None = None
+        """The provider's word that the answer is whole."""
+        self.first_token_ms: int | None = None
+        """Milliseconds until the first piece came."""
+
+    def take(self, pieces: Sequence[Piece]) -> Sequence[Event]:
+        """Remember what one read brought, and return the part of it that readers get: all but the finish."""
+        for piece in pieces:
+            match piece:
+                case Token():
+                    self._text.write(piece.text)
+                case Reasoning():
+                    self._reasoning.write(piece.text)
+                case ToolCall():
+                    self._calls.setdefault(piece.index, []).append(piece)
+                case Finish():
+                    self.finish = piece
+        events = [piece for piece in pieces if not isinstance(piece, Finish)] if self.finish else pieces
+        if events and self.first_token_ms is None:
+            self.first_token_ms = self.elapsed_ms()
+        return events  # type: ignore[return-value]  # no Finish is left in it
+
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since the question."""
+        return round((self._clock() - self._began) * 1000)
+
+    @property
+    def text(self) -> str:
+        """The visible text so far."""
+        return self._text.getvalue()
+
+    @property
+    def reasoning(self) -> str | None:
+        """The reasoning so far, None when there was none."""
+        return self._reasoning.getvalue() or None
+
+    @property
+    def tool_calls(self) -> list[MessageToolCall] | None:
+        """The tool calls so far, put together, None when there were none."""
+        return [_whole(pieces) for _, pieces in sorted(self._calls.items())] or None
+
+
+def _whole(pieces: Sequence[ToolCall]) -> MessageToolCall:
+    name = next((piece.name for piece in pieces if piece.name), "")
+    return MessageToolCall(
+        next((piece.id for piece in pieces if piece.id), ""),
+        Function(name, "".join(piece.arguments for piece in pieces)),
+    )

@@ -1,0 +1,70 @@
+"""What is asked of a model, in OpenAI's terms, typed. Every dialect parses into this; every provider reads it."""
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class Function(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function call inside an assistant message; `arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+class MessageToolCall(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
+    """A tool call that the assistant made earlier."""
+
+    id: str
+    function: Function
+
+
+class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """Text within a message."""
+
+    text: str
+
+
+class ImageURL(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An image by URL or data URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
+    """An image within a message."""
+
+    image_url: ImageURL
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One message of the context sent to a model."""
+
+    role: Role
+    content: str | list[TextPart | ImagePart] | None = None
+    name: str | None = None
+    tool_calls: list[MessageToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One question to one model; `model` is a name of the catalogue until the registry puts the provider's there."""
+
+    model: str
+    messages: tuple[Message, ...]
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+    response_format: dict[str, Any] | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None

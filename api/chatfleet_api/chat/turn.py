@@ -1,0 +1,133 @@
+"""THE page of one run: ask, pass on, remember, settle, tell the end.
+
+Whatever happens between the question and the end of its answer is here. A run ends exactly once, and its end is true:
+`Complete` only when the provider itself said that the answer is whole, `partial_saved` only when the store has it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from chatfleet_api.chat.events import Complete, Event, Failed, Start, Terminal
+from chatfleet_api.chat.reply import Reply
+from chatfleet_api.chat.request import ChatRequest
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.port import Provider
+from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.port import MessageStatus, SessionStore, StoredMessage
+
+SETTLE_SECONDS = 2.0
+"""Longest that a reader waits for the end of a stream because the store does not answer."""
+LATE_SETTLE_SECONDS = 60.0
+"""Time after that in which the answer is still brought to the store: longer than a failover of Redis takes."""
+SETTLE_PAUSE_SECONDS = 0.5
+"""Between two attempts to settle."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the answer of a conversation is kept: `message` is there, pending, until the final one replaces it."""
+
+    sessions: SessionStore
+    tenant: str
+    conversation: str
+    message: StoredMessage
+    now: Callable[[], str]
+
+    async def keep(self, message: StoredMessage) -> None:
+        """Replace the pending message."""
+        await self.sessions.append(self.tenant, self.conversation, (message,), expected_version=None, now=self.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question, who answers it, and where the answer goes (None: to the readers only)."""
+
+    start: Start
+    request: ChatRequest
+    provider: Provider
+    place: Place | None
+    clock: Callable[[], float]
+
+
+async def take_turn(turn: Turn, run: Run) -> None:
+    """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
+    run.publish((turn.start,))
+    reply = Reply(turn.clock)
+    ending = await _answer(turn, run, reply)
+    kept = await _settle(turn.place, reply, ending, seconds=SETTLE_SECONDS)
+    run.publish((_told(ending, reply, kept=kept),))
+    if turn.place and not kept and not await _settle(turn.place, reply, ending, seconds=LATE_SETTLE_SECONDS):
+        logger.error("the answer of run %s could not be stored and is lost", run.id)
+
+
+async def _answer(turn: Turn, run: Run, reply: Reply) -> Terminal:
+    """Pass the answer on as it comes, and return how it ended."""
+    try:
+        async with run.stoppable(), aclosing(turn.provider.stream(turn.request)) as stream:
+            async for pieces in stream:
+                if events := reply.take(pieces):
+                    run.publish(events)
+        return _finished(reply)
+    except ChatError as error:
+        if error.detail:
+            logger.warning("run %s failed: %s", run.id, error)
+        return Failed.of(error)
+    except Exception:  # the edge of a run: whatever broke, what there is of the answer is kept and its readers are told
+        logger.exception("run %s failed", run.id)
+        return Failed.of(ChatError(Code.INTERNAL))
+
+
+def _finished(reply: Reply) -> Terminal:
+    if reply.finish is None:
+        return Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
+    return Complete(reply.finish.reason, reply.finish.usage, reply.elapsed_ms(), reply.first_token_ms)
+
+
+async def _settle(place: Place | None, reply: Reply, ending: Terminal, *, seconds: float) -> bool:
+    """Store the answer, trying for `seconds`; returns whether it is stored."""
+    if place is None:
+        return False
+    message = final_message(place.message, reply, ending)
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    await place.keep(message)
+                except ChatError as error:
+                    if error.code is not Code.STORAGE_UNAVAILABLE:
+                        return False  # the conversation was deleted meanwhile
+                else:
+                    return True
+                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+    except TimeoutError:
+        return False
+
+
+def _told(ending: Terminal, reply: Reply, *, kept: bool) -> Event:
+    partial = kept and bool(reply.text or reply.reasoning or reply.tool_calls)
+    return replace(ending, partial_saved=partial) if isinstance(ending, Failed) else ending
+
+
+_STATUS: dict[Code, MessageStatus] = {Code.CANCELLED: "cancelled", Code.INTERRUPTED: "interrupted"}
+
+
+def final_message(pending: StoredMessage, reply: Reply, ending: Terminal) -> StoredMessage:
+    """Return the message as it is kept: whole, or what had come of it, marked by its status."""
+    kept = replace(
+        pending,
+        content=reply.text,
+        reasoning=reply.reasoning,
+        tool_calls=reply.tool_calls,
+        usage=ending.usage,
+        latency_ms=reply.elapsed_ms(),
+    )
+    if isinstance(ending, Failed):
+        return replace(kept, status=_STATUS.get(ending.code, "failed"), error_code=ending.code)
+    return replace(kept, status="complete", finish_reason=ending.finish_reason, latency_ms=ending.latency_ms)

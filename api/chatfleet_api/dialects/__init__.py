@@ -1,0 +1,1 @@
+"""How requests are read and events written for each kind of client, byte for byte."""

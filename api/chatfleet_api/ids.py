@@ -1,0 +1,11 @@
+"""Ids: which text is one. Only what passes here may become part of a key."""
+
+from uuid import UUID
+
+
+def is_id(text: str) -> bool:
+    """Tell whether `text` is a UUID in its canonical form."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False

@@ -1,0 +1,45 @@
+"""Gives every request an id, and marks every answer with it and with the configuration that served it."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatfleet_contract.names import HEADER_CONFIG
+
+HEADER: Final = b"x-request-id"
+
+_SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+"""What a caller may choose as an id: it goes into headers and logs as it is."""
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id of the request in `scope`."""
+    return str(scope["state"]["request_id"])
+
+
+class RequestId:
+    """Keeps a caller's `X-Request-Id` if it is sane, else makes one."""
+
+    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], config: Callable[[], str]) -> None:
+        self._app = app
+        self._new_id = new_id
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == HEADER), b"")
+        known = given.decode() if _SANE.fullmatch(given) else self._new_id()
+        scope.setdefault("state", {})["request_id"] = known
+        marks = [(HEADER, known.encode()), (HEADER_CONFIG.encode(), self._config().encode())]
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *marks]
+            await send(message)
+
+        await self._app(scope, receive, marked)

@@ -1,0 +1,170 @@
+"""From the runtime configuration to the catalogue: each model a provider, wrapped in the same order.
+
+From the outside: fallback, retrying, limited, measured, entry, upstream. A fallback is worth its price only when
+retrying did not help; a pause between attempts holds no slot; waiting for a slot is not the upstream's failure.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+import msgspec
+
+from chatfleet_api.chat.request import ChatRequest
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers import anthropic, openai
+from chatfleet_api.providers.fallback import Fallback
+from chatfleet_api.providers.keys import KeyFile
+from chatfleet_api.providers.limited import Limited
+from chatfleet_api.providers.measured import Measured, Meter
+from chatfleet_api.providers.port import Piece, Provider
+from chatfleet_api.providers.retrying import Retrying
+from chatfleet_api.providers.scripted import Scripted
+from chatfleet_api.providers.upstream import Dialect, Upstream
+from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+
+
+class Catalogue:
+    """The models of one runtime configuration. It holds nothing that must be closed: drop it for a newer one."""
+
+    def __init__(self, models: Mapping[str, Provider], upstreams: Mapping[str, Provider]) -> None:
+        """Answer by `models`, and check `upstreams`, which are named as the configuration names its providers."""
+        self._models = models
+        self._upstreams = upstreams
+
+    def provider(self, model: str) -> Provider:
+        """Return who answers as `model`; raise `ChatError(MODEL_NOT_FOUND)` when there is no such model."""
+        try:
+            return self._models[model]
+        except KeyError:
+            raise ChatError(Code.MODEL_NOT_FOUND, param="model") from None
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names that a client may ask for, in the order of the configuration."""
+        return tuple(self._models)
+
+    async def check(self) -> dict[str, Dependency]:
+        """Ask every upstream at once whether it is there and takes our key; by provider's name."""
+        return dict(zip(self._upstreams, await asyncio.gather(*map(_seen, self._upstreams.values())), strict=True))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the models of one provider share."""
+
+    upstream: Provider
+    slots: asyncio.Semaphore
+
+
+class Registry:
+    """Makes catalogues. A provider whose settings did not change goes on counting its open requests."""
+
+    def __init__(self, session: aiohttp.ClientSession, meter: Meter) -> None:
+        """Let all upstreams use `session`, and tell `meter` about every attempt."""
+        self._session = session
+        self._meter = meter
+        self._shared: dict[RuntimeProvider, _Shared] = {}
+
+    def catalogue(self, config: RuntimeConfig) -> Catalogue:
+        """Return the catalogue of `config`; raise `ValueError` when parts of it do not fit together."""
+        shared = {provider: self._shared.get(provider) or self._share(provider) for provider in config.providers}
+        providers = {provider.name: provider for provider in config.providers}
+        single = {model.name: self._single(model, _named(providers, model), shared) for model in config.models}
+        models = {model.name: _with_fallbacks(model, single) for model in config.models}
+        self._shared = shared
+        return Catalogue(models, {provider.name: part.upstream for provider, part in shared.items()})
+
+    def _share(self, provider: RuntimeProvider) -> _Shared:
+        return _Shared(self._upstream(provider), asyncio.Semaphore(provider.max_concurrent_requests))
+
+    def _upstream(self, provider: RuntimeProvider) -> Provider:
+        if provider.type is ProviderType.SCRIPTED:
+            return Scripted()
+        key = KeyFile(provider.api_key_file)
+        return Upstream(self._session, _dialect(provider), key=key, timeouts=provider.timeouts)
+
+    def _single(self, model: Model, provider: RuntimeProvider, shared: Mapping[RuntimeProvider, _Shared]) -> Provider:
+        """Return `model` as its own provider answers it, without fallbacks."""
+        part, labels = shared[provider], (provider.name, model.name)
+        measured = Measured(_Entry(part.upstream, model), *labels, meter=self._meter)
+        limited = Limited(measured, part.slots, patience_seconds=provider.timeouts.first_token_seconds)
+        return Retrying(limited, provider.retries, retried=partial(self._meter.retried, *labels))
+
+
+class _Entry:
+    """A `Provider` that asks for a model by its provider's name of it, with the defaults that the catalogue has."""
+
+    def __init__(self, inner: Provider, model: Model) -> None:
+        self._inner = inner
+        self._model = model
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
+        return self._inner.stream(with_defaults(request, self._model))
+
+    async def check(self) -> None:
+        await self._inner.check()
+
+
+@asynccontextmanager
+async def open_registry(meter: Meter) -> AsyncIterator[Registry]:
+    """Open the one HTTP session that all upstreams share.
+
+    It knows no limit of its own (each provider has one), no proxy or credentials of the environment, and no cookies.
+    """
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"},
+        auto_decompress=False,
+        trust_env=False,
+    ) as session:
+        yield Registry(session, meter)
+
+
+def with_defaults(request: ChatRequest, model: Model) -> ChatRequest:
+    """Return `request` in the provider's name of `model`, with the model's parameters where it has none of its own."""
+    defaults = model.parameters.model_dump(exclude_none=True)
+    missing = {name: value for name, value in defaults.items() if getattr(request, name) is None}
+    return msgspec.structs.replace(request, model=model.model, **missing)
+
+
+def _dialect(provider: RuntimeProvider) -> Dialect:
+    base_url = (provider.base_url or "").rstrip("/")
+    match provider.type:
+        case ProviderType.OPENAI:
+            return openai.OpenAI(base_url or openai.BASE_URL)
+        case ProviderType.ANTHROPIC:
+            return anthropic.Anthropic(base_url or anthropic.BASE_URL)
+        case ProviderType.OPENAI_COMPATIBLE if base_url:
+            return openai.Compatible(base_url)
+        case ProviderType.AZURE_OPENAI if base_url and provider.azure_api_version:
+            return openai.AzureOpenAI(base_url, provider.azure_api_version)
+    raise ValueError(
+        f"provider {provider.name}: type {provider.type} needs baseURL, and azureOpenAI also azureApiVersion"
+    )
+
+
+def _named(providers: Mapping[str, RuntimeProvider], model: Model) -> RuntimeProvider:
+    if model.provider not in providers:
+        raise ValueError(f"model {model.name}: provider {model.provider} is not among providers; add it or correct it")
+    return providers[model.provider]
+
+
+def _with_fallbacks(model: Model, single: Mapping[str, Provider]) -> Provider:
+    if unknown := [name for name in model.fallbacks if name not in single]:
+        raise ValueError(f"model {model.name}: fallbacks {unknown} are not among models; add them or correct them")
+    chain = [single[name] for name in (model.name, *model.fallbacks)]
+    return Fallback(chain) if len(chain) > 1 else chain[0]
+
+
+async def _seen(upstream: Provider) -> Dependency:
+    try:
+        await upstream.check()
+    except ChatError as error:
+        return Dependency(state=State.DOWN, message=error.detail or error.message)
+    return Dependency(state=State.UP)

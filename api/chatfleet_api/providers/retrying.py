@@ -1,0 +1,111 @@
+"""Tries again what may succeed the next time, as long as nobody has seen a token of it."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Final, TypeAlias
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from chatfleet_api.chat.request import ChatRequest
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.port import Piece, Provider
+from chatfleet_contract.providers import Retries
+
+MAX_RETRY_AFTER: Final = 30.0
+"""Seconds. Who asks for a longer pause is not asked again: the caller is told to come back then."""
+
+MAX_JITTER: Final = 0.25
+"""Largest share that chance adds to a pause, so that pods which failed together do not return together."""
+
+_PASSING: Final = frozenset(
+    {
+        Code.UPSTREAM_RATE_LIMITED,
+        Code.UPSTREAM_OVERLOADED,
+        Code.UPSTREAM_UNAVAILABLE,
+        Code.UPSTREAM_TIMEOUT,
+        Code.UPSTREAM_TRUNCATED,
+        Code.UPSTREAM_MALFORMED,
+        Code.UPSTREAM_ERROR,
+    }
+)
+
+_Batches: TypeAlias = AsyncGenerator[Sequence[Piece], None]
+
+
+class Retrying:
+    """A `Provider` that tries again, after growing pauses, while no piece of the answer has come."""
+
+    def __init__(
+        self,
+        inner: Provider,
+        retries: Retries,
+        *,
+        retried: Callable[[Code], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Tell `retried` of each retry; `chance` returns a number from 0 to 1."""
+        self._inner = inner
+        self._retries = retries
+        self._retried = retried
+        self._sleep = sleep
+        self._chance = chance
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
+        """Ask until an answer begins, and yield it as it comes."""
+        attempts = AsyncRetrying(
+            stop=stop_after_attempt(self._retries.max + 1),
+            retry=retry_if_exception(is_passing),
+            wait=self._wait,
+            before_sleep=self._tell,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        first: Sequence[Piece]
+        batches: _Batches
+        first, batches = await attempts(self._begin, request)
+        async with aclosing(batches):
+            yield first
+            async for pieces in batches:
+                yield pieces
+
+    async def check(self) -> None:
+        """Check the upstream, once."""
+        await self._inner.check()
+
+    async def _begin(self, request: ChatRequest) -> tuple[Sequence[Piece], _Batches]:
+        """Return the first batch, and what follows. A generator that fails or is cancelled here has closed itself."""
+        batches = self._inner.stream(request)
+        return await anext(batches), batches
+
+    def _wait(self, state: RetryCallState) -> float:
+        return pause(self._retries, state.attempt_number, _failure(state), self._chance())
+
+    def _tell(self, state: RetryCallState) -> None:
+        self._retried(_failure(state).code)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether the same request may soon succeed at the same upstream."""
+    return (
+        isinstance(error, ChatError)
+        and error.code in _PASSING
+        and (error.retry_after is None or error.retry_after <= MAX_RETRY_AFTER)
+    )
+
+
+def pause(retries: Retries, attempt: int, error: ChatError, chance: float) -> float:
+    """Return the seconds to wait after attempt number `attempt` (from 1): what the upstream asked for, or doubling."""
+    seconds = min(retries.initial_seconds * 2.0 ** (attempt - 1), retries.max_seconds)
+    if error.retry_after is not None:
+        seconds = error.retry_after
+    return seconds * (1 + MAX_JITTER * chance)
+
+
+def _failure(state: RetryCallState) -> ChatError:
+    """Return why the attempt failed: `is_passing` has let nothing but a `ChatError` through."""
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, ChatError)  # noqa: S101  # for the type checker
+    return error

@@ -1,0 +1,201 @@
+"""An upstream over HTTP: one POST, its answer read as bytes under deadlines, its connection closed on every way out.
+
+What vendors differ in (addresses, headers, bodies, the meaning of events) is a `Dialect`; what is alike stands here.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import aiohttp
+
+from chatfleet_api.chat.request import ChatRequest
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.keys import KeyFile
+from chatfleet_api.providers.port import Finish, Piece
+from chatfleet_api.providers.refusals import MAX_BODY_BYTES, clean, refusal
+from chatfleet_api.providers.sse import EventReader
+from chatfleet_api.providers.watchdog import Watchdog
+from chatfleet_contract.runtime import RuntimeTimeouts
+
+CHECK_SECONDS: Final = 10.0
+"""How long a check may take in all."""
+
+DRAIN_SECONDS: Final = 0.1
+"""How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
+
+_ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+
+
+class Answer(Protocol):
+    """Reads one answer."""
+
+    done: bool
+    """Whether the `Finish` has been handed out."""
+
+    def read(self, payload: bytes, pieces: list[Piece]) -> None:
+        """Append to `pieces` what the next payload brings; raise `ChatError` when it is a failure or cannot be read."""
+        ...
+
+    def end(self) -> Finish:
+        """Return the finish of a stream that ends here; raise `ChatError(UPSTREAM_TRUNCATED)` when it is not whole."""
+        ...
+
+
+class Dialect(Protocol):
+    """What the API of one vendor looks like."""
+
+    @property
+    def models_url(self) -> str:
+        """Where a GET costs nothing and proves the credentials."""
+        ...
+
+    @property
+    def lists_models(self) -> bool:
+        """Whether there must be something at `models_url`; servers that imitate a vendor may leave it out."""
+        ...
+
+    def url(self, request: ChatRequest) -> str:
+        """Return where an answer to `request` is asked for."""
+        ...
+
+    def headers(self, key: str | None, request: ChatRequest | None = None) -> Mapping[str, str]:
+        """Return the headers that authenticate and that choose the API's version; `request` is None for a check."""
+        ...
+
+    def body(self, request: ChatRequest) -> bytes:
+        """Return the JSON that asks for a streamed answer; raise `ChatError` for what this vendor cannot be asked."""
+        ...
+
+    def answer(self, request: ChatRequest) -> Answer:
+        """Return what reads the answer to `request`."""
+        ...
+
+
+class Upstream:
+    """A `Provider` at the other end of a network connection."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, dialect: Dialect, *, key: KeyFile, timeouts: RuntimeTimeouts
+    ) -> None:
+        """Ask over `session`, which remains its owner's to close."""
+        self._session = session
+        self._dialect = dialect
+        self._key = key
+        self._timeouts = timeouts
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
+        """Ask, and yield the answer as it comes."""
+        time = asyncio.get_running_loop().time
+        ends = time() + self._timeouts.total_seconds
+        until = min(ends, time() + self._timeouts.first_token_seconds)
+        answer, events, begun = self._dialect.answer(request), EventReader(), False
+        async with self._ask(request, until) as (response, watchdog):
+            while not answer.done:
+                pieces, failure = _understand(answer, events, await _next(response, watchdog))
+                if pieces:
+                    watchdog.move(ends, Code.UPSTREAM_TIMEOUT)  # while the reader is busy, the upstream is not to blame
+                    yield pieces
+                    begun = True
+                if failure:
+                    raise failure
+                stalls = time() + self._timeouts.stall_seconds
+                if begun and stalls < ends:
+                    watchdog.move(stalls, Code.UPSTREAM_STALLED)
+            await _drain(response)
+
+    async def check(self) -> None:
+        """Prove that the upstream is reachable and takes the key."""
+        key = self._key.read()
+        url = self._dialect.models_url
+        with _translated():
+            async with (
+                asyncio.timeout(CHECK_SECONDS),
+                self._session.get(url, headers=self._dialect.headers(key), allow_redirects=False) as response,
+            ):
+                if response.status in _ABSENT and not self._dialect.lists_models:
+                    return
+                if response.status in _ABSENT:
+                    told = f"GET {url} answered HTTP {response.status}; correct baseURL"
+                    raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=told)
+                await self._accept(response, key)
+
+    @asynccontextmanager
+    async def _ask(self, request: ChatRequest, until: float) -> AsyncIterator[tuple[aiohttp.ClientResponse, Watchdog]]:
+        """Open the stream of the answer, watched until its first piece is due."""
+        key = self._key.read()
+        url, body = self._dialect.url(request), self._dialect.body(request)
+        headers = {"Content-Type": "application/json", **self._dialect.headers(key, request)}
+        connect = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_seconds)
+        with ExitStack() as stack:
+            with _translated():
+                async with asyncio.timeout_at(until):
+                    response = await self._session.post(
+                        url, data=body, headers=headers, timeout=connect, allow_redirects=False
+                    )
+                    stack.callback(response.close)
+                    await self._accept(response, key)
+            if response.content_type != "text/event-stream" or "Content-Encoding" in response.headers:
+                told = f"{response.content_type} {response.headers.get('Content-Encoding', '')} is not an event stream"
+                raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(told))
+            watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
+            stack.callback(watchdog.stop)
+            yield response, watchdog
+
+    async def _accept(self, response: aiohttp.ClientResponse, key: str | None) -> None:
+        """Raise what a refusal means."""
+        if response.status == HTTPStatus.OK:
+            return
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            self._key.forget()
+        body = b""
+        while len(body) < MAX_BODY_BYTES and (more := await response.content.readany()):
+            body += more
+        raise refusal(response.status, response.headers, body, (key,) if key else ())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Translate what can go wrong before the first byte of an answer."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ChatError(Code.UPSTREAM_TIMEOUT, detail=clean(f"no answer in time {error}")) from error
+    except aiohttp.ClientError as error:
+        raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
+
+
+async def _next(response: aiohttp.ClientResponse, watchdog: Watchdog) -> bytes:
+    """Return what the next read brings, nothing at the end of the response."""
+    try:
+        return await response.content.readany()
+    except aiohttp.ClientError as error:
+        code = watchdog.bit or Code.UPSTREAM_TRUNCATED
+        raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
+
+
+def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[Piece], ChatError | None]:
+    """Return the pieces in `data`, and the failure that follows them if there is one."""
+    pieces: list[Piece] = []
+    try:
+        for payload in events.feed(data):
+            answer.read(payload, pieces)
+            if answer.done:
+                return pieces, None
+        if not data:
+            pieces.append(answer.end())
+    except ChatError as failure:
+        return pieces, failure
+    return pieces, None
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read to the end of a response whose answer is whole, if the end comes soon."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while await response.content.readany():
+                pass
+    except (TimeoutError, aiohttp.ClientError):
+        return  # the connection is closed instead of kept; the answer is none the worse

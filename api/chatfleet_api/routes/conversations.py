@@ -1,0 +1,136 @@
+"""Our own dialect: conversations whose history is the server's, and messages that are answered within them."""
+
+import re
+from contextlib import suppress
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from chatfleet_api.chat.chat import DEFAULT_TENANT, Chat
+from chatfleet_api.dialects import native_bodies as bodies
+from chatfleet_api.dialects.native import EventEncoder
+from chatfleet_api.dialects.reading import require_json
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.middleware.request_id import request_id
+from chatfleet_api.routes.client import Client, ClientLeft
+from chatfleet_api.routes.documentation import fails, returns, takes
+from chatfleet_api.routes.relay import Relays
+
+PREFIX: Final = "/api/v1/conversations"
+
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class Messages:
+    """`POST /api/v1/conversations/{id}/messages`. The run is the conversation's: it goes on when the client leaves."""
+
+    def __init__(self, chat: Chat, relays: Relays) -> None:
+        self._chat = chat
+        self._relays = relays
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raises `ChatError` for what is to be told by an HTTP status."""
+        client = Client(scope, receive, send)
+        conversation = known_id(scope["path_params"]["conversation_id"])
+        sent = bodies.read_message(await client.body())
+        run = await self._chat.send(DEFAULT_TENANT, conversation, sent.message)
+        if sent.stream if sent.stream is not None else "text/event-stream" in (client.header(b"accept") or ""):
+            await self._relays.relay(run.read, EventEncoder(run.id, request_id(scope)), client)
+        else:
+            with suppress(ClientLeft):
+                answer = await client.whole(run.read())
+                await client.respond(await self._reply(conversation, answer.start.message))
+
+    async def _reply(self, conversation: str, message: str | None) -> bytes:
+        stored = await self._chat.sessions.messages(DEFAULT_TENANT, conversation)
+        shown = next(bodies.message_body(conversation, each) for each in stored if each.id == message)
+        return msgspec.json.encode(bodies.MessageReply(conversation, shown, shown.usage, shown.cost_usd))
+
+
+OPERATION: Final = {
+    "tags": ["Conversations"],
+    "summary": "Send a message",
+    "description": "Stores the message and answers it as JSON or, with `stream` or `Accept: text/event-stream`, as the"
+    " events `start token reasoning tool_call complete error`, each with the id by which a stream is resumed.",
+    "operationId": "send_message",
+    "parameters": [
+        {"name": "conversation_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+    ],
+    **takes(bodies.SendMessageBody),
+    "responses": {
+        "200": {
+            "description": "The answer, or its events.",
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/MessageReply"}},
+                "text/event-stream": {},
+            },
+        },
+        **fails(bodies.ErrorBody),
+    },
+}
+
+
+def conversation_routes(chat: Chat) -> APIRouter:
+    """Return the routes of conversations."""
+    router = APIRouter(prefix=PREFIX, tags=["Conversations"], responses=fails(bodies.ErrorBody))
+
+    @router.post(
+        "",
+        status_code=201,
+        openapi_extra=takes(bodies.NewConversationBody, required=False) | returns(bodies.ConversationBody, 201),
+    )
+    async def create_conversation(request: Request) -> Response:
+        """Begin a conversation."""
+        raw = await request.body()
+        if raw:
+            require_json(request.headers.get("content-type"))
+        body = bodies.read_new_conversation(raw)
+        made = await chat.create(DEFAULT_TENANT, user_id=body.user_id, title=body.title, metadata=body.metadata)
+        return _json(bodies.conversation_body(made), status=201)
+
+    @router.get("", openapi_extra=returns(bodies.ConversationList))
+    async def list_conversations(
+        user_id: Annotated[str | None, Query(max_length=256)] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        cursor: Annotated[str | None, Query(max_length=256)] = None,
+    ) -> Response:
+        """List conversations, newest change first."""
+        page = await chat.sessions.list(DEFAULT_TENANT, user_id=user_id, limit=limit, cursor=cursor)
+        return _json(bodies.ConversationList([*map(bodies.conversation_body, page.items)], page.next))
+
+    @router.get("/{conversation_id}", openapi_extra=returns(bodies.ConversationWithMessages))
+    async def get_conversation(conversation_id: str) -> Response:
+        """Return a conversation with its messages."""
+        known = await chat.sessions.get(DEFAULT_TENANT, known_id(conversation_id))
+        messages = await chat.sessions.messages(DEFAULT_TENANT, known.id)
+        return _json(bodies.conversation_with_messages(known, messages))
+
+    @router.delete("/{conversation_id}", status_code=204)
+    async def delete_conversation(conversation_id: str) -> Response:
+        """Forget a conversation and its messages; an answer that is being written is cancelled."""
+        await chat.delete(DEFAULT_TENANT, known_id(conversation_id))
+        return Response(status_code=204)
+
+    @router.get("/{conversation_id}/messages", openapi_extra=returns(bodies.MessageList))
+    async def list_messages(conversation_id: str) -> Response:
+        """List the messages of a conversation, oldest first."""
+        messages = await chat.sessions.messages(DEFAULT_TENANT, known_id(conversation_id))
+        return _json(bodies.MessageList(conversation_id, bodies.message_bodies(conversation_id, messages)))
+
+    return router
+
+
+def known_id(text: str) -> str:
+    """Return `text` if it can be an id of ours; raise `ChatError(CONVERSATION_NOT_FOUND)` if not.
+
+    So no other text ever becomes part of a key.
+    """
+    if _ID.fullmatch(text) is None:
+        raise ChatError(Code.CONVERSATION_NOT_FOUND)
+    return text
+
+
+def _json(body: msgspec.Struct, *, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, {"cache-control": "no-store"}, "application/json")

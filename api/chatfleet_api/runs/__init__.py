@@ -1,0 +1,1 @@
+"""Runs: generations that belong to the fleet and not to a request, with an append-only log each."""

@@ -1,0 +1,122 @@
+"""The runs of one pod: how many there may be, where they are found, and how they end when the pod does."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from chatfleet_api.chat.events import Batch, Failed
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.runs.port import RunLog
+from chatfleet_api.runs.run import Run
+
+RETRY_SECONDS = 1.0
+"""What a refused caller is told to wait: another pod may take it at once."""
+SETTLE_SECONDS = 5.0
+"""Time that interrupted runs get to store what they have, when the pod ends."""
+
+logger = logging.getLogger(__name__)
+
+
+class Limits(NamedTuple):
+    """What one pod takes on."""
+
+    capacity: int
+    """Runs at a time."""
+    run_seconds: float
+    """Longest life of one run."""
+
+
+class Start(Protocol):
+    """Starts a run in the slot that was admitted."""
+
+    def __call__(self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]]) -> Run:
+        """Start `produce` as a task of the pool and return its run."""
+        ...
+
+
+class RunPool:
+    """Owns the producers of this pod's runs."""
+
+    def __init__(self, log: RunLog, limits: Limits) -> None:
+        self.limits = limits
+        """May be replaced while the pod runs; runs keep the deadline that they began with."""
+        self._log = log
+        self._runs: dict[tuple[str, str], Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = 0
+        self._draining = False
+
+    @property
+    def active(self) -> int:
+        """Slots taken: runs that have not ended, and requests admitted to start one."""
+        return self._admitted + sum(not run.ended for run in self._runs.values())
+
+    @contextmanager
+    def admit(self) -> Generator[Start, None, None]:
+        """Hold a slot, so that nothing is done for a request that cannot be served; yields what starts the run in it.
+
+        Raises:
+            ChatError: AT_CAPACITY or DRAINING, with the time to try again.
+        """
+        if self._draining:
+            raise ChatError(Code.DRAINING, retry_after=RETRY_SECONDS)
+        if self._full():
+            raise ChatError(Code.AT_CAPACITY, retry_after=RETRY_SECONDS)
+        self._admitted += 1
+        try:
+            yield self._start
+        finally:
+            self._admitted -= 1
+
+    def find(self, tenant: str, run_id: str) -> Run | None:
+        """Return the run when this pod produces it."""
+        return self._runs.get((tenant, run_id))
+
+    def read(self, tenant: str, run_id: str, after: int = 0) -> AsyncGenerator[Batch, None]:
+        """Read a run wherever it is produced, as `Run.read` and `RunLog.read` promise."""
+        run = self.find(tenant, run_id)
+        return self._log.read(tenant, run_id, after) if run is None else run.read(after)
+
+    async def drain(self, deadline_seconds: float) -> int:
+        """Take no more runs, wait for those that run, interrupt what is left at the deadline; return how many."""
+        self._draining = True
+        await self._idle(deadline_seconds)
+        cut = [run for run in self._runs.values() if not run.ended]
+        for run in cut:
+            run.stop(Code.INTERRUPTED)
+        await self._idle(SETTLE_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await self._idle(SETTLE_SECONDS)
+        return len(cut)
+
+    def _full(self) -> bool:
+        capacity = self.limits.capacity
+        return (
+            self._admitted + len(self._runs) >= capacity and self.active >= capacity
+        )  # the second counts each run, the first is quick
+
+    async def _idle(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+
+    def _start(self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]]) -> Run:
+        run = self._runs[tenant, run_id] = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds)
+        task = asyncio.ensure_future(produce(run))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, run))
+        return run
+
+    def _ended(self, run: Run, task: asyncio.Task[None]) -> None:
+        """See to it that the run has ended, whatever became of its producer."""
+        self._tasks.discard(task)
+        del self._runs[run.tenant, run.id]
+        code = Code.INTERRUPTED if task.cancelled() else Code.INTERNAL
+        if error := None if task.cancelled() else task.exception():
+            logger.error("the producer of run %s failed", run.id, exc_info=error)
+        run.publish((Failed.of(ChatError(code)),))

@@ -1,0 +1,54 @@
+"""The newest events of one run in memory, and the waiting for more. Shared by runs and by the log in memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from itertools import chain, takewhile
+
+from chatfleet_api.chat.events import Batch
+
+
+class Tail:
+    """The end of one run's events: at least the `limit` newest of them, or all when there is no limit."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.first = 1
+        """Sequence number of the oldest event that is kept."""
+        self.last = 0
+        """Sequence number of the newest event."""
+        self.ended = False
+        """Whether the terminal event is there."""
+        self._limit = limit
+        self._batches: deque[Batch] = deque()
+        self._changed = asyncio.Event()
+
+    def append(self, batch: Batch) -> None:
+        """Take the next batch and wake who waits."""
+        self._batches.append(batch)
+        self.last = batch.last
+        self.ended = batch.terminal
+        if self._limit is not None:
+            while self.last - self._batches[0].last >= self._limit:
+                self.first = self._batches.popleft().last + 1
+        self._changed.set()
+        self._changed.clear()
+
+    def since(self, after: int) -> Batch | None:
+        """Return all that is kept beyond `after`, or None when nothing is."""
+        if after >= self.last:
+            return None
+        newest = self._batches[-1]
+        if after + 1 >= newest.first:  # the usual case, kept quick: the reader keeps up
+            return newest.after(after)
+        newer = [*takewhile(lambda batch: batch.last > after, reversed(self._batches))]
+        return joined(reversed(newer)).after(after)
+
+    async def changed(self) -> None:
+        """Wait for the next `append`."""
+        await self._changed.wait()
+
+
+def joined(batches: Iterable[Batch]) -> Batch:
+    """Return consecutive batches (at least one) as one."""
+    parts = list(batches)
+    return Batch(parts[0].first, tuple(chain.from_iterable(part.events for part in parts)))

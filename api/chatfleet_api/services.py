@@ -1,0 +1,183 @@
+"""The parts of a running pod, and the one place that knows how they are put together."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from uuid_utils import uuid7
+
+from chatfleet_api.chat.chat import Chat
+from chatfleet_api.configuration import Configuration, ConfigurationError
+from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
+from chatfleet_api.providers.registry import Catalogue, Registry, open_registry
+from chatfleet_api.routes.relay import Relays
+from chatfleet_api.runs.memory import MemoryRunLog
+from chatfleet_api.runs.pool import Limits, RunPool
+from chatfleet_api.runs.port import RunLog
+from chatfleet_api.runs.redis import open_run_log
+from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.port import SessionStore
+from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.settings import Settings
+from chatfleet_api.storage import open_storage
+from chatfleet_api.telemetry import Meter, set_up_logs
+from chatfleet_contract import metrics
+from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.runtime import RuntimeConfig
+
+VERSION: Final = version("chatfleet-api")
+
+RESTART_SECONDS: Final = 1.0
+"""Pause before a watcher that broke begins again."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What routes and the server work with."""
+
+    configuration: Configuration
+    chat: Chat
+    relays: Relays
+    health: Health
+    meter: Meter
+
+
+class _Stores(NamedTuple):
+    log: RunLog
+    sessions: SessionStore
+    ping: Callable[[], Awaitable[None]] | None
+    """Looks at Redis; None when everything is in memory."""
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGenerator[Services, None]:
+    """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
+    async with AsyncExitStack() as stack:
+        meter = Meter(VERSION)
+        registry = await stack.enter_async_context(open_registry(meter))
+        stores = await _open_stores(stack, _redis_url(settings, config), config)
+        pool = RunPool(stores.log, _limits(config))
+        served = _Served(registry, pool, config)
+        configuration = Configuration(config)
+        health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
+        _export(meter, health)
+        watchers: list[Callable[[], Awaitable[None]]] = [
+            lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
+            lambda: watch_upstreams(health, served.check),
+        ]
+        if (ping := stores.ping) is not None:
+            health.redis = Dependency(state=State.UNKNOWN)
+            watchers.append(lambda: watch_redis(health, ping))
+        if (file := settings.config_file) is not None:
+            watchers.append(lambda: configuration.watch(file, served.take))
+        for watcher in watchers:
+            _watch(stack, watcher)
+        yield Services(
+            configuration=configuration,
+            chat=Chat(
+                lambda: served.catalogue,
+                pool,
+                stores.log,
+                stores.sessions,
+                clock=time.monotonic,
+                now=lambda: datetime.now(UTC),
+                new_id=lambda: str(uuid7()),
+            ),
+            relays=Relays(lambda: configuration.current.streaming.heartbeat_seconds, meter),
+            health=health,
+            meter=meter,
+        )
+
+
+class _Served:
+    """What a new configuration replaces while the pod runs."""
+
+    def __init__(self, registry: Registry, pool: RunPool, config: RuntimeConfig) -> None:
+        self._registry = registry
+        self._pool = pool
+        self.catalogue = self._catalogue(config)
+
+    async def take(self, config: RuntimeConfig) -> None:
+        """Serve `config` from now on; runs go on with the catalogue that they began with."""
+        self.catalogue = self._catalogue(config)
+        self._pool.limits = _limits(config)
+        set_up_logs(config.observability)
+
+    async def check(self) -> Mapping[str, Dependency]:
+        """Return how the upstreams of the current configuration are."""
+        return await self.catalogue.check()
+
+    def _catalogue(self, config: RuntimeConfig) -> Catalogue:
+        try:
+            return self._registry.catalogue(config)
+        except ValueError as wrong:
+            raise ConfigurationError(str(wrong)) from None
+
+
+async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeConfig) -> _Stores:
+    kept, streams = config.conversations.ttl_seconds, config.streaming
+    if url is None:
+        return _Stores(
+            MemoryRunLog(ttl_seconds=streams.log_ttl_seconds, clock=time.monotonic),
+            MemorySessionStore(ttl_seconds=kept, clock=time.monotonic),
+            None,
+        )
+    try:
+        storage = await stack.enter_async_context(open_storage(url, config.namespace, config.deployment))
+    except ValueError as wrong:
+        raise ConfigurationError(f"the URL of Redis is not valid: {wrong}") from None
+    log = await stack.enter_async_context(
+        open_run_log(storage, ttl_seconds=streams.log_ttl_seconds, run_seconds=streams.max_stream_seconds)
+    )
+    sessions = RedisSessionStore(storage, ttl_seconds=kept)
+    return _Stores(log, sessions, sessions.ping)
+
+
+def _redis_url(settings: Settings, config: RuntimeConfig) -> str | None:
+    """Return where Redis is, None when everything is to be kept in memory."""
+    if config.redis_url_file is None:
+        return settings.redis_url
+    try:
+        return Path(config.redis_url_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise ConfigurationError(f"the URL of Redis cannot be read: {unreadable}") from None
+
+
+def _limits(config: RuntimeConfig) -> Limits:
+    return Limits(config.streaming.max_streams_per_pod, config.streaming.max_stream_seconds)
+
+
+def _export(meter: Meter, health: Health) -> None:
+    meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
+    meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.capacity)
+    meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
+
+
+def _watch(stack: AsyncExitStack, watcher: Callable[[], Awaitable[None]]) -> None:
+    """Run `watcher` until `stack` is left; what breaks it is logged, and it begins again."""
+
+    async def forever() -> None:
+        while True:
+            try:
+                await watcher()
+            except Exception:  # the edge of a watcher: it must not end, and nothing else must end with it
+                logger.exception("a watcher failed and begins again")
+            await asyncio.sleep(RESTART_SECONDS)
+
+    task = asyncio.ensure_future(forever())
+
+    async def end() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)

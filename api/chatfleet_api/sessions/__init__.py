@@ -1,0 +1,1 @@
+"""Conversations and their messages behind one port, in memory or in Redis."""

@@ -1,0 +1,194 @@
+"""The session store in Redis: conversations that every pod sees.
+
+A conversation is a hash (`record`, `version`, `updated`) and a list of messages, to which entries are only appended.
+Both carry the same hash tag, so that each step below is one atomic script, also on a cluster. The listings are sorted
+sets by last change, in another slot: the conversation is written first, and what a listing has too much is passed over
+and removed.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.ids import is_id
+from chatfleet_api.sessions.listing import Position, position, read_cursor
+from chatfleet_api.sessions.port import Conversation, Page, StoredMessage, newest
+from chatfleet_api.storage import Storage
+
+REPEAT_DEPTH: Final = 64
+"""Newest entries among which a repeated append is recognised: more than can come between an append and its repeat."""
+
+_CREATE: Final = """
+local ttl, record, updated = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'record', record, 'version', 0, 'updated', updated)
+  redis.call('EXPIRE', KEYS[1], ttl)
+end
+"""
+_MESSAGES: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+_APPEND: Final = """
+local ttl, expected, updated = ARGV[1], ARGV[2], ARGV[3]
+local record, version = unpack(redis.call('HMGET', KEYS[1], 'record', 'version'))
+if not record then return {'missing'} end
+if redis.call('LPOS', KEYS[2], ARGV[4], 'RANK', -1, 'MAXLEN', DEPTH) then return {'done', tonumber(version), record} end
+if expected ~= '' and expected ~= version then return {'changed'} end
+redis.call('RPUSH', KEYS[2], unpack(ARGV, 4))
+redis.call('HSET', KEYS[1], 'version', version + 1, 'updated', updated)
+redis.call('EXPIRE', KEYS[1], ttl)
+redis.call('EXPIRE', KEYS[2], ttl)
+return {'done', version + 1, record}
+""".replace("DEPTH", str(REPEAT_DEPTH))
+_DELETE: Final = """
+local record = redis.call('HGET', KEYS[1], 'record')
+redis.call('DEL', KEYS[1], KEYS[2])
+return record
+"""
+_TOUCH: Final = """
+local ttl, changed, id = unpack(ARGV)
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, changed, id)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', changed - ttl * 1000000)
+  redis.call('EXPIRE', key, ttl)
+end
+"""
+"""The greatest change is the newest: what is older than a conversation can get is gone itself."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_conversation: Final = msgspec.json.Decoder(Conversation)
+_message: Final = msgspec.json.Decoder(StoredMessage)
+
+
+class RedisSessionStore:
+    """A `SessionStore` that keeps conversations until `ttl_seconds` after their last change."""
+
+    def __init__(self, storage: Storage, *, ttl_seconds: int) -> None:
+        self._storage = storage
+        self._ttl = ttl_seconds
+
+    async def create(self, tenant: str, conversation: Conversation) -> None:
+        """Store a new conversation; a repeat changes nothing."""
+        keys = self._keys(tenant, conversation.id)
+        await self._script(_CREATE, keys, self._ttl, _encode(conversation), conversation.updated_at)
+        await self._touch(tenant, conversation, conversation.updated_at)
+
+    async def get(self, tenant: str, conversation: str) -> Conversation:
+        """Return the record."""
+        key, _ = self._keys(tenant, conversation)
+        found = _read(await self._storage.call("HMGET", key, "record", "version", "updated"))
+        if found is None:
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        return found
+
+    async def list(
+        self, tenant: str, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Page:
+        """Return conversations, newest change first."""
+        index = self._indexes(tenant, user_id)[-1]
+        start = read_cursor(cursor) if cursor else None
+        found: list[tuple[Position, Conversation]] = []
+        gone: list[str] = []
+        offset = 0
+        while len(found) <= limit and (places := await self._places(index, start, offset, limit + 1)):
+            offset += len(places)
+            wanted = [place for place in places if start is None or place < start]
+            for place, conversation in zip(wanted, await self._records(tenant, wanted), strict=True):
+                if conversation is None:
+                    gone.append(place.conversation)
+                else:
+                    found.append((place, conversation))
+        if gone:
+            await self._storage.call("ZREM", index, *gone)
+        more = found[limit - 1][0].cursor() if len(found) > limit else None
+        return Page(tuple(conversation for _, conversation in found[:limit]), more)
+
+    async def delete(self, tenant: str, conversation: str) -> None:
+        """Forget the conversation."""
+        record = await self._script(_DELETE, self._keys(tenant, conversation))
+        if record is None:
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        user_id = _conversation.decode(record).user_id
+        await self._storage.call_all([("ZREM", key, conversation) for key in self._indexes(tenant, user_id)])
+
+    async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
+        """Return all messages in order."""
+        found = await self._script(_MESSAGES, self._keys(tenant, conversation))
+        if found is None:
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        return newest(_message.decode(entry) for entry in found)
+
+    async def append(
+        self,
+        tenant: str,
+        conversation: str,
+        messages: tuple[StoredMessage, ...],
+        *,
+        expected_version: int | None,
+        now: str,
+    ) -> int:
+        """Append all of `messages` or none, and return the new version."""
+        expected = "" if expected_version is None else expected_version
+        entries = [_encode(message) for message in messages]
+        outcome, *rest = await self._script(
+            _APPEND, self._keys(tenant, conversation), self._ttl, expected, now, *entries
+        )
+        if outcome == b"missing":
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        if outcome == b"changed":
+            raise ChatError(Code.CONVERSATION_CHANGED)
+        version, record = rest
+        await self._touch(tenant, _conversation.decode(record), now)
+        return int(version)
+
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life."""
+        await self._storage.ping()
+
+    async def _touch(self, tenant: str, conversation: Conversation, now: str) -> None:
+        changed = position(now, conversation.id).changed
+        await self._script(_TOUCH, self._indexes(tenant, conversation.user_id), self._ttl, changed, conversation.id)
+
+    async def _places(self, index: str, start: Position | None, offset: int, count: int) -> Sequence[Position]:
+        newest_change = "+inf" if start is None else start.changed
+        reply = await self._storage.call(
+            "ZRANGE", index, newest_change, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
+        )
+        pairs = zip(reply[::2], reply[1::2], strict=True)
+        return [Position(int(changed), conversation.decode()) for conversation, changed in pairs]
+
+    async def _records(self, tenant: str, places: Sequence[Position]) -> Sequence[Conversation | None]:
+        keys = [self._keys(tenant, place.conversation)[0] for place in places]
+        return [
+            _read(reply)
+            for reply in await self._storage.call_all([("HMGET", key, "record", "version", "updated") for key in keys])
+        ]
+
+    async def _script(self, script: str, keys: Sequence[str], *arguments: str | bytes | int) -> Any:  # noqa: ANN401
+        return await self._storage.call("EVAL", script, len(keys), *keys, *arguments)
+
+    def _keys(self, tenant: str, conversation: str) -> tuple[str, str]:
+        """Return the keys of the record and of the messages."""
+        if not is_id(conversation):
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        return self._storage.key(tenant, "conversation", conversation), self._storage.key(
+            tenant, "messages", conversation
+        )
+
+    def _indexes(self, tenant: str, user_id: str | None) -> Sequence[str]:
+        """Return the keys of the listings that a conversation is in, the one of its user last."""
+        everyone = self._storage.key(tenant, "conversations")
+        if user_id is None:
+            return [everyone]
+        return [everyone, f"{everyone}:{hashlib.sha256(user_id.encode()).hexdigest()[:32]}"]
+
+
+def _read(reply: Sequence[bytes | None]) -> Conversation | None:
+    record, version, updated = reply
+    if record is None or version is None or updated is None:
+        return None
+    return msgspec.structs.replace(_conversation.decode(record), version=int(version), updated_at=updated.decode())

@@ -1,0 +1,161 @@
+"""One Redis, however many servers it is made of: how it is found, spoken to, and what its failures mean.
+
+The only code that imports the client. Its defaults are not ours: see `docs/decisions/0301-redis-client.md`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
+
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.storage_url import RedisAddress, read_redis_url
+
+CONNECTIONS: Final = 6
+"""Commands that run at a time, each on a connection of its own (per server of a cluster); more wait their turn."""
+ANSWER_SECONDS: Final = 1.0
+"""Longest that a caller waits, for its turn and for the answer together."""
+RETRY_SECONDS: Final = 2.0
+"""What a caller is told to wait when Redis cannot be reached."""
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+_Failures: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+
+logger = logging.getLogger(__name__)
+
+
+class Storage:
+    """A Redis and the keys of one ChatDeployment in it.
+
+    Every command that is called here must be harmless when it arrives twice: it is repeated after a lost reply.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, prefix: str) -> None:
+        self.clustered: Final = isinstance(client, RedisCluster)
+        """Whether the keys of one command, or script, must share a hash tag."""
+        self._reachable = True
+        self._client = client
+        self._prefix = prefix
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._running: set[asyncio.Future[Any]] = set()
+
+    def key(self, tenant: str, kind: str, item: str = "") -> str:
+        """Return the key of `kind` of one conversation or run; keys of the same item can be used in one script."""
+        owner = f"{self._prefix}/{quote(tenant, safe='')}"
+        return f"chatfleet:{{{owner}/{item}}}:{kind}" if item else f"chatfleet:{{{owner}}}:{kind}"
+
+    async def call(self, *command: str | bytes | int) -> Any:  # noqa: ANN401  # a reply has the shape of its command
+        """Return the reply to one command.
+
+        Raises:
+            ChatError: STORAGE_UNAVAILABLE, within `ANSWER_SECONDS`, whatever is wrong with Redis.
+        """
+        return await self._answered(lambda: self._client.execute_command(*command))
+
+    async def call_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies to independent commands that are sent together, as `call` does for one."""
+
+        async def run() -> Any:  # noqa: ANN401
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute()
+
+        replies: list[Any] = await self._answered(run)
+        return replies
+
+    async def ping(self) -> None:
+        """Return when Redis answers; raises as `call` does."""
+        await self.call("PING")
+
+    async def _answered(self, operation: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+        """Run `operation` in a task of its own: a caller may leave, but a command is never torn from its reply."""
+        task: asyncio.Future[Any] | None = None
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._slots.acquire()
+                task = self._begin(operation)
+                reply = await asyncio.shield(task)
+        except _Failures as error:
+            reason = f"{type(error).__name__} {error}" if task else "all connections are busy"
+            if task and self._reachable:
+                self._reachable = False
+                logger.warning("Redis cannot be used: %s", reason)
+            raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=reason) from error
+        if not self._reachable:
+            self._reachable = True
+            logger.warning("Redis can be used again")
+        return reply
+
+    def _begin(self, operation: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        """Start `operation` in the slot that was taken for it."""
+        task = asyncio.ensure_future(operation())
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self._slots.release()
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits has it; nobody else needs it
+
+    async def aclose(self) -> None:
+        """Wait for the commands under way; callers must have ended."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=ANSWER_SECONDS)
+        for task in self._running:
+            task.cancel()
+
+
+@asynccontextmanager
+async def open_storage(url: str, namespace: str, deployment: str) -> AsyncGenerator[Storage, None]:
+    """Yield the Redis at `url` with the keys of one ChatDeployment. Connects when it is used: it need not be there yet.
+
+    Raises:
+        ValueError: `url` is not one.
+    """
+    async with AsyncExitStack() as stack:
+        storage = Storage(_client(read_redis_url(url), stack), f"{namespace}/{deployment}")
+        stack.push_async_callback(storage.aclose)
+        yield storage
+
+
+def _client(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluster:
+    """Return a client that is closed with `stack`."""
+    settings = {**_settings(), **address.tls, **address.credentials, "max_connections": CONNECTIONS}
+    client: Redis | RedisCluster
+    match address.topology:
+        case "sentinel":
+            access = {**_settings(), **address.tls, **address.sentinel_credentials}
+            sentinel = Sentinel(address.hosts, sentinel_kwargs=access)  # type: ignore[no-untyped-call]  # redis-py
+            for watcher in sentinel.sentinels:
+                stack.push_async_callback(watcher.aclose)
+            client = sentinel.master_for(address.service, db=address.database, **settings)
+        case "cluster":
+            client = RedisCluster(startup_nodes=[ClusterNode(*host) for host in address.hosts], **settings)
+        case _:
+            ((host, port),) = address.hosts
+            client = Redis(host=host, port=port, db=address.database, **settings)
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "socket_timeout": ANSWER_SECONDS,
+        "socket_connect_timeout": ANSWER_SECONDS,
+        "health_check_interval": 15,
+        "protocol": 2,  # RESP2: no pushed messages to expect, and every server and proxy speaks it
+        "driver_info": None,  # or each new connection costs two more commands
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2),
+        "retry_on_error": [ReadOnlyError],  # a demoted server still answers; a new connection may find the new one
+    }

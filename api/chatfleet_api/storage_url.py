@@ -1,0 +1,96 @@
+"""What the URL of a Redis says, for every way a Redis can be built: pure."""
+
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+FORMS: Final = (
+    "redis://[user:password@]host:port/database, "
+    "redis+sentinel://[user:password@]host:port,host:port/service/database or "
+    "redis+cluster://[user:password@]host:port,host:port; with rediss in place of redis for TLS, which takes "
+    "?ssl_ca_certs=file, ssl_certfile, ssl_keyfile, ssl_cert_reqs and ssl_check_hostname; ?sentinel_password for "
+    "sentinels that want one"
+)
+_DEFAULT_PORTS: Final = {"": 6379, "sentinel": 26379, "cluster": 6379}
+_TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+_SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
+
+
+class Host(NamedTuple):
+    """A server, or a sentinel."""
+
+    name: str
+    port: int
+
+
+class RedisAddress(NamedTuple):
+    """Where a Redis is and how it lets us in."""
+
+    topology: str
+    """Empty for a single server, else `sentinel` or `cluster`."""
+    hosts: tuple[Host, ...]
+    service: str
+    """Name under which the sentinels know the servers; else empty."""
+    database: int
+    credentials: dict[str, str]
+    """`username` and `password`, as far as given."""
+    sentinel_credentials: dict[str, str]
+    tls: dict[str, str | bool]
+    """Arguments of the client, empty without TLS."""
+
+
+def read_redis_url(url: str) -> RedisAddress:
+    """Read a URL in one of `FORMS`.
+
+    Raises:
+        ValueError: the URL is not one; the message tells the forms, and never the URL with its password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        base, _, topology = parts.scheme.partition("+")
+        user, _, hosts = parts.netloc.rpartition("@")
+        service, database = _path(topology, parts.path)
+        query = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        address = RedisAddress(
+            topology,
+            tuple(_host(host, _DEFAULT_PORTS[topology]) for host in hosts.split(",")),
+            service,
+            database,
+            _credentials(*map(unquote, user.partition(":")[::2])),
+            _credentials(*(query.pop(option, "") for option in _SENTINEL_OPTIONS)),
+            _tls(base, query),
+        )
+    except (ValueError, KeyError):
+        raise ValueError(f"the URL of Redis must be {FORMS}") from None
+    if topology == "" and len(address.hosts) > 1:
+        raise ValueError(f"several hosts need to say what they are: the URL of Redis must be {FORMS}")
+    return address
+
+
+def _path(topology: str, path: str) -> tuple[str, int]:
+    parts = [unquote(part) for part in path.split("/") if part]
+    service = parts.pop(0) if topology == "sentinel" and parts else ""
+    (database,) = parts or ["0"]
+    if (topology == "sentinel") != bool(service) or (topology == "cluster" and int(database)):
+        raise ValueError
+    return service, int(database)
+
+
+def _host(text: str, port: int) -> Host:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError
+    return Host(parts.hostname, parts.port or port)
+
+
+def _credentials(username: str, password: str) -> dict[str, str]:
+    given = {"username": username, "password": password}
+    return {key: value for key, value in given.items() if value}
+
+
+def _tls(base: str, query: dict[str, str]) -> dict[str, str | bool]:
+    if base not in ("redis", "rediss") or not set(query) <= set(_TLS_OPTIONS if base == "rediss" else ()):
+        raise ValueError
+    if base == "redis":
+        return {}
+    check_host = query.pop("ssl_check_hostname", "true").lower() not in ("false", "0", "no")
+    return {"ssl": True, "ssl_check_hostname": check_host, **query}

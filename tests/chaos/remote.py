@@ -1,0 +1,53 @@
+"""The scripted upstream as a process of its own, so that its load is not the harness's, and the way to its ledger."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from chaos.fleet import HARNESS
+from chaos.ledger import Call
+from chaos.net import LOOPBACK
+from chaos.processes import Program, ready, started
+from support.redis_server import free_port
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A running upstream."""
+
+    program: Program
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def ledger(self) -> dict[str, list[Call]]:
+        """Return the calls that it got so far, by key."""
+        async with aiohttp.request("GET", f"{self.url}/ledger") as response:
+            return msgspec.json.decode(await response.read(), type=dict[str, list[Call]])
+
+    async def answers(self) -> bool:
+        """Return whether it takes requests."""
+        try:
+            async with aiohttp.request("GET", f"{self.url}/v1/models") as response:
+                return response.ok
+        except aiohttp.ClientError:
+            return False
+
+
+@asynccontextmanager
+async def open_upstream(folder: Path) -> AsyncIterator[Upstream]:
+    """Run an upstream, with its log in `folder`."""
+    port = free_port()
+    command = (sys.executable, "-m", "chaos.upstream", str(port))
+    async with started("upstream", command, folder=folder, environment={"PYTHONPATH": HARNESS}) as program:
+        upstream = Upstream(program, port)
+        await ready(program, upstream.answers)
+        yield upstream

@@ -1,0 +1,132 @@
+"""What a scenario is: a promise, a way to hurt it, and a control run in which the protection is off and the promise breaks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal, NamedTuple, TypeAlias
+
+from chaos.client import PATIENCE, Client, Question, open_client
+from chaos.fleet import CHATFLEET, NAIVE, Fleet, Settings, open_fleet
+from chaos.processes import until
+from chaos.reception import Reception
+from chaos.remote import Upstream, open_upstream
+from chaos.verdict import Verdict, judge
+
+Size: TypeAlias = Literal["short", "long"]
+Arm: TypeAlias = Literal["protected", "control"]
+Figure: TypeAlias = int | float | str
+
+
+@dataclass
+class Findings:
+    """What one run showed."""
+
+    figures: dict[str, Figure] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    """Sentences that say which promise was broken, and how."""
+
+    def require(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001  # reads like `assert`
+        """Note a broken promise unless it holds."""
+        if not holds:
+            self.failures.append(otherwise)
+
+    def count(self, what: str) -> None:
+        """Count one more of something."""
+        self.figures[what] = int(self.figures.get(what, 0)) + 1
+
+
+class Judged(NamedTuple):
+    """A question, what came of it, and what that was worth."""
+
+    question: Question
+    reception: Reception
+    verdict: Verdict
+
+
+@dataclass
+class Arena:
+    """Where one run of a scenario takes place: what happens is noted, files are left in `folder`."""
+
+    folder: Path
+    size: Size
+    arm: Arm
+    random: random.Random
+    """The only source of chance; its seed is in the result."""
+    client: Client
+    upstream: Upstream
+    _keys: Iterator[int] = field(default_factory=count)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the protection is on."""
+        return self.arm == "protected"
+
+    @property
+    def server(self) -> str:
+        """The module that serves, in scenarios whose control run has a naive relay in the place of Chatfleet."""
+        return CHATFLEET if self.protected else NAIVE
+
+    def key(self) -> str:
+        """Return a key that no other question has."""
+        return f"k{next(self._keys)}"
+
+    def fleet(self, settings: Settings, *, pods: int = 1) -> AbstractAsyncContextManager[Fleet]:
+        """Run a fleet that asks this arena's upstream."""
+        return open_fleet(Path(mkdtemp(dir=self.folder)), self.upstream.url, settings, pods=pods)
+
+    async def ask_all(
+        self,
+        questions: Sequence[Question],
+        url: Callable[[], str],
+        *,
+        at_once: int | None = None,
+        patience: float = PATIENCE,
+    ) -> list[Judged]:
+        """Ask all questions, at most so many `at_once`, each at the next `url`; return what came, judged."""
+        turn = asyncio.Semaphore(at_once or len(questions))
+
+        async def ask(question: Question) -> Reception:
+            async with turn:
+                return await self.client.ask(url(), question, patience=patience)
+
+        return await self.judged(questions, await asyncio.gather(*map(ask, questions)))
+
+    async def until_streaming(self, questions: Sequence[Question]) -> None:
+        """Wait until the upstream has sent a token of each answer; raises `TimeoutError` when that takes too long."""
+
+        async def streaming() -> bool:
+            calls = await self.upstream.ledger()
+            return all(any(call.tokens for call in calls.get(question.script.key, ())) for question in questions)
+
+        await until(streaming)
+
+    async def judged(self, questions: Sequence[Question], receptions: Sequence[Reception]) -> list[Judged]:
+        """Return what each reception was worth, by the upstream's ledger as it now is."""
+        calls = await self.upstream.ledger()
+        return [
+            Judged(question, reception, judge(reception, question.script, calls.get(question.script.key, [])))
+            for question, reception in zip(questions, receptions, strict=True)
+        ]
+
+
+@asynccontextmanager
+async def open_arena(folder: Path, size: Size, arm: Arm, seed: int) -> AsyncIterator[Arena]:
+    """Open an arena whose files are in `folder`."""
+    async with open_client() as client, open_upstream(folder) as upstream:
+        yield Arena(folder, size, arm, random.Random(seed), client, upstream)  # noqa: S311  # no secret
+
+
+class Scenario(NamedTuple):
+    """A promise that is tried."""
+
+    name: str
+    promise: str
+    """A sentence that the protected run must bear out."""
+    control: str
+    """What is off, or in the place of Chatfleet, in the control run, which must fail."""
+    play: Callable[[Arena], Awaitable[Findings]]

@@ -1,0 +1,71 @@
+"""Drain: a pod that is asked to end takes no more, and every stream that it has comes to its true end."""
+
+import asyncio
+
+from chaos.client import STREAMED, Question
+from chaos.fleet import Pod, Settings
+from chaos.scenario import Arena, Findings, Judged, Scenario
+from chaos.script import Script
+from chaos.verdict import Verdict
+from chatfleet_contract.spec import Streaming
+
+STREAMS = {"short": 60, "long": 300}
+ROUNDS = {"short": 1, "long": 10}
+GAP = 0.05
+TOKENS = 60
+"""With the gap, 3 s: more than a stream may last in the control run."""
+REFUSES = 2.0
+"""Seconds after which an ending pod takes no connection any more."""
+
+
+async def play(arena: Arena) -> Findings:
+    """Ask a pod to end in the midst of its streams, again and again."""
+    found = Findings()
+    for _ in range(ROUNDS[arena.size]):
+        await _round(arena, found)
+    return found
+
+
+async def _round(arena: Arena, found: Findings) -> None:
+    settings = Settings(streaming=Streaming(max_stream_seconds=600 if arena.protected else 1))
+    async with arena.fleet(settings, pods=2) as fleet:
+        ending, other = fleet.pods
+        questions = [
+            Question(Script(arena.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
+            for number in range(STREAMS[arena.size])
+        ]
+        streams = asyncio.ensure_future(arena.ask_all(questions, lambda: ending.url))
+        await arena.until_streaming(questions)
+        ending.program.terminate()
+        refused = await _refuses(arena, ending)
+        found.require(refused, f"A pod that was asked to end still took connections after {REFUSES:g} s.")
+        late = await arena.ask_all([Question(Script(arena.key(), 3), "openai")], lambda: other.url)
+        for judged in (*await streams, *late):
+            _tell(found, judged)
+        status = await ending.program.ended()
+        found.require(status == 0, f"The pod ended with status {status}: {ending.program.last_words()}")
+
+
+async def _refuses(arena: Arena, pod: Pod) -> bool:
+    for _ in range(round(REFUSES / 0.05)):
+        if not await arena.client.reaches(pod.url):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def _tell(found: Findings, judged: Judged) -> None:
+    found.require(
+        judged.verdict is Verdict.COMPLETE,
+        f"A stream of {judged.question.dialect} was {judged.verdict}: {judged.reception.ends}.",
+    )
+    found.count("streams")
+    found.count(judged.verdict)
+
+
+SCENARIO = Scenario(
+    "drain",
+    "A pod that gets SIGTERM refuses new connections, ends every stream truly and whole, and then itself with status 0.",
+    "maxStreamSeconds: 1, which cuts the wait for open streams short",
+    play,
+)

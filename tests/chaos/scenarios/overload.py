@@ -1,0 +1,64 @@
+"""Overload: a pod takes as many streams as it is set to, refuses the rest at once, and serves those that it took as ever."""
+
+from collections.abc import Sequence
+
+from chaos.client import STREAMED, Question
+from chaos.fleet import Settings
+from chaos.measure import milliseconds, percentile
+from chaos.scenario import Arena, Findings, Judged, Scenario
+from chaos.script import Script
+from chaos.verdict import Verdict
+from chatfleet_contract.spec import Streaming
+
+CAPACITY = {"short": 20, "long": 200}
+FACTOR = 3
+ROUNDS = {"short": 2, "long": 10}
+TOKENS = 40
+GAP = 0.05
+AT_ONCE = 1.0
+"""Seconds within which a refusal must come; the long run reports how long it took."""
+
+
+async def play(arena: Arena) -> Findings:
+    """Ask for more streams than fit; then again, when the first ones have ended."""
+    capacity = CAPACITY[arena.size]
+    cap = capacity if arena.protected else capacity * FACTOR
+    judged: list[list[Judged]] = []
+    async with arena.fleet(Settings(streaming=Streaming(max_streams_per_pod=cap))) as fleet:
+        for _ in range(ROUNDS[arena.size]):
+            questions = [
+                Question(Script(arena.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
+                for number in range(capacity * FACTOR)
+            ]
+            judged.append(await arena.ask_all(questions, lambda: fleet.url))
+    return findings(judged, capacity)
+
+
+def findings(rounds: Sequence[Sequence[Judged]], capacity: int) -> Findings:
+    """Compare, round by round, who was taken and who was refused with the pod's capacity. Pure."""
+    found, waits = Findings(), []
+    for judged in rounds:
+        complete = sum(verdict is Verdict.COMPLETE for _, _, verdict in judged)
+        found.require(complete == capacity, f"{complete} streams were served, not {capacity}.")
+        for _, reception, verdict in judged:
+            found.count(verdict)
+            if verdict is Verdict.COMPLETE:
+                continue
+            waits.append(waited := reception.ended - reception.asked)
+            found.require(
+                (reception.status, reception.ends) == (503, ["at_capacity"]),
+                f"A stream beyond the capacity got {reception.status} {reception.ends}.",
+            )
+            found.require(bool(reception.retry_after), "A refusal did not say when to come again.")
+            found.require(waited <= AT_ONCE, f"A refusal took {waited:.2f} s.")
+    found.figures |= {"refused within p50 ms": milliseconds(percentile(waits, 0.5))}
+    found.figures |= {"refused within p99 ms": milliseconds(percentile(waits, 0.99))}
+    return found
+
+
+SCENARIO = Scenario(
+    "overload",
+    "Beyond its capacity a pod answers 503 with Retry-After at once, and every stream that it took is whole.",
+    "maxStreamsPerPod: as many as are asked for",
+    play,
+)

@@ -1,0 +1,101 @@
+"""Retries: what fails before its first token is tried again, in the agreed measure; what was seen is never repeated."""
+
+from collections.abc import Sequence
+
+from chaos.client import STREAMED, Question
+from chaos.fleet import Settings
+from chaos.ledger import Call
+from chaos.scenario import Arena, Findings, Judged, Scenario
+from chaos.script import Fault, Script
+from chaos.verdict import Verdict
+from chatfleet_contract.providers import Retries
+
+TOKENS = 10
+AT_ONCE = 100
+ROUNDS = {"short": 4, "long": 60}
+MOST = 2
+"""Retries that the fleet is set to."""
+PAUSES = (1.0, 2.0)
+"""Seconds before each of them, at least."""
+PASSING = (
+    Fault("status", status=429),
+    Fault("status", status=500),
+    Fault("status", status=503),
+    Fault("status", status=529),
+    Fault("reset"),
+    Fault("cut"),
+    Fault("end"),
+    Fault("content_type"),
+    Fault("stall"),
+    Fault("error"),
+    Fault("garbage"),
+)
+"""Faults before the first token that may be gone the next time."""
+WAITING = Fault("status", status=429, retry_after="2")
+CLOCK = 0.01
+"""Seconds by which a timer may be early."""
+MODELS = ("openai", "anthropic")
+_UNSTARTED = (Verdict.REFUSED, Verdict.INTERRUPTED)
+"""Not a token came: in OpenAI's dialect the error is then the HTTP status."""
+SEEN = tuple(Fault(kind, after=TOKENS // 2) for kind in ("reset", "end", "stall", "error"))
+"""Faults after tokens that a client has seen."""
+
+
+async def play(arena: Arena) -> Findings:
+    """Ask for answers that come at the second or third attempt, too late, or not again."""
+    settings = Settings(retries=Retries(max=MOST) if arena.protected else Retries(max=0))
+    questions = [question for _ in range(ROUNDS[arena.size]) for question in _questions(arena)]
+    async with arena.fleet(settings) as fleet:
+        judged = await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
+    return findings(judged, await arena.upstream.ledger())
+
+
+def _questions(arena: Arena) -> list[Question]:
+    first, second = arena.random.choice(PASSING), arena.random.choice(PASSING)
+    scripts = [
+        *(Script(arena.key(), TOKENS, faults=(fault,)) for fault in (*PASSING, WAITING)),
+        Script(arena.key(), TOKENS, faults=(first, second)),
+        Script(arena.key(), TOKENS, always=first),
+        *(Script(arena.key(), TOKENS, gap=0.01, faults=(fault,)) for fault in SEEN),
+    ]
+    return [Question(script, arena.random.choice(MODELS), arena.random.choice(STREAMED)) for script in scripts]
+
+
+def findings(judged: Sequence[Judged], calls: dict[str, list[Call]]) -> Findings:
+    """Compare what clients got, and what the upstream was asked, with what was agreed. Pure."""
+    found, asked = Findings(), 0
+    for question, _, verdict in judged:
+        script, attempts = question.script, calls.get(question.script.key, [])
+        asked += len(attempts)
+        expected, wanted = _agreed(script)
+        what = f"{question.model}, {question.dialect}, {script.always or script.faults}"
+        found.require(verdict is wanted or (verdict, wanted) == _UNSTARTED, f"{what} was {verdict}, not {wanted}.")
+        found.require(len(attempts) == expected, f"{what} was asked {len(attempts)} times, not {expected}.")
+        for before, after, pause in zip(attempts, attempts[1:], _pauses(script), strict=False):
+            waited = after.began - (before.ended or before.began)
+            found.require(waited >= pause - CLOCK, f"{what} was asked again after {waited:.2f} s, not {pause:g} s.")
+    complete = sum(verdict is Verdict.COMPLETE for _, _, verdict in judged)
+    found.figures = {"answers": len(judged), "complete": complete, "upstream calls": asked}
+    return found
+
+
+def _agreed(script: Script) -> tuple[int, Verdict]:
+    """Return how often the upstream is asked, and how the answer ends."""
+    if script.always:
+        return MOST + 1, Verdict.INTERRUPTED
+    if script.faults[0].after:
+        return 1, Verdict.INTERRUPTED
+    return len(script.faults) + 1, Verdict.COMPLETE
+
+
+def _pauses(script: Script) -> tuple[float, ...]:
+    asked_for = script.faults[0].retry_after if script.faults else None
+    return PAUSES if asked_for is None else (float(asked_for),)
+
+
+SCENARIO = Scenario(
+    "retries",
+    "What fails before its first token is tried again after growing pauses, at most as often as agreed; what fails after it is not.",
+    "retries.max: 0",
+    play,
+)

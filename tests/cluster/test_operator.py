@@ -1,0 +1,434 @@
+"""The operator as a process beside a real API server, with no rights but those that its code names.
+
+No controller runs here and no pod: what Kubernetes itself would do, and answers of pods, are for the end-to-end tests.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chatfleet_contract import metrics, names
+from chatfleet_operator.model import Manifest, Ref
+from support.kube import Kubectl, eventually
+from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator
+from support.operator_world import document
+
+numbers = itertools.count(1)
+RESYNC = 2
+CHILDREN = (
+    "serviceaccount/support",
+    "configmap/support-runtime",
+    "secret/support-redis",
+    "persistentvolumeclaim/support-redis",
+    "service/support-redis",
+    "statefulset/support-redis",
+    "service/support",
+    "poddisruptionbudget/support",
+    "deployment/support",
+)
+WATCHED = tuple(each for each in CHILDREN if each.split("/")[0] not in {"secret", "persistentvolumeclaim"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("operator")
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(kubectl: Kubectl, folder: Path) -> Path:
+    """Return the way into the cluster with the operator's rights."""
+    kubeconfig = account(kubectl, folder)
+    grant(kubectl, *cluster_wide())
+    return kubeconfig
+
+
+@pytest.fixture(scope="module")
+def running(kubeconfig: Path, folder: Path) -> Iterator[OperatorProcess]:
+    settings = {"RESYNC_SECONDS": str(RESYNC)}
+    with operator(kubeconfig, folder / "operator.log", settings) as process:
+        eventually(process.leads)
+        yield process
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> str:
+    name = f"operator-{next(numbers)}"
+    kubectl("create", "namespace", name)
+    return name
+
+
+class Shop:
+    """One namespace with one ChatDeployment."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        self.kubectl = kubectl
+        self.namespace = namespace
+
+    def apply(self, **spec: Any) -> None:  # noqa: ANN401  # JSON
+        self.kubectl.apply(yaml.safe_dump(document(Ref(self.namespace, "support"), **spec)))
+
+    def get(self, what: str = "chatdeployment/support") -> Manifest:
+        live: Manifest = self.kubectl.json("get", what, "-n", self.namespace, "--show-managed-fields")
+        return live
+
+    def count(self, *what: str) -> int:
+        """Return how many of the objects exist."""
+        return len(self.kubectl("get", *what, "-n", self.namespace, "--ignore-not-found", "-o", "name").split())
+
+    def exists(self, what: str) -> bool:
+        return self.count(what) == 1
+
+    def patch(self, what: str, patch: Manifest) -> None:
+        self.kubectl("patch", what, "-n", self.namespace, "--type=merge", "-p", yaml.safe_dump(patch))
+
+    def delete(self, what: str) -> None:
+        self.kubectl("delete", what, "-n", self.namespace, "--wait=false")
+
+    def condition(self, kind: str) -> Manifest:
+        conditions = self.get().get("status", {}).get("conditions", [])
+        found: Manifest = next((each for each in conditions if each["type"] == kind), {})
+        return found
+
+    def says(self, kind: str, reason: str, *words: str, generation: int | None = None) -> Callable[[], bool]:
+        def check() -> bool:
+            said = self.condition(kind)
+            current = generation is None or said.get("observedGeneration") == generation
+            return current and said.get("reason") == reason and all(word in said["message"] for word in words)
+
+        return check
+
+    def settles(self) -> None:
+        """Wait until all children are there and the status is about the current generation."""
+        eventually(lambda: self.count(*CHILDREN) == len(CHILDREN), seconds=15)
+
+        def is_current() -> bool:
+            live = self.get()
+            current: bool = live.get("status", {}).get("observedGeneration") == live["metadata"]["generation"]
+            return current
+
+        eventually(is_current)
+
+
+@pytest.fixture
+def shop(kubectl: Kubectl, namespace: str, running: OperatorProcess) -> Shop:  # noqa: ARG001  # it works there
+    return Shop(kubectl, namespace)
+
+
+@pytest.fixture(scope="module")
+def settled(kubectl: Kubectl, running: OperatorProcess) -> Shop:  # noqa: ARG001  # it works there
+    """Return a shop for many: whatever somebody changes there is repaired."""
+    kubectl("create", "namespace", "settled")
+    shop = Shop(kubectl, "settled")
+    shop.apply()
+    shop.settles()
+    return shop
+
+
+def versions(shop: Shop) -> dict[str, str]:
+    listed = shop.kubectl.json("get", *CHILDREN, "chatdeployment/support", "-n", shop.namespace)
+    return {
+        f"{each['kind']} {each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in listed["items"]
+    }
+
+
+def test_applying_makes_all_children_and_a_status(shop: Shop) -> None:
+    shop.apply()
+    shop.settles()
+    live = shop.get()
+
+    assert {each["type"] for each in live["status"]["conditions"]} == {
+        "Ready",
+        "Progressing",
+        "ConfigurationValid",
+        "RedisAvailable",
+        "UpstreamsAvailable",
+    }
+    assert shop.condition("ConfigurationValid")["status"] == "True"
+    assert shop.condition("Ready")["reason"] == "NoReadyPods"
+    assert live["status"]["url"] == f"http://support.{shop.namespace}.svc"
+
+
+def test_nothing_is_written_on_the_users_object_but_its_status(shop: Shop) -> None:
+    shop.apply()
+    shop.settles()
+    metadata = shop.get()["metadata"]
+
+    assert "finalizers" not in metadata
+    assert "annotations" not in metadata
+    ours = [each for each in metadata["managedFields"] if each["manager"] == names.FIELD_MANAGER]
+    assert [(each["subresource"], each["operation"]) for each in ours] == [("status", "Apply")]
+
+
+def test_applying_twice_makes_no_new_generation_and_at_rest_nothing_is_written(
+    shop: Shop, running: OperatorProcess
+) -> None:
+    shop.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
+    shop.settles()
+    time.sleep(1)
+    before, written = versions(shop), running.writes()
+    passes = running.metric(f"{metrics.RECONCILE_SECONDS}_count")
+    shop.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
+    eventually(lambda: running.metric(f"{metrics.RECONCILE_SECONDS}_count") >= passes + 3)
+
+    assert versions(shop) == before
+    assert running.writes() == written
+
+
+@pytest.mark.parametrize("what", CHILDREN)
+def test_a_deleted_child_comes_back(settled: Shop, what: str) -> None:
+    before = settled.get(what)["metadata"]["uid"]
+    if what.startswith("persistentvolumeclaim"):  # nothing uses it here, but its finalizer has no controller either
+        settled.patch(what, {"metadata": {"finalizers": None}})
+    settled.delete(what)
+
+    eventually(
+        lambda: settled.exists(what) and settled.get(what)["metadata"]["uid"] != before, seconds=within(what), every=0.1
+    )
+
+
+def within(what: str) -> float:
+    """Return the seconds in which a drift is repaired: at once where there is a watch, else with the resync."""
+    return 2 if what in WATCHED else 2 + RESYNC
+
+
+EDITS: dict[str, Manifest] = {
+    "serviceaccount/support": {"automountServiceAccountToken": True},
+    "configmap/support-runtime": {"data": {names.CONFIG_KEY: "{}"}},
+    "secret/support-redis": {"metadata": {"annotations": {names.ANNOTATION_DESIRED: "0"}}},
+    "persistentvolumeclaim/support-redis": {"metadata": {"annotations": {names.ANNOTATION_DESIRED: "0"}}},
+    "service/support-redis": {"spec": {"selector": {names.LABEL_COMPONENT: "api"}}},
+    "statefulset/support-redis": {"spec": {"replicas": 3}},
+    "service/support": {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 9}]}},
+    "poddisruptionbudget/support": {"spec": {"maxUnavailable": 9}},
+    "deployment/support": {"spec": {"replicas": 9, "template": {"spec": {"serviceAccountName": "default"}}}},
+}
+STRIPPED: Manifest = {
+    "metadata": {"labels": {names.LABEL_DEPLOYMENT: None, names.LABEL_COMPONENT: None, names.LABEL_MANAGED_BY: None}}
+}
+ORPHANED: Manifest = {"metadata": {"ownerReferences": None}}
+
+
+@pytest.mark.parametrize("drift", ["edited", "labels stripped", "orphaned"])
+@pytest.mark.parametrize("what", CHILDREN)
+def test_a_child_that_somebody_changed_is_repaired(settled: Shop, what: str, drift: str) -> None:
+    before = asked_for(settled.get(what))
+    settled.patch(what, {"edited": EDITS[what], "labels stripped": STRIPPED, "orphaned": ORPHANED}[drift])
+
+    eventually(lambda: asked_for(settled.get(what)) == before, seconds=within(what), every=0.1)
+
+
+def asked_for(live: Manifest) -> Manifest:
+    """Return an object without what the API server counts."""
+    counted = {"resourceVersion", "generation", "managedFields"}
+    metadata = {key: value for key, value in live["metadata"].items() if key not in counted}
+    return {**live, "metadata": metadata, "status": None}
+
+
+def test_what_others_have_set_survives(shop: Shop) -> None:
+    shop.apply()
+    shop.settles()
+    theirs = {"metadata": {"annotations": {"mesh.example.com/on": "yes"}, "labels": {"team": "shop"}}}
+    shop.patch("deployment/support", theirs)
+    shop.patch("service/support", {**theirs, "spec": {"externalIPs": ["192.0.2.7"]}})
+    shop.apply(replicas=4)
+    eventually(lambda: shop.get("deployment/support")["spec"]["replicas"] == 4)
+
+    assert shop.get("deployment/support")["metadata"]["labels"]["team"] == "shop"
+    assert shop.get("service/support")["spec"]["externalIPs"] == ["192.0.2.7"]
+    assert shop.get("service/support")["metadata"]["annotations"]["mesh.example.com/on"] == "yes"
+
+
+def test_the_scale_subresource_scales(shop: Shop, kubectl: Kubectl) -> None:
+    shop.apply()
+    shop.settles()
+    kubectl("scale", "chatdep/support", "--replicas=5", "-n", shop.namespace)
+
+    eventually(lambda: shop.get("deployment/support")["spec"]["replicas"] == 5)
+
+
+def test_a_foreign_object_of_the_same_name_is_reported_and_not_taken(shop: Shop, kubectl: Kubectl) -> None:
+    kubectl("create", "service", "clusterip", "support", "--tcp=80", "-n", shop.namespace)
+    before = shop.get("service/support")
+    shop.apply()
+    eventually(shop.says("ConfigurationValid", "NotOwned", "Service support"))
+
+    assert shop.get("service/support") == before
+    assert shop.exists("deployment/support")
+    assert "url" not in shop.get()["status"]
+    shop.delete("service/support")
+    eventually(shop.says("ConfigurationValid", "Valid"), seconds=15)
+
+
+def test_a_missing_secret_is_named_and_heals_by_itself(shop: Shop, kubectl: Kubectl) -> None:
+    shop.apply(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    eventually(shop.says("ConfigurationValid", "SecretMissing", "key url", "Secret own"), seconds=10)
+    kubectl("create", "secret", "generic", "own", "--from-literal=other=x", "-n", shop.namespace)
+    time.sleep(RESYNC)
+    assert shop.says("ConfigurationValid", "SecretMissing")()
+
+    shop.patch("secret/own", {"stringData": {"url": "redis://x"}})
+    eventually(shop.says("ConfigurationValid", "Valid"), seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ({"resources": {"requests": {"cpu": "a lot"}}}, "quantities must match"),
+        ({"affinity": {"nodeAfinity": {}}}, "nodeAfinity"),
+        ({"env": [{"name": "A"}, {"name": "A"}]}, "duplicate entries"),
+        ({"env": [{"name": "not a name=", "value": "x"}]}, "env[2].name"),
+    ],
+)
+def test_a_rejected_child_surfaces_in_the_servers_words_and_heals(shop: Shop, template: Manifest, words: str) -> None:
+    shop.apply(template=template)
+    eventually(shop.says("ConfigurationValid", "ChildRejected", "Deployment support", words), seconds=10)
+    assert shop.exists("service/support")
+    assert shop.condition("Progressing")["reason"] == "Blocked"
+
+    shop.apply(template={})
+    eventually(shop.says("ConfigurationValid", "Valid"), seconds=10)
+    assert shop.exists("deployment/support")
+
+
+def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(shop: Shop, kubectl: Kubectl) -> None:
+    name = shop.namespace
+    shop.apply()
+    shop.settles()
+    kubectl.apply(yaml.safe_dump_all(policy(name)))
+    deny = {"metadata": {"annotations": {"a": str(time.time())}}}
+    eventually(lambda: refused(shop, "poddisruptionbudget/support", deny))
+    kubectl("delete", "pdb/support", "-n", name)
+
+    eventually(shop.says("ConfigurationValid", "ChildRejected", "PodDisruptionBudget", "no budgets here"), seconds=10)
+    kubectl("delete", "validatingadmissionpolicybinding", name)
+    eventually(shop.says("ConfigurationValid", "Valid"), seconds=70)
+
+
+def refused(shop: Shop, what: str, patch: Manifest) -> bool:
+    try:
+        shop.patch(what, patch)
+    except AssertionError as failed:
+        return "no budgets here" in str(failed)
+    return False
+
+
+def policy(namespace: str) -> list[Manifest]:
+    """Return a policy that takes no PodDisruptionBudget in `namespace`."""
+    api = "admissionregistration.k8s.io/v1"
+    rule = {
+        "apiGroups": ["policy"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["poddisruptionbudgets"],
+    }
+    matched = {
+        "resourceRules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+    }
+    deny = {"expression": "false", "message": "no budgets here"}
+    return [
+        {
+            "apiVersion": api,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": namespace},
+            "spec": {"matchConstraints": matched, "validations": [deny]},
+        },
+        {
+            "apiVersion": api,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": namespace},
+            "spec": {"policyName": namespace, "validationActions": ["Deny"]},
+        },
+    ]
+
+
+def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(shop: Shop, kubectl: Kubectl) -> None:
+    shop.apply()
+    shop.settles()
+    kubectl("create", "secret", "generic", "own", "--from-literal=url=redis://x", "-n", shop.namespace)
+    shop.patch(
+        "chatdeployment/support", {"spec": {"redis": {"managed": None, "urlSecretRef": {"name": "own", "key": "url"}}}}
+    )
+    gone = ("statefulset/support-redis", "service/support-redis", "secret/support-redis")
+
+    eventually(lambda: not any(map(shop.exists, gone)))
+    assert shop.exists("persistentvolumeclaim/support-redis")
+
+
+def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on(shop: Shop) -> None:
+    shop.apply()
+    shop.settles()
+    shop.apply(redis={"managed": {"storage": "2Gi"}}, replicas=4)
+
+    eventually(shop.says("ConfigurationValid", "ChildRejected", "PersistentVolumeClaim support-redis", "immutable"))
+    assert shop.get("deployment/support")["spec"]["replicas"] == 4
+
+
+def test_the_resource_and_its_namespace_can_go_with_the_operator_away(
+    kubectl: Kubectl, namespace: str, kubeconfig: Path, folder: Path
+) -> None:
+    """What deletes the children then is Kubernetes' own collector: it follows the owner references."""
+    shop = Shop(kubectl, namespace)
+    settings = {"LEADER_ELECTION": "false", "NAMESPACES": namespace}
+    with operator(kubeconfig, folder / "short.log", settings) as process:
+        shop.apply()
+        shop.settles()
+        assert process.stop() == 0
+    resource = shop.get()["metadata"]
+    for each in CHILDREN:
+        (owner,) = shop.get(each)["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (resource["uid"], True, True)
+        if not each.startswith("persistentvolumeclaim"):
+            assert "finalizers" not in shop.get(each)["metadata"]
+
+    kubectl("delete", "chatdeployment/support", "-n", namespace, "--timeout=5s")
+    assert not shop.exists("chatdeployment/support")
+
+
+def test_events_tell_of_transitions_and_then_nothing(shop: Shop, kubectl: Kubectl) -> None:
+    shop.apply(replicas=0)
+    eventually(shop.says("Ready", "ScaledToZero"))
+
+    def events() -> list[Manifest]:
+        found: list[Manifest] = kubectl.json("get", "events.v1.events.k8s.io", "-n", shop.namespace)["items"]
+        return found
+
+    eventually(lambda: len(events()) == 5)
+    time.sleep(2 * RESYNC)
+    assert len(events()) == 5
+    assert {each["regarding"]["uid"] for each in events()} == {shop.get()["metadata"]["uid"]}
+    assert "ScaledToZero" in kubectl("describe", "chatdeployment/support", "-n", shop.namespace)
+
+
+def test_a_resource_of_which_the_operator_may_read_nothing_says_so(
+    shop: Shop, kubectl: Kubectl, running: OperatorProcess
+) -> None:
+    shop.apply()
+    shop.settles()
+    rules = kubectl.json("get", "clusterrole", "chatfleet-operator")
+    without = [rule for rule in rules["rules"] if rule["resources"] != ["configmaps"]]
+    try:
+        kubectl.apply(yaml.safe_dump({**bare(rules), "rules": without}))
+        eventually(
+            shop.says("ConfigurationValid", "ChildRejected", "ConfigMap support-runtime", "cannot get"), seconds=15
+        )
+    finally:
+        kubectl.apply(yaml.safe_dump(bare(rules)))
+    eventually(shop.says("ConfigurationValid", "Valid"), seconds=15)
+    assert running.get("/live")[0] == 200
+
+
+def bare(live: Manifest) -> Manifest:
+    return {**live, "metadata": {"name": live["metadata"]["name"]}}
+
+
+def test_every_write_is_within_the_rights_that_the_code_names(running: OperatorProcess) -> None:
+    """The tests above ran with exactly these; a right that was missing would have been said here."""
+    assert "is forbidden" not in running.log.read_text().replace("cannot get", "")
+    assert running.get("/ready")[0] == 200
+    assert running.metric(metrics.EVENTS_DROPPED_TOTAL) == 0

@@ -1,0 +1,339 @@
+"""What a pass may rely on: the cluster in memory and a real API server answer alike."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pytest
+
+from chatfleet_contract import names
+from chatfleet_contract.status import ChatDeploymentStatus, Condition, Truth
+from chatfleet_operator.cluster import Connection, KubernetesCluster, connect
+from chatfleet_operator.cluster.connection import MERGE, NotFound
+from chatfleet_operator.desired.labels import stamp
+from chatfleet_operator.errors import Retry
+from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, identify
+from chatfleet_operator.ports import Cluster
+from support.fake_cluster import FakeCluster
+from support.kube import Kubectl
+from support.operator_world import MOMENT, document, pod
+
+numbers = itertools.count(1)
+
+
+class Bench(Protocol):
+    """A cluster under test, with what other people do to it."""
+
+    @property
+    def cluster(self) -> Cluster: ...
+
+    async def put(self, manifest: Manifest) -> Manifest: ...
+
+    async def merge(self, namespace: str, key: ObjectId, patch: Manifest) -> None: ...
+
+    async def get(self, namespace: str, key: ObjectId) -> Manifest | None: ...
+
+
+@dataclass
+class FakeBench:
+    cluster: FakeCluster
+
+    async def put(self, manifest: Manifest) -> Manifest:
+        return self.cluster.put(manifest)
+
+    async def merge(self, namespace: str, key: ObjectId, patch: Manifest) -> None:
+        self.cluster.edit(namespace, key, lambda live: merge_patch(live, patch))
+
+    async def get(self, namespace: str, key: ObjectId) -> Manifest | None:
+        known = (namespace, key) in self.cluster.objects
+        return self.cluster.get(namespace, key) if known else None
+
+
+def merge_patch(live: Manifest, patch: Manifest) -> None:
+    """RFC 7396, in place."""
+    for key, value in patch.items():
+        if isinstance(value, dict) and isinstance(live.get(key), dict):
+            merge_patch(live[key], value)
+        elif value is None:
+            live.pop(key, None)
+        else:
+            live[key] = value
+
+
+@dataclass
+class RealBench:
+    connection: Connection
+
+    @property
+    def cluster(self) -> KubernetesCluster:
+        return KubernetesCluster(self.connection)
+
+    async def put(self, manifest: Manifest) -> Manifest:
+        return await self.connection.write(
+            "POST",
+            manifest["kind"],
+            manifest["metadata"]["namespace"],
+            body=manifest,
+            query={"fieldManager": "kubectl"},
+        )
+
+    async def merge(self, namespace: str, key: ObjectId, patch: Manifest) -> None:
+        query = {"fieldManager": "hand"}
+        await self.connection.write(
+            "PATCH", *(key.kind, namespace, key.name), body=patch, query=query, content_type=MERGE
+        )
+
+    async def get(self, namespace: str, key: ObjectId) -> Manifest | None:
+        try:
+            return await self.connection.read(key.kind, namespace, key.name)
+        except NotFound:
+            return None
+
+
+@asynccontextmanager
+async def real(kubectl: Kubectl, namespace: str) -> AsyncIterator[RealBench]:
+    await asyncio.to_thread(kubectl, "create", "namespace", namespace)
+    await asyncio.to_thread(kubectl, "create", "serviceaccount", "default", "-n", namespace)
+    async with connect({**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}, lambda *_: None) as connection:
+        yield RealBench(connection)
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"conformance-{next(numbers)}"
+
+
+@pytest.fixture(params=["fake", "real"])
+async def bench(request: pytest.FixtureRequest, namespace: str) -> AsyncIterator[Bench]:
+    if request.param == "fake":
+        yield FakeBench(FakeCluster())
+    else:
+        async with real(request.getfixturevalue("kubectl"), namespace) as it:
+            yield it
+
+
+def config_map(namespace: str, **data: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "namespace": namespace, "labels": {"a": "1"}},
+        "data": data,
+    }
+
+
+def deployment(namespace: str, env: dict[str, str]) -> Manifest:
+    labels = {"app": "d"}
+    container = {"name": "main", "image": "i", "env": [{"name": name, "value": env[name]} for name in env]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "d", "namespace": namespace},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def secret(namespace: str) -> Manifest:
+    metadata = {"name": "support-redis", "namespace": namespace, "labels": {"a": "1"}}
+    return stamp({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque"})
+
+
+CONFIG, DEPLOYMENT, SECRET = (
+    ObjectId("ConfigMap", "c"),
+    ObjectId("Deployment", "d"),
+    ObjectId("Secret", "support-redis"),
+)
+
+
+def environment(live: Manifest | None) -> dict[str, str]:
+    assert live
+    return {each["name"]: each["value"] for each in live["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+
+async def test_what_is_not_there_is_none(bench: Bench, namespace: str) -> None:
+    assert await bench.cluster.resource(Ref(namespace, "support")) is None
+    assert await bench.cluster.child(namespace, CONFIG) is None
+    assert await bench.cluster.secret_keys(namespace, "none") == frozenset()
+    assert await bench.cluster.pods(namespace, {"a": "b"}) == []
+
+
+async def test_a_resource_counts_the_generations_of_its_spec(bench: Bench, namespace: str) -> None:
+    ref = Ref(namespace, "support")
+    await bench.put(document(ref))
+    first = await bench.cluster.resource(ref)
+    await bench.merge(namespace, ObjectId(names.KIND, "support"), {"spec": {"replicas": 5}})
+    await bench.merge(namespace, ObjectId(names.KIND, "support"), {"metadata": {"labels": {"a": "b"}}})
+    second = await bench.cluster.resource(ref)
+
+    assert first
+    assert second
+    assert second.spec
+    assert (first.generation, second.generation, second.spec.replicas) == (1, 2, 5)
+    assert first.uid == second.uid
+
+
+async def test_applying_creates_under_our_name_and_returns_what_then_is(bench: Bench, namespace: str) -> None:
+    applied = await bench.cluster.apply(config_map(namespace, k="v"), None)
+
+    assert applied["data"] == {"k": "v"}
+    assert applied["metadata"]["uid"]
+    assert {entry["manager"] for entry in applied["metadata"]["managedFields"]} == {names.FIELD_MANAGER}
+    assert applied == await bench.cluster.child(namespace, CONFIG)
+
+
+async def test_applying_the_same_again_changes_nothing(bench: Bench, namespace: str) -> None:
+    first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    second = await bench.cluster.apply(deployment(namespace, {"A": "1"}), first["metadata"]["uid"])
+
+    assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert second["metadata"]["generation"] == 1
+
+
+async def test_applying_takes_back_what_is_no_longer_asked_for_and_leaves_what_others_have_set(
+    bench: Bench, namespace: str
+) -> None:
+    first = await bench.cluster.apply(config_map(namespace, mine="1", old="1"), None)
+    await bench.merge(namespace, CONFIG, {"data": {"theirs": "1"}, "metadata": {"labels": {"b": "2"}}})
+    live = await bench.cluster.apply(config_map(namespace, mine="2"), first["metadata"]["uid"])
+
+    assert live["data"] == {"mine": "2", "theirs": "1"}
+    assert live["metadata"]["labels"] == {"a": "1", "b": "2"}
+
+
+async def test_applying_takes_a_field_back_from_somebody_who_changed_it(bench: Bench, namespace: str) -> None:
+    first = await bench.cluster.apply(config_map(namespace, k="1"), None)
+    await bench.merge(namespace, CONFIG, {"data": {"k": "2"}, "metadata": {"labels": None}})
+    live = await bench.cluster.apply(config_map(namespace, k="1"), first["metadata"]["uid"])
+
+    assert live["data"] == {"k": "1"}
+    assert live["metadata"]["labels"] == {"a": "1"}
+
+
+async def test_items_of_a_list_by_name_come_and_go_one_by_one(bench: Bench, namespace: str) -> None:
+    first = await bench.cluster.apply(deployment(namespace, {"A": "1", "B": "1"}), None)
+    sidecar: list[Any] = [*first["spec"]["template"]["spec"]["containers"], {"name": "sidecar", "image": "mesh"}]
+    await bench.merge(namespace, DEPLOYMENT, {"spec": {"template": {"spec": {"containers": sidecar}}}})
+    live = await bench.cluster.apply(deployment(namespace, {"A": "2"}), first["metadata"]["uid"])
+
+    assert environment(live) == {"A": "2"}
+    assert {each["name"] for each in live["spec"]["template"]["spec"]["containers"]} == {"main", "sidecar"}
+
+
+async def test_a_workload_counts_the_generations_of_its_spec_alone(bench: Bench, namespace: str) -> None:
+    await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    await bench.merge(namespace, DEPLOYMENT, {"metadata": {"labels": {"x": "y"}}})
+    unchanged = await bench.cluster.child(namespace, DEPLOYMENT)
+    changed = await bench.cluster.apply(deployment(namespace, {"A": "2"}), None)
+
+    assert unchanged
+    assert (unchanged["metadata"]["generation"], changed["metadata"]["generation"]) == (1, 2)
+
+
+async def test_a_successor_of_the_object_that_was_seen_is_not_overwritten(bench: Bench, namespace: str) -> None:
+    await bench.put(config_map(namespace, theirs="1"))
+    with pytest.raises(Retry):
+        await bench.cluster.apply(config_map(namespace, mine="1"), "00000000-0000-0000-0000-000000000000")
+
+    live = await bench.cluster.child(namespace, CONFIG)
+    assert live
+    assert live["data"] == {"theirs": "1"}
+
+
+async def test_a_password_is_drawn_once_and_survives_the_repair_of_its_labels(bench: Bench, namespace: str) -> None:
+    made = await bench.cluster.generate(secret(namespace))
+    drawn = await bench.get(namespace, SECRET)
+    with pytest.raises(Retry):
+        await bench.cluster.generate(secret(namespace))
+    await bench.merge(namespace, SECRET, {"metadata": {"labels": None}})
+    repaired = await bench.cluster.apply(secret(namespace), made["metadata"]["uid"])
+    after = await bench.get(namespace, SECRET)
+
+    assert drawn
+    assert after
+    assert made["data"] == repaired["data"] == {"password": "", "url": ""}
+    assert after["data"] == drawn["data"]
+    assert len({drawn["data"]["password"], drawn["data"]["url"], ""}) == 3
+    assert after["metadata"]["labels"] == {"a": "1"}
+    assert await bench.cluster.secret_keys(namespace, "support-redis") == {"password", "url"}
+    assert {entry["manager"] for entry in drawn["metadata"]["managedFields"]} == {f"{names.FIELD_MANAGER}-generate"}
+
+
+async def test_only_the_object_that_was_seen_is_deleted(bench: Bench, namespace: str) -> None:
+    live = await bench.put(config_map(namespace, k="v"))
+    with pytest.raises(Retry):
+        await bench.cluster.delete(namespace, Doomed(CONFIG, "00000000-0000-0000-0000-000000000000"))
+    assert await bench.cluster.child(namespace, CONFIG)
+
+    await bench.cluster.delete(namespace, Doomed(CONFIG, live["metadata"]["uid"]))
+    assert await bench.cluster.child(namespace, CONFIG) is None
+    await bench.cluster.delete(namespace, Doomed(CONFIG, live["metadata"]["uid"]))
+
+
+async def test_pods_are_found_by_their_labels_and_pointed_to_a_configuration(bench: Bench, namespace: str) -> None:
+    ref = Ref(namespace, "support")
+    for name in ("b", "a"):
+        made = pod(name, "192.0.2.1", ref=ref)
+        await bench.put({**made, "spec": {"containers": [{"name": "api", "image": "i"}]}})
+    labels = {names.LABEL_DEPLOYMENT: "support", names.LABEL_COMPONENT: "api"}
+    await bench.cluster.point_pod(namespace, "a", "abc")
+    await bench.cluster.point_pod(namespace, "gone", "abc")
+    found = await bench.cluster.pods(namespace, labels)
+
+    assert [each["metadata"]["name"] for each in found] == ["a", "b"]
+    assert found[0]["metadata"]["annotations"][names.ANNOTATION_CONFIG] == "abc"
+    assert await bench.cluster.pods(namespace, {**labels, names.LABEL_COMPONENT: "redis"}) == []
+
+
+async def test_a_status_is_written_without_a_new_generation_and_read_back_as_it_was(
+    bench: Bench, namespace: str
+) -> None:
+    ref = Ref(namespace, "support")
+    await bench.put(document(ref))
+    resource = await bench.cluster.resource(ref)
+    assert resource
+    told = Condition(
+        type="Ready",
+        status=Truth.UNKNOWN,
+        reason="Updating",
+        message="…",
+        observed_generation=1,
+        last_transition_time=MOMENT,
+    )
+    status = ChatDeploymentStatus(observed_generation=1, active_streams=0, models=["default"], conditions=[told])
+    await bench.cluster.write_status(resource, status)
+    after = await bench.cluster.resource(ref)
+
+    assert after
+    assert (after.status, after.generation, after.spec) == (status, 1, resource.spec)
+
+    await bench.cluster.write_status(after, ChatDeploymentStatus(observed_generation=2))
+    without = await bench.cluster.resource(ref)
+    assert without
+    assert without.status == ChatDeploymentStatus(observed_generation=2)
+
+
+async def test_a_status_is_not_written_to_what_has_changed_meanwhile(bench: Bench, namespace: str) -> None:
+    ref = Ref(namespace, "support")
+    await bench.put(document(ref))
+    live = await bench.cluster.resource(ref)
+    assert live
+    await bench.merge(namespace, ObjectId(names.KIND, "support"), {"spec": {"replicas": 5}})
+    with pytest.raises(Retry):
+        await bench.cluster.write_status(live, ChatDeploymentStatus(observed_generation=9))
+
+    after = await bench.cluster.resource(ref)
+    assert after
+    assert after.status.observed_generation is None
+
+
+def test_the_keys_of_this_file_name_what_it_makes() -> None:
+    made = (config_map("n"), deployment("n", {}), secret("n"))
+
+    assert tuple(map(identify, made)) == (CONFIG, DEPLOYMENT, SECRET)

@@ -1,0 +1,154 @@
+"""Ready and true: passes on a real API server, with pods that a local server plays over real HTTP.
+
+No kubelet and no kube-proxy run here, so this test does by hand what they and the controllers do: it makes Pod objects,
+writes the workloads' status, and leads the addresses of pods and Service to its own server.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+import yaml
+from aiohttp import web
+
+from chatfleet_contract import names
+from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_operator.cluster import KubernetesCluster, connect
+from chatfleet_operator.model import Manifest, ObjectId, Ref, Verdict
+from chatfleet_operator.probe import HttpProber
+from chatfleet_operator.reconcile import Parts, reconcile
+from support.kube import Kubectl
+from support.operator_world import DEFAULTS, MOMENT, Told, document, pod, pod_report
+
+NAMESPACE = "ready"
+REF = Ref(NAMESPACE, "support")
+IP = "192.0.2.1"
+
+
+@dataclass
+class Pods:
+    """The pods of the Deployment, and the Service before them: one server that serves one configuration."""
+
+    config: RuntimeConfig | None = None
+    asked: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path)
+        assert self.config
+        digest = self.config.digest()
+        if request.path == "/health":
+            return web.json_response(pod_report("support-0", digest).document())
+        if self.broken:
+            return web.Response(status=500)
+        models = {"object": "list", "data": [{"id": model.name} for model in self.config.models]}
+        return web.json_response(models, headers={names.HEADER_CONFIG: digest})
+
+
+@dataclass
+class Stage:
+    """One ChatDeployment, its pods, and passes over it."""
+
+    kubectl: Kubectl
+    parts: Parts
+    pods: Pods
+
+    async def passes(self) -> Verdict:
+        while (end := await reconcile(REF, self.parts)).verdict is Verdict.AT_ONCE:
+            pass
+        return end.verdict
+
+    async def tell(self, *words: str, stdin: str | None = None) -> str:
+        return await asyncio.to_thread(self.kubectl, *words, stdin=stdin)
+
+    async def apply(self, manifest: Manifest) -> None:
+        await self.tell("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(manifest))
+
+    async def get(self, kind: str, name: str) -> Manifest:
+        live = await self.parts.cluster.child(NAMESPACE, ObjectId(kind, name))
+        assert live
+        return live
+
+    async def write_status(self, what: str, status: Manifest) -> None:
+        body = yaml.safe_dump({"status": status})
+        await self.tell("patch", what, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", body)
+
+    async def roll_out(self) -> None:
+        """Do what controllers and kubelet do once a pod runs with the configuration that is in the cluster."""
+        for kind, name in (("Deployment", "support"), ("StatefulSet", "support-redis")):
+            live = await self.get(kind, name)
+            figures = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+            status = {**figures, "observedGeneration": live["metadata"]["generation"]}
+            await self.write_status(f"{kind}/{name}", status)
+        data = (await self.get("ConfigMap", "support-runtime"))["data"]
+        self.pods.config = RuntimeConfig.model_validate_json(data[names.CONFIG_KEY])
+
+    async def ready(self) -> str:
+        resource = await self.parts.cluster.resource(REF)
+        assert resource
+        found = next(each for each in resource.status.conditions or () if each.type == "Ready")
+        return f"{found.status.value} {found.reason} {found.observed_generation}"
+
+
+@asynccontextmanager
+async def played(pods: Pods) -> AsyncIterator[HttpProber]:
+    """Serve `pods` on loopback, and lead every address of the cluster there."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", pods.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with aiohttp.ClientSession() as session:
+        yield HttpProber(session, locate=lambda _host, _port: f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def stage(kubectl: Kubectl) -> AsyncIterator[Stage]:
+    await asyncio.to_thread(kubectl, "create", "namespace", NAMESPACE)
+    environ = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
+    told, pods = Told(), Pods()
+    async with connect(environ, lambda *_: None) as connection, played(pods) as prober:
+        parts = Parts(KubernetesCluster(connection), prober, told, told, DEFAULTS, lambda: MOMENT)
+        yield Stage(kubectl, parts, pods)
+
+
+async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) -> None:
+    await stage.tell("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
+    await stage.apply(document(REF, replicas=1))
+    await stage.passes()
+    assert await stage.ready() == "False NoReadyPods 1"
+    assert stage.pods.asked == []
+
+    made = pod("support-0", IP, ref=REF)
+    bare = {"containers": [{"name": "api", "image": "i"}], "serviceAccountName": "support-of-test"}
+    await stage.apply({**made, "spec": bare})
+    await stage.write_status("pod/support-0", {**made["status"], "podIPs": [{"ip": IP}]})
+    await stage.roll_out()
+    stage.pods.broken = True
+    await stage.passes()
+    assert await stage.ready() == "False RequestFailed 1"
+
+    stage.pods.broken = False
+    assert await stage.passes() is Verdict.SETTLED
+    assert await stage.ready() == "True Serving 1"
+    assert set(stage.pods.asked) == {"/health", "/v1/models"}
+    await stage.tell("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
+
+    await stage.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
+    await stage.passes()
+    assert await stage.ready() == "Unknown Updating 2"
+    config = (await stage.get("ConfigMap", "support-runtime"))["data"][names.CONFIG_KEY]
+    touched = (await stage.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG]
+    assert touched == RuntimeConfig.model_validate_json(config).digest()
+
+    await stage.roll_out()
+    await stage.passes()
+    assert await stage.ready() == "True Serving 2"
+    columns = await stage.tell("get", "chatdep/support", "-n", NAMESPACE)
+    assert columns.splitlines()[1].split()[1:3] == ["True", "Serving"]

@@ -1,0 +1,3 @@
+module chatfleet.io/tests/probe
+
+go 1.26.0

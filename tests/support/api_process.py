@@ -1,0 +1,163 @@
+"""The API as a process of its own, on free loopback ports, gone when the test ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from chatfleet_contract.providers import Model, ProviderType, Retries
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec import Streaming
+
+START_SECONDS = 20
+"""Time that a process gets until it answers; it needs about a second on an idle machine."""
+SCRIPTS = {
+    "echo": "echo",
+    "count": "count-5",
+    "slow": "count-30@20",
+    "endless": "count-100000@20",
+    "flood": "count-300000",
+    "cut": "count-3:upstream_truncated",
+    "limited": "count-0:upstream_rate_limited",
+    "overloaded": "count-0:upstream_overloaded",
+    "key": "count-0:upstream_authentication",
+}
+"""Models that answer by themselves: what each name recites."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401  # whatever was answered
+        """Return the body, parsed."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class ApiProcess:
+    """A running API."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    health_port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Root of the serving port."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def health_url(self) -> str:
+        """Root of the health port."""
+        return f"http://127.0.0.1:{self.health_port}"
+
+    def health(self, path: str) -> Answer:
+        """Ask the health port."""
+        return fetch(self.health_url + path)
+
+    def terminate(self) -> None:
+        """Tell it to end, as the kubelet does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_status(self, seconds: float = 20) -> int:
+        """Wait for its end."""
+        return self.process.wait(seconds)
+
+
+def scripted(*names: str, **streaming: int) -> RuntimeConfig:
+    """Return a configuration whose models answer by themselves, all of `SCRIPTS` or those named."""
+    return RuntimeConfig(
+        deployment="support",
+        namespace="shop",
+        providers=(RuntimeProvider(name="scripted", type=ProviderType.SCRIPTED, retries=Retries(max=0)),),
+        models=tuple(Model(name=name, provider="scripted", model=SCRIPTS[name]) for name in names or SCRIPTS),
+        streaming=Streaming(**streaming),
+    )
+
+
+@contextmanager
+def api_process(folder: Path, config: RuntimeConfig | None = None, **environment: str) -> Iterator[ApiProcess]:
+    """Run the API until the block ends; yields it as soon as it has started.
+
+    Raises:
+        RuntimeError: it ended, or did not answer in time (with its own words).
+    """
+    port, health_port = free_ports(2)
+    ports = {"CHATFLEET_PORT": str(port), "CHATFLEET_HEALTH_PORT": str(health_port)}
+    if config is not None:
+        (folder / "runtime.json").write_text(config.render())
+        ports["CHATFLEET_CONFIG_FILE"] = str(folder / "runtime.json")
+    log = folder / f"api-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "chatfleet_api"),
+            env=os.environ | ports | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    api = ApiProcess(process, port, health_port, log)
+    try:
+        _wait_until_started(api)
+        yield api
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the API to its end, which is expected soon."""
+    command = (sys.executable, "-m", "chatfleet_api", *arguments)
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
+    )
+
+
+def fetch(url: str, body: object = None) -> Answer:
+    """GET `url`, or POST `body` to it as JSON; a status that tells of an error is an answer, too."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310  # http, by the tests
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  # http, by the tests
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def _wait_until_started(api: ApiProcess) -> None:
+    deadline = monotonic() + START_SECONDS
+    while api.process.poll() is None and monotonic() < deadline:
+        try:
+            if api.health("/startup").status == 200:
+                return
+        except OSError:
+            pass
+        sleep(0.01)
+    raise RuntimeError(f"the API did not start: {api.log.read_text()[-2000:]}")

@@ -1,0 +1,150 @@
+"""What probes and the operator are told of a pod."""
+
+import asyncio
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+
+from chatfleet_api.configuration import Configuration, first_look
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
+from chatfleet_contract.report import Dependency, State
+
+pytestmark = pytest.mark.looptime
+
+UP = Dependency(state=State.UP)
+DOWN = Dependency(state=State.DOWN, message="refused")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_health(clock: Clock | None = None) -> Health:
+    return Health(pod="p-1", version="1.2.3", served=Configuration(first_look()), clock=clock or Clock())
+
+
+def serving(health: Health) -> Health:
+    health.listening = True
+    health.beat(active=3, capacity=10)
+    return health
+
+
+async def test_a_pod_that_listens_is_started_ready_and_live() -> None:
+    health = serving(make_health())
+    assert (health.not_started(), health.not_ready(), health.not_live()) == (None, None, None)
+
+
+async def test_a_pod_that_does_not_listen_yet_is_neither_started_nor_ready() -> None:
+    health = make_health()
+    health.beat(active=0, capacity=10)
+    assert health.not_started()
+    assert health.not_ready()
+    assert health.not_live() is None
+
+
+async def test_a_draining_pod_is_alive_and_not_ready() -> None:
+    health = serving(make_health())
+    health.draining = True
+    assert health.not_ready() == "draining"
+    assert health.not_live() is None
+    assert health.not_started() is None
+
+
+async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:
+    health = serving(make_health())
+    health.beat(active=10, capacity=10)
+    assert health.not_ready() == "all 10 streams are taken"
+    health.beat(active=9, capacity=10)
+    assert health.not_ready() is None
+
+
+async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_dead() -> None:
+    clock = Clock()
+    health = serving(make_health(clock))
+    health.redis, health.upstreams = DOWN, {"a": DOWN}
+    clock.now += 9
+    assert health.not_live() is None
+    clock.now += 2
+    assert health.not_live() == "the main loop has been stuck for 11 s"
+
+
+async def test_neither_redis_nor_an_upstream_decides_on_readiness() -> None:
+    health = serving(make_health())
+    health.redis, health.upstreams = DOWN, {"a": DOWN}
+    assert health.not_ready() is None
+
+
+async def test_the_report_tells_what_the_operator_needs() -> None:
+    health = serving(make_health())
+    health.redis, health.upstreams, health.draining = DOWN, {"a": UP}, True
+    report = health.report()
+    assert report.document() == {
+        "pod": "p-1",
+        "version": "1.2.3",
+        "config": first_look().digest(),
+        "draining": True,
+        "activeStreams": 3,
+        "streamCapacity": 10,
+        "redis": {"state": "down", "message": "refused"},
+        "upstreams": {"a": {"state": "up"}},
+    }
+
+
+async def test_the_heart_beats_as_long_as_the_loop_runs() -> None:
+    class Load:
+        active = 4
+
+    clock = Clock()
+    health = make_health(clock)
+    clock.now += 60
+    assert health.not_live()
+    beating = asyncio.ensure_future(keep_beating(health, Load(), lambda: 5))
+    await asyncio.sleep(0.1)
+    beating.cancel()
+    assert health.not_live() is None
+    assert (health.active, health.capacity) == (4, 5)
+
+
+async def test_redis_is_looked_at_every_few_seconds() -> None:
+    answers: list[Exception | None] = [ChatError(Code.STORAGE_UNAVAILABLE, detail="refused"), None]
+
+    async def ping() -> None:
+        if error := answers.pop(0):
+            raise error
+
+    health = make_health()
+    assert health.redis_up() == 1
+    watching = asyncio.ensure_future(watch_redis(health, ping))
+    await asyncio.sleep(1)
+    assert health.redis == DOWN
+    assert health.redis_up() == 0
+    await asyncio.sleep(3)
+    watching.cancel()
+    assert health.redis == UP
+    assert health.redis_up() == 1
+
+
+@pytest.mark.parametrize(("seen", "at_least", "at_most"), [(UP, 24, 36), (DOWN, 4, 6)])
+async def test_upstreams_are_looked_at_now_and_then_and_sooner_while_one_is_down(
+    seen: Dependency, at_least: float, at_most: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+
+    async def check() -> Mapping[str, Dependency]:
+        times.append(loop.time())
+        return {"a": seen}
+
+    health = make_health()
+    watching = asyncio.ensure_future(watch_upstreams(health, check))
+    await asyncio.sleep(100)
+    watching.cancel()
+    assert health.upstreams == {"a": seen}
+    assert all(at_least <= late - early <= at_most for early, late in pairwise(times))
+    assert len(times) > 2
