@@ -1,7 +1,8 @@
 """The one taxonomy of errors: what a caller can be told, with its HTTP status and whether trying again helps.
 
-Everything that can go wrong on the way to an answer is a `ChatError` with a `Code`. Each dialect renders it in its vendor's
-shape, as an HTTP body before the stream began and as the terminal event after. Details for operators go to the log only.
+Everything that can go wrong on the way to an answer is a `ChatError` with a `Code`. Each dialect renders it in its
+vendor's shape, as an HTTP body before the stream began and as the terminal event after. Details for operators go to the
+log only.
 """
 
 from enum import StrEnum
@@ -56,40 +57,49 @@ _AGAIN: Final = "Try again after the time in Retry-After."
 _FIX: Final = "Correct the request."
 _OPERATOR: Final = "Tell the operator of this service; the request id finds the details in its logs."
 
+
+def _final(status: int, message: str, suggested_action: str) -> Facts:
+    return Facts(status, retryable=False, message=message, suggested_action=suggested_action)
+
+
+def _passing(status: int, message: str, suggested_action: str = _AGAIN) -> Facts:
+    return Facts(status, retryable=True, message=message, suggested_action=suggested_action)
+
+
 FACTS: Final = MappingProxyType(
     {
-        Code.INVALID_REQUEST: Facts(400, retryable=False, message="The request is not valid.", suggested_action=_FIX),
-        Code.UNSUPPORTED_MEDIA_TYPE: Facts(415, retryable=False, message="The body must be JSON.", suggested_action="Send Content-Type: application/json."),
-        Code.METHOD_NOT_ALLOWED: Facts(405, retryable=False, message="This method is not allowed here.", suggested_action="Use one of the methods in Allow."),
-        Code.REQUEST_TOO_LARGE: Facts(413, retryable=False, message="The body is too large.", suggested_action="Send a smaller body."),
-        Code.NOT_FOUND: Facts(404, retryable=False, message="There is nothing at this path.", suggested_action="Look at /docs for what there is."),
-        Code.MODEL_NOT_FOUND: Facts(404, retryable=False, message="This model does not exist here.", suggested_action="Choose one of GET /v1/models."),
-        Code.CONVERSATION_NOT_FOUND: Facts(404, retryable=False, message="This conversation does not exist.", suggested_action="Create a conversation first."),
-        Code.CONVERSATION_BUSY: Facts(409, retryable=True, message="An answer is being written in this conversation.", suggested_action=_AGAIN),
-        Code.CONVERSATION_CHANGED: Facts(
-            409, retryable=True, message="The conversation changed meanwhile.", suggested_action="Read the conversation and try again."
+        Code.INVALID_REQUEST: _final(400, "The request is not valid.", _FIX),
+        Code.UNSUPPORTED_MEDIA_TYPE: _final(415, "The body must be JSON.", "Send Content-Type: application/json."),
+        Code.METHOD_NOT_ALLOWED: _final(405, "This method is not allowed here.", "Use one of the methods in Allow."),
+        Code.REQUEST_TOO_LARGE: _final(413, "The body is too large.", "Send a smaller body."),
+        Code.NOT_FOUND: _final(404, "There is nothing at this path.", "Look at /docs for what there is."),
+        Code.MODEL_NOT_FOUND: _final(404, "This model does not exist here.", "Choose one of GET /v1/models."),
+        Code.CONVERSATION_NOT_FOUND: _final(404, "This conversation does not exist.", "Create a conversation first."),
+        Code.CONVERSATION_BUSY: _passing(409, "An answer is being written in this conversation."),
+        Code.CONVERSATION_CHANGED: _passing(
+            409, "The conversation changed meanwhile.", "Read the conversation and try again."
         ),
-        Code.AT_CAPACITY: Facts(503, retryable=True, message="All streams of this server are taken.", suggested_action=_AGAIN),
-        Code.DRAINING: Facts(503, retryable=True, message="This server is shutting down.", suggested_action=_AGAIN),
-        Code.STORAGE_UNAVAILABLE: Facts(503, retryable=True, message="Conversations cannot be reached just now.", suggested_action=_AGAIN),
-        Code.CONTEXT_TOO_LONG: Facts(
-            400, retryable=False, message="The conversation is longer than the model takes.", suggested_action="Shorten the messages or start anew."
+        Code.AT_CAPACITY: _passing(503, "All streams of this server are taken."),
+        Code.DRAINING: _passing(503, "This server is shutting down."),
+        Code.STORAGE_UNAVAILABLE: _passing(503, "Conversations cannot be reached just now."),
+        Code.CONTEXT_TOO_LONG: _final(
+            400, "The conversation is longer than the model takes.", "Shorten the messages or start anew."
         ),
-        Code.UPSTREAM_REJECTED: Facts(400, retryable=False, message="The model's provider refused the request.", suggested_action=_FIX),
-        Code.UPSTREAM_AUTHENTICATION: Facts(
-            502, retryable=False, message="The model's provider did not accept this service's credentials.", suggested_action=_OPERATOR
+        Code.UPSTREAM_REJECTED: _final(400, "The model's provider refused the request.", _FIX),
+        Code.UPSTREAM_AUTHENTICATION: _final(
+            502, "The model's provider did not accept this service's credentials.", _OPERATOR
         ),
-        Code.UPSTREAM_RATE_LIMITED: Facts(429, retryable=True, message="The model's provider limits the rate just now.", suggested_action=_AGAIN),
-        Code.UPSTREAM_OVERLOADED: Facts(503, retryable=True, message="The model's provider is overloaded.", suggested_action=_AGAIN),
-        Code.UPSTREAM_UNAVAILABLE: Facts(502, retryable=True, message="The model's provider cannot be reached.", suggested_action=_AGAIN),
-        Code.UPSTREAM_TIMEOUT: Facts(504, retryable=True, message="The model's provider took too long.", suggested_action=_AGAIN),
-        Code.UPSTREAM_STALLED: Facts(504, retryable=True, message="The model's provider fell silent in mid-answer.", suggested_action=_AGAIN),
-        Code.UPSTREAM_TRUNCATED: Facts(502, retryable=True, message="The model's provider ended the answer before it was complete.", suggested_action=_AGAIN),
-        Code.UPSTREAM_MALFORMED: Facts(502, retryable=True, message="The model's provider sent something unreadable.", suggested_action=_AGAIN),
-        Code.UPSTREAM_ERROR: Facts(502, retryable=True, message="The model's provider reported an error.", suggested_action=_AGAIN),
-        Code.CANCELLED: Facts(499, retryable=False, message="The answer was cancelled.", suggested_action="Ask again if you still want the answer."),
-        Code.INTERRUPTED: Facts(503, retryable=True, message="The answer was interrupted.", suggested_action="Ask again; what had come is kept."),
-        Code.INTERNAL: Facts(500, retryable=True, message="Something went wrong on our side.", suggested_action=_OPERATOR),
+        Code.UPSTREAM_RATE_LIMITED: _passing(429, "The model's provider limits the rate just now."),
+        Code.UPSTREAM_OVERLOADED: _passing(503, "The model's provider is overloaded."),
+        Code.UPSTREAM_UNAVAILABLE: _passing(502, "The model's provider cannot be reached."),
+        Code.UPSTREAM_TIMEOUT: _passing(504, "The model's provider took too long."),
+        Code.UPSTREAM_STALLED: _passing(504, "The model's provider fell silent in mid-answer."),
+        Code.UPSTREAM_TRUNCATED: _passing(502, "The model's provider ended the answer before it was complete."),
+        Code.UPSTREAM_MALFORMED: _passing(502, "The model's provider sent something unreadable."),
+        Code.UPSTREAM_ERROR: _passing(502, "The model's provider reported an error."),
+        Code.CANCELLED: _final(499, "The answer was cancelled.", "Ask again if you still want the answer."),
+        Code.INTERRUPTED: _passing(503, "The answer was interrupted.", "Ask again; what had come is kept."),
+        Code.INTERNAL: _passing(500, "Something went wrong on our side.", _OPERATOR),
     }
 )
 
@@ -97,12 +107,18 @@ FACTS: Final = MappingProxyType(
 class ChatError(Exception):
     """A failure that the caller is told about.
 
-    `message` and `param` are public: never put an upstream's body, a host name or a secret there. What helps the people who run
-    the service goes into `detail`, which is only logged.
+    `message` and `param` are public: never put an upstream's body, a host name or a secret there. What helps the people
+    who run the service goes into `detail`, which is only logged.
     """
 
     def __init__(
-        self, code: Code, message: str | None = None, *, param: str | None = None, retry_after: float | None = None, detail: str | None = None
+        self,
+        code: Code,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        detail: str | None = None,
     ) -> None:
         """Make the error; `retry_after` is in seconds, `param` the path of the offending field (`messages[0].role`)."""
         super().__init__(f"{code}: {detail or message or FACTS[code].message}")

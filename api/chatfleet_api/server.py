@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import socket
+import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Thread
@@ -63,7 +64,13 @@ class _Protocol(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
+        self.scope["extensions"] = {ABORT: {"call": self._drop}}
+
+    def _drop(self) -> None:
+        """Reset the connection: if only closed, the kernel would go on offering megabytes to who takes none."""
+        reset = struct.pack("ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -27,7 +27,9 @@ RETRY_SECONDS: Final = 2.0
 """What a caller is told to wait when Redis cannot be reached."""
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
-_Failures: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+_CLOSED: Final = RuntimeError
+"""What uvloop raises, and the client lets through, for a write to a connection that was reset a moment ago."""
+_Failures: Final = (RedisError, RedisClusterException, OSError, TimeoutError, _CLOSED)
 
 logger = logging.getLogger(__name__)
 
@@ -157,5 +159,5 @@ def _settings() -> dict[str, Any]:
         "protocol": 2,  # RESP2: no pushed messages to expect, and every server and proxy speaks it
         "driver_info": None,  # or each new connection costs two more commands
         "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2),
-        "retry_on_error": [ReadOnlyError],  # a demoted server still answers; a new connection may find the new one
+        "retry_on_error": [ReadOnlyError, _CLOSED],  # a demoted server still answers; a new connection may find the new
     }

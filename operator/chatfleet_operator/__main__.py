@@ -13,13 +13,14 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Final
 
 import kopf
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from chatfleet_contract import names
 from chatfleet_operator import handlers
-from chatfleet_operator.cluster import Connection, KubernetesCluster, KubernetesEvents, KubernetesLease, connect
+from chatfleet_operator.cluster import Connection, KubernetesCluster, KubernetesEvents, KubernetesLease, census, connect
 from chatfleet_operator.errors import ClusterError
 from chatfleet_operator.health import Pulse, health_app, serve
 from chatfleet_operator.lease import Lease
@@ -31,11 +32,17 @@ from chatfleet_operator.recorder import EventRecorder
 from chatfleet_operator.settings import BadSettings, Settings, read_settings
 from chatfleet_operator.telemetry import Telemetry, set_up_logging
 
+CENSUS_SECONDS: Final = 300.0
+"""Between two looks at what exists, beside the watch: one list, for events that never came."""
+
+CRD_SECONDS: Final = 2.0
+"""Between two looks for our CustomResourceDefinition, before there is anything to watch."""
+
 logger = logging.getLogger("chatfleet_operator")
 
 
-class LostLeaseError(Exception):
-    """Another operator may be working now."""
+class CannotGoOnError(Exception):
+    """The process must end; what starts it anew puts it right."""
 
 
 def utc_now() -> datetime:
@@ -64,25 +71,24 @@ class Operator:
             store = KubernetesLease(connection, self._settings.namespace, utc_now)
             lease = Lease(store, f"{reporter}_{uuid.uuid4()}") if self._settings.leader_election else None
             guarded = connection.guarded(lease.is_held) if lease else connection
-            events = KubernetesEvents(guarded)
             parts = Parts(
                 cluster=KubernetesCluster(guarded),
                 prober=HttpProber(session),
-                recorder=EventRecorder(events, reporter, utc_now, self._telemetry.dropped_event),
+                recorder=EventRecorder(KubernetesEvents(guarded), reporter, utc_now, self._telemetry.dropped_event),
                 watchtower=self._telemetry,
                 defaults=Defaults(self._settings.api_image, self._settings.redis_image),
                 now=timestamp,
             )
-            await self._work(connection, parts, lease, stop)
+            pace = Pace(workers=self._settings.workers, resync=self._settings.resync_seconds)
+            queue: Loop[Ref] = Loop(lambda ref: reconcile(ref, parts), self._telemetry, random.random, pace)
+            await self._work(connection, queue, lease, stop)
 
-    async def _work(self, connection: Connection, parts: Parts, lease: Lease | None, stop: asyncio.Event) -> None:
-        pace = Pace(workers=self._settings.workers, resync=self._settings.resync_seconds)
-        queue: Loop[Ref] = Loop(lambda ref: reconcile(ref, parts), self._telemetry, random.random, pace)
-        watch_stop = threading.Event()
+    async def _work(self, connection: Connection, queue: Loop[Ref], lease: Lease | None, stop: asyncio.Event) -> None:
+        stop_watching = threading.Event()
         tasks = {
             asyncio.create_task(self._heart(queue)),
             asyncio.create_task(self._lead(queue, lease)),
-            asyncio.create_task(self._watch(connection, queue, watch_stop)),
+            asyncio.create_task(self._watch(connection, queue, stop_watching)),
             asyncio.create_task(stop.wait()),
         }
         try:
@@ -90,7 +96,7 @@ class Operator:
             for task in done:
                 task.result()
         finally:
-            watch_stop.set()
+            stop_watching.set()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -103,7 +109,7 @@ class Operator:
             await asyncio.sleep(1)
 
     async def _lead(self, queue: Loop[Ref], lease: Lease | None) -> None:
-        """Work as long as we are the leader; what others learn meanwhile waits in their queue."""
+        """Work as long as we are the leader; what a standby hears of meanwhile waits in its queue."""
         if lease is None:
             await queue.run()
             return
@@ -112,9 +118,10 @@ class Operator:
             logger.info("this operator leads now")
             self._telemetry.leading(leader=True)
             async with asyncio.TaskGroup() as group:
-                group.create_task(queue.run())
+                working = group.create_task(queue.run())
                 await lease.hold()
-                raise LostLeaseError("the lease was lost; another operator may be working now")
+                working.cancel()
+            raise CannotGoOnError("the lease was lost; another operator may be working now")
         finally:
             with suppress(ClusterError):
                 await lease.release()
@@ -129,20 +136,36 @@ class Operator:
 
         registry = kopf.OperatorRegistry()
         handlers.register(registry, wake, connection.access)
-        watching = asyncio.to_thread(
-            handlers.watch, registry, self._settings.namespaces, started=self._pulse.started, stop=stop
-        )
-        await watching
+        namespaces = self._settings.namespaces
+        async with asyncio.TaskGroup() as group:
+            counting = group.create_task(self._count(connection, queue))
+            await asyncio.to_thread(handlers.watch, registry, namespaces, started=self._pulse.started, stop=stop)
+            counting.cancel()
+        if not stop.is_set():
+            raise CannotGoOnError("kopf has stopped watching")
+
+    async def _count(self, connection: Connection, queue: Loop[Ref]) -> None:
+        """Find what no event has told of, now and then: the watch is quick, this is certain."""
+        while True:
+            await asyncio.sleep(CENSUS_SECONDS)
+            with suppress(ClusterError):
+                async for ref in census(connection, self._settings.namespaces):
+                    if not queue.knows(ref):
+                        self._telemetry.missed_event()
+                        queue.wake(ref)
 
 
 async def _until_served(connection: Connection) -> None:
     """Wait for our CRD, so that an operator that comes up first just waits for it."""
+    wanted = f"the CustomResourceDefinition {names.PLURAL}.{names.GROUP}"
     while True:
-        with suppress(ClusterError):
+        try:
             if await connection.serves(f"apis/{names.API_VERSION}", names.PLURAL):
                 return
-        logger.info("waiting for the CustomResourceDefinition %s.%s", names.PLURAL, names.GROUP)
-        await asyncio.sleep(2)
+            logger.info("waiting for %s", wanted)
+        except ClusterError as error:
+            logger.warning("waiting for %s: %s", wanted, error)
+        await asyncio.sleep(CRD_SECONDS)
 
 
 async def main(environ: Mapping[str, str]) -> None:
@@ -166,5 +189,5 @@ async def main(environ: Mapping[str, str]) -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main(os.environ))
-    except BadSettings as error:
-        sys.exit(f"chatfleet-operator: {error}")
+    except (BadSettings, CannotGoOnError, ClusterError) as failed:
+        sys.exit(f"chatfleet-operator: {failed}")

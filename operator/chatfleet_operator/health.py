@@ -5,11 +5,12 @@ watches have started: a leader that works and a standby that waits are both well
 """
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -75,6 +76,16 @@ def _answer(check: Callable[[], bool] | None) -> tuple[str, bytes]:
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    @override
+    def server_bind(self) -> None:
+        """Bind to both families, without the name lookup of the standard library: it may take as long as DNS does."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "operator", self.server_address[1]
+        self.setup_environ()
 
 
 class _Handler(WSGIRequestHandler):

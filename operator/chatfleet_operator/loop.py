@@ -34,6 +34,8 @@ class Pace:
     """Longest pause while something fails."""
     resync: float = 10.0
     """Pause at rest, and longest pause while something is under way."""
+    rest_rate: float = 25.0
+    """Most passes a second that resyncs may cause: with more keys, the pause at rest grows. A pass takes 15 ms."""
     jitter: float = 0.1
     """Share by which a pause is made longer or shorter at random, so that keys spread over time."""
 
@@ -96,9 +98,9 @@ class Loop(Generic[K]):
         first = self._entries[self._ready[0]].queued_at if self._ready else None
         return 0.0 if first is None else asyncio.get_running_loop().time() - first
 
-    def known(self) -> int:
-        """Return how many keys the queue looks after."""
-        return len(self._entries)
+    def knows(self, key: K) -> bool:
+        """Say whether the queue looks after `key`."""
+        return key in self._entries
 
     def _schedule(self, key: K, entry: _Entry, delay: float) -> None:
         """Queue `key` in `delay` seconds, or sooner if that was the plan already."""
@@ -159,7 +161,7 @@ class Loop(Generic[K]):
             return 0.0
         if verdict is Verdict.SETTLED:
             entry.tries = 0
-            return self.pace.resync * spread
+            return max(self.pace.resync, len(self._entries) / self.pace.rest_rate) * spread
         longest = self.pace.longest if verdict is Verdict.FAILED else self.pace.resync
         pause = min(self.pace.first * 2.0 ** min(entry.tries, 16), longest)
         entry.tries += 1

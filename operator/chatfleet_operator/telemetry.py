@@ -43,6 +43,9 @@ class Telemetry:
         self._age = Gauge(metrics.QUEUE_AGE_SECONDS, "Wait of the first in the queue.", registry=registry)
         self._watch = Gauge(metrics.WATCH_AGE_SECONDS, "Time since the last watch event.", registry=registry)
         self._leader = Gauge(metrics.LEADER, "1 while this operator holds the Lease.", registry=registry)
+        self._missed = Counter(
+            metrics.MISSED_EVENTS_TOTAL, "ChatDeployments found without an event.", registry=registry
+        )
         self._dropped = Counter(metrics.EVENTS_DROPPED_TOTAL, "Events that were not written.", registry=registry)
         self._shown: dict[Ref, tuple[str, ...]] = {}
 
@@ -54,6 +57,10 @@ class Telemetry:
     def watch(self, age: float) -> None:
         """Show the seconds since the last watch event."""
         self._watch.set(age)
+
+    def missed_event(self) -> None:
+        """Count a ChatDeployment that no watch had told of: 0, unless watching is broken."""
+        self._missed.inc()
 
     def dropped_event(self) -> None:
         """Count an Event that was not written, because its object had too many or the API server refused it."""

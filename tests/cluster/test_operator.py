@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
+from chatfleet_operator.cluster import RULES
 from chatfleet_operator.model import Manifest, Ref
 from support.kube import Kubectl, eventually
-from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator
+from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
 from support.operator_world import document
 
 numbers = itertools.count(1)
@@ -369,16 +370,19 @@ def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on
     assert shop.get("deployment/support")["spec"]["replicas"] == 4
 
 
-def test_the_resource_and_its_namespace_can_go_with_the_operator_away(
-    kubectl: Kubectl, namespace: str, kubeconfig: Path, folder: Path
+def test_with_rights_in_one_namespace_it_works_there_and_what_it_made_can_go_without_it(
+    kubectl: Kubectl, namespace: str, folder: Path
 ) -> None:
     """What deletes the children then is Kubernetes' own collector: it follows the owner references."""
     shop = Shop(kubectl, namespace)
+    kubeconfig = account(kubectl, folder, "narrow")
+    grant(kubectl, role("Role", "narrow", RULES, namespace), account="narrow")
     settings = {"LEADER_ELECTION": "false", "NAMESPACES": namespace}
     with operator(kubeconfig, folder / "short.log", settings) as process:
         shop.apply()
         shop.settles()
         assert process.stop() == 0
+    assert "is forbidden" not in process.log.read_text()
     resource = shop.get()["metadata"]
     for each in CHILDREN:
         (owner,) = shop.get(each)["metadata"]["ownerReferences"]

@@ -11,12 +11,13 @@ from time import monotonic, sleep
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessageParam
 
 from chatfleet_contract import metrics
 from support.api_process import ApiProcess, api_process, fetch, free_ports, run_api, scripted
 from support.kube import eventually
 
-HI = [{"role": "user", "content": "Hi"}]
+HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Hi"}
 POD_METRICS = {
     name
     for key, name in vars(metrics).items()
@@ -31,8 +32,10 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
         yield running
 
 
-def client_of(api: ApiProcess) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{api.url}/v1", api_key="none", max_retries=0)
+def ask(api: ApiProcess, model: str) -> openai.Stream[ChatCompletionChunk]:
+    """Ask for a stream by the vendor's SDK."""
+    client = openai.OpenAI(base_url=f"{api.url}/v1", api_key="none", max_retries=0)
+    return client.chat.completions.create(model=model, messages=[HI], stream=True)
 
 
 def test_the_first_look_needs_nothing_and_says_what_to_try(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_every_metric_of_a_pod_is_exported(api: ApiProcess) -> None:
 
 
 def test_open_streams_are_counted_while_they_are_open(api: ApiProcess) -> None:
-    with client_of(api).chat.completions.create(model="endless", messages=HI, stream=True) as stream:
+    with ask(api, "endless") as stream:
         next(iter(stream))
         eventually(lambda: b"chatfleet_active_streams 1.0" in api.health("/metrics").body, seconds=5)
     eventually(lambda: b"chatfleet_active_streams 0.0" in api.health("/metrics").body, seconds=5)
@@ -113,7 +116,7 @@ def test_a_new_configuration_is_served_without_a_restart(tmp_path: Path) -> None
     before, after = scripted("echo"), scripted("echo", "count", max_streams_per_pod=7)
     with api_process(tmp_path, before) as api:
         file = tmp_path / "runtime.json"
-        with client_of(api).chat.completions.create(model="echo", messages=HI, stream=True) as stream:
+        with ask(api, "echo") as stream:
             file.write_text(after.render())
             eventually(lambda: api.health("/health").json["config"] == after.digest(), seconds=10)
             assert [chunk.choices[0].delta.content for chunk in stream][1] == "Hi"
@@ -148,7 +151,7 @@ def test_a_pod_starts_and_answers_while_redis_is_away(tmp_path: Path) -> None:
     url_file.write_text(f"redis://127.0.0.1:{free_ports(1)[0]}/0")
     with api_process(tmp_path, scripted().model_copy(update={"redis_url_file": str(url_file)})) as api:
         assert api.health("/ready").status == 200
-        assert fetch(f"{api.url}/v1/chat/completions", {"model": "echo", "messages": HI}).status == 200
+        assert fetch(f"{api.url}/v1/chat/completions", {"model": "echo", "messages": [HI]}).status == 200
         refused = fetch(f"{api.url}/api/v1/conversations", {})
         assert refused.status == 503
         assert refused.headers["retry-after"]
@@ -157,7 +160,7 @@ def test_a_pod_starts_and_answers_while_redis_is_away(tmp_path: Path) -> None:
 
 def test_at_the_end_streams_go_on_probes_answer_and_nobody_new_is_let_in(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted()) as api:
-        with client_of(api).chat.completions.create(model="slow", messages=HI, stream=True) as stream:
+        with ask(api, "slow") as stream:
             chunks = iter(stream)
             next(chunks)
             api.terminate()
@@ -193,7 +196,7 @@ def test_a_run_that_nobody_reads_is_finished_before_the_end(tmp_path: Path, redi
 
 def test_what_outlives_the_longest_stream_is_told_that_it_was_interrupted(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted(max_stream_seconds=2)) as api:
-        stream = client_of(api).chat.completions.create(model="endless", messages=HI, stream=True)
+        stream = ask(api, "endless")
         next(iter(stream))
         api.terminate()
         with pytest.raises(openai.APIError) as caught:
@@ -204,7 +207,7 @@ def test_what_outlives_the_longest_stream_is_told_that_it_was_interrupted(tmp_pa
 
 def test_control_a_process_that_is_killed_cuts_its_streams(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted()) as api:
-        stream = client_of(api).chat.completions.create(model="slow", messages=HI, stream=True)
+        stream = ask(api, "slow")
         next(iter(stream))
         api.process.kill()
         with pytest.raises(openai.APIConnectionError):
@@ -220,7 +223,7 @@ def test_an_idle_process_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_the_probes_answer_while_the_main_loop_is_busy(api: ApiProcess) -> None:
-    body = {"model": "flood", "messages": HI, "max_tokens": 200_000}
+    body = {"model": "flood", "messages": [HI], "max_tokens": 200_000}
     worker = threading.Thread(target=fetch, args=(f"{api.url}/v1/chat/completions", body))
     worker.start()
     try:

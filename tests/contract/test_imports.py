@@ -25,7 +25,7 @@ VIOLATIONS = (
     ("Turns and dialects know no web framework, no vendor and no store", f"{API}/chat/__init__.py", "import fastapi"),
     ("Routes see ports, never adapters", f"{API}/routes/__init__.py", "import chatfleet_api.sessions.redis"),
     ("Redis stays in the stores", f"{API}/errors.py", "import redis"),
-    ("The vendors' libraries stay in the providers", f"{API}/errors.py", "import openai"),
+    ("A pod carries no vendor's library", f"{API}/providers/openai.py", "import openai"),
 )
 """A rule, and a file and line that it must refuse."""
 

@@ -10,7 +10,6 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.events import Batch, Complete, Token, Usage
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs import following
 from chatfleet_api.runs import redis as redis_log
 from chatfleet_api.runs.redis import RedisRunLog, open_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
@@ -191,7 +190,7 @@ async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
 async def test_a_reader_of_a_log_that_vanished_is_told(
     log: RedisRunLog, server: "redis.asyncio.Redis", run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(redis_log, "IDLE_SECONDS", 0.2)
     log.append(TENANT, run, numbered(1, 1))
     await log.flush(TENANT, run)
     reader = log.read(TENANT, run)
@@ -233,3 +232,20 @@ async def test_what_is_appended_last_is_written_when_the_pod_ends(other: RedisRu
         log = await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60))
         log.append(TENANT, run, Batch(1, (END,)))
     assert await numbers(other, run) == [1]
+
+
+async def test_what_is_no_id_never_reaches_redis(log: RedisRunLog, proxy: Proxy) -> None:
+    proxy.set("refuse")
+    with pytest.raises(ChatError) as caught:
+        await numbers(log, "}:*")
+    assert caught.value.code is Code.NOT_FOUND
+    assert await log.state(TENANT, "}:*") == "unknown"
+
+
+async def test_a_reader_on_another_pod_may_come_before_the_first_event(
+    log: RedisRunLog, other: RedisRunLog, run: str
+) -> None:
+    early = asyncio.create_task(numbers(other, run))
+    await asyncio.sleep(0.1)
+    log.append(TENANT, run, Batch(1, (END,)))
+    assert await early == [1]

@@ -191,3 +191,10 @@ async def test_a_storm_of_cancelled_callers_mixes_no_replies_and_leaks_no_connec
         for new in mine:
             assert (await store.get(TENANT, new.id)).user_id == new.user_id
     assert len(await server.client_list()) <= CONNECTIONS + 1
+
+
+async def test_what_is_no_id_never_reaches_redis(store: RedisSessionStore, proxy: Proxy) -> None:
+    proxy.set("refuse")
+    with pytest.raises(ChatError) as caught:
+        await store.get(TENANT, "}:*")
+    assert caught.value.code is Code.CONVERSATION_NOT_FOUND

@@ -43,5 +43,3 @@ def test_the_demo_streams_an_answer_and_can_be_repeated(demo: Callable[[], str])
         assert re.search(r"^A ship's radio operator .+ is what a good night's work looks like\.$", said, re.MULTILINE)
         assert re.search(r"^hello +True +Serving ", said, re.MULTILINE)
         assert re.search(r"^Done in \d+ s\.", said, re.MULTILINE)
-    assert "chatdeployment.chatfleet.io/hello created" in first
-    assert "chatdeployment.chatfleet.io/hello unchanged" in again

@@ -37,12 +37,14 @@ class Exchange:
         self.left = asyncio.Event()
         self.reading = asyncio.Event()
         self.reading.set()
-        self._parts = [body[start : start + 65_536] for start in range(0, len(body), 65_536)] or [b""]
+        self.parts = [body[start : start + 65_536] for start in range(0, len(body), 65_536)] or [b""]
+        self._whole, self._given = len(self.parts), 0
 
     async def receive(self) -> Message:
         """Give the request's body in parts; then nothing until the client leaves."""
-        if self._parts:
-            return {"type": "http.request", "body": self._parts.pop(0), "more_body": bool(self._parts)}
+        if self.parts:
+            self._given += 1
+            return {"type": "http.request", "body": self.parts.pop(0), "more_body": self._given < self._whole}
         await self.left.wait()
         return {"type": "http.disconnect"}
 

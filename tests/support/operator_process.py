@@ -38,21 +38,21 @@ def role(kind: str, name: str, rules: tuple[Rule, ...], namespace: str | None = 
     }
 
 
-def binding(kind: str, of: Manifest) -> Manifest:
-    """Return the binding of a role to the operator's account."""
+def binding(kind: str, of: Manifest, account: str) -> Manifest:
+    """Return the binding of a role to an account."""
     return {
         "apiVersion": RBAC,
         "kind": kind,
         "metadata": of["metadata"],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": of["kind"], "name": of["metadata"]["name"]},
-        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}],
     }
 
 
-def grant(kubectl: Kubectl, *roles: Manifest) -> None:
-    """Give the operator's account the rights in `roles`."""
+def grant(kubectl: Kubectl, *roles: Manifest, account: str = ACCOUNT) -> None:
+    """Give an account the rights in `roles`."""
     kinds = {"ClusterRole": "ClusterRoleBinding", "Role": "RoleBinding"}
-    objects = [*roles, *(binding(kinds[each["kind"]], each) for each in roles)]
+    objects = [*roles, *(binding(kinds[each["kind"]], each, account) for each in roles)]
     kubectl.apply(yaml.safe_dump_all(objects))
 
 
@@ -64,15 +64,15 @@ def cluster_wide() -> tuple[Manifest, Manifest]:
     )
 
 
-def account(kubectl: Kubectl, folder: Path) -> Path:
-    """Make the operator's account and return a kubeconfig with its token."""
+def account(kubectl: Kubectl, folder: Path, name: str = ACCOUNT) -> Path:
+    """Make an account, without any rights, and return a kubeconfig with its token."""
     head = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    own = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}}
+    own = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}}
     kubectl.apply(yaml.safe_dump_all([head, own]))
-    token = kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
+    token = kubectl("create", "token", name, "-n", NAMESPACE).strip()
     config = json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
     config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
-    file = folder / "operator.kubeconfig"
+    file = folder / f"{name}.kubeconfig"
     file.write_text(yaml.safe_dump(config))
     return file
 

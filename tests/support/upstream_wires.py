@@ -33,8 +33,8 @@ class Wire(Protocol):
         """Return the event of a token."""
         ...
 
-    def finish(self) -> list[bytes]:
-        """Return the events that end an answer which used 7 tokens of input and 4 of output."""
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
+        """Return the events that end an answer which used 7 tokens of input; the last is the vendor's last word."""
         ...
 
     def error(self, kind: str) -> bytes:
@@ -62,9 +62,9 @@ class OpenAIWire:
         """Return a chunk with text."""
         return self._chunk({"content": text})
 
-    def finish(self) -> list[bytes]:
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
         """Return the chunk with the reason, the one with the usage, and the mark of the end."""
-        usage = {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11}
+        usage = {"prompt_tokens": 7, "completion_tokens": output_tokens, "total_tokens": 7 + output_tokens}
         last = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
         return [self._chunk({}, "stop"), event(last), b"data: [DONE]\n\n"]
 
@@ -99,12 +99,12 @@ class AnthropicWire:
         """Return a delta of text."""
         return self._event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
 
-    def finish(self) -> list[bytes]:
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
         """Return the end of the block, the reason with the usage, and the end of the message."""
         delta = {"stop_reason": "end_turn", "stop_sequence": None}
         return [
             self._event({"type": "content_block_stop", "index": 0}),
-            self._event({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 4}}),
+            self._event({"type": "message_delta", "delta": delta, "usage": {"output_tokens": output_tokens}}),
             self._event({"type": "message_stop"}),
         ]
 

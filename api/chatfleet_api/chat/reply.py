@@ -25,6 +25,7 @@ class Reply:
 
     def take(self, pieces: Sequence[Piece]) -> Sequence[Event]:
         """Remember what one read brought, and return the part of it that readers get: all but the finish."""
+        events: list[Event] = []
         for piece in pieces:
             match piece:
                 case Token():
@@ -35,10 +36,11 @@ class Reply:
                     self._calls.setdefault(piece.index, []).append(piece)
                 case Finish():
                     self.finish = piece
-        events = [piece for piece in pieces if not isinstance(piece, Finish)] if self.finish else pieces
+                    continue
+            events.append(piece)
         if events and self.first_token_ms is None:
             self.first_token_ms = self.elapsed_ms()
-        return events  # type: ignore[return-value]  # no Finish is left in it
+        return events
 
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the question."""

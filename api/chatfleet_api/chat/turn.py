@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
@@ -26,6 +27,9 @@ LATE_SETTLE_SECONDS = 60.0
 """Time after that in which the answer is still brought to the store: longer than a failover of Redis takes."""
 SETTLE_PAUSE_SECONDS = 0.5
 """Between two attempts to settle."""
+
+Kept: TypeAlias = Literal["kept", "unwanted", "unreachable"]
+"""What became of an answer: stored, its conversation was deleted meanwhile, or the store did not answer in time."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +65,14 @@ async def take_turn(turn: Turn, run: Run) -> None:
     run.publish((turn.start,))
     reply = Reply(turn.clock)
     ending = await _answer(turn, run, reply)
-    kept = await _settle(turn.place, reply, ending, seconds=SETTLE_SECONDS)
-    run.publish((_told(ending, reply, kept=kept),))
-    if turn.place and not kept and not await _settle(turn.place, reply, ending, seconds=LATE_SETTLE_SECONDS):
-        logger.error("the answer of run %s could not be stored and is lost", run.id)
+    if turn.place is None:
+        run.publish((ending,))
+        return
+    message = final_message(turn.place.message, reply, ending)
+    kept = await _settle(turn.place, message, seconds=SETTLE_SECONDS)
+    run.publish((_told(ending, message, kept),))
+    if kept == "unreachable":
+        await _settle_late(turn.place, message)
 
 
 async def _answer(turn: Turn, run: Run, reply: Reply) -> Terminal:
@@ -90,11 +98,8 @@ def _finished(reply: Reply) -> Terminal:
     return Complete(reply.finish.reason, reply.finish.usage, reply.elapsed_ms(), reply.first_token_ms)
 
 
-async def _settle(place: Place | None, reply: Reply, ending: Terminal, *, seconds: float) -> bool:
-    """Store the answer, trying for `seconds`; returns whether it is stored."""
-    if place is None:
-        return False
-    message = final_message(place.message, reply, ending)
+async def _settle(place: Place, message: StoredMessage, *, seconds: float) -> Kept:
+    """Store the answer, trying for `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -102,17 +107,29 @@ async def _settle(place: Place | None, reply: Reply, ending: Terminal, *, second
                     await place.keep(message)
                 except ChatError as error:
                     if error.code is not Code.STORAGE_UNAVAILABLE:
-                        return False  # the conversation was deleted meanwhile
+                        return "unwanted"
                 else:
-                    return True
+                    return "kept"
                 await asyncio.sleep(SETTLE_PAUSE_SECONDS)
     except TimeoutError:
-        return False
+        return "unreachable"
 
 
-def _told(ending: Terminal, reply: Reply, *, kept: bool) -> Event:
-    partial = kept and bool(reply.text or reply.reasoning or reply.tool_calls)
-    return replace(ending, partial_saved=partial) if isinstance(ending, Failed) else ending
+async def _settle_late(place: Place, message: StoredMessage) -> None:
+    """Go on trying, after the end was told; also the end of the pod must not lose an answer without a word."""
+    kept: Kept = "unreachable"
+    try:
+        kept = await _settle(place, message, seconds=LATE_SETTLE_SECONDS)
+    finally:
+        if kept == "unreachable":
+            logger.error("the answer of run %s could not be stored and is lost", message.run)
+
+
+def _told(ending: Terminal, message: StoredMessage, kept: Kept) -> Event:
+    if isinstance(ending, Complete):
+        return ending
+    partial = bool(message.content or message.reasoning or message.tool_calls)
+    return replace(ending, partial_saved=partial and kept == "kept")
 
 
 _STATUS: dict[Code, MessageStatus] = {Code.CANCELLED: "cancelled", Code.INTERRUPTED: "interrupted"}

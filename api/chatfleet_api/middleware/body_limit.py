@@ -26,9 +26,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await self._read(receive)
+        try:
+            body = await self._read(receive)
+        except ChatError as error:
+            await _refuse(error, scope, send)
+            return
         if body is None:
-            await self._refuse(scope, send)
             return
         first: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
@@ -40,24 +43,25 @@ class BodyLimit:
         await self._app(scope, read, send)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body, or None when it is too large. A caller that goes away meanwhile leaves an empty one."""
+        """Return the body, None when the client left before its end; raise `ChatError` when it is too large."""
         parts: list[bytes] = []
         size = 0
-        while True:
+        more = True
+        while more:
             message = await receive()
-            if message["type"] != "http.request":
-                return b""
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._max_bytes:
+            if message["type"] == "http.disconnect":
                 return None
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._max_bytes:
+                says = f"The body is larger than {self._max_bytes} bytes; send a smaller one."
+                raise ChatError(Code.REQUEST_TOO_LARGE, says)
+            more = message.get("more_body", False)
+        return b"".join(parts)
 
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        says = f"The body is larger than {self._max_bytes} bytes; send a smaller one."
-        answer = failure(ChatError(Code.REQUEST_TOO_LARGE, says), scope["path"], request_id(scope))
-        headers = [*answer.headers, (b"connection", b"close")]  # what is left of the body is not waited for
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+
+async def _refuse(error: ChatError, scope: Scope, send: Send) -> None:
+    answer = failure(error, scope["path"], request_id(scope))
+    headers = [*answer.headers, (b"connection", b"close")]  # what is left of the body is not waited for
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -21,8 +21,6 @@ IDLE_ROUND_SECONDS: Final = 0.05
 """Longest that the pause gets while nothing comes."""
 AWAY_ROUND_SECONDS: Final = 1.0
 """Longest that the pause gets while Redis is away."""
-IDLE_SECONDS: Final = 10.0
-"""After so long without news a reader looks whether the run is still there."""
 
 _READ: Final = """
 local texts = {}
@@ -90,10 +88,10 @@ class Followers:
         """Return entries beyond `after`, the first of them when they are many; raises STORAGE_UNAVAILABLE."""
         return await self._wait(_Reader(key, after, patient=False))
 
-    async def later(self, key: str, after: int) -> list[Batch]:
-        """Wait for entries beyond `after`, also while Redis is away; returns none when none came for a while."""
+    async def later(self, key: str, after: int, *, seconds: float) -> list[Batch]:
+        """Wait for entries beyond `after`, also while Redis is away; returns none when none came for so long."""
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self._wait(_Reader(key, after, patient=True))
         except TimeoutError:
             return []

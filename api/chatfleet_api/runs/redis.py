@@ -30,6 +30,10 @@ FLUSH_SECONDS: Final = 0.015
 """Pause between two writes. Also the most that a killed pod leaves unwritten."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
 """Between two attempts while Redis is away."""
+IDLE_SECONDS: Final = 10.0
+"""After so long without news a reader looks whether the run is still there."""
+BEGIN_SECONDS: Final = 1.0
+"""How long a reader waits for a run that is not there: it may just have begun, on a pod that has not written it yet."""
 UNSENT_BYTES: Final = 32 * 1024 * 1024
 """Encoded events that a pod keeps for a Redis that is away: about a million tokens."""
 ENTRIES_PER_WRITE: Final = 1000
@@ -143,6 +147,8 @@ class RedisRunLog:
             await self.flush(tenant, run)  # it has just begun, here, and Redis does not know it yet
         key = self._key(tenant, run)
         found = await self._followers.now(key, after)
+        if not found and await self._last(key) is None:
+            found = await self._followers.later(key, after, seconds=BEGIN_SECONDS)
         while True:
             if not found and await self._over(key, after):
                 return
@@ -154,7 +160,7 @@ class RedisRunLog:
                     return
             if found and found[-1].last > after:
                 raise _unknown()
-            found = await self._followers.later(key, after)
+            found = await self._followers.later(key, after, seconds=IDLE_SECONDS)
 
     async def state(self, tenant: str, run: str) -> RunState:
         """Tell what is written of the run."""

@@ -9,8 +9,8 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.runs.port import RunLog
 from chatfleet_api.runs.tail import Tail
 
-TAIL_EVENTS = 128
-"""Newest events kept for readers: 6 s at 20 tokens/s, in at most 25 KB. Who is further behind reads from the log."""
+TAIL_EVENTS = 64
+"""Newest events kept for readers: 3 s at 20 tokens/s, in 12 KB. Who is further behind reads from the log."""
 
 
 class Run:

@@ -5,6 +5,7 @@ account, tokens that renew themselves) and the connection; no API group is impor
 """
 
 from chatfleet_operator.cluster.adapter import KubernetesCluster
+from chatfleet_operator.cluster.census import census
 from chatfleet_operator.cluster.connection import Access, Connection, connect
 from chatfleet_operator.cluster.events import KubernetesEvents
 from chatfleet_operator.cluster.lease import KubernetesLease
@@ -19,5 +20,6 @@ __all__ = [
     "KubernetesEvents",
     "KubernetesLease",
     "Rule",
+    "census",
     "connect",
 ]

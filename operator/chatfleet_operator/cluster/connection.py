@@ -51,9 +51,13 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 def path(kind: str, namespace: str, *rest: str) -> str:
-    """Return the path of a collection, or of what `rest` names in it. Names come from people, so they are quoted."""
+    """Return the path of a collection, or of what `rest` names in it; `namespace` empty: of the whole cluster.
+
+    Names come from people, so they are quoted.
+    """
     prefix, plural = KINDS[kind]
-    return "/".join(["", prefix, "namespaces", *(quote(part, safe="") for part in (namespace, plural, *rest))])
+    place = ("namespaces", namespace) if namespace else ()
+    return "/".join(["", prefix, *(quote(part, safe="") for part in (*place, plural, *rest))])
 
 
 class NotFound(Retry):
@@ -206,11 +210,18 @@ async def connect(environ: Mapping[str, str], wrote: Callable[[str, str], None])
     """Open a connection: by the file in KUBECONFIG, else as the pod's service account, else by ~/.kube/config."""
     configuration = Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
-    kubeconfig = environ.get("KUBECONFIG")
-    if not kubeconfig and environ.get("KUBERNETES_SERVICE_HOST"):
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    try:
+        await _configure(configuration, environ)
+    except config.ConfigException as error:
+        raise Refused(f"no way to reach a cluster: {error}") from error
     async with ApiClient(configuration) as client:
         client.user_agent = "chatfleet-operator"
         yield Connection(client, wrote)
+
+
+async def _configure(configuration: Configuration, environ: Mapping[str, str]) -> None:
+    file = environ.get("KUBECONFIG")
+    if not file and environ.get("KUBERNETES_SERVICE_HOST"):
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]

@@ -61,6 +61,7 @@ def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Tel
     telemetry.watch(9.0)
     telemetry.leading(leader=True)
     telemetry.dropped_event()
+    telemetry.missed_event()
 
     expected = {
         (f"{metrics.RECONCILE_SECONDS}_count", ()): 1,
@@ -72,6 +73,7 @@ def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Tel
         (metrics.WATCH_AGE_SECONDS, ()): 9,
         (metrics.LEADER, ()): 1,
         (metrics.EVENTS_DROPPED_TOTAL, ()): 1,
+        (metrics.MISSED_EVENTS_TOTAL, ()): 1,
     }
     assert {(name, labels): registry.get_sample_value(name, dict(labels)) for name, labels in expected} == expected
 

@@ -20,7 +20,7 @@ from chatfleet_cluster.locks import locked
 from chatfleet_cluster.steps import Steps
 
 SOURCES = Path(__file__).parent.parent / "go"
-BUILD_SPACE = 8 * 2**30
+BUILD_SPACE = 9 * 2**30
 """Bytes that building everything writes at most: the sources of all modules, compiler cache, programs."""
 
 
@@ -145,7 +145,7 @@ def _build_all(missing: Mapping[str, Path], environ: Mapping[str, str], steps: S
         return
     _check_go()
     check_space(cache_folder(environ), BUILD_SPACE if len(missing) > 1 else BUILD_SPACE // 4, "to build programs")
-    steps.say(f"Building {len(missing)} programs, once for this machine; a first build takes about 10 minutes.")
+    steps.say(f"Programs to build, once for this machine: {len(missing)}. All {len(NODE)} take about 10 minutes.")
     for number, (name, path) in enumerate(missing.items(), 1):
         module = module_of(name)
         edition = " ".join(filter(None, (name, version(module))))

@@ -21,11 +21,11 @@ def locked(path: Path, steps: Steps, *, what: str) -> Iterator[None]:
     while not _is_at(path, file):
         file.close()
         file = _taken(path, steps, what)
-    try:
-        yield
-    finally:
-        path.unlink()
-        file.close()
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink()
 
 
 def _taken(path: Path, steps: Steps, what: str) -> IO[str]:

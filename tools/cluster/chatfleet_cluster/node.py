@@ -5,6 +5,7 @@ Both take the cluster from whatever state it is in, so both can be repeated, int
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -146,11 +147,13 @@ def api_of(layout: Layout) -> Api:
 
 
 def _remove(name: str) -> None:
-    """Kill, then clear away. Mounts, routes and the interface go with the namespaces of the killed processes."""
+    """Kill, then clear away. Mounts go with the namespaces of the killed processes, routes with the interface."""
     group = _group(name)
     if group.exists():
         group.kill()
         group.remove(wait_until)
+        # The kernel keeps a namespace as long as connections in it die, up to a minute: it is not waited for.
+        subprocess.run(["ip", "link", "delete", interface_of(name)], check=False, capture_output=True)
         wait_until(lambda: not interface_path(name).exists(), f"interface {interface_of(name)} to go")
     _remove_folder(folder_of(name))
 

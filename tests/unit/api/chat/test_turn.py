@@ -223,13 +223,25 @@ async def test_an_answer_that_could_not_be_kept_is_reported(caplog: pytest.LogCa
     assert "could not be stored" in caplog.text
 
 
-async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept() -> None:
+async def test_an_answer_that_the_end_of_the_pod_keeps_from_being_stored_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await failure(await begin(Script(text("half")), FlakyStore(back=1000)))
+    producer = next(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
+    producer.cancel()
+    await asyncio.wait([producer])
+    assert "could not be stored" in caplog.text
+
+
+async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept(caplog: pytest.LogCaptureFixture) -> None:
     store = FlakyStore()
     run = await begin(Script(text("half"), 5), store)
     await asyncio.sleep(1)
     await store.delete(TENANT, CONVERSATION)
     assert not (await failure(run)).partial_saved
     assert loop_clock() == 5
+    await asyncio.sleep(LATE_SETTLE_SECONDS + 1)
+    assert not caplog.records
 
 
 async def test_an_answer_of_no_conversation_is_kept_nowhere_and_says_so() -> None:

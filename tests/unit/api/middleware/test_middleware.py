@@ -52,6 +52,15 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read_to_its_end(
     assert (await asked.receive())["body"]  # there was more
 
 
+async def test_half_a_body_asks_for_nothing(pod: Pod) -> None:
+    asked = Exchange("POST", "/api/v1/conversations", body=b"{" + b" " * 100_000 + b"}", headers=JSON)
+    asked.parts.pop()
+    asked.left.set()
+    await ask(pod.app, asked)
+    assert not asked.sent
+    assert (await ask(pod.app, get("/api/v1/conversations"))).json()["conversations"] == []
+
+
 async def test_a_body_of_the_greatest_size_is_read_whole(pod: Pod) -> None:
     padded = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'.ljust(MAX_BODY_BYTES)
     assert (await ask(pod.app, Exchange("POST", "/v1/chat/completions", body=padded, headers=JSON))).status == 200
