@@ -17,7 +17,7 @@ from chatfleet_api.health import Health
 from chatfleet_api.middleware.access_log import AccessLog
 from chatfleet_api.middleware.body_limit import BodyLimit
 from chatfleet_api.middleware.request_id import RequestId, request_id
-from chatfleet_api.routes import completions, conversations
+from chatfleet_api.routes import completions, conversations, responses
 from chatfleet_api.routes.documentation import document
 from chatfleet_api.routes.health import health_routes
 from chatfleet_api.routes.root import root_routes
@@ -29,20 +29,40 @@ _BY_STATUS: Final = MappingProxyType(
 )
 _COMPLETIONS: Final = "/v1/chat/completions"
 _MESSAGES: Final = conversations.PREFIX + "/{conversation_id}/messages"
+_STREAM: Final = conversations.PREFIX + "/{conversation_id}/stream"
+_RESPONSE: Final = responses.PATH + "/{response_id}"
 
 
 def create_app(services: Services) -> ASGIApp:
     """Return the application of the serving port."""
     app = FastAPI(title="Chatfleet", version=VERSION, redirect_slashes=False)
+    chat, relays, configuration = services.chat, services.relays, services.configuration
+    messages = conversations.Messages(
+        chat, relays, on_disconnect=lambda: configuration.current.conversations.on_client_disconnect
+    )
     app.router.routes[:0] = [
-        _Streamed(_COMPLETIONS, completions.Completions(services.chat, services.relays), methods=["POST"]),
-        _Streamed(_MESSAGES, conversations.Messages(services.chat, services.relays), methods=["POST"]),
+        _Streamed(_COMPLETIONS, completions.Completions(chat, relays), methods=["POST"]),
+        _Streamed(_MESSAGES, messages, methods=["POST"]),
+        _Streamed(_STREAM, conversations.Stream(chat, relays), methods=["GET"]),
+        _Streamed(responses.PATH, responses.Create(chat, relays), methods=["POST"]),
+        _Streamed(_RESPONSE, responses.Retrieve(chat, relays), methods=["GET"]),
+        _Streamed(_RESPONSE + "/cancel", responses.Cancel(chat), methods=["POST"]),
     ]
-    app.include_router(completions.model_routes(services.chat))
-    app.include_router(conversations.conversation_routes(services.chat))
+    app.include_router(completions.model_routes(chat))
+    app.include_router(conversations.conversation_routes(chat))
     app.include_router(health_routes(services.health, services.meter))
     app.include_router(root_routes(VERSION))
-    document(app, {_COMPLETIONS: completions.OPERATION, _MESSAGES: conversations.OPERATION})
+    document(
+        app,
+        {
+            ("post", _COMPLETIONS): completions.OPERATION,
+            ("post", _MESSAGES): conversations.OPERATION,
+            ("get", _STREAM): conversations.JOINING,
+            ("post", responses.PATH): responses.CREATE,
+            ("get", _RESPONSE): responses.RETRIEVE,
+            ("post", _RESPONSE + "/cancel"): responses.CANCEL,
+        },
+    )
     _answer_errors(app, services.meter)
     logged = AccessLog(BodyLimit(app), meter=services.meter, clock=services.chat.clock)
     return RequestId(logged, new_id=services.chat.new_id, config=lambda: services.configuration.digest)

@@ -17,11 +17,13 @@ class Code(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TOO_LARGE = "request_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
     CONVERSATION_NOT_FOUND = "conversation_not_found"
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_CHANGED = "conversation_changed"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     AT_CAPACITY = "at_capacity"
     DRAINING = "draining"
     STORAGE_UNAVAILABLE = "storage_unavailable"
@@ -31,6 +33,7 @@ class Code(StrEnum):
     UPSTREAM_RATE_LIMITED = "upstream_rate_limited"
     UPSTREAM_OVERLOADED = "upstream_overloaded"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    UPSTREAM_SUSPENDED = "upstream_suspended"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_STALLED = "upstream_stalled"
     UPSTREAM_TRUNCATED = "upstream_truncated"
@@ -72,12 +75,16 @@ FACTS: Final = MappingProxyType(
         Code.UNSUPPORTED_MEDIA_TYPE: _final(415, "The body must be JSON.", "Send Content-Type: application/json."),
         Code.METHOD_NOT_ALLOWED: _final(405, "This method is not allowed here.", "Use one of the methods in Allow."),
         Code.REQUEST_TOO_LARGE: _final(413, "The body is too large.", "Send a smaller body."),
+        Code.REQUEST_TIMEOUT: _passing(408, "The body did not arrive in time."),
         Code.NOT_FOUND: _final(404, "There is nothing at this path.", "Look at /docs for what there is."),
         Code.MODEL_NOT_FOUND: _final(404, "This model does not exist here.", "Choose one of GET /v1/models."),
         Code.CONVERSATION_NOT_FOUND: _final(404, "This conversation does not exist.", "Create a conversation first."),
         Code.CONVERSATION_BUSY: _passing(409, "An answer is being written in this conversation."),
         Code.CONVERSATION_CHANGED: _passing(
             409, "The conversation changed meanwhile.", "Read the conversation and try again."
+        ),
+        Code.IDEMPOTENCY_MISMATCH: _final(
+            422, "This Idempotency-Key was used for another message.", "Use a new key for a new message."
         ),
         Code.AT_CAPACITY: _passing(503, "All streams of this server are taken."),
         Code.DRAINING: _passing(503, "This server is shutting down."),
@@ -92,6 +99,9 @@ FACTS: Final = MappingProxyType(
         Code.UPSTREAM_RATE_LIMITED: _passing(429, "The model's provider limits the rate just now."),
         Code.UPSTREAM_OVERLOADED: _passing(503, "The model's provider is overloaded."),
         Code.UPSTREAM_UNAVAILABLE: _passing(502, "The model's provider cannot be reached."),
+        Code.UPSTREAM_SUSPENDED: _passing(
+            503, "The model's provider has failed too often and is left alone for a moment."
+        ),
         Code.UPSTREAM_TIMEOUT: _passing(504, "The model's provider took too long."),
         Code.UPSTREAM_STALLED: _passing(504, "The model's provider fell silent in mid-answer."),
         Code.UPSTREAM_TRUNCATED: _passing(502, "The model's provider ended the answer before it was complete."),

@@ -5,7 +5,6 @@ import gc
 import logging
 import signal
 import socket
-import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Thread
@@ -17,7 +16,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chatfleet_api.app import create_app, create_health_app
-from chatfleet_api.routes.relay import ABORT
+from chatfleet_api.protocol import Protocol
 from chatfleet_api.services import Services
 
 BACKLOG: Final = 2048
@@ -58,21 +57,6 @@ async def serve(services: Services, serving: socket.socket, health: socket.socke
         await server.drained()
 
 
-class _Protocol(HttpToolsProtocol):
-    """Offers, as an ASGI extension, to drop a connection whose client does not read."""
-
-    @override
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"call": self._drop}}
-
-    def _drop(self) -> None:
-        """Reset the connection: if only closed, the kernel would go on offering megabytes to who takes none."""
-        reset = struct.pack("ii", 1, 0)
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-        self.transport.abort()
-
-
 class _Server(uvicorn.Server):
     """Tells the probes when it listens, and ends as a pod must.
 
@@ -80,7 +64,7 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(self, services: Services) -> None:
-        super().__init__(_config(create_app(services), _Protocol))
+        super().__init__(_config(create_app(services), Protocol))
         self._services = services
         self._drain: asyncio.Future[int] | None = None
         self._seconds = 0

@@ -18,19 +18,22 @@ from chatfleet_api.configuration import Configuration, ConfigurationError
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
 from chatfleet_api.providers.registry import Catalogue, Registry, open_registry
 from chatfleet_api.routes.relay import Relays
-from chatfleet_api.runs.memory import MemoryRunLog
+from chatfleet_api.runs.fleet import RedisFleet, open_fleet
+from chatfleet_api.runs.memory import Alone, MemoryRunLog
 from chatfleet_api.runs.pool import Limits, RunPool
-from chatfleet_api.runs.port import RunLog
-from chatfleet_api.runs.redis import open_run_log
+from chatfleet_api.runs.port import Fleet, RunLog
+from chatfleet_api.runs.redis import RedisRunLog, open_run_log
+from chatfleet_api.runs.watch import keep_watch
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.port import SessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.settings import Settings
-from chatfleet_api.storage import open_storage
+from chatfleet_api.storage import Storage, open_storage
 from chatfleet_api.telemetry import Meter, set_up_logs
 from chatfleet_contract import metrics
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.spec import OnBusy
 
 VERSION: Final = version("chatfleet-api")
 
@@ -53,9 +56,18 @@ class Services:
 
 class _Stores(NamedTuple):
     log: RunLog
+    fleet: Fleet
     sessions: SessionStore
-    ping: Callable[[], Awaitable[None]] | None
-    """Looks at Redis; None when everything is in memory."""
+    shared: "_InRedis | None" = None
+    """None when everything is in memory."""
+
+
+class _InRedis(NamedTuple):
+    """The parts that are only there with a Redis."""
+
+    storage: Storage
+    fleet: RedisFleet
+    log: RedisRunLog
 
 
 @asynccontextmanager
@@ -64,7 +76,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     async with AsyncExitStack() as stack:
         meter = Meter(VERSION)
         registry = await stack.enter_async_context(open_registry(meter))
-        stores = await _open_stores(stack, _redis_url(settings, config), config)
+        stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
         pool = RunPool(stores.log, _limits(config))
         served = _Served(registry, pool, config)
         configuration = Configuration(config)
@@ -74,28 +86,36 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
             lambda: watch_upstreams(health, served.check),
         ]
-        if (ping := stores.ping) is not None:
+        chat = _chat(stores, served, pool, lambda: configuration.current.conversations.on_busy)
+        if (shared := stores.shared) is not None:
             health.redis = Dependency(state=State.UNKNOWN)
-            watchers.append(lambda: watch_redis(health, ping))
+            watchers.append(lambda: watch_redis(health, shared.storage.check))
+            watchers.append(lambda: keep_watch(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
         if (file := settings.config_file) is not None:
             watchers.append(lambda: configuration.watch(file, served.take))
         for watcher in watchers:
             _watch(stack, watcher)
         yield Services(
             configuration=configuration,
-            chat=Chat(
-                lambda: served.catalogue,
-                pool,
-                stores.log,
-                stores.sessions,
-                clock=time.monotonic,
-                now=lambda: datetime.now(UTC),
-                new_id=lambda: str(uuid7()),
-            ),
+            chat=chat,
             relays=Relays(lambda: configuration.current.streaming.heartbeat_seconds, meter),
             health=health,
             meter=meter,
         )
+
+
+def _chat(stores: _Stores, served: "_Served", pool: RunPool, on_busy: Callable[[], OnBusy]) -> Chat:
+    return Chat(
+        lambda: served.catalogue,
+        pool,
+        stores.log,
+        stores.fleet,
+        stores.sessions,
+        clock=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid7()),
+        on_busy=on_busy,
+    )
 
 
 class _Served:
@@ -123,23 +143,26 @@ class _Served:
             raise ConfigurationError(str(wrong)) from None
 
 
-async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeConfig) -> _Stores:
+async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeConfig, pod: str) -> _Stores:
     kept, streams = config.conversations.ttl_seconds, config.streaming
     if url is None:
         return _Stores(
             MemoryRunLog(ttl_seconds=streams.log_ttl_seconds, clock=time.monotonic),
+            Alone(),
             MemorySessionStore(ttl_seconds=kept, clock=time.monotonic),
-            None,
         )
     try:
         storage = await stack.enter_async_context(open_storage(url, config.namespace, config.deployment))
     except ValueError as wrong:
         raise ConfigurationError(f"the URL of Redis is not valid: {wrong}") from None
+    lifetime = streams.max_stream_seconds + streams.log_ttl_seconds
+    fleet = await stack.enter_async_context(
+        open_fleet(storage, f"{pod}/{uuid7()}", seconds=lifetime, clock=time.monotonic)
+    )
     log = await stack.enter_async_context(
         open_run_log(storage, ttl_seconds=streams.log_ttl_seconds, run_seconds=streams.max_stream_seconds)
     )
-    sessions = RedisSessionStore(storage, ttl_seconds=kept)
-    return _Stores(log, sessions, sessions.ping)
+    return _Stores(log, fleet, RedisSessionStore(storage, ttl_seconds=kept), _InRedis(storage, fleet, log))
 
 
 def _redis_url(settings: Settings, config: RuntimeConfig) -> str | None:

@@ -44,6 +44,7 @@ class Storage:
         self.clustered: Final = isinstance(client, RedisCluster)
         """Whether the keys of one command, or script, must share a hash tag."""
         self._reachable = True
+        self._refused: str | None = None
         self._client = client
         self._prefix = prefix
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -54,16 +55,22 @@ class Storage:
         owner = f"{self._prefix}/{quote(tenant, safe='')}"
         return f"chatfleet:{{{owner}/{item}}}:{kind}" if item else f"chatfleet:{{{owner}}}:{kind}"
 
+    def shared_key(self, kind: str) -> str:
+        """Return the key of something that all pods of the ChatDeployment share; all such keys share a slot."""
+        return f"chatfleet:{{{self._prefix}}}:{kind}"
+
     async def call(self, *command: str | bytes | int) -> Any:  # noqa: ANN401  # a reply has the shape of its command
         """Return the reply to one command.
 
         Raises:
             ChatError: STORAGE_UNAVAILABLE, within `ANSWER_SECONDS`, whatever is wrong with Redis.
         """
+        self._require_keeping()
         return await self._answered(lambda: self._client.execute_command(*command))
 
     async def call_all(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to independent commands that are sent together, as `call` does for one."""
+        self._require_keeping()
 
         async def run() -> Any:  # noqa: ANN401
             pipeline = self._client.pipeline(transaction=False)
@@ -77,6 +84,25 @@ class Storage:
     async def ping(self) -> None:
         """Return when Redis answers; raises as `call` does."""
         await self.call("PING")
+
+    async def check(self) -> None:
+        """Return when Redis answers and keeps what it is given; raises as `call` does.
+
+        While it may evict, every command is refused: what was acknowledged would be lost without a word. INFO tells
+        it, which is allowed where CONFIG is not.
+        """
+        found = await self._answered(lambda: self._client.execute_command("INFO", "memory"))
+        servers = [found] if "maxmemory_policy" in found else found.values()
+        evicting = {server["maxmemory_policy"] for server in servers} - {"noeviction"}
+        refused = f"Redis may evict what it holds (maxmemory-policy {', '.join(sorted(evicting))}); set noeviction"
+        if evicting and self._refused is None:
+            logger.error("Redis is not used: %s", refused)
+        self._refused = refused if evicting else None
+        self._require_keeping()
+
+    def _require_keeping(self) -> None:
+        if self._refused is not None:
+            raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=self._refused)
 
     async def _answered(self, operation: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         """Run `operation` in a task of its own: a caller may leave, but a command is never torn from its reply."""

@@ -103,6 +103,12 @@ class Meter:
         self._retries = Counter(
             names.UPSTREAM_RETRIES_TOTAL, "Retries, by what made them needed.", (*_MODEL, "reason"), registry=registry
         )
+        self._suspended = Gauge(
+            names.UPSTREAM_SUSPENDED,
+            "1 while an upstream that failed too often is spared.",
+            ("provider",),
+            registry=registry,
+        )
         self._first_token = Histogram(
             names.TIME_TO_FIRST_TOKEN,
             "Seconds from asking an upstream to its first token.",
@@ -138,6 +144,10 @@ class Meter:
     def retried(self, provider: str, model: str, code: Code) -> None:
         """Count a retry, with the reason for it."""
         self._retries.labels(provider, model, code).inc()
+
+    def suspended(self, provider: str, spared: bool) -> None:  # noqa: FBT001  # as one says it
+        """Note whether a provider is left alone because it failed too often."""
+        self._suspended.labels(provider).set(spared)
 
     def first_token(self, provider: str, model: str, seconds: float) -> None:
         """Note the time from asking an upstream to its first token."""

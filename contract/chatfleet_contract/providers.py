@@ -1,7 +1,7 @@
 """What a ChatDeployment says about its upstreams: providers, their limits, and the catalogue of models."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -158,6 +158,12 @@ class Parameters(Part):
     max_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Most tokens of one answer.")
 
 
+Continuation: TypeAlias = Literal["none", "prefill", "continueFinalMessage"]
+"""How a model goes on with an answer that was cut: not at all; when the answer's beginning is the last message, by
+itself; or when it is asked to by `continue_final_message`, as vLLM and SGLang name it.
+"""
+
+
 class Model(Part):
     """One entry of the catalogue: the name a client asks for, and who answers."""
 
@@ -172,6 +178,12 @@ class Model(Part):
         " Each must be listed after this one.",
     )
     parameters: Parameters = Field(Parameters(), description="Defaults for requests that do not say.")
+    continuation: Continuation = Field(
+        "none",
+        description="How the model goes on with an answer whose pod died after tokens were seen. prefill: the text so"
+        " far is sent as the assistant's last message (Anthropic's models that still take one, llama.cpp)."
+        " continueFinalMessage: the same, with vLLM's continue_final_message. none: the answer ends as interrupted.",
+    )
 
 
 Providers = Annotated[list[Provider], Field(min_length=1, max_length=MAX_PROVIDERS, json_schema_extra=keyed("name"))]
@@ -192,6 +204,14 @@ CATALOGUE_RULES = (
         "self.models.all(i, m, !has(m.fallbacks) || m.fallbacks.all(f, self.models.all(j, n, n.name != f || j > i)))",
         "models[].fallbacks must name models listed after their own, so that they form no cycle;"
         " reorder spec.models or remove the fallback",
+        ".models",
+    ),
+    rule(
+        "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p,"
+        " p.name != m.provider || p.type == 'openAICompatible'"
+        " || (m.continuation == 'prefill' && p.type in ['anthropic', 'scripted'])))",
+        "models[].continuation needs a provider that can go on: prefill one of type anthropic, openAICompatible or"
+        " scripted, continueFinalMessage one of type openAICompatible; set none or choose another provider",
         ".models",
     ),
 )

@@ -5,7 +5,7 @@ stand beside the field they are about. Only fields that work are here.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -74,14 +74,35 @@ class Redis(Part):
     managed: ManagedRedis | None = Field(None, description="Let the operator run a Redis for this ChatDeployment.")
 
 
+OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
+OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
+
+
 class Conversations(Part):
-    """How conversations are kept."""
+    """How conversations are kept, and how their answers are written."""
 
     ttl_seconds: int = Field(
         2_592_000,
         ge=60,
         le=315_360_000,
         description="Seconds after its last change that a conversation is forgotten. Default: 30 days.",
+    )
+    on_client_disconnect: OnClientDisconnect = Field(
+        "continue",
+        description="What becomes of an answer when the client that asked for it leaves. continue: it is written to its"
+        " end, and can be joined again. cancel: it ends, and what had come is kept.",
+    )
+    on_busy: OnBusy = Field(
+        "reject",
+        description="What becomes of a message that comes while an answer is being written, where the request does not"
+        " say (on_busy). reject: it is refused. enqueue: it waits its turn. interrupt: the answer ends, with what had"
+        " come of it kept, and the new message is answered.",
+    )
+    save_interval_milliseconds: int = Field(
+        50,
+        ge=10,
+        le=10_000,
+        description="Most milliseconds of an answer that can be lost when a pod dies while it is being written.",
     )
 
 

@@ -13,6 +13,7 @@ from chatfleet_api.runs.memory import MemoryRunLog
 from chatfleet_api.runs.port import RunLog
 from chatfleet_api.runs.redis import open_run_log
 from chatfleet_api.storage import open_storage
+from support.runs_pods import reached
 from support.runs_scripts import TENANT, collect, numbered
 from support.runs_topologies import TOPOLOGIES, Topologies
 
@@ -28,6 +29,8 @@ async def log(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIt
         open_storage(topologies(request.param), "tests", "chat") as storage,
         open_run_log(storage, ttl_seconds=60, run_seconds=60) as opened,
     ):
+        while not await reached(storage):  # a cluster's client takes its time to find its servers
+            pass
         yield opened
 
 

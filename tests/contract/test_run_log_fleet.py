@@ -1,24 +1,18 @@
 """Two pods on one Redis: an answer that one of them writes is everybody's."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
-from uuid_utils import uuid7
 
 from chatfleet_api.chat.chat import Chat, NewMessage
 from chatfleet_api.chat.events import Complete, Event, Failed
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Piece
-from chatfleet_api.runs.pool import Limits, RunPool
-from chatfleet_api.runs.redis import open_run_log
-from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.storage import open_storage
-from support.runs_scripts import STOP, TENANT, OneModel, Script, collect, text
+from support.runs_pods import open_pod
+from support.runs_scripts import STOP, TENANT, Script, collect, text
 from support.runs_topologies import TOPOLOGIES, Topologies
 
 
@@ -31,25 +25,12 @@ STEPS: list[list[Piece] | float] = [text("word "), 0.02]
 SLOW = Script(*STEPS * 20, [STOP])
 
 
-async def open_pod(stack: AsyncExitStack, url: str) -> Chat:
-    storage = await stack.enter_async_context(open_storage(url, "tests", "chat"))
-    log = await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60))
-    return Chat(
-        catalogue=lambda: OneModel(SLOW),
-        pool=RunPool(log, Limits(capacity=10, run_seconds=60)),
-        log=log,
-        sessions=RedisSessionStore(storage, ttl_seconds=60),
-        clock=time.monotonic,
-        now=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid7()),
-    )
-
-
 @pytest.fixture(params=TOPOLOGIES)
 async def pods(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[Pods]:
     async with AsyncExitStack() as stack:
         url = topologies(request.param)
-        yield Pods(await open_pod(stack, url), await open_pod(stack, url))
+        first, second = [await open_pod(stack, url, SLOW) for _ in range(2)]
+        yield Pods(first.chat, second.chat)
 
 
 async def read(pod: Chat, run: str) -> list[tuple[int, Event]]:

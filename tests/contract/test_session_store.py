@@ -12,7 +12,7 @@ from chatfleet_api.chat.events import Usage
 from chatfleet_api.chat.request import Function, MessageToolCall
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.sessions.memory import MemorySessionStore
-from chatfleet_api.sessions.port import Conversation, SessionStore, StoredMessage
+from chatfleet_api.sessions.port import LONGEST_LINE, Conversation, Once, SessionStore, StoredMessage
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.storage import open_storage
 from support.runs_topologies import TOPOLOGIES, Topologies
@@ -236,3 +236,49 @@ async def test_a_cursor_that_no_page_gave_is_refused(store: SessionStore, tenant
 
 async def test_the_store_can_be_reached(store: SessionStore) -> None:
     await store.ping()
+
+
+async def test_what_was_asked_under_a_key_is_kept_with_the_messages(store: SessionStore, tenant: str) -> None:
+    target, other = await kept(store, tenant), await kept(store, tenant)
+    once = Once("key }{", "digest", "answer")
+    with pytest.raises(ChatError):
+        await store.append(tenant, target, (message(),), expected_version=7, now=at(1), once=once)
+    assert await store.once(tenant, target, once.key) is None
+    await store.append(tenant, target, (message(),), expected_version=0, now=at(1), once=once)
+    assert await store.once(tenant, target, once.key) == once
+    assert await store.once(tenant, target, "another") is None
+    assert await store.once(tenant, other, once.key) is None
+
+
+async def test_who_writes_a_message_is_refused_once_a_later_epoch_does(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    first = replace(message(), role="assistant", status="pending", run="r")
+    second = replace(first, epoch=1)
+    await append(store, tenant, target, first)
+    await append(store, tenant, target, second)
+    with pytest.raises(ChatError) as caught:
+        await append(store, tenant, target, replace(first, status="complete", content="zombie"))
+    assert caught.value.code is Code.CONVERSATION_CHANGED
+    final = replace(second, status="complete", content="heir")
+    await append(store, tenant, target, final)
+    assert await store.messages(tenant, target) == (final,)
+
+
+async def test_a_line_is_served_in_the_order_of_arrival(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    for place, ticket in enumerate(["b", "a", "c"]):
+        assert await store.line_up(tenant, target, ticket) == place
+    assert await store.line_up(tenant, target, "a") == 1
+    await store.step_out(tenant, target, "b")
+    assert await store.line_up(tenant, target, "c") == 1
+    for index in range(LONGEST_LINE - 2):
+        await store.line_up(tenant, target, str(index))
+    with pytest.raises(ChatError) as caught:
+        await store.line_up(tenant, target, "too many")
+    assert caught.value.code is Code.CONVERSATION_BUSY
+
+
+async def test_there_is_no_line_before_an_unknown_conversation(store: SessionStore, tenant: str) -> None:
+    with pytest.raises(ChatError) as caught:
+        await store.line_up(tenant, str(uuid7()), "a")
+    assert caught.value.code is Code.CONVERSATION_NOT_FOUND

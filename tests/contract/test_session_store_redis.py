@@ -10,11 +10,13 @@ import redis.asyncio
 from uuid_utils import uuid7
 
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.port import Conversation, StoredMessage
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.storage import ANSWER_SECONDS, CONNECTIONS, Storage, open_storage
 from support.redis_server import redis_server
 from support.runs_proxy import Proxy, proxied
+from support.runs_topologies import TOPOLOGIES, Topologies
 
 NOW = "2026-01-01T00:00:00.000+00:00"
 TENANT = "default"
@@ -198,3 +200,37 @@ async def test_what_is_no_id_never_reaches_redis(store: RedisSessionStore, proxy
     with pytest.raises(ChatError) as caught:
         await store.get(TENANT, "}:*")
     assert caught.value.code is Code.CONVERSATION_NOT_FOUND
+
+
+async def test_a_redis_that_may_evict_is_refused_until_it_no_longer_does(
+    store: RedisSessionStore, storage: Storage, server: "redis.asyncio.Redis"
+) -> None:
+    await storage.check()
+    await server.config_set("maxmemory-policy", "volatile-lru")
+    with pytest.raises(ChatError) as caught:
+        await storage.check()
+    assert caught.value.detail == "Redis may evict what it holds (maxmemory-policy volatile-lru); set noeviction"
+    await unavailable(store)
+    await server.config_set("maxmemory-policy", "noeviction")
+    await storage.check()
+    await store.create(TENANT, conversation())
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+async def test_every_topology_says_what_it_evicts(topologies: Topologies, topology: str) -> None:
+    async with open_storage(topologies(topology), "tests", "chat") as storage:
+        await storage.check()
+
+
+async def test_a_place_in_a_line_that_is_not_kept_is_lost(
+    store: RedisSessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PLACE_SECONDS", 0.2)
+    new = conversation()
+    await store.create(TENANT, new)
+    assert await store.line_up(TENANT, new.id, "died") == 0
+    assert await store.line_up(TENANT, new.id, "waits") == 1
+    await asyncio.sleep(0.15)
+    assert await store.line_up(TENANT, new.id, "waits") == 1
+    await asyncio.sleep(0.15)
+    assert await store.line_up(TENANT, new.id, "waits") == 0

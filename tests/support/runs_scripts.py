@@ -10,11 +10,12 @@ from chatfleet_api.chat.events import Batch, Event, Start, Token, Usage
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Finish, Piece, Provider
-from chatfleet_api.runs.memory import MemoryRunLog
+from chatfleet_api.runs.memory import Alone, MemoryRunLog
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.port import RunLog
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.port import SessionStore
+from chatfleet_contract.providers import Continuation
 
 TENANT = "default"
 USAGE = Usage(input_tokens=3, output_tokens=2)
@@ -52,13 +53,18 @@ class Script:
 class OneModel:
     """A catalogue with the model `m`."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, continuation: Continuation = "none") -> None:
         self._provider = provider
+        self._continuation = continuation
 
     def provider(self, model: str) -> Provider:
         if model != "m":
             raise ChatError(Code.MODEL_NOT_FOUND, param="model")
         return self._provider
+
+    def continuation(self, model: str) -> Continuation:
+        self.provider(model)
+        return self._continuation
 
     def models(self) -> tuple[str, ...]:
         return ("m",)
@@ -125,6 +131,7 @@ def make_chat(
         catalogue=lambda: OneModel(provider),
         pool=pool or make_pool(log),
         log=log,
+        fleet=Alone(),
         sessions=sessions or memory_sessions(),
         clock=loop_clock,
         now=loop_now,

@@ -25,6 +25,7 @@ class RecordingMeter:
     retries: list[tuple[str, str, Code]] = field(default_factory=list)
     first_tokens: list[float] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
+    suspensions: list[tuple[str, bool]] = field(default_factory=list)
 
     def attempted(self, provider: str, model: str, code: Code | None) -> None:
         """Remember an attempt."""
@@ -41,6 +42,10 @@ class RecordingMeter:
     def used(self, provider: str, model: str, usage: Usage) -> None:  # noqa: ARG002  # the port's
         """Remember a usage."""
         self.usage.append(usage)
+
+    def suspended(self, provider: str, spared: bool) -> None:  # noqa: FBT001  # the port's
+        """Remember that a provider is spared, or no more."""
+        self.suspensions.append((provider, spared))
 
 
 def provider_of(wire: Wire, url: str, **settings: object) -> RuntimeProvider:

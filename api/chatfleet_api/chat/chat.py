@@ -1,6 +1,9 @@
 """The application service: what routes call. Knows no HTTP, no Redis and no vendor."""
 
-from collections.abc import Callable
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,18 +14,29 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.events import Start
+from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.request import ChatRequest, Message
+from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import Place, Turn, take_turn
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Provider
 from chatfleet_api.runs.pool import RunPool
-from chatfleet_api.runs.port import RunLog
+from chatfleet_api.runs.port import Claim, Fleet, Record, RunLog, Tenure
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.port import Conversation, SessionStore, StoredMessage
+from chatfleet_api.sessions.port import Conversation, Once, SessionStore, StoredMessage
+from chatfleet_contract.providers import Continuation
+from chatfleet_contract.spec import OnBusy
 
 DEFAULT_TENANT = "default"
 """The one tenant, as long as nobody has to say who they are. Part of every key from the start."""
 BUSY_RETRY_SECONDS = 1.0
+TURN_POLL_SECONDS = 0.1
+"""Between two looks whether a conversation is free."""
+TURN_SECONDS = 60.0
+"""Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
+INTERRUPT_SECONDS = 5.0
+"""Longest that a message waits for the end of the answer that it interrupts."""
+_PASSING = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
 
 
 class Models(Protocol):
@@ -30,6 +44,10 @@ class Models(Protocol):
 
     def provider(self, model: str) -> Provider:
         """Return who answers for `model`; raises `ChatError(MODEL_NOT_FOUND)`."""
+        ...
+
+    def continuation(self, model: str) -> Continuation:
+        """Return how `model` can continue an answer that was cut; raises `ChatError(MODEL_NOT_FOUND)`."""
         ...
 
     def models(self) -> tuple[str, ...]:
@@ -45,6 +63,8 @@ class NewMessage(msgspec.Struct, frozen=True):
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
+    on_busy: OnBusy | None = None
+    """What to do while an answer is being written; None: what the configuration says."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,7 @@ class Chat:
     """The current one. A run keeps the provider that it began with."""
     pool: RunPool
     log: RunLog
+    fleet: Fleet
     sessions: SessionStore
     clock: Callable[[], float]
     """Monotonic seconds."""
@@ -62,18 +83,25 @@ class Chat:
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
+    on_busy: Callable[[], OnBusy] = lambda: "reject"
+    """What to do with a message while an answer is being written, when it does not say so itself."""
 
-    async def complete(self, tenant: str, request: ChatRequest) -> Run:
+    async def complete(self, tenant: str, request: ChatRequest, *, resumable: bool = False) -> Run:
         """Start a run that belongs to no conversation.
 
+        A `resumable` one belongs to the fleet: every pod can read it, and it outlives this one. Others need no Redis.
+
         Raises:
-            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING.
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, and for a resumable run STORAGE_UNAVAILABLE.
         """
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
-            run_id = self.new_id()
-            turn = Turn(Start(run_id, request.model, self._created()), request, provider, None, self.clock)
-            return start(tenant, run_id, partial(take_turn, turn))
+            began = Start(self.new_id(), request.model, self._created())
+            produce = partial(take_turn, Turn(began, request, provider, None, self.clock))
+            if not resumable:
+                return start(tenant, began.run, produce)
+            async with self.fleet.begin(Record(tenant, began, request)):
+                return start(tenant, began.run, produce, Tenure())
 
     async def create(
         self,
@@ -90,22 +118,115 @@ class Chat:
         return conversation
 
     async def delete(self, tenant: str, conversation: str) -> None:
-        """Forget a conversation, and stop the answer that this pod is writing in it."""
+        """Forget a conversation, and stop the answer that is being written in it."""
         writing = history.pending(await self.sessions.messages(tenant, conversation))
         await self.sessions.delete(tenant, conversation)
-        if writing and writing.run and (run := self.pool.find(tenant, writing.run)):
-            run.cancel()
+        if writing and writing.run:
+            await self.cancel_run(tenant, writing.run)
 
-    async def send(self, tenant: str, conversation: str, message: NewMessage) -> Run:
+    async def cancel(self, tenant: str, conversation: str) -> str | None:
+        """Stop the answer that is being written in a conversation, on whichever pod; returns its run, None without one.
+
+        Raises:
+            ChatError: CONVERSATION_NOT_FOUND, STORAGE_UNAVAILABLE.
+        """
+        writing = history.pending(await self.sessions.messages(tenant, conversation))
+        if writing is None or writing.run is None or not await self.cancel_run(tenant, writing.run):
+            return None
+        return writing.run
+
+    async def cancel_run(self, tenant: str, run_id: str) -> bool:
+        """Stop a run, on whichever pod, within half a second; returns whether it was still going on.
+
+        Raises:
+            ChatError: STORAGE_UNAVAILABLE.
+        """
+        if (run := self.pool.find(tenant, run_id)) and not run.ended:
+            run.cancel()
+            return True
+        return await self.fleet.cancel(tenant, run_id)
+
+    async def send(
+        self, tenant: str, conversation: str, message: NewMessage, *, key: str | None = None
+    ) -> Run | Replay:
         """Say something in a conversation and start the run that answers.
 
         The user's message and the pending answer are stored, in one step, before anybody is asked: what the return of
-        this method acknowledges is kept.
+        this method acknowledges is kept. A `key` makes it safe to send again: the answer under way, or the one that was
+        given, is returned as a `Replay`.
 
         Raises:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_NOT_FOUND, CONVERSATION_BUSY,
-                CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
+                CONVERSATION_CHANGED, IDEMPOTENCY_MISMATCH, STORAGE_UNAVAILABLE.
         """
+        digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
+        if key is None:
+            return await self._in_turn(tenant, conversation, message, None)
+        once = Once(key, digest, self.new_id())
+        if replay := await self._replay(tenant, conversation, once):
+            return replay
+        try:
+            return await self._in_turn(tenant, conversation, message, once)
+        except ChatError as error:
+            if error.code in _PASSING and (replay := await self._replay(tenant, conversation, once)):
+                return replay  # it came twice at once
+            raise
+
+    async def go_on(self, claim: Claim, run: Run) -> None:
+        """Bring a run that another pod began to its end."""
+        await Takeover(self.catalogue, self.log, self.sessions, self.clock, self.now).produce(claim, run)
+
+    async def _replay(self, tenant: str, conversation: str, asked: Once) -> Replay | None:
+        """Return the answer to what was asked before under the same key."""
+        known = await self.sessions.once(tenant, conversation, asked.key)
+        if known is None:
+            return None
+        if known.digest != asked.digest:
+            raise ChatError(Code.IDEMPOTENCY_MISMATCH)
+        messages = await self.sessions.messages(tenant, conversation)
+        answer = next((message for message in messages if message.id == known.answer), None)
+        return None if answer is None else Replay(self.pool, tenant, conversation, answer)
+
+    async def _in_turn(self, tenant: str, conversation: str, message: NewMessage, once: Once | None) -> Run:
+        """Start the run at once, or when it is its turn."""
+        ask = partial(self._ask, tenant, conversation, message, once)
+        match message.on_busy or self.on_busy():
+            case "enqueue":
+                return await self._enqueued(tenant, conversation, ask)
+            case "interrupt":
+                return await self._interrupting(tenant, conversation, ask)
+            case _:
+                return await ask()
+
+    async def _enqueued(self, tenant: str, conversation: str, ask: Callable[[], Awaitable[Run]]) -> Run:
+        """Wait in line, first come first served on all pods."""
+        ticket = self.new_id()
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                while True:
+                    place = await self.sessions.line_up(tenant, conversation, ticket)
+                    if place == 0 and (run := await _if_free(ask)):
+                        return run
+                    await asyncio.sleep(TURN_POLL_SECONDS)
+        except TimeoutError:
+            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
+        finally:
+            with suppress(ChatError):  # the place is lost by itself
+                await self.sessions.step_out(tenant, conversation, ticket)
+
+    async def _interrupting(self, tenant: str, conversation: str, ask: Callable[[], Awaitable[Run]]) -> Run:
+        """End the answer that is being written, which keeps what had come of it, and go on."""
+        try:
+            async with asyncio.timeout(INTERRUPT_SECONDS):
+                while True:
+                    if run := await _if_free(ask):
+                        return run
+                    await self.cancel(tenant, conversation)
+                    await asyncio.sleep(TURN_POLL_SECONDS)
+        except TimeoutError:
+            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
+
+    async def _ask(self, tenant: str, conversation: str, message: NewMessage, once: Once | None) -> Run:
         catalogue = self.catalogue()
         model = message.model or catalogue.models()[0]
         provider = catalogue.provider(model)
@@ -115,17 +236,24 @@ class Chat:
             given_up = await self._given_up(tenant, before)
             now = self._now()
             run_id, said = self.new_id(), StoredMessage(self.new_id(), "user", message.content, now)
-            answer = StoredMessage(self.new_id(), "assistant", "", now, status="pending", run=run_id, model=model)
-            messages = (*given_up, said, answer)
-            await self.sessions.append(tenant, conversation, messages, expected_version=known.version, now=now)
-            turn = Turn(
-                Start(run_id, model, self._created(), conversation, answer.id),
-                _request(model, history.context((*before, said)), message),
-                provider,
-                Place(self.sessions, tenant, conversation, answer, self._now),
-                self.clock,
-            )
-            return start(tenant, run_id, partial(take_turn, turn))
+            answer_id = once.answer if once else self.new_id()
+            answer = StoredMessage(answer_id, "assistant", "", now, status="pending", run=run_id, model=model)
+            began = Start(run_id, model, self._created(), conversation, answer.id)
+            request = _request(model, history.context((*before, said)), message)
+            place = Place(self.sessions, tenant, conversation, answer, self._now)
+            record = Record(tenant, began, request)
+            async with self.fleet.begin(record):
+                messages = (*given_up, said, answer)
+                try:
+                    await self.sessions.append(
+                        tenant, conversation, messages, expected_version=known.version, now=now, once=once
+                    )
+                except ChatError as error:
+                    if error.code is Code.STORAGE_UNAVAILABLE:  # it may have been stored all the same
+                        start(tenant, run_id, partial(self.go_on, Claim(record, Tenure())), Tenure())
+                    raise
+                turn = Turn(began, request, provider, place, self.clock)
+                return start(tenant, run_id, partial(take_turn, turn), Tenure())
 
     async def _given_up(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the pending answer that nobody writes any more, as interrupted; CONVERSATION_BUSY if somebody may."""
@@ -143,10 +271,20 @@ class Chat:
         return history.may_be_alive(state, age, run_seconds=self.pool.limits.run_seconds)
 
     def _now(self) -> str:
-        return self.now().isoformat(timespec="milliseconds")
+        return history.stamp(self.now())
 
     def _created(self) -> int:
         return int(self.now().timestamp())
+
+
+async def _if_free(ask: Callable[[], Awaitable[Run]]) -> Run | None:
+    """Return what `ask` returns, None when the conversation is not free."""
+    try:
+        return await ask()
+    except ChatError as error:
+        if error.code not in _PASSING:
+            raise
+        return None
 
 
 def _request(model: str, messages: tuple[Message, ...], asked: NewMessage) -> ChatRequest:

@@ -40,3 +40,8 @@ def may_be_alive(state: RunState, age: float, *, run_seconds: float) -> bool:
 def age(message: StoredMessage, now: datetime) -> float:
     """Return the seconds since a message was made."""
     return (now - datetime.fromisoformat(message.created_at)).total_seconds()
+
+
+def stamp(now: datetime) -> str:
+    """Return a time as stored messages carry it."""
+    return now.isoformat(timespec="milliseconds")

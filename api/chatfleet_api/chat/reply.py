@@ -11,8 +11,8 @@ from chatfleet_api.providers.port import Finish, Piece
 class Reply:
     """The answer so far."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Begin to listen; `clock` tells monotonic seconds."""
+    def __init__(self, clock: Callable[[], float], before: Sequence[Piece] = ()) -> None:
+        """Begin to listen, after what came `before` on another pod; `clock` tells monotonic seconds."""
         self._clock = clock
         self._began = clock()
         self._text = StringIO()
@@ -22,6 +22,8 @@ class Reply:
         """The provider's word that the answer is whole."""
         self.first_token_ms: int | None = None
         """Milliseconds until the first piece came."""
+        self.take(before)
+        self.first_token_ms = None
 
     def take(self, pieces: Sequence[Piece]) -> Sequence[Event]:
         """Remember what one read brought, and return the part of it that readers get: all but the finish."""

@@ -68,3 +68,5 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
+    continues: bool = False
+    """Whether the last message is the beginning of the answer, which is to be continued and not repeated."""

@@ -6,18 +6,18 @@ Whatever happens between the question and the end of its answer is here. A run e
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from chatfleet_api.chat.events import Complete, Event, Failed, Start, Terminal
+from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.port import Provider
+from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.port import MessageStatus, SessionStore, StoredMessage
 
@@ -55,16 +55,22 @@ class Turn:
 
     start: Start
     request: ChatRequest
-    provider: Provider
+    provider: Provider | None
+    """None: nobody can go on with what came `before`."""
     place: Place | None
     clock: Callable[[], float]
+    before: Sequence[Event] = ()
+    """What a pod that died has logged of the run."""
 
 
 async def take_turn(turn: Turn, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
-    run.publish((turn.start,))
-    reply = Reply(turn.clock)
+    if not turn.before:
+        run.publish((turn.start,))
+    reply = Reply(turn.clock, provided(turn.before))
     ending = await _answer(turn, run, reply)
+    if run.deposed:
+        return  # it is another pod's to end
     if turn.place is None:
         run.publish((ending,))
         return
@@ -78,7 +84,7 @@ async def take_turn(turn: Turn, run: Run) -> None:
 async def _answer(turn: Turn, run: Run, reply: Reply) -> Terminal:
     """Pass the answer on as it comes, and return how it ended."""
     try:
-        async with run.stoppable(), aclosing(turn.provider.stream(turn.request)) as stream:
+        async with run.stoppable(), aclosing(_source(turn)) as stream:
             async for pieces in stream:
                 if events := reply.take(pieces):
                     run.publish(events)
@@ -90,6 +96,17 @@ async def _answer(turn: Turn, run: Run, reply: Reply) -> Terminal:
     except Exception:  # the edge of a run: whatever broke, what there is of the answer is kept and its readers are told
         logger.exception("run %s failed", run.id)
         return Failed.of(ChatError(Code.INTERNAL))
+
+
+def _source(turn: Turn) -> AsyncGenerator[Sequence[Piece], None]:
+    if turn.provider is None:
+        raise ChatError(Code.INTERRUPTED)
+    return turn.provider.stream(turn.request)
+
+
+def provided(events: Sequence[Event]) -> Sequence[Piece]:
+    """Return the part of a run's events that came from the provider."""
+    return [event for event in events if isinstance(event, Token | Reasoning | ToolCall)]
 
 
 def _finished(reply: Reply) -> Terminal:

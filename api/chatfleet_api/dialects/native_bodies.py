@@ -36,6 +36,7 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
 
 
 class UsageBody(msgspec.Struct, frozen=True):
@@ -116,6 +117,13 @@ class MessageReply(msgspec.Struct, frozen=True):
     cost_usd: str | None
 
 
+class CancelBody(msgspec.Struct, frozen=True):
+    """What was cancelled: the run that is being stopped, `null` when no answer was being written."""
+
+    conversation_id: str
+    run: str | None
+
+
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a request failed, and what to do about it; `param` is the offending field, where there is one."""
 
@@ -153,7 +161,8 @@ def read_message(raw: bytes) -> Sent:
             Code.INVALID_REQUEST, "Send the text as 'content' (or as 'message'), exactly once.", param="content"
         )
     text = body.content or body.message or ""
-    return Sent(NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens), body.stream)
+    said = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
+    return Sent(said, body.stream)
 
 
 def usage_body(usage: Usage) -> UsageBody:

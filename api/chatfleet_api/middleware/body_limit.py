@@ -1,8 +1,9 @@
-"""Reads a request's body before anything else is done for it, and refuses one that is too large without reading on.
+"""Reads a request's body before anything else is done for it, and refuses one that is too large or too slow.
 
 Starlette's own limit answers in plain text; ours answers in the dialect of the path. Every body is read whole anyway.
 """
 
+import asyncio
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,8 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.middleware.request_id import request_id
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+BODY_SECONDS: Final = 30.0
+"""Time in which the whole body must have come: the largest at 1 Mbit/s."""
 
 
 class BodyLimit:
@@ -27,9 +30,13 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read(receive)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(receive)
         except ChatError as error:
             await _refuse(error, scope, send)
+            return
+        except TimeoutError:
+            await _refuse(ChatError(Code.REQUEST_TIMEOUT), scope, send)
             return
         if body is None:
             return

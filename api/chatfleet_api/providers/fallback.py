@@ -1,4 +1,4 @@
-"""Asks the next model when one fails before its first token."""
+"""Asks the next model when one fails before its first token. An answer is continued by the first alone."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -22,7 +22,7 @@ class Fallback:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
         """Ask until an answer begins, and yield it as it comes; when none does, raise what the first one raised."""
         failures: list[ChatError] = []
-        for provider in self._chain:
+        for provider in self._chain[:1] if request.continues else self._chain:
             batches = provider.stream(request)
             try:
                 first = await anext(batches)

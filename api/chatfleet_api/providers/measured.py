@@ -31,6 +31,10 @@ class Meter(Protocol):
         """Count the tokens of an attempt, estimated when it was cut off in mid-answer."""
         ...
 
+    def suspended(self, provider: str, spared: bool) -> None:  # noqa: FBT001  # as one says it
+        """Note whether a provider is left alone because it failed too often."""
+        ...
+
 
 class Measured:
     """A `Provider` whose attempts are measured. Put it next to the upstream, so that no waiting of ours is counted."""

@@ -4,6 +4,7 @@ Addresses, headers and bodies are those of the official SDK: tests/contract/test
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import quote
 
@@ -14,6 +15,9 @@ from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.providers.openai_answer import ChatAnswer
 
 BASE_URL: Final = "https://api.openai.com/v1"
+
+CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generation_prompt": False})
+"""What vLLM and SGLang are told so that they go on with the last message instead of answering it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class OpenAI:
     def body(self, request: ChatRequest) -> bytes:
         """Return the request, which is in OpenAI's terms already, as asked for and no more, streamed and with usage."""
         asked = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
+        if asked.pop("continues"):
+            asked |= CONTINUE
         if "max_tokens" in asked:
             asked[self.limit_field] = asked.pop("max_tokens")
         return msgspec.json.encode({**asked, "stream": True, "stream_options": {"include_usage": True}})

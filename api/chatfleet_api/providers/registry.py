@@ -1,7 +1,8 @@
 """From the runtime configuration to the catalogue: each model a provider, wrapped in the same order.
 
-From the outside: fallback, retrying, limited, measured, entry, upstream. A fallback is worth its price only when
-retrying did not help; a pause between attempts holds no slot; waiting for a slot is not the upstream's failure.
+From the outside: fallback, continuing, retrying, spared, limited, measured, entry, upstream. A fallback is worth its
+price only when retrying did not help; a pause between attempts holds no slot; waiting for a slot is not the upstream's
+failure.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ import msgspec
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers import anthropic, openai
+from chatfleet_api.providers.breaker import Breaker, Spared
+from chatfleet_api.providers.budget import RetryBudget
+from chatfleet_api.providers.continuing import Continuing
 from chatfleet_api.providers.fallback import Fallback
 from chatfleet_api.providers.keys import KeyFile
 from chatfleet_api.providers.limited import Limited
@@ -24,7 +28,7 @@ from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_api.providers.retrying import Retrying
 from chatfleet_api.providers.scripted import Scripted
 from chatfleet_api.providers.upstream import Dialect, Upstream
-from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.providers import Continuation, Model, ProviderType
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 
@@ -32,10 +36,16 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 class Catalogue:
     """The models of one runtime configuration. It holds nothing that must be closed: drop it for a newer one."""
 
-    def __init__(self, models: Mapping[str, Provider], upstreams: Mapping[str, Provider]) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Provider],
+        upstreams: Mapping[str, Provider],
+        continuations: Mapping[str, Continuation],
+    ) -> None:
         """Answer by `models`, and check `upstreams`, which are named as the configuration names its providers."""
         self._models = models
         self._upstreams = upstreams
+        self._continuations = continuations
 
     def provider(self, model: str) -> Provider:
         """Return who answers as `model`; raise `ChatError(MODEL_NOT_FOUND)` when there is no such model."""
@@ -43,6 +53,11 @@ class Catalogue:
             return self._models[model]
         except KeyError:
             raise ChatError(Code.MODEL_NOT_FOUND, param="model") from None
+
+    def continuation(self, model: str) -> Continuation:
+        """Return how `model` goes on with an answer that was cut; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""
+        self.provider(model)
+        return self._continuations[model]
 
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may ask for, in the order of the configuration."""
@@ -59,6 +74,8 @@ class _Shared:
 
     upstream: Provider
     slots: asyncio.Semaphore
+    breaker: Breaker
+    budget: RetryBudget
 
 
 class Registry:
@@ -77,10 +94,13 @@ class Registry:
         single = {model.name: self._single(model, _named(providers, model), shared) for model in config.models}
         models = {model.name: _with_fallbacks(model, single) for model in config.models}
         self._shared = shared
-        return Catalogue(models, {provider.name: part.upstream for provider, part in shared.items()})
+        upstreams = {provider.name: Spared(part.upstream, part.breaker) for provider, part in shared.items()}
+        return Catalogue(models, upstreams, {model.name: model.continuation for model in config.models})
 
     def _share(self, provider: RuntimeProvider) -> _Shared:
-        return _Shared(self._upstream(provider), asyncio.Semaphore(provider.max_concurrent_requests))
+        breaker = Breaker(tell=partial(self._meter.suspended, provider.name))
+        slots = asyncio.Semaphore(provider.max_concurrent_requests)
+        return _Shared(self._upstream(provider), slots, breaker, RetryBudget())
 
     def _upstream(self, provider: RuntimeProvider) -> Provider:
         if provider.type is ProviderType.SCRIPTED:
@@ -93,7 +113,13 @@ class Registry:
         part, labels = shared[provider], (provider.name, model.name)
         measured = Measured(_Entry(part.upstream, model), *labels, meter=self._meter)
         limited = Limited(measured, part.slots, patience_seconds=provider.timeouts.first_token_seconds)
-        return Retrying(limited, provider.retries, retried=partial(self._meter.retried, *labels))
+        retrying = Retrying(
+            Spared(limited, part.breaker),
+            provider.retries,
+            retried=partial(self._meter.retried, *labels),
+            budget=part.budget,
+        )
+        return retrying if model.continuation == "none" else Continuing(retrying, model.continuation)
 
 
 class _Entry:

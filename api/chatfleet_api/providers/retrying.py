@@ -2,14 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, TypeAlias
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity.stop import stop_base
+from typing_extensions import override
 
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.budget import RetryBudget
 from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_contract.providers import Retries
 
@@ -43,24 +46,25 @@ class Retrying:
         retries: Retries,
         *,
         retried: Callable[[Code], None],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        budget: RetryBudget,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Tell `retried` of each retry; `chance` returns a number from 0 to 1."""
+        """Tell `retried` of each retry, each paid from `budget`; `chance` returns a number from 0 to 1."""
         self._inner = inner
         self._retries = retries
         self._retried = retried
-        self._sleep = sleep
+        self._budget = budget
         self._chance = chance
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
         """Ask until an answer begins, and yield it as it comes."""
+        self._budget.earn()
         attempts = AsyncRetrying(
-            stop=stop_after_attempt(self._retries.max + 1),
+            stop=stop_after_attempt(self._retries.max + 1) | _Spent(self._budget),
             retry=retry_if_exception(is_passing),
             wait=self._wait,
             before_sleep=self._tell,
-            sleep=self._sleep,
+            sleep=asyncio.sleep,
             reraise=True,
         )
         first: Sequence[Piece]
@@ -85,6 +89,17 @@ class Retrying:
 
     def _tell(self, state: RetryCallState) -> None:
         self._retried(_failure(state).code)
+
+
+class _Spent(stop_base):
+    """Stops when the budget has no retry left, and takes one off when it has."""
+
+    def __init__(self, budget: RetryBudget) -> None:
+        self._budget = budget
+
+    @override
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        return not self._budget.spend()
 
 
 def is_passing(error: BaseException) -> bool:

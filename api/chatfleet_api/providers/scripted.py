@@ -5,12 +5,15 @@ Its models' names are the script: `SCRIPT[:CODE][@RATE]`.
 - `echo` gives back the last user message, word by word; `story` tells a short tale; `count-N` counts from 1 to N.
 - `:CODE` fails with that error code where the script ends, so `count-0:upstream_overloaded` fails at once.
 - `@RATE` paces the answer at that many tokens a second; without it the answer comes as fast as it is taken.
+
+When the last message is the assistant's and begins as the script does, the script goes on from there.
 """
 
 import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from chatfleet_api.chat.events import Token, Usage
@@ -90,7 +93,16 @@ def _script(request: ChatRequest) -> _Script:
         tokens = [f" {number}" if number > 1 else "1" for number in range(1, int(name["count"]) + 1)]
     else:
         tokens = _WORD.findall(_STORY if name["script"] == "story" else _last_words(request.messages))
+    tokens = tokens[_said(tokens, request.messages[-1]) :] if request.messages else tokens
     return _Script(tokens, Code(name["code"]) if name["code"] else None, int(name["rate"] or 0) or None)
+
+
+def _said(tokens: Sequence[str], last: Message) -> int:
+    """Return how many of `tokens` the assistant has said in `last`."""
+    said = _text(last) if last.role == "assistant" else ""
+    ends = accumulate(map(len, tokens))
+    number = next((number for number, end in enumerate(ends, 1) if end >= len(said)), 0) if said else 0
+    return number if "".join(tokens[:number]) == said else 0
 
 
 def _last_words(messages: Sequence[Message]) -> str:

@@ -8,10 +8,12 @@ from fastapi import FastAPI
 from chatfleet_api.dialects import native_bodies as native
 from chatfleet_api.dialects.openai import VendorErrorBody
 from chatfleet_api.dialects.openai_request import ChatCompletionBody
+from chatfleet_api.dialects.responses_request import ResponseBody
 
 _REF: Final = "#/components/schemas/{name}"
 _BODIES: Final = (
     ChatCompletionBody,
+    ResponseBody,
     VendorErrorBody,
     native.NewConversationBody,
     native.SendMessageBody,
@@ -20,6 +22,7 @@ _BODIES: Final = (
     native.ConversationList,
     native.MessageList,
     native.MessageReply,
+    native.CancelBody,
     native.ErrorBody,
 )
 
@@ -39,16 +42,16 @@ def fails(body: type[msgspec.Struct]) -> dict[int | str, dict[str, Any]]:
     return {"default": {"description": "What went wrong, and what to do about it.", "content": _json(body)}}
 
 
-def document(app: FastAPI, streamed: dict[str, dict[str, Any]]) -> None:
-    """Complete the app's OpenAPI document by our bodies, and by the `POST` operations (by path) not its own."""
+def document(app: FastAPI, streamed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """Complete the app's OpenAPI document by our bodies, and by the operations (by method and path) not its own."""
     written_by_fastapi = app.openapi
 
     def openapi() -> dict[str, Any]:
         whole = written_by_fastapi()
         _, schemas = msgspec.json.schema_components(_BODIES, ref_template=_REF)
         whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-        for path, operation in streamed.items():
-            whole["paths"].setdefault(path, {})["post"] = operation
+        for (method, path), operation in streamed.items():
+            whole["paths"].setdefault(path, {})[method] = operation
         return whole
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -51,12 +51,15 @@ class Relays:
     heartbeat_seconds: Callable[[], float]
     meter: StreamMeter
 
-    async def relay(self, read: Read, encoder: Encoder, client: Client) -> None:
-        """Send a run to a client until one of them ends; raises `ChatError` when it is to be told by an HTTP status."""
+    async def relay(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
+        """Send what comes after event number `after` of a run to a client until one of them ends; return how it did.
+
+        That is `complete`, `client_left` or an error's code. Raises `ChatError` for what an HTTP status is to tell.
+        """
         reason = CLIENT_LEFT
         try:
             async with connected(client.receive) as there:
-                stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds())
+                stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
                 reason = await stream.run(read, there)
         except ClientLeft:
             pass
@@ -65,19 +68,20 @@ class Relays:
             raise
         finally:
             self.meter.stream_ended(encoder.dialect, reason)
+        return reason
 
 
 class Relay:
     """One stream to one client."""
 
-    def __init__(self, encoder: Encoder, client: Client, *, heartbeat_seconds: float) -> None:
+    def __init__(self, encoder: Encoder, client: Client, *, heartbeat_seconds: float, after: int) -> None:
         self._encoder = encoder
         self._send = client.send
         self._abort: Callable[[], None] = client.scope.get("extensions", {}).get(ABORT, {}).get("call", lambda: None)
         self._heartbeat = heartbeat_seconds
         self._loop = asyncio.get_running_loop()
         self._held = b""
-        self._after = 0
+        self._after = after
         self._opened = False
         self._sending = False
         self._since = self._loop.time()

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 from chatfleet_api.chat.events import Batch
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.port import RunState
+from chatfleet_api.runs.port import Producer, Record, RunState
 from chatfleet_api.runs.tail import Tail
 
 
@@ -18,12 +19,14 @@ class MemoryRunLog:
         self._runs: dict[tuple[str, str], Tail] = {}
         self._ended: deque[tuple[float, tuple[str, str]]] = deque()
 
-    def append(self, tenant: str, run: str, batch: Batch) -> None:
+    def append(self, tenant: str, run: str, batch: Batch, by: Producer | None = None) -> None:
         """Store the batch at once."""
         self._forget()
         self._runs.setdefault((tenant, run), Tail()).append(batch)
         if batch.terminal:
             self._ended.append((self._clock(), (tenant, run)))
+        if by is not None:
+            by.show(batch.last)
 
     async def flush(self, tenant: str, run: str) -> None:
         """Return at once: what was appended is stored."""
@@ -60,3 +63,16 @@ class MemoryRunLog:
         """Drop what ended too long ago; the oldest end stands first."""
         while self._ended and self._ended[0][0] + self._ttl <= self._clock():
             del self._runs[self._ended.popleft()[1]]
+
+
+class Alone:
+    """A `Fleet` of one pod, which nobody outlives."""
+
+    @asynccontextmanager
+    async def begin(self, record: Record) -> AsyncGenerator[None, None]:  # noqa: ARG002  # the port's
+        """Do nothing: what dies with this process is gone."""
+        yield
+
+    async def cancel(self, tenant: str, run: str) -> bool:  # noqa: ARG002  # the port's
+        """Know no other pod."""
+        return False

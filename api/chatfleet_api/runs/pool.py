@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from chatfleet_api.chat.events import Batch, Failed
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.port import RunLog
+from chatfleet_api.runs.port import RunLog, Tenure
 from chatfleet_api.runs.run import Run
 
 RETRY_SECONDS = 1.0
@@ -32,8 +32,10 @@ class Limits(NamedTuple):
 class Start(Protocol):
     """Starts a run in the slot that was admitted."""
 
-    def __call__(self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]]) -> Run:
-        """Start `produce` as a task of the pool and return its run."""
+    def __call__(
+        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], tenure: Tenure | None = None
+    ) -> Run:
+        """Start `produce` as a task of the pool and return its run; no `tenure`: the run is this pod's alone."""
         ...
 
 
@@ -105,8 +107,11 @@ class RunPool:
                 while self._tasks:
                     await asyncio.wait(self._tasks)
 
-    def _start(self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]]) -> Run:
-        run = self._runs[tenant, run_id] = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds)
+    def _start(
+        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], tenure: Tenure | None = None
+    ) -> Run:
+        run = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds, tenure=tenure)
+        self._runs[tenant, run_id] = run
         task = asyncio.ensure_future(produce(run))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, run))

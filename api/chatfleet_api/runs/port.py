@@ -1,12 +1,42 @@
-"""The port of the run log: where events outlive the process that made them."""
+"""The ports of runs: the log, where events outlive the process that made them, and the fleet, where runs outlive it."""
 
-from collections.abc import AsyncGenerator
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from chatfleet_api.chat.events import Batch
+import msgspec
+
+from chatfleet_api.chat.events import Batch, Start
+from chatfleet_api.chat.request import ChatRequest
 
 RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
+
+
+class Tenure(NamedTuple):
+    """A producer's turn at a run that belongs to the fleet."""
+
+    epoch: int = 0
+    """How often the run was taken over. What an older epoch appends is refused."""
+    after: int = 0
+    """Number of the last event that the producers before have logged."""
+
+
+class Producer(Protocol):
+    """Who writes a run of the fleet, as the log sees it."""
+
+    @property
+    def tenure(self) -> Tenure:
+        """The producer's turn."""
+        ...
+
+    def show(self, seq: int) -> None:
+        """Let readers have what came up to `seq`: it is stored, or cannot be just now."""
+        ...
+
+    def depose(self, seq: int) -> None:
+        """Stop: another pod writes the run now, from what follows `seq` on; the log has nothing beyond it of ours."""
+        ...
 
 
 class RunLog(Protocol):
@@ -15,8 +45,12 @@ class RunLog(Protocol):
     Run ids are UUIDv7 text, unique in the fleet. No method sees across tenants. Times are seconds.
     """
 
-    def append(self, tenant: str, run: str, batch: Batch) -> None:
-        """Take the next batch of a run (its `first` follows the last one's `last`). Never waits: it is written soon."""
+    def append(self, tenant: str, run: str, batch: Batch, by: Producer | None = None) -> None:
+        """Take the next batch of a run (its `first` follows the last one's `last`). Never waits: it is written soon.
+
+        `by` is told when it is written, or refused because another pod has taken the run over. None: a run that nobody
+        takes over.
+        """
         ...
 
     async def flush(self, tenant: str, run: str) -> None:
@@ -37,4 +71,57 @@ class RunLog(Protocol):
 
     async def ping(self) -> None:
         """Raise `ChatError(STORAGE_UNAVAILABLE)` when the log cannot be reached."""
+        ...
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What another pod needs to know of a run to take it over."""
+
+    tenant: str
+    start: Start
+    request: ChatRequest
+
+
+class Orphan(NamedTuple):
+    """A run whose pod died."""
+
+    pod: str
+    tenant: str
+    run: str
+
+
+class Beat(NamedTuple):
+    """What one look at the fleet found for this pod to do. Runs are tenant and id."""
+
+    cancelled: Sequence[tuple[str, str]]
+    """Runs of ours that somebody wants cancelled."""
+    lost: Sequence[tuple[str, str, int]]
+    """Runs of ours that another pod has taken over, and after which event."""
+    orphans: Sequence[Orphan]
+
+
+class Claim(NamedTuple):
+    """A run that is ours now."""
+
+    record: Record
+    tenure: Tenure
+    cancelled: bool = False
+    """Whether somebody asked for its end."""
+
+
+class Fleet(Protocol):
+    """The pods that share a log, seen from one of them."""
+
+    def begin(self, record: Record) -> AbstractAsyncContextManager[None]:
+        """Make a run the fleet's: from now on another pod takes it over when this one dies.
+
+        Start it within the block; an error there takes the run back. Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        """
+        ...
+
+    async def cancel(self, tenant: str, run: str) -> bool:
+        """Ask whichever pod produces the run to cancel it, and return whether the run was still going on.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        """
         ...

@@ -8,11 +8,10 @@ away.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -20,14 +19,17 @@ from chatfleet_api.chat.events import Batch
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.ids import is_id
 from chatfleet_api.runs.following import Followers, cancelled, continued
-from chatfleet_api.runs.port import RunState
-from chatfleet_api.runs.tail import joined
+from chatfleet_api.runs.port import Producer, RunState
+from chatfleet_api.runs.unwritten import Entry, Unwritten
 from chatfleet_api.storage import Command, Storage
 
 ENTRY_FIELD: Final = b"e"
 """Name of the one field of an entry: a `Batch` in JSON, on one line."""
 FLUSH_SECONDS: Final = 0.015
-"""Pause between two writes. Also the most that a killed pod leaves unwritten."""
+"""Between the beginnings of two writes; the first after a rest is made at once. Also the most that a killed pod leaves
+unwritten, which nobody has seen."""
+RECORD: Final = "run"
+"""Kind of the key of a run's record."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
 """Between two attempts while Redis is away."""
 IDLE_SECONDS: Final = 10.0
@@ -43,62 +45,39 @@ ENTRIES_PER_STREAM: Final = 65536
 
 _WRITE: Final = """
 local live, ended = ARGV[1], ARGV[2]
-for i, key in ipairs(KEYS) do
-  local last, final, entry = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
-  local done = redis.pcall('XADD', key, 'MAXLEN', '~', LIMIT, last .. '-0', FIELD, entry)
-  if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
-    return done
-  end
-  if final == '1' then
-    redis.call('EXPIRE', key, ended)
-  elseif redis.call('XLEN', key) == 1 then
-    redis.call('EXPIRE', key, live)
+local deposed = {}
+for i = 1, #KEYS / 2 do
+  local key, record = KEYS[2 * i - 1], KEYS[2 * i]
+  local epoch, last, final, entry = unpack(ARGV, 4 * i - 1, 4 * i + 2)
+  local after = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
+  if after then
+    deposed[#deposed + 1] = {i, tonumber(after)}
+  else
+    local done = redis.pcall('XADD', key, 'MAXLEN', '~', LIMIT, last .. '-0', FIELD, entry)
+    if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
+      return done
+    end
+    if final == '1' then
+      redis.call('EXPIRE', key, ended)
+      if epoch ~= '' then
+        redis.call('HSET', record, 'ended', 1)
+        redis.call('EXPIRE', record, ended)
+      end
+    elseif redis.call('XLEN', key) == 1 then
+      redis.call('EXPIRE', key, live)
+    end
   end
 end
-return 1
+return deposed
 """.replace("LIMIT", str(ENTRIES_PER_STREAM)).replace("FIELD", f"'{ENTRY_FIELD.decode()}'")
-"""Append one entry per key. An id that is there is a repeat of ours and passed over; other errors end the write."""
+"""Append one entry per pair of keys, the run's events and its record (`fleet.py` describes it).
+
+An id that is there is a repeat of ours and passed over. An entry of an epoch that has a successor is refused: returned
+are its number and where the successor began. Other errors end the write.
+"""
 
 logger = logging.getLogger(__name__)
-_encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Batch)
-
-
-class _Entry(NamedTuple):
-    last: int
-    terminal: bool
-    payload: bytes
-
-
-class _Stream:
-    """What is not yet written of one run."""
-
-    __slots__ = ("entries", "fresh", "key", "last", "lossy", "owner", "stored")
-
-    def __init__(self, owner: tuple[str, str], key: str) -> None:
-        self.owner = owner
-        self.key = key
-        self.fresh: list[Batch] = []
-        self.entries: deque[_Entry] = deque()
-        self.last = 0
-        self.stored = 0
-        self.lossy = False
-
-    def encode(self) -> int:
-        """Make one entry of what is fresh; returns its size in bytes."""
-        if not self.fresh:
-            return 0
-        batch = joined(self.fresh)
-        self.fresh = []
-        self.entries.append(_Entry(batch.last, batch.terminal, _encoder.encode(batch)))
-        return len(self.entries[-1].payload)
-
-    def give_up(self) -> int:
-        """Forget what is unwritten, but for the end; returns the bytes that frees."""
-        before = sum(len(entry.payload) for entry in self.entries)
-        self.entries = deque(entry for entry in self.entries if entry.terminal)
-        self.lossy = True
-        return before - sum(len(entry.payload) for entry in self.entries)
 
 
 class RedisRunLog:
@@ -112,22 +91,30 @@ class RedisRunLog:
         """Make the log; a run that is never ended is forgotten `run_seconds` + `ttl_seconds` after its start."""
         self._storage = storage
         self._lifetimes = (run_seconds + ttl_seconds, ttl_seconds)
-        self._streams: dict[tuple[str, str], _Stream] = {}
-        self._unwritten: dict[_Stream, None] = {}
+        self._streams: dict[tuple[str, str], Unwritten] = {}
+        self._unwritten: dict[Unwritten, None] = {}
         self._unsent_bytes = 0
+        self._away = False
         self._work = asyncio.Event()
         self._attempt: asyncio.Future[ChatError | None] = asyncio.Future()
         self._followers = Followers(storage)
 
-    def append(self, tenant: str, run: str, batch: Batch) -> None:
+    def append(self, tenant: str, run: str, batch: Batch, by: Producer | None = None) -> None:
         """Take the next batch; it is written with the next flush."""
         stream = self._streams.get((tenant, run))
-        if stream is None:
-            stream = self._streams[tenant, run] = _Stream((tenant, run), self._key(tenant, run))
+        if stream is None or stream.by is not by:
+            keys = self._key(tenant, run), self._storage.key(tenant, RECORD, run)
+            stream = self._streams[tenant, run] = Unwritten((tenant, run), keys, by)
         stream.fresh.append(batch)
         stream.last = batch.last
         self._unwritten[stream] = None
         self._work.set()
+        if self._away:
+            stream.show(batch.last)
+
+    def writing(self, tenant: str, run: str) -> bool:
+        """Tell whether something of the run is still to be written here, or may be."""
+        return (tenant, run) in self._streams
 
     async def flush(self, tenant: str, run: str) -> None:
         """Wait for the write that brings the run up to now, or raise what it fails with."""
@@ -150,7 +137,7 @@ class RedisRunLog:
         if not found and await self._last(key) is None:
             found = await self._followers.later(key, after, seconds=BEGIN_SECONDS)
         while True:
-            if not found and await self._over(key, after):
+            if not found and await self._over(tenant, run, after):
                 return
             news = continued(found, after)
             if news:
@@ -164,9 +151,11 @@ class RedisRunLog:
 
     async def state(self, tenant: str, run: str) -> RunState:
         """Tell what is written of the run."""
-        last = await self._last(self._key(tenant, run)) if is_id(run) else None
-        if last is None:
+        if not is_id(run):
             return "unknown"
+        last = await self._last(self._key(tenant, run))
+        if last is None:
+            return "open" if await self._begun(tenant, run) else "unknown"
         return "ended" if last.terminal else "open"
 
     async def ping(self) -> None:
@@ -177,12 +166,16 @@ class RedisRunLog:
         found = await self._storage.call("XREVRANGE", key, "+", "-", "COUNT", 1)
         return _decoder.decode(found[0][1][ENTRY_FIELD]) if found else None
 
-    async def _over(self, key: str, after: int) -> bool:
+    async def _over(self, tenant: str, run: str, after: int) -> bool:
         """Tell whether nothing can come after `after`."""
-        last = await self._last(key)
-        if last is None:
+        last = await self._last(self._key(tenant, run))
+        if last is None and not await self._begun(tenant, run):
             raise _unknown()
-        return last.terminal and last.last <= after
+        return last is not None and last.terminal and last.last <= after
+
+    async def _begun(self, tenant: str, run: str) -> bool:
+        """Tell whether the fleet knows the run: then its events will come, from whichever pod."""
+        return bool(await self._storage.call("EXISTS", self._storage.key(tenant, RECORD, run)))
 
     def _key(self, tenant: str, run: str) -> str:
         return self._storage.key(tenant, "events", run)
@@ -194,11 +187,13 @@ class RedisRunLog:
         failure: ChatError | None = None
         try:
             while chunk := [*islice(self._unsent(), ENTRIES_PER_WRITE)]:
-                await self._send(chunk)
-                self._sent(chunk)
+                self._sent(chunk, await self._send(chunk))
         except ChatError as error:
             failure = error
             self._work.set()
+            for stream in self._unwritten:
+                stream.show(stream.last)
+        self._away = failure is not None
         attempt, self._attempt = self._attempt, asyncio.Future()
         attempt.set_result(failure)
         return failure is None
@@ -211,39 +206,69 @@ class RedisRunLog:
                     logger.error("Redis is away for too long: the log of run %s has a gap", stream.owner[1])
                 self._unsent_bytes -= stream.give_up()
 
-    def _unsent(self) -> Iterator[tuple[_Stream, _Entry]]:
+    def _unsent(self) -> Iterator[tuple[Unwritten, Entry]]:
         return ((stream, entry) for stream in self._unwritten for entry in stream.entries)
 
-    async def _send(self, chunk: Sequence[tuple[_Stream, _Entry]]) -> None:
+    async def _send(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Sequence[tuple[int, int]]:
+        """Write, and return which of `chunk` were refused (by their index), and after which event of their run."""
         if self._storage.clustered:
-            await self._storage.call_all([self._command([item]) for item in chunk])
-        else:
-            await self._storage.call(*self._command(chunk))
+            replies = await self._storage.call_all([self._command([item]) for item in chunk])
+            return [(index, after) for index, reply in enumerate(replies) for _, after in reply]
+        return [(number - 1, after) for number, after in await self._storage.call(*self._command(chunk))]
 
-    def _command(self, chunk: Sequence[tuple[_Stream, _Entry]]) -> Command:
-        arguments: list[str | bytes | int] = ["EVAL", _WRITE, len(chunk), *(stream.key for stream, _ in chunk)]
+    def _command(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Command:
+        arguments: list[str | bytes | int] = ["EVAL", _WRITE, 2 * len(chunk)]
+        for stream, _ in chunk:
+            arguments += stream.keys
         arguments += self._lifetimes
-        for _, entry in chunk:
-            arguments += (entry.last, int(entry.terminal), entry.payload)
+        for stream, entry in chunk:
+            arguments += (stream.epoch, entry.last, int(entry.terminal), entry.payload)
         return tuple(arguments)
 
-    def _sent(self, chunk: Sequence[tuple[_Stream, _Entry]]) -> None:
+    def _sent(self, chunk: Sequence[tuple[Unwritten, Entry]], refused: Sequence[tuple[int, int]]) -> None:
+        deposed = {chunk[index][0]: after for index, after in refused}
+        for stream, after in deposed.items():
+            self._depose(stream, after)
         for stream, entry in chunk:
+            if stream in deposed:
+                continue
             stream.entries.popleft()
             stream.stored = entry.last
             self._unsent_bytes -= len(entry.payload)
             if not stream.entries and not stream.fresh:
                 del self._unwritten[stream]
             if entry.terminal:
-                del self._streams[stream.owner]
+                self._forget(stream)
+            stream.show(entry.last)
+
+    def _depose(self, stream: Unwritten, after: int) -> None:
+        """Drop what is unwritten of a run that another pod has taken over."""
+        logger.warning("run %s was taken over by another pod", stream.owner[1])
+        self._unsent_bytes -= sum(len(entry.payload) for entry in stream.entries)
+        stream.stored = stream.last
+        del self._unwritten[stream]
+        self._forget(stream)
+        if stream.by is not None:
+            stream.by.depose(after)
+
+    def _forget(self, stream: Unwritten) -> None:
+        if self._streams.get(stream.owner) is stream:
+            del self._streams[stream.owner]
 
     async def write_forever(self) -> None:
         """Write what is appended, as long as this task lives. For `open_run_log` alone."""
         pause = FLUSH_SECONDS
+        clock = asyncio.get_running_loop().time
+        earliest = clock()
         while True:
             await self._work.wait()
-            await asyncio.sleep(pause)
-            pause = FLUSH_SECONDS if await self._write() else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(earliest - clock())
+            earliest = clock() + FLUSH_SECONDS
+            if await self._write():
+                pause = FLUSH_SECONDS
+            else:
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                earliest = clock() + pause
 
     async def aclose(self) -> None:
         """Try once to write what is left, and read no more."""

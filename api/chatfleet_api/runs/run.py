@@ -1,12 +1,13 @@
 """One generation, on the pod that produces it: written by its producer alone, read by anyone, ended exactly once."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from chatfleet_api.chat.events import Batch, Event
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.port import RunLog
+from chatfleet_api.runs.port import RunLog, Tenure
 from chatfleet_api.runs.tail import Tail
 
 TAIL_EVENTS = 64
@@ -14,50 +15,87 @@ TAIL_EVENTS = 64
 
 
 class Run:
-    """One generation. Its events are numbered from 1 without gaps, and nothing follows the terminal one."""
+    """One generation. Its events are numbered from 1 without gaps, and nothing follows the terminal one.
 
-    def __init__(self, tenant: str, run_id: str, log: RunLog, *, seconds: float) -> None:
-        """Make the run; `seconds` is the longest that its answer may take."""
+    Readers of a run that belongs to the fleet see nothing that its log lacks, as long as the log can be written: what
+    they have seen, a pod that takes the run over has seen, too.
+    """
+
+    def __init__(self, tenant: str, run_id: str, log: RunLog, *, seconds: float, tenure: Tenure | None = None) -> None:
+        """Make the run; `seconds` is the longest that its answer may take. No `tenure`: a run of this pod alone."""
         self.tenant = tenant
         self.id = run_id
         """UUIDv7."""
+        self.tenure = tenure or Tenure()
+        self._shared = tenure is not None
         self._log = log
-        self._tail = Tail(TAIL_EVENTS)
+        self._last = self.tenure.after
+        self._unshown: deque[Batch] = deque()
+        self._tail = Tail(TAIL_EVENTS, after=self._last)
         self._seconds = seconds
         self._scope: asyncio.Timeout | None = None
         self._stopped: Code | None = None
+        self._deposed: int | None = None
+        self._ended = False
 
     @property
     def ended(self) -> bool:
-        """Whether the terminal event was published."""
-        return self._tail.ended
+        """Whether this pod's part is over: the terminal event was published, or another pod has the run."""
+        return self._ended
+
+    @property
+    def deposed(self) -> bool:
+        """Whether another pod has taken the run over."""
+        return self._deposed is not None
 
     def publish(self, events: Sequence[Event]) -> None:
         """Number `events` (at least one), wake the readers and hand them to the log. For the producer; never waits.
 
-        After the terminal event nothing is taken any more.
+        After the terminal event nothing is taken any more, nor after another pod has taken the run over.
         """
-        if self._tail.ended:
+        if self._ended:
             return
-        batch = Batch(self._tail.last + 1, tuple(events))
-        self._tail.append(batch)
-        self._log.append(self.tenant, self.id, batch)
+        batch = Batch(self._last + 1, tuple(events))
+        self._last, self._ended = batch.last, batch.terminal
+        if self._shared:
+            self._unshown.append(batch)
+            self._log.append(self.tenant, self.id, batch, self)
+        else:
+            self._tail.append(batch)
+            self._log.append(self.tenant, self.id, batch)
+
+    def show(self, seq: int) -> None:
+        """Let readers have what was published up to `seq`."""
+        while self._unshown and self._unshown[0].last <= seq:
+            self._tail.append(self._unshown.popleft())
+
+    def depose(self, seq: int) -> None:
+        """Stop producing: another pod goes on after `seq`. Readers follow it there."""
+        self._deposed, self._ended = seq, True
+        self._unshown.clear()
+        self._tail.wake()
+        self.stop(Code.INTERRUPTED)
 
     async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
 
         Any number of readers may read, at any pace: one that falls behind the tail goes on from the log, and meets its
-        errors there.
+        errors there. When another pod takes the run over, readers go on from the log, too; who has seen more than the
+        log had by then (because Redis was away) gets `ChatError(INTERRUPTED)`.
         """
         tail = self._tail
         while True:
-            if after + 1 < tail.first:
+            if self._deposed is not None and after > self._deposed:
+                raise ChatError(Code.INTERRUPTED)
+            if self._deposed is not None or after + 1 < tail.first:
                 async with aclosing(self._log.read(self.tenant, self.id, after)) as missed:
                     async for batch in missed:
                         yield batch
                         after = batch.last
-                        if after + 1 >= tail.first:
+                        if self._deposed is None and after + 1 >= tail.first:
                             break
+                    else:
+                        return
             elif news := tail.since(after):
                 yield news
                 after = news.last

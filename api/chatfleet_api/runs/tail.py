@@ -11,10 +11,11 @@ from chatfleet_api.chat.events import Batch
 class Tail:
     """The end of one run's events: at least the `limit` newest of them, or all when there is no limit."""
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.first = 1
+    def __init__(self, limit: int | None = None, *, after: int = 0) -> None:
+        """Make an empty tail of a run whose events up to `after` are elsewhere."""
+        self.first = after + 1
         """Sequence number of the oldest event that is kept."""
-        self.last = 0
+        self.last = after
         """Sequence number of the newest event."""
         self.ended = False
         """Whether the terminal event is there."""
@@ -30,6 +31,10 @@ class Tail:
         if self._limit is not None:
             while self.last - self._batches[0].last >= self._limit:
                 self.first = self._batches.popleft().last + 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake who waits in `changed`."""
         self._changed.set()
         self._changed.clear()
 
@@ -44,7 +49,7 @@ class Tail:
         return joined(reversed(newer)).after(after)
 
     async def changed(self) -> None:
-        """Wait for the next `append`."""
+        """Wait for the next `append` or `wake`."""
         await self._changed.wait()
 
 

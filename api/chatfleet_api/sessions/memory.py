@@ -8,13 +8,23 @@ from msgspec.structs import replace
 
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.sessions.listing import position, read_cursor
-from chatfleet_api.sessions.port import Conversation, Page, StoredMessage, newest
+from chatfleet_api.sessions.port import (
+    LONGEST_LINE,
+    ONCE_SECONDS,
+    Conversation,
+    Once,
+    Page,
+    StoredMessage,
+    newest,
+)
 
 
 class _Entry(msgspec.Struct):
     conversation: Conversation
     messages: list[StoredMessage]
     expires: float
+    once: dict[str, tuple[float, Once]]
+    line: list[str]
 
 
 class MemorySessionStore:
@@ -28,7 +38,7 @@ class MemorySessionStore:
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         self._forget()
-        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._clock() + self._ttl))
+        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._clock() + self._ttl, {}, []))
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
         """Return the record."""
@@ -58,7 +68,7 @@ class MemorySessionStore:
         """Return all messages in order."""
         return newest(self._find(tenant, conversation).messages)
 
-    async def append(
+    async def append(  # noqa: PLR0913  # one step, with all that belongs to it
         self,
         tenant: str,
         conversation: str,
@@ -66,19 +76,44 @@ class MemorySessionStore:
         *,
         expected_version: int | None,
         now: str,
+        once: Once | None = None,
     ) -> int:
         """Append all of `messages` or none, and return the new version."""
         entry = self._find(tenant, conversation)
         version = entry.conversation.version
         if messages[0] in entry.messages:
             return version
-        if expected_version not in (None, version):
+        first = messages[0]
+        succeeded = any(entry.id == first.id and entry.epoch > first.epoch for entry in entry.messages)
+        if succeeded or expected_version not in (None, version):
             raise ChatError(Code.CONVERSATION_CHANGED)
+        if once is not None:
+            entry.once[once.key] = (self._clock() + ONCE_SECONDS, once)
         entry.messages.extend(messages)
         entry.conversation = replace(entry.conversation, updated_at=now, version=version + 1)
         entry.expires = self._clock() + self._ttl
         self._entries.move_to_end((tenant, conversation))
         return version + 1
+
+    async def once(self, tenant: str, conversation: str, key: str) -> Once | None:
+        """Return what was kept under an idempotency key."""
+        expires, found = self._find(tenant, conversation).once.get(key, (0, None))
+        return found if expires > self._clock() else None
+
+    async def line_up(self, tenant: str, conversation: str, ticket: str) -> int:
+        """Take a place in the line, or keep it. Who waits in this process steps out when it goes."""
+        line = self._find(tenant, conversation).line
+        if ticket not in line:
+            if len(line) >= LONGEST_LINE:
+                raise ChatError(Code.CONVERSATION_BUSY)
+            line.append(ticket)
+        return line.index(ticket)
+
+    async def step_out(self, tenant: str, conversation: str, ticket: str) -> None:
+        """Give the place up."""
+        line = self._find(tenant, conversation).line
+        if ticket in line:
+            line.remove(ticket)
 
     async def ping(self) -> None:
         """Return at once: this process is there."""

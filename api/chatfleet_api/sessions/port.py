@@ -1,15 +1,22 @@
 """The port of the session store: conversations, and messages that are only ever appended."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from chatfleet_api.chat.events import Usage
+from chatfleet_api.chat.events import FinishReason, Usage
 from chatfleet_api.chat.request import MessageToolCall
 from chatfleet_api.errors import Code
 
 MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled", "interrupted"]
+
+
+ONCE_SECONDS: Final = 86_400
+"""Life of an idempotency key."""
+LONGEST_LINE: Final = 16
+"""Messages that wait in one conversation at a time."""
+PLACE_SECONDS: Final = 2.0
 
 
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,14 +41,26 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     status: MessageStatus = "complete"
     run: str | None = None
     """Run that writes, or wrote, this message."""
+    epoch: int = 0
+    """How often that run was taken over by another pod."""
     provider: str | None = None
     model: str | None = None
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     error_code: Code | None = None
     tool_calls: list[MessageToolCall] | None = None
     reasoning: str | None = None
     usage: Usage | None = None
     latency_ms: int | None = None
+
+
+class Once(msgspec.Struct, frozen=True):
+    """What was asked under an idempotency key, and the answer to it."""
+
+    key: str
+    digest: str
+    """Of all that was asked."""
+    answer: str
+    """Id of the message that answers."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -81,7 +100,7 @@ class SessionStore(Protocol):
         """Return all messages in order, later entries having replaced earlier ones of the same id."""
         ...
 
-    async def append(
+    async def append(  # noqa: PLR0913  # one step, with all that belongs to it
         self,
         tenant: str,
         conversation: str,
@@ -89,14 +108,32 @@ class SessionStore(Protocol):
         *,
         expected_version: int | None,
         now: str,
+        once: Once | None = None,
     ) -> int:
         """Append all of `messages` (at least one) or none, set `updated_at`, renew the time to live.
 
-        Returns the new version.
+        Returns the new version. `once` is kept with them, in the same step, for `ONCE_SECONDS`.
 
-        Raises `ChatError(CONVERSATION_CHANGED)` when `expected_version` is given and is not the current one. Appending
-        the same entries again after a lost reply changes nothing (entries carry unique id and status).
+        Raises `ChatError(CONVERSATION_CHANGED)` when `expected_version` is given and is not the current one, and when
+        the first of `messages` is there with a greater `epoch`: another pod writes it now. Appending the same entries
+        again after a lost reply changes nothing (entries carry unique id and status).
         """
+        ...
+
+    async def once(self, tenant: str, conversation: str, key: str) -> Once | None:
+        """Return what was kept under an idempotency key; None when nothing was, or no longer is."""
+        ...
+
+    async def line_up(self, tenant: str, conversation: str, ticket: str) -> int:
+        """Take a place in the line before the conversation, or keep it, and return how many stand before it.
+
+        A place that is not kept for `PLACE_SECONDS` is lost. Raises `ChatError(CONVERSATION_BUSY)` when `LONGEST_LINE`
+        stand there already.
+        """
+        ...
+
+    async def step_out(self, tenant: str, conversation: str, ticket: str) -> None:
+        """Give the place up."""
         ...
 
     async def ping(self) -> None:

@@ -1,6 +1,7 @@
 """The session store in Redis: conversations that every pod sees.
 
-A conversation is a hash (`record`, `version`, `updated`) and a list of messages, to which entries are only appended.
+A conversation is a hash (`record`, `version`, `updated`, and `epoch:<message>` for an answer whose run was taken over)
+and a list of messages, to which entries are only appended.
 Both carry the same hash tag, so that each step below is one atomic script, also on a cluster. The listings are sorted
 sets by last change, in another slot: the conversation is written first, and what a listing has too much is passed over
 and removed.
@@ -15,7 +16,16 @@ import msgspec
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.ids import is_id
 from chatfleet_api.sessions.listing import Position, position, read_cursor
-from chatfleet_api.sessions.port import Conversation, Page, StoredMessage, newest
+from chatfleet_api.sessions.port import (
+    LONGEST_LINE,
+    ONCE_SECONDS,
+    PLACE_SECONDS,
+    Conversation,
+    Once,
+    Page,
+    StoredMessage,
+    newest,
+)
 from chatfleet_api.storage import Storage
 
 REPEAT_DEPTH: Final = 64
@@ -33,17 +43,46 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 return redis.call('LRANGE', KEYS[2], 0, -1)
 """
 _APPEND: Final = """
-local ttl, expected, updated = ARGV[1], ARGV[2], ARGV[3]
-local record, version = unpack(redis.call('HMGET', KEYS[1], 'record', 'version'))
+local ttl, expected, updated, epoch_of, epoch, once = unpack(ARGV, 1, 6)
+local record, version, newest = unpack(redis.call('HMGET', KEYS[1], 'record', 'version', epoch_of))
 if not record then return {'missing'} end
-if redis.call('LPOS', KEYS[2], ARGV[4], 'RANK', -1, 'MAXLEN', DEPTH) then return {'done', tonumber(version), record} end
+if redis.call('LPOS', KEYS[2], ARGV[7], 'RANK', -1, 'MAXLEN', DEPTH) then return {'done', tonumber(version), record} end
 if expected ~= '' and expected ~= version then return {'changed'} end
-redis.call('RPUSH', KEYS[2], unpack(ARGV, 4))
+if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end
+if epoch ~= '0' then redis.call('HSET', KEYS[1], epoch_of, epoch) end
+redis.call('RPUSH', KEYS[2], unpack(ARGV, 7))
+if KEYS[3] then redis.call('SET', KEYS[3], once, 'EX', ONCE_SECONDS) end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'updated', updated)
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
 return {'done', version + 1, record}
-""".replace("DEPTH", str(REPEAT_DEPTH))
+""".replace("DEPTH", str(REPEAT_DEPTH)).replace("ONCE_SECONDS", str(ONCE_SECONDS))
+_LINE_UP: Final = """
+local me, patience, longest = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
+local time = redis.call('TIME')
+local now = math.floor(time[1] * 1000 + time[2] / 1000)
+for _, ticket in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  local seen = redis.call('HGET', KEYS[3], ticket)
+  if not seen or now - seen > tonumber(patience) then
+    redis.call('ZREM', KEYS[2], ticket)
+    redis.call('HDEL', KEYS[3], ticket)
+  end
+end
+if not redis.call('ZRANK', KEYS[2], me) then
+  if redis.call('ZCARD', KEYS[2]) >= tonumber(longest) then return 'full' end
+  redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[3], 'tickets', 1), me)
+end
+redis.call('HSET', KEYS[3], me, now)
+redis.call('PEXPIRE', KEYS[2], patience)
+redis.call('PEXPIRE', KEYS[3], patience)
+return redis.call('ZRANK', KEYS[2], me)
+"""
+"""A line is a sorted set by arrival, and a hash of when each was last seen and how many ever came."""
+_STEP_OUT: Final = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+"""
 _DELETE: Final = """
 local record = redis.call('HGET', KEYS[1], 'record')
 redis.call('DEL', KEYS[1], KEYS[2])
@@ -61,6 +100,7 @@ end
 
 _encode: Final = msgspec.json.Encoder().encode
 _conversation: Final = msgspec.json.Decoder(Conversation)
+_once: Final = msgspec.json.Decoder(Once)
 _message: Final = msgspec.json.Decoder(StoredMessage)
 
 
@@ -122,7 +162,7 @@ class RedisSessionStore:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         return newest(_message.decode(entry) for entry in found)
 
-    async def append(
+    async def append(  # noqa: PLR0913  # one step, with all that belongs to it
         self,
         tenant: str,
         conversation: str,
@@ -130,12 +170,16 @@ class RedisSessionStore:
         *,
         expected_version: int | None,
         now: str,
+        once: Once | None = None,
     ) -> int:
         """Append all of `messages` or none, and return the new version."""
         expected = "" if expected_version is None else expected_version
         entries = [_encode(message) for message in messages]
         outcome, *rest = await self._script(
-            _APPEND, self._keys(tenant, conversation), self._ttl, expected, now, *entries
+            _APPEND,
+            [*self._keys(tenant, conversation), *([self._once(tenant, conversation, once.key)] if once else [])],
+            *(self._ttl, expected, now, f"epoch:{messages[0].id}", messages[0].epoch, _encode(once)),
+            *entries,
         )
         if outcome == b"missing":
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
@@ -144,6 +188,25 @@ class RedisSessionStore:
         version, record = rest
         await self._touch(tenant, _conversation.decode(record), now)
         return int(version)
+
+    async def once(self, tenant: str, conversation: str, key: str) -> Once | None:
+        """Return what was kept under an idempotency key."""
+        found = await self._storage.call("GET", self._once(tenant, conversation, key))
+        return None if found is None else _once.decode(found)
+
+    async def line_up(self, tenant: str, conversation: str, ticket: str) -> int:
+        """Take a place in the line, or keep it, and return how many stand before it."""
+        keys = [self._keys(tenant, conversation)[0], *self._line(tenant, conversation)]
+        place = await self._script(_LINE_UP, keys, ticket, round(PLACE_SECONDS * 1000), LONGEST_LINE)
+        if place == b"missing":
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        if place == b"full":
+            raise ChatError(Code.CONVERSATION_BUSY)
+        return int(place)
+
+    async def step_out(self, tenant: str, conversation: str, ticket: str) -> None:
+        """Give the place up."""
+        await self._script(_STEP_OUT, self._line(tenant, conversation), ticket)
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life."""
@@ -178,6 +241,14 @@ class RedisSessionStore:
         return self._storage.key(tenant, "conversation", conversation), self._storage.key(
             tenant, "messages", conversation
         )
+
+    def _once(self, tenant: str, conversation: str, key: str) -> str:
+        if not is_id(conversation):
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        return self._storage.key(tenant, f"once:{hashlib.sha256(key.encode()).hexdigest()[:32]}", conversation)
+
+    def _line(self, tenant: str, conversation: str) -> Sequence[str]:
+        return [self._storage.key(tenant, kind, conversation) for kind in ("line", "line-seen")]
 
     def _indexes(self, tenant: str, user_id: str | None) -> Sequence[str]:
         """Return the keys of the listings that a conversation is in, the one of its user last."""

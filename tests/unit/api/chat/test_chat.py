@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from chatfleet_api.chat.chat import Chat, NewMessage
-from chatfleet_api.chat.events import Complete, Event, Failed, Start
+from chatfleet_api.chat.events import Complete, Event, Failed, Start, Token
+from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.port import LONGEST_LINE
 from support.runs_scripts import (
     STOP,
     TENANT,
@@ -25,7 +27,7 @@ HELLO = Script([*text("hello"), STOP])
 pytestmark = pytest.mark.looptime
 
 
-async def ending(run: Run) -> Event:
+async def ending(run: Run | Replay) -> Event:
     return (await collect(run.read()))[-1][1]
 
 
@@ -112,6 +114,7 @@ async def test_a_conversation_is_busy_while_another_pod_writes_and_free_soon_aft
     first = make_chat(Script(10_000), log=log, sessions=sessions, pool=make_pool(log, run_seconds=20_000))
     conversation = await first.create(TENANT)
     lost = await first.send(TENANT, conversation.id, NewMessage("one"))
+    assert isinstance(lost, Run)
     second = make_chat(HELLO, log=log, sessions=sessions, new_id=iter(map(str, range(9))).__next__)
     await asyncio.sleep(599)
     assert (await refusal(second, conversation.id, NewMessage("two"))).code is Code.CONVERSATION_BUSY
@@ -146,3 +149,104 @@ async def test_a_deleted_conversation_stops_its_answer() -> None:
     assert isinstance(failed, Failed)
     assert (failed.code, script.open) == (Code.CANCELLED, 0)
     assert asyncio.get_running_loop().time() == 1
+
+
+async def test_the_same_message_under_the_same_key_is_answered_once() -> None:
+    """While it is answered, afterwards, and when its log is gone."""
+    script = Script(text("hel"), 5, [*text("lo"), STOP])
+    chat = make_chat(script, log=memory_log(ttl_seconds=60))
+    conversation = (await chat.create(TENANT)).id
+    runs = [await chat.send(TENANT, conversation, NewMessage("hi"), key="k") for _ in range(2)]
+    first, second = [await collect(run.read()) for run in runs]
+    assert first == second
+    for pause in (1, 600):
+        await asyncio.sleep(pause)
+        again = await chat.send(TENANT, conversation, NewMessage("hi"), key="k")
+        events = [event for _, event in await collect(again.read())]
+        assert "".join(event.text for event in events if isinstance(event, Token)) == "hello"
+        assert isinstance(events[0], Start)
+        assert isinstance(events[-1], Complete)
+    assert len(script.asked) == 1
+    assert len(await chat.sessions.messages(TENANT, conversation)) == 2
+
+
+async def test_a_key_that_comes_twice_at_once_is_answered_once() -> None:
+    script = Script(5, [*text("hello"), STOP])
+    chat = make_chat(script)
+    conversation = (await chat.create(TENANT)).id
+    runs = await asyncio.gather(*(chat.send(TENANT, conversation, NewMessage("hi"), key="k") for _ in range(5)))
+    assert len({run.id for run in runs}) == 1
+    assert len(script.asked) <= 1
+
+
+async def test_a_key_for_another_message_is_refused_and_may_be_used_again_a_day_later() -> None:
+    chat = make_chat(HELLO, sessions=memory_sessions(ttl_seconds=1_000_000))
+    conversation = (await chat.create(TENANT)).id
+    await ending(await chat.send(TENANT, conversation, NewMessage("hi"), key="k"))
+    with pytest.raises(ChatError) as caught:
+        await chat.send(TENANT, conversation, NewMessage("ho"), key="k")
+    assert caught.value.code is Code.IDEMPOTENCY_MISMATCH
+    other = (await chat.create(TENANT)).id
+    await ending(await chat.send(TENANT, other, NewMessage("ho"), key="k"))
+    await asyncio.sleep(86_401)
+    await ending(await chat.send(TENANT, conversation, NewMessage("ho"), key="k"))
+
+
+async def test_a_message_that_enqueues_waits_its_turn() -> None:
+    script = Script(10, [*text("hello"), STOP])
+    chat = make_chat(script)
+    conversation = (await chat.create(TENANT)).id
+
+    async def say(words: str, after: float) -> None:
+        await asyncio.sleep(after)
+        await ending(await chat.send(TENANT, conversation, NewMessage(words, on_busy="enqueue")))
+
+    await asyncio.gather(say("one", 0), say("three", 2), say("two", 1))
+    messages = await chat.sessions.messages(TENANT, conversation)
+    assert [message.content for message in messages] == ["one", "hello", "two", "hello", "three", "hello"]
+    assert asyncio.get_running_loop().time() < 31
+
+
+async def test_the_line_before_a_conversation_is_bounded_and_who_leaves_it_frees_the_place() -> None:
+    chat = make_chat(Script(30, [STOP]))
+    conversation = (await chat.create(TENANT)).id
+    await chat.send(TENANT, conversation, NewMessage("first"))
+    line = [
+        asyncio.create_task(chat.send(TENANT, conversation, NewMessage(str(index), on_busy="enqueue")))
+        for index in range(LONGEST_LINE)
+    ]
+    await asyncio.sleep(1)
+    assert (await refusal(chat, conversation, NewMessage("more", on_busy="enqueue"))).code is Code.CONVERSATION_BUSY
+    for waiting in line:
+        waiting.cancel()
+    await asyncio.gather(*line, return_exceptions=True)
+    await ending(await chat.send(TENANT, conversation, NewMessage("more", on_busy="enqueue")))
+    assert len(await chat.sessions.messages(TENANT, conversation)) == 4
+
+
+async def test_who_waits_for_too_long_is_refused() -> None:
+    chat = make_chat(Script(100, [STOP]))
+    conversation = (await chat.create(TENANT)).id
+    await chat.send(TENANT, conversation, NewMessage("first"))
+    error = await refusal(chat, conversation, NewMessage("more", on_busy="enqueue"))
+    assert (error.code, asyncio.get_running_loop().time()) == (Code.CONVERSATION_BUSY, 60)
+    assert error.retry_after
+
+
+async def test_a_message_that_interrupts_ends_the_answer_and_keeps_its_part() -> None:
+    script = Script(text("half"), 100, [STOP])
+    chat = make_chat(script)
+    conversation = (await chat.create(TENANT)).id
+    first = await chat.send(TENANT, conversation, NewMessage("one"))
+    await asyncio.sleep(1)
+    await chat.send(TENANT, conversation, NewMessage("two", on_busy="interrupt"))
+    assert asyncio.get_running_loop().time() < 1.5
+    failed = await ending(first)
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.partial_saved) == (Code.CANCELLED, True)
+    messages = await chat.sessions.messages(TENANT, conversation)
+    assert [(message.content, message.status) for message in messages[:3]] == [
+        ("one", "complete"),
+        ("half", "cancelled"),
+        ("two", "complete"),
+    ]

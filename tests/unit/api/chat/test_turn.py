@@ -14,7 +14,7 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Piece
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
-from chatfleet_api.sessions.port import Conversation, StoredMessage
+from chatfleet_api.sessions.port import Conversation, Once, StoredMessage
 from support.runs_scripts import (
     STOP,
     TENANT,
@@ -42,7 +42,7 @@ class FlakyStore(MemorySessionStore):
         self.seconds = seconds
 
     @override
-    async def append(
+    async def append(  # the port's
         self,
         tenant: str,
         conversation: str,
@@ -50,11 +50,14 @@ class FlakyStore(MemorySessionStore):
         *,
         expected_version: int | None,
         now: str,
+        once: Once | None = None,
     ) -> int:
         await asyncio.sleep(self.seconds)
         if loop_clock() < self.back:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
-        return await super().append(tenant, conversation, messages, expected_version=expected_version, now=now)
+        return await super().append(
+            tenant, conversation, messages, expected_version=expected_version, now=now, once=once
+        )
 
 
 async def begin(script: Script, store: MemorySessionStore | None = None) -> Run:

@@ -1,11 +1,12 @@
 """What every request passes through, whatever it asks for."""
 
+import asyncio
 import logging
 
 import pytest
 
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.middleware.body_limit import MAX_BODY_BYTES
+from chatfleet_api.middleware.body_limit import BODY_SECONDS, MAX_BODY_BYTES
 from support.api_pod import Pod
 from support.asgi import JSON, Exchange, ask, get, post
 from support.runs_scripts import STOP, Script, text
@@ -50,6 +51,17 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read_to_its_end(
     assert answer.headers["connection"] == "close"
     assert "request_too_large" in answer.body.decode()
     assert (await asked.receive())["body"]  # there was more
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
+async def test_a_body_that_does_not_come_in_time_is_not_waited_for(path: str) -> None:
+    asked = Exchange("POST", path, body=b"{" + b" " * 100_000 + b"}", headers=JSON)
+    asked.parts.pop()
+    answer = await ask(Pod(Script([STOP])).app, asked)
+    assert asyncio.get_running_loop().time() == pytest.approx(BODY_SECONDS)
+    assert (answer.status, answer.headers["connection"]) == (408, "close")
+    assert "request_timeout" in answer.body.decode()
 
 
 async def test_half_a_body_asks_for_nothing(pod: Pod) -> None:

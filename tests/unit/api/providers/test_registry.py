@@ -42,6 +42,16 @@ def test_an_unknown_model_is_refused_by_field() -> None:
     assert (caught.value.code, caught.value.param) == (Code.MODEL_NOT_FOUND, "model")
 
 
+async def test_a_model_goes_on_with_a_cut_answer_as_its_configuration_says() -> None:
+    able = model("a").model_copy(update={"continuation": "prefill"})
+    catalogue = catalogue_of(config_of(SCRIPTED, models=[able, model("b")]))
+    assert (catalogue.continuation("a"), catalogue.continuation("b")) == ("prefill", "none")
+    begun = ChatRequest("a", (Message("user", "Hi."), Message("assistant", "1 ")), continues=True)
+    assert (await ask(catalogue.provider("a"), begun)).text == "2 3"
+    with pytest.raises(ChatError, match="model_not_found"):
+        catalogue.continuation("c")
+
+
 async def test_attempts_are_measured_by_the_names_of_the_catalogue() -> None:
     meter = RecordingMeter()
     catalogue = catalogue_of(

@@ -9,6 +9,7 @@ import pytest
 from chatfleet_api.chat.events import Token, Usage
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.budget import RetryBudget
 from chatfleet_api.providers.fallback import Fallback
 from chatfleet_api.providers.limited import Limited
 from chatfleet_api.providers.measured import Measured
@@ -114,7 +115,8 @@ async def test_leaving_at_any_moment_gives_the_slot_back() -> None:
 
 def retrying(inner: Playing, retries: Retries | None = None, chance: float = 0.0) -> tuple[Retrying, list[Code]]:
     told: list[Code] = []
-    return Retrying(inner, retries or Retries(), retried=told.append, chance=lambda: chance), told
+    budget = RetryBudget(asyncio.get_running_loop().time)
+    return Retrying(inner, retries or Retries(), retried=told.append, budget=budget, chance=lambda: chance), told
 
 
 async def test_pauses_double_up_to_their_maximum_and_then_the_failure_is_told() -> None:

@@ -1,0 +1,44 @@
+"""An answer that was asked for before: joined while it is written, told from the store when its log is gone."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from chatfleet_api.chat.events import Batch, Start
+from chatfleet_api.chat.takeover import remainder
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.sessions.port import StoredMessage
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The run of an answer, on whichever pod; read like a `Run`."""
+
+    pool: RunPool
+    tenant: str
+    conversation: str
+    answer: StoredMessage
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.answer.run or ""
+
+    def cancel(self) -> None:
+        """Do nothing: whoever asked first decides."""
+
+    async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
+        """Yield the events beyond `after` as `Run.read` does; the answer in one piece when its log is gone."""
+        try:
+            async with aclosing(self.pool.read(self.tenant, self.id, after)) as batches:
+                async for batch in batches:
+                    yield batch
+                    after = batch.last
+        except ChatError as error:
+            if error.code is not Code.NOT_FOUND or after or self.answer.status == "pending":
+                raise
+            created = int(datetime.fromisoformat(self.answer.created_at).timestamp())
+            start = Start(self.id, self.answer.model or "", created, self.conversation, self.answer.id)
+            yield Batch(1, (start, *remainder((), self.answer)))

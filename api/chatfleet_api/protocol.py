@@ -1,0 +1,75 @@
+"""uvicorn's HTTP protocol as we run it: it drops clients that do not read, and does not wait for those that dribble."""
+
+import asyncio
+import socket
+import struct
+from typing import Any, Final
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chatfleet_api.routes.relay import ABORT
+
+HEADERS_SECONDS: Final = 10.0
+"""Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""
+
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class Protocol(HttpToolsProtocol):
+    """Also offers, as an ASGI extension, to drop a connection whose client does not read."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._begun = False
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's narrowing
+        super().connection_made(transport)
+        self._expect_headers()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._headers_came()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Data has ended uvicorn's own wait between two requests. There is no cycle before the first.
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # so uvicorn declares it
+            self._expect_headers()
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begun = True
+        self.scope["extensions"] = {ABORT: {"call": self._drop}}
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._headers_came()
+        super().on_headers_complete()
+
+    def _expect_headers(self) -> None:
+        if self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(HEADERS_SECONDS, self._too_slow)
+
+    def _headers_came(self) -> None:
+        self._begun = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        """Close the connection, with a word to who has begun to ask."""
+        if self._begun:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
+
+    def _drop(self) -> None:
+        """Reset the connection: if only closed, the kernel would go on offering megabytes to who takes none."""
+        reset = struct.pack("ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        self.transport.abort()

@@ -1,0 +1,38 @@
+"""What one pod may spend on retries at one upstream, so that its trouble is not multiplied by them."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+SHARE: Final = 0.2
+"""Retries that each request earns: a fifth of the requests may be retries."""
+FLOOR: Final = 10.0
+"""Retries that are there from the start, so that a pod with few requests can try again at all."""
+FLOOR_SECONDS: Final = 10.0
+"""Time in which the floor comes back."""
+MOST: Final = 100.0
+"""Retries that can be saved up."""
+
+
+class RetryBudget:
+    """An account of retries."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._saved = FLOOR
+        self._at = clock()
+
+    def earn(self) -> None:
+        """Take note of a request."""
+        self._saved = min(MOST, self._saved + SHARE)
+
+    def spend(self) -> bool:
+        """Return whether one more retry may be made, and if so, take it off."""
+        now = self._clock()
+        if self._saved < FLOOR:
+            self._saved = min(FLOOR, self._saved + (now - self._at) * FLOOR / FLOOR_SECONDS)
+        self._at = now
+        if self._saved < 1:
+            return False
+        self._saved -= 1
+        return True

@@ -1,0 +1,237 @@
+"""The fleet in Redis: which pods live, which runs each of them produces, and who takes over from the dead.
+
+- `pods`: a sorted set of the pods, each with the server's time (ms) of its last sign of life.
+- `produces:<pod>`, `cancels:<pod>`: sets of runs, what a pod produces and what it is asked to cancel.
+- the record of a run, a hash in the slot of its log: `record`, `owner`, `before` (the owner before), `epoch`, for each
+  epoch that was begun by a takeover `after:<epoch>` (the last event that the log had by then), and, once true,
+  `cancelled` and `ended`.
+
+A pod counts as dead when its sign of life has not changed for `LEASE_SECONDS` of the observer's own time, in which the
+observer itself has reached Redis without a failure: so an outage of Redis kills nobody, and clocks need not agree.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from chatfleet_api.errors import ChatError
+from chatfleet_api.runs.port import Beat, Claim, Orphan, Record, Tenure
+from chatfleet_api.runs.redis import RECORD
+from chatfleet_api.storage import Storage
+
+LEASE_SECONDS: Final = 1.75
+"""A pod that has given no sign for so long is dead."""
+
+_BEAT: Final = """
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], math.floor(time[1] * 1000 + time[2] / 1000), ARGV[1])
+for i = 2, #ARGV do
+  redis.call('SREM', KEYS[2], ARGV[i])
+  redis.call('SREM', KEYS[3], ARGV[i])
+end
+return {redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.call('SMEMBERS', KEYS[3])}
+"""
+_LEAVE: Final = """
+if redis.call('SCARD', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
+"""
+_BEGIN: Final = """
+redis.call('HSET', KEYS[1], 'record', ARGV[1], 'owner', ARGV[2], 'epoch', 0)
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
+_CLAIM: Final = """
+local dead, me = unpack(ARGV)
+local owner, before, epoch, ended, cancelled, record =
+  unpack(redis.call('HMGET', KEYS[1], 'owner', 'before', 'epoch', 'ended', 'cancelled', 'record'))
+if ended then return false end
+if owner == dead then
+  local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+  local after = last and string.match(last[1], '^%d+') or 0
+  epoch = epoch + 1
+  redis.call('HSET', KEYS[1], 'owner', me, 'before', dead, 'epoch', epoch, 'after:' .. epoch, after)
+elseif owner ~= me or before ~= dead then
+  return false
+end
+return {tonumber(epoch), tonumber(redis.call('HGET', KEYS[1], 'after:' .. epoch)), cancelled and 1 or 0, record}
+"""
+"""One claimer wins, also when it asks twice; what the dead pod may still append is refused from the same moment on."""
+_CANCEL: Final = """
+local owner, ended = unpack(redis.call('HMGET', KEYS[1], 'owner', 'ended'))
+if not owner or ended then return false end
+redis.call('HSET', KEYS[1], 'cancelled', 1)
+return owner
+"""
+
+_encode: Final = msgspec.json.Encoder().encode
+_record: Final = msgspec.json.Decoder(Record)
+
+
+class Signs:
+    """What one pod has seen of the others' signs of life."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def forget(self) -> None:
+        """Begin to observe anew, because we could not look."""
+        self._seen.clear()
+
+    def dead(self, signs: Iterable[tuple[str, int]]) -> Sequence[str]:
+        """Take what is seen now of all pods, and return those that are dead."""
+        now = self._clock()
+        before = self._seen
+        self._seen = {pod: before[pod] if before.get(pod, (None, 0))[0] == sign else (sign, now) for pod, sign in signs}
+        return [pod for pod, (_, since) in self._seen.items() if now - since >= LEASE_SECONDS]
+
+
+class RedisFleet:
+    """A `Fleet` of all pods with the same Redis and ChatDeployment."""
+
+    def __init__(self, storage: Storage, pod: str, *, seconds: int, clock: Callable[[], float]) -> None:
+        """Be `pod`, a name that no process had before; `seconds` is the longest that a run and its log may live."""
+        self._storage = storage
+        self._pod = pod
+        self._seconds = seconds
+        self._clock = clock
+        self._beaten = clock()
+        self._signs = Signs(clock)
+        self._mine: dict[tuple[str, str], int] = {}
+        self.pods = 1
+        """How many pods live, this one included."""
+
+    @asynccontextmanager
+    async def begin(self, record: Record) -> AsyncGenerator[None, None]:
+        """Enter the run under this pod, for the block to start it."""
+        run = (record.tenant, record.start.run)
+        entry = (
+            "EVAL",
+            _BEGIN,
+            1,
+            self._storage.key(run[0], RECORD, run[1]),
+            _encode(record),
+            self._pod,
+            self._seconds,
+        )
+        await self._storage.call_all([("SADD", self._produces(self._pod), _member(run)), entry])
+        try:
+            yield
+        finally:
+            self._mine[run] = 0  # also when it was not started: the next beat finds that nobody produces it
+
+    async def cancel(self, tenant: str, run: str) -> bool:
+        """Mark the run, and tell its pod, which looks at every beat."""
+        owner = await self._storage.call("EVAL", _CANCEL, 1, self._run_keys(tenant, run)[0])
+        if owner is None:
+            return False
+        key = self._cancels(owner.decode())
+        await self._storage.call_all([("SADD", key, _member((tenant, run))), ("EXPIRE", key, self._seconds)])
+        return True
+
+    async def beat(self, producing: Callable[[str, str], bool]) -> Beat:
+        """Give a sign of life, and return what there is to do.
+
+        `producing` tells whether a run of ours still is. Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        """
+        over = [run for run in self._mine if not producing(*run)]
+        try:
+            signs, wanted = await self._storage.call(
+                "EVAL", _BEAT, 3, *self._keys(), self._cancels(self._pod), self._pod, *map(_member, over)
+            )
+        except ChatError:
+            self._signs.forget()
+            raise
+        for run in over:
+            self._mine.pop(run, None)
+        pods = [(pod.decode(), int(sign)) for pod, sign in zip(signs[::2], signs[1::2], strict=True)]
+        dead = self._signs.dead(pods)
+        self.pods = len(pods) - len(dead)
+        cancels = [_run(member) for member in wanted]
+        late = self._clock() - self._beaten > LEASE_SECONDS
+        lost = await self._lost() if late else ()
+        self._beaten = self._clock()
+        for run in cancels:
+            self._mine.setdefault(run, 0)  # so that it is struck out once it is not produced here
+        return Beat(cancels, lost, await self._orphans(dead) if dead else ())
+
+    async def claim(self, orphans: Sequence[Orphan]) -> Sequence[Claim | None]:
+        """Take over those of `orphans` that no other pod was quicker to take (None) and that have not ended (None).
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`; what was taken over by then is found again when this pod dies.
+        """
+        members = [_member((orphan.tenant, orphan.run)) for orphan in orphans]
+        await self._storage.call("SADD", self._produces(self._pod), *members)
+        replies = await self._storage.call_all(
+            [
+                ("EVAL", _CLAIM, 2, *self._run_keys(orphan.tenant, orphan.run), orphan.pod, self._pod)
+                for orphan in orphans
+            ]
+        )
+        await self._storage.call_all(
+            [("SREM", self._produces(orphan.pod), member) for orphan, member in zip(orphans, members, strict=True)]
+        )
+        claims = [
+            reply and Claim(_record.decode(reply[3]), Tenure(reply[0], reply[1]), bool(reply[2])) for reply in replies
+        ]
+        for orphan, claim in zip(orphans, claims, strict=True):
+            self._mine[orphan.tenant, orphan.run] = claim.tenure.epoch if claim else 0
+        return claims
+
+    async def leave(self) -> None:
+        """Be one pod less, unless runs are left that somebody has to end."""
+        await self.beat(lambda *_: False)
+        await self._storage.call("EVAL", _LEAVE, 2, *self._keys(), self._pod)
+
+    async def _lost(self) -> Sequence[tuple[str, str, int]]:
+        """Return the runs that others took over while they thought us dead, and after which event."""
+        mine = [*self._mine.items()]
+        after = await self._storage.call_all(
+            [("HGET", self._run_keys(*run)[0], f"after:{epoch + 1}") for run, epoch in mine]
+        )
+        return [(*run, int(last)) for (run, _), last in zip(mine, after, strict=True) if last is not None]
+
+    async def _orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
+        """Return the runs of dead pods; strike out a dead pod that has none left."""
+        left = await self._storage.call_all([("SMEMBERS", self._produces(pod)) for pod in dead])
+        for pod, members in zip(dead, left, strict=True):
+            if not members:
+                keys = self._storage.shared_key("pods"), self._produces(pod)
+                await self._storage.call("EVAL", _LEAVE, 2, *keys, pod)
+        return [Orphan(pod, *_run(member)) for pod, members in zip(dead, left, strict=True) for member in members]
+
+    def _keys(self) -> tuple[str, str]:
+        return self._storage.shared_key("pods"), self._produces(self._pod)
+
+    def _run_keys(self, tenant: str, run: str) -> tuple[str, str]:
+        return self._storage.key(tenant, RECORD, run), self._storage.key(tenant, "events", run)
+
+    def _produces(self, pod: str) -> str:
+        return self._storage.shared_key(f"produces:{pod}")
+
+    def _cancels(self, pod: str) -> str:
+        return self._storage.shared_key(f"cancels:{pod}")
+
+
+@asynccontextmanager
+async def open_fleet(
+    storage: Storage, pod: str, *, seconds: int, clock: Callable[[], float]
+) -> AsyncGenerator[RedisFleet, None]:
+    """Yield the fleet to `pod`, which leaves it at the end of the block; it does not beat by itself."""
+    fleet = RedisFleet(storage, pod, seconds=seconds, clock=clock)
+    try:
+        yield fleet
+    finally:
+        with suppress(ChatError):  # the others find out by themselves
+            await fleet.leave()
+
+
+def _member(run: tuple[str, str]) -> str:
+    tenant, run_id = run
+    return f"{quote(tenant, safe='')}/{run_id}"
+
+
+def _run(member: bytes) -> tuple[str, str]:
+    tenant, _, run_id = member.decode().partition("/")
+    return unquote(tenant), run_id

@@ -1,0 +1,83 @@
+"""Pods of one fleet within one process: all that a pod does with Redis, and a way to cut one off."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from typing_extensions import override
+from uuid_utils import uuid7
+
+from chatfleet_api.chat.chat import Chat
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.port import Provider
+from chatfleet_api.runs.fleet import open_fleet
+from chatfleet_api.runs.following import cancelled
+from chatfleet_api.runs.pool import Limits, RunPool
+from chatfleet_api.runs.redis import open_run_log
+from chatfleet_api.runs.watch import keep_watch
+from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.storage import Storage, open_storage
+from chatfleet_contract.providers import Continuation
+from support.runs_scripts import OneModel
+
+
+class Line(Storage):
+    """A way to Redis that can be cut."""
+
+    whole = True
+
+    @override
+    async def _answered(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+        if not self.whole:
+            raise ChatError(Code.STORAGE_UNAVAILABLE)
+        return await super()._answered(operation)
+
+
+@dataclass(frozen=True)
+class FleetPod:
+    """A pod, and its line to Redis: cut, the pod is as good as dead to the others; whole again, it is a zombie."""
+
+    chat: Chat
+    line: Line
+
+
+async def open_pod(
+    stack: AsyncExitStack, url: str, provider: Provider, continuation: Continuation = "none", *, fleet: str = "chat"
+) -> FleetPod:
+    """Return a pod that works until `stack` is left."""
+    storage = await stack.enter_async_context(open_storage(url, "tests", fleet))
+    storage.__class__ = Line
+    assert isinstance(storage, Line)
+    while not await reached(storage):  # a cluster's client takes its time to find its servers
+        pass
+    members = await stack.enter_async_context(open_fleet(storage, str(uuid7()), seconds=120, clock=time.monotonic))
+    log = await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60))
+    pool = RunPool(log, Limits(capacity=10, run_seconds=60))
+    chat = Chat(
+        catalogue=lambda: OneModel(provider, continuation),
+        pool=pool,
+        log=log,
+        fleet=members,
+        sessions=RedisSessionStore(storage, ttl_seconds=60),
+        clock=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid7()),
+    )
+    watch = asyncio.create_task(keep_watch(members, pool, writing=log.writing, go_on=chat.go_on))
+    stack.push_async_callback(cancelled, watch)
+    stack.push_async_callback(pool.drain, 0)
+    stack.callback(setattr, storage, "whole", True)  # noqa: FBT003  # a value
+    return FleetPod(chat, storage)
+
+
+async def reached(storage: Storage) -> bool:
+    """Return whether Redis answers."""
+    try:
+        await storage.ping()
+    except ChatError:
+        return False
+    return True
