@@ -56,6 +56,8 @@ class _Stores(NamedTuple):
     sessions: SessionStore
     ping: Callable[[], Awaitable[None]] | None
     """Looks at Redis; None when everything is in memory."""
+    retain: Callable[[RuntimeConfig], None]
+    """Keeps what changes from now on for as long as the configuration says."""
 
 
 @asynccontextmanager
@@ -66,7 +68,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         registry = await stack.enter_async_context(open_registry(meter))
         stores = await _open_stores(stack, _redis_url(settings, config), config)
         pool = RunPool(stores.log, _limits(config))
-        served = _Served(registry, pool, config)
+        served = _Served(registry, pool, stores, config)
         configuration = Configuration(config)
         health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
         _export(meter, health)
@@ -101,15 +103,17 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
 class _Served:
     """What a new configuration replaces while the pod runs."""
 
-    def __init__(self, registry: Registry, pool: RunPool, config: RuntimeConfig) -> None:
+    def __init__(self, registry: Registry, pool: RunPool, stores: _Stores, config: RuntimeConfig) -> None:
         self._registry = registry
         self._pool = pool
+        self._stores = stores
         self.catalogue = self._catalogue(config)
 
     async def take(self, config: RuntimeConfig) -> None:
         """Serve `config` from now on; runs go on with the catalogue that they began with."""
         self.catalogue = self._catalogue(config)
         self._pool.limits = _limits(config)
+        self._stores.retain(config)
         set_up_logs(config.observability)
 
     async def check(self) -> Mapping[str, Dependency]:
@@ -124,13 +128,21 @@ class _Served:
 
 
 async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeConfig) -> _Stores:
+    return _memory_stores(config) if url is None else await _redis_stores(stack, url, config)
+
+
+def _memory_stores(config: RuntimeConfig) -> _Stores:
+    log = MemoryRunLog(ttl_seconds=config.streaming.log_ttl_seconds, clock=time.monotonic)
+    sessions = MemorySessionStore(ttl_seconds=config.conversations.ttl_seconds, clock=time.monotonic)
+
+    def retain(config: RuntimeConfig) -> None:
+        log.ttl_seconds, sessions.ttl_seconds = config.streaming.log_ttl_seconds, config.conversations.ttl_seconds
+
+    return _Stores(log, sessions, None, retain)
+
+
+async def _redis_stores(stack: AsyncExitStack, url: str, config: RuntimeConfig) -> _Stores:
     kept, streams = config.conversations.ttl_seconds, config.streaming
-    if url is None:
-        return _Stores(
-            MemoryRunLog(ttl_seconds=streams.log_ttl_seconds, clock=time.monotonic),
-            MemorySessionStore(ttl_seconds=kept, clock=time.monotonic),
-            None,
-        )
     try:
         storage = await stack.enter_async_context(open_storage(url, config.namespace, config.deployment))
     except ValueError as wrong:
@@ -139,7 +151,12 @@ async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeCo
         open_run_log(storage, ttl_seconds=streams.log_ttl_seconds, run_seconds=streams.max_stream_seconds)
     )
     sessions = RedisSessionStore(storage, ttl_seconds=kept)
-    return _Stores(log, sessions, sessions.ping)
+
+    def retain(config: RuntimeConfig) -> None:
+        log.ttl_seconds, log.run_seconds = config.streaming.log_ttl_seconds, config.streaming.max_stream_seconds
+        sessions.ttl_seconds = config.conversations.ttl_seconds
+
+    return _Stores(log, sessions, sessions.ping, retain)
 
 
 def _redis_url(settings: Settings, config: RuntimeConfig) -> str | None:

@@ -107,5 +107,5 @@ async def ready(program: Program, look: Callable[[], Awaitable[bool]], *, second
 async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 15.0) -> None:
     """Wait until something holds; raises `TimeoutError` when it takes longer than `seconds`."""
     async with asyncio.timeout(seconds):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110  # what holds is in other processes
             await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""What a scenario is: a promise, a way to hurt it, and a control run in which the protection is off and the promise breaks."""
+"""What a scenario is: a promise, a way to hurt it, and a control run without the protection, in which it breaks."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chaos.client import PATIENCE, Client, Question, open_client
 from chaos.fleet import CHATFLEET, NAIVE, Fleet, Settings, open_fleet
@@ -19,6 +19,7 @@ from chaos.verdict import Verdict, judge
 
 Size: TypeAlias = Literal["short", "long"]
 Arm: TypeAlias = Literal["protected", "control"]
+ARMS: Final[tuple[Arm, ...]] = ("protected", "control")
 Figure: TypeAlias = int | float | str
 
 

@@ -1,4 +1,4 @@
-"""A scripted upstream: speaks OpenAI's, Azure's and Anthropic's dialects, plays the script in the question, keeps a ledger.
+"""A scripted upstream: speaks the dialects of the vendors, plays the script in the question, and keeps a ledger.
 
 As a process: `python -m chaos.upstream PORT`; the ledger is then at `GET /ledger`.
 """

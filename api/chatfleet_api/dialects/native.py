@@ -45,7 +45,7 @@ class EventEncoder:
     def encode(self, batch: Batch) -> bytes:
         """Return the events of the next batch, in one piece."""
         frames: list[bytes] = []
-        for seq, event in enumerate(batch.events, 1):
+        for seq, event in enumerate(batch.events, batch.first):
             frames += (self._id, b"%d\n" % seq)
             if isinstance(event, Token):
                 frames += (b'event: token\ndata: {"type":"token","text":', json_text(event.text), b"}\n\n")

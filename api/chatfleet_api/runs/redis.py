@@ -111,7 +111,9 @@ class RedisRunLog:
     def __init__(self, storage: Storage, *, ttl_seconds: int, run_seconds: int) -> None:
         """Make the log; a run that is never ended is forgotten `run_seconds` + `ttl_seconds` after its start."""
         self._storage = storage
-        self._lifetimes = (run_seconds + ttl_seconds, ttl_seconds)
+        self.ttl_seconds = ttl_seconds
+        self.run_seconds = run_seconds
+        """Seconds; both may be replaced while the pod runs, for what changes from then on."""
         self._streams: dict[tuple[str, str], _Stream] = {}
         self._unwritten: dict[_Stream, None] = {}
         self._unsent_bytes = 0
@@ -222,7 +224,7 @@ class RedisRunLog:
 
     def _command(self, chunk: Sequence[tuple[_Stream, _Entry]]) -> Command:
         arguments: list[str | bytes | int] = ["EVAL", _WRITE, len(chunk), *(stream.key for stream, _ in chunk)]
-        arguments += self._lifetimes
+        arguments += (self.run_seconds + self.ttl_seconds, self.ttl_seconds)
         for _, entry in chunk:
             arguments += (entry.last, int(entry.terminal), entry.payload)
         return tuple(arguments)

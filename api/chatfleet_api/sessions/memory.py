@@ -21,14 +21,15 @@ class MemorySessionStore:
     """A `SessionStore` that keeps conversations until `ttl_seconds` after their last change."""
 
     def __init__(self, *, ttl_seconds: float, clock: Callable[[], float]) -> None:
-        self._ttl = ttl_seconds
+        self.ttl_seconds = ttl_seconds
+        """Seconds; may be replaced while the pod runs, for what changes from then on."""
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # the longest unchanged stands first
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         self._forget()
-        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._clock() + self._ttl))
+        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._clock() + self.ttl_seconds))
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
         """Return the record."""
@@ -76,7 +77,7 @@ class MemorySessionStore:
             raise ChatError(Code.CONVERSATION_CHANGED)
         entry.messages.extend(messages)
         entry.conversation = replace(entry.conversation, updated_at=now, version=version + 1)
-        entry.expires = self._clock() + self._ttl
+        entry.expires = self._clock() + self.ttl_seconds
         self._entries.move_to_end((tenant, conversation))
         return version + 1
 

@@ -69,12 +69,13 @@ class RedisSessionStore:
 
     def __init__(self, storage: Storage, *, ttl_seconds: int) -> None:
         self._storage = storage
-        self._ttl = ttl_seconds
+        self.ttl_seconds = ttl_seconds
+        """Seconds; may be replaced while the pod runs, for what changes from then on."""
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         keys = self._keys(tenant, conversation.id)
-        await self._script(_CREATE, keys, self._ttl, _encode(conversation), conversation.updated_at)
+        await self._script(_CREATE, keys, self.ttl_seconds, _encode(conversation), conversation.updated_at)
         await self._touch(tenant, conversation, conversation.updated_at)
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
@@ -135,7 +136,7 @@ class RedisSessionStore:
         expected = "" if expected_version is None else expected_version
         entries = [_encode(message) for message in messages]
         outcome, *rest = await self._script(
-            _APPEND, self._keys(tenant, conversation), self._ttl, expected, now, *entries
+            _APPEND, self._keys(tenant, conversation), self.ttl_seconds, expected, now, *entries
         )
         if outcome == b"missing":
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
@@ -151,7 +152,9 @@ class RedisSessionStore:
 
     async def _touch(self, tenant: str, conversation: Conversation, now: str) -> None:
         changed = position(now, conversation.id).changed
-        await self._script(_TOUCH, self._indexes(tenant, conversation.user_id), self._ttl, changed, conversation.id)
+        await self._script(
+            _TOUCH, self._indexes(tenant, conversation.user_id), self.ttl_seconds, changed, conversation.id
+        )
 
     async def _places(self, index: str, start: Position | None, offset: int, count: int) -> Sequence[Position]:
         newest_change = "+inf" if start is None else start.changed

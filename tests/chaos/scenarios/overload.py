@@ -1,4 +1,4 @@
-"""Overload: a pod takes as many streams as it is set to, refuses the rest at once, and serves those that it took as ever."""
+"""Overload: a pod takes as many streams as it is set to, refuses the rest at once, and serves what it took as ever."""
 
 from collections.abc import Sequence
 
