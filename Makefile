@@ -42,6 +42,12 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 test-contract: setup ## Test the promises between the parts, with a real Redis.
 	@$(bin)/pytest tests/contract
 
+test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
+	@$(bin)/pytest tests/chaos
+
+chaos: setup ## The same at length, half an hour or more; writes docs/reliability.md.
+	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
+
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
 	@$(bin)/pytest tests/cluster
 

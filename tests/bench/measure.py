@@ -22,7 +22,6 @@ SHORT: Final = Workload(20)
 LONG: Final = Workload(100)
 CLIENTS: Final = 32
 STEADY: Final = Workload(1_000_000, 50)
-STEADY_STREAMS: Final = 100
 CROWD: Final = Workload(1_000_000, 20)
 SLOW: Final = Workload(1_000_000, 2)
 PAUSE_SECONDS: Final = 0.5
@@ -55,11 +54,11 @@ class Figures(msgspec.Struct, frozen=True):
     streams_per_core_s: float
     """The same per second of processor time."""
     cpu_per_token_us: float
-    """100 streams of 50 tokens/s."""
+    """100 streams of 50 tokens/s (20 for LiteLLM)."""
     kernel_share: float
     """How much of that was the kernel's."""
     delivered: float
-    """Share of the 5,000 tokens/s that came."""
+    """Share of these tokens that came."""
     delay_p50_ms: float
     """From the upstream's sending of a token to its arrival."""
     delay_p99_ms: float
@@ -88,9 +87,9 @@ async def _measured(subject: Subject, run: Running, cores: Cores, seconds: Secon
     streams_per_s = streams / (time.monotonic() - begun)
     streams_per_core_s = streams / run.process.cpu().since(before).total
     await asyncio.sleep(PAUSE_SECONDS)
-    async with held(run.target, STEADY, streams=STEADY_STREAMS) as tally:
+    async with held(run.target, STEADY, streams=subject.steady) as tally:
         steady = await _Window.over(tally, run, cores.server, seconds.steady)
-    delivered = steady.tokens / (STEADY_STREAMS * STEADY.rate * steady.seconds)
+    delivered = steady.tokens / (subject.steady * STEADY.rate * steady.seconds)
     crowd = await _crowd(subject, run, cores, seconds.crowd) if delivered > SATURATED else None
     return Figures(
         ready_s=run.ready_seconds,

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.load import held
-from bench.measure import STEADY, STEADY_STREAMS
+from bench.measure import STEADY
 from bench.packages import PY_SPY
 from bench.processes import Cores
 from bench.subjects import CHATFLEET, running
@@ -58,7 +58,7 @@ async def profile(cores: Cores, seconds: int) -> dict[str, float] | None:
     PY_SPY.install()
     with TemporaryDirectory(prefix="chatfleet-bench-") as name:
         folder = Path(name)
-        async with running(CHATFLEET, folder, cores) as run, held(run.target, STEADY, streams=STEADY_STREAMS):
+        async with running(CHATFLEET, folder, cores) as run, held(run.target, STEADY, streams=CHATFLEET.steady):
             sampled = await _sample(run.process.pid, folder / "stacks.txt", seconds)
         return grouped((folder / "stacks.txt").read_text()) if sampled else None
 

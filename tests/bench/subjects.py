@@ -54,8 +54,10 @@ class Subject:
     api: Api = COMPLETIONS
     redis: bool = False
     package: Package | None = None
+    steady: int = 100
+    """Streams of 50 tokens/s that it is asked to hold; fewer where these alone are too many."""
     crowd: int = 1000
-    """Open streams at a time that it is asked to hold."""
+    """Streams that it is asked to hold at slower rates."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ OURS: Final = (
 )
 RELAY: Final = Subject("fastapi_openai", "FastAPI and the `openai` SDK", _fastapi)
 OTHERS: Final = (
-    Subject("litellm", f"LiteLLM {LITELLM.version}", _litellm, package=LITELLM, crowd=200),
+    Subject("litellm", f"LiteLLM {LITELLM.version}", _litellm, package=LITELLM, steady=20, crowd=200),
     Subject("smg", f"smg {SMG.version} (Rust)", _smg, package=SMG),
 )
 SUBJECTS: Final = (DIRECT, *OURS, RELAY, *OTHERS)

@@ -148,14 +148,14 @@ async def _note_whole(response: aiohttp.ClientResponse, reading: Reading, recept
 async def open_client(*, receive_buffer: int | None = None) -> AsyncIterator[Client]:
     """Open a client that has no limits of its own; its connections take in `receive_buffer` bytes unread."""
 
-    def small(address: AddrInfoType) -> socket.socket:
+    def connection_for(address: AddrInfoType) -> socket.socket:
         connection = socket.socket(*address[:3])
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         return connection
 
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=small),
+        connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=connection_for),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
         trust_env=False,
     ) as session:

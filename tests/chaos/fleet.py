@@ -38,7 +38,7 @@ MODELS: Final = tuple(name for name, _, _ in UPSTREAMS)
 
 PATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=30, stall_seconds=30, total_seconds=120)
 """Deadlines that even a busy machine keeps."""
-QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=1.5, stall_seconds=1.5, total_seconds=120)
+QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_seconds=3, total_seconds=120)
 """Deadlines that let a test of silence end soon."""
 NO_RETRIES: Final = Retries(max=0)
 

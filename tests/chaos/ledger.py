@@ -25,7 +25,7 @@ class Call(msgspec.Struct):
     ended: float | None = None
 
     def end(self, ending: CallEnding, now: float) -> None:
-        """Remember how the call ended, if it has not."""
+        """Remember how the call ended; the first word counts."""
         if self.ending == "open":
             self.ending, self.ended = ending, now
 

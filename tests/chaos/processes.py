@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-START_SECONDS = 20.0
-"""Time that a process gets until it is ready."""
+START_SECONDS = 60.0
+"""Time that a process gets until it is ready; a pod needs about one on an idle machine."""
 LOOK_SECONDS = 0.02
 """Between two looks whether something is as awaited."""
 LOG_TAIL = 2_000

@@ -49,7 +49,7 @@ def _answering(dialect: Dialect, ledger: Ledger) -> Callable[[web.Request], Awai
         except (asyncio.CancelledError, ConnectionError):
             call.end("closed", monotonic())
             raise
-        call.end("whole" if performance.whole else "fault", monotonic())
+        call.end("fault", monotonic())
         return response
 
     return answer
@@ -69,6 +69,8 @@ async def _play(http: web.Request, performance: Performance, call: Call) -> web.
             await asyncio.sleep(step.pause)
         await response.write(step.data)
         call.tokens += step.tokens
+    if performance.whole:
+        call.end("whole", monotonic())  # before the client can have read it and asked the ledger
     await _end(http, response, performance)
     return response
 

@@ -1,6 +1,7 @@
 """What an answer was worth: the client's claims against the script and the upstream's ledger. Pure."""
 
 from enum import StrEnum
+from http import HTTPStatus
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -50,7 +51,7 @@ def judge(reception: Reception, script: Script, calls: list[Call]) -> Verdict:
         true = reception.text == script.answer and any(call.ending == "whole" for call in calls)
         return Verdict.COMPLETE if true else Verdict.LIED
     if reception.ends:
-        return Verdict.INTERRUPTED if reception.status == 200 else Verdict.REFUSED  # HTTP's OK
+        return Verdict.INTERRUPTED if reception.status == HTTPStatus.OK else Verdict.REFUSED
     return _UNTOLD[reception.closing]
 
 

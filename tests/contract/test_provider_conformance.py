@@ -3,15 +3,16 @@
 import asyncio
 import gc
 import socket
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
+from weakref import WeakSet
 
-import aiohttp
 import pytest
 
 from chatfleet_api.chat.events import Token, Usage
 from chatfleet_api.chat.request import ChatRequest, Message
-from chatfleet_api.errors import Code
+from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Finish, Piece
 from chatfleet_api.providers.watchdog import Watchdog
 from chatfleet_contract.providers import Model, ProviderType
@@ -201,19 +202,19 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_upstream(wire: Wire) -> N
     assert isinstance(pieces[-1], Finish)
 
 
-def parts_of_answers() -> list[object]:
+async def test_no_deadline_outlives_its_answer(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that still runs would keep the whole response in memory, for ten minutes by default."""
+    alive = WeakSet[Watchdog]()
+
+    class Remembered(Watchdog):
+        def __init__(self, bite: Callable[[], None], until: float, late: Code) -> None:
+            super().__init__(bite, until, late)
+            alive.add(self)
+
+    monkeypatch.setattr("chatfleet_api.providers.upstream.Watchdog", Remembered)
+    assert (await outcome_of(wire, answering(wire)))[0].error is None
     gc.collect()
-    return [each for each in gc.get_objects() if isinstance(each, Watchdog | aiohttp.ClientResponse)]
-
-
-async def test_nothing_is_left_of_an_answer(wire: Wire) -> None:
-    async with (
-        fake_upstream(answering(wire)) as upstream,
-        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
-    ):
-        before = parts_of_answers()
-        assert (await ask(catalogue.provider("default"))).error is None
-        assert [part for part in parts_of_answers() if not any(part is old for old in before)] == []
+    assert not alive
 
 
 @MOMENTS
@@ -257,6 +258,52 @@ async def test_broken_http_ends_a_stream(wire: Wire) -> None:
     outcome, _ = await outcome_of(wire, script, timeouts={"stallSeconds": 0.1})
     assert outcome.code is Code.UPSTREAM_STALLED  # aiohttp closes the connection at once, but does not tell the reader
     assert outcome.text == "".join(WORDS[:MIDDLE])
+
+
+async def test_a_connection_that_breaks_while_the_reader_is_busy_is_no_end_either(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        await reply.send(*so_far(wire, MIDDLE))
+        await reply.raw(b"this is no chunk\r\n")
+        await reply.hang()
+
+    async with (
+        fake_upstream(script) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+    ):
+        await anext(batches)
+        await asyncio.sleep(0.05)
+        with pytest.raises(ChatError) as caught:
+            await anext(batches)
+    assert caught.value.code is Code.UPSTREAM_TRUNCATED
+
+
+async def test_what_breaks_after_the_answer_is_whole_breaks_nothing(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        await reply.send(*whole(wire))
+        await reply.raw(b"this is no chunk\r\n")
+        await reply.hang()
+
+    async with (
+        fake_upstream(script) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+    ):
+        pieces: list[Piece] = []
+        async for batch in batches:
+            await asyncio.sleep(0.05)
+            pieces += batch
+    assert isinstance(pieces[-1], Finish)
+
+
+async def test_what_is_not_even_http_is_unavailable(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+    outcome, _ = await outcome_of(wire, script)
+    assert outcome.code is Code.UPSTREAM_UNAVAILABLE
 
 
 # Refusals

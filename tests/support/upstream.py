@@ -16,6 +16,7 @@ import msgspec
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 APART_SECONDS = 0.002
 """Between two sends, so that the client reads them apart."""
+GRACE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ class FakeUpstream:
         self._serving.add(asyncio.ensure_future(self._serve(reader, writer)))
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Wait shortly for the clients to close their connections, and close what remains."""
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=GRACE_SECONDS)
         for serving in self._serving:
             serving.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

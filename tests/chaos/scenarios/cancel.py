@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
 from chaos.client import Question
-from chaos.fleet import Settings
+from chaos.fleet import Pod, Settings
 from chaos.ledger import Call
 from chaos.measure import milliseconds, percentile
+from chaos.processes import until
 from chaos.reception import Reception
 from chaos.scenario import Arena, Findings, Scenario
 from chaos.script import Fault, Script
@@ -21,6 +23,8 @@ STAY = (0.05, 0.6)
 """Seconds after which a client leaves: somewhere between these."""
 LEFT_WITHIN = {"short": 2.0, "long": 1.0}
 """Seconds in which an upstream must be left; the short form runs on busy machines."""
+CLOSED_WITHIN = 5.0
+"""Seconds in which the last conversation has its answer."""
 BACK_OFF = 1.5
 """Seconds after which a retry that nobody waits for would have come."""
 
@@ -60,9 +64,17 @@ async def play(arena: Arena) -> Findings:
         left = list(zip(questions, receptions, strict=True))
         found = findings(left, await arena.upstream.ledger(), Look(monotonic(), LEFT_WITHIN[arena.size]))
         if arena.protected:
-            still_open = await fleet.pods[0].metric(ACTIVE_STREAMS)
-            found.require(still_open == 0, f"{still_open:g} streams were still open.")
+            found.require(await _all_closed(fleet.pods[0]), "Streams stayed open without clients and answers.")
         return found
+
+
+async def _all_closed(pod: Pod) -> bool:
+    async def closed() -> bool:
+        return await pod.metric(ACTIVE_STREAMS) == 0
+
+    with suppress(TimeoutError):
+        await until(closed, seconds=CLOSED_WITHIN)
+    return await closed()
 
 
 class Look(NamedTuple):
