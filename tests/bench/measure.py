@@ -1,9 +1,13 @@
-"""What one subject costs: every load of the benchmark, one after the other, on a freshly started process."""
+"""What one subject costs under every load of the benchmark.
+
+Each crowd of open streams meets a process of its own, for a server may go on with streams that their clients broke off.
+"""
 
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,8 +28,7 @@ CLIENTS: Final = 32
 STEADY: Final = Workload(1_000_000, 50)
 CROWD: Final = Workload(1_000_000, 20)
 SLOW: Final = Workload(1_000_000, 2)
-PAUSE_SECONDS: Final = 0.5
-"""For a server to finish what the load before has left it with."""
+WARM_SECONDS: Final = 0.5
 SATURATED: Final = 0.98
 """A server that delivers a smaller share of the tokens than this has no answer to more of them."""
 
@@ -73,24 +76,40 @@ class Figures(msgspec.Struct, frozen=True):
 
 async def measured(subject: Subject, cores: Cores, seconds: Seconds) -> Figures:
     """Start a subject, put every load on it, and return what it cost."""
+    per_stream = crowd = None
+    async with _fresh(subject, cores) as run:
+        figures = await _measured(subject, run, cores, seconds)
+    if subject.launch is not None:
+        async with _fresh(subject, cores) as run:
+            per_stream = await _per_stream(subject, run, seconds.slow)
+    if figures.delivered > SATURATED:
+        async with _fresh(subject, cores) as run:
+            crowd = await _crowd(subject, run, cores, seconds.crowd)
+    return msgspec.structs.replace(
+        figures,
+        per_stream_kb=per_stream,
+        crowd_gap_p99_ms=_added_gap_ms(crowd.tally) if crowd else None,
+        crowd_cpu_per_token_us=crowd.cpu_per_token_us if crowd else None,
+    )
+
+
+@asynccontextmanager
+async def _fresh(subject: Subject, cores: Cores) -> AsyncIterator[Running]:
     with TemporaryDirectory(prefix="chatfleet-bench-") as folder:
         async with running(subject, Path(folder), cores) as run:
-            return await _measured(subject, run, cores, seconds)
+            yield run
 
 
 async def _measured(subject: Subject, run: Running, cores: Cores, seconds: Seconds) -> Figures:
+    """Return all figures but those of crowds."""
     idle = run.process.resident()
     first = await one_by_one(run.target, SHORT, seconds=seconds.one_by_one)
-    per_stream = await _per_stream(subject, run, seconds.slow)
     before, begun = run.process.cpu(), time.monotonic()
     streams = await saturate(run.target, LONG, clients=CLIENTS, seconds=seconds.saturate)
     streams_per_s = streams / (time.monotonic() - begun)
     streams_per_core_s = streams / run.process.cpu().since(before).total
-    await asyncio.sleep(PAUSE_SECONDS)
     async with held(run.target, STEADY, streams=subject.steady) as tally:
         steady = await _Window.over(tally, run, cores.server, seconds.steady)
-    delivered = steady.tokens / (subject.steady * STEADY.rate * steady.seconds)
-    crowd = await _crowd(subject, run, cores, seconds.crowd) if delivered > SATURATED else None
     return Figures(
         ready_s=run.ready_seconds,
         idle_mb=idle / 1e6,
@@ -100,13 +119,10 @@ async def _measured(subject: Subject, run: Running, cores: Cores, seconds: Secon
         streams_per_core_s=streams_per_core_s,
         cpu_per_token_us=steady.cpu_per_token_us,
         kernel_share=steady.cpu.kernel / steady.cpu.total,
-        delivered=delivered,
+        delivered=steady.tokens / (subject.steady * STEADY.rate * steady.seconds),
         delay_p50_ms=percentile(steady.tally.delays, 0.5) / 1000,
         delay_p99_ms=percentile(steady.tally.delays, 0.99) / 1000,
         others_share=steady.others,
-        per_stream_kb=per_stream,
-        crowd_gap_p99_ms=_added_gap_ms(crowd.tally) if crowd else None,
-        crowd_cpu_per_token_us=crowd.cpu_per_token_us if crowd else None,
     )
 
 
@@ -141,16 +157,13 @@ class _Window:
         return self.cpu.total / max(1, self.tokens) * 1e6
 
 
-async def _per_stream(subject: Subject, run: Running, seconds: float) -> float | None:
+async def _per_stream(subject: Subject, run: Running, seconds: float) -> float:
     """Return by how many KB the process grows for each stream that is open."""
-    if subject.launch is None:
-        return None
+    await one_by_one(run.target, SHORT, seconds=WARM_SECONDS)  # what any first request leaves behind is no stream's
     before = run.process.resident()
     async with held(run.target, SLOW, streams=subject.crowd):
         await asyncio.sleep(seconds)
-        grown = run.process.resident() - before
-    await asyncio.sleep(PAUSE_SECONDS)
-    return grown / subject.crowd / 1000
+        return (run.process.resident() - before) / subject.crowd / 1000
 
 
 async def _crowd(subject: Subject, run: Running, cores: Cores, seconds: float) -> _Window | None:

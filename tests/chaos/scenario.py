@@ -38,7 +38,7 @@ class Findings:
 
     def count(self, what: str) -> None:
         """Count one more of something."""
-        self.figures[what] = int(self.figures.get(what, 0)) + 1
+        self.figures[str(what)] = int(self.figures.get(what, 0)) + 1
 
 
 class Judged(NamedTuple):

@@ -104,7 +104,7 @@ class FakeUpstream:
         """Return when a request has been read."""
         await self._asked.wait()
 
-    async def abandoned(self, within: float = 0.5) -> None:
+    async def abandoned(self, within: float = 3.0) -> None:
         """Return when a client has closed its connection in mid-answer; raise `TimeoutError` when none does soon."""
         await asyncio.wait_for(self._abandoned.wait(), within)
 
