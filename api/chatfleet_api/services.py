@@ -127,7 +127,7 @@ class _Served:
             raise ConfigurationError(str(wrong)) from None
 
 
-async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeConfig) -> _Stores:
+async def _open_stores(stack: AsyncExitStack, url: str | Path | None, config: RuntimeConfig) -> _Stores:
     return _memory_stores(config) if url is None else await _redis_stores(stack, url, config)
 
 
@@ -141,7 +141,7 @@ def _memory_stores(config: RuntimeConfig) -> _Stores:
     return _Stores(log, sessions, None, retain)
 
 
-async def _redis_stores(stack: AsyncExitStack, url: str, config: RuntimeConfig) -> _Stores:
+async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeConfig) -> _Stores:
     kept, streams = config.conversations.ttl_seconds, config.streaming
     try:
         storage = await stack.enter_async_context(open_storage(url, config.namespace, config.deployment))
@@ -159,14 +159,9 @@ async def _redis_stores(stack: AsyncExitStack, url: str, config: RuntimeConfig) 
     return _Stores(log, sessions, sessions.ping, retain)
 
 
-def _redis_url(settings: Settings, config: RuntimeConfig) -> str | None:
-    """Return where Redis is, None when everything is to be kept in memory."""
-    if config.redis_url_file is None:
-        return settings.redis_url
-    try:
-        return Path(config.redis_url_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as unreadable:
-        raise ConfigurationError(f"the URL of Redis cannot be read: {unreadable}") from None
+def _redis_url(settings: Settings, config: RuntimeConfig) -> str | Path | None:
+    """Return where Redis is, or the file that says so; None when everything is to be kept in memory."""
+    return settings.redis_url if config.redis_url_file is None else Path(config.redis_url_file)
 
 
 def _limits(config: RuntimeConfig) -> Limits:

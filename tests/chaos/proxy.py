@@ -165,8 +165,8 @@ class End(asyncio.Protocol):
         """Whether we have told this side that nothing more will come."""
         self._heard = 0
         """Bytes that this side has said."""
-        self._under_way = 0
-        """Of them, how many have not landed."""
+        self.under_way = 0
+        """Of them, those that have not landed."""
         self._acts = 0
         """How many chunks and ends have not landed."""
         self._free = self._lands = 0.0
@@ -191,11 +191,11 @@ class End(asyncio.Protocol):
         data = corrupted(data, before, toxics.corrupt_every)
         cut = toxics.cut_after is not None and self._heard >= toxics.cut_after
         for piece in _pieces(data[: toxics.cut_after - before] if toxics.cut_after is not None else data, toxics):
-            self._under_way += len(piece)
+            self.under_way += len(piece)
             self._later(partial(self._land, piece), size=len(piece))
         if cut:
             self._later(self._link.reset)
-        if self._under_way > WINDOW and self._transport:
+        if self.under_way > WINDOW and self._transport:
             self._transport.pause_reading()
 
     @override
@@ -228,7 +228,7 @@ class End(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Read again, unless too much is under way."""
-        if self._transport and self._under_way <= WINDOW:
+        if self._transport and self.under_way <= WINDOW:
             self._transport.resume_reading()
 
     def finish(self) -> None:
@@ -271,7 +271,7 @@ class End(asyncio.Protocol):
         act()
 
     def _land(self, data: bytes) -> None:
-        self._under_way -= len(data)
+        self.under_way -= len(data)
         other = self._link.other(self)._transport  # noqa: SLF001  # its twin
         if other is None or other.is_closing():
             self.reset()

@@ -101,16 +101,16 @@ class Arena:
         """Wait until the upstream has sent a token of each answer; raises `TimeoutError` when that takes too long."""
 
         async def streaming() -> bool:
-            calls = await self.upstream.ledger()
-            return all(any(call.tokens for call in calls.get(question.script.key, ())) for question in questions)
+            calls = await self.upstream.ledger(question.script for question in questions)
+            return all(any(call.tokens for call in of_one) for of_one in calls.values())
 
-        await until(streaming)
+        await until(streaming, seconds=PATIENCE)
 
     async def judged(self, questions: Sequence[Question], receptions: Sequence[Reception]) -> list[Judged]:
         """Return what each reception was worth, by the upstream's ledger as it now is."""
-        calls = await self.upstream.ledger()
+        calls = await self.upstream.ledger(question.script for question in questions)
         return [
-            Judged(question, reception, judge(reception, question.script, calls.get(question.script.key, [])))
+            Judged(question, reception, judge(reception, question.script, calls[question.script.key]))
             for question, reception in zip(questions, receptions, strict=True)
         ]
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -102,6 +102,18 @@ async def test_latency_delays_all_and_turns_nothing_around(line: Line, proxy: Pr
         await asyncio.sleep(0)
     assert await line.reader.readexactly(200) == b"".join(b"%04d" % number for number in range(50))
     assert 0.2 <= monotonic() - began < 1
+
+
+async def test_what_is_under_way_is_not_overtaken_when_a_fault_ends(line: Line, proxy: Proxy) -> None:
+    await proxy.set(Faults(up=Toxics(latency=0.2)))
+    line.writer.write(b"first")
+    await until(lambda: _heard(proxy))
+    await proxy.set(HEALTHY)
+    assert await line.say(b" second") == b"first s"
+
+
+async def _heard(proxy: Proxy) -> bool:
+    return all(link.client.under_way for link in proxy.links)
 
 
 async def test_a_narrow_line_takes_its_time(line: Line, proxy: Proxy) -> None:
@@ -240,15 +252,15 @@ async def test_the_ledger_knows_how_each_call_ended(upstream: str, ledger: Ledge
     for script in scripts.values():
         await client.ask(upstream, Question(script, "m"), patience=0.5)
     left = monotonic()
-    await until(lambda: _ended(ledger), seconds=1)
-    calls = {key: call for key, (call,) in ledger.calls().items()}
+    await until(lambda: _ended(ledger, scripts), seconds=1)
+    calls = {key: call for key, (call,) in ledger.calls(scripts).items()}
     assert {key: call.ending for key, call in calls.items()} == {key: key for key in scripts}
     assert [call.tokens for call in calls.values()] == [3, 1, 1]
     assert all(call.ended is not None and abs(call.ended - left) < 1 for call in calls.values())
 
 
-async def _ended(ledger: Ledger) -> bool:
-    return all(call.ended is not None for calls in ledger.calls().values() for call in calls)
+async def _ended(ledger: Ledger, keys: Iterable[str]) -> bool:
+    return all(call.ended is not None for calls in ledger.calls(keys).values() for call in calls)
 
 
 @pytest.fixture

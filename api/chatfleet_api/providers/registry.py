@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -28,6 +29,9 @@ from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 
+LONGEST_NAME: Final = 128
+"""What an error repeats of a model's name: as much as a name of the catalogue may have."""
+
 
 class Catalogue:
     """The models of one runtime configuration. It holds nothing that must be closed: drop it for a newer one."""
@@ -42,7 +46,8 @@ class Catalogue:
         try:
             return self._models[model]
         except KeyError:
-            raise ChatError(Code.MODEL_NOT_FOUND, param="model") from None
+            asked = f"The model {model[:LONGEST_NAME]!r} does not exist here."
+            raise ChatError(Code.MODEL_NOT_FOUND, asked, param="model") from None
 
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may ask for, in the order of the configuration."""

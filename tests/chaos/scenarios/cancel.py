@@ -62,7 +62,8 @@ async def play(arena: Arena) -> Findings:
         receptions = await asyncio.gather(*map(come_and_go, questions))
         await asyncio.sleep(BACK_OFF)
         left = list(zip(questions, receptions, strict=True))
-        found = findings(left, await arena.upstream.ledger(), Look(monotonic(), LEFT_WITHIN[arena.size]))
+        calls = await arena.upstream.ledger(question.script for question in questions)
+        found = findings(left, calls, Look(monotonic(), LEFT_WITHIN[arena.size]))
         if arena.protected:
             found.require(await _all_closed(fleet.pods[0]), "Streams stayed open without clients and answers.")
         return found
@@ -88,7 +89,7 @@ def findings(left: Sequence[tuple[Question, Reception]], calls: dict[str, list[C
     """Compare when clients left with when the upstream was left, as far as it was when we looked. Pure."""
     found, delays = Findings(), []
     for question, reception in left:
-        for call in calls.get(question.script.key, []):
+        for call in calls[question.script.key]:
             if question.dialect == "native":
                 found.count("conversations that went on")
                 found.require(call.ending == "whole", f"An answer in a conversation was {call.ending} by leaving.")

@@ -10,11 +10,12 @@ from chaos.script import Script
 from chaos.verdict import Verdict
 from chatfleet_contract.spec import Streaming
 
-CAPACITY = {"short": 20, "long": 200}
+CAPACITY = {"short": 20, "long": 100}
 FACTOR = 3
 ROUNDS = {"short": 2, "long": 10}
-TOKENS = 40
+TOKENS = {"short": 60, "long": 200}
 GAP = 0.05
+"""With the tokens, streams of 3 s or 10 s: the last one must be asked for before the first one ends."""
 AT_ONCE = {"short": 3.0, "long": 1.0}
 """Seconds within which a refusal must come; the short form runs on busy machines. How long it took is reported."""
 
@@ -27,7 +28,7 @@ async def play(arena: Arena) -> Findings:
     async with arena.fleet(Settings(streaming=Streaming(max_streams_per_pod=cap))) as fleet:
         for _ in range(ROUNDS[arena.size]):
             questions = [
-                Question(Script(arena.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
+                Question(Script(arena.key(), TOKENS[arena.size], gap=GAP), "openai", STREAMED[number % 2])
                 for number in range(capacity * FACTOR)
             ]
             judged.append(await arena.ask_all(questions, lambda: fleet.url))

@@ -47,7 +47,7 @@ async def play(arena: Arena) -> Findings:
     questions = [question for _ in range(ROUNDS[arena.size]) for question in _questions(arena)]
     async with arena.fleet(settings) as fleet:
         judged = await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
-    return findings(judged, await arena.upstream.ledger())
+    return findings(judged, await arena.upstream.ledger(question.script for question in questions))
 
 
 def _questions(arena: Arena) -> list[Question]:
@@ -65,7 +65,7 @@ def findings(judged: Sequence[Judged], calls: dict[str, list[Call]]) -> Findings
     """Compare what clients got, and what the upstream was asked, with what was agreed. Pure."""
     found, asked = Findings(), 0
     for question, _, verdict in judged:
-        script, attempts = question.script, calls.get(question.script.key, [])
+        script, attempts = question.script, calls[question.script.key]
         asked += len(attempts)
         expected, wanted = _agreed(script)
         what = f"{question.model}, {question.dialect}, {script.always or script.faults}"

@@ -39,16 +39,16 @@ async def play(arena: Arena) -> Findings:
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-    calls = await arena.upstream.ledger()
-    return findings(judged, [call for script in scripts for call in calls[script.key]])
+    calls = await arena.upstream.ledger(scripts)
+    return findings(judged, [call for of_one in calls.values() for call in of_one])
 
 
 async def _come(arena: Arena, scripts: list[Script]) -> None:
     """Wait until all of the long answers have come from the upstream, or as long as that may take."""
 
     async def came() -> bool:
-        calls = await arena.upstream.ledger()
-        return all(call.ending != "open" for script in scripts for call in calls[script.key])
+        calls = await arena.upstream.ledger(scripts)
+        return all(call.ending != "open" for of_one in calls.values() for call in of_one)
 
     with suppress(TimeoutError):
         await until(came, seconds=UNHELD)
