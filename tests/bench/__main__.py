@@ -26,7 +26,7 @@ def main() -> int:
     """Run the benchmark; returns the exit status."""
     keys = [subject.key for subject in SUBJECTS]
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each subject is measured (3); medians count")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each subject is measured (2); medians count")
     parser.add_argument("--only", nargs="+", choices=keys, help="subjects to measure; the page is printed, not kept")
     given = parser.parse_args()
     subjects = [subject for subject in SUBJECTS if not given.only or subject is DIRECT or subject.key in given.only]

@@ -86,9 +86,8 @@ delay is known. Rounds, in which the subjects took turns: {rounds}; the medians 
 has other work: **compare rows of one run, not runs.**
 
 {machine}
-
 Yardstick: Python parses the JSON of one token in {yardstick:.1f} µs here, and did in {reference} µs where the targets
-were set. Where a table says "at that speed", times were divided by {speed:.2f}.
+were set. Where a table says "at that speed", times were divided by {speed:.2f}: an estimate, no measurement.
 """
 
 _COLUMNS: Final = f"""\
@@ -117,7 +116,7 @@ _REPEAT: Final = """\
 make bench
 ```
 
-It takes about ten minutes, needs two cores and `redis-server`, and installs the peers once, pinned, under
+It takes about a quarter of an hour, needs two cores and `redis-server`, and installs the peers once, pinned, under
 `~/.cache/chatfleet/bench`. The relay of FastAPI and the `openai` SDK is `tests/bench/peers/fastapi_openai.py`; how each
 subject is started is in `tests/bench/subjects.py`. For fewer subjects, printed and not kept:
 
@@ -188,7 +187,7 @@ def _cells(of: Figures) -> Iterable[str]:
         _number(of.crowd_cpu_per_token_us),
         _number(of.crowd_gap_p99_ms),
         f"{of.ready_s:.2f}",
-        f"{of.others_share:.0%}",
+        f"{max(0.0, of.others_share):.0%}",
     )
 
 
