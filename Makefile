@@ -42,6 +42,12 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 test-contract: setup ## Test the promises between the parts, with a real Redis.
 	@$(bin)/pytest tests/contract
 
+test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
+	@$(bin)/pytest tests/chaos
+
+chaos: setup ## The same at length, half an hour or more; writes docs/reliability.md.
+	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
+
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
 	@$(bin)/pytest tests/cluster
 
@@ -50,6 +56,12 @@ test-cluster-tool: setup ## Test the local cluster itself; needs root.
 
 e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for the cluster of your kubeconfig.
 	@$(bin)/pytest tests/e2e
+
+bench: setup ## Measure the API beside its peers and write docs/benchmarks.md; about a quarter of an hour.
+	@PYTHONPATH=tests $(bin)/python -m bench
+
+test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
+	@$(bin)/pytest tests/bench
 
 docs: setup ## Check that the documents speak of commands and files that exist.
 	@$(bin)/pytest tests/unit/test_documents.py

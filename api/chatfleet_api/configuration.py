@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from chatfleet_contract.providers import Model, ProviderType
-from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, digest_of
 from chatfleet_contract.spec import LogFormat, Observability
 
 POLL_SECONDS: Final = 1.0
@@ -73,6 +73,7 @@ class Configuration:
             self._seen = text = _text_of(file)
             if text != seen:
                 await self._serve(_parse_of(file, text), apply)
+                self.digest = digest_of(text)
                 self.error = None
         except ConfigurationError as wrong:
             if self.error != str(wrong):
@@ -82,8 +83,8 @@ class Configuration:
     async def _serve(self, config: RuntimeConfig, apply: Callable[[RuntimeConfig], Awaitable[None]]) -> None:
         if config != self.current:
             await apply(config)
-            self.current, self.digest = config, config.digest()
-            logger.info("serving runtime configuration %s", self.digest)
+            self.current = config
+            logger.info("serving a new runtime configuration")
 
 
 def _text_of(file: Path) -> str:

@@ -22,6 +22,9 @@ from chatfleet_api.services import Services
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the idle time of common load balancers (60 s), so that it is not we who close a connection they reuse."""
+ACCEPTS: Final = 8
+"""Connections taken in one turn of the event loop. libuv takes one for each listener, which under load, when a turn
+lasts 100 ms, would be ten a second in all."""
 GRACE_SECONDS: Final = 15
 """Time beyond the longest stream after which what is still connected is cut off."""
 
@@ -43,6 +46,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise AddressTakenError(f"cannot listen on {host or '*'}:{port}: {error.strerror or error}") from None
 
 
+def listeners(serving: socket.socket) -> list[socket.socket]:
+    """Return `serving` as often as connections are to be taken in one turn of the event loop."""
+    return [serving, *(serving.dup() for _ in range(ACCEPTS - 1))]
+
+
 async def serve(services: Services, serving: socket.socket, health: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; then take no more connections, let every stream end, and return.
 
@@ -53,7 +61,7 @@ async def serve(services: Services, serving: socket.socket, health: socket.socke
     loop.add_signal_handler(signal.SIGTERM, server.end)
     loop.add_signal_handler(signal.SIGINT, server.end_or_hurry)
     with _health_server(create_health_app(services.health, services.meter), health):
-        await server.serve(sockets=[serving])
+        await server.serve(sockets=listeners(serving))
         await server.drained()
 
 

@@ -58,6 +58,8 @@ class _Stores(NamedTuple):
     log: RunLog
     fleet: Fleet
     sessions: SessionStore
+    retain: Callable[[RuntimeConfig], None]
+    """Keeps what changes from now on for as long as the configuration says."""
     shared: "_InRedis | None" = None
     """None when everything is in memory."""
 
@@ -78,7 +80,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         registry = await stack.enter_async_context(open_registry(meter))
         stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
         pool = RunPool(stores.log, _limits(config))
-        served = _Served(registry, pool, config)
+        served = _Served(registry, pool, stores, config)
         configuration = Configuration(config)
         health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
         _export(meter, health)
@@ -121,15 +123,17 @@ def _chat(stores: _Stores, served: "_Served", pool: RunPool, on_busy: Callable[[
 class _Served:
     """What a new configuration replaces while the pod runs."""
 
-    def __init__(self, registry: Registry, pool: RunPool, config: RuntimeConfig) -> None:
+    def __init__(self, registry: Registry, pool: RunPool, stores: _Stores, config: RuntimeConfig) -> None:
         self._registry = registry
         self._pool = pool
+        self._stores = stores
         self.catalogue = self._catalogue(config)
 
     async def take(self, config: RuntimeConfig) -> None:
         """Serve `config` from now on; runs go on with the catalogue that they began with."""
         self.catalogue = self._catalogue(config)
         self._pool.limits = _limits(config)
+        self._stores.retain(config)
         set_up_logs(config.observability)
 
     async def check(self) -> Mapping[str, Dependency]:
@@ -143,14 +147,22 @@ class _Served:
             raise ConfigurationError(str(wrong)) from None
 
 
-async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeConfig, pod: str) -> _Stores:
+async def _open_stores(stack: AsyncExitStack, url: str | Path | None, config: RuntimeConfig, pod: str) -> _Stores:
+    return _memory_stores(config) if url is None else await _redis_stores(stack, url, config, pod)
+
+
+def _memory_stores(config: RuntimeConfig) -> _Stores:
+    log = MemoryRunLog(ttl_seconds=config.streaming.log_ttl_seconds, clock=time.monotonic)
+    sessions = MemorySessionStore(ttl_seconds=config.conversations.ttl_seconds, clock=time.monotonic)
+
+    def retain(config: RuntimeConfig) -> None:
+        log.ttl_seconds, sessions.ttl_seconds = config.streaming.log_ttl_seconds, config.conversations.ttl_seconds
+
+    return _Stores(log, Alone(), sessions, retain)
+
+
+async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeConfig, pod: str) -> _Stores:
     kept, streams = config.conversations.ttl_seconds, config.streaming
-    if url is None:
-        return _Stores(
-            MemoryRunLog(ttl_seconds=streams.log_ttl_seconds, clock=time.monotonic),
-            Alone(),
-            MemorySessionStore(ttl_seconds=kept, clock=time.monotonic),
-        )
     try:
         storage = await stack.enter_async_context(open_storage(url, config.namespace, config.deployment))
     except ValueError as wrong:
@@ -162,17 +174,18 @@ async def _open_stores(stack: AsyncExitStack, url: str | None, config: RuntimeCo
     log = await stack.enter_async_context(
         open_run_log(storage, ttl_seconds=streams.log_ttl_seconds, run_seconds=streams.max_stream_seconds)
     )
-    return _Stores(log, fleet, RedisSessionStore(storage, ttl_seconds=kept), _InRedis(storage, fleet, log))
+    sessions = RedisSessionStore(storage, ttl_seconds=kept)
+
+    def retain(config: RuntimeConfig) -> None:
+        log.ttl_seconds, log.run_seconds = config.streaming.log_ttl_seconds, config.streaming.max_stream_seconds
+        sessions.ttl_seconds = config.conversations.ttl_seconds
+
+    return _Stores(log, fleet, sessions, retain, _InRedis(storage, fleet, log))
 
 
-def _redis_url(settings: Settings, config: RuntimeConfig) -> str | None:
-    """Return where Redis is, None when everything is to be kept in memory."""
-    if config.redis_url_file is None:
-        return settings.redis_url
-    try:
-        return Path(config.redis_url_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as unreadable:
-        raise ConfigurationError(f"the URL of Redis cannot be read: {unreadable}") from None
+def _redis_url(settings: Settings, config: RuntimeConfig) -> str | Path | None:
+    """Return where Redis is, or the file that says so; None when everything is to be kept in memory."""
+    return settings.redis_url if config.redis_url_file is None else Path(config.redis_url_file)
 
 
 def _limits(config: RuntimeConfig) -> Limits:

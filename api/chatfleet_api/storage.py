@@ -7,7 +7,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
@@ -27,9 +28,10 @@ RETRY_SECONDS: Final = 2.0
 """What a caller is told to wait when Redis cannot be reached."""
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
+Operation: TypeAlias = Callable[[Redis | RedisCluster], Awaitable[Any]]
 _CLOSED: Final = RuntimeError
 """What uvloop raises, and the client lets through, for a write to a connection that was reset a moment ago."""
-_Failures: Final = (RedisError, RedisClusterException, OSError, TimeoutError, _CLOSED)
+_Failures: Final = (RedisError, RedisClusterException, OSError, TimeoutError, _CLOSED, ValueError)
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +42,36 @@ class Storage:
     Every command that is called here must be harmless when it arrives twice: it is repeated after a lost reply.
     """
 
-    def __init__(self, client: Redis | RedisCluster, prefix: str) -> None:
-        self.clustered: Final = isinstance(client, RedisCluster)
-        """Whether the keys of one command, or script, must share a hash tag."""
+    def __init__(self, read_url: Callable[[], str], prefix: str) -> None:
+        self._read_url = read_url
+        self._url: str | None = None
+        self._client: Redis | RedisCluster | None = None
+        self._closing = AsyncExitStack()
         self._reachable = True
         self._refused: str | None = None
-        self._client = client
         self._prefix = prefix
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._running: set[asyncio.Future[Any]] = set()
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the keys of one command, or script, must share a hash tag."""
+        return isinstance(self._client, RedisCluster)
+
+    def follow(self) -> None:
+        """Use the URL as it is now: a password, or the whole Redis, may have changed.
+
+        Raises:
+            OSError: the URL cannot be read.
+            ValueError: it is none.
+        """
+        url = self._read_url()
+        if url == self._url:
+            return
+        address, former = read_redis_url(url), self._closing
+        self._closing = AsyncExitStack()
+        self._client, self._url = _client(address, self._closing), url
+        self._keep(asyncio.ensure_future(former.aclose()))
 
     def key(self, tenant: str, kind: str, item: str = "") -> str:
         """Return the key of `kind` of one conversation or run; keys of the same item can be used in one script."""
@@ -66,14 +89,14 @@ class Storage:
             ChatError: STORAGE_UNAVAILABLE, within `ANSWER_SECONDS`, whatever is wrong with Redis.
         """
         self._require_keeping()
-        return await self._answered(lambda: self._client.execute_command(*command))
+        return await self._answered(lambda client: client.execute_command(*command))
 
     async def call_all(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to independent commands that are sent together, as `call` does for one."""
         self._require_keeping()
 
-        async def run() -> Any:  # noqa: ANN401
-            pipeline = self._client.pipeline(transaction=False)
+        async def run(client: Redis | RedisCluster) -> Any:  # noqa: ANN401
+            pipeline = client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
             return await pipeline.execute()
@@ -91,7 +114,7 @@ class Storage:
         While it may evict, every command is refused: what was acknowledged would be lost without a word. INFO tells
         it, which is allowed where CONFIG is not.
         """
-        found = await self._answered(lambda: self._client.execute_command("INFO", "memory"))
+        found = await self._answered(lambda client: client.execute_command("INFO", "memory"))
         servers = [found] if "maxmemory_policy" in found else found.values()
         evicting = {server["maxmemory_policy"] for server in servers} - {"noeviction"}
         refused = f"Redis may evict what it holds (maxmemory-policy {', '.join(sorted(evicting))}); set noeviction"
@@ -104,7 +127,7 @@ class Storage:
         if self._refused is not None:
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=self._refused)
 
-    async def _answered(self, operation: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    async def _answered(self, operation: Operation) -> Any:  # noqa: ANN401
         """Run `operation` in a task of its own: a caller may leave, but a command is never torn from its reply."""
         task: asyncio.Future[Any] | None = None
         try:
@@ -123,15 +146,23 @@ class Storage:
             logger.warning("Redis can be used again")
         return reply
 
-    def _begin(self, operation: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+    def _begin(self, operation: Operation) -> asyncio.Future[Any]:
         """Start `operation` in the slot that was taken for it."""
-        task = asyncio.ensure_future(operation())
-        self._running.add(task)
-        task.add_done_callback(self._done)
+        task = asyncio.ensure_future(self._operate(operation))
+        task.add_done_callback(lambda _: self._slots.release())
+        self._keep(task)
         return task
 
+    async def _operate(self, operation: Operation) -> Any:  # noqa: ANN401
+        if self._client is None or not self._reachable:
+            self.follow()
+        return await operation(cast("Redis | RedisCluster", self._client))
+
+    def _keep(self, task: asyncio.Future[Any]) -> None:
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
     def _done(self, task: asyncio.Future[Any]) -> None:
-        self._slots.release()
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # whoever still waits has it; nobody else needs it
@@ -142,19 +173,27 @@ class Storage:
             await asyncio.wait(self._running, timeout=ANSWER_SECONDS)
         for task in self._running:
             task.cancel()
+        await self._closing.aclose()
 
 
 @asynccontextmanager
-async def open_storage(url: str, namespace: str, deployment: str) -> AsyncGenerator[Storage, None]:
+async def open_storage(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[Storage, None]:
     """Yield the Redis at `url` with the keys of one ChatDeployment. Connects when it is used: it need not be there yet.
+
+    A file that holds the URL need not be there either; it is read again whenever Redis cannot be used.
 
     Raises:
         ValueError: `url` is not one.
     """
-    async with AsyncExitStack() as stack:
-        storage = Storage(_client(read_redis_url(url), stack), f"{namespace}/{deployment}")
-        stack.push_async_callback(storage.aclose)
+    storage = Storage(lambda: url if isinstance(url, str) else url.read_text().strip(), f"{namespace}/{deployment}")
+    try:
+        storage.follow()
+    except OSError as unreadable:
+        logger.warning("the URL of Redis cannot be read yet: %s", unreadable)
+    try:
         yield storage
+    finally:
+        await storage.aclose()
 
 
 def _client(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluster:

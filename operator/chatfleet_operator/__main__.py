@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -138,21 +138,24 @@ class Operator:
         handlers.register(registry, wake, connection.access)
         namespaces = self._settings.namespaces
         async with asyncio.TaskGroup() as group:
-            counting = group.create_task(self._count(connection, queue))
+            counting = group.create_task(find_missed(connection, namespaces, queue, self._telemetry))
             await asyncio.to_thread(handlers.watch, registry, namespaces, started=self._pulse.started, stop=stop)
             counting.cancel()
         if not stop.is_set():
             raise CannotGoOnError("kopf has stopped watching")
 
-    async def _count(self, connection: Connection, queue: Loop[Ref]) -> None:
-        """Find what no event has told of, now and then: the watch is quick, this is certain."""
-        while True:
-            await asyncio.sleep(CENSUS_SECONDS)
-            with suppress(ClusterError):
-                async for ref in census(connection, self._settings.namespaces):
-                    if not queue.knows(ref):
-                        self._telemetry.missed_event()
-                        queue.wake(ref)
+
+async def find_missed(
+    connection: Connection, namespaces: Sequence[str], queue: Loop[Ref], telemetry: Telemetry
+) -> None:
+    """Wake, now and then, what no event has told of: the watch is quick, this is certain."""
+    while True:
+        await asyncio.sleep(CENSUS_SECONDS)
+        with suppress(ClusterError):
+            async for ref in census(connection, namespaces):
+                if not queue.knows(ref):
+                    telemetry.missed_event()
+                    queue.wake(ref)
 
 
 async def _until_served(connection: Connection) -> None:

@@ -8,12 +8,8 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import desired
 from chatfleet_operator.compare import contains
-from chatfleet_operator.model import Defaults, Desired, Doomed, Manifest, ObjectId, Observed, Plan, Resource, identify
-
-GENERATOR = f"{names.FIELD_MANAGER}-generate"
-"""Field manager of generated values: applying the rest of a Secret never takes them back."""
-
-OUR_MANAGERS = frozenset({names.FIELD_MANAGER, GENERATOR})
+from chatfleet_operator.model import Defaults, Desired, Doomed, Manifest, ObjectId, Observed, Plan, identify
+from chatfleet_operator.ownership import is_ours
 
 GENERATED_KEYS = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
 
@@ -40,17 +36,6 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
         touch=_stale_pods(seen, wanted),
         foreign=foreign,
     )
-
-
-def is_ours(live: Manifest, resource: Resource) -> bool:
-    """Say whether `live` is controlled by `resource`, or was made by us for its name and has lost its controller."""
-    owners = live["metadata"].get("ownerReferences") or []
-    controllers = [owner["uid"] for owner in owners if owner.get("controller")]
-    if controllers:
-        return resource.uid in controllers
-    managers = {entry.get("manager") for entry in live["metadata"].get("managedFields") or []}
-    label = (live["metadata"].get("labels") or {}).get(names.LABEL_DEPLOYMENT)
-    return label == resource.ref.name and bool(managers & OUR_MANAGERS)
 
 
 def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:

@@ -79,6 +79,7 @@ class Pod:
     ip: str | None = None
     ready: bool = False
     terminating: bool = False
+    """On its way out, or finished: it is not one of the pods that are to serve."""
     touched: str | None = None
     """Digest of the configuration that the operator last pointed this pod to."""
     report: PodReport | None = None
@@ -149,6 +150,18 @@ class Plan:
     def writes(self) -> int:
         """How many writes this plan asks for, the status apart; 0 at rest."""
         return len(self.generate) + len(self.apply) + len(self.prune) + len(self.touch)
+
+    @override
+    def __str__(self) -> str:
+        steps = {
+            "generate": map(identify, self.generate),
+            "apply": map(identify, self.apply),
+            "repair": self.drifted,
+            "prune": (doomed.id for doomed in self.prune),
+            "point": self.touch,
+        }
+        named = {verb: sorted(map(str, objects)) for verb, objects in steps.items()}
+        return "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from chatfleet_operator.desired import possible_children
 from chatfleet_operator.desired.labels import selector
 from chatfleet_operator.errors import Refused
 from chatfleet_operator.model import Answer, Manifest, ObjectId, Observed, Pod, Ref
+from chatfleet_operator.ownership import is_ours
 from chatfleet_operator.ports import Cluster, Prober
 
 T = TypeVar("T")
@@ -35,9 +36,10 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober) -> Observed | None
     )
     pods = listed.found.get(PODS, ())
     service = children.found.get(ObjectId("Service", ref.name))
+    serves = service is not None and is_ours(service, resource) and any(map(_is_ready, pods))
     reports, answer = await asyncio.gather(
         asyncio.gather(*(_report(pod, prober) for pod in pods)),
-        _ask(service if any(map(_is_ready, pods)) else None, prober),
+        _ask(service if serves else None, prober),
     )
     return Observed(
         resource=resource,
@@ -48,6 +50,9 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober) -> Observed | None
         answer=answer,
     )
 
+
+FINISHED = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that only wait to be cleared away: evicted ones stay for long."""
 
 PODS = ObjectId("Pods", "of the Deployment")
 """The list of pods, where one object is to be named."""
@@ -93,10 +98,10 @@ async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
 
 async def _ask(service: Manifest | None, prober: Prober) -> Answer | None:
     spec = (service or {}).get("spec") or {}
-    address = spec.get("clusterIP")
-    if not address or address == "None":
+    address, ports = spec.get("clusterIP"), spec.get("ports")
+    if not address or address == "None" or not ports:
         return None
-    return await prober.ask(str(address), int(spec["ports"][0]["port"]))
+    return await prober.ask(str(address), int(ports[0]["port"]))
 
 
 def _status(pod: Manifest) -> Mapping[str, object]:
@@ -117,7 +122,7 @@ def _pod(pod: Manifest, report: PodReport | None) -> Pod:
     return Pod(
         name=metadata["name"],
         ready=_is_ready(pod),
-        terminating="deletionTimestamp" in metadata,
+        terminating="deletionTimestamp" in metadata or _status(pod).get("phase") in FINISHED,
         touched=(metadata.get("annotations") or {}).get(names.ANNOTATION_CONFIG),
         report=report,
     )

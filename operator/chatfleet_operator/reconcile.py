@@ -4,6 +4,7 @@ One pass brings one ChatDeployment nearer to what its spec says and writes down 
 the live state, so it may be cut anywhere and run again; run twice, the second pass writes nothing.
 """
 
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ from chatfleet_operator.model import (
 from chatfleet_operator.observe import observe
 from chatfleet_operator.ports import Cluster, Prober, Recorder, Watchtower
 from chatfleet_operator.status import report, transitions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ async def reconcile(ref: Ref, parts: Parts) -> Next:
         return Next(Verdict.GONE)  # owner references clean up
     plan = decide(seen, parts.defaults)
     outcome = await carry_out(seen, plan, parts.cluster)
+    if plan.writes:
+        logger.info("%s", plan, extra={"object": ref})
     if plan.generate and not outcome.failed:
         return Next(Verdict.AT_ONCE)  # the rest is built on what was just drawn
     status = report(seen, plan, outcome, parts.now())
@@ -102,6 +107,8 @@ async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) ->
         return
     await parts.cluster.write_status(seen.resource, status)
     for condition in transitions(seen.resource.status, status):
+        about = {"object": seen.resource.ref}
+        logger.info("%s is %s: %s", condition.type, condition.status.value, condition.message, extra=about)
         await parts.recorder.tell(seen.resource, condition)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator.decide import is_ours
 from chatfleet_operator.model import Manifest, ObjectId, Observed, Outcome, Plan, Pod
+from chatfleet_operator.ownership import is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _workload(scene: Scene) -> str:
     if updated < wanted:
         return f"{updated} of {wanted} pods have the current template."
     if figure(live, "replicas") > updated:
-        return f"{figure(live, 'replicas') - updated} pods of an earlier template are still there."
+        return f"Pods of an earlier template that are still there: {figure(live, 'replicas') - updated}."
     if ready < wanted or figure(live, "availableReplicas") < wanted:
         return f"{ready} of {wanted} pods are ready."
     return ""

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from chatfleet_contract import names
+from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.conditions import Finding, judge
 from chatfleet_operator.desired.labels import selector
-from chatfleet_operator.model import Manifest, Observed, Outcome, Plan, Resource, Timestamp
+from chatfleet_operator.model import Observed, Outcome, Plan, Ref, Resource, Timestamp
 from chatfleet_operator.scene import Scene, figure
 
 HTTP_PORT = 80
@@ -23,7 +24,7 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
         replicas=figure(scene.deployment, "replicas"),
         ready_replicas=figure(scene.deployment, "readyReplicas"),
         selector=",".join(f"{key}={value}" for key, value in sorted(chosen.items())),
-        url=_url(resource, scene.child("Service", resource.ref.name)),
+        url=_url(resource.ref, spec) if spec and scene.child("Service", resource.ref.name) else None,
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         redis=("managed" if spec.redis.managed else "external") if spec else None,
         models=[model.name for model in spec.models] if spec else None,
@@ -52,10 +53,7 @@ def _condition(resource: Resource, kind: ConditionType, finding: Finding, now: T
     )
 
 
-def _url(resource: Resource, service: Manifest | None) -> str | None:
-    """Return where callers in the cluster reach the API; None while there is no Service of ours."""
-    if service is None:
-        return None
-    port = service["spec"]["ports"][0]["port"]
-    host = f"{resource.ref.name}.{resource.ref.namespace}.svc"
+def _url(ref: Ref, spec: ChatDeploymentSpec) -> str:
+    """Return where callers in the cluster reach the API."""
+    port, host = spec.exposure.service.port, f"{ref.name}.{ref.namespace}.svc"
     return f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}"

@@ -116,10 +116,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class TextFormatter(logging.Formatter):
+    """One line for people."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Return `record` with the object it is about."""
+        about = getattr(record, "object", None)
+        return f"{super().format(record)} ({about})" if about else super().format(record)
+
+
 def set_up_logging(level: str, style: LogFormat) -> None:
     """Send all log lines to standard error in `style`."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if style is LogFormat.JSON else text)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,4 +1,4 @@
-"""The client: asks in any dialect, notes everything that comes and when, and can leave when told to."""
+"""The client: asks in any dialect, notes everything that comes and when, and leaves when its patience ends."""
 
 import asyncio
 import socket
@@ -70,20 +70,18 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def ask(
-        self, url: str, question: Question, *, leave_after: int | None = None, patience: float = PATIENCE
-    ) -> Reception:
-        """Ask, and return what came; leave once `leave_after` pieces have come. So does `patience`, in seconds."""
+    async def ask(self, url: str, question: Question, *, patience: float = PATIENCE) -> Reception:
+        """Ask, and return what came; leave after `patience` seconds."""
         reception = Reception(asked=monotonic())
         try:
             async with asyncio.timeout(patience):
-                await self._receive(url + await self._path(url, question), question, reception, leave_after)
+                await self._receive(url + await self._path(url, question), question, reception)
         except RefusedError as refused:
             reception = refused.reception
         except aiohttp.ClientError:
             reception.closing = "broken"
         except TimeoutError:
-            reception.closing = "never"
+            pass  # the end never came
         reception.ended = monotonic()
         return reception
 
@@ -122,7 +120,7 @@ class Client:
         conversation = question.conversation or await self.converse(url)
         return f"/api/v1/conversations/{conversation}/messages"
 
-    async def _receive(self, url: str, question: Question, reception: Reception, leave_after: int | None) -> None:
+    async def _receive(self, url: str, question: Question, reception: Reception) -> None:
         reading: Reading = NativeReading() if question.dialect == "native" else OpenAIReading()
         async with self._session.post(url, json=question.body()) as response:
             if response.content_type != "text/event-stream":
@@ -136,9 +134,6 @@ class Client:
                     if piece := reading.take(event, reception):
                         reception.pieces.append(piece)
                         reception.times.append(now)
-                if leave_after is not None and len(reception.pieces) >= leave_after:
-                    response.close()
-                    return
             reception.closing = "clean"
 
 
@@ -153,14 +148,14 @@ async def _note_whole(response: aiohttp.ClientResponse, reading: Reading, recept
 async def open_client(*, receive_buffer: int | None = None) -> AsyncIterator[Client]:
     """Open a client that has no limits of its own; its connections take in `receive_buffer` bytes unread."""
 
-    def small(address: AddrInfoType) -> socket.socket:
+    def connection_for(address: AddrInfoType) -> socket.socket:
         connection = socket.socket(*address[:3])
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         return connection
 
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=small),
+        connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=connection_for),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
         trust_env=False,
     ) as session:

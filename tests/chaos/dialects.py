@@ -1,12 +1,10 @@
-"""What the vendors of language models send, and what they are sent: as much of both dialects as a scripted answer needs. Pure.
+"""What the scripted upstream is asked, and how far it is like the vendors whose wires it writes. Pure."""
 
-Formats: OpenAI's chat completions (`openai` 3.51, `types/chat/chat_completion_chunk.py`) and Anthropic's messages
-(`anthropic` 2.8, `types/raw_message_stream_event.py`). Written apart from the product's own, so that one checks the other.
-"""
-
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
+
+from support.upstream_wires import AnthropicWire, OpenAIWire, Wire
 
 
 class RefusedError(ValueError):
@@ -32,19 +30,12 @@ class Message(msgspec.Struct, frozen=True):
         return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
-class StreamOptions(msgspec.Struct, frozen=True):
-    """Options of OpenAI's dialect."""
-
-    include_usage: bool = False
-
-
 class Request(msgspec.Struct, frozen=True):
     """What the upstream is asked, in either dialect."""
 
     model: str
     messages: list[Message]
     stream: bool = False
-    stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     continue_final_message: bool = False
     add_generation_prompt: bool = True
@@ -68,19 +59,26 @@ class Frames(NamedTuple):
     finish: bytes
     """The reason to finish, and the usage."""
     goodbye: bytes
-    """The dialect's last word."""
+    """The vendor's last word."""
     error: bytes
     """An error, as it comes inside a stream."""
 
+    @classmethod
+    def of(cls, wire: Wire, pieces: list[str], error: str) -> "Frames":
+        """Return the events of an answer of these pieces; `error` is the type of an error."""
+        *finish, goodbye = wire.finish(len(pieces))
+        tokens = tuple(map(wire.token, pieces))
+        return cls(b"".join(wire.begin()), tokens, b"".join(finish), goodbye, wire.error(error))
+
 
 class Dialect(Protocol):
-    """The part of a vendor's API that differs from the other's."""
+    """One vendor's API."""
 
     def prefix(self, request: Request) -> str:
-        """Return what the answer already has; raises `RefusedError` when it cannot be continued."""
+        """Return what the answer already has; raises `RefusedError` for what the vendor would refuse."""
         ...
 
-    def frames(self, request: Request, pieces: list[str]) -> Frames:
+    def frames(self, pieces: list[str]) -> Frames:
         """Return the events of an answer of these pieces."""
         ...
 
@@ -93,36 +91,21 @@ class OpenAI:
     """OpenAI's chat completions, and those who imitate them."""
 
     def prefix(self, request: Request) -> str:
-        """Return the assistant's last message when the request asks, as vLLM has it, to continue that."""
+        """Return the assistant's last message when the request asks, in vLLM's way, to continue that."""
         if not request.continue_final_message:
             return ""
         if request.add_generation_prompt or request.last.role != "assistant":
-            raise RefusedError("continue_final_message needs a last message of the assistant and no add_generation_prompt")
+            raise RefusedError("continue_final_message needs the assistant's message last and no add_generation_prompt")
         return request.last.text
 
-    def frames(self, request: Request, pieces: list[str]) -> Frames:
+    def frames(self, pieces: list[str]) -> Frames:
         """Return the chunks."""
-        usage = {"prompt_tokens": 10, "completion_tokens": len(pieces), "total_tokens": 10 + len(pieces)}
-        wanted = request.stream_options is not None and request.stream_options.include_usage
-        return Frames(
-            self._choice(request, {"role": "assistant", "content": ""}),
-            tuple(self._choice(request, {"content": piece}) for piece in pieces),
-            self._choice(request, {}, "stop") + (self._chunk(request, choices=[], usage=usage) if wanted else b""),
-            b"data: [DONE]\n\n",
-            _data({"error": {"message": "scripted", "type": "server_error", "param": None, "code": None}}),
-        )
+        return Frames.of(OpenAIWire(), pieces, "server_error")
 
     def error_body(self, status: int, message: str) -> bytes:
         """Return the vendor's error object."""
-        kind = "rate_limit_error" if status == 429 else "server_error"  # noqa: PLR2004  # HTTP's own number
+        kind = "rate_limit_error" if status == 429 else "server_error"
         return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": None}})
-
-    def _choice(self, request: Request, delta: dict[str, str], reason: str | None = None) -> bytes:
-        return self._chunk(request, choices=[{"index": 0, "delta": delta, "finish_reason": reason}])
-
-    def _chunk(self, request: Request, **fields: object) -> bytes:
-        known = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": request.model}
-        return _data({**known, **fields})
 
 
 class Anthropic:
@@ -138,38 +121,11 @@ class Anthropic:
             raise RefusedError("messages: final assistant content cannot end with trailing whitespace")
         return request.last.text
 
-    def frames(self, request: Request, pieces: list[str]) -> Frames:
+    def frames(self, pieces: list[str]) -> Frames:
         """Return the events."""
-        message = {
-            **{"id": "msg_1", "type": "message", "role": "assistant", "model": request.model, "content": []},
-            **{"stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 1}},
-        }
-        return Frames(
-            _event("message_start", message=message)
-            + _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-            + _event("ping"),
-            tuple(
-                _event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece}) for piece in pieces
-            ),
-            _event("content_block_stop", index=0)
-            + _event(
-                "message_delta",
-                delta={"stop_reason": "end_turn", "stop_sequence": None},
-                usage={"output_tokens": len(pieces)},
-            ),
-            _event("message_stop"),
-            _event("error", error={"type": "overloaded_error", "message": "scripted"}),
-        )
+        return Frames.of(AnthropicWire(), pieces, "overloaded_error")
 
     def error_body(self, status: int, message: str) -> bytes:
         """Return the vendor's error object."""
         kind = {400: "invalid_request_error", 429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
-
-
-def _event(name: str, **fields: Any) -> bytes:  # noqa: ANN401  # JSON
-    return b"event: " + name.encode() + b"\n" + _data({"type": name, **fields})
-
-
-def _data(value: dict[str, Any]) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"

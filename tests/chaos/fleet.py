@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -11,13 +11,13 @@ from typing import Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaos.net import LOOPBACK
+from chaos.processes import Program, ready, started
 from chatfleet_api.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.providers import Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
-from chaos.net import LOOPBACK
-from chaos.processes import Program, ready, started
 from support.redis_server import free_port
 
 HARNESS: Final = str(Path(__file__).parents[1])
@@ -36,7 +36,9 @@ UPSTREAMS: Final = (
 """Names of models, the kind of provider behind each, and where the scripted upstream has its API."""
 MODELS: Final = tuple(name for name, _, _ in UPSTREAMS)
 
-QUICK: Final = RuntimeTimeouts(connect_seconds=2, first_token_seconds=0.6, stall_seconds=0.6, total_seconds=60)
+PATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=30, stall_seconds=30, total_seconds=120)
+"""Deadlines that even a busy machine keeps."""
+QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_seconds=3, total_seconds=120)
 """Deadlines that let a test of silence end soon."""
 NO_RETRIES: Final = Retries(max=0)
 
@@ -45,9 +47,9 @@ NO_RETRIES: Final = Retries(max=0)
 class Settings:
     """What the scenarios vary of a fleet's configuration."""
 
-    timeouts: RuntimeTimeouts = QUICK
+    timeouts: RuntimeTimeouts = PATIENT
     retries: Retries = NO_RETRIES
-    streaming: Streaming = Streaming()
+    streaming: Streaming = field(default_factory=Streaming)
     redis_url: str | None = None
     origin: str | None = None
     """Where the upstream is, if not at its own address: `https://127.0.0.1:1234`, for faults before HTTP."""
@@ -112,9 +114,7 @@ async def open_fleet(folder: Path, upstream: str, settings: Settings, *, pods: i
 def runtime_config(folder: Path, origin: str, settings: Settings) -> RuntimeConfig:
     """Return the configuration of a fleet; what it names as files is in `folder`."""
     (key := folder / "api-key").write_text("sk-chaos")
-    redis_url = None
-    if settings.redis_url is not None:
-        (redis_url := folder / "redis-url").write_text(settings.redis_url)
+    (redis_url := folder / "redis-url").write_text(settings.redis_url or "")
     providers = tuple(
         RuntimeProvider(
             name=name,
@@ -133,7 +133,7 @@ def runtime_config(folder: Path, origin: str, settings: Settings) -> RuntimeConf
         namespace="chaos",
         providers=providers,
         models=tuple(Model(name=name, provider=name, model=f"{name}-model") for name in MODELS),
-        redis_url_file=redis_url and str(redis_url),
+        redis_url_file=str(redis_url) if settings.redis_url else None,
         streaming=settings.streaming,
     )
 

@@ -1,6 +1,7 @@
 """What an upstream remembers of each call: the truth that clients' claims are measured against."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -25,7 +26,7 @@ class Call(msgspec.Struct):
     ended: float | None = None
 
     def end(self, ending: CallEnding, now: float) -> None:
-        """Remember how the call ended, if it has not."""
+        """Remember how the call ended; the first word counts."""
         if self.ending == "open":
             self.ending, self.ended = ending, now
 
@@ -46,6 +47,6 @@ class Ledger:
         """Return how many calls there were for this question."""
         return len(self._calls.get(key, ()))
 
-    def calls(self) -> dict[str, list[Call]]:
-        """Return everything."""
-        return dict(self._calls)
+    def calls(self, keys: Iterable[str]) -> dict[str, list[Call]]:
+        """Return the calls for these questions, none for one that never came."""
+        return {key: self._calls.get(key, []) for key in keys}

@@ -1,8 +1,8 @@
 """What many a relay does, all sins at once: the control run's server, which shows that a scenario can fail.
 
-It says `stop` and `[DONE]` whatever the end was, swallows what it cannot read, begins again when an upstream breaks, never notices
-that its client has left, takes as many as come, waits for its reader and for Redis at every token, and ends its responses by
-closing the connection. Run as `python -m chaos.naive` in the environment of a pod.
+It says `stop` and `[DONE]` whatever the end was, swallows what it cannot read, begins again when an upstream breaks,
+never notices that its client has left, takes as many as come, waits for its reader and for Redis at every token, and
+ends its responses by closing the connection. Run as `python -m chaos.naive` in the environment of a pod.
 """
 
 import asyncio
@@ -75,10 +75,9 @@ async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-async def _serve(config: RuntimeConfig, port: int, health_port: int) -> None:
-    url = config.redis_url_file and Path(config.redis_url_file).read_text()
+async def _serve(config: RuntimeConfig, redis_url: str, port: int, health_port: int) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_read=1)) as session:
-        relay = Relay(config, session, Redis.from_url(url) if url else None)
+        relay = Relay(config, session, Redis.from_url(redis_url) if redis_url else None)
         await asyncio.start_server(relay.answer, LOOPBACK, port)
         await asyncio.start_server(_healthy, LOOPBACK, health_port)
         await asyncio.Event().wait()
@@ -87,7 +86,8 @@ async def _serve(config: RuntimeConfig, port: int, health_port: int) -> None:
 def main() -> None:
     """Serve until killed."""
     config = RuntimeConfig.model_validate_json(Path(os.environ[ENV_CONFIG_FILE]).read_text())
-    asyncio.run(_serve(config, int(os.environ[ENV_PORT]), int(os.environ[ENV_HEALTH_PORT])))
+    redis_url = Path(config.redis_url_file).read_text() if config.redis_url_file else ""
+    asyncio.run(_serve(config, redis_url, int(os.environ[ENV_PORT]), int(os.environ[ENV_HEALTH_PORT])))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from chaos.dialects import Dialect, RefusedError, Request
-from chaos.script import Fault, Script, read_question
+from chaos.script import Fault, FaultKind, Script, read_question
 
 EVENT_STREAM = "text/event-stream"
 GARBAGE = b'data: {"choices": [{"delta": {"content": \n\n'
@@ -66,32 +66,24 @@ def perform(dialect: Dialect, request: Request, attempts: Callable[[str], int]) 
         case Fault(kind="headers"):
             return script, NOTHING
         case _:
-            steps, ending = _stream(dialect, request, pieces, script, fault)
+            steps, ending = _stream(dialect, pieces, script, fault)
             return script, Performance(tuple(steps), ending, whole=fault is None)
 
 
-def _stream(
-    dialect: Dialect, request: Request, pieces: list[str], script: Script, fault: Fault | None
-) -> tuple[list[Step], Ending]:
-    frames = dialect.frames(request, pieces)
+def _stream(dialect: Dialect, pieces: list[str], script: Script, fault: Fault | None) -> tuple[list[Step], Ending]:
+    frames = dialect.frames(pieces)
     pauses = (script.first, *(script.gap for _ in pieces))
     tokens = [Step(frame, pause, 1) for frame, pause in zip(frames.tokens, pauses, strict=False)]
     steps = [Step(frames.opening), *tokens, Step(frames.finish), Step(frames.goodbye)]
     if fault is None:
         return steps, "end"
     begun, rest = steps[: fault.after + 1], steps[fault.after + 1 :]
-    match fault.kind:
-        case "reset" | "cut" | "end":
-            return begun, fault.kind
-        case "stall":
-            return begun, "hang"
-        case "half":
-            event = rest[0].data.partition(b"\n\n")[0]
-            return [*begun, Step(event[: len(event) // 2])], "end"
-        case "unreasoned":
-            return [*begun, Step(frames.goodbye)], "end"
-        case "error":
-            return [*begun, Step(frames.error)], "end"
-        case "garbage":
-            return [*begun, Step(GARBAGE), *rest[1:]], "end"
-    raise ValueError(f"{fault.kind} is no fault within a stream")
+    event = rest[0].data.partition(b"\n\n")[0]
+    then: dict[FaultKind, list[Step]] = {
+        "unreasoned": [Step(frames.goodbye)],
+        "half": [Step(event[: len(event) // 2])],
+        "error": [Step(frames.error)],
+        "garbage": [Step(GARBAGE), *rest[1:]],
+    }
+    endings: dict[FaultKind, Ending] = {"reset": "reset", "cut": "cut", "stall": "hang"}
+    return [*begun, *then.get(fault.kind, [])], endings.get(fault.kind, "end")

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-START_SECONDS = 20.0
-"""Time that a process gets until it is ready."""
+START_SECONDS = 60.0
+"""Time that a process gets until it is ready; a pod needs about one on an idle machine."""
 LOOK_SECONDS = 0.02
 """Between two looks whether something is as awaited."""
 LOG_TAIL = 2_000
@@ -107,5 +107,5 @@ async def ready(program: Program, look: Callable[[], Awaitable[bool]], *, second
 async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 15.0) -> None:
     """Wait until something holds; raises `TimeoutError` when it takes longer than `seconds`."""
     async with asyncio.timeout(seconds):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110  # what holds is in other processes
             await asyncio.sleep(LOOK_SECONDS)

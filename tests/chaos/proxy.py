@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do: put between any two parts, its faults are switched while it runs.
+"""A TCP proxy that does to connections what networks do. Its faults are switched while it runs.
 
 Between processes that share no memory, `python -m chaos.proxy_server` runs one. Why not toxiproxy:
 docs/decisions/0701-own-fault-proxy.md
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 import msgspec
+from typing_extensions import override
 
 from chaos.net import LOOPBACK, reset
 
@@ -72,7 +73,9 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._deafen()
-        self.reset()
+        for link in tuple(self.links):
+            link.give_up()
+        await asyncio.sleep(0)  # connections are closed in the event loop's next round
 
     async def set(self, faults: Faults) -> None:
         """Do this to all connections from now on."""
@@ -133,6 +136,12 @@ class Link:
         """Reset both connections."""
         self._end(End.reset)
 
+    def give_up(self) -> None:
+        """Reset both connections, also one that is not there yet."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+        self.reset()
+
     def _end(self, how: "Callable[[End], None]") -> None:
         self.proxy.links.discard(self)
         how(self.client)
@@ -156,21 +165,23 @@ class End(asyncio.Protocol):
         """Whether we have told this side that nothing more will come."""
         self._heard = 0
         """Bytes that this side has said."""
-        self._under_way = 0
-        """Of them, how many have not landed."""
+        self.under_way = 0
+        """Of them, those that have not landed."""
         self._acts = 0
         """How many chunks and ends have not landed."""
         self._free = self._lands = 0.0
         """When the line has room again, and when the last chunk lands."""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
+        assert isinstance(transport, asyncio.Transport)  # for the type checker
         self._transport = transport
         if self._link.other(self)._transport is None:  # noqa: SLF001  # its twin
             transport.pause_reading()
         self._link.opened(self)
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Pass on what this side says, as the faults have it."""
         toxics = self._toxics
@@ -180,28 +191,32 @@ class End(asyncio.Protocol):
         data = corrupted(data, before, toxics.corrupt_every)
         cut = toxics.cut_after is not None and self._heard >= toxics.cut_after
         for piece in _pieces(data[: toxics.cut_after - before] if toxics.cut_after is not None else data, toxics):
-            self._under_way += len(piece)
+            self.under_way += len(piece)
             self._later(partial(self._land, piece), size=len(piece))
         if cut:
             self._later(self._link.reset)
-        if self._under_way > WINDOW and self._transport:
+        if self.under_way > WINDOW and self._transport:
             self._transport.pause_reading()
 
+    @override
     def eof_received(self) -> bool:
         """Pass on that this side has said everything; it still listens."""
         if not self._toxics.swallow:
             self._later(self._link.other(self).finish)
         return True
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         """Pass on that the connection is broken."""
         if error is not None and not self._toxics.swallow:
             self._link.reset()
 
+    @override
     def pause_writing(self) -> None:
         """This side reads too slowly: let the other wait."""
         self._link.other(self).wait()
 
+    @override
     def resume_writing(self) -> None:
         """This side reads again."""
         self._link.other(self).go_on()
@@ -213,7 +228,7 @@ class End(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Read again, unless too much is under way."""
-        if self._transport and self._under_way <= WINDOW:
+        if self._transport and self.under_way <= WINDOW:
             self._transport.resume_reading()
 
     def finish(self) -> None:
@@ -256,7 +271,7 @@ class End(asyncio.Protocol):
         act()
 
     def _land(self, data: bytes) -> None:
-        self._under_way -= len(data)
+        self.under_way -= len(data)
         other = self._link.other(self)._transport  # noqa: SLF001  # its twin
         if other is None or other.is_closing():
             self.reset()

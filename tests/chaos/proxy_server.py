@@ -1,7 +1,7 @@
 """The fault proxy as a process: `python -m chaos.proxy_server PORT TO_PORT CONTROL_PORT`.
 
-On the control port, `PUT /faults` takes `Faults` as JSON, and `POST /reset` and `POST /half-close` act upon the connections
-that are open.
+On the control port, `PUT /faults` takes `Faults` as JSON, and `POST /reset` and `POST /half-close` act upon the
+connections that are open.
 """
 
 import argparse
@@ -34,9 +34,7 @@ def control_app(proxy: Proxy) -> web.Application:
         return web.Response()
 
     app = web.Application()
-    app.add_routes(
-        [web.put("/faults", set_faults), web.post("/reset", reset_all), web.post("/half-close", half_close)]
-    )
+    app.add_routes([web.put("/faults", set_faults), web.post("/reset", reset_all), web.post("/half-close", half_close)])
     return app
 
 

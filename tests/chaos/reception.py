@@ -7,8 +7,8 @@ import msgspec
 
 from chaos.sse import Event
 
-Closing: TypeAlias = Literal["clean", "broken", "left", "never"]
-"""How the response ended: as HTTP has it; in the midst; by our leaving; not at all, as long as we waited."""
+Closing: TypeAlias = Literal["clean", "broken", "never"]
+"""How the response ended: as HTTP has it; in the midst; not at all, as long as we waited."""
 
 
 @dataclass
@@ -24,11 +24,9 @@ class Reception:
     """When each piece came."""
     sequence: list[int] = field(default_factory=list)
     """Sequence numbers of all events, in dialects that have them."""
-    run: str = ""
-    """The run that the sequence numbers are of."""
     ends: list[str] = field(default_factory=list)
     """Each terminal event: `complete`, or the code of the error."""
-    closing: Closing = "left"
+    closing: Closing = "never"
     asked: float = 0.0
     ended: float = 0.0
 
@@ -68,8 +66,7 @@ class NativeReading:
         """Note an event."""
         said = msgspec.json.decode(event.data, type=_Native)
         if event.id:
-            reception.run, _, number = event.id.rpartition("-")
-            reception.sequence.append(int(number))
+            reception.sequence.append(int(event.id.rpartition("-")[2]))
         if said.type == "complete":
             reception.ends.append("complete")
         elif said.type == "error":

@@ -1,7 +1,7 @@
 """Redis in every way it is run, from Debian's server: single, primary and replica with sentinels, cluster.
 
-Every server stands behind a fault proxy and announces the proxy's address, so that clients, replicas and sentinels all come that
-way. Data are kept on disk (append-only file), so that a killed server that starts again has what it had.
+Every server stands behind a fault proxy and announces the proxy's address, so that clients, replicas and sentinels all
+come that way. Data are kept on disk (append-only file), so that a killed server that starts again has what it had.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis as RedisClient
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from chaos.net import LOOPBACK
@@ -55,9 +57,9 @@ class Server:
 
     async def start(self) -> None:
         """Start it, or start it again with the data that it had, and wait until it answers."""
-        command = ("redis-server", self._folder / "redis.conf", *self._arguments)
-        self._program = await self._stack.enter_async_context(started("redis", command, folder=self._folder))
-        await ready(self._program, self._answers)
+        command = ("redis-server", str(self._folder / "redis.conf"), *self._arguments)
+        self._program = program = await self._stack.enter_async_context(started("redis", command, folder=self._folder))
+        await ready(program, self._answers)
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
@@ -66,8 +68,8 @@ class Server:
 
     async def command(self, *words: str | int) -> Any:  # noqa: ANN401  # a reply has the shape of its command
         """Return the reply to a command that is sent past the proxy."""
-        async with RedisClient(port=self.port, decode_responses=True, single_connection_client=True) as client:
-            return await client.execute_command(*words)
+        async with RedisClient(port=self.port, decode_responses=True, retry=Retry(NoBackoff(), 0)) as client:
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py's
 
     async def aclose(self) -> None:
         """End it for good."""
@@ -187,7 +189,8 @@ def _hosts(servers: Sequence[Server]) -> str:
 
 async def _in_step(replica: Server) -> bool:
     """Return whether a replica has all that its primary had."""
-    return (await replica.command("ROLE"))[3] == "connected"
+    _, _, _, link, _ = await replica.command("ROLE")
+    return str(link) == "connected"
 
 
 async def _knows_all(sentinel: Server) -> bool:

@@ -1,7 +1,7 @@
 """The scripted upstream as a process of its own, so that its load is not the harness's, and the way to its ledger."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from chaos.fleet import HARNESS
 from chaos.ledger import Call
 from chaos.net import LOOPBACK
 from chaos.processes import Program, ready, started
+from chaos.script import Script
 from support.redis_server import free_port
 
 
@@ -28,9 +29,10 @@ class Upstream:
         """Where it is."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    async def ledger(self) -> dict[str, list[Call]]:
-        """Return the calls that it got so far, by key."""
-        async with aiohttp.request("GET", f"{self.url}/ledger") as response:
+    async def ledger(self, scripts: Iterable[Script]) -> dict[str, list[Call]]:
+        """Return the calls that it got so far for each of these scripts, by key."""
+        keys = [script.key for script in scripts]
+        async with aiohttp.request("POST", f"{self.url}/ledger", json=keys) as response:
             return msgspec.json.decode(await response.read(), type=dict[str, list[Call]])
 
     async def answers(self) -> bool:

@@ -1,12 +1,13 @@
 """Plays a scenario twice, with the protection and without, and says what came of it."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 import msgspec
 
-from chaos.scenario import Arm, Figure, Findings, Scenario, Size, open_arena
+from chaos.scenario import ARMS, Figure, Findings, Scenario, Size, open_arena
+
+TRACEBACK = "Traceback (most recent call last)"
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -39,11 +40,16 @@ class Result(msgspec.Struct, frozen=True):
         return f"{self.name}: kept."
 
 
-async def run(scenario: Scenario, size: Size, seed: int) -> Result:
-    """Play a scenario's two runs, one after the other."""
+async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result:
+    """Play a scenario's two runs, one after the other; `folder` keeps the logs of all processes."""
     began = monotonic()
-    protected = await _play(scenario, size, "protected", seed)
-    control = await _play(scenario, size, "control", seed)
+    arms: list[Findings] = []
+    for arm in ARMS:
+        async with open_arena(_made(folder / arm), size, arm, seed) as arena:
+            arms.append(await scenario.play(arena))
+    protected, control = arms
+    for line in unhandled(folder / ARMS[0]):
+        protected.failures.append(f"A pod met an error that it did not expect: {line}")
     return Result(
         scenario.name,
         scenario.promise,
@@ -58,7 +64,12 @@ async def run(scenario: Scenario, size: Size, seed: int) -> Result:
     )
 
 
-async def _play(scenario: Scenario, size: Size, arm: Arm, seed: int) -> Findings:
-    with TemporaryDirectory(prefix="chatfleet-chaos-") as folder:
-        async with open_arena(Path(folder), size, arm, seed) as arena:
-            return await scenario.play(arena)
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def unhandled(folder: Path) -> list[str]:
+    """Return the lines of the pods' logs below `folder` that tell of errors which nobody expected."""
+    lines = (line for log in folder.rglob("pod-*.log") for line in log.read_text(errors="replace").splitlines())
+    return [line for line in lines if TRACEBACK in line]

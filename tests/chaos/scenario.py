@@ -1,4 +1,4 @@
-"""What a scenario is: a promise, a way to hurt it, and a control run in which the protection is off and the promise breaks."""
+"""What a scenario is: a promise, a way to hurt it, and a control run without the protection, in which it breaks."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chaos.client import PATIENCE, Client, Question, open_client
 from chaos.fleet import CHATFLEET, NAIVE, Fleet, Settings, open_fleet
@@ -19,6 +19,7 @@ from chaos.verdict import Verdict, judge
 
 Size: TypeAlias = Literal["short", "long"]
 Arm: TypeAlias = Literal["protected", "control"]
+ARMS: Final[tuple[Arm, ...]] = ("protected", "control")
 Figure: TypeAlias = int | float | str
 
 
@@ -37,7 +38,7 @@ class Findings:
 
     def count(self, what: str) -> None:
         """Count one more of something."""
-        self.figures[what] = int(self.figures.get(what, 0)) + 1
+        self.figures[str(what)] = int(self.figures.get(what, 0)) + 1
 
 
 class Judged(NamedTuple):
@@ -100,16 +101,16 @@ class Arena:
         """Wait until the upstream has sent a token of each answer; raises `TimeoutError` when that takes too long."""
 
         async def streaming() -> bool:
-            calls = await self.upstream.ledger()
-            return all(any(call.tokens for call in calls.get(question.script.key, ())) for question in questions)
+            calls = await self.upstream.ledger(question.script for question in questions)
+            return all(any(call.tokens for call in of_one) for of_one in calls.values())
 
-        await until(streaming)
+        await until(streaming, seconds=PATIENCE)
 
     async def judged(self, questions: Sequence[Question], receptions: Sequence[Reception]) -> list[Judged]:
         """Return what each reception was worth, by the upstream's ledger as it now is."""
-        calls = await self.upstream.ledger()
+        calls = await self.upstream.ledger(question.script for question in questions)
         return [
-            Judged(question, reception, judge(reception, question.script, calls.get(question.script.key, [])))
+            Judged(question, reception, judge(reception, question.script, calls[question.script.key]))
             for question, reception in zip(questions, receptions, strict=True)
         ]
 

@@ -1,7 +1,7 @@
 """The question that tells its own answer: how many tokens, how fast, and what goes wrong at which attempt.
 
-A client puts a `Script` into the user's message; the scripted upstream reads it there and plays it. Both can therefore tell,
-without talking to each other, what the whole answer is. Pure.
+A client puts a `Script` into the user's message; the scripted upstream reads it there and plays it. Both can therefore
+tell, without talking to each other, what the whole answer is. Pure.
 """
 
 from typing import Literal, TypeAlias

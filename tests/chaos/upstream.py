@@ -1,6 +1,7 @@
-"""A scripted upstream: speaks OpenAI's, Azure's and Anthropic's dialects, plays the script in the question, keeps a ledger.
+"""A scripted upstream: speaks the dialects of the vendors, plays the script in the question, and keeps a ledger.
 
-As a process: `python -m chaos.upstream PORT`; the ledger is then at `GET /ledger`.
+As a process: `python -m chaos.upstream PORT`; `POST /ledger` with a list of keys
+then tells the calls for these questions.
 """
 
 import argparse
@@ -16,10 +17,13 @@ from chaos.ledger import Call, Ledger
 from chaos.net import reset, serving
 from chaos.performance import NOTHING, Performance, perform
 
+MAX_BODY_BYTES = 16 << 20
+"""Room for questions with long keys, and for the keys of thousands of questions."""
+
 
 def upstream_app(ledger: Ledger) -> web.Application:
     """Return the upstream as an application that writes into `ledger`."""
-    app = web.Application()
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
     openai, anthropic = _answering(OpenAI(), ledger), _answering(Anthropic(), ledger)
     app.add_routes(
         [
@@ -29,7 +33,7 @@ def upstream_app(ledger: Ledger) -> web.Application:
             web.get("/v1/models", _models),
             web.get("/openai/models", _models),
             web.get("/anthropic/v1/models", _models),
-            web.get("/ledger", _telling(ledger)),
+            web.post("/ledger", _telling(ledger)),
         ]
     )
     return app
@@ -49,7 +53,7 @@ def _answering(dialect: Dialect, ledger: Ledger) -> Callable[[web.Request], Awai
         except (asyncio.CancelledError, ConnectionError):
             call.end("closed", monotonic())
             raise
-        call.end("whole" if performance.whole else "fault", monotonic())
+        call.end("fault", monotonic())
         return response
 
     return answer
@@ -69,6 +73,8 @@ async def _play(http: web.Request, performance: Performance, call: Call) -> web.
             await asyncio.sleep(step.pause)
         await response.write(step.data)
         call.tokens += step.tokens
+    if performance.whole:
+        call.end("whole", monotonic())  # before the client can have read it and asked the ledger
     await _end(http, response, performance)
     return response
 
@@ -90,8 +96,9 @@ async def _models(_: web.Request) -> web.Response:
 
 
 def _telling(ledger: Ledger) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def tell(_: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode(ledger.calls()), content_type="application/json")
+    async def tell(http: web.Request) -> web.Response:
+        keys = msgspec.json.decode(await http.read(), type=list[str])
+        return web.Response(body=msgspec.json.encode(ledger.calls(keys)), content_type="application/json")
 
     return tell
 

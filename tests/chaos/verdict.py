@@ -1,6 +1,7 @@
 """What an answer was worth: the client's claims against the script and the upstream's ledger. Pure."""
 
 from enum import StrEnum
+from http import HTTPStatus
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -20,8 +21,6 @@ class Verdict(StrEnum):
     """An HTTP error, and no answer."""
     CUT = "cut"
     """A true beginning of the answer, and a connection that broke: no claim was made."""
-    LEFT = "left"
-    """A true beginning of the answer; the client left by itself."""
     HUNG = "hung"
     """No end within the time that a client waits."""
     LOST = "lost"
@@ -32,14 +31,10 @@ class Verdict(StrEnum):
     """An end that claims to be whole, and is not; or an end that is told more than once."""
 
 
-HONEST = frozenset({Verdict.COMPLETE, Verdict.INTERRUPTED, Verdict.REFUSED})
-"""Ends that tell the client what it has."""
-
 _UNTOLD = MappingProxyType[Closing, Verdict](
     {
         "clean": Verdict.LIED,  # a response that ends in good order says that this was all
         "broken": Verdict.CUT,
-        "left": Verdict.LEFT,
         "never": Verdict.HUNG,
     }
 )
@@ -56,7 +51,7 @@ def judge(reception: Reception, script: Script, calls: list[Call]) -> Verdict:
         true = reception.text == script.answer and any(call.ending == "whole" for call in calls)
         return Verdict.COMPLETE if true else Verdict.LIED
     if reception.ends:
-        return Verdict.INTERRUPTED if reception.status == 200 else Verdict.REFUSED  # noqa: PLR2004  # HTTP's OK
+        return Verdict.INTERRUPTED if reception.status == HTTPStatus.OK else Verdict.REFUSED
     return _UNTOLD[reception.closing]
 
 

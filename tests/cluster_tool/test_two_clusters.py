@@ -212,7 +212,7 @@ def test_an_interface_of_somebody_else_is_not_touched(pair: Pair) -> None:
 def test_down_leaves_no_trace_and_the_other_cluster_alone(pair: Pair, before: dict[str, object]) -> None:
     first, second = pair
     with subprocess.Popen(first.command("exec", "--", "sleep", "1000"), env=ENVIRONMENT) as inside:
-        eventually(lambda: any("sleep" in trace for trace in first.traces()))
+        eventually(lambda: any("sleep 1000" in trace for trace in first.traces()))
 
         first.do("down")
 

@@ -11,9 +11,11 @@ from time import monotonic, sleep
 
 import openai
 import pytest
+import redis
 from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessageParam
 
 from chatfleet_contract import metrics
+from chatfleet_contract.spec import Conversations
 from support.api_process import ApiProcess, api_process, fetch, free_ports, run_api, scripted
 from support.kube import eventually
 
@@ -144,6 +146,21 @@ def test_conversations_are_the_fleets(tmp_path: Path, redis_url: str) -> None:
         said = [message["content"] for message in fetch(one.url + path).json["messages"]]
         assert said == ["from one", "from one", "from other", "from other"]
         eventually(lambda: one.health("/health").json["redis"] == {"state": "up"}, seconds=5)
+
+
+def test_a_changed_time_to_live_holds_for_what_is_written_from_then_on(tmp_path: Path, redis_url: str) -> None:
+    url_file = tmp_path / "url"
+    url_file.write_text(redis_url)
+    before = scripted("echo").model_copy(update={"redis_url_file": str(url_file)})
+    after = before.model_copy(update={"conversations": Conversations(ttl_seconds=60)})
+    with api_process(tmp_path, before) as api, redis.Redis.from_url(redis_url) as client:
+        fetch(f"{api.url}/api/v1/conversations", {})
+        assert all(client.ttl(key) > 1000 for key in client.scan_iter())
+        (tmp_path / "runtime.json").write_text(after.render())
+        eventually(lambda: api.health("/health").json["config"] == after.digest(), seconds=10)
+        client.flushall()
+        fetch(f"{api.url}/api/v1/conversations", {})
+        assert all(0 < client.ttl(key) <= 60 for key in client.scan_iter())
 
 
 def test_a_pod_starts_and_answers_while_redis_is_away(tmp_path: Path) -> None:

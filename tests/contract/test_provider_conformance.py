@@ -1,16 +1,20 @@
 """Every provider keeps the port's promise, whatever its upstream does: over real connections, in every dialect."""
 
 import asyncio
+import gc
 import socket
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
 
 from chatfleet_api.chat.events import Token, Usage
 from chatfleet_api.chat.request import ChatRequest, Message
-from chatfleet_api.errors import Code
+from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Finish, Piece
+from chatfleet_api.providers.watchdog import Watchdog
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeProvider
@@ -72,6 +76,7 @@ def playing(*steps: object) -> Script:
 async def test_a_whole_answer_is_its_tokens_and_one_finish_as_the_last_piece(wire: Wire) -> None:
     outcome, upstream = await outcome_of(wire, answering(wire))
     assert outcome.error is None
+    assert upstream.requests[0].headers["accept-encoding"] == "identity"
     assert outcome.pieces == [*map(Token, WORDS), Finish("stop", Usage(input_tokens=7, output_tokens=4))]
     assert all(outcome.batches)
     assert len(upstream.requests) == 1
@@ -126,7 +131,7 @@ async def test_neither_a_proxy_of_the_environment_nor_a_cookie_is_used(
 
     async with (
         fake_upstream(script) as upstream,
-        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+        catalogue_of(config_of(provider_of(wire, upstream.url.replace("127.0.0.1", "localhost")))) as catalogue,
     ):
         for _ in range(2):
             assert (await ask(catalogue.provider("default"))).error is None
@@ -154,7 +159,7 @@ async def test_a_stream_that_stops_before_its_finish_is_truncated(wire: Wire, to
 
 @MOMENTS
 async def test_silence_ends_a_stream(wire: Wire, tokens: int) -> None:
-    timeouts = {"firstTokenSeconds": 0.1, "stallSeconds": 0.1}
+    timeouts = {"stallSeconds": 0.3} if tokens else {"firstTokenSeconds": 0.1}
     outcome, upstream = await outcome_of(wire, playing(*so_far(wire, tokens), "hang"), timeouts=timeouts)
     assert outcome.code is (Code.UPSTREAM_STALLED if tokens else Code.UPSTREAM_TIMEOUT)
     assert outcome.text == "".join(WORDS[:tokens])
@@ -176,23 +181,40 @@ async def test_comments_are_no_first_token(wire: Wire) -> None:
 async def test_a_trickle_is_ended_by_the_time_for_the_whole(wire: Wire) -> None:
     trickle = [step for word in WORDS * 20 for step in (0.02, wire.token(word))]
     script = playing(*wire.begin(), *trickle, "hang")
-    outcome, upstream = await outcome_of(wire, script, timeouts={"totalSeconds": 0.15, "stallSeconds": 5})
+    outcome, upstream = await outcome_of(wire, script, timeouts={"totalSeconds": 0.5, "stallSeconds": 5})
     assert outcome.code is Code.UPSTREAM_TIMEOUT
     assert outcome.text.startswith(WORDS[0])
     await upstream.abandoned()
 
 
 async def test_a_slow_reader_is_not_taken_for_a_silent_upstream(wire: Wire) -> None:
+    trickle = [step for word in WORDS * 2 for step in (0.1, wire.token(word))]
     async with (
-        fake_upstream(answering(wire)) as upstream,
-        catalogue_of(config_of(provider_of(wire, upstream.url, timeouts={"stallSeconds": 0.05}))) as catalogue,
+        fake_upstream(playing(*wire.begin(), *trickle, *wire.finish(), "end")) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url, timeouts={"stallSeconds": 0.3}))) as catalogue,
         aclosing(catalogue.provider("default").stream(HELLO)) as batches,
     ):
         pieces: list[Piece] = []
         async for batch in batches:
-            await asyncio.sleep(0.1)
+            if len(pieces) < 2:
+                await asyncio.sleep(0.4)
             pieces += batch
     assert isinstance(pieces[-1], Finish)
+
+
+async def test_no_deadline_outlives_its_answer(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that still runs would keep the whole response in memory, for ten minutes by default."""
+    alive = WeakSet[Watchdog]()
+
+    class Remembered(Watchdog):
+        def __init__(self, bite: Callable[[], None], until: float, late: Code) -> None:
+            super().__init__(bite, until, late)
+            alive.add(self)
+
+    monkeypatch.setattr("chatfleet_api.providers.upstream.Watchdog", Remembered)
+    assert (await outcome_of(wire, answering(wire)))[0].error is None
+    gc.collect()
+    assert not alive
 
 
 @MOMENTS
@@ -236,6 +258,52 @@ async def test_broken_http_ends_a_stream(wire: Wire) -> None:
     outcome, _ = await outcome_of(wire, script, timeouts={"stallSeconds": 0.1})
     assert outcome.code is Code.UPSTREAM_STALLED  # aiohttp closes the connection at once, but does not tell the reader
     assert outcome.text == "".join(WORDS[:MIDDLE])
+
+
+async def test_a_connection_that_breaks_while_the_reader_is_busy_is_no_end_either(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        await reply.send(*so_far(wire, MIDDLE))
+        await reply.raw(b"this is no chunk\r\n")
+        await reply.hang()
+
+    async with (
+        fake_upstream(script) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+    ):
+        await anext(batches)
+        await asyncio.sleep(0.05)
+        with pytest.raises(ChatError) as caught:
+            await anext(batches)
+    assert caught.value.code is Code.UPSTREAM_TRUNCATED
+
+
+async def test_what_breaks_after_the_answer_is_whole_breaks_nothing(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        await reply.send(*whole(wire))
+        await reply.raw(b"this is no chunk\r\n")
+        await reply.hang()
+
+    async with (
+        fake_upstream(script) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+    ):
+        pieces: list[Piece] = []
+        async for batch in batches:
+            await asyncio.sleep(0.05)
+            pieces += batch
+    assert isinstance(pieces[-1], Finish)
+
+
+async def test_what_is_not_even_http_is_unavailable(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+    outcome, _ = await outcome_of(wire, script)
+    assert outcome.code is Code.UPSTREAM_UNAVAILABLE
 
 
 # Refusals
@@ -311,17 +379,18 @@ async def test_a_connection_closed_without_an_answer_is_unavailable(wire: Wire) 
 
 
 async def leaving(wire: Wire, script: Script, **settings: object) -> FakeUpstream:
-    """Ask, cancel after 100 ms, and return the upstream; all slots must be free then."""
+    """Ask, cancel once that has been heard, and return the upstream; the one slot must be free then, and nobody ask."""
     async with fake_upstream(script) as upstream:
         settings = {"maxConcurrentRequests": 1} | settings
         async with catalogue_of(config_of(provider_of(wire, upstream.url, **settings))) as catalogue:
             provider = catalogue.provider("default")
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await ask(provider)
-            seen = len(upstream.requests)
+            asking = asyncio.ensure_future(ask(provider))
+            await upstream.asked()
             await asyncio.sleep(0.05)
-            assert len(upstream.requests) == seen == 1
+            asking.cancel()
+            await asyncio.wait([asking])
+            await asyncio.sleep(0.05)
+            assert len(upstream.requests) == 1
             upstream.answers(answering(wire))
             assert (await ask(provider)).error is None
         return upstream
@@ -394,10 +463,21 @@ async def test_a_key_is_read_again_when_its_file_changes(wire: Wire, tmp_path: P
         catalogue_of(config_of(provider_of(wire, upstream.url, apiKeyFile=path))) as catalogue,
     ):
         await ask(catalogue.provider("default"))
-        key_file(tmp_path, "second")
+        key_file(tmp_path, "the second")
         await ask(catalogue.provider("default"))
     sent = [request.headers.get("api-key") or request.headers["authorization"] for request in upstream.requests]
-    assert [text.removeprefix("Bearer ") for text in sent] == ["first", "second"]
+    assert [text.removeprefix("Bearer ") for text in sent] == ["first", "the second"]
+
+
+async def test_a_key_that_was_refused_is_read_again_even_if_its_file_looks_the_same(wire: Wire, tmp_path: Path) -> None:
+    async with (
+        fake_upstream(refusing(401), answering(wire)) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url, apiKeyFile=key_file(tmp_path, "old")))) as catalogue,
+    ):
+        assert (await ask(catalogue.provider("default"))).code is Code.UPSTREAM_AUTHENTICATION
+        key_file(tmp_path, "new")
+        assert (await ask(catalogue.provider("default"))).error is None
+    assert "new" in (upstream.requests[1].headers.get("api-key") or upstream.requests[1].headers["authorization"])
 
 
 async def test_a_missing_key_names_its_file_to_the_operator_only(wire: Wire) -> None:

@@ -26,7 +26,7 @@ WIRES = (OpenAIWire(), OpenAIWire(ProviderType.OPENAI_COMPATIBLE), AnthropicWire
 @pytest.fixture(params=WIRES, ids=lambda wire: wire.type)
 def config(request: pytest.FixtureRequest, llmock: LLMock) -> RuntimeConfig:
     wire: Wire = request.param
-    timeouts = {"stallSeconds": 0.2, "firstTokenSeconds": 2}
+    timeouts = {"stallSeconds": 0.5, "firstTokenSeconds": 5}
     return config_of(provider_of(wire, llmock.url, timeouts=timeouts, retries={"max": 3}))
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.compare import LIST_KEYS
-from chatfleet_operator.decide import GENERATOR
 from chatfleet_operator.desired.redis import redis_url
 from chatfleet_operator.errors import Refused, Retry
 from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, Resource, identify
+from chatfleet_operator.ownership import GENERATOR
 from chatfleet_operator.parse import blank_values, parse_resource
 
 WITH_GENERATION = {"ChatDeployment", "Deployment", "StatefulSet", "PodDisruptionBudget"}

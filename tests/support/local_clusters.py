@@ -82,7 +82,7 @@ class Handle:
             except OSError:  # it ended meanwhile
                 continue
             if process.name != str(os.getpid()) and any(each in text for each in mine for text in seen):
-                yield f"process {process.name}: {seen[0]}"
+                yield f"process {process.name}: " + seen[0].replace("\0", " ")
 
     def _routes(self) -> list[str]:
         command = ["ip", "route", "show", "table", "all"]
@@ -100,7 +100,6 @@ def machine() -> dict[str, object]:
         "iptables": [line.split(" [")[0] for line in rules.splitlines() if not line.startswith("#")],
         "interfaces": {name for name in interfaces if not name.startswith("cf-")},
         "places": {name: sorted(os.listdir(name)) for name in KUBERNETES_PLACES if Path(name).exists()},  # noqa: PTH208
-        "address states": sorted(Path("/var/lib/cni").glob("**/*")),
     }
 
 

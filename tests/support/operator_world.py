@@ -106,11 +106,13 @@ class FakeProber:
 
     reports: dict[str, PodReport] = field(default_factory=dict)
     answer: Answer = field(default_factory=lambda: Answer(problem="connection refused"))
+    asked: list[str] = field(default_factory=list)
 
     async def report(self, ip: str) -> PodReport | None:
         return self.reports.get(ip)
 
-    async def ask(self, address: str, port: int) -> Answer:  # noqa: ARG002  # one Service is enough here
+    async def ask(self, address: str, port: int) -> Answer:
+        self.asked.append(f"{address}:{port}")
         return self.answer
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.redis import open_run_log
 from chatfleet_api.runs.watch import keep_watch
 from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.storage import Storage, open_storage
+from chatfleet_api.storage import Operation, Storage, open_storage
 from chatfleet_contract.providers import Continuation
 from support.runs_scripts import OneModel
 
@@ -31,7 +30,7 @@ class Line(Storage):
     whole = True
 
     @override
-    async def _answered(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+    async def _answered(self, operation: Operation) -> Any:
         if not self.whole:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
         return await super()._answered(operation)

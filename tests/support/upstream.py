@@ -16,6 +16,7 @@ import msgspec
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 APART_SECONDS = 0.002
 """Between two sends, so that the client reads them apart."""
+GRACE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,37 @@ class FakeUpstream:
     connections: int = 0
     open: int = 0
     """Connections that are open now."""
+    _asked: asyncio.Event = field(default_factory=asyncio.Event)
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     def answers(self, *scripts: Script) -> None:
         """Answer by `scripts` from now on."""
         self.scripts = list(scripts)
 
-    async def abandoned(self, within: float = 0.25) -> None:
+    async def asked(self) -> None:
+        """Return when a request has been read."""
+        await self._asked.wait()
+
+    async def abandoned(self, within: float = 3.0) -> None:
         """Return when a client has closed its connection in mid-answer; raise `TimeoutError` when none does soon."""
         await asyncio.wait_for(self._abandoned.wait(), within)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
+        """Serve one connection until the client closes it."""
         self.connections += 1
         self.open += 1
+        self._serving.add(asyncio.ensure_future(self._serve(reader, writer)))
+
+    async def stop(self) -> None:
+        """Wait shortly for the clients to close their connections, and close what remains."""
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=GRACE_SECONDS)
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
                 first = await reader.readexactly(1)
@@ -118,6 +136,7 @@ class FakeUpstream:
         """Read a request that begins with `first`, answer it, and return the first byte of the next one."""
         request = await _read(first, reader)
         self.requests.append(request)
+        self._asked.set()
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         playing = asyncio.ensure_future(script(Reply(request, writer)))
         coming = asyncio.ensure_future(reader.read(1))
@@ -152,4 +171,5 @@ async def fake_upstream(*scripts: Script) -> AsyncIterator[FakeUpstream]:
         yield fake
     finally:
         server.close()
+        await fake.stop()
         await server.wait_closed()

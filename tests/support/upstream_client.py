@@ -1,5 +1,6 @@
 """The client side of a fake upstream: its catalogue, a meter that remembers, and what an answer came to."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -69,9 +70,10 @@ async def catalogue_of(config: RuntimeConfig, meter: RecordingMeter | None = Non
 
 
 def key_file(folder: Path, key: str = "k-123") -> str:
-    """Write `key` into a file and return its path."""
+    """Write `key` into a file, always of the same age, and return its path."""
     path = folder / "api-key"
     path.write_text(key)
+    os.utime(path, (0, 0))
     return str(path)
 
 

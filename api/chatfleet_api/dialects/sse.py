@@ -34,6 +34,8 @@ class Encoder(Protocol):
 
 def framed(frames: bytes) -> bytes:
     """Escape, within JSON, what careless clients take for the end of a line beyond ASCII: U+0085, U+2028 and U+2029."""
+    if frames.isascii():
+        return frames
     if b"\xe2\x80\xa8" in frames or b"\xe2\x80\xa9" in frames or b"\xc2\x85" in frames:
         return (
             frames.replace(b"\xe2\x80\xa8", b"\\u2028")

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -32,6 +33,9 @@ from chatfleet_contract.providers import Continuation, Model, ProviderType
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 
+LONGEST_NAME: Final = 128
+"""What an error repeats of a model's name: as much as a name of the catalogue may have."""
+
 
 class Catalogue:
     """The models of one runtime configuration. It holds nothing that must be closed: drop it for a newer one."""
@@ -52,7 +56,8 @@ class Catalogue:
         try:
             return self._models[model]
         except KeyError:
-            raise ChatError(Code.MODEL_NOT_FOUND, param="model") from None
+            asked = f"The model {model[:LONGEST_NAME]!r} does not exist here."
+            raise ChatError(Code.MODEL_NOT_FOUND, asked, param="model") from None
 
     def continuation(self, model: str) -> Continuation:
         """Return how `model` goes on with an answer that was cut; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""

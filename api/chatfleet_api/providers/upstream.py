@@ -26,6 +26,9 @@ CHECK_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
 
+_BROKEN: Final = (aiohttp.ClientError, RuntimeError)
+"""What reading a body raises when its connection broke: aiohttp raises the bare one if nobody was reading just then."""
+
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
@@ -163,7 +166,7 @@ def _translated() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise ChatError(Code.UPSTREAM_TIMEOUT, detail=clean(f"no answer in time {error}")) from error
-    except aiohttp.ClientError as error:
+    except _BROKEN as error:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
@@ -171,7 +174,7 @@ async def _next(response: aiohttp.ClientResponse, watchdog: Watchdog) -> bytes:
     """Return what the next read brings, nothing at the end of the response."""
     try:
         return await response.content.readany()
-    except aiohttp.ClientError as error:
+    except _BROKEN as error:
         code = watchdog.bit or Code.UPSTREAM_TRUNCATED
         raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
 
@@ -197,5 +200,5 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(DRAIN_SECONDS):
             while await response.content.readany():
                 pass
-    except (TimeoutError, aiohttp.ClientError):
+    except (TimeoutError, *_BROKEN):
         return  # the connection is closed instead of kept; the answer is none the worse

@@ -14,7 +14,8 @@ class MemoryRunLog:
     """A `RunLog` that keeps all events of a run until `ttl_seconds` after its end."""
 
     def __init__(self, *, ttl_seconds: float, clock: Callable[[], float]) -> None:
-        self._ttl = ttl_seconds
+        self.ttl_seconds = ttl_seconds
+        """Seconds; may be replaced while the pod runs, for what changes from then on."""
         self._clock = clock
         self._runs: dict[tuple[str, str], Tail] = {}
         self._ended: deque[tuple[float, tuple[str, str]]] = deque()
@@ -61,7 +62,7 @@ class MemoryRunLog:
 
     def _forget(self) -> None:
         """Drop what ended too long ago; the oldest end stands first."""
-        while self._ended and self._ended[0][0] + self._ttl <= self._clock():
+        while self._ended and self._ended[0][0] + self.ttl_seconds <= self._clock():
             del self._runs[self._ended.popleft()[1]]
 
 

@@ -90,7 +90,9 @@ class RedisRunLog:
     def __init__(self, storage: Storage, *, ttl_seconds: int, run_seconds: int) -> None:
         """Make the log; a run that is never ended is forgotten `run_seconds` + `ttl_seconds` after its start."""
         self._storage = storage
-        self._lifetimes = (run_seconds + ttl_seconds, ttl_seconds)
+        self.ttl_seconds = ttl_seconds
+        self.run_seconds = run_seconds
+        """Seconds; both may be replaced while the pod runs, for what changes from then on."""
         self._streams: dict[tuple[str, str], Unwritten] = {}
         self._unwritten: dict[Unwritten, None] = {}
         self._unsent_bytes = 0
@@ -220,7 +222,7 @@ class RedisRunLog:
         arguments: list[str | bytes | int] = ["EVAL", _WRITE, 2 * len(chunk)]
         for stream, _ in chunk:
             arguments += stream.keys
-        arguments += self._lifetimes
+        arguments += (self.run_seconds + self.ttl_seconds, self.ttl_seconds)
         for stream, entry in chunk:
             arguments += (stream.epoch, entry.last, int(entry.terminal), entry.payload)
         return tuple(arguments)

@@ -31,14 +31,16 @@ class MemorySessionStore:
     """A `SessionStore` that keeps conversations until `ttl_seconds` after their last change."""
 
     def __init__(self, *, ttl_seconds: float, clock: Callable[[], float]) -> None:
-        self._ttl = ttl_seconds
+        self.ttl_seconds = ttl_seconds
+        """Seconds; may be replaced while the pod runs, for what changes from then on."""
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # the longest unchanged stands first
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         self._forget()
-        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._clock() + self._ttl, {}, []))
+        expires = self._clock() + self.ttl_seconds
+        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], expires, {}, []))
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
         """Return the record."""
@@ -91,7 +93,7 @@ class MemorySessionStore:
             entry.once[once.key] = (self._clock() + ONCE_SECONDS, once)
         entry.messages.extend(messages)
         entry.conversation = replace(entry.conversation, updated_at=now, version=version + 1)
-        entry.expires = self._clock() + self._ttl
+        entry.expires = self._clock() + self.ttl_seconds
         self._entries.move_to_end((tenant, conversation))
         return version + 1
 

@@ -109,12 +109,13 @@ class RedisSessionStore:
 
     def __init__(self, storage: Storage, *, ttl_seconds: int) -> None:
         self._storage = storage
-        self._ttl = ttl_seconds
+        self.ttl_seconds = ttl_seconds
+        """Seconds; may be replaced while the pod runs, for what changes from then on."""
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         keys = self._keys(tenant, conversation.id)
-        await self._script(_CREATE, keys, self._ttl, _encode(conversation), conversation.updated_at)
+        await self._script(_CREATE, keys, self.ttl_seconds, _encode(conversation), conversation.updated_at)
         await self._touch(tenant, conversation, conversation.updated_at)
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
@@ -178,7 +179,7 @@ class RedisSessionStore:
         outcome, *rest = await self._script(
             _APPEND,
             [*self._keys(tenant, conversation), *([self._once(tenant, conversation, once.key)] if once else [])],
-            *(self._ttl, expected, now, f"epoch:{messages[0].id}", messages[0].epoch, _encode(once)),
+            *(self.ttl_seconds, expected, now, f"epoch:{messages[0].id}", messages[0].epoch, _encode(once)),
             *entries,
         )
         if outcome == b"missing":
@@ -214,7 +215,9 @@ class RedisSessionStore:
 
     async def _touch(self, tenant: str, conversation: Conversation, now: str) -> None:
         changed = position(now, conversation.id).changed
-        await self._script(_TOUCH, self._indexes(tenant, conversation.user_id), self._ttl, changed, conversation.id)
+        await self._script(
+            _TOUCH, self._indexes(tenant, conversation.user_id), self.ttl_seconds, changed, conversation.id
+        )
 
     async def _places(self, index: str, start: Position | None, offset: int, count: int) -> Sequence[Position]:
         newest_change = "+inf" if start is None else start.changed

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.cluster.connection import APPLY, MERGE, Connection, NotFound
-from chatfleet_operator.decide import GENERATOR
 from chatfleet_operator.desired.redis import redis_url
 from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, Resource, identify
+from chatfleet_operator.ownership import GENERATOR
 from chatfleet_operator.parse import blank_values, parse_resource
 
 PASSWORD_BYTES = 32

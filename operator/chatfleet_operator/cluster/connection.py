@@ -27,6 +27,10 @@ APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 
 
+OF_THE_STORE: Final = ("etcdserver:", "rpc error:")
+"""How messages begin that are about etcd and not about what was written."""
+
+
 class Kind(NamedTuple):
     """Where objects of a kind live."""
 
@@ -184,7 +188,8 @@ def translate(status: int, body: bytes, method: str, retry_after: str | None) ->
     """Return the error for an answer: the one place that knows what HTTP status means what to us.
 
     A write that the server itself failed (500: a webhook that does not answer, a field it does not know) is refused
-    like any other, so that people learn of it; a read is simply tried again.
+    like any other, so that people learn of it. A read is simply tried again, and so is what only the server's store
+    could not do in time.
     """
     told = _read(body)
     words = told.message or f"HTTP {status}"
@@ -193,7 +198,8 @@ def translate(status: int, body: bytes, method: str, retry_after: str | None) ->
     if status == 409 or told.is_about_another():  # noqa: PLR2004
         return Conflict(words)
     after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-    if status in {401, 429, 502, 503, 504} or (status >= 500 and method == "GET"):  # noqa: PLR2004
+    passing = method == "GET" or words.startswith(OF_THE_STORE)
+    if status in {401, 429, 502, 503, 504} or (status >= 500 and passing):  # noqa: PLR2004
         return Retry(words, after)
     return Refused(words)
 

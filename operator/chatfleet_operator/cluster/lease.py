@@ -30,28 +30,28 @@ class KubernetesLease:
 
     async def write(self, before: Claim | None, holder: str, seconds: int) -> Claim:
         """Create the Lease, or replace `before`; fails when it has changed since `before` was read."""
-        if before is None:
-            body = self._body({}, holder, seconds)
+        live = self._live
+        if before is None or live is None:
+            head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+            metadata = {"name": self._ref.name, "namespace": self._ref.namespace}
+            body = {**head, "metadata": metadata, "spec": self._spec({}, holder, seconds)}
             self._live = await self._connection.write("POST", "Lease", self._ref.namespace, body=body)
         else:
-            spec = (self._live or {}).get("spec") or {}
-            body = self._body(spec, holder, seconds)
-            body["metadata"]["resourceVersion"] = before.version
+            metadata = {**live["metadata"], "resourceVersion": before.version}
+            body = {**live, "metadata": metadata, "spec": self._spec(live.get("spec") or {}, holder, seconds)}
             self._live = await self._connection.write("PUT", "Lease", *self._ref, body=body)
         return _claim(self._live)
 
-    def _body(self, before: Manifest, holder: str, seconds: int) -> Manifest:
+    def _spec(self, before: Manifest, holder: str, seconds: int) -> Manifest:
         moment = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         changes_hands = holder != before.get("holderIdentity")
-        spec = {
+        return {
             "holderIdentity": holder,
             "leaseDurationSeconds": seconds,
             "acquireTime": moment if changes_hands else before.get("acquireTime", moment),
             "renewTime": moment,
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + bool(holder and changes_hands),
         }
-        head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
-        return {**head, "metadata": {"name": self._ref.name, "namespace": self._ref.namespace}, "spec": spec}
 
 
 def _claim(live: Manifest) -> Claim:

@@ -71,7 +71,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
         "securityContext": container_security(),
         "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
         "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
-        "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=5, failures=2),
+        "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=2, failures=3),
         **_drain(spec.streaming),
     }
 

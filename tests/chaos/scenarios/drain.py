@@ -65,7 +65,7 @@ def _tell(found: Findings, judged: Judged) -> None:
 
 SCENARIO = Scenario(
     "drain",
-    "A pod that gets SIGTERM refuses new connections, ends every stream truly and whole, and then itself with status 0.",
+    "A pod that gets SIGTERM refuses new connections, brings every stream to its whole end, and exits with status 0.",
     "maxStreamSeconds: 1, which cuts the wait for open streams short",
     play,
 )

@@ -1,4 +1,4 @@
-"""Overload: a pod takes as many streams as it is set to, refuses the rest at once, and serves those that it took as ever."""
+"""Overload: a pod takes as many streams as it is set to, refuses the rest at once, and serves what it took as ever."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,14 @@ from chaos.script import Script
 from chaos.verdict import Verdict
 from chatfleet_contract.spec import Streaming
 
-CAPACITY = {"short": 20, "long": 200}
+CAPACITY = {"short": 20, "long": 100}
 FACTOR = 3
 ROUNDS = {"short": 2, "long": 10}
-TOKENS = 40
+TOKENS = {"short": 60, "long": 200}
 GAP = 0.05
-AT_ONCE = 1.0
-"""Seconds within which a refusal must come; the long run reports how long it took."""
+"""With the tokens, streams of 3 s or 10 s: the last one must be asked for before the first one ends."""
+AT_ONCE = {"short": 3.0, "long": 1.0}
+"""Seconds within which a refusal must come; the short form runs on busy machines. How long it took is reported."""
 
 
 async def play(arena: Arena) -> Findings:
@@ -27,15 +28,15 @@ async def play(arena: Arena) -> Findings:
     async with arena.fleet(Settings(streaming=Streaming(max_streams_per_pod=cap))) as fleet:
         for _ in range(ROUNDS[arena.size]):
             questions = [
-                Question(Script(arena.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
+                Question(Script(arena.key(), TOKENS[arena.size], gap=GAP), "openai", STREAMED[number % 2])
                 for number in range(capacity * FACTOR)
             ]
             judged.append(await arena.ask_all(questions, lambda: fleet.url))
-    return findings(judged, capacity)
+    return findings(judged, capacity, AT_ONCE[arena.size])
 
 
-def findings(rounds: Sequence[Sequence[Judged]], capacity: int) -> Findings:
-    """Compare, round by round, who was taken and who was refused with the pod's capacity. Pure."""
+def findings(rounds: Sequence[Sequence[Judged]], capacity: int, within: float) -> Findings:
+    """Compare, round by round, who was taken, and who was refused `within` some seconds, with the capacity. Pure."""
     found, waits = Findings(), []
     for judged in rounds:
         complete = sum(verdict is Verdict.COMPLETE for _, _, verdict in judged)
@@ -50,7 +51,7 @@ def findings(rounds: Sequence[Sequence[Judged]], capacity: int) -> Findings:
                 f"A stream beyond the capacity got {reception.status} {reception.ends}.",
             )
             found.require(bool(reception.retry_after), "A refusal did not say when to come again.")
-            found.require(waited <= AT_ONCE, f"A refusal took {waited:.2f} s.")
+            found.require(waited <= within, f"A refusal took {waited:.2f} s.")
     found.figures |= {"refused within p50 ms": milliseconds(percentile(waits, 0.5))}
     found.figures |= {"refused within p99 ms": milliseconds(percentile(waits, 0.99))}
     return found

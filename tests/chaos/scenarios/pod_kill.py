@@ -33,9 +33,7 @@ async def _round(arena: Arena, found: Findings, settings: Settings) -> None:
     async with arena.fleet(settings, pods=2) as fleet:
         victim, other = fleet.pods
         doomed, untouched = await _questions(arena, victim), await _questions(arena, other)
-        streams = asyncio.gather(
-            arena.ask_all(doomed, lambda: victim.url), arena.ask_all(untouched, lambda: other.url)
-        )
+        streams = asyncio.gather(arena.ask_all(doomed, lambda: victim.url), arena.ask_all(untouched, lambda: other.url))
         await arena.until_streaming([*doomed, *untouched])
         await asyncio.sleep(arena.random.uniform(*AFTER))
         victim.program.kill()

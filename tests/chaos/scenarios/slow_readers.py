@@ -13,19 +13,17 @@ from chaos.processes import until
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
 from chaos.verdict import Verdict
-from chatfleet_contract.runtime import RuntimeTimeouts
 
 SLOW = {"short": 4, "long": 10}
 LONG_ANSWER = 1_000
 PADDING = "x" * 20_000
-"""Makes an answer of 20 MB, more than all the buffers hold that are between the two ends: Linux gives a connection up to 10."""
+"""Makes an answer of 20 MB, more than the buffers between the two ends hold: Linux gives a connection up to 10."""
 NORMAL = {"short": 20, "long": 200}
 TOKENS = 60
 GAP = 0.05
 UNHELD = 10.0
 """Seconds in which an answer that nobody reads must have come from the upstream."""
 RECEIVE_BUFFER = 4_096
-PATIENT = RuntimeTimeouts(connect_seconds=2, first_token_seconds=20, stall_seconds=20, total_seconds=60)
 
 
 async def play(arena: Arena) -> Findings:
@@ -33,7 +31,7 @@ async def play(arena: Arena) -> Findings:
     scripts = [Script(f"{PADDING}{arena.key()}", LONG_ANSWER) for _ in range(SLOW[arena.size])]
     questions = [Question(Script(arena.key(), TOKENS, gap=GAP), "openai") for _ in range(NORMAL[arena.size])]
     async with AsyncExitStack() as stack:
-        fleet = await stack.enter_async_context(arena.fleet(Settings(PATIENT, server=arena.server)))
+        fleet = await stack.enter_async_context(arena.fleet(Settings(server=arena.server)))
         slow = await stack.enter_async_context(open_client(receive_buffer=RECEIVE_BUFFER))
         readers = [asyncio.ensure_future(slow.hold(fleet.url, Question(script, "openai"))) for script in scripts]
         judged = await arena.ask_all(questions, lambda: fleet.url)
@@ -41,16 +39,16 @@ async def play(arena: Arena) -> Findings:
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-    calls = await arena.upstream.ledger()
-    return findings(judged, [call for script in scripts for call in calls[script.key]])
+    calls = await arena.upstream.ledger(scripts)
+    return findings(judged, [call for of_one in calls.values() for call in of_one])
 
 
 async def _come(arena: Arena, scripts: list[Script]) -> None:
     """Wait until all of the long answers have come from the upstream, or as long as that may take."""
 
     async def came() -> bool:
-        calls = await arena.upstream.ledger()
-        return all(call.ending != "open" for script in scripts for call in calls[script.key])
+        calls = await arena.upstream.ledger(scripts)
+        return all(call.ending != "open" for of_one in calls.values() for call in of_one)
 
     with suppress(TimeoutError):
         await until(came, seconds=UNHELD)
@@ -81,7 +79,7 @@ def findings(judged: Iterable[Judged], unread: Iterable[Call]) -> Findings:
 
 SCENARIO = Scenario(
     "slow readers",
-    "An answer that its client does not read comes from the upstream as fast as ever, and other streams go on beside it.",
+    "What a client does not read comes from the upstream as fast as ever, and other streams go on beside it.",
     "a relay that waits for its reader at every token",
     play,
 )

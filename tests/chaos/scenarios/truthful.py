@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from http import HTTPStatus
 from itertools import product
 
 from chaos.client import DIALECTS, DialectName, Question
-from chaos.fleet import MODELS, Fleet, Settings
+from chaos.fleet import MODELS, QUICK, Fleet, Settings
 from chaos.net import LOOPBACK
 from chaos.proxy import Faults, Proxy, Toxics
 from chaos.scenario import Arena, Findings, Judged, Scenario
@@ -13,7 +14,7 @@ from chaos.script import Fault, FaultKind, Script
 from chaos.verdict import Verdict
 
 TOKENS = 12
-AT_ONCE = 24
+AT_ONCE = 48
 ROUNDS = {"short": 1, "long": 10}
 MOMENTS = (0, TOKENS // 2, TOKENS)
 """Tokens that have come when the fault strikes; at the last only the word that the answer is whole is missing."""
@@ -30,6 +31,8 @@ INSTEAD = (
 FAULTS = (*(Fault(kind, after) for kind, after in product(WITHIN, MOMENTS)), *INSTEAD)
 
 TRUNCATED = frozenset({"upstream_truncated"})
+SILENT: tuple[FaultKind, ...] = ("stall", "headers")
+"""Faults that only a deadline tells: they get a fleet whose deadlines are short."""
 TLS_RESET = Fault("reset")
 """Struck by a proxy, in the TLS handshake, before the upstream hears of anything."""
 CODES: dict[FaultKind | int, frozenset[str]] = {
@@ -55,8 +58,11 @@ HONEST = frozenset({Verdict.INTERRUPTED, Verdict.REFUSED})
 async def play(arena: Arena) -> Findings:
     """Ask for answers that all go wrong, and for some that do not."""
     rounds = ROUNDS[arena.size]
+    silent = [fault for fault in FAULTS if fault.kind in SILENT]
     async with arena.fleet(Settings(server=arena.server)) as fleet:
-        judged = await _ask(arena, [None, *FAULTS] * rounds, fleet)
+        judged = await _ask(arena, [None, *(fault for fault in FAULTS if fault not in silent)] * rounds, fleet)
+    async with arena.fleet(Settings(QUICK, server=arena.server)) as fleet:
+        judged += await _ask(arena, silent * rounds, fleet)
     async with Proxy(arena.upstream.port) as line:
         await line.set(Faults(up=Toxics(cut_after=1)))
         origin = f"https://{LOOPBACK}:{line.port}"
@@ -89,9 +95,12 @@ def findings(judged: Iterable[Judged]) -> Findings:
         found.require(verdict in HONEST, f"{what} was {verdict}: {reception.ends}.")
         told = CODES[fault.status if fault.kind == "status" else fault.kind]
         found.require(told.issuperset(reception.ends), f"{what} was told as {reception.ends}.")
-        if fault.retry_after and reception.status != 200:  # noqa: PLR2004  # HTTP's OK
+        if fault.retry_after and reception.status != HTTPStatus.OK:
             found.require(reception.retry_after == fault.retry_after, f"{what} lost its Retry-After.")
-    found.figures = {"answers": verdicts.total(), **{verdict.value: number for verdict, number in sorted(verdicts.items())}}
+    found.figures = {
+        "answers": verdicts.total(),
+        **{verdict.value: number for verdict, number in sorted(verdicts.items())},
+    }
     return found
 
 

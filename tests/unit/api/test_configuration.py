@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatfleet_api.configuration import Configuration, ConfigurationError, first_look, load
-from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.runtime import RuntimeConfig, digest_of
 from chatfleet_contract.spec import Streaming
 
 BEFORE = first_look()
@@ -65,6 +65,17 @@ def test_what_is_wrong_with_a_file_is_told_by_field(file: Path, text: str, wrong
 def test_a_file_that_is_not_there_is_told() -> None:
     with pytest.raises(ConfigurationError, match="/nowhere cannot be read"):
         load(Path("/nowhere"))
+
+
+async def test_a_file_of_another_version_is_known_by_its_own_text(file: Path) -> None:
+    configuration, applied = Configuration(BEFORE), Applied()
+    newer = BEFORE.render().replace("{", '{"unheardOf":1,', 1)
+    put(file, newer)
+
+    await configuration.look(file, applied)
+
+    assert configuration.digest == digest_of(newer)
+    assert applied.configs == []
 
 
 async def test_a_changed_file_is_served_once(file: Path) -> None:

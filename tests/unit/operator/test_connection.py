@@ -38,6 +38,11 @@ def test_every_answer_says_whether_trying_again_may_help(code: int, method: str,
     assert str(error) == "quota exceeded"
 
 
+@pytest.mark.parametrize("words", ["etcdserver: request timed out", "rpc error: code = Unavailable"])
+def test_trouble_of_the_servers_store_says_nothing_about_what_was_written(words: str) -> None:
+    assert isinstance(translate(500, status(words), "PATCH", None), Retry)
+
+
 @pytest.mark.parametrize(("header", "after"), [("7", 7.0), (None, 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)])
 def test_the_server_may_say_when_to_come_back(header: str | None, after: float) -> None:
     error = translate(429, status("slow down"), "GET", header)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_operator.decide import GENERATOR, decide, is_ours
+from chatfleet_operator.decide import decide
 from chatfleet_operator.model import Manifest, ObjectId, Outcome, Pod, identify
+from chatfleet_operator.ownership import GENERATOR, is_ours
 from chatfleet_operator.status import report
 from support.operator_world import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
 

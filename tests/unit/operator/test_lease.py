@@ -81,20 +81,25 @@ async def test_a_second_candidate_waits_as_long_as_the_first_renews() -> None:
     await stop(waiting)
 
 
-async def test_a_dead_leader_is_replaced_within_fifteen_seconds() -> None:
+@pytest.mark.parametrize("late", [0.0, 0.3, 0.7, 0.99])
+@pytest.mark.parametrize("death", [100.01, 100.5, 101.2, 101.99])
+async def test_a_dead_leader_is_replaced_within_fifteen_seconds(death: float, late: float) -> None:
+    """Whatever the moment of its death, and however the looks of its successor fall."""
     store = Store()
     one, two = Lease(store, "one"), Lease(store, "two")
     await one.acquire()
-    holding, waiting = asyncio.create_task(one.hold()), asyncio.create_task(two.acquire())
-    await asyncio.sleep(101.9)  # just after a renewal, the worst moment for the successor
+    holding = asyncio.create_task(one.hold())
+    await asyncio.sleep(late)
+    waiting = asyncio.create_task(two.acquire())
+    await asyncio.sleep(death - late)
     await stop(holding)
     died = now()
     await waiting
 
-    assert VALID_SECONDS - 2 <= now() - died <= 15
+    assert VALID_SECONDS - 2 <= now() - died <= VALID_SECONDS + 1.01
 
 
-async def test_a_leader_that_leaves_hands_over_within_two_seconds() -> None:
+async def test_a_leader_that_leaves_hands_over_within_a_second() -> None:
     store = Store()
     one, two = Lease(store, "one"), Lease(store, "two")
     await one.acquire()
@@ -106,7 +111,7 @@ async def test_a_leader_that_leaves_hands_over_within_two_seconds() -> None:
     assert not one.is_held()
     await waiting
 
-    assert now() - left <= 2
+    assert now() - left <= 1
 
 
 @pytest.mark.parametrize("trouble", ["fails", "hangs"])

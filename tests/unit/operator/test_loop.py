@@ -119,6 +119,20 @@ async def test_keys_run_side_by_side_up_to_the_number_of_workers() -> None:
     assert sorted(key for key, _, _ in bench.passes[:7]) == list("abcdefg")
 
 
+async def test_a_key_that_waits_for_a_worker_waits_once_however_often_it_is_woken() -> None:
+    bench = Bench(takes=5, pace=Pace(workers=1))
+    async with running(bench) as queue:
+        queue.wake("b")
+        queue.wake("a")
+        for _ in range(3):
+            await asyncio.sleep(1)
+            queue.wake("a")
+        assert queue.depth() == 1
+        await asyncio.sleep(10)
+
+    assert bench.starts() == [5.1]
+
+
 async def test_a_slow_key_holds_up_no_other() -> None:
     async def work(key: str) -> Next:
         await asyncio.sleep(1000 if key == "slow" else 0)

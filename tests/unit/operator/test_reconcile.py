@@ -10,7 +10,7 @@ from chatfleet_operator.errors import ClusterError, Refused, Retry
 from chatfleet_operator.model import Manifest, ObjectId, Verdict
 from chatfleet_operator.reconcile import reconcile
 from support.fake_cluster import Crashed, FakeCluster, refuse
-from support.operator_world import REF, World, foreign, world
+from support.operator_world import REF, World, foreign, pod, world
 
 SECRET = ObjectId("Secret", "support-redis")
 
@@ -195,6 +195,44 @@ async def test_a_refused_password_surfaces_too() -> None:
     assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
 
 
+async def test_no_pod_is_pointed_to_a_configuration_that_was_refused() -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+    it.cluster.before_write = refuse("apply ConfigMap")
+    it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
+    await passes(it)
+
+    assert it.cluster.writes == ["status support"]
+
+
+async def test_what_was_repaired_is_looked_at_again_soon() -> None:
+    it = await serving_world()
+    it.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
+
+    assert await passes(it) == [Verdict.UNSETTLED]
+    assert it.condition("Ready") == ("True", "Serving")
+    assert await passes(it) == [Verdict.SETTLED]
+
+
+async def test_an_object_that_somebody_puts_in_the_place_of_ours_during_a_pass_is_not_overwritten() -> None:
+    it = await serving_world()
+    it.change("Service", "support", lambda live: live["spec"].update(type="NodePort"))
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
+
+    def replace(write: str) -> None:
+        if write == "apply Service support":
+            it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+            it.cluster.put(theirs)
+
+    it.cluster.before_write = replace
+
+    assert await passes(it) == [Verdict.FAILED]
+    assert "ownerReferences" not in it.live("Service", "support")["metadata"]
+    it.cluster.before_write = lambda _: None
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
+
+
 async def test_a_missing_secret_surfaces_and_heals() -> None:
     it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
     await passes(it)
@@ -255,6 +293,32 @@ async def test_a_spec_that_cannot_be_read_is_said_and_changes_nothing() -> None:
     assert it.condition("ConfigurationValid") == ("False", "InvalidSpec")
     assert "spec.models" in it.condition_document("ConfigurationValid")["message"]
     assert it.live("Deployment", "support") == before
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+async def test_an_evicted_pod_that_lies_about_is_not_waited_for(phase: str) -> None:
+    it = await serving_world()
+    it.cluster.put(pod("evicted", "192.0.2.9", ready=False))
+    it.change("Pod", "evicted", lambda live: live["status"].update(phase=phase))
+    await passes(it)
+
+    assert it.condition("Ready") == ("True", "Serving")
+
+
+async def test_the_log_tells_what_was_written_and_what_has_changed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    it = await serving_world()
+    caplog.clear()
+    it.change("PodDisruptionBudget", "support", lambda live: live["spec"].update(maxUnavailable=9))
+    it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
+    await passes(it)
+
+    assert [record.message for record in caplog.records] == [
+        "apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
+        "Ready is False: spec.suspend is set; conversations and configuration are kept.",
+        "Progressing is True: The Deployment is about to roll out.",
+    ]
+    assert {str(getattr(record, "object", "")) for record in caplog.records} == {"shop/support"}
 
 
 async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
@@ -383,3 +447,23 @@ async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> No
 
     it.cluster.put(foreign({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}))
     assert await passes(it) == [Verdict.UNSETTLED]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "ExternalName", "externalName": "elsewhere.example.com"},
+        {"clusterIP": "None"},
+        {"clusterIP": "198.51.100.9", "ports": [{"port": 80}]},
+    ],
+)
+async def test_somebody_elses_service_is_never_asked(spec: Manifest) -> None:
+    it = await serving_world()
+    it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+    metadata = {"name": "support", "namespace": "shop"}
+    it.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    it.prober.asked.clear()
+    await passes(it)
+
+    assert it.prober.asked == []
+    assert it.condition("Ready") == ("False", "Blocked")

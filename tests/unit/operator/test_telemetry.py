@@ -110,9 +110,10 @@ def test_logging_goes_to_standard_error_at_the_level_that_was_asked_for(
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     set_up_logging("warning", style)
     logging.getLogger("a").info("not this")
-    logging.getLogger("a").warning("this")
+    logging.getLogger("a").warning("this", extra={"object": REF})
     said = capsys.readouterr()
 
     assert "not this" not in said.err
     assert "this" in said.err
+    assert "shop/support" in said.err
     assert said.out == ""

@@ -13,7 +13,7 @@ from chatfleet_cluster.steps import Steps
 def test_etcd_and_api_server_are_taken_from_where_other_tools_keep_them(tmp_path: Path) -> None:
     for name in ("etcd", "kube-apiserver", "kubectl"):
         (tmp_path / name).touch()
-    environ = {"KUBEBUILDER_ASSETS": str(tmp_path), "HOME": "/home/me"}
+    environ = {"KUBEBUILDER_ASSETS": str(tmp_path), "HOME": "/users/me"}
 
     found = ensure(["etcd", "kube-apiserver"], environ, Steps(Console()))
 
@@ -23,8 +23,8 @@ def test_etcd_and_api_server_are_taken_from_where_other_tools_keep_them(tmp_path
 @pytest.mark.parametrize(
     ("environ", "folder"),
     [
-        ({"XDG_CACHE_HOME": "/var/cache/me", "HOME": "/home/me"}, "/var/cache/me/chatfleet/cluster"),
-        ({"XDG_CACHE_HOME": "", "HOME": "/home/me"}, "/home/me/.cache/chatfleet/cluster"),
+        ({"XDG_CACHE_HOME": "/var/cache/me", "HOME": "/users/me"}, "/var/cache/me/chatfleet/cluster"),
+        ({"XDG_CACHE_HOME": "", "HOME": "/users/me"}, "/users/me/.cache/chatfleet/cluster"),
     ],
 )
 def test_the_cache_lies_where_the_user_keeps_caches(environ: dict[str, str], folder: str) -> None:

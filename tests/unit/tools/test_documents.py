@@ -69,6 +69,10 @@ def test_the_kernel_settings_of_the_machine_are_hidden_from_the_kubelet() -> Non
     assert "for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic" in documents.namespaces(ONE, 1)
 
 
+def test_state_that_components_keep_in_fixed_places_is_not_the_machines() -> None:
+    assert "case $name in cni|kubelet) continue" in documents.namespaces(ONE, 1)
+
+
 def test_pods_get_addresses_of_their_cluster_only() -> None:
     plugins = json.loads(documents.cni(TWO))["plugins"]
 

@@ -66,7 +66,6 @@ MODULES = (
             name: f"github.com/containerd/containerd/v2/cmd/{name}"
             for name in ("containerd", "containerd-shim-runc-v2", "ctr")
         },
-        stamps=("github.com/containernetworking/cni/libcni.CacheDir=/run/cni",),  # inside the cluster's own /run
         tags="no_btrfs no_zfs no_devmapper",
     ),
     Module("coredns", "github.com/coredns/coredns", {"coredns": "."}),

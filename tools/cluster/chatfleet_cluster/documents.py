@@ -22,6 +22,8 @@ from chatfleet_cluster.layout import (
 CNI_PLUGINS = "/usr/lib/cni"
 """Where Debian's package puts them."""
 PROVISIONER = "chatfleet.io/local"
+OWN_STATE = ("cni", "kubelet")
+"""Folders under /var/lib where components keep state whatever they are told: a cluster sees its own, and all others."""
 KERNEL_SETTINGS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -71,7 +73,15 @@ set -eu
 mount --make-rshared /
 mount --bind {layout.var_log} /var/log
 mount --bind {layout.run} /run
-mkdir -p /run/lock
+mkdir -p /run/lock /run/var-lib
+mount -t tmpfs tmpfs /run/var-lib
+for entry in /var/lib/*/; do
+  name=$(basename "$entry")
+  case $name in {"|".join(OWN_STATE)}) continue ;; esac
+  mkdir "/run/var-lib/$name"
+  mount --rbind "$entry" "/run/var-lib/$name"
+done
+mount --rbind /run/var-lib /var/lib
 
 # A kubelet sets these for the whole machine. Here it sets copies.
 for setting in {" ".join(KERNEL_SETTINGS)}; do
@@ -141,7 +151,6 @@ def cni(layout: Layout) -> str:
             "type": "host-local",
             "ranges": [[{"subnet": str(layout.ranges.pods)}]],
             "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": "/run/cni/addresses",
         },
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}

@@ -80,8 +80,9 @@ def test_tool_calls_become_pieces_by_their_index() -> None:
         (chunk({}, "stop", usage=COUNTED), DONE),
         (chunk({"content": "a"}, usage={"prompt_tokens": 3, "completion_tokens": 1}), STOP, chunk(usage=COUNTED)),
         (STOP, chunk(usage=COUNTED)),
+        (chunk(usage=COUNTED), STOP, DONE),
     ],
-    ids=["a chunk of its own", "with the reason", "in every chunk", "no mark of the end"],
+    ids=["a chunk of its own", "with the reason", "in every chunk", "no mark of the end", "before the reason"],
 )
 def test_usage_is_heard_wherever_it_comes(payloads: tuple[bytes, ...]) -> None:
     assert read(*payloads)[-1] == Finish("stop", Usage(input_tokens=3, output_tokens=2))

@@ -42,7 +42,8 @@ def test_a_stream_may_come_byte_by_byte(newline: bytes) -> None:
 
 
 def test_a_mark_is_dropped_at_the_beginning_only() -> None:
-    assert read(b"data: \xef\xbb\xbf\n\n") == [b"\xef\xbb\xbf"]
+    assert read(b"\xef\xbb\xbfdata: \xef\xbb\xbf\n\n") == [b"\xef\xbb\xbf"]
+    assert read(b"\xef", b"\xbb", b"\xbfdata: a\n\n") == [b"a"]
 
 
 def test_an_event_without_an_end_is_not_collected_for_ever() -> None:

@@ -18,6 +18,10 @@ WHOLE = {"model": "m", "messages": HI}
 STREAM = WHOLE | {"stream": True}
 
 
+def exported(pod: Pod) -> str:
+    return pod.meter.exposition().decode()
+
+
 async def test_a_whole_answer_comes_as_json() -> None:
     answer = await ask(Pod(Script(text("Hel", "lo"), [STOP])).app, post(PATH, WHOLE))
     assert answer.status == 200
@@ -66,10 +70,13 @@ async def test_a_failure_after_a_token_is_an_event_and_never_done() -> None:
     assert b'"code":"upstream_truncated"' in answer.body
     assert b"[DONE]" not in answer.body
     assert answer.complete
-    assert (
-        'chatfleet_stream_end_total{dialect="openai",reason="upstream_truncated"} 1.0'
-        in pod.meter.exposition().decode()
-    )
+    assert 'chatfleet_stream_end_total{dialect="openai",reason="upstream_truncated"} 1.0' in exported(pod)
+
+
+async def test_a_stream_that_failed_before_its_first_token_is_counted_by_its_code() -> None:
+    pod = Pod(Script(ChatError(Code.UPSTREAM_TIMEOUT)))
+    await ask(pod.app, post(PATH, STREAM))
+    assert 'chatfleet_stream_end_total{dialect="openai",reason="upstream_timeout"} 1.0' in exported(pod)
 
 
 async def test_a_cut_answer_is_never_whole_without_streaming_either() -> None:
@@ -121,7 +128,7 @@ async def test_a_stream_whose_client_left_is_counted_as_such() -> None:
         await asyncio.sleep(1)
         asked.left.set()
         await answering
-    assert 'chatfleet_stream_end_total{dialect="openai",reason="client_left"} 1.0' in pod.meter.exposition().decode()
+    assert 'chatfleet_stream_end_total{dialect="openai",reason="client_left"} 1.0' in exported(pod)
 
 
 async def test_a_client_that_reads_no_more_is_cut_off_and_holds_nothing() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.routes.conversations import known_id
 from support.api_pod import Pod
 from support.asgi import Exchange, ask, asking, get, post
 from support.runs_scripts import STOP, Script, text
@@ -161,6 +162,12 @@ async def test_a_conversation_that_is_not_there_is_told(method: str, path: str) 
     answer = await ask(Pod(Script()).app, Exchange(method, path))
     assert answer.status == 404
     assert answer.json()["code"] == "conversation_not_found"
+
+
+def test_no_other_text_than_an_id_reaches_the_store() -> None:
+    for given in ("", "x", "{a}", "00000000-0000-7000-8000-999999999999\n", "00000000-0000-7000-8000-99999999999G"):
+        with pytest.raises(ChatError):
+            known_id(given)
 
 
 async def test_no_message_can_be_sent_to_a_conversation_that_is_not_there() -> None:

@@ -1,0 +1,22 @@
+"""Whose an object is. Pure."""
+
+from typing import Final
+
+from chatfleet_contract import names
+from chatfleet_operator.model import Manifest, Resource
+
+GENERATOR: Final = f"{names.FIELD_MANAGER}-generate"
+"""Field manager of generated values: applying the rest of a Secret never takes them back."""
+
+OUR_MANAGERS: Final = frozenset({names.FIELD_MANAGER, GENERATOR})
+
+
+def is_ours(live: Manifest, resource: Resource) -> bool:
+    """Say whether `live` is controlled by `resource`, or was made by us for its name and has lost its controller."""
+    metadata = live["metadata"]
+    controllers = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    if controllers:
+        return resource.uid in controllers
+    managers = {entry.get("manager") for entry in metadata.get("managedFields") or ()}
+    label = (metadata.get("labels") or {}).get(names.LABEL_DEPLOYMENT)
+    return label == resource.ref.name and bool(managers & OUR_MANAGERS)

@@ -1,0 +1,54 @@
+"""`make chaos`, or `PYTHONPATH=tests python -m chaos`: plays the scenarios and writes what came of them."""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import randbelow
+from tempfile import mkdtemp
+
+import msgspec
+
+from chaos.report import page
+from chaos.runner import Result, run
+from chaos.scenarios.all import SCENARIOS
+
+NAMES = tuple(scenario.name for scenario in SCENARIOS)
+
+
+def main() -> int:
+    """Play what the arguments ask for; returns 1 when a promise was broken."""
+    asked = _arguments()
+    logs = Path(mkdtemp(prefix="chatfleet-chaos-"))
+    _say(f"{asked.size} form, seed {asked.seed}, logs in {logs}")
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in (asked.only or NAMES)]
+    results: list[Result] = []
+    for number, scenario in enumerate(chosen, 1):
+        _say(f"{number} of {len(chosen)}: {scenario.name}")
+        results.append(asyncio.run(run(scenario, asked.size, asked.seed, logs / str(number))))
+        _say(f"{results[-1].verdict()} {results[-1].seconds:g} s, {results[-1].figures}")
+    if asked.json:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    if asked.page:
+        asked.page.write_text(page(results, datetime.now(UTC)))
+    return 0 if all(result.passed for result in results) else 1
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"[chaos] {words}\n")
+    sys.stdout.flush()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--size", choices=("short", "long"), default="long", help="how much load, how many rounds")
+    parser.add_argument("--seed", type=int, default=randbelow(10**6), help="of all chance; default: any")
+    parser.add_argument("--only", action="append", choices=NAMES, help="a scenario; may be repeated; default: all")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--page", type=Path, help="file for the page")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The composition root: what it finds without events, and how it ends."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from typing_extensions import override
+
+from chatfleet_contract import metrics
+from chatfleet_operator.__main__ import CENSUS_SECONDS, find_missed, timestamp
+from chatfleet_operator.cluster.connection import Connection
+from chatfleet_operator.errors import Retry
+from chatfleet_operator.loop import Loop
+from chatfleet_operator.model import Manifest, Next, Ref, Verdict
+from chatfleet_operator.telemetry import Telemetry
+
+
+class Lists(Connection):
+    """A connection that has two pages of ChatDeployments, and fails the first time."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+
+    @override
+    async def read(self, kind: str, namespace: str, *_rest: str, query: Mapping[str, str] | None = None) -> Manifest:
+        following = (query or {}).get("continue")
+        self.asked.append((namespace, following))
+        if len(self.asked) == 1:
+            raise Retry("timeout")
+        return page(*("ac" if following else "b"), following=None if following else "2")
+
+
+def page(*names: str, following: str | None) -> Manifest:
+    items = [{"metadata": {"namespace": "shop", "name": name}} for name in names]
+    return {"items": items, "metadata": {"continue": following} if following else {}}
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_what_no_event_told_of_is_found_counted_and_woken() -> None:
+    async def work(ref: Ref) -> Next:
+        passes.append(ref.name)
+        return Next(Verdict.SETTLED)
+
+    passes: list[str] = []
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry)
+    queue: Loop[Ref] = Loop(work, telemetry, lambda: 0.5)
+    queue.wake(Ref("shop", "a"))
+    lists = Lists()
+    tasks = [asyncio.create_task(each) for each in (queue.run(), find_missed(lists, (), queue, telemetry))]
+    await asyncio.sleep(2 * CENSUS_SECONDS + 1)
+
+    assert set(passes) == {"a", "b", "c"}
+    assert registry.get_sample_value(metrics.MISSED_EVENTS_TOTAL) == 2
+    assert lists.asked == [("", None), ("", None), ("", "2")]
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def test_a_moment_is_written_as_kubernetes_does() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timestamp())
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"CHATFLEET_OPERATOR_WORKERS": "many"}, "CHATFLEET_OPERATOR_WORKERS: "),
+        ({"KUBECONFIG": "/nowhere/config", "CHATFLEET_OPERATOR_HEALTH_PORT": "0"}, "no way to reach a cluster: "),
+    ],
+)
+def test_what_cannot_work_ends_in_one_sentence(environ: dict[str, Any], words: str) -> None:
+    command = (sys.executable, "-m", "chatfleet_operator")
+    ended = subprocess.run(
+        command, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert f"chatfleet-operator: {words}" in ended.stderr
+    assert "Traceback" not in ended.stderr
