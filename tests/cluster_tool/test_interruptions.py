@@ -24,7 +24,9 @@ def _cluster() -> Iterator[Handle]:
 def stop_half_way(cluster: Handle, moment: str, number: signal.Signals) -> str:
     """Run `up`, stop it by the signal as soon as the file `moment` is in the cluster's folder; return what it said."""
     reached = folder_of(cluster.name) / moment
-    with subprocess.Popen(cluster.command("up"), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as tool:
+    # A shell starts what runs in its background with Ctrl-C ignored, and that is inherited: these tests may run there.
+    interruptible = ["env", "--default-signal=INT", *cluster.command("up")]
+    with subprocess.Popen(interruptible, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as tool:
         eventually(reached.exists, every=0.002)
         os.kill(tool.pid, number)
         _, said = tool.communicate()
