@@ -155,7 +155,7 @@ def test_a_changed_time_to_live_holds_for_what_is_written_from_then_on(tmp_path:
     after = before.model_copy(update={"conversations": Conversations(ttl_seconds=60)})
     with api_process(tmp_path, before) as api, redis.Redis.from_url(redis_url) as client:
         fetch(f"{api.url}/api/v1/conversations", {})
-        assert all(client.ttl(key) > 1000 for key in client.scan_iter())
+        assert all(client.ttl(key) > 1000 for key in client.scan_iter("*:conversation"))
         (tmp_path / "runtime.json").write_text(after.render())
         eventually(lambda: api.health("/health").json["config"] == after.digest(), seconds=10)
         client.flushall()

@@ -91,10 +91,13 @@ class RedisFleet:
     """A `Fleet` of all pods with the same Redis and ChatDeployment."""
 
     def __init__(self, storage: Storage, pod: str, *, seconds: int, clock: Callable[[], float]) -> None:
-        """Be `pod`, a name that no process had before; `seconds` is the longest that a run and its log may live."""
+        """Be `pod`, a name that no process had before; `seconds` is the longest that a run and its log may live.
+
+        It may be replaced while the pod runs, for runs that begin from then on.
+        """
         self._storage = storage
         self._pod = pod
-        self._seconds = seconds
+        self.seconds = seconds
         self._clock = clock
         self._beaten = clock()
         self._signs = Signs(clock)
@@ -113,7 +116,7 @@ class RedisFleet:
             self._storage.key(run[0], RECORD, run[1]),
             _encode(record),
             self._pod,
-            self._seconds,
+            self.seconds,
         )
         await self._storage.call_all([("SADD", self._produces(self._pod), _member(run)), entry])
         try:
@@ -127,7 +130,7 @@ class RedisFleet:
         if owner is None:
             return False
         key = self._cancels(owner.decode())
-        await self._storage.call_all([("SADD", key, _member((tenant, run))), ("EXPIRE", key, self._seconds)])
+        await self._storage.call_all([("SADD", key, _member((tenant, run))), ("EXPIRE", key, self.seconds)])
         return True
 
     async def beat(self, producing: Callable[[str, str], bool]) -> Beat:

@@ -90,8 +90,7 @@ class RedisRunLog:
     def __init__(self, storage: Storage, *, ttl_seconds: int, run_seconds: int) -> None:
         """Make the log; a run that is never ended is forgotten `run_seconds` + `ttl_seconds` after its start."""
         self._storage = storage
-        self.ttl_seconds = ttl_seconds
-        self.run_seconds = run_seconds
+        self.ttl_seconds, self.run_seconds = ttl_seconds, run_seconds
         """Seconds; both may be replaced while the pod runs, for what changes from then on."""
         self._streams: dict[tuple[str, str], Unwritten] = {}
         self._unwritten: dict[Unwritten, None] = {}
