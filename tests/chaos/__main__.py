@@ -28,10 +28,10 @@ def main() -> int:
         _say(f"{number} of {len(chosen)}: {scenario.name}")
         results.append(asyncio.run(run(scenario, asked.size, asked.seed, logs / str(number))))
         _say(f"{results[-1].verdict()} {results[-1].seconds:g} s, {results[-1].figures}")
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
-    if asked.page:
-        asked.page.write_text(page(results, datetime.now(UTC)))
+        if asked.json:
+            asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+        if asked.page:
+            asked.page.write_text(page(results, datetime.now(UTC)))
     return 0 if all(result.passed for result in results) else 1
 
 

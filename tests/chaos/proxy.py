@@ -6,6 +6,7 @@ docs/decisions/0701-own-fault-proxy.md
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -234,7 +235,8 @@ class End(asyncio.Protocol):
     def finish(self) -> None:
         """Tell this side that nothing more will come."""
         if self._transport and not self.silent and not self._transport.is_closing():
-            self._transport.write_eof()
+            with suppress(OSError):  # this side has reset the connection meanwhile
+                self._transport.write_eof()
         self.silent = True
         self._link.finished()
 

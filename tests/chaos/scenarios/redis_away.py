@@ -179,7 +179,8 @@ class _Trial:
         return await self.arena.ask_all(questions, lambda: self.pod.url, patience=longest + PATIENCE)
 
     def _completions(self, tokens: int) -> list[Question]:
-        scripts = [Script(self.arena.key(), tokens, gap=GAP) for _ in range(STREAMS[self.arena.size])]
+        number = STREAMS[self.arena.size if self.arena.protected else "short"]  # more than that the naive relay cannot
+        scripts = [Script(self.arena.key(), tokens, gap=GAP) for _ in range(number)]
         return [Question(script, "openai") for script in scripts]
 
     def _turn(self, talk: str, tokens: int) -> Question:
