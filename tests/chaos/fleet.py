@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,8 @@ PATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=30, stal
 """Deadlines that even a busy machine keeps."""
 QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_seconds=3, total_seconds=120)
 """Deadlines that let a test of silence end soon."""
+ROOMY: Final = Streaming(max_streams_per_pod=10_000)
+"""Room for all the streams of any scenario."""
 NO_RETRIES: Final = Retries(max=0)
 
 
@@ -49,7 +51,7 @@ class Settings:
 
     timeouts: RuntimeTimeouts = PATIENT
     retries: Retries = NO_RETRIES
-    streaming: Streaming = field(default_factory=Streaming)
+    streaming: Streaming = ROOMY
     redis_url: str | None = None
     origin: str | None = None
     """Where the upstream is, if not at its own address: `https://127.0.0.1:1234`, for faults before HTTP."""

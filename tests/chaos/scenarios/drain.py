@@ -12,8 +12,10 @@ from chatfleet_contract.spec import Streaming
 STREAMS = {"short": 60, "long": 300}
 ROUNDS = {"short": 1, "long": 10}
 GAP = 0.05
-TOKENS = 60
-"""With the gap, 3 s: more than a stream may last in the control run."""
+TOKENS = 100
+"""With the gap, 5 s."""
+SHORT_LIFE = 2
+"""Seconds that a stream may last in the control run, too short for any of these."""
 REFUSES = 2.0
 """Seconds after which an ending pod takes no connection any more."""
 
@@ -27,7 +29,7 @@ async def play(arena: Arena) -> Findings:
 
 
 async def _round(arena: Arena, found: Findings) -> None:
-    settings = Settings(streaming=Streaming(max_stream_seconds=600 if arena.protected else 1))
+    settings = Settings(streaming=Streaming(max_stream_seconds=600 if arena.protected else SHORT_LIFE))
     async with arena.fleet(settings, pods=2) as fleet:
         ending, other = fleet.pods
         questions = [
@@ -66,6 +68,6 @@ def _tell(found: Findings, judged: Judged) -> None:
 SCENARIO = Scenario(
     "drain",
     "A pod that gets SIGTERM refuses new connections, brings every stream to its whole end, and exits with status 0.",
-    "maxStreamSeconds: 1, which cuts the wait for open streams short",
+    f"maxStreamSeconds: {SHORT_LIFE}, which cuts the wait for open streams short",
     play,
 )
