@@ -8,6 +8,9 @@ bin := .venv/bin
 demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from it.
 	@tools/demo
 
+demo-resume: setup ## Kill the pod that writes an answer, in mid-sentence: its client gets every word.
+	@tools/demo-resume
+
 run: setup ## Serve the API on this machine with the scripted provider, without any cluster.
 	@$(bin)/python -m chatfleet_api
 
