@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.steps import Steps
-from support.helm import Helm
+from support.helm import CHART, Helm
 from support.kube import Kubectl
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,25 +42,31 @@ class Node:
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
+def install(node: Node) -> None:
+    """Install the chart as the README says, with our images, and wait for it."""
+    sets = [part for value, image in IMAGES.items() for part in ("--set", f"{value}={image}")]
+    node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
+
+
 @contextmanager
-def running_node() -> Iterator[Node]:
+def running_node(name: str = CLUSTER) -> Iterator[Node]:
     """Start a cluster of our own with our images in it; CHATFLEET_E2E_KEEP=1 leaves it up for a look."""
     _run(str(ROOT / "tools/images/build"))
-    _cluster("up")
+    _cluster(name, "up")
     try:
-        told = json.loads(_cluster("status", "--output", "json"))
-        _cluster("load", *IMAGES.values())
+        told = json.loads(_cluster(name, "status", "--output", "json"))
+        _cluster(name, "load", *IMAGES.values())
         tools = binaries.ensure(("kubectl", "helm"), os.environ, Steps(Console(stderr=True)))
         kubeconfig = Path(told["kubeconfig"])
         helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
         yield Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])
     finally:
         if not os.environ.get("CHATFLEET_E2E_KEEP"):
-            _cluster("down")
+            _cluster(name, "down")
 
 
-def _cluster(verb: str, *args: str) -> str:
-    return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", CLUSTER, *args)
+def _cluster(name: str, verb: str, *args: str) -> str:
+    return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", name, *args)
 
 
 def _run(*command: str) -> str:
