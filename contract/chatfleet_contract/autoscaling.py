@@ -57,8 +57,8 @@ class ScalingMetric(Part):
     )
 
     type: MetricType = Field(
-        description="ActiveStreams: streams that are open. TokensPerSecond: tokens sent and got. QueuedTurns: turns that"
-        " wait in line. CPU: the container's use, in percent of its request."
+        description="ActiveStreams: streams that are open. TokensPerSecond: tokens sent and got. QueuedTurns: turns"
+        " that wait in line. CPU: the container's use, in percent of its request."
     )
     average_value: Quantity | None = Field(
         None,
@@ -160,7 +160,8 @@ class Autoscaling(Part):
         json_schema_extra=rules(
             rule(
                 "self.minReplicas <= self.maxReplicas",
-                "autoscaling.minReplicas must not exceed autoscaling.maxReplicas; lower minReplicas or raise maxReplicas",
+                "autoscaling.minReplicas must not exceed autoscaling.maxReplicas;"
+                " lower minReplicas or raise maxReplicas",
                 ".minReplicas",
             ),
             rule(
@@ -177,7 +178,8 @@ class Autoscaling(Part):
             ),
             rule(
                 "(self.source == 'keda') == has(self.keda)",
-                "autoscaling.keda is needed with source keda and only allowed there; set keda.prometheusURL or remove keda",
+                "autoscaling.keda is needed with source keda and only allowed there;"
+                " set keda.prometheusURL or remove keda",
                 ".keda",
             ),
         )
