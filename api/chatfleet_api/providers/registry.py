@@ -132,10 +132,10 @@ class _Entry:
 
     def __init__(self, inner: Provider, model: Model) -> None:
         self._inner = inner
-        self._model = model
+        self._defaults = Defaults(model)
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        return self._inner.stream(with_defaults(request, self._model))
+        return self._inner.stream(self._defaults.under(request))
 
     async def check(self) -> None:
         await self._inner.check()
@@ -157,11 +157,17 @@ async def open_registry(meter: Meter) -> AsyncIterator[Registry]:
         yield Registry(session, meter)
 
 
-def with_defaults(request: ChatRequest, model: Model) -> ChatRequest:
-    """Return `request` in the provider's name of `model`, with the model's parameters where it has none of its own."""
-    defaults = model.parameters.model_dump(exclude_none=True)
-    missing = {name: value for name, value in defaults.items() if getattr(request, name) is None}
-    return msgspec.structs.replace(request, model=model.model, **missing)
+class Defaults:
+    """What the catalogue says of a model, looked up once and not for every request."""
+
+    def __init__(self, model: Model) -> None:
+        self._name = model.model
+        self._parameters = model.parameters.model_dump(exclude_none=True)
+
+    def under(self, request: ChatRequest) -> ChatRequest:
+        """Return `request` in the provider's name of the model, with its parameters where it has none of its own."""
+        missing = {name: value for name, value in self._parameters.items() if getattr(request, name) is None}
+        return msgspec.structs.replace(request, model=self._name, **missing)
 
 
 def _dialect(provider: RuntimeProvider) -> Dialect:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -27,18 +26,21 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     `work` gets a task of its own, since it wakes for every token: waking a short stack costs less than a deep one.
     """
     task = asyncio.ensure_future(work)
-    scope = asyncio.timeout(None)
-    ended = partial(_expire, scope)
+    watching = True
+
+    def ended(_: object) -> None:
+        if watching:
+            scope.reschedule(0)
+
     task.add_done_callback(ended)
     try:
-        async with scope:
-            while (await receive())["type"] != "http.disconnect":
-                pass
+        async with asyncio.timeout(None) as scope:
+            await _left(receive)
     except TimeoutError:
         if not task.done():
             raise
     finally:
-        task.remove_done_callback(ended)
+        watching = False
         if task.cancel():
             await asyncio.wait((task,))
     if task.cancelled():
@@ -46,8 +48,9 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def _expire(scope: asyncio.Timeout, _: object) -> None:
-    scope.reschedule(0)
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 @dataclass(frozen=True)
