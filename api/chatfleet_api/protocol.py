@@ -73,7 +73,7 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def _write(self, cycle: RequestResponseCycle, body: bytes) -> bool:
-        """Write a piece of a chunked body that is not the last one, unless the client is slow, gone or not there yet."""
+        """Write a piece of a chunked body, not its last, unless the client is slow or gone or has no head yet."""
         if self.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))

@@ -40,7 +40,7 @@ def set_up_logs(wanted: Observability) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(wanted.log_level.upper())
-    for chatty in ("uvicorn.error", "asyncio", "aiohttp"):
+    for chatty in ("uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
 
 

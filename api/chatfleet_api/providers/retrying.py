@@ -80,7 +80,7 @@ class Retrying:
         return await anext(batches), batches
 
     async def _again(self, request: ChatRequest, failure: ChatError) -> tuple[Sequence[Piece], _Batches]:
-        """Go on after a first attempt that ended in `failure`; most requests never come here, and pay nothing for it."""
+        """Go on after a first attempt that ended in `failure`. Most requests never come here, and pay nothing."""
         failed = [failure]
 
         async def begin() -> tuple[Sequence[Piece], _Batches]:

@@ -12,7 +12,6 @@ from chatfleet_api.chat.events import Batch
 from chatfleet_api.dialects.answer import Answer, collect
 from chatfleet_api.dialects.reading import require_json
 
-
 T = TypeVar("T")
 
 

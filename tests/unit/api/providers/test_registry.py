@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast
 
-import aiohttp
 import pytest
 
 from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.registry import Catalogue, Defaults, Registry
 from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
 from chatfleet_contract.report import Dependency, State
@@ -16,7 +15,7 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from support.upstream_client import Outcome, RecordingMeter, ask, config_of
 
 SCRIPTED = RuntimeProvider(name="s", type=ProviderType.SCRIPTED, retries=Retries(max=0))
-UNUSED = cast(aiohttp.ClientSession, None)
+UNUSED = Connections()
 """No test here opens a connection."""
 
 
