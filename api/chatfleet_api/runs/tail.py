@@ -61,4 +61,6 @@ class Tail:
 def joined(batches: Iterable[Batch]) -> Batch:
     """Return consecutive batches (at least one) as one."""
     parts = list(batches)
+    if len(parts) == 1:  # the usual case
+        return parts[0]
     return Batch(parts[0].first, tuple(chain.from_iterable(part.events for part in parts)))
