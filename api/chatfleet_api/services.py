@@ -78,7 +78,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     async with AsyncExitStack() as stack:
         meter = Meter(VERSION)
-        registry = await stack.enter_async_context(open_registry(meter))
+        registry = stack.enter_context(open_registry(meter))
         stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
         pool = RunPool(stores.log, _limits(config))
         served = _Served(registry, pool, stores, config)

@@ -24,6 +24,13 @@ CONNECTIONS: Final = 6
 """Commands that run at a time, each on a connection of its own (per server of a cluster); more wait their turn."""
 ANSWER_SECONDS: Final = 1.0
 """Longest that a caller waits, for its turn and for the answer together."""
+LATE_SECONDS: Final = 0.02
+"""A timer that fires later than this tells of a loop that is busy. An answer may have come, and nobody has looked."""
+MORE_SECONDS: Final = 0.2
+"""What an answer gets then, up to `MORE_TIMES`."""
+MORE_TIMES: Final = 10
+SOCKET_SECONDS: Final = 1.5 * ANSWER_SECONDS
+"""After so long without an answer a connection is given up; longer, so that it is not our own lateness either."""
 RETRY_SECONDS: Final = 2.0
 """What a caller is told to wait when Redis cannot be reached."""
 
@@ -131,7 +138,7 @@ class Storage:
         """Run `operation` in a task of its own: a caller may leave, but a command is never torn from its reply."""
         task: asyncio.Future[Any] | None = None
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with patience(ANSWER_SECONDS):
                 await self._slots.acquire()
                 task = self._begin(operation)
                 reply = await asyncio.shield(task)
@@ -177,6 +184,28 @@ class Storage:
 
 
 @asynccontextmanager
+async def patience(seconds: float) -> AsyncGenerator[None, None]:
+    """Raise `TimeoutError` when the block takes longer, though the event loop was there to see it end."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def look(due: float, more: int) -> None:
+        nonlocal timer
+        now = loop.time()
+        if more and now - due > LATE_SECONDS:
+            timer = loop.call_later(MORE_SECONDS, look, now + MORE_SECONDS, more - 1)
+        else:
+            scope.reschedule(0)
+
+    timer = loop.call_later(seconds, look, loop.time() + seconds, MORE_TIMES)
+    try:
+        async with asyncio.timeout(None) as scope:
+            yield
+    finally:
+        timer.cancel()
+
+
+@asynccontextmanager
 async def open_storage(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[Storage, None]:
     """Yield the Redis at `url` with the keys of one ChatDeployment. Connects when it is used: it need not be there yet.
 
@@ -218,7 +247,7 @@ def _client(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluste
 
 def _settings() -> dict[str, Any]:
     return {
-        "socket_timeout": ANSWER_SECONDS,
+        "socket_timeout": SOCKET_SECONDS,
         "socket_connect_timeout": ANSWER_SECONDS,
         "health_check_interval": 15,
         "protocol": 2,  # RESP2: no pushed messages to expect, and every server and proxy speaks it

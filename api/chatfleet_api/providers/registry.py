@@ -6,13 +6,12 @@ failure.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from chatfleet_api.chat.request import ChatRequest
@@ -20,6 +19,7 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers import anthropic, openai
 from chatfleet_api.providers.breaker import Breaker, Spared
 from chatfleet_api.providers.budget import RetryBudget
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.continuing import Continuing
 from chatfleet_api.providers.fallback import Fallback
 from chatfleet_api.providers.keys import KeyFile
@@ -86,9 +86,9 @@ class _Shared:
 class Registry:
     """Makes catalogues. A provider whose settings did not change goes on counting its open requests."""
 
-    def __init__(self, session: aiohttp.ClientSession, meter: Meter) -> None:
-        """Let all upstreams use `session`, and tell `meter` about every attempt."""
-        self._session = session
+    def __init__(self, connections: Connections, meter: Meter) -> None:
+        """Let all upstreams use `connections`, and tell `meter` about every attempt."""
+        self._connections = connections
         self._meter = meter
         self._shared: dict[RuntimeProvider, _Shared] = {}
 
@@ -111,7 +111,7 @@ class Registry:
         if provider.type is ProviderType.SCRIPTED:
             return Scripted()
         key = KeyFile(provider.api_key_file)
-        return Upstream(self._session, _dialect(provider), key=key, timeouts=provider.timeouts)
+        return Upstream(self._connections, _dialect(provider), key=key, timeouts=provider.timeouts)
 
     def _single(self, model: Model, provider: RuntimeProvider, shared: Mapping[RuntimeProvider, _Shared]) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
@@ -132,36 +132,36 @@ class _Entry:
 
     def __init__(self, inner: Provider, model: Model) -> None:
         self._inner = inner
-        self._model = model
+        self._defaults = Defaults(model)
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        return self._inner.stream(with_defaults(request, self._model))
+        return self._inner.stream(self._defaults.under(request))
 
     async def check(self) -> None:
         await self._inner.check()
 
 
-@asynccontextmanager
-async def open_registry(meter: Meter) -> AsyncIterator[Registry]:
-    """Open the one HTTP session that all upstreams share.
-
-    It knows no limit of its own (each provider has one), no proxy or credentials of the environment, and no cookies.
-    """
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"},
-        auto_decompress=False,
-        trust_env=False,
-    ) as session:
-        yield Registry(session, meter)
+@contextmanager
+def open_registry(meter: Meter) -> Iterator[Registry]:
+    """Yield a registry whose upstreams share their connections, and close these at the end."""
+    connections = Connections()
+    try:
+        yield Registry(connections, meter)
+    finally:
+        connections.close()
 
 
-def with_defaults(request: ChatRequest, model: Model) -> ChatRequest:
-    """Return `request` in the provider's name of `model`, with the model's parameters where it has none of its own."""
-    defaults = model.parameters.model_dump(exclude_none=True)
-    missing = {name: value for name, value in defaults.items() if getattr(request, name) is None}
-    return msgspec.structs.replace(request, model=model.model, **missing)
+class Defaults:
+    """What the catalogue says of a model, looked up once and not for every request."""
+
+    def __init__(self, model: Model) -> None:
+        self._name = model.model
+        self._parameters = model.parameters.model_dump(exclude_none=True)
+
+    def under(self, request: ChatRequest) -> ChatRequest:
+        """Return `request` in the provider's name of the model, with its parameters where it has none of its own."""
+        missing = {name: value for name, value in self._parameters.items() if getattr(request, name) is None}
+        return msgspec.structs.replace(request, model=self._name, **missing)
 
 
 def _dialect(provider: RuntimeProvider) -> Dialect:

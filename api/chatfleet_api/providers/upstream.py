@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final, Protocol
-
-import aiohttp
 
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.connection import BrokenError, Connection
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.keys import KeyFile
 from chatfleet_api.providers.port import Finish, Piece
 from chatfleet_api.providers.refusals import MAX_BODY_BYTES, clean, refusal
@@ -26,8 +27,12 @@ CHECK_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
 
-_BROKEN: Final = (aiohttp.ClientError, RuntimeError)
-"""What reading a body raises when its connection broke: aiohttp raises the bare one if nobody was reading just then."""
+_BROKEN: Final = (BrokenError, OSError, RuntimeError)
+"""What asking raises when there is no connection, or no more: uvloop the bare one, if it was reset a moment ago."""
+
+_HEADERS: Final = MappingProxyType(
+    {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
+)
 
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
@@ -80,11 +85,9 @@ class Dialect(Protocol):
 class Upstream:
     """A `Provider` at the other end of a network connection."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, dialect: Dialect, *, key: KeyFile, timeouts: RuntimeTimeouts
-    ) -> None:
-        """Ask over `session`, which remains its owner's to close."""
-        self._session = session
+    def __init__(self, connections: Connections, dialect: Dialect, *, key: KeyFile, timeouts: RuntimeTimeouts) -> None:
+        """Ask over `connections`, which others use too."""
+        self._connections = connections
         self._dialect = dialect
         self._key = key
         self._timeouts = timeouts
@@ -113,11 +116,12 @@ class Upstream:
         """Prove that the upstream is reachable and takes the key."""
         key = self._key.read()
         url = self._dialect.models_url
-        with _translated():
-            async with (
-                asyncio.timeout(CHECK_SECONDS),
-                self._session.get(url, headers=self._dialect.headers(key), allow_redirects=False) as response,
-            ):
+        with _translated(), ExitStack() as stack:
+            async with asyncio.timeout(CHECK_SECONDS):
+                response = await self._connections.ask(
+                    "GET", url, {**_HEADERS, **self._dialect.headers(key)}, connect_seconds=CHECK_SECONDS
+                )
+                stack.callback(self._connections.leave, response)
                 if response.status in _ABSENT and not self._dialect.lists_models:
                     return
                 if response.status in _ABSENT:
@@ -126,35 +130,34 @@ class Upstream:
                 await self._accept(response, key)
 
     @asynccontextmanager
-    async def _ask(self, request: ChatRequest, until: float) -> AsyncIterator[tuple[aiohttp.ClientResponse, Watchdog]]:
+    async def _ask(self, request: ChatRequest, until: float) -> AsyncIterator[tuple[Connection, Watchdog]]:
         """Open the stream of the answer, watched until its first piece is due."""
         key = self._key.read()
         url, body = self._dialect.url(request), self._dialect.body(request)
-        headers = {"Content-Type": "application/json", **self._dialect.headers(key, request)}
-        connect = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_seconds)
+        headers = {**_HEADERS, "Content-Type": "application/json", **self._dialect.headers(key, request)}
         with ExitStack() as stack:
             with _translated():
                 async with asyncio.timeout_at(until):
-                    response = await self._session.post(
-                        url, data=body, headers=headers, timeout=connect, allow_redirects=False
+                    response = await self._connections.ask(
+                        "POST", url, headers, body, connect_seconds=self._timeouts.connect_seconds
                     )
-                    stack.callback(response.close)
+                    stack.callback(self._connections.leave, response)
                     await self._accept(response, key)
-            if response.content_type != "text/event-stream" or "Content-Encoding" in response.headers:
-                told = f"{response.content_type} {response.headers.get('Content-Encoding', '')} is not an event stream"
-                raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(told))
+            kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
+            if kind.partition(";")[0].strip().lower() != "text/event-stream" or coding:
+                raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"{kind} {coding} is not an event stream"))
             watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
             stack.callback(watchdog.stop)
             yield response, watchdog
 
-    async def _accept(self, response: aiohttp.ClientResponse, key: str | None) -> None:
+    async def _accept(self, response: Connection, key: str | None) -> None:
         """Raise what a refusal means."""
         if response.status == HTTPStatus.OK:
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._key.forget()
         body = b""
-        while len(body) < MAX_BODY_BYTES and (more := await response.content.readany()):
+        while len(body) < MAX_BODY_BYTES and (more := await response.read()):
             body += more
         raise refusal(response.status, response.headers, body, (key,) if key else ())
 
@@ -170,10 +173,10 @@ def _translated() -> Iterator[None]:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
-async def _next(response: aiohttp.ClientResponse, watchdog: Watchdog) -> bytes:
+async def _next(response: Connection, watchdog: Watchdog) -> bytes:
     """Return what the next read brings, nothing at the end of the response."""
     try:
-        return await response.content.readany()
+        return await response.read()
     except _BROKEN as error:
         code = watchdog.bit or Code.UPSTREAM_TRUNCATED
         raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
@@ -194,11 +197,13 @@ def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[
     return pieces, None
 
 
-async def _drain(response: aiohttp.ClientResponse) -> None:
+async def _drain(response: Connection) -> None:
     """Read to the end of a response whose answer is whole, if the end comes soon."""
+    if response.whole:
+        return
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await response.content.readany():
+            while await response.read():
                 pass
     except (TimeoutError, *_BROKEN):
         return  # the connection is closed instead of kept; the answer is none the worse

@@ -8,19 +8,24 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from chatfleet_api.chat.events import Batch, Failed, Start
 from chatfleet_api.dialects.answer import as_error
 from chatfleet_api.dialects.sse import CONTENT_TYPE, HEARTBEAT, Encoder
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.routes.client import Client, ClientLeft, connected, expire
+from chatfleet_api.routes.client import Client, ClientLeft, while_there
 
 SEND_SECONDS: Final = 10.0
 """A client that takes nothing for this long (and up to twice as long) is cut off; the run does not wait for it."""
 
 ABORT: Final = "chatfleet.abort"
 """ASGI extension of our server: closes the connection at once, without waiting for what the client does not read."""
+
+WRITE: Final = "chatfleet.write"
+"""ASGI extension of our server: writes a piece of the body at once, or returns False because `send` must be awaited.
+
+Past the head of an answer no wrapper of `send` has anything to do, and nearly every write needs no waiting."""
 
 _HEADERS: Final = [
     (b"content-type", CONTENT_TYPE),
@@ -57,10 +62,9 @@ class Relays:
         That is `complete`, `client_left` or an error's code. Raises `ChatError` for what an HTTP status is to tell.
         """
         reason = CLIENT_LEFT
+        stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
         try:
-            async with connected(client.receive) as there:
-                stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
-                reason = await stream.run(read, there)
+            reason = await while_there(client.receive, stream.run(read))
         except ClientLeft:
             pass
         except ChatError as error:
@@ -77,7 +81,9 @@ class Relay:
     def __init__(self, encoder: Encoder, client: Client, *, heartbeat_seconds: float, after: int) -> None:
         self._encoder = encoder
         self._send = client.send
-        self._abort: Callable[[], None] = client.scope.get("extensions", {}).get(ABORT, {}).get("call", lambda: None)
+        extensions = client.scope.get("extensions", {})
+        self._abort: Callable[[], None] = extensions.get(ABORT, {}).get("call", lambda: None)
+        self._write_now: Callable[[bytes], bool] = extensions.get(WRITE, {}).get("call", lambda _: False)
         self._heartbeat = heartbeat_seconds
         self._loop = asyncio.get_running_loop()
         self._held = b""
@@ -86,14 +92,16 @@ class Relay:
         self._sending = False
         self._since = self._loop.time()
 
-    async def run(self, read: Read, client: asyncio.Timeout) -> str:
+    async def run(self, read: Read) -> str:
         """Relay what `read` yields until the run ends, and return how it did: `complete`, or the code of its failure.
+
+        A client that takes nothing is cut off, and the task that runs this is cancelled.
 
         Raises:
             ChatError: the run failed before anything was sent; the client is to get it as its HTTP status.
         """
         beat = False
-        self._client = client
+        self._task: asyncio.Future[Any] = asyncio.current_task() or self._loop.create_future()
         self._timer = self._loop.call_later(min(self._heartbeat, SEND_SECONDS), self._tick)
         try:
             while True:
@@ -139,6 +147,9 @@ class Relay:
         await self._write(self._encoder.encode(batch), last=batch.terminal)
 
     async def _write(self, frames: bytes, *, last: bool = False) -> None:
+        if self._opened and not last and self._write_now(frames):
+            self._since = self._loop.time()
+            return
         self._since, self._sending = self._loop.time(), True
         if not self._opened:
             self._opened = True
@@ -154,8 +165,9 @@ class Relay:
         if left <= 0:
             if self._sending:
                 self._abort()
-                expire(self._client)
+                self._task.cancel()
                 return
-            expire(self._silence)
+            if not self._silence.expired():
+                self._silence.reschedule(0)
             left = self._heartbeat
         self._timer = self._loop.call_later(min(left, SEND_SECONDS), self._tick)

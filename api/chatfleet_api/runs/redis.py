@@ -44,11 +44,11 @@ ENTRIES_PER_STREAM: Final = 65536
 """Bound on what one run can take in Redis; 16 minutes at one entry per flush. Older entries go first."""
 
 _WRITE: Final = """
-local live, ended = ARGV[1], ARGV[2]
+local live, ended, entries = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
 local deposed = {}
-for i = 1, #KEYS / 2 do
+for i = 1, #entries do
   local key, record = KEYS[2 * i - 1], KEYS[2 * i]
-  local epoch, last, final, entry = unpack(ARGV, 4 * i - 1, 4 * i + 2)
+  local epoch, last, final, entry = unpack(entries[i])
   local after = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
   if after then
     deposed[#deposed + 1] = {i, tonumber(after)}
@@ -57,7 +57,7 @@ for i = 1, #KEYS / 2 do
     if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
       return done
     end
-    if final == '1' then
+    if final then
       redis.call('EXPIRE', key, ended)
       if epoch ~= '' then
         redis.call('HSET', record, 'ended', 1)
@@ -78,6 +78,8 @@ are its number and where the successor began. Other errors end the write.
 
 logger = logging.getLogger(__name__)
 _decoder: Final = msgspec.json.Decoder(Batch)
+_pack: Final = msgspec.msgpack.Encoder().encode
+"""Entries are one argument of the script: each costs the client a microsecond, and there would be four to an entry."""
 
 
 class RedisRunLog:
@@ -218,13 +220,10 @@ class RedisRunLog:
         return [(number - 1, after) for number, after in await self._storage.call(*self._command(chunk))]
 
     def _command(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Command:
-        arguments: list[str | bytes | int] = ["EVAL", _WRITE, 2 * len(chunk)]
-        for stream, _ in chunk:
-            arguments += stream.keys
-        arguments += (self.run_seconds + self.ttl_seconds, self.ttl_seconds)
-        for stream, entry in chunk:
-            arguments += (stream.epoch, entry.last, int(entry.terminal), entry.payload)
-        return tuple(arguments)
+        keys = [key for stream, _ in chunk for key in stream.keys]
+        entries = [(stream.epoch, entry.last, entry.terminal, entry.payload.decode()) for stream, entry in chunk]
+        seconds = self.run_seconds + self.ttl_seconds, self.ttl_seconds
+        return ("EVAL", _WRITE, len(keys), *keys, *seconds, _pack(entries))
 
     def _sent(self, chunk: Sequence[tuple[Unwritten, Entry]], refused: Sequence[tuple[int, int]]) -> None:
         deposed = {chunk[index][0]: after for index, after in refused}

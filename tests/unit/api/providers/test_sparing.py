@@ -8,6 +8,7 @@ from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.breaker import FIRST_PAUSE_SECONDS, LEAST, WINDOW, WINDOW_SECONDS, Breaker, Spared
 from chatfleet_api.providers.budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.registry import Registry
 from chatfleet_contract.providers import Model, ProviderType, Retries
 from chatfleet_contract.report import State
@@ -157,7 +158,7 @@ async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_a
         Model(name="b", provider="s", model="count-3"),
         Model(name="c", provider="t", model="count-2"),
     ]
-    catalogue = Registry(None, meter).catalogue(config_of(*providers, models=models))  # type: ignore[arg-type]
+    catalogue = Registry(Connections(), meter).catalogue(config_of(*providers, models=models))
     for _ in range(3):
         assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert (await ask(catalogue.provider("b"), ChatRequest("b", ()))).code is Code.UPSTREAM_SUSPENDED
