@@ -99,11 +99,10 @@ class Meter:
         self._rejected = Counter(
             names.REJECTED_TOTAL, "Requests refused to protect this pod.", ("reason",), registry=registry
         )
-        self._tokens = cache(
-            Counter(
-                names.TOKENS_TOTAL, "Tokens sent to and got from upstreams.", (*_MODEL, "type"), registry=registry
-            ).labels
+        self._all_tokens = Counter(
+            names.TOKENS_TOTAL, "Tokens sent to and got from upstreams.", (*_MODEL, "type"), registry=registry
         )
+        self._tokens = cache(self._all_tokens.labels)
         self._attempts = cache(
             Counter(
                 names.UPSTREAM_ATTEMPTS_TOTAL,
@@ -169,7 +168,7 @@ class Meter:
 
     def tokens(self) -> float:
         """Return how many tokens were counted since the start."""
-        return sum(sample.value for metric in self._tokens.collect() for sample in metric.samples)
+        return sum(sample.value for metric in self._all_tokens.collect() for sample in metric.samples)
 
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an attempt."""
