@@ -100,7 +100,12 @@ class Upstream:
         answer, events, begun = self._dialect.answer(request), EventReader(), False
         async with self._ask(request, until) as (response, watchdog):
             while not answer.done:
-                pieces, failure = _understand(answer, events, await _next(response, watchdog))
+                try:
+                    data = await response.read()
+                except _BROKEN as error:
+                    code = watchdog.bit or Code.UPSTREAM_TRUNCATED
+                    raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
+                pieces, failure = _understand(answer, events, data)
                 if pieces:
                     watchdog.move(ends, Code.UPSTREAM_TIMEOUT)  # while the reader is busy, the upstream is not to blame
                     yield pieces
@@ -171,15 +176,6 @@ def _translated() -> Iterator[None]:
         raise ChatError(Code.UPSTREAM_TIMEOUT, detail=clean(f"no answer in time {error}")) from error
     except _BROKEN as error:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
-
-
-async def _next(response: Connection, watchdog: Watchdog) -> bytes:
-    """Return what the next read brings, nothing at the end of the response."""
-    try:
-        return await response.read()
-    except _BROKEN as error:
-        code = watchdog.bit or Code.UPSTREAM_TRUNCATED
-        raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
 def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[Piece], ChatError | None]:
