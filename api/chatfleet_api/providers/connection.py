@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         """To whom."""
         self.status = 0
+        self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._failure: str | None = None
@@ -147,7 +148,7 @@ class Connection(asyncio.Protocol):
         """Return what is done when something has come; raise what there is to raise."""
         if self._failure is not None:
             raise BrokenError(self._failure)
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         return self._waiter
 
     def _wake(self) -> None:

@@ -4,8 +4,8 @@ What vendors differ in (addresses, headers, bodies, the meaning of events) is a 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -98,9 +98,16 @@ class Upstream:
         ends = time() + self._timeouts.total_seconds
         until = min(ends, time() + self._timeouts.first_token_seconds)
         answer, events, begun = self._dialect.answer(request), EventReader(), False
-        async with self._ask(request, until) as (response, watchdog):
+        response = await self._ask(request, until)
+        watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
+        try:
             while not answer.done:
-                pieces, failure = _understand(answer, events, await _next(response, watchdog))
+                try:
+                    data = await response.read()
+                except _BROKEN as error:
+                    code = watchdog.bit or Code.UPSTREAM_TRUNCATED
+                    raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
+                pieces, failure = _understand(answer, events, data)
                 if pieces:
                     watchdog.move(ends, Code.UPSTREAM_TIMEOUT)  # while the reader is busy, the upstream is not to blame
                     yield pieces
@@ -111,44 +118,48 @@ class Upstream:
                 if begun and stalls < ends:
                     watchdog.move(stalls, Code.UPSTREAM_STALLED)
             await _drain(response)
+        finally:
+            watchdog.stop()
+            self._connections.leave(response)
 
     async def check(self) -> None:
         """Prove that the upstream is reachable and takes the key."""
         key = self._key.read()
         url = self._dialect.models_url
-        with _translated(), ExitStack() as stack:
+        with _translated():
             async with asyncio.timeout(CHECK_SECONDS):
                 response = await self._connections.ask(
                     "GET", url, {**_HEADERS, **self._dialect.headers(key)}, connect_seconds=CHECK_SECONDS
                 )
-                stack.callback(self._connections.leave, response)
-                if response.status in _ABSENT and not self._dialect.lists_models:
-                    return
-                if response.status in _ABSENT:
-                    told = f"GET {url} answered HTTP {response.status}; correct baseURL"
-                    raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=told)
-                await self._accept(response, key)
+                try:
+                    await self._checked(response, key)
+                finally:
+                    self._connections.leave(response)
 
-    @asynccontextmanager
-    async def _ask(self, request: ChatRequest, until: float) -> AsyncIterator[tuple[Connection, Watchdog]]:
-        """Open the stream of the answer, watched until its first piece is due."""
+    async def _checked(self, response: Connection, key: str | None) -> None:
+        if response.status not in _ABSENT:
+            await self._accept(response, key)
+        elif self._dialect.lists_models:
+            told = f"GET {self._dialect.models_url} answered HTTP {response.status}; correct baseURL"
+            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=told)
+
+    async def _ask(self, request: ChatRequest, until: float) -> Connection:
+        """Return the connection on which the stream of the answer begins; its caller leaves it."""
         key = self._key.read()
         url, body = self._dialect.url(request), self._dialect.body(request)
         headers = {**_HEADERS, "Content-Type": "application/json", **self._dialect.headers(key, request)}
-        with ExitStack() as stack:
-            with _translated():
-                async with asyncio.timeout_at(until):
-                    response = await self._connections.ask(
-                        "POST", url, headers, body, connect_seconds=self._timeouts.connect_seconds
-                    )
-                    stack.callback(self._connections.leave, response)
+        with _translated():
+            async with asyncio.timeout_at(until):
+                response = await self._connections.ask(
+                    "POST", url, headers, body, connect_seconds=self._timeouts.connect_seconds
+                )
+                try:
                     await self._accept(response, key)
-            kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
-            if kind.partition(";")[0].strip().lower() != "text/event-stream" or coding:
-                raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"{kind} {coding} is not an event stream"))
-            watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
-            stack.callback(watchdog.stop)
-            yield response, watchdog
+                    _require_events(response)
+                except BaseException:
+                    self._connections.leave(response)
+                    raise
+        return response
 
     async def _accept(self, response: Connection, key: str | None) -> None:
         """Raise what a refusal means."""
@@ -162,6 +173,12 @@ class Upstream:
         raise refusal(response.status, response.headers, body, (key,) if key else ())
 
 
+def _require_events(response: Connection) -> None:
+    kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
+    if kind.partition(";")[0].strip().lower() != "text/event-stream" or coding:
+        raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"{kind} {coding} is not an event stream"))
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Translate what can go wrong before the first byte of an answer."""
@@ -171,15 +188,6 @@ def _translated() -> Iterator[None]:
         raise ChatError(Code.UPSTREAM_TIMEOUT, detail=clean(f"no answer in time {error}")) from error
     except _BROKEN as error:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
-
-
-async def _next(response: Connection, watchdog: Watchdog) -> bytes:
-    """Return what the next read brings, nothing at the end of the response."""
-    try:
-        return await response.read()
-    except _BROKEN as error:
-        code = watchdog.bit or Code.UPSTREAM_TRUNCATED
-        raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
 def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[Piece], ChatError | None]:

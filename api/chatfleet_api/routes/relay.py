@@ -122,10 +122,16 @@ class Relay:
             async with aclosing(read(self._after)) as batches:
                 async for batch in batches:
                     self._after = batch.last
-                    await self._pass_on(batch)
-                    if batch.terminal:
-                        last = batch.events[-1]
-                        return last.code if isinstance(last, Failed) else COMPLETE
+                    last = batch.terminal
+                    if self._opened or self._encoder.eager:
+                        frames = self._encoder.encode(batch)
+                        if last or not self._written(frames):
+                            await self._write(frames, last=last)
+                    else:
+                        await self._open(batch)
+                    if last:
+                        event = batch.events[-1]
+                        return event.code if isinstance(event, Failed) else COMPLETE
         except ChatError as error:
             return await self._fail(error)
         return await self._fail(ChatError(Code.INTERRUPTED, detail="a run's events end without a terminal one"))
@@ -136,20 +142,24 @@ class Relay:
         await self._write(self._encoder.failure(error), last=True)
         return error.code
 
-    async def _pass_on(self, batch: Batch) -> None:
-        if not (self._opened or self._encoder.eager):
-            last = batch.events[-1]
-            if isinstance(last, Failed) and all(isinstance(event, Start | Failed) for event in batch.events):
-                raise as_error(last)
-            if isinstance(last, Start):
-                self._held = self._encoder.encode(batch)
-                return
-        await self._write(self._encoder.encode(batch), last=batch.terminal)
+    async def _open(self, batch: Batch) -> None:
+        """Pass on what may be sent first: until then, an answer that fails can still be told by a status."""
+        last = batch.events[-1]
+        if isinstance(last, Failed) and all(isinstance(event, Start | Failed) for event in batch.events):
+            raise as_error(last)
+        if isinstance(last, Start):
+            self._held = self._encoder.encode(batch)
+        else:
+            await self._write(self._encoder.encode(batch), last=batch.terminal)
+
+    def _written(self, frames: bytes) -> bool:
+        """Return whether `frames` could be written at once, as nearly all can."""
+        if not (self._opened and self._write_now(frames)):
+            return False
+        self._since = self._loop.time()
+        return True
 
     async def _write(self, frames: bytes, *, last: bool = False) -> None:
-        if self._opened and not last and self._write_now(frames):
-            self._since = self._loop.time()
-            return
         self._since, self._sending = self._loop.time(), True
         if not self._opened:
             self._opened = True

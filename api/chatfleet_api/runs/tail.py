@@ -26,10 +26,10 @@ class Tail:
     def append(self, batch: Batch) -> None:
         """Take the next batch and wake who waits."""
         self._batches.append(batch)
-        self.last = batch.last
+        self.last = last = batch.last
         self.ended = batch.terminal
         if self._limit is not None:
-            while self.last - self._batches[0].last >= self._limit:
+            while last - self._batches[0].last >= self._limit:
                 self.first = self._batches.popleft().last + 1
         self.wake()
 
