@@ -71,7 +71,12 @@ def create_app(services: Services) -> ASGIApp:
     _answer_errors(app, refused)
     streaming = HotRoutes(app, hot, refused=refused)
     logged = AccessLog(BodyLimit(streaming), meter=services.meter, clock=services.chat.clock)
-    return RequestId(logged, new_id=services.chat.new_id, config=lambda: services.configuration.digest)
+    return RequestId(
+        logged,
+        new_id=services.chat.new_id,
+        config=lambda: services.configuration.digest,
+        ending=lambda: services.health.draining,
+    )
 
 
 def create_health_app(health: Health, meter: Meter) -> ASGIApp:

@@ -25,6 +25,9 @@ KEEP_ALIVE_SECONDS: Final = 75
 ACCEPTS: Final = 8
 """Connections taken in one turn of the event loop. libuv takes one for each listener, which under load, when a turn
 lasts 100 ms, would be ten a second in all."""
+LAST_CALL_SECONDS: Final = 2.0
+"""Time, after SIGTERM, in which every answer asks its client to use another connection, before all that are idle are
+closed: a request that is on its way over one of these would be lost."""
 GRACE_SECONDS: Final = 15
 """Time beyond the longest stream after which what is still connected is cut off."""
 
@@ -54,11 +57,12 @@ def listeners(serving: socket.socket) -> list[socket.socket]:
 async def serve(services: Services, serving: socket.socket, health: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; then take no more connections, let every stream end, and return.
 
-    What has not ended after `maxStreamSeconds`, or at a second SIGINT, is ended with an explicit error.
+    SIGTERM is followed by a last call, in which requests are still taken. What has not ended after `maxStreamSeconds`,
+    or at a second SIGINT, is ended with an explicit error.
     """
     server = _Server(services)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, server.end)
+    loop.add_signal_handler(signal.SIGTERM, server.end_soon)
     loop.add_signal_handler(signal.SIGINT, server.end_or_hurry)
     with _health_server(create_health_app(services.health, services.meter), health):
         await server.serve(sockets=listeners(serving))
@@ -76,6 +80,14 @@ class _Server(uvicorn.Server):
         self._services = services
         self._drain: asyncio.Future[int] | None = None
         self._seconds = 0
+
+    def end_soon(self) -> None:
+        """Begin to end, after a last call if there are connections."""
+        self._services.health.draining = True
+        if self.server_state.connections:
+            asyncio.get_running_loop().call_later(LAST_CALL_SECONDS, self.end)
+        else:
+            self.end()
 
     def end(self) -> None:
         """Begin to end: what is open may go on for as long as a stream may last."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatfleet_api.dialects.failures import CLOSE
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.middleware.telling import tell
 
@@ -67,4 +68,4 @@ class BodyLimit:
 
 
 async def _refuse(error: ChatError, scope: Scope, send: Send) -> None:
-    await tell(error, scope, send, headers=[(b"connection", b"close")])  # what is left of the body is not waited for
+    await tell(error, scope, send, headers=[CLOSE])  # what is left of the body is not waited for
