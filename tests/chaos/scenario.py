@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chaos.client import PATIENCE, Client, Question, open_client
-from chaos.fleet import CHATFLEET, NAIVE, Fleet, Settings, open_fleet
+from chaos.fleet import CHATFLEET, NAIVE, Fleet, Server, Settings, open_fleet
 from chaos.processes import until
 from chaos.reception import Reception
 from chaos.remote import Upstream, open_upstream
@@ -68,9 +68,13 @@ class Arena:
         return self.arm == "protected"
 
     @property
-    def server(self) -> str:
-        """The module that serves, in scenarios whose control run has a naive relay in the place of Chatfleet."""
+    def server(self) -> Server:
+        """The server, in scenarios whose control run has a naive relay in the place of Chatfleet."""
         return CHATFLEET if self.protected else NAIVE
+
+    def without(self, protection: str) -> Server:
+        """Return the server, in scenarios whose control run has Chatfleet without one of its protections."""
+        return CHATFLEET if self.protected else ("chaos.without", protection)
 
     def key(self) -> str:
         """Return a key that no other question has."""

@@ -3,7 +3,20 @@
 from typing import Final
 
 from chaos.scenario import Scenario
-from chaos.scenarios import cancel, drain, overload, pod_kill, redis_away, retries, slow_readers, truthful
+from chaos.scenarios import (
+    busy,
+    cancel,
+    drain,
+    idempotency,
+    overload,
+    paused,
+    pod_kill,
+    redis_away,
+    resume,
+    retries,
+    slow_readers,
+    truthful,
+)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     truthful.SCENARIO,
@@ -14,4 +27,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     redis_away.SCENARIO,
     drain.SCENARIO,
     pod_kill.SCENARIO,
+    resume.SCENARIO,
+    paused.SCENARIO,
+    idempotency.SCENARIO,
+    busy.SCENARIO,
 )
