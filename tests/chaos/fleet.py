@@ -18,7 +18,7 @@ from chatfleet_api.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.providers import Continuation, Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
-from chatfleet_contract.spec import Conversations, Streaming
+from chatfleet_contract.spec import Streaming
 from support.redis_server import free_port
 
 HARNESS: Final = str(Path(__file__).parents[1])
@@ -68,7 +68,6 @@ class Settings:
     retries: Retries = NO_RETRIES
     streaming: Streaming = ROOMY
     redis_url: str | None = None
-    conversations: Conversations = Conversations()
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where models have their upstream, if not at its own address: `https://127.0.0.1:1234`."""
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -104,11 +103,12 @@ class Pod:
         except aiohttp.ClientError:
             return False
 
-    async def metric(self, name: str) -> float:
-        """Return the sum of a metric over its labels, as it is exported now."""
+    async def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric over all label sets that have these labels, as it is exported now."""
         async with aiohttp.request("GET", f"http://{LOOPBACK}:{self.health_port}/metrics") as response:
             families = text_string_to_metric_families(await response.text())
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 class Fleet:
@@ -172,7 +172,6 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         ),
         models=tuple(_model(name, vendor, settings) for name, vendor in named),
         redis_url_file=str(redis_url) if settings.redis_url else None,
-        conversations=settings.conversations,
         streaming=settings.streaming,
     )
 

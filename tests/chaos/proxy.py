@@ -112,9 +112,16 @@ class Link:
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self.faults: Faults | None = None
+        """What happens to this connection alone; None: what happens to all."""
         self.client = End(self, "up")
         self.server = End(self, "down")
         self._dialling: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The port from which the server is reached: by it the server knows the connection."""
+        return self.server.port
 
     def opened(self, end: "End") -> None:
         """Connect to the server when there is a client, and read from the client when there is a server."""
@@ -251,8 +258,13 @@ class End(asyncio.Protocol):
             reset(self._transport)
 
     @property
+    def port(self) -> int | None:
+        """Our port of this connection."""
+        return self._transport.get_extra_info("sockname")[1] if self._transport else None
+
+    @property
     def _toxics(self) -> Toxics:
-        faults = self._link.proxy.faults
+        faults = self._link.faults or self._link.proxy.faults
         return faults.up if self._direction == "up" else faults.down
 
     def _later(self, act: Callable[[], None], *, size: int = 0) -> None:

@@ -4,9 +4,13 @@ from typing import Final
 
 from chaos.scenario import Scenario
 from chaos.scenarios import (
+    acked,
     busy,
     cancel,
     drain,
+    economy,
+    failover,
+    hostile,
     idempotency,
     overload,
     paused,
@@ -15,20 +19,26 @@ from chaos.scenarios import (
     resume,
     retries,
     slow_readers,
+    strangers,
     truthful,
 )
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     truthful.SCENARIO,
     retries.SCENARIO,
+    failover.SCENARIO,
     cancel.SCENARIO,
     overload.SCENARIO,
     slow_readers.SCENARIO,
+    hostile.SCENARIO,
+    economy.SCENARIO,
     redis_away.SCENARIO,
+    acked.SCENARIO,
     drain.SCENARIO,
     pod_kill.SCENARIO,
     resume.SCENARIO,
     paused.SCENARIO,
     idempotency.SCENARIO,
     busy.SCENARIO,
+    strangers.SCENARIO,
 )

@@ -1,0 +1,94 @@
+"""What streams cost Redis: some connections for each pod, and one write for all its streams every few milliseconds."""
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from chaos.client import Question
+from chaos.fleet import Settings
+from chaos.redis import Server, open_single
+from chaos.scenario import Arena, Findings, Judged, Scenario
+from chaos.script import Script
+from chaos.verdict import Verdict
+
+STREAMS = {"short": 150, "long": 2_000}
+CONTROL = 150
+"""Streams that the naive relay gets: each of its tokens is a write."""
+GAP = {"short": 0.2, "long": 2.0}
+"""Seconds between two tokens of a stream, so that machine and harness keep up."""
+TOKENS = {"short": 30, "long": 20}
+RAMP = {"short": 1.0, "long": 15.0}
+"""Seconds in which the streams begin."""
+SAMPLE = {"short": 3.0, "long": 15.0}
+"""Seconds of the measurement, with all streams under way."""
+MOST_CONNECTIONS = 8
+MOST_TRIPS = 1 / 0.015 + 12
+"""A second: a write every 15 ms; signs of life, four times; and what looking at them costs."""
+PATIENCE = 120.0
+
+
+class Sample(NamedTuple):
+    """What a Redis has done so far, and for whom."""
+
+    at: float
+    trips: int
+    """Times that it read from a client: a pipeline, or a script with all its writes, is one."""
+    connections: int
+
+    @classmethod
+    async def of(cls, server: Server) -> "Sample":
+        """Look, over a connection that is not counted."""
+        stats = await server.command("INFO", "stats")
+        clients = str(await server.command("CLIENT", "LIST", "TYPE", "normal")).count(" addr=")
+        return cls(monotonic(), int(stats["total_reads_processed"]), clients - 1)
+
+
+async def play(arena: Arena) -> Findings:
+    """Hold many streams open, and look what Redis does meanwhile."""
+    size, number = arena.size, STREAMS[arena.size] if arena.protected else CONTROL
+    async with open_single(arena.folder / "redis") as redis:
+        async with arena.fleet(Settings(redis_url=redis.url, server=arena.server)) as fleet:
+            scripts = [Script(arena.key(), TOKENS[size], gap=GAP[size]) for _ in range(number)]
+            dialect = "responses" if arena.protected else "openai"
+            questions = [Question(script, "openai", dialect) for script in scripts]
+
+            async def ask(index: int) -> Judged:
+                await asyncio.sleep(index * RAMP[size] / number)
+                (judged,) = await arena.ask_all([questions[index]], lambda: fleet.url, patience=PATIENCE)
+                return judged
+
+            streams = asyncio.gather(*map(ask, range(number)))
+            await arena.until_streaming(questions)
+            before = await Sample.of(redis.servers[0])
+            await asyncio.sleep(SAMPLE[size])
+            after = await Sample.of(redis.servers[0])
+            return findings(before, after, await streams)
+
+
+def findings(before: Sample, after: Sample, judged: Sequence[Judged]) -> Findings:
+    """Tell what the streams cost. Pure."""
+    trips = (after.trips - before.trips) / (after.at - before.at)
+    connections = max(before.connections, after.connections)
+    found = Findings({"streams": len(judged)})
+    for _, reception, verdict in judged:
+        found.count(verdict)
+        found.require(verdict is Verdict.COMPLETE, f"A stream was {verdict}: {reception.ends}.")
+    found.require(trips <= MOST_TRIPS, f"A pod needed {trips:.0f} round trips to Redis a second.")
+    found.require(connections <= MOST_CONNECTIONS, f"A pod held {connections} connections to Redis.")
+    tokens = sum(1 / question.script.gap for question, *_ in judged)
+    found.figures |= {
+        "tokens per second": round(tokens),
+        "round trips to Redis per second": round(trips, 1),
+        "milliseconds per round trip": round(1000 / trips, 1) if trips else 0,
+        "connections to Redis": connections,
+    }
+    return found
+
+
+SCENARIO = Scenario(
+    "what Redis is asked",
+    "However many streams a pod has, it holds at most 8 connections to Redis and writes once in 15 ms.",
+    "a relay that writes each token by itself",
+    play,
+)
