@@ -10,7 +10,8 @@ from tempfile import mkdtemp
 
 import msgspec
 
-from chaos.report import page
+from chaos.machine import machine
+from chaos.report import Report, page
 from chaos.runner import Result, run
 from chaos.scenarios.all import SCENARIOS
 
@@ -24,14 +25,15 @@ def main() -> int:
     _say(f"{asked.size} form, seed {asked.seed}, logs in {logs}")
     chosen = [scenario for scenario in SCENARIOS if scenario.name in (asked.only or NAMES)]
     results: list[Result] = []
+    report = Report(datetime.now(UTC).date().isoformat(), asked.size, asked.seed, machine(), results)
     for number, scenario in enumerate(chosen, 1):
         _say(f"{number} of {len(chosen)}: {scenario.name}")
         results.append(asyncio.run(run(scenario, asked.size, asked.seed, logs / str(number))))
         _say(f"{results[-1].verdict()} {results[-1].seconds:g} s, {results[-1].figures}")
         if asked.json:
-            asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+            asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         if asked.page:
-            asked.page.write_text(page(results, datetime.now(UTC)))
+            asked.page.write_text(page(report))
     return 0 if all(result.passed for result in results) else 1
 
 

@@ -188,6 +188,11 @@ class Client:
         async with self._session.post(f"{url}/v1/chat/completions", json=question.body()):
             await asyncio.Event().wait()
 
+    async def cancel(self, url: str, conversation: str) -> None:
+        """Cancel the answer that is being written in a conversation, if the pod knows it."""
+        async with self._session.post(f"{url}/api/v1/conversations/{conversation}/cancel"):
+            pass
+
     async def converse(self, url: str) -> str:
         """Begin a conversation, and return its id; raises `NoStreamError` with the error."""
         async with self._session.post(f"{url}/api/v1/conversations", json={}) as response:

@@ -12,14 +12,13 @@ from typing import Final, NamedTuple, TypeAlias
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaos.net import LOOPBACK
+from chaos.net import LOOPBACK, free_port
 from chaos.processes import Program, ready, started
 from chatfleet_api.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.providers import Continuation, Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
-from support.redis_server import free_port
 
 HARNESS: Final = str(Path(__file__).parents[1])
 """Where the modules of the harness are found."""

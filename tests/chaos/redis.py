@@ -17,10 +17,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from chaos.net import LOOPBACK
+from chaos.net import LOOPBACK, free_port
 from chaos.processes import START_SECONDS, Program, ready, started, until
 from chaos.proxy import BLACKHOLE, Proxy
-from support.redis_server import free_port
 
 SERVICE: Final = "main"
 """Name under which the sentinels watch the primary."""

@@ -26,6 +26,9 @@ class Result(msgspec.Struct, frozen=True):
     control_figures: dict[str, Figure]
     control_failures: list[str]
     """Of the run without: must not be empty."""
+    hurt: tuple[str, ...] = ()
+    targets: dict[str, str] = {}
+    aim: str = ""
 
     @property
     def passed(self) -> bool:
@@ -45,12 +48,13 @@ async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result
     """Play a scenario's two runs; `folder` keeps the logs of all processes.
 
     The short form plays them at the same time, as it is about promises; the long one, which is about figures, in turn.
+    The control run has the size of the short form either way: it only has to break.
     """
     began = monotonic()
     turn = asyncio.Semaphore(len(ARMS) if size == "short" else 1)
 
     async def play(arm: Arm) -> Findings:
-        async with turn, open_arena(_made(folder / arm), size, arm, seed) as arena:
+        async with turn, open_arena(_made(folder / arm), size if arm == "protected" else "short", arm, seed) as arena:
             return await scenario.play(arena)
 
     protected, control = await asyncio.gather(*map(play, ARMS))
@@ -67,6 +71,9 @@ async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result
         protected.failures,
         control.figures,
         control.failures,
+        scenario.hurt,
+        dict(scenario.targets),
+        scenario.aim,
     )
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chaos.client import PATIENCE, Client, Question, open_client
@@ -135,3 +136,9 @@ class Scenario(NamedTuple):
     control: str
     """What is off, or in the place of Chatfleet, in the control run, which must fail."""
     play: Callable[[Arena], Awaitable[Findings]]
+    hurt: tuple[str, ...] = ()
+    """Figures that count what was hurt, and how much of it."""
+    targets: Mapping[str, str] = MappingProxyType({})
+    """What is aimed at, by the name of the figure that tells it."""
+    aim: str = ""
+    """How much would have to be hurt to trust the figures on their own."""

@@ -19,6 +19,7 @@ from chaos.scenarios import (
     resume,
     retries,
     slow_readers,
+    stop,
     strangers,
     truthful,
 )
@@ -28,6 +29,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     retries.SCENARIO,
     failover.SCENARIO,
     cancel.SCENARIO,
+    stop.SCENARIO,
     overload.SCENARIO,
     slow_readers.SCENARIO,
     hostile.SCENARIO,

@@ -15,9 +15,9 @@ from chaos.script import Script
 from chaos.verdict import Verdict
 from chatfleet_contract.spec import OnBusy
 
-TALKS = {"short": 6, "long": 60}
+TALKS = {"short": 6, "long": 40}
 """Conversations of each kind."""
-AT_ONCE = 12
+AT_ONCE = 18
 MESSAGES = 5
 """In each conversation."""
 GAP = 0.05
@@ -103,4 +103,6 @@ SCENARIO = Scenario(
     "A message that comes too soon is refused, waits its turn or interrupts, as asked for; order is kept.",
     "Chatfleet without turns",
     play,
+    hurt=("conversations, reject", "conversations, enqueue", "conversations, interrupt"),
+    aim="none",
 )

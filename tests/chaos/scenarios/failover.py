@@ -18,7 +18,7 @@ from chaos.verdict import Verdict
 from chatfleet_contract.metrics import UPSTREAM_ATTEMPTS_TOTAL, UPSTREAM_SUSPENDED
 from chatfleet_contract.providers import Retries
 
-REQUESTS = {"short": 150, "long": 3_000}
+REQUESTS = {"short": 150, "long": 2_000}
 """While the upstream is away."""
 APART = 0.02
 """Seconds between two requests: 50 a second, so that ten failures come in 2 s also on a busy machine."""
@@ -112,7 +112,15 @@ def findings(judged: Sequence[Judged], attempts: int) -> Findings:
 
 SCENARIO = Scenario(
     "upstream away",
-    "While an upstream is away its fallback answers, it is spared within 2 s, and asked again within 15 s of its return.",
+    "An upstream that is away is spared within 2 s, its fallback answers, and it is asked again 15 s after its return.",
     "no fallbacks",
     play,
+    hurt=("requests",),
+    targets={
+        "answered %": "≥ 99.9",
+        "attempts at it per request": "≤ 1.2",
+        "spared after ms": "≤ 2,000",
+        "asked again after ms": "≤ 15,000",
+    },
+    aim="an upstream that goes away and comes back",
 )

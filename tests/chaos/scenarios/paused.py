@@ -16,7 +16,7 @@ from chaos.script import Script
 from chaos.verdict import Verdict
 
 STREAMS = {"short": 12, "long": 60}
-ROUNDS = {"short": 1, "long": 6}
+ROUNDS = {"short": 1, "long": 5}
 TOKENS = 80
 GAP = 0.1
 """With the tokens 8 s: the paused pod wakes while its heir still writes."""
@@ -116,4 +116,7 @@ SCENARIO = Scenario(
     "A pod that wakes after its lease appends nothing to what others took over, and leaves its upstream.",
     "Chatfleet without fencing",
     play,
+    hurt=("calls of the paused pod: closed",),
+    targets={"upstream left after waking, slowest ms": "≤ 2,000"},
+    aim="20 freezes",
 )

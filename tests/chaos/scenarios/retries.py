@@ -109,4 +109,6 @@ SCENARIO = Scenario(
     "What fails before its first token is tried again, as often and as late as agreed; what fails after it is not.",
     "retries.max: 0",
     play,
+    hurt=("answers",),
+    aim="30 scripted faults",
 )

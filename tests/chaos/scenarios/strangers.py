@@ -17,16 +17,15 @@ import aiohttp
 
 from chaos.client import STREAMED, Question
 from chaos.fleet import Fleet, Settings
-from chaos.net import LOOPBACK
+from chaos.net import LOOPBACK, free_port
 from chaos.processes import ready, started
 from chaos.reception import Reception
 from chaos.scenario import Arena, Findings, Scenario
 from chaos.script import Script
 from chatfleet_contract.providers import Retries
 from chatfleet_contract.runtime import RuntimeTimeouts
-from support.redis_server import free_port
 
-ROUNDS = {"short": 1, "long": 5}
+ROUNDS = {"short": 1, "long": 3}
 MODELS = ("openai", "anthropic", "compatible")
 IMPATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=5, stall_seconds=1, total_seconds=60)
 PACED = "--stream-chunk-delay-ms", "20"
@@ -127,4 +126,7 @@ SCENARIO = Scenario(
     "llmock, with faults of its own, finds nothing wrong with an application behind Chatfleet, by its strict verdict.",
     "a relay that says success whatever the end was",
     play,
+    hurt=("answers",),
+    targets={"llmock report --strict, exit status": "0"},
+    aim="exit status 0",
 )

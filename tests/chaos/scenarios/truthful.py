@@ -130,4 +130,7 @@ SCENARIO = Scenario(
     "Every fault of an upstream, at every moment, is told to clients of every dialect, and never as success.",
     "a relay that passes tokens on and ends its streams as most do",
     play,
+    hurt=("answers",),
+    targets={"lied": "0", "hung": "0"},
+    aim="30 faults at first, middle and last token, for four vendors and three dialects",
 )
