@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 
 from chaos.net import LOOPBACK, free_port
 from chaos.processes import START_SECONDS, Program, ready, started, until
-from chaos.proxy import BLACKHOLE, Proxy
+from chaos.proxy import Proxy
+from chaos.toxics import BLACKHOLE
 
 SERVICE: Final = "main"
 """Name under which the sentinels watch the primary."""
@@ -105,7 +106,7 @@ class Redis:
         primary = await self.primary()
         replicas = set(map(int, _ADDRESS.findall(str(await primary.command("CLIENT", "LIST", "TYPE", "replica")))))
         for link in primary.proxy.links:
-            if link.port in replicas:
+            if link.server.port in replicas:
                 link.faults = BLACKHOLE
 
     async def in_step(self) -> None:

@@ -10,10 +10,11 @@ from chaos.fleet import Pod, Settings
 from chaos.measure import milliseconds, percentile
 from chaos.net import LOOPBACK
 from chaos.processes import until
-from chaos.proxy import HEALTHY, REFUSING, Proxy
+from chaos.proxy import Proxy
 from chaos.reception import Reception
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
+from chaos.toxics import HEALTHY, REFUSING
 from chaos.verdict import Verdict
 from chatfleet_contract.metrics import UPSTREAM_ATTEMPTS_TOTAL, UPSTREAM_SUSPENDED
 from chatfleet_contract.providers import Retries

@@ -12,10 +12,11 @@ from chaos.client import NoStreamError, Question
 from chaos.fleet import Fleet, Settings
 from chaos.net import LOOPBACK
 from chaos.processes import until
-from chaos.proxy import Faults, Proxy, Toxics
+from chaos.proxy import Proxy
 from chaos.redis import open_single
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
+from chaos.toxics import Faults, Toxics
 from chaos.verdict import Verdict
 
 KEYS = {"short": 60, "long": 500}

@@ -13,10 +13,10 @@ from chaos.client import Question
 from chaos.fleet import Pod, Settings
 from chaos.measure import milliseconds
 from chaos.processes import until
-from chaos.proxy import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
 from chaos.redis import Server, open_single
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
+from chaos.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
 from chaos.verdict import Verdict
 
 STREAMS = {"short": 20, "long": 100}

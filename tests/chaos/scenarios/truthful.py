@@ -8,9 +8,10 @@ from itertools import product
 from chaos.client import DIALECTS, DialectName, Question
 from chaos.fleet import MODELS, PATIENT, QUICK, Settings, copy_of
 from chaos.net import LOOPBACK
-from chaos.proxy import Faults, Proxy, Toxics
+from chaos.proxy import Proxy
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Fault, FaultKind, Script
+from chaos.toxics import Faults, Toxics
 from chaos.verdict import Verdict
 from chatfleet_contract.runtime import RuntimeTimeouts
 
