@@ -22,7 +22,7 @@ WRITERS = 16
 MESSAGES = 10
 """In each conversation."""
 KILLS = {"short": 2, "long": 20}
-FAILOVERS = 2
+FAILOVERS = 1
 """Of the control run."""
 BETWEEN = (0.5, 1.5)
 """Seconds of writing before a kill."""

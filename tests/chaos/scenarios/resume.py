@@ -29,7 +29,7 @@ STAY = (0.2, 3.0)
 """Seconds after which a reader leaves: somewhere between these."""
 BETWEEN = (1.0, 3.0)
 """Seconds before a kill."""
-PATIENCE = 15.0
+PATIENCE = 10.0
 """Seconds beyond its length that a reader waits for the end of an answer."""
 SILENT = {"short": 6.0, "long": 3.0}
 """Seconds that the death of its pod may cost a reader; the short form runs on busy machines."""
