@@ -1,9 +1,10 @@
 """The page that tells what was promised, how it was tried, and what came of it. Pure: a report in, Markdown out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from chaos.runner import Result
 from chaos.scenario import Figure, Size
@@ -49,6 +50,11 @@ class Report(msgspec.Struct, frozen=True):
     machine: str
     """What the figures depend on."""
     results: list[Result]
+
+    def having(self, result: Result, order: Sequence[str]) -> "Report":
+        """Return the report with this result in the place of an older one of the same scenario, in `order` of names."""
+        others = [other for other in self.results if other.name != result.name]
+        return replace(self, results=sorted([*others, result], key=lambda one: order.index(one.name)))
 
 
 def page(report: Report) -> str:

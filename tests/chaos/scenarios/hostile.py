@@ -74,8 +74,8 @@ async def _streams(arena: Arena, pod: Pod, tokens: int) -> list[Judged]:
 
 async def _dribble(pod: Pod, kind: Kind, longest: float) -> tuple[Kind, float]:
     """Send a byte now and then; return how long the pod bore it, at most so many seconds."""
+    began = monotonic()  # before the pod can have begun to count
     reader, writer = await asyncio.open_connection(LOOPBACK, pod.port)
-    began = monotonic()
     writer.write(kind.begins)
     with suppress(ConnectionError):
         while monotonic() - began < longest:

@@ -60,6 +60,12 @@ def test_the_page_tells_what_was_broken() -> None:
     assert "- **Broken:** One was cut." in shown
 
 
+def test_a_scenario_that_is_played_again_replaces_what_it_showed_before() -> None:
+    stop, again = replace(KEPT, name="stop"), replace(KEPT, seconds=2.0)
+    report = Report("2026-01-02", "short", 7, "2 cores", [KEPT]).having(stop, ("stop", "drain"))
+    assert report.having(again, ("stop", "drain")).results == [stop, again]
+
+
 def test_errors_that_a_pod_did_not_expect_are_found_in_its_log(tmp_path: Path) -> None:
     trace = '{"exception": "Traceback (most recent call last):\\n …"}'
     (tmp_path / "pod-1.log").write_text('{"message": "fine"}\n' + trace + "\n")
