@@ -11,6 +11,8 @@ from typing import Final
 from aiohttp import web
 
 LOOPBACK: Final = "127.0.0.1"
+BACKLOG: Final = 4_096
+"""Connections that may wait to be accepted: all that a scenario begins at once."""
 _PORTS: Final = range(10_000, 32_768)
 """Below those that Linux gives to outgoing connections (ip(7)): of these a harness makes thousands, and one of them
 would get the port before its server does."""
@@ -51,7 +53,7 @@ async def serving(app: web.Application, *, port: int = 0) -> AsyncIterator[int]:
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        await web.TCPSite(runner, LOOPBACK, port, backlog=BACKLOG).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

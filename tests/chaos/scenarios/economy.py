@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from chaos.client import DialectName, Question
 from chaos.fleet import Fleet, Settings
+from chaos.reception import Reception
 from chaos.redis import Server, open_single
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
@@ -50,11 +51,12 @@ async def play(arena: Arena) -> Findings:
     ):
         questions = _questions(arena)
         streams = asyncio.gather(*(_ask(arena, fleet, index, questions) for index in range(len(questions))))
+        await asyncio.sleep(RAMP[arena.size])
         await arena.until_streaming(questions)
         before = await Sample.of(redis.servers[0])
         await asyncio.sleep(SAMPLE[arena.size])
         after = await Sample.of(redis.servers[0])
-        return findings(before, after, await streams)
+        return findings(before, after, await arena.judged(questions, await streams))
 
 
 def _questions(arena: Arena) -> list[Question]:
@@ -63,10 +65,9 @@ def _questions(arena: Arena) -> list[Question]:
     return [Question(script, "openai", dialect) for script in scripts]
 
 
-async def _ask(arena: Arena, fleet: Fleet, index: int, questions: Sequence[Question]) -> Judged:
+async def _ask(arena: Arena, fleet: Fleet, index: int, questions: Sequence[Question]) -> Reception:
     await asyncio.sleep(index * RAMP[arena.size] / len(questions))
-    (judged,) = await arena.ask_all([questions[index]], lambda: fleet.url, patience=PATIENCE)
-    return judged
+    return await arena.client.ask(fleet.url, questions[index], patience=PATIENCE)
 
 
 def findings(before: Sample, after: Sample, judged: Sequence[Judged]) -> Findings:
