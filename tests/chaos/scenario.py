@@ -2,16 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chaos.client import PATIENCE, Client, Question, open_client
-from chaos.fleet import CHATFLEET, NAIVE, Fleet, Settings, open_fleet
+from chaos.fleet import CHATFLEET, NAIVE, Fleet, Server, Settings, open_fleet
 from chaos.processes import until
 from chaos.reception import Reception
 from chaos.remote import Upstream, open_upstream
@@ -68,9 +69,13 @@ class Arena:
         return self.arm == "protected"
 
     @property
-    def server(self) -> str:
-        """The module that serves, in scenarios whose control run has a naive relay in the place of Chatfleet."""
+    def server(self) -> Server:
+        """The server, in scenarios whose control run has a naive relay in the place of Chatfleet."""
         return CHATFLEET if self.protected else NAIVE
+
+    def without(self, protection: str) -> Server:
+        """Return the server, in scenarios whose control run has Chatfleet without one of its protections."""
+        return CHATFLEET if self.protected else ("chaos.without", protection)
 
     def key(self) -> str:
         """Return a key that no other question has."""
@@ -131,3 +136,9 @@ class Scenario(NamedTuple):
     control: str
     """What is off, or in the place of Chatfleet, in the control run, which must fail."""
     play: Callable[[Arena], Awaitable[Findings]]
+    hurt: tuple[str, ...] = ()
+    """Figures that count what was hurt, and how much of it."""
+    targets: Mapping[str, str] = MappingProxyType({})
+    """What is aimed at, by the name of the figure that tells it."""
+    aim: str = ""
+    """How much would have to be hurt to trust the figures on their own."""

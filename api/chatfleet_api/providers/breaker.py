@@ -22,7 +22,7 @@ LEAST: Final = 10
 RATIO: Final = 0.5
 """Share of failures among them that is too much."""
 FIRST_PAUSE_SECONDS: Final = 5.0
-LONGEST_PAUSE_SECONDS: Final = 60.0
+LONGEST_PAUSE_SECONDS: Final = 10.0
 """The pause doubles with each probe that fails."""
 
 _FAILURES: Final = frozenset(

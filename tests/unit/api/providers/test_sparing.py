@@ -124,6 +124,16 @@ async def test_a_probe_that_fails_doubles_the_pause() -> None:
     assert world.told == [True]
 
 
+async def test_who_is_back_after_a_long_time_is_asked_again_within_15_seconds() -> None:
+    world = await broken()
+    for _ in range(260):
+        await asyncio.sleep(1)
+        await world.ask()
+    world.upstream.heal()
+    await asyncio.sleep(15)
+    assert await world.ask() == [None]
+
+
 async def test_one_probes_at_a_time_also_when_it_is_given_up() -> None:
     world = await broken()
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
