@@ -43,7 +43,7 @@ def autoscalers(owner: Owner, spec: ChatDeploymentSpec, *, foreign_metrics: bool
     signals = autoscaling.metrics or [ScalingMetric(type=MetricType.ACTIVE_STREAMS)]
     cap = spec.streaming.max_streams_per_pod
     if autoscaling.keda:
-        return (_scaled_object(owner, autoscaling, autoscaling.keda, _keda_triggers(owner.ref, signals, cap)),)
+        return (_scaled_object(owner, autoscaling, _triggers(owner.ref, autoscaling.keda, signals, cap)),)
     if autoscaling.source is Source.BUILTIN and foreign_metrics:
         return (_fallback(owner, autoscaling, signals),)
     return (_pod_autoscaler(owner, autoscaling, [_metric(signal, cap) for signal in signals], _behavior(autoscaling)),)
@@ -98,37 +98,35 @@ def _fallback(owner: Owner, autoscaling: Autoscaling, signals: list[ScalingMetri
     return _pod_autoscaler(owner, autoscaling, [_cpu(asked)], behavior)
 
 
-def _scaled_object(owner: Owner, autoscaling: Autoscaling, keda: Keda, triggers: list[Manifest]) -> Manifest:
+def _scaled_object(owner: Owner, autoscaling: Autoscaling, triggers: list[Manifest]) -> Manifest:
     manifest = child(owner, ("keda.sh/v1alpha1", "ScaledObject"), owner.ref.name, names.COMPONENT_API)
-    address = {"serverAddress": keda.prometheus_url}
-    wake = {"query": keda.wake_query, "threshold": ONLY_WAKES}
-    asked = [*triggers, *([{"type": "prometheus", "metadata": wake}] if keda.wake_query else [])]
-    for trigger in asked:
-        if trigger["type"] == "prometheus":
-            trigger["metadata"] = {**address, **trigger["metadata"]}
     manifest["spec"] = {
         "scaleTargetRef": _target(owner.ref.name),
         "minReplicaCount": autoscaling.min_replicas,
         "maxReplicaCount": autoscaling.max_replicas,
         "pollingInterval": POLLING_SECONDS,
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(autoscaling)}},
-        "triggers": asked,
+        "triggers": triggers,
     }
     return manifest
 
 
-def _keda_triggers(ref: Ref, signals: list[ScalingMetric], cap: int) -> list[Manifest]:
-    return [_keda_trigger(ref, signal, cap) for signal in signals]
+def _triggers(ref: Ref, keda: Keda, signals: list[ScalingMetric], cap: int) -> list[Manifest]:
+    asked = [_trigger(ref, keda, signal, cap) for signal in signals]
+    return [*asked, _prometheus(keda, query=keda.wake_query, threshold=ONLY_WAKES)] if keda.wake_query else asked
 
 
-def _keda_trigger(ref: Ref, signal: ScalingMetric, cap: int) -> Manifest:
+def _trigger(ref: Ref, keda: Keda, signal: ScalingMetric, cap: int) -> Manifest:
     if signal.type is MetricType.CPU:
         metadata = {"value": str(signal.average_utilization), "containerName": names.CONTAINER_API}
         return {"type": "cpu", "metricType": "Utilization", "metadata": metadata}
-    threshold = quantity(_per_pod(signal, cap))
+    threshold = f"{quantity(_per_pod(signal, cap)):f}"
     # No value is an error and not zero: what cannot be measured must not look idle.
-    metadata = {"query": _query(ref, signal.type), "threshold": f"{threshold:f}", "ignoreNullValues": "false"}
-    return {"type": "prometheus", "metadata": metadata}
+    return _prometheus(keda, query=_query(ref, signal.type), threshold=threshold, ignoreNullValues="false")
+
+
+def _prometheus(keda: Keda, **metadata: str) -> Manifest:
+    return {"type": "prometheus", "metadata": {"serverAddress": keda.prometheus_url, **metadata}}
 
 
 def _query(ref: Ref, type_: MetricType) -> str:
