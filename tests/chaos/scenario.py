@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,9 @@ from tempfile import mkdtemp
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from chaos.client import PATIENCE, Client, Question, open_client
+import aiohttp
+
+from chaos.client import PATIENCE, Client, NoStreamError, Question, open_client
 from chaos.fleet import CHATFLEET, NAIVE, Fleet, Server, Settings, open_fleet
 from chaos.processes import until
 from chaos.reception import Reception
@@ -21,6 +23,8 @@ from chaos.verdict import Verdict, judge
 Size: TypeAlias = Literal["short", "long"]
 Arm: TypeAlias = Literal["protected", "control"]
 ARMS: Final[tuple[Arm, ...]] = ("protected", "control")
+AGAIN: Final = 0.1
+"""Seconds before what was refused is asked for again."""
 Figure: TypeAlias = int | float | str
 
 
@@ -101,6 +105,13 @@ class Arena:
                 return await self.client.ask(url(), question, patience=patience)
 
         return await self.judged(questions, await asyncio.gather(*map(ask, questions)))
+
+    async def conversation(self, url: Callable[[], str]) -> str:
+        """Begin a conversation at the next `url`, as patiently as the pods ask for when they have no time."""
+        while True:
+            with suppress(aiohttp.ClientError, NoStreamError):
+                return await self.client.converse(url())
+            await asyncio.sleep(AGAIN)
 
     async def until_streaming(self, questions: Sequence[Question]) -> None:
         """Wait until the upstream has sent a token of each answer; raises `TimeoutError` when that takes too long."""

@@ -48,7 +48,7 @@ async def play(arena: Arena) -> Findings:
 
 
 async def _talk(arena: Arena, found: Findings, urls: Sequence[str], kind: OnBusy) -> None:
-    conversation = await arena.client.converse(urls[0])
+    conversation = await arena.conversation(lambda: urls[0])
     scripts = [Script(arena.key(), TOKENS[kind], gap=GAP) for _ in range(MESSAGES)]
     questions = [Question(script, "openai", "native", conversation, on_busy=kind) for script in scripts]
 

@@ -19,6 +19,8 @@ GAP = {"short": 0.2, "long": 2.0}
 TOKENS = {"short": 30, "long": 20}
 RAMP = {"short": 1.0, "long": 15.0}
 """Seconds in which the streams begin."""
+SETTLED = 1.0
+"""Seconds after which the last of them has begun."""
 SAMPLE = {"short": 3.0, "long": 15.0}
 """Seconds of the measurement, with all streams under way."""
 MOST_CONNECTIONS = 8
@@ -51,8 +53,7 @@ async def play(arena: Arena) -> Findings:
     ):
         questions = _questions(arena)
         streams = asyncio.gather(*(_ask(arena, fleet, index, questions) for index in range(len(questions))))
-        await asyncio.sleep(RAMP[arena.size])
-        await arena.until_streaming(questions)
+        await asyncio.sleep(RAMP[arena.size] + SETTLED)
         before = await Sample.of(redis.servers[0])
         await asyncio.sleep(SAMPLE[arena.size])
         after = await Sample.of(redis.servers[0])

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from chaos.client import NoStreamError, Question
+from chaos.client import Question
 from chaos.fleet import Fleet, Settings
 from chaos.net import LOOPBACK
 from chaos.processes import until
@@ -102,7 +102,13 @@ class _Trial:
     async def run(self) -> None:
         """Send one message, and look how often it was answered."""
         key = self.arena.key()
-        question = Question(Script(key, TOKENS, gap=GAP), "openai", "native", await self._talk(), once=key)
+        question = Question(
+            Script(key, TOKENS, gap=GAP),
+            "openai",
+            "native",
+            await self.arena.conversation(lambda: self.fleet.url),
+            once=key,
+        )
         sends = [self._send(question) for _ in range(self.arena.random.randint(*SENDS))]
         if self.arena.random.random() < 0.5:
             await asyncio.gather(*sends)
@@ -115,11 +121,6 @@ class _Trial:
             answered.verdict is Verdict.COMPLETE, f"A message was {answered.verdict}: {answered.reception.ends}."
         )
         await self._once(question)
-
-    async def _talk(self) -> str:
-        while True:
-            with suppress(aiohttp.ClientError, NoStreamError):
-                return await self.arena.client.converse(self.fleet.url)
 
     async def _send(self, question: Question) -> None:
         self.found.count("sends")

@@ -81,7 +81,7 @@ async def _round(arena: Arena, found: Findings, fleet: Fleet) -> None:
 
 async def _question(arena: Arena, url: str) -> Question:
     key, model = arena.key(), arena.random.choice(CONTINUED)
-    return Question(Script(key, TOKENS, gap=GAP), model, "native", await arena.client.converse(url), once=key)
+    return Question(Script(key, TOKENS, gap=GAP), model, "native", await arena.conversation(lambda: url), once=key)
 
 
 async def _left(arena: Arena, found: Findings, questions: list[Question], woken: float) -> None:

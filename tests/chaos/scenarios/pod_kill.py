@@ -55,7 +55,7 @@ async def _questions(arena: Arena, pod: Pod) -> list[Question]:
     dialects = STREAMED if arena.protected else ("openai",)
     for number in range(STREAMS[arena.size]):
         script, dialect = Script(arena.key(), TOKENS, gap=GAP), dialects[number % len(dialects)]
-        conversation = await arena.client.converse(pod.url) if dialect == "native" else None
+        conversation = await arena.conversation(lambda: pod.url) if dialect == "native" else None
         questions.append(Question(script, "openai", dialect, conversation))
     return questions
 

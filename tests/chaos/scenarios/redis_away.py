@@ -122,7 +122,7 @@ class _Trial:
 
     async def run(self) -> None:
         """Take Redis away under streams, see what goes on and what is refused; bring it back, see what is kept."""
-        talks = [await self.arena.client.converse(self.pod.url) for _ in range(2)] if self.arena.protected else []
+        talks = [await self.arena.conversation(lambda: self.pod.url) for _ in range(2)] if self.arena.protected else []
         running = [
             *self._completions(TOKENS[self.arena.size]),
             *(self._turn(talk, TOKENS["short"]) for talk in talks[:1]),

@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-
-import aiohttp
 
 from chaos.client import RESUMABLE, Question
 from chaos.fleet import CONTINUED, Fleet, Settings
@@ -69,10 +66,7 @@ async def _read(arena: Arena, fleet: Fleet) -> list[tuple[Question, Journey]]:
 async def _question(arena: Arena, fleet: Fleet) -> Question:
     key, tokens = arena.key(), TOKENS[arena.size]
     dialect, model = arena.random.choice(RESUMABLE), arena.random.choice(MODELS)
-    conversation = None
-    while dialect == "native" and conversation is None:
-        with suppress(aiohttp.ClientError):  # its pod has just been killed
-            conversation = await arena.client.converse(fleet.url)
+    conversation = await arena.conversation(lambda: fleet.url) if dialect == "native" else None
     return Question(Script(key, tokens, gap=GAP), model, dialect, conversation, once=conversation and key)
 
 

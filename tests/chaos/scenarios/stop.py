@@ -42,7 +42,7 @@ async def play(arena: Arena) -> Findings:
 async def _stop(arena: Arena, urls: Sequence[str]) -> tuple[Judged, float]:
     """Return an answer that was cancelled, and when it was."""
     here, there = arena.random.sample(urls, 2)
-    talk = await arena.client.converse(here)
+    talk = await arena.conversation(lambda: here)
     question = Question(Script(arena.key(), 60, gap=0.05, first=FIRST), "openai", "native", talk)
     asking = asyncio.create_task(arena.ask_all([question], lambda: here))
 
