@@ -7,6 +7,8 @@ Names follow the Prometheus conventions (base units, `_total` on counters). Labe
 from typing import Final
 
 ACTIVE_STREAMS: Final = "chatfleet_active_streams"
+TOKENS_PER_SECOND: Final = "chatfleet_tokens_per_second"
+QUEUED_TURNS: Final = "chatfleet_queued_turns"
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
@@ -18,6 +20,13 @@ UPSTREAM_SUSPENDED: Final = "chatfleet_upstream_suspended"
 REJECTED_TOTAL: Final = "chatfleet_rejected_total"
 REDIS_UP: Final = "chatfleet_redis_up"
 BUILD_INFO: Final = "chatfleet_build_info"
+
+ADAPTER_SCRAPES_TOTAL: Final = "chatfleet_metrics_adapter_scrapes_total"
+ADAPTER_ROUND_SECONDS: Final = "chatfleet_metrics_adapter_round_seconds"
+ADAPTER_PODS: Final = "chatfleet_metrics_adapter_pods"
+ADAPTER_REQUESTS_TOTAL: Final = "chatfleet_metrics_adapter_requests_total"
+ADAPTER_WRITES_TOTAL: Final = "chatfleet_metrics_adapter_api_writes_total"
+ADAPTER_REGISTERED: Final = "chatfleet_metrics_adapter_registered"
 
 RECONCILE_SECONDS: Final = "chatfleet_operator_reconcile_seconds"
 RECONCILE_ERRORS_TOTAL: Final = "chatfleet_operator_reconcile_errors_total"

@@ -43,6 +43,13 @@ Touching it makes the kubelet refresh the mount at once."""
 ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
 """On the managed Redis' pod template: identity of the password Secret, so that a new password restarts Redis."""
 
+METRICS_GROUP: Final = "custom.metrics.k8s.io"
+"""The API by which a horizontal pod autoscaler asks for the metrics of pods."""
+METRICS_VERSIONS: Final = ("v1beta2", "v1beta1")
+"""Its versions, the preferred one first. An APIService is named `<version>.<group>`."""
+METRICS_ADAPTER: Final = "chatfleet-metrics-adapter"
+"""Name of the adapter's objects, unless the release says otherwise."""
+
 # Ports of an API pod.
 PORT_SERVING: Final = 8000
 PORT_HEALTH: Final = 8001
