@@ -76,7 +76,7 @@ def renewed(held: Certificates | None, host: str, now: datetime) -> Certificates
     kept = tuple(each for each in held.authorities if not each.ends_within(timedelta(0), now)) if held else ()
     authorities = kept if kept and not kept[-1].ends_within(AUTHORITY_RENEWAL, now) else (*kept, _authority(now))
     signer = _signer(authorities, now)
-    serving = held.serving if held and not _is_due(held.serving, signer, host, now) else _issue(signer, host, now)
+    serving = held.serving if held and not _is_due(held.serving, signer, host, now) else issue(signer, host, now)
     if held and (held.authorities, held.serving) == (authorities, serving):
         return held
     return Certificates(authorities, serving)
@@ -103,7 +103,8 @@ def _authority(now: datetime) -> Pair:
     return Pair(builder.add_extension(_usage(signs=True), critical=True).sign(key, hashes.SHA256()), key)
 
 
-def _issue(signer: Pair, host: str, now: datetime) -> Pair:
+def issue(signer: Pair, host: str, now: datetime) -> Pair:
+    """Return a new certificate for serving as `host`."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder((_name("chatfleet-metrics-adapter"), signer.certificate.subject), key, now, LIFE)
     extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (
