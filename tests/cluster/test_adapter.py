@@ -296,6 +296,16 @@ def test_a_foreign_adapter_is_never_taken_over(world: World) -> None:
     eventually(world.available, seconds=60)
 
 
+async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(world: World, tmp_path: Path) -> None:
+    with adapter(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
+        leaving = replace(world, adapters=[third])
+        third.process.terminate()
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            assert (await leaving.ask(ALL, {}, "admin"))[0] == 200
+        assert await asyncio.to_thread(third.process.wait, 20) == 0
+
+
 def test_at_rest_the_adapters_write_nothing(world: World) -> None:
     def kept() -> float:
         written = ("APIService", "Secret")

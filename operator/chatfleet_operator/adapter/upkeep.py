@@ -36,6 +36,7 @@ class Upkeep:
     now: Callable[[], datetime]
     tls: Tls
     trust: Trust = NOBODY
+    _trouble: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -45,15 +46,22 @@ class Upkeep:
     async def run(self, ready: Callable[[], bool]) -> None:
         """Look after it all for ever."""
         while True:
-            settled = False
+            settled, trouble = False, ""
             try:
                 bundle = await self.look()
                 if ready():
                     await self.register(bundle)
                     settled = True
             except (ClusterError, ValueError) as error:
-                logger.warning("everything stays as it is: %s", error)
+                trouble = str(error)
+            self._tell(trouble)
             await asyncio.sleep(PAUSE_SECONDS if settled else RETRY_SECONDS)
+
+    def _tell(self, trouble: str) -> None:
+        """Log trouble when it begins, not with every look."""
+        if trouble and trouble != self._trouble:
+            logger.warning("everything stays as it is: %s", trouble)
+        self._trouble = trouble
 
     async def look(self) -> bytes:
         """Take over what is valid now, and return our own authorities; raises ClusterError and ValueError."""
