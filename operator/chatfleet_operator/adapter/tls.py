@@ -31,7 +31,8 @@ class Tls:
             return
         newest = ssl.SSLContext(_SERVER)
         newest.verify_mode = ssl.CERT_OPTIONAL  # a bearer of a token has no certificate
-        newest.load_verify_locations(cadata=authorities)
+        if authorities:  # else a token is the only way in
+            newest.load_verify_locations(cadata=authorities)
         with tempfile.NamedTemporaryFile() as file:  # the ssl module reads certificates from files only
             Path(file.name).write_bytes(certificate + key)
             newest.load_cert_chain(file.name)

@@ -75,11 +75,10 @@ async def test_a_replica_that_loses_the_race_serves_nothing_of_its_own_and_looks
     server.race = True
     loser = upkeep(server, registered)
     await run(loser, 1)
-    assert not loser.is_done
+    assert (loser.is_done, registered) == (False, [])
     server.race = False
     await run(loser, RETRY_SECONDS)
-    assert loser.is_done
-    assert len(registered) == 1
+    assert (loser.is_done, len(registered)) == (True, 1)
 
 
 async def test_trouble_leaves_everything_as_it_was_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
