@@ -21,7 +21,7 @@ class Tls:
         self._newest: ssl.SSLContext | None = None
         self._made_of: tuple[str, bytes] | None = None
         self.context = ssl.SSLContext(_SERVER)
-        self.context.verify_mode = ssl.CERT_OPTIONAL
+        self.context.verify_mode = ssl.CERT_OPTIONAL  # a bearer of a token has none; holds for all handshakes
         self.context.sni_callback = self._choose
 
     def use(self, held: Certificates, authorities: str) -> None:
@@ -30,7 +30,6 @@ class Tls:
         if self._made_of == (authorities, certificate):
             return
         newest = ssl.SSLContext(_SERVER)
-        newest.verify_mode = ssl.CERT_OPTIONAL  # a bearer of a token has no certificate
         if authorities:  # else a token is the only way in
             newest.load_verify_locations(cadata=authorities)
         with tempfile.NamedTemporaryFile() as file:  # the ssl module reads certificates from files only

@@ -148,8 +148,10 @@ async def is_endless(_request: web.Request) -> web.Response:
     return web.Response(body=b"x" * (PROBE_BYTES + 1))
 
 
-async def leads_elsewhere(_request: web.Request) -> web.Response:
-    raise web.HTTPFound("http://169.254.169.254/")
+async def leads_elsewhere(request: web.Request) -> web.Response:
+    if "elsewhere" in request.query:
+        return web.Response(body=GOOD)
+    raise web.HTTPFound("/metrics?elsewhere")
 
 
 async def fails(_request: web.Request) -> web.Response:
