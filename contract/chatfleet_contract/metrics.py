@@ -21,6 +21,13 @@ REJECTED_TOTAL: Final = "chatfleet_rejected_total"
 REDIS_UP: Final = "chatfleet_redis_up"
 BUILD_INFO: Final = "chatfleet_build_info"
 
+ADAPTER_SCRAPES_TOTAL: Final = "chatfleet_metrics_adapter_scrapes_total"
+ADAPTER_ROUND_SECONDS: Final = "chatfleet_metrics_adapter_round_seconds"
+ADAPTER_PODS: Final = "chatfleet_metrics_adapter_pods"
+ADAPTER_REQUESTS_TOTAL: Final = "chatfleet_metrics_adapter_requests_total"
+ADAPTER_WRITES_TOTAL: Final = "chatfleet_metrics_adapter_api_writes_total"
+ADAPTER_REGISTERED: Final = "chatfleet_metrics_adapter_registered"
+
 RECONCILE_SECONDS: Final = "chatfleet_operator_reconcile_seconds"
 RECONCILE_ERRORS_TOTAL: Final = "chatfleet_operator_reconcile_errors_total"
 QUEUE_DEPTH: Final = "chatfleet_operator_queue_depth"
