@@ -109,7 +109,8 @@ def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(world:
     with telling(chatfleet_active_streams=37) as busy, telling(chatfleet_active_streams=0) as idle:
         create(world.kubectl, pod("figures", "busy", "support"), busy.address)
         create(world.kubectl, pod("figures", "idle", "other"), idle.address)
-        eventually(lambda: world.figures("figures") == {"busy": "37", "idle": "0"})
+        eventually(lambda: world.told_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
+        assert world.figures("figures") == {"busy": "37", "idle": "0"}
         assert world.figures("figures", selector="chatfleet.io/deployment%3Dsupport") == {"busy": "37"}
         assert world.figures("figures", metrics.QUEUED_TURNS) == {}
 
