@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from chaos.runner import Result
 from chaos.scenario import Figure, Size
 
+MOST_SHOWN: Final = 5
+"""Broken promises of one scenario that the page quotes."""
 _INTRODUCTION: Final = """\
 # Reliability, as measured
 
@@ -87,7 +89,12 @@ def _section(result: Result) -> str:
         ),
         *("", f"The control, for example: {result.control_failures[0]}" if result.control_failures else ""),
     ]
-    return "\n".join([*lines, "", *(f"- **Broken:** {failure}" for failure in result.failures), ""]).rstrip() + "\n"
+    return "\n".join([*lines, "", *_broken(result.failures), ""]).rstrip() + "\n"
+
+
+def _broken(failures: Sequence[str]) -> list[str]:
+    more = [f"- and {len(failures) - MOST_SHOWN:,} more"] if len(failures) > MOST_SHOWN else []
+    return [*(f"- **Broken:** {failure}" for failure in failures[:MOST_SHOWN]), *more]
 
 
 def _title(result: Result) -> str:
