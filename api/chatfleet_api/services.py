@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.chat import Chat
+from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.configuration import Configuration, ConfigurationError
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
 from chatfleet_api.providers.registry import Catalogue, Registry, open_registry
@@ -79,16 +80,16 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         meter = Meter(VERSION)
         registry = await stack.enter_async_context(open_registry(meter))
         stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
-        pool = RunPool(stores.log, _limits(config))
+        pool = RunPool(stores.log, stores.fleet, _limits(config))
         served = _Served(registry, pool, stores, config)
         configuration = Configuration(config)
         health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
-        _export(meter, health)
+        _export(meter, health, pool)
         watchers: list[Callable[[], Awaitable[None]]] = [
             lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
             lambda: watch_upstreams(health, served.check),
         ]
-        chat = _chat(stores, served, pool, lambda: configuration.current.conversations.on_busy)
+        chat = _chat(stores, served, pool, meter, lambda: configuration.current.conversations.on_busy)
         if (shared := stores.shared) is not None:
             health.redis = Dependency(state=State.UNKNOWN)
             watchers.append(lambda: watch_redis(health, shared.storage.check))
@@ -106,7 +107,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         )
 
 
-def _chat(stores: _Stores, served: "_Served", pool: RunPool, on_busy: Callable[[], OnBusy]) -> Chat:
+def _chat(stores: _Stores, served: "_Served", pool: RunPool, meter: Meter, on_busy: Callable[[], OnBusy]) -> Chat:
     return Chat(
         lambda: served.catalogue,
         pool,
@@ -115,9 +116,15 @@ def _chat(stores: _Stores, served: "_Served", pool: RunPool, on_busy: Callable[[
         stores.sessions,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid7()),
+        new_id=_new_id,
+        queue=Queue(stores.sessions, _new_id, meter),
+        meter=meter,
         on_busy=on_busy,
     )
+
+
+def _new_id() -> str:
+    return str(uuid7())
 
 
 class _Served:
@@ -193,10 +200,11 @@ def _limits(config: RuntimeConfig) -> Limits:
     return Limits(config.streaming.max_streams_per_pod, config.streaming.max_stream_seconds)
 
 
-def _export(meter: Meter, health: Health) -> None:
+def _export(meter: Meter, health: Health, pool: RunPool) -> None:
     meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
     meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.capacity)
     meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
+    meter.counter(metrics.HANDED_OVER_TOTAL, "Runs given to other pods when this one ended.", lambda: pool.handed_over)
 
 
 def _watch(stack: AsyncExitStack, watcher: Callable[[], Awaitable[None]]) -> None:

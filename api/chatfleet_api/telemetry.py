@@ -5,7 +5,8 @@ Names are the contract's. Labels are bounded: names of the catalogue, templates 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import msgspec
@@ -18,15 +19,20 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from chatfleet_api.chat.events import Usage
+from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.errors import Code
 from chatfleet_contract import metrics as names
 from chatfleet_contract.spec import LogFormat, Observability
 
 FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds, after the OpenTelemetry GenAI conventions (gen_ai.client.operation.time_to_first_chunk)."""
+TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
+"""Seconds; a pod is dead after 1.75 s without a sign of life, and 3 s are promised."""
 
 _MODEL: Final = ("provider", "model")
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
@@ -117,9 +123,29 @@ class Meter:
             registry=registry,
         )
 
+        self._queued = Gauge(
+            names.QUEUED_TURNS, "Requests that wait for their turn, or for a slot of an upstream.", registry=registry
+        )
+        self._takeovers = Counter(
+            names.TAKEOVERS_TOTAL,
+            "Runs taken over from other pods, by what became of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._takeover_seconds = Histogram(
+            names.TAKEOVER_SECONDS,
+            "Seconds for which nobody had produced a run when it was taken over.",
+            buckets=TAKEOVER_BUCKETS,
+            registry=registry,
+        )
+
     def gauge(self, name: str, help_text: str, value: Callable[[], float]) -> None:
         """Export `value`, which is called from another thread whenever somebody asks."""
         Gauge(name, help_text, registry=self._registry).set_function(value)
+
+    def counter(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        """Export `value`, which somebody else counts, as `gauge` does."""
+        self._registry.register(_Counted(name, help_text, value))
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -130,7 +156,7 @@ class Meter:
         self._requests.labels(route, str(status)).inc()
 
     def stream_ended(self, dialect: str, reason: str) -> None:
-        """Count a stream to a client; `reason` is `complete`, an error's code, or `client_left`."""
+        """Count a stream to a client; `reason` is `complete`, an error's code, `client_left` or `moved`."""
         self._stream_ends.labels(dialect, reason).inc()
 
     def rejected(self, code: Code) -> None:
@@ -153,7 +179,27 @@ class Meter:
         """Note the time from asking an upstream to its first token."""
         self._first_token.labels(provider, model).observe(seconds)
 
+    def took_over(self, outcome: Outcome, seconds: float) -> None:
+        """Count a run that was taken over, after `seconds` in which nobody produced it."""
+        self._takeovers.labels(outcome).inc()
+        self._takeover_seconds.observe(seconds)
+
+    def queued(self) -> AbstractContextManager[object]:
+        """Count somebody who waits for as long as the block lasts."""
+        return self._queued.track_inprogress()
+
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an attempt."""
         self._tokens.labels(provider, model, "input").inc(usage.input_tokens)
         self._tokens.labels(provider, model, "output").inc(usage.output_tokens)
+
+
+class _Counted(Collector):
+    """A counter that is read when somebody asks."""
+
+    def __init__(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        self._name, self._help, self._value = name, help_text, value
+
+    @override
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._help, value=self._value())

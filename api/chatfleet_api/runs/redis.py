@@ -271,6 +271,10 @@ class RedisRunLog:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 earliest = clock() + pause
 
+    def leave(self) -> None:
+        """Let readers go elsewhere for what is still to come: reading raises `Moved` from now on."""
+        self._followers.leave()
+
     async def aclose(self) -> None:
         """Try once to write what is left, and read no more."""
         await self._followers.aclose()
