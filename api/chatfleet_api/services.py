@@ -23,7 +23,7 @@ from chatfleet_api.runs.fleet import RedisFleet, open_fleet
 from chatfleet_api.runs.memory import Alone, MemoryRunLog
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.port import Fleet, RunLog
-from chatfleet_api.runs.redis import RedisRunLog, open_run_log
+from chatfleet_api.runs.redis import FLUSH_SECONDS, RedisRunLog, open_run_log
 from chatfleet_api.runs.watch import keep_watch
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.port import SessionStore
@@ -184,10 +184,12 @@ async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeC
     sessions = RedisSessionStore(storage, ttl_seconds=kept)
 
     def retain(config: RuntimeConfig) -> None:
+        log.flush_seconds = min(FLUSH_SECONDS, config.conversations.save_interval_milliseconds / 1000 / 2)
         log.ttl_seconds, log.run_seconds = config.streaming.log_ttl_seconds, config.streaming.max_stream_seconds
         fleet.seconds = log.ttl_seconds + log.run_seconds
         sessions.ttl_seconds = config.conversations.ttl_seconds
 
+    retain(config)
     return _Stores(log, fleet, sessions, retain, _InRedis(storage, fleet, log))
 
 

@@ -102,7 +102,9 @@ class Conversations(Part):
         50,
         ge=10,
         le=10_000,
-        description="Most milliseconds of an answer that can be lost when a pod dies while it is being written.",
+        description="Most milliseconds of what the model had sent that an answer can lack when its pod dies while it is"
+        " being written, as long as Redis answers. Clients never see what is not yet saved: it is written every 15 ms,"
+        " or every half of this.",
     )
 
 

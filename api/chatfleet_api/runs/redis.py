@@ -26,8 +26,8 @@ from chatfleet_api.storage import Command, Storage
 ENTRY_FIELD: Final = b"e"
 """Name of the one field of an entry: a `Batch` in JSON, on one line."""
 FLUSH_SECONDS: Final = 0.015
-"""Between the beginnings of two writes; the first after a rest is made at once. Also the most that a killed pod leaves
-unwritten, which nobody has seen."""
+"""Most between the beginnings of two writes; the first after a rest is made at once. What a killed pod leaves unwritten
+is what came since, and nobody has seen it."""
 RECORD: Final = "run"
 """Kind of the key of a run's record."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -92,6 +92,8 @@ class RedisRunLog:
         self._storage = storage
         self.ttl_seconds, self.run_seconds = ttl_seconds, run_seconds
         """Seconds; both may be replaced while the pod runs, for what changes from then on."""
+        self.flush_seconds = FLUSH_SECONDS
+        """Between the beginnings of two writes; may be replaced while the pod runs."""
         self._streams: dict[tuple[str, str], Unwritten] = {}
         self._unwritten: dict[Unwritten, None] = {}
         self._unsent_bytes = 0
@@ -258,15 +260,15 @@ class RedisRunLog:
 
     async def write_forever(self) -> None:
         """Write what is appended, as long as this task lives. For `open_run_log` alone."""
-        pause = FLUSH_SECONDS
+        pause = self.flush_seconds
         clock = asyncio.get_running_loop().time
         earliest = clock()
         while True:
             await self._work.wait()
             await asyncio.sleep(earliest - clock())
-            earliest = clock() + FLUSH_SECONDS
+            earliest = clock() + self.flush_seconds
             if await self._write():
-                pause = FLUSH_SECONDS
+                pause = self.flush_seconds
             else:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 earliest = clock() + pause
