@@ -188,6 +188,7 @@ async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeC
         log.ttl_seconds, log.run_seconds = config.streaming.log_ttl_seconds, config.streaming.max_stream_seconds
         fleet.seconds = log.ttl_seconds + log.run_seconds
         sessions.ttl_seconds = config.conversations.ttl_seconds
+        sessions.replicas = config.redis_wait_replicas or 0
 
     retain(config)
     return _Stores(log, fleet, sessions, retain, _InRedis(storage, fleet, log))

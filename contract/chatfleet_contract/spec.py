@@ -63,7 +63,12 @@ class Redis(Part):
             rule(
                 "has(self.urlSecretRef) != has(self.managed)",
                 "redis needs exactly one of urlSecretRef and managed; set one and remove the other",
-            )
+            ),
+            rule(
+                "self.waitReplicas == 0 || has(self.urlSecretRef)",
+                "redis.waitReplicas needs urlSecretRef, as the managed Redis has no replicas; set it to 0",
+                ".waitReplicas",
+            ),
         )
     )
 
@@ -72,6 +77,13 @@ class Redis(Part):
         description="Secret key that holds the URL of a Redis you run: redis://, rediss://, redis+sentinel:// or redis+cluster://.",
     )
     managed: ManagedRedis | None = Field(None, description="Let the operator run a Redis for this ChatDeployment.")
+    wait_replicas: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="Replicas of your Redis that must have a message before it is acknowledged (WAIT), so that a"
+        " failover loses none. With fewer of them messages are answered 503 with Retry-After. 0: do not wait.",
+    )
 
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]

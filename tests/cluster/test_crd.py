@@ -26,7 +26,10 @@ def read(name: str) -> Any:  # noqa: ANN401  # a fixture of any shape
 
 MINIMAL: Document = read("minimal.yaml")
 FULL: Document = read("full.yaml")
-OWN_REDIS: Document = {**FULL, "spec": {**FULL["spec"], "redis": {"urlSecretRef": {"name": "redis", "key": "url"}}}}
+OWN_REDIS: Document = {
+    **FULL,
+    "spec": {**FULL["spec"], "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1}},
+}
 RULES: list[dict[str, Any]] = read("rules.yaml")
 BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS], MINIMAL))
 
@@ -109,7 +112,8 @@ def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
 
 def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeployments) -> None:
     unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
-    assert unseen == {".spec.redis.urlSecretRef", ".spec.redis.urlSecretRef.name", ".spec.redis.urlSecretRef.key"}
+    own = (".urlSecretRef", ".urlSecretRef.name", ".urlSecretRef.key", ".waitReplicas")
+    assert unseen == {f".spec.redis{path}" for path in own}
     chatdeployments.try_create(FULL)
     chatdeployments.try_create(OWN_REDIS)
 

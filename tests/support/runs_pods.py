@@ -32,10 +32,10 @@ class Line(Storage):
     whole = True
 
     @override
-    async def _answered(self, operation: Operation) -> Any:
+    async def _answered(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:
         if not self.whole:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
-        return await super()._answered(operation)
+        return await super()._answered(operation, slots)
 
 
 @dataclass(frozen=True)
