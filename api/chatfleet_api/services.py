@@ -32,7 +32,7 @@ from chatfleet_api.settings import Settings
 from chatfleet_api.storage import Storage, open_storage
 from chatfleet_api.telemetry import Meter, set_up_logs
 from chatfleet_contract import metrics
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import OnBusy
 
@@ -84,14 +84,16 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         served = _Served(registry, pool, stores, config)
         configuration = Configuration(config)
         health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
-        _export(meter, health, pool)
+        health.traffic, health.moves = served.traffic, pool
         watchers: list[Callable[[], Awaitable[None]]] = [
             lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
             lambda: watch_upstreams(health, served.check),
         ]
         chat = _chat(stores, served, pool, meter, lambda: configuration.current.conversations.on_busy)
+        _export(meter, health, chat)
         if (shared := stores.shared) is not None:
             health.redis = Dependency(state=State.UNKNOWN)
+            health.fleet = shared.fleet.details
             watchers.append(lambda: watch_redis(health, shared.storage.check))
             watchers.append(lambda: keep_watch(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
         if (file := settings.config_file) is not None:
@@ -117,7 +119,7 @@ def _chat(stores: _Stores, served: "_Served", pool: RunPool, meter: Meter, on_bu
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
         new_id=_new_id,
-        queue=Queue(stores.sessions, _new_id, meter),
+        queue=Queue(stores.sessions, _new_id),
         meter=meter,
         on_busy=on_busy,
     )
@@ -146,6 +148,10 @@ class _Served:
     async def check(self) -> Mapping[str, Dependency]:
         """Return how the upstreams of the current configuration are."""
         return await self.catalogue.check()
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """Return how the upstreams of the current configuration are dealt with; any thread may ask."""
+        return self.catalogue.traffic()
 
     def _catalogue(self, config: RuntimeConfig) -> Catalogue:
         try:
@@ -203,11 +209,18 @@ def _limits(config: RuntimeConfig) -> Limits:
     return Limits(config.streaming.max_streams_per_pod, config.streaming.max_stream_seconds)
 
 
-def _export(meter: Meter, health: Health, pool: RunPool) -> None:
+def _export(meter: Meter, health: Health, chat: Chat) -> None:
     meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
     meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.capacity)
+    meter.gauge(
+        metrics.QUEUED_TURNS,
+        "Requests that wait for their turn in a conversation, or for a slot of an upstream.",
+        lambda: chat.queue.waiting + sum(upstream.queued for upstream in health.traffic().values()),
+    )
     meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
-    meter.counter(metrics.HANDED_OVER_TOTAL, "Runs given to other pods when this one ended.", lambda: pool.handed_over)
+    meter.counter(
+        metrics.HANDED_OVER_TOTAL, "Runs given to other pods when this one ended.", lambda: chat.pool.handed_over
+    )
 
 
 def _watch(stack: AsyncExitStack, watcher: Callable[[], Awaitable[None]]) -> None:

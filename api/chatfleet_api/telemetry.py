@@ -6,7 +6,6 @@ Names are the contract's. Labels are bounded: names of the catalogue, templates 
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import msgspec
@@ -123,9 +122,6 @@ class Meter:
             registry=registry,
         )
 
-        self._queued = Gauge(
-            names.QUEUED_TURNS, "Requests that wait for their turn, or for a slot of an upstream.", registry=registry
-        )
         self._takeovers = Counter(
             names.TAKEOVERS_TOTAL,
             "Runs taken over from other pods, by what became of them.",
@@ -183,10 +179,6 @@ class Meter:
         """Count a run that was taken over, after `seconds` in which nobody produced it."""
         self._takeovers.labels(outcome).inc()
         self._takeover_seconds.observe(seconds)
-
-    def queued(self) -> AbstractContextManager[object]:
-        """Count somebody who waits for as long as the block lasts."""
-        return self._queued.track_inprogress()
 
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an attempt."""

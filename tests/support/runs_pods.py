@@ -75,7 +75,7 @@ async def open_pod(
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
         new_id=_new_id,
-        queue=Queue(sessions, _new_id, meter),
+        queue=Queue(sessions, _new_id),
         meter=meter,
     )
     watch = asyncio.create_task(keep_watch(members, pool, writing=log.writing, go_on=chat.go_on))

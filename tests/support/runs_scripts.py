@@ -129,7 +129,6 @@ def make_chat(
 ) -> Chat:
     """Return a chat service on memory, with one model."""
     log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
-    meter = Meter("tests")
     return Chat(
         catalogue=lambda: OneModel(provider),
         pool=pool or make_pool(log),
@@ -139,6 +138,6 @@ def make_chat(
         clock=loop_clock,
         now=loop_now,
         new_id=new_id,
-        queue=Queue(sessions, new_id, meter),
-        meter=meter,
+        queue=Queue(sessions, new_id),
+        meter=Meter("tests"),
     )

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.runs.run import Run
@@ -23,38 +22,32 @@ Ask: TypeAlias = Callable[[], Awaitable[Run]]
 """Starts the run of a message; raises `ChatError` with a code of `PASSING` while the conversation is not free."""
 
 
-class QueueMeter(Protocol):
-    """Counts who waits."""
-
-    def queued(self) -> AbstractContextManager[object]:
-        """Count somebody who waits for as long as the block lasts."""
-        ...
-
-
-@dataclass(frozen=True)
 class Queue:
     """Where messages wait."""
 
-    sessions: SessionStore
-    new_id: Callable[[], str]
-    meter: QueueMeter
+    def __init__(self, sessions: SessionStore, new_id: Callable[[], str]) -> None:
+        self._sessions = sessions
+        self._new_id = new_id
+        self.waiting = 0
+        """Messages that wait in line at this pod."""
 
     async def wait(self, tenant: str, conversation: str, ask: Ask) -> Run:
         """Wait in line, first come first served on all pods."""
-        ticket = self.new_id()
+        ticket = self._new_id()
+        self.waiting += 1
         try:
-            with self.meter.queued():
-                async with asyncio.timeout(TURN_SECONDS):
-                    while True:
-                        place = await self.sessions.line_up(tenant, conversation, ticket)
-                        if place == 0 and (run := await _if_free(ask)):
-                            return run
-                        await asyncio.sleep(TURN_POLL_SECONDS)
+            async with asyncio.timeout(TURN_SECONDS):
+                while True:
+                    place = await self._sessions.line_up(tenant, conversation, ticket)
+                    if place == 0 and (run := await _if_free(ask)):
+                        return run
+                    await asyncio.sleep(TURN_POLL_SECONDS)
         except TimeoutError:
             raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
         finally:
+            self.waiting -= 1
             with suppress(ChatError):  # the place is lost by itself
-                await self.sessions.step_out(tenant, conversation, ticket)
+                await self._sessions.step_out(tenant, conversation, ticket)
 
     async def jump(self, ask: Ask, interrupt: Callable[[], Awaitable[object]]) -> Run:
         """End the answer that is being written, which keeps what had come of it, and go on."""

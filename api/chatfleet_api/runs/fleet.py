@@ -24,6 +24,7 @@ from chatfleet_api.runs.port import Beat, Claim, Orphan, Record, Tenure
 from chatfleet_api.runs.redis import RECORD
 from chatfleet_api.runs.signs import LEASE_SECONDS, NOBODY, Signs
 from chatfleet_api.storage import Storage
+from chatfleet_contract.report import FleetDetails
 
 MOST_ORPHANS: Final = 100
 """Runs that a pod takes over in one beat: it goes on to give signs of life, and to produce its own."""
@@ -93,6 +94,8 @@ class RedisFleet:
         self._mine: dict[tuple[str, str], int] = {}
         self._heirs = 0
         """Other pods that live and take over."""
+        self._living = 1
+        """Pods that live, this one included."""
 
     @asynccontextmanager
     async def begin(self, record: Record) -> AsyncGenerator[None, None]:
@@ -121,6 +124,11 @@ class RedisFleet:
         key = self._cancels(owner.decode())
         await self._storage.call_all([("SADD", key, _member((tenant, run))), ("EXPIRE", key, self.seconds)])
         return True
+
+    def details(self) -> FleetDetails:
+        """Return how the fleet looks from here; may be called by another thread."""
+        ago = self._clock() - self._beaten
+        return FleetDetails(member=self._pod, pods=self._living, last_beat_seconds_ago=ago)
 
     def heirs(self) -> bool:
         """Tell whether another pod lives that takes runs over."""
@@ -205,6 +213,7 @@ class RedisFleet:
     def _look(self, pods: Sequence[tuple[str, int]], handed: int) -> Mapping[str, float]:
         """Take note of the signs of life; return those who have runs to be taken over."""
         dead = self._signs.dead([*pods, *([(NOBODY, 0)] if handed else [])])
+        self._living = sum(pod not in dead for pod, _ in pods)
         self._heirs = sum(sign > 0 and pod not in dead and pod != self._pod for pod, sign in pods)
         return dead
 

@@ -11,7 +11,7 @@ from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.budget import RetryBudget
 from chatfleet_api.providers.fallback import Fallback
-from chatfleet_api.providers.limited import Limited
+from chatfleet_api.providers.limited import Limited, Slots
 from chatfleet_api.providers.measured import Measured
 from chatfleet_api.providers.port import Finish, Piece
 from chatfleet_api.providers.retrying import MAX_RETRY_AFTER, Retrying, pause
@@ -66,7 +66,7 @@ async def check_of(provider: Limited | Retrying | Fallback | Measured) -> str | 
 
 
 def limited(inner: Playing, slots: int, patience: float = 10.0) -> Limited:
-    return Limited(inner, asyncio.Semaphore(slots), patience_seconds=patience)
+    return Limited(inner, Slots(slots), patience_seconds=patience)
 
 
 async def test_no_more_requests_are_open_than_there_are_slots() -> None:
@@ -93,13 +93,23 @@ async def test_nobody_waits_for_a_slot_for_ever() -> None:
     "play", [(overloaded(),), ((Token("a"),), overloaded()), ANSWER], ids=["at once", "late", "no"]
 )
 async def test_a_failure_gives_its_slot_back(play: Sequence[Sequence[Piece] | float | ChatError]) -> None:
-    slots = asyncio.Semaphore(1)
+    slots = Slots(1)
     await ask(Limited(Playing(play), slots, patience_seconds=1))
     assert not slots.locked()
 
 
+async def test_slots_tell_who_has_one_and_who_waits() -> None:
+    slots = Slots(1)
+    provider = Limited(Playing((1.0, (DONE,))), slots, patience_seconds=10)
+    asking = [asyncio.ensure_future(ask(provider)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    assert (slots.taken, slots.limit, slots.queued) == (1, 1, 2)
+    await asyncio.gather(*asking)
+    assert (slots.taken, slots.queued) == (0, 0)
+
+
 async def test_leaving_at_any_moment_gives_the_slot_back() -> None:
-    slots = asyncio.Semaphore(1)
+    slots = Slots(1)
     provider = Limited(Playing((1.0, (Token("a"),), 1.0, (DONE,))), slots, patience_seconds=10)
     for moment in (0.0, 0.5, 1.0, 1.5, 2.0):
         asking = [asyncio.ensure_future(ask(provider)) for _ in range(3)]
