@@ -19,6 +19,7 @@ from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.chat.turn import Place, Turn, provided, take_turn
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.estimate import estimated
 from chatfleet_api.providers.port import Provider
 from chatfleet_api.runs.port import Claim, RunLog
 from chatfleet_api.runs.run import Run
@@ -88,7 +89,8 @@ class Takeover:
         place = None
         if message:
             place = Place(self.sessions, record.tenant, start.conversation or "", message, self._now)
-        await take_turn(Turn(start, request, provider, place, self.clock, before), run)
+        spent = lost_usage(claim, before)
+        await take_turn(Turn(start, request, provider, place, self.clock, before, spent), run)
 
     def _now(self) -> str:
         return history.stamp(self.now())
@@ -141,6 +143,15 @@ class Takeover:
         return None, asked
 
 
+def lost_usage(claim: Claim, before: Sequence[Event]) -> Usage | None:
+    """Return what the attempts of the pods before have cost: the question each time, and all that was visible."""
+    epoch = claim.tenure.epoch
+    if not epoch:
+        return None
+    once = estimated(claim.record.request, len(provided(before)))
+    return replace(once, input_tokens=epoch * once.input_tokens)
+
+
 def _outcome(claim: Claim, provider: Provider | None, request: ChatRequest) -> Outcome:
     if claim.cancelled:
         return "finished"
@@ -176,7 +187,13 @@ def remainder(before: Sequence[Event], kept: StoredMessage) -> tuple[Event, ...]
         return (replace(Failed.of(ChatError(code)), partial_saved=partial, usage=kept.usage),)
     rest = kept.content[len(told.text) :]
     reason: FinishReason = kept.finish_reason or "stop"
-    ending = Complete(reason, kept.usage or Usage(estimated=True), kept.latency_ms or 0)
+    ending = Complete(
+        reason,
+        kept.usage or Usage(estimated=True),
+        kept.latency_ms or 0,
+        provider=kept.provider,
+        upstream_model=kept.upstream_model,
+    )
     return (Token(rest), ending) if rest else (ending,)
 
 

@@ -24,7 +24,7 @@ from chatfleet_api.providers.continuing import Continuing
 from chatfleet_api.providers.fallback import Fallback
 from chatfleet_api.providers.keys import KeyFile
 from chatfleet_api.providers.limited import Limited, Slots
-from chatfleet_api.providers.measured import Measured, Meter
+from chatfleet_api.providers.measured import Answerer, Measured, Meter
 from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_api.providers.retrying import Retrying
 from chatfleet_api.providers.scripted import Scripted
@@ -135,7 +135,7 @@ class Registry:
     def _single(self, model: Model, provider: RuntimeProvider, shared: Mapping[RuntimeProvider, _Shared]) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
         part, labels = shared[provider], (provider.name, model.name)
-        measured = Measured(_Entry(part.upstream, model), *labels, meter=self._meter)
+        measured = Measured(_Entry(part.upstream, model), Answerer(*labels, model.model), meter=self._meter)
         limited = Limited(measured, part.slots, patience_seconds=provider.timeouts.first_token_seconds)
         retrying = Retrying(
             Spared(limited, part.breaker),
