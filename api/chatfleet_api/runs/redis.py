@@ -20,11 +20,10 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.ids import is_id
 from chatfleet_api.runs.following import Followers, cancelled, continued
 from chatfleet_api.runs.port import Producer, RunState
+from chatfleet_api.runs.script import ENTRY_FIELD, WRITE
 from chatfleet_api.runs.unwritten import Entry, Unwritten
 from chatfleet_api.storage import Command, Storage
 
-ENTRY_FIELD: Final = b"e"
-"""Name of the one field of an entry: a `Batch` in JSON, on one line."""
 FLUSH_SECONDS: Final = 0.015
 """Most between the beginnings of two writes; the first after a rest is made at once. What a killed pod leaves unwritten
 is what came since, and nobody has seen it."""
@@ -40,41 +39,6 @@ UNSENT_BYTES: Final = 32 * 1024 * 1024
 """Encoded events that a pod keeps for a Redis that is away: about a million tokens."""
 ENTRIES_PER_WRITE: Final = 1000
 """Keeps one script within a few milliseconds of the server's time."""
-ENTRIES_PER_STREAM: Final = 65536
-"""Bound on what one run can take in Redis; 16 minutes at one entry per flush. Older entries go first."""
-
-_WRITE: Final = """
-local live, ended = ARGV[1], ARGV[2]
-local deposed = {}
-for i = 1, #KEYS / 2 do
-  local key, record = KEYS[2 * i - 1], KEYS[2 * i]
-  local epoch, last, final, entry = unpack(ARGV, 4 * i - 1, 4 * i + 2)
-  local after = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
-  if after then
-    deposed[#deposed + 1] = {i, tonumber(after)}
-  else
-    local done = redis.pcall('XADD', key, 'MAXLEN', '~', LIMIT, last .. '-0', FIELD, entry)
-    if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
-      return done
-    end
-    if final == '1' then
-      redis.call('EXPIRE', key, ended)
-      if epoch ~= '' then
-        redis.call('HSET', record, 'ended', 1)
-        redis.call('EXPIRE', record, ended)
-      end
-    elseif redis.call('XLEN', key) == 1 then
-      redis.call('EXPIRE', key, live)
-    end
-  end
-end
-return deposed
-""".replace("LIMIT", str(ENTRIES_PER_STREAM)).replace("FIELD", f"'{ENTRY_FIELD.decode()}'")
-"""Append one entry per pair of keys, the run's events and its record (`fleet.py` describes it).
-
-An id that is there is a repeat of ours and passed over. An entry of an epoch that has a successor is refused: returned
-are its number and where the successor began. Other errors end the write.
-"""
 
 logger = logging.getLogger(__name__)
 _decoder: Final = msgspec.json.Decoder(Batch)
@@ -220,7 +184,7 @@ class RedisRunLog:
         return [(number - 1, after) for number, after in await self._storage.call(*self._command(chunk))]
 
     def _command(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Command:
-        arguments: list[str | bytes | int] = ["EVAL", _WRITE, 2 * len(chunk)]
+        arguments: list[str | bytes | int] = ["EVAL", WRITE, 2 * len(chunk)]
         for stream, _ in chunk:
             arguments += stream.keys
         arguments += (self.run_seconds + self.ttl_seconds, self.ttl_seconds)
