@@ -30,6 +30,8 @@ LAST_CALL_SECONDS: Final = 2.0
 closed: a request that is on its way over one of these would be lost."""
 GRACE_SECONDS: Final = 15
 """Time beyond the longest stream after which what is still connected is cut off."""
+FOLLOW_SECONDS: Final = 10
+"""The part of it in which clients are still sent what other pods produce; then they are told to come back to one."""
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ class _Server(uvicorn.Server):
         if self._drain is not None:
             self._drain.cancel()
             self._drain = asyncio.ensure_future(self._services.chat.pool.drain(0))
+            asyncio.get_running_loop().call_later(FOLLOW_SECONDS, self._services.chat.log.leave)
 
     async def drained(self) -> None:
         """Return when every run has ended."""
@@ -120,6 +123,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn closes the sockets before it first waits, so that the pool refuses nobody who could still connect.
         self._drain = asyncio.ensure_future(self._services.chat.pool.drain(self._seconds))
+        asyncio.get_running_loop().call_later(self._seconds + FOLLOW_SECONDS, self._services.chat.log.leave)
         await super().shutdown(sockets)
 
     @contextmanager

@@ -1,15 +1,12 @@
-"""Logs and metrics: the shape of a line, and the verbs by which the rest of the API counts.
+"""Metrics: the verbs by which the rest of the API counts.
 
 Names are the contract's. Labels are bounded: names of the catalogue, templates of paths, codes of `errors.py`.
 """
 
-import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -19,60 +16,21 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from chatfleet_api.chat.events import Usage
+from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.errors import Code
 from chatfleet_contract import metrics as names
-from chatfleet_contract.spec import LogFormat, Observability
 
 FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds, after the OpenTelemetry GenAI conventions (gen_ai.client.operation.time_to_first_chunk)."""
+TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
+"""Seconds; a pod is dead after 1.75 s without a sign of life, and 3 s are promised."""
 
 _MODEL: Final = ("provider", "model")
-_PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
-
-
-def set_up_logs(wanted: Observability) -> None:
-    """Write all logs of this process to standard error, in the wanted shape and from the wanted level on."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JSONLines() if wanted.log_format is LogFormat.JSON else TextLines())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(wanted.log_level.upper())
-    for chatty in ("uvicorn.error", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
-
-
-class JSONLines(logging.Formatter):
-    """One JSON object a line, with what `extra` adds as fields of its own."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **_extra(record),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
-
-
-class TextLines(logging.Formatter):
-    """A line for people."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {record.getMessage()}{extra}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
 
 
 class Meter:
@@ -129,10 +87,26 @@ class Meter:
                 registry=registry,
             ).labels
         )
+        self._takeovers = Counter(
+            names.TAKEOVERS_TOTAL,
+            "Runs taken over from other pods, by what became of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._takeover_seconds = Histogram(
+            names.TAKEOVER_SECONDS,
+            "Seconds for which nobody had produced a run when it was taken over.",
+            buckets=TAKEOVER_BUCKETS,
+            registry=registry,
+        )
 
     def gauge(self, name: str, help_text: str, value: Callable[[], float]) -> None:
         """Export `value`, which is called from another thread whenever somebody asks."""
         Gauge(name, help_text, registry=self._registry).set_function(value)
+
+    def counter(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        """Export `value`, which somebody else counts, as `gauge` does."""
+        self._registry.register(_Counted(name, help_text, value))
 
     def exposition(self, only: Sequence[str] = ()) -> bytes:
         """Return all metrics in Prometheus' text format; with names of series, these alone, which costs far less."""
@@ -143,7 +117,7 @@ class Meter:
         self._requests(route, str(status)).inc()
 
     def stream_ended(self, dialect: str, reason: str) -> None:
-        """Count a stream to a client; `reason` is `complete`, an error's code, or `client_left`."""
+        """Count a stream to a client; `reason` is `complete`, an error's code, `client_left` or `moved`."""
         self._stream_ends(dialect, reason).inc()
 
     def rejected(self, code: Code) -> None:
@@ -170,7 +144,23 @@ class Meter:
         """Return how many tokens were counted since the start."""
         return sum(sample.value for metric in self._all_tokens.collect() for sample in metric.samples)
 
+    def took_over(self, outcome: Outcome, seconds: float) -> None:
+        """Count a run that was taken over, after `seconds` in which nobody produced it."""
+        self._takeovers.labels(outcome).inc()
+        self._takeover_seconds.observe(seconds)
+
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an attempt."""
         self._tokens(provider, model, "input").inc(usage.input_tokens)
         self._tokens(provider, model, "output").inc(usage.output_tokens)
+
+
+class _Counted(Collector):
+    """A counter that is read when somebody asks."""
+
+    def __init__(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        self._name, self._help, self._value = name, help_text, value
+
+    @override
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._help, value=self._value())

@@ -8,6 +8,7 @@ from typing import Final
 
 ACTIVE_STREAMS: Final = "chatfleet_active_streams"
 TOKENS_PER_SECOND: Final = "chatfleet_tokens_per_second"
+"""Of a pod, over its last seconds: what the metrics adapter makes of `TOKENS_TOTAL`."""
 QUEUED_TURNS: Final = "chatfleet_queued_turns"
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
@@ -18,6 +19,9 @@ UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
 UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
 UPSTREAM_SUSPENDED: Final = "chatfleet_upstream_suspended"
 REJECTED_TOTAL: Final = "chatfleet_rejected_total"
+TAKEOVERS_TOTAL: Final = "chatfleet_takeovers_total"
+TAKEOVER_SECONDS: Final = "chatfleet_takeover_seconds"
+HANDED_OVER_TOTAL: Final = "chatfleet_handed_over_total"
 REDIS_UP: Final = "chatfleet_redis_up"
 BUILD_INFO: Final = "chatfleet_build_info"
 

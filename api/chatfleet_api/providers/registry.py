@@ -23,14 +23,15 @@ from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.continuing import Continuing
 from chatfleet_api.providers.fallback import Fallback
 from chatfleet_api.providers.keys import KeyFile
-from chatfleet_api.providers.limited import Limited
-from chatfleet_api.providers.measured import Measured, Meter
+from chatfleet_api.providers.limited import Limited, Slots
+from chatfleet_api.providers.measured import Answerer, Measured, Meter
 from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_api.providers.retrying import Retrying
 from chatfleet_api.providers.scripted import Scripted
 from chatfleet_api.providers.upstream import Dialect, Upstream
+from chatfleet_contract import report
 from chatfleet_contract.providers import Continuation, Model, ProviderType
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 
 LONGEST_NAME: Final = 128
@@ -43,12 +44,12 @@ class Catalogue:
     def __init__(
         self,
         models: Mapping[str, Provider],
-        upstreams: Mapping[str, Provider],
+        shared: "Mapping[str, _Shared]",
         continuations: Mapping[str, Continuation],
     ) -> None:
-        """Answer by `models`, and check `upstreams`, which are named as the configuration names its providers."""
+        """Answer by `models`, which use what is `shared`, named as the configuration names its providers."""
         self._models = models
-        self._upstreams = upstreams
+        self._shared = shared
         self._continuations = continuations
 
     def provider(self, model: str) -> Provider:
@@ -70,7 +71,12 @@ class Catalogue:
 
     async def check(self) -> dict[str, Dependency]:
         """Ask every upstream at once whether it is there and takes our key; by provider's name."""
-        return dict(zip(self._upstreams, await asyncio.gather(*map(_seen, self._upstreams.values())), strict=True))
+        seen = await asyncio.gather(*(_seen(shared.upstream) for shared in self._shared.values()))
+        return dict(zip(self._shared, seen, strict=True))
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Return how every upstream is dealt with just now, by provider's name."""
+        return {name: shared.traffic() for name, shared in self._shared.items()}
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,22 @@ class _Shared:
     """What the models of one provider share."""
 
     upstream: Provider
-    slots: asyncio.Semaphore
+    slots: Slots
     breaker: Breaker
     budget: RetryBudget
+
+    def traffic(self) -> Traffic:
+        """Return what is going on, also to another thread: nothing here waits or changes anything."""
+        left = self.breaker.seconds_left
+        open_state = report.Breaker.OPEN if left else report.Breaker.HALF_OPEN
+        return Traffic(
+            breaker=open_state if self.breaker.open else report.Breaker.CLOSED,
+            suspended_seconds=left,
+            retries_left=self.budget.left,
+            calls=self.slots.taken,
+            calls_limit=self.slots.limit,
+            queued=self.slots.queued,
+        )
 
 
 class Registry:
@@ -99,12 +118,12 @@ class Registry:
         single = {model.name: self._single(model, _named(providers, model), shared) for model in config.models}
         models = {model.name: _with_fallbacks(model, single) for model in config.models}
         self._shared = shared
-        upstreams = {provider.name: Spared(part.upstream, part.breaker) for provider, part in shared.items()}
-        return Catalogue(models, upstreams, {model.name: model.continuation for model in config.models})
+        named = {provider.name: part for provider, part in shared.items()}
+        return Catalogue(models, named, {model.name: model.continuation for model in config.models})
 
     def _share(self, provider: RuntimeProvider) -> _Shared:
         breaker = Breaker(tell=partial(self._meter.suspended, provider.name))
-        slots = asyncio.Semaphore(provider.max_concurrent_requests)
+        slots = Slots(provider.max_concurrent_requests)
         return _Shared(self._upstream(provider), slots, breaker, RetryBudget())
 
     def _upstream(self, provider: RuntimeProvider) -> Provider:
@@ -116,7 +135,7 @@ class Registry:
     def _single(self, model: Model, provider: RuntimeProvider, shared: Mapping[RuntimeProvider, _Shared]) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
         part, labels = shared[provider], (provider.name, model.name)
-        measured = Measured(_Entry(part.upstream, model), *labels, meter=self._meter)
+        measured = Measured(_Entry(part.upstream, model), Answerer(*labels, model.model), meter=self._meter)
         limited = Limited(measured, part.slots, patience_seconds=provider.timeouts.first_token_seconds)
         retrying = Retrying(
             Spared(limited, part.breaker),

@@ -35,6 +35,13 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
             health.report().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
 
+    @router.get("/health/detailed")
+    async def details() -> Response:
+        """Return all that this pod knows of itself: for people who look for the cause of something."""
+        return Response(
+            health.details().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
+        )
+
     @router.get("/metrics")
     async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
         """Return the metrics in Prometheus' text format: all, or the series that are named."""

@@ -12,9 +12,10 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from chatfleet_api.chat.events import Batch, Failed, Start
 from chatfleet_api.dialects.answer import as_error
-from chatfleet_api.dialects.sse import CONTENT_TYPE, HEARTBEAT, Encoder
+from chatfleet_api.dialects.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.routes.client import Client, ClientLeft, while_there
+from chatfleet_api.runs.port import Moved
 
 SEND_SECONDS: Final = 10.0
 """A client that takes nothing for this long (and up to twice as long) is cut off; the run does not wait for it."""
@@ -36,6 +37,7 @@ _HEADERS: Final = [
 
 COMPLETE: Final = "complete"
 CLIENT_LEFT: Final = "client_left"
+MOVED: Final = "moved"
 
 Read: TypeAlias = Callable[[int], AsyncGenerator[Batch, None]]
 """Reads a run from a sequence number on."""
@@ -45,7 +47,7 @@ class StreamMeter(Protocol):
     """Counts streams to clients."""
 
     def stream_ended(self, dialect: str, reason: str) -> None:
-        """Count a stream; `reason` is `complete`, an error's code, or `client_left`."""
+        """Count a stream; `reason` is `complete`, an error's code, `client_left` or `moved`."""
         ...
 
 
@@ -59,7 +61,7 @@ class Relays:
     async def relay(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
         """Send what comes after event number `after` of a run to a client until one of them ends; return how it did.
 
-        That is `complete`, `client_left` or an error's code. Raises `ChatError` for what an HTTP status is to tell.
+        That is `complete`, `client_left`, `moved` or an error's code. Raises `ChatError` for what a status is to tell.
         """
         reason = CLIENT_LEFT
         stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
@@ -132,6 +134,11 @@ class Relay:
                     if last:
                         event = batch.events[-1]
                         return event.code if isinstance(event, Failed) else COMPLETE
+        except Moved:
+            if not self._opened:
+                raise
+            await self._write(COME_BACK, last=True)
+            return MOVED
         except ChatError as error:
             return await self._fail(error)
         return await self._fail(ChatError(Code.INTERRUPTED, detail="a run's events end without a terminal one"))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chatfleet_api.storage import patience
+from chatfleet_api.patience import patience
 
 pytestmark = pytest.mark.looptime
 

@@ -10,8 +10,8 @@ from chatfleet_api.providers.breaker import FIRST_PAUSE_SECONDS, LEAST, WINDOW, 
 from chatfleet_api.providers.budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
 from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.registry import Registry
+from chatfleet_contract import report
 from chatfleet_contract.providers import Model, ProviderType, Retries
-from chatfleet_contract.report import State
 from chatfleet_contract.runtime import RuntimeProvider
 from support.runs_scripts import STOP, Script, loop_clock, text
 from support.upstream_client import RecordingMeter, ask, config_of
@@ -176,7 +176,10 @@ async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_a
     assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert loop_clock() == before
     assert meter.suspensions == [("s", True)]
-    assert {name: seen.state for name, seen in (await catalogue.check()).items()} == {"s": State.DOWN, "t": State.UP}
+    assert {name: seen.breaker for name, seen in catalogue.traffic().items()} == {
+        "s": report.Breaker.OPEN,
+        "t": report.Breaker.CLOSED,
+    }
 
 
 def test_a_fifth_of_the_requests_may_be_retries_beyond_a_small_floor() -> None:

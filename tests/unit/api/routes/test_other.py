@@ -67,3 +67,10 @@ async def test_the_documentation_tells_of_every_operation_and_all_its_references
         for step in reference.split("/"):
             found = found[step]
         assert found
+
+
+async def test_the_details_are_json_in_wire_names() -> None:
+    pod = Pod(Script())
+    told = (await ask(pod.app, get("/health/detailed"))).json()
+    assert told["report"]["config"] == pod.configuration.digest
+    assert told["runs"] == {"active": 0, "capacity": 0, "takenOver": 0, "handedOver": 0}
