@@ -41,7 +41,7 @@ class MemoryRunLog:
             if news := tail.since(after):
                 yield news
                 after = news.last
-            elif tail.ended:
+            elif tail.over(after):
                 return
             else:
                 await tail.changed()

@@ -62,8 +62,8 @@ class RunLog(Protocol):
         """Yield what comes after sequence number `after`, each event once and in order, until the terminal event.
 
         Raises `ChatError(NOT_FOUND)` for a run that is not, or no longer, known, or whose next event was lost with the
-        storage, `ChatError(STORAGE_UNAVAILABLE)` when the log cannot be reached, and `Moved` when more is to come and
-        this pod ends.
+        storage (as when it ended before `after`), `ChatError(STORAGE_UNAVAILABLE)` when the log cannot be reached, and
+        `Moved` when more is to come and this pod ends.
         """
         ...
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from chatfleet_api.chat.events import Batch
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.errors import ChatError, Code, beyond
 from chatfleet_api.ids import is_id
 from chatfleet_api.runs.following import Followers, cancelled, continued
 from chatfleet_api.runs.port import Producer, RunState
@@ -140,7 +140,11 @@ class RedisRunLog:
         last = await self._last(self._key(tenant, run))
         if last is None and not await self._begun(tenant, run):
             raise _unknown()
-        return last is not None and last.terminal and last.last <= after
+        if last is None or not last.terminal:
+            return False
+        if last.last < after:
+            raise beyond()
+        return last.last == after
 
     async def _begun(self, tenant: str, run: str) -> bool:
         """Tell whether the fleet knows the run: then its events will come, from whichever pod."""

@@ -105,7 +105,7 @@ class Run:
             elif news := tail.since(after):
                 yield news
                 after = news.last
-            elif tail.ended:
+            elif tail.over(after):
                 return
             else:
                 await tail.changed()

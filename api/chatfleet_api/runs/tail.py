@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import chain, takewhile
 
 from chatfleet_api.chat.events import Batch
+from chatfleet_api.errors import beyond
 
 
 class Tail:
@@ -50,6 +51,12 @@ class Tail:
             return newest.after(after)
         newer = [*takewhile(lambda batch: batch.last > after, reversed(self._batches))]
         return joined(reversed(newer)).after(after)
+
+    def over(self, after: int) -> bool:
+        """Tell whether nothing can come after `after`; raise `ChatError(NOT_FOUND)` if that lies beyond the end."""
+        if self.ended and after > self.last:
+            raise beyond()
+        return self.ended
 
     def changed(self) -> asyncio.Future[None]:
         """Return what is done with the next `append` or `wake`: one for each reader, who may cancel it."""
