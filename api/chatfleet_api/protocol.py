@@ -76,7 +76,8 @@ class Protocol(HttpToolsProtocol):
         """Write a piece of a chunked body, not its last, unless the client is slow or gone or has no head yet."""
         if self.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
             return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        if body:  # an empty piece would be the last
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         return True
 
     def _drop(self) -> None:

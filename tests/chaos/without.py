@@ -30,7 +30,7 @@ def fencing() -> None:
     async def nothing(_: RedisFleet) -> tuple[()]:
         return ()
 
-    _replace(log, "_WRITE", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
+    _replace(log, "WRITE", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
     _replace(sessions, "_APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
     RedisFleet._lost = nothing  # type: ignore[assignment,method-assign]  # noqa: SLF001  # this is what the module is for
 

@@ -24,7 +24,7 @@ POD_METRICS = {
     name
     for key, name in vars(metrics).items()
     if key.isupper()
-    and not name.startswith(("chatfleet_operator_", "chatfleet_chatdeployment_"))
+    and not name.startswith(("chatfleet_operator_", "chatfleet_chatdeployment_", "chatfleet_metrics_adapter_"))
     and name != metrics.TOKENS_PER_SECOND  # the metrics adapter makes it of the pods' counters
 }
 

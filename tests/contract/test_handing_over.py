@@ -24,7 +24,7 @@ from support.runs_topologies import TOPOLOGIES, Topologies
 from support.sse_reader import Reader, begin
 
 LEASE_SECONDS = 1.75
-COUNT = 60
+COUNT = 120
 """Words of the model, 20 a second."""
 
 
@@ -145,7 +145,7 @@ def _end_within(pod: ApiProcess, folder: Path, served: RuntimeConfig) -> None:
 def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
     pods: tuple[ApiProcess, ApiProcess], tmp_path: Path, redis_url: str
 ) -> None:
-    """After 1 s of waiting and 10 s of following its answer has not ended: `retry:`, a comment, and no ending."""
+    """After 11 s more of waiting and following its answer has not ended: `retry:`, a comment, and no ending."""
     first, second = pods
     reader, rest, conversation = Reader(), Reader(), begin(first)
     _answer_slowly(second, tmp_path / "second")

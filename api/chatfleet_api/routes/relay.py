@@ -163,6 +163,8 @@ class Relay:
         """Return whether `frames` could be written at once, as nearly all can."""
         if not (self._opened and self._write_now(frames)):
             return False
+        if not frames:
+            return True
         self._since = self._loop.time()
         return True
 

@@ -69,6 +69,12 @@ async def test_a_piece_is_written_as_a_chunk(server: Server) -> None:
     assert server.wire.written == b"11\r\n" + b"x" * 17 + b"\r\n"
 
 
+async def test_an_empty_piece_does_not_end_the_body(server: Server) -> None:
+    write, _ = await server.begin()
+    assert write(b"")
+    assert not server.wire.written
+
+
 async def test_nothing_is_written_before_the_head(server: Server) -> None:
     scope, _ = await server.asked
     assert not scope["extensions"][WRITE]["call"](b"x")
