@@ -48,7 +48,7 @@ test-contract: setup ## Test the promises between the parts, with a real Redis.
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/chaos
 
-chaos: setup ## The same at length, half an hour or more; writes docs/reliability.md.
+chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
 	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.

@@ -7,6 +7,9 @@ Names follow the Prometheus conventions (base units, `_total` on counters). Labe
 from typing import Final
 
 ACTIVE_STREAMS: Final = "chatfleet_active_streams"
+TOKENS_PER_SECOND: Final = "chatfleet_tokens_per_second"
+"""Of a pod, over its last seconds: what the metrics adapter makes of `TOKENS_TOTAL`."""
+QUEUED_TURNS: Final = "chatfleet_queued_turns"
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
@@ -16,8 +19,18 @@ UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
 UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
 UPSTREAM_SUSPENDED: Final = "chatfleet_upstream_suspended"
 REJECTED_TOTAL: Final = "chatfleet_rejected_total"
+TAKEOVERS_TOTAL: Final = "chatfleet_takeovers_total"
+TAKEOVER_SECONDS: Final = "chatfleet_takeover_seconds"
+HANDED_OVER_TOTAL: Final = "chatfleet_handed_over_total"
 REDIS_UP: Final = "chatfleet_redis_up"
 BUILD_INFO: Final = "chatfleet_build_info"
+
+ADAPTER_SCRAPES_TOTAL: Final = "chatfleet_metrics_adapter_scrapes_total"
+ADAPTER_ROUND_SECONDS: Final = "chatfleet_metrics_adapter_round_seconds"
+ADAPTER_PODS: Final = "chatfleet_metrics_adapter_pods"
+ADAPTER_REQUESTS_TOTAL: Final = "chatfleet_metrics_adapter_requests_total"
+ADAPTER_WRITES_TOTAL: Final = "chatfleet_metrics_adapter_api_writes_total"
+ADAPTER_REGISTERED: Final = "chatfleet_metrics_adapter_registered"
 
 RECONCILE_SECONDS: Final = "chatfleet_operator_reconcile_seconds"
 RECONCILE_ERRORS_TOTAL: Final = "chatfleet_operator_reconcile_errors_total"

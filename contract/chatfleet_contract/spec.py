@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
+from chatfleet_contract.autoscaling import Autoscaling
 from chatfleet_contract.parts import PRESERVE, Json, Part, rule, rules
 from chatfleet_contract.providers import CATALOGUE_RULES, Catalogue, Providers, SecretKeyRef
 
@@ -63,7 +64,12 @@ class Redis(Part):
             rule(
                 "has(self.urlSecretRef) != has(self.managed)",
                 "redis needs exactly one of urlSecretRef and managed; set one and remove the other",
-            )
+            ),
+            rule(
+                "self.waitReplicas == 0 || has(self.urlSecretRef)",
+                "redis.waitReplicas needs urlSecretRef, as the managed Redis has no replicas; set it to 0",
+                ".waitReplicas",
+            ),
         )
     )
 
@@ -72,6 +78,13 @@ class Redis(Part):
         description="Secret key that holds the URL of a Redis you run: redis://, rediss://, redis+sentinel:// or redis+cluster://.",
     )
     managed: ManagedRedis | None = Field(None, description="Let the operator run a Redis for this ChatDeployment.")
+    wait_replicas: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="Replicas of your Redis that must have a message before it is acknowledged (WAIT), so that a"
+        " failover loses none. With fewer of them messages are answered 503 with Retry-After. 0: do not wait.",
+    )
 
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
@@ -102,7 +115,9 @@ class Conversations(Part):
         50,
         ge=10,
         le=10_000,
-        description="Most milliseconds of an answer that can be lost when a pod dies while it is being written.",
+        description="Most milliseconds of what the model had sent that an answer can lack when its pod dies while it is"
+        " being written, as long as Redis answers. Clients never see what is not yet saved: it is written every 15 ms,"
+        " or every half of this.",
     )
 
 
@@ -220,7 +235,9 @@ class ChatDeploymentSpec(Part):
 
     model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES))
 
-    replicas: int = Field(2, ge=0, le=1000, description="Pods to run. `kubectl scale` writes it.")
+    replicas: int = Field(
+        2, ge=0, le=1000, description="Pods to run, unless autoscaling is set. `kubectl scale` writes it."
+    )
     suspend: bool = Field(default=False, description="Drain the pods and scale to zero; state and configuration stay.")
     providers: Providers = Field(description="The upstreams that answer.")
     models: Catalogue = Field(description="The catalogue: what clients may ask for.")
@@ -229,6 +246,9 @@ class ChatDeploymentSpec(Part):
     )
     conversations: Conversations = Field(Conversations(), description="How conversations are kept.")
     streaming: Streaming = Field(Streaming(), description="Limits of streams.")
+    autoscaling: Autoscaling | None = Field(
+        None, description="Let the number of pods follow what they have to do. Unset: spec.replicas says it."
+    )
     observability: Observability = Field(Observability(), description="What the pods tell about themselves.")
     exposure: Exposure = Field(Exposure(), description="How callers reach the pods.")
     template: Template = Field(Template(), description="What the pods get beyond what the operator gives them.")

@@ -23,7 +23,9 @@ HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Hi"}
 POD_METRICS = {
     name
     for key, name in vars(metrics).items()
-    if key.isupper() and not name.startswith(("chatfleet_operator_", "chatfleet_chatdeployment_"))
+    if key.isupper()
+    and not name.startswith(("chatfleet_operator_", "chatfleet_chatdeployment_", "chatfleet_metrics_adapter_"))
+    and name != metrics.TOKENS_PER_SECOND  # the metrics adapter makes it of the pods' counters
 }
 
 
@@ -229,6 +231,22 @@ def test_control_a_process_that_is_killed_cuts_its_streams(tmp_path: Path) -> No
         api.process.kill()
         with pytest.raises(openai.APIConnectionError):
             list(stream)
+
+
+def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: Path) -> None:
+    with api_process(tmp_path, scripted()) as api:
+        kept = http.client.HTTPConnection("127.0.0.1", api.port, timeout=10)
+        kept.request("GET", "/v1/models")
+        before = kept.getresponse()
+        before.read()
+        api.terminate()
+        eventually(lambda: api.health("/ready").status == 503, seconds=5)
+        kept.request("GET", "/v1/models")
+        answer = kept.getresponse()
+        assert answer.status == 200
+        assert (before.getheader("connection"), answer.getheader("connection")) == (None, "close")
+        answer.read()
+        assert api.exit_status() == 0
 
 
 def test_an_idle_process_ends_at_once(tmp_path: Path) -> None:

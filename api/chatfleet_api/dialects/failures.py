@@ -1,10 +1,16 @@
 """An error as an HTTP answer, in the dialect of the path it was asked at."""
 
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from chatfleet_api.dialects import native_bodies, openai
-from chatfleet_api.errors import ChatError
+from chatfleet_api.errors import ChatError, Code
+
+CLOSE: Final = (b"connection", b"close")
+"""The header by which a server says that a connection takes no other request."""
+
+_ELSEWHERE: Final = frozenset({Code.AT_CAPACITY, Code.DRAINING})
+"""What another pod may take at once. The connection is closed, as the next try on it would come to this pod again."""
 
 
 class Answered(NamedTuple):
@@ -30,4 +36,6 @@ def failure(error: ChatError, path: str, request_id: str) -> Answered:
     ]
     if error.facts.retryable:
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after or 1)))
+    if error.code in _ELSEWHERE:
+        headers.append(CLOSE)
     return Answered(error.facts.status, headers, body)

@@ -1,6 +1,8 @@
 """Probes, the pod's report, and metrics: the same on the serving port and on the health port."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from chatfleet_api.health import Health
@@ -33,10 +35,17 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
             health.report().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
 
+    @router.get("/health/detailed")
+    async def details() -> Response:
+        """Return all that this pod knows of itself: for people who look for the cause of something."""
+        return Response(
+            health.details().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
+        )
+
     @router.get("/metrics")
-    async def metrics() -> Response:
-        """Return all metrics in Prometheus' text format."""
-        return Response(meter.exposition(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
+        """Return the metrics in Prometheus' text format: all, or the series that are named."""
+        return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -9,7 +9,7 @@ import pytest
 from chatfleet_api.configuration import Configuration, first_look
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import Breaker, Dependency, State, Traffic
 
 pytestmark = pytest.mark.looptime
 
@@ -67,7 +67,8 @@ async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:
 async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_dead() -> None:
     clock = Clock()
     health = serving(make_health(clock))
-    health.redis, health.upstreams = DOWN, {"a": DOWN}
+    health.redis = DOWN
+    health.checked({"a": DOWN})
     clock.now += 9
     assert health.not_live() is None
     clock.now += 2
@@ -76,13 +77,15 @@ async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_de
 
 async def test_neither_redis_nor_an_upstream_decides_on_readiness() -> None:
     health = serving(make_health())
-    health.redis, health.upstreams = DOWN, {"a": DOWN}
+    health.redis = DOWN
+    health.checked({"a": DOWN})
     assert health.not_ready() is None
 
 
 async def test_the_report_tells_what_the_operator_needs() -> None:
     health = serving(make_health())
-    health.redis, health.upstreams, health.draining = DOWN, {"a": UP}, True
+    health.redis, health.draining = DOWN, True
+    health.checked({"a": UP})
     report = health.report()
     assert report.document() == {
         "pod": "p-1",
@@ -91,6 +94,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "draining": True,
         "activeStreams": 3,
         "streamCapacity": 10,
+        "tokensPerSecond": 0.0,
         "redis": {"state": "down", "message": "refused"},
         "upstreams": {"a": {"state": "up"}},
     }
@@ -148,3 +152,28 @@ async def test_upstreams_are_looked_at_now_and_then_and_sooner_while_one_is_down
     assert health.upstreams == {"a": seen}
     assert all(at_least <= late - early <= at_most for early, late in pairwise(times))
     assert len(times) > 2
+
+
+async def test_an_upstream_is_down_as_soon_as_it_is_spared_and_up_as_soon_as_it_is_not() -> None:
+    health, breakers = serving(make_health()), [Breaker.CLOSED]
+    health.traffic = lambda: {"s": Traffic(breaker=breakers[-1], retries_left=3, calls=2, calls_limit=5, queued=1)}
+    health.checked({"s": UP})
+    seen = []
+    for breaker in (Breaker.CLOSED, Breaker.OPEN, Breaker.HALF_OPEN, Breaker.CLOSED):
+        breakers.append(breaker)
+        seen.append(health.report().upstreams["s"].state)
+    assert seen == [State.UP, State.DOWN, State.DOWN, State.UP]
+
+
+async def test_the_details_tell_how_old_a_check_is_and_what_goes_on() -> None:
+    clock = Clock()
+    health = serving(make_health(clock))
+    traffic = Traffic(breaker=Breaker.CLOSED, retries_left=3, calls=2, calls_limit=5, queued=1)
+    health.traffic = lambda: {"s": traffic}
+    health.checked({"s": UP})
+    clock.now += 7
+    told = health.details()
+    assert (told.upstreams["s"].seen, told.upstreams["s"].checked_seconds_ago) == (UP, 7)
+    assert told.upstreams["s"].traffic == traffic
+    assert (told.runs.active, told.runs.capacity, told.fleet) == (3, 10, None)
+    assert told.report == health.report()
