@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 bin := .venv/bin
+# For slow tests, which mostly wait: two files at a time.
+two := --numprocesses 2 --dist loadfile
 
 ##@ Start here
 
@@ -43,7 +45,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(bin)/pytest tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(bin)/pytest tests/contract
+	@$(bin)/pytest tests/contract $(two)
 
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/chaos
@@ -52,7 +54,7 @@ chaos: setup ## The same at length, about half an hour; writes docs/reliability.
 	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(bin)/pytest tests/cluster
+	@$(bin)/pytest tests/cluster $(two)
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(bin)/pytest tests/cluster_tool
