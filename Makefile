@@ -13,6 +13,9 @@ demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from i
 demo-resume: setup ## Kill the pod that writes an answer, in mid-sentence: its client gets every word.
 	@tools/demo-resume
 
+demo-autoscale: setup ## Raise and lower the load, watch pods come and go, and get a picture of it; five minutes.
+	@tools/demo-autoscale
+
 run: setup ## Serve the API on this machine with the scripted provider, without any cluster.
 	@$(bin)/python -m chatfleet_api
 
@@ -52,6 +55,9 @@ test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and
 
 chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
 	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
+
+chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/scaling.json.
+	@PYTHONPATH=tests $(bin)/python -m scale endure --json docs/scaling.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
 	@$(bin)/pytest tests/cluster $(two)
