@@ -13,7 +13,7 @@ demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from i
 demo-resume: setup ## Kill the pod that writes an answer, in mid-sentence: its client gets every word.
 	@tools/demo-resume
 
-demo-autoscale: setup ## Raise and lower the load, watch pods come and go, and get a picture of it; five minutes.
+demo-autoscale: setup ## Raise and lower the load, watch pods come and go, and get a picture of it; six minutes.
 	@tools/demo-autoscale
 
 run: setup ## Serve the API on this machine with the scripted provider, without any cluster.

@@ -16,7 +16,7 @@ from chaos.verdict import Verdict
 PODS = 3
 READERS = {"short": 18, "long": 100}
 """Who read at the same time."""
-STREAMS = {"short": 1, "long": 5}
+STREAMS = {"short": 1, "long": 8}
 """That each of them reads, one after the other."""
 KILLS = {"short": 2, "long": 20}
 TOKENS = {"short": 70, "long": 120}
@@ -24,9 +24,11 @@ GAP = 0.1
 """With the tokens 7 s or 12 s: longer than two takeovers."""
 STAY = (0.2, 3.0)
 """Seconds after which a reader leaves: somewhere between these."""
-BETWEEN = (1.0, 3.0)
-"""Seconds before a kill."""
-PATIENCE = 10.0
+BETWEEN = {"short": (1.0, 3.0), "long": (4.0, 7.0)}
+"""Seconds before a kill. In the long form, time for a takeover: who is hit twice at once waits twice."""
+OFTEN = 3
+"""A run that has outlived so many pods is ended (`chat/takeover.py`): it may be what kills them."""
+PATIENCE = 20.0
 """Seconds beyond its length that a reader waits for the end of an answer."""
 SILENT = {"short": 6.0, "long": 3.0}
 """Seconds that the death of its pod may cost a reader; the short form runs on busy machines."""
@@ -45,7 +47,9 @@ async def play(arena: Arena) -> Findings:
             read = [one for of_reader in await readers for one in of_reader]
             questions = [question for question, _ in read]
             judged = await arena.judged(questions, [journey.reception for _, journey in read])
-            found = findings(judged, [journey for _, journey in read], SILENT[arena.size])
+            calls = await arena.upstream.ledger(question.script for question in questions)
+            asked = [len(calls[question.script.key]) for question in questions]
+            found = findings(judged, asked, [journey for _, journey in read], SILENT[arena.size])
             found.figures = {"kills": kills, **found.figures}
             if arena.protected:
                 await _all_settled(arena, fleet, questions, found)
@@ -79,7 +83,7 @@ async def _kill(arena: Arena, fleet: Fleet, readers: "asyncio.Future[list[list[t
     """Kill pods at random, and replace them, as long as somebody reads; return how many."""
     kills = 0
     while kills < KILLS[arena.size]:
-        await asyncio.wait([readers], timeout=arena.random.uniform(*BETWEEN))
+        await asyncio.wait([readers], timeout=arena.random.uniform(*BETWEEN[arena.size]))
         if readers.done():
             break
         arena.random.choice(fleet.running).program.kill()
@@ -88,12 +92,13 @@ async def _kill(arena: Arena, fleet: Fleet, readers: "asyncio.Future[list[list[t
     return kills
 
 
-def findings(judged: Sequence[Judged], journeys: Sequence[Journey], silent: float) -> Findings:
-    """Tell what readers got, and how long they waited for it at most. Pure."""
+def findings(judged: Sequence[Judged], asked: Sequence[int], journeys: Sequence[Journey], silent: float) -> Findings:
+    """Tell what readers got, and how long they waited for it at most; `asked` is how often the upstream was. Pure."""
     found = Findings({"answers": len(judged)})
-    for question, reception, verdict in judged:
+    for (question, reception, verdict), times in zip(judged, asked, strict=True):
         found.count(verdict)
-        allowed = (Verdict.COMPLETE,) if question.model in CONTINUED else (Verdict.COMPLETE, Verdict.INTERRUPTED)
+        goes_on = question.model in CONTINUED and times <= OFTEN
+        allowed = (Verdict.COMPLETE,) if goes_on else (Verdict.COMPLETE, Verdict.INTERRUPTED)
         found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {reception.ends}.")
     returns = [wait for journey in journeys for wait in journey.returns]
     longest = [max(journey.reception.waits, default=0.0) for journey in journeys]
