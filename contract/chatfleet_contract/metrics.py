@@ -7,6 +7,8 @@ Names follow the Prometheus conventions (base units, `_total` on counters). Labe
 from typing import Final
 
 ACTIVE_STREAMS: Final = "chatfleet_active_streams"
+TOKENS_PER_SECOND: Final = "chatfleet_tokens_per_second"
+QUEUED_TURNS: Final = "chatfleet_queued_turns"
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"

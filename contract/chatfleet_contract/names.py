@@ -40,14 +40,23 @@ ANNOTATION_CONFIG: Final = f"{GROUP}/config"
 """On pods: digest of the runtime configuration the operator wants served.
 
 Touching it makes the kubelet refresh the mount at once."""
+POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+"""On pods, of Kubernetes: the lowest go first when there are to be fewer."""
+ANNOTATION_WEIGHED: Final = f"{GROUP}/deletion-cost-time"
+"""On pods: when that was last written, so that it is not written often."""
 ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
 """On the managed Redis' pod template: identity of the password Secret, so that a new password restarts Redis."""
+
+METRICS_APIS: Final = ("v1beta2.custom.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io")
+"""The APIServices by which a cluster knows who serves the metrics of pods. Ours carry our `managed-by`."""
 
 # Ports of an API pod.
 PORT_SERVING: Final = 8000
 PORT_HEALTH: Final = 8001
 PORT_NAME_SERVING: Final = "http"
 PORT_NAME_HEALTH: Final = "health"
+CONTAINER_API: Final = "api"
+"""The container of an API pod."""
 PORT_REDIS: Final = 6379
 
 # Files inside an API pod.

@@ -35,6 +35,8 @@ class PodReport(Part):
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     stream_capacity: int = Field(0, ge=0)
+    tokens_per_second: float | None = Field(None, ge=0)
+    """Tokens a second sent to and got from upstreams, over the last seconds. None: not told."""
     redis: Dependency | None = None
     """None: this pod keeps everything in memory."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
+from chatfleet_contract.autoscaling import Autoscaling
 from chatfleet_contract.parts import PRESERVE, Json, Part, rule, rules
 from chatfleet_contract.providers import CATALOGUE_RULES, Catalogue, Providers, SecretKeyRef
 
@@ -220,7 +221,9 @@ class ChatDeploymentSpec(Part):
 
     model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES))
 
-    replicas: int = Field(2, ge=0, le=1000, description="Pods to run. `kubectl scale` writes it.")
+    replicas: int = Field(
+        2, ge=0, le=1000, description="Pods to run, unless autoscaling is set. `kubectl scale` writes it."
+    )
     suspend: bool = Field(default=False, description="Drain the pods and scale to zero; state and configuration stay.")
     providers: Providers = Field(description="The upstreams that answer.")
     models: Catalogue = Field(description="The catalogue: what clients may ask for.")
@@ -229,6 +232,9 @@ class ChatDeploymentSpec(Part):
     )
     conversations: Conversations = Field(Conversations(), description="How conversations are kept.")
     streaming: Streaming = Field(Streaming(), description="Limits of streams.")
+    autoscaling: Autoscaling | None = Field(
+        None, description="Let the number of pods follow what they have to do. Unset: spec.replicas says it."
+    )
     observability: Observability = Field(Observability(), description="What the pods tell about themselves.")
     exposure: Exposure = Field(Exposure(), description="How callers reach the pods.")
     template: Template = Field(Template(), description="What the pods get beyond what the operator gives them.")

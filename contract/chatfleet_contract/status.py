@@ -16,6 +16,7 @@ class ConditionType(StrEnum):
     CONFIGURATION_VALID = "ConfigurationValid"
     REDIS_AVAILABLE = "RedisAvailable"
     UPSTREAMS_AVAILABLE = "UpstreamsAvailable"
+    AUTOSCALING_ACTIVE = "AutoscalingActive"
 
 
 class Truth(StrEnum):
@@ -63,6 +64,28 @@ class Reason(StrEnum):
     NO_REPORT = "NoReport"
     """No pod has told yet."""
 
+    # AutoscalingActive
+    SCALING = "Scaling"
+    """The autoscaler reads its metrics and may set the number of pods."""
+    ASLEEP = "Asleep"
+    """KEDA holds it at zero pods until its query wakes it."""
+    DISABLED = "Disabled"
+    """spec.autoscaling is not set."""
+    STARTING = "Starting"
+    """The autoscaler has not told yet."""
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    """The autoscaler cannot read what it scales by, and holds the number of pods; the message is its own."""
+    SCALING_FAILED = "ScalingFailed"
+    """The autoscaler cannot set the number of pods; the message is its own."""
+    ADAPTER_MISSING = "AdapterMissing"
+    """Nobody serves custom.metrics.k8s.io."""
+    ADAPTER_FOREIGN = "AdapterForeign"
+    """Somebody else's adapter serves custom.metrics.k8s.io; pods are added on CPU and not taken away."""
+    KEDA_MISSING = "KedaMissing"
+    """The cluster knows no ScaledObject."""
+    REJECTED = "Rejected"
+    """The autoscaler's object was not taken, or stands there and is not ours."""
+
 
 class Condition(Part):
     """One aspect of the state, after the Kubernetes convention (metav1.Condition)."""
@@ -81,11 +104,17 @@ class ChatDeploymentStatus(Part):
     """The observed state of a chat API."""
 
     observed_generation: int | None = Field(None, ge=0, description="metadata.generation that this status is about.")
+    desired_replicas: int | None = Field(
+        None, ge=0, description="Pods that should run: spec.replicas, or what the autoscaler says; 0 when suspended."
+    )
     replicas: int | None = Field(None, ge=0, description="Pods that exist.")
     ready_replicas: int | None = Field(None, ge=0, description="Pods that are ready.")
     selector: str | None = Field(None, description="Label selector of the pods, for the scale subresource.")
     url: str | None = Field(None, description="Where callers in the cluster reach the API.")
     active_streams: int | None = Field(None, ge=0, description="Streams open on all pods.")
+    tokens_per_second: int | None = Field(
+        None, ge=0, description="Tokens a second sent and got by all pods, over the last seconds."
+    )
     redis: str | None = Field(None, description="Which kind of Redis is used: managed or external.")
     models: list[str] | None = Field(
         None, description="Names of the models served.", json_schema_extra={"x-kubernetes-list-type": "atomic"}

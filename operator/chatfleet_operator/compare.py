@@ -9,8 +9,8 @@ from typing import Any
 LIST_KEYS = ("uid", "mountPath", "topologyKey", "name")
 """Fields by which lists of objects are told apart, as far as our manifests hold such lists; the first that all have."""
 
-QUANTITY_PARENTS = frozenset({"requests", "limits"})
-"""Maps whose values are quantities; the API server rewrites 1000m as 1 there."""
+QUANTITIES = frozenset({"requests", "limits", "averageValue", "tolerance"})
+"""Fields that hold quantities, or maps of them; the API server rewrites 1000m as 1 there."""
 
 _SUFFIXES = {
     **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
@@ -40,14 +40,14 @@ def contains(live: object, desired: object, parent: str = "") -> bool:
         )
     if isinstance(desired, list):
         return isinstance(live, list) and _list_contains(live, desired)
-    if parent in QUANTITY_PARENTS:
+    if parent in QUANTITIES:
         wanted = quantity(str(desired))
         return live == desired or (wanted is not None and quantity(str(live)) == wanted)
     return type(live) is type(desired) and live == desired
 
 
 def _field(parent: str, key: str) -> str:
-    return parent if parent in QUANTITY_PARENTS else key
+    return parent if parent in QUANTITIES else key
 
 
 def _is_empty(value: object) -> bool:

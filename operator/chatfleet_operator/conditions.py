@@ -3,52 +3,31 @@
 What each condition promises, for people, is in docs/operator.md.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from chatfleet_contract.providers import Model
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.status import ConditionType, Reason, Truth
-from chatfleet_operator.scene import Scene, rollout
+from chatfleet_operator.desired import KINDS_OF_AUTOSCALERS
+from chatfleet_operator.finding import Finding, Rule, false, first, true, unknown
+from chatfleet_operator.model import ObjectId
+from chatfleet_operator.scaling import AUTOSCALING_ACTIVE
+from chatfleet_operator.scene import Scene, figure, rollout
 
-
-class Finding(NamedTuple):
-    """What a condition says."""
-
-    status: Truth
-    reason: Reason
-    message: str
-
-
-Rule: TypeAlias = Callable[[Scene], Finding | None]
 Findings: TypeAlias = Mapping[ConditionType, Finding]
 
 
 def judge(scene: Scene) -> dict[ConditionType, Finding]:
     """Return what every condition says about `scene`, Ready first."""
     aspects = {
-        ConditionType.PROGRESSING: _first(scene, *PROGRESSING),
-        ConditionType.CONFIGURATION_VALID: _first(scene, *CONFIGURATION_VALID),
+        ConditionType.PROGRESSING: first(scene, *PROGRESSING),
+        ConditionType.CONFIGURATION_VALID: first(scene, *CONFIGURATION_VALID),
         ConditionType.REDIS_AVAILABLE: redis_available(scene),
         ConditionType.UPSTREAMS_AVAILABLE: upstreams_available(scene),
+        ConditionType.AUTOSCALING_ACTIVE: first(scene, *AUTOSCALING_ACTIVE),
     }
     return {ConditionType.READY: ready(scene, aspects), **aspects}
-
-
-def _first(scene: Scene, *rules: Rule) -> Finding:
-    return next(finding for rule in rules if (finding := rule(scene)))
-
-
-def _false(reason: Reason, message: str) -> Finding:
-    return Finding(Truth.FALSE, reason, message)
-
-
-def _unknown(reason: Reason, message: str) -> Finding:
-    return Finding(Truth.UNKNOWN, reason, message)
-
-
-def _true(reason: Reason, message: str) -> Finding:
-    return Finding(Truth.TRUE, reason, message)
 
 
 # ConfigurationValid
@@ -56,44 +35,51 @@ def _true(reason: Reason, message: str) -> Finding:
 
 def _unreadable_spec(scene: Scene) -> Finding | None:
     if scene.spec is None:
-        return _false(Reason.INVALID_SPEC, scene.seen.resource.problem)
+        return false(Reason.INVALID_SPEC, scene.seen.resource.problem)
     return None
 
 
+def _needed_to_serve(key: ObjectId) -> bool:
+    """Pods serve without an autoscaler; what is wrong with that, AutoscalingActive says."""
+    return key.kind not in KINDS_OF_AUTOSCALERS
+
+
 def _not_owned(scene: Scene) -> Finding | None:
-    if not scene.plan.foreign:
+    foreign = [key for key in scene.plan.foreign if _needed_to_serve(key)]
+    if not foreign:
         return None
-    which = ", ".join(str(key) for key in scene.plan.foreign)
-    return _false(
+    which = ", ".join(map(str, foreign))
+    return false(
         Reason.NOT_OWNED,
         f"{which} exists, does not belong to this ChatDeployment and is left alone; rename or delete one of the two.",
     )
 
 
 def _child_rejected(scene: Scene) -> Finding | None:
-    if not scene.refused:
+    refused = {key: words for key, words in scene.refused.items() if _needed_to_serve(key)}
+    if not refused:
         return None
-    return _false(Reason.CHILD_REJECTED, "; ".join(f"{key}: {words}" for key, words in sorted(scene.refused.items())))
+    return false(Reason.CHILD_REJECTED, "; ".join(f"{key}: {words}" for key, words in sorted(refused.items())))
 
 
 def _secret_missing(scene: Scene) -> Finding | None:
     if not scene.seen.missing_secrets:
         return None
     missing = ", ".join(f"key {ref.key} of Secret {ref.name}" for ref in scene.seen.missing_secrets)
-    return _false(Reason.SECRET_MISSING, f"There is no {missing}. Create it; the pods take it up without a restart.")
+    return false(Reason.SECRET_MISSING, f"There is no {missing}. Create it; the pods take it up without a restart.")
 
 
 def _not_taken(scene: Scene) -> Finding | None:
     for report in scene.reports:
         if report.config_error and report.config != scene.digest:
-            return _false(
+            return false(
                 Reason.INVALID_SPEC, f"Pod {report.pod} keeps its earlier configuration: {report.config_error}"
             )
     return None
 
 
 def _valid(_scene: Scene) -> Finding:
-    return _true(Reason.VALID, "The configuration is complete and accepted.")
+    return true(Reason.VALID, "The configuration is complete and accepted.")
 
 
 CONFIGURATION_VALID: tuple[Rule, ...] = (
@@ -112,10 +98,10 @@ CONFIGURATION_VALID: tuple[Rule, ...] = (
 def _cannot_progress(scene: Scene) -> Finding | None:
     """Nothing rolls out while the Deployment cannot be written."""
     if scene.spec is None:
-        return _false(Reason.BLOCKED, "Nothing rolls out while the spec cannot be read.")
+        return false(Reason.BLOCKED, "Nothing rolls out while the spec cannot be read.")
     stuck = [key for key in (*scene.plan.foreign, *scene.refused) if key.kind == "Deployment"]
     if stuck:
-        return _false(Reason.BLOCKED, f"{stuck[0]} cannot be written; ConfigurationValid says why.")
+        return false(Reason.BLOCKED, f"{stuck[0]} cannot be written; ConfigurationValid says why.")
     return None
 
 
@@ -126,17 +112,17 @@ def _deadline_exceeded(scene: Scene) -> Finding | None:
         return None
     for condition in (live.get("status") or {}).get("conditions") or []:
         if condition.get("type") == "Progressing" and condition.get("status") == "False":
-            return _false(Reason.DEADLINE_EXCEEDED, f"{missing} {condition.get('message', '')}".strip())
+            return false(Reason.DEADLINE_EXCEEDED, f"{missing} {condition.get('message', '')}".strip())
     return None
 
 
 def _rolling_out(scene: Scene) -> Finding | None:
     missing = rollout(scene)
-    return _true(Reason.ROLLING_OUT, missing) if missing else None
+    return true(Reason.ROLLING_OUT, missing) if missing else None
 
 
 def _complete(scene: Scene) -> Finding:
-    return _false(Reason.COMPLETE, f"All {scene.replicas} pods run the current generation.")
+    return false(Reason.COMPLETE, f"All {figure(scene.deployment, 'readyReplicas')} pods run the current generation.")
 
 
 PROGRESSING: tuple[Rule, ...] = (_cannot_progress, _deadline_exceeded, _rolling_out, _complete)
@@ -155,10 +141,10 @@ def redis_available(scene: Scene) -> Finding:
     down = {pod: redis for pod, redis in told.items() if redis.state is State.DOWN}
     if down:
         first = next(_say(f"pod {pod}", redis) for pod, redis in sorted(down.items()))
-        return _false(Reason.UNAVAILABLE, f"{len(down)} of {len(told)} pods do not reach Redis; {first}")
+        return false(Reason.UNAVAILABLE, f"{len(down)} of {len(told)} pods do not reach Redis; {first}")
     if any(redis.state is State.UP for redis in told.values()):
-        return _true(Reason.CONNECTED, "Every pod that tells reaches Redis.")
-    return _unknown(Reason.NO_REPORT, "No pod has told about Redis yet.")
+        return true(Reason.CONNECTED, "Every pod that tells reaches Redis.")
+    return unknown(Reason.NO_REPORT, "No pod has told about Redis yet.")
 
 
 _WEIGHT = {State.UNKNOWN: 0, State.DOWN: 1, State.UP: 2}
@@ -179,12 +165,12 @@ def upstreams_available(scene: Scene) -> Finding:
     states = provider_states(scene)
     down = [_say(name, state) for name, state in states.items() if state.state is State.DOWN]
     if down:
-        return _false(Reason.UNAVAILABLE, "; ".join(down))
+        return false(Reason.UNAVAILABLE, "; ".join(down))
     silent = [name for name, state in states.items() if state.state is State.UNKNOWN]
     if len(silent) == len(states):
-        return _unknown(Reason.NO_REPORT, "No pod has told about an upstream yet.")
+        return unknown(Reason.NO_REPORT, "No pod has told about an upstream yet.")
     called = "Every upstream that was called answers."
-    return _true(Reason.AVAILABLE, f"{called} Not called yet: {', '.join(silent)}." if silent else called)
+    return true(Reason.AVAILABLE, f"{called} Not called yet: {', '.join(silent)}." if silent else called)
 
 
 # Ready
@@ -192,7 +178,7 @@ def upstreams_available(scene: Scene) -> Finding:
 
 def ready(scene: Scene, aspects: Findings) -> Finding:
     """Judge the whole: ready when a request through the Service was answered rightly, and nothing speaks against it."""
-    return _first(
+    return first(
         scene,
         _switched_off,
         lambda _: _blocked_by(aspects, ConditionType.CONFIGURATION_VALID),
@@ -209,8 +195,9 @@ def _switched_off(scene: Scene) -> Finding | None:
     if scene.spec is None or scene.replicas:
         return None
     if scene.spec.suspend:
-        return _false(Reason.SUSPENDED, "spec.suspend is set; conversations and configuration are kept.")
-    return _false(Reason.SCALED_TO_ZERO, "spec.replicas is 0.")
+        return false(Reason.SUSPENDED, "spec.suspend is set; conversations and configuration are kept.")
+    whose = "The autoscaler holds it at zero pods." if scene.spec.autoscaling else "spec.replicas is 0."
+    return false(Reason.SCALED_TO_ZERO, whose)
 
 
 def _blocked_by(aspects: Findings, kind: ConditionType) -> Finding | None:
@@ -223,12 +210,12 @@ def _blocked_by(aspects: Findings, kind: ConditionType) -> Finding | None:
 def _no_ready_pods(scene: Scene) -> Finding | None:
     if any(pod.ready for pod in scene.pods):
         return None
-    return _false(Reason.NO_READY_PODS, f"No pod is ready. {rollout(scene)}".strip())
+    return false(Reason.NO_READY_PODS, f"No pod is ready. {rollout(scene)}".strip())
 
 
 def _updating(scene: Scene) -> Finding | None:
     missing = rollout(scene)
-    return _unknown(Reason.UPDATING, missing) if missing else None
+    return unknown(Reason.UPDATING, missing) if missing else None
 
 
 def _no_model_answers(scene: Scene) -> Finding | None:
@@ -242,22 +229,22 @@ def _no_model_answers(scene: Scene) -> Finding | None:
 
     if any(may_answer(model) for model in models.values()):
         return None
-    return _false(Reason.BLOCKED, "No model can answer: UpstreamsAvailable says why.")
+    return false(Reason.BLOCKED, "No model can answer: UpstreamsAvailable says why.")
 
 
 def _request_failed(scene: Scene) -> Finding | None:
     answer = scene.seen.answer
     if answer is None:
-        return _unknown(Reason.UPDATING, "The Service has no address yet.")
+        return unknown(Reason.UPDATING, "The Service has no address yet.")
     if answer.problem:
-        return _false(Reason.REQUEST_FAILED, f"A request through the Service failed: {answer.problem}")
+        return false(Reason.REQUEST_FAILED, f"A request through the Service failed: {answer.problem}")
     if answer.config != scene.digest:
-        return _unknown(Reason.UPDATING, "A request through the Service was answered with an earlier configuration.")
+        return unknown(Reason.UPDATING, "A request through the Service was answered with an earlier configuration.")
     missing = sorted({model.name for model in scene.spec.models} - answer.models) if scene.spec else []
     if missing:
-        return _false(Reason.REQUEST_FAILED, f"A request through the Service did not list the model {missing[0]}.")
+        return false(Reason.REQUEST_FAILED, f"A request through the Service did not list the model {missing[0]}.")
     return None
 
 
 def _serving(_scene: Scene) -> Finding:
-    return _true(Reason.SERVING, "A request through the Service was answered with the current configuration.")
+    return true(Reason.SERVING, "A request through the Service was answered with the current configuration.")

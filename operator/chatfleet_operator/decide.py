@@ -8,8 +8,20 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import desired
 from chatfleet_operator.compare import contains
-from chatfleet_operator.model import Defaults, Desired, Doomed, Manifest, ObjectId, Observed, Plan, identify
-from chatfleet_operator.ownership import is_ours
+from chatfleet_operator.deletion_cost import stale_costs
+from chatfleet_operator.desired import KINDS_OF_AUTOSCALERS
+from chatfleet_operator.model import (
+    Circumstances,
+    Defaults,
+    Desired,
+    Doomed,
+    Manifest,
+    ObjectId,
+    Observed,
+    Plan,
+    identify,
+)
+from chatfleet_operator.ownership import holds_replicas, is_ours
 
 GENERATED_KEYS = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
 
@@ -28,20 +40,63 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     if generate:  # alone: what carries the identity of a Secret can only be built once that is known
         return Plan(desired=wanted, generate=generate, foreign=foreign)
     apply = tuple(child for child in open_to_us if _differs(seen, child))
+    leftovers = _leftovers(seen, wanted)
     return Plan(
         desired=wanted,
+        retire=tuple(doomed for doomed in leftovers if doomed.id.kind in KINDS_OF_AUTOSCALERS),
+        entrust=_entrusted(seen, wanted, seen.resource.spec),
         apply=apply,
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
-        prune=_leftovers(seen, wanted),
+        prune=tuple(doomed for doomed in leftovers if doomed.id.kind not in KINDS_OF_AUTOSCALERS),
         touch=_stale_pods(seen, wanted),
+        costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         foreign=foreign,
     )
 
 
 def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
-    secret = seen.children.get(ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
-    secret_uid = secret["metadata"]["uid"] if secret and is_ours(secret, seen.resource) else ""
-    return desired.build(seen.resource, spec, defaults, secret_uid=secret_uid)
+    secret = _ours(seen, ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
+    found = Circumstances(
+        secret_uid=secret["metadata"]["uid"] if secret else "",
+        deployed=_ours(seen, _deployment(seen)) is not None,
+        foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
+    )
+    return desired.build(seen.resource, spec, defaults, found=found)
+
+
+def _deployment(seen: Observed) -> ObjectId:
+    return ObjectId("Deployment", seen.resource.ref.name)
+
+
+def _ours(seen: Observed, key: ObjectId) -> Manifest | None:
+    live = seen.children.get(key)
+    return live if live and is_ours(live, seen.resource) else None
+
+
+def _replicas(wanted: Desired) -> int | None:
+    """Return the number of pods that we ask for; None: an autoscaler says it."""
+    deployment = next(child for child in wanted.children if child["kind"] == "Deployment")
+    replicas: int | None = deployment["spec"].get("replicas")
+    return replicas
+
+
+def _entrusted(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Manifest | None:
+    """Return the number of pods to hold while an autoscaler takes over: as many as there are, within its bounds."""
+    live = _ours(seen, _deployment(seen))
+    if spec.autoscaling is None or live is None or _replicas(wanted) is not None or not holds_replicas(live):
+        return None
+    most, fewest = spec.autoscaling.max_replicas, spec.autoscaling.min_replicas
+    known = live["metadata"]
+    # Only if nobody has written meanwhile: it may have been the autoscaler.
+    head = {key: known[key] for key in ("name", "namespace", "resourceVersion")}
+    spec_of_pods = {"replicas": max(fewest, min(most, int(live["spec"]["replicas"])))}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": head, "spec": spec_of_pods}
+
+
+def _pods_may_go(seen: Observed, wanted: Desired) -> bool:
+    """Whether pods may be taken away soon: by an autoscaler at any time, by ourselves in this very pass."""
+    live, replicas = _ours(seen, _deployment(seen)), _replicas(wanted)
+    return live is not None and (replicas is None or 0 < replicas < int(live["spec"].get("replicas") or 0))
 
 
 def _is_foreign(seen: Observed, key: ObjectId) -> bool:

@@ -3,6 +3,9 @@
 MAX_WORDS = 256
 """Longest text taken over from a server, so that logs and conditions stay readable and nothing large leaks."""
 
+NO_KIND = "the cluster has no kind"
+"""How a refusal begins that is about a kind, not about an object: its CustomResourceDefinition is not installed."""
+
 
 class ClusterError(Exception):
     """The API server did not do what was asked."""

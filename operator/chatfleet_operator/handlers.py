@@ -21,6 +21,7 @@ CHILDREN: Final = (
     ("", "v1", "serviceaccounts"),
     ("", "v1", "configmaps"),
     ("policy", "v1", "poddisruptionbudgets"),
+    ("autoscaling", "v2", "horizontalpodautoscalers"),
     ("", "v1", "pods"),
 )
 """What is watched beside the ChatDeployments. Secrets never are; theirs is found by the resync."""

@@ -3,6 +3,7 @@
 Pure data, so that every decision can be printed, compared and tested as a table.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -56,6 +57,18 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is in the cluster already and shapes what should exist."""
+
+    secret_uid: str = ""
+    """Identity of the password Secret of a managed Redis; empty while there is none."""
+    deployed: bool = False
+    """Whether our Deployment exists, so that an autoscaler can set the number of its pods."""
+    foreign_metrics: bool = False
+    """Whether somebody else's adapter serves the API of pods' metrics."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """A ChatDeployment as it stands in the cluster."""
 
@@ -83,6 +96,20 @@ class Pod:
     touched: str | None = None
     """Digest of the configuration that the operator last pointed this pod to."""
     report: PodReport | None = None
+    cost: int = 0
+    """What its deletion costs, as was last written; Kubernetes takes the cheapest pods away first."""
+    cost_age: float = math.inf
+    """Seconds since that was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsApi:
+    """Who serves the API of pods' metrics (custom.metrics.k8s.io)."""
+
+    served: bool
+    """Whether anybody does."""
+    foreign: str = ""
+    """Whose it is when it is not ours; empty: ours, or nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +138,8 @@ class Observed:
     """Keys of Secrets that the spec names and that are not there."""
     answer: Answer | None = None
     """None: there was nothing to ask."""
+    metrics_api: MetricsApi | None = None
+    """None: it does not matter here, or we may not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +166,38 @@ class Plan:
     """None: the spec cannot be read, and everything stays as it is."""
     generate: tuple[Manifest, ...] = ()
     """Secrets without their values, which are drawn when they are created. A pass that does this does nothing else."""
+    retire: tuple[Doomed, ...] = ()
+    """Autoscalers that are to go before anything else is done, so that no two hands set the number of pods."""
+    entrust: Manifest | None = None
+    """The number of pods, to be held by another manager of ours: else it would be lost when we stop asking for it."""
     apply: tuple[Manifest, ...] = ()
     drifted: frozenset[ObjectId] = frozenset()
     """Those of `apply` that somebody else changed or removed."""
     prune: tuple[Doomed, ...] = ()
     touch: tuple[str, ...] = ()
     """Names of pods whose mounted configuration is to be refreshed at once."""
+    costs: Mapping[str, int] = field(default_factory=dict)
+    """What the deletion of pods costs, by name, where that is to be written."""
     foreign: tuple[ObjectId, ...] = ()
     """Objects that stand where ours should, and that we leave alone."""
 
     @property
     def writes(self) -> int:
         """How many writes this plan asks for, the status apart; 0 at rest."""
-        return len(self.generate) + len(self.apply) + len(self.prune) + len(self.touch)
+        several = (self.generate, self.retire, self.apply, self.prune, self.touch, self.costs)
+        return sum(map(len, several)) + (self.entrust is not None)
 
     @override
     def __str__(self) -> str:
         steps = {
             "generate": map(identify, self.generate),
+            "retire": (doomed.id for doomed in self.retire),
+            "entrust": () if self.entrust is None else (identify(self.entrust),),
             "apply": map(identify, self.apply),
             "repair": self.drifted,
             "prune": (doomed.id for doomed in self.prune),
             "point": self.touch,
+            "weigh": self.costs,
         }
         named = {verb: sorted(map(str, objects)) for verb, objects in steps.items()}
         return "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)

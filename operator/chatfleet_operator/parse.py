@@ -1,11 +1,14 @@
 """From the API server's JSON to our values: here raw objects end."""
 
+from collections.abc import Iterable
+
 from pydantic import ValidationError
 
+from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.errors import cut
-from chatfleet_operator.model import Manifest, Ref, Resource
+from chatfleet_operator.model import Manifest, MetricsApi, Ref, Resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Where `kubectl apply` keeps a copy of what it applied: in a Secret, a copy of the values."""
@@ -55,3 +58,19 @@ def blank_values(live: Manifest) -> Manifest:
         "metadata": {**metadata, "annotations": annotations},
         "data": dict.fromkeys(live.get("data") or {}, ""),
     }
+
+
+def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:
+    """Return who serves the metrics of pods by its APIServices: one that is not ours makes it somebody else's."""
+    found = list(services)
+    others = (
+        each for each in found if each["metadata"].get("labels", {}).get(names.LABEL_MANAGED_BY) != names.MANAGED_BY
+    )
+    foreign = next(others, None)
+    return MetricsApi(served=bool(found), foreign=_server(foreign) if foreign else "")
+
+
+def _server(api_service: Manifest) -> str:
+    """Return the Service behind an APIService, or its own name where there is none."""
+    service = (api_service.get("spec") or {}).get("service")
+    return f"{service['namespace']}/{service['name']}" if service else str(api_service["metadata"]["name"])

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
-from chatfleet_operator.model import Answer, Doomed, Manifest, ObjectId, Ref, Resource
+from chatfleet_operator.model import Answer, Doomed, Manifest, ObjectId, Ref, Resource, Timestamp
 
 
 class Cluster(Protocol):
@@ -47,6 +47,17 @@ class Cluster(Protocol):
 
     async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
         """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
+        ...
+
+    async def entrust(self, manifest: Manifest) -> Manifest:
+        """Apply the few fields of `manifest` under a manager of their own, so that they stay when `apply` drops them.
+
+        Returns the object as it then is; `Retry` when it is not as its resourceVersion in `manifest` says.
+        """
+        ...
+
+    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+        """Annotate `pod` with what its deletion costs, and when that was written."""
         ...
 
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:

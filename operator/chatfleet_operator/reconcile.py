@@ -5,10 +5,12 @@ the live state, so it may be cut anywhere and run again; run twice, the second p
 """
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
+from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionType, Reason
 from chatfleet_operator.decide import decide
 from chatfleet_operator.errors import Refused, Retry
@@ -28,6 +30,9 @@ from chatfleet_operator.model import (
 from chatfleet_operator.observe import observe
 from chatfleet_operator.ports import Cluster, Prober, Recorder, Watchtower
 from chatfleet_operator.status import report, transitions
+
+Step: TypeAlias = tuple[ObjectId, Callable[[], Coroutine[Any, Any, Manifest | None]]]
+"""One write, and what it is about."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +54,13 @@ async def reconcile(ref: Ref, parts: Parts) -> Next:
 
     Raises `errors.ClusterError` when the state could not be read or the status not be written: try again later.
     """
-    seen = await observe(ref, parts.cluster, parts.prober)
+    now = parts.now()
+    seen = await observe(ref, parts.cluster, parts.prober, now)
     if seen is None:
         parts.watchtower.forgotten(ref)
         return Next(Verdict.GONE)  # owner references clean up
     plan = decide(seen, parts.defaults)
-    outcome = await carry_out(seen, plan, parts.cluster)
+    outcome = await carry_out(seen, plan, parts.cluster, now)
     if plan.writes:
         logger.info("%s", plan, extra={"object": ref})
     if plan.generate and not outcome.failed:
@@ -66,34 +72,51 @@ async def reconcile(ref: Ref, parts: Parts) -> Next:
     return look_again(plan, outcome, status)
 
 
-async def carry_out(seen: Observed, plan: Plan, cluster: Cluster) -> Outcome:
+async def carry_out(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Outcome:
     """Do what `plan` says, in order. What is refused is noted and the rest goes on; what is transient ends it."""
-    namespace = seen.resource.ref.namespace
     applied: dict[ObjectId, Manifest] = {}
     refused: dict[ObjectId, str] = {}
 
-    async def attempt(key: ObjectId, step: Coroutine[Any, Any, Manifest | None]) -> None:
-        try:
-            live = await step
-        except Refused as words:
-            refused[key] = str(words)
-        else:
-            applied.update({key: live} if live else {})
+    async def do(steps: Iterable[Step]) -> None:
+        for key, step in steps:
+            if key in refused:  # a Deployment whose number of pods could not be entrusted would lose it
+                continue
+            try:
+                live = await step()
+            except Refused as words:
+                refused[key] = str(words)
+            else:
+                applied.update({key: live} if live else {})
 
     try:
-        for manifest in plan.generate:
-            await attempt(identify(manifest), cluster.generate(manifest))
-        for manifest in plan.apply:
-            await attempt(identify(manifest), cluster.apply(manifest, _uid(seen, identify(manifest))))
-        for doomed in plan.prune:
-            await attempt(doomed.id, cluster.delete(namespace, doomed))
-        if plan.desired and not refused:
-            for pod in plan.touch:
-                digest = plan.desired.config.digest()
-                await attempt(ObjectId("Pod", pod), cluster.point_pod(namespace, pod, digest))
+        await do(_steps(seen, plan, cluster, now))
+        if ObjectId("ConfigMap", names.config_name(seen.resource.ref.name)) not in refused:
+            await do(_pointing(seen, plan, cluster))
     except Retry as error:
         return Outcome(applied, refused, unfinished=str(error), retry_after=error.after)
     return Outcome(applied, refused)
+
+
+def _steps(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iterator[Step]:
+    namespace = seen.resource.ref.namespace
+    for manifest in plan.generate:
+        yield identify(manifest), partial(cluster.generate, manifest)
+    for doomed in plan.retire:
+        yield doomed.id, partial(cluster.delete, namespace, doomed)
+    for pod, cost in plan.costs.items():  # before there are to be fewer
+        yield ObjectId("Pod", pod), partial(cluster.weigh_pod, namespace, pod, cost, now)
+    if plan.entrust:
+        yield identify(plan.entrust), partial(cluster.entrust, plan.entrust)
+    for manifest in plan.apply:
+        yield identify(manifest), partial(cluster.apply, manifest, _uid(seen, identify(manifest)))
+    for doomed in plan.prune:
+        yield doomed.id, partial(cluster.delete, namespace, doomed)
+
+
+def _pointing(seen: Observed, plan: Plan, cluster: Cluster) -> Iterator[Step]:
+    digest = plan.desired.config.digest() if plan.desired else ""
+    for pod in plan.touch:
+        yield ObjectId("Pod", pod), partial(cluster.point_pod, seen.resource.ref.namespace, pod, digest)
 
 
 def _uid(seen: Observed, key: ObjectId) -> str | None:

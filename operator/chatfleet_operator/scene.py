@@ -26,8 +26,20 @@ class Scene:
 
     @property
     def replicas(self) -> int:
-        """Pods that should run."""
-        return 0 if self.spec is None or self.spec.suspend else self.spec.replicas
+        """Pods that should run; with autoscaling, as many as the autoscaler says."""
+        if self.spec is None or self.spec.suspend:
+            return 0
+        if self.spec.autoscaling is None:
+            return self.spec.replicas
+        live = self.deployment
+        return int(live["spec"].get("replicas") or 0) if live else self.spec.autoscaling.min_replicas
+
+    @property
+    def enough(self) -> int:
+        """Pods that must be ready before the generation counts as rolled out: an autoscaler may want more by and by."""
+        if self.spec is None or self.spec.autoscaling is None:
+            return self.replicas
+        return min(self.replicas, max(1, self.spec.autoscaling.min_replicas))
 
     @property
     def digest(self) -> str | None:
@@ -85,7 +97,7 @@ def rollout(scene: Scene) -> str:
 
 
 def _workload(scene: Scene) -> str:
-    live, wanted = scene.deployment, scene.replicas
+    live, wanted = scene.deployment, scene.enough
     if live is None or not is_observed(live):
         return "The Deployment is about to roll out."
     updated, ready = figure(live, "updatedReplicas"), figure(live, "readyReplicas")
@@ -108,7 +120,8 @@ def _redis(scene: Scene) -> str:
 
 
 def _configuration(scene: Scene) -> str:
-    current = sum(report.config == scene.digest for report in scene.reports)
-    if current < len(scene.pods):
-        return f"{current} of {len(scene.pods)} pods serve the current configuration."
+    serving = [pod.report for pod in scene.pods if pod.ready]
+    current = sum(report is not None and report.config == scene.digest for report in serving)
+    if current < len(serving):
+        return f"{current} of {len(serving)} pods serve the current configuration."
     return ""

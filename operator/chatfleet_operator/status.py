@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
-from chatfleet_operator.conditions import Finding, judge
+from chatfleet_operator.conditions import judge
 from chatfleet_operator.desired.labels import selector
+from chatfleet_operator.finding import Finding
 from chatfleet_operator.model import Observed, Outcome, Plan, Ref, Resource, Timestamp
 from chatfleet_operator.scene import Scene, figure
 
@@ -21,15 +22,24 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
     chosen = selector(resource.ref.name, names.COMPONENT_API)
     return ChatDeploymentStatus(
         observed_generation=resource.generation,
+        desired_replicas=scene.replicas if spec else None,
         replicas=figure(scene.deployment, "replicas"),
         ready_replicas=figure(scene.deployment, "readyReplicas"),
         selector=",".join(f"{key}={value}" for key, value in sorted(chosen.items())),
         url=_url(resource.ref, spec) if spec and scene.child("Service", resource.ref.name) else None,
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
+        tokens_per_second=_tokens_per_second(seen),
         redis=("managed" if spec.redis.managed else "external") if spec else None,
         models=[model.name for model in spec.models] if spec else None,
         conditions=[_condition(resource, kind, finding, now) for kind, finding in judge(scene).items()],
     )
+
+
+def _tokens_per_second(seen: Observed) -> int | None:
+    """Return what the pods that tell it send and get together; None: none tells."""
+    told = [pod.report.tokens_per_second for pod in seen.pods if pod.report]
+    rates = [rate for rate in told if rate is not None]
+    return round(sum(rates)) if rates else None
 
 
 def transitions(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:

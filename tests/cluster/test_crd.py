@@ -26,7 +26,12 @@ def read(name: str) -> Any:  # noqa: ANN401  # a fixture of any shape
 
 MINIMAL: Document = read("minimal.yaml")
 FULL: Document = read("full.yaml")
-OWN_REDIS: Document = {**FULL, "spec": {**FULL["spec"], "redis": {"urlSecretRef": {"name": "redis", "key": "url"}}}}
+OTHERWISE: Document = {
+    "redis": {"urlSecretRef": {"name": "redis", "key": "url"}},
+    "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
+}
+"""Values that cannot stand beside those of the full document."""
+OWN_REDIS: Document = {**FULL, "spec": {**FULL["spec"], **OTHERWISE}}
 RULES: list[dict[str, Any]] = read("rules.yaml")
 BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS], MINIMAL))
 
@@ -172,10 +177,12 @@ def test_kubectl_scales_and_shows_what_matters(kubectl: Kubectl, chatdeployments
         "NAME": "shown",
         "READY": "True",
         "REASON": "Serving",
-        "REPLICAS": "5",
+        "REPLICAS": "3",
         "READY PODS": "2",
         "STREAMS": "7",
+        "TOKENS/S": "150",
         "URL": "http://fixture.default.svc",
         "MODELS": '["default","a"]',
         "REDIS": "managed",
+        "AUTOSCALING": "Scaling",
     }

@@ -6,33 +6,21 @@ No controller runs here and no pod: what Kubernetes itself would do, and answers
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
 from chatfleet_operator.cluster import RULES
-from chatfleet_operator.model import Manifest, Ref
+from chatfleet_operator.model import Manifest
 from support.kube import Kubectl, eventually
 from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
-from support.operator_world import document
+from support.shop import CHILDREN, Shop
 
 numbers = itertools.count(1)
 RESYNC = 2
-CHILDREN = (
-    "serviceaccount/support",
-    "configmap/support-runtime",
-    "secret/support-redis",
-    "persistentvolumeclaim/support-redis",
-    "service/support-redis",
-    "statefulset/support-redis",
-    "service/support",
-    "poddisruptionbudget/support",
-    "deployment/support",
-)
 WATCHED = tuple(each for each in CHILDREN if each.split("/")[0] not in {"secret", "persistentvolumeclaim"})
 
 
@@ -62,58 +50,6 @@ def namespace(kubectl: Kubectl) -> str:
     name = f"operator-{next(numbers)}"
     kubectl("create", "namespace", name)
     return name
-
-
-class Shop:
-    """One namespace with one ChatDeployment."""
-
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
-        self.kubectl = kubectl
-        self.namespace = namespace
-
-    def apply(self, **spec: Any) -> None:  # noqa: ANN401  # JSON
-        self.kubectl.apply(yaml.safe_dump(document(Ref(self.namespace, "support"), **spec)))
-
-    def get(self, what: str = "chatdeployment/support") -> Manifest:
-        live: Manifest = self.kubectl.json("get", what, "-n", self.namespace, "--show-managed-fields")
-        return live
-
-    def count(self, *what: str) -> int:
-        """Return how many of the objects exist."""
-        return len(self.kubectl("get", *what, "-n", self.namespace, "--ignore-not-found", "-o", "name").split())
-
-    def exists(self, what: str) -> bool:
-        return self.count(what) == 1
-
-    def patch(self, what: str, patch: Manifest) -> None:
-        self.kubectl("patch", what, "-n", self.namespace, "--type=merge", "-p", yaml.safe_dump(patch))
-
-    def delete(self, what: str) -> None:
-        self.kubectl("delete", what, "-n", self.namespace, "--wait=false")
-
-    def condition(self, kind: str) -> Manifest:
-        conditions = self.get().get("status", {}).get("conditions", [])
-        found: Manifest = next((each for each in conditions if each["type"] == kind), {})
-        return found
-
-    def says(self, kind: str, reason: str, *words: str, generation: int | None = None) -> Callable[[], bool]:
-        def check() -> bool:
-            said = self.condition(kind)
-            current = generation is None or said.get("observedGeneration") == generation
-            return current and said.get("reason") == reason and all(word in said["message"] for word in words)
-
-        return check
-
-    def settles(self) -> None:
-        """Wait until all children are there and the status is about the current generation."""
-        eventually(lambda: self.count(*CHILDREN) == len(CHILDREN), seconds=15)
-
-        def is_current() -> bool:
-            live = self.get()
-            current: bool = live.get("status", {}).get("observedGeneration") == live["metadata"]["generation"]
-            return current
-
-        eventually(is_current)
 
 
 @pytest.fixture
@@ -149,6 +85,7 @@ def test_applying_makes_all_children_and_a_status(shop: Shop) -> None:
         "ConfigurationValid",
         "RedisAvailable",
         "UpstreamsAvailable",
+        "AutoscalingActive",
     }
     assert shop.condition("ConfigurationValid")["status"] == "True"
     assert shop.condition("Ready")["reason"] == "NoReadyPods"
@@ -403,9 +340,10 @@ def test_events_tell_of_transitions_and_then_nothing(shop: Shop, kubectl: Kubect
         found: list[Manifest] = kubectl.json("get", "events.v1.events.k8s.io", "-n", shop.namespace)["items"]
         return found
 
-    eventually(lambda: len(events()) >= 5)
+    eventually(lambda: len(events()) >= 6)
     time.sleep(2 * RESYNC)
     assert sorted(each["note"].split(":")[0] for each in events()) == [
+        "AutoscalingActive is False",
         "ConfigurationValid is True",
         "Progressing is True",
         "Ready is False",

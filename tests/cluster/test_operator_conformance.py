@@ -15,8 +15,9 @@ from chatfleet_contract.status import ChatDeploymentStatus, Condition, Truth
 from chatfleet_operator.cluster import Connection, KubernetesCluster, connect
 from chatfleet_operator.cluster.connection import MERGE, NotFound
 from chatfleet_operator.desired.labels import stamp
-from chatfleet_operator.errors import Retry
+from chatfleet_operator.errors import NO_KIND, Refused, Retry
 from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, identify
+from chatfleet_operator.ownership import holds_replicas
 from chatfleet_operator.ports import Cluster
 from support.fake_cluster import FakeCluster
 from support.kube import Kubectl
@@ -226,6 +227,76 @@ async def test_items_of_a_list_by_name_come_and_go_one_by_one(bench: Bench, name
     assert {each["name"] for each in live["spec"]["template"]["spec"]["containers"]} == {"main", "sidecar"}
 
 
+def holding(live: Manifest, replicas: int) -> Manifest:
+    """Return what entrusts the number of pods of `live` to its own manager."""
+    head = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": head, "spec": {"replicas": replicas}}
+
+
+def unscaled(manifest: Manifest) -> Manifest:
+    """Return `manifest` without its number of pods."""
+    return {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
+
+
+@pytest.mark.parametrize("replicas", [3, 5])
+async def test_what_is_entrusted_stays_when_it_is_no_longer_asked_for(
+    bench: Bench, namespace: str, replicas: int
+) -> None:
+    ours = deployment(namespace, {"A": "1"})
+    ours["spec"]["replicas"] = 3
+    first = await bench.cluster.apply(ours, None)
+    held = await bench.cluster.entrust(holding(first, replicas))
+    given_up = await bench.cluster.apply(unscaled(ours), first["metadata"]["uid"])
+
+    assert holds_replicas(first)
+    assert holds_replicas(held) == (replicas == 3), "the same number is held by both"
+    assert not holds_replicas(given_up)
+    assert given_up["spec"]["replicas"] == replicas
+
+
+async def test_who_sets_the_number_of_pods_holds_it(bench: Bench, namespace: str) -> None:
+    ours = deployment(namespace, {"A": "1"})
+    first = await bench.cluster.apply(ours, None)
+    await bench.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
+    theirs = await bench.cluster.child(namespace, DEPLOYMENT)
+    after = await bench.cluster.apply(unscaled(ours), first["metadata"]["uid"])
+    again = await bench.cluster.apply(ours, first["metadata"]["uid"])
+
+    assert theirs
+    assert (holds_replicas(theirs), after["spec"]["replicas"]) == (False, 7)
+    assert (holds_replicas(again), again["spec"]["replicas"]) == (True, 1)
+
+
+async def test_nothing_is_entrusted_over_what_somebody_has_written_meanwhile(bench: Bench, namespace: str) -> None:
+    first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    await bench.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
+    with pytest.raises(Retry):
+        await bench.cluster.entrust(holding(first, 5))
+
+    live = await bench.cluster.child(namespace, DEPLOYMENT)
+    assert live
+    assert live["spec"]["replicas"] == 7
+
+
+async def test_a_kind_that_is_not_installed_is_refused_and_there_is_no_object_of_it(
+    bench: Bench, namespace: str
+) -> None:
+    if isinstance(bench, FakeBench):
+        bench.cluster.unserved.add("ScaledObject")
+    manifest = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "support", "namespace": namespace},
+    }
+    assert await bench.cluster.child(namespace, identify(manifest)) is None
+    with pytest.raises(Refused, match=NO_KIND):
+        await bench.cluster.apply(manifest, None)
+
+
+async def test_an_object_of_the_whole_cluster_is_found_without_a_namespace(bench: Bench) -> None:
+    assert await bench.cluster.child("", ObjectId("APIService", names.METRICS_APIS[0])) is None
+
+
 async def test_a_workload_counts_the_generations_of_its_spec_alone(bench: Bench, namespace: str) -> None:
     await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
     await bench.merge(namespace, DEPLOYMENT, {"metadata": {"labels": {"x": "y"}}})
@@ -276,7 +347,9 @@ async def test_only_the_object_that_was_seen_is_deleted(bench: Bench, namespace:
     await bench.cluster.delete(namespace, Doomed(CONFIG, live["metadata"]["uid"]))
 
 
-async def test_pods_are_found_by_their_labels_and_pointed_to_a_configuration(bench: Bench, namespace: str) -> None:
+async def test_pods_are_found_by_their_labels_pointed_to_a_configuration_and_weighed(
+    bench: Bench, namespace: str
+) -> None:
     ref = Ref(namespace, "support")
     for name in ("b", "a"):
         made = pod(name, "192.0.2.1", ref=ref)
@@ -284,10 +357,16 @@ async def test_pods_are_found_by_their_labels_and_pointed_to_a_configuration(ben
     labels = {names.LABEL_DEPLOYMENT: "support", names.LABEL_COMPONENT: "api"}
     await bench.cluster.point_pod(namespace, "a", "abc")
     await bench.cluster.point_pod(namespace, "gone", "abc")
+    await bench.cluster.weigh_pod(namespace, "a", 7, MOMENT)
+    await bench.cluster.weigh_pod(namespace, "gone", 7, MOMENT)
     found = await bench.cluster.pods(namespace, labels)
 
     assert [each["metadata"]["name"] for each in found] == ["a", "b"]
-    assert found[0]["metadata"]["annotations"][names.ANNOTATION_CONFIG] == "abc"
+    assert found[0]["metadata"]["annotations"] == {
+        names.ANNOTATION_CONFIG: "abc",
+        names.POD_DELETION_COST: "7",
+        names.ANNOTATION_WEIGHED: MOMENT,
+    }
     assert await bench.cluster.pods(namespace, {**labels, names.LABEL_COMPONENT: "redis"}) == []
 
 

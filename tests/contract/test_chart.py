@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from chatfleet_contract.crd import definition
-from chatfleet_operator.cluster.rules import LEASE_RULES, RULES, Rule
+from chatfleet_operator.cluster.rules import CLUSTER_RULES, LEASE_RULES, RULES, Rule
 from chatfleet_operator.settings import Settings, read_settings
 from support.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
 
@@ -90,7 +90,7 @@ def test_helm_finds_nothing_to_object_to(helm: Helm) -> None:
 def test_the_operator_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
     made = helm.render()
     (role,) = of_kind(made, "ClusterRole")
-    assert rights(role) == needed(RULES)
+    assert rights(role) == needed((*RULES, *CLUSTER_RULES))
     (leader,) = of_kind(made, "Role", "chatfleet-leader")
     assert rights(leader) == needed(LEASE_RULES)
     assert leader["metadata"]["namespace"] == NAMESPACE

@@ -42,6 +42,8 @@ PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$": ("org/Model-1.5:latest@x_y", "a b"),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$": ("2025-01-01", "latest"),
     r"^[1-9][0-9]*(Mi|Gi|Ti)$": ("512Mi", "1GB"),
+    r"^https?://[^\s/?#]+(/[^\s?#]*)?$": ("https://prometheus.example.com:9090/tenant", "prometheus:9090"),
+    r"^[0-9]+(\.[0-9]+)?m?$": ("50m", "-1"),
 }
 """For each pattern a text that it takes and one that it does not."""
 
@@ -49,14 +51,18 @@ LONGEST = {
     ".spec.providers[].baseURL": "https://" + "b" * 2040,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.redis.managed.storage": "1" * 14 + "Gi",
+    ".spec.autoscaling.metrics[].averageValue": "1" * 20,
+    ".spec.autoscaling.behavior.scaleUp.tolerance": "1" * 16,
+    ".spec.autoscaling.behavior.scaleDown.tolerance": "1" * 16,
+    ".spec.autoscaling.keda.prometheusURL": "http://" + "b" * 2041,
 }
 """The longest text that is allowed, where it cannot be a row of one letter."""
 
 REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]"}
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
-ALL_PRESENT = {".spec.providers[].type"}
-"""Enums of which the full document holds every value, each with what it needs beside it."""
+ALL_PRESENT = {".spec.providers[].type", ".spec.autoscaling.source", ".spec.autoscaling.metrics[].type"}
+"""Enums whose values need each something else beside them; the documents hold every value."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,12 @@ class Bound:
 def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterator[Bound]:
     """Yield every bound of `schema`, each tried on the first of `full` that has its place.
 
-    `least` has one item where lists need one.
+    `least` has one item where lists need one; so have the full ones where it has no such list.
     """
     for path, node in schema.walk():
         place = _place(path)
         for keyword in sorted(node.document().keys() - NO_BOUNDS):
-            base = next(each for each in ([least] if keyword == "minItems" else full) if _has(each, place))
+            base = next(each for each in ([least, *full] if keyword == "minItems" else full) if _has(each, place))
             if keyword == "required":
                 for name in node.required or []:
                     inner = (*place, name)

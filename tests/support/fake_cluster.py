@@ -13,9 +13,9 @@ from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.compare import LIST_KEYS
 from chatfleet_operator.desired.redis import redis_url
-from chatfleet_operator.errors import Refused, Retry
-from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, Resource, identify
-from chatfleet_operator.ownership import GENERATOR
+from chatfleet_operator.errors import NO_KIND, Refused, Retry
+from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+from chatfleet_operator.ownership import GENERATOR, SCALER
 from chatfleet_operator.parse import blank_values, parse_resource
 
 WITH_GENERATION = {"ChatDeployment", "Deployment", "StatefulSet", "PodDisruptionBudget"}
@@ -37,6 +37,8 @@ class FakeCluster:
     after_write: Callable[[str], None] = lambda _: None
     """Called after each write; may raise, as when the process dies."""
     before_read: Callable[[str], None] = lambda _: None
+    unserved: set[str] = field(default_factory=set)
+    """Kinds whose CustomResourceDefinition is not installed."""
     _applied: dict[tuple[str, ObjectId], dict[str, Manifest]] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -99,18 +101,30 @@ class FakeCluster:
         return frozenset((live or {}).get("data") or {})
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
+        return self._apply(manifest, uid, names.FIELD_MANAGER)
+
+    async def entrust(self, manifest: Manifest) -> Manifest:
+        live = self.objects.get(self._key(manifest))
+        if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
+            raise Retry("the object has been modified")
+        head = {key: text for key, text in manifest["metadata"].items() if key != "resourceVersion"}
+        return self._apply({**manifest, "metadata": head}, None, SCALER)
+
+    def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
         with_key = self._key(manifest)
-        self._about_to(f"apply {with_key[1]}")
+        self._about_to(f"{'entrust' if manager == SCALER else 'apply'} {with_key[1]}")
+        if with_key[1].kind in self.unserved:
+            raise Refused(f"{NO_KIND} {with_key[1].kind}: 404 page not found")
         live = self.objects.get(with_key)
         if live and uid and live["metadata"]["uid"] != uid:
             raise Retry("Precondition failed: UID in precondition and in object meta differ")
         if live is None:
-            live = self.put({**manifest, "metadata": dict(manifest["metadata"])}, names.FIELD_MANAGER)
+            live = self.put({**manifest, "metadata": dict(manifest["metadata"])}, manager)
         mine = self._applied.setdefault(with_key, {})
-        others = [applied for manager, applied in mine.items() if manager != names.FIELD_MANAGER]
-        kept = _without(live, mine.get(names.FIELD_MANAGER, {}), [manifest, *others])
-        mine[names.FIELD_MANAGER] = deepcopy(manifest)
-        self._store(with_key, _merged(kept, manifest), names.FIELD_MANAGER)
+        others = [applied for name, applied in mine.items() if name != manager]
+        kept = _without(live, mine.get(manager, {}), [manifest, *others])
+        mine[manager] = deepcopy(manifest)
+        self._store(with_key, _merged(kept, manifest), manager)
         self.after_write(self.writes[-1])
         return blank_values(self.get(*with_key))
 
@@ -143,6 +157,16 @@ class FakeCluster:
             self._store(key, live, names.FIELD_MANAGER)
         self.after_write(self.writes[-1])
 
+    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+        self._about_to(f"weigh Pod {pod} {cost}")
+        key = (namespace, ObjectId("Pod", pod))
+        if key in self.objects:
+            live = self.get(*key)
+            annotations = live["metadata"].setdefault("annotations", {})
+            annotations.update({names.POD_DELETION_COST: str(cost), names.ANNOTATION_WEIGHED: now})
+            self._store(key, live, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
         self._about_to(f"status {resource.ref.name}")
         key = (resource.ref.namespace, ObjectId(names.KIND, resource.ref.name))
@@ -163,15 +187,34 @@ class FakeCluster:
 
     def _store(self, key: tuple[str, ObjectId], live: Manifest, manager: str) -> None:
         before = self.objects[key]
+        applied = self._applied.get(key, {})
+        _take_over(applied, before, live, manager)
+        metadata = live["metadata"]
+        known = [entry["manager"] for entry in metadata.get("managedFields") or []]
+        metadata["managedFields"] = [_entry(name, applied.get(name)) for name in dict.fromkeys([*known, manager])]
         if live == before:
             return
-        metadata = live["metadata"]
         metadata["resourceVersion"] = str(next(self._numbers))
         if live["kind"] in WITH_GENERATION and live.get("spec") != before.get("spec"):
             metadata["generation"] += 1
-        known = [entry["manager"] for entry in metadata.get("managedFields") or []]
-        metadata["managedFields"] = [{"manager": name} for name in dict.fromkeys([*known, manager])]
         self.objects[key] = live
+
+
+def _entry(manager: str, applied: Manifest | None) -> Manifest:
+    """Return what managedFields say of a manager, as deep as anybody here looks: the fields of the spec."""
+    if applied is None:
+        return {"manager": manager, "operation": "Update"}
+    fields: Manifest = {f"f:{name}": {} for name in applied.get("spec") or {}}
+    return {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": fields}}
+
+
+def _take_over(applied: dict[str, Manifest], before: Manifest, live: Manifest, manager: str) -> None:
+    """Take the plain fields of the spec that `manager` has changed from the others who held them."""
+    old, new = before.get("spec") or {}, live.get("spec") or {}
+    changed = {name for name, value in new.items() if value != old.get(name) and not isinstance(value, dict | list)}
+    for other in applied.keys() - {manager}:
+        spec = applied[other].get("spec") or {}
+        applied[other] = {**applied[other], "spec": {name: spec[name] for name in spec if name not in changed}}
 
 
 def refuse(*writes: str, words: str = "denied by policy") -> Callable[[str], None]:

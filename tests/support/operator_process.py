@@ -16,7 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from chatfleet_contract import metrics
-from chatfleet_operator.cluster import LEASE_RULES, RULES, Rule
+from chatfleet_operator.cluster import CLUSTER_RULES, LEASE_RULES, RULES, Rule
 from chatfleet_operator.model import Manifest
 from chatfleet_operator.settings import PREFIX
 from support.kube import Kubectl, eventually
@@ -59,7 +59,7 @@ def grant(kubectl: Kubectl, *roles: Manifest, account: str = ACCOUNT) -> None:
 def cluster_wide() -> tuple[Manifest, Manifest]:
     """Return the rights of an operator that watches the whole cluster."""
     return (
-        role("ClusterRole", ACCOUNT, RULES),
+        role("ClusterRole", ACCOUNT, (*RULES, *CLUSTER_RULES)),
         role("Role", ACCOUNT, LEASE_RULES, NAMESPACE),
     )
 

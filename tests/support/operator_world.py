@@ -12,7 +12,17 @@ from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator import desired
-from chatfleet_operator.model import Answer, Defaults, Manifest, ObjectId, Observed, Ref, Resource, identify
+from chatfleet_operator.model import (
+    Answer,
+    Circumstances,
+    Defaults,
+    Manifest,
+    ObjectId,
+    Observed,
+    Ref,
+    Resource,
+    identify,
+)
 from chatfleet_operator.reconcile import Parts
 from support.fake_cluster import FakeCluster
 
@@ -76,17 +86,18 @@ def resource(**changes: Any) -> Resource:  # noqa: ANN401  # JSON
 def settled(seen: Resource) -> dict[ObjectId, Manifest]:
     """Return the children as they stand when all is rolled out."""
     assert seen.spec
-    wanted = desired.build(seen, seen.spec, DEFAULTS, secret_uid="uid-Secret").children  # an identity
+    found = Circumstances(secret_uid="uid-Secret", deployed=True)  # an identity
+    wanted = desired.build(seen, seen.spec, DEFAULTS, found=found).children
     return {identify(child): _alive(child) for child in wanted}
 
 
 def _alive(manifest: Manifest) -> Manifest:
     kind = manifest["kind"]
-    live = {**manifest, "metadata": {**manifest["metadata"], "uid": f"uid-{kind}", "generation": 1}}
+    live = {**deepcopy(manifest), "metadata": {**manifest["metadata"], "uid": f"uid-{kind}", "generation": 1}}
     if kind == "Secret":
         live["data"] = {"password": "", "url": ""}
     if kind in {"Deployment", "StatefulSet"}:
-        _rolled_out(live, manifest["spec"]["replicas"])
+        _rolled_out(live, live["spec"].setdefault("replicas", 2))
     return live
 
 

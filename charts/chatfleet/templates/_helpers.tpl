@@ -28,9 +28,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [""], resources: [serviceaccounts, configmaps], verbs: [get, list, watch, create, patch]}
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
+- {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [keda.sh], resources: [scaledobjects], verbs: [get, create, patch, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch, patch]}
 # No list, no watch: only Secrets that a ChatDeployment names are read, one by one.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, create, patch]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+{{- end }}
+
+{{/* What it needs beyond namespaces, where it watches all of them. */}}
+{{- define "chatfleet.clusterRules" -}}
+- {apiGroups: [apiregistration.k8s.io], resources: [apiservices], verbs: [get]}
 {{- end }}

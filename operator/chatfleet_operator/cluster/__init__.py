@@ -9,9 +9,10 @@ from chatfleet_operator.cluster.census import census
 from chatfleet_operator.cluster.connection import Access, Connection, connect
 from chatfleet_operator.cluster.events import KubernetesEvents
 from chatfleet_operator.cluster.lease import KubernetesLease
-from chatfleet_operator.cluster.rules import LEASE_RULES, RULES, Rule
+from chatfleet_operator.cluster.rules import CLUSTER_RULES, LEASE_RULES, RULES, Rule
 
 __all__ = [
+    "CLUSTER_RULES",
     "LEASE_RULES",
     "RULES",
     "Access",

@@ -8,8 +8,9 @@ from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.cluster.connection import APPLY, MERGE, Connection, NotFound
 from chatfleet_operator.desired.redis import redis_url
-from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, Resource, identify
-from chatfleet_operator.ownership import GENERATOR
+from chatfleet_operator.errors import NO_KIND, Refused
+from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+from chatfleet_operator.ownership import GENERATOR, SCALER
 from chatfleet_operator.parse import blank_values, parse_resource
 
 PASSWORD_BYTES = 32
@@ -46,13 +47,23 @@ class KubernetesCluster:
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         """Apply `manifest` under our field manager and return the object as it then is."""
+        return await self._apply(manifest, uid, names.FIELD_MANAGER)
+
+    async def entrust(self, manifest: Manifest) -> Manifest:
+        """Apply a few fields under a manager of their own, so that they stay when `apply` drops them."""
+        return await self._apply(manifest, None, SCALER)
+
+    async def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
         key = identify(manifest)
         metadata = manifest["metadata"]
         body = {**manifest, "metadata": {**metadata, "uid": uid}} if uid else manifest
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        live = await self._connection.write(
-            "PATCH", key.kind, metadata["namespace"], key.name, body=body, query=query, content_type=APPLY
-        )
+        query = {"fieldManager": manager, "force": "true"}
+        try:
+            live = await self._connection.write(
+                "PATCH", key.kind, metadata["namespace"], key.name, body=body, query=query, content_type=APPLY
+            )
+        except NotFound as error:  # not the object, which would be made, but its kind or the namespace
+            raise Refused(f"{NO_KIND} {key.kind}: {error}") from error
         return blank_values(live)
 
     async def generate(self, secret: Manifest) -> Manifest:
@@ -77,7 +88,14 @@ class KubernetesCluster:
 
     async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
         """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
-        body: Manifest = {"metadata": {"annotations": {names.ANNOTATION_CONFIG: digest}}}
+        await self._annotate(namespace, pod, {names.ANNOTATION_CONFIG: digest})
+
+    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+        """Annotate `pod` with what its deletion costs, and when that was written."""
+        await self._annotate(namespace, pod, {names.POD_DELETION_COST: str(cost), names.ANNOTATION_WEIGHED: now})
+
+    async def _annotate(self, namespace: str, pod: str, annotations: Mapping[str, str]) -> None:
+        body: Manifest = {"metadata": {"annotations": dict(annotations)}}
         query = {"fieldManager": names.FIELD_MANAGER}
         try:
             await self._connection.write("PATCH", "Pod", namespace, pod, body=body, query=query, content_type=MERGE)

@@ -49,6 +49,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "PersistentVolumeClaim": Kind("api/v1", "persistentvolumeclaims"),
     "Pod": Kind("api/v1", "pods"),
     "PodDisruptionBudget": Kind("apis/policy/v1", "poddisruptionbudgets"),
+    "HorizontalPodAutoscaler": Kind("apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "ScaledObject": Kind("apis/keda.sh/v1alpha1", "scaledobjects"),
+    "APIService": Kind("apis/apiregistration.k8s.io/v1", "apiservices"),
     "Event": Kind("apis/events.k8s.io/v1", "events"),
     "Lease": Kind("apis/coordination.k8s.io/v1", "leases"),
 }

@@ -28,6 +28,9 @@ RULES: Final = (
     Rule("", "serviceaccounts", (*_WATCH, *_APPLY)),
     Rule("", "configmaps", (*_WATCH, *_APPLY)),
     Rule("policy", "poddisruptionbudgets", (*_WATCH, *_APPLY)),
+    Rule("autoscaling", "horizontalpodautoscalers", (*_WATCH, *_APPLY, "delete")),
+    # Not watched: there may be no KEDA.
+    Rule("keda.sh", "scaledobjects", ("get", *_APPLY, "delete")),
     Rule("", "pods", ("list", "watch", "patch")),
     # Never listed or watched: only Secrets that a resource names are read, one by one.
     Rule("", "secrets", ("get", *_APPLY, "delete")),
@@ -35,6 +38,9 @@ RULES: Final = (
     Rule("events.k8s.io", "events", _APPLY),
 )
 """In every namespace that is watched."""
+
+CLUSTER_RULES: Final = (Rule("apiregistration.k8s.io", "apiservices", ("get",)),)
+"""In the cluster, when all of it is watched: whose adapter serves the metrics of pods. Without, nothing is refused."""
 
 LEASE_RULES: Final = (Rule("coordination.k8s.io", "leases", ("get", "create", "update")),)
 """In the operator's own namespace."""

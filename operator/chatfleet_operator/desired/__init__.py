@@ -6,10 +6,12 @@ A builder never returns or keeps a caller's mutable, and a selector holds nothin
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.desired import access, config, deployment, redis
+from chatfleet_operator.desired.autoscaler import autoscalers
 from chatfleet_operator.desired.labels import Owner, stamp
-from chatfleet_operator.model import Defaults, Desired, ObjectId, Resource
+from chatfleet_operator.model import Circumstances, Defaults, Desired, ObjectId, Resource
 
 KINDS_OF_DEPLOYMENT = ("ServiceAccount", "Service", "PodDisruptionBudget", "Deployment")
+KINDS_OF_AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 KINDS_OF_REDIS = ("Secret", "PersistentVolumeClaim", "Service", "StatefulSet")
 
 
@@ -17,25 +19,23 @@ def possible_children(deployment_name: str) -> tuple[ObjectId, ...]:
     """Return every object that could be ours, whatever the spec says now."""
     return (
         ObjectId("ConfigMap", names.config_name(deployment_name)),
-        *(ObjectId(kind, deployment_name) for kind in KINDS_OF_DEPLOYMENT),
+        *(ObjectId(kind, deployment_name) for kind in (*KINDS_OF_DEPLOYMENT, *KINDS_OF_AUTOSCALERS)),
         *(ObjectId(kind, names.redis_name(deployment_name)) for kind in KINDS_OF_REDIS),
     )
 
 
-def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, secret_uid: str) -> Desired:
-    """Return all that should exist for `spec`, in the order in which it is applied: what others need comes first.
-
-    `secret_uid` identifies the password Secret of a managed Redis as it is in the cluster; empty while there is none.
-    """
+def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, found: Circumstances) -> Desired:
+    """Return all that should exist for `spec`, in the order in which it is applied: what others need comes first."""
     owner = Owner(resource.ref, resource.uid)
     runtime = config.runtime_config(resource.ref, spec)
     managed = spec.redis.managed
     children = (
         access.service_account(owner),
         config.config_map(owner, runtime),
-        *(redis.children(owner, managed, defaults.redis_image, secret_uid) if managed else ()),
+        *(redis.children(owner, managed, defaults.redis_image, found.secret_uid) if managed else ()),
         access.service(owner, spec.exposure.service),
         access.disruption_budget(owner),
-        deployment.deployment(owner, spec, defaults.api_image),
+        deployment.deployment(owner, spec, defaults.api_image, deployed=found.deployed),
+        *autoscalers(owner, spec, foreign_metrics=found.foreign_metrics),
     )
     return Desired(tuple(stamp(child) for child in children), runtime)

@@ -50,7 +50,7 @@ def _drain(streaming: Streaming) -> Manifest:
 def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
     template = spec.template
     return {
-        "name": "api",
+        "name": names.CONTAINER_API,
         "image": template.image or default_image,
         "imagePullPolicy": "IfNotPresent",
         "ports": [
@@ -92,12 +92,21 @@ def _pod_spec(name: str, spec: ChatDeploymentSpec, default_image: str) -> Manife
     }
 
 
-def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> Manifest:
-    """Return the Deployment: a new pod is ready before an old one goes."""
+def _replicas(spec: ChatDeploymentSpec, *, deployed: bool) -> Manifest:
+    """Return the number of pods, as far as we say it: with autoscaling, only for a Deployment that is new."""
+    if spec.suspend:
+        return {"replicas": 0}
+    if spec.autoscaling is None:
+        return {"replicas": spec.replicas}
+    return {} if deployed else {"replicas": spec.autoscaling.min_replicas}
+
+
+def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, deployed: bool) -> Manifest:
+    """Return the Deployment: a new pod is ready before an old one goes. `deployed`: it exists already."""
     name = owner.ref.name
     manifest = child(owner, ("apps/v1", "Deployment"), name, names.COMPONENT_API)
     manifest["spec"] = {
-        "replicas": 0 if spec.suspend else spec.replicas,
+        **_replicas(spec, deployed=deployed),
         "selector": {"matchLabels": selector(name, names.COMPONENT_API)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {

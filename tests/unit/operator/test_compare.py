@@ -24,6 +24,8 @@ from chatfleet_operator.compare import contains, quantity
         pytest.param({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1000m"}}, id="quantities are numbers"),
         pytest.param({"requests": {"memory": "1Gi"}}, {"requests": {"memory": "1024Mi"}}, id="binary suffixes too"),
         pytest.param({"limits": {"cpu": "2"}}, {"limits": {"cpu": 2}}, id="a bare number is a quantity"),
+        pytest.param({"averageValue": "4k"}, {"averageValue": "4000"}, id="as an autoscaler's target is stored"),
+        pytest.param({"tolerance": "50m"}, {"tolerance": "0.05"}, id="as an autoscaler's tolerance is stored"),
         pytest.param({"drop": ["ALL"]}, {"drop": ["ALL"]}, id="plain lists are compared item by item"),
     ],
 )

@@ -1,7 +1,6 @@
 """What should exist, as golden YAML that a person who operates clusters can read."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,11 @@ import yaml
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import desired
-from chatfleet_operator.model import Desired, Manifest, Resource, identify
+from chatfleet_operator.model import Circumstances, Desired, Manifest, Resource, identify
+from support.golden import expect
 from support.operator_world import DEFAULTS, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden"
-RENEW = os.environ.get("RENEW_GOLDEN")
-"""Set to write the files anew; read the difference before it is kept."""
 
 FULL = spec(
     replicas=3,
@@ -61,7 +59,7 @@ FULL = spec(
 def built(document: Manifest, secret_uid: str = "secret-uid") -> Desired:  # an identity
     resource = Resource(REF, "uid-1", "1", 1, ChatDeploymentSpec.model_validate(document))
     assert resource.spec
-    return desired.build(resource, resource.spec, DEFAULTS, secret_uid=secret_uid)
+    return desired.build(resource, resource.spec, DEFAULTS, found=Circumstances(secret_uid=secret_uid))
 
 
 def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
@@ -71,11 +69,8 @@ def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
 @pytest.mark.parametrize(("name", "document"), [("managed-redis", spec()), ("everything", FULL)])
 def test_the_objects_are_those_of_the_golden_files(name: str, document: Manifest) -> None:
     text = yaml.safe_dump_all(built(document).children, sort_keys=False, width=120)
-    file = GOLDEN / f"{name}.yaml"
-    if RENEW:
-        file.write_text(text)
 
-    assert text == file.read_text()
+    expect(text, GOLDEN / f"{name}.yaml")
 
 
 def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:
@@ -83,13 +78,13 @@ def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:
     resource_spec = ChatDeploymentSpec.model_validate(FULL)
     before = resource_spec.model_dump_json()
     resource = Resource(REF, "uid-1", "1", 1, resource_spec)
-    first, second = (desired.build(resource, resource_spec, DEFAULTS, secret_uid="") for _ in range(2))
+    first, second = (desired.build(resource, resource_spec, DEFAULTS, found=Circumstances()) for _ in range(2))
 
     for manifest in first.children:
         spoil(manifest)
 
     assert resource_spec.model_dump_json() == before
-    assert second == desired.build(resource, resource_spec, DEFAULTS, secret_uid="")
+    assert second == desired.build(resource, resource_spec, DEFAULTS, found=Circumstances())
 
 
 def spoil(value: object) -> None:
@@ -128,7 +123,9 @@ def test_every_child_belongs_to_its_resource_and_carries_its_digest() -> None:
 
 
 def test_every_child_has_a_place_where_it_is_looked_for() -> None:
-    wanted = {identify(each) for document in (spec(), FULL) for each in built(document).children}
+    keda = spec(autoscaling={"maxReplicas": 9, "source": "keda", "keda": {"prometheusURL": "http://prometheus"}})
+    documents = (spec(), FULL, spec(autoscaling={"maxReplicas": 9}), keda)
+    wanted = {identify(each) for document in documents for each in built(document).children}
 
     assert wanted == set(desired.possible_children(REF.name))
 

@@ -26,7 +26,7 @@ def test_a_spec_that_cannot_be_read_names_the_field() -> None:
 
 
 def test_what_a_newer_version_has_written_is_read_as_far_as_we_know_it() -> None:
-    spec = {**document()["spec"], "autoscaling": {"minReplicas": 1}}
+    spec = {**document()["spec"], "redaction": {"entities": ["email"]}}
 
     assert parse_resource(live(spec=spec)).spec
 

@@ -1,0 +1,304 @@
+"""Autoscaling beside a real API server: whose the number of pods is, and what becomes of the objects that scale.
+
+No controller runs here. What a HorizontalPodAutoscaler or KEDA would do and tell is done and told in their place,
+through the same subresources.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chatfleet_contract import metrics, names
+from chatfleet_operator.model import Manifest
+from support.kube import Kubectl, eventually
+from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator
+from support.shop import Shop
+
+KEDA_CRD = Path(__file__).parent / "fixtures" / "keda-scaledobjects.yaml"
+DEPLOYMENT = "deployment/support"
+HPA = "hpa/support"
+SCALED_OBJECT = "scaledobject/support"
+RESYNC = 2
+BUILTIN: Manifest = {
+    "minReplicas": 2,
+    "maxReplicas": 9,
+    "metrics": [{"type": "ActiveStreams"}, {"type": "TokensPerSecond", "averageValue": "4000"}],
+}
+KEDA: Manifest = {**BUILTIN, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def running(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    folder = tmp_path_factory.mktemp("scaling")
+    kubeconfig = account(kubectl, folder)
+    grant(kubectl, *cluster_wide())
+    settings = {"RESYNC_SECONDS": str(RESYNC)}
+    with operator(kubeconfig, folder / "operator.log", settings) as process:
+        eventually(process.leads)
+        yield process
+
+
+@pytest.fixture(scope="module")
+def keda(kubectl: Kubectl) -> Iterator[None]:
+    """Install KEDA's definition for the time of these tests."""
+    kubectl("apply", "--server-side", "-f", str(KEDA_CRD))
+    eventually(lambda: kubectl("get", "--raw", "/apis/keda.sh/v1alpha1/scaledobjects"))
+    yield
+    kubectl("delete", "-f", str(KEDA_CRD), "--wait=false")
+
+
+@pytest.fixture
+def shop(kubectl: Kubectl, running: OperatorProcess) -> Shop:  # noqa: ARG001  # it works there
+    name = f"scaling-{next(numbers)}"
+    kubectl("create", "namespace", name)
+    return Shop(kubectl, name)
+
+
+def scaling(shop: Shop, **spec: Any) -> Shop:  # noqa: ANN401  # JSON
+    shop.apply(autoscaling=BUILTIN, **spec)
+    shop.settles()
+    eventually(lambda: shop.exists(HPA))
+    eventually(lambda: "f:replicas" not in held(shop, names.FIELD_MANAGER))
+    return shop
+
+
+def held(shop: Shop, manager: str) -> str:
+    """Return the fields of the Deployment that a manager holds."""
+    managers = shop.get(DEPLOYMENT)["metadata"]["managedFields"]
+    return json.dumps([entry["fieldsV1"] for entry in managers if entry["manager"] == manager])
+
+
+def replicas(shop: Shop) -> int:
+    count: int = shop.get(DEPLOYMENT)["spec"]["replicas"]
+    return count
+
+
+def scale(shop: Shop, count: int) -> None:
+    """Set the number of pods through the subresource that autoscalers write."""
+    shop.kubectl("scale", DEPLOYMENT, f"--replicas={count}", "-n", shop.namespace)
+
+
+def tell(shop: Shop, what: str, *conditions: Manifest) -> None:
+    """Write the conditions of an object that scales, as its controller does."""
+    said = [{"lastTransitionTime": "2026-01-01T00:00:00Z", **condition} for condition in conditions]
+    status: Manifest = {"conditions": said}
+    if what == HPA:
+        status |= {"currentReplicas": 2, "desiredReplicas": 2}
+    shop.kubectl(
+        *("patch", what, "-n", shop.namespace, "--subresource=status", "--type=merge"),
+        *("-p", yaml.safe_dump({"status": status})),
+    )
+
+
+def rest(shop: Shop, running: OperatorProcess) -> dict[str, float]:
+    """Let some passes go by; returns what was written in them."""
+    before = running.writes()
+    passes = running.metric(f"{metrics.RECONCILE_SECONDS}_count")
+    eventually(lambda: running.metric(f"{metrics.RECONCILE_SECONDS}_count") >= passes + 3)
+    assert shop.get()["metadata"]["generation"]
+    return {kind: count - before.get(kind, 0) for kind, count in running.writes().items() if count != before.get(kind)}
+
+
+def test_the_autoscaler_is_made_and_owned_and_once_it_is_there_nothing_is_written(
+    shop: Shop, running: OperatorProcess
+) -> None:
+    scaling(shop)
+    time.sleep(1)
+    before = shop.get(HPA)
+    shop.apply(autoscaling=BUILTIN)
+
+    assert rest(shop, running) == {}
+    after = shop.get(HPA)
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    (owner,) = after["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == (names.KIND, shop.get()["metadata"]["uid"])
+    assert [each["pods"]["target"]["averageValue"] for each in after["spec"]["metrics"]] == ["350", "4k"]
+
+
+def test_what_the_autoscaler_sets_is_left_alone_and_what_is_not_its_own_is_repaired(
+    shop: Shop, running: OperatorProcess
+) -> None:
+    scaling(shop)
+    assert replicas(shop) == 2
+    for count in (7, 3, 9):
+        scale(shop, count)
+        rest(shop, running)
+        assert replicas(shop) == count
+    shop.patch(DEPLOYMENT, {"spec": {"template": {"spec": {"serviceAccountName": "default"}}}})
+    shop.apply(autoscaling=BUILTIN, template={"labels": {"team": "shop"}})
+
+    def template() -> Manifest:
+        found: Manifest = shop.get(DEPLOYMENT)["spec"]["template"]
+        return found
+
+    eventually(lambda: template()["metadata"]["labels"].get("team") == "shop")
+    eventually(lambda: template()["spec"]["serviceAccountName"] == "support")
+    assert replicas(shop) == 9
+    eventually(lambda: shop.get()["status"]["desiredReplicas"] == 9)
+
+
+def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(shop: Shop) -> None:
+    scaling(shop)
+    shop.patch(HPA, {"spec": {"maxReplicas": 99}})
+    eventually(lambda: shop.get(HPA)["spec"]["maxReplicas"] == 9, seconds=2)
+    before = shop.get(HPA)["metadata"]["uid"]
+    shop.delete(HPA)
+    eventually(lambda: shop.exists(HPA) and shop.get(HPA)["metadata"]["uid"] != before, seconds=2)
+
+
+def watched(shop: Shop, until: int) -> set[int]:
+    """Return every number of pods that there was until it was `until`, by the Deployment's own history."""
+    seen = set[int]()
+
+    def look() -> bool:
+        seen.add(replicas(shop))
+        return until in seen
+
+    eventually(look, every=0.05)
+    return seen
+
+
+def test_switching_it_on_and_off_makes_no_jump(shop: Shop, running: OperatorProcess) -> None:
+    shop.apply(replicas=4)
+    shop.settles()
+    shop.apply(replicas=4, autoscaling=BUILTIN)
+    eventually(lambda: shop.exists(HPA))
+    rest(shop, running)
+    assert replicas(shop) == 4
+    assert "f:replicas" not in held(shop, names.FIELD_MANAGER)
+
+    scale(shop, 7)
+    shop.apply(replicas=4)
+    assert watched(shop, until=4) <= {7, 4}
+    eventually(lambda: not shop.exists(HPA))
+    rest(shop, running)
+    assert replicas(shop) == 4
+    assert shop.condition("AutoscalingActive")["reason"] == "Disabled"
+
+
+def test_suspending_removes_the_autoscaler_and_resuming_starts_at_the_least(
+    shop: Shop, running: OperatorProcess
+) -> None:
+    scaling(shop)
+    scale(shop, 7)
+    shop.patch("chatdeployment/support", {"spec": {"suspend": True}})
+    eventually(lambda: replicas(shop) == 0 and not shop.exists(HPA))
+    eventually(shop.says("AutoscalingActive", "Suspended"))
+
+    shop.patch("chatdeployment/support", {"spec": {"suspend": False}})
+    eventually(lambda: replicas(shop) == 2 and shop.exists(HPA))
+    rest(shop, running)
+    assert replicas(shop) == 2
+
+
+def test_the_condition_follows_the_autoscaler_within_seconds(shop: Shop) -> None:
+    scaling(shop)
+    able: Manifest = {"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale", "message": "ok"}
+    active: Manifest = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
+    dead = {**active, "status": "False", "reason": "FailedGetPodsMetric", "message": "no metrics returned"}
+    eventually(shop.says("AutoscalingActive", "Starting"))
+    tell(shop, HPA, able, active)
+    eventually(shop.says("AutoscalingActive", "Scaling"), seconds=5)
+    tell(shop, HPA, able, dead)
+    eventually(shop.says("AutoscalingActive", "AdapterMissing", "no metrics returned"), seconds=5)
+    assert shop.condition("AutoscalingActive")["status"] == "False"
+
+
+def test_an_autoscaler_of_the_same_name_that_is_not_ours_is_named_and_left_alone(shop: Shop) -> None:
+    shop.apply()
+    eventually(lambda: shop.exists(DEPLOYMENT))
+    shop.kubectl("autoscale", "deployment", "support", "--max=3", "-n", shop.namespace)
+    before = shop.get(HPA)
+    shop.apply(autoscaling=BUILTIN)
+    eventually(shop.says("AutoscalingActive", "Rejected", "does not belong"))
+
+    assert shop.get(HPA) == before
+    assert shop.condition("ConfigurationValid")["reason"] == "Valid"
+
+
+def api_service(**labels: str) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": names.METRICS_APIS[1], "labels": labels},
+            "spec": {
+                "group": "custom.metrics.k8s.io",
+                "version": "v1beta1",
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "insecureSkipTLSVerify": True,
+                "service": {"namespace": "monitoring", "name": "prometheus-adapter"},
+            },
+        }
+    )
+
+
+def test_a_foreign_adapter_is_named_and_pods_only_come_by_cpu(shop: Shop, kubectl: Kubectl) -> None:
+    name = f"apiservice/{names.METRICS_APIS[1]}"
+    scaling(shop)
+    try:
+        kubectl.apply(api_service(app="prometheus-adapter"))
+        before = kubectl.json("get", name)["spec"]
+        eventually(shop.says("AutoscalingActive", "AdapterForeign", "monitoring/prometheus-adapter"), seconds=10)
+        eventually(lambda: shop.get(HPA)["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled")
+        assert kubectl.json("get", name)["spec"] == before
+        kubectl.apply(api_service(**{names.LABEL_MANAGED_BY: names.MANAGED_BY}))
+        eventually(shop.says("AutoscalingActive", "Starting"), seconds=10)
+    finally:
+        kubectl("delete", name)
+
+
+def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
+    shop: Shop, kubectl: Kubectl, running: OperatorProcess
+) -> None:
+    shop.apply(autoscaling=KEDA)
+    eventually(shop.says("AutoscalingActive", "KedaMissing", "Install KEDA"))
+    assert shop.exists(DEPLOYMENT)
+    assert shop.condition("ConfigurationValid")["reason"] == "Valid"
+    assert running.get("/live")[0] == 200
+    kubectl("apply", "--server-side", "-f", str(KEDA_CRD))
+    eventually(lambda: kubectl("get", "--raw", "/apis/keda.sh/v1alpha1/scaledobjects"))
+    try:
+        eventually(lambda: shop.exists(SCALED_OBJECT), seconds=70)
+    finally:
+        kubectl("delete", "-f", str(KEDA_CRD), "--wait=false")
+        eventually(lambda: not kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found"))
+
+
+@pytest.mark.usefixtures("keda")
+def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: OperatorProcess) -> None:
+    scaling(shop)
+    scale(shop, 6)
+    shop.apply(autoscaling=KEDA)
+    eventually(lambda: shop.exists(SCALED_OBJECT) and not shop.exists(HPA))
+    assert rest(shop, running).keys() <= {"ChatDeployment/status", "Event"}
+    assert replicas(shop) == 6
+    tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ok"})
+    eventually(shop.says("AutoscalingActive", "Scaling"), seconds=10)
+
+    shop.apply(autoscaling={**BUILTIN, "source": "prometheus"})
+    eventually(lambda: shop.exists(HPA) and not shop.exists(SCALED_OBJECT))
+    assert replicas(shop) == 6
+
+
+@pytest.mark.usefixtures("keda")
+def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
+    asleep = {**KEDA, "minReplicas": 0, "keda": {**KEDA["keda"], "wakeQuery": "sum(rate(requests_total[1m]))"}}
+    shop.apply(autoscaling=asleep)
+    shop.settles()
+    eventually(lambda: shop.exists(SCALED_OBJECT))
+    tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"})
+    eventually(shop.says("AutoscalingActive", "Asleep"), seconds=10)
+    eventually(shop.says("Ready", "ScaledToZero", "autoscaler"))
+    scale(shop, 1)
+    rest(shop, running)
+    assert replicas(shop) == 1
