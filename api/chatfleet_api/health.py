@@ -48,6 +48,7 @@ class Health:
         self.draining = False
         self.active = 0
         self.capacity = 0
+        self.tokens_per_second = 0.0
         self.redis: Dependency | None = None
         self.upstreams: Mapping[str, Dependency] = {}
         self._pod = pod
@@ -90,6 +91,7 @@ class Health:
             draining=self.draining,
             active_streams=self.active,
             stream_capacity=self.capacity,
+            tokens_per_second=round(self.tokens_per_second, 1),
             redis=self.redis,
             upstreams=dict(self.upstreams),
         )

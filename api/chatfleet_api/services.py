@@ -17,6 +17,7 @@ from chatfleet_api.chat.chat import Chat
 from chatfleet_api.configuration import Configuration, ConfigurationError
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
 from chatfleet_api.providers.registry import Catalogue, Registry, open_registry
+from chatfleet_api.rate import keep_rate
 from chatfleet_api.routes.relay import Relays
 from chatfleet_api.runs.fleet import RedisFleet, open_fleet
 from chatfleet_api.runs.memory import Alone, MemoryRunLog
@@ -87,6 +88,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         watchers: list[Callable[[], Awaitable[None]]] = [
             lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
             lambda: watch_upstreams(health, served.check),
+            lambda: keep_rate(health, meter.tokens, time.monotonic),
         ]
         chat = _chat(stores, served, pool, lambda: configuration.current.conversations.on_busy)
         if (shared := stores.shared) is not None:

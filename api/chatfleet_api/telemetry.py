@@ -153,6 +153,10 @@ class Meter:
         """Note the time from asking an upstream to its first token."""
         self._first_token.labels(provider, model).observe(seconds)
 
+    def tokens(self) -> float:
+        """Return how many tokens were counted since the start."""
+        return sum(sample.value for metric in self._tokens.collect() for sample in metric.samples)
+
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an attempt."""
         self._tokens.labels(provider, model, "input").inc(usage.input_tokens)

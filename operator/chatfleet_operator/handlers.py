@@ -14,6 +14,8 @@ from chatfleet_contract import names
 from chatfleet_operator.cluster import Access
 from chatfleet_operator.model import Ref
 
+AUTOSCALERS: Final = ("autoscaling", "v2", "horizontalpodautoscalers")
+
 CHILDREN: Final = (
     ("apps", "v1", "deployments"),
     ("apps", "v1", "statefulsets"),
@@ -21,8 +23,8 @@ CHILDREN: Final = (
     ("", "v1", "serviceaccounts"),
     ("", "v1", "configmaps"),
     ("policy", "v1", "poddisruptionbudgets"),
-    ("autoscaling", "v2", "horizontalpodautoscalers"),
     ("", "v1", "pods"),
+    AUTOSCALERS,
 )
 """What is watched beside the ChatDeployments. Secrets never are; theirs is found by the resync."""
 
@@ -37,13 +39,28 @@ def register(registry: kopf.OperatorRegistry, wake: Wake, log_in: Callable[[], A
         if ref:
             wake(ref)
 
+    async def on_autoscaler(body: kopf.Body, memo: kopf.Memo, **rest: Any) -> None:  # noqa: ANN401  # kopf passes much more
+        """Wake when an autoscaler changes or fares otherwise: new figures, every 15 s, say nothing."""
+        before, memo["bearing"] = memo.get("bearing"), bearing(body)
+        if memo["bearing"] != before or rest.get("type") == "DELETED":
+            await on_event(body)
+
     async def on_login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401  # kopf passes much more
         return connection_info(await log_in())
 
     kopf.on.login(id="login", registry=registry)(on_login)
     kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_event)
     for group, version, plural in CHILDREN:
-        kopf.on.event(group, version, plural, id=plural, registry=registry)(on_event)
+        handler = on_autoscaler if (group, version, plural) == AUTOSCALERS else on_event
+        kopf.on.event(group, version, plural, id=plural, registry=registry)(handler)
+
+
+def bearing(body: Mapping[str, Any]) -> str:
+    """Return what an autoscaler is and how it fares, as text: all but its figures."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    conditions = [(each["type"], each["status"], each.get("reason")) for each in status.get("conditions") or ()]
+    kept = [metadata.get("labels"), metadata.get("ownerReferences"), metadata.get("annotations"), body.get("spec")]
+    return repr([*kept, conditions, status.get("desiredReplicas")])
 
 
 def owner_of(body: Mapping[str, Any]) -> Ref | None:

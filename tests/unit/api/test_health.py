@@ -91,6 +91,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "draining": True,
         "activeStreams": 3,
         "streamCapacity": 10,
+        "tokensPerSecond": 0.0,
         "redis": {"state": "down", "message": "refused"},
         "upstreams": {"a": {"state": "up"}},
     }

@@ -8,7 +8,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_operator.cluster import Access
-from chatfleet_operator.handlers import CHILDREN, connection_info, kopf_settings, owner_of, register
+from chatfleet_operator.handlers import AUTOSCALERS, CHILDREN, connection_info, kopf_settings, owner_of, register
 from chatfleet_operator.model import Ref
 
 ACCESS = Access("https://192.0.2.1:6443", "/ca.crt", None, None, None, "token", insecure=False)
@@ -58,13 +58,34 @@ async def test_every_event_handler_only_wakes() -> None:
     registry, woken = registered()
     watching = handlers(registry, "_watching")
     for handler in watching:
-        await handler.fn(body=child(labels=LABELS), type="DELETED", logger=None)
+        await handler.fn(body=child(labels=LABELS), type="DELETED", logger=None, memo=kopf.Memo())
 
     assert woken == [Ref("shop", "labelled")] * len(watching)
     assert {handler.selector.plural or handler.selector.any_name for handler in watching} == {
         names.PLURAL,
         *(plural for _, _, plural in CHILDREN),
     }
+
+
+async def test_new_figures_of_an_autoscaler_wake_nobody_and_anything_else_does() -> None:
+    registry, woken = registered()
+    plural = AUTOSCALERS[2]
+    (handler,) = (each for each in handlers(registry, "_watching") if each.id == plural)
+    memo = kopf.Memo()
+    able = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
+    first = {**child(labels=LABELS), "spec": {"maxReplicas": 9}, "status": {"conditions": [able], "currentMetrics": []}}
+    dead = {**able, "status": "False", "reason": "FailedGetPodsMetric"}
+
+    async def hear(body: dict[str, Any], kind: str = "MODIFIED") -> int:
+        before = len(woken)
+        await handler.fn(body=body, type=kind, logger=None, memo=memo)
+        return len(woken) - before
+
+    assert await hear(first, "ADDED") == 1
+    assert await hear({**first, "status": {**first["status"], "currentMetrics": [{"type": "Pods"}]}}) == 0
+    assert await hear({**first, "status": {**first["status"], "conditions": [dead]}}) == 1
+    assert await hear({**first, "spec": {"maxReplicas": 99}}) == 1
+    assert await hear({**first, "spec": {"maxReplicas": 99}}, "DELETED") == 1
 
 
 @pytest.mark.parametrize("part", ["_changing", "_spawning", "_indexing", "_webhooks"])
