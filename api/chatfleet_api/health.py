@@ -46,6 +46,7 @@ class Health:
     def __init__(self, *, pod: str, version: str, served: Served, clock: Callable[[], float]) -> None:
         self.listening = False
         self.draining = False
+        self.leaving = False
         self.active = 0
         self.capacity = 0
         self.tokens_per_second = 0.0
@@ -88,13 +89,17 @@ class Health:
             version=self._version,
             config=self._served.digest,
             config_error=self._served.error,
-            draining=self.draining,
+            draining=self.draining or self.leaving,
             active_streams=self.active,
             stream_capacity=self.capacity,
             tokens_per_second=round(self.tokens_per_second, 1),
             redis=self.redis,
             upstreams=dict(self.upstreams),
         )
+
+    def leave(self) -> None:
+        """Tell that this pod is about to end. It still takes requests, for as long as load balancers send it some."""
+        self.leaving = True
 
     def redis_up(self) -> float:
         """Return 1 when Redis was last seen up, or is not used; else 0."""

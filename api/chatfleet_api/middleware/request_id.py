@@ -22,7 +22,8 @@ def request_id(scope: Scope) -> str:
 class RequestId:
     """Keeps a caller's `X-Request-Id` if it is sane, else makes one."""
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], config: Callable[[], str]) -> None:
+    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], config: Callable[[], str] | None) -> None:
+        """Mark answers with the digest that `config` returns; None: whoever answers does that."""
         self._app = app
         self._new_id = new_id
         self._config = config
@@ -35,7 +36,9 @@ class RequestId:
         given = next((value for name, value in scope["headers"] if name == HEADER), b"")
         known = given.decode() if _SANE.fullmatch(given) else self._new_id()
         scope.setdefault("state", {})["request_id"] = known
-        marks = [(HEADER, known.encode()), (HEADER_CONFIG.encode(), self._config().encode())]
+        marks = [(HEADER, known.encode())]
+        if self._config is not None:
+            marks.append((HEADER_CONFIG.encode(), self._config().encode()))
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -22,7 +22,7 @@ SEND_SECONDS: Final = 10.0
 ABORT: Final = "chatfleet.abort"
 """ASGI extension of our server: closes the connection at once, without waiting for what the client does not read."""
 
-_HEADERS: Final = [
+STREAM_HEADERS: Final = [
     (b"content-type", CONTENT_TYPE),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
@@ -143,7 +143,7 @@ class Relay:
         if not self._opened:
             self._opened = True
             frames, self._held = self._held + frames, b""
-            await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         await self._send({"type": "http.response.body", "body": frames, "more_body": not last})
         self._since, self._sending = self._loop.time(), False
 

@@ -6,10 +6,13 @@ from itertools import pairwise
 
 import pytest
 
+from chatfleet_api.app import create_health_app
 from chatfleet_api.configuration import Configuration, first_look
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
+from chatfleet_api.telemetry import Meter
 from chatfleet_contract.report import Dependency, State
+from support.asgi import ask, asking, get
 
 pytestmark = pytest.mark.looptime
 
@@ -54,6 +57,18 @@ async def test_a_draining_pod_is_alive_and_not_ready() -> None:
     assert health.not_ready() == "draining"
     assert health.not_live() is None
     assert health.not_started() is None
+
+
+async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until_it_is_told_to_end() -> None:
+    health = serving(make_health())
+    app = create_health_app(health, Meter("1.2.3"), lambda: 10)
+    began = asyncio.get_running_loop().time()
+    async with asking(app, get("/drain")) as hook:
+        await asyncio.sleep(1)
+        assert (await ask(app, get("/health"))).json()["draining"] is True
+        assert (await ask(app, get("/ready"))).status == 200
+        await hook
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10)
 
 
 async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:
