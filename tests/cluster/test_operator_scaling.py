@@ -292,7 +292,7 @@ def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: Operator
 
 @pytest.mark.usefixtures("keda")
 def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
-    asleep = {**KEDA, "minReplicas": 0, "keda": {**KEDA["keda"], "wakeQuery": "sum(rate(requests_total[1m]))"}}
+    asleep = {**KEDA, "minReplicas": 0}
     shop.apply(autoscaling=asleep)
     shop.settles()
     eventually(lambda: shop.exists(SCALED_OBJECT))
