@@ -13,6 +13,7 @@ from pathlib import Path
 import openai
 import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
+from typing_extensions import override
 
 from chatfleet_api.waiting_room.pods import Asked, CutOffError, NobodyThereError, PodsOverHTTP, open_pods
 from chatfleet_contract import metrics, names
@@ -220,10 +221,12 @@ class Raw(asyncio.Protocol):
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002  # whatever was asked
+    @override
+    def data_received(self, data: bytes) -> None:  # whatever was asked
         assert isinstance(self._transport, asyncio.Transport)
         self._transport.write(self._answer)
         self._transport.close()

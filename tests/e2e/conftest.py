@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.helm import CHART
 from support.kube import eventually
-from support.node import IMAGES, MANIFESTS, NAMESPACE, ROOT, UPSTREAM_PORT, Node, running_node
+from support.node import MANIFESTS, NAMESPACE, ROOT, UPSTREAM_PORT, Node, install, running_node
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +20,7 @@ def node() -> Iterator[Node]:
 @pytest.fixture(scope="session")
 def installed(node: Node) -> Node:
     """Install the chart as the README says, and wait for it."""
-    sets = [part for value, image in IMAGES.items() for part in ("--set", f"{value}={image}")]
-    node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
+    install(node)
     return node
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.steps import Steps
-from support.helm import Helm
+from support.helm import CHART, Helm
 from support.kube import Kubectl
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +57,17 @@ def running_node() -> Iterator[Node]:
     finally:
         if not os.environ.get("CHATFLEET_E2E_KEEP"):
             _cluster("down")
+
+
+def install(node: Node) -> None:
+    """Install the chart as the README says, and wait for it."""
+    sets = [part for value, image in IMAGES.items() for part in ("--set", f"{value}={image}")]
+    node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
+
+
+def load(*images: str) -> None:
+    """Give the running node further images."""
+    _cluster("load", *images)
 
 
 def _cluster(verb: str, *args: str) -> str:

@@ -79,8 +79,7 @@ class Front:
         self.pods = pods
         self.room = Room(places, clock=loop_clock)
         self.room.listening = True
-        arrival = asyncio.Event()
-        self._watch = lambda: watch(pods, self.room, arrival)
+        self._arrival = arrival = asyncio.Event()
         self.app = create_app(
             Holding(self.room, pods, arrival, hold_seconds=hold, heartbeat_seconds=15),
             Meter("1.2.3"),
@@ -89,7 +88,7 @@ class Front:
         )
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.ensure_future(self._watch())
+        self._task = asyncio.ensure_future(watch(self.pods, self.room, self._arrival))
         return self
 
     async def __aexit__(self, *_: object) -> None:
