@@ -79,10 +79,12 @@ def _adapter_foreign(scene: Scene) -> Finding | None:
     api = scene.seen.metrics_api
     if api is None or not api.foreign:
         return None
+    by_cpu = _tells(scene.child(*_object(scene)), "ScalingActive")
+    added = f"no pod is added, as CPU cannot be read either ({by_cpu.words})" if by_cpu.status == "False" else ""
     return false(
         Reason.ADAPTER_FOREIGN,
-        f"custom.metrics.k8s.io belongs to {api.foreign}: pods are added on CPU, and none is taken away. Set"
-        " autoscaling.source to prometheus if that adapter reads our metrics, or to keda, or remove that adapter.",
+        f"custom.metrics.k8s.io belongs to {api.foreign}: {added or 'pods are added on CPU'}, and none is taken away."
+        " Set autoscaling.source to prometheus if that adapter reads our metrics, or to keda, or remove that adapter.",
     )
 
 

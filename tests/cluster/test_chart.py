@@ -49,6 +49,9 @@ def test_its_pod_is_taken_where_only_restricted_pods_are(kubectl: Kubectl, notes
         ("patch", "chatdeployments.chatfleet.io", False),
         ("delete", "deployments.apps", False),
         ("create", "pods", False),
+        ("delete", "horizontalpodautoscalers.autoscaling", True),
+        ("get", "apiservices.apiregistration.k8s.io", True),
+        ("patch", "apiservices.apiregistration.k8s.io", False),
         ("create", "clusterroles.rbac.authorization.k8s.io", False),
     ],
 )

@@ -23,4 +23,5 @@ def sleepy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         node.kubectl.apply(named.replace("9100", str(PROMETHEUS_PORT)))
         node.kubectl.apply((MANIFESTS / "sleepy.yaml").read_text())
         eventually(lambda: node.kubectl("get", "scaledobject/sleepy", "-n", "asleep"), seconds=90)
+        node.kubectl.wait("deployment/sleepy-waiting-room", "Available", namespace="asleep")
         yield node

@@ -47,10 +47,10 @@ def autoscalers(owner: Owner, spec: ChatDeploymentSpec, *, foreign_metrics: bool
     signals = autoscaling.metrics or [ScalingMetric(type=MetricType.ACTIVE_STREAMS)]
     cap = spec.streaming.max_streams_per_pod
     if autoscaling.keda:
-        triggers = [_keda_trigger(owner.ref, signal, cap) for signal in signals]
+        triggers = [_trigger(owner.ref, autoscaling.keda, signal, cap) for signal in signals]
         if may_sleep(spec):
             triggers.append(_waking(owner.ref, cap))
-        return (_scaled_object(owner, autoscaling, autoscaling.keda, triggers),)
+        return (_scaled_object(owner, autoscaling, triggers),)
     if autoscaling.source is Source.BUILTIN and foreign_metrics:
         return (_fallback(owner, autoscaling, signals),)
     return (_pod_autoscaler(owner, autoscaling, [_metric(signal, cap) for signal in signals], _behavior(autoscaling)),)
@@ -105,11 +105,8 @@ def _fallback(owner: Owner, autoscaling: Autoscaling, signals: list[ScalingMetri
     return _pod_autoscaler(owner, autoscaling, [_cpu(asked)], behavior)
 
 
-def _scaled_object(owner: Owner, autoscaling: Autoscaling, keda: Keda, triggers: list[Manifest]) -> Manifest:
+def _scaled_object(owner: Owner, autoscaling: Autoscaling, triggers: list[Manifest]) -> Manifest:
     manifest = child(owner, ("keda.sh/v1alpha1", "ScaledObject"), owner.ref.name, names.COMPONENT_API)
-    for trigger in triggers:
-        if trigger["type"] == "prometheus":
-            trigger["metadata"] = {"serverAddress": keda.prometheus_url, **trigger["metadata"]}
     quiet = autoscaling.behavior.scale_down.stabilization_window_seconds
     manifest["spec"] = {
         "scaleTargetRef": _target(owner.ref.name),
@@ -130,14 +127,17 @@ def _waking(ref: Ref, cap: int) -> Manifest:
     return {"type": "metrics-api", "metadata": metadata}
 
 
-def _keda_trigger(ref: Ref, signal: ScalingMetric, cap: int) -> Manifest:
+def _trigger(ref: Ref, keda: Keda, signal: ScalingMetric, cap: int) -> Manifest:
     if signal.type is MetricType.CPU:
         metadata = {"value": str(signal.average_utilization), "containerName": names.CONTAINER_API}
         return {"type": "cpu", "metricType": "Utilization", "metadata": metadata}
-    threshold = quantity(_per_pod(signal, cap))
+    threshold = f"{quantity(_per_pod(signal, cap)):f}"
     # No value is an error and not zero: what cannot be measured must not look idle.
-    metadata = {"query": _query(ref, signal.type), "threshold": f"{threshold:f}", "ignoreNullValues": "false"}
-    return {"type": "prometheus", "metadata": metadata}
+    return _prometheus(keda, query=_query(ref, signal.type), threshold=threshold, ignoreNullValues="false")
+
+
+def _prometheus(keda: Keda, **metadata: str) -> Manifest:
+    return {"type": "prometheus", "metadata": {"serverAddress": keda.prometheus_url, **metadata}}
 
 
 def _query(ref: Ref, type_: MetricType) -> str:

@@ -1,6 +1,8 @@
 """The operator's own health, as a probe and Prometheus see it."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -32,16 +34,19 @@ def pulse(*, started: bool = True, lag: float = 0.0) -> Pulse:
 @pytest.mark.parametrize(
     ("state", "live", "ready"),
     [
-        pytest.param(pulse(), "200 OK", "200 OK", id="well"),
-        pytest.param(pulse(started=False), "200 OK", "503 Service Unavailable", id="not watching yet"),
+        pytest.param(pulse, "200 OK", "200 OK", id="well"),
+        pytest.param(partial(pulse, started=False), "200 OK", "503 Service Unavailable", id="not watching yet"),
         pytest.param(
-            pulse(lag=MAX_LAG_SECONDS + 1), "503 Service Unavailable", "503 Service Unavailable", id="the loop is stuck"
+            partial(pulse, lag=MAX_LAG_SECONDS + 1),
+            "503 Service Unavailable",
+            "503 Service Unavailable",
+            id="the loop is stuck",
         ),
     ],
 )
-def test_live_and_ready(state: Pulse, live: str, ready: str) -> None:
-    assert get("/live", state)[0] == live
-    assert get("/ready", state)[0] == ready
+def test_live_and_ready(state: Callable[[], Pulse], live: str, ready: str) -> None:
+    assert get("/live", state())[0] == live
+    assert get("/ready", state())[0] == ready
 
 
 def test_an_unknown_path_names_the_known_ones() -> None:

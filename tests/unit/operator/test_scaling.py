@@ -105,8 +105,15 @@ ROWS = [
         seen(BUILTIN, ABLE, ACTIVE, api=PROMETHEUS_ADAPTER),
         None,
         "False AdapterForeign",
-        ["monitoring/prometheus-adapter", "autoscaling.source"],
+        ["monitoring/prometheus-adapter", "autoscaling.source", "pods are added on CPU"],
         id="somebody else's adapter",
+    ),
+    pytest.param(
+        seen(BUILTIN, ABLE, DEAD, api=PROMETHEUS_ADAPTER),
+        None,
+        "False AdapterForeign",
+        ["monitoring/prometheus-adapter", "no pod is added", "FailedGetPodsMetric"],
+        id="somebody else's adapter, and no CPU either",
     ),
     pytest.param(
         seen(BUILTIN, {**ABLE, "status": "False", "reason": "FailedGetScale", "message": "not found"}, ACTIVE),

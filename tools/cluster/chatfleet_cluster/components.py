@@ -145,19 +145,26 @@ def _api_server_flags(layout: Layout) -> tuple[str, ...]:
     )
 
 
-def _controller_flags(layout: Layout) -> tuple[str, ...]:
-    authority, _ = layout.certificate("ca")
+def controller_flags(pki: Path) -> tuple[str, ...]:
+    """What every controller manager of ours is given, with a node or without."""
     return (
         "--leader-elect=false",
         "--use-service-account-credentials=true",
-        f"--root-ca-file={authority}",
-        f"--service-account-private-key-file={authority.parent}/service-accounts.key",
-        f"--requestheader-client-ca-file={authority.parent}/front-proxy-ca.crt",
+        f"--root-ca-file={pki}/ca.crt",
+        f"--service-account-private-key-file={pki}/service-accounts.key",
+        f"--requestheader-client-ca-file={pki}/front-proxy-ca.crt",
+        "--kube-api-qps=500",  # the default of 20 makes the controllers start one by one, 4 s in all
+        "--kube-api-burst=1000",
+        "--horizontal-pod-autoscaler-sync-period=5s",  # autoscaling within a test's patience
+    )
+
+
+def _controller_flags(layout: Layout) -> tuple[str, ...]:
+    authority, _ = layout.certificate("ca")
+    return (
+        *controller_flags(authority.parent),
         "--allocate-node-cidrs=true",
         f"--cluster-cidr={layout.ranges.pods}",
         f"--node-cidr-mask-size={layout.ranges.pods.prefixlen}",  # one node: it has all of them
         f"--flex-volume-plugin-dir={layout.folder}/volume-plugins",
-        "--kube-api-qps=500",  # the default of 20 makes the controllers start one by one, 4 s in all
-        "--kube-api-burst=1000",
-        "--horizontal-pod-autoscaler-sync-period=5s",  # autoscaling within a test's patience
     )

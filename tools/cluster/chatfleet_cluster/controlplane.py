@@ -1,8 +1,8 @@
 """Only an API server and its etcd, for tests of what an API server decides: schemas, admission, rights, apply.
 
 Needs no root. Everything lies in a temporary folder and listens on loopback; both processes are killed by the kernel
-when the thread that started them ends, however it ends. There are no controllers: a Deployment gets no pods, and a
-deleted namespace stays.
+when the thread that started them ends, however it ends. There are no controllers, unless `controlled` starts them too:
+a Deployment gets no pods, and a deleted namespace stays.
 
     with controlplane.running(os.environ, Steps(Console(stderr=True))) as plane:
         subprocess.run([plane.kubectl, "--kubeconfig", plane.kubeconfig, "apply", "-f", "crds/"])
@@ -21,13 +21,14 @@ from pathlib import Path
 from chatfleet_cluster import binaries, certificates, documents
 from chatfleet_cluster.api import Api
 from chatfleet_cluster.certificates import Identity
-from chatfleet_cluster.components import MASTERS, api_server_flags, etcd_flags
+from chatfleet_cluster.components import MASTERS, api_server_flags, controller_flags, etcd_flags
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.processes import ENVIRONMENT, log_end
 from chatfleet_cluster.steps import Steps
 from chatfleet_cluster.waiting import wait_until
 
 LOOPBACK = IPv4Address("127.0.0.1")
+CONTROLLERS = "kube-controller-manager"
 SERVICES = "198.19.128.0/24"
 PATIENCE = 60.0
 """Seconds to become ready; 3 are usual."""
@@ -42,7 +43,7 @@ class ControlPlane:
     """The administrator's; others are had by impersonation (`--as`)."""
     kubectl: Path
     folder: Path
-    """Holds the logs `etcd.log` and `kube-apiserver.log`."""
+    """Holds the logs `etcd.log` and `kube-apiserver.log`, and the keys of all in `pki`."""
 
 
 @contextmanager
@@ -61,15 +62,39 @@ def running(environ: Mapping[str, str], steps: Steps) -> Iterator[ControlPlane]:
             yield plane
 
 
+@contextmanager
+def controlled(plane: ControlPlane, environ: Mapping[str, str], steps: Steps) -> Iterator[None]:
+    """Run the real controllers beside `plane`: pods are made (and stay Pending), owners take theirs along."""
+    program = binaries.ensure((CONTROLLERS,), environ, steps)[CONTROLLERS]
+    flags = (
+        *controller_flags(plane.folder / "pki"),
+        f"--kubeconfig={plane.folder}/{CONTROLLERS}.kubeconfig",
+        f"--flex-volume-plugin-dir={plane.folder}/volume-plugins",
+        "--secure-port=0",
+    )
+    with _process(plane, CONTROLLERS, (str(program), *flags)):
+        yield
+
+
 def _prepared(folder: Path, kubectl: Path) -> ControlPlane:
     pki = folder / "pki"
-    identities = ("admin", Identity("admin", MASTERS)), ("kube-apiserver", Identity("server", "", (), (LOOPBACK,)))
+    identities = (
+        ("admin", Identity("admin", MASTERS)),
+        ("kube-apiserver", Identity("server", "", (), (LOOPBACK,))),
+        (CONTROLLERS, Identity(f"system:{CONTROLLERS}")),
+    )
     certificates.write_pki(pki, identities, datetime.now(UTC))
     plane = ControlPlane(f"https://{LOOPBACK}:{_free_port()}", folder / "kubeconfig", kubectl, folder)
-    pair = (pki / "admin.crt").read_bytes(), (pki / "admin.key").read_bytes()
-    authority = (pki / "ca.crt").read_bytes()
-    plane.kubeconfig.write_text(documents.kubeconfig(plane.server, "chatfleet", authority=authority, pair=pair))
+    _write_kubeconfig(plane, "admin", plane.kubeconfig)
+    _write_kubeconfig(plane, CONTROLLERS, folder / f"{CONTROLLERS}.kubeconfig")
     return plane
+
+
+def _write_kubeconfig(plane: ControlPlane, user: str, file: Path) -> None:
+    pki = plane.folder / "pki"
+    pair = (pki / f"{user}.crt").read_bytes(), (pki / f"{user}.key").read_bytes()
+    authority = (pki / "ca.crt").read_bytes()
+    file.write_text(documents.kubeconfig(plane.server, "chatfleet", authority=authority, pair=pair))
 
 
 def _etcd(plane: ControlPlane) -> str:
