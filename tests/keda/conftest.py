@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.keda import PROMETHEUS_PORT, install_keda
+from support.keda import PROMETHEUS_PORT, install_keda, require_prometheus
 from support.kube import eventually
 from support.node import MANIFESTS, Node, install, running_node
 
@@ -14,6 +14,7 @@ MONITORING = "monitoring"
 @pytest.fixture(scope="session")
 def sleepy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """Start the node, with KEDA at work on the ChatDeployment; there is no Prometheus yet."""
+    require_prometheus()
     with running_node() as node:
         install(node)
         install_keda(node, tmp_path_factory.mktemp("keda"))

@@ -53,11 +53,15 @@ def _ours(manifest: dict[str, Any]) -> dict[str, Any]:
     return manifest
 
 
+def require_prometheus() -> None:
+    """Say what is missing before anything is built."""
+    if shutil.which("prometheus") is None:
+        raise RuntimeError("There is no prometheus on the PATH; install it: apt-get install prometheus")
+
+
 @contextmanager
 def prometheus(node: Node, folder: Path, targets: dict[str, dict[str, str]]) -> Iterator[None]:
     """Run Prometheus on this machine; it scrapes each of `targets`, an address with its labels, every 2 s."""
-    if shutil.which("prometheus") is None:
-        raise RuntimeError("There is no prometheus on the PATH; install it: apt-get install prometheus")
     scraped = [{"targets": [address], "labels": labels} for address, labels in targets.items()]
     config = {
         "global": {"scrape_interval": "2s"},
