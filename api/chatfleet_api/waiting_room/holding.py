@@ -84,7 +84,7 @@ def wants_stream(client: Client, body: bytes) -> bool:
 
 def _asked(scope: Scope, body: bytes) -> Asked:
     """Return the request as it came, but for its id, which is the one that the answer will carry."""
-    target = scope["raw_path"].decode("ascii", "replace")
+    target = "/" + scope["raw_path"].decode("ascii", "replace").removeprefix("/")  # nothing that could name a host
     query = scope["query_string"].decode("ascii", "replace")
     replaced = (HEADER, b"content-length")
     headers = [header for header in end_to_end(scope["headers"]) if header[0] not in replaced]

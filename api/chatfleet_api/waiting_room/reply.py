@@ -23,6 +23,8 @@ T = TypeVar("T")
 OPEN_SECONDS: Final = 0.1
 """How long a client that wants a stream waits for its status; after that it is 200, with a first heartbeat."""
 NO_CONTENT: Final = 204
+_SET_HERE: Final = frozenset({HEADER, b"date"})
+"""Headers that the answer has already: the id is the one that the pod was asked with."""
 
 
 class Reply:
@@ -56,8 +58,7 @@ class Reply:
             return
         self.passing = True
         if not self._opened:
-            # The client's own id, which the pod was asked with, is there already.
-            await self._open(answer.status, [header for header in answer.headers if header[0] != HEADER])
+            await self._open(answer.status, [header for header in answer.headers if header[0] not in _SET_HERE])
         async for chunk in answer.chunks():
             await self._write(chunk)
         await self._write(b"", last=True)

@@ -28,7 +28,7 @@ async def after(seconds: float, pods: FakePods) -> None:
 
 
 async def test_a_request_is_held_until_there_is_a_pod_and_passed_on_as_it_came() -> None:
-    pods = FakePods(answer=FakeAnswer(201, [JSON_BODY, (b"x-own", b"1")], (b"{}",)))
+    pods = FakePods(answer=FakeAnswer(201, [JSON_BODY, (b"x-own", b"1"), (b"date", b"today")], (b"{}",)))
     exchange = post(CHAT + "?a=%20b", {"model": "m"}, authorization="Bearer key", **{"x-request-id": "mine"})
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await asyncio.sleep(30)
@@ -44,6 +44,15 @@ async def test_a_request_is_held_until_there_is_a_pod_and_passed_on_as_it_came()
     assert dict(asked.headers)[b"x-request-id"] == b"mine"
     assert (exchange.status, exchange.body, exchange.complete) == (201, b"{}", True)
     assert exchange.headers == {"content-type": "application/json", "x-own": "1", "x-request-id": "mine"}
+
+
+@pytest.mark.parametrize(("sent", "target"), [("*", "/*"), ("@evil.example/", "/@evil.example/"), ("//a", "//a")])
+async def test_no_target_leads_to_another_host(sent: str, target: str) -> None:
+    pods = FakePods(up=True)
+    async with Front(pods) as front:
+        await ask(front.app, Exchange("OPTIONS", sent))
+
+    assert pods.asked[0].target == target
 
 
 async def test_a_stream_hears_at_once_that_it_is_served_and_then_with_every_heartbeat_until_the_pod_speaks() -> None:
