@@ -24,6 +24,10 @@ def wanted(node: Node) -> int:
     return count
 
 
+def pods(node: Node) -> str:
+    return node.kubectl("get", "pods", "-n", NAMESPACE, "-l", "chatfleet.io/component=api", "-o", "name")
+
+
 def told(node: Node) -> str:
     """Return the first answer through the Service, by the vendor's SDK."""
     sdk = OpenAI(base_url=f"{node.service('sleepy', NAMESPACE)}/v1", api_key="none", max_retries=0)
@@ -50,9 +54,10 @@ def test_a_request_wakes_it_quiet_lets_it_sleep_and_a_dead_prometheus_does_nothi
     assert wanted(sleepy) == 1
     eventually(lambda: reason(sleepy) == "MetricsUnavailable")
 
-    pods = sleepy.kubectl.json("get", "service/sleepy-pods", "-n", NAMESPACE)["spec"]["clusterIP"]
-    with prometheus(sleepy, tmp_path, {f"{pods}:8001": {"namespace": NAMESPACE, "pod": "sleepy-any-pod"}}):
+    address = sleepy.kubectl.json("get", "service/sleepy-pods", "-n", NAMESPACE)["spec"]["clusterIP"]
+    with prometheus(sleepy, tmp_path, {f"{address}:8001": {"namespace": NAMESPACE, "pod": "sleepy-any-pod"}}):
         eventually(lambda: wanted(sleepy) == 0, seconds=COOLDOWN + 30)
         eventually(lambda: reason(sleepy) == "Asleep")
+        eventually(lambda: not pods(sleepy), seconds=60)  # one that is ending still answers
         assert told(sleepy) == HI["content"]
         assert wanted(sleepy) == 1
