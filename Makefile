@@ -48,7 +48,7 @@ test-contract: setup ## Test the promises between the parts, with a real Redis.
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/chaos
 
-chaos: setup ## The same at length, half an hour or more; writes docs/reliability.md.
+chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
 	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
@@ -66,10 +66,7 @@ test-keda: setup ## Test scaling to zero and back with the real KEDA, built from
 bench: setup ## Measure the API beside its peers and write docs/benchmarks.md; about a quarter of an hour.
 	@PYTHONPATH=tests $(bin)/python -m bench
 
-test-test-keda: setup ## Test scaling to zero and back with the real KEDA, built from source; needs root and prometheus.
-	@$(bin)/pytest tests/keda
-
-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
+test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
 	@$(bin)/pytest tests/bench
 
 docs: setup ## Check that the documents speak of commands and files that exist.

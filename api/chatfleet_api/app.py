@@ -1,6 +1,7 @@
 """The applications of a pod's two ports: routes, middleware, errors; nothing else."""
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,7 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.health import Health
 from chatfleet_api.middleware.access_log import AccessLog
 from chatfleet_api.middleware.body_limit import BodyLimit
+from chatfleet_api.middleware.hot_routes import HotRoutes
 from chatfleet_api.middleware.request_id import RequestId, request_id
 from chatfleet_api.routes import completions, conversations, responses
 from chatfleet_api.routes.documentation import document
@@ -41,7 +43,7 @@ def create_app(services: Services) -> ASGIApp:
     messages = conversations.Messages(
         chat, relays, on_disconnect=lambda: configuration.current.conversations.on_client_disconnect
     )
-    app.router.routes[:0] = [
+    hot = [
         _Streamed(_COMPLETIONS, completions.Completions(chat, relays), methods=["POST"]),
         _Streamed(_MESSAGES, messages, methods=["POST"]),
         _Streamed(_STREAM, conversations.Stream(chat, relays), methods=["GET"]),
@@ -49,6 +51,7 @@ def create_app(services: Services) -> ASGIApp:
         _Streamed(_RESPONSE, responses.Retrieve(chat, relays), methods=["GET"]),
         _Streamed(_RESPONSE + "/cancel", responses.Cancel(chat), methods=["POST"]),
     ]
+    app.router.routes[:0] = hot
     app.include_router(completions.model_routes(chat))
     app.include_router(conversations.conversation_routes(chat))
     app.include_router(health_routes(services.health, services.meter))
@@ -64,9 +67,16 @@ def create_app(services: Services) -> ASGIApp:
             ("post", _RESPONSE + "/cancel"): responses.CANCEL,
         },
     )
-    _answer_errors(app, services.meter)
-    logged = AccessLog(BodyLimit(app), meter=services.meter, clock=services.chat.clock)
-    return RequestId(logged, new_id=services.chat.new_id, config=lambda: services.configuration.digest)
+    refused = partial(_count, services.meter)
+    _answer_errors(app, refused)
+    streaming = HotRoutes(app, hot, refused=refused)
+    logged = AccessLog(BodyLimit(streaming), meter=services.meter, clock=services.chat.clock)
+    return RequestId(
+        logged,
+        new_id=services.chat.new_id,
+        config=lambda: services.configuration.digest,
+        ending=lambda: services.health.leaving,
+    )
 
 
 def create_health_app(health: Health, meter: Meter, drain_seconds: Callable[[], float]) -> ASGIApp:
@@ -86,13 +96,17 @@ class _Streamed(Route):
         return match, {**known, "route": self}
 
 
-def _answer_errors(app: FastAPI, meter: Meter) -> None:
+def _count(meter: Meter, error: ChatError) -> None:
+    if error.code in {Code.AT_CAPACITY, Code.DRAINING}:
+        meter.rejected(error.code)
+
+
+def _answer_errors(app: FastAPI, refused: Callable[[ChatError], None]) -> None:
     """Let every error be answered in the dialect of the path, whoever raised it."""
 
     @app.exception_handler(ChatError)
     async def known(request: Request, error: ChatError) -> Response:
-        if error.code in {Code.AT_CAPACITY, Code.DRAINING}:
-            meter.rejected(error.code)
+        refused(error)
         return _response(request, error)
 
     @app.exception_handler(HTTPException)

@@ -144,3 +144,8 @@ class ChatError(Exception):
     def facts(self) -> Facts:
         """Return what is said of this error's code."""
         return FACTS[self.code]
+
+
+def beyond() -> ChatError:
+    """Return what a reader is told that has seen more than is kept: what followed that was lost with the storage."""
+    return ChatError(Code.NOT_FOUND, "What follows the last event that you have seen is not known.")

@@ -8,10 +8,21 @@ that would take all pods out at once.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from chatfleet_api.errors import ChatError
-from chatfleet_contract.report import Dependency, PodReport, State
+from chatfleet_contract.report import (
+    Breaker,
+    Dependency,
+    FleetDetails,
+    PodDetails,
+    PodReport,
+    RunDetails,
+    State,
+    Traffic,
+    UpstreamDetails,
+)
 
 BEAT_SECONDS: Final = 0.5
 STUCK_SECONDS: Final = 10.0
@@ -33,6 +44,13 @@ class Load(Protocol):
         ...
 
 
+class Moves(Protocol):
+    """Runs that changed their pod."""
+
+    taken_over: int
+    handed_over: int
+
+
 class Served(Protocol):
     """The configuration that is being served."""
 
@@ -46,17 +64,40 @@ class Health:
     def __init__(self, *, pod: str, version: str, served: Served, clock: Callable[[], float]) -> None:
         self.listening = False
         self.draining = False
-        self.leaving = False
         self.active = 0
         self.capacity = 0
         self.tokens_per_second = 0.0
         self.redis: Dependency | None = None
-        self.upstreams: Mapping[str, Dependency] = {}
+        self.traffic: Callable[[], Mapping[str, Traffic]] = dict
+        """How upstreams are dealt with just now. This and the two below may be called by another thread."""
+        self.fleet: Callable[[], FleetDetails | None] = lambda: None
+        self.moves: Moves | None = None
+        self._upstreams: Mapping[str, Dependency] = MappingProxyType({})
+        self._checked: float | None = None
         self._pod = pod
         self._version = version
         self._served = served
         self._clock = clock
-        self._beat = clock()
+        self._beat = self._leaving_until = clock()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether clients should go to other pods: this one ends, or is about to. It may still take requests."""
+        return self.draining or self._clock() < self._leaving_until
+
+    def leave(self, seconds: float) -> None:
+        """Be `leaving` for some time. Should the end not come, this pod goes on as if nothing had been said."""
+        self._leaving_until = self._clock() + seconds
+
+    @property
+    def upstreams(self) -> Mapping[str, Dependency]:
+        """How the upstreams are: as last checked, or down while they are spared, of which the breaker tells at once."""
+        traffic = self.traffic()
+        return {name: _spared(traffic.get(name)) or seen for name, seen in self._upstreams.items()}
+
+    def checked(self, upstreams: Mapping[str, Dependency]) -> None:
+        """Take note of a look at the upstreams."""
+        self._upstreams, self._checked = upstreams, self._clock()
 
     def beat(self, *, active: int, capacity: int) -> None:
         """Tell that the main loop runs, and how much it has to do."""
@@ -89,7 +130,7 @@ class Health:
             version=self._version,
             config=self._served.digest,
             config_error=self._served.error,
-            draining=self.draining or self.leaving,
+            draining=self.leaving,
             active_streams=self.active,
             stream_capacity=self.capacity,
             tokens_per_second=round(self.tokens_per_second, 1),
@@ -97,13 +138,31 @@ class Health:
             upstreams=dict(self.upstreams),
         )
 
-    def leave(self) -> None:
-        """Tell that this pod is about to end. It still takes requests, for as long as load balancers send it some."""
-        self.leaving = True
+    def details(self) -> PodDetails:
+        """Return all that there is to tell."""
+        traffic, checked = self.traffic(), self._checked
+        ago = None if checked is None else self._clock() - checked
+        upstreams = {
+            name: UpstreamDetails(seen=seen, checked_seconds_ago=ago, traffic=traffic.get(name))
+            for name, seen in self.upstreams.items()
+        }
+        runs = RunDetails(
+            active=self.active,
+            capacity=self.capacity,
+            taken_over=self.moves.taken_over if self.moves else 0,
+            handed_over=self.moves.handed_over if self.moves else 0,
+        )
+        return PodDetails(report=self.report(), upstreams=upstreams, runs=runs, fleet=self.fleet())
 
     def redis_up(self) -> float:
         """Return 1 when Redis was last seen up, or is not used; else 0."""
         return float(self.redis is None or self.redis.state is State.UP)
+
+
+def _spared(traffic: Traffic | None) -> Dependency | None:
+    if traffic is None or traffic.breaker is Breaker.CLOSED:
+        return None
+    return Dependency(state=State.DOWN, message="too many requests have failed; it is tried again soon")
 
 
 async def keep_beating(health: Health, load: Load, capacity: Callable[[], int]) -> None:
@@ -128,7 +187,7 @@ async def watch_redis(health: Health, ping: Callable[[], Awaitable[None]]) -> No
 async def watch_upstreams(health: Health, check: Callable[[], Awaitable[Mapping[str, Dependency]]]) -> None:
     """Look at the upstreams now and then, sooner while one is down, until cancelled."""
     while True:
-        health.upstreams = await check()
+        health.checked(await check())
         down = any(seen.state is State.DOWN for seen in health.upstreams.values())
         pause = UPSTREAM_DOWN_SECONDS if down else UPSTREAM_SECONDS
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, no secret

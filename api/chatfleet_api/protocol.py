@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import struct
+from functools import partial
 from typing import Any, Final
 
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from chatfleet_api.routes.relay import ABORT
+from chatfleet_api.routes.relay import ABORT, WRITE
 
 HEADERS_SECONDS: Final = 10.0
 """Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""
@@ -17,7 +18,7 @@ _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nconten
 
 
 class Protocol(HttpToolsProtocol):
-    """Also offers, as an ASGI extension, to drop a connection whose client does not read."""
+    """Also offers, as ASGI extensions, to write without a coroutine, and to drop a client that does not read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's
         super().__init__(*args, **kwargs)
@@ -45,12 +46,15 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._begun = True
-        self.scope["extensions"] = {ABORT: {"call": self._drop}}
 
     @override
     def on_headers_complete(self) -> None:
         self._headers_came()
         super().on_headers_complete()
+        self.scope["extensions"] = {  # the application's task begins after this
+            ABORT: {"call": self._drop},
+            WRITE: {"call": partial(self._write, self.cycle)},
+        }
 
     def _expect_headers(self) -> None:
         if self._deadline is None and not self.transport.is_closing():
@@ -67,6 +71,14 @@ class Protocol(HttpToolsProtocol):
         if self._begun:
             self.transport.write(_TOO_SLOW)
         self.transport.close()
+
+    def _write(self, cycle: RequestResponseCycle, body: bytes) -> bool:
+        """Write a piece of a chunked body, not its last, unless the client is slow or gone or has no head yet."""
+        if self.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
+            return False
+        if body:  # an empty piece would be the last
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     def _drop(self) -> None:
         """Reset the connection: if only closed, the kernel would go on offering megabytes to who takes none."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+from typing import Final
 
 from typing_extensions import override
 
@@ -11,17 +12,25 @@ from chatfleet_api.app import create_app, create_health_app
 from chatfleet_api.services import Services
 from chatfleet_api.serving import Server, health_server, listeners
 
+LAST_CALL_SECONDS: Final = 2.0
+"""Time, after SIGTERM, in which every answer asks its client to use another connection, before all that are idle are
+closed: a request that is on its way over one of these would be lost."""
+FOLLOW_SECONDS: Final = 10
+"""The part of `GRACE_SECONDS` in which clients are still sent what other pods produce; then they are told to come back
+to one."""
+
 logger = logging.getLogger(__name__)
 
 
 async def serve(services: Services, serving: socket.socket, health: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; then take no more connections, let every stream end, and return.
 
-    What has not ended after `maxStreamSeconds`, or at a second SIGINT, is ended with an explicit error.
+    SIGTERM is followed by a last call, in which requests are still taken. What has not ended after `maxStreamSeconds`,
+    or at a second SIGINT, is ended with an explicit error.
     """
     server = _Server(services)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, server.end)
+    loop.add_signal_handler(signal.SIGTERM, server.end_soon)
     loop.add_signal_handler(signal.SIGINT, server.end_or_hurry)
     configuration = services.configuration
     health_app = create_health_app(
@@ -41,6 +50,14 @@ class _Server(Server):
         self._drain: asyncio.Future[int] | None = None
         self._seconds = 0
 
+    def end_soon(self) -> None:
+        """Begin to end, after a last call if there are connections."""
+        self._services.health.draining = True
+        if self.server_state.connections:
+            asyncio.get_running_loop().call_later(LAST_CALL_SECONDS, self.end)
+        else:
+            self.end()
+
     def end(self) -> None:
         """Begin to end: what is open may go on for as long as a stream may last."""
         if not self.should_exit:
@@ -55,6 +72,7 @@ class _Server(Server):
         if self._drain is not None:
             self._drain.cancel()
             self._drain = asyncio.ensure_future(self._services.chat.pool.drain(0))
+            asyncio.get_running_loop().call_later(FOLLOW_SECONDS, self._services.chat.log.leave)
 
     async def drained(self) -> None:
         """Return when every run has ended."""
@@ -65,6 +83,7 @@ class _Server(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn closes the sockets before it first waits, so that the pool refuses nobody who could still connect.
         self._drain = asyncio.ensure_future(self._services.chat.pool.drain(self._seconds))
+        asyncio.get_running_loop().call_later(self._seconds + FOLLOW_SECONDS, self._services.chat.log.leave)
         await super().shutdown(sockets)
 
     def _end_within(self, seconds: int) -> None:

@@ -14,8 +14,10 @@ from typing import Final, NamedTuple
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.chat import Chat
+from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.configuration import Configuration, ConfigurationError
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
+from chatfleet_api.logs import set_up_logs
 from chatfleet_api.providers.registry import Catalogue, Registry, open_registry
 from chatfleet_api.rate import keep_rate
 from chatfleet_api.routes.relay import Relays
@@ -23,16 +25,16 @@ from chatfleet_api.runs.fleet import RedisFleet, open_fleet
 from chatfleet_api.runs.memory import Alone, MemoryRunLog
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.port import Fleet, RunLog
-from chatfleet_api.runs.redis import RedisRunLog, open_run_log
+from chatfleet_api.runs.redis import FLUSH_SECONDS, RedisRunLog, open_run_log
 from chatfleet_api.runs.watch import keep_watch
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.port import SessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.settings import Settings
 from chatfleet_api.storage import Storage, open_storage
-from chatfleet_api.telemetry import Meter, set_up_logs
+from chatfleet_api.telemetry import Meter
 from chatfleet_contract import metrics
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import OnBusy
 
@@ -78,21 +80,23 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     async with AsyncExitStack() as stack:
         meter = Meter(VERSION)
-        registry = await stack.enter_async_context(open_registry(meter))
+        registry = stack.enter_context(open_registry(meter))
         stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
-        pool = RunPool(stores.log, _limits(config))
+        pool = RunPool(stores.log, stores.fleet, _limits(config))
         served = _Served(registry, pool, stores, config)
         configuration = Configuration(config)
         health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
-        _export(meter, health)
+        health.traffic, health.moves = served.traffic, pool
         watchers: list[Callable[[], Awaitable[None]]] = [
             lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
             lambda: watch_upstreams(health, served.check),
             lambda: keep_rate(health, meter.tokens, time.monotonic),
         ]
-        chat = _chat(stores, served, pool, lambda: configuration.current.conversations.on_busy)
+        chat = _chat(stores, served, pool, meter, lambda: configuration.current.conversations.on_busy)
+        _export(meter, health, chat)
         if (shared := stores.shared) is not None:
             health.redis = Dependency(state=State.UNKNOWN)
+            health.fleet = shared.fleet.details
             watchers.append(lambda: watch_redis(health, shared.storage.check))
             watchers.append(lambda: keep_watch(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
         if (file := settings.config_file) is not None:
@@ -108,7 +112,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         )
 
 
-def _chat(stores: _Stores, served: "_Served", pool: RunPool, on_busy: Callable[[], OnBusy]) -> Chat:
+def _chat(stores: _Stores, served: "_Served", pool: RunPool, meter: Meter, on_busy: Callable[[], OnBusy]) -> Chat:
     return Chat(
         lambda: served.catalogue,
         pool,
@@ -117,9 +121,15 @@ def _chat(stores: _Stores, served: "_Served", pool: RunPool, on_busy: Callable[[
         stores.sessions,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid7()),
+        new_id=_new_id,
+        queue=Queue(stores.sessions, _new_id),
+        meter=meter,
         on_busy=on_busy,
     )
+
+
+def _new_id() -> str:
+    return str(uuid7())
 
 
 class _Served:
@@ -141,6 +151,10 @@ class _Served:
     async def check(self) -> Mapping[str, Dependency]:
         """Return how the upstreams of the current configuration are."""
         return await self.catalogue.check()
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """Return how the upstreams of the current configuration are dealt with; any thread may ask."""
+        return self.catalogue.traffic()
 
     def _catalogue(self, config: RuntimeConfig) -> Catalogue:
         try:
@@ -179,10 +193,13 @@ async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeC
     sessions = RedisSessionStore(storage, ttl_seconds=kept)
 
     def retain(config: RuntimeConfig) -> None:
+        log.flush_seconds = min(FLUSH_SECONDS, config.conversations.save_interval_milliseconds / 1000 / 2)
         log.ttl_seconds, log.run_seconds = config.streaming.log_ttl_seconds, config.streaming.max_stream_seconds
         fleet.seconds = log.ttl_seconds + log.run_seconds
         sessions.ttl_seconds = config.conversations.ttl_seconds
+        sessions.replicas = config.redis_wait_replicas or 0
 
+    retain(config)
     return _Stores(log, fleet, sessions, retain, _InRedis(storage, fleet, log))
 
 
@@ -195,10 +212,18 @@ def _limits(config: RuntimeConfig) -> Limits:
     return Limits(config.streaming.max_streams_per_pod, config.streaming.max_stream_seconds)
 
 
-def _export(meter: Meter, health: Health) -> None:
+def _export(meter: Meter, health: Health, chat: Chat) -> None:
     meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
     meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.capacity)
+    meter.gauge(
+        metrics.QUEUED_TURNS,
+        "Requests that wait for their turn in a conversation, or for a slot of an upstream.",
+        lambda: chat.queue.waiting + sum(upstream.queued for upstream in health.traffic().values()),
+    )
     meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
+    meter.counter(
+        metrics.HANDED_OVER_TOTAL, "Runs given to other pods when this one ended.", lambda: chat.pool.handed_over
+    )
 
 
 def _watch(stack: AsyncExitStack, watcher: Callable[[], Awaitable[None]]) -> None:

@@ -18,12 +18,19 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
 
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.patience import patience
 from chatfleet_api.storage_url import RedisAddress, read_redis_url
 
 CONNECTIONS: Final = 6
 """Commands that run at a time, each on a connection of its own (per server of a cluster); more wait their turn."""
-ANSWER_SECONDS: Final = 1.0
-"""Longest that a caller waits, for its turn and for the answer together."""
+WAITS: Final = 4
+"""Writes that wait for replicas at a time, beyond those: a replica that hangs must hold up nothing else."""
+REPLICA_SECONDS: Final = 0.5
+"""Longest that a write waits for replicas."""
+ANSWER_SECONDS: Final = 0.8
+"""Longest that a caller waits, for its turn and for the answer together: who asks a pod is told within a second."""
+SOCKET_SECONDS: Final = 1.5 * ANSWER_SECONDS
+"""After so long without an answer a connection is given up; longer, so that it is not our own lateness either."""
 RETRY_SECONDS: Final = 2.0
 """What a caller is told to wait when Redis cannot be reached."""
 
@@ -51,6 +58,7 @@ class Storage:
         self._refused: str | None = None
         self._prefix = prefix
         self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._waits = asyncio.Semaphore(WAITS)
         self._running: set[asyncio.Future[Any]] = set()
 
     @property
@@ -104,6 +112,24 @@ class Storage:
         replies: list[Any] = await self._answered(run)
         return replies
 
+    async def call_replicated(self, command: Command, key: str, *, ttl_seconds: int, replicas: int) -> Any:  # noqa: ANN401
+        """Return the reply to one command that writes to `key`, when so many replicas have what it wrote.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)` as `call` does, and when too few have it in time: it is stored then, and
+        a failover may lose it.
+        """
+        self._require_keeping()
+        milliseconds = round(REPLICA_SECONDS * 1000)
+        # WAIT is about what its own connection wrote last, which after a lost reply would be nothing: hence the EXPIRE.
+        confirmation = (("EXPIRE", key, ttl_seconds), ("WAIT", replicas, milliseconds))
+        reply, _, reached = await self._answered(
+            lambda client: together(client, key, command, confirmation), self._waits
+        )
+        if reached < replicas:
+            detail = f"{reached} of {replicas} replicas have what was written"
+            raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=detail)
+        return reply
+
     async def ping(self) -> None:
         """Return when Redis answers; raises as `call` does."""
         await self.call("PING")
@@ -127,13 +153,14 @@ class Storage:
         if self._refused is not None:
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=self._refused)
 
-    async def _answered(self, operation: Operation) -> Any:  # noqa: ANN401
+    async def _answered(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:  # noqa: ANN401
         """Run `operation` in a task of its own: a caller may leave, but a command is never torn from its reply."""
+        slots = slots or self._slots
         task: asyncio.Future[Any] | None = None
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._slots.acquire()
-                task = self._begin(operation)
+            async with patience(ANSWER_SECONDS):
+                await slots.acquire()
+                task = self._begin(operation, slots)
                 reply = await asyncio.shield(task)
         except _Failures as error:
             reason = f"{type(error).__name__} {error}" if task else "all connections are busy"
@@ -146,10 +173,10 @@ class Storage:
             logger.warning("Redis can be used again")
         return reply
 
-    def _begin(self, operation: Operation) -> asyncio.Future[Any]:
+    def _begin(self, operation: Operation, slots: asyncio.Semaphore) -> asyncio.Future[Any]:
         """Start `operation` in the slot that was taken for it."""
         task = asyncio.ensure_future(self._operate(operation))
-        task.add_done_callback(lambda _: self._slots.release())
+        task.add_done_callback(lambda _: slots.release())
         self._keep(task)
         return task
 
@@ -196,9 +223,44 @@ async def open_storage(url: str | Path, namespace: str, deployment: str) -> Asyn
         await storage.aclose()
 
 
+async def together(
+    client: Redis | RedisCluster, key: str, command: Command, confirmation: Sequence[Command]
+) -> Sequence[Any]:
+    """Return the replies to `command` and to `confirmation`, the latter sent on one connection to the server of `key`.
+
+    In a cluster the command goes first, by itself: it is what finds the server when the slot has moved.
+    """
+    if isinstance(client, RedisCluster):
+        reply = await client.execute_command(*command)
+        return [reply, *await _on_one_connection(client.get_node_from_key(key), confirmation)]
+    pipeline = client.pipeline(transaction=False)
+    for each in (command, *confirmation):
+        pipeline.execute_command(*each)
+    replies: list[Any] = await pipeline.execute()
+    return replies
+
+
+async def _on_one_connection(node: ClusterNode | None, commands: Sequence[Command]) -> Sequence[Any]:
+    if node is None:
+        raise RedisClusterException("no server has the slot")
+    connection = node.acquire_connection()
+    try:
+        replies = []
+        for command in commands:
+            await connection.send_command(*command)
+            replies.append(await connection.read_response())
+    except BaseException:
+        await connection.disconnect()
+        raise
+    else:
+        return replies
+    finally:
+        node.release(connection)
+
+
 def _client(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluster:
     """Return a client that is closed with `stack`."""
-    settings = {**_settings(), **address.tls, **address.credentials, "max_connections": CONNECTIONS}
+    settings = {**_settings(), **address.tls, **address.credentials, "max_connections": CONNECTIONS + WAITS}
     client: Redis | RedisCluster
     match address.topology:
         case "sentinel":
@@ -218,7 +280,7 @@ def _client(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluste
 
 def _settings() -> dict[str, Any]:
     return {
-        "socket_timeout": ANSWER_SECONDS,
+        "socket_timeout": SOCKET_SECONDS,
         "socket_connect_timeout": ANSWER_SECONDS,
         "health_check_interval": 15,
         "protocol": 2,  # RESP2: no pushed messages to expect, and every server and proxy speaks it

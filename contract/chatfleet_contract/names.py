@@ -51,6 +51,15 @@ ANNOTATION_WEIGHED: Final = f"{GROUP}/deletion-cost-time"
 ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
 """On the managed Redis' pod template: identity of the password Secret, so that a new password restarts Redis."""
 
+METRICS_GROUP: Final = "custom.metrics.k8s.io"
+"""The API by which a horizontal pod autoscaler asks for the metrics of pods."""
+METRICS_VERSIONS: Final = ("v1beta2", "v1beta1")
+"""Its versions, the preferred one first."""
+METRICS_APIS: Final = tuple(f"{version}.{METRICS_GROUP}" for version in METRICS_VERSIONS)
+"""The APIServices by which a cluster knows who serves the metrics of pods. Ours carry our `managed-by`."""
+METRICS_ADAPTER: Final = "chatfleet-metrics-adapter"
+"""Name of the adapter's objects, unless the release says otherwise."""
+
 # Ports of an API pod.
 PORT_SERVING: Final = 8000
 PORT_HEALTH: Final = 8001
@@ -78,8 +87,6 @@ REDIS_SECRET_URL: Final = "url"  # a key's name, not a secret
 HEADER_CONFIG: Final = "x-chatfleet-config"
 """Header of every answer of an API pod: digest of the runtime configuration that served it."""
 
-METRICS_APIS: Final = ("v1beta2.custom.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io")
-"""The APIServices by which a cluster knows who serves the metrics of pods. Ours carry our `managed-by`."""
 
 # Environment of an API pod.
 ENV_CONFIG_FILE: Final = "CHATFLEET_CONFIG_FILE"

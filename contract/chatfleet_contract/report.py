@@ -1,4 +1,4 @@
-"""What a pod tells the operator (and people) about itself at `GET /health` on its health port."""
+"""What a pod tells the operator (`GET /health`) and people (`GET /health/detailed`) about itself on its health port."""
 
 from enum import StrEnum
 
@@ -41,3 +41,67 @@ class PodReport(Part):
     """None: this pod keeps everything in memory."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)
     """By provider's name."""
+
+
+class Breaker(StrEnum):
+    """Whether an upstream is asked: yes, not for now, or one request at a time until one gets an answer."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Traffic(Part):
+    """How this pod deals with one upstream just now."""
+
+    breaker: Breaker
+    suspended_seconds: float = 0
+    """Seconds until an open breaker lets one request through."""
+    retries_left: float
+    """Of the retry budget."""
+    calls: int
+    calls_limit: int
+    queued: int
+    """Requests that wait for one of these calls to end."""
+
+
+class UpstreamDetails(Part):
+    """One upstream, as this pod sees it."""
+
+    seen: Dependency
+    checked_seconds_ago: float | None = None
+    """Age of the last check; None: there was none yet."""
+    traffic: Traffic | None = None
+
+
+class RunDetails(Part):
+    """What this pod works on."""
+
+    active: int
+    capacity: int
+    taken_over: int
+    """From other pods, since its start."""
+    handed_over: int
+    """To other pods, because it ends."""
+
+
+class FleetDetails(Part):
+    """The pods that share a Redis, as this one sees them."""
+
+    member: str
+    """This pod's name in the fleet, new with each process; what a record's owner is compared with."""
+    pods: int
+    """That live, this one included."""
+    last_beat_seconds_ago: float
+    """Age of this pod's last sign of life that Redis took."""
+
+
+class PodDetails(Part):
+    """All that a pod can tell of its own state."""
+
+    report: PodReport
+    upstreams: dict[str, UpstreamDetails] = Field(default_factory=dict)
+    """By provider's name."""
+    runs: RunDetails
+    fleet: FleetDetails | None = None
+    """None: this pod is alone, with everything in memory."""

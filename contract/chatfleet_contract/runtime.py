@@ -46,6 +46,8 @@ class RuntimeConfig(Part):
     models: tuple[Model, ...]
     redis_url_file: str | None = None
     """File that holds the URL of Redis; None: keep everything in memory."""
+    redis_wait_replicas: int | None = Field(None, ge=1)
+    """Replicas that must have a message before it is acknowledged; None: do not wait for any."""
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()
     observability: Observability = Observability()

@@ -64,7 +64,12 @@ class Redis(Part):
             rule(
                 "has(self.urlSecretRef) != has(self.managed)",
                 "redis needs exactly one of urlSecretRef and managed; set one and remove the other",
-            )
+            ),
+            rule(
+                "self.waitReplicas == 0 || has(self.urlSecretRef)",
+                "redis.waitReplicas needs urlSecretRef, as the managed Redis has no replicas; set it to 0",
+                ".waitReplicas",
+            ),
         )
     )
 
@@ -73,6 +78,13 @@ class Redis(Part):
         description="Secret key that holds the URL of a Redis you run: redis://, rediss://, redis+sentinel:// or redis+cluster://.",
     )
     managed: ManagedRedis | None = Field(None, description="Let the operator run a Redis for this ChatDeployment.")
+    wait_replicas: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="Replicas of your Redis that must have a message before it is acknowledged (WAIT), so that a"
+        " failover loses none. With fewer of them messages are answered 503 with Retry-After. 0: do not wait.",
+    )
 
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
@@ -103,7 +115,9 @@ class Conversations(Part):
         50,
         ge=10,
         le=10_000,
-        description="Most milliseconds of an answer that can be lost when a pod dies while it is being written.",
+        description="Most milliseconds of what the model had sent that an answer can lack when its pod dies while it is"
+        " being written, as long as Redis answers. Clients never see what is not yet saved: it is written every 15 ms,"
+        " or every half of this.",
     )
 
 

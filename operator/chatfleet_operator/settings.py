@@ -1,7 +1,7 @@
 """The operator's own settings: read once, from the environment, frozen."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -58,13 +58,19 @@ class BadSettings(Exception):  # noqa: N818  # named by what is wrong, as the ot
     """A setting cannot be used; the text names its variable and what is allowed."""
 
 
+T = TypeVar("T", bound=BaseModel)
+
+
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings that `environ` holds. Unset and empty are the same: the default."""
-    given = {
-        name: environ[PREFIX + name.upper()] for name in Settings.model_fields if environ.get(PREFIX + name.upper())
-    }
+    return read(Settings, PREFIX, environ)
+
+
+def read(model: type[T], prefix: str, environ: Mapping[str, str]) -> T:
+    """Return the settings of `model` from the variables that begin with `prefix`; raises BadSettings."""
+    given = {name: environ[prefix + name.upper()] for name in model.model_fields if environ.get(prefix + name.upper())}
     try:
-        return Settings.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        wrong = [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)]
+        wrong = [f"{prefix}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_url=False)]
         raise BadSettings("; ".join(wrong)) from error

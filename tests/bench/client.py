@@ -163,9 +163,14 @@ def post(path: str, body: object) -> bytes:
     return head.encode() + content
 
 
-async def _completion(_: Connection, workload: Workload) -> bytes:
-    messages = [{"role": "user", "content": workload.ask()}]
-    return post("/v1/chat/completions", {"model": MODEL, "stream": True, "messages": messages})
+def completions(path: str, model: str) -> Api:
+    """Return OpenAI's dialect: one request."""
+
+    async def request(_: Connection, workload: Workload) -> bytes:
+        messages = [{"role": "user", "content": workload.ask()}]
+        return post(path, {"model": model, "stream": True, "messages": messages})
+
+    return Api(b"data: [DONE]", request)
 
 
 async def _message(connection: Connection, workload: Workload) -> bytes:
@@ -176,7 +181,6 @@ async def _message(connection: Connection, workload: Workload) -> bytes:
     return post(f"/api/v1/conversations/{conversation}/messages", {"content": workload.ask(), "stream": True})
 
 
-COMPLETIONS: Final = Api(b"data: [DONE]", _completion)
-"""OpenAI's dialect: one request."""
+COMPLETIONS: Final = completions("/v1/chat/completions", MODEL)
 CONVERSATIONS: Final = Api(b"event: complete", _message)
 """Ours: a new conversation for each stream, and a message in it. The first of the two requests counts as load too."""

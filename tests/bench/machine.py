@@ -16,7 +16,7 @@ from bench.upstream import A_CHUNK
 
 PARSES: Final = 20_000
 IMPORTS: Final = 5
-SHOWN: Final = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "aiohttp", "msgspec", "redis", "openai")
+SHOWN: Final = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "msgspec", "redis", "openai")
 """Packages whose versions the figures depend on."""
 
 

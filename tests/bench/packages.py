@@ -42,4 +42,5 @@ class Package(NamedTuple):
 
 LITELLM: Final = Package("litellm", "1.106.2", extra="[proxy]", size="750 MB on disk, some minutes")
 SMG: Final = Package("smg", "1.13.0")
+TENSORZERO: Final = Package("tensorzero", "2026.6.0", size="130 MB on disk")
 PY_SPY: Final = Package("py-spy", "0.4.3")

@@ -20,8 +20,10 @@ _FILE: Final = re.compile(r"\(([^()]*)\)$")
 GROUPS: Final = (
     ("asyncio/runners.py", "event loop, sockets, kernel (uvloop)"),
     ("uvicorn/", "serving HTTP (uvicorn)"),
-    ("aiohttp/", "asking the upstream (aiohttp)"),
     ("redis/", "speaking to Redis (redis-py)"),
+    ("chatfleet_api/providers/connection", "`providers/connection`: HTTP to the upstream"),
+    ("httptools/", "`providers/connection`: HTTP to the upstream"),
+    ("chatfleet_api/protocol", "writing to the client: framing, and the kernel's send"),
     ("chatfleet_api/providers/", "`providers/`: reading the upstream's events, deadlines, limits"),
     ("chatfleet_api/chat/", "`chat/`: the turn, the reply so far, events"),
     ("chatfleet_api/runs/", "`runs/`: numbering, readers, the log"),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.client import COMPLETIONS, CONVERSATIONS, Api, LoadError, Target
-from bench.packages import LITELLM, SMG, Package
+from bench.client import COMPLETIONS, CONVERSATIONS, Api, LoadError, Target, completions
+from bench.packages import LITELLM, SMG, TENSORZERO, Package
 from bench.processes import START_SECONDS, Cores, Server, server
 from bench.upstream import LOOPBACK
 from bench.wire import MODEL, Workload
@@ -41,6 +41,8 @@ class Launch(NamedTuple):
 
     command: Sequence[str | Path]
     environment: Mapping[str, str] = {}
+    chosen: Path | None = None
+    """File in which a server tells the port that it has chosen, if it takes none."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ async def running(subject: Subject, folder: Path, cores: Cores) -> AsyncIterator
     """Run an upstream and a subject before it until the block ends."""
     async with AsyncExitStack() as stack:
         port = free_port()
+        played = _module("upstream", str(port))
         upstream = stack.enter_context(
-            server(*_module("upstream", str(port)), log=folder / "upstream.log", core=cores.load)
+            server(played.command, played.environment, log=folder / "upstream.log", core=cores.load)
         )
         await _answers(Target(port, COMPLETIONS), upstream)
         if subject.launch is None:
@@ -87,10 +90,26 @@ async def running(subject: Subject, folder: Path, cores: Cores) -> AsyncIterator
         place = Place(folder, free_port(), f"http://{LOOPBACK}:{port}")
         launch = subject.launch(place)
         begun = asyncio.get_running_loop().time()
-        process = stack.enter_context(server(*launch, log=folder / "server.log", core=cores.server))
-        target = Target(place.port, subject.api)
+        process = stack.enter_context(
+            server(launch.command, launch.environment, log=folder / "server.log", core=cores.server)
+        )
+        port = place.port if launch.chosen is None else await _told(launch.chosen, process)
+        target = Target(port, subject.api)
         await _answers(target, process)
         yield Running(target, process, asyncio.get_running_loop().time() - begun)
+
+
+async def _told(file: Path, process: Server) -> int:
+    """Return the port in `file` as soon as it is there."""
+    async with asyncio.timeout(START_SECONDS):
+        while not (told := _read(file)):
+            process.check()
+            await asyncio.sleep(LOOK_SECONDS)
+    return int(told)
+
+
+def _read(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 async def _answers(target: Target, process: Server) -> None:
@@ -164,6 +183,20 @@ def _smg(place: Place) -> Launch:
     return Launch((SMG.command("smg"), "launch", *ours, *metrics, "--worker-urls", place.upstream))
 
 
+def _tensorzero(place: Place) -> Launch:
+    """Return how the gateway is started that TensorZero's package holds, without a database or a record of requests."""
+    file = place.folder / "tensorzero.toml"
+    file.write_text(
+        "[gateway]\nobservability.enabled = false\n"
+        f'[models.{MODEL}]\nrouting = ["upstream"]\n'
+        f'[models.{MODEL}.providers.upstream]\ntype = "openai"\nmodel_name = "{MODEL}"\n'
+        f'api_base = "{place.upstream}/v1"\napi_key_location = "none"\n'
+    )
+    script = Path(__file__).parent / "peers" / "tensorzero_gateway.py"
+    chosen = place.folder / "port"
+    return Launch((TENSORZERO.command("python"), script, file, chosen), chosen=chosen)
+
+
 DIRECT: Final = Subject("direct", "no server between", None)
 CHATFLEET: Final = Subject("chatfleet", "**Chatfleet**, run log in Redis", _chatfleet, redis=True)
 OURS: Final = (
@@ -174,6 +207,13 @@ OURS: Final = (
 RELAY: Final = Subject("fastapi_openai", "FastAPI and the `openai` SDK", _fastapi)
 OTHERS: Final = (
     Subject("litellm", f"LiteLLM {LITELLM.version}", _litellm, package=LITELLM, steady=20, crowd=200),
+    Subject(
+        "tensorzero",
+        f"TensorZero {TENSORZERO.version} (Rust)",
+        _tensorzero,
+        completions("/openai/v1/chat/completions", f"tensorzero::model_name::{MODEL}"),
+        package=TENSORZERO,
+    ),
     Subject("smg", f"smg {SMG.version} (Rust)", _smg, package=SMG),
 )
 SUBJECTS: Final = (DIRECT, *OURS, RELAY, *OTHERS)

@@ -1,40 +1,54 @@
 """A fleet on this machine: pods as processes with one runtime configuration, and a way to reach one that lives."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaos.net import LOOPBACK
+from chaos.net import LOOPBACK, free_port
 from chaos.processes import Program, ready, started
 from chatfleet_api.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
-from chatfleet_contract.providers import Model, ProviderType, Retries
+from chatfleet_contract.providers import Continuation, Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
-from support.redis_server import free_port
 
 HARNESS: Final = str(Path(__file__).parents[1])
 """Where the modules of the harness are found."""
-CHATFLEET: Final = "chatfleet_api"
-"""Module of the server that the scenarios are about."""
-NAIVE: Final = "chaos.naive"
-"""Module of the server of control runs."""
+Server: TypeAlias = tuple[str, ...]
+"""What `python -m` runs."""
+CHATFLEET: Final[Server] = ("chatfleet_api",)
+"""The server that the scenarios are about."""
+NAIVE: Final[Server] = ("chaos.naive",)
+"""The server of control runs that need no part of ours."""
 
-UPSTREAMS: Final = (
-    ("openai", ProviderType.OPENAI, "/v1"),
-    ("azure", ProviderType.AZURE_OPENAI, ""),
-    ("anthropic", ProviderType.ANTHROPIC, "/anthropic"),
-    ("compatible", ProviderType.OPENAI_COMPATIBLE, "/v1"),
+
+class Vendor(NamedTuple):
+    """A kind of upstream: the name of its model, its provider, where the scripted upstream has its API."""
+
+    name: str
+    type: ProviderType
+    path: str
+    continuation: Continuation = "none"
+    """How its model goes on with a cut answer."""
+
+
+VENDORS: Final = (
+    Vendor("openai", ProviderType.OPENAI, "/v1"),
+    Vendor("azure", ProviderType.AZURE_OPENAI, ""),
+    Vendor("anthropic", ProviderType.ANTHROPIC, "/anthropic", "prefill"),
+    Vendor("compatible", ProviderType.OPENAI_COMPATIBLE, "/v1", "continueFinalMessage"),
 )
-"""Names of models, the kind of provider behind each, and where the scripted upstream has its API."""
-MODELS: Final = tuple(name for name, _, _ in UPSTREAMS)
+MODELS: Final = tuple(vendor.name for vendor in VENDORS)
+CONTINUED: Final = tuple(vendor.name for vendor in VENDORS if vendor.continuation != "none")
+"""Models whose cut answers another pod brings to their whole end."""
 
 PATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=30, stall_seconds=30, total_seconds=120)
 """Deadlines that even a busy machine keeps."""
@@ -53,10 +67,18 @@ class Settings:
     retries: Retries = NO_RETRIES
     streaming: Streaming = ROOMY
     redis_url: str | None = None
-    origin: str | None = None
-    """Where the upstream is, if not at its own address: `https://127.0.0.1:1234`, for faults before HTTP."""
-    server: str = CHATFLEET
-    """Python module that serves."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where models have their upstream, if not at its own address: `https://127.0.0.1:1234`."""
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of models, by name."""
+    copies: int = 1
+    """Of each vendor, as providers of their own: what one suffers does not make the pods spare another."""
+    server: Server = CHATFLEET
+
+
+def copy_of(model: str, number: int) -> str:
+    """Return the name of a copy of a model; number 0 is the model itself."""
+    return f"{model}-{number}" if number else model
 
 
 @dataclass(frozen=True)
@@ -80,68 +102,91 @@ class Pod:
         except aiohttp.ClientError:
             return False
 
-    async def metric(self, name: str) -> float:
-        """Return the sum of a metric over its labels, as it is exported now."""
+    async def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric over all label sets that have these labels, as it is exported now."""
         async with aiohttp.request("GET", f"http://{LOOPBACK}:{self.health_port}/metrics") as response:
             families = text_string_to_metric_families(await response.text())
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 class Fleet:
     """Some pods. `url` does what a Service does: it names them in turn, those that run."""
 
-    def __init__(self, pods: Sequence[Pod]) -> None:
-        self.pods = tuple(pods)
+    def __init__(self, start: Callable[[], Awaitable[Pod]]) -> None:
+        self.pods: list[Pod] = []
+        self._start = start
         self._turn = count()
+
+    @property
+    def running(self) -> list[Pod]:
+        """The pods that run."""
+        return [pod for pod in self.pods if pod.program.running]
 
     @property
     def url(self) -> str:
         """The next pod's."""
-        running = [pod for pod in self.pods if pod.program.running]
+        running = self.running
         return running[next(self._turn) % len(running)].url
+
+    async def add(self) -> Pod:
+        """Start one more pod, as a Deployment does in the place of a dead one; return when it is ready."""
+        pod = await self._start()
+        await ready(pod.program, pod.is_ready)
+        self.pods.append(pod)
+        return pod
 
 
 @asynccontextmanager
 async def open_fleet(folder: Path, upstream: str, settings: Settings, *, pods: int = 1) -> AsyncIterator[Fleet]:
     """Run a fleet, with its files in `folder`, that asks the scripted upstream at the URL `upstream`."""
     config = folder / "runtime.json"
-    config.write_text(runtime_config(folder, settings.origin or upstream, settings).render())
+    config.write_text(runtime_config(folder, upstream, settings).render())
     async with AsyncExitStack() as stack:
-        fleet = Fleet([await stack.enter_async_context(_pod(folder, config, settings.server)) for _ in range(pods)])
-        for pod in fleet.pods:
-            await ready(pod.program, pod.is_ready)
+        fleet = Fleet(lambda: stack.enter_async_context(_pod(folder, config, settings.server)))
+        await asyncio.gather(*(fleet.add() for _ in range(pods)))
         yield fleet
 
 
-def runtime_config(folder: Path, origin: str, settings: Settings) -> RuntimeConfig:
+def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeConfig:
     """Return the configuration of a fleet; what it names as files is in `folder`."""
     (key := folder / "api-key").write_text("sk-chaos")
     (redis_url := folder / "redis-url").write_text(settings.redis_url or "")
-    providers = tuple(
-        RuntimeProvider(
-            name=name,
-            type=kind,
-            base_url=f"{origin}{path}",
-            api_key_file=str(key),
-            azure_api_version="2024-10-21" if kind is ProviderType.AZURE_OPENAI else None,
-            timeouts=settings.timeouts,
-            retries=settings.retries,
-            max_concurrent_requests=10_000,
-        )
-        for name, kind, path in UPSTREAMS
-    )
+    named = [(copy_of(vendor.name, number), vendor) for vendor in VENDORS for number in range(settings.copies)]
     return RuntimeConfig(
         deployment="chaos",
         namespace="chaos",
-        providers=providers,
-        models=tuple(Model(name=name, provider=name, model=f"{name}-model") for name in MODELS),
+        providers=tuple(
+            RuntimeProvider(
+                name=name,
+                type=vendor.type,
+                base_url=f"{settings.origins.get(name, upstream)}{vendor.path}",
+                api_key_file=str(key),
+                azure_api_version="2024-10-21" if vendor.type is ProviderType.AZURE_OPENAI else None,
+                timeouts=settings.timeouts,
+                retries=settings.retries,
+                max_concurrent_requests=10_000,
+            )
+            for name, vendor in named
+        ),
+        models=tuple(_model(name, vendor, settings) for name, vendor in named),
         redis_url_file=str(redis_url) if settings.redis_url else None,
         streaming=settings.streaming,
     )
 
 
+def _model(name: str, vendor: Vendor, settings: Settings) -> Model:
+    return Model(
+        name=name,
+        provider=name,
+        model=f"{name}-model",
+        fallbacks=[*settings.fallbacks.get(name, ())],
+        continuation=vendor.continuation,
+    )
+
+
 @asynccontextmanager
-async def _pod(folder: Path, config: Path, server: str) -> AsyncIterator[Pod]:
+async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]:
     port, health_port = free_port(), free_port()
     name = f"pod-{port}"
     environment = {
@@ -152,5 +197,5 @@ async def _pod(folder: Path, config: Path, server: str) -> AsyncIterator[Pod]:
         ENV_POD_NAME: name,
         "PYTHONPATH": HARNESS,
     }
-    async with started(name, (sys.executable, "-m", server), folder=folder, environment=environment) as program:
+    async with started(name, (sys.executable, "-m", *server), folder=folder, environment=environment) as program:
         yield Pod(program, port, health_port)

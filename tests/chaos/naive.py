@@ -50,7 +50,7 @@ class Relay:
         writer.close()
 
     async def _tokens(self, asked: dict[str, object]) -> AsyncIterator[str]:
-        base, anthropic = self._bases[str(asked["model"])], asked["model"] == "anthropic"
+        base, anthropic = self._bases[str(asked["model"])], str(asked["model"]).startswith("anthropic")
         path = "/v1/messages" if anthropic else "/chat/completions"
         body = {**asked, "stream": True, **({"max_tokens": 4096} if anthropic else {})}
         async with self._session.post(f"{base}{path}", json=body) as response:

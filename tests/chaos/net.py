@@ -5,13 +5,37 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from secrets import choice
 from typing import Final
 
 from aiohttp import web
 
 LOOPBACK: Final = "127.0.0.1"
+BACKLOG: Final = 4_096
+"""Connections that may wait to be accepted: all that a scenario begins at once."""
+_PORTS: Final = range(10_000, 32_768)
+"""Below those that Linux gives to outgoing connections (ip(7)): of these a harness makes thousands, and one of them
+would get the port before its server does."""
+_given: Final[set[int]] = set()
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of 0 s: closing sends RST instead of FIN."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, and that was not returned before."""
+    while True:
+        port = choice(_PORTS)
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
@@ -29,7 +53,7 @@ async def serving(app: web.Application, *, port: int = 0) -> AsyncIterator[int]:
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        await web.TCPSite(runner, LOOPBACK, port, backlog=BACKLOG).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -5,53 +5,21 @@ docs/decisions/0701-own-fault-proxy.md
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
 
-import msgspec
 from typing_extensions import override
 
 from chaos.net import LOOPBACK, reset
+from chaos.toxics import HEALTHY, Faults, Toxics, corrupted, pieces
 
 WINDOW: Final = 65_536
 """Bytes of one direction that may be under way; beyond that the sender has to wait."""
 _TICK: Final = 1e-6
 """Seconds by which two chunks land apart, so that they land in order."""
-_SLICES: Final = 20
-"""Pieces in which the bytes of one second arrive on a slow line."""
-
-
-class Toxics(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What happens to the bytes of one direction."""
-
-    latency: float = 0.0
-    """Seconds that everything takes longer."""
-    bytes_per_second: float | None = None
-    cut_after: int | None = None
-    """Bytes of a connection, counted from its beginning, after which it is reset."""
-    corrupt_every: int | None = None
-    """Of so many bytes of a connection, the last has all its bits turned."""
-    swallow: bool = False
-    """Everything is taken, and nothing comes out: a black hole."""
-
-
-class Faults(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What happens to the connections of a proxy, to the open ones too."""
-
-    up: Toxics = Toxics()
-    """Towards the server."""
-    down: Toxics = Toxics()
-    """Towards the client."""
-    refuse: bool = False
-    """New connections are refused; open ones go on."""
-
-
-HEALTHY: Final = Faults()
-BLACKHOLE: Final = Faults(up=Toxics(swallow=True), down=Toxics(swallow=True))
-REFUSING: Final = Faults(refuse=True)
 
 
 class Proxy:
@@ -112,6 +80,7 @@ class Link:
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self.faults: Faults | None = None  # of this connection alone
         self.client = End(self, "up")
         self.server = End(self, "down")
         self._dialling: asyncio.Task[None] | None = None
@@ -191,7 +160,7 @@ class End(asyncio.Protocol):
         before, self._heard = self._heard, self._heard + len(data)
         data = corrupted(data, before, toxics.corrupt_every)
         cut = toxics.cut_after is not None and self._heard >= toxics.cut_after
-        for piece in _pieces(data[: toxics.cut_after - before] if toxics.cut_after is not None else data, toxics):
+        for piece in pieces(data[: toxics.cut_after - before] if toxics.cut_after is not None else data, toxics):
             self.under_way += len(piece)
             self._later(partial(self._land, piece), size=len(piece))
         if cut:
@@ -251,8 +220,13 @@ class End(asyncio.Protocol):
             reset(self._transport)
 
     @property
+    def port(self) -> int | None:
+        """Our port of this connection, by which this side knows it."""
+        return self._transport.get_extra_info("sockname")[1] if self._transport else None
+
+    @property
     def _toxics(self) -> Toxics:
-        faults = self._link.proxy.faults
+        faults = self._link.faults or self._link.proxy.faults
         return faults.up if self._direction == "up" else faults.down
 
     def _later(self, act: Callable[[], None], *, size: int = 0) -> None:
@@ -281,19 +255,3 @@ class End(asyncio.Protocol):
         other.write(data)
         if not other.get_write_buffer_size():
             self.go_on()
-
-
-def corrupted(data: bytes, before: int, every: int | None) -> bytes:
-    """Return `data`, which follows `before` bytes, with every so many-th byte's bits turned."""
-    if every is None:
-        return data
-    changed = bytearray(data)
-    for index in range(every - 1 - before % every, len(changed), every):
-        changed[index] ^= 0xFF
-    return bytes(changed)
-
-
-def _pieces(data: bytes, toxics: Toxics) -> Iterator[bytes]:
-    """Yield `data` in the pieces in which a slow line brings it."""
-    size = len(data) if toxics.bytes_per_second is None else max(1, int(toxics.bytes_per_second / _SLICES))
-    yield from (data[start : start + size] for start in range(0, len(data), size or 1))

@@ -11,7 +11,8 @@ import msgspec
 from aiohttp import web
 
 from chaos.net import serving
-from chaos.proxy import Faults, Proxy
+from chaos.proxy import Proxy
+from chaos.toxics import Faults
 
 
 def control_app(proxy: Proxy) -> web.Application:

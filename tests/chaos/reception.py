@@ -29,6 +29,17 @@ class Reception:
     closing: Closing = "never"
     asked: float = 0.0
     ended: float = 0.0
+    run: str = ""
+    """What to ask for when coming back, in dialects that let clients come back: the run, or the response."""
+    since: float = 0.0
+    """From when on the client has been waiting for the next event."""
+    waits: list[float] = field(default_factory=list)
+    """How long it waited for each."""
+
+    def hear(self, now: float) -> None:
+        """Note that an event has come."""
+        self.waits.append(now - (self.since or self.asked))
+        self.since = now
 
     @property
     def text(self) -> str:
@@ -66,7 +77,8 @@ class NativeReading:
         """Note an event."""
         said = msgspec.json.decode(event.data, type=_Native)
         if event.id:
-            reception.sequence.append(int(event.id.rpartition("-")[2]))
+            reception.run, _, number = event.id.rpartition("-")
+            reception.sequence.append(int(number))
         if said.type == "complete":
             reception.ends.append("complete")
         elif said.type == "error":
@@ -124,3 +136,42 @@ class OpenAIReading:
             reception.pieces.append(choice.message.content or "")
             if choice.finish_reason:
                 reception.ends.append("complete")
+
+
+class _Response(msgspec.Struct, frozen=True):
+    id: str = ""
+    error: _Error | None = None
+
+
+class _ResponseEvent(msgspec.Struct, frozen=True):
+    type: str
+    sequence_number: int
+    delta: str = ""
+    code: str = ""
+    response: _Response = _Response()
+
+
+class ResponsesReading:
+    """The Responses dialect: every event has a `sequence_number`, from 0."""
+
+    def take(self, event: Event, reception: Reception) -> str | None:
+        """Note an event."""
+        said = msgspec.json.decode(event.data, type=_ResponseEvent)
+        reception.sequence.append(said.sequence_number + 1)
+        reception.run = reception.run or said.response.id
+        match said.type:
+            case "response.completed":
+                reception.ends.append("complete")
+            case "response.failed":
+                reception.ends.append((said.response.error and said.response.error.code) or "failed")
+            case "response.incomplete" | "response.cancelled":
+                reception.ends.append(said.type)
+            case "error":
+                reception.ends.append(said.code)
+            case "response.output_text.delta":
+                return said.delta
+        return None
+
+    def whole(self, body: bytes, reception: Reception) -> None:
+        """Note an error; these answers are asked for as streams."""
+        OpenAIReading().whole(body, reception)

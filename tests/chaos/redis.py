@@ -4,6 +4,7 @@ Every server stands behind a fault proxy and announces the proxy's address, so t
 come that way. Data are kept on disk (append-only file), so that a killed server that starts again has what it had.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from chaos.net import LOOPBACK
-from chaos.processes import Program, ready, started, until
+from chaos.net import LOOPBACK, free_port
+from chaos.processes import START_SECONDS, Program, ready, started, until
 from chaos.proxy import Proxy
-from support.redis_server import free_port
+from chaos.toxics import BLACKHOLE
 
 SERVICE: Final = "main"
 """Name under which the sentinels watch the primary."""
@@ -29,6 +30,8 @@ SENTINELS: Final = 3
 NODES: Final = 3
 SLOTS: Final = 16_384
 """Of a cluster."""
+_ADDRESS: Final = re.compile(r" addr=\S+:(\d+)")
+"""In a line of `CLIENT LIST`."""
 KEPT: Final = ("appendonly yes", "appendfsync everysec", 'save ""')
 """What a server keeps on disk."""
 
@@ -98,6 +101,33 @@ class Redis:
                 return next(server for server in self.servers if server.proxy.port == int(port))
         return self.servers[0]
 
+    async def part(self) -> None:
+        """Let nothing reach the replicas any more, over the connections that they have."""
+        primary = await self.primary()
+        replicas = set(map(int, _ADDRESS.findall(str(await primary.command("CLIENT", "LIST", "TYPE", "replica")))))
+        for link in primary.proxy.links:
+            if link.server.port in replicas:
+                link.faults = BLACKHOLE
+
+    async def in_step(self) -> None:
+        """Wait until a replica has all that its primary has, as the sentinels arrange it when a server comes back."""
+
+        async def so() -> bool:
+            primary = await self.primary()
+            with suppress(RedisError):
+                return all([await _in_step(server) for server in self.servers if server is not primary])
+            return False
+
+        await until(so, seconds=START_SECONDS)
+
+    async def promoted(self, before: Server) -> None:
+        """Wait until the sentinels say that another server than `before` is the primary."""
+
+        async def changed() -> bool:
+            return await self.primary() is not before
+
+        await until(changed)
+
     async def promote(self) -> None:
         """Let the sentinels make the replica the primary, as one does for maintenance; return when they say that it is.
 
@@ -105,11 +135,7 @@ class Redis:
         """
         before = await self.primary()
         await self.sentinels[0].command("SENTINEL", "FAILOVER", SERVICE)
-
-        async def changed() -> bool:
-            return await self.primary() is not before
-
-        await until(changed)
+        await self.promoted(before)
 
 
 @asynccontextmanager
@@ -189,8 +215,8 @@ def _hosts(servers: Sequence[Server]) -> str:
 
 async def _in_step(replica: Server) -> bool:
     """Return whether a replica has all that its primary had."""
-    _, _, _, link, _ = await replica.command("ROLE")
-    return str(link) == "connected"
+    role, *_, link, _ = await replica.command("ROLE")
+    return (role, link) == ("slave", "connected")
 
 
 async def _knows_all(sentinel: Server) -> bool:

@@ -11,10 +11,9 @@ import msgspec
 
 from chaos.fleet import HARNESS
 from chaos.ledger import Call
-from chaos.net import LOOPBACK
+from chaos.net import LOOPBACK, free_port
 from chaos.processes import Program, ready, started
 from chaos.script import Script
-from support.redis_server import free_port
 
 
 @dataclass(frozen=True)

@@ -1,53 +1,113 @@
-"""The page that tells what was promised, how it was tried, and what came of it. Pure: results in, Markdown out."""
+"""The page that tells what was promised, how it was tried, and what came of it. Pure: a report in, Markdown out."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from chaos.runner import Result
-from chaos.scenario import Figure
+import msgspec
+from msgspec.structs import replace
 
+from chaos.runner import Result
+from chaos.scenario import Figure, Size
+
+MOST_SHOWN: Final = 5
+"""Broken promises of one scenario that the page quotes."""
 _INTRODUCTION: Final = """\
 # Reliability, as measured
 
-Written by `make chaos`; do not edit. The harness is `tests/chaos`.
+Written by `make chaos`; do not edit. The harness is `tests/chaos`, the same figures for programs are in
+[reliability.json](reliability.json).
 
 Each scenario hurts a real fleet (processes of the API, Debian's Redis, a scripted upstream) and checks a promise.
 Clients compare what they get with a script that both they and the upstream know, and with the upstream's own ledger of
 calls. Then the same is played without the protection. If that **control** does not break the promise, the scenario
 counts as failed, because it would prove nothing.
 """
+_LIMITS: Final = """\
+## What breaks first
+
+At 10 times the load of one pod, its processor: a pod is one process, so streams beyond a core's worth come late, and
+those beyond `maxStreamsPerPod` are refused; add pods. A takeover of 10 times the streams takes one script for each of
+them, some tenths of a second of Redis, and as many free slots on the other pods: what finds none waits for one.
+
+At 100 times, Redis: each pod's sign of life is answered with those of all others, four times a second, so the cost
+grows with the square of the pods (at 100 pods 40,000 signs a second, at 1,000 pods 4 million, which is too much); and
+the log of an hour's tokens (`logTTLSeconds`) has to fit into its memory. Then use a cluster for the logs, or more
+ChatDeployments, each with a Redis of its own.
+
+## What these figures do not show
+
+Clients, pods, upstream and Redis share the machine, so times are upper bounds. Redis is killed, not its machine: what
+the operating system had taken and not written to the disk is never lost here. A replica that is promoted while it is
+behind loses what it had not got; how much that is, the control of "acknowledged means kept" prints.
+"""
 
 
-def page(results: Iterable[Result], when: datetime) -> str:
+class Report(msgspec.Struct, frozen=True):
+    """What one command played, when, and where."""
+
+    when: str
+    """Day, in UTC."""
+    size: Size
+    seed: int
+    machine: str
+    """What the figures depend on."""
+    results: list[Result]
+
+    def having(self, result: Result, order: Sequence[str]) -> "Report":
+        """Return the report with this result in the place of an older one of the same scenario, in `order` of names."""
+        others = [other for other in self.results if other.name != result.name]
+        return replace(self, results=sorted([*others, result], key=lambda one: order.index(one.name)))
+
+
+def page(report: Report) -> str:
     """Return the whole page."""
-    results = list(results)
-    sizes = ", ".join(sorted({result.size for result in results}))
-    seeds = ", ".join(sorted({str(result.seed) for result in results}))
-    head = f"Last run: {when:%Y-%m-%d}, {sizes} form, seed {seeds}.\n"
-    return "\n".join([_INTRODUCTION, head, _table(results), *map(_section, results)])
+    head = f"Last run: {report.when}, {report.size} form, seed {report.seed}, on {report.machine}.\n"
+    return "\n".join([_INTRODUCTION, head, _table(report.results), _LIMITS, *map(_section, report.results)])
 
 
 def _table(results: Iterable[Result]) -> str:
-    lines = ["| Scenario | Promise | Times that the control broke it | Seconds |", "|---|---|---|---|"]
+    lines = ["| Scenario | What was hurt | Promise | The control broke it |", "|---|---|---|---|"]
     for result in results:
         kept = "kept" if result.passed else "**broken**"
-        lines.append(f"| {result.name} | {kept} | {len(result.control_failures):,} | {result.seconds:g} |")
+        hurt = ", ".join(f"{_shown(result.figures, name)} {name}" for name in result.hurt if name in result.figures)
+        lines.append(
+            f"| [{result.name}](#{_anchor(result)}) | {hurt} | {kept} | {len(result.control_failures):,} times |"
+        )
     return "\n".join([*lines, ""])
 
 
 def _section(result: Result) -> str:
+    names = dict.fromkeys([*result.figures, *result.targets, *result.control_figures])
     lines = [
-        *(f"## {result.name[0].upper()}{result.name[1:]}", "", result.promise, ""),
-        *(f"Control: {result.control}.", ""),
-        *("| Figure | Chatfleet | Control |", "|---|---|---|"),
+        *(f"## {_title(result)}", "", result.promise, ""),
+        *(f"Control: {result.control}. Much would be: {result.aim}. It took {result.seconds:g} s.", ""),
+        *("| Figure | Aim | Chatfleet | Control |", "|---|---|---|---|"),
+        *(
+            f"| {name} | {result.targets.get(name, '')} | {_shown(result.figures, name, result.targets)} "
+            f"| {_shown(result.control_figures, name)} |"
+            for name in names
+        ),
+        *("", f"The control, for example: {result.control_failures[0]}" if result.control_failures else ""),
     ]
-    lines += [
-        f"| {name} | {_shown(result.figures, name)} | {_shown(result.control_figures, name)} |"
-        for name in dict.fromkeys([*result.figures, *result.control_figures])
-    ]
-    return "\n".join([*lines, "", *(f"- {failure}" for failure in result.failures)])
+    return "\n".join([*lines, "", *_broken(result.failures), ""]).rstrip() + "\n"
 
 
-def _shown(figures: Mapping[str, Figure], name: str) -> str:
-    return f"{figures[name]:,}" if name in figures else ""
+def _broken(failures: Sequence[str]) -> list[str]:
+    more = [f"- and {len(failures) - MOST_SHOWN:,} more"] if len(failures) > MOST_SHOWN else []
+    return [*(f"- **Broken:** {failure}" for failure in failures[:MOST_SHOWN]), *more]
+
+
+def _title(result: Result) -> str:
+    return result.name[0].upper() + result.name[1:]
+
+
+def _anchor(result: Result) -> str:
+    return result.name.lower().replace(" ", "-").replace("'", "")
+
+
+def _shown(figures: Mapping[str, Figure], name: str, counted: Iterable[str] = ()) -> str:
+    """Return a figure as it is read; what is `counted` and did not happen was counted to 0."""
+    if name in figures:
+        figure = figures[name]
+        return figure if isinstance(figure, str) else f"{figure:,}"
+    return "0" if name in counted else ""

@@ -1,11 +1,12 @@
 """Plays a scenario twice, with the protection and without, and says what came of it."""
 
+import asyncio
 from pathlib import Path
 from time import monotonic
 
 import msgspec
 
-from chaos.scenario import ARMS, Figure, Findings, Scenario, Size, open_arena
+from chaos.scenario import ARMS, Arm, Figure, Findings, Scenario, Size, open_arena
 
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -25,6 +26,9 @@ class Result(msgspec.Struct, frozen=True):
     control_figures: dict[str, Figure]
     control_failures: list[str]
     """Of the run without: must not be empty."""
+    hurt: tuple[str, ...] = ()
+    targets: dict[str, str] = {}
+    aim: str = ""
 
     @property
     def passed(self) -> bool:
@@ -41,13 +45,19 @@ class Result(msgspec.Struct, frozen=True):
 
 
 async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result:
-    """Play a scenario's two runs, one after the other; `folder` keeps the logs of all processes."""
+    """Play a scenario's two runs; `folder` keeps the logs of all processes.
+
+    The short form plays them at the same time, as it is about promises; the long one, which is about figures, in turn.
+    The control run has the size of the short form either way: it only has to break.
+    """
     began = monotonic()
-    arms: list[Findings] = []
-    for arm in ARMS:
-        async with open_arena(_made(folder / arm), size, arm, seed) as arena:
-            arms.append(await scenario.play(arena))
-    protected, control = arms
+    turn = asyncio.Semaphore(len(ARMS) if size == "short" else 1)
+
+    async def play(arm: Arm) -> Findings:
+        async with turn, open_arena(_made(folder / arm), size if arm == "protected" else "short", arm, seed) as arena:
+            return await scenario.play(arena)
+
+    protected, control = await asyncio.gather(*map(play, ARMS))
     for line in unhandled(folder / ARMS[0]):
         protected.failures.append(f"A pod met an error that it did not expect: {line}")
     return Result(
@@ -61,6 +71,9 @@ async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result
         protected.failures,
         control.figures,
         control.failures,
+        scenario.hurt,
+        dict(scenario.targets),
+        scenario.aim,
     )
 
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from chaos.client import PATIENCE, Client, Question, open_client
-from chaos.fleet import CHATFLEET, NAIVE, Fleet, Settings, open_fleet
+import aiohttp
+
+from chaos.client import PATIENCE, Client, NoStreamError, Question, open_client
+from chaos.fleet import CHATFLEET, NAIVE, Fleet, Server, Settings, open_fleet
 from chaos.processes import until
 from chaos.reception import Reception
 from chaos.remote import Upstream, open_upstream
@@ -20,6 +23,8 @@ from chaos.verdict import Verdict, judge
 Size: TypeAlias = Literal["short", "long"]
 Arm: TypeAlias = Literal["protected", "control"]
 ARMS: Final[tuple[Arm, ...]] = ("protected", "control")
+AGAIN: Final = 0.1
+"""Seconds before what was refused is asked for again."""
 Figure: TypeAlias = int | float | str
 
 
@@ -68,9 +73,13 @@ class Arena:
         return self.arm == "protected"
 
     @property
-    def server(self) -> str:
-        """The module that serves, in scenarios whose control run has a naive relay in the place of Chatfleet."""
+    def server(self) -> Server:
+        """The server, in scenarios whose control run has a naive relay in the place of Chatfleet."""
         return CHATFLEET if self.protected else NAIVE
+
+    def without(self, protection: str) -> Server:
+        """Return the server, in scenarios whose control run has Chatfleet without one of its protections."""
+        return CHATFLEET if self.protected else ("chaos.without", protection)
 
     def key(self) -> str:
         """Return a key that no other question has."""
@@ -96,6 +105,13 @@ class Arena:
                 return await self.client.ask(url(), question, patience=patience)
 
         return await self.judged(questions, await asyncio.gather(*map(ask, questions)))
+
+    async def conversation(self, url: Callable[[], str]) -> str:
+        """Begin a conversation at the next `url`, as patiently as the pods ask for when they have no time."""
+        while True:
+            with suppress(aiohttp.ClientError, NoStreamError):
+                return await self.client.converse(url())
+            await asyncio.sleep(AGAIN)
 
     async def until_streaming(self, questions: Sequence[Question]) -> None:
         """Wait until the upstream has sent a token of each answer; raises `TimeoutError` when that takes too long."""
@@ -131,3 +147,9 @@ class Scenario(NamedTuple):
     control: str
     """What is off, or in the place of Chatfleet, in the control run, which must fail."""
     play: Callable[[Arena], Awaitable[Findings]]
+    hurt: tuple[str, ...] = ()
+    """Figures that count what was hurt, and how much of it."""
+    targets: Mapping[str, str] = MappingProxyType({})
+    """What is aimed at, by the name of the figure that tells it."""
+    aim: str = ""
+    """How much would have to be hurt to trust the figures on their own."""

@@ -14,22 +14,17 @@ import aiohttp
 import anthropic
 import openai
 import pytest
-from redis.asyncio import Redis
-from redis.exceptions import ClusterDownError, RedisError
 
 from chaos.client import Client, Question, open_client
 from chaos.fleet import HARNESS
 from chaos.ledger import Ledger
 from chaos.net import LOOPBACK, serving
 from chaos.processes import StartError, ready, started, until
-from chaos.proxy import BLACKHOLE, HEALTHY, REFUSING, Faults, Proxy, Toxics
+from chaos.proxy import Proxy
 from chaos.proxy_server import control_app
-from chaos.redis import TOPOLOGIES, open_sentinel, open_single
 from chaos.script import Fault, Script
+from chaos.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
 from chaos.upstream import upstream_app
-
-KEY_OF_SLOT_0 = "3560"
-"""Which the first server of a cluster keeps."""
 
 
 @pytest.fixture
@@ -130,6 +125,16 @@ async def test_a_black_hole_takes_everything_and_gives_nothing(line: Line, proxy
         await line.say(b"hello")
     await proxy.set(HEALTHY)
     assert await line.say(b"again") == b"again"
+
+
+async def test_a_fault_may_hit_one_connection_alone(line: Line, proxy: Proxy) -> None:
+    (hit,) = proxy.links
+    other = Line(*await asyncio.open_connection(LOOPBACK, proxy.port))
+    hit.faults = BLACKHOLE
+    with pytest.raises(TimeoutError):
+        await line.say(b"hello")
+    assert await other.say(b"hello") == b"hello"
+    other.writer.close()
 
 
 async def test_a_reset_is_seen_as_one(line: Line, proxy: Proxy) -> None:
@@ -326,52 +331,3 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return ""
-
-
-@pytest.mark.parametrize("name", TOPOLOGIES)
-async def test_a_killed_redis_comes_back_with_what_it_had(name: str, tmp_path: Path) -> None:
-    async with TOPOLOGIES[name](tmp_path) as redis:
-        server = await redis.primary()
-        await server.command("SET", KEY_OF_SLOT_0, "kept")
-        await server.command("CONFIG", "SET", "appendfsync", "always")
-        await server.command("SET", KEY_OF_SLOT_0, "kept too")
-        await server.kill()
-        with pytest.raises(RedisError):
-            await server.command("PING")
-        await server.start()
-
-        async def kept() -> bool:
-            with suppress(ClusterDownError):  # a node that came back first asks the others
-                return bool(await server.command("GET", KEY_OF_SLOT_0) == "kept too")
-            return False
-
-        await until(kept)
-
-
-async def test_clients_reach_redis_only_by_way_of_its_proxy(tmp_path: Path) -> None:
-    async with open_single(tmp_path) as redis, Redis.from_url(redis.url, socket_timeout=0.2, retry=None) as client:
-        assert await client.ping()
-        await redis.servers[0].proxy.set(BLACKHOLE)
-        with pytest.raises(RedisError):
-            await client.ping()
-        assert await redis.servers[0].command("PING")
-
-
-async def test_sentinels_promote_the_replica_when_asked(tmp_path: Path) -> None:
-    async with open_sentinel(tmp_path) as redis:
-        first = await redis.primary()
-        await redis.promote()
-        second = await redis.primary()
-        assert second is not first
-        assert (await second.command("ROLE"))[0] == "master"
-
-
-async def test_sentinels_promote_the_replica_when_the_primary_is_out_of_reach(tmp_path: Path) -> None:
-    async with open_sentinel(tmp_path) as redis:
-        first = await redis.primary()
-        await first.proxy.set(BLACKHOLE)
-
-        async def promoted() -> bool:
-            return await redis.primary() is not first
-
-        await until(promoted)

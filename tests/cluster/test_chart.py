@@ -1,5 +1,6 @@
 """The chart on a real API server: what it makes is taken, its rights hold, and the definition outlives the release."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -32,9 +33,10 @@ def notes(helm: Helm) -> Iterator[str]:
     helm("uninstall", "chatfleet")
 
 
-def test_its_pod_is_taken_where_only_restricted_pods_are(kubectl: Kubectl, notes: str) -> None:
+@pytest.mark.parametrize("name", ["chatfleet", "chatfleet-metrics-adapter"])
+def test_its_pods_are_taken_where_only_restricted_pods_are(kubectl: Kubectl, notes: str, name: str) -> None:
     assert notes
-    template = kubectl.json("get", "-n", NAMESPACE, "deployment/chatfleet")["spec"]["template"]
+    template = kubectl.json("get", "-n", NAMESPACE, f"deployment/{name}")["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {"name": "operator", "namespace": NAMESPACE}}
     kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pod))
 
@@ -66,6 +68,15 @@ def test_the_operator_has_the_rights_it_needs_only(
     else:
         with pytest.raises(AssertionError, match=r"no$"):
             kubectl(*asked)
+
+
+def test_an_upgrade_leaves_the_adapters_certificates(kubectl: Kubectl, helm: Helm, notes: str) -> None:
+    assert notes
+    kept = json.dumps({"data": {"tls.crt": "a2VwdA=="}})
+    where = ("secret", "chatfleet-metrics-adapter", "-n", NAMESPACE)
+    kubectl("patch", *where, "--type=merge", "-p", kept)
+    helm("upgrade", "chatfleet", str(CHART))
+    assert kubectl.json("get", *where)["data"] == {"tls.crt": "a2VwdA=="}
 
 
 def test_the_notes_give_an_example_that_the_server_takes(kubectl: Kubectl, notes: str) -> None:

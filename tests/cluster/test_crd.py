@@ -27,7 +27,7 @@ def read(name: str) -> Any:  # noqa: ANN401  # a fixture of any shape
 MINIMAL: Document = read("minimal.yaml")
 FULL: Document = read("full.yaml")
 OTHERWISE: Document = {
-    "redis": {"urlSecretRef": {"name": "redis", "key": "url"}},
+    "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1},
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }
 """Values that cannot stand beside those of the full document."""
@@ -114,7 +114,8 @@ def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
 
 def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeployments) -> None:
     unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
-    assert unseen == {".spec.redis.urlSecretRef", ".spec.redis.urlSecretRef.name", ".spec.redis.urlSecretRef.key"}
+    own = (".urlSecretRef", ".urlSecretRef.name", ".urlSecretRef.key", ".waitReplicas")
+    assert unseen == {f".spec.redis{path}" for path in own}
     chatdeployments.try_create(FULL)
     chatdeployments.try_create(OWN_REDIS)
 

@@ -7,13 +7,25 @@ from typing import Any
 import pytest
 import yaml
 
+from chatfleet_contract import names
 from chatfleet_contract.crd import definition
-from chatfleet_operator.cluster.rules import CLUSTER_RULES, LEASE_RULES, RULES, Rule
-from chatfleet_operator.settings import Settings, read_settings
+from chatfleet_operator.adapter import settings as adapter
+from chatfleet_operator.cluster.rules import (
+    CLUSTER_RULES,
+    LEASE_RULES,
+    METRICS_RULES,
+    METRICS_SECRET_RULES,
+    RULES,
+    Rule,
+)
+from chatfleet_operator.settings import Settings, read, read_settings
 from support.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
 
 pytestmark = pytest.mark.timeout(900)  # the first test of all may have to build helm
 
+AUTOSCALER = ("horizontal-pod-autoscaler", "kube-system")
+BUILT_IN = "extension-apiserver-authentication-reader"
+"""A role that is in every cluster."""
 TWO = 'watchNamespaces=["shop", "desk"]'
 OTHER_VALUES = {
     "operator.image": '"example.com/operator:1"',
@@ -37,6 +49,12 @@ OTHER_VALUES = {
     "redis.image": '"example.com/redis:1"',
     "watchNamespaces": '["shop"]',
     "crds.install": "false",
+    "metricsAdapter.enabled": "false",
+    "metricsAdapter.replicas": "3",
+    "metricsAdapter.periodSeconds": "15",
+    "metricsAdapter.resources.requests.cpu": '"1"',
+    "metricsAdapter.resources.requests.memory": '"1Gi"',
+    "metricsAdapter.resources.limits.memory": '"2Gi"',
     "aggregateRoles": "false",
 }
 """For each value another than its default."""
@@ -46,30 +64,38 @@ def of_kind(manifests: Iterable[Manifest], kind: str, name: str = "chatfleet") -
     return [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
 
 
-def rights(role: Manifest) -> set[tuple[str, str, str]]:
-    """Return a role as single rights: group, resource, verb."""
+def rights(role: Manifest) -> set[tuple[str, str, str, str]]:
+    """Return a role as single rights: group, resource, verb, and the name of the one object (empty: any)."""
     return {
-        (group, resource, verb)
+        (group, resource, verb, name)
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
+        for name in rule.get("resourceNames") or [""]
     }
 
 
-def needed(rules: Iterable[Rule]) -> set[tuple[str, str, str]]:
-    return {(rule.group, rule.resource, verb) for rule in rules for verb in rule.verbs}
+def needed(rules: Iterable[Rule]) -> set[tuple[str, str, str, str]]:
+    return {
+        (rule.group, rule.resource, verb, name) for rule in rules for verb in rule.verbs for name in rule.names or [""]
+    }
+
+
+def environment(manifests: Iterable[Manifest], name: str = "chatfleet") -> dict[str, str]:
+    """Return the environment of a Deployment's pod as it is rendered."""
+    (deployment,) = of_kind(manifests, "Deployment", name)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    downward = {"metadata.namespace": NAMESPACE, "metadata.name": "chatfleet-0"}
+    return {
+        each["name"]: each["value"] if "value" in each else downward[each["valueFrom"]["fieldRef"]["fieldPath"]]
+        for each in container["env"]
+    }
 
 
 def settings(manifests: Iterable[Manifest]) -> Settings:
     """Return the settings that the operator reads from the rendered environment."""
-    (deployment,) = of_kind(manifests, "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    downward = {"metadata.namespace": NAMESPACE, "metadata.name": "chatfleet-0"}
-    environ = {
-        each["name"]: each["value"] if "value" in each else downward[each["valueFrom"]["fieldRef"]["fieldPath"]]
-        for each in container["env"]
-    }
+    environ = environment(manifests)
     known = {f"CHATFLEET_OPERATOR_{name.upper()}" for name in Settings.model_fields}
     assert environ.keys() <= known
     return read_settings(environ)
@@ -96,9 +122,12 @@ def test_the_operator_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
     assert leader["metadata"]["namespace"] == NAMESPACE
 
 
+SECRETS = {(group, resource) for group in ("", "*") for resource in ("secrets", "*")}
+
+
 def test_secrets_are_never_listed_nor_watched(helm: Helm) -> None:
     roles = [each for each in helm.render() if each["kind"] in {"ClusterRole", "Role"}]
-    verbs = {verb for role in roles for _, resource, verb in rights(role) if resource in {"secrets", "*"}}
+    verbs = {verb for role in roles for group, resource, verb, _ in rights(role) if (group, resource) in SECRETS}
     assert not verbs & {"list", "watch", "*"}
 
 
@@ -113,12 +142,16 @@ def test_with_namespaces_it_has_no_right_outside_of_them(helm: Helm) -> None:
 @pytest.mark.parametrize("values", [(), (TWO,)], ids=["cluster", "namespaces"])
 def test_every_binding_gives_a_role_that_is_made_to_the_account_of_the_pod(helm: Helm, values: tuple[str, ...]) -> None:
     made = helm.render(*values, release="two")
-    (pod,) = [each["spec"]["template"]["spec"] for each in made if each["kind"] == "Deployment"]
-    (account,) = [each["metadata"] for each in made if each["kind"] == "ServiceAccount"]
-    assert pod["serviceAccountName"] == account["name"] == "two-chatfleet"
+    pods = [each["spec"]["template"]["spec"] for each in made if each["kind"] == "Deployment"]
+    accounts = {
+        (each["metadata"]["name"], each["metadata"]["namespace"]) for each in made if each["kind"] == "ServiceAccount"
+    }
+    assert {(pod["serviceAccountName"], NAMESPACE) for pod in pods} == accounts
     for binding in (each for each in made if each["kind"].endswith("RoleBinding")):
         (subject,) = binding["subjects"]
-        assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
+        assert (subject["name"], subject["namespace"]) in {*accounts, AUTOSCALER}
+        if binding["roleRef"]["name"] == BUILT_IN:
+            continue
         (role,) = (
             each
             for each in of_kind(made, binding["roleRef"]["kind"], binding["roleRef"]["name"])
@@ -150,6 +183,57 @@ def test_probes_and_metrics_are_where_the_operator_serves_them(helm: Helm) -> No
     (service,) = of_kind(made, "Service", "chatfleet-metrics")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_adapter_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
+    made = helm.render()
+    (role,) = of_kind(made, "ClusterRole", names.METRICS_ADAPTER)
+    assert rights(role) == needed(METRICS_RULES)
+    (own,) = of_kind(made, "Role", names.METRICS_ADAPTER)
+    assert rights(own) == needed(METRICS_SECRET_RULES)
+    (reader,) = [
+        each for each in of_kind(made, "RoleBinding", names.METRICS_ADAPTER) if each["roleRef"]["name"] == BUILT_IN
+    ]
+    assert reader["metadata"]["namespace"] == "kube-system"
+    (autoscaler,) = of_kind(made, "ClusterRoleBinding", f"{names.METRICS_ADAPTER}-reader")
+    assert [(each["name"], each["namespace"]) for each in autoscaler["subjects"]] == [AUTOSCALER]
+
+
+def test_the_adapter_reads_its_settings_as_the_values_say(helm: Helm) -> None:
+    environ = environment(
+        helm.render('metricsAdapter={"periodSeconds": 15}', release="two"), "two-chatfleet-metrics-adapter"
+    )
+    assert environ.keys() <= {adapter.PREFIX + name.upper() for name in adapter.Settings.model_fields}
+    own = dict.fromkeys(("service", "secret", "owner"), "two-chatfleet-metrics-adapter")
+    expected = adapter.Settings(namespace=NAMESPACE, period_seconds=15).model_copy(update=own)
+    assert read(adapter.Settings, adapter.PREFIX, environ) == expected
+
+
+def test_the_adapter_serves_where_its_service_and_its_probes_ask(helm: Helm) -> None:
+    made = helm.render()
+    (deployment,) = of_kind(made, "Deployment", names.METRICS_ADAPTER)
+    (service,) = of_kind(made, "Service", names.METRICS_ADAPTER)
+    (budget,) = of_kind(made, "PodDisruptionBudget", names.METRICS_ADAPTER)
+    pod, defaults = deployment["spec"]["template"], adapter.Settings()
+    (container,) = pod["spec"]["containers"]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports == {"https": defaults.port, "health": defaults.health_port}
+    assert service["spec"]["ports"] == [{"name": "https", "port": defaults.service_port, "targetPort": "https"}]
+    for selector in (service["spec"]["selector"], budget["spec"]["selector"]["matchLabels"]):
+        assert selector == deployment["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= pod["metadata"]["labels"].items()
+    (operator,) = of_kind(made, "Deployment")
+    assert not operator["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("values", ["metricsAdapter.enabled=false", TWO])
+def test_without_the_adapter_nothing_of_it_is_made(helm: Helm, values: str) -> None:
+    assert not [each for each in helm.render(values) if "metrics-adapter" in each["metadata"]["name"]]
+
+
+def test_the_longest_release_has_names_that_the_api_server_takes(helm: Helm) -> None:
+    made = helm.render(release="r" * 53)
+    assert max(len(each["metadata"]["name"]) for each in made if each["kind"] in {"Deployment", "Service"}) <= 63
 
 
 def test_the_definition_comes_with_the_release_unless_told_otherwise(helm: Helm) -> None:
@@ -191,6 +275,8 @@ def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
         ('watchNamespaces=["Shop"]', "/watchNamespaces/0"),
         ('watchNamespaces=["shop", "shop"]', "/watchNamespaces"),
         ('crds.install="yes"', "/crds/install"),
+        ("metricsAdapter.replicas=0", "/metricsAdapter/replicas"),
+        ("metricsAdapter.periodSeconds=61", "/metricsAdapter/periodSeconds"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_name(helm: Helm, value: str, named: str) -> None:

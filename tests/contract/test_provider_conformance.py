@@ -77,7 +77,7 @@ async def test_a_whole_answer_is_its_tokens_and_one_finish_as_the_last_piece(wir
     outcome, upstream = await outcome_of(wire, answering(wire))
     assert outcome.error is None
     assert upstream.requests[0].headers["accept-encoding"] == "identity"
-    assert outcome.pieces == [*map(Token, WORDS), Finish("stop", Usage(input_tokens=7, output_tokens=4))]
+    assert outcome.pieces == [*map(Token, WORDS), Finish("stop", Usage(input_tokens=7, output_tokens=4), "up", "gpt-x")]
     assert all(outcome.batches)
     assert len(upstream.requests) == 1
 
@@ -89,7 +89,7 @@ async def test_the_scripted_provider_keeps_the_same_promise() -> None:
         outcome = await ask(catalogue.provider("default"))
         assert await catalogue.check() == {"up": Dependency(state=State.UP)}
     assert outcome.text == " ".join(map(str, range(1, 41)))
-    assert outcome.pieces[-1] == Finish("stop", Usage(input_tokens=2, output_tokens=40))
+    assert outcome.pieces[-1] == Finish("stop", Usage(input_tokens=2, output_tokens=40), "up", "count-40@2000")
     assert sum(isinstance(piece, Finish) for piece in outcome.pieces) == 1
 
 
@@ -255,8 +255,8 @@ async def test_broken_http_ends_a_stream(wire: Wire) -> None:
         await reply.raw(b"this is no chunk\r\n")
         await reply.hang()
 
-    outcome, _ = await outcome_of(wire, script, timeouts={"stallSeconds": 0.1})
-    assert outcome.code is Code.UPSTREAM_STALLED  # aiohttp closes the connection at once, but does not tell the reader
+    outcome, _ = await outcome_of(wire, script)
+    assert outcome.code is Code.UPSTREAM_TRUNCATED
     assert outcome.text == "".join(WORDS[:MIDDLE])
 
 

@@ -71,13 +71,21 @@ async def test_a_failure_is_an_end_like_any_other(log: RunLog, run: str) -> None
     assert await collect(log.read(TENANT, run)) == [(1, failed)]
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
 async def test_a_reader_goes_on_where_it_was_also_within_an_entry(log: RunLog, run: str, after: int) -> None:
     log.append(TENANT, run, numbered(1, 3))
     await log.flush(TENANT, run)
     log.append(TENANT, run, Batch(4, (END,)))
     await log.flush(TENANT, run)
     assert await numbers(log, run, after) == list(range(after + 1, 5))
+
+
+async def test_a_reader_that_has_seen_more_than_there_is_is_told_so(log: RunLog, run: str) -> None:
+    log.append(TENANT, run, Batch(1, (END,)))
+    await log.flush(TENANT, run)
+    with pytest.raises(ChatError) as caught:
+        await numbers(log, run, 2)
+    assert caught.value.code is Code.NOT_FOUND
 
 
 async def test_a_reader_follows_a_run_that_goes_on(log: RunLog, run: str) -> None:

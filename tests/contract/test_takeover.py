@@ -109,6 +109,7 @@ async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_par
     assert rest.asked == []
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one two ", "interrupted")
+    assert kept.usage == Usage(input_tokens=1, output_tokens=2, estimated=True)
     await second.chat.send(TENANT, conversation, NewMessage("and then?"))
 
 
@@ -127,6 +128,8 @@ async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
     assert rest.asked == [ChatRequest("m", asked, continues=True)]
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one two three four", "complete")
+    lost = Usage(input_tokens=1, output_tokens=2, estimated=True)  # by the pod that died
+    assert kept.usage == STOP.usage + lost
 
 
 async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_follow_the_new_owner(

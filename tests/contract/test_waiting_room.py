@@ -4,9 +4,9 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 from typing_extensions import override
 
-from chatfleet_api.waiting_room.pods import Asked, CutOffError, NobodyThereError, PodsOverHTTP, open_pods
+from chatfleet_api.waiting_room.pods import Asked, CutOffError, NobodyThereError, PodsOverHTTP
 from chatfleet_contract import metrics, names
 from chatfleet_contract.runtime import WaitingRoomConfig
 from chatfleet_contract.spec import LogFormat, LogLevel, Observability
@@ -232,11 +232,21 @@ class Raw(asyncio.Protocol):
         self._transport.close()
 
 
-ASKED = Asked("POST", "/v1/chat/completions?a=%20b", [(b"authorization", b"Bearer key")], b"{}")
+SENT = [(b"authorization", b"Bearer key"), (b"x-two", b"1"), (b"x-two", b"caf\xe9")]
+ASKED = Asked("POST", "/v1/chat/completions?a=%20b&c='|", SENT, b"{}")
 
 
-async def read(pods: PodsOverHTTP) -> bytes:
-    async with pods.ask(ASKED) as answer:
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[PodsOverHTTP]:
+    """Let a pod be there that answers everything with `answer`."""
+    server = await asyncio.get_running_loop().create_server(lambda: Raw(answer), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield PodsOverHTTP(url, url)
+
+
+async def read(pods: PodsOverHTTP, asked: Asked = ASKED) -> bytes:
+    async with pods.ask(asked) as answer:
         return b"".join([chunk async for chunk in answer.chunks()])
 
 
@@ -250,10 +260,7 @@ async def read(pods: PodsOverHTTP) -> bytes:
     ],
 )
 async def test_what_a_pod_did_not_answer_to_the_end_is_cut_off(answer: bytes, comes: bytes | type[Exception]) -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Raw(answer), "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, open_pods(url, url) as pods:
+    async with answering(answer) as pods:
         if isinstance(comes, bytes):
             assert await read(pods) == comes
         else:
@@ -262,13 +269,24 @@ async def test_what_a_pod_did_not_answer_to_the_end_is_cut_off(answer: bytes, co
         assert not await pods.there()
 
 
+async def test_headers_come_as_they_were_sent_but_for_those_of_the_connection() -> None:
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nConnection: close\r\nSet-Cookie: caf\xe9\r\ncontent-length: 0\r\n\r\n"
+    async with answering(head) as pods, pods.ask(ASKED) as answer:
+        assert answer.headers == [(b"set-cookie", b"a"), (b"set-cookie", b"caf\xe9"), (b"content-length", b"0")]
+
+
+async def test_a_length_that_answers_a_head_announces_no_body() -> None:
+    async with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n") as pods:
+        assert await read(pods, ASKED._replace(method="HEAD", body=b"")) == b""
+
+
 async def test_where_nobody_listens_nobody_has_seen_the_request() -> None:
     (unused,) = free_ports(1)
     url = f"http://127.0.0.1:{unused}"
-    async with open_pods(url, url) as pods:
-        with pytest.raises(NobodyThereError):
-            await read(pods)
-        assert not await pods.there()
+    pods = PodsOverHTTP(url, url)
+    with pytest.raises(NobodyThereError):
+        await read(pods)
+    assert not await pods.there()
 
 
 async def test_a_request_reaches_the_pod_as_it_came() -> None:
@@ -281,10 +299,12 @@ async def test_a_request_reaches_the_pod_as_it_came() -> None:
 
     server = await asyncio.start_server(note, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, open_pods(url, url) as pods:
+    pods = PodsOverHTTP(url, url)
+    async with server:
         assert await read(pods) == b""
     head, _, body = (await seen).partition(b"\r\n\r\n")
     first, *headers = head.split(b"\r\n")
-    assert (first, body) == (b"POST /v1/chat/completions?a=%20b HTTP/1.1", b"{}")
-    sent = {header.partition(b":")[0].lower() for header in headers}
-    assert sent == {b"host", b"authorization", b"content-length", b"connection"}
+    assert (first, body) == (b"POST /v1/chat/completions?a=%20b&c='| HTTP/1.1", b"{}")
+    assert headers[: len(SENT)] == [b"%b: %b" % header for header in SENT]
+    added = {header.partition(b":")[0] for header in headers[len(SENT) :]}
+    assert added == {b"host", b"content-length", b"connection"}

@@ -1,4 +1,4 @@
-"""`make demo-autoscale`: raise and lower the load on a ChatDeployment, show what its autoscaler does, and plot it."""
+"""Load on a ChatDeployment while its pods come and go: `watch` shows it and draws a picture, `endure` judges it."""
 
 import argparse
 import asyncio
@@ -8,13 +8,23 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from scale.load import Count, Load, Profile
+from scale.endure import Endured, endure
+from scale.load import Count, Load, Profile, Tally
 from scale.plot import plot
 from scale.series import Cluster, Replicas, Sample, sampled, save
 from scale.view import view
+from support.node import Node, install, running_node
+
+NAMESPACE = "crowd"
+ENDURE_CLUSTER = "scale"
+ENDURE_MANIFEST = Path(__file__).parent / "endure.yaml"
+DRAIN_SECONDS = 5
+COUNT = Count("count", 60)
+"""This and the above are as the manifest says."""
 
 
 def steps(course: Sequence[tuple[float, int]]) -> Profile:
@@ -38,7 +48,7 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
         tally = load.tally
         return Sample(at, tally.live, profile(at), *seen, tally.whole, tally.cut, tally.refused)
 
-    with Live(console=console, auto_refresh=False, transient=False) as screen:
+    with Live(console=console, auto_refresh=False) as screen:
 
         def show(sample: Sample) -> None:
             samples.append(sample)
@@ -51,22 +61,8 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
     return samples
 
 
-def main() -> int:
-    """Return 0 when no stream was cut or refused."""
-    parser = argparse.ArgumentParser(prog="python -m scale", description=__doc__)
-    parser.add_argument("--url", required=True, help="where the Service is, such as http://10.0.0.7")
-    parser.add_argument("--namespace", default="demo")
-    parser.add_argument("--name", default="crowd", help="of the ChatDeployment")
-    parser.add_argument("--kubectl", default="kubectl", help="command, with its options")
-    parser.add_argument("--model", default="count", help="model of the ChatDeployment that counts")
-    parser.add_argument("--words", type=int, default=60, help="how far it counts")
-    parser.add_argument("--target", type=float, default=35, help="streams that a pod is meant for")
-    parser.add_argument(
-        "--profile", default="0:10 20:120 120:120 150:10 420:10", help="SECONDS:STREAMS, straight lines between"
-    )
-    parser.add_argument("--plot", type=Path, help="SVG file for the picture")
-    parser.add_argument("--json", type=Path, help="file for the samples")
-    asked = parser.parse_args()
+def watch(asked: argparse.Namespace) -> int:
+    """Follow a profile of load and draw what came; returns 0 when no stream was cut or refused."""
     course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
     profile = steps(course)
     load = Load(asked.url, Count(asked.model, asked.words), profile)
@@ -76,11 +72,69 @@ def main() -> int:
         save(samples, asked.json)
     if asked.plot:
         plot(samples, asked.plot, title=f"{asked.name}: streams and pods", target=asked.target)
-    tally = load.tally
+    tell(load.tally)
+    return 1 if load.tally.cut or load.tally.refused else 0
+
+
+def tell(tally: Tally) -> None:
+    """Print what became of the streams."""
     sys.stdout.write(f"{tally.begun} streams: {tally.whole} whole, {tally.cut} cut, {tally.refused} refused\n")
     for why, times in tally.why.most_common():
         sys.stdout.write(f"  {times} x {why}\n")
-    return 1 if tally.cut or tally.refused else 0
+
+
+def prove(asked: argparse.Namespace) -> int:
+    """Play both arms on a node of our own; returns 0 when only the arm without the preStop hook lost streams."""
+    with running_node(ENDURE_CLUSTER) as node:
+        install(node)
+        node.kubectl("create", "namespace", NAMESPACE)
+        protected = _endured(node, asked, drain_seconds=DRAIN_SECONDS, rounds=asked.rounds)
+        control = _endured(node, asked, drain_seconds=0, rounds=min(asked.rounds, asked.control_rounds))
+    if asked.json:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode([protected, control])) + b"\n")
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode([protected, control])).decode() + "\n")
+    kept = not protected.cut and not protected.refused
+    shown = control.cut + control.refused > 0
+    return 0 if kept and shown else 1
+
+
+def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, rounds: int) -> Endured:
+    manifest = ENDURE_MANIFEST.read_text().replace(f"drainSeconds: {DRAIN_SECONDS}", f"drainSeconds: {drain_seconds}")
+    node.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifest)
+    node.kubectl.wait("chatdeployment/crowd", "Ready", namespace=NAMESPACE)
+    load = Load(node.service("crowd", NAMESPACE), COUNT, lambda _: asked.streams)
+    kubectl = (str(node.kubectl.binary), "--kubeconfig", str(node.kubectl.kubeconfig))
+    cluster = Cluster(kubectl, NAMESPACE, "crowd")
+    played = endure(load, cluster, rounds=rounds, at_once=asked.streams, drain_seconds=drain_seconds)
+    return asyncio.run(played)
+
+
+def main() -> int:
+    """Do what the arguments ask for and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scale", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    demo = verbs.add_parser("watch", help=watch.__doc__)
+    demo.set_defaults(play=watch)
+    demo.add_argument("--url", required=True, help="where the Service is, such as http://10.0.0.7")
+    demo.add_argument("--namespace", default="demo")
+    demo.add_argument("--name", default="crowd", help="of the ChatDeployment")
+    demo.add_argument("--kubectl", default="kubectl", help="command, with its options")
+    demo.add_argument("--model", default="count", help="model of the ChatDeployment that counts")
+    demo.add_argument("--words", type=int, default=60, help="how far it counts")
+    demo.add_argument("--target", type=float, default=35, help="streams that a pod is meant for")
+    course = "0:10 20:120 120:120 150:10 420:10"
+    demo.add_argument("--profile", default=course, help="SECONDS:STREAMS …, with straight lines between")
+    demo.add_argument("--plot", type=Path, help="SVG file for the picture")
+    demo.add_argument("--json", type=Path, help="file for the samples")
+    proof = verbs.add_parser("endure", help=prove.__doc__)
+    proof.set_defaults(play=prove)
+    proof.add_argument("--rounds", type=int, default=20, help="each scales up, rolls out, evicts and scales down")
+    proof.add_argument("--control-rounds", type=int, default=2, help="the same without the preStop hook")
+    proof.add_argument("--streams", type=int, default=60, help="at a time")
+    proof.add_argument("--json", type=Path, help="file for the figures")
+    asked = parser.parse_args()
+    played: int = asked.play(asked)
+    return played
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -53,12 +54,17 @@ class Load:
         self._sdk = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
         self._count = count
         self._profile = profile
+        self._stopped = False
 
-    async def run(self, seconds: float) -> None:
-        """Follow the profile for `seconds`, then wait for the end of what is open."""
+    def stop(self) -> None:
+        """Begin no more streams."""
+        self._stopped = True
+
+    async def run(self, seconds: float = inf) -> None:
+        """Follow the profile for `seconds`, or until stopped, then wait for the end of what is open."""
         begun = monotonic()
         async with asyncio.TaskGroup() as streams:
-            while (now := monotonic() - begun) < seconds:
+            while (now := monotonic() - begun) < seconds and not self._stopped:
                 missing = self._profile(now) - self.tally.live
                 for _ in range(min(missing, STARTS_PER_TICK)):
                     self.tally.live += 1

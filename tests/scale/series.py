@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT
+
 SAMPLE_SECONDS: Final = 2.0
 
 
@@ -39,19 +41,27 @@ class Replicas(NamedTuple):
 
 
 class Cluster:
-    """The Deployment of one ChatDeployment, by kubectl."""
+    """One ChatDeployment in its cluster, by kubectl."""
 
     def __init__(self, kubectl: Sequence[str], namespace: str, name: str) -> None:
         """Run the command `kubectl`, which knows its cluster."""
-        self._get = [*kubectl, "-n", namespace, "get", "deployment", name, "-o", "json"]
+        self.namespace = namespace
+        self.name = name
+        self.selector = f"{LABEL_DEPLOYMENT}={name},{LABEL_COMPONENT}={COMPONENT_API}"
+        self._kubectl = (*kubectl, "-n", namespace)
+
+    async def run(self, *args: str, stdin: str = "") -> str:
+        """Run kubectl and return what it printed; its words on standard error go through."""
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*self._kubectl, *args, stdin=pipe, stdout=pipe)
+        text, _ = await process.communicate(stdin.encode())
+        if process.returncode:
+            raise RuntimeError(f"kubectl {' '.join(args)} failed with status {process.returncode}")
+        return text.decode()
 
     async def replicas(self) -> Replicas:
         """Return what the Deployment says now."""
-        process = await asyncio.create_subprocess_exec(*self._get, stdout=asyncio.subprocess.PIPE)
-        text, _ = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"kubectl failed with status {process.returncode}")
-        live: dict[str, Any] = json.loads(text)
+        live: dict[str, Any] = json.loads(await self.run("get", "deployment", self.name, "-o", "json"))
         status = live["status"]
         return Replicas(live["spec"]["replicas"], status.get("replicas", 0), status.get("readyReplicas", 0))
 

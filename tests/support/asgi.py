@@ -41,7 +41,7 @@ class Exchange:
         self._whole, self._given = len(self.parts), 0
 
     async def receive(self) -> Message:
-        """Give the request's body in parts; then nothing until the client leaves."""
+        """Give the request's body in parts; then nothing until the client leaves or, as in uvicorn, has its answer."""
         if self.parts:
             self._given += 1
             return {"type": "http.request", "body": self.parts.pop(0), "more_body": self._given < self._whole}
@@ -52,6 +52,8 @@ class Exchange:
         """Take a piece of the answer, as soon as the client reads."""
         await self.reading.wait()
         self.sent.append(message)
+        if self.complete:
+            self.left.set()
         async with self.progress:
             self.progress.notify_all()
 

@@ -42,36 +42,36 @@ class Node:
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
+def install(node: Node) -> None:
+    """Install the chart as the README says, with our images, and wait for it."""
+    sets = [part for value, image in IMAGES.items() for part in ("--set", f"{value}={image}")]
+    node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
+
+
 @contextmanager
-def running_node() -> Iterator[Node]:
+def running_node(name: str = CLUSTER) -> Iterator[Node]:
     """Start a cluster of our own with our images in it; CHATFLEET_E2E_KEEP=1 leaves it up for a look."""
     _run(str(ROOT / "tools/images/build"))
-    _cluster("up")
+    _cluster(name, "up")
     try:
-        told = json.loads(_cluster("status", "--output", "json"))
-        _cluster("load", *IMAGES.values())
+        told = json.loads(_cluster(name, "status", "--output", "json"))
+        _cluster(name, "load", *IMAGES.values())
         tools = binaries.ensure(("kubectl", "helm"), os.environ, Steps(Console(stderr=True)))
         kubeconfig = Path(told["kubeconfig"])
         helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
         yield Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])
     finally:
         if not os.environ.get("CHATFLEET_E2E_KEEP"):
-            _cluster("down")
-
-
-def install(node: Node) -> None:
-    """Install the chart as the README says, and wait for it."""
-    sets = [part for value, image in IMAGES.items() for part in ("--set", f"{value}={image}")]
-    node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
+            _cluster(name, "down")
 
 
 def load(*images: str) -> None:
     """Give the running node further images."""
-    _cluster("load", *images)
+    _cluster(CLUSTER, "load", *images)
 
 
-def _cluster(verb: str, *args: str) -> str:
-    return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", CLUSTER, *args)
+def _cluster(name: str, verb: str, *args: str) -> str:
+    return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", name, *args)
 
 
 def _run(*command: str) -> str:

@@ -33,7 +33,13 @@ def role(kind: str, name: str, rules: tuple[Rule, ...], namespace: str | None = 
         "kind": kind,
         "metadata": {"name": name, **({"namespace": namespace} if namespace else {})},
         "rules": [
-            {"apiGroups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)} for rule in rules
+            {
+                "apiGroups": [rule.group],
+                "resources": [rule.resource],
+                "verbs": list(rule.verbs),
+                **({"resourceNames": list(rule.names)} if rule.names else {}),
+            }
+            for rule in rules
         ],
     }
 

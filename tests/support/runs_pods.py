@@ -11,6 +11,7 @@ from typing_extensions import override
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.chat import Chat
+from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Provider
 from chatfleet_api.runs.fleet import open_fleet
@@ -20,6 +21,7 @@ from chatfleet_api.runs.redis import open_run_log
 from chatfleet_api.runs.watch import keep_watch
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.storage import Operation, Storage, open_storage
+from chatfleet_api.telemetry import Meter
 from chatfleet_contract.providers import Continuation
 from support.runs_scripts import OneModel
 
@@ -30,10 +32,10 @@ class Line(Storage):
     whole = True
 
     @override
-    async def _answered(self, operation: Operation) -> Any:
+    async def _answered(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:
         if not self.whole:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
-        return await super()._answered(operation)
+        return await super()._answered(operation, slots)
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,18 @@ class FleetPod:
     """A pod, and its line to Redis: cut, the pod is as good as dead to the others; whole again, it is a zombie."""
 
     chat: Chat
+    meter: Meter
     line: Line
 
 
 async def open_pod(
-    stack: AsyncExitStack, url: str, provider: Provider, continuation: Continuation = "none", *, fleet: str = "chat"
+    stack: AsyncExitStack,
+    url: str,
+    provider: Provider,
+    continuation: Continuation = "none",
+    *,
+    fleet: str = "chat",
+    capacity: int = 10,
 ) -> FleetPod:
     """Return a pod that works until `stack` is left."""
     storage = await stack.enter_async_context(open_storage(url, "tests", fleet))
@@ -55,22 +64,29 @@ async def open_pod(
         pass
     members = await stack.enter_async_context(open_fleet(storage, str(uuid7()), seconds=120, clock=time.monotonic))
     log = await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60))
-    pool = RunPool(log, Limits(capacity=10, run_seconds=60))
+    pool = RunPool(log, members, Limits(capacity, run_seconds=60))
+    sessions, meter = RedisSessionStore(storage, ttl_seconds=60), Meter("tests")
     chat = Chat(
         catalogue=lambda: OneModel(provider, continuation),
         pool=pool,
         log=log,
         fleet=members,
-        sessions=RedisSessionStore(storage, ttl_seconds=60),
+        sessions=sessions,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid7()),
+        new_id=_new_id,
+        queue=Queue(sessions, _new_id),
+        meter=meter,
     )
     watch = asyncio.create_task(keep_watch(members, pool, writing=log.writing, go_on=chat.go_on))
     stack.push_async_callback(cancelled, watch)
     stack.push_async_callback(pool.drain, 0)
     stack.callback(setattr, storage, "whole", True)  # noqa: FBT003  # a value
-    return FleetPod(chat, storage)
+    return FleetPod(chat, meter, storage)
+
+
+def _new_id() -> str:
+    return str(uuid7())
 
 
 async def reached(storage: Storage) -> bool:

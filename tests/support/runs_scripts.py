@@ -7,6 +7,7 @@ from itertools import count
 
 from chatfleet_api.chat.chat import Chat
 from chatfleet_api.chat.events import Batch, Event, Start, Token, Usage
+from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Finish, Piece, Provider
@@ -15,6 +16,7 @@ from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.port import RunLog
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.port import SessionStore
+from chatfleet_api.telemetry import Meter
 from chatfleet_contract.providers import Continuation
 
 TENANT = "default"
@@ -114,7 +116,7 @@ def memory_sessions(ttl_seconds: float = 3600) -> MemorySessionStore:
 
 
 def make_pool(log: RunLog | None = None, *, capacity: int = 10, run_seconds: float = 600) -> RunPool:
-    return RunPool(log or memory_log(), Limits(capacity, run_seconds))
+    return RunPool(log or memory_log(), Alone(), Limits(capacity, run_seconds))
 
 
 def make_chat(
@@ -126,14 +128,16 @@ def make_chat(
     new_id: Callable[[], str] | None = None,
 ) -> Chat:
     """Return a chat service on memory, with one model."""
-    log = log or memory_log()
+    log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
     return Chat(
         catalogue=lambda: OneModel(provider),
         pool=pool or make_pool(log),
         log=log,
         fleet=Alone(),
-        sessions=sessions or memory_sessions(),
+        sessions=sessions,
         clock=loop_clock,
         now=loop_now,
-        new_id=new_id or ids(),
+        new_id=new_id,
+        queue=Queue(sessions, new_id),
+        meter=Meter("tests"),
     )

@@ -65,7 +65,7 @@ def config_of(*providers: RuntimeProvider, models: Sequence[Model] = ()) -> Runt
 @asynccontextmanager
 async def catalogue_of(config: RuntimeConfig, meter: RecordingMeter | None = None) -> AsyncIterator[Catalogue]:
     """Open the catalogue of `config`."""
-    async with open_registry(meter or RecordingMeter()) as registry:
+    with open_registry(meter or RecordingMeter()) as registry:
         yield registry.catalogue(config)
 
 

@@ -1,9 +1,7 @@
 """The application service: what routes call. Knows no HTTP, no Redis and no vendor."""
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,9 +12,10 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.events import Start
+from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, PASSING, Queue
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.request import ChatRequest, Message
-from chatfleet_api.chat.takeover import Takeover
+from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import Place, Turn, take_turn
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Provider
@@ -29,14 +28,6 @@ from chatfleet_contract.spec import OnBusy
 
 DEFAULT_TENANT = "default"
 """The one tenant, as long as nobody has to say who they are. Part of every key from the start."""
-BUSY_RETRY_SECONDS = 1.0
-TURN_POLL_SECONDS = 0.1
-"""Between two looks whether a conversation is free."""
-TURN_SECONDS = 60.0
-"""Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
-INTERRUPT_SECONDS = 5.0
-"""Longest that a message waits for the end of the answer that it interrupts."""
-_PASSING = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
 
 
 class Models(Protocol):
@@ -83,6 +74,8 @@ class Chat:
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
+    queue: Queue
+    meter: TakeoverMeter
     on_busy: Callable[[], OnBusy] = lambda: "reject"
     """What to do with a message while an answer is being written, when it does not say so itself."""
 
@@ -168,13 +161,14 @@ class Chat:
         try:
             return await self._in_turn(tenant, conversation, message, once)
         except ChatError as error:
-            if error.code in _PASSING and (replay := await self._replay(tenant, conversation, once)):
+            if error.code in PASSING and (replay := await self._replay(tenant, conversation, once)):
                 return replay  # it came twice at once
             raise
 
-    async def go_on(self, claim: Claim, run: Run) -> None:
-        """Bring a run that another pod began to its end."""
-        await Takeover(self.catalogue, self.log, self.sessions, self.clock, self.now).produce(claim, run)
+    async def go_on(self, claim: Claim, run: Run, *, room: bool = True) -> None:
+        """Bring a run that another pod began to its end; without `room` by asking nobody."""
+        heir = Takeover(self.catalogue, self.log, self.sessions, self.clock, self.now, self.meter)
+        await heir.produce(claim, run, room=room)
 
     async def _replay(self, tenant: str, conversation: str, asked: Once) -> Replay | None:
         """Return the answer to what was asked before under the same key."""
@@ -192,39 +186,11 @@ class Chat:
         ask = partial(self._ask, tenant, conversation, message, once)
         match message.on_busy or self.on_busy():
             case "enqueue":
-                return await self._enqueued(tenant, conversation, ask)
+                return await self.queue.wait(tenant, conversation, ask)
             case "interrupt":
-                return await self._interrupting(tenant, conversation, ask)
+                return await self.queue.jump(ask, partial(self.cancel, tenant, conversation))
             case _:
                 return await ask()
-
-    async def _enqueued(self, tenant: str, conversation: str, ask: Callable[[], Awaitable[Run]]) -> Run:
-        """Wait in line, first come first served on all pods."""
-        ticket = self.new_id()
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                while True:
-                    place = await self.sessions.line_up(tenant, conversation, ticket)
-                    if place == 0 and (run := await _if_free(ask)):
-                        return run
-                    await asyncio.sleep(TURN_POLL_SECONDS)
-        except TimeoutError:
-            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
-        finally:
-            with suppress(ChatError):  # the place is lost by itself
-                await self.sessions.step_out(tenant, conversation, ticket)
-
-    async def _interrupting(self, tenant: str, conversation: str, ask: Callable[[], Awaitable[Run]]) -> Run:
-        """End the answer that is being written, which keeps what had come of it, and go on."""
-        try:
-            async with asyncio.timeout(INTERRUPT_SECONDS):
-                while True:
-                    if run := await _if_free(ask):
-                        return run
-                    await self.cancel(tenant, conversation)
-                    await asyncio.sleep(TURN_POLL_SECONDS)
-        except TimeoutError:
-            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
 
     async def _ask(self, tenant: str, conversation: str, message: NewMessage, once: Once | None) -> Run:
         catalogue = self.catalogue()
@@ -275,16 +241,6 @@ class Chat:
 
     def _created(self) -> int:
         return int(self.now().timestamp())
-
-
-async def _if_free(ask: Callable[[], Awaitable[Run]]) -> Run | None:
-    """Return what `ask` returns, None when the conversation is not free."""
-    try:
-        return await ask()
-    except ChatError as error:
-        if error.code not in _PASSING:
-            raise
-        return None
 
 
 def _request(model: str, messages: tuple[Message, ...], asked: NewMessage) -> ChatRequest:

@@ -24,6 +24,17 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     estimated: bool = False
     """True when the provider's own numbers never came."""
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return what both have cost together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
 
 class Start(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="start"):
     """The run exists and will be answered by `model` (a name of the catalogue)."""
@@ -65,6 +76,10 @@ class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     usage: Usage
     latency_ms: int = 0
     time_to_first_token_ms: int | None = None
+    provider: str | None = None
+    """Who answered, be it a fallback: the provider's name in the catalogue."""
+    upstream_model: str | None = None
+    """The model that answered, by its provider's name of it."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.chat.turn import Place, Turn, provided, take_turn
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.estimate import estimated
 from chatfleet_api.providers.port import Provider
 from chatfleet_api.runs.port import Claim, RunLog
 from chatfleet_api.runs.run import Run
@@ -31,7 +32,18 @@ PATIENCE_SECONDS: Final = 60.0
 """Time in which the state of a run is read, should Redis go away just then."""
 PAUSE_SECONDS: Final = 0.5
 
+Outcome: TypeAlias = Literal["regenerated", "continued", "interrupted", "finished"]
+"""What becomes of a run that was taken over: asked again, gone on with, ended; or its end was known before."""
+
 _T = TypeVar("_T")
+
+
+class TakeoverMeter(Protocol):
+    """Counts takeovers."""
+
+    def took_over(self, outcome: Outcome, seconds: float) -> None:
+        """Count a run that was taken over, after `seconds` in which nobody produced it."""
+        ...
 
 
 class Models(Protocol):
@@ -55,9 +67,10 @@ class Takeover:
     sessions: SessionStore
     clock: Callable[[], float]
     now: Callable[[], datetime]
+    meter: TakeoverMeter
 
-    async def produce(self, claim: Claim, run: Run) -> None:
-        """Bring a claimed run to its end."""
+    async def produce(self, claim: Claim, run: Run, *, room: bool) -> None:
+        """Bring a claimed run to its end; without `room` by asking nobody."""
         if claim.cancelled:
             run.cancel()
         record, start = claim.record, claim.record.start
@@ -67,14 +80,17 @@ class Takeover:
             conversation, answer = start.conversation, start.message
             message = await _patiently(lambda: self._resumed(record.tenant, conversation, answer, claim.tenure.epoch))
         if message and message.status != "pending":
+            self.meter.took_over("finished", claim.seconds)
             run.publish((*(() if before else (start,)), *remainder(before, message)))
             return
-        lost = start.conversation is not None and message is None
-        provider, request = self._asked(claim, before, lost=lost)
+        hopeless = not room or (start.conversation is not None and message is None)
+        provider, request = (None, record.request) if hopeless else self._asked(claim, before)
+        self.meter.took_over(_outcome(claim, provider, request), claim.seconds)
         place = None
         if message:
             place = Place(self.sessions, record.tenant, start.conversation or "", message, self._now)
-        await take_turn(Turn(start, request, provider, place, self.clock, before), run)
+        spent = lost_usage(claim, before)
+        await take_turn(Turn(start, request, provider, place, self.clock, before, spent), run)
 
     def _now(self) -> str:
         return history.stamp(self.now())
@@ -113,18 +129,35 @@ class Takeover:
             else:
                 return ours
 
-    def _asked(self, claim: Claim, before: Sequence[Event], *, lost: bool) -> tuple[Provider | None, ChatRequest]:
+    def _asked(self, claim: Claim, before: Sequence[Event]) -> tuple[Provider | None, ChatRequest]:
         """Return who is asked what, or nobody when the answer cannot go on."""
         asked = claim.record.request
         models = self.catalogue()
         try:
             continuation = models.continuation(asked.model)
-            request = None if lost else resumption(before, asked, continuation, epoch=claim.tenure.epoch)
+            request = resumption(before, asked, continuation, epoch=claim.tenure.epoch)
             if request is not None:
                 return models.provider(asked.model), request
         except ChatError:  # the model has left the catalogue
             pass
         return None, asked
+
+
+def lost_usage(claim: Claim, before: Sequence[Event]) -> Usage | None:
+    """Return what the attempts of the pods before have cost: the question each time, and all that was visible."""
+    epoch = claim.tenure.epoch
+    if not epoch:
+        return None
+    once = estimated(claim.record.request, len(provided(before)))
+    return replace(once, input_tokens=epoch * once.input_tokens)
+
+
+def _outcome(claim: Claim, provider: Provider | None, request: ChatRequest) -> Outcome:
+    if claim.cancelled:
+        return "finished"
+    if provider is None:
+        return "interrupted"
+    return "continued" if request.continues else "regenerated"
 
 
 def resumption(
@@ -154,7 +187,13 @@ def remainder(before: Sequence[Event], kept: StoredMessage) -> tuple[Event, ...]
         return (replace(Failed.of(ChatError(code)), partial_saved=partial, usage=kept.usage),)
     rest = kept.content[len(told.text) :]
     reason: FinishReason = kept.finish_reason or "stop"
-    ending = Complete(reason, kept.usage or Usage(estimated=True), kept.latency_ms or 0)
+    ending = Complete(
+        reason,
+        kept.usage or Usage(estimated=True),
+        kept.latency_ms or 0,
+        provider=kept.provider,
+        upstream_model=kept.upstream_model,
+    )
     return (Token(rest), ending) if rest else (ending,)
 
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall
+from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
@@ -61,6 +61,8 @@ class Turn:
     clock: Callable[[], float]
     before: Sequence[Event] = ()
     """What a pod that died has logged of the run."""
+    spent: Usage | None = None
+    """What the attempts of pods that died have cost, as far as can be told."""
 
 
 async def take_turn(turn: Turn, run: Run) -> None:
@@ -68,7 +70,7 @@ async def take_turn(turn: Turn, run: Run) -> None:
     if not turn.before:
         run.publish((turn.start,))
     reply = Reply(turn.clock, provided(turn.before))
-    ending = await _answer(turn, run, reply)
+    ending = _charged(await _answer(turn, run, reply), turn.spent)
     if run.deposed:
         return  # it is another pod's to end
     if turn.place is None:
@@ -112,7 +114,15 @@ def provided(events: Sequence[Event]) -> Sequence[Piece]:
 def _finished(reply: Reply) -> Terminal:
     if reply.finish is None:
         return Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
-    return Complete(reply.finish.reason, reply.finish.usage, reply.elapsed_ms(), reply.first_token_ms)
+    end = reply.finish
+    return Complete(end.reason, end.usage, reply.elapsed_ms(), reply.first_token_ms, end.provider, end.upstream_model)
+
+
+def _charged(ending: Terminal, spent: Usage | None) -> Terminal:
+    """Add to an answer's usage what was spent before."""
+    if spent is None:
+        return ending
+    return replace(ending, usage=spent if ending.usage is None else ending.usage + spent)
 
 
 async def _settle(place: Place, message: StoredMessage, *, seconds: float) -> Kept:
@@ -164,4 +174,11 @@ def final_message(pending: StoredMessage, reply: Reply, ending: Terminal) -> Sto
     )
     if isinstance(ending, Failed):
         return replace(kept, status=_STATUS.get(ending.code, "failed"), error_code=ending.code)
-    return replace(kept, status="complete", finish_reason=ending.finish_reason, latency_ms=ending.latency_ms)
+    return replace(
+        kept,
+        status="complete",
+        finish_reason=ending.finish_reason,
+        latency_ms=ending.latency_ms,
+        provider=ending.provider,
+        upstream_model=ending.upstream_model,
+    )

@@ -1,7 +1,7 @@
 """An error as an HTTP answer, in the dialect of the path it was asked at."""
 
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,12 @@ from chatfleet_api.dialects.openai import ChunkEncoder
 from chatfleet_api.dialects.responses import ResponseEncoder
 from chatfleet_api.dialects.sse import Encoder
 from chatfleet_api.errors import FACTS, ChatError, Code
+
+CLOSE: Final = (b"connection", b"close")
+"""The header by which a server says that a connection takes no other request."""
+
+_ELSEWHERE: Final = frozenset({Code.AT_CAPACITY, Code.DRAINING})
+"""What another pod may take at once. The connection is closed, as the next try on it would come to this pod again."""
 
 
 class Answered(NamedTuple):
@@ -35,6 +41,8 @@ def failure(error: ChatError, path: str, request_id: str) -> Answered:
     ]
     if error.facts.retryable:
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after or 1)))
+    if error.code in _ELSEWHERE:
+        headers.append(CLOSE)
     return Answered(error.facts.status, headers, body)
 
 

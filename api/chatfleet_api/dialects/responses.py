@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from chatfleet_api.chat.events import Batch, Complete, Event, Failed, Start, Terminal, Token, Usage
 from chatfleet_api.dialects.sse import framed, json_text
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.errors import ChatError, Code, beyond
 
 PREFIX: Final = "resp_"
 
@@ -51,6 +51,7 @@ class ResponseEncoder:
     def failure(self, error: ChatError) -> bytes:
         """Return the event that tells why no more can be read."""
         self._frames = []
+        self._seq = max(self._seq, self._after + 1)  # it is told also to who asked for what comes later
         self._emit("error", {"code": error.code, "message": error.message, "param": None})
         return framed(b"".join(self._frames))
 
@@ -111,6 +112,8 @@ class ResponseEncoder:
             self._emit("response.output_item.done", {"output_index": 0, "item": response["output"][0]})
         kind = response["status"] if isinstance(ending, Complete) else "failed"
         self._emit(f"response.{kind}", {"response": response})
+        if self._seq <= self._after:
+            raise beyond()
 
     def _emit(self, kind: str, event: dict[str, Any]) -> None:
         if self._seq > self._after:

@@ -10,6 +10,10 @@ from chatfleet_api.errors import ChatError
 HEARTBEAT: Final = b": keep-alive\n\n"
 """A comment: every client skips it, every proxy sees traffic."""
 
+COME_BACK: Final = b"retry: 1000\n: this server ends; come back for the rest\n"
+"""Ends a stream that goes on elsewhere. No event, hence no empty line: browsers take `retry` all the same, and clients
+that know no `retry` are not given an event without data."""
+
 CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 
 json_text = msgspec.json.Encoder().encode

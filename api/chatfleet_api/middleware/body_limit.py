@@ -8,9 +8,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatfleet_api.dialects.failures import failure
+from chatfleet_api.dialects.failures import CLOSE
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.middleware.request_id import request_id
+from chatfleet_api.middleware.telling import tell
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
@@ -68,7 +68,4 @@ class BodyLimit:
 
 
 async def _refuse(error: ChatError, scope: Scope, send: Send) -> None:
-    answer = failure(error, scope["path"], request_id(scope))
-    headers = [*answer.headers, (b"connection", b"close")]  # what is left of the body is not waited for
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await tell(error, scope, send, headers=[CLOSE])  # what is left of the body is not waited for

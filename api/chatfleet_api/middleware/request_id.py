@@ -1,4 +1,4 @@
-"""Gives every request an id, and marks every answer with it and with the configuration that served it."""
+"""Gives every request an id, and marks every answer: with it, with the configuration, and with the pod's last call."""
 
 import re
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatfleet_api.dialects.failures import CLOSE
 from chatfleet_contract.names import HEADER_CONFIG
 
 HEADER: Final = b"x-request-id"
@@ -20,13 +21,24 @@ def request_id(scope: Scope) -> str:
 
 
 class RequestId:
-    """Keeps a caller's `X-Request-Id` if it is sane, else makes one."""
+    """Keeps a caller's `X-Request-Id` if it is sane, else makes one.
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], config: Callable[[], str] | None) -> None:
+    An answer of a pod that is about to end closes its connection: the client's next request comes to another pod.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        new_id: Callable[[], str],
+        config: Callable[[], str] | None,
+        ending: Callable[[], bool],
+    ) -> None:
         """Mark answers with the digest that `config` returns; None: whoever answers does that."""
         self._app = app
         self._new_id = new_id
         self._config = config
+        self._ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -39,10 +51,13 @@ class RequestId:
         marks = [(HEADER, known.encode())]
         if self._config is not None:
             marks.append((HEADER_CONFIG.encode(), self._config().encode()))
+        if self._ending():
+            marks.append(CLOSE)
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *marks]
+                headers = message["headers"]
+                message["headers"] = [*headers, *(mark for mark in marks if mark not in headers)]
             await send(message)
 
         await self._app(scope, receive, marked)

@@ -22,7 +22,7 @@ LEAST: Final = 10
 RATIO: Final = 0.5
 """Share of failures among them that is too much."""
 FIRST_PAUSE_SECONDS: Final = 5.0
-LONGEST_PAUSE_SECONDS: Final = 60.0
+LONGEST_PAUSE_SECONDS: Final = 10.0
 """The pause doubles with each probe that fails."""
 
 _FAILURES: Final = frozenset(
@@ -55,6 +55,11 @@ class Breaker:
     def open(self) -> bool:
         """Whether the upstream is spared."""
         return self._pause > 0
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until an attempt may be made, 0 when one may be made now."""
+        return max(0.0, self._until - self._clock()) if self.open else 0.0
 
     def admit(self) -> bool:
         """Return whether this attempt is a probe, whose holder must call `release`.
@@ -126,7 +131,5 @@ class Spared:
                 self._breaker.release()
 
     async def check(self) -> None:
-        """Check the upstream, and tell when it is spared."""
+        """Check the upstream; that it is spared is told by `Breaker.open`, at once."""
         await self._inner.check()
-        if self._breaker.open:
-            raise ChatError(Code.UPSTREAM_SUSPENDED, detail="too many requests have failed; it is tried again soon")

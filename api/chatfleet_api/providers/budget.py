@@ -26,13 +26,19 @@ class RetryBudget:
         """Take note of a request."""
         self._saved = min(MOST, self._saved + SHARE)
 
+    @property
+    def left(self) -> float:
+        """Retries that may be made now."""
+        return self._saved if self._saved >= FLOOR else min(FLOOR, self._saved + self._grown())
+
     def spend(self) -> bool:
         """Return whether one more retry may be made, and if so, take it off."""
-        now = self._clock()
-        if self._saved < FLOOR:
-            self._saved = min(FLOOR, self._saved + (now - self._at) * FLOOR / FLOOR_SECONDS)
-        self._at = now
+        self._saved = self.left
+        self._at = self._clock()
         if self._saved < 1:
             return False
         self._saved -= 1
         return True
+
+    def _grown(self) -> float:
+        return (self._clock() - self._at) * FLOOR / FLOOR_SECONDS

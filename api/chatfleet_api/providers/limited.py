@@ -13,10 +13,33 @@ _TAKEN: Final = "All of this server's requests to the model's provider are taken
 _RETRY_AFTER: Final = 1.0
 
 
+class Slots(asyncio.Semaphore):
+    """The requests that one upstream may be asked at a time, and who waits to make one."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+        self.queued = 0
+
+    @property
+    def taken(self) -> int:
+        """Requests that are open."""
+        return self.limit - self._value
+
+    async def take(self, patience_seconds: float) -> None:
+        """Wait for a slot, in order of arrival; raises `TimeoutError`."""
+        self.queued += 1
+        try:
+            async with asyncio.timeout(patience_seconds):
+                await self.acquire()
+        finally:
+            self.queued -= 1
+
+
 class Limited:
     """A `Provider` that holds one of `slots` for as long as a request is open."""
 
-    def __init__(self, inner: Provider, slots: asyncio.Semaphore, *, patience_seconds: float) -> None:
+    def __init__(self, inner: Provider, slots: Slots, *, patience_seconds: float) -> None:
         """Share `slots` with the other models of the same upstream; wait for one no longer than `patience_seconds`."""
         self._inner = inner
         self._slots = slots
@@ -25,8 +48,7 @@ class Limited:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
         """Wait for a slot, in order of arrival, then ask, and yield the answer as it comes."""
         try:
-            async with asyncio.timeout(self._patience):
-                await self._slots.acquire()
+            await self._slots.take(self._patience)
         except TimeoutError as error:
             told = f"waited {self._patience} s for a slot; raise maxConcurrentRequests or add replicas"
             raise ChatError(Code.AT_CAPACITY, _TAKEN, retry_after=_RETRY_AFTER, detail=told) from error

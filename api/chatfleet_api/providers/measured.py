@@ -1,15 +1,24 @@
-"""Measures every attempt at an upstream: how it ended, how soon its first token came, how many tokens it took."""
+"""Measures every attempt at an upstream: how it ended, how soon its first token came, how many tokens it took.
+
+Output tokens are counted while they come, a piece for a token, for who scales by them; the rest of what the provider
+tells at the end is added then. What was counted too much stays: a counter does not go back.
+"""
 
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from chatfleet_api.chat.events import Usage
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.estimate import estimated
 from chatfleet_api.providers.port import Finish, Piece, Provider
+
+STEP: Final = 16
+"""Pieces that are counted together while they come."""
 
 
 class Meter(Protocol):
@@ -28,7 +37,7 @@ class Meter(Protocol):
         ...
 
     def used(self, provider: str, model: str, usage: Usage) -> None:
-        """Count the tokens of an attempt, estimated when it was cut off in mid-answer."""
+        """Count tokens of an attempt, part by part, estimated when it was cut off in mid-answer."""
         ...
 
     def suspended(self, provider: str, spared: bool) -> None:  # noqa: FBT001  # as one says it
@@ -36,21 +45,35 @@ class Meter(Protocol):
         ...
 
 
+class Answerer(NamedTuple):
+    """Who answers: provider and model as the catalogue names them, and the provider's own name of the model."""
+
+    provider: str
+    model: str
+    upstream_model: str
+
+
 class Measured:
     """A `Provider` whose attempts are measured. Put it next to the upstream, so that no waiting of ours is counted."""
 
     def __init__(
-        self, inner: Provider, provider: str, model: str, *, meter: Meter, clock: Callable[[], float] = time.monotonic
+        self,
+        inner: Provider,
+        who: Answerer,
+        *,
+        meter: Meter,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Tell `meter` about `inner` as `model` of `provider`."""
+        """Tell `meter` about `inner`, by the names of `who`."""
         self._inner = inner
-        self._labels = (provider, model)
+        self._upstream_model = who.upstream_model
+        self._labels = (who.provider, who.model)
         self._meter = meter
         self._clock = clock
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
         """Ask, and yield the answer as it comes."""
-        begun, count = self._clock(), 0
+        begun, count, counted = self._clock(), 0, 0
         code: Code | None = Code.CANCELLED
         usage: Usage | None = None
         try:
@@ -59,17 +82,27 @@ class Measured:
                     if not count:
                         self._meter.first_token(*self._labels, self._clock() - begun)
                     count += len(pieces)
+                    if count - counted >= STEP:
+                        self._meter.used(*self._labels, Usage(output_tokens=count - counted, estimated=True))
+                        counted = count
                     last = pieces[-1]
                     if isinstance(last, Finish):
                         code, usage = None, last.usage
-                    yield pieces
+                        yield (*pieces[:-1], self._signed(last))
+                    else:
+                        yield pieces
         except ChatError as error:
             code = error.code
             raise
         finally:
             self._meter.attempted(*self._labels, code)
             if count:
-                self._meter.used(*self._labels, usage or estimated(request, count))
+                whole = usage or estimated(request, count)
+                rest = max(0, whole.output_tokens - counted)
+                self._meter.used(*self._labels, replace(whole, output_tokens=rest))
+
+    def _signed(self, finish: Finish) -> Finish:
+        return replace(finish, provider=self._labels[0], upstream_model=self._upstream_model)
 
     async def check(self) -> None:
         """Check the upstream."""

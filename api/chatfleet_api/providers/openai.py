@@ -70,7 +70,7 @@ class AzureOpenAI(OpenAI):
     @override
     def url(self, request: ChatRequest) -> str:
         """Return the address of the deployment's chat completions."""
-        deployment = quote(request.model, safe="")
+        deployment = quote(request.model, safe=":@")
         return f"{self.base_url}/openai/deployments/{deployment}/chat/completions?api-version={self.api_version}"
 
     @override

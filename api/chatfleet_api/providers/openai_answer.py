@@ -99,6 +99,8 @@ class ChatAnswer:
     comes after that.
     """
 
+    __slots__ = ("_pieces", "_reason", "_request", "_usage", "done")
+
     def __init__(self, request: ChatRequest) -> None:
         """Read the answer to `request`."""
         self.done = False

@@ -14,6 +14,10 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 
     reason: FinishReason
     usage: Usage
+    provider: str | None = None
+    """Name, in the catalogue, of the provider that answered; the catalogue adds it."""
+    upstream_model: str | None = None
+    """The provider's name of the model."""
 
 
 Piece: TypeAlias = Delta | Finish

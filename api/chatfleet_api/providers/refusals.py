@@ -82,12 +82,12 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, hidden: tuple[
 
     Args:
         status: HTTP status.
-        headers: The response's headers, by names in any case.
+        headers: The response's headers, by names in lower case.
         body: The response's body, or as much of it as was read.
         hidden: Texts that nobody may see, such as the API key.
     """
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        where = clean(headers.get("Location", ""), hidden)
+        where = clean(headers.get("location", ""), hidden)
         return ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"HTTP {status} redirects to {where}; correct baseURL")
     error = _error_object(body)
     code = _code(status, error)
@@ -115,9 +115,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
-    wanted = headers.get("Retry-After", "")
+    wanted = headers.get("retry-after", "")
     seconds = _number(wanted)
-    return _seconds_until(wanted, headers.get("Date", "")) if seconds is None else seconds
+    return _seconds_until(wanted, headers.get("date", "")) if seconds is None else seconds
 
 
 def _number(text: str) -> float | None:

@@ -6,13 +6,12 @@ failure.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from chatfleet_api.chat.request import ChatRequest
@@ -20,17 +19,19 @@ from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers import anthropic, openai
 from chatfleet_api.providers.breaker import Breaker, Spared
 from chatfleet_api.providers.budget import RetryBudget
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.continuing import Continuing
 from chatfleet_api.providers.fallback import Fallback
 from chatfleet_api.providers.keys import KeyFile
-from chatfleet_api.providers.limited import Limited
-from chatfleet_api.providers.measured import Measured, Meter
+from chatfleet_api.providers.limited import Limited, Slots
+from chatfleet_api.providers.measured import Answerer, Measured, Meter
 from chatfleet_api.providers.port import Piece, Provider
 from chatfleet_api.providers.retrying import Retrying
 from chatfleet_api.providers.scripted import Scripted
 from chatfleet_api.providers.upstream import Dialect, Upstream
+from chatfleet_contract import report
 from chatfleet_contract.providers import Continuation, Model, ProviderType
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 
 LONGEST_NAME: Final = 128
@@ -43,12 +44,12 @@ class Catalogue:
     def __init__(
         self,
         models: Mapping[str, Provider],
-        upstreams: Mapping[str, Provider],
+        shared: "Mapping[str, _Shared]",
         continuations: Mapping[str, Continuation],
     ) -> None:
-        """Answer by `models`, and check `upstreams`, which are named as the configuration names its providers."""
+        """Answer by `models`, which use what is `shared`, named as the configuration names its providers."""
         self._models = models
-        self._upstreams = upstreams
+        self._shared = shared
         self._continuations = continuations
 
     def provider(self, model: str) -> Provider:
@@ -70,7 +71,12 @@ class Catalogue:
 
     async def check(self) -> dict[str, Dependency]:
         """Ask every upstream at once whether it is there and takes our key; by provider's name."""
-        return dict(zip(self._upstreams, await asyncio.gather(*map(_seen, self._upstreams.values())), strict=True))
+        seen = await asyncio.gather(*(_seen(shared.upstream) for shared in self._shared.values()))
+        return dict(zip(self._shared, seen, strict=True))
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Return how every upstream is dealt with just now, by provider's name."""
+        return {name: shared.traffic() for name, shared in self._shared.items()}
 
 
 @dataclass(frozen=True)
@@ -78,17 +84,30 @@ class _Shared:
     """What the models of one provider share."""
 
     upstream: Provider
-    slots: asyncio.Semaphore
+    slots: Slots
     breaker: Breaker
     budget: RetryBudget
+
+    def traffic(self) -> Traffic:
+        """Return what is going on, also to another thread: nothing here waits or changes anything."""
+        left = self.breaker.seconds_left
+        open_state = report.Breaker.OPEN if left else report.Breaker.HALF_OPEN
+        return Traffic(
+            breaker=open_state if self.breaker.open else report.Breaker.CLOSED,
+            suspended_seconds=left,
+            retries_left=self.budget.left,
+            calls=self.slots.taken,
+            calls_limit=self.slots.limit,
+            queued=self.slots.queued,
+        )
 
 
 class Registry:
     """Makes catalogues. A provider whose settings did not change goes on counting its open requests."""
 
-    def __init__(self, session: aiohttp.ClientSession, meter: Meter) -> None:
-        """Let all upstreams use `session`, and tell `meter` about every attempt."""
-        self._session = session
+    def __init__(self, connections: Connections, meter: Meter) -> None:
+        """Let all upstreams use `connections`, and tell `meter` about every attempt."""
+        self._connections = connections
         self._meter = meter
         self._shared: dict[RuntimeProvider, _Shared] = {}
 
@@ -99,24 +118,24 @@ class Registry:
         single = {model.name: self._single(model, _named(providers, model), shared) for model in config.models}
         models = {model.name: _with_fallbacks(model, single) for model in config.models}
         self._shared = shared
-        upstreams = {provider.name: Spared(part.upstream, part.breaker) for provider, part in shared.items()}
-        return Catalogue(models, upstreams, {model.name: model.continuation for model in config.models})
+        named = {provider.name: part for provider, part in shared.items()}
+        return Catalogue(models, named, {model.name: model.continuation for model in config.models})
 
     def _share(self, provider: RuntimeProvider) -> _Shared:
         breaker = Breaker(tell=partial(self._meter.suspended, provider.name))
-        slots = asyncio.Semaphore(provider.max_concurrent_requests)
+        slots = Slots(provider.max_concurrent_requests)
         return _Shared(self._upstream(provider), slots, breaker, RetryBudget())
 
     def _upstream(self, provider: RuntimeProvider) -> Provider:
         if provider.type is ProviderType.SCRIPTED:
             return Scripted()
         key = KeyFile(provider.api_key_file)
-        return Upstream(self._session, _dialect(provider), key=key, timeouts=provider.timeouts)
+        return Upstream(self._connections, _dialect(provider), key=key, timeouts=provider.timeouts)
 
     def _single(self, model: Model, provider: RuntimeProvider, shared: Mapping[RuntimeProvider, _Shared]) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
         part, labels = shared[provider], (provider.name, model.name)
-        measured = Measured(_Entry(part.upstream, model), *labels, meter=self._meter)
+        measured = Measured(_Entry(part.upstream, model), Answerer(*labels, model.model), meter=self._meter)
         limited = Limited(measured, part.slots, patience_seconds=provider.timeouts.first_token_seconds)
         retrying = Retrying(
             Spared(limited, part.breaker),
@@ -132,36 +151,36 @@ class _Entry:
 
     def __init__(self, inner: Provider, model: Model) -> None:
         self._inner = inner
-        self._model = model
+        self._defaults = Defaults(model)
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        return self._inner.stream(with_defaults(request, self._model))
+        return self._inner.stream(self._defaults.under(request))
 
     async def check(self) -> None:
         await self._inner.check()
 
 
-@asynccontextmanager
-async def open_registry(meter: Meter) -> AsyncIterator[Registry]:
-    """Open the one HTTP session that all upstreams share.
-
-    It knows no limit of its own (each provider has one), no proxy or credentials of the environment, and no cookies.
-    """
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"},
-        auto_decompress=False,
-        trust_env=False,
-    ) as session:
-        yield Registry(session, meter)
+@contextmanager
+def open_registry(meter: Meter) -> Iterator[Registry]:
+    """Yield a registry whose upstreams share their connections, and close these at the end."""
+    connections = Connections()
+    try:
+        yield Registry(connections, meter)
+    finally:
+        connections.close()
 
 
-def with_defaults(request: ChatRequest, model: Model) -> ChatRequest:
-    """Return `request` in the provider's name of `model`, with the model's parameters where it has none of its own."""
-    defaults = model.parameters.model_dump(exclude_none=True)
-    missing = {name: value for name, value in defaults.items() if getattr(request, name) is None}
-    return msgspec.structs.replace(request, model=model.model, **missing)
+class Defaults:
+    """What the catalogue says of a model, looked up once and not for every request."""
+
+    def __init__(self, model: Model) -> None:
+        self._name = model.model
+        self._parameters = model.parameters.model_dump(exclude_none=True)
+
+    def under(self, request: ChatRequest) -> ChatRequest:
+        """Return `request` in the provider's name of the model, with its parameters where it has none of its own."""
+        missing = {name: value for name, value in self._parameters.items() if getattr(request, name) is None}
+        return msgspec.structs.replace(request, model=self._name, **missing)
 
 
 def _dialect(provider: RuntimeProvider) -> Dialect:

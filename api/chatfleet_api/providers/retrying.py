@@ -59,17 +59,12 @@ class Retrying:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
         """Ask until an answer begins, and yield it as it comes."""
         self._budget.earn()
-        attempts = AsyncRetrying(
-            stop=stop_after_attempt(self._retries.max + 1) | _Spent(self._budget),
-            retry=retry_if_exception(is_passing),
-            wait=self._wait,
-            before_sleep=self._tell,
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
-        first: Sequence[Piece]
-        batches: _Batches
-        first, batches = await attempts(self._begin, request)
+        try:
+            first, batches = await self._begin(request)
+        except ChatError as error:
+            if not is_passing(error):
+                raise
+            first, batches = await self._again(request, error)
         async with aclosing(batches):
             yield first
             async for pieces in batches:
@@ -83,6 +78,25 @@ class Retrying:
         """Return the first batch, and what follows. A generator that fails or is cancelled here has closed itself."""
         batches = self._inner.stream(request)
         return await anext(batches), batches
+
+    async def _again(self, request: ChatRequest, failure: ChatError) -> tuple[Sequence[Piece], _Batches]:
+        """Go on after a first attempt that ended in `failure`. Most requests never come here, and pay nothing."""
+        failed = [failure]
+
+        async def begin() -> tuple[Sequence[Piece], _Batches]:
+            if failed:
+                raise failed.pop()
+            return await self._begin(request)
+
+        attempts = AsyncRetrying(
+            stop=stop_after_attempt(self._retries.max + 1) | _Spent(self._budget),
+            retry=retry_if_exception(is_passing),
+            wait=self._wait,
+            before_sleep=self._tell,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+        return await attempts(begin)
 
     def _wait(self, state: RetryCallState) -> float:
         return pause(self._retries, state.attempt_number, _failure(state), self._chance())

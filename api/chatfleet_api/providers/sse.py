@@ -19,6 +19,8 @@ _LF: Final = ord("\n")
 class EventReader:
     """Turns the bytes of one event stream, cut anywhere, into the payloads of its events."""
 
+    __slots__ = ("_after_cr", "_rest", "_started")
+
     def __init__(self) -> None:
         """Start at the beginning of a stream."""
         self._rest = b""

@@ -4,15 +4,16 @@ What vendors differ in (addresses, headers, bodies, the meaning of events) is a 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final, Protocol
-
-import aiohttp
 
 from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.providers.connection import BrokenError, Connection
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.keys import KeyFile
 from chatfleet_api.providers.port import Finish, Piece
 from chatfleet_api.providers.refusals import MAX_BODY_BYTES, clean, refusal
@@ -26,8 +27,12 @@ CHECK_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
 
-_BROKEN: Final = (aiohttp.ClientError, RuntimeError)
-"""What reading a body raises when its connection broke: aiohttp raises the bare one if nobody was reading just then."""
+_BROKEN: Final = (BrokenError, OSError, RuntimeError)
+"""What asking raises when there is no connection, or no more: uvloop the bare one, if it was reset a moment ago."""
+
+_HEADERS: Final = MappingProxyType(
+    {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
+)
 
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
@@ -80,11 +85,9 @@ class Dialect(Protocol):
 class Upstream:
     """A `Provider` at the other end of a network connection."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, dialect: Dialect, *, key: KeyFile, timeouts: RuntimeTimeouts
-    ) -> None:
-        """Ask over `session`, which remains its owner's to close."""
-        self._session = session
+    def __init__(self, connections: Connections, dialect: Dialect, *, key: KeyFile, timeouts: RuntimeTimeouts) -> None:
+        """Ask over `connections`, which others use too."""
+        self._connections = connections
         self._dialect = dialect
         self._key = key
         self._timeouts = timeouts
@@ -95,9 +98,16 @@ class Upstream:
         ends = time() + self._timeouts.total_seconds
         until = min(ends, time() + self._timeouts.first_token_seconds)
         answer, events, begun = self._dialect.answer(request), EventReader(), False
-        async with self._ask(request, until) as (response, watchdog):
+        response = await self._ask(request, until)
+        watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
+        try:
             while not answer.done:
-                pieces, failure = _understand(answer, events, await _next(response, watchdog))
+                try:
+                    data = await response.read()
+                except _BROKEN as error:
+                    code = watchdog.bit or Code.UPSTREAM_TRUNCATED
+                    raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
+                pieces, failure = _understand(answer, events, data)
                 if pieces:
                     watchdog.move(ends, Code.UPSTREAM_TIMEOUT)  # while the reader is busy, the upstream is not to blame
                     yield pieces
@@ -108,55 +118,65 @@ class Upstream:
                 if begun and stalls < ends:
                     watchdog.move(stalls, Code.UPSTREAM_STALLED)
             await _drain(response)
+        finally:
+            watchdog.stop()
+            self._connections.leave(response)
 
     async def check(self) -> None:
         """Prove that the upstream is reachable and takes the key."""
         key = self._key.read()
         url = self._dialect.models_url
         with _translated():
-            async with (
-                asyncio.timeout(CHECK_SECONDS),
-                self._session.get(url, headers=self._dialect.headers(key), allow_redirects=False) as response,
-            ):
-                if response.status in _ABSENT and not self._dialect.lists_models:
-                    return
-                if response.status in _ABSENT:
-                    told = f"GET {url} answered HTTP {response.status}; correct baseURL"
-                    raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=told)
-                await self._accept(response, key)
+            async with asyncio.timeout(CHECK_SECONDS):
+                response = await self._connections.ask(
+                    "GET", url, {**_HEADERS, **self._dialect.headers(key)}, connect_seconds=CHECK_SECONDS
+                )
+                try:
+                    await self._checked(response, key)
+                finally:
+                    self._connections.leave(response)
 
-    @asynccontextmanager
-    async def _ask(self, request: ChatRequest, until: float) -> AsyncIterator[tuple[aiohttp.ClientResponse, Watchdog]]:
-        """Open the stream of the answer, watched until its first piece is due."""
+    async def _checked(self, response: Connection, key: str | None) -> None:
+        if response.status not in _ABSENT:
+            await self._accept(response, key)
+        elif self._dialect.lists_models:
+            told = f"GET {self._dialect.models_url} answered HTTP {response.status}; correct baseURL"
+            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=told)
+
+    async def _ask(self, request: ChatRequest, until: float) -> Connection:
+        """Return the connection on which the stream of the answer begins; its caller leaves it."""
         key = self._key.read()
         url, body = self._dialect.url(request), self._dialect.body(request)
-        headers = {"Content-Type": "application/json", **self._dialect.headers(key, request)}
-        connect = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_seconds)
-        with ExitStack() as stack:
-            with _translated():
-                async with asyncio.timeout_at(until):
-                    response = await self._session.post(
-                        url, data=body, headers=headers, timeout=connect, allow_redirects=False
-                    )
-                    stack.callback(response.close)
+        headers = {**_HEADERS, "Content-Type": "application/json", **self._dialect.headers(key, request)}
+        with _translated():
+            async with asyncio.timeout_at(until):
+                response = await self._connections.ask(
+                    "POST", url, headers, body, connect_seconds=self._timeouts.connect_seconds
+                )
+                try:
                     await self._accept(response, key)
-            if response.content_type != "text/event-stream" or "Content-Encoding" in response.headers:
-                told = f"{response.content_type} {response.headers.get('Content-Encoding', '')} is not an event stream"
-                raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(told))
-            watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
-            stack.callback(watchdog.stop)
-            yield response, watchdog
+                    _require_events(response)
+                except BaseException:
+                    self._connections.leave(response)
+                    raise
+        return response
 
-    async def _accept(self, response: aiohttp.ClientResponse, key: str | None) -> None:
+    async def _accept(self, response: Connection, key: str | None) -> None:
         """Raise what a refusal means."""
         if response.status == HTTPStatus.OK:
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._key.forget()
         body = b""
-        while len(body) < MAX_BODY_BYTES and (more := await response.content.readany()):
+        while len(body) < MAX_BODY_BYTES and (more := await response.read()):
             body += more
         raise refusal(response.status, response.headers, body, (key,) if key else ())
+
+
+def _require_events(response: Connection) -> None:
+    kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
+    if kind.partition(";")[0].strip().lower() != "text/event-stream" or coding:
+        raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"{kind} {coding} is not an event stream"))
 
 
 @contextmanager
@@ -168,15 +188,6 @@ def _translated() -> Iterator[None]:
         raise ChatError(Code.UPSTREAM_TIMEOUT, detail=clean(f"no answer in time {error}")) from error
     except _BROKEN as error:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
-
-
-async def _next(response: aiohttp.ClientResponse, watchdog: Watchdog) -> bytes:
-    """Return what the next read brings, nothing at the end of the response."""
-    try:
-        return await response.content.readany()
-    except _BROKEN as error:
-        code = watchdog.bit or Code.UPSTREAM_TRUNCATED
-        raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
 def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[Piece], ChatError | None]:
@@ -194,11 +205,13 @@ def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[
     return pieces, None
 
 
-async def _drain(response: aiohttp.ClientResponse) -> None:
+async def _drain(response: Connection) -> None:
     """Read to the end of a response whose answer is whole, if the end comes soon."""
+    if response.whole:
+        return
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await response.content.readany():
+            while await response.read():
                 pass
     except (TimeoutError, *_BROKEN):
         return  # the connection is closed instead of kept; the answer is none the worse

@@ -1,9 +1,10 @@
 """One HTTP client as ASGI shows it: whether it is still there, and what it is answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -11,37 +12,44 @@ from chatfleet_api.chat.events import Batch
 from chatfleet_api.dialects.answer import Answer, collect
 from chatfleet_api.dialects.reading import require_json
 
+T = TypeVar("T")
+
 
 class ClientLeft(Exception):  # noqa: N818  # not an error: clients may leave
     """The client went away, or reads no more."""
 
 
-@asynccontextmanager
-async def connected(receive: Receive) -> AsyncGenerator[asyncio.Timeout, None]:
-    """Cancel the block and raise `ClientLeft` when the client goes away, or when somebody expires the yielded scope."""
+async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; when the client goes away before that, or `work` is cancelled, raise `ClientLeft`.
+
+    `work` gets a task of its own, since it wakes for every token: waking a short stack costs less than a deep one.
+    """
+    task = asyncio.ensure_future(work)
+    watching = True
+
+    def ended(_: object) -> None:
+        if watching:
+            scope.reschedule(0)
+
+    task.add_done_callback(ended)
     try:
         async with asyncio.timeout(None) as scope:
-            watch = asyncio.ensure_future(_watch(receive, scope))
-            try:
-                yield scope
-            finally:
-                watch.cancel()
+            await _left(receive)
     except TimeoutError:
-        if scope.expired():
-            raise ClientLeft from None
-        raise
+        if not task.done():
+            raise
+    finally:
+        watching = False
+        if task.cancel():
+            await asyncio.wait((task,))
+    if task.cancelled():
+        raise ClientLeft
+    return task.result()
 
 
-async def _watch(receive: Receive, scope: asyncio.Timeout) -> None:
+async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    expire(scope)
-
-
-def expire(scope: asyncio.Timeout) -> None:
-    """Let `scope` time out now, unless it already did."""
-    if not scope.expired():
-        scope.reschedule(0)
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,7 @@ class Client:
 
     async def whole(self, read: AsyncGenerator[Batch, None]) -> Answer:
         """Wait for the end of a run; raises `ChatError` when it fails and `ClientLeft` when nobody waits any more."""
-        async with connected(self.receive), aclosing(read) as batches:
-            return await collect(batches)
+        return await while_there(self.receive, _whole(read))
 
     async def respond(self, body: bytes) -> None:
         """Answer 200 with a JSON body."""
@@ -76,3 +83,8 @@ class Client:
         ]
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
+
+
+async def _whole(read: AsyncGenerator[Batch, None]) -> Answer:
+    async with aclosing(read) as batches:
+        return await collect(batches)

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Final, Protocol
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from chatfleet_api.health import Health
 from chatfleet_api.telemetry import Meter
 from chatfleet_contract.names import PATH_DRAIN
+
+SIGNAL_SECONDS: Final = 5.0
+"""Within this time of the hook's answer SIGTERM comes; else it was not the kubelet who asked."""
 
 
 class Probed(Protocol):
@@ -48,9 +51,9 @@ def probe_routes(health: Probed, meter: Meter) -> APIRouter:
         return _told(health.not_started())
 
     @router.get("/metrics")
-    async def metrics() -> Response:
-        """Return all metrics in Prometheus' text format."""
-        return Response(meter.exposition(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
+        """Return the metrics in Prometheus' text format: all, or the series that are named."""
+        return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
@@ -66,6 +69,13 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
             health.report().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
 
+    @router.get("/health/detailed")
+    async def details() -> Response:
+        """Return all that this pod knows of itself: for people who look for the cause of something."""
+        return Response(
+            health.details().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
+        )
+
     return router
 
 
@@ -76,8 +86,9 @@ def drain_route(health: Health, seconds: Callable[[], float]) -> APIRouter:
     @router.get(PATH_DRAIN)
     async def drain() -> Response:
         """Answer when load balancers have had the time to forget this pod."""
-        health.leave()
-        await asyncio.sleep(seconds())
+        pause = seconds()
+        health.leave(pause + SIGNAL_SECONDS)
+        await asyncio.sleep(pause)
         return _told(None)
 
     return router

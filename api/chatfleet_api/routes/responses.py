@@ -17,7 +17,7 @@ from chatfleet_api.dialects.responses import PREFIX, ResponseEncoder
 from chatfleet_api.dialects.responses_request import Asked, ResponseBody, read_response
 from chatfleet_api.dialects.sse import json_text
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.routes.client import Client, ClientLeft, connected
+from chatfleet_api.routes.client import Client, ClientLeft, while_there
 from chatfleet_api.routes.documentation import fails, takes
 from chatfleet_api.routes.relay import Relays
 from chatfleet_api.runs.run import Run
@@ -56,13 +56,7 @@ class Create:
 
     async def _whole(self, asked: Asked, run: Run, encoder: ResponseEncoder, client: Client) -> None:
         with suppress(ClientLeft):
-            async with connected(client.receive), aclosing(run.read()) as batches:
-                async for batch in batches:
-                    encoder.encode(batch)
-                    if asked.background:
-                        break
-                    if isinstance(failed := batch.events[-1], Failed):
-                        raise as_error(failed)
+            await while_there(client.receive, _take(run, encoder, all_of_it=not asked.background))
             await client.respond(json_text(encoder.response()))
 
 
@@ -104,6 +98,17 @@ class Cancel:
                 async for batch in batches:
                     encoder.encode(batch)
         await Client(scope, receive, send).respond(json_text(encoder.response()))
+
+
+async def _take(run: Run, encoder: ResponseEncoder, *, all_of_it: bool) -> None:
+    """Let `encoder` see the run to its end, or only its beginning; raise `ChatError` when it fails."""
+    async with aclosing(run.read()) as batches:
+        async for batch in batches:
+            encoder.encode(batch)
+            if not all_of_it:
+                break
+            if isinstance(failed := batch.events[-1], Failed):
+                raise as_error(failed)
 
 
 async def _found(chat: Chat, run: str) -> ResponseEncoder:

@@ -1,16 +1,18 @@
 """The fleet in Redis: which pods live, which runs each of them produces, and who takes over from the dead.
 
-- `pods`: a sorted set of the pods, each with the server's time (ms) of its last sign of life.
+- `pods`: a sorted set of the pods, each with the server's time (ms) of its last sign of life; negative while it ends,
+  and takes nothing over.
 - `produces:<pod>`, `cancels:<pod>`: sets of runs, what a pod produces and what it is asked to cancel.
 - the record of a run, a hash in the slot of its log: `record`, `owner`, `before` (the owner before), `epoch`, for each
   epoch that was begun by a takeover `after:<epoch>` (the last event that the log had by then), and, once true,
-  `cancelled` and `ended`.
+  `cancelled` and `ended`. A run that its pod has handed over is owned, and in the set of what is produced, by `NOBODY`.
 
 A pod counts as dead when its sign of life has not changed for `LEASE_SECONDS` of the observer's own time, in which the
 observer itself has reached Redis without a failure: so an outage of Redis kills nobody, and clocks need not agree.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import quote, unquote
@@ -20,19 +22,22 @@ import msgspec
 from chatfleet_api.errors import ChatError
 from chatfleet_api.runs.port import Beat, Claim, Orphan, Record, Tenure
 from chatfleet_api.runs.redis import RECORD
+from chatfleet_api.runs.signs import LEASE_SECONDS, NOBODY, Signs
 from chatfleet_api.storage import Storage
+from chatfleet_contract.report import FleetDetails
 
-LEASE_SECONDS: Final = 1.75
-"""A pod that has given no sign for so long is dead."""
+MOST_ORPHANS: Final = 100
+"""Runs that a pod takes over in one beat: it goes on to give signs of life, and to produce its own."""
 
 _BEAT: Final = """
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], math.floor(time[1] * 1000 + time[2] / 1000), ARGV[1])
-for i = 2, #ARGV do
+redis.call('ZADD', KEYS[1], ARGV[2] * math.floor(time[1] * 1000 + time[2] / 1000), ARGV[1])
+for i = 3, #ARGV do
   redis.call('SREM', KEYS[2], ARGV[i])
   redis.call('SREM', KEYS[3], ARGV[i])
 end
-return {redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.call('SMEMBERS', KEYS[3])}
+local signs = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+return {signs, redis.call('SMEMBERS', KEYS[3]), redis.call('EXISTS', KEYS[4])}
 """
 _LEAVE: Final = """
 if redis.call('SCARD', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
@@ -46,7 +51,7 @@ local dead, me = unpack(ARGV)
 local owner, before, epoch, ended, cancelled, record =
   unpack(redis.call('HMGET', KEYS[1], 'owner', 'before', 'epoch', 'ended', 'cancelled', 'record'))
 if ended then return false end
-if owner == dead then
+if owner == dead or owner == NOBODY then
   local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local after = last and string.match(last[1], '^%d+') or 0
   epoch = epoch + 1
@@ -55,8 +60,12 @@ elseif owner ~= me or before ~= dead then
   return false
 end
 return {tonumber(epoch), tonumber(redis.call('HGET', KEYS[1], 'after:' .. epoch)), cancelled and 1 or 0, record}
-"""
+""".replace("NOBODY", f"'{NOBODY}'")
 """One claimer wins, also when it asks twice; what the dead pod may still append is refused from the same moment on."""
+_HAND_OVER: Final = """
+local owner, ended = unpack(redis.call('HMGET', KEYS[1], 'owner', 'ended'))
+if owner == ARGV[1] and not ended then redis.call('HSET', KEYS[1], 'owner', NOBODY) end
+""".replace("NOBODY", f"'{NOBODY}'")
 _CANCEL: Final = """
 local owner, ended = unpack(redis.call('HMGET', KEYS[1], 'owner', 'ended'))
 if not owner or ended then return false end
@@ -66,25 +75,6 @@ return owner
 
 _encode: Final = msgspec.json.Encoder().encode
 _record: Final = msgspec.json.Decoder(Record)
-
-
-class Signs:
-    """What one pod has seen of the others' signs of life."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._seen: dict[str, tuple[int, float]] = {}
-
-    def forget(self) -> None:
-        """Begin to observe anew, because we could not look."""
-        self._seen.clear()
-
-    def dead(self, signs: Iterable[tuple[str, int]]) -> Sequence[str]:
-        """Take what is seen now of all pods, and return those that are dead."""
-        now = self._clock()
-        before = self._seen
-        self._seen = {pod: before[pod] if before.get(pod, (None, 0))[0] == sign else (sign, now) for pod, sign in signs}
-        return [pod for pod, (_, since) in self._seen.items() if now - since >= LEASE_SECONDS]
 
 
 class RedisFleet:
@@ -102,8 +92,10 @@ class RedisFleet:
         self._beaten = clock()
         self._signs = Signs(clock)
         self._mine: dict[tuple[str, str], int] = {}
-        self.pods = 1
-        """How many pods live, this one included."""
+        self._heirs = 0
+        """Other pods that live and take over."""
+        self._living = 1
+        """Pods that live, this one included."""
 
     @asynccontextmanager
     async def begin(self, record: Record) -> AsyncGenerator[None, None]:
@@ -133,31 +125,53 @@ class RedisFleet:
         await self._storage.call_all([("SADD", key, _member((tenant, run))), ("EXPIRE", key, self.seconds)])
         return True
 
-    async def beat(self, producing: Callable[[str, str], bool]) -> Beat:
+    def details(self) -> FleetDetails:
+        """Return how the fleet looks from here; may be called by another thread."""
+        ago = self._clock() - self._beaten
+        return FleetDetails(member=self._pod, pods=self._living, last_beat_seconds_ago=ago)
+
+    def heirs(self) -> bool:
+        """Tell whether another pod lives that takes runs over."""
+        return self._heirs > 0
+
+    async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Give runs up. Their owner changes first: should we die before the rest, they are found as ours were."""
+        members = [_member(run) for run in runs]
+        await self._storage.call_all(
+            [("EVAL", _HAND_OVER, 1, self._run_keys(*run)[0], self._pod) for run in runs],
+        )
+        await self._storage.call_all(
+            [("SADD", self._produces(NOBODY), *members), ("SREM", self._produces(self._pod), *members)]
+        )
+        for run in runs:
+            self._mine.pop(run, None)
+
+    async def beat(self, producing: Callable[[str, str], bool], *, ending: bool = False) -> Beat:
         """Give a sign of life, and return what there is to do.
 
-        `producing` tells whether a run of ours still is. Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        `producing` tells whether a run of ours still is; a pod that is `ending` gets no orphans.
+        Raises `ChatError(STORAGE_UNAVAILABLE)`.
         """
         over = [run for run in self._mine if not producing(*run)]
         try:
-            signs, wanted = await self._storage.call(
-                "EVAL", _BEAT, 3, *self._keys(), self._cancels(self._pod), self._pod, *map(_member, over)
+            signs, wanted, handed = await self._storage.call(
+                "EVAL", _BEAT, 4, *self._beat_keys(), self._pod, -1 if ending else 1, *map(_member, over)
             )
         except ChatError:
             self._signs.forget()
             raise
         for run in over:
             self._mine.pop(run, None)
-        pods = [(pod.decode(), int(sign)) for pod, sign in zip(signs[::2], signs[1::2], strict=True)]
-        dead = self._signs.dead(pods)
-        self.pods = len(pods) - len(dead)
+        dead = self._look(
+            [(pod.decode(), int(sign)) for pod, sign in zip(signs[::2], signs[1::2], strict=True)], handed
+        )
         cancels = [_run(member) for member in wanted]
         late = self._clock() - self._beaten > LEASE_SECONDS
         lost = await self._lost() if late else ()
         self._beaten = self._clock()
         for run in cancels:
             self._mine.setdefault(run, 0)  # so that it is struck out once it is not produced here
-        return Beat(cancels, lost, await self._orphans(dead) if dead else ())
+        return Beat(cancels, lost, await self._orphans(dead) if dead and not ending else ())
 
     async def claim(self, orphans: Sequence[Orphan]) -> Sequence[Claim | None]:
         """Take over those of `orphans` that no other pod was quicker to take (None) and that have not ended (None).
@@ -176,7 +190,8 @@ class RedisFleet:
             [("SREM", self._produces(orphan.pod), member) for orphan, member in zip(orphans, members, strict=True)]
         )
         claims = [
-            reply and Claim(_record.decode(reply[3]), Tenure(reply[0], reply[1]), bool(reply[2])) for reply in replies
+            reply and Claim(_record.decode(reply[3]), Tenure(reply[0], reply[1]), bool(reply[2]), orphan.seconds)
+            for orphan, reply in zip(orphans, replies, strict=True)
         ]
         for orphan, claim in zip(orphans, claims, strict=True):
             self._mine[orphan.tenant, orphan.run] = claim.tenure.epoch if claim else 0
@@ -195,14 +210,29 @@ class RedisFleet:
         )
         return [(*run, int(last)) for (run, _), last in zip(mine, after, strict=True) if last is not None]
 
-    async def _orphans(self, dead: Sequence[str]) -> Sequence[Orphan]:
-        """Return the runs of dead pods; strike out a dead pod that has none left."""
-        left = await self._storage.call_all([("SMEMBERS", self._produces(pod)) for pod in dead])
-        for pod, members in zip(dead, left, strict=True):
-            if not members:
-                keys = self._storage.shared_key("pods"), self._produces(pod)
-                await self._storage.call("EVAL", _LEAVE, 2, *keys, pod)
-        return [Orphan(pod, *_run(member)) for pod, members in zip(dead, left, strict=True) for member in members]
+    def _look(self, pods: Sequence[tuple[str, int]], handed: int) -> Mapping[str, float]:
+        """Take note of the signs of life; return those who have runs to be taken over."""
+        dead = self._signs.dead([*pods, *([(NOBODY, 0)] if handed else [])])
+        self._living = sum(pod not in dead for pod, _ in pods)
+        self._heirs = sum(sign > 0 and pod not in dead and pod != self._pod for pod, sign in pods)
+        return dead
+
+    async def _orphans(self, dead: Mapping[str, float]) -> Sequence[Orphan]:
+        """Return our share of the runs of dead pods, at random; strike out a dead pod that has none left."""
+        keys = [(pod, self._produces(pod)) for pod in dead]
+        replies = await self._storage.call_all(
+            [command for _, key in keys for command in (("SCARD", key), ("SRANDMEMBER", key, MOST_ORPHANS))]
+        )
+        orphans: list[Orphan] = []
+        for (pod, key), count, members in zip(keys, replies[::2], replies[1::2], strict=True):
+            if not count:
+                await self._storage.call("EVAL", _LEAVE, 2, self._storage.shared_key("pods"), key, pod)
+            share = members[: -(-count // (self._heirs + 1))]
+            orphans += [Orphan(pod, *_run(member), dead[pod]) for member in share]
+        return random.sample(orphans, min(len(orphans), MOST_ORPHANS))
+
+    def _beat_keys(self) -> tuple[str, str, str, str]:
+        return (*self._keys(), self._cancels(self._pod), self._produces(NOBODY))
 
     def _keys(self) -> tuple[str, str]:
         return self._storage.shared_key("pods"), self._produces(self._pod)

@@ -9,6 +9,7 @@ import msgspec
 
 from chatfleet_api.chat.events import Batch
 from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.runs.port import Moved
 from chatfleet_api.runs.tail import joined
 from chatfleet_api.storage import Command, Storage
 
@@ -83,6 +84,7 @@ class Followers:
         self._waiting: set[_Reader] = set()
         self._joined = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
+        self._leaving = False
 
     async def now(self, key: str, after: int) -> list[Batch]:
         """Return entries beyond `after`, the first of them when they are many; raises STORAGE_UNAVAILABLE."""
@@ -96,12 +98,21 @@ class Followers:
         except TimeoutError:
             return []
 
+    def leave(self) -> None:
+        """Send every reader elsewhere, from now on, who would have to wait for news."""
+        self._leaving = True
+        for reader in self._waiting:
+            if reader.patient and not reader.news.done():
+                reader.news.set_exception(Moved())
+
     async def aclose(self) -> None:
         """Read no more."""
         if self._poller:
             await cancelled(self._poller)
 
     async def _wait(self, reader: _Reader) -> list[Batch]:
+        if self._leaving and reader.patient:
+            raise Moved
         self._waiting.add(reader)
         if not reader.patient:
             self._joined.set()

@@ -1,7 +1,7 @@
 """The run log of a server without Redis: in this process alone, gone with it."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from chatfleet_api.chat.events import Batch
@@ -41,7 +41,7 @@ class MemoryRunLog:
             if news := tail.since(after):
                 yield news
                 after = news.last
-            elif tail.ended:
+            elif tail.over(after):
                 return
             else:
                 await tail.changed()
@@ -52,6 +52,9 @@ class MemoryRunLog:
         if tail is None:
             return "unknown"
         return "ended" if tail.ended else "open"
+
+    def leave(self) -> None:
+        """Do nothing: there is no elsewhere, and what runs here ends here."""
 
     async def ping(self) -> None:
         """Return at once: this process is there."""
@@ -73,6 +76,13 @@ class Alone:
     async def begin(self, record: Record) -> AsyncGenerator[None, None]:  # noqa: ARG002  # the port's
         """Do nothing: what dies with this process is gone."""
         yield
+
+    def heirs(self) -> bool:
+        """Know no other pod."""
+        return False
+
+    async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Do nothing: there is nobody."""
 
     async def cancel(self, tenant: str, run: str) -> bool:  # noqa: ARG002  # the port's
         """Know no other pod."""

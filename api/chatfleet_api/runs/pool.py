@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from chatfleet_api.chat.events import Batch, Failed
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.port import RunLog, Tenure
+from chatfleet_api.runs.port import Fleet, RunLog, Tenure
 from chatfleet_api.runs.run import Run
 
 RETRY_SECONDS = 1.0
@@ -42,14 +42,20 @@ class Start(Protocol):
 class RunPool:
     """Owns the producers of this pod's runs."""
 
-    def __init__(self, log: RunLog, limits: Limits) -> None:
+    def __init__(self, log: RunLog, fleet: Fleet, limits: Limits) -> None:
         self.limits = limits
         """May be replaced while the pod runs; runs keep the deadline that they began with."""
         self._log = log
+        self._fleet = fleet
         self._runs: dict[tuple[str, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitted = 0
-        self._draining = False
+        self.draining = False
+        """Whether no more runs are taken, because the pod ends."""
+        self.taken_over = 0
+        """Runs that came from other pods, ever."""
+        self.handed_over = 0
+        """Runs that were given to other pods when this one ended."""
 
     @property
     def active(self) -> int:
@@ -63,15 +69,22 @@ class RunPool:
         Raises:
             ChatError: AT_CAPACITY or DRAINING, with the time to try again.
         """
-        if self._draining:
+        if self.draining:
             raise ChatError(Code.DRAINING, retry_after=RETRY_SECONDS)
         if self._full():
             raise ChatError(Code.AT_CAPACITY, retry_after=RETRY_SECONDS)
-        self._admitted += 1
-        try:
+        with self._held(1):
             yield self._start
-        finally:
-            self._admitted -= 1
+
+    @contextmanager
+    def inherit(self, most: int) -> Generator[tuple[int, Start], None, None]:
+        """Hold the free slots, up to `most`, for runs of other pods; yields their number, and what starts a run.
+
+        A run that is only to be ended may be started without a slot.
+        """
+        free = min(most, max(self.limits.capacity - self.active, 0))
+        with self._held(free):
+            yield free, self._start
 
     def find(self, tenant: str, run_id: str) -> Run | None:
         """Return the run when this pod produces it."""
@@ -83,9 +96,14 @@ class RunPool:
         return self._log.read(tenant, run_id, after) if run is None else run.read(after)
 
     async def drain(self, deadline_seconds: float) -> int:
-        """Take no more runs, wait for those that run, interrupt what is left at the deadline; return how many."""
-        self._draining = True
+        """Take no more runs, wait for those that run, and end what is left at the deadline; return how many were cut.
+
+        A run of the fleet is not cut while another pod lives: it is handed over, and its readers here follow it there.
+        """
+        self.draining = True
         await self._idle(deadline_seconds)
+        with suppress(ChatError):
+            await self._hand_over()
         cut = [run for run in self._runs.values() if not run.ended]
         for run in cut:
             run.stop(Code.INTERRUPTED)
@@ -94,6 +112,33 @@ class RunPool:
             task.cancel()
         await self._idle(SETTLE_SECONDS)
         return len(cut)
+
+    async def _hand_over(self) -> None:
+        """Stop the runs of the fleet, without an end, and give them up as soon as their log has all that they made.
+
+        With Redis away it is the first flush that fails, and every run goes on to be cut.
+        """
+        runs = [run for run in self._runs.values() if run.shared and not run.ended]
+        if not runs or not self._fleet.heirs():
+            return
+        await self._flushed(runs)
+        for run in runs:
+            run.hand_over()
+        await self._flushed(runs)
+        await self._fleet.hand_over([(run.tenant, run.id) for run in runs])
+        self.handed_over += len(runs)
+        logger.info("%d streams were handed over to other pods", len(runs))
+
+    async def _flushed(self, runs: Sequence[Run]) -> None:
+        await asyncio.gather(*(self._log.flush(run.tenant, run.id) for run in runs))
+
+    @contextmanager
+    def _held(self, slots: int) -> Generator[None, None, None]:
+        self._admitted += slots
+        try:
+            yield
+        finally:
+            self._admitted -= slots
 
     def _full(self) -> bool:
         capacity = self.limits.capacity
@@ -112,6 +157,7 @@ class RunPool:
     ) -> Run:
         run = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds, tenure=tenure)
         self._runs[tenant, run_id] = run
+        self.taken_over += run.tenure.epoch > 0
         task = asyncio.ensure_future(produce(run))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, run))

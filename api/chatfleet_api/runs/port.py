@@ -8,6 +8,7 @@ import msgspec
 
 from chatfleet_api.chat.events import Batch, Start
 from chatfleet_api.chat.request import ChatRequest
+from chatfleet_api.errors import ChatError, Code
 
 RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
@@ -61,8 +62,13 @@ class RunLog(Protocol):
         """Yield what comes after sequence number `after`, each event once and in order, until the terminal event.
 
         Raises `ChatError(NOT_FOUND)` for a run that is not, or no longer, known, or whose next event was lost with the
-        storage, and `ChatError(STORAGE_UNAVAILABLE)` when the log cannot be reached.
+        storage (as when it ended before `after`), `ChatError(STORAGE_UNAVAILABLE)` when the log cannot be reached, and
+        `Moved` when more is to come and this pod ends.
         """
+        ...
+
+    def leave(self) -> None:
+        """Let readers go elsewhere for what is still to come, because this pod ends."""
         ...
 
     async def state(self, tenant: str, run: str) -> RunState:
@@ -82,12 +88,21 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     request: ChatRequest
 
 
+class Moved(ChatError):  # noqa: N818  # no failure
+    """The run goes on, but this pod ends: whoever reads it here is to come back, to another pod, for the rest."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.DRAINING, retry_after=1.0)
+
+
 class Orphan(NamedTuple):
-    """A run whose pod died."""
+    """A run whose pod died, or handed it over."""
 
     pod: str
     tenant: str
     run: str
+    seconds: float = 0.0
+    """For how long nobody has produced it, as far as the observer knows."""
 
 
 class Beat(NamedTuple):
@@ -98,6 +113,7 @@ class Beat(NamedTuple):
     lost: Sequence[tuple[str, str, int]]
     """Runs of ours that another pod has taken over, and after which event."""
     orphans: Sequence[Orphan]
+    """Our share of what is to be taken over, as much as one beat may take at most."""
 
 
 class Claim(NamedTuple):
@@ -107,6 +123,8 @@ class Claim(NamedTuple):
     tenure: Tenure
     cancelled: bool = False
     """Whether somebody asked for its end."""
+    seconds: float = 0.0
+    """For how long nobody has produced it, as far as we know."""
 
 
 class Fleet(Protocol):
@@ -116,6 +134,17 @@ class Fleet(Protocol):
         """Make a run the fleet's: from now on another pod takes it over when this one dies.
 
         Start it within the block; an error there takes the run back. Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        """
+        ...
+
+    def heirs(self) -> bool:
+        """Tell whether another pod lives that takes runs over."""
+        ...
+
+    async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Give runs up, by tenant and id, so that other pods take them over at once; all of them is in the log.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`: then they do so when they find that this pod has ended.
         """
         ...
 

@@ -16,18 +16,17 @@ from typing import Final
 import msgspec
 
 from chatfleet_api.chat.events import Batch
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.errors import ChatError, Code, beyond
 from chatfleet_api.ids import is_id
 from chatfleet_api.runs.following import Followers, cancelled, continued
 from chatfleet_api.runs.port import Producer, RunState
+from chatfleet_api.runs.script import ENTRY_FIELD, WRITE
 from chatfleet_api.runs.unwritten import Entry, Unwritten
 from chatfleet_api.storage import Command, Storage
 
-ENTRY_FIELD: Final = b"e"
-"""Name of the one field of an entry: a `Batch` in JSON, on one line."""
 FLUSH_SECONDS: Final = 0.015
-"""Between the beginnings of two writes; the first after a rest is made at once. Also the most that a killed pod leaves
-unwritten, which nobody has seen."""
+"""Between the beginnings of two writes, but for the first two after a rest, which are made at once. What a killed pod
+leaves unwritten is what came since, and nobody has seen it."""
 RECORD: Final = "run"
 """Kind of the key of a run's record."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -40,44 +39,11 @@ UNSENT_BYTES: Final = 32 * 1024 * 1024
 """Encoded events that a pod keeps for a Redis that is away: about a million tokens."""
 ENTRIES_PER_WRITE: Final = 1000
 """Keeps one script within a few milliseconds of the server's time."""
-ENTRIES_PER_STREAM: Final = 65536
-"""Bound on what one run can take in Redis; 16 minutes at one entry per flush. Older entries go first."""
-
-_WRITE: Final = """
-local live, ended = ARGV[1], ARGV[2]
-local deposed = {}
-for i = 1, #KEYS / 2 do
-  local key, record = KEYS[2 * i - 1], KEYS[2 * i]
-  local epoch, last, final, entry = unpack(ARGV, 4 * i - 1, 4 * i + 2)
-  local after = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
-  if after then
-    deposed[#deposed + 1] = {i, tonumber(after)}
-  else
-    local done = redis.pcall('XADD', key, 'MAXLEN', '~', LIMIT, last .. '-0', FIELD, entry)
-    if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
-      return done
-    end
-    if final == '1' then
-      redis.call('EXPIRE', key, ended)
-      if epoch ~= '' then
-        redis.call('HSET', record, 'ended', 1)
-        redis.call('EXPIRE', record, ended)
-      end
-    elseif redis.call('XLEN', key) == 1 then
-      redis.call('EXPIRE', key, live)
-    end
-  end
-end
-return deposed
-""".replace("LIMIT", str(ENTRIES_PER_STREAM)).replace("FIELD", f"'{ENTRY_FIELD.decode()}'")
-"""Append one entry per pair of keys, the run's events and its record (`fleet.py` describes it).
-
-An id that is there is a repeat of ours and passed over. An entry of an epoch that has a successor is refused: returned
-are its number and where the successor began. Other errors end the write.
-"""
 
 logger = logging.getLogger(__name__)
 _decoder: Final = msgspec.json.Decoder(Batch)
+_pack: Final = msgspec.msgpack.Encoder().encode
+"""Entries are one argument of the script: each costs the client a microsecond, and there would be four to an entry."""
 
 
 class RedisRunLog:
@@ -92,6 +58,8 @@ class RedisRunLog:
         self._storage = storage
         self.ttl_seconds, self.run_seconds = ttl_seconds, run_seconds
         """Seconds; both may be replaced while the pod runs, for what changes from then on."""
+        self.flush_seconds = FLUSH_SECONDS
+        """Between the beginnings of two writes; may be replaced while the pod runs."""
         self._streams: dict[tuple[str, str], Unwritten] = {}
         self._unwritten: dict[Unwritten, None] = {}
         self._unsent_bytes = 0
@@ -172,7 +140,11 @@ class RedisRunLog:
         last = await self._last(self._key(tenant, run))
         if last is None and not await self._begun(tenant, run):
             raise _unknown()
-        return last is not None and last.terminal and last.last <= after
+        if last is None or not last.terminal:
+            return False
+        if last.last < after:
+            raise beyond()
+        return last.last == after
 
     async def _begun(self, tenant: str, run: str) -> bool:
         """Tell whether the fleet knows the run: then its events will come, from whichever pod."""
@@ -218,13 +190,10 @@ class RedisRunLog:
         return [(number - 1, after) for number, after in await self._storage.call(*self._command(chunk))]
 
     def _command(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Command:
-        arguments: list[str | bytes | int] = ["EVAL", _WRITE, 2 * len(chunk)]
-        for stream, _ in chunk:
-            arguments += stream.keys
-        arguments += (self.run_seconds + self.ttl_seconds, self.ttl_seconds)
-        for stream, entry in chunk:
-            arguments += (stream.epoch, entry.last, int(entry.terminal), entry.payload)
-        return tuple(arguments)
+        keys = [key for stream, _ in chunk for key in stream.keys]
+        entries = [(stream.epoch, entry.last, entry.terminal, entry.payload.decode()) for stream, entry in chunk]
+        seconds = self.run_seconds + self.ttl_seconds, self.ttl_seconds
+        return ("EVAL", WRITE, len(keys), *keys, *seconds, _pack(entries))
 
     def _sent(self, chunk: Sequence[tuple[Unwritten, Entry]], refused: Sequence[tuple[int, int]]) -> None:
         deposed = {chunk[index][0]: after for index, after in refused}
@@ -258,18 +227,23 @@ class RedisRunLog:
 
     async def write_forever(self) -> None:
         """Write what is appended, as long as this task lives. For `open_run_log` alone."""
-        pause = FLUSH_SECONDS
+        pause = self.flush_seconds
         clock = asyncio.get_running_loop().time
-        earliest = clock()
+        earliest = due = clock()
         while True:
             await self._work.wait()
             await asyncio.sleep(earliest - clock())
-            earliest = clock() + FLUSH_SECONDS
+            due = max(due, clock()) + self.flush_seconds
+            earliest = due - self.flush_seconds  # after a rest two at once: of the start of a run, and its first token
             if await self._write():
-                pause = FLUSH_SECONDS
+                pause = self.flush_seconds
             else:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 earliest = clock() + pause
+
+    def leave(self) -> None:
+        """Let readers go elsewhere for what is still to come: reading raises `Moved` from now on."""
+        self._followers.leave()
 
     async def aclose(self) -> None:
         """Try once to write what is left, and read no more."""

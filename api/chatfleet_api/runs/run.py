@@ -27,7 +27,8 @@ class Run:
         self.id = run_id
         """UUIDv7."""
         self.tenure = tenure or Tenure()
-        self._shared = tenure is not None
+        self.shared = tenure is not None
+        """Whether it belongs to the fleet."""
         self._log = log
         self._last = self.tenure.after
         self._unshown: deque[Batch] = deque()
@@ -57,7 +58,7 @@ class Run:
             return
         batch = Batch(self._last + 1, tuple(events))
         self._last, self._ended = batch.last, batch.terminal
-        if self._shared:
+        if self.shared:
             self._unshown.append(batch)
             self._log.append(self.tenant, self.id, batch, self)
         else:
@@ -75,6 +76,11 @@ class Run:
         self._unshown.clear()
         self._tail.wake()
         self.stop(Code.INTERRUPTED)
+
+    def hand_over(self) -> None:
+        """Stop producing, without an end: another pod is to go on after what was published. Readers follow it there."""
+        if not self._ended:
+            self.depose(self._last)
 
     async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
@@ -99,7 +105,7 @@ class Run:
             elif news := tail.since(after):
                 yield news
                 after = news.last
-            elif tail.ended:
+            elif tail.over(after):
                 return
             else:
                 await tail.changed()

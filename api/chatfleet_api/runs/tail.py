@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import chain, takewhile
 
 from chatfleet_api.chat.events import Batch
+from chatfleet_api.errors import beyond
 
 
 class Tail:
@@ -21,22 +22,25 @@ class Tail:
         """Whether the terminal event is there."""
         self._limit = limit
         self._batches: deque[Batch] = deque()
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def append(self, batch: Batch) -> None:
         """Take the next batch and wake who waits."""
         self._batches.append(batch)
-        self.last = batch.last
+        self.last = last = batch.last
         self.ended = batch.terminal
         if self._limit is not None:
-            while self.last - self._batches[0].last >= self._limit:
+            while last - self._batches[0].last >= self._limit:
                 self.first = self._batches.popleft().last + 1
         self.wake()
 
     def wake(self) -> None:
-        """Wake who waits in `changed`."""
-        self._changed.set()
-        self._changed.clear()
+        """Wake who waits for `changed`."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                if not one.done():
+                    one.set_result(None)
 
     def since(self, after: int) -> Batch | None:
         """Return all that is kept beyond `after`, or None when nothing is."""
@@ -48,12 +52,22 @@ class Tail:
         newer = [*takewhile(lambda batch: batch.last > after, reversed(self._batches))]
         return joined(reversed(newer)).after(after)
 
-    async def changed(self) -> None:
-        """Wait for the next `append` or `wake`."""
-        await self._changed.wait()
+    def over(self, after: int) -> bool:
+        """Tell whether nothing can come after `after`; raise `ChatError(NOT_FOUND)` if that lies beyond the end."""
+        if self.ended and after > self.last:
+            raise beyond()
+        return self.ended
+
+    def changed(self) -> asyncio.Future[None]:
+        """Return what is done with the next `append` or `wake`: one for each reader, who may cancel it."""
+        one = asyncio.get_running_loop().create_future()
+        self._waiting.append(one)
+        return one
 
 
 def joined(batches: Iterable[Batch]) -> Batch:
     """Return consecutive batches (at least one) as one."""
     parts = list(batches)
+    if len(parts) == 1:  # the usual case
+        return parts[0]
     return Batch(parts[0].first, tuple(chain.from_iterable(part.events for part in parts)))

@@ -1,27 +1,28 @@
 """One pod's part in the fleet: its sign of life, the cancels that others ask for, and the runs of pods that died."""
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from chatfleet_api.errors import ChatError
-from chatfleet_api.runs.pool import RunPool, Start
+from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.port import Beat, Claim, Orphan
 from chatfleet_api.runs.run import Run
+from chatfleet_api.runs.signs import LEASE_SECONDS
 
 BEAT_SECONDS: Final = 0.25
 """Between two beats. A cancel from another pod waits as long at most."""
+AGAIN_SECONDS: Final = 0.05
+"""The same while there are runs to be taken over."""
+ROOM_SECONDS: Final = 2.0
+"""How much longer than usual a run stays an orphan when the pods that see it are full: who has room comes first."""
 
 
 class Beating(Protocol):
     """The fleet as this needs it; `RedisFleet` tells what the verbs promise."""
 
-    pods: int
-
-    async def beat(self, producing: Callable[[str, str], bool]) -> Beat:
+    async def beat(self, producing: Callable[[str, str], bool], *, ending: bool) -> Beat:
         """Give a sign of life, and return what there is to do."""
         ...
 
@@ -30,21 +31,24 @@ class Beating(Protocol):
         ...
 
 
-async def keep_watch(
-    fleet: Beating,
-    pool: RunPool,
-    *,
-    writing: Callable[[str, str], bool],
-    go_on: Callable[[Claim, Run], Awaitable[None]],
-) -> None:
+class Heir(Protocol):
+    """Brings a run that another pod began to its end."""
+
+    def __call__(self, claim: Claim, run: Run, *, room: bool) -> Coroutine[Any, Any, None]:
+        """Go on with it, or, without `room`, end it with what there is."""
+        ...
+
+
+async def keep_watch(fleet: Beating, pool: RunPool, *, writing: Callable[[str, str], bool], go_on: Heir) -> None:
     """Take part, until cancelled; `writing` tells whether a run is yet to be logged, `go_on` produces a rest."""
 
     def producing(tenant: str, run: str) -> bool:
         return pool.find(tenant, run) is not None or writing(tenant, run)
 
     while True:
+        pause = BEAT_SECONDS
         try:
-            found = await fleet.beat(producing)
+            found = await fleet.beat(producing, ending=pool.draining)
             for tenant, run_id in found.cancelled:
                 if run := pool.find(tenant, run_id):
                     run.cancel()
@@ -52,28 +56,24 @@ async def keep_watch(
                 if run := pool.find(tenant, run_id):
                     run.depose(after)
             if mine := [orphan for orphan in found.orphans if not producing(orphan.tenant, orphan.run)]:
-                await _adopt(_share(mine, fleet.pods), fleet, pool, go_on)
+                pause = AGAIN_SECONDS if await _adopt(mine, fleet, pool, go_on) else BEAT_SECONDS
         except ChatError:  # Redis is away: the storage has logged it, and the fleet forgives everybody
             pass
-        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.sleep(pause)
 
 
-def _share(orphans: Sequence[Orphan], pods: int) -> Sequence[Orphan]:
-    """Return as many of the orphans as each pod gets when all take alike, at random."""
-    return random.sample(orphans, -(-len(orphans) // max(pods, 1)))
+async def _adopt(orphans: Sequence[Orphan], fleet: Beating, pool: RunPool, go_on: Heir) -> bool:
+    """Take over as many as there are slots free, and to their end those that have waited for one long enough.
 
-
-async def _adopt(
-    orphans: Sequence[Orphan], fleet: Beating, pool: RunPool, go_on: Callable[[Claim, Run], Awaitable[None]]
-) -> None:
-    """Take over as many as there are slots free."""
-    with ExitStack() as slots:
-        starts: list[Start] = []
-        with suppress(ChatError):  # full, or draining
-            starts.extend(slots.enter_context(pool.admit()) for _ in orphans)
-        if not starts:
-            return
-        claims = await fleet.claim(orphans[: len(starts)])
-        for start, claim in zip(starts, claims, strict=True):
+    Returns whether there were any of these.
+    """
+    with pool.inherit(len(orphans)) as (free, start):
+        late = [orphan for orphan in orphans[free:] if orphan.seconds >= LEASE_SECONDS + ROOM_SECONDS]
+        taken = [*orphans[:free], *late]
+        if not taken:
+            return False
+        for place, claim in enumerate(await fleet.claim(taken)):
             if claim is not None:
-                start(claim.record.tenant, claim.record.start.run, partial(go_on, claim), claim.tenure)
+                produce = partial(go_on, claim, room=place < free)
+                start(claim.record.tenant, claim.record.start.run, produce, claim.tenure)
+    return True

@@ -44,7 +44,11 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int = 0
     """How often that run was taken over by another pod."""
     provider: str | None = None
+    """Who answered."""
     model: str | None = None
+    """The model that was asked for."""
+    upstream_model: str | None = None
+    """The model that answered, be it a fallback's, by its provider's name of it."""
     finish_reason: FinishReason | None = None
     error_code: Code | None = None
     tool_calls: list[MessageToolCall] | None = None

@@ -111,6 +111,8 @@ class RedisSessionStore:
         self._storage = storage
         self.ttl_seconds = ttl_seconds
         """Seconds; may be replaced while the pod runs, for what changes from then on."""
+        self.replicas = 0
+        """Replicas that must have an append before it counts; may be replaced likewise."""
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
@@ -176,9 +178,9 @@ class RedisSessionStore:
         """Append all of `messages` or none, and return the new version."""
         expected = "" if expected_version is None else expected_version
         entries = [_encode(message) for message in messages]
-        outcome, *rest = await self._script(
-            _APPEND,
-            [*self._keys(tenant, conversation), *([self._once(tenant, conversation, once.key)] if once else [])],
+        keys = [*self._keys(tenant, conversation), *([self._once(tenant, conversation, once.key)] if once else [])]
+        outcome, *rest = await self._kept(
+            keys,
             *(self.ttl_seconds, expected, now, f"epoch:{messages[0].id}", messages[0].epoch, _encode(once)),
             *entries,
         )
@@ -233,6 +235,15 @@ class RedisSessionStore:
             _read(reply)
             for reply in await self._storage.call_all([("HMGET", key, "record", "version", "updated") for key in keys])
         ]
+
+    async def _kept(self, keys: Sequence[str], *arguments: str | bytes | int) -> Any:  # noqa: ANN401
+        """Append, and return when as many replicas as wanted have it."""
+        if not self.replicas:
+            return await self._script(_APPEND, keys, *arguments)
+        command = ("EVAL", _APPEND, len(keys), *keys, *arguments)
+        return await self._storage.call_replicated(
+            command, keys[0], ttl_seconds=self.ttl_seconds, replicas=self.replicas
+        )
 
     async def _script(self, script: str, keys: Sequence[str], *arguments: str | bytes | int) -> Any:  # noqa: ANN401
         return await self._storage.call("EVAL", script, len(keys), *keys, *arguments)

@@ -12,11 +12,12 @@ import uvloop
 from pydantic import ValidationError
 from uuid_utils import uuid7
 
+from chatfleet_api.logs import set_up_logs
 from chatfleet_api.serving import AddressTakenError, Server, health_server, listen, listeners
-from chatfleet_api.telemetry import Meter, set_up_logs
+from chatfleet_api.telemetry import Meter
 from chatfleet_api.waiting_room.app import create_app, create_health_app
 from chatfleet_api.waiting_room.holding import Holding
-from chatfleet_api.waiting_room.pods import open_pods, watch
+from chatfleet_api.waiting_room.pods import PodsOverHTTP, watch
 from chatfleet_api.waiting_room.room import Room
 from chatfleet_contract import metrics
 from chatfleet_contract.names import ENV_WAITING_ROOM
@@ -43,7 +44,8 @@ async def _run(config: WaitingRoomConfig) -> None:
     arrival, meter = asyncio.Event(), Meter(version("chatfleet-api"))
     meter.gauge(metrics.QUEUED_TURNS, "Requests that wait for a pod.", lambda: room.waiting)
     with listen(config.host, config.port) as serving, listen(config.host, config.health_port) as health:
-        async with open_pods(config.pods_url, config.pods_health_url) as pods, asyncio.TaskGroup() as tasks:
+        pods = PodsOverHTTP(config.pods_url, config.pods_health_url)
+        async with asyncio.TaskGroup() as tasks:
             watcher = tasks.create_task(watch(pods, room, arrival))
             holding = Holding(room, pods, arrival, config.hold_seconds, config.heartbeat_seconds)
             app = create_app(holding, meter, clock=time.monotonic, new_id=lambda: str(uuid7()))

@@ -28,7 +28,9 @@ def create_app(holding: Holding, meter: Meter, *, clock: Callable[[], float], ne
         else:
             await holding(scope, receive, send)
 
-    return RequestId(AccessLog(BodyLimit(serve), meter=meter, clock=clock), new_id=new_id, config=None)
+    logged = AccessLog(BodyLimit(serve), meter=meter, clock=clock)
+    # Whoever came here found no pod. A connection that is kept would keep leading here when there are some.
+    return RequestId(logged, new_id=new_id, config=None, ending=lambda: True)
 
 
 def create_health_app(room: Room, meter: Meter) -> ASGIApp:

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.middleware.request_id import HEADER, request_id
-from chatfleet_api.routes.client import Client, ClientLeft, connected
+from chatfleet_api.routes.client import Client, ClientLeft, while_there
 from chatfleet_api.waiting_room.pods import Answer, Asked, CutOffError, NobodyThereError, Pods, end_to_end
 from chatfleet_api.waiting_room.reply import Reply
 from chatfleet_api.waiting_room.room import RETRY_SECONDS, Room
@@ -31,8 +31,7 @@ class Holding:
         asked = _asked(scope, (await receive())["body"])
         reply = Reply(client, streams=wants_stream(client, asked.body), heartbeat_seconds=self.heartbeat_seconds)
         with suppress(ClientLeft):
-            async with connected(receive):
-                await self._serve(asked, reply)
+            await while_there(receive, self._serve(asked, reply))
 
     async def _serve(self, asked: Asked, reply: Reply) -> None:
         try:
@@ -84,8 +83,8 @@ def wants_stream(client: Client, body: bytes) -> bool:
 
 def _asked(scope: Scope, body: bytes) -> Asked:
     """Return the request as it came, but for its id, which is the one that the answer will carry."""
-    target = "/" + scope["raw_path"].decode("ascii", "replace").removeprefix("/")  # nothing that could name a host
-    query = scope["query_string"].decode("ascii", "replace")
+    target = "/" + scope["raw_path"].decode("latin-1").removeprefix("/")  # nothing that could name a host
+    query = scope["query_string"].decode("latin-1")
     replaced = (HEADER, b"content-length")
     headers = [header for header in end_to_end(scope["headers"]) if header[0] not in replaced]
     headers.append((HEADER, request_id(scope).encode()))

@@ -6,12 +6,12 @@ nobody was there. Every connection is a new one, so that it leads to a pod that 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
-import aiohttp
-
+from chatfleet_api.providers.connection import BrokenError, Connection
+from chatfleet_api.providers.connections import Connections, parsed
 from chatfleet_api.waiting_room.room import Room
 from chatfleet_contract.report import PodReport
 
@@ -19,8 +19,6 @@ LOOK_SECONDS: Final = 0.5
 """Time between two looks for a pod."""
 CONNECT_SECONDS: Final = 2.0
 
-_BROKEN: Final = (aiohttp.ClientError, RuntimeError)
-"""What reading a body raises when its connection broke: aiohttp raises the bare one if nobody was reading just then."""
 _OWN: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect")
 )
@@ -48,6 +46,9 @@ class Asked(NamedTuple):
     """Path and query, as they were sent."""
     headers: list[tuple[bytes, bytes]]
     body: bytes
+
+
+_LOOK: Final = Asked("GET", "/health", [], b"")
 
 
 class Answer(Protocol):
@@ -88,69 +89,62 @@ async def watch(pods: Pods, room: Room, arrival: asyncio.Event) -> None:
 class PodsOverHTTP:
     """`Pods` behind a Service."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, health_url: str) -> None:
-        """Ask over `session`, which remains its owner's to close."""
-        self._session = session
+    def __init__(self, url: str, health_url: str) -> None:
+        """Ask at `url`, and look at `health_url`: each a scheme, a host and a port."""
+        self._connections = Connections()  # none is ever left to it to be kept
         self._url = url
         self._health_url = health_url
 
     async def there(self) -> bool:
         """Look whether a pod takes requests and is to stay. One that is ending leads nobody but itself."""
         try:
-            timeout = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
-            async with self._session.get(f"{self._health_url}/health", timeout=timeout) as response:
-                told = PodReport.model_validate_json(await response.read())
-                return response.status == HTTPStatus.OK and not told.draining
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            async with asyncio.timeout(CONNECT_SECONDS), self._ask(self._health_url, _LOOK) as answer:
+                told = PodReport.model_validate_json(b"".join([piece async for piece in answer.chunks()]))
+        except (NobodyThereError, CutOffError, TimeoutError, ValueError):
             return False
+        return answer.status == HTTPStatus.OK and not told.draining
+
+    def ask(self, asked: Asked) -> AbstractAsyncContextManager["AnswerOverHTTP"]:
+        """Pass a request on, byte for byte."""
+        return self._ask(self._url, asked)
 
     @asynccontextmanager
-    async def ask(self, asked: Asked) -> AsyncIterator["AnswerOverHTTP"]:
-        """Pass a request on, byte for byte."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    async def _ask(self, url: str, asked: Asked) -> AsyncIterator["AnswerOverHTTP"]:
+        origin, host, _ = parsed(url)
         try:
-            response = await self._session.request(
-                asked.method,
-                self._url + asked.target,
-                headers=[(name.decode(), value.decode(errors="replace")) for name, value in asked.headers],
-                data=asked.body or None,
-                timeout=timeout,
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            connection = await self._connections.send(origin, _written(asked, host), connect_seconds=CONNECT_SECONDS)
+        except OSError as error:
             raise NobodyThereError from error
-        except aiohttp.ClientError as error:
+        except BrokenError as error:
             raise CutOffError from error
-        try:
-            yield AnswerOverHTTP(response)
-        finally:
-            response.close()
-
-
-@asynccontextmanager
-async def open_pods(url: str, health_url: str) -> AsyncIterator[PodsOverHTTP]:
-    """Yield the pods behind a Service; nothing is added to what is asked, and nothing read into what is answered."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-    ) as session:
-        yield PodsOverHTTP(session, url, health_url)
+        with closing(connection):
+            yield AnswerOverHTTP(connection, bodiless=asked.method == "HEAD")
 
 
 class AnswerOverHTTP:
-    """`Answer` at the other end of a connection."""
+    """`Answer` at the other end of a connection. `bodiless`: its headers tell of a body that does not follow."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self.headers = end_to_end(response.raw_headers)
-        self._response = response
+    def __init__(self, connection: Connection, *, bodiless: bool) -> None:
+        self.status = connection.status
+        self.headers = end_to_end(connection.raw_headers)
+        self._connection = connection
+        self._bodiless = bodiless
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Read the body as it comes."""
         try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except _BROKEN as error:
+            while not self._bodiless and (piece := await self._connection.read()):
+                yield piece
+        except BrokenError as error:
             raise CutOffError from error
+
+
+def _written(asked: Asked, host: str) -> bytes:
+    """Return the request as it came, on a connection that ends with it. No line of it holds a break: it was parsed."""
+    headers = [*asked.headers, (b"connection", b"close")]
+    if all(name != b"host" for name, _ in asked.headers):
+        headers.append((b"host", host.encode()))
+    if asked.body:
+        headers.append((b"content-length", b"%d" % len(asked.body)))
+    lines = [f"{asked.method} {asked.target} HTTP/1.1".encode("latin-1"), *(b"%b: %b" % header for header in headers)]
+    return b"\r\n".join([*lines, b"", asked.body])

@@ -41,3 +41,49 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "chatfleet.clusterRules" -}}
 - {apiGroups: [apiregistration.k8s.io], resources: [apiservices], verbs: [get]}
 {{- end }}
+
+{{/* Where the pods of operator and metrics adapter run, and how their image is got. */}}
+{{- define "chatfleet.placement" -}}
+{{- $operator := .Values.operator -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- with $operator.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $operator.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $operator.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $operator.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $operator.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Whether there is a metrics adapter: it needs rights in the whole cluster. */}}
+{{- define "chatfleet.adapter.enabled" -}}
+{{- if and .Values.metricsAdapter.enabled (not .Values.watchNamespaces) }}true{{ end -}}
+{{- end }}
+
+{{- define "chatfleet.adapter.name" -}}
+{{- printf "%s-metrics-adapter" (include "chatfleet.name" . | trunc 47 | trimSuffix "-") -}}
+{{- end }}
+
+{{- define "chatfleet.adapter.selector" -}}
+app.kubernetes.io/name: chatfleet-metrics-adapter
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "chatfleet.adapter.labels" -}}
+{{- merge (include "chatfleet.adapter.selector" . | fromYaml) (include "chatfleet.labels" . | fromYaml) | toYaml -}}
+{{- end }}

@@ -6,20 +6,31 @@ account, tokens that renew themselves) and the connection; no API group is impor
 
 from chatfleet_operator.cluster.adapter import KubernetesCluster
 from chatfleet_operator.cluster.census import census
-from chatfleet_operator.cluster.connection import Access, Connection, connect
+from chatfleet_operator.cluster.connection import APPLY, Access, Connection, NotFound, connect
 from chatfleet_operator.cluster.events import KubernetesEvents
 from chatfleet_operator.cluster.lease import KubernetesLease
-from chatfleet_operator.cluster.rules import CLUSTER_RULES, LEASE_RULES, RULES, Rule
+from chatfleet_operator.cluster.rules import (
+    CLUSTER_RULES,
+    LEASE_RULES,
+    METRICS_RULES,
+    METRICS_SECRET_RULES,
+    RULES,
+    Rule,
+)
 
 __all__ = [
+    "APPLY",
     "CLUSTER_RULES",
     "LEASE_RULES",
+    "METRICS_RULES",
+    "METRICS_SECRET_RULES",
     "RULES",
     "Access",
     "Connection",
     "KubernetesCluster",
     "KubernetesEvents",
     "KubernetesLease",
+    "NotFound",
     "Rule",
     "census",
     "connect",

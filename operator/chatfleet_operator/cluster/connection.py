@@ -1,8 +1,8 @@
 """One connection to the API server: requests in, JSON objects or our own few errors out."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -11,6 +11,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTResponse
 from pydantic import BaseModel, ValidationError
 
 from chatfleet_operator.errors import Refused, Retry
@@ -54,6 +55,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "APIService": Kind("apis/apiregistration.k8s.io/v1", "apiservices"),
     "Event": Kind("apis/events.k8s.io/v1", "events"),
     "Lease": Kind("apis/coordination.k8s.io/v1", "leases"),
+    "ClusterRole": Kind("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "SubjectAccessReview": Kind("apis/authorization.k8s.io/v1", "subjectaccessreviews"),
+    "TokenReview": Kind("apis/authentication.k8s.io/v1", "tokenreviews"),
 }
 
 
@@ -165,26 +169,55 @@ class Connection:
             insecure=not known.verify_ssl,
         )
 
+    async def watch(self, kind: str, query: Mapping[str, str], seconds: int) -> AsyncIterator[Manifest]:
+        """Yield the events of one watch over the whole cluster, which the server ends after `seconds`."""
+        asked = {**query, "watch": "true", "timeoutSeconds": str(seconds)}
+        with _unanswered():
+            response = await self._send("GET", path(kind, ""), asked, timeout=seconds + REQUEST_SECONDS)
+            async with response.response:
+                while line := await response.response.content.readline():
+                    yield json.loads(line)
+
     async def _call(
         self, method: str, url: str, query: Mapping[str, str], body: Manifest | None, content_type: str
     ) -> Manifest:
-        try:
-            request = await self._client.param_serialize(
-                method,
-                url,
-                query_params=list(query.items()),
-                header_params={"Accept": JSON, "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = await self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
-            text: bytes = await response.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Retry(f"the API server did not answer: {str(error) or type(error).__name__}") from error
+        with _unanswered():
+            response = await self._send(method, url, query, body, content_type)
+            answer: Manifest = json.loads(await response.read())  # type: ignore[no-untyped-call]
+            return answer
+
+    async def _send(  # noqa: PLR0913  # a request has this many parts
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        body: Manifest | None = None,
+        content_type: str = JSON,
+        *,
+        timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109  # the library's own
+    ) -> RESTResponse:
+        request = await self._client.param_serialize(
+            method,
+            url,
+            query_params=list(query.items()),
+            header_params={"Accept": JSON, "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(*request, _request_timeout=timeout)
         if response.status >= 400:  # noqa: PLR2004  # the border of HTTP's errors
+            text: bytes = await response.read()  # type: ignore[no-untyped-call]
             raise translate(response.status, text, method, response.headers.get("Retry-After"))
-        answer: Manifest = json.loads(text)
-        return answer
+        return response
+
+
+@contextmanager
+def _unanswered() -> Iterator[None]:
+    """Turn what prevents an answer into an error of ours."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise Retry(f"the API server did not answer: {str(error) or type(error).__name__}") from error
 
 
 def translate(status: int, body: bytes, method: str, retry_after: str | None) -> Refused | Retry:

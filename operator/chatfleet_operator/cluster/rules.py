@@ -11,11 +11,16 @@ class Rule(NamedTuple):
     group: str
     resource: str
     verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """The objects that these are limited to; none: all."""
 
 
 _WATCH = ("get", "list", "watch")
 _APPLY = ("create", "patch")
 """Server-side apply needs both: it creates what is absent."""
+
+METRICS_SERVICES: Final = tuple(f"{version}.{names.METRICS_GROUP}" for version in names.METRICS_VERSIONS)
+"""The APIServices of the metrics adapter."""
 
 RULES: Final = (
     Rule(names.GROUP, names.PLURAL, _WATCH),
@@ -44,3 +49,16 @@ CLUSTER_RULES: Final = (Rule("apiregistration.k8s.io", "apiservices", ("get",)),
 
 LEASE_RULES: Final = (Rule("coordination.k8s.io", "leases", ("get", "create", "update")),)
 """In the operator's own namespace."""
+
+METRICS_RULES: Final = (
+    Rule("", "pods", ("list", "watch")),
+    Rule("authentication.k8s.io", "tokenreviews", ("create",)),
+    Rule("authorization.k8s.io", "subjectaccessreviews", ("create",)),
+    # By name also for `create`: server-side apply says the name of what it creates.
+    Rule("apiregistration.k8s.io", "apiservices", ("get", *_APPLY, "delete"), METRICS_SERVICES),
+    Rule("rbac.authorization.k8s.io", "clusterroles", ("get",), (names.METRICS_ADAPTER,)),
+)
+"""Of the metrics adapter, in the whole cluster. The ClusterRole is its own; a release may give it another name."""
+
+METRICS_SECRET_RULES: Final = (Rule("", "secrets", ("get", "update"), (names.METRICS_ADAPTER,)),)
+"""Of the metrics adapter in its own namespace; the Secret comes with the release."""

@@ -29,6 +29,7 @@ def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:
         providers=tuple(_provider(provider) for provider in spec.providers),
         models=tuple(spec.models),
         redis_url_file=names.REDIS_URL_FILE,
+        redis_wait_replicas=spec.redis.wait_replicas or None,
         conversations=spec.conversations,
         streaming=spec.streaming,
         observability=spec.observability,

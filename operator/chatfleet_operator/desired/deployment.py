@@ -13,8 +13,8 @@ from chatfleet_operator.desired.labels import Owner, child, labels, selector
 from chatfleet_operator.desired.pod import READ_ONLY, container_security, http_probe, pod_security, scheduling, spread
 from chatfleet_operator.model import Manifest
 
-EXIT_SECONDS = 5
-"""What a pod gets, beyond its drain and its longest stream, to close what it holds."""
+EXIT_SECONDS = 10
+"""What a pod gets, beyond its drain and its longest stream, for its last call and to close what it holds."""
 
 
 def redis_secret(name: str, spec: ChatDeploymentSpec) -> SecretKeyRef:

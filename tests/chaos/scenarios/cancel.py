@@ -119,4 +119,7 @@ SCENARIO = Scenario(
     f"Who leaves a completion frees its upstream within {LEFT_WITHIN['long']:g} s; conversations go on.",
     "a relay that does not watch its clients",
     play,
+    hurt=("clients",),
+    targets={"p99 ms": "≤ 1,000"},
+    aim="2,000 clients that leave",
 )

@@ -9,8 +9,8 @@ from chaos.script import Script
 from chaos.verdict import Verdict
 from chatfleet_contract.spec import Streaming
 
-STREAMS = {"short": 60, "long": 300}
-ROUNDS = {"short": 1, "long": 10}
+STREAMS = {"short": 60, "long": 150}
+ROUNDS = {"short": 1, "long": 5}
 GAP = 0.05
 TOKENS = 100
 """With the gap, 5 s."""
@@ -70,4 +70,7 @@ SCENARIO = Scenario(
     "A pod that gets SIGTERM refuses new connections, brings every stream to its whole end, and exits with status 0.",
     f"maxStreamSeconds: {SHORT_LIFE}, which cuts the wait for open streams short",
     play,
+    hurt=("streams",),
+    targets={"cut": "0"},
+    aim="10,000 streams, 20 rollouts",
 )

@@ -14,7 +14,7 @@ from chatfleet_contract.spec import Streaming
 
 CAPACITY = {"short": 20, "long": 100}
 FACTOR = 3
-ROUNDS = {"short": 2, "long": 10}
+ROUNDS = {"short": 2, "long": 3}
 TOKENS = {"short": 60, "long": 200}
 GAP = 0.05
 """With the tokens, streams of 3 s or 10 s: the last one must be asked for before the first one ends."""
@@ -71,4 +71,7 @@ SCENARIO = Scenario(
     "Beyond its capacity a pod answers 503 with Retry-After at once, and every stream that it took is whole.",
     "maxStreamsPerPod: as many as are asked for",
     play,
+    hurt=("complete", "refused"),
+    targets={"refused within p99 ms": "≤ 50"},
+    aim="three times the capacity",
 )

@@ -11,9 +11,9 @@ from chaos.scenario import Arena, Findings, Scenario
 from chaos.script import Script
 from chaos.verdict import Verdict
 
-STREAMS = {"short": 20, "long": 150}
+STREAMS = {"short": 20, "long": 75}
 """On each of the two pods."""
-ROUNDS = {"short": 1, "long": 10}
+ROUNDS = {"short": 1, "long": 6}
 TOKENS = 60
 GAP = 0.05
 AFTER = (0.0, 1.5)
@@ -37,6 +37,7 @@ async def _round(arena: Arena, found: Findings, settings: Settings) -> None:
         await arena.until_streaming([*doomed, *untouched])
         await asyncio.sleep(arena.random.uniform(*AFTER))
         victim.program.kill()
+        found.count("pods killed")
         of_victim, of_other = await streams
         for judged in of_victim:
             found.count(f"of the killed pod: {judged.verdict}")
@@ -54,7 +55,7 @@ async def _questions(arena: Arena, pod: Pod) -> list[Question]:
     dialects = STREAMED if arena.protected else ("openai",)
     for number in range(STREAMS[arena.size]):
         script, dialect = Script(arena.key(), TOKENS, gap=GAP), dialects[number % len(dialects)]
-        conversation = await arena.client.converse(pod.url) if dialect == "native" else None
+        conversation = await arena.conversation(lambda: pod.url) if dialect == "native" else None
         questions.append(Question(script, "openai", dialect, conversation))
     return questions
 
@@ -78,4 +79,6 @@ SCENARIO = Scenario(
     "What a killed pod was streaming never looks whole, other pods go on, and acknowledged messages are kept.",
     "a relay that ends its responses by closing the connection",
     play,
+    hurt=("pods killed",),
+    aim="100 kills under 300 streams",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chaos.client import STREAMED, Question
-from chaos.fleet import QUICK, Settings
+from chaos.fleet import QUICK, Settings, copy_of
 from chaos.ledger import Call
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Fault, Script
@@ -12,7 +12,10 @@ from chatfleet_contract.providers import Retries
 
 TOKENS = 10
 AT_ONCE = 100
-ROUNDS = {"short": 4, "long": 60}
+PER_COPY = 3
+"""Questions for each copy of an upstream: with their retries fewer than the pods need to find that they should spare
+it, and within its budget of retries; both have a scenario of their own."""
+ROUNDS = {"short": 3, "long": 15}
 MOST = 2
 """Retries that the fleet is set to."""
 PAUSES = (1.0, 2.0)
@@ -43,22 +46,30 @@ SEEN = tuple(Fault(kind, after=TOKENS // 2) for kind in ("reset", "end", "stall"
 
 async def play(arena: Arena) -> Findings:
     """Ask for answers that come at the second or third attempt, too late, or not again."""
-    settings = Settings(QUICK, Retries(max=MOST if arena.protected else 0))
-    questions = [question for _ in range(ROUNDS[arena.size]) for question in _questions(arena)]
+    questions = _questions(arena)
+    copies = -(-len(questions) // PER_COPY)
+    settings = Settings(QUICK, Retries(max=MOST if arena.protected else 0), copies=copies)
     async with arena.fleet(settings) as fleet:
         judged = await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
     return findings(judged, await arena.upstream.ledger(question.script for question in questions))
 
 
 def _questions(arena: Arena) -> list[Question]:
+    scripts = [script for _ in range(ROUNDS[arena.size]) for script in _scripts(arena)]
+    return [
+        Question(script, copy_of(arena.random.choice(MODELS), number // PER_COPY), arena.random.choice(STREAMED))
+        for number, script in enumerate(scripts)
+    ]
+
+
+def _scripts(arena: Arena) -> list[Script]:
     first, second = arena.random.choice(PASSING), arena.random.choice(PASSING)
-    scripts = [
+    return [
         *(Script(arena.key(), TOKENS, faults=(fault,)) for fault in (*PASSING, WAITING)),
         Script(arena.key(), TOKENS, faults=(first, second)),
         Script(arena.key(), TOKENS, always=first),
         *(Script(arena.key(), TOKENS, gap=0.01, faults=(fault,)) for fault in SEEN),
     ]
-    return [Question(script, arena.random.choice(MODELS), arena.random.choice(STREAMED)) for script in scripts]
 
 
 def findings(judged: Sequence[Judged], calls: dict[str, list[Call]]) -> Findings:
@@ -98,4 +109,6 @@ SCENARIO = Scenario(
     "What fails before its first token is tried again, as often and as late as agreed; what fails after it is not.",
     "retries.max: 0",
     play,
+    hurt=("answers",),
+    aim="30 scripted faults",
 )

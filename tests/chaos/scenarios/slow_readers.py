@@ -82,4 +82,7 @@ SCENARIO = Scenario(
     "What a client does not read comes from the upstream as fast as ever, and other streams go on beside it.",
     "a relay that waits for its reader at every token",
     play,
+    hurt=("unread answers",),
+    targets={"they came within ms": "≤ 10,000"},
+    aim="500 readers at 1 B/s",
 )

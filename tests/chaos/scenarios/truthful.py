@@ -1,21 +1,25 @@
 """Truthful endings: whatever an upstream does, at whatever moment, no client is told that a broken answer is whole."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from itertools import product
 
 from chaos.client import DIALECTS, DialectName, Question
-from chaos.fleet import MODELS, QUICK, Fleet, Settings
+from chaos.fleet import MODELS, PATIENT, QUICK, Settings, copy_of
 from chaos.net import LOOPBACK
-from chaos.proxy import Faults, Proxy, Toxics
+from chaos.proxy import Proxy
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Fault, FaultKind, Script
+from chaos.toxics import Faults, Toxics
 from chaos.verdict import Verdict
+from chatfleet_contract.runtime import RuntimeTimeouts
 
 TOKENS = 12
 AT_ONCE = 48
-ROUNDS = {"short": 1, "long": 10}
+PER_COPY = 4
+"""Questions for each copy of an upstream: with two signs each, a token and a failure, too few to spare it."""
+ROUNDS = {"short": 1, "long": 3}
 MOMENTS = (0, TOKENS // 2, TOKENS)
 """Tokens that have come when the fault strikes; at the last only the word that the answer is whole is missing."""
 WITHIN: tuple[FaultKind, ...] = ("reset", "cut", "end", "unreasoned", "half", "stall", "error", "garbage")
@@ -59,26 +63,44 @@ async def play(arena: Arena) -> Findings:
     """Ask for answers that all go wrong, and for some that do not."""
     rounds = ROUNDS[arena.size]
     silent = [fault for fault in FAULTS if fault.kind in SILENT]
-    async with arena.fleet(Settings(server=arena.server)) as fleet:
-        judged = await _ask(arena, [None, *(fault for fault in FAULTS if fault not in silent)] * rounds, fleet)
-    async with arena.fleet(Settings(QUICK, server=arena.server)) as fleet:
-        judged += await _ask(arena, silent * rounds, fleet)
+    told = [None, *(fault for fault in FAULTS if fault not in silent)]
     async with Proxy(arena.upstream.port) as line:
         await line.set(Faults(up=Toxics(cut_after=1)))
-        origin = f"https://{LOOPBACK}:{line.port}"
-        async with arena.fleet(Settings(server=arena.server, origin=origin)) as fleet:
-            judged += await _ask(arena, [TLS_RESET] * rounds, fleet)
+        by_tls = f"https://{LOOPBACK}:{line.port}"
+        judged = [
+            *await _ask(arena, told * rounds, PATIENT),
+            *await _ask(arena, silent * rounds, QUICK),
+            *await _ask(arena, [TLS_RESET] * rounds, PATIENT, origin=by_tls),
+        ]
     return findings(judged)
 
 
-async def _ask(arena: Arena, faults: Iterable[Fault | None], fleet: Fleet) -> list[Judged]:
+async def _ask(
+    arena: Arena, faults: Sequence[Fault | None], timeouts: RuntimeTimeouts, *, origin: str | None = None
+) -> list[Judged]:
+    """Ask a fleet, whose upstream is at `origin`, for answers with these faults, of every model in every dialect."""
     dialects: tuple[DialectName, ...] = DIALECTS if arena.protected else ("openai",)
+    asked = list(product(MODELS, faults, dialects))
+    arena.random.shuffle(asked)
+    models = _spread(model for model, _, _ in asked)
+    origins = dict.fromkeys(models, origin) if origin else {}
+    copies = -(-len(faults) * len(dialects) // PER_COPY)
     questions = [
         Question(Script(arena.key(), TOKENS, gap=0.001, always=fault), model, dialect)
-        for fault, model, dialect in product(faults, MODELS, dialects)
+        for model, (_, fault, dialect) in zip(models, asked, strict=True)
     ]
-    arena.random.shuffle(questions)
-    return await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
+    async with arena.fleet(Settings(timeouts, server=arena.server, copies=copies, origins=origins)) as fleet:
+        return await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
+
+
+def _spread(models: Iterable[str]) -> list[str]:
+    """Return, for each model, the copy of it that is asked."""
+    asked: Counter[str] = Counter()
+    spread = []
+    for model in models:
+        spread.append(copy_of(model, asked[model] // PER_COPY))
+        asked[model] += 1
+    return spread
 
 
 def findings(judged: Iterable[Judged]) -> Findings:
@@ -109,4 +131,7 @@ SCENARIO = Scenario(
     "Every fault of an upstream, at every moment, is told to clients of every dialect, and never as success.",
     "a relay that passes tokens on and ends its streams as most do",
     play,
+    hurt=("answers",),
+    targets={"lied": "0", "hung": "0"},
+    aim="30 faults at first, middle and last token, for four vendors and three dialects",
 )

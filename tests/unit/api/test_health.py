@@ -1,7 +1,7 @@
 """What probes and the operator are told of a pod."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import pytest
@@ -10,9 +10,11 @@ from chatfleet_api.app import create_health_app
 from chatfleet_api.configuration import Configuration, first_look
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
+from chatfleet_api.routes.health import SIGNAL_SECONDS
 from chatfleet_api.telemetry import Meter
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import Breaker, Dependency, State, Traffic
 from support.asgi import ask, asking, get
+from support.runs_scripts import loop_clock
 
 pytestmark = pytest.mark.looptime
 
@@ -28,7 +30,7 @@ class Clock:
         return self.now
 
 
-def make_health(clock: Clock | None = None) -> Health:
+def make_health(clock: Callable[[], float] | None = None) -> Health:
     return Health(pod="p-1", version="1.2.3", served=Configuration(first_look()), clock=clock or Clock())
 
 
@@ -71,6 +73,14 @@ async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until
     assert asyncio.get_running_loop().time() - began == pytest.approx(10)
 
 
+async def test_a_pod_whose_end_does_not_come_goes_on_as_if_nobody_had_told_of_it() -> None:
+    health = serving(make_health(loop_clock))
+    await ask(create_health_app(health, Meter("1.2.3"), lambda: 10), get("/drain"))
+    assert (health.leaving, health.report().draining) == (True, True)
+    await asyncio.sleep(SIGNAL_SECONDS)
+    assert (health.leaving, health.report().draining, health.not_ready()) == (False, False, None)
+
+
 async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:
     health = serving(make_health())
     health.beat(active=10, capacity=10)
@@ -82,7 +92,8 @@ async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:
 async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_dead() -> None:
     clock = Clock()
     health = serving(make_health(clock))
-    health.redis, health.upstreams = DOWN, {"a": DOWN}
+    health.redis = DOWN
+    health.checked({"a": DOWN})
     clock.now += 9
     assert health.not_live() is None
     clock.now += 2
@@ -91,13 +102,15 @@ async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_de
 
 async def test_neither_redis_nor_an_upstream_decides_on_readiness() -> None:
     health = serving(make_health())
-    health.redis, health.upstreams = DOWN, {"a": DOWN}
+    health.redis = DOWN
+    health.checked({"a": DOWN})
     assert health.not_ready() is None
 
 
 async def test_the_report_tells_what_the_operator_needs() -> None:
     health = serving(make_health())
-    health.redis, health.upstreams, health.draining = DOWN, {"a": UP}, True
+    health.redis, health.draining = DOWN, True
+    health.checked({"a": UP})
     report = health.report()
     assert report.document() == {
         "pod": "p-1",
@@ -164,3 +177,28 @@ async def test_upstreams_are_looked_at_now_and_then_and_sooner_while_one_is_down
     assert health.upstreams == {"a": seen}
     assert all(at_least <= late - early <= at_most for early, late in pairwise(times))
     assert len(times) > 2
+
+
+async def test_an_upstream_is_down_as_soon_as_it_is_spared_and_up_as_soon_as_it_is_not() -> None:
+    health, breakers = serving(make_health()), [Breaker.CLOSED]
+    health.traffic = lambda: {"s": Traffic(breaker=breakers[-1], retries_left=3, calls=2, calls_limit=5, queued=1)}
+    health.checked({"s": UP})
+    seen = []
+    for breaker in (Breaker.CLOSED, Breaker.OPEN, Breaker.HALF_OPEN, Breaker.CLOSED):
+        breakers.append(breaker)
+        seen.append(health.report().upstreams["s"].state)
+    assert seen == [State.UP, State.DOWN, State.DOWN, State.UP]
+
+
+async def test_the_details_tell_how_old_a_check_is_and_what_goes_on() -> None:
+    clock = Clock()
+    health = serving(make_health(clock))
+    traffic = Traffic(breaker=Breaker.CLOSED, retries_left=3, calls=2, calls_limit=5, queued=1)
+    health.traffic = lambda: {"s": traffic}
+    health.checked({"s": UP})
+    clock.now += 7
+    told = health.details()
+    assert (told.upstreams["s"].seen, told.upstreams["s"].checked_seconds_ago) == (UP, 7)
+    assert told.upstreams["s"].traffic == traffic
+    assert (told.runs.active, told.runs.capacity, told.fleet) == (3, 10, None)
+    assert told.report == health.report()

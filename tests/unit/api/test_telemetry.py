@@ -7,7 +7,8 @@ import pytest
 
 from chatfleet_api.chat.events import Usage
 from chatfleet_api.errors import Code
-from chatfleet_api.telemetry import JSONLines, Meter, TextLines, set_up_logs
+from chatfleet_api.logs import JSONLines, TextLines, set_up_logs
+from chatfleet_api.telemetry import Meter
 from chatfleet_contract import metrics
 from chatfleet_contract.spec import LogFormat, LogLevel, Observability
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.proxy import corrupted
+from chaos.toxics import corrupted
 
 
 @pytest.mark.parametrize("cut", range(13))

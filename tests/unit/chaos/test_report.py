@@ -1,16 +1,34 @@
 """When a scenario counts as passed, and what the page says of it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from chaos.measure import percentile
-from chaos.report import page
+from chaos.report import Report, page
 from chaos.runner import Result, unhandled
 
 CUT = ["One was cut."]
-KEPT = Result("drain", "Nothing is cut.", "a kill", "short", 7, 1.5, {"streams": 1000}, [], {"cut": 3}, CUT)
+KEPT = Result(
+    name="drain",
+    promise="Nothing is cut.",
+    control="a kill",
+    size="short",
+    seed=7,
+    seconds=1.5,
+    figures={"streams": 1000},
+    failures=[],
+    control_figures={"cut": 3},
+    control_failures=CUT,
+    hurt=("streams",),
+    targets={"lost": "0"},
+    aim="10,000 streams",
+)
+
+
+def text(*results: Result) -> str:
+    """Return the page of some results."""
+    return page(Report("2026-01-02", "short", 7, "2 cores", [*results]))
 
 
 def test_a_promise_counts_only_when_it_is_kept_and_its_control_breaks() -> None:
@@ -25,18 +43,27 @@ def test_a_verdict_says_what_broke_or_that_nothing_was_proven() -> None:
     assert "proves nothing" in replace(KEPT, control_failures=[]).verdict()
 
 
-def test_the_page_shows_every_figure_of_both_runs() -> None:
-    text = page([KEPT], datetime(2026, 1, 2, tzinfo=UTC))
-    assert "Last run: 2026-01-02, short form, seed 7." in text
-    assert "| drain | kept | 1 | 1.5 |" in text
-    assert "| streams | 1,000 |  |" in text
-    assert "| cut |  | 3 |" in text
+def test_the_page_tells_what_was_hurt_and_shows_every_figure_beside_its_aim() -> None:
+    shown = text(KEPT)
+    assert "Last run: 2026-01-02, short form, seed 7, on 2 cores." in shown
+    assert "| [drain](#drain) | 1,000 streams | kept | 1 times |" in shown
+    assert "| streams |  | 1,000 |  |" in shown
+    assert "| lost | 0 | 0 |  |" in shown
+    assert "| cut |  |  | 3 |" in shown
+    assert "10,000 streams" in shown
+    assert "The control, for example: One was cut." in shown
 
 
 def test_the_page_tells_what_was_broken() -> None:
-    text = page([replace(KEPT, failures=CUT)], datetime(2026, 1, 2, tzinfo=UTC))
-    assert "| drain | **broken** |" in text
-    assert "- One was cut." in text
+    shown = text(replace(KEPT, failures=CUT))
+    assert "| **broken** |" in shown
+    assert "- **Broken:** One was cut." in shown
+
+
+def test_a_scenario_that_is_played_again_replaces_what_it_showed_before() -> None:
+    stop, again = replace(KEPT, name="stop"), replace(KEPT, seconds=2.0)
+    report = Report("2026-01-02", "short", 7, "2 cores", [KEPT]).having(stop, ("stop", "drain"))
+    assert report.having(again, ("stop", "drain")).results == [stop, again]
 
 
 def test_errors_that_a_pod_did_not_expect_are_found_in_its_log(tmp_path: Path) -> None:

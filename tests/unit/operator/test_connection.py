@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chatfleet_operator.cluster.connection import KINDS, Conflict, NotFound, path, translate
-from chatfleet_operator.cluster.rules import CLUSTER_RULES, LEASE_RULES, RULES
+from chatfleet_operator.cluster.rules import CLUSTER_RULES, LEASE_RULES, METRICS_RULES, RULES
 from chatfleet_operator.errors import MAX_WORDS, Refused, Retry
 from chatfleet_operator.handlers import CHILDREN
 
@@ -64,7 +64,7 @@ def test_a_name_that_somebody_has_thought_up_cannot_lead_elsewhere() -> None:
 
 
 def test_rights_and_kinds_speak_of_the_same_resources() -> None:
-    granted = {rule.resource.split("/")[0] for rule in (*RULES, *CLUSTER_RULES, *LEASE_RULES)}
+    granted = {rule.resource.split("/")[0] for rule in (*RULES, *CLUSTER_RULES, *LEASE_RULES, *METRICS_RULES)}
 
     assert granted == {kind.plural for kind in KINDS.values()}
 

@@ -162,7 +162,7 @@ def test_a_pod_gets_the_time_that_its_drain_and_its_longest_stream_take() -> Non
     streaming = {"drainSeconds": 7, "maxStreamSeconds": 100}
     pod = child(built(spec(streaming=streaming)), "Deployment")["spec"]["template"]["spec"]
 
-    assert pod["terminationGracePeriodSeconds"] == 112
+    assert pod["terminationGracePeriodSeconds"] == 117
     assert pod["containers"][0]["lifecycle"] == {"preStop": {"httpGet": {"path": "/drain", "port": "health"}}}
 
 

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Token, ToolCall
+from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.request import ChatRequest, Function, MessageToolCall
-from chatfleet_api.chat.turn import LATE_SETTLE_SECONDS, SETTLE_SECONDS, Place, Turn, take_turn
+from chatfleet_api.chat.turn import LATE_SETTLE_SECONDS, SETTLE_SECONDS, Place, Turn, final_message, take_turn
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Piece
 from chatfleet_api.runs.run import Run
@@ -249,3 +251,16 @@ async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept(caplo
 
 async def test_an_answer_of_no_conversation_is_kept_nowhere_and_says_so() -> None:
     assert not (await failure(await begin(Script(text("half"))))).partial_saved
+
+
+async def test_the_end_and_the_message_say_who_answered() -> None:
+    """Which may be a fallback, and not the model that was asked for."""
+    signed = replace(STOP, provider="spare", upstream_model="claude-x")
+    turn = Turn(start(), ChatRequest("m", ()), Script(text("hi"), [signed]), None, loop_clock)
+    with make_pool().admit() as start_run:
+        run = start_run(TENANT, "r", partial(take_turn, turn))
+    ending = (await collect(run.read()))[-1][1]
+    assert isinstance(ending, Complete)
+    assert (ending.provider, ending.upstream_model) == ("spare", "claude-x")
+    kept = final_message(PENDING, Reply(loop_clock), ending)
+    assert (kept.model, kept.provider, kept.upstream_model) == ("m", "spare", "claude-x")

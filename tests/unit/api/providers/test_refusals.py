@@ -63,7 +63,7 @@ def test_secrets_are_hidden_even_from_the_operator(secret: str) -> None:
 
 
 def test_a_redirect_tells_the_operator_what_to_correct() -> None:
-    error = refusal(308, {"Location": "https://elsewhere"}, b"")
+    error = refusal(308, {"location": "https://elsewhere"}, b"")
     assert error.code is Code.UPSTREAM_UNAVAILABLE
     assert "https://elsewhere; correct baseURL" in (error.detail or "")
 
@@ -75,16 +75,16 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
     ("headers", "seconds"),
     [
         ({}, None),
-        ({"Retry-After": "3"}, 3.0),
-        ({"Retry-After": "0.5"}, 0.5),
-        ({"retry-after-ms": "1500", "Retry-After": "9"}, 1.5),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": DATE}, 30.0),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:27:00 GMT", "Date": DATE}, 0.0),
-        ({"Retry-After": DATE}, None),
-        ({"Retry-After": "-3"}, None),
-        ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "inf"}, None),
-        ({"retry-after-ms": "soon", "Retry-After": "3"}, 3.0),
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": DATE}, 30.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:27:00 GMT", "date": DATE}, 0.0),
+        ({"retry-after": DATE}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3.0),
     ],
 )
 def test_the_wait_that_is_asked_for_is_understood_in_all_its_forms(

@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast
 
-import aiohttp
 import pytest
 
 from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.registry import Catalogue, Registry, with_defaults
+from chatfleet_api.providers.connections import Connections
+from chatfleet_api.providers.registry import Catalogue, Defaults, Registry
 from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from support.upstream_client import Outcome, RecordingMeter, ask, config_of
 
 SCRIPTED = RuntimeProvider(name="s", type=ProviderType.SCRIPTED, retries=Retries(max=0))
-UNUSED = cast(aiohttp.ClientSession, None)
+UNUSED = Connections()
 """No test here opens a connection."""
 
 
@@ -94,12 +93,17 @@ async def test_models_of_one_provider_share_its_limit_also_after_a_new_configura
 
 
 def test_defaults_stand_in_for_what_a_request_does_not_name() -> None:
-    entry = Model(
-        name="a", provider="s", model="vendors-name", parameters=Parameters(temperature=0.5, top_p=0.9, max_tokens=7)
+    defaults = Defaults(
+        Model(
+            name="a",
+            provider="s",
+            model="vendors-name",
+            parameters=Parameters(temperature=0.5, top_p=0.9, max_tokens=7),
+        )
     )
     asked = ChatRequest("a", (), temperature=0.0)
-    assert with_defaults(asked, entry) == ChatRequest("vendors-name", (), temperature=0.0, top_p=0.9, max_tokens=7)
-    assert with_defaults(asked, model("a", "x")) == ChatRequest("x", (), temperature=0.0)
+    assert defaults.under(asked) == ChatRequest("vendors-name", (), temperature=0.0, top_p=0.9, max_tokens=7)
+    assert Defaults(model("a", "x")).under(asked) == ChatRequest("x", (), temperature=0.0)
 
 
 async def test_every_provider_is_checked_by_its_name() -> None:

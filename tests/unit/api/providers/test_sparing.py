@@ -8,9 +8,10 @@ from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.breaker import FIRST_PAUSE_SECONDS, LEAST, WINDOW, WINDOW_SECONDS, Breaker, Spared
 from chatfleet_api.providers.budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
+from chatfleet_api.providers.connections import Connections
 from chatfleet_api.providers.registry import Registry
+from chatfleet_contract import report
 from chatfleet_contract.providers import Model, ProviderType, Retries
-from chatfleet_contract.report import State
 from chatfleet_contract.runtime import RuntimeProvider
 from support.runs_scripts import STOP, Script, loop_clock, text
 from support.upstream_client import RecordingMeter, ask, config_of
@@ -123,6 +124,16 @@ async def test_a_probe_that_fails_doubles_the_pause() -> None:
     assert world.told == [True]
 
 
+async def test_who_is_back_after_a_long_time_is_asked_again_within_15_seconds() -> None:
+    world = await broken()
+    for _ in range(260):
+        await asyncio.sleep(1)
+        await world.ask()
+    world.upstream.heal()
+    await asyncio.sleep(15)
+    assert await world.ask() == [None]
+
+
 async def test_one_probes_at_a_time_also_when_it_is_given_up() -> None:
     world = await broken()
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
@@ -157,7 +168,7 @@ async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_a
         Model(name="b", provider="s", model="count-3"),
         Model(name="c", provider="t", model="count-2"),
     ]
-    catalogue = Registry(None, meter).catalogue(config_of(*providers, models=models))  # type: ignore[arg-type]
+    catalogue = Registry(Connections(), meter).catalogue(config_of(*providers, models=models))
     for _ in range(3):
         assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert (await ask(catalogue.provider("b"), ChatRequest("b", ()))).code is Code.UPSTREAM_SUSPENDED
@@ -165,7 +176,10 @@ async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_a
     assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert loop_clock() == before
     assert meter.suspensions == [("s", True)]
-    assert {name: seen.state for name, seen in (await catalogue.check()).items()} == {"s": State.DOWN, "t": State.UP}
+    assert {name: seen.breaker for name, seen in catalogue.traffic().items()} == {
+        "s": report.Breaker.OPEN,
+        "t": report.Breaker.CLOSED,
+    }
 
 
 def test_a_fifth_of_the_requests_may_be_retries_beyond_a_small_floor() -> None:

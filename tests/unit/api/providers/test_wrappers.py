@@ -11,8 +11,8 @@ from chatfleet_api.chat.request import ChatRequest
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.budget import RetryBudget
 from chatfleet_api.providers.fallback import Fallback
-from chatfleet_api.providers.limited import Limited
-from chatfleet_api.providers.measured import Measured
+from chatfleet_api.providers.limited import Limited, Slots
+from chatfleet_api.providers.measured import Answerer, Measured
 from chatfleet_api.providers.port import Finish, Piece
 from chatfleet_api.providers.retrying import MAX_RETRY_AFTER, Retrying, pause
 from chatfleet_contract.providers import Retries
@@ -66,7 +66,7 @@ async def check_of(provider: Limited | Retrying | Fallback | Measured) -> str | 
 
 
 def limited(inner: Playing, slots: int, patience: float = 10.0) -> Limited:
-    return Limited(inner, asyncio.Semaphore(slots), patience_seconds=patience)
+    return Limited(inner, Slots(slots), patience_seconds=patience)
 
 
 async def test_no_more_requests_are_open_than_there_are_slots() -> None:
@@ -93,13 +93,23 @@ async def test_nobody_waits_for_a_slot_for_ever() -> None:
     "play", [(overloaded(),), ((Token("a"),), overloaded()), ANSWER], ids=["at once", "late", "no"]
 )
 async def test_a_failure_gives_its_slot_back(play: Sequence[Sequence[Piece] | float | ChatError]) -> None:
-    slots = asyncio.Semaphore(1)
+    slots = Slots(1)
     await ask(Limited(Playing(play), slots, patience_seconds=1))
     assert not slots.locked()
 
 
+async def test_slots_tell_who_has_one_and_who_waits() -> None:
+    slots = Slots(1)
+    provider = Limited(Playing((1.0, (DONE,))), slots, patience_seconds=10)
+    asking = [asyncio.ensure_future(ask(provider)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    assert (slots.taken, slots.limit, slots.queued) == (1, 1, 2)
+    await asyncio.gather(*asking)
+    assert (slots.taken, slots.queued) == (0, 0)
+
+
 async def test_leaving_at_any_moment_gives_the_slot_back() -> None:
-    slots = asyncio.Semaphore(1)
+    slots = Slots(1)
     provider = Limited(Playing((1.0, (Token("a"),), 1.0, (DONE,))), slots, patience_seconds=10)
     for moment in (0.0, 0.5, 1.0, 1.5, 2.0):
         asking = [asyncio.ensure_future(ask(provider)) for _ in range(3)]
@@ -231,7 +241,7 @@ async def test_when_all_fail_the_failure_of_the_chosen_one_is_told_with_a_note_o
 def measured(inner: Playing) -> tuple[Measured, RecordingMeter]:
     meter = RecordingMeter()
     clock = asyncio.get_running_loop().time
-    return Measured(inner, "p", "m", meter=meter, clock=clock), meter
+    return Measured(inner, Answerer("p", "m", "m-2026"), meter=meter, clock=clock), meter
 
 
 async def test_an_answer_is_measured_by_the_providers_own_numbers() -> None:
@@ -240,6 +250,34 @@ async def test_an_answer_is_measured_by_the_providers_own_numbers() -> None:
     assert meter.attempts == [("p", "m", None)]
     assert meter.first_tokens == pytest.approx([0.5], abs=0.01)
     assert meter.usage == [DONE.usage]
+
+
+async def test_output_is_counted_while_it_comes_and_corrected_at_the_end() -> None:
+    """An answer of 40 pieces, of which the provider says that they were 50 tokens."""
+    pieces = [[Token("a")] * 10] * 4
+    provider, meter = measured(Playing((*pieces, (Finish("stop", Usage(7, 50)),))))
+    async with aclosing(provider.stream(HELLO)) as batches:
+        for _ in range(3):
+            await anext(batches)
+        assert sum(usage.output_tokens for usage in meter.usage) == 20
+        async for _ in batches:
+            pass
+    assert sum(usage.output_tokens for usage in meter.usage) == 50
+    assert sum(usage.input_tokens for usage in meter.usage) == 7
+
+
+async def test_what_was_counted_too_much_is_not_taken_back() -> None:
+    provider, meter = measured(Playing(([Token("a")] * 40, (Finish("stop", Usage(7, 30)),))))
+    await ask(provider)
+    assert [usage.output_tokens for usage in meter.usage] == [40, 0]
+
+
+async def test_the_finish_says_who_answered() -> None:
+    provider, _ = measured(Playing(ANSWER))
+    async with aclosing(provider.stream(HELLO)) as batches:
+        last = [piece async for pieces in batches for piece in pieces][-1]
+    assert isinstance(last, Finish)
+    assert (last.provider, last.upstream_model) == ("p", "m-2026")
 
 
 async def test_a_failure_without_a_token_uses_none() -> None:

@@ -1,11 +1,12 @@
 """`POST /v1/chat/completions` and the list of models, request by request."""
 
 import asyncio
+import logging
 
 import pytest
 
 from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.routes.relay import ABORT, SEND_SECONDS
+from chatfleet_api.routes.relay import ABORT, SEND_SECONDS, WRITE
 from support.api_pod import HEARTBEAT_SECONDS, Pod
 from support.asgi import JSON, Exchange, ask, asking, get, post
 from support.runs_scripts import STOP, Script, text
@@ -51,6 +52,35 @@ async def test_tokens_are_sent_as_they_come() -> None:
     async with asking(Pod(Script(text("early"), 60.0, text("late"), [STOP])).app, asked):
         await asked.until(b"early")
         assert asyncio.get_running_loop().time() < 1
+
+
+@pytest.mark.parametrize("body", [WHOLE, STREAM])
+async def test_the_end_of_an_answer_is_no_client_that_leaves(
+    body: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    pod = Pod(Script(text("Hel", "lo"), [STOP]))
+    with caplog.at_level(logging.WARNING):
+        await ask(pod.app, post(PATH, body))
+        await asyncio.sleep(1)
+    assert not caplog.records
+    assert "client_left" not in exported(pod)
+
+
+async def test_between_head_and_end_the_server_writes_at_once_what_the_client_takes() -> None:
+    asked = post(PATH, STREAM)
+    at_once: list[bytes] = []
+
+    def write(frames: bytes) -> bool:
+        if b'"b"' in frames:
+            return False
+        at_once.append(frames)
+        return True
+
+    asked.scope["extensions"] = {WRITE: {"call": write}}
+    await ask(Pod(Script(text("a"), 1.0, text("b"), 1.0, text("c"), 1.0, [STOP])).app, asked)
+    assert [b'"a"' in asked.sent[1]["body"], b'"b"' in asked.sent[2]["body"], b'"c"' in at_once[0]] == [True] * 3
+    assert asked.sent[3]["body"].endswith(b"data: [DONE]\n\n")
+    assert len(at_once) == 1
 
 
 @pytest.mark.parametrize("body", [WHOLE, STREAM])

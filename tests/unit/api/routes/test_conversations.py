@@ -7,6 +7,7 @@ import pytest
 
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.routes.conversations import known_id
+from chatfleet_api.routes.relay import WRITE
 from support.api_pod import Pod
 from support.asgi import Exchange, ask, asking, get, post
 from support.runs_scripts import STOP, Script, text
@@ -179,3 +180,18 @@ async def test_a_body_that_is_not_declared_as_json_is_refused() -> None:
     pod = Pod(Script())
     for path in (BASE, f"{await begin(pod)}/messages"):
         assert (await ask(pod.app, Exchange("POST", path, body=b"{}"))).status == 415
+
+
+async def test_a_stream_that_does_not_wait_for_its_first_token_still_begins_with_its_head() -> None:
+    pod = Pod(Script(1.0, text("a"), 1.0, [STOP]))
+    asked = post(await begin(pod) + "/messages", {"content": "Hi", "stream": True})
+    at_once: list[bytes] = []
+
+    def write(frames: bytes) -> bool:
+        at_once.append(frames)
+        return True
+
+    asked.scope["extensions"] = {WRITE: {"call": write}}
+    await ask(pod.app, asked)
+    assert b"event: start" in asked.sent[1]["body"]
+    assert [b"event: token" in frames for frames in at_once] == [True]

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from chatfleet_contract import metrics
 from support.api_pod import Pod
 from support.asgi import ask, get
 from support.runs_scripts import Script
@@ -39,6 +40,12 @@ async def test_the_pods_own_account_and_its_metrics_are_there() -> None:
     assert b"chatfleet_build_info" in answer.body
 
 
+async def test_a_scraper_gets_just_the_series_that_it_names() -> None:
+    answer = await ask(Pod(Script()).app, get(f"/metrics?name[]={metrics.BUILD_INFO}&name[]=unknown"))
+    (sample,) = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+    assert sample.startswith(metrics.BUILD_INFO)
+
+
 async def test_the_documentation_tells_of_every_operation_and_all_its_references_lead_somewhere() -> None:
     answer = await ask(Pod(Script()).app, get("/openapi.json"))
     document = answer.json()
@@ -60,3 +67,10 @@ async def test_the_documentation_tells_of_every_operation_and_all_its_references
         for step in reference.split("/"):
             found = found[step]
         assert found
+
+
+async def test_the_details_are_json_in_wire_names() -> None:
+    pod = Pod(Script())
+    told = (await ask(pod.app, get("/health/detailed"))).json()
+    assert told["report"]["config"] == pod.configuration.digest
+    assert told["runs"] == {"active": 0, "capacity": 0, "takenOver": 0, "handedOver": 0}

@@ -39,7 +39,7 @@ async def test_nothing_follows_the_terminal_event(run: Run) -> None:
     assert run.ended
 
 
-@pytest.mark.parametrize("after", range(6))
+@pytest.mark.parametrize("after", range(5))
 async def test_a_reader_goes_on_where_it_was(run: Run, after: int) -> None:
     run.publish((start(), Token("a")))
     run.publish((Token("b"), END))

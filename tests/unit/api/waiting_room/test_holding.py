@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from chatfleet_api.dialects.failures import CLOSE
 from chatfleet_api.errors import Code
 from support.asgi import Exchange, ask, asking, get, post
 from support.runs_scripts import loop_clock
@@ -43,7 +44,8 @@ async def test_a_request_is_held_until_there_is_a_pod_and_passed_on_as_it_came()
     assert dict(asked.headers)[b"authorization"] == b"Bearer key"
     assert dict(asked.headers)[b"x-request-id"] == b"mine"
     assert (exchange.status, exchange.body, exchange.complete) == (201, b"{}", True)
-    assert exchange.headers == {"content-type": "application/json", "x-own": "1", "x-request-id": "mine"}
+    own = {"content-type": "application/json", "x-own": "1"}
+    assert exchange.headers == own | {"x-request-id": "mine", "connection": "close"}
 
 
 @pytest.mark.parametrize(("sent", "target"), [("*", "/*"), ("@evil.example/", "/@evil.example/"), ("//a", "//a")])
@@ -135,6 +137,7 @@ async def test_the_number_that_is_held_is_bounded_and_a_place_is_free_again_when
         refused = await ask(front.app, post(CHAT, {}))
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
         assert refused.json()["error"]["code"] == Code.AT_CAPACITY
+        assert refused.sent[0]["headers"].count(CLOSE) == 1
         waiting[0].left.set()
         await asyncio.sleep(0.1)
         assert front.room.waiting == 1

@@ -1,0 +1,72 @@
+"""How a message waits that comes while another is answered: in line, or until the answer has been interrupted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeAlias
+
+from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.port import SessionStore
+
+BUSY_RETRY_SECONDS: Final = 1.0
+TURN_POLL_SECONDS: Final = 0.1
+"""Between two looks whether a conversation is free."""
+TURN_SECONDS: Final = 60.0
+"""Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
+INTERRUPT_SECONDS: Final = 5.0
+"""Longest that a message waits for the end of the answer that it interrupts."""
+PASSING: Final = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
+
+Ask: TypeAlias = Callable[[], Awaitable[Run]]
+"""Starts the run of a message; raises `ChatError` with a code of `PASSING` while the conversation is not free."""
+
+
+class Queue:
+    """Where messages wait."""
+
+    def __init__(self, sessions: SessionStore, new_id: Callable[[], str]) -> None:
+        self._sessions = sessions
+        self._new_id = new_id
+        self.waiting = 0
+        """Messages that wait in line at this pod."""
+
+    async def wait(self, tenant: str, conversation: str, ask: Ask) -> Run:
+        """Wait in line, first come first served on all pods."""
+        ticket = self._new_id()
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                while True:
+                    place = await self._sessions.line_up(tenant, conversation, ticket)
+                    if place == 0 and (run := await _if_free(ask)):
+                        return run
+                    await asyncio.sleep(TURN_POLL_SECONDS)
+        except TimeoutError:
+            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
+        finally:
+            self.waiting -= 1
+            with suppress(ChatError):  # the place is lost by itself
+                await self._sessions.step_out(tenant, conversation, ticket)
+
+    async def jump(self, ask: Ask, interrupt: Callable[[], Awaitable[object]]) -> Run:
+        """End the answer that is being written, which keeps what had come of it, and go on."""
+        try:
+            async with asyncio.timeout(INTERRUPT_SECONDS):
+                while True:
+                    if run := await _if_free(ask):
+                        return run
+                    await interrupt()
+                    await asyncio.sleep(TURN_POLL_SECONDS)
+        except TimeoutError:
+            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
+
+
+async def _if_free(ask: Ask) -> Run | None:
+    """Return what `ask` returns, None when the conversation is not free."""
+    try:
+        return await ask()
+    except ChatError as error:
+        if error.code not in PASSING:
+            raise
+        return None

@@ -1,0 +1,54 @@
+"""Logs: the shape of a line, for machines or for people."""
+
+import logging
+import time
+from typing import Any, Final
+
+import msgspec
+from typing_extensions import override
+
+from chatfleet_contract.spec import LogFormat, Observability
+
+_PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+
+
+def set_up_logs(wanted: Observability) -> None:
+    """Write all logs of this process to standard error, in the wanted shape and from the wanted level on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JSONLines() if wanted.log_format is LogFormat.JSON else TextLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(wanted.log_level.upper())
+    for chatty in ("uvicorn.error", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+
+
+class JSONLines(logging.Formatter):
+    """One JSON object a line, with what `extra` adds as fields of its own."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extra(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class TextLines(logging.Formatter):
+    """A line for people."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {record.getMessage()}{extra}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in record.__dict__.items() if name not in _PLAIN}

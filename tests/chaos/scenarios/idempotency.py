@@ -1,0 +1,165 @@
+"""Exactly once: a message that is sent many times is answered once, whatever is cut between client, pod and Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+import aiohttp
+
+from chaos.client import Question
+from chaos.fleet import Fleet, Settings
+from chaos.net import LOOPBACK
+from chaos.processes import until
+from chaos.proxy import Proxy
+from chaos.redis import open_single
+from chaos.scenario import Arena, Findings, Judged, Scenario
+from chaos.script import Script
+from chaos.toxics import Faults, Toxics
+from chaos.verdict import Verdict
+
+KEYS = {"short": 60, "long": 500}
+AT_ONCE = 30
+SENDS = (1, 5)
+"""How often each message is sent over lines that break."""
+TOKENS = 5
+GAP = 0.02
+CUT = (0, 3_000)
+"""Bytes of a reply after which its connection is cut: somewhere between these; an answer has about 1,500."""
+RECUT = 0.02
+"""Seconds between two choices of those bytes."""
+DROPS = (0.02, 0.3)
+"""Seconds between two losses of a connection to Redis, with the reply that is under way on it."""
+PATIENCE = 20.0
+AGAIN = "storage_unavailable", "conversation_busy", "conversation_changed"
+"""What tells a sender to try again."""
+
+
+async def play(arena: Arena) -> Findings:
+    """Send each message some times over lines that break, then over one that does not, until it is answered."""
+    found = Findings()
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_single(arena.folder / "redis"))
+        settings = Settings(redis_url=redis.url, server=arena.without("idempotency"))
+        fleet = await stack.enter_async_context(arena.fleet(settings, pods=2))
+        lines = [await stack.enter_async_context(Proxy(pod.port)) for pod in fleet.pods]
+        await stack.enter_async_context(_meanwhile(lambda: _cut(arena, lines)))
+        await stack.enter_async_context(_meanwhile(lambda: _drop(arena, found, redis.servers[0].proxy)))
+        turn = asyncio.Semaphore(AT_ONCE)
+        trial = _Trial(arena, found, fleet, [f"http://{LOOPBACK}:{line.port}" for line in lines])
+
+        async def one() -> None:
+            async with turn:
+                await trial.run()
+
+        await asyncio.gather(*(one() for _ in range(KEYS[arena.size])))
+    return found
+
+
+@asynccontextmanager
+async def _meanwhile(act: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Do something again and again while the block runs."""
+
+    async def on_and_on() -> None:
+        while True:
+            await act()
+
+    task = asyncio.create_task(on_and_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _cut(arena: Arena, lines: list[Proxy]) -> None:
+    """Let connections from now on be cut after another number of bytes."""
+    for line in lines:
+        await line.set(Faults(down=Toxics(cut_after=arena.random.randint(*CUT))))
+    await asyncio.sleep(RECUT)
+
+
+async def _drop(arena: Arena, found: Findings, redis: Proxy) -> None:
+    """Lose one of the connections to Redis."""
+    await asyncio.sleep(arena.random.uniform(*DROPS))
+    if redis.links:
+        arena.random.choice(list(redis.links)).reset()
+        found.count("connections to Redis lost")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Messages of one kind."""
+
+    arena: Arena
+    found: Findings
+    fleet: Fleet
+    lines: list[str]
+    """URLs of the pods by way of what cuts their replies."""
+
+    async def run(self) -> None:
+        """Send one message, and look how often it was answered."""
+        key = self.arena.key()
+        question = Question(
+            Script(key, TOKENS, gap=GAP),
+            "openai",
+            "native",
+            await self.arena.conversation(lambda: self.fleet.url),
+            once=key,
+        )
+        sends = [self._send(question) for _ in range(self.arena.random.randint(*SENDS))]
+        if self.arena.random.random() < 0.5:
+            await asyncio.gather(*sends)
+        else:
+            for send in sends:
+                await send
+        answered = await self._answered(question)
+        self.found.count("keys")
+        self.found.require(
+            answered.verdict is Verdict.COMPLETE, f"A message was {answered.verdict}: {answered.reception.ends}."
+        )
+        await self._once(question)
+
+    async def _send(self, question: Question) -> None:
+        self.found.count("sends")
+        await self.arena.client.ask(self.arena.random.choice(self.lines), question, patience=PATIENCE)
+
+    async def _answered(self, question: Question) -> Judged:
+        """Send once more, and again as long as we are told to."""
+        while True:
+            (judged,) = await self.arena.ask_all([question], lambda: self.fleet.url)
+            if not (judged.verdict is Verdict.REFUSED and judged.reception.ends[0] in AGAIN):
+                return judged
+            await asyncio.sleep(0.1)
+
+    async def _once(self, question: Question) -> None:
+        calls = (await self.arena.upstream.ledger([question.script]))[question.script.key]
+        self.found.count(f"keys with {len(calls)} upstream calls")
+        self.found.require(len(calls) == 1, f"A message was asked of the upstream {len(calls)} times.")
+        kept: list[str] = []
+
+        async def read() -> bool:
+            with suppress(aiohttp.ClientError):
+                kept[:] = [m.role for m in await self.arena.client.messages(self.fleet.url, str(question.conversation))]
+            return bool(kept)
+
+        await until(read)
+        self.found.require(kept == ["user", "assistant"], f"A conversation has {len(kept)} messages, not 2.")
+        other = await self._answered(replace(question, script=Script(self.arena.key(), TOKENS)))
+        self.found.count(f"another body under the key: {other.reception.status}")
+        self.found.require(
+            other.reception.status == HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"Another body under the same key got {other.reception.status} {other.reception.ends}.",
+        )
+
+
+SCENARIO = Scenario(
+    "exactly once",
+    "A message that is sent again under its Idempotency-Key is answered by one upstream call and kept once.",
+    "Chatfleet without idempotency keys",
+    play,
+    hurt=("keys", "sends", "connections to Redis lost"),
+    aim="10,000 messages, each sent 1 to 5 times, 5 % of replies lost",
+)

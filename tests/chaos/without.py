@@ -1,0 +1,73 @@
+"""The API with one of its protections taken out: the control run's server. Run as `python -m chaos.without NAME`.
+
+Each name takes out as little as possible, from the real thing: so a control run shows what exactly that is good for.
+"""
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+from chatfleet_api import __main__ as api
+from chatfleet_api.chat.chat import Chat
+from chatfleet_api.runs import redis as log
+from chatfleet_api.runs.fleet import RedisFleet
+from chatfleet_api.sessions import redis as sessions
+from chatfleet_api.sessions.redis import RedisSessionStore
+
+
+def _replace(module: ModuleType, script: str, what: str, by: str) -> None:
+    """Replace a part of a script of a module; the part must be there."""
+    text: str = getattr(module, script)
+    if what not in text:
+        raise LookupError(f"{module.__name__}.{script} no longer has {what!r}")
+    setattr(module, script, text.replace(what, by))
+
+
+def fencing() -> None:
+    """Let whoever was taken over go on writing, and not find out."""
+
+    async def nothing(_: RedisFleet) -> tuple[()]:
+        return ()
+
+    _replace(log, "WRITE", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
+    _replace(sessions, "_APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
+    RedisFleet._lost = nothing  # type: ignore[assignment,method-assign]  # noqa: SLF001  # this is what the module is for
+
+
+def idempotency() -> None:
+    """Take a message that comes again for another one."""
+    send = Chat.send
+
+    async def forgetful(self: Chat, *said: Any, key: str | None) -> Any:  # noqa: ANN401, ARG001  # as it is called
+        return await send(self, *said)
+
+    Chat.send = forgetful  # type: ignore[assignment,method-assign]
+
+
+def turns() -> None:
+    """Let every message into its conversation at once."""
+
+    async def never(*_: object) -> bool:
+        return False
+
+    async def first(*_: object) -> int:
+        return 0
+
+    Chat._alive = never  # type: ignore[method-assign,assignment]  # noqa: SLF001
+    RedisSessionStore.line_up = first  # type: ignore[method-assign,assignment]
+
+
+PROTECTIONS: Final[dict[str, Callable[[], None]]] = {
+    take_out.__name__: take_out for take_out in (fencing, idempotency, turns)
+}
+
+
+def main() -> int:
+    """Serve without the protection that is named."""
+    PROTECTIONS[sys.argv.pop(1)]()
+    return api.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,343 @@
+"""The metrics adapter where it serves: behind a real API server's aggregation layer, beside the real controllers."""
+
+import asyncio
+import json
+import os
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from cryptography import x509
+from rich.console import Console
+
+from chatfleet_cluster import controlplane
+from chatfleet_cluster.steps import Steps
+from chatfleet_contract import metrics, names
+from chatfleet_operator.adapter import certificates
+from chatfleet_operator.adapter.certificates import Certificates, issue
+from support.adapter_process import HOST, METRICS, NAME, SERVICES, AdapterProcess, adapter, install
+from support.figures import Figures, create, pod, run, telling
+from support.kube import Kubectl, eventually
+from support.operator_process import NAMESPACE
+
+pytestmark = pytest.mark.timeout(180)
+
+
+ALL = f"{METRICS}/namespaces/default/pods/*/{metrics.ACTIVE_STREAMS}"
+
+
+def by_name(document: Any) -> dict[str, str]:  # noqa: ANN401  # a document of the API
+    return {item["describedObject"]["name"]: item["value"] for item in document["items"]}
+
+
+@dataclass
+class World:
+    kubectl: Kubectl
+    kubeconfig: Path
+    adapters: list[AdapterProcess]
+    pki: Path
+
+    def figures(self, namespace: str, metric: str = metrics.ACTIVE_STREAMS, selector: str = "") -> dict[str, str]:
+        """Return what the API tells of a namespace's pods: value by name."""
+        path = f"{METRICS}/namespaces/{namespace}/pods/%2A/{metric}?labelSelector={selector}"
+        return by_name(json.loads(self.kubectl("get", "--raw", path)))
+
+    def held(self) -> Certificates:
+        """Return what the Secret holds."""
+        held = certificates.load(self.kubectl.json("get", "secret", NAME, "-n", NAMESPACE)["data"])
+        assert held
+        return held
+
+    def hold(self, held: Certificates) -> None:
+        """Replace what the Secret holds."""
+        patch = json.dumps({"data": certificates.dump(held)})
+        self.kubectl("patch", "secret", NAME, "-n", NAMESPACE, "--type=merge", "-p", patch)
+
+    def context(self, client: str = "") -> ssl.SSLContext:
+        """Return how to call an adapter as the API server does; `client` names a certificate of the control plane."""
+        context = ssl.create_default_context(cadata=self.held().bundle().decode())
+        if client:
+            context.load_cert_chain(self.pki / f"{client}.crt", self.pki / f"{client}.key")
+        return context
+
+    async def ask(self, path: str, headers: Mapping[str, str], client: str = "", adapter: int = 0) -> tuple[int, Any]:
+        """Ask an adapter itself, past the API server; returns the status and the document."""
+        url = f"https://127.0.0.1:{self.adapters[adapter].api_port}{path}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, headers=headers, ssl=self.context(client), server_hostname=HOST) as answer,
+        ):
+            return answer.status, await answer.json()
+
+    def told_by_each(self, namespace: str) -> list[dict[str, str]]:
+        """Return what each adapter tells of a namespace's pods: value by name."""
+        path = ALL.replace("default", namespace)
+        answers = [asyncio.run(self.ask(path, {}, "admin", each)) for each, _ in enumerate(self.adapters)]
+        return [by_name(document) for _, document in answers]
+
+    def available(self) -> bool:
+        live = self.kubectl.json("get", "apiservice", "-l", f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}")["items"]
+        told = [condition for each in live for condition in each.get("status", {}).get("conditions", [])]
+        return [each["status"] for each in told if each["type"] == "Available"] == ["True", "True"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Start an API server of its own with all controllers, and two adapters."""
+    folder, steps = tmp_path_factory.mktemp("adapter"), Steps(Console(stderr=True))
+    with ExitStack() as stack:
+        plane = stack.enter_context(controlplane.running(os.environ, steps))
+        stack.enter_context(controlplane.controlled(plane, os.environ, steps))
+        kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
+        kubeconfig = install(kubectl, folder)
+        adapters = [stack.enter_context(adapter(kubectl, kubeconfig, folder / f"{name}.log", {})) for name in "ab"]
+        world = World(kubectl, kubeconfig, adapters, plane.folder / "pki")
+        eventually(world.available)
+        yield world
+
+
+def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(world: World) -> None:
+    world.kubectl("create", "namespace", "figures")
+    with telling(chatfleet_active_streams=37) as busy, telling(chatfleet_active_streams=0) as idle:
+        create(world.kubectl, pod("figures", "busy", "support"), busy.address)
+        create(world.kubectl, pod("figures", "idle", "other"), idle.address)
+        eventually(lambda: world.told_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
+        assert world.figures("figures") == {"busy": "37", "idle": "0"}
+        assert world.figures("figures", selector="chatfleet.io/deployment%3Dsupport") == {"busy": "37"}
+        assert world.figures("figures", metrics.QUEUED_TURNS) == {}
+
+
+def test_both_versions_are_served_and_say_what_there_is(world: World) -> None:
+    for version in names.METRICS_VERSIONS:
+        document = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}/{version}"))
+        assert {each["name"] for each in document["resources"]} == {
+            f"pods/{metric}" for metric in (metrics.ACTIVE_STREAMS, metrics.TOKENS_PER_SECOND, metrics.QUEUED_TURNS)
+        }
+    group = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}"))
+    assert group["preferredVersion"]["version"] == "v1beta2"
+
+
+def test_a_pod_that_falls_silent_or_leaves_has_no_figure(world: World) -> None:
+    world.kubectl("create", "namespace", "silence")
+    with telling(chatfleet_active_streams=1) as stays, telling(chatfleet_active_streams=2) as leaves:
+        with telling(chatfleet_active_streams=3) as silent:
+            for name, figures in {"stays": stays, "leaves": leaves, "silent": silent}.items():
+                create(world.kubectl, pod("silence", name, "support"), figures.address)
+            eventually(lambda: world.told_by_each("silence") == [{"stays": "1", "leaves": "2", "silent": "3"}] * 2)
+        world.kubectl("delete", "pod", "leaves", "-n", "silence", "--wait=false")
+        eventually(lambda: world.told_by_each("silence") == [{"stays": "1"}] * 2, seconds=10)
+
+
+ROOT = {"X-Remote-User": "root", "X-Remote-Group": "system:masters"}
+AUTOSCALER = {"X-Remote-User": "system:serviceaccount:kube-system:horizontal-pod-autoscaler"}
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "status", "words"),
+    [
+        pytest.param("", {}, 401, "", id="nobody"),
+        pytest.param("", ROOT, 401, "", id="forged headers without a certificate"),
+        pytest.param("", {"Authorization": "Bearer nonsense"}, 401, "", id="a bad token"),
+        pytest.param("front-proxy", {}, 401, "", id="the proxy for nobody"),
+        pytest.param("front-proxy", AUTOSCALER, 200, "", id="the proxy for the autoscaler"),
+        pytest.param("front-proxy", {"X-Remote-User": "ann"}, 403, '"ann"', id="the proxy for somebody without rights"),
+        pytest.param("admin", {}, 200, "", id="a certificate of the cluster"),
+        pytest.param(
+            *("kube-controller-manager", ROOT, 403, '"system:kube-controller-manager"'),
+            id="forged headers with a certificate of the cluster",
+        ),
+    ],
+)
+async def test_who_asks_is_known_by_certificate(
+    world: World, client: str, headers: Mapping[str, str], status: int, words: str
+) -> None:
+    answered, document = await world.ask(ALL, headers, client)
+    assert answered == status
+    assert words in document.get("message", "")
+
+
+async def test_who_asks_is_known_by_token_and_may_what_the_api_server_says(world: World) -> None:
+    for name in ("may", "may-not"):
+        world.kubectl("create", "serviceaccount", name)
+    world.kubectl("create", "clusterrolebinding", "may", f"--clusterrole={NAME}-reader", "--serviceaccount=default:may")
+    for name, status in {"may": 200, "may-not": 403}.items():
+        token = world.kubectl("create", "token", name).strip()
+        assert (await world.ask(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
+
+
+async def test_a_renewal_of_the_certificate_fails_no_request(world: World) -> None:
+    before = world.held()
+    context, calls, failures = world.context("admin"), 0, list[str]()
+
+    async def load(port: int) -> None:
+        """Ask with a handshake of its own each time."""
+        nonlocal calls
+        connector = aiohttp.TCPConnector(force_close=True, ssl=context)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            while True:
+                try:
+                    async with session.get(f"https://127.0.0.1:{port}{ALL}", server_hostname=HOST) as answer:
+                        assert answer.status == 200
+                    calls += 1
+                except (aiohttp.ClientError, AssertionError) as failed:
+                    failures.append(repr(failed))
+
+    async def through() -> None:
+        nonlocal calls
+        while True:
+            try:
+                await asyncio.to_thread(world.figures, "default")
+                calls += 1
+            except AssertionError as failed:
+                failures.append(repr(failed))
+
+    loads = [asyncio.create_task(load(each.api_port)) for each in world.adapters] + [asyncio.create_task(through())]
+    aged = issue(before.authorities[-1], HOST, datetime.now(UTC) - timedelta(days=61))
+    world.hold(replace(before, serving=aged))
+    await asyncio.to_thread(eventually, lambda: world.held().serving.made_at > aged.made_at, seconds=40)
+    await asyncio.to_thread(eventually, lambda: all(serial(each) == newest(world) for each in world.adapters))
+    for each in loads:
+        each.cancel()
+    await asyncio.wait(loads)
+    assert failures == []
+    assert calls > 100
+    assert world.held().authorities[0].certificate == before.authorities[0].certificate
+
+
+def newest(world: World) -> int:
+    return world.held().serving.certificate.serial_number
+
+
+def serial(adapter: AdapterProcess) -> int:
+    """Return the number of the certificate that an adapter serves with."""
+    pem = ssl.get_server_certificate(("127.0.0.1", adapter.api_port))
+    return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: support, namespace: scale}
+spec:
+  replicas: 2
+  selector: {matchLabels: {chatfleet.io/deployment: support, chatfleet.io/component: api}}
+  template:
+    metadata: {labels: {chatfleet.io/deployment: support, chatfleet.io/component: api}}
+    spec: {containers: [{name: api, image: none}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: support, namespace: scale}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: support}
+  minReplicas: 1
+  maxReplicas: 4
+  metrics:
+    - type: Pods
+      pods: {metric: {name: chatfleet_active_streams}, target: {type: AverageValue, averageValue: "50"}}
+  behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
+"""
+
+
+def test_the_real_autoscaler_scales_up_never_down_without_figures_and_down_with_them(world: World) -> None:
+    kubectl = world.kubectl
+    kubectl("create", "namespace", "scale")
+    kubectl.apply(DEPLOYMENT)
+    with ExitStack() as alive:
+        served = serve_all(world, alive, 2, streams=100)
+        eventually(lambda: replicas(kubectl) == 4, seconds=60)
+        assert condition(kubectl) == ("True", "ValidMetricFound")
+        served |= serve_all(world, alive, 4, streams=10, known=served)
+    eventually(lambda: condition(kubectl) == ("False", "FailedGetPodsMetric"), seconds=60)
+    deadline = time.monotonic() + 12  # more than two looks of the autoscaler
+    while time.monotonic() < deadline:
+        assert replicas(kubectl) == 4
+        time.sleep(1)
+    with ExitStack() as alive:
+        serve_all(world, alive, 4, streams=10)
+        eventually(lambda: replicas(kubectl) == 1, seconds=60)
+
+
+def serve_all(
+    world: World, alive: ExitStack, pods: int, *, streams: float, known: Mapping[str, Figures] | None = None
+) -> dict[str, Figures]:
+    """Let each of the Deployment's pods, once there are so many, run and tell its figures."""
+    told = dict(known or {})
+    listed = ("get", "pods", "-n", "scale", "-l", "chatfleet.io/deployment=support")
+    eventually(lambda: len(world.kubectl.json(*listed)["items"]) == pods)
+    for each in world.kubectl.json(*listed)["items"]:
+        name = each["metadata"]["name"]
+        if name not in told:
+            told[name] = alive.enter_context(telling(chatfleet_active_streams=streams))
+            run(world.kubectl, "scale", name, told[name].address)
+    return told
+
+
+def replicas(kubectl: Kubectl) -> int:
+    return int(kubectl.json("get", "deployment/support", "-n", "scale")["spec"]["replicas"])
+
+
+def condition(kubectl: Kubectl) -> tuple[str, str] | None:
+    """Return what the autoscaler says about its figures."""
+    status = kubectl.json("get", "hpa/support", "-n", "scale").get("status", {})
+    told = {each["type"]: (each["status"], each["reason"]) for each in status.get("conditions") or ()}
+    return told.get("ScalingActive")
+
+
+def test_a_foreign_adapter_is_never_taken_over(world: World) -> None:
+    ours, taken = SERVICES
+    foreign = world.kubectl.json("get", "apiservice", taken)
+    foreign["metadata"] = {"name": taken, "labels": {"app.kubernetes.io/name": "prometheus-adapter"}}
+    foreign["spec"]["service"] = {"namespace": "monitoring", "name": "prometheus-adapter", "port": 443}
+    foreign.pop("status")
+    world.kubectl("replace", "-f", "-", stdin=yaml.safe_dump(foreign))
+
+    eventually(lambda: not world.kubectl("get", "apiservice", ours, "--ignore-not-found"), seconds=40)
+    eventually(lambda: all(each.metric(metrics.ADAPTER_REGISTERED, version="v1beta1") == -1 for each in world.adapters))
+    assert world.kubectl.json("get", "apiservice", taken)["spec"]["service"]["name"] == "prometheus-adapter"
+    assert "left alone" in world.adapters[0].log.read_text()
+
+    world.kubectl("delete", "apiservice", taken)
+    eventually(world.available, seconds=60)
+
+
+async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(world: World, tmp_path: Path) -> None:
+    with adapter(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
+        leaving = replace(world, adapters=[third])
+        third.process.terminate()
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            assert (await leaving.ask(ALL, {}, "admin"))[0] == 200
+        assert await asyncio.to_thread(third.process.wait, 20) == 0
+
+
+def test_at_rest_the_adapters_write_nothing(world: World) -> None:
+    def kept() -> float:
+        written = ("APIService", "Secret")
+        return sum(each.metric(metrics.ADAPTER_WRITES_TOTAL, kind=kind) for each in world.adapters for kind in written)
+
+    before = kept()
+    time.sleep(20)  # more than one look
+    assert kept() == before
+
+
+def test_uninstalled_it_holds_up_no_namespace(world: World) -> None:
+    kubectl = world.kubectl
+    kubectl("create", "namespace", "leaves")
+    for each in world.adapters:
+        each.stop()
+    eventually(lambda: not world.available(), seconds=60)
+    kubectl("delete", "namespace", "leaves", "--wait=false")
+    eventually(lambda: "DiscoveryFailed" in kubectl("get", "namespace", "leaves", "-o", "yaml"))  # why all this is done
+
+    kubectl("delete", "clusterrole", NAME)
+    eventually(lambda: not kubectl("get", "apiservice", *SERVICES, "--ignore-not-found"), seconds=60)
+    eventually(lambda: not kubectl("get", "namespace", "leaves", "--ignore-not-found"), seconds=60)
