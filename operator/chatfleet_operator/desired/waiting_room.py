@@ -91,7 +91,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, config: WaitingRoom
             {"name": names.PORT_NAME_HEALTH, "containerPort": names.PORT_HEALTH, "protocol": "TCP"},
         ],
         "env": [{"name": names.ENV_WAITING_ROOM, "value": config.render()}],
-        # The process takes 70 MB, and the bodies that it holds at most 64.
+        # The process takes 60 MB, and the bodies that it holds at most 64.
         "resources": {"requests": {"cpu": "25m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": container_security(),
         "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
