@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 bin := .venv/bin
+# For slow tests, which mostly wait: two files at a time.
+two := --numprocesses 2 --dist loadfile
 
 ##@ Start here
 
@@ -10,6 +12,9 @@ demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from i
 
 demo-resume: setup ## Kill the pod that writes an answer, in mid-sentence: its client gets every word.
 	@tools/demo-resume
+
+demo-autoscale: setup ## Raise and lower the load, watch pods come and go, and get a picture of it; five minutes.
+	@tools/demo-autoscale
 
 run: setup ## Serve the API on this machine with the scripted provider, without any cluster.
 	@$(bin)/python -m chatfleet_api
@@ -43,7 +48,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(bin)/pytest tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(bin)/pytest tests/contract
+	@$(bin)/pytest tests/contract $(two)
 
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/chaos
@@ -51,8 +56,11 @@ test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and
 chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
 	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
 
+chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/scaling.json.
+	@PYTHONPATH=tests $(bin)/python -m scale endure --json docs/scaling.json
+
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(bin)/pytest tests/cluster
+	@$(bin)/pytest tests/cluster $(two)
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(bin)/pytest tests/cluster_tool

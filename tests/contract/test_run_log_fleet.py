@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import NamedTuple
 
 import pytest
+from uuid_utils import uuid7
 
 from chatfleet_api.chat.chat import Chat, NewMessage
-from chatfleet_api.chat.events import Complete, Event, Failed
+from chatfleet_api.chat.events import Complete, Event, Failed, Token
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.providers.port import Piece
 from support.runs_pods import open_pod
@@ -28,8 +29,8 @@ SLOW = Script(*STEPS * 20, [STOP])
 @pytest.fixture(params=TOPOLOGIES)
 async def pods(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[Pods]:
     async with AsyncExitStack() as stack:
-        url = topologies(request.param)
-        first, second = [await open_pod(stack, url, SLOW) for _ in range(2)]
+        url, name = topologies(request.param), str(uuid7())  # a fleet that has no runs of other tests to take over
+        first, second = [await open_pod(stack, url, SLOW, fleet=name) for _ in range(2)]
         yield Pods(first.chat, second.chat)
 
 
@@ -75,7 +76,10 @@ async def test_readers_of_a_pod_that_ends_are_told_and_what_had_come_is_kept(pod
     conversation = (await pods.first.create(TENANT)).id
     run = await pods.first.send(TENANT, conversation, NewMessage("hi"))
     reader = asyncio.create_task(read(pods.second, run.id))
-    await asyncio.sleep(0.1)
+    async with aclosing(pods.first.pool.read(TENANT, run.id)) as batches:
+        async for batch in batches:
+            if isinstance(batch.events[-1], Token):
+                break
     assert await pods.first.pool.drain(0) == 1
     ending = (await reader)[-1][1]
     assert isinstance(ending, Failed)
