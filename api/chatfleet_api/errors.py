@@ -26,6 +26,7 @@ class Code(StrEnum):
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     AT_CAPACITY = "at_capacity"
     DRAINING = "draining"
+    STARTING = "starting"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     CONTEXT_TOO_LONG = "context_too_long"
     UPSTREAM_REJECTED = "upstream_rejected"
@@ -88,6 +89,7 @@ FACTS: Final = MappingProxyType(
         ),
         Code.AT_CAPACITY: _passing(503, "All streams of this server are taken."),
         Code.DRAINING: _passing(503, "This server is shutting down."),
+        Code.STARTING: _passing(503, "No server was ready in time; one is being started."),
         Code.STORAGE_UNAVAILABLE: _passing(503, "Conversations cannot be reached just now."),
         Code.CONTEXT_TOO_LONG: _final(
             400, "The conversation is longer than the model takes.", "Shorten the messages or start anew."

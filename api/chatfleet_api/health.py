@@ -78,7 +78,16 @@ class Health:
         self._version = version
         self._served = served
         self._clock = clock
-        self._beat = clock()
+        self._beat = self._leaving_until = clock()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether clients should go to other pods: this one ends, or is about to. It may still take requests."""
+        return self.draining or self._clock() < self._leaving_until
+
+    def leave(self, seconds: float) -> None:
+        """Be `leaving` for some time. Should the end not come, this pod goes on as if nothing had been said."""
+        self._leaving_until = self._clock() + seconds
 
     @property
     def upstreams(self) -> Mapping[str, Dependency]:
@@ -121,7 +130,7 @@ class Health:
             version=self._version,
             config=self._served.digest,
             config_error=self._served.error,
-            draining=self.draining,
+            draining=self.leaving,
             active_streams=self.active,
             stream_capacity=self.capacity,
             tokens_per_second=round(self.tokens_per_second, 1),

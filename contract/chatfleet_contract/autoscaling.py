@@ -146,11 +146,6 @@ class Keda(Part):
         alias="prometheusURL",
         description="Where KEDA asks for the pods' metrics, such as http://prometheus.monitoring.svc:9090.",
     )
-    wake_query: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
-        None,
-        description="PromQL that is above 0 when pods are wanted while there is none, such as the rate of requests at"
-        " your gateway: pods that are not there cannot tell. Needed with minReplicas 0.",
-    )
 
 
 class Autoscaling(Part):
@@ -171,12 +166,6 @@ class Autoscaling(Part):
                 ".minReplicas",
             ),
             rule(
-                "self.minReplicas > 0 || !has(self.keda) || has(self.keda.wakeQuery)",
-                "autoscaling.minReplicas 0 needs keda.wakeQuery, as pods that are not there tell nothing;"
-                " give a query that is above 0 when pods are wanted",
-                ".keda",
-            ),
-            rule(
                 "(self.source == 'keda') == has(self.keda)",
                 "autoscaling.keda is needed with source keda and only allowed there;"
                 " set keda.prometheusURL or remove keda",
@@ -185,7 +174,12 @@ class Autoscaling(Part):
         )
     )
 
-    min_replicas: int = Field(2, ge=0, le=1000, description="Fewest pods. 0 with source keda alone.")
+    min_replicas: int = Field(
+        2,
+        ge=0,
+        le=1000,
+        description="Fewest pods. 0 with source keda alone; a waiting room then holds the requests that wake one.",
+    )
     max_replicas: int = Field(ge=1, le=1000, description="Most pods.")
     source: Source = Field(
         Source.BUILTIN,
@@ -195,6 +189,12 @@ class Autoscaling(Part):
     metrics: Annotated[list[ScalingMetric], Field(max_length=MAX_METRICS, json_schema_extra=keyed("type"))] = Field(
         default_factory=list,
         description="Signals, each type at most once; the one that wants most pods counts. None: ActiveStreams alone.",
+    )
+    hold_seconds: int = Field(
+        120,
+        ge=1,
+        le=3600,
+        description="With minReplicas 0: seconds that a request waits for the first pod before it is refused with 503.",
     )
     behavior: Behavior = Field(Behavior(), description="How fast the number of pods changes.")
     keda: Keda | None = Field(None, description="What source keda needs.")

@@ -25,13 +25,17 @@ FIELD_MANAGER: Final = "chatfleet-operator"
 LABEL_DEPLOYMENT: Final = f"{GROUP}/deployment"
 """Name of the ChatDeployment an object belongs to."""
 LABEL_COMPONENT: Final = f"{GROUP}/component"
-"""`api` or `redis`."""
+"""`api`, `waiting-room` or `redis`."""
+LABEL_TRAFFIC: Final = f"{GROUP}/traffic"
+"""On pods that callers' requests may go to: those of the API and the waiting room. The Service selects by it."""
+TRAFFIC: Final = "true"
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "chatfleet"
 
 COMPONENT_API: Final = "api"
+COMPONENT_WAITING_ROOM: Final = "waiting-room"
 COMPONENT_REDIS: Final = "redis"
 
 ANNOTATION_DESIRED: Final = f"{GROUP}/desired"
@@ -63,6 +67,10 @@ PORT_NAME_SERVING: Final = "http"
 PORT_NAME_HEALTH: Final = "health"
 CONTAINER_API: Final = "api"
 """The container of an API pod."""
+PATH_DRAIN: Final = "/drain"
+"""On the health port of an API pod: its last hour has come, and it answers when load balancers may forget it."""
+PATH_QUEUE: Final = "/queue"
+"""On the health port of a waiting room: `{"waiting": 3}`, for KEDA."""
 PORT_REDIS: Final = 6379
 
 # Files inside an API pod.
@@ -84,6 +92,9 @@ HEADER_CONFIG: Final = "x-chatfleet-config"
 ENV_CONFIG_FILE: Final = "CHATFLEET_CONFIG_FILE"
 ENV_POD_NAME: Final = "CHATFLEET_POD_NAME"
 
+ENV_WAITING_ROOM: Final = "CHATFLEET_WAITING_ROOM"
+"""Environment of a waiting room: all that it needs to know, as JSON (`runtime.WaitingRoomConfig`)."""
+
 
 def api_key_file(provider: str) -> str:
     """Path inside an API pod of the file that holds the API key of `provider`."""
@@ -98,3 +109,13 @@ def config_name(deployment: str) -> str:
 def redis_name(deployment: str) -> str:
     """Name of the managed Redis' StatefulSet, Service and Secret."""
     return f"{deployment}-redis"
+
+
+def pods_name(deployment: str) -> str:
+    """Name of the Service that leads to the API pods alone, and to nobody while there are none."""
+    return f"{deployment}-pods"
+
+
+def waiting_room_name(deployment: str) -> str:
+    """Name of the waiting room's Deployment and Service."""
+    return f"{deployment}-waiting-room"

@@ -8,6 +8,7 @@ import json
 
 from pydantic import Field
 
+from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.providers import Model, ProviderType, Retries
 from chatfleet_contract.spec import Conversations, Observability, Streaming
@@ -53,11 +54,42 @@ class RuntimeConfig(Part):
 
     def render(self) -> str:
         """Return the canonical JSON text: equal configurations give equal bytes."""
-        return json.dumps(self.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return canonical(self)
 
     def digest(self) -> str:
         """Return the digest of this configuration as rendered here."""
         return digest_of(self.render())
+
+
+class WaitingRoomConfig(Part):
+    """All that a waiting room needs to know: it holds requests while there is no API pod."""
+
+    deployment: str
+    pods_url: str = Field(alias="podsURL")
+    """Where API pods serve, whenever there are any."""
+    pods_health_url: str = Field(alias="podsHealthURL")
+    """The same for their health port."""
+    hold_seconds: float = Field(120, gt=0)
+    """How long a request waits for a pod."""
+    max_waiting: int = Field(500, ge=1)
+    """How many requests wait at a time; more are refused."""
+    heartbeat_seconds: float = Field(15, gt=0)
+    max_stream_seconds: float = Field(600, gt=0)
+    """How long a waiting room that ends may go on with what it has passed on."""
+    observability: Observability = Observability()
+    host: str = ""
+    """Address to listen on; empty: all."""
+    port: int = PORT_SERVING
+    health_port: int = PORT_HEALTH
+
+    def render(self) -> str:
+        """Return the canonical JSON text."""
+        return canonical(self)
+
+
+def canonical(part: Part) -> str:
+    """Return the JSON text of `part`: equal parts give equal bytes."""
+    return json.dumps(part.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest_of(text: str) -> str:

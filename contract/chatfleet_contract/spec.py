@@ -230,10 +230,18 @@ class Template(Part):
     )
 
 
+SLEEPING_RULE = rule(
+    "!has(self.autoscaling) || self.autoscaling.minReplicas > 0 || self.streaming.drainSeconds >= 5",
+    "autoscaling.minReplicas 0 needs streaming.drainSeconds of at least 5, in which the waiting room takes over"
+    " from the last pod; raise drainSeconds or minReplicas",
+    ".streaming.drainSeconds",
+)
+
+
 class ChatDeploymentSpec(Part):
     """The desired state of a chat API."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES))
+    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SLEEPING_RULE))
 
     replicas: int = Field(
         2, ge=0, le=1000, description="Pods to run, unless autoscaling is set. `kubectl scale` writes it."

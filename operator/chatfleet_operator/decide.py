@@ -73,9 +73,9 @@ def _ours(seen: Observed, key: ObjectId) -> Manifest | None:
     return live if live and is_ours(live, seen.resource) else None
 
 
-def _replicas(wanted: Desired) -> int | None:
+def _replicas(seen: Observed, wanted: Desired) -> int | None:
     """Return the number of pods that we ask for; None: an autoscaler says it."""
-    deployment = next(child for child in wanted.children if child["kind"] == "Deployment")
+    deployment = next(child for child in wanted.children if identify(child) == _deployment(seen))
     replicas: int | None = deployment["spec"].get("replicas")
     return replicas
 
@@ -83,7 +83,7 @@ def _replicas(wanted: Desired) -> int | None:
 def _entrusted(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Manifest | None:
     """Return the number of pods to hold while an autoscaler takes over: as many as there are, within its bounds."""
     live = _ours(seen, _deployment(seen))
-    if spec.autoscaling is None or live is None or _replicas(wanted) is not None or not holds_replicas(live):
+    if spec.autoscaling is None or live is None or _replicas(seen, wanted) is not None or not holds_replicas(live):
         return None
     most, fewest = spec.autoscaling.max_replicas, spec.autoscaling.min_replicas
     known = live["metadata"]
@@ -95,7 +95,7 @@ def _entrusted(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Man
 
 def _pods_may_go(seen: Observed, wanted: Desired) -> bool:
     """Whether pods may be taken away soon: by an autoscaler at any time, by ourselves in this very pass."""
-    live, replicas = _ours(seen, _deployment(seen)), _replicas(wanted)
+    live, replicas = _ours(seen, _deployment(seen)), _replicas(seen, wanted)
     return live is not None and (replicas is None or 0 < replicas < int(live["spec"].get("replicas") or 0))
 
 

@@ -133,7 +133,7 @@ def _by_scaled_object(scene: Scene) -> Finding:
     if ready.status != "True" and ready.reason not in TRIGGER_ERRORS:
         return false(Reason.SCALING_FAILED, ready.words)
     if scene.deployment and scene.replicas == 0:  # pods that are not there have no metrics: no error
-        return true(Reason.ASLEEP, "KEDA holds it at zero pods; keda.wakeQuery above 0 brings them.")
+        return true(Reason.ASLEEP, "KEDA holds it at zero pods; a request wakes one, and waits for it.")
     if ready.status != "True" or follows.status == "False":
         return _no_metrics(scene, ready if ready.status != "True" else follows)
     return _scaling(live)

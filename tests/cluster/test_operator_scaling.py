@@ -292,7 +292,7 @@ def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: Operator
 
 @pytest.mark.usefixtures("keda")
 def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
-    asleep = {**KEDA, "minReplicas": 0, "keda": {**KEDA["keda"], "wakeQuery": "sum(rate(requests_total[1m]))"}}
+    asleep = {**KEDA, "minReplicas": 0}
     shop.apply(autoscaling=asleep)
     shop.settles()
     eventually(lambda: shop.exists(SCALED_OBJECT))
@@ -302,3 +302,52 @@ def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
     scale(shop, 1)
     rest(shop, running)
     assert replicas(shop) == 1
+
+
+ROOM = ("deployment/support-waiting-room", "service/support-waiting-room", "service/support-pods")
+SLEEPY: Manifest = {**KEDA, "minReplicas": 0}
+
+
+def in_front(shop: Shop) -> Manifest:
+    """Return what the Service in front selects by."""
+    chosen: Manifest = shop.get("service/support")["spec"]["selector"]
+    return chosen
+
+
+@pytest.mark.usefixtures("keda")
+def test_the_waiting_room_is_made_once_and_goes_when_there_is_always_a_pod(
+    shop: Shop, running: OperatorProcess
+) -> None:
+    shop.apply(autoscaling=SLEEPY)
+    shop.settles()
+    eventually(lambda: shop.count(*ROOM) == len(ROOM) and shop.exists(SCALED_OBJECT))
+    rest(shop, running)
+    before = [shop.get(each)["metadata"]["resourceVersion"] for each in ROOM]
+    shop.apply(autoscaling=SLEEPY)
+    assert rest(shop, running) == {}
+    assert [shop.get(each)["metadata"]["resourceVersion"] for each in ROOM] == before
+    assert names.LABEL_COMPONENT not in in_front(shop)
+
+    template = shop.get(DEPLOYMENT)["spec"]["template"]
+    shop.apply(autoscaling={**SLEEPY, "minReplicas": 1})
+    eventually(lambda: not shop.count(*ROOM))
+    assert in_front(shop)[names.LABEL_COMPONENT] == names.COMPONENT_API
+    assert shop.get(DEPLOYMENT)["spec"]["template"] == template
+
+
+@pytest.mark.usefixtures("keda")
+def test_a_waiting_room_that_somebody_changes_or_deletes_is_repaired(shop: Shop) -> None:
+    shop.apply(autoscaling=SLEEPY)
+    shop.settles()
+    eventually(lambda: shop.count(*ROOM) == len(ROOM))
+    shop.patch(ROOM[0], {"spec": {"replicas": 0}})
+    eventually(lambda: shop.get(ROOM[0])["spec"]["replicas"] == 1, seconds=2)
+    uids = [shop.get(each)["metadata"]["uid"] for each in ROOM]
+    for each in ROOM:
+        shop.delete(each)
+
+    def back() -> bool:
+        found = [shop.get(each)["metadata"]["uid"] for each in ROOM]
+        return not set(found) & set(uids)
+
+    eventually(back, seconds=5)

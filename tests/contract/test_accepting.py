@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import uvloop
 
-from chatfleet_api.server import ACCEPTS, listen, listeners
+from chatfleet_api.serving import ACCEPTS, listen, listeners
 
 NEWCOMERS = 64
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -15,6 +16,7 @@ import redis
 from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessageParam
 
 from chatfleet_contract import metrics
+from chatfleet_contract.names import PATH_DRAIN
 from chatfleet_contract.spec import Conversations
 from support.api_process import ApiProcess, api_process, fetch, free_ports, run_api, scripted
 from support.kube import eventually
@@ -247,6 +249,24 @@ def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: 
         assert (before.getheader("connection"), answer.getheader("connection")) == (None, "close")
         answer.read()
         assert api.exit_status() == 0
+
+
+def test_from_the_hook_on_clients_are_sent_elsewhere_and_nobody_is_refused(tmp_path: Path) -> None:
+    with api_process(tmp_path, scripted(drain_seconds=1)) as api:
+        assert models(api) == (200, None)
+        assert api.health(PATH_DRAIN).status == 200
+        assert models(api) == (200, "close")
+        assert api.health("/ready").status == 200
+        eventually(lambda: models(api) == (200, None), seconds=10)
+
+
+def models(api: ApiProcess) -> tuple[int, str | None]:
+    """Ask as a client does that would keep its connection; return the status, and what becomes of the connection."""
+    kept = http.client.HTTPConnection("127.0.0.1", api.port, timeout=10)
+    with closing(kept):
+        kept.request("GET", "/v1/models")
+        answer = kept.getresponse()
+        return answer.status, answer.getheader("connection")
 
 
 def test_an_idle_process_ends_at_once(tmp_path: Path) -> None:

@@ -94,13 +94,15 @@ def scripted(*names: str, **streaming: int) -> RuntimeConfig:
 
 
 @contextmanager
-def api_process(folder: Path, config: RuntimeConfig | None = None, **environment: str) -> Iterator[ApiProcess]:
-    """Run the API until the block ends; yields it as soon as it has started.
+def api_process(
+    folder: Path, config: RuntimeConfig | None = None, *, at: tuple[int, int] | None = None, **environment: str
+) -> Iterator[ApiProcess]:
+    """Run the API until the block ends; yields it as soon as it has started. `at`: its ports; unset: any two.
 
     Raises:
         RuntimeError: it ended, or did not answer in time (with its own words).
     """
-    port, health_port = free_ports(2)
+    port, health_port = at or free_ports(2)
     ports = {"CHATFLEET_PORT": str(port), "CHATFLEET_HEALTH_PORT": str(health_port)}
     if config is not None:
         (folder / "runtime.json").write_text(config.render())

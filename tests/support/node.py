@@ -65,6 +65,11 @@ def running_node(name: str = CLUSTER) -> Iterator[Node]:
             _cluster(name, "down")
 
 
+def load(*images: str) -> None:
+    """Give the running node further images."""
+    _cluster(CLUSTER, "load", *images)
+
+
 def _cluster(name: str, verb: str, *args: str) -> str:
     return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", name, *args)
 

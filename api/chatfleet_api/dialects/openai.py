@@ -141,8 +141,12 @@ def error_body(error: ChatError) -> bytes:
     """Return an error as the vendor words it."""
     status = error.facts.status
     kind = _TYPES.get(status) or _TYPES[400 if status < 500 else 500]  # noqa: PLR2004  # HTTP's own border
-    code = _CODES.get(error.code, error.code.value)
-    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, code)))
+    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, word(error.code))))
+
+
+def word(code: Code) -> str | None:
+    """Return how the vendor calls `code`."""
+    return _CODES.get(code, code.value)
 
 
 def _message(reply: Reply) -> dict[str, Any]:

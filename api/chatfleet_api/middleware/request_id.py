@@ -27,8 +27,14 @@ class RequestId:
     """
 
     def __init__(
-        self, app: ASGIApp, *, new_id: Callable[[], str], config: Callable[[], str], ending: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        *,
+        new_id: Callable[[], str],
+        config: Callable[[], str] | None,
+        ending: Callable[[], bool],
     ) -> None:
+        """Mark answers with the digest that `config` returns; None: whoever answers does that."""
         self._app = app
         self._new_id = new_id
         self._config = config
@@ -42,13 +48,16 @@ class RequestId:
         given = next((value for name, value in scope["headers"] if name == HEADER), b"")
         known = given.decode() if _SANE.fullmatch(given) else self._new_id()
         scope.setdefault("state", {})["request_id"] = known
-        marks = [(HEADER, known.encode()), (HEADER_CONFIG.encode(), self._config().encode())]
+        marks = [(HEADER, known.encode())]
+        if self._config is not None:
+            marks.append((HEADER_CONFIG.encode(), self._config().encode()))
         if self._ending():
             marks.append(CLOSE)
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *marks]
+                headers = message["headers"]
+                message["headers"] = [*headers, *(mark for mark in marks if mark not in headers)]
             await send(message)
 
         await self._app(scope, receive, marked)

@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers of the answer, by names in lower case; of equal ones the last."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers.items()}
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw_headers}
 
     @property
     def reusable(self) -> bool:
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take note of a header."""
-        self._headers[name] = value
+        self.raw_headers.append((name, value))
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self._ends_with_connection = False
 
@@ -133,13 +133,14 @@ class Connection(asyncio.Protocol):
             self.whole, self._asked = True, False
             self._keeps = self._parser.should_keep_alive()
         else:
-            self._headers.clear()
+            self.raw_headers.clear()
 
     def _begin(self) -> None:
         """Forget the exchange before."""
         self.whole = False
         """Whether the end of the answer has come."""
-        self._headers: dict[bytes, bytes] = {}
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        """The headers of the answer as they came."""
         self._head_bytes = 0
         self._headed = self._keeps = False
         self._ends_with_connection = True

@@ -42,8 +42,12 @@ class Connections:
             OSError: nobody is there.
             BrokenError: whoever is there gave no answer.
         """
-        origin, host, target = _parsed(url)
+        origin, host, target = parsed(url)
         request = _request(f"{method} {target} HTTP/1.1", {"Host": host, **headers}, body)
+        return await self.send(origin, request, connect_seconds=connect_seconds)
+
+    async def send(self, origin: Origin, request: bytes, *, connect_seconds: float) -> Connection:
+        """Do the same with a request that is written already."""
         connection = self._take(origin)
         if connection is None:
             async with asyncio.timeout(connect_seconds):
@@ -117,7 +121,7 @@ async def _resolved(host: str, port: int) -> Addresses:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(url: str) -> tuple[Origin, str, str]:
+def parsed(url: str) -> tuple[Origin, str, str]:
     """Return whom to connect to, the header `Host`, and what to ask for there."""
     parts = urlsplit(url)
     origin = Origin(parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme])

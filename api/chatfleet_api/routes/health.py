@@ -1,16 +1,38 @@
 """Probes, the pod's report, and metrics: the same on the serving port and on the health port."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from chatfleet_api.health import Health
 from chatfleet_api.telemetry import Meter
+from chatfleet_contract.names import PATH_DRAIN
+
+SIGNAL_SECONDS: Final = 5.0
+"""Within this time of the hook's answer SIGTERM comes; else it was not the kubelet who asked."""
 
 
-def health_routes(health: Health, meter: Meter) -> APIRouter:
-    """Return the routes of health."""
+class Probed(Protocol):
+    """A process that is asked how it is. Each returns why not, or None."""
+
+    def not_live(self) -> str | None:
+        """Return why this process should be restarted."""
+        ...
+
+    def not_ready(self) -> str | None:
+        """Return why it should get no new requests."""
+        ...
+
+    def not_started(self) -> str | None:
+        """Return why it has not started yet."""
+        ...
+
+
+def probe_routes(health: Probed, meter: Meter) -> APIRouter:
+    """Return the routes of probes and metrics."""
     router = APIRouter(tags=["Health"])
 
     @router.get("/live")
@@ -28,6 +50,18 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
         """Tell whether this pod has started; 503 until then."""
         return _told(health.not_started())
 
+    @router.get("/metrics")
+    async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
+        """Return the metrics in Prometheus' text format: all, or the series that are named."""
+        return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def health_routes(health: Health, meter: Meter) -> APIRouter:
+    """Return the routes of a pod's health."""
+    router = probe_routes(health, meter)
+
     @router.get("/health")
     async def report() -> Response:
         """Return this pod's own account: configuration, load, Redis, upstreams."""
@@ -42,10 +76,20 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
             health.details().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
 
-    @router.get("/metrics")
-    async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
-        """Return the metrics in Prometheus' text format: all, or the series that are named."""
-        return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
+    return router
+
+
+def drain_route(health: Health, seconds: Callable[[], float]) -> APIRouter:
+    """Return the route by which the kubelet tells a pod that it is about to end."""
+    router = APIRouter()
+
+    @router.get(PATH_DRAIN)
+    async def drain() -> Response:
+        """Answer when load balancers have had the time to forget this pod."""
+        pause = seconds()
+        health.leave(pause + SIGNAL_SECONDS)
+        await asyncio.sleep(pause)
+        return _told(None)
 
     return router
 

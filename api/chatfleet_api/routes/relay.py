@@ -28,7 +28,7 @@ WRITE: Final = "chatfleet.write"
 
 Past the head of an answer no wrapper of `send` has anything to do, and nearly every write needs no waiting."""
 
-_HEADERS: Final = [
+STREAM_HEADERS: Final = [
     (b"content-type", CONTENT_TYPE),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
@@ -173,7 +173,7 @@ class Relay:
         if not self._opened:
             self._opened = True
             frames, self._held = self._held + frames, b""
-            await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         await self._send({"type": "http.response.body", "body": frames, "more_body": not last})
         self._since, self._sending = self._loop.time(), False
 

@@ -23,7 +23,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments], verbs: [get, list, watch]}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments/status], verbs: [patch]}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments/finalizers], verbs: [update]}
-- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch]}
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [apps], resources: [statefulsets], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [""], resources: [serviceaccounts, configmaps], verbs: [get, list, watch, create, patch]}

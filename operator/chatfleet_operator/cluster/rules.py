@@ -27,7 +27,7 @@ RULES: Final = (
     Rule(names.GROUP, f"{names.PLURAL}/status", ("patch",)),
     # Where the API server guards owner references (OpenShift does), setting blockOwnerDeletion asks for this.
     Rule(names.GROUP, f"{names.PLURAL}/finalizers", ("update",)),
-    Rule("apps", "deployments", (*_WATCH, *_APPLY)),
+    Rule("apps", "deployments", (*_WATCH, *_APPLY, "delete")),
     Rule("apps", "statefulsets", (*_WATCH, *_APPLY, "delete")),
     Rule("", "services", (*_WATCH, *_APPLY, "delete")),
     Rule("", "serviceaccounts", (*_WATCH, *_APPLY)),

@@ -8,10 +8,12 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.desired import access, config, deployment, redis
 from chatfleet_operator.desired.autoscaler import autoscalers
 from chatfleet_operator.desired.labels import Owner, stamp
+from chatfleet_operator.desired.waiting_room import may_sleep, waiting_room
 from chatfleet_operator.model import Circumstances, Defaults, Desired, ObjectId, Resource
 
 KINDS_OF_DEPLOYMENT = ("ServiceAccount", "Service", "PodDisruptionBudget", "Deployment")
 KINDS_OF_AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+KINDS_OF_WAITING_ROOM = ("Service", "Deployment")
 KINDS_OF_REDIS = ("Secret", "PersistentVolumeClaim", "Service", "StatefulSet")
 
 
@@ -20,6 +22,8 @@ def possible_children(deployment_name: str) -> tuple[ObjectId, ...]:
     return (
         ObjectId("ConfigMap", names.config_name(deployment_name)),
         *(ObjectId(kind, deployment_name) for kind in (*KINDS_OF_DEPLOYMENT, *KINDS_OF_AUTOSCALERS)),
+        ObjectId("Service", names.pods_name(deployment_name)),
+        *(ObjectId(kind, names.waiting_room_name(deployment_name)) for kind in KINDS_OF_WAITING_ROOM),
         *(ObjectId(kind, names.redis_name(deployment_name)) for kind in KINDS_OF_REDIS),
     )
 
@@ -33,9 +37,10 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, f
         access.service_account(owner),
         config.config_map(owner, runtime),
         *(redis.children(owner, managed, defaults.redis_image, found.secret_uid) if managed else ()),
-        access.service(owner, spec.exposure.service),
+        access.service(owner, spec.exposure.service, may_sleep=may_sleep(spec)),
         access.disruption_budget(owner),
         deployment.deployment(owner, spec, defaults.api_image, deployed=found.deployed),
+        *waiting_room(owner, spec, defaults.api_image),
         *autoscalers(owner, spec, foreign_metrics=found.foreign_metrics),
     )
     return Desired(tuple(stamp(child) for child in children), runtime)

@@ -2,19 +2,22 @@
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ServiceExposure
-from chatfleet_operator.desired.labels import Owner, child, selector
+from chatfleet_operator.desired.labels import Owner, child, selector, traffic
 from chatfleet_operator.model import Manifest
 
 
-def service(owner: Owner, exposure: ServiceExposure) -> Manifest:
-    """Return the Service in front of the API pods. The health port stays off it."""
+def service(owner: Owner, exposure: ServiceExposure, *, may_sleep: bool) -> Manifest:
+    """Return the Service in front of the API pods. The health port stays off it.
+
+    `may_sleep`: there may be no API pod, and the waiting room, which is ready only then, answers behind it too.
+    """
     name = owner.ref.name
     manifest = child(owner, ("v1", "Service"), name, names.COMPONENT_API)
     if exposure.annotations:
         manifest["metadata"]["annotations"] = dict(exposure.annotations)
     manifest["spec"] = {
         "type": exposure.type.value,
-        "selector": selector(name, names.COMPONENT_API),
+        "selector": traffic(name) if may_sleep else selector(name, names.COMPONENT_API),
         "ports": [
             {
                 "name": names.PORT_NAME_SERVING,

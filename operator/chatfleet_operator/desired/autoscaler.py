@@ -11,6 +11,7 @@ from chatfleet_contract.autoscaling import Autoscaling, Keda, MetricType, Scalin
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.compare import quantity
 from chatfleet_operator.desired.labels import Owner, child
+from chatfleet_operator.desired.waiting_room import may_sleep, queue_url
 from chatfleet_operator.model import Manifest, Ref
 
 DEFAULT_SHARE: Final = 70
@@ -19,8 +20,11 @@ DEFAULT_SHARE: Final = 70
 POLLING_SECONDS: Final = 15
 """How often KEDA asks: as often as a HorizontalPodAutoscaler."""
 
-ONLY_WAKES: Final = "1000000000"
-"""Threshold of the query that wakes: far above any value of it, so that it never asks for a second pod."""
+WAKING_SECONDS: Final = 2
+"""The same where a request may be waiting for the first pod."""
+
+LEAST_COOLDOWN_SECONDS: Final = 60
+"""Least quiet time before the last pod goes: Prometheus tells of a stream only after its next scrape."""
 
 RATE_WINDOW: Final = "1m"
 
@@ -43,7 +47,10 @@ def autoscalers(owner: Owner, spec: ChatDeploymentSpec, *, foreign_metrics: bool
     signals = autoscaling.metrics or [ScalingMetric(type=MetricType.ACTIVE_STREAMS)]
     cap = spec.streaming.max_streams_per_pod
     if autoscaling.keda:
-        return (_scaled_object(owner, autoscaling, _triggers(owner.ref, autoscaling.keda, signals, cap)),)
+        triggers = [_trigger(owner.ref, autoscaling.keda, signal, cap) for signal in signals]
+        if may_sleep(spec):
+            triggers.append(_waking(owner.ref, cap))
+        return (_scaled_object(owner, autoscaling, triggers),)
     if autoscaling.source is Source.BUILTIN and foreign_metrics:
         return (_fallback(owner, autoscaling, signals),)
     return (_pod_autoscaler(owner, autoscaling, [_metric(signal, cap) for signal in signals], _behavior(autoscaling)),)
@@ -100,20 +107,24 @@ def _fallback(owner: Owner, autoscaling: Autoscaling, signals: list[ScalingMetri
 
 def _scaled_object(owner: Owner, autoscaling: Autoscaling, triggers: list[Manifest]) -> Manifest:
     manifest = child(owner, ("keda.sh/v1alpha1", "ScaledObject"), owner.ref.name, names.COMPONENT_API)
+    quiet = autoscaling.behavior.scale_down.stabilization_window_seconds
     manifest["spec"] = {
         "scaleTargetRef": _target(owner.ref.name),
         "minReplicaCount": autoscaling.min_replicas,
         "maxReplicaCount": autoscaling.max_replicas,
-        "pollingInterval": POLLING_SECONDS,
+        "pollingInterval": POLLING_SECONDS if autoscaling.min_replicas else WAKING_SECONDS,
+        "cooldownPeriod": max(quiet, LEAST_COOLDOWN_SECONDS),
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(autoscaling)}},
         "triggers": triggers,
     }
     return manifest
 
 
-def _triggers(ref: Ref, keda: Keda, signals: list[ScalingMetric], cap: int) -> list[Manifest]:
-    asked = [_trigger(ref, keda, signal, cap) for signal in signals]
-    return [*asked, _prometheus(keda, query=keda.wake_query, threshold=ONLY_WAKES)] if keda.wake_query else asked
+def _waking(ref: Ref, cap: int) -> Manifest:
+    """Return the trigger of those who wait: one wakes a pod, and many wake as many as their streams will need."""
+    target = _per_pod(ScalingMetric(type=MetricType.ACTIVE_STREAMS), cap)
+    metadata = {"url": queue_url(ref), "valueLocation": "waiting", "targetValue": target}
+    return {"type": "metrics-api", "metadata": metadata}
 
 
 def _trigger(ref: Ref, keda: Keda, signal: ScalingMetric, cap: int) -> Manifest:

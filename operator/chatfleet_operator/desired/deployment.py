@@ -42,9 +42,10 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
 
 
 def _drain(streaming: Streaming) -> Manifest:
+    """Return the hook that tells the pod of its end, and is answered after `drainSeconds`."""
     if not streaming.drain_seconds:
         return {}
-    return {"lifecycle": {"preStop": {"sleep": {"seconds": streaming.drain_seconds}}}}
+    return {"lifecycle": {"preStop": {"httpGet": {"path": names.PATH_DRAIN, "port": names.PORT_NAME_HEALTH}}}}
 
 
 def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
@@ -111,7 +112,11 @@ def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, de
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
             "metadata": {
-                "labels": {**spec.template.labels, **labels(name, names.COMPONENT_API)},
+                "labels": {
+                    **spec.template.labels,
+                    **labels(name, names.COMPONENT_API),
+                    names.LABEL_TRAFFIC: names.TRAFFIC,
+                },
                 "annotations": dict(spec.template.annotations),
             },
             "spec": _pod_spec(name, spec, default_image),

@@ -20,6 +20,11 @@ def selector(name: str, component: str) -> dict[str, str]:
     return {names.LABEL_DEPLOYMENT: name, names.LABEL_COMPONENT: component}
 
 
+def traffic(name: str) -> dict[str, str]:
+    """Return the labels of all pods that answer callers, whatever their component."""
+    return {names.LABEL_DEPLOYMENT: name, names.LABEL_TRAFFIC: names.TRAFFIC}
+
+
 def labels(name: str, component: str) -> dict[str, str]:
     """Return all labels of a component's objects."""
     return {

@@ -1,15 +1,20 @@
 """What probes and the operator are told of a pod."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import pytest
 
+from chatfleet_api.app import create_health_app
 from chatfleet_api.configuration import Configuration, first_look
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
+from chatfleet_api.routes.health import SIGNAL_SECONDS
+from chatfleet_api.telemetry import Meter
 from chatfleet_contract.report import Breaker, Dependency, State, Traffic
+from support.asgi import ask, asking, get
+from support.runs_scripts import loop_clock
 
 pytestmark = pytest.mark.looptime
 
@@ -25,7 +30,7 @@ class Clock:
         return self.now
 
 
-def make_health(clock: Clock | None = None) -> Health:
+def make_health(clock: Callable[[], float] | None = None) -> Health:
     return Health(pod="p-1", version="1.2.3", served=Configuration(first_look()), clock=clock or Clock())
 
 
@@ -54,6 +59,26 @@ async def test_a_draining_pod_is_alive_and_not_ready() -> None:
     assert health.not_ready() == "draining"
     assert health.not_live() is None
     assert health.not_started() is None
+
+
+async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until_it_is_told_to_end() -> None:
+    health = serving(make_health())
+    app = create_health_app(health, Meter("1.2.3"), lambda: 10)
+    began = asyncio.get_running_loop().time()
+    async with asking(app, get("/drain")) as hook:
+        await asyncio.sleep(1)
+        assert (await ask(app, get("/health"))).json()["draining"] is True
+        assert (await ask(app, get("/ready"))).status == 200
+        await hook
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10)
+
+
+async def test_a_pod_whose_end_does_not_come_goes_on_as_if_nobody_had_told_of_it() -> None:
+    health = serving(make_health(loop_clock))
+    await ask(create_health_app(health, Meter("1.2.3"), lambda: 10), get("/drain"))
+    assert (health.leaving, health.report().draining) == (True, True)
+    await asyncio.sleep(SIGNAL_SECONDS)
+    assert (health.leaving, health.report().draining, health.not_ready()) == (False, False, None)
 
 
 async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:

@@ -25,7 +25,7 @@ TOLERANT = {"scaleUp": {"tolerance": "0.05"}, "scaleDown": {"stabilizationWindow
 
 
 def made(autoscaling: Manifest, *, foreign: bool = False, deployed: bool = True, **changes: Any) -> list[Manifest]:  # noqa: ANN401  # JSON
-    """Return the Deployment and what follows it."""
+    """Return the Deployment of the API and what follows it."""
     document = ChatDeploymentSpec.model_validate(spec(autoscaling={"maxReplicas": 9, **autoscaling}, **changes))
     resource = Resource(REF, "uid-1", "1", 1, document)
     found = Circumstances(deployed=deployed, foreign_metrics=foreign)
@@ -35,8 +35,7 @@ def made(autoscaling: Manifest, *, foreign: bool = False, deployed: bool = True,
 
 
 def scaler(autoscaling: Manifest, *, foreign: bool = False, **changes: Any) -> Manifest:  # noqa: ANN401  # JSON
-    _, one = made(autoscaling, foreign=foreign, **changes)
-    return one
+    return made(autoscaling, foreign=foreign, **changes)[-1]
 
 
 def test_the_objects_are_those_of_the_golden_file() -> None:
@@ -44,9 +43,7 @@ def test_the_objects_are_those_of_the_golden_file() -> None:
         "by default": scaler({}),
         "every metric": scaler({"metrics": EVERY_METRIC, "behavior": TOLERANT, "source": "prometheus"}),
         "a foreign adapter": scaler({"metrics": EVERY_METRIC}, foreign=True),
-        "KEDA, from zero": scaler(
-            {**KEDA, "minReplicas": 0, "metrics": EVERY_METRIC, "keda": {**KEDA["keda"], "wakeQuery": "sum(up)"}}  # type: ignore[dict-item]
-        ),
+        "KEDA, from zero": scaler({**KEDA, "minReplicas": 0, "metrics": EVERY_METRIC}),
     }
     expect(yaml.safe_dump(shown, sort_keys=False, width=120), GOLDEN)
 
@@ -113,10 +110,35 @@ def test_whose_adapter_it_is_matters_to_the_builtin_source_alone(autoscaling: Ma
     assert scaler(autoscaling, foreign=True) == scaler(autoscaling)
 
 
-def test_keda_takes_no_value_as_an_error_but_for_the_query_that_wakes() -> None:
-    keda = {**KEDA, "minReplicas": 0, "keda": {**KEDA["keda"], "wakeQuery": "sum(up)"}}  # type: ignore[dict-item]
-    streams, wake = scaler(keda)["spec"]["triggers"]
+def test_keda_takes_no_value_as_an_error() -> None:
+    (streams,) = scaler(KEDA)["spec"]["triggers"]
 
     assert streams["metadata"]["ignoreNullValues"] == "false"
-    assert "ignoreNullValues" not in wake["metadata"]
-    assert wake["metadata"]["query"] == "sum(up)"
+
+
+def test_from_zero_those_who_wait_wake_the_first_pod_and_as_many_more_as_their_streams_need() -> None:
+    streams, waiting = scaler({**KEDA, "minReplicas": 0})["spec"]["triggers"]
+
+    assert streams["metadata"]["threshold"] == "350"
+    assert waiting == {
+        "type": "metrics-api",
+        "metadata": {
+            "url": "http://support-waiting-room.shop.svc:8001/queue",
+            "valueLocation": "waiting",
+            "targetValue": "350",
+        },
+    }
+
+
+@pytest.mark.parametrize(("least", "polling"), [(0, 2), (1, 15)])
+def test_keda_asks_often_where_somebody_may_wait(least: int, polling: int) -> None:
+    assert scaler({**KEDA, "minReplicas": least})["spec"]["pollingInterval"] == polling
+
+
+@pytest.mark.parametrize(("window", "cooldown"), [(300, 300), (900, 900), (0, 60)])
+def test_the_last_pod_goes_after_as_long_a_quiet_time_as_any_other_and_never_before_prometheus_could_tell(
+    window: int, cooldown: int
+) -> None:
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": window}}
+
+    assert scaler({**KEDA, "behavior": behavior})["spec"]["cooldownPeriod"] == cooldown

@@ -49,10 +49,23 @@ FULL = spec(
             {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
         ],
         "priorityClassName": "high",
-        "labels": {"team": "shop", names.LABEL_COMPONENT: "stolen"},
+        "labels": {"team": "shop", names.LABEL_COMPONENT: "stolen", names.LABEL_TRAFFIC: "stolen"},
         "annotations": {"example.com/a": "b"},
         "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
     },
+)
+
+SLEEPING = spec(
+    autoscaling={
+        "minReplicas": 0,
+        "maxReplicas": 9,
+        "source": "keda",
+        "holdSeconds": 60,
+        "keda": {"prometheusURL": "http://prometheus"},
+    },
+    streaming={"maxStreamsPerPod": 20, "maxStreamSeconds": 300, "heartbeatSeconds": 5},
+    observability={"logLevel": "debug"},
+    template=FULL["template"],
 )
 
 
@@ -108,7 +121,7 @@ def test_a_selector_holds_only_our_two_labels_whatever_the_template_says() -> No
     own = {names.LABEL_DEPLOYMENT: "support", names.LABEL_COMPONENT: "api"}
 
     assert deployment["spec"]["selector"]["matchLabels"] == own
-    assert own.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert {**own, names.LABEL_TRAFFIC: "true"}.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
     assert child(built(FULL), "Service")["spec"]["selector"] == own
 
 
@@ -123,8 +136,7 @@ def test_every_child_belongs_to_its_resource_and_carries_its_digest() -> None:
 
 
 def test_every_child_has_a_place_where_it_is_looked_for() -> None:
-    keda = spec(autoscaling={"maxReplicas": 9, "source": "keda", "keda": {"prometheusURL": "http://prometheus"}})
-    documents = (spec(), FULL, spec(autoscaling={"maxReplicas": 9}), keda)
+    documents = (spec(), FULL, spec(autoscaling={"maxReplicas": 9}), SLEEPING)
     wanted = {identify(each) for document in documents for each in built(document).children}
 
     assert wanted == set(desired.possible_children(REF.name))
@@ -151,10 +163,10 @@ def test_a_pod_gets_the_time_that_its_drain_and_its_longest_stream_take() -> Non
     pod = child(built(spec(streaming=streaming)), "Deployment")["spec"]["template"]["spec"]
 
     assert pod["terminationGracePeriodSeconds"] == 117
-    assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
+    assert pod["containers"][0]["lifecycle"] == {"preStop": {"httpGet": {"path": "/drain", "port": "health"}}}
 
 
-def test_without_a_drain_there_is_no_hook_since_kubernetes_refuses_a_sleep_of_zero() -> None:
+def test_without_a_drain_there_is_no_hook() -> None:
     pod = child(built(spec(streaming={"drainSeconds": 0})), "Deployment")["spec"]["template"]["spec"]
 
     assert "lifecycle" not in pod["containers"][0]
@@ -196,10 +208,12 @@ def test_no_command_line_of_redis_shows_its_password() -> None:
     assert "redis-cli -a" not in json.dumps(container)
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
-def test_pods_meet_pod_security_restricted(kind: str) -> None:
-    name = REF.name if kind == "Deployment" else "support-redis"
-    pod = child(built(spec()), kind, name)["spec"]["template"]["spec"]
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Deployment", "support"), ("Deployment", "support-waiting-room"), ("StatefulSet", "support-redis")],
+)
+def test_pods_meet_pod_security_restricted(kind: str, name: str) -> None:
+    pod = child(built(SLEEPING), kind, name)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
 
     assert pod["securityContext"]["runAsNonRoot"] is True

@@ -16,7 +16,7 @@ SCALED_OBJECT = ObjectId("ScaledObject", "support")
 DEPLOYMENT = ObjectId("Deployment", "support")
 BUILTIN: Manifest = {"maxReplicas": 9}
 KEDA: Manifest = {"maxReplicas": 9, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
-FROM_ZERO: Manifest = {**KEDA, "minReplicas": 0, "keda": {**KEDA["keda"], "wakeQuery": "sum(up)"}}
+FROM_ZERO: Manifest = {**KEDA, "minReplicas": 0}
 OURS = MetricsApi(served=True)
 NOBODYS = MetricsApi(served=False)
 PROMETHEUS_ADAPTER = MetricsApi(served=True, foreign="monitoring/prometheus-adapter")
@@ -181,7 +181,11 @@ ROWS = [
         id="somebody has paused KEDA",
     ),
     pytest.param(
-        seen(FROM_ZERO, TRIGGER_ERROR, pods=0), None, "True Asleep", ["wakeQuery"], id="no pods, so no metrics of them"
+        seen(FROM_ZERO, TRIGGER_ERROR, pods=0),
+        None,
+        "True Asleep",
+        ["a request wakes one"],
+        id="no pods, so no metrics of them",
     ),
     pytest.param(
         replace(seen(BUILTIN), resource=replace(resource(), spec=None, problem="spec.models: Field required")),

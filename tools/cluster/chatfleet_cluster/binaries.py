@@ -78,9 +78,15 @@ MODULES = (
         stamps=("helm.sh/helm/v4/internal/version.version={version}",),
     ),
     Module("kind", "sigs.k8s.io/kind", {"kind": "sigs.k8s.io/kind"}),
+    Module(
+        "keda",
+        "github.com/kedacore/keda/v2",
+        {f"keda-{name}": f"github.com/kedacore/keda/v2/cmd/{name}" for name in ("operator", "adapter")},
+        stamps=("github.com/kedacore/keda/v2/version.Version={version}",),
+    ),
 )
 
-NODE = tuple(name for module in MODULES if module.folder != "kind" for name in module.programs)
+NODE = tuple(name for module in MODULES if module.folder not in {"kind", "keda"} for name in module.programs)
 """What a node needs, and its users: kubectl and helm."""
 
 

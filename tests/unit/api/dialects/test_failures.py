@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chatfleet_api.dialects.failures import failure
+from chatfleet_api.dialects.failures import Answered, ending, failure, told
 from chatfleet_api.dialects.reading import require_json
 from chatfleet_api.errors import FACTS, ChatError, Code
 
@@ -51,3 +51,31 @@ def test_a_body_that_a_web_page_of_another_site_could_send_unasked_is_not(given:
     with pytest.raises(ChatError) as caught:
         require_json(given)
     assert caught.value.code is Code.UNSUPPORTED_MEDIA_TYPE
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
+@pytest.mark.parametrize("code", FACTS)
+def test_an_error_that_another_process_answered_is_understood_as_what_it_was(path: str, code: Code) -> None:
+    sent = ChatError(code, "No.", param="model", retry_after=7)
+    read = told(failure(sent, path, "q1"))
+    assert (read.code, read.message, read.param) == (code, "No.", "model")
+    assert read.retry_after == (7 if FACTS[code].retryable else None)
+
+
+@pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"[]", b'{"error": 1}', b"\xff", b"[" * 100_000])
+def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(body: bytes) -> None:
+    assert told(Answered(502, [], body)).code is Code.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("path", "frame"),
+    [
+        ("/v1/chat/completions", b'data: {"error":{"message":"No server was ready in time; one is being started."'),
+        ("/v1/responses", b'event: error\ndata: {"type":"error","code":"starting"'),
+        ("/api/v1/conversations/1/messages", b'event: error\ndata: {"type":"error","code":"starting"'),
+    ],
+)
+def test_a_stream_that_never_got_a_run_ends_in_its_dialect(path: str, frame: bytes) -> None:
+    event = ending(ChatError(Code.STARTING), path, "q1")
+    assert event.startswith(frame)
+    assert event.endswith(b"}\n\n")
