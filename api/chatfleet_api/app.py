@@ -75,7 +75,7 @@ def create_app(services: Services) -> ASGIApp:
         logged,
         new_id=services.chat.new_id,
         config=lambda: services.configuration.digest,
-        ending=lambda: services.health.leaving,
+        elsewhere=lambda: services.health.leaving or services.chat.pool.crowded,
     )
 
 

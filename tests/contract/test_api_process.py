@@ -260,6 +260,17 @@ def test_from_the_hook_on_clients_are_sent_elsewhere_and_nobody_is_refused(tmp_p
         eventually(lambda: models(api) == (200, None), seconds=10)
 
 
+def test_a_pod_that_is_nearly_full_sends_clients_elsewhere(tmp_path: Path) -> None:
+    with api_process(tmp_path, scripted(max_streams_per_pod=3)) as api:
+        streams = [ask(api, "slow") for _ in range(2)]
+        assert models(api) == (200, None)
+        streams.append(ask(api, "slow"))
+        assert models(api) == (200, "close")
+        for stream in streams:
+            list(stream)
+        eventually(lambda: models(api) == (200, None), seconds=10)
+
+
 def models(api: ApiProcess) -> tuple[int, str | None]:
     """Ask as a client does that would keep its connection; return the status, and what becomes of the connection."""
     kept = http.client.HTTPConnection("127.0.0.1", api.port, timeout=10)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+from openai import DEFAULT_MAX_RETRIES
 from rich.console import Console
 from rich.live import Live
 
@@ -65,7 +66,7 @@ def watch(asked: argparse.Namespace) -> int:
     """Follow a profile of load and draw what came; returns 0 when no stream was cut or refused."""
     course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
     profile = steps(course)
-    load = Load(asked.url, Count(asked.model, asked.words), profile)
+    load = Load(asked.url, Count(asked.model, asked.words), profile, retries=DEFAULT_MAX_RETRIES)  # as applications do
     cluster = Cluster(shlex.split(asked.kubectl), asked.namespace, asked.name)
     samples = asyncio.run(watched(load, cluster, profile, seconds=course[-1][0]))
     if asked.json:

@@ -46,12 +46,12 @@ class Tally:
 
 
 class Load:
-    """Streams from one client by the official SDK, without its retries, so that nothing is smoothed over."""
+    """Streams from one client by the official SDK; without its retries, unless asked for, nothing is smoothed over."""
 
-    def __init__(self, url: str, count: Count, profile: Profile) -> None:
+    def __init__(self, url: str, count: Count, profile: Profile, *, retries: int = 0) -> None:
         """Stream `count` from the Service at `url`."""
         self.tally = Tally()
-        self._sdk = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
+        self._sdk = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=retries, timeout=120)
         self._count = count
         self._profile = profile
         self._stopped = False

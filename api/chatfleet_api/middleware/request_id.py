@@ -23,7 +23,8 @@ def request_id(scope: Scope) -> str:
 class RequestId:
     """Keeps a caller's `X-Request-Id` if it is sane, else makes one.
 
-    An answer of a pod that is about to end closes its connection: the client's next request comes to another pod.
+    Where clients had better go elsewhere (the pod is about to end, or has nearly as much to do as it takes), an answer
+    closes its connection: kept ones would go on leading here, and new pods stay idle.
     """
 
     def __init__(
@@ -32,13 +33,13 @@ class RequestId:
         *,
         new_id: Callable[[], str],
         config: Callable[[], str] | None,
-        ending: Callable[[], bool],
+        elsewhere: Callable[[], bool],
     ) -> None:
         """Mark answers with the digest that `config` returns; None: whoever answers does that."""
         self._app = app
         self._new_id = new_id
         self._config = config
-        self._ending = ending
+        self._elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -51,7 +52,7 @@ class RequestId:
         marks = [(HEADER, known.encode())]
         if self._config is not None:
             marks.append((HEADER_CONFIG.encode(), self._config().encode()))
-        if self._ending():
+        if self._elsewhere():
             marks.append(CLOSE)
 
         async def marked(message: Message) -> None:

@@ -14,6 +14,8 @@ from chatfleet_api.runs.run import Run
 
 RETRY_SECONDS = 1.0
 """What a refused caller is told to wait: another pod may take it at once."""
+CROWDED = 0.7
+"""Share of the capacity, that for which an autoscaler adds pods (`docs/autoscaling.md`)."""
 SETTLE_SECONDS = 5.0
 """Time that interrupted runs get to store what they have, when the pod ends."""
 
@@ -56,6 +58,11 @@ class RunPool:
         """Runs that came from other pods, ever."""
         self.handed_over = 0
         """Runs that were given to other pods when this one ended."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether who asks next had better ask another pod: kept connections would go on leading here."""
+        return self._admitted + len(self._runs) >= CROWDED * self.limits.capacity
 
     @property
     def active(self) -> int:

@@ -30,7 +30,7 @@ def create_app(holding: Holding, meter: Meter, *, clock: Callable[[], float], ne
 
     logged = AccessLog(BodyLimit(serve), meter=meter, clock=clock)
     # Whoever came here found no pod. A connection that is kept would keep leading here when there are some.
-    return RequestId(logged, new_id=new_id, config=None, ending=lambda: True)
+    return RequestId(logged, new_id=new_id, config=None, elsewhere=lambda: True)
 
 
 def create_health_app(room: Room, meter: Meter) -> ASGIApp:

@@ -42,6 +42,16 @@ def refused(pool: RunPool) -> ChatError:
     return caught.value
 
 
+async def test_a_pod_is_crowded_from_the_share_on_for_which_pods_are_added() -> None:
+    pool = make_pool(memory_log(), capacity=10)
+    crowded = []
+    for number in range(7):
+        begin(pool, 60, f"r{number}")
+        crowded.append(pool.crowded)
+    assert crowded == [False] * 6 + [True]
+    await pool.drain(0)
+
+
 async def last_event(run: Run) -> Event:
     return (await collect(run.read()))[-1][1]
 
