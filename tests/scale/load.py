@@ -61,9 +61,9 @@ class Load:
         self._stopped = True
 
     async def run(self, seconds: float = inf) -> None:
-        """Follow the profile for `seconds`, or until stopped, then wait for the end of what is open."""
+        """Follow the profile for `seconds`, or until stopped, then wait for the end of what is open. Once only."""
         begun = monotonic()
-        async with asyncio.TaskGroup() as streams:
+        async with self._sdk, asyncio.TaskGroup() as streams:
             while (now := monotonic() - begun) < seconds and not self._stopped:
                 missing = self._profile(now) - self.tally.live
                 for _ in range(min(missing, STARTS_PER_TICK)):

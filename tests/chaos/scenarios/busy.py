@@ -21,9 +21,9 @@ AT_ONCE = 18
 MESSAGES = 5
 """In each conversation."""
 GAP = 0.05
-TOKENS: dict[OnBusy, int] = {"reject": 20, "enqueue": 20, "interrupt": 60}
+TOKENS: dict[OnBusy, int] = {"reject": 50, "enqueue": 20, "interrupt": 60}
 """With the gap, answers that last longer than it takes to send the next message."""
-APART: dict[OnBusy, float] = {"reject": 0.1, "enqueue": 0.15, "interrupt": 0.75}
+APART: dict[OnBusy, float] = {"reject": 0.4, "enqueue": 0.15, "interrupt": 0.75}
 """Seconds between two messages: more than a pod needs to give a message its place. One that interrupts has to wait for
 the pod that is interrupted, half a second at most; of two that wait for it at once, either may come first."""
 OVERLAP = 0.05
