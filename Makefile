@@ -60,8 +60,7 @@ chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open stre
 	@PYTHONPATH=tests $(bin)/python -m scale endure --json docs/scaling.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(bin)/pytest tests/cluster/test_chart.py # alone: rights that other tests give would be the chart's, too
-	@$(bin)/pytest tests/cluster --ignore tests/cluster/test_chart.py $(two)
+	@$(bin)/pytest tests/cluster $(two)
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(bin)/pytest tests/cluster_tool

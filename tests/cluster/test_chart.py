@@ -50,7 +50,8 @@ def test_its_pods_are_taken_where_only_restricted_pods_are(kubectl: Kubectl, not
         ("watch", "secrets", False),
         ("patch", "chatdeployments.chatfleet.io/status", True),
         ("patch", "chatdeployments.chatfleet.io", False),
-        ("delete", "deployments.apps", False),
+        ("delete", "deployments.apps", True),  # a waiting room that is no longer wanted
+        ("delete", "pods", False),
         ("create", "pods", False),
         ("delete", "horizontalpodautoscalers.autoscaling", True),
         ("get", "apiservices.apiregistration.k8s.io", True),
