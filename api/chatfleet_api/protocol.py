@@ -1,4 +1,7 @@
-"""uvicorn's HTTP protocol as we run it: it drops clients that do not read, and does not wait for those that dribble."""
+"""uvicorn's HTTP protocol as we run it: it drops clients that do not read, and does not wait for those that dribble.
+
+Nor does it lose requests of clients that are quick: the end of an answer and that of its connection arrive together.
+"""
 
 import asyncio
 import socket
@@ -9,11 +12,14 @@ from typing import Any, Final
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from chatfleet_api.middleware.request_id import LAST
 from chatfleet_api.routes.relay import ABORT, WRITE
 
 HEADERS_SECONDS: Final = 10.0
 """Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""
 
+_CORK: Final = getattr(socket, "TCP_CORK", socket.TCP_NODELAY)
+"""Linux's; elsewhere nothing is held."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -53,6 +59,7 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.scope["extensions"] = {  # the application's task begins after this
             ABORT: {"call": self._drop},
+            LAST: {"call": partial(self._last, self.cycle)},
             WRITE: {"call": partial(self._write, self.cycle)},
         }
 
@@ -79,6 +86,15 @@ class Protocol(HttpToolsProtocol):
         if body:  # an empty piece would be the last
             self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         return True
+
+    def _last(self, cycle: RequestResponseCycle) -> None:
+        """Hold what is written last, for it to leave together with the end of the connection that follows it at once.
+
+        A client whose answer began before this pod was to end does not know that the connection ends too. Seen one
+        after the other, it would send its next request between them, and lose it.
+        """
+        if not cycle.keep_alive:
+            self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, 1)
 
     def _drop(self) -> None:
         """Reset the connection: if only closed, the kernel would go on offering megabytes to who takes none."""

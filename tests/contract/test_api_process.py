@@ -6,7 +6,8 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -249,6 +250,33 @@ def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: 
         assert (before.getheader("connection"), answer.getheader("connection")) == (None, "close")
         answer.read()
         assert api.exit_status() == 0
+
+
+def test_a_client_sees_the_end_of_its_connection_with_that_of_its_answer(tmp_path: Path) -> None:
+    """Else it would send its next request over a connection that is about to go, and lose it."""
+    body = b'{"model":"lasting","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: pod\r\nContent-Type: application/json\r\n"
+    request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    with api_process(tmp_path, scripted()) as api, ExitStack() as opened:
+        clients = [opened.enter_context(socket.create_connection(("127.0.0.1", api.port))) for _ in range(20)]
+        for client in clients:
+            client.sendall(request)
+        heads = [client.recv(4096) for client in clients]
+        assert all(head.startswith(b"HTTP/1.1 200") and b"connection: close" not in head.lower() for head in heads)
+        api.terminate()  # the answers last longer than its last call
+        with ThreadPoolExecutor(len(clients)) as readers:
+            assert all(readers.map(ends_at_once, clients))
+        assert api.exit_status() == 0
+
+
+def ends_at_once(client: socket.socket) -> bool:
+    """Read an answer to its last byte; returns whether the connection had ended by then."""
+    while (came := client.recv(4096))[-5:] != b"0\r\n\r\n":
+        assert came
+    try:
+        return client.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
 
 
 def test_from_the_hook_on_clients_are_sent_elsewhere_and_nobody_is_refused(tmp_path: Path) -> None:

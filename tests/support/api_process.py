@@ -26,6 +26,7 @@ SCRIPTS = {
     "echo": "echo",
     "count": "count-5",
     "slow": "count-30@20",
+    "lasting": "count-60@20",
     "endless": "count-100000@20",
     "flood": "count-300000",
     "cut": "count-3:upstream_truncated",

@@ -11,6 +11,9 @@ from chatfleet_contract.names import HEADER_CONFIG
 
 HEADER: Final = b"x-request-id"
 
+LAST: Final = "chatfleet.last"
+"""ASGI extension of our server: tells it that the next piece is the last of an answer."""
+
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 """What a caller may choose as an id: it goes into headers and logs as it is."""
 
@@ -55,10 +58,14 @@ class RequestId:
         if self._elsewhere():
             marks.append(CLOSE)
 
+        last: Callable[[], None] = scope.get("extensions", {}).get(LAST, {}).get("call", lambda: None)
+
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 message["headers"] = [*headers, *(mark for mark in marks if mark not in headers)]
+            elif not message.get("more_body"):
+                last()
             await send(message)
 
         await self._app(scope, receive, marked)
