@@ -14,9 +14,9 @@ from chatfleet_api.dialects.failures import Answered, ending, failure, told
 from chatfleet_api.dialects.sse import HEARTBEAT
 from chatfleet_api.errors import ChatError
 from chatfleet_api.middleware.request_id import HEADER, request_id
-from chatfleet_api.routes.client import Client
+from chatfleet_api.routes.client import Client, ClientLeft
 from chatfleet_api.routes.relay import ABORT, SEND_SECONDS, STREAM_HEADERS
-from chatfleet_api.waiting_room.pods import Answer, CutOffError
+from chatfleet_api.waiting_room.pods import Answer
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _SET_HERE: Final = frozenset({HEADER, b"date"})
 
 
 class Reply:
-    """One answer."""
+    """One answer. Whatever sends raises `ClientLeft` when the client takes nothing, and has dropped it then."""
 
     def __init__(self, client: Client, *, streams: bool, heartbeat_seconds: float) -> None:
         self.passing = False
@@ -49,7 +49,8 @@ class Reply:
                 pause = self._heartbeat
             return task.result()
         finally:
-            task.cancel()
+            if task.cancel():
+                await asyncio.wait((task,))
 
     async def pass_on(self, answer: Answer) -> None:
         """Send what a pod answers."""
@@ -98,8 +99,9 @@ class Reply:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._client.send(message)
-        except TimeoutError:  # a client that takes nothing
-            raise CutOffError from None
+        except TimeoutError:  # a client that takes nothing would not take the reason either
+            self.abort()
+            raise ClientLeft from None
 
 
 def _is_stream(answer: Answer) -> bool:

@@ -231,6 +231,27 @@ async def test_an_answer_that_is_cut_is_not_made_whole() -> None:
     assert (exchange.complete, dropped) == (False, [True])
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["while it waits", "while a pod answers"])
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_client_that_takes_nothing_is_dropped_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+    there: bool,  # noqa: FBT001  # a table's column
+    streams: bool,  # noqa: FBT001
+) -> None:
+    pods = FakePods(up=there)
+    dropped: list[bool] = []
+    exchange = post(CHAT, {"stream": streams})
+    exchange.reading.clear()
+    exchange.scope["extensions"] = {"chatfleet.abort": {"call": lambda: dropped.append(True)}}
+    async with Front(pods, hold=1) as front:
+        await ask(front.app, exchange)
+        assert (front.room.waiting, pods.open) == (0, 0)
+
+    assert dropped == [True]
+    assert loop_clock() <= 11.1
+    assert "request failed" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["/live", "/ready", "/startup", "/health"])
 async def test_a_load_balancer_that_looks_neither_waits_nor_wakes(path: str) -> None:
     async with Front(FakePods()) as front:
