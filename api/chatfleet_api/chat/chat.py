@@ -188,7 +188,7 @@ class Chat:
             case "enqueue":
                 return await self.queue.wait(tenant, conversation, ask)
             case "interrupt":
-                return await self.queue.jump(ask, partial(self.cancel, tenant, conversation))
+                return await self.queue.jump(tenant, conversation, ask, partial(self.cancel, tenant, conversation))
             case _:
                 return await ask()
 

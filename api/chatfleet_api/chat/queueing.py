@@ -1,4 +1,4 @@
-"""How a message waits that comes while another is answered: in line, or until the answer has been interrupted."""
+"""How a message waits that comes while another is answered: in line, patiently or by interrupting what is before it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,11 +15,14 @@ TURN_POLL_SECONDS: Final = 0.1
 TURN_SECONDS: Final = 60.0
 """Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
 INTERRUPT_SECONDS: Final = 5.0
-"""Longest that a message waits for the end of the answer that it interrupts."""
+"""Longest that a message waits for the end of the answers that it interrupts."""
 PASSING: Final = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
 
 Ask: TypeAlias = Callable[[], Awaitable[Run]]
 """Starts the run of a message; raises `ChatError` with a code of `PASSING` while the conversation is not free."""
+
+Interrupt: TypeAlias = Callable[[], Awaitable[object]]
+"""Ends the answer that is being written, if one is."""
 
 
 class Queue:
@@ -33,14 +36,25 @@ class Queue:
 
     async def wait(self, tenant: str, conversation: str, ask: Ask) -> Run:
         """Wait in line, first come first served on all pods."""
+        return await self._stand(tenant, conversation, ask, TURN_SECONDS)
+
+    async def jump(self, tenant: str, conversation: str, ask: Ask, interrupt: Interrupt) -> Run:
+        """Stand in the same line, and end every answer that is written meanwhile; what had come of it is kept."""
+        return await self._stand(tenant, conversation, ask, INTERRUPT_SECONDS, interrupt)
+
+    async def _stand(
+        self, tenant: str, conversation: str, ask: Ask, seconds: float, interrupt: Interrupt | None = None
+    ) -> Run:
         ticket = self._new_id()
         self.waiting += 1
         try:
-            async with asyncio.timeout(TURN_SECONDS):
+            async with asyncio.timeout(seconds):
                 while True:
                     place = await self._sessions.line_up(tenant, conversation, ticket)
                     if place == 0 and (run := await _if_free(ask)):
                         return run
+                    if interrupt is not None:
+                        await interrupt()
                     await asyncio.sleep(TURN_POLL_SECONDS)
         except TimeoutError:
             raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
@@ -48,18 +62,6 @@ class Queue:
             self.waiting -= 1
             with suppress(ChatError):  # the place is lost by itself
                 await self._sessions.step_out(tenant, conversation, ticket)
-
-    async def jump(self, ask: Ask, interrupt: Callable[[], Awaitable[object]]) -> Run:
-        """End the answer that is being written, which keeps what had come of it, and go on."""
-        try:
-            async with asyncio.timeout(INTERRUPT_SECONDS):
-                while True:
-                    if run := await _if_free(ask):
-                        return run
-                    await interrupt()
-                    await asyncio.sleep(TURN_POLL_SECONDS)
-        except TimeoutError:
-            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
 
 
 async def _if_free(ask: Ask) -> Run | None:

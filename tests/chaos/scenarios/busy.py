@@ -25,7 +25,7 @@ TOKENS: dict[OnBusy, int] = {"reject": 50, "enqueue": 20, "interrupt": 60}
 """With the gap, answers that last longer than it takes to send the next message."""
 APART: dict[OnBusy, float] = {"reject": 0.4, "enqueue": 0.15, "interrupt": 0.75}
 """Seconds between two messages: more than a pod needs to give a message its place. One that interrupts has to wait for
-the pod that is interrupted, half a second at most; of two that wait for it at once, either may come first."""
+the pod that is interrupted, half a second at most, so that it begins its answer before the next one comes."""
 OVERLAP = 0.05
 """Seconds that the upstream may need to notice that it was left."""
 KINDS = tuple(TOKENS)

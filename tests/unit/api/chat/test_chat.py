@@ -250,3 +250,16 @@ async def test_a_message_that_interrupts_ends_the_answer_and_keeps_its_part() ->
         ("half", "cancelled"),
         ("two", "complete"),
     ]
+
+
+async def test_messages_that_interrupt_keep_the_order_in_which_they_came() -> None:
+    chat = make_chat(Script(text("half"), 100, [STOP]))
+    conversation = (await chat.create(TENANT)).id
+    await chat.send(TENANT, conversation, NewMessage("one"))
+    await asyncio.sleep(1)
+    two = asyncio.ensure_future(chat.send(TENANT, conversation, NewMessage("two", on_busy="interrupt")))
+    await asyncio.sleep(0.05)  # two has interrupted, and not looked again
+    await chat.send(TENANT, conversation, NewMessage("three", on_busy="interrupt"))
+    await two
+    said = [each.content for each in await chat.sessions.messages(TENANT, conversation) if each.role == "user"]
+    assert said == ["one", "two", "three"]
