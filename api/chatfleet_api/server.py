@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 async def serve(services: Services, serving: socket.socket, health: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; then take no more connections, let every stream end, and return.
 
-    SIGTERM is followed by a last call, in which requests are still taken. What has not ended after `maxStreamSeconds`,
-    or at a second SIGINT, is ended with an explicit error.
+    SIGTERM is followed by a last call, in which requests are still taken. What has not ended after `maxStreamSeconds`
+    (as it is now: a run that began when it was higher may need longer), or at a second SIGINT, is handed over to
+    another pod; without one it is ended with an explicit error.
     """
     server = _Server(services)
     loop = asyncio.get_running_loop()
