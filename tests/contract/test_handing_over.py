@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import monotonic, sleep
+from unittest.mock import patch
 
 import pytest
 from uuid_utils import uuid7
@@ -82,6 +83,27 @@ async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Top
         ending = (await reader)[-1][1]
         assert isinstance(ending, Failed)
         assert ending.code is Code.INTERRUPTED
+
+
+async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_others(topologies: Topologies) -> None:
+    url, name = topologies("single"), str(uuid7())
+    async with AsyncExitStack() as stack, AsyncExitStack() as dying:
+        second = await open_pod(stack, url, Script(text("two"), [STOP]), "prefill", fleet=name)
+        first = await open_pod(dying, url, Script(text("one "), 600), "prefill", fleet=name)
+        run = await first.chat.complete(TENANT, ChatRequest("m", ()), resumable=True)
+        await asyncio.sleep(0.6)  # until each has seen the other
+        flushes = iter([None, ChatError(Code.STORAGE_UNAVAILABLE)])  # Redis blinks between the two
+
+        async def flushed(*_: object) -> None:
+            if error := next(flushes):
+                raise error
+
+        with patch.object(first.chat.pool, "_flushed", flushed):
+            await first.chat.pool.drain(0)
+        await dying.aclose()
+        async with asyncio.timeout(3 * LEASE_SECONDS):
+            events = await collect(second.chat.pool.read(TENANT, run.id))
+        assert isinstance(events[-1][1], Complete)
 
 
 async def test_a_reader_of_another_pods_run_is_sent_away_when_this_one_ends(topologies: Topologies) -> None:

@@ -92,6 +92,7 @@ class RedisFleet:
         self._beaten = clock()
         self._signs = Signs(clock)
         self._mine: dict[tuple[str, str], int] = {}
+        self._given_up: set[tuple[str, str]] = set()
         self._heirs = 0
         """Other pods that live and take over."""
         self._living = 1
@@ -134,6 +135,10 @@ class RedisFleet:
         """Tell whether another pod lives that takes runs over."""
         return self._heirs > 0
 
+    def give_up(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Strike these runs out no more when they are not produced here."""
+        self._given_up.update(runs)
+
     async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
         """Give runs up. Their owner changes first: should we die before the rest, they are found as ours were."""
         members = [_member(run) for run in runs]
@@ -145,6 +150,7 @@ class RedisFleet:
         )
         for run in runs:
             self._mine.pop(run, None)
+        self._given_up.difference_update(runs)
 
     async def beat(self, producing: Callable[[str, str], bool], *, ending: bool = False) -> Beat:
         """Give a sign of life, and return what there is to do.
@@ -152,7 +158,7 @@ class RedisFleet:
         `producing` tells whether a run of ours still is; a pod that is `ending` gets no orphans.
         Raises `ChatError(STORAGE_UNAVAILABLE)`.
         """
-        over = [run for run in self._mine if not producing(*run)]
+        over = [run for run in self._mine if run not in self._given_up and not producing(*run)]
         try:
             signs, wanted, handed = await self._storage.call(
                 "EVAL", _BEAT, 4, *self._beat_keys(), self._pod, -1 if ending else 1, *map(_member, over)

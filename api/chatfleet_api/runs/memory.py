@@ -81,6 +81,9 @@ class Alone:
         """Know no other pod."""
         return False
 
+    def give_up(self, runs: Sequence[tuple[str, str]]) -> None:
+        """There is nobody to give them to."""
+
     async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
         """Do nothing: there is nobody."""
 

@@ -123,16 +123,19 @@ class RunPool:
     async def _hand_over(self) -> None:
         """Stop the runs of the fleet, without an end, and give them up as soon as their log has all that they made.
 
-        With Redis away it is the first flush that fails, and every run goes on to be cut.
+        With Redis away it is the first flush that fails, and every run goes on to be cut. Should Redis go after that,
+        others find the runs when this pod is dead to them.
         """
         runs = [run for run in self._runs.values() if run.shared and not run.ended]
         if not runs or not self._fleet.heirs():
             return
         await self._flushed(runs)
+        names = [(run.tenant, run.id) for run in runs]
+        self._fleet.give_up(names)
         for run in runs:
             run.hand_over()
         await self._flushed(runs)
-        await self._fleet.hand_over([(run.tenant, run.id) for run in runs])
+        await self._fleet.hand_over(names)
         self.handed_over += len(runs)
         logger.info("%d streams were handed over to other pods", len(runs))
 

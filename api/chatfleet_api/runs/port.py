@@ -141,6 +141,10 @@ class Fleet(Protocol):
         """Tell whether another pod lives that takes runs over."""
         ...
 
+    def give_up(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Take note that runs are to be handed over: until they are, others find them as runs of a pod that died."""
+        ...
+
     async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
         """Give runs up, by tenant and id, so that other pods take them over at once; all of them is in the log.
 
