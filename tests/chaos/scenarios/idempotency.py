@@ -136,7 +136,7 @@ class _Trial:
 
         async def equal() -> bool:
             nonlocal counted
-            counted = Tokens(*[await self._counted(kind) for kind in ("input", "output")])
+            counted = Tokens(await self._counted("input"), await self._counted("output"))
             return counted == told
 
         with suppress(TimeoutError):
