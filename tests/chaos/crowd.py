@@ -7,7 +7,9 @@ or bear it no longer, the process prints for each group how long its clients las
 import select
 import socket
 import sys
+from collections import deque
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -17,7 +19,11 @@ import msgspec
 from chaos.net import LOOPBACK
 
 TICK: Final = 1.0
-"""Seconds between two bytes."""
+"""Seconds between two bytes of a client."""
+SLICE: Final = 0.02
+"""Seconds between two looks at who is due."""
+COMERS: Final = 25
+"""Clients that come in a slice: as fast as many may, and not all in the same moment."""
 RECEIVE_BUFFER: Final = 4_096
 GONE: Final = select.EPOLLHUP | select.EPOLLERR
 
@@ -38,6 +44,7 @@ class Guest:
 
     def __init__(self, port: int, request: str, group: Group) -> None:
         self.began = monotonic()  # before the pod can have begun to count
+        self.due = self.began + TICK
         self.lasted: float | None = None
         self._reads = group.reads
         self.leaves = self.began + group.longest
@@ -47,14 +54,19 @@ class Guest:
         self.line.connect((LOOPBACK, port))
         self.line.sendall(request.encode())
         self.line.settimeout(0)
+        self.number = self.line.fileno()
 
     @property
     def awaits(self) -> int:
         """What to wake it for: who reads slowly does not look whether there is something."""
         return GONE if self._reads else GONE | select.EPOLLIN
 
-    def tick(self) -> None:
-        """Say a byte, or take one."""
+    def tick(self) -> bool:
+        """Say a byte, or take one, or leave when it is time; return whether it is still there."""
+        self.due += TICK
+        if monotonic() >= self.leaves:
+            self.leave()
+            return False
         with suppress(BlockingIOError):
             try:
                 if self._reads:
@@ -64,6 +76,7 @@ class Guest:
                     self.line.send(b"x")
             except ConnectionError:
                 self.leave()
+        return self.lasted is None
 
     def leave(self) -> None:
         """Be gone."""
@@ -73,25 +86,27 @@ class Guest:
 
 def play(port: int, groups: list[Group]) -> list[list[float]]:
     """Play until all have gone; return how long each lasted, by group."""
-    guests = [[Guest(port, request, group) for request in group.requests] for group in groups]
-    present = {guest.line.fileno(): guest for group in guests for guest in group}
+    comers = iter([(place, request) for place, group in enumerate(groups) for request in group.requests])
+    guests: list[list[Guest]] = [[] for _ in groups]
+    present: dict[int, Guest] = {}
+    turn: deque[Guest] = deque()
     with select.epoll() as epoll:
-        for number, guest in present.items():
-            epoll.register(number, guest.awaits)
-        due = monotonic() + TICK
-        while present:
-            for number, _ in epoll.poll(max(0.0, due - monotonic())):
+        while (new := [*islice(comers, COMERS)]) or present:
+            for place, request in new:
+                guest = Guest(port, request, groups[place])
+                guests[place].append(guest)
+                present[guest.number] = guest
+                turn.append(guest)
+                epoll.register(guest.number, guest.awaits)
+            for number, _ in epoll.poll(SLICE):
                 present.pop(number).leave()
-            if monotonic() < due:
-                continue
-            due += TICK
-            for number, guest in tuple(present.items()):
-                if monotonic() >= guest.leaves:
-                    guest.leave()
+            while turn and turn[0].due <= monotonic():
+                if (guest := turn.popleft()).lasted is not None:
+                    continue  # shown the door meanwhile; its number may be another's
+                if guest.tick():
+                    turn.append(guest)
                 else:
-                    guest.tick()
-                if guest.lasted is not None:
-                    del present[number]
+                    del present[guest.number]
     return [[guest.lasted or 0.0 for guest in group] for group in guests]
 
 
