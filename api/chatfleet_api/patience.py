@@ -7,26 +7,39 @@ from typing import Final
 
 LATE_SECONDS: Final = 0.02
 """A timer that fires later than this tells of a loop that is busy. An answer may have come, and nobody has looked."""
-MORE_SECONDS: Final = 0.2
-"""What an answer gets then, up to `MORE_TIMES`."""
-MORE_TIMES: Final = 10
+LOOK_SECONDS: Final = 0.2
+"""Between two looks whether the loop is late; also what an answer gets at least after one that was."""
+MORE_SECONDS: Final = 2.0
+"""What all that can add at most."""
 
 
 @asynccontextmanager
 async def patience(seconds: float) -> AsyncGenerator[None, None]:
-    """Raise `TimeoutError` when the block takes longer, though the event loop was there to see it end."""
+    """Raise `TimeoutError` when the block takes longer than `seconds` in which the event loop was there to see it end.
+
+    Time by which the loop was late is not counted, whether that was at the deadline or before.
+    """
     loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    latest = deadline + MORE_SECONDS
     timer: asyncio.TimerHandle
 
-    def look(due: float, more: int) -> None:
-        nonlocal timer
+    def later() -> asyncio.TimerHandle:
+        due = min(loop.time() + LOOK_SECONDS, deadline)
+        return loop.call_at(due, look, due)
+
+    def look(due: float) -> None:
+        nonlocal deadline, timer
         now = loop.time()
-        if more and now - due > LATE_SECONDS:
-            timer = loop.call_later(MORE_SECONDS, look, now + MORE_SECONDS, more - 1)
+        late = now - due
+        if late > LATE_SECONDS:
+            deadline = min(max(deadline + late, now + LOOK_SECONDS), latest)
+        if now < deadline:
+            timer = later()
         else:
             scope.reschedule(0)
 
-    timer = loop.call_later(seconds, look, loop.time() + seconds, MORE_TIMES)
+    timer = later()
     try:
         async with asyncio.timeout(None) as scope:
             yield

@@ -83,12 +83,21 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
+class Tokens(msgspec.Struct, frozen=True):
+    """What an answer has cost."""
+
+    input_tokens: int
+    output_tokens: int
+    estimated: bool = False
+
+
 class Message(msgspec.Struct, frozen=True):
     """A message of a conversation, as far as the harness cares."""
 
     role: str
     content: str
     status: str
+    usage: Tokens | None = None
 
 
 class _Messages(msgspec.Struct):

@@ -67,6 +67,8 @@ class Settings:
     retries: Retries = NO_RETRIES
     streaming: Streaming = ROOMY
     redis_url: str | None = None
+    wait_replicas: int = 0
+    """Replicas that must have a message before it is acknowledged."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where models have their upstream, if not at its own address: `https://127.0.0.1:1234`."""
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -171,6 +173,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         ),
         models=tuple(_model(name, vendor, settings) for name, vendor in named),
         redis_url_file=str(redis_url) if settings.redis_url else None,
+        redis_wait_replicas=settings.wait_replicas or None,
         streaming=settings.streaming,
     )
 

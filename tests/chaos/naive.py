@@ -17,7 +17,7 @@ import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from chaos.net import LOOPBACK
+from chaos.net import BACKLOG, LOOPBACK
 from chatfleet_api.settings import ENV_HEALTH_PORT, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE
 from chatfleet_contract.runtime import RuntimeConfig
@@ -78,7 +78,7 @@ async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def _serve(config: RuntimeConfig, redis_url: str, port: int, health_port: int) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_read=1)) as session:
         relay = Relay(config, session, Redis.from_url(redis_url) if redis_url else None)
-        await asyncio.start_server(relay.answer, LOOPBACK, port)
+        await asyncio.start_server(relay.answer, LOOPBACK, port, backlog=BACKLOG)
         await asyncio.start_server(_healthy, LOOPBACK, health_port)
         await asyncio.Event().wait()
 

@@ -126,7 +126,7 @@ class Redis:
         async def changed() -> bool:
             return await self.primary() is not before
 
-        await until(changed)
+        await until(changed, seconds=START_SECONDS)
 
     async def promote(self) -> None:
         """Let the sentinels make the replica the primary, as one does for maintenance; return when they say that it is.

@@ -25,6 +25,7 @@ from chaos.proxy_server import control_app
 from chaos.script import Fault, Script
 from chaos.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
 from chaos.upstream import upstream_app
+from chaos.without import put
 
 
 @pytest.fixture
@@ -331,3 +332,13 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return ""
+
+
+def test_a_protection_that_is_no_more_where_it_was_cannot_be_taken_out_silently() -> None:
+    class Protected:
+        def protect(self) -> None:
+            """Do so."""
+
+    put(Protected, "protect", None)
+    with pytest.raises(LookupError, match="no longer has 'guard'"):
+        put(Protected, "guard", None)

@@ -24,6 +24,13 @@ def _replace(module: ModuleType, script: str, what: str, by: str) -> None:
     setattr(module, script, text.replace(what, by))
 
 
+def put(owner: type, name: str, by: object) -> None:
+    """Put something in the place of a method; there must be one."""
+    if name not in vars(owner):
+        raise LookupError(f"{owner.__name__} no longer has {name!r}")
+    setattr(owner, name, by)
+
+
 def fencing() -> None:
     """Let whoever was taken over go on writing, and not find out."""
 
@@ -32,7 +39,7 @@ def fencing() -> None:
 
     _replace(log, "WRITE", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
     _replace(sessions, "_APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
-    RedisFleet._lost = nothing  # type: ignore[assignment,method-assign]  # noqa: SLF001  # this is what the module is for
+    put(RedisFleet, "_lost", nothing)
 
 
 def idempotency() -> None:
@@ -42,7 +49,7 @@ def idempotency() -> None:
     async def forgetful(self: Chat, *said: Any, key: str | None) -> Any:  # noqa: ANN401, ARG001  # as it is called
         return await send(self, *said)
 
-    Chat.send = forgetful  # type: ignore[assignment,method-assign]
+    put(Chat, "send", forgetful)
 
 
 def turns() -> None:
@@ -54,8 +61,8 @@ def turns() -> None:
     async def first(*_: object) -> int:
         return 0
 
-    Chat._alive = never  # type: ignore[method-assign,assignment]  # noqa: SLF001
-    RedisSessionStore.line_up = first  # type: ignore[method-assign,assignment]
+    put(Chat, "_alive", never)
+    put(RedisSessionStore, "line_up", first)
 
 
 PROTECTIONS: Final[dict[str, Callable[[], None]]] = {

@@ -3,8 +3,10 @@
 import asyncio
 import time
 
+import pytest
 import uvloop
 
+from chatfleet_api.patience import MORE_SECONDS, patience
 from chatfleet_api.storage import SOCKET_SECONDS, open_storage
 
 
@@ -20,3 +22,26 @@ def test_an_answer_that_the_loop_read_late_is_an_answer(redis_url: str) -> None:
                 await asking
 
     uvloop.run(play())
+
+
+def test_time_in_which_the_loop_stood_still_before_the_deadline_is_not_counted() -> None:
+    async def play() -> None:
+        async with patience(0.8):
+            await asyncio.sleep(0.1)
+            time.sleep(0.5)  # noqa: ASYNC251  # this is what it is about
+            await asyncio.sleep(0.4)  # on time at the deadline itself
+
+    uvloop.run(play())
+
+
+def test_a_loop_that_is_late_all_the_time_waits_for_no_more_than_so_long() -> None:
+    async def play() -> None:
+        async with patience(0.1):
+            while True:
+                time.sleep(0.3)  # noqa: ASYNC251  # this is what it is about
+                await asyncio.sleep(0)
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        uvloop.run(play())
+    assert time.monotonic() - began < 0.1 + MORE_SECONDS + 4 * 0.3

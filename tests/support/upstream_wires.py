@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -10,6 +10,8 @@ from chatfleet_contract.providers import ProviderType
 from support.upstream import Reply, Script
 
 WORDS = ("One", " two", " three", " fünf")
+INPUT_TOKENS: Final = 7
+"""Which each of these answers says that its question had."""
 
 
 class Wire(Protocol):
@@ -34,7 +36,7 @@ class Wire(Protocol):
         ...
 
     def finish(self, output_tokens: int = 4) -> list[bytes]:
-        """Return the events that end an answer which used 7 tokens of input; the last is the vendor's last word."""
+        """Return the events that end an answer which used `INPUT_TOKENS`; the last is the vendor's last word."""
         ...
 
     def error(self, kind: str) -> bytes:
@@ -64,7 +66,11 @@ class OpenAIWire:
 
     def finish(self, output_tokens: int = 4) -> list[bytes]:
         """Return the chunk with the reason, the one with the usage, and the mark of the end."""
-        usage = {"prompt_tokens": 7, "completion_tokens": output_tokens, "total_tokens": 7 + output_tokens}
+        usage = {
+            "prompt_tokens": INPUT_TOKENS,
+            "completion_tokens": output_tokens,
+            "total_tokens": INPUT_TOKENS + output_tokens,
+        }
         last = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
         return [self._chunk({}, "stop"), event(last), b"data: [DONE]\n\n"]
 
@@ -88,7 +94,7 @@ class AnthropicWire:
     def begin(self) -> list[bytes]:
         """Return the start of the message and of its one block of text, with a ping between."""
         message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "x"}
-        usage = {"input_tokens": 7, "cache_read_input_tokens": 0, "output_tokens": 1}
+        usage = {"input_tokens": INPUT_TOKENS, "cache_read_input_tokens": 0, "output_tokens": 1}
         return [
             self._event({"type": "message_start", "message": {**message, "usage": usage}}),
             self._event({"type": "ping"}),

@@ -31,13 +31,14 @@ MOST_ORPHANS: Final = 100
 
 _BEAT: Final = """
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], ARGV[2] * math.floor(time[1] * 1000 + time[2] / 1000), ARGV[1])
+local now = math.floor(time[1] * 1000 + time[2] / 1000)
+redis.call('ZADD', KEYS[1], ARGV[2] * now, ARGV[1])
 for i = 3, #ARGV do
   redis.call('SREM', KEYS[2], ARGV[i])
   redis.call('SREM', KEYS[3], ARGV[i])
 end
 local signs = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-return {signs, redis.call('SMEMBERS', KEYS[3]), redis.call('EXISTS', KEYS[4])}
+return {signs, redis.call('SMEMBERS', KEYS[3]), redis.call('EXISTS', KEYS[4]), now}
 """
 _LEAVE: Final = """
 if redis.call('SCARD', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
@@ -159,8 +160,9 @@ class RedisFleet:
         Raises `ChatError(STORAGE_UNAVAILABLE)`.
         """
         over = [run for run in self._mine if run not in self._given_up and not producing(*run)]
+        began = self._clock()
         try:
-            signs, wanted, handed = await self._storage.call(
+            signs, wanted, handed, at = await self._storage.call(
                 "EVAL", _BEAT, 4, *self._beat_keys(), self._pod, -1 if ending else 1, *map(_member, over)
             )
         except ChatError:
@@ -169,15 +171,15 @@ class RedisFleet:
         for run in over:
             self._mine.pop(run, None)
         dead = self._look(
-            [(pod.decode(), int(sign)) for pod, sign in zip(signs[::2], signs[1::2], strict=True)], handed
+            [(pod.decode(), int(sign)) for pod, sign in zip(signs[::2], signs[1::2], strict=True)], handed, at
         )
         cancels = [_run(member) for member in wanted]
         late = self._clock() - self._beaten > LEASE_SECONDS
         lost = await self._lost() if late else ()
-        self._beaten = self._clock()
+        self._beaten = began  # not later than the sign itself, for that is what the others count from
         for run in cancels:
             self._mine.setdefault(run, 0)  # so that it is struck out once it is not produced here
-        return Beat(cancels, lost, await self._orphans(dead) if dead and not ending else ())
+        return Beat(cancels, lost, await self._orphans(dead) if dead and not ending else (), self._signs.due())
 
     async def claim(self, orphans: Sequence[Orphan]) -> Sequence[Claim | None]:
         """Take over those of `orphans` that no other pod was quicker to take (None) and that have not ended (None).
@@ -216,9 +218,9 @@ class RedisFleet:
         )
         return [(*run, int(last)) for (run, _), last in zip(mine, after, strict=True) if last is not None]
 
-    def _look(self, pods: Sequence[tuple[str, int]], handed: int) -> Mapping[str, float]:
+    def _look(self, pods: Sequence[tuple[str, int]], handed: int, at: int) -> Mapping[str, float]:
         """Take note of the signs of life; return those who have runs to be taken over."""
-        dead = self._signs.dead([*pods, *([(NOBODY, 0)] if handed else [])])
+        dead = self._signs.dead([*pods, *([(NOBODY, 0)] if handed else [])], at=at)
         self._living = sum(pod not in dead for pod, _ in pods)
         self._heirs = sum(sign > 0 and pod not in dead and pod != self._pod for pod, sign in pods)
         return dead

@@ -114,6 +114,8 @@ class Beat(NamedTuple):
     """Runs of ours that another pod has taken over, and after which event."""
     orphans: Sequence[Orphan]
     """Our share of what is to be taken over, as much as one beat may take at most."""
+    due: float
+    """Seconds until the next pod is dead, should it go on being silent: then is the time to look again."""
 
 
 class Claim(NamedTuple):

@@ -13,6 +13,8 @@ from chatfleet_api.runs.signs import LEASE_SECONDS
 
 BEAT_SECONDS: Final = 0.25
 """Between two beats. A cancel from another pod waits as long at most."""
+GRAIN_SECONDS: Final = 0.005
+"""Timers may fire a little early: so much later than it is due the death of a pod is looked for."""
 AGAIN_SECONDS: Final = 0.05
 """The same while there are runs to be taken over."""
 ROOM_SECONDS: Final = 2.0
@@ -49,6 +51,7 @@ async def keep_watch(fleet: Beating, pool: RunPool, *, writing: Callable[[str, s
         pause = BEAT_SECONDS
         try:
             found = await fleet.beat(producing, ending=pool.draining)
+            pause = min(BEAT_SECONDS, found.due + GRAIN_SECONDS)
             for tenant, run_id in found.cancelled:
                 if run := pool.find(tenant, run_id):
                     run.cancel()
@@ -56,7 +59,7 @@ async def keep_watch(fleet: Beating, pool: RunPool, *, writing: Callable[[str, s
                 if run := pool.find(tenant, run_id):
                     run.depose(after)
             if mine := [orphan for orphan in found.orphans if not producing(orphan.tenant, orphan.run)]:
-                pause = AGAIN_SECONDS if await _adopt(mine, fleet, pool, go_on) else BEAT_SECONDS
+                pause = AGAIN_SECONDS if await _adopt(mine, fleet, pool, go_on) else pause
         except ChatError:  # Redis is away: the storage has logged it, and the fleet forgives everybody
             pass
         await asyncio.sleep(pause)

@@ -1,145 +1,196 @@
-"""Acknowledged means kept: a message whose answer has begun is there, whatever dies at Redis' end.
+"""Acknowledged means kept: a message whose answer has begun is there, whatever dies, and one that is sent again is one.
 
 A killed server that starts again has what it acknowledged. A replica that is promoted has what reached it: without
-`redis.waitReplicas` (Redis' WAIT) that is all but the last moments, and the control run prints how much is lost.
+`redis.waitReplicas` (Redis' WAIT) that is all but the last moments, and the control run prints how much is lost, and
+how old what is lost was. A pod that dies when Redis has a message, and its client no word of it, leaves it to others.
 """
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
 
-import aiohttp
-
-from chaos.client import NoStreamError, Question
+from chaos.client import Question
 from chaos.fleet import Fleet, Settings
+from chaos.measure import milliseconds
 from chaos.processes import until
 from chaos.redis import Redis, open_sentinel, open_single
-from chaos.scenario import Arena, Findings, Scenario
+from chaos.scenario import AGAIN, Arena, Findings, Scenario, Size
 from chaos.script import Script
+from chaos.toxics import HEALTHY, Faults, Toxics
+from chaos.verdict import Verdict
+from chaos.writing import Written, lost, roles_and_texts, window, write
 
 WRITERS = 16
-MESSAGES = 10
-"""In each conversation."""
-KILLS = {"short": 2, "long": 20}
-FAILOVERS = 1
-"""Of the control run."""
 BETWEEN = (0.5, 1.5)
-"""Seconds of writing before a kill."""
+"""Seconds of writing before something is killed."""
 DOWN = 0.2
 """Seconds that a killed server stays away."""
 BEHIND = 1.0
 """Seconds by which the replica is behind when it is promoted."""
-PATIENCE = 5.0
-RETURN = 30.0
-"""Seconds in which a Redis must be usable again."""
+HELD = 0.3
+"""Seconds by which Redis' replies are late when a pod is killed between a write and its word to the client."""
+SENDERS = 4
+"""Messages that are on their way through such a pod."""
+KILLED = "pods killed between write and word"
+FAILED_OVER = "failovers to a replica 1 s behind"
+TRY_AGAIN = "storage_unavailable", "conversation_busy", "conversation_changed"
 
 
 @dataclass
-class Written:
-    """What writers were told."""
+class Stage:
+    """A fleet with its Redis, writers at work."""
 
-    acknowledged: dict[str, list[str]] = field(default_factory=dict)
-    """Messages whose answer began, by conversation."""
-    refused: int = 0
+    arena: Arena
+    found: Findings
+    fleet: Fleet
+    redis: Redis
+    written: Written = field(default_factory=Written)
+    deaths: list[float] = field(default_factory=list)
+    """When a Redis was killed."""
 
-    @property
-    def messages(self) -> int:
-        """How many messages were acknowledged."""
-        return sum(map(len, self.acknowledged.values()))
+
+class Plan(NamedTuple):
+    """What is played on one stage."""
+
+    topology: Callable[[Path], AbstractAsyncContextManager[Redis]]
+    replicas: int
+    """That must have what is acknowledged."""
+    name: str
+    """Of what is done to Redis under writers."""
+    hurt: Callable[[Stage], Awaitable[None]]
+    times: Mapping[Size, int]
+    pods: Mapping[Size, int]
+    """How many pods are killed then; the writers have gone, for they would find Redis too slow."""
 
 
 async def play(arena: Arena) -> Findings:
-    """Write, and kill Redis meanwhile: a single server, or, in the control run, a primary whose replica is behind."""
+    """Play the plans: at the same time in the short form, in turn in the long one."""
+    found = Findings({"acknowledged": 0, "refused": 0, "lost": 0, "loss window ms": 0})
+    plans = PLANS if arena.protected else CONTROL
+    turn = asyncio.Semaphore(len(plans) if arena.size == "short" else 1)
+
+    async def one(number: int, plan: Plan) -> None:
+        async with turn:
+            await _play(arena, plan, found, arena.folder / f"redis-{number}")
+
+    await asyncio.gather(*(one(number, plan) for number, plan in enumerate(plans)))
+    acknowledged, missing = int(found.figures["acknowledged"]), int(found.figures["lost"])
+    found.require(acknowledged > 0, "Nothing was acknowledged.")
+    found.require(not missing, f"Of {acknowledged} acknowledged messages {missing} are lost.")
+    return found
+
+
+async def _play(arena: Arena, plan: Plan, found: Findings, folder: Path) -> None:
     async with AsyncExitStack() as stack:
-        topology = open_single if arena.protected else open_sentinel
-        redis = await stack.enter_async_context(topology(arena.folder / "redis"))
-        fleet = await stack.enter_async_context(arena.fleet(Settings(redis_url=redis.url), pods=2))
-        what, times, hurt = (
-            ("Redis kill -9", KILLS[arena.size], _killed)
-            if arena.protected
-            else ("failovers to a replica 1 s behind", FAILOVERS, _failed_over)
-        )
-        written = Written()
+        redis = await stack.enter_async_context(plan.topology(folder))
+        settings = Settings(redis_url=redis.url, wait_replicas=plan.replicas)
+        stage = Stage(arena, found, await stack.enter_async_context(arena.fleet(settings, pods=2)), redis)
         async with asyncio.TaskGroup() as group:
-            writers = [group.create_task(_write(arena, fleet, written)) for _ in range(WRITERS)]
-            for _ in range(times):
+            writers = [group.create_task(write(arena, stage.fleet, stage.written)) for _ in range(WRITERS)]
+            for _ in range(plan.times[arena.size]):
                 await asyncio.sleep(arena.random.uniform(*BETWEEN))
-                await hurt(redis)
+                await plan.hurt(stage)
             for writer in writers:
                 writer.cancel()
-        found = await _compared(arena, fleet, written)
-        found.figures = {what: times, **found.figures}
-        return found
+        for _ in range(plan.pods[arena.size]):
+            await _kill_pod(stage)
+        missing = await lost(arena, stage.fleet, stage.written)
+    _add(found, plan.name, plan.times[arena.size])
+    _add(found, "acknowledged", len(stage.written.acknowledged))
+    _add(found, "refused", stage.written.refused)
+    _add(found, "lost", len(missing))
+    _add(found, "loss window ms", milliseconds(window(missing, stage.deaths)))
 
 
-async def _killed(redis: Redis) -> None:
-    (server,) = redis.servers
+def _add(found: Findings, name: str, number: int) -> None:
+    found.figures[name] = int(found.figures.get(name, 0)) + number
+
+
+async def _kill_redis(stage: Stage) -> None:
+    (server,) = stage.redis.servers
+    stage.deaths.append(monotonic())
     await server.kill()
     await asyncio.sleep(DOWN)
     await server.start()
 
 
-async def _failed_over(redis: Redis) -> None:
+async def _fail_over(stage: Stage) -> None:
     """Let the replica fall behind, kill the primary, and wait until there is a pair again."""
-    primary = await redis.primary()
-    await redis.part()
+    primary = await stage.redis.primary()
+    await stage.redis.part()
     await asyncio.sleep(BEHIND)
+    stage.deaths.append(monotonic())
     await primary.kill()
-    await redis.promoted(primary)
+    await stage.redis.promoted(primary)
     await primary.start()
-    await redis.in_step()
+    await stage.redis.in_step()
 
 
-async def _write(arena: Arena, fleet: Fleet, written: Written) -> None:
-    """Say something in one conversation after the other, and note what was acknowledged."""
+async def _kill_pod(stage: Stage) -> None:
+    """Kill a pod as soon as Redis has a message of which no client has heard, and send all messages again."""
+    arena, fleet = stage.arena, stage.fleet
+    victim, (server,) = arena.random.choice(fleet.running), stage.redis.servers
+    questions = [await _question(arena, fleet) for _ in range(SENDERS)]
+
+    async def written() -> list[Question]:
+        lists = " ".join(await server.command("KEYS", "*:messages*"))
+        return [question for question in questions if str(question.conversation) in lists]
+
+    async def begun() -> bool:
+        return bool(await written())
+
+    await server.proxy.set(Faults(down=Toxics(latency=HELD)))
+    sent = [asyncio.ensure_future(arena.client.ask(victim.url, question)) for question in questions]
+    await until(begun)
+    victim.program.kill()
+    await server.proxy.set(HEALTHY)
+    there = await written()
+    heard = [
+        question
+        for question, reception in zip(questions, await asyncio.gather(*sent), strict=True)
+        if reception.sequence
+    ]
+    _add(stage.found, KILLED, 1)
+    _add(stage.found, "of their messages written and not told", sum(question not in heard for question in there))
+    await asyncio.gather(
+        fleet.add(), *(_send_again(stage, question) for question in questions if question not in heard)
+    )
+
+
+async def _question(arena: Arena, fleet: Fleet) -> Question:
+    script = Script(arena.key(), 1)
+    return Question(script, "openai", "native", await arena.conversation(lambda: fleet.url), once=script.key)
+
+
+async def _send_again(stage: Stage, question: Question) -> None:
+    """Send a message under its key until it is answered, and look that it is there once."""
     while True:
-        with suppress(aiohttp.ClientError, NoStreamError):
-            talk = await arena.client.converse(fleet.url)
-            for _ in range(MESSAGES):
-                question = Question(Script(arena.key(), 1), "openai", "native", talk)
-                reception = await arena.client.ask(fleet.url, question, patience=PATIENCE)
-                if not reception.sequence:
-                    written.refused += 1
-                    break
-                written.acknowledged.setdefault(talk, []).append(question.script.question)
+        (judged,) = await stage.arena.ask_all([question], lambda: stage.fleet.url)
+        if not (judged.verdict is Verdict.REFUSED and judged.reception.ends[0] in TRY_AGAIN):
+            break
+        await asyncio.sleep(AGAIN)
+    kept = await roles_and_texts(stage.arena, stage.fleet, str(question.conversation))
+    expected = [("user", question.script.question), ("assistant", question.script.answer)]
+    stage.found.require(judged.verdict is Verdict.COMPLETE, f"What was sent again was {judged.verdict}.")
+    stage.found.require(kept == expected, f"What was sent again is kept as {kept}.")
 
 
-async def _compared(arena: Arena, fleet: Fleet, written: Written) -> Findings:
-    """Look which of the acknowledged messages are there."""
-    lost = 0
-    for talk, said in written.acknowledged.items():
-        kept = await _kept(arena, fleet, talk)
-        lost += sum(message not in kept for message in said)
-    found = Findings({"acknowledged": written.messages, "refused": written.refused, "lost": lost})
-    found.require(written.messages > 0, "Nothing was acknowledged.")
-    found.require(not lost, f"Of {written.messages} acknowledged messages {lost} are lost.")
-    return found
-
-
-async def _kept(arena: Arena, fleet: Fleet, talk: str) -> list[str]:
-    """Return the messages of a conversation; none when it is not known, as soon as that can be said."""
-    kept: list[str] = []
-
-    async def told() -> bool:
-        try:
-            kept[:] = [message.content for message in await arena.client.messages(fleet.url, talk)]
-        except aiohttp.ClientResponseError as error:
-            return error.status == HTTPStatus.NOT_FOUND
-        except aiohttp.ClientError:
-            return False
-        return True
-
-    await until(told, seconds=RETURN)
-    return kept
-
+PLANS = (
+    Plan(open_single, 0, "Redis kill -9", _kill_redis, {"short": 1, "long": 20}, pods={"short": 1, "long": 10}),
+    Plan(open_sentinel, 1, FAILED_OVER, _fail_over, {"short": 1, "long": 20}, pods={"short": 0, "long": 0}),
+)
+CONTROL = (PLANS[-1]._replace(replicas=0),)
 
 SCENARIO = Scenario(
     "acknowledged means kept",
-    "Whose answer has begun, that message is kept, however often Redis is killed.",
-    "a primary that dies while its replica is 1 s behind",
+    "Whose answer has begun, that message is kept, whatever is killed; one that is sent again is kept once.",
+    "redis.waitReplicas: 0, and a primary that dies while its replica is 1 s behind",
     play,
-    hurt=("Redis kill -9", "acknowledged"),
+    hurt=("Redis kill -9", KILLED, FAILED_OVER, "acknowledged"),
     targets={"lost": "0"},
-    aim="100,000 messages, 50 kills, 20 failovers",
+    aim="100,000 messages, 50 kills, 20 failovers, 10 pods",
 )

@@ -1,17 +1,25 @@
-"""Hostile clients: who dribbles headers or a body is shown the door in time, and costs other streams nothing."""
+"""Hostile clients: who dribbles headers or a body is shown the door in time, and costs other streams nothing.
+
+Nor does who reads its answer a byte a second. All of them are in a process of their own, and the processors' time of
+each process is noted: on one machine, what streams beside them wait for may be the harness.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+import msgspec
+
 from chaos.client import Question
-from chaos.fleet import Pod, Settings
+from chaos.crowd import TICK, Group
+from chaos.fleet import HARNESS, Pod, Settings
 from chaos.measure import milliseconds, percentile
-from chaos.net import LOOPBACK
+from chaos.processes import started
 from chaos.reception import Reception
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
@@ -19,13 +27,11 @@ from chaos.verdict import Verdict
 from chatfleet_api.middleware.body_limit import BODY_SECONDS
 from chatfleet_api.protocol import HEADERS_SECONDS
 
-NORMAL = {"short": 15, "long": 100}
+NORMAL = {"short": 15, "long": 200}
 """Streams beside the hostile clients."""
 GAP = 0.1
 ALONE = 30
 """Tokens of the streams by which the pod is measured before."""
-DRIBBLE = 1.0
-"""Seconds between two bytes of a hostile client."""
 GRACE = 2.0
 """Seconds beyond the deadline in which a hostile client must be gone."""
 MOST_MEMORY = 100
@@ -37,16 +43,20 @@ class Kind(NamedTuple):
     """A way to be slow."""
 
     name: str
-    begins: bytes
+    begins: str
     seconds: float
     """That it may last."""
 
 
-_HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
-HEADERS = Kind("slow headers", _HEADERS + b"x-slow: ", HEADERS_SECONDS)
-BODY = Kind("slow body", _HEADERS + b"content-type: application/json\r\ncontent-length: 4000\r\n\r\n{", BODY_SECONDS)
-CLIENTS: dict[str, dict[Kind, int]] = {"short": {HEADERS: 100}, "long": {HEADERS: 1_000, BODY: 400}}
+_HEADERS = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
+HEADERS = Kind("slow headers", _HEADERS + "x-slow: ", HEADERS_SECONDS)
+BODY = Kind("slow body", _HEADERS + "content-type: application/json\r\ncontent-length: 4000\r\n\r\n{", BODY_SECONDS)
+CLIENTS: dict[str, dict[Kind, int]] = {"short": {HEADERS: 100}, "long": {HEADERS: 1_500, BODY: 500}}
 """How many of each; a body may take half a minute, too long for the short form."""
+READERS = {"short": 50, "long": 500}
+"""Clients that take a byte a second of their answer."""
+UNREAD = Script("x" * 1_000, 30, gap=1.0)
+"""What they ask for: few tokens, so that they are no load by what they ask, and 30 kB of them."""
 
 
 async def play(arena: Arena) -> Findings:
@@ -58,11 +68,16 @@ async def play(arena: Arena) -> Findings:
         kinds = CLIENTS[arena.size]
         longest = max(kind.seconds for kind in kinds) + 2 * GRACE
         beside = asyncio.ensure_future(_streams(arena, pod, round(longest / GAP)))
-        hostile = [_dribble(pod, kind, longest) for kind, number in kinds.items() for _ in range(number)]
-        lasted = await asyncio.gather(*hostile)
+        pids = {"pod": pod.program.pid, "upstream": arena.upstream.program.pid, "harness": os.getpid()}
+        busy, began = {name: _processor(pid) for name, pid in pids.items()}, monotonic()
+        lasted = await _crowd(arena, pod, kinds, longest)
+        took = monotonic() - began
+        shares = {
+            f"processor of {name} %": round(100 * (_processor(pid) - busy[name]) / took) for name, pid in pids.items()
+        }
         grown = _memory(pod) - before
         found = findings(alone, await beside, lasted)
-    found.figures["memory MB"] = grown
+    found.figures |= {"readers of a byte a second": READERS[arena.size], "memory MB": grown, **shares}
     found.require(grown <= MOST_MEMORY, f"The pod grew by {grown} MB.")
     return found
 
@@ -72,20 +87,29 @@ async def _streams(arena: Arena, pod: Pod, tokens: int) -> list[Judged]:
     return await arena.ask_all([Question(script, "openai") for script in scripts], lambda: pod.url, patience=120)
 
 
-async def _dribble(pod: Pod, kind: Kind, longest: float) -> tuple[Kind, float]:
-    """Send a byte now and then; return how long the pod bore it, at most so many seconds."""
-    began = monotonic()  # before the pod can have begun to count
-    reader, writer = await asyncio.open_connection(LOOPBACK, pod.port)
-    writer.write(kind.begins)
-    with suppress(ConnectionError):
-        while monotonic() - began < longest:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(), DRIBBLE)
-                break
-            writer.write(b"x")
-    lasted = monotonic() - began
-    writer.transport.abort()
-    return kind, lasted
+async def _crowd(arena: Arena, pod: Pod, kinds: Mapping[Kind, int], longest: float) -> list[tuple[Kind, float]]:
+    """Let the hostile clients come and be gone; return how long the pod bore those that dribble."""
+    dribblers = [Group([kind.begins] * number, longest) for kind, number in kinds.items()]
+    readers = Group([_unread(arena) for _ in range(READERS[arena.size])], longest, reads=True)
+    (file := arena.folder / "crowd.json").write_bytes(msgspec.json.encode([*dribblers, readers]))
+    command = (sys.executable, "-m", "chaos.crowd", str(pod.port), file)
+    async with started("crowd", command, folder=arena.folder, environment={"PYTHONPATH": HARNESS}) as program:
+        await program.ended()
+    told = msgspec.json.decode(program.log.read_bytes(), type=list[list[float]])
+    return [(kind, seconds) for kind, lasted in zip(kinds, told, strict=False) for seconds in lasted]
+
+
+def _unread(arena: Arena) -> str:
+    """Return the request of a client that takes a byte a second."""
+    script = msgspec.structs.replace(UNREAD, key=UNREAD.key + arena.key())
+    body = msgspec.json.encode(Question(script, "openai").body()).decode()
+    return f"{_HEADERS}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+
+
+def _processor(pid: int) -> float:
+    """Return the seconds of processors that a process has used (proc(5))."""
+    used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pod: Pod) -> int:
@@ -102,7 +126,7 @@ def findings(alone: Sequence[Judged], beside: Sequence[Judged], lasted: Sequence
         found.count(f"clients with {kind.name}")
         name = f"{kind.name}: gone after s, slowest"
         found.figures[name] = max(round(seconds, 1), float(found.figures.get(name, 0)))
-        found.require(seconds >= kind.seconds - DRIBBLE, f"A client with {kind.name} was not let be slow at all.")
+        found.require(seconds >= kind.seconds - TICK, f"A client with {kind.name} was not let be slow at all.")
         found.require(
             seconds <= kind.seconds + GRACE, f"A client with {kind.name} was still there after {seconds:.1f} s."
         )
@@ -122,14 +146,14 @@ def _gap(judged: Sequence[Judged]) -> float:
 
 SCENARIO = Scenario(
     "hostile clients",
-    "Clients that dribble headers or bodies are gone 2 s after their deadline, and streams beside them are whole.",
+    "Clients that dribble are gone 2 s after their deadline; streams beside them, and beside slow readers, are whole.",
     "a relay without deadlines",
     play,
-    hurt=("clients with slow headers", "clients with slow body"),
+    hurt=("clients with slow headers", "clients with slow body", "readers of a byte a second"),
     targets={
         "slow headers: gone after s, slowest": "≤ 12",
         "slow body: gone after s, slowest": "≤ 32",
         "memory MB": "≤ 100",
     },
-    aim="2,000 slow connections beside 200 streams",
+    aim="2,000 slow connections and 500 readers at 1 B/s beside 200 streams",
 )

@@ -1,15 +1,18 @@
-"""Exactly once: a message that is sent many times is answered once, whatever is cut between client, pod and Redis."""
+"""Exactly once: a message that is sent many times is answered once, whatever is cut between client, pod and Redis.
+
+And it is paid once: what the pods count, and what is kept with each answer, is what the upstream has told.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import aiohttp
 
-from chaos.client import Question
-from chaos.fleet import Fleet, Settings
+from chaos.client import Message, Question, Tokens
+from chaos.fleet import MODELS, Fleet, Settings
 from chaos.net import LOOPBACK
 from chaos.processes import until
 from chaos.proxy import Proxy
@@ -18,12 +21,15 @@ from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
 from chaos.toxics import Faults, Toxics
 from chaos.verdict import Verdict
+from chatfleet_contract.metrics import TOKENS_TOTAL
+from support.upstream_wires import INPUT_TOKENS
 
 KEYS = {"short": 60, "long": 500}
 AT_ONCE = 30
 SENDS = (1, 5)
 """How often each message is sent over lines that break."""
-TOKENS = 5
+TOKENS = (3, 7)
+"""Of an answer: somewhere between these, so that one cannot be taken for another."""
 GAP = 0.02
 CUT = (0, 3_000)
 """Bytes of a reply after which its connection is cut: somewhere between these; an answer has about 1,500."""
@@ -32,6 +38,8 @@ RECUT = 0.02
 DROPS = (0.02, 0.3)
 """Seconds between two losses of a connection to Redis, with the reply that is under way on it."""
 PATIENCE = 20.0
+COUNTED = 5.0
+"""Seconds after the last answer in which the pods have counted it."""
 AGAIN = "storage_unavailable", "conversation_busy", "conversation_changed"
 """What tells a sender to try again."""
 
@@ -54,6 +62,7 @@ async def play(arena: Arena) -> Findings:
                 await trial.run()
 
         await asyncio.gather(*(one() for _ in range(KEYS[arena.size])))
+        await trial.compare()
     return found
 
 
@@ -98,17 +107,14 @@ class _Trial:
     fleet: Fleet
     lines: list[str]
     """URLs of the pods by way of what cuts their replies."""
+    asked: list[Script] = field(default_factory=list)
+    """Of the upstream, perhaps."""
 
     async def run(self) -> None:
         """Send one message, and look how often it was answered."""
-        key = self.arena.key()
-        question = Question(
-            Script(key, TOKENS, gap=GAP),
-            "openai",
-            "native",
-            await self.arena.conversation(lambda: self.fleet.url),
-            once=key,
-        )
+        script, model = self._script(), self.arena.random.choice(MODELS)
+        talk = await self.arena.conversation(lambda: self.fleet.url)
+        question = Question(script, model, "native", talk, once=script.key)
         sends = [self._send(question) for _ in range(self.arena.random.randint(*SENDS))]
         if self.arena.random.random() < 0.5:
             await asyncio.gather(*sends)
@@ -121,6 +127,31 @@ class _Trial:
             answered.verdict is Verdict.COMPLETE, f"A message was {answered.verdict}: {answered.reception.ends}."
         )
         await self._once(question)
+
+    async def compare(self) -> None:
+        """Look whether the pods have counted what the upstream has told, to the token."""
+        calls = (await self.arena.upstream.ledger(self.asked)).values()
+        told = Tokens(INPUT_TOKENS * sum(map(len, calls)), sum(call.tokens for of_one in calls for call in of_one))
+        counted = told
+
+        async def equal() -> bool:
+            nonlocal counted
+            counted = Tokens(await self._counted("input"), await self._counted("output"))
+            return counted == told
+
+        with suppress(TimeoutError):
+            await until(equal, seconds=COUNTED)
+        self.found.figures |= {"tokens told": told.output_tokens, "tokens counted": counted.output_tokens}
+        self.found.require(counted == told, f"The upstream told of {told}, and the pods counted {counted}.")
+
+    async def _counted(self, kind: str) -> int:
+        return round(sum([await pod.metric(TOKENS_TOTAL, type=kind) for pod in self.fleet.pods]))
+
+    def _script(self) -> Script:
+        """Return another answer to ask for."""
+        script = Script(self.arena.key(), self.arena.random.randint(*TOKENS), gap=GAP)
+        self.asked.append(script)
+        return script
 
     async def _send(self, question: Question) -> None:
         self.found.count("sends")
@@ -138,16 +169,19 @@ class _Trial:
         calls = (await self.arena.upstream.ledger([question.script]))[question.script.key]
         self.found.count(f"keys with {len(calls)} upstream calls")
         self.found.require(len(calls) == 1, f"A message was asked of the upstream {len(calls)} times.")
-        kept: list[str] = []
+        kept: list[Message] = []
 
         async def read() -> bool:
             with suppress(aiohttp.ClientError):
-                kept[:] = [m.role for m in await self.arena.client.messages(self.fleet.url, str(question.conversation))]
+                kept[:] = await self.arena.client.messages(self.fleet.url, str(question.conversation))
             return bool(kept)
 
         await until(read)
-        self.found.require(kept == ["user", "assistant"], f"A conversation has {len(kept)} messages, not 2.")
-        other = await self._answered(replace(question, script=Script(self.arena.key(), TOKENS)))
+        roles, costs = [message.role for message in kept], [message.usage for message in kept]
+        self.found.require(roles == ["user", "assistant"], f"A conversation has {len(kept)} messages, not 2.")
+        told = Tokens(INPUT_TOKENS, question.script.tokens)
+        self.found.require(costs[1:] == [told], f"An answer of {told} is kept as of {costs[1:]}.")
+        other = await self._answered(replace(question, script=self._script()))
         self.found.count(f"another body under the key: {other.reception.status}")
         self.found.require(
             other.reception.status == HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -157,9 +191,10 @@ class _Trial:
 
 SCENARIO = Scenario(
     "exactly once",
-    "A message that is sent again under its Idempotency-Key is answered by one upstream call and kept once.",
+    "A message that is sent again under its Idempotency-Key is answered by one upstream call, kept once and paid once.",
     "Chatfleet without idempotency keys",
     play,
     hurt=("keys", "sends", "connections to Redis lost"),
+    targets={"tokens counted": "tokens told"},
     aim="10,000 messages, each sent 1 to 5 times, 5 % of replies lost",
 )

@@ -12,6 +12,7 @@ from chaos.redis import open_single
 from chaos.scenario import Arena, Findings, Judged, Scenario
 from chaos.script import Script
 from chaos.verdict import Verdict
+from chatfleet_api.chat.takeover import MOST_EPOCHS
 
 PODS = 3
 READERS = {"short": 18, "long": 100}
@@ -26,8 +27,6 @@ STAY = (0.2, 3.0)
 """Seconds after which a reader leaves: somewhere between these."""
 BETWEEN = {"short": (1.0, 3.0), "long": (4.0, 7.0)}
 """Seconds before a kill. In the long form, time for a takeover: who is hit twice at once waits twice."""
-OFTEN = 3
-"""A run that has outlived so many pods is ended (`chat/takeover.py`): it may be what kills them."""
 PATIENCE = 20.0
 """Seconds beyond its length that a reader waits for the end of an answer."""
 SILENT = {"short": 6.0, "long": 3.0}
@@ -97,7 +96,7 @@ def findings(judged: Sequence[Judged], asked: Sequence[int], journeys: Sequence[
     found = Findings({"answers": len(judged)})
     for (question, reception, verdict), times in zip(judged, asked, strict=True):
         found.count(verdict)
-        goes_on = question.model in CONTINUED and times <= OFTEN
+        goes_on = question.model in CONTINUED and times <= MOST_EPOCHS
         allowed = (Verdict.COMPLETE,) if goes_on else (Verdict.COMPLETE, Verdict.INTERRUPTED)
         found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {reception.ends}.")
     returns = [wait for journey in journeys for wait in journey.returns]
