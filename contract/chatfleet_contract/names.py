@@ -40,6 +40,13 @@ COMPONENT_REDIS: Final = "redis"
 
 ANNOTATION_DESIRED: Final = f"{GROUP}/desired"
 """Digest of the manifest the operator last applied to this child."""
+ANNOTATION_ASKED: Final = f"{GROUP}/asked"
+"""On workloads: digest of all that the ChatDeployment says about their pods."""
+ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"
+"""On workloads: the pod template that was last applied, to which the operator holds."""
+ANNOTATION_REVISION: Final = f"{GROUP}/template-revision"
+"""On a ChatDeployment, by its owner: the newest pod templates are wanted, once by their revision, or always."""
+REVISION_LATEST: Final = "latest"
 ANNOTATION_CONFIG: Final = f"{GROUP}/config"
 """On pods: digest of the runtime configuration the operator wants served.
 

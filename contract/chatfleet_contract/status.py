@@ -115,6 +115,9 @@ class ChatDeploymentStatus(Part):
     tokens_per_second: int | None = Field(
         None, ge=0, description="Tokens a second sent and got by all pods, over the last seconds."
     )
+    template_revision: str | None = Field(
+        None, description="The pod templates in force. Progressing tells of newer ones, by which pods would restart."
+    )
     redis: str | None = Field(None, description="Which kind of Redis is used: managed or external.")
     models: list[str] | None = Field(
         None, description="Names of the models served.", json_schema_extra={"x-kubernetes-list-type": "atomic"}

@@ -6,6 +6,7 @@ What each condition promises, for people, is in docs/operator.md.
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from chatfleet_contract import names
 from chatfleet_contract.providers import Model
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.status import ConditionType, Reason, Truth
@@ -122,7 +123,13 @@ def _rolling_out(scene: Scene) -> Finding | None:
 
 
 def _complete(scene: Scene) -> Finding:
-    return false(Reason.COMPLETE, f"All {figure(scene.deployment, 'readyReplicas')} pods run the current generation.")
+    all_run = f"All {figure(scene.deployment, 'readyReplicas')} pods run the current generation."
+    wanted = scene.plan.desired
+    if wanted is None or wanted.revision == wanted.newest_revision:
+        return false(Reason.COMPLETE, all_run)
+    opt_in = f"{names.ANNOTATION_REVISION}={wanted.newest_revision}"
+    newer = f"This operator has newer pod templates; to restart pods with them, annotate the resource with {opt_in}."
+    return false(Reason.COMPLETE, f"{all_run} {newer}")
 
 
 PROGRESSING: tuple[Rule, ...] = (_cannot_progress, _deadline_exceeded, _rolling_out, _complete)

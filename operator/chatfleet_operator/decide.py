@@ -25,6 +25,9 @@ from chatfleet_operator.ownership import holds_replicas, is_ours
 
 GENERATED_KEYS = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
 
+WORKLOADS = frozenset({"Deployment", "StatefulSet"})
+"""Kinds that have pods."""
+
 KEPT = frozenset({"PersistentVolumeClaim"})
 """Kinds that hold data: they go with the ChatDeployment and never before."""
 
@@ -59,6 +62,7 @@ def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Des
     found = Circumstances(
         secret_uid=secret["metadata"]["uid"] if secret else "",
         deployed=_ours(seen, _deployment(seen)) is not None,
+        workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
     )
     return desired.build(seen.resource, spec, defaults, found=found)

@@ -39,24 +39,38 @@ def register(registry: kopf.OperatorRegistry, wake: Wake, log_in: Callable[[], A
         if ref:
             wake(ref)
 
-    async def on_autoscaler(body: kopf.Body, memo: kopf.Memo, **rest: Any) -> None:  # noqa: ANN401  # kopf passes much more
-        """Wake when an autoscaler changes or fares otherwise: new figures, every 15 s, say nothing."""
-        before, memo["bearing"] = memo.get("bearing"), bearing(body)
-        if memo["bearing"] != before or rest.get("type") == "DELETED":
-            await on_event(body)
+    def on_news(tell: Callable[[Mapping[str, Any]], str]) -> Callable[..., Awaitable[None]]:
+        """Return a handler that wakes when an object goes, or what `tell` says about it is new."""
+
+        async def on_change(body: kopf.Body, memo: kopf.Memo, **rest: Any) -> None:  # noqa: ANN401  # kopf passes much more
+            before, memo["news"] = memo.get("news"), hash(tell(body))  # short, as there may be thousands
+            if memo["news"] != before or rest.get("type") == "DELETED":
+                await on_event(body)
+
+        return on_change
 
     async def on_login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401  # kopf passes much more
         return connection_info(await log_in())
 
     kopf.on.login(id="login", registry=registry)(on_login)
-    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_event)
+    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_news(asking))
     for group, version, plural in CHILDREN:
-        handler = on_autoscaler if (group, version, plural) == AUTOSCALERS else on_event
+        handler = on_news(bearing) if (group, version, plural) == AUTOSCALERS else on_event
         kopf.on.event(group, version, plural, id=plural, registry=registry)(handler)
 
 
+def asking(body: Mapping[str, Any]) -> str:
+    """Return what a ChatDeployment asks for, as text: all but its status.
+
+    We write that ourselves: with streams that come and go, each pass would lead to the next one at once.
+    """
+    metadata = body["metadata"]
+    kept = ("uid", "generation", "labels", "annotations", "deletionTimestamp")  # generation: of the spec
+    return repr([metadata.get(key) for key in kept])
+
+
 def bearing(body: Mapping[str, Any]) -> str:
-    """Return what an autoscaler is and how it fares, as text: all but its figures."""
+    """Return what an autoscaler is and how it fares, as text: all but its figures, which are new every 15 s."""
     metadata, status = body["metadata"], body.get("status") or {}
     conditions = [(each["type"], each["status"], each.get("reason")) for each in status.get("conditions") or ()]
     kept = [metadata.get("labels"), metadata.get("ownerReferences"), metadata.get("annotations"), body.get("spec")]

@@ -64,6 +64,8 @@ class Circumstances:
     """Identity of the password Secret of a managed Redis; empty while there is none."""
     deployed: bool = False
     """Whether our Deployment exists, so that an autoscaler can set the number of its pods."""
+    workloads: Mapping[ObjectId, Manifest] = field(default_factory=dict)
+    """Ours that have pods, with the pod templates that were last applied."""
     foreign_metrics: bool = False
     """Whether somebody else's adapter serves the API of pods' metrics."""
 
@@ -80,6 +82,8 @@ class Resource:
     spec: ChatDeploymentSpec | None
     """None: this operator cannot read the spec; `problem` says why."""
     problem: str = ""
+    template_revision: str = ""
+    """The pod templates that it has opted in to; empty: those that run."""
     deleting: bool = False
     status: ChatDeploymentStatus = field(default_factory=lambda: ChatDeploymentStatus.model_validate({}))
 
@@ -149,6 +153,10 @@ class Desired:
     children: tuple[Manifest, ...]
     """In the order in which they are applied."""
     config: RuntimeConfig
+    revision: str = ""
+    """Names the pod templates of `children`."""
+    newest_revision: str = ""
+    """Names those that this operator would make of a new resource."""
 
 
 class Doomed(NamedTuple):

@@ -25,6 +25,7 @@ def parse_resource(live: Manifest) -> Resource:
         generation=metadata["generation"],
         spec=spec,
         problem=problem,
+        template_revision=(metadata.get("annotations") or {}).get(names.ANNOTATION_REVISION, ""),
         deleting="deletionTimestamp" in metadata,
         status=_status(live.get("status") or {}),
     )

@@ -52,7 +52,7 @@ class HttpProber:
             async with self._session.get(
                 f"{self._locate(ip, names.PORT_HEALTH)}/health", allow_redirects=False
             ) as response:
-                return PodReport.model_validate_json(await read_body(response))
+                return PodReport.model_validate_json(await read_body(response, PROBE_BYTES))
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
             return None
 
@@ -60,7 +60,7 @@ class HttpProber:
         """Ask the Service at `address` for its models, as any client would."""
         try:
             async with self._session.get(f"{self._locate(address, port)}/v1/models", allow_redirects=False) as response:
-                body = await read_body(response)
+                body = await read_body(response, PROBE_BYTES)
                 if response.status != 200:  # noqa: PLR2004
                     return Answer(problem=f"HTTP {response.status}")
                 listed = _ModelList.model_validate_json(body)
@@ -73,13 +73,13 @@ class HttpProber:
             return Answer(problem=cut(str(error) or type(error).__name__))
 
 
-async def read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body of `response`; one that is longer than `PROBE_BYTES` counts as broken off."""
+async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the body of `response`; one that is longer than `most` bytes counts as broken off."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > PROBE_BYTES:
-            raise aiohttp.ClientPayloadError(f"the answer is longer than {PROBE_BYTES} bytes")
+        if len(body) > most:
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {most} bytes")
     return bytes(body)
 
 

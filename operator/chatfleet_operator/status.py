@@ -29,6 +29,7 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
         url=_url(resource.ref, spec) if spec and scene.child("Service", resource.ref.name) else None,
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
+        template_revision=plan.desired.revision if plan.desired else resource.status.template_revision,
         redis=("managed" if spec.redis.managed else "external") if spec else None,
         models=[model.name for model in spec.models] if spec else None,
         conditions=[_condition(resource, kind, finding, now) for kind, finding in judge(scene).items()],

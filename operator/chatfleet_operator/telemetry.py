@@ -17,7 +17,7 @@ _TRUTH = {Truth.TRUE: 1, Truth.FALSE: 0, Truth.UNKNOWN: -1}
 
 
 class Telemetry:
-    """The operator's metrics. Labels are kinds, verbs and, for conditions alone, the objects that exist."""
+    """The operator's metrics. Labels are kinds, verbs and, for conditions alone, the objects that exist and why."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
@@ -36,7 +36,7 @@ class Telemetry:
         self._condition = Gauge(
             metrics.CONDITION,
             "Conditions: 1 True, 0 False, -1 Unknown.",
-            ["namespace", "name", "type"],
+            ["namespace", "name", "type", "reason"],
             registry=registry,
         )
         self._depth = Gauge(metrics.QUEUE_DEPTH, "ChatDeployments that wait for a worker.", registry=registry)
@@ -47,7 +47,7 @@ class Telemetry:
             metrics.MISSED_EVENTS_TOTAL, "ChatDeployments found without an event.", registry=registry
         )
         self._dropped = Counter(metrics.EVENTS_DROPPED_TOTAL, "Events that were not written.", registry=registry)
-        self._shown: dict[Ref, tuple[str, ...]] = {}
+        self._shown: dict[Ref, frozenset[tuple[str, str]]] = {}
 
     def queue(self, depth: int, age: float) -> None:
         """Show how many ChatDeployments wait, and how long the first has waited."""
@@ -83,14 +83,17 @@ class Telemetry:
 
     def judged(self, ref: Ref, status: ChatDeploymentStatus) -> None:
         """Show the conditions of one ChatDeployment."""
-        for condition in status.conditions or ():
-            self._condition.labels(*ref, condition.type).set(_TRUTH[condition.status])
-        self._shown[ref] = tuple(condition.type for condition in status.conditions or ())
+        known = {(condition.type, condition.reason): condition.status for condition in status.conditions or ()}
+        for gone in self._shown.get(ref, frozenset()) - known.keys():  # one reason at a time
+            self._condition.remove(*ref, *gone)
+        for which, truth in known.items():
+            self._condition.labels(*ref, *which).set(_TRUTH[truth])
+        self._shown[ref] = frozenset(known)
 
     def forgotten(self, ref: Ref) -> None:
         """Drop the figures of a ChatDeployment that is gone."""
-        for kind in self._shown.pop(ref, ()):
-            self._condition.remove(*ref, kind)
+        for which in self._shown.pop(ref, frozenset()):
+            self._condition.remove(*ref, *which)
 
     def leading(self, *, leader: bool) -> None:
         """Show whether this operator is the one that works."""

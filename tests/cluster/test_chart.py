@@ -48,13 +48,14 @@ def test_its_pods_are_taken_where_only_restricted_pods_are(kubectl: Kubectl, not
         ("get", "secrets", True),
         ("list", "secrets", False),
         ("watch", "secrets", False),
-        ("patch", "chatdeployments.chatfleet.io/status", True),
+        ("patch", "chatdeployments.chatfleet.io:status", True),
         ("patch", "chatdeployments.chatfleet.io", False),
         ("delete", "deployments.apps", True),  # a waiting room that is no longer wanted
         ("delete", "pods", False),
         ("create", "pods", False),
         ("delete", "horizontalpodautoscalers.autoscaling", True),
-        ("get", "apiservices.apiregistration.k8s.io", True),
+        ("get", "apiservices.apiregistration.k8s.io/v1beta2.custom.metrics.k8s.io", True),
+        ("get", "apiservices.apiregistration.k8s.io/v1.apps", False),
         ("patch", "apiservices.apiregistration.k8s.io", False),
         ("create", "clusterroles.rbac.authorization.k8s.io", False),
     ],
@@ -63,7 +64,7 @@ def test_the_operator_has_the_rights_it_needs_only(
     kubectl: Kubectl, notes: str, verb: str, resource: str, *, allowed: bool
 ) -> None:
     assert notes
-    resource, _, part = resource.partition("/")
+    resource, _, part = resource.partition(":")
     asked = ("auth", "can-i", verb, resource, f"--subresource={part}", "-n", "shop", ACCOUNT)
     if allowed:
         assert kubectl(*asked).strip() == "yes"

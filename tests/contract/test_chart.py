@@ -197,6 +197,8 @@ def test_the_adapter_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
     assert reader["metadata"]["namespace"] == "kube-system"
     (autoscaler,) = of_kind(made, "ClusterRoleBinding", f"{names.METRICS_ADAPTER}-reader")
     assert [(each["name"], each["namespace"]) for each in autoscaler["subjects"]] == [AUTOSCALER]
+    (read,) = of_kind(made, "ClusterRole", f"{names.METRICS_ADAPTER}-reader")
+    assert rights(read) == {(names.METRICS_GROUP, "*", "get", "")}
 
 
 def test_the_adapter_reads_its_settings_as_the_values_say(helm: Helm) -> None:

@@ -39,7 +39,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* What it needs beyond namespaces, where it watches all of them. */}}
 {{- define "chatfleet.clusterRules" -}}
-- {apiGroups: [apiregistration.k8s.io], resources: [apiservices], verbs: [get]}
+- apiGroups: [apiregistration.k8s.io]
+  resources: [apiservices]
+  resourceNames: [v1beta2.custom.metrics.k8s.io, v1beta1.custom.metrics.k8s.io]
+  verbs: [get]
 {{- end }}
 
 {{/* Where the pods of operator and metrics adapter run, and how their image is got. */}}

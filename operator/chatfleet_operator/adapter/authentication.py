@@ -107,17 +107,20 @@ def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def _is_signed(certificate: x509.Certificate, authorities: Authorities, now: datetime) -> bool:
-    """Say whether one of `authorities` has itself signed `certificate`; an authority in between would have to be one.
+    """Say whether a valid one of `authorities` has itself signed `certificate`; one in between would have to be one.
 
-    The handshake has verified the chain already, but to any authority, and here it matters which.
+    The handshake has verified the chain already, but to any authority, and here it matters which. Several may have the
+    same key: an authority that was renewed, beside the one whose time is over.
     """
-    for authority in authorities:
-        try:
-            certificate.verify_directly_issued_by(authority)
-        except (ValueError, TypeError, InvalidSignature):
-            continue
-        return _is_valid(authority, now)
-    return False
+    return any(_is_valid(authority, now) and _has_signed(authority, certificate) for authority in authorities)
+
+
+def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _is_allowed(certificate: x509.Certificate, names: frozenset[str]) -> bool:

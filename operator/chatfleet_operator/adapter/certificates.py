@@ -158,11 +158,19 @@ def load(data: dict[str, str]) -> Certificates | None:
     """Return what a Secret holds; None: nothing that can be used, and all is made anew."""
     try:
         ca, ca_key, crt, key = (base64.b64decode(data[name]) for name in _KEYS)
-        authorities = zip(x509.load_pem_x509_certificates(ca), _private_keys(ca_key), strict=True)
-        (serving,) = zip(x509.load_pem_x509_certificates(crt), _private_keys(key), strict=True)
-        return Certificates(tuple(Pair(*each) for each in authorities), Pair(*serving))
-    except (KeyError, ValueError):
+        (serving,) = _pairs(crt, key)
+        serving.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return Certificates(_pairs(ca, ca_key), serving)
+    except (KeyError, ValueError, x509.ExtensionNotFound):
         return None
+
+
+def _pairs(certificates: bytes, keys: bytes) -> tuple[Pair, ...]:
+    pairs = zip(x509.load_pem_x509_certificates(certificates), _private_keys(keys), strict=True)
+    held = tuple(Pair(*each) for each in pairs)
+    if any(each.certificate.public_key() != each.key.public_key() for each in held):
+        raise ValueError("a key of another certificate")
+    return held
 
 
 def _private_keys(pem: bytes) -> list[ec.EllipticCurvePrivateKey]:

@@ -45,7 +45,8 @@ class Fleet:
     def add(self, pod: Target, values: Mapping[str, float]) -> None:
         """Keep what `pod` has just said, if it still is one of ours."""
         scrape, known = Scrape(self.clock(), values), self._histories.get(pod.uid)
-        if pod.name in self.of(pod.namespace):
+        there = self.of(pod.namespace).get(pod.name)
+        if there and there.uid == pod.uid:  # and no successor of the same name
             self._histories[pod.uid] = known.then(scrape) if known else History(scrape)
 
     def reading(self, uid: str, metric: str) -> Reading | None:

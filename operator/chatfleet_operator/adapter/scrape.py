@@ -19,6 +19,9 @@ TIMEOUT_SECONDS: Final = 2.0
 AT_A_TIME: Final = 512
 """Scrapes under way: with a third of 10,000 pods dead, a round still ends before the others' samples are stale."""
 
+SCRAPE_BYTES: Final = 256 << 10
+"""More than any honest answer. All that are asked at a time may send as much: a quarter of the chart's memory limit."""
+
 IDLE_SECONDS: Final = 70.0
 """How long a connection is kept for the next round: a pod keeps it for 75 s. A new one doubles the cost of a scrape."""
 
@@ -97,7 +100,7 @@ class HttpFetch:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:  # noqa: PLR2004
                     raise ScrapeError(f"HTTP {response.status}")
-                return await read_body(response)
+                return await read_body(response, SCRAPE_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ScrapeError(str(error) or type(error).__name__) from error
 

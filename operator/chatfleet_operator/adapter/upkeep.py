@@ -52,7 +52,7 @@ class Upkeep:
                 if ready():
                     await self.register(bundle)
                     settled = True
-            except (ClusterError, ValueError) as error:
+            except (ClusterError, ValueError, OSError) as error:  # OSError: of TLS too
                 trouble = str(error)
             self._tell(trouble)
             await asyncio.sleep(PAUSE_SECONDS if settled else RETRY_SECONDS)
@@ -64,7 +64,7 @@ class Upkeep:
         self._trouble = trouble
 
     async def look(self) -> bytes:
-        """Take over what is valid now, and return our own authorities; raises ClusterError and ValueError."""
+        """Take over what is valid now, and return our own authorities; raises ClusterError, ValueError and OSError."""
         trust = read_trust(await self.connection.read("ConfigMap", CONFIG_NAMESPACE, CONFIG_NAME))
         held = await certificates.keep(self.connection, self.secret, self.host, self.now)
         self.tls.use(held, trust.pem)

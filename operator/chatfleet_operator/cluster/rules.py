@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from chatfleet_contract import names
+from chatfleet_operator.cluster.lease import LEASE_NAME
 
 
 class Rule(NamedTuple):
@@ -18,9 +19,6 @@ class Rule(NamedTuple):
 _WATCH = ("get", "list", "watch")
 _APPLY = ("create", "patch")
 """Server-side apply needs both: it creates what is absent."""
-
-METRICS_SERVICES: Final = tuple(f"{version}.{names.METRICS_GROUP}" for version in names.METRICS_VERSIONS)
-"""The APIServices of the metrics adapter."""
 
 RULES: Final = (
     Rule(names.GROUP, names.PLURAL, _WATCH),
@@ -44,18 +42,21 @@ RULES: Final = (
 )
 """In every namespace that is watched."""
 
-CLUSTER_RULES: Final = (Rule("apiregistration.k8s.io", "apiservices", ("get",)),)
+CLUSTER_RULES: Final = (Rule("apiregistration.k8s.io", "apiservices", ("get",), names.METRICS_APIS),)
 """In the cluster, when all of it is watched: whose adapter serves the metrics of pods. Without, nothing is refused."""
 
-LEASE_RULES: Final = (Rule("coordination.k8s.io", "leases", ("get", "create", "update")),)
-"""In the operator's own namespace."""
+LEASE_RULES: Final = (
+    Rule("coordination.k8s.io", "leases", ("get", "update"), (LEASE_NAME,)),
+    Rule("coordination.k8s.io", "leases", ("create",)),  # which cannot be limited to a name
+)
+"""In the operator's own namespace, where there may be the Leases of others."""
 
 METRICS_RULES: Final = (
     Rule("", "pods", ("list", "watch")),
     Rule("authentication.k8s.io", "tokenreviews", ("create",)),
     Rule("authorization.k8s.io", "subjectaccessreviews", ("create",)),
     # By name also for `create`: server-side apply says the name of what it creates.
-    Rule("apiregistration.k8s.io", "apiservices", ("get", *_APPLY, "delete"), METRICS_SERVICES),
+    Rule("apiregistration.k8s.io", "apiservices", ("get", *_APPLY, "delete"), names.METRICS_APIS),
     Rule("rbac.authorization.k8s.io", "clusterroles", ("get",), (names.METRICS_ADAPTER,)),
 )
 """Of the metrics adapter, in the whole cluster. The ClusterRole is its own; a release may give it another name."""

@@ -8,6 +8,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.desired import access, config, deployment, redis
 from chatfleet_operator.desired.autoscaler import autoscalers
 from chatfleet_operator.desired.labels import Owner, stamp
+from chatfleet_operator.desired.revision import in_force, revision
 from chatfleet_operator.desired.waiting_room import may_sleep, waiting_room
 from chatfleet_operator.model import Circumstances, Defaults, Desired, ObjectId, Resource
 
@@ -33,7 +34,7 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, f
     owner = Owner(resource.ref, resource.uid)
     runtime = config.runtime_config(resource.ref, spec)
     managed = spec.redis.managed
-    children = (
+    newest = (
         access.service_account(owner),
         config.config_map(owner, runtime),
         *(redis.children(owner, managed, defaults.redis_image, found.secret_uid) if managed else ()),
@@ -43,4 +44,7 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, f
         *waiting_room(owner, spec, defaults.api_image),
         *autoscalers(owner, spec, foreign_metrics=found.foreign_metrics),
     )
-    return Desired(tuple(stamp(child) for child in children), runtime)
+    newest_revision = revision(newest)
+    opted_in = resource.template_revision in {newest_revision, names.REVISION_LATEST}
+    children = in_force(newest, {} if opted_in else found.workloads)
+    return Desired(tuple(stamp(child) for child in children), runtime, revision(children), newest_revision)

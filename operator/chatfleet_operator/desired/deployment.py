@@ -11,6 +11,7 @@ from chatfleet_contract.providers import SecretKeyRef
 from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
 from chatfleet_operator.desired.labels import Owner, child, labels, selector
 from chatfleet_operator.desired.pod import READ_ONLY, container_security, http_probe, pod_security, scheduling, spread
+from chatfleet_operator.desired.revision import asked
 from chatfleet_operator.model import Manifest
 
 EXIT_SECONDS = 10
@@ -106,6 +107,12 @@ def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, de
     """Return the Deployment: a new pod is ready before an old one goes. `deployed`: it exists already."""
     name = owner.ref.name
     manifest = child(owner, ("apps/v1", "Deployment"), name, names.COMPONENT_API)
+    manifest["metadata"]["annotations"] = asked(
+        template=spec.template.model_dump(mode="json", exclude_defaults=True),
+        streaming=spec.streaming.model_dump(include={"drain_seconds", "max_stream_seconds"}, exclude_defaults=True),
+        keys=[(each.name, each.api_key_secret_ref.document()) for each in spec.providers if each.api_key_secret_ref],
+        redis=redis_secret(name, spec).document(),
+    )
     manifest["spec"] = {
         **_replicas(spec, deployed=deployed),
         "selector": {"matchLabels": selector(name, names.COMPONENT_API)},

@@ -8,6 +8,7 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import ManagedRedis
 from chatfleet_operator.desired.labels import Owner, child, labels, selector
 from chatfleet_operator.desired.pod import READ_ONLY, container_security, pod_security
+from chatfleet_operator.desired.revision import asked
 from chatfleet_operator.model import Manifest
 
 DATA_DIR = "/data"
@@ -83,6 +84,7 @@ def _pod_spec(name: str, managed: ManagedRedis, image: str) -> Manifest:
 def _stateful_set(owner: Owner, managed: ManagedRedis, image: str, secret_uid: str) -> Manifest:
     name = names.redis_name(owner.ref.name)
     manifest = child(owner, ("apps/v1", "StatefulSet"), name, names.COMPONENT_REDIS)
+    manifest["metadata"]["annotations"] = asked(append_fsync=managed.append_fsync.value, password=secret_uid)
     manifest["spec"] = {
         "replicas": 1,
         "serviceName": name,

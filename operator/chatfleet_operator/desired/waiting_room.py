@@ -11,6 +11,7 @@ from chatfleet_contract.runtime import WaitingRoomConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.desired.labels import Owner, child, labels, selector
 from chatfleet_operator.desired.pod import container_security, http_probe, pod_security, scheduling
+from chatfleet_operator.desired.revision import asked
 from chatfleet_operator.model import Manifest, Ref
 
 EXIT_SECONDS: Final = 5
@@ -105,6 +106,12 @@ def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, conf
     name, component = owner.ref.name, names.COMPONENT_WAITING_ROOM
     manifest = child(owner, ("apps/v1", "Deployment"), names.waiting_room_name(name), component)
     streams = spec.streaming.max_stream_seconds
+    manifest["metadata"]["annotations"] = asked(
+        template=spec.template.model_dump(mode="json", exclude_defaults=True),
+        streaming=spec.streaming.model_dump(exclude_defaults=True),
+        observability=spec.observability.model_dump(mode="json", exclude_defaults=True),
+        hold_seconds=config.hold_seconds,
+    )
     manifest["spec"] = {
         "replicas": 1,
         "progressDeadlineSeconds": NEVER,

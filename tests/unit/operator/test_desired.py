@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import desired
 from chatfleet_operator.model import Circumstances, Desired, Manifest, Resource, identify
-from support.golden import expect
+from support.golden import expect, readable
 from support.operator_world import DEFAULTS, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -81,9 +80,7 @@ def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
 
 @pytest.mark.parametrize(("name", "document"), [("managed-redis", spec()), ("everything", FULL)])
 def test_the_objects_are_those_of_the_golden_files(name: str, document: Manifest) -> None:
-    text = yaml.safe_dump_all(built(document).children, sort_keys=False, width=120)
-
-    expect(text, GOLDEN / f"{name}.yaml")
+    expect(readable(built(document).children), GOLDEN / f"{name}.yaml")
 
 
 def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:

@@ -67,6 +67,27 @@ async def test_every_event_handler_only_wakes() -> None:
     }
 
 
+async def test_a_status_that_was_written_wakes_nobody_and_anything_else_does() -> None:
+    registry, woken = registered()
+    (handler,) = (each for each in handlers(registry, "_watching") if each.id == "resource")
+    memo = kopf.Memo()
+    metadata = {"name": "support", "namespace": "shop", "uid": "1", "generation": 1, "resourceVersion": "1"}
+    first = {"kind": names.KIND, "metadata": metadata, "spec": {"replicas": 2}, "status": {"activeStreams": 1}}
+
+    async def hear(kind: str = "MODIFIED", **changed: Any) -> int:  # noqa: ANN401  # JSON
+        before = len(woken)
+        status = {"activeStreams": len(woken)}
+        body = {**first, "metadata": {**metadata, "resourceVersion": "2", **changed}, "status": status}
+        await handler.fn(body=body, type=kind, logger=None, memo=memo)
+        return len(woken) - before
+
+    assert await hear("ADDED") == 1
+    assert await hear() == 0
+    assert await hear(generation=2) == 1
+    assert await hear(generation=2, annotations={"x": "y"}) == 1
+    assert await hear("DELETED", generation=2, annotations={"x": "y"}) == 1
+
+
 async def test_new_figures_of_an_autoscaler_wake_nobody_and_anything_else_does() -> None:
     registry, woken = registered()
     plural = AUTOSCALERS[2]

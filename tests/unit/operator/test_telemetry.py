@@ -15,11 +15,11 @@ from chatfleet_operator.telemetry import JsonFormatter, Telemetry, set_up_loggin
 from support.operator_world import MOMENT, REF
 
 
-def status(**conditions: Truth) -> ChatDeploymentStatus:
+def status(reason: str = "R", **conditions: Truth) -> ChatDeploymentStatus:
     return ChatDeploymentStatus(
         conditions=[
             Condition(
-                type=kind, status=truth, reason="R", message="", observed_generation=1, last_transition_time=MOMENT
+                type=kind, status=truth, reason=reason, message="", observed_generation=1, last_transition_time=MOMENT
             )
             for kind, truth in conditions.items()
         ]
@@ -40,7 +40,9 @@ def test_conditions_are_shown_while_their_object_exists(registry: CollectorRegis
     labels = {"namespace": "shop", "name": "support"}
     telemetry.judged(REF, status(Ready=Truth.TRUE, Progressing=Truth.FALSE, RedisAvailable=Truth.UNKNOWN))
 
-    shown = {kind: registry.get_sample_value(metrics.CONDITION, {**labels, "type": kind}) for kind in KINDS}
+    shown = {
+        kind: registry.get_sample_value(metrics.CONDITION, {**labels, "type": kind, "reason": "R"}) for kind in KINDS
+    }
     assert shown == {"Ready": 1, "Progressing": 0, "RedisAvailable": -1}
 
     telemetry.forgotten(REF)
@@ -48,6 +50,17 @@ def test_conditions_are_shown_while_their_object_exists(registry: CollectorRegis
     assert metrics.CONDITION not in generate_latest(registry).decode().replace(
         f"# TYPE {metrics.CONDITION}", ""
     ).replace(f"# HELP {metrics.CONDITION}", "")
+
+
+def test_a_condition_is_shown_with_the_reason_that_it_has_now(
+    registry: CollectorRegistry, telemetry: Telemetry
+) -> None:
+    for reason, truth in (("NoReadyPods", Truth.FALSE), ("Serving", Truth.TRUE), ("Serving", Truth.TRUE)):
+        telemetry.judged(REF, status(reason, Ready=truth))
+
+    (family,) = (each for each in registry.collect() if each.name == metrics.CONDITION)
+    labels = {"namespace": "shop", "name": "support", "type": "Ready", "reason": "Serving"}
+    assert [(each.labels, each.value) for each in family.samples] == [(labels, 1)]
 
 
 KINDS = ("Ready", "Progressing", "RedisAvailable")

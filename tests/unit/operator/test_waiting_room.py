@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from chatfleet_contract import names
 from chatfleet_contract.runtime import WaitingRoomConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import desired
 from chatfleet_operator.model import Circumstances, Manifest, ObjectId, Resource, identify
-from support.golden import expect
+from support.golden import expect, readable
 from support.operator_world import DEFAULTS, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden" / "waiting-room.yaml"
@@ -43,7 +42,7 @@ def test_the_objects_are_those_of_the_golden_file() -> None:
     children = made(streaming={"maxStreamsPerPod": 20, "maxStreamSeconds": 300, "heartbeatSeconds": 5})
     rooms = [each for key, each in children.items() if key.name in {"support-pods", "support-waiting-room"}]
 
-    expect(yaml.safe_dump_all(rooms, sort_keys=False, width=120), GOLDEN)
+    expect(readable(rooms), GOLDEN)
 
 
 def test_the_service_in_front_leads_to_pods_and_waiting_room_and_each_has_one_of_its_own() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 
 from chatfleet_cluster.certificates import Authority, Identity
 from chatfleet_operator.adapter.authentication import Credentials, Tokens, Trust, by_certificate, read_trust
@@ -71,6 +71,23 @@ def test_a_client_is_who_its_certificate_says_whatever_its_headers_say() -> None
 @pytest.mark.parametrize("authority", [PROXY, CLIENTS])
 def test_a_certificate_counts_in_its_time_only(authority: Authority, moment: datetime) -> None:
     assert by_certificate(trust(), Credentials(certificate(authority), ANN), moment) is None
+
+
+def extended(authority: Authority, days: int) -> str:
+    """Return the certificate of `authority` in PEM with the same key for another time, as when it is renewed."""
+    known = authority.certificate
+    builder = x509.CertificateBuilder(known.issuer, known.subject, known.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(NOW - timedelta(days=9)).not_valid_after(NOW + timedelta(days=days))
+    made = builder.sign(authority.key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_an_authority_that_was_renewed_counts_beside_the_one_whose_time_is_over() -> None:
+    over, renewed = extended(PROXY, -1), extended(PROXY, 9)
+    shown = Credentials(certificate(PROXY), ANN)
+    for bundle in (over + renewed, renewed + over):
+        assert by_certificate(trust(**{"requestheader-client-ca-file": bundle}), shown, NOW) is not None
+    assert by_certificate(trust(**{"requestheader-client-ca-file": over}), shown, NOW) is None
 
 
 def test_no_names_mean_any_name_and_no_authority_means_nobody() -> None:

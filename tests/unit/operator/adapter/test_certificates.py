@@ -93,6 +93,17 @@ def test_a_secret_that_cannot_be_read_is_filled_anew(broken: str, content: str |
     assert load(data if content is None else {**data, broken: content}) is None
 
 
+@pytest.mark.parametrize("part", ["ca.crt", "ca.key", "tls.crt", "tls.key"])
+def test_a_key_of_another_certificate_is_no_key(part: str) -> None:
+    data, other = (dump(renewed(None, HOST, START)) for _ in range(2))
+    assert load({**data, part: other[part]}) is None
+
+
+def test_a_certificate_for_no_name_is_made_anew() -> None:
+    data = dump(renewed(None, HOST, START))
+    assert load({**data, "tls.crt": data["ca.crt"], "tls.key": data["ca.key"]}) is None
+
+
 class Wire:
     """A TLS connection without a network."""
 

@@ -101,3 +101,6 @@ def test_what_a_pod_said_when_it_had_left_is_not_kept(fleet: Fleet) -> None:
     fleet.see(pod("one"), gone=True)
     fleet.add(left, {metrics.ACTIVE_STREAMS: 1})
     assert fleet.reading("one", metrics.ACTIVE_STREAMS) is None
+    fleet.see(pod("one", uid="successor"))
+    fleet.add(left, {metrics.ACTIVE_STREAMS: 1})
+    assert fleet.reading("one", metrics.ACTIVE_STREAMS) is None

@@ -9,14 +9,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 
 from chatfleet_contract import metrics
 from chatfleet_operator.adapter.fleet import Fleet
 from chatfleet_operator.adapter.pods import Target
-from chatfleet_operator.adapter.scrape import AT_A_TIME, HttpFetch, ScrapeError, Scraper
-from chatfleet_operator.probe import PROBE_BYTES
+from chatfleet_operator.adapter.scrape import AT_A_TIME, SCRAPE_BYTES, HttpFetch, ScrapeError, Scraper
+from chatfleet_operator.compare import quantity
 
+ROOT = Path(__file__).parents[4]
 GOOD = f"{metrics.ACTIVE_STREAMS} 3\n".encode()
 
 
@@ -145,7 +147,7 @@ async def hangs(_request: web.Request) -> web.Response:
 
 
 async def is_endless(_request: web.Request) -> web.Response:
-    return web.Response(body=b"x" * (PROBE_BYTES + 1))
+    return web.Response(body=b"x" * (SCRAPE_BYTES + 1))
 
 
 async def leads_elsewhere(request: web.Request) -> web.Response:
@@ -164,3 +166,11 @@ async def test_an_answer_of_another_kind_is_no_figure(
 ) -> None:
     with pytest.raises(ScrapeError):
         await _fetch(tmp_path, answer)
+
+
+def test_all_that_are_asked_at_a_time_cannot_fill_the_memory_that_the_chart_gives() -> None:
+    values = yaml.safe_load((ROOT / "charts/chatfleet/values.yaml").read_text())
+    limit = quantity(values["metricsAdapter"]["resources"]["limits"]["memory"])
+
+    assert limit
+    assert limit / 4 >= AT_A_TIME * SCRAPE_BYTES

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -79,6 +80,21 @@ async def test_a_replica_that_loses_the_race_serves_nothing_of_its_own_and_looks
     server.race = False
     await run(loser, RETRY_SECONDS)
     assert (loser.is_done, len(registered)) == (True, 1)
+
+
+async def test_trouble_with_tls_is_trouble_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, registered = Server(), list[float]()
+    kept = upkeep(server, registered)
+
+    def fail(*_: object) -> None:
+        raise ssl.SSLError("no such thing")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(kept.tls, "use", fail)
+        await run(kept, 1)
+    assert (kept.is_done, registered) == (False, [])
+    await run(kept, RETRY_SECONDS)
+    assert kept.is_done
 
 
 async def test_trouble_leaves_everything_as_it_was_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,48 @@
+"""A newer operator on a real API server: it takes over, and restarts nothing until it is told to."""
+
+from pathlib import Path
+
+from chatfleet_contract import metrics, names
+from support.kube import Kubectl, eventually
+from support.operator_process import account, cluster_wide, grant, operator
+from support.shop import Shop
+
+
+def generations(shop: Shop) -> dict[str, int]:
+    """Return how often each workload was changed: each change of a pod template is one."""
+    return {
+        each: shop.get(each)["metadata"]["generation"] for each in ("deployment/support", "statefulset/support-redis")
+    }
+
+
+def test_a_newer_operator_restarts_pods_when_the_resource_opts_in(kubectl: Kubectl, tmp_path: Path) -> None:
+    kubectl("create", "namespace", "upgrade")
+    kubeconfig = account(kubectl, tmp_path)
+    grant(kubectl, *cluster_wide())
+    shop = Shop(kubectl, "upgrade")
+
+    def image() -> str:
+        return str(shop.get("deployment/support")["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    with operator(kubeconfig, tmp_path / "old.log", {"API_IMAGE": "example.com/api:1"}) as older:
+        eventually(older.leads)
+        shop.apply()
+        shop.settles()
+    before, revision = generations(shop), shop.get()["status"]["templateRevision"]
+
+    newer = {"API_IMAGE": "example.com/api:2", "REDIS_IMAGE": "example.com/redis:9", "RESYNC_SECONDS": "1"}
+    with operator(kubeconfig, tmp_path / "new.log", newer) as running:
+        eventually(running.leads, seconds=20)
+        shop.patch("chatdeployment/support", {"spec": {"streaming": {"heartbeatSeconds": 7}}})
+        eventually(lambda: shop.get()["status"]["observedGeneration"] == 2)
+        assert generations(shop) == before
+        assert shop.get()["status"]["templateRevision"] == revision
+
+        shop.patch("chatdeployment/support", {"metadata": {"annotations": {names.ANNOTATION_REVISION: "latest"}}})
+        eventually(lambda: image() == "example.com/api:2")
+        eventually(lambda: shop.get()["status"]["templateRevision"] != revision)
+        assert generations(shop) == {each: number + 1 for each, number in before.items()}
+        written, passes = running.writes(), f"{metrics.RECONCILE_SECONDS}_count"
+        seen = running.metric(passes)
+        eventually(lambda: running.metric(passes) > seen + 1)
+        assert running.writes() == written
