@@ -1,10 +1,14 @@
-"""Load on a ChatDeployment while its pods come and go: `watch` shows it and draws a picture, `endure` judges it."""
+"""Load on a ChatDeployment while its pods come and go: `watch` shows it and draws it, `endure` judges it.
+
+`simulate` needs no node: it lets the real autoscaler follow half an hour of load in some minutes.
+"""
 
 import argparse
 import asyncio
 import shlex
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,10 +17,15 @@ from openai import DEFAULT_MAX_RETRIES
 from rich.console import Console
 from rich.live import Live
 
+from chaos.report import Report, page
+from scale.crowd import noisy
 from scale.endure import Endured, endure
 from scale.load import Count, Load, Profile, Tally
+from scale.page import found
 from scale.plot import plot
 from scale.series import Cluster, Replicas, Sample, sampled, save
+from scale.simulate import NOISE_SECONDS, SEED, Simulation, Wishes, say, simulated
+from scale.subject import START_SECONDS, STREAM_SECONDS
 from scale.view import view
 from support.node import Node, install, running_node
 
@@ -93,10 +102,31 @@ def prove(asked: argparse.Namespace) -> int:
         control = _endured(node, asked, drain_seconds=0, rounds=min(asked.rounds, asked.control_rounds))
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode([protected, control])) + b"\n")
+        rewrite(asked.json.parent)
     sys.stdout.write(msgspec.json.format(msgspec.json.encode([protected, control])).decode() + "\n")
     kept = not protected.cut and not protected.refused
     shown = control.cut + control.refused > 0
     return 0 if kept and shown else 1
+
+
+def simulate(asked: argparse.Namespace) -> int:
+    """Let the real autoscaler follow simulated loads in compressed time; returns 0 when every aim was met."""
+    outcomes = simulated(Wishes(asked.factor, noisy(asked.seed, seconds=NOISE_SECONDS)), seed=asked.seed)
+    say(outcomes)
+    if asked.json:
+        today = datetime.now(UTC).date().isoformat()
+        played = Simulation(today, asked.factor, asked.seed, START_SECONDS, STREAM_SECONDS, outcomes)
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(played)) + b"\n")
+        rewrite(asked.json.parent)
+    return 0 if all(each.kept for each in outcomes) else 1
+
+
+def rewrite(folder: Path) -> None:
+    """Write docs/reliability.md anew from its figures, where these are in `folder`."""
+    figures = folder / "reliability.json"
+    if figures.exists():
+        report = msgspec.json.decode(figures.read_bytes(), type=Report)
+        (folder / "reliability.md").write_text(page(report, found(folder)))
 
 
 def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, rounds: int) -> Endured:
@@ -133,6 +163,11 @@ def main() -> int:
     proof.add_argument("--control-rounds", type=int, default=2, help="the same without the preStop hook")
     proof.add_argument("--streams", type=int, default=60, help="at a time")
     proof.add_argument("--json", type=Path, help="file for the figures")
+    model = verbs.add_parser("simulate", help=simulate.__doc__)
+    model.set_defaults(play=simulate)
+    model.add_argument("--factor", type=int, default=5, help="by which all seconds are divided: 1, 3, 5 or 15")
+    model.add_argument("--seed", type=int, default=SEED, help="of all chance")
+    model.add_argument("--json", type=Path, help="file for the figures")
     asked = parser.parse_args()
     played: int = asked.play(asked)
     return played
