@@ -2,7 +2,8 @@
 
 import pytest
 
-from scale.simulate import RIGHT, Outcome, Wishes, simulated
+from scale.judge import RIGHT, Outcome
+from scale.simulate import Wishes, simulated
 
 FACTOR = 15
 SECONDS = 260

@@ -17,14 +17,14 @@ from openai import DEFAULT_MAX_RETRIES
 from rich.console import Console
 from rich.live import Live
 
-from chaos.report import Report, page
 from scale.crowd import noisy
 from scale.endure import Endured, endure
+from scale.judge import Simulation, turned
 from scale.load import Count, Load, Profile, Tally
-from scale.page import found
+from scale.page import rewrite
 from scale.plot import plot
 from scale.series import Cluster, Replicas, Sample, sampled, save
-from scale.simulate import NOISE_SECONDS, SEED, Simulation, Wishes, say, simulated
+from scale.simulate import NOISE_SECONDS, SEED, Wishes, say, simulated
 from scale.subject import START_SECONDS, STREAM_SECONDS
 from scale.view import view
 from support.node import Node, install, running_node
@@ -74,12 +74,17 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
 def watch(asked: argparse.Namespace) -> int:
     """Follow a profile of load and draw what came; returns 0 when no stream was cut or refused."""
     course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
-    profile = steps(course)
+    seconds = asked.noise or course[-1][0]
+    profile = noisy(SEED, seconds=seconds, peak=asked.peak) if asked.noise else steps(course)
     load = Load(asked.url, Count(asked.model, asked.words), profile, retries=DEFAULT_MAX_RETRIES)  # as applications do
     cluster = Cluster(shlex.split(asked.kubectl), asked.namespace, asked.name)
-    samples = asyncio.run(watched(load, cluster, profile, seconds=course[-1][0]))
+    samples = asyncio.run(watched(load, cluster, profile, seconds=seconds))
     if asked.json:
         save(samples, asked.json)
+    if asked.outcome:
+        judged = turned(samples, control=False)
+        asked.outcome.write_bytes(msgspec.json.format(msgspec.json.encode(judged)) + b"\n")
+        rewrite(asked.outcome.parent)
     if asked.plot:
         plot(samples, asked.plot, title=f"{asked.name}: streams and pods", target=asked.target)
     tell(load.tally)
@@ -121,14 +126,6 @@ def simulate(asked: argparse.Namespace) -> int:
     return 0 if all(each.kept for each in outcomes) else 1
 
 
-def rewrite(folder: Path) -> None:
-    """Write docs/reliability.md anew from its figures, where these are in `folder`."""
-    figures = folder / "reliability.json"
-    if figures.exists():
-        report = msgspec.json.decode(figures.read_bytes(), type=Report)
-        (folder / "reliability.md").write_text(page(report, found(folder)))
-
-
 def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, rounds: int) -> Endured:
     manifest = ENDURE_MANIFEST.read_text().replace(f"drainSeconds: {DRAIN_SECONDS}", f"drainSeconds: {drain_seconds}")
     node.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifest)
@@ -155,6 +152,9 @@ def main() -> int:
     demo.add_argument("--target", type=float, default=35, help="streams that a pod is meant for")
     course = "0:10 20:120 120:120 150:10 420:10"
     demo.add_argument("--profile", default=course, help="SECONDS:STREAMS …, with straight lines between")
+    demo.add_argument("--noise", type=float, metavar="SECONDS", help="follow noise and bursts instead, for so long")
+    demo.add_argument("--peak", type=int, default=120, help="streams of the noise at its highest, bursts apart")
+    demo.add_argument("--outcome", type=Path, help="file for how often the number of pods turned")
     demo.add_argument("--plot", type=Path, help="SVG file for the picture")
     demo.add_argument("--json", type=Path, help="file for the samples")
     proof = verbs.add_parser("endure", help=prove.__doc__)

@@ -47,8 +47,8 @@ class Crowd:
         return len(self._ends)
 
 
-def noisy(seed: int, *, seconds: float) -> Profile:
-    """Return a day in `seconds`: from 300 streams to 500 and back, 20 % of noise, and bursts of 30 % for half a minute.
+def noisy(seed: int, *, seconds: float, peak: int = 500) -> Profile:
+    """Return a day in `seconds`: from 60 % of `peak` streams to it and back, 20 % of noise, bursts of 30 % for 30 s.
 
     The noise is new every 10 s. The bursts come four minutes apart on average.
     """
@@ -57,7 +57,7 @@ def noisy(seed: int, *, seconds: float) -> Profile:
     bursts = [at for at in range(0, math.ceil(seconds), 30) if chance.random() < 30 / 240]
 
     def profile(now: float) -> int:
-        day = 300 + 200 * math.sin(math.pi * min(now, seconds) / seconds)
+        day = peak * (0.6 + 0.4 * math.sin(math.pi * min(now, seconds) / seconds))
         burst = 1.3 if any(at <= now < at + 30 for at in bursts) else 1.0
         return round(day * noise[min(int(now // 10), len(noise) - 1)] * burst)
 

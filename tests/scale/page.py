@@ -6,25 +6,36 @@ from typing import Final
 
 import msgspec
 
+from chaos.report import Report, page
 from scale.endure import Endured
-from scale.simulate import Outcome, Simulation
+from scale.judge import Outcome, Simulation
 
 ENDURED: Final = "scaling.json"
 SIMULATED: Final = "scaling-simulated.json"
+WATCHED: Final = "scaling-watched.json"
 
 
 def found(folder: Path) -> str:
     """Return the section from the files of figures that are in `folder`."""
-    endured, simulated = folder / ENDURED, folder / SIMULATED
+    endured, simulated, watched = folder / ENDURED, folder / SIMULATED, folder / WATCHED
     return section(
         msgspec.json.decode(endured.read_bytes(), type=list[Endured]) if endured.exists() else [],
         msgspec.json.decode(simulated.read_bytes(), type=Simulation) if simulated.exists() else None,
+        msgspec.json.decode(watched.read_bytes(), type=Outcome) if watched.exists() else None,
     )
 
 
-def section(endured: Sequence[Endured], simulation: Simulation | None) -> str:
+def rewrite(folder: Path) -> None:
+    """Write docs/reliability.md anew from its figures, where these are in `folder`."""
+    figures = folder / "reliability.json"
+    if figures.exists():
+        report = msgspec.json.decode(figures.read_bytes(), type=Report)
+        (folder / "reliability.md").write_text(page(report, found(folder)))
+
+
+def section(endured: Sequence[Endured], simulation: Simulation | None, watched: Outcome | None = None) -> str:
     """Return Markdown; empty where nothing was played."""
-    parts = [*_endured(endured), *_simulated(simulation)]
+    parts = [*_endured(endured), *_simulated(simulation), *_watched(watched)]
     return "\n".join(["## Scaling", "", *parts]).rstrip() + "\n" if parts else ""
 
 
@@ -56,8 +67,18 @@ def _simulated(simulation: Simulation | None) -> Iterator[str]:
         f" HTTP; a delay of this machine of 0.1 s counts as {simulation.factor * 0.1:g} s. Figures are in the seconds"
         f" that were simulated. The sizes behind them: [Sizing](autoscaling.md#sizing)."
     )
-    yield from ("", "| Scenario | Figure | Aim | Seen |", "|---|---|---|---|")
-    for outcome in simulation.outcomes:
+    yield from ("", *_table(simulation.outcomes))
+
+
+def _watched(outcome: Outcome | None) -> Iterator[str]:
+    if outcome:
+        yield "The same on a real node, with real pods and in real time (`python -m scale watch --noise`)."
+        yield from ("", *_table([outcome]))
+
+
+def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    yield from ("| Scenario | Figure | Aim | Seen |", "|---|---|---|---|")
+    for outcome in outcomes:
         yield from _rows(outcome)
     yield ""
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from scale.compressed import autoscaler
 from scale.crowd import Crowd, noisy
 from scale.endure import Endured
+from scale.judge import Outcome, Simulation, stayed, stepped, turned
 from scale.page import section
 from scale.series import Sample
-from scale.simulate import Outcome, Simulation, stayed, stepped, turned
 from scale.subject import Subject
 
 
@@ -116,4 +116,5 @@ def test_the_page_tells_what_endured_and_what_was_simulated() -> None:
     assert "| a step | pods too many | ≤ 1 | 1 |" in shown
     broken = Simulation("2026-01-02", 5, 7, 15, 30, [replace(outcome, kept=False)])
     assert "**broken**" in section([], broken)
+    assert "| a step | pods too many | ≤ 1 | 1 |" in section([], None, outcome)
     assert section([], None) == ""
