@@ -59,6 +59,9 @@ chaos: setup ## The same at length, about half an hour; writes docs/reliability.
 chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/scaling.json.
 	@PYTHONPATH=tests $(bin)/python -m scale endure --json docs/scaling.json
 
+simulate-scale: setup ## The real autoscaler under half an hour of simulated load; seven minutes; writes docs/scaling-simulated.json.
+	@PYTHONPATH=tests $(bin)/python -m scale simulate --json docs/scaling-simulated.json
+
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
 	@$(bin)/pytest tests/cluster $(two)
 

@@ -15,6 +15,7 @@ from chaos.machine import machine
 from chaos.report import Report, page
 from chaos.runner import run
 from chaos.scenarios.all import SCENARIOS
+from scale.page import found
 
 NAMES = tuple(scenario.name for scenario in SCENARIOS)
 
@@ -37,7 +38,7 @@ def main() -> int:
         if asked.json:
             asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         if asked.page:
-            asked.page.write_text(page(report))
+            asked.page.write_text(page(report, found(asked.page.parent)))
     return 0 if all(result.passed for result in report.results) else 1
 
 

@@ -59,10 +59,11 @@ class Report(msgspec.Struct, frozen=True):
         return replace(self, results=sorted([*others, result], key=lambda one: order.index(one.name)))
 
 
-def page(report: Report) -> str:
-    """Return the whole page."""
+def page(report: Report, scaling: str = "") -> str:
+    """Return the whole page; `scaling` is the section of another harness."""
     head = f"Last run: {report.when}, {report.size} form, seed {report.seed}, on {report.machine}.\n"
-    return "\n".join([_INTRODUCTION, head, _table(report.results), _LIMITS, *map(_section, report.results)])
+    others = [scaling] if scaling else []
+    return "\n".join([_INTRODUCTION, head, _table(report.results), _LIMITS, *others, *map(_section, report.results)])
 
 
 def _table(results: Iterable[Result]) -> str:

@@ -1,10 +1,14 @@
-"""Load on a ChatDeployment while its pods come and go: `watch` shows it and draws a picture, `endure` judges it."""
+"""Load on a ChatDeployment while its pods come and go: `watch` shows it and draws it, `endure` judges it.
+
+`simulate` needs no node: it lets the real autoscaler follow half an hour of load in some minutes.
+"""
 
 import argparse
 import asyncio
 import shlex
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,10 +17,15 @@ from openai import DEFAULT_MAX_RETRIES
 from rich.console import Console
 from rich.live import Live
 
+from scale.crowd import noisy
 from scale.endure import Endured, endure
+from scale.judge import Simulation, turned
 from scale.load import Count, Load, Profile, Tally
+from scale.page import rewrite
 from scale.plot import plot
 from scale.series import Cluster, Replicas, Sample, sampled, save
+from scale.simulate import NOISE_SECONDS, SEED, Wishes, say, simulated
+from scale.subject import START_SECONDS, STREAM_SECONDS
 from scale.view import view
 from support.node import Node, install, running_node
 
@@ -65,12 +74,17 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
 def watch(asked: argparse.Namespace) -> int:
     """Follow a profile of load and draw what came; returns 0 when no stream was cut or refused."""
     course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
-    profile = steps(course)
+    seconds = asked.noise or course[-1][0]
+    profile = noisy(SEED, seconds=seconds, peak=asked.peak) if asked.noise else steps(course)
     load = Load(asked.url, Count(asked.model, asked.words), profile, retries=DEFAULT_MAX_RETRIES)  # as applications do
     cluster = Cluster(shlex.split(asked.kubectl), asked.namespace, asked.name)
-    samples = asyncio.run(watched(load, cluster, profile, seconds=course[-1][0]))
+    samples = asyncio.run(watched(load, cluster, profile, seconds=seconds))
     if asked.json:
         save(samples, asked.json)
+    if asked.outcome:
+        judged = turned(samples, control=False)
+        asked.outcome.write_bytes(msgspec.json.format(msgspec.json.encode(judged)) + b"\n")
+        rewrite(asked.outcome.parent)
     if asked.plot:
         plot(samples, asked.plot, title=f"{asked.name}: streams and pods", target=asked.target)
     tell(load.tally)
@@ -93,10 +107,23 @@ def prove(asked: argparse.Namespace) -> int:
         control = _endured(node, asked, drain_seconds=0, rounds=min(asked.rounds, asked.control_rounds))
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode([protected, control])) + b"\n")
+        rewrite(asked.json.parent)
     sys.stdout.write(msgspec.json.format(msgspec.json.encode([protected, control])).decode() + "\n")
     kept = not protected.cut and not protected.refused
     shown = control.cut + control.refused > 0
     return 0 if kept and shown else 1
+
+
+def simulate(asked: argparse.Namespace) -> int:
+    """Let the real autoscaler follow simulated loads in compressed time; returns 0 when every aim was met."""
+    outcomes = simulated(Wishes(asked.factor, noisy(asked.seed, seconds=NOISE_SECONDS)), seed=asked.seed)
+    say(outcomes)
+    if asked.json:
+        today = datetime.now(UTC).date().isoformat()
+        played = Simulation(today, asked.factor, asked.seed, START_SECONDS, STREAM_SECONDS, outcomes)
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(played)) + b"\n")
+        rewrite(asked.json.parent)
+    return 0 if all(each.kept for each in outcomes) else 1
 
 
 def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, rounds: int) -> Endured:
@@ -125,6 +152,9 @@ def main() -> int:
     demo.add_argument("--target", type=float, default=35, help="streams that a pod is meant for")
     course = "0:10 20:120 120:120 150:10 420:10"
     demo.add_argument("--profile", default=course, help="SECONDS:STREAMS …, with straight lines between")
+    demo.add_argument("--noise", type=float, metavar="SECONDS", help="follow noise and bursts instead, for so long")
+    demo.add_argument("--peak", type=int, default=120, help="streams of the noise at its highest, bursts apart")
+    demo.add_argument("--outcome", type=Path, help="file for how often the number of pods turned")
     demo.add_argument("--plot", type=Path, help="SVG file for the picture")
     demo.add_argument("--json", type=Path, help="file for the samples")
     proof = verbs.add_parser("endure", help=prove.__doc__)
@@ -133,6 +163,11 @@ def main() -> int:
     proof.add_argument("--control-rounds", type=int, default=2, help="the same without the preStop hook")
     proof.add_argument("--streams", type=int, default=60, help="at a time")
     proof.add_argument("--json", type=Path, help="file for the figures")
+    model = verbs.add_parser("simulate", help=simulate.__doc__)
+    model.set_defaults(play=simulate)
+    model.add_argument("--factor", type=int, default=5, help="by which all seconds are divided: 1, 3, 5 or 15")
+    model.add_argument("--seed", type=int, default=SEED, help="of all chance")
+    model.add_argument("--json", type=Path, help="file for the figures")
     asked = parser.parse_args()
     played: int = asked.play(asked)
     return played

@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
 def telling(**told: float) -> Iterator[Figures]:
     """Serve figures at an address of their own."""
     with Figures(new_address(), told) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         try:
             yield server
         finally:
@@ -85,9 +85,13 @@ def create(kubectl: Kubectl, made: dict[str, Any], address: str) -> None:
     run(kubectl, made["metadata"]["namespace"], made["metadata"]["name"], address)
 
 
+def status(address: str) -> dict[str, Any]:
+    """Return what a kubelet says of a pod that runs at `address` and is ready."""
+    ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "Initialized", "PodScheduled")]
+    return {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": ready}
+
+
 def run(kubectl: Kubectl, namespace: str, name: str, address: str) -> None:
     """Say, in the kubelet's stead, that a pod runs at `address` and is ready."""
-    ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "Initialized", "PodScheduled")]
-    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": ready}
-    patch = json.dumps({"status": status})
+    patch = json.dumps({"status": status(address)})
     kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)

@@ -63,14 +63,18 @@ def running(environ: Mapping[str, str], steps: Steps) -> Iterator[ControlPlane]:
 
 
 @contextmanager
-def controlled(plane: ControlPlane, environ: Mapping[str, str], steps: Steps) -> Iterator[None]:
-    """Run the real controllers beside `plane`: pods are made (and stay Pending), owners take theirs along."""
+def controlled(plane: ControlPlane, environ: Mapping[str, str], steps: Steps, *more: str) -> Iterator[None]:
+    """Run the real controllers beside `plane`: pods are made (and stay Pending), owners take theirs along.
+
+    Flags in `more` count before our own.
+    """
     program = binaries.ensure((CONTROLLERS,), environ, steps)[CONTROLLERS]
     flags = (
         *controller_flags(plane.folder / "pki"),
         f"--kubeconfig={plane.folder}/{CONTROLLERS}.kubeconfig",
         f"--flex-volume-plugin-dir={plane.folder}/volume-plugins",
         "--secure-port=0",
+        *more,
     )
     with _process(plane, CONTROLLERS, (str(program), *flags)):
         yield
