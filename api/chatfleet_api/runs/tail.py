@@ -23,32 +23,36 @@ class Tail:
         self._limit = limit
         self._batches: deque[Batch] = deque()
         self._waiting: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def append(self, batch: Batch) -> None:
         """Take the next batch and wake who waits."""
-        self._batches.append(batch)
+        batches = self._batches
+        batches.append(batch)
         self.last = last = batch.last
         self.ended = batch.terminal
         if self._limit is not None:
-            while last - self._batches[0].last >= self._limit:
-                self.first = self._batches.popleft().last + 1
-        self.wake()
+            newest = last + 1 - self._limit  # and what is older than these may go
+            while batches[0] is not batch and batches[1].first <= newest:
+                batches.popleft()
+                self.first = batches[0].first
+        if self._waiting:
+            self.wake()
 
     def wake(self) -> None:
         """Wake who waits for `changed`."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for one in waiting:
-                if not one.done():
-                    one.set_result(None)
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def since(self, after: int) -> Batch | None:
         """Return all that is kept beyond `after`, or None when nothing is."""
         if after >= self.last:
             return None
         newest = self._batches[-1]
-        if after + 1 >= newest.first:  # the usual case, kept quick: the reader keeps up
-            return newest.after(after)
+        if after + 1 == newest.first:  # the usual case, kept quick: the reader keeps up
+            return newest
         newer = [*takewhile(lambda batch: batch.last > after, reversed(self._batches))]
         return joined(reversed(newer)).after(after)
 
@@ -60,7 +64,9 @@ class Tail:
 
     def changed(self) -> asyncio.Future[None]:
         """Return what is done with the next `append` or `wake`: one for each reader, who may cancel it."""
-        one = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # which asks the kernel, and so is too dear for every token
+        one = self._loop.create_future()
         self._waiting.append(one)
         return one
 
