@@ -18,7 +18,13 @@ class Part(BaseModel):
     Unknown fields are ignored, so that an older process reads what a newer one wrote.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        defer_build=True,  # validators of what is read, not of all there is: a sixth of a pod's start
+    )
 
     def document(self) -> Json:
         """Return this part as a JSON object in wire names, without what is unset."""
