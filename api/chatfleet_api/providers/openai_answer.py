@@ -144,10 +144,14 @@ def _append(delta: _Delta, pieces: list[Piece]) -> None:
         pieces.append(Token(delta.content))
     if delta.refusal:
         pieces.append(Token(delta.refusal))
-    for position, call in enumerate(delta.tool_calls or ()):
-        function = call.function or _Function()
-        index = position if call.index is None else call.index
-        pieces.append(ToolCall(index, call.id, function.name, function.arguments or ""))
+    if delta.tool_calls:
+        pieces += [_piece(position, call) for position, call in enumerate(delta.tool_calls)]
+
+
+def _piece(position: int, call: _Call) -> ToolCall:
+    function = call.function or _Function()
+    index = position if call.index is None else call.index
+    return ToolCall(index, call.id, function.name, function.arguments or "")
 
 
 def _finish_reason(said: str) -> FinishReason:
