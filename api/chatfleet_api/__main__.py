@@ -48,7 +48,7 @@ async def _run(settings: Settings, config: RuntimeConfig) -> None:
         async with open_services(settings, config) as services:
             if settings.config_file is None:
                 _welcome(settings, serving.getsockname()[1], health.getsockname()[1])
-            await serve(services, serving, health)
+            await serve(services, serving, health, settings.drain_token)
 
 
 def _welcome(settings: Settings, port: int, health_port: int) -> None:

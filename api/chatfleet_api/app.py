@@ -22,7 +22,7 @@ from chatfleet_api.middleware.hot_routes import HotRoutes
 from chatfleet_api.middleware.request_id import RequestId, request_id
 from chatfleet_api.routes import completions, conversations, responses
 from chatfleet_api.routes.documentation import document
-from chatfleet_api.routes.health import drain_route, health_routes
+from chatfleet_api.routes.health import Hook, drain_route, health_routes
 from chatfleet_api.routes.root import root_routes
 from chatfleet_api.services import VERSION, Services
 from chatfleet_api.telemetry import Meter
@@ -79,11 +79,12 @@ def create_app(services: Services) -> ASGIApp:
     )
 
 
-def create_health_app(health: Health, meter: Meter, drain_seconds: Callable[[], float]) -> ASGIApp:
+def create_health_app(health: Health, meter: Meter, hook: Hook) -> ASGIApp:
     """Return the application of the health port."""
     app = FastAPI(openapi_url=None)
     app.include_router(health_routes(health, meter))
-    app.include_router(drain_route(health, drain_seconds))
+    if hook.token:
+        app.include_router(drain_route(health, hook))
     return app
 
 

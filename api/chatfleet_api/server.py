@@ -9,6 +9,7 @@ from typing import Final
 from typing_extensions import override
 
 from chatfleet_api.app import create_app, create_health_app
+from chatfleet_api.routes.health import Hook
 from chatfleet_api.services import Services
 from chatfleet_api.serving import Server, health_server, listeners
 
@@ -22,8 +23,10 @@ to one."""
 logger = logging.getLogger(__name__)
 
 
-async def serve(services: Services, serving: socket.socket, health: socket.socket) -> None:
+async def serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: str) -> None:
     """Serve until SIGTERM or SIGINT; then take no more connections, let every stream end, and return.
+
+    Before that, who shows `drain_token` may tell of the end.
 
     SIGTERM is followed by a last call, in which requests are still taken. What has not ended after `maxStreamSeconds`
     (as it is now: a run that began when it was higher may need longer), or at a second SIGINT, is handed over to
@@ -34,9 +37,8 @@ async def serve(services: Services, serving: socket.socket, health: socket.socke
     loop.add_signal_handler(signal.SIGTERM, server.end_soon)
     loop.add_signal_handler(signal.SIGINT, server.end_or_hurry)
     configuration = services.configuration
-    health_app = create_health_app(
-        services.health, services.meter, lambda: configuration.current.streaming.drain_seconds
-    )
+    hook = Hook(drain_token, lambda: configuration.current.streaming.drain_seconds)
+    health_app = create_health_app(services.health, services.meter, hook)
     with health_server(health_app, health):
         await server.serve(sockets=listeners(serving))
         await server.drained()

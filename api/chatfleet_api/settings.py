@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME, PORT_HEALTH, PORT_SERVING
+from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_DRAIN_TOKEN, ENV_POD_NAME, PORT_HEALTH, PORT_SERVING
 
 ENV_HOST: Final = "CHATFLEET_HOST"
 ENV_PORT: Final = "CHATFLEET_PORT"
@@ -35,6 +35,8 @@ class Settings:
     """CHATFLEET_REDIS_URL: Redis for a first look; a configuration file names its own. Unset: everything in memory."""
     pod: str = "local"
     """CHATFLEET_POD_NAME: this pod's name, as reports show it."""
+    drain_token: str = ""
+    """CHATFLEET_DRAIN_TOKEN: what the kubelet shows to tell this pod of its end. Unset: nobody can tell it."""
 
 
 ENVIRONMENT: Final = (
@@ -44,6 +46,7 @@ ENVIRONMENT: Final = (
     (ENV_HEALTH_PORT, f"port of health and metrics; unset: {PORT_HEALTH}"),
     (ENV_REDIS_URL, "Redis for a first look (redis:// or rediss://); unset: everything in memory"),
     (ENV_POD_NAME, "name of this pod in its reports; unset: local"),
+    (ENV_DRAIN_TOKEN, "what GET /drain on the health port must show; unset: it is not served"),
 )
 """Every variable with what it is for, as `--help` shows them."""
 
@@ -63,6 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         health_port=_port(given, ENV_HEALTH_PORT, PORT_HEALTH),
         redis_url=given.get(ENV_REDIS_URL),
         pod=given.get(ENV_POD_NAME, "local"),
+        drain_token=given.get(ENV_DRAIN_TOKEN, ""),
     )
 
 

@@ -198,3 +198,8 @@ class Autoscaling(Part):
     )
     behavior: Behavior = Field(Behavior(), description="How fast the number of pods changes.")
     keda: Keda | None = Field(None, description="What source keda needs.")
+
+    @property
+    def by_cpu_alone(self) -> bool:
+        """Whether no figure of the pods' own counts."""
+        return bool(self.metrics) and all(signal.type is MetricType.CPU for signal in self.metrics)

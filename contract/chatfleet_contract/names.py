@@ -76,6 +76,8 @@ CONTAINER_API: Final = "api"
 """The container of an API pod."""
 PATH_DRAIN: Final = "/drain"
 """On the health port of an API pod: its last hour has come, and it answers when load balancers may forget it."""
+HEADER_DRAIN: Final = "x-chatfleet-drain"
+"""Header of that request: the pod's own `ENV_DRAIN_TOKEN`, or nobody listens."""
 PATH_QUEUE: Final = "/queue"
 """On the health port of a waiting room: `{"waiting": 3}`, for KEDA."""
 PORT_REDIS: Final = 6379
@@ -98,6 +100,7 @@ HEADER_CONFIG: Final = "x-chatfleet-config"
 # Environment of an API pod.
 ENV_CONFIG_FILE: Final = "CHATFLEET_CONFIG_FILE"
 ENV_POD_NAME: Final = "CHATFLEET_POD_NAME"
+ENV_DRAIN_TOKEN: Final = "CHATFLEET_DRAIN_TOKEN"  # the variable's name, not a secret
 
 ENV_WAITING_ROOM: Final = "CHATFLEET_WAITING_ROOM"
 """Environment of a waiting room: all that it needs to know, as JSON (`runtime.WaitingRoomConfig`)."""

@@ -114,6 +114,8 @@ class MetricsApi:
     """Whether anybody does."""
     foreign: str = ""
     """Whose it is when it is not ours; empty: ours, or nobody's."""
+    silence: str = ""
+    """Why the API server passes no request on to it, in its words; empty: it does, or has not tried yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,17 @@ def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:
         each for each in found if each["metadata"].get("labels", {}).get(names.LABEL_MANAGED_BY) != names.MANAGED_BY
     )
     foreign = next(others, None)
-    return MetricsApi(served=bool(found), foreign=_server(foreign) if foreign else "")
+    silences = [_silence(each) for each in found]  # of several versions, one that answers is enough
+    silence = silences[0] if all(silences) and silences else ""
+    return MetricsApi(served=bool(found), foreign=_server(foreign) if foreign else "", silence=silence)
+
+
+def _silence(api_service: Manifest) -> str:
+    """Return what the API server says of an APIService that does not answer."""
+    for condition in (api_service.get("status") or {}).get("conditions") or []:
+        if (condition.get("type"), condition.get("status")) == ("Available", "False"):
+            return cut(f"{condition.get('reason')}: {condition.get('message')}")
+    return ""
 
 
 def _server(api_service: Manifest) -> str:

@@ -100,6 +100,16 @@ def _no_metrics(scene: Scene, told: Told) -> Finding:
     return false(Reason.METRICS_UNAVAILABLE, f"No pod is taken away: {told.words}")
 
 
+def _adapter_silent(scene: Scene) -> Finding | None:
+    """Tell of an adapter that hangs: its autoscaler waits for it, a minute long, and says nothing meanwhile."""
+    api, scaled = scene.seen.metrics_api, scene.spec and scene.spec.autoscaling
+    if api is None or not api.silence or (scaled and scaled.by_cpu_alone):
+        return None
+    return false(
+        Reason.METRICS_UNAVAILABLE, f"No pod is taken away: the metrics adapter does not answer. {api.silence}"
+    )
+
+
 def _by_pod_autoscaler(scene: Scene) -> Finding | None:
     key = _object(scene)
     if key.kind != "HorizontalPodAutoscaler":
@@ -146,6 +156,7 @@ AUTOSCALING_ACTIVE: tuple[Rule, ...] = (
     _keda_missing,
     _rejected,
     _adapter_foreign,
+    _adapter_silent,
     _by_pod_autoscaler,
     _by_scaled_object,
 )

@@ -252,7 +252,7 @@ def test_a_foreign_adapter_is_named_and_pods_only_come_by_cpu(shop: Shop, kubect
         eventually(lambda: shop.get(HPA)["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled")
         assert kubectl.json("get", name)["spec"] == before
         kubectl.apply(api_service(**{names.LABEL_MANAGED_BY: names.MANAGED_BY}))
-        eventually(shop.says("AutoscalingActive", "Starting"), seconds=10)
+        eventually(shop.says("AutoscalingActive", "MetricsUnavailable", "ServiceNotFound"), seconds=10)
     finally:
         kubectl("delete", name)
 

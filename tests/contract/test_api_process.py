@@ -282,7 +282,9 @@ def ends_at_once(client: socket.socket) -> bool:
 def test_from_the_hook_on_clients_are_sent_elsewhere_and_nobody_is_refused(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted(drain_seconds=1)) as api:
         assert models(api) == (200, None)
-        assert api.health(PATH_DRAIN).status == 200
+        assert api.health(PATH_DRAIN).status == 403
+        assert models(api) == (200, None)
+        assert api.drain().status == 200
         assert models(api) == (200, "close")
         assert api.health("/ready").status == 200
         eventually(lambda: models(api) == (200, None), seconds=10)

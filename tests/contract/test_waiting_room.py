@@ -187,7 +187,7 @@ def test_who_waits_too_long_is_told_so(tmp_path: Path, later: ThreadPoolExecutor
 def test_it_is_ready_again_before_the_last_pod_takes_no_more(room: RoomProcess) -> None:
     with room.pod() as pod, ThreadPoolExecutor(1) as kubelet:
         eventually(lambda: not room.ready(), seconds=5)
-        hook = kubelet.submit(pod.health, names.PATH_DRAIN)
+        hook = kubelet.submit(pod.drain)
         eventually(room.ready, seconds=1.5, every=0.05)
         assert not hook.done()
         assert fetch(f"{pod.url}/v1/models").status == 200

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -84,8 +85,20 @@ class AdapterProcess(OperatorProcess):
     api_port: int = 0
 
 
+def command(off_by: timedelta) -> tuple[str, ...]:
+    """Return how an adapter is started whose time of day is wrong; its timers run as ever."""
+    if not off_by:
+        return (sys.executable, "-m", "chatfleet_operator.adapter")
+    wrong = f"from datetime import timedelta; now = it.utc_now; it.utc_now = lambda: now() + {off_by!r}"
+    wrong = wrong.replace("datetime.timedelta", "timedelta")
+    started = f"import asyncio, os; from chatfleet_operator.adapter import __main__ as it; {wrong}"
+    return (sys.executable, "-c", f"{started}; asyncio.run(it.main(os.environ))")
+
+
 @contextmanager
-def adapter(kubectl: Kubectl, kubeconfig: Path, log: Path, settings: Mapping[str, str]) -> Iterator[AdapterProcess]:
+def adapter(
+    kubectl: Kubectl, kubeconfig: Path, log: Path, settings: Mapping[str, str], off_by: timedelta = timedelta()
+) -> Iterator[AdapterProcess]:
     """Run `python -m chatfleet_operator.adapter` as a replica behind the Service; it is ready when the body begins."""
     port, api_port = free_port(), free_port()
     given = {
@@ -103,7 +116,7 @@ def adapter(kubectl: Kubectl, kubeconfig: Path, log: Path, settings: Mapping[str
     }
     lead_to(kubectl, log.stem, api_port)
     with log.open("ab") as output:
-        process = subprocess.Popen((sys.executable, "-m", "chatfleet_operator.adapter"), env=environ, stderr=output)
+        process = subprocess.Popen(command(off_by), env=environ, stderr=output)
     try:
         running = AdapterProcess(process, port, log, api_port)
         eventually(lambda: running.get("/ready")[0] == 200, seconds=30)

@@ -16,12 +16,14 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from chatfleet_contract.names import ENV_DRAIN_TOKEN, HEADER_DRAIN, PATH_DRAIN
 from chatfleet_contract.providers import Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
 
 START_SECONDS = 20
 """Time that a process gets until it answers; it needs about a second on an idle machine."""
+DRAIN_TOKEN = "told-by-the-kubelet"
 SCRIPTS = {
     "echo": "echo",
     "count": "count-5",
@@ -59,20 +61,25 @@ class ApiProcess:
     port: int
     health_port: int
     log: Path
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
         """Root of the serving port."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def health_url(self) -> str:
         """Root of the health port."""
-        return f"http://127.0.0.1:{self.health_port}"
+        return f"http://{self.host}:{self.health_port}"
 
     def health(self, path: str) -> Answer:
         """Ask the health port."""
         return fetch(self.health_url + path)
+
+    def drain(self) -> Answer:
+        """Ask as the kubelet does before it ends a pod."""
+        return fetch(self.health_url + PATH_DRAIN, **{HEADER_DRAIN: DRAIN_TOKEN})
 
     def terminate(self) -> None:
         """Tell it to end, as the kubelet does."""
@@ -104,7 +111,7 @@ def api_process(
         RuntimeError: it ended, or did not answer in time (with its own words).
     """
     port, health_port = at or free_ports(2)
-    ports = {"CHATFLEET_PORT": str(port), "CHATFLEET_HEALTH_PORT": str(health_port)}
+    ports = {"CHATFLEET_PORT": str(port), "CHATFLEET_HEALTH_PORT": str(health_port), ENV_DRAIN_TOKEN: DRAIN_TOKEN}
     if config is not None:
         (folder / "runtime.json").write_text(config.render())
         ports["CHATFLEET_CONFIG_FILE"] = str(folder / "runtime.json")
@@ -116,7 +123,7 @@ def api_process(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    api = ApiProcess(process, port, health_port, log)
+    api = ApiProcess(process, port, health_port, log, environment.get("CHATFLEET_HOST", "127.0.0.1"))
     try:
         _wait_until_started(api)
         yield api
@@ -133,10 +140,10 @@ def run_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def fetch(url: str, body: object = None) -> Answer:
+def fetch(url: str, body: object = None, **headers: str) -> Answer:
     """GET `url`, or POST `body` to it as JSON; a status that tells of an error is an answer, too."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310  # http, by the tests
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})  # noqa: S310  # http, by the tests
     try:
         with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  # http, by the tests
             return Answer(response.status, response.headers, response.read())

@@ -111,9 +111,9 @@ def post(path: str, body: object, **headers: str) -> Exchange:
     return Exchange("POST", path, body=json.dumps(body).encode(), headers=JSON | headers)
 
 
-def get(path: str) -> Exchange:
+def get(path: str, **headers: str) -> Exchange:
     """Return a GET."""
-    return Exchange("GET", path)
+    return Exchange("GET", path, headers=headers)
 
 
 async def each(*items: T) -> AsyncGenerator[T, None]:

@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -35,6 +35,8 @@ class Figures(ThreadingHTTPServer):
         self.told = dict(told)
         self.silent = False
         """Connections that are open are heard no more."""
+        self.fault: Fault | None = None
+        """How it answers instead."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -45,15 +47,47 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.silent:
             self.close_connection = True
             return
+        if self.server.fault:
+            self.close_connection = True
+            self.server.fault(self)
+            return
         body = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in self.server.told.items()).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        _say(self, 200, body)
 
     @override
     def log_message(self, format: str, *args: object) -> None:  # the name is the standard library's
         """Say nothing."""
+
+
+Fault = Callable[[BaseHTTPRequestHandler], None]
+"""What a pod does to one who asks."""
+
+
+def hangs(asked: BaseHTTPRequestHandler) -> None:
+    """Say nothing until the other end gives up: as a pod behind a broken network."""
+    asked.rfile.read(1)
+
+
+def fails(asked: BaseHTTPRequestHandler) -> None:
+    """Answer 500, with figures that would look idle."""
+    _say(asked, 500, b"chatfleet_active_streams 0\n")
+
+
+def babbles(asked: BaseHTTPRequestHandler) -> None:
+    """Answer 200 with figures that are none."""
+    _say(asked, 200, b"chatfleet_active_streams NaN\n")
+
+
+def forgets(asked: BaseHTTPRequestHandler) -> None:
+    """Answer 200 with what is no metric at all."""
+    _say(asked, 200, b"<html>Welcome</html>\n")
+
+
+def _say(asked: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    asked.send_response(status)
+    asked.send_header("Content-Length", str(len(body)))
+    asked.end_headers()
+    asked.wfile.write(body)
 
 
 @contextmanager

@@ -1,18 +1,28 @@
 """Probes, the pod's report, and metrics: the same on the serving port and on the health port."""
 
 import asyncio
+import hmac
 from collections.abc import Callable
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from chatfleet_api.health import Health
 from chatfleet_api.telemetry import Meter
-from chatfleet_contract.names import PATH_DRAIN
+from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
 
 SIGNAL_SECONDS: Final = 5.0
 """Within this time of the hook's answer SIGTERM comes; else it was not the kubelet who asked."""
+
+
+class Hook(NamedTuple):
+    """How a pod is told of its end."""
+
+    token: str
+    """Shown by the kubelet, which has it from the same manifest as the pod; empty: nobody can tell."""
+    seconds: Callable[[], float]
+    """How long load balancers get to forget the pod."""
 
 
 class Probed(Protocol):
@@ -79,14 +89,16 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
     return router
 
 
-def drain_route(health: Health, seconds: Callable[[], float]) -> APIRouter:
-    """Return the route by which the kubelet tells a pod that it is about to end."""
+def drain_route(health: Health, hook: Hook) -> APIRouter:
+    """Return the route by which the kubelet, and nobody else who reaches the port, tells a pod that it is to end."""
     router = APIRouter()
 
     @router.get(PATH_DRAIN)
-    async def drain() -> Response:
+    async def drain(shown: Annotated[str, Header(alias=HEADER_DRAIN)] = "") -> Response:
         """Answer when load balancers have had the time to forget this pod."""
-        pause = seconds()
+        if not hmac.compare_digest(shown.encode(), hook.token.encode()):
+            return Response("only the kubelet is believed", 403, media_type="text/plain")
+        pause = hook.seconds()
         health.leave(pause + SIGNAL_SECONDS)
         await asyncio.sleep(pause)
         return _told(None)

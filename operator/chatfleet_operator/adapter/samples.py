@@ -84,11 +84,16 @@ def _tokens_per_second(history: History) -> Reading | None:
     last, before = history
     if before is None or last.at <= before.at:
         return None
-    new, old = (scrape.values.get(metrics.TOKENS_TOTAL) for scrape in (last, before))
+    new, old = (_tokens(scrape.values) for scrape in (last, before))
     if new is None or old is None or new < old:
         return None
     seconds = last.at - before.at
     return Reading((new - old) / seconds, last.at, max(1, round(seconds)))
+
+
+def _tokens(values: Mapping[str, float]) -> float | None:
+    """Return the counter, which has no series before its first token: a pod that tells the rest has had none."""
+    return values.get(metrics.TOKENS_TOTAL, 0.0 if metrics.ACTIVE_STREAMS in values else None)
 
 
 SERVED: Final[Mapping[str, Callable[[History], Reading | None]]] = {

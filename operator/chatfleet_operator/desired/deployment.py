@@ -4,6 +4,7 @@ Only what is in the pod template restarts pods. The runtime configuration is a m
 of optional sources, so that pods always boot and get a key when it appears.
 """
 
+import hashlib
 from copy import deepcopy
 
 from chatfleet_contract import names
@@ -42,14 +43,21 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
     ]
 
 
-def _drain(streaming: Streaming) -> Manifest:
+def _drain_token(owner: Owner) -> str:
+    """Return what a pod and its kubelet share: known to who may read pods, and to nobody who only reaches a port."""
+    return hashlib.sha256(f"{names.PATH_DRAIN} {owner.uid}".encode()).hexdigest()
+
+
+def _drain(streaming: Streaming, token: str) -> Manifest:
     """Return the hook that tells the pod of its end, and is answered after `drainSeconds`."""
     if not streaming.drain_seconds:
         return {}
-    return {"lifecycle": {"preStop": {"httpGet": {"path": names.PATH_DRAIN, "port": names.PORT_NAME_HEALTH}}}}
+    shown = [{"name": names.HEADER_DRAIN, "value": token}]
+    asked = {"path": names.PATH_DRAIN, "port": names.PORT_NAME_HEALTH, "httpHeaders": shown}
+    return {"lifecycle": {"preStop": {"httpGet": asked}}}
 
 
-def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
+def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -> Manifest:
     template = spec.template
     return {
         "name": names.CONTAINER_API,
@@ -62,6 +70,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
         "env": [
             {"name": names.ENV_CONFIG_FILE, "value": names.CONFIG_FILE},
             {"name": names.ENV_POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": names.ENV_DRAIN_TOKEN, "value": drain_token},
             *deepcopy(template.env),
         ],
         "volumeMounts": [
@@ -74,12 +83,12 @@ def _container(spec: ChatDeploymentSpec, default_image: str) -> Manifest:
         "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
         "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
         "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=2, failures=3),
-        **_drain(spec.streaming),
+        **_drain(spec.streaming, drain_token),
     }
 
 
-def _pod_spec(name: str, spec: ChatDeploymentSpec, default_image: str) -> Manifest:
-    streaming = spec.streaming
+def _pod_spec(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> Manifest:
+    name, streaming = owner.ref.name, spec.streaming
     own_selector = selector(name, names.COMPONENT_API)
     return {
         "serviceAccountName": name,
@@ -89,7 +98,7 @@ def _pod_spec(name: str, spec: ChatDeploymentSpec, default_image: str) -> Manife
         "terminationGracePeriodSeconds": streaming.drain_seconds + streaming.max_stream_seconds + EXIT_SECONDS,
         "topologySpreadConstraints": deepcopy(spec.template.topology_spread_constraints) or spread(own_selector),
         **scheduling(spec.template),
-        "containers": [_container(spec, default_image)],
+        "containers": [_container(spec, default_image, _drain_token(owner))],
         "volumes": _volumes(name, spec),
     }
 
@@ -126,7 +135,7 @@ def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, de
                 },
                 "annotations": dict(spec.template.annotations),
             },
-            "spec": _pod_spec(name, spec, default_image),
+            "spec": _pod_spec(owner, spec, default_image),
         },
     }
     return manifest

@@ -10,15 +10,17 @@ from chatfleet_api.app import create_health_app
 from chatfleet_api.configuration import Configuration, first_look
 from chatfleet_api.errors import ChatError, Code
 from chatfleet_api.health import Health, keep_beating, watch_redis, watch_upstreams
-from chatfleet_api.routes.health import SIGNAL_SECONDS
+from chatfleet_api.routes.health import SIGNAL_SECONDS, Hook
 from chatfleet_api.telemetry import Meter
+from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
 from chatfleet_contract.report import Breaker, Dependency, State, Traffic
-from support.asgi import ask, asking, get
+from support.asgi import Exchange, ask, asking, get
 from support.runs_scripts import loop_clock
 
 pytestmark = pytest.mark.looptime
 
 UP = Dependency(state=State.UP)
+HOOK = Hook("secret", lambda: 10)
 DOWN = Dependency(state=State.DOWN, message="refused")
 
 
@@ -61,11 +63,15 @@ async def test_a_draining_pod_is_alive_and_not_ready() -> None:
     assert health.not_started() is None
 
 
+def told_of_its_end(**headers: str) -> Exchange:
+    return get(PATH_DRAIN, **(headers or {HEADER_DRAIN: HOOK.token}))
+
+
 async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until_it_is_told_to_end() -> None:
     health = serving(make_health())
-    app = create_health_app(health, Meter("1.2.3"), lambda: 10)
+    app = create_health_app(health, Meter("1.2.3"), HOOK)
     began = asyncio.get_running_loop().time()
-    async with asking(app, get("/drain")) as hook:
+    async with asking(app, told_of_its_end()) as hook:
         await asyncio.sleep(1)
         assert (await ask(app, get("/health"))).json()["draining"] is True
         assert (await ask(app, get("/ready"))).status == 200
@@ -75,10 +81,29 @@ async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until
 
 async def test_a_pod_whose_end_does_not_come_goes_on_as_if_nobody_had_told_of_it() -> None:
     health = serving(make_health(loop_clock))
-    await ask(create_health_app(health, Meter("1.2.3"), lambda: 10), get("/drain"))
+    await ask(create_health_app(health, Meter("1.2.3"), HOOK), told_of_its_end())
     assert (health.leaving, health.report().draining) == (True, True)
     await asyncio.sleep(SIGNAL_SECONDS)
     assert (health.leaving, health.report().draining, health.not_ready()) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("token", "shown", "status"),
+    [
+        pytest.param("secret", {"accept": "*/*"}, 403, id="nothing"),
+        pytest.param("secret", {HEADER_DRAIN: "secret?"}, 403, id="something else"),
+        pytest.param("secret", {HEADER_DRAIN: "s\xe9cret"}, 403, id="no ASCII"),
+        pytest.param("", {HEADER_DRAIN: ""}, 404, id="to a pod that nobody can tell"),
+        pytest.param("secret", {HEADER_DRAIN: "secret"}, 200, id="what the kubelet shows"),
+    ],
+)
+async def test_only_who_shows_the_pods_token_can_tell_it_of_its_end(
+    token: str, shown: dict[str, str], status: int
+) -> None:
+    health = serving(make_health())
+    app = create_health_app(health, Meter("1.2.3"), Hook(token, lambda: 10))
+    assert (await ask(app, told_of_its_end(**shown))).status == status
+    assert health.leaving is (status == 200)
 
 
 async def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:

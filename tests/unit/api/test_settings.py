@@ -17,9 +17,16 @@ def test_a_pod_listens_on_every_address() -> None:
 
 
 def test_every_variable_is_read() -> None:
-    given = {"HOST": "::1", "PORT": "0", "HEALTH_PORT": "9001", "REDIS_URL": "redis://r", "POD_NAME": " p "}
+    given = {
+        "HOST": "::1",
+        "PORT": "0",
+        "HEALTH_PORT": "9001",
+        "REDIS_URL": "redis://r",
+        "POD_NAME": " p ",
+        "DRAIN_TOKEN": "t",
+    }
     settings = read_settings({f"CHATFLEET_{name}": value for name, value in given.items()})
-    assert settings == Settings(None, "::1", 0, 9001, "redis://r", "p")
+    assert settings == Settings(None, "::1", 0, 9001, "redis://r", "p", "t")
     assert {f"CHATFLEET_{name}" for name in given} == {name for name, _ in ENVIRONMENT} - {"CHATFLEET_CONFIG_FILE"}
 
 

@@ -160,7 +160,13 @@ def test_a_pod_gets_the_time_that_its_drain_and_its_longest_stream_take() -> Non
     pod = child(built(spec(streaming=streaming)), "Deployment")["spec"]["template"]["spec"]
 
     assert pod["terminationGracePeriodSeconds"] == 117
-    assert pod["containers"][0]["lifecycle"] == {"preStop": {"httpGet": {"path": "/drain", "port": "health"}}}
+    container = pod["containers"][0]
+    asked = container["lifecycle"]["preStop"]["httpGet"]
+    assert (asked["path"], asked["port"]) == ("/drain", "health")
+    (shown,) = asked["httpHeaders"]
+    assert shown["name"] == names.HEADER_DRAIN
+    assert {"name": names.ENV_DRAIN_TOKEN, "value": shown["value"]} in container["env"]
+    assert len(shown["value"]) == 64
 
 
 def test_without_a_drain_there_is_no_hook() -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator.decide import decide
 from chatfleet_operator.errors import NO_KIND
 from chatfleet_operator.model import Manifest, MetricsApi, ObjectId, Observed, Outcome
+from chatfleet_operator.parse import parse_metrics_api
 from chatfleet_operator.status import report
 from support.operator_world import DEFAULTS, MOMENT, foreign, observed, resource, settled
 
@@ -18,6 +20,8 @@ BUILTIN: Manifest = {"maxReplicas": 9}
 KEDA: Manifest = {"maxReplicas": 9, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
 FROM_ZERO: Manifest = {**KEDA, "minReplicas": 0}
 OURS = MetricsApi(served=True)
+SILENT = MetricsApi(served=True, silence="FailedDiscoveryCheck: context deadline exceeded")
+CPU: Manifest = {"type": "CPU", "averageUtilization": 70}
 NOBODYS = MetricsApi(served=False)
 PROMETHEUS_ADAPTER = MetricsApi(served=True, foreign="monitoring/prometheus-adapter")
 
@@ -55,6 +59,32 @@ def judge(seen: Observed, outcome: Outcome | None = None) -> ChatDeploymentStatu
     return report(seen, decide(seen, DEFAULTS), outcome or Outcome(), MOMENT)
 
 
+UP: Manifest = {"type": "Available", "status": "True", "reason": "Passed", "message": "all checks passed"}
+DOWN: Manifest = {"type": "Available", "status": "False", "reason": "FailedDiscoveryCheck", "message": "no answer"}
+
+
+@pytest.mark.parametrize(
+    ("versions", "silence"),
+    [
+        pytest.param([], "", id="no adapter"),
+        pytest.param([[], []], "", id="not tried yet"),
+        pytest.param([[UP], [UP]], "", id="answers"),
+        pytest.param([[DOWN], [UP]], "", id="answers in one version"),
+        pytest.param([[DOWN], [DOWN]], "FailedDiscoveryCheck: no answer", id="answers in none"),
+    ],
+)
+def test_an_adapter_is_silent_when_no_version_of_its_api_answers(versions: list[list[Manifest]], silence: str) -> None:
+    services = [
+        {
+            "metadata": {"name": "v", "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY}},
+            "status": {"conditions": told},
+        }
+        for told in versions
+    ]
+
+    assert parse_metrics_api(services) == MetricsApi(served=bool(versions), silence=silence)
+
+
 def condition(status: ChatDeploymentStatus, kind: str = "AutoscalingActive") -> Condition:
     return next(each for each in status.conditions or () if each.type == kind)
 
@@ -86,6 +116,27 @@ ROWS = [
         "False MetricsUnavailable",
         ["FailedGetPodsMetric", "unable to get metric chatfleet_active_streams"],
         id="the metrics are dead",
+    ),
+    pytest.param(
+        seen(BUILTIN, ABLE, ACTIVE, api=SILENT),
+        None,
+        "False MetricsUnavailable",
+        ["does not answer", "FailedDiscoveryCheck: context deadline exceeded"],
+        id="the adapter hangs, which the autoscaler notices late",
+    ),
+    pytest.param(
+        seen({**BUILTIN, "metrics": [CPU, {"type": "ActiveStreams"}]}, ABLE, ACTIVE, api=SILENT),
+        None,
+        "False MetricsUnavailable",
+        ["does not answer"],
+        id="the adapter hangs, and there is CPU",
+    ),
+    pytest.param(
+        seen({**BUILTIN, "metrics": [CPU]}, ABLE, ACTIVE, api=SILENT),
+        None,
+        "True Scaling",
+        [],
+        id="the adapter hangs, and nobody needs it",
     ),
     pytest.param(
         seen(BUILTIN, ABLE, DEAD, api=NOBODYS),

@@ -63,20 +63,20 @@ def running(environ: Mapping[str, str], steps: Steps) -> Iterator[ControlPlane]:
 
 
 @contextmanager
-def controlled(plane: ControlPlane, environ: Mapping[str, str], steps: Steps, *more: str) -> Iterator[None]:
+def controlled(plane: ControlPlane, environ: Mapping[str, str], steps: Steps, *flags: str) -> Iterator[None]:
     """Run the real controllers beside `plane`: pods are made (and stay Pending), owners take theirs along.
 
-    Flags in `more` count before our own.
+    `flags` are added to theirs, and win.
     """
     program = binaries.ensure((CONTROLLERS,), environ, steps)[CONTROLLERS]
-    flags = (
+    all_flags = (
         *controller_flags(plane.folder / "pki"),
         f"--kubeconfig={plane.folder}/{CONTROLLERS}.kubeconfig",
         f"--flex-volume-plugin-dir={plane.folder}/volume-plugins",
         "--secure-port=0",
-        *more,
+        *flags,
     )
-    with _process(plane, CONTROLLERS, (str(program), *flags)):
+    with _process(plane, CONTROLLERS, (str(program), *all_flags)):
         yield
 
 

@@ -35,6 +35,11 @@ def tokens(at: float, count: float) -> Scrape:
     return Scrape(at, {metrics.TOKENS_TOTAL: count})
 
 
+def idle(at: float) -> Scrape:
+    """Return a look at a pod that has not had any token: that counter has no series yet."""
+    return Scrape(at, {metrics.ACTIVE_STREAMS: 0})
+
+
 @pytest.mark.parametrize(
     ("history", "rate"),
     [
@@ -46,6 +51,9 @@ def tokens(at: float, count: float) -> Scrape:
             History(tokens(10, 100)).then(tokens(15, 7)).then(tokens(20, 17)), (2.0, 20, 5), id="restarted a while ago"
         ),
         pytest.param(History(tokens(10, 100)).then(Scrape(15, {})), None, id="not told"),
+        pytest.param(History(idle(10)).then(idle(15)), (0.0, 15, 5), id="no token yet"),
+        pytest.param(History(idle(10)).then(tokens(15, 10)), (2.0, 15, 5), id="the first tokens"),
+        pytest.param(History(tokens(10, 100)).then(idle(15)), None, id="just restarted, and no token yet"),
         pytest.param(History(tokens(10, 100)).then(tokens(10, 100)), None, id="no time between"),
     ],
 )

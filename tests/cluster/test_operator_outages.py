@@ -1,0 +1,188 @@
+"""Metrics that die never shrink: each way for them to die, with the real autoscaler, the operator and the adapter.
+
+Each test is its own control: the load ends with the outage, and takes pods away as soon as it can be read again.
+"""
+
+import http.client
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from chatfleet_cluster import controlplane
+from chatfleet_cluster.steps import Steps
+from chatfleet_contract import metrics, names
+from chatfleet_operator.model import Ref
+from support.adapter_process import METRICS, AdapterProcess, adapter, install
+from support.api_process import api_process, fetch, scripted
+from support.figures import babbles, fails, forgets, hangs, new_address, run, telling
+from support.fleet import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
+from support.kube import Kubectl, eventually
+from support.operator_process import account, cluster_wide, grant, operator
+from support.operator_world import document
+from support.redis_server import redis_server
+from support.shop import Shop
+
+ROOT = Path(__file__).parents[2]
+HOUR = timedelta(hours=1)
+FAULTS = (hangs, fails, babbles, forgets)
+SIZES = {"unreadable": len(FAULTS), "killed": 2, "stopped": 2, "skewed": 2}
+"""Fleets, each for one test, by their number of pods."""
+WITHOUT_REDIS = "without-redis"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass
+class World:
+    """An API server of its own, all controllers, and the operator as it is by default."""
+
+    kubectl: Kubectl
+    kubeconfig: Path
+    folder: Path
+    fleets: Mapping[str, Fleet]
+
+    def adapter(self, name: str = "a", off_by: timedelta = timedelta()) -> AbstractContextManager[AdapterProcess]:
+        """Run an adapter; `off_by`: its clock is wrong."""
+        return adapter(self.kubectl, self.kubeconfig, self.folder / f"{name}.log", {}, off_by)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder, steps = tmp_path_factory.mktemp("outages"), Steps(Console(stderr=True))
+    with ExitStack() as stack:
+        plane = stack.enter_context(controlplane.running(os.environ, steps))
+        kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
+        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        sync = f"--horizontal-pod-autoscaler-sync-period={SYNC}s"
+        stack.enter_context(controlplane.controlled(plane, os.environ, steps, sync))
+        kubeconfig = account(kubectl, folder)
+        grant(kubectl, *cluster_wide())
+        process = stack.enter_context(operator(kubeconfig, folder / "operator.log", {}))
+        eventually(process.leads)
+        yield World(kubectl, install(kubectl, folder), folder, made(kubectl, stack))
+
+
+def made(kubectl: Kubectl, stack: ExitStack) -> Mapping[str, Fleet]:
+    """Make all fleets, and let their pods run and have as much to do as they should."""
+    fleets = {name: Fleet(Shop(kubectl, name)) for name in (*SIZES, WITHOUT_REDIS)}
+    spaces = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in fleets)
+    kubectl.apply(yaml.safe_dump_all(spaces))
+    kubectl.apply(yaml.safe_dump_all(document(Ref(name, "support"), autoscaling=AUTOSCALING) for name in fleets))
+    for name, size in SIZES.items():
+        eventually(partial(fleets[name].shop.exists, DEPLOYMENT))
+        kubectl("scale", DEPLOYMENT, f"--replicas={size}", "-n", name)
+    for name, size in SIZES.items():
+        eventually(partial(fleets[name].has, size))
+        for pod in fleets[name].pods():
+            figures = stack.enter_context(telling(**{metrics.ACTIVE_STREAMS: BUSY}))
+            run(kubectl, name, pod, figures.address)
+            fleets[name].figures.append(figures)
+    return fleets
+
+
+def test_pods_that_hang_fail_or_tell_nonsense_are_kept_until_they_tell_that_they_are_idle(world: World) -> None:
+    fleet = world.fleets["unreadable"]
+    with world.adapter():
+        fleet.settles(SIZES["unreadable"])
+        fleet.ail(FAULTS)
+        fleet.tell(0)
+        fleet.stands_still("FailedGetPodsMetric", "no metrics returned")
+        fleet.ail([None] * len(FAULTS))
+        fleet.shrinks()
+
+
+def test_a_killed_adapter_keeps_all_pods_until_there_is_another(world: World) -> None:
+    fleet = world.fleets["killed"]
+    with world.adapter() as killed:
+        fleet.settles(SIZES["killed"])
+        killed.stop(signal.SIGKILL)
+        fleet.tell(0)
+        fleet.stands_still()
+    with world.adapter():
+        fleet.shrinks()
+
+
+def test_an_adapter_that_hangs_keeps_all_pods_until_it_goes_on(world: World) -> None:
+    """The autoscaler's own request hangs as well, for a minute: by then the operator has told what the matter is."""
+    fleet = world.fleets["stopped"]
+    with world.adapter() as stopped:
+        fleet.settles(SIZES["stopped"])
+        stopped.process.send_signal(signal.SIGSTOP)
+        fleet.tell(0)
+        fleet.stands_still("FailedDiscoveryCheck")
+        stopped.process.send_signal(signal.SIGCONT)
+        fleet.shrinks()
+
+
+def test_clocks_that_are_an_hour_off_decide_nothing(world: World) -> None:
+    """Two adapters take turns, one that is early and one that is late: what is stale goes by no time of day."""
+    fleet = world.fleets["skewed"]
+    with world.adapter("early", -HOUR), world.adapter("late", HOUR):
+        fleet.settles(SIZES["skewed"])
+        for wrong in (-1, 1):
+            eventually(partial(is_hours_off, world, wrong))
+        fleet.ail([hangs, hangs])
+        fleet.tell(0)
+        fleet.stands_still("FailedGetPodsMetric", "no metrics returned")
+        fleet.ail([None, None])
+        fleet.shrinks()
+
+
+def is_hours_off(world: World, hours: int) -> bool:
+    """Say whether the adapter that answers now is the one that dates its figures so wrongly."""
+    told = json.loads(world.kubectl("get", "--raw", f"{METRICS}/namespaces/skewed/pods/%2A/{metrics.ACTIVE_STREAMS}"))
+    stamp = datetime.fromisoformat(told["items"][0]["timestamp"])
+    return round((stamp - datetime.now(UTC)) / HOUR) == hours
+
+
+def test_without_redis_a_real_pod_goes_on_telling_its_streams(world: World, tmp_path: Path) -> None:
+    fleet, host = world.fleets[WITHOUT_REDIS], new_address()
+    ports = (names.PORT_SERVING, names.PORT_HEALTH)
+    config = scripted("endless").model_copy(update={"redis_url_file": str(tmp_path / "url")})
+    with ExitStack() as redis, ExitStack() as streams, world.adapter():
+        (tmp_path / "url").write_text(redis.enter_context(redis_server(tmp_path)))
+        with api_process(tmp_path, config, at=ports, CHATFLEET_HOST=host):
+            run(world.kubectl, WITHOUT_REDIS, fleet.pods()[0], host)
+            for _ in range(2 * BUSY):
+                streams.enter_context(streaming(host))
+            fleet.settles(2)
+            redis.close()
+            eventually(lambda: b'"redis":{"state":"down"' in told_by(host, "/health"))
+            tokens = count(host, metrics.TOKENS_TOTAL)
+            time.sleep(LOOKS * SYNC)
+            assert count(host, metrics.TOKENS_TOTAL) > tokens
+            assert (fleet.live(), fleet.works()) == (fleet.before, True)
+            streams.close()
+            fleet.shrinks()
+
+
+def told_by(host: str, path: str) -> bytes:
+    return fetch(f"http://{host}:{names.PORT_HEALTH}{path}").body
+
+
+def count(host: str, name: str) -> float:
+    lines = told_by(host, f"/metrics?name[]={name}").decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+@contextmanager
+def streaming(host: str) -> Iterator[None]:
+    """Hold a stream open that does not end by itself."""
+    connection = http.client.HTTPConnection(host, names.PORT_SERVING, timeout=20)
+    body = {"model": "endless", "stream": True, "messages": [{"role": "user", "content": "Go on"}]}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+    with connection.getresponse() as answer:
+        assert answer.status == 200
+        yield
+    connection.close()
