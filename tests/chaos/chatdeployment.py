@@ -60,7 +60,9 @@ def spec_of(settings: Settings, pods: int, upstream: Callable[[str], str]) -> Ch
         replicas=pods,
         providers=[_provider(name, vendor, settings, upstream(name)) for name, vendor in settings.vendors()],
         models=[*models(settings)],
-        redis=Redis(url_secret_ref=_REDIS) if settings.redis_url else Redis(managed=ManagedRedis(storage="64Mi")),
+        redis=Redis(url_secret_ref=_REDIS, wait_replicas=settings.wait_replicas)
+        if settings.redis_url
+        else Redis(managed=ManagedRedis(storage="64Mi")),
         streaming=settings.streaming.model_copy(update={"drain_seconds": 0}),
     )
 
