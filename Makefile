@@ -56,6 +56,9 @@ test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and
 chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
 	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
 
+chaos-node: setup ## What pods do, on a real node instead of with processes; needs root; adds to docs/reliability.md.
+	@PYTHONPATH=tests $(bin)/python -m chaos --on node --json docs/reliability.json --page docs/reliability.md
+
 chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/scaling.json.
 	@PYTHONPATH=tests $(bin)/python -m scale endure --json docs/scaling.json
 

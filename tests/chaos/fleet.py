@@ -1,19 +1,23 @@
-"""A fleet on this machine: pods as processes with one runtime configuration, and a way to reach one that lives."""
+"""A fleet: pods that scenarios ask and hurt, a way to reach one that lives, and what is configured.
+
+Here its pods are processes of this machine; `chaos.node` has them on a real node.
+"""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.net import LOOPBACK, free_port
-from chaos.processes import Program, ready, started
+from chaos.processes import Victim, ready, started
 from chatfleet_api.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.providers import Continuation, Model, ProviderType, Retries
@@ -56,6 +60,7 @@ QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_s
 """Deadlines that let a test of silence end soon."""
 ROOMY: Final = Streaming(max_streams_per_pod=10_000)
 """Room for all the streams of any scenario."""
+AZURE_API: Final = "2024-10-21"
 NO_RETRIES: Final = Retries(max=0)
 
 
@@ -77,6 +82,10 @@ class Settings:
     """Of each vendor, as providers of their own: what one suffers does not make the pods spare another."""
     server: Server = CHATFLEET
 
+    def vendors(self) -> list[tuple[str, Vendor]]:
+        """Return each vendor with the name of its provider, copies too."""
+        return [(copy_of(vendor.name, number), vendor) for vendor in VENDORS for number in range(self.copies)]
+
 
 def copy_of(model: str, number: int) -> str:
     """Return the name of a copy of a model; number 0 is the model itself."""
@@ -87,26 +96,28 @@ def copy_of(model: str, number: int) -> str:
 class Pod:
     """One server."""
 
-    program: Program
-    port: int
-    health_port: int
+    program: Victim
+    url: str
+    """Where its API is."""
+    health_url: str
+    """Where its probes and metrics are."""
 
     @property
-    def url(self) -> str:
-        """Where its API is."""
-        return f"http://{LOOPBACK}:{self.port}"
+    def port(self) -> int:
+        """Of its API."""
+        return urlsplit(self.url).port or 0
 
     async def is_ready(self) -> bool:
         """Return whether it says that it takes requests."""
         try:
-            async with aiohttp.request("GET", f"http://{LOOPBACK}:{self.health_port}/ready") as response:
+            async with aiohttp.request("GET", f"{self.health_url}/ready") as response:
                 return response.ok
         except aiohttp.ClientError:
             return False
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over all label sets that have these labels, as it is exported now."""
-        async with aiohttp.request("GET", f"http://{LOOPBACK}:{self.health_port}/metrics") as response:
+        async with aiohttp.request("GET", f"{self.health_url}/metrics") as response:
             families = text_string_to_metric_families(await response.text())
         samples = (sample for family in families for sample in family.samples if sample.name == name)
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
@@ -132,11 +143,28 @@ class Fleet:
         return running[next(self._turn) % len(running)].url
 
     async def add(self) -> Pod:
-        """Start one more pod, as a Deployment does in the place of a dead one; return when it is ready."""
+        """Get one more pod, as a Deployment does in the place of a dead one; return when it is ready."""
         pod = await self._start()
-        await ready(pod.program, pod.is_ready)
         self.pods.append(pod)
         return pod
+
+
+class OpenFleet(Protocol):
+    """Opens fleets in one kind of place."""
+
+    def __call__(
+        self, folder: Path, upstream: str, settings: Settings, *, pods: int = 1
+    ) -> AbstractAsyncContextManager[Fleet]:
+        """Run a fleet, with its files in `folder`, that asks the scripted upstream at the URL `upstream`."""
+
+
+class Place(NamedTuple):
+    """Where fleets run."""
+
+    name: Literal["processes", "node"]
+    open_fleet: OpenFleet
+    most_copies: int
+    """Of each vendor that one fleet may have."""
 
 
 @asynccontextmanager
@@ -150,11 +178,13 @@ async def open_fleet(folder: Path, upstream: str, settings: Settings, *, pods: i
         yield fleet
 
 
+PROCESSES: Final = Place("processes", open_fleet, sys.maxsize)
+
+
 def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeConfig:
     """Return the configuration of a fleet; what it names as files is in `folder`."""
     (key := folder / "api-key").write_text("sk-chaos")
     (redis_url := folder / "redis-url").write_text(settings.redis_url or "")
-    named = [(copy_of(vendor.name, number), vendor) for vendor in VENDORS for number in range(settings.copies)]
     return RuntimeConfig(
         deployment="chaos",
         namespace="chaos",
@@ -164,27 +194,31 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
                 type=vendor.type,
                 base_url=f"{settings.origins.get(name, upstream)}{vendor.path}",
                 api_key_file=str(key),
-                azure_api_version="2024-10-21" if vendor.type is ProviderType.AZURE_OPENAI else None,
+                azure_api_version=AZURE_API if vendor.type is ProviderType.AZURE_OPENAI else None,
                 timeouts=settings.timeouts,
                 retries=settings.retries,
                 max_concurrent_requests=10_000,
             )
-            for name, vendor in named
+            for name, vendor in settings.vendors()
         ),
-        models=tuple(_model(name, vendor, settings) for name, vendor in named),
+        models=models(settings),
         redis_url_file=str(redis_url) if settings.redis_url else None,
         redis_wait_replicas=settings.wait_replicas or None,
         streaming=settings.streaming,
     )
 
 
-def _model(name: str, vendor: Vendor, settings: Settings) -> Model:
-    return Model(
-        name=name,
-        provider=name,
-        model=f"{name}-model",
-        fallbacks=[*settings.fallbacks.get(name, ())],
-        continuation=vendor.continuation,
+def models(settings: Settings) -> tuple[Model, ...]:
+    """Return the catalogue."""
+    return tuple(
+        Model(
+            name=name,
+            provider=name,
+            model=f"{name}-model",
+            fallbacks=[*settings.fallbacks.get(name, ())],
+            continuation=vendor.continuation,
+        )
+        for name, vendor in settings.vendors()
     )
 
 
@@ -201,4 +235,6 @@ async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]
         "PYTHONPATH": HARNESS,
     }
     async with started(name, (sys.executable, "-m", *server), folder=folder, environment=environment) as program:
-        yield Pod(program, port, health_port)
+        pod = Pod(program, f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{health_port}")
+        await ready(program, pod.is_ready)
+        yield pod

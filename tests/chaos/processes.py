@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 START_SECONDS = 60.0
 """Time that a process gets until it is ready; a pod needs about one on an idle machine."""
@@ -18,6 +19,36 @@ LOG_TAIL = 2_000
 
 class StartError(RuntimeError):
     """A process did not become ready; the message has its last words."""
+
+
+class Victim(Protocol):
+    """What a scenario may do to a process, wherever it runs."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id on this machine."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs and is not stopped."""
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def pause(self) -> None:
+        """Stop it in its tracks (SIGSTOP)."""
+
+    def go_on(self) -> None:
+        """Let it go on (SIGCONT)."""
+
+    async def ended(self) -> int:
+        """Wait for its end, and return its exit status (negative: the signal that ended it)."""
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
 
 
 @dataclass(eq=False)

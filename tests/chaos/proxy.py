@@ -25,9 +25,10 @@ _TICK: Final = 1e-6
 class Proxy:
     """Passes connections to another port of this machine, by way of its faults. Use it by `async with`."""
 
-    def __init__(self, to: int, *, port: int = 0) -> None:
-        """Pass on to port `to`; listen on `port`, or on any that is free."""
+    def __init__(self, to: int, *, port: int = 0, host: str = LOOPBACK) -> None:
+        """Pass on to port `to`; listen at the address `host` on `port`, or on any that is free."""
         self.to = to
+        self.host = host
         self.port = port
         self.faults = HEALTHY
         self.links: set[Link] = set()
@@ -66,7 +67,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Link(self).client, LOOPBACK, self.port)
+        self._server = await loop.create_server(lambda: Link(self).client, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _deafen(self) -> None:

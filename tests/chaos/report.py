@@ -14,10 +14,12 @@ MOST_SHOWN: Final = 5
 _INTRODUCTION: Final = """\
 # Reliability, as measured
 
-Written by `make chaos`; do not edit. The harness is `tests/chaos`, the same figures for programs are in
-[reliability.json](reliability.json).
+Written by `make chaos` and `make chaos-node`; do not edit. The harness is `tests/chaos`, the same figures for programs
+are in [reliability.json](reliability.json).
 
 Each scenario hurts a real fleet (processes of the API, Debian's Redis, a scripted upstream) and checks a promise.
+Where it says "on a node", the operator made the pods on a real Kubernetes node, and its kubelet brings them back; their
+control runs are processes.
 Clients compare what they get with a script that both they and the upstream know, and with the upstream's own ledger of
 calls. Then the same is played without the protection. If that **control** does not break the promise, the scenario
 counts as failed, because it would prove nothing.
@@ -54,9 +56,13 @@ class Report(msgspec.Struct, frozen=True):
     results: list[Result]
 
     def having(self, result: Result, order: Sequence[str]) -> "Report":
-        """Return the report with this result in the place of an older one of the same scenario, in `order` of names."""
-        others = [other for other in self.results if other.name != result.name]
-        return replace(self, results=sorted([*others, result], key=lambda one: order.index(one.name)))
+        """Return the report with this result in the place of an older one of the same scenario, in `order` of names.
+
+        What was played on a node comes last.
+        """
+        others = [other for other in self.results if (other.name, other.on) != (result.name, result.on)]
+        ordered = sorted([*others, result], key=lambda one: (one.on == "node", order.index(one.name)))
+        return replace(self, results=ordered)
 
 
 def page(report: Report, scaling: str = "") -> str:
@@ -72,7 +78,7 @@ def _table(results: Iterable[Result]) -> str:
         kept = "kept" if result.passed else "**broken**"
         hurt = ", ".join(f"{_shown(result.figures, name)} {name}" for name in result.hurt if name in result.figures)
         lines.append(
-            f"| [{result.name}](#{_anchor(result)}) | {hurt} | {kept} | {len(result.control_failures):,} times |"
+            f"| [{_name(result)}](#{_anchor(result)}) | {hurt} | {kept} | {len(result.control_failures):,} times |"
         )
     return "\n".join([*lines, ""])
 
@@ -99,11 +105,15 @@ def _broken(failures: Sequence[str]) -> list[str]:
 
 
 def _title(result: Result) -> str:
-    return result.name[0].upper() + result.name[1:]
+    return result.name[0].upper() + _name(result)[1:]
+
+
+def _name(result: Result) -> str:
+    return result.name if result.on == "processes" else f"{result.name}, on a node"
 
 
 def _anchor(result: Result) -> str:
-    return result.name.lower().replace(" ", "-").replace("'", "")
+    return _name(result).lower().replace(" ", "-").replace("'", "").replace(",", "")
 
 
 def _shown(figures: Mapping[str, Figure], name: str, counted: Iterable[str] = ()) -> str:

@@ -3,9 +3,11 @@
 import asyncio
 from pathlib import Path
 from time import monotonic
+from typing import Literal
 
 import msgspec
 
+from chaos.fleet import PROCESSES, Place
 from chaos.scenario import ARMS, Arm, Figure, Findings, Scenario, Size, open_arena
 
 TRACEBACK = "Traceback (most recent call last)"
@@ -29,6 +31,8 @@ class Result(msgspec.Struct, frozen=True):
     hurt: tuple[str, ...] = ()
     targets: dict[str, str] = {}
     aim: str = ""
+    on: Literal["processes", "node"] = "processes"
+    """What its pods were."""
 
     @property
     def passed(self) -> bool:
@@ -44,17 +48,19 @@ class Result(msgspec.Struct, frozen=True):
         return f"{self.name}: kept."
 
 
-async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result:
+async def run(scenario: Scenario, size: Size, seed: int, folder: Path, place: Place = PROCESSES) -> Result:
     """Play a scenario's two runs; `folder` keeps the logs of all processes.
 
     The short form plays them at the same time, as it is about promises; the long one, which is about figures, in turn.
-    The control run has the size of the short form either way: it only has to break.
+    The control run has the size of the short form either way: it only has to break. Its pods are always processes: no
+    operator makes pods that lack a protection, or Redis.
     """
     began = monotonic()
     turn = asyncio.Semaphore(len(ARMS) if size == "short" else 1)
 
     async def play(arm: Arm) -> Findings:
-        async with turn, open_arena(_made(folder / arm), size if arm == "protected" else "short", arm, seed) as arena:
+        of_size, at = (size, place) if arm == "protected" else ("short", PROCESSES)
+        async with turn, open_arena(_made(folder / arm), of_size, arm, seed, at) as arena:
             return await scenario.play(arena)
 
     protected, control = await asyncio.gather(*map(play, ARMS))
@@ -74,6 +80,7 @@ async def run(scenario: Scenario, size: Size, seed: int, folder: Path) -> Result
         scenario.hurt,
         dict(scenario.targets),
         scenario.aim,
+        place.name,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import aiohttp
 
 from chaos.client import PATIENCE, Client, NoStreamError, Question, open_client
-from chaos.fleet import CHATFLEET, NAIVE, Fleet, Server, Settings, open_fleet
+from chaos.fleet import CHATFLEET, NAIVE, Fleet, Place, Server, Settings
 from chaos.processes import until
 from chaos.reception import Reception
 from chaos.remote import Upstream, open_upstream
@@ -65,6 +65,8 @@ class Arena:
     """The only source of chance; its seed is in the result."""
     client: Client
     upstream: Upstream
+    place: Place
+    """Where its fleets run."""
     _keys: Iterator[int] = field(default_factory=count)
 
     @property
@@ -87,7 +89,7 @@ class Arena:
 
     def fleet(self, settings: Settings, *, pods: int = 1) -> AbstractAsyncContextManager[Fleet]:
         """Run a fleet that asks this arena's upstream."""
-        return open_fleet(Path(mkdtemp(dir=self.folder)), self.upstream.url, settings, pods=pods)
+        return self.place.open_fleet(Path(mkdtemp(dir=self.folder)), self.upstream.url, settings, pods=pods)
 
     async def ask_all(
         self,
@@ -132,10 +134,11 @@ class Arena:
 
 
 @asynccontextmanager
-async def open_arena(folder: Path, size: Size, arm: Arm, seed: int) -> AsyncIterator[Arena]:
+async def open_arena(folder: Path, size: Size, arm: Arm, seed: int, place: Place) -> AsyncIterator[Arena]:
     """Open an arena whose files are in `folder`."""
     async with open_client() as client, open_upstream(folder) as upstream:
-        yield Arena(folder, size, arm, random.Random(seed), client, upstream)  # noqa: S311  # no secret
+        chance = random.Random(seed)  # noqa: S311  # no secret
+        yield Arena(folder, size, arm, chance, client, upstream, place)
 
 
 class Scenario(NamedTuple):
@@ -153,3 +156,8 @@ class Scenario(NamedTuple):
     """What is aimed at, by the name of the figure that tells it."""
     aim: str = ""
     """How much would have to be hurt to trust the figures on their own."""
+    on_node: bool = False
+    """Whether it is also played on a real node: that is where pods die, end, sleep, or are asked for what another does.
+
+    The others hurt what is the same there, an upstream or a client; or they need all on one loopback: sentinels and
+    clusters of Redis, which announce their addresses, and proxies before each pod."""

@@ -94,7 +94,7 @@ async def test_down_to_no_pod_and_back_nobody_is_refused(sleepy: Node) -> None:
             assert callers.ends["answered"] > before
             await asyncio.to_thread(scale, sleepy, 0)
             await until(sleepy, "sleepy-waiting-room", 1)
-            await asyncio.sleep(12)  # the last pod has left by then
+            await asyncio.to_thread(eventually, lambda: not pods_of_the_api(sleepy), seconds=60)
         await asyncio.to_thread(scale, sleepy, 1)
         await until(sleepy, "sleepy", 1)
         await asyncio.sleep(3)

@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.kube import eventually
-from support.node import ROOT, Node
+from support.node import ROOT, Node, process_of
 
 pytestmark = pytest.mark.timeout(300)
 EXAMPLE = ROOT / "examples/06-resume"
@@ -35,20 +34,6 @@ def writing(node: Node) -> list[str]:
     return [pod for pod, path in reports.items() if json.loads(node.kubectl("get", "--raw", path))["activeStreams"]]
 
 
-def kill(pod: str) -> None:
-    """Kill -9 the one process of a pod, which only the node itself can do."""
-    mark = f"CHATFLEET_POD_NAME={pod}".encode()
-    (pid,) = (int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if mark in _environment(found))
-    os.kill(pid, signal.SIGKILL)
-
-
-def _environment(file: Path) -> list[bytes]:
-    try:
-        return file.read_bytes().split(b"\0")
-    except OSError:  # it has ended, or is the kernel's
-        return []
-
-
 def ask_and_kill(node: Node) -> tuple[int, str, str]:
     """Ask for the story, kill its pod in the middle; return the client's exit status, what it read and what it told."""
     command = [sys.executable, str(EXAMPLE / "client.py"), node.service("tale", SPACE), "Tell me a story."]
@@ -57,7 +42,7 @@ def ask_and_kill(node: Node) -> tuple[int, str, str]:
         assert client.stderr
         begun = client.stdout.read(40)
         (pod,) = writing(node)
-        kill(pod)
+        os.kill(process_of(pod), signal.SIGKILL)
         said, told = begun + client.stdout.read(), client.stderr.read()
     return client.returncode, said, told
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.steps import Steps
+from chatfleet_contract.names import ENV_POD_NAME
 from support.helm import CHART, Helm
 from support.kube import Kubectl
 
@@ -77,3 +78,13 @@ def _cluster(name: str, verb: str, *args: str) -> str:
 def _run(*command: str) -> str:
     """Run a command whose progress goes to the terminal, and return what it printed."""
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=1800).stdout
+
+
+def process_of(pod: str) -> int:
+    """Return the id, on this machine, of the process in a pod of ours; raises `LookupError` for none."""
+    mark = f"{ENV_POD_NAME}={pod}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is the kernel's
+            if mark in environment.read_bytes().split(b"\0"):
+                return int(environment.parent.name)
+    raise LookupError(f"no process of pod {pod}")

@@ -122,4 +122,5 @@ SCENARIO = Scenario(
     hurt=("clients",),
     targets={"p99 ms": "≤ 1,000"},
     aim="2,000 clients that leave",
+    on_node=True,
 )

@@ -73,4 +73,5 @@ SCENARIO = Scenario(
     hurt=("streams",),
     targets={"cut": "0"},
     aim="10,000 streams, 20 rollouts",
+    on_node=True,
 )

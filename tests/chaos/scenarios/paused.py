@@ -119,4 +119,5 @@ SCENARIO = Scenario(
     hurt=("calls of the paused pod: closed",),
     targets={"upstream left after waking, slowest ms": "≤ 2,000"},
     aim="20 freezes",
+    on_node=True,
 )

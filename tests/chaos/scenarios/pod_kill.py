@@ -81,4 +81,5 @@ SCENARIO = Scenario(
     play,
     hurt=("pods killed",),
     aim="100 kills under 300 streams",
+    on_node=True,
 )

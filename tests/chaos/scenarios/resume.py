@@ -137,4 +137,5 @@ SCENARIO = Scenario(
     hurt=("kills", "answers", "returns"),
     targets={"resume p99 ms": "≤ 2,000", "longest wait ms": "≤ 3,000", "lost": "0", "duplicated": "0"},
     aim="100 kills under 300 streams; 1,000 streams",
+    on_node=True,
 )

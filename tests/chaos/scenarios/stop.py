@@ -82,4 +82,5 @@ SCENARIO = Scenario(
     hurt=("answers",),
     targets={"upstream left p99 ms": "≤ 500"},
     aim="1,000 answers",
+    on_node=True,
 )

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import product
+from typing import TypeAlias
 
 from chaos.client import DIALECTS, DialectName, Question
 from chaos.fleet import MODELS, PATIENT, QUICK, Settings, copy_of
@@ -56,6 +58,8 @@ CODES: dict[FaultKind | int, frozenset[str]] = {
     529: frozenset({"upstream_overloaded"}),
 }
 """The codes that tell each fault, by its kind or HTTP status."""
+Asked: TypeAlias = tuple[str, Fault | None, DialectName]
+"""A model, what goes wrong, and what the client speaks."""
 HONEST = frozenset({Verdict.INTERRUPTED, Verdict.REFUSED})
 
 
@@ -78,18 +82,29 @@ async def play(arena: Arena) -> Findings:
 async def _ask(
     arena: Arena, faults: Sequence[Fault | None], timeouts: RuntimeTimeouts, *, origin: str | None = None
 ) -> list[Judged]:
-    """Ask a fleet, whose upstream is at `origin`, for answers with these faults, of every model in every dialect."""
+    """Ask for answers with these faults, of every model in every dialect, where the upstream is at `origin`."""
     dialects: tuple[DialectName, ...] = DIALECTS if arena.protected else ("openai",)
-    asked = list(product(MODELS, faults, dialects))
+    most = arena.place.most_copies * PER_COPY // len(dialects)
+    parts = [faults[begin : begin + most] for begin in range(0, len(faults), most)]
+    settings = Settings(timeouts, server=arena.server)
+    return [
+        judged
+        for part in parts
+        for judged in await _ask_fleet(arena, list(product(MODELS, part, dialects)), settings, origin)
+    ]
+
+
+async def _ask_fleet(arena: Arena, asked: list[Asked], settings: Settings, origin: str | None) -> list[Judged]:
+    """Ask one fleet."""
     arena.random.shuffle(asked)
     models = _spread(model for model, _, _ in asked)
     origins = dict.fromkeys(models, origin) if origin else {}
-    copies = -(-len(faults) * len(dialects) // PER_COPY)
+    copies = -(-len(asked) // len(MODELS) // PER_COPY)
     questions = [
         Question(Script(arena.key(), TOKENS, gap=0.001, always=fault), model, dialect)
         for model, (_, fault, dialect) in zip(models, asked, strict=True)
     ]
-    async with arena.fleet(Settings(timeouts, server=arena.server, copies=copies, origins=origins)) as fleet:
+    async with arena.fleet(replace(settings, copies=copies, origins=origins)) as fleet:
         return await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
 
 
@@ -134,4 +149,5 @@ SCENARIO = Scenario(
     hurt=("answers",),
     targets={"lied": "0", "hung": "0"},
     aim="30 faults at first, middle and last token, for four vendors and three dialects",
+    on_node=True,
 )

@@ -78,3 +78,19 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile(range(1, 101), 0.99) == 99
     assert percentile([5], 0.99) == 5
     assert percentile([], 0.5) == 0
+
+
+def test_what_was_played_on_a_node_stands_beside_what_was_played_with_processes_and_after_it() -> None:
+    on_node = replace(KEPT, on="node", figures={"streams": 5})
+    report = Report("2026-01-02", "short", 7, "2 cores", [replace(KEPT, on="node")])
+    report = report.having(on_node, ["resume", "drain"]).having(replace(KEPT, name="resume"), ["resume", "drain"])
+    report = report.having(KEPT, ["resume", "drain"])
+    shown = page(report)
+    assert [(result.name, result.on) for result in report.results] == [
+        ("resume", "processes"),
+        ("drain", "processes"),
+        ("drain", "node"),
+    ]
+    assert report.results[-1] == on_node
+    assert "| [drain, on a node](#drain-on-a-node) | 5 streams |" in shown
+    assert "## Drain, on a node" in shown

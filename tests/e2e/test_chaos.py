@@ -1,0 +1,20 @@
+"""One scenario of the chaos harness on the node; `make chaos-node` plays all that can be played there, at length."""
+
+from pathlib import Path
+
+import pytest
+
+from chaos.node import on_node
+from chaos.runner import run
+from chaos.scenarios.pod_kill import SCENARIO
+from support.node import Node
+
+pytestmark = pytest.mark.timeout(300)
+SEED = 1
+
+
+async def test_what_a_killed_pod_was_streaming_never_looks_whole_and_its_messages_are_kept(
+    installed: Node, tmp_path: Path
+) -> None:
+    result = await run(SCENARIO, "short", SEED, tmp_path, on_node(installed))
+    assert result.passed, result.verdict()
