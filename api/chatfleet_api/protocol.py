@@ -93,7 +93,7 @@ class Protocol(HttpToolsProtocol):
         A client whose answer began before this pod was to end does not know that the connection ends too. Seen one
         after the other, it would send its next request between them, and lose it.
         """
-        if not cycle.keep_alive:
+        if not cycle.keep_alive and not self.transport.is_closing():
             self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, 1)
 
     def _drop(self) -> None:

@@ -170,7 +170,8 @@ async def _send_again(stage: Stage, question: Question) -> None:
     """Send a message under its key until it is answered, and look that it is there once."""
     while True:
         (judged,) = await stage.arena.ask_all([question], lambda: stage.fleet.url)
-        if not (judged.verdict is Verdict.REFUSED and judged.reception.ends[0] in TRY_AGAIN):
+        refused = judged.verdict is Verdict.REFUSED and judged.reception.ends[0] in TRY_AGAIN
+        if not (refused or judged.verdict is Verdict.CUT):  # the Service may still lead to the pod that is dead
             break
         await asyncio.sleep(AGAIN)
     kept = await roles_and_texts(stage.arena, stage.fleet, str(question.conversation))
