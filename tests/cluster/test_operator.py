@@ -220,7 +220,7 @@ def test_a_missing_secret_is_named_and_heals_by_itself(shop: Shop, kubectl: Kube
         ({"resources": {"requests": {"cpu": "a lot"}}}, "quantities must match"),
         ({"affinity": {"nodeAfinity": {}}}, "nodeAfinity"),
         ({"env": [{"name": "A"}, {"name": "A"}]}, "duplicate entries"),
-        ({"env": [{"name": "not a name=", "value": "x"}]}, "env[2].name"),
+        ({"env": [{"name": "not a name=", "value": "x"}]}, "env[3].name"),
     ],
 )
 def test_a_rejected_child_surfaces_in_the_servers_words_and_heals(shop: Shop, template: Manifest, words: str) -> None:
