@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 bin := .venv/bin
-# For slow tests, which mostly wait: two files at a time.
-two := --numprocesses 2 --dist loadfile
+# For slow tests, which mostly wait: some files at a time.
+waiting := --dist loadfile --numprocesses
 
 ##@ Start here
 
@@ -48,7 +48,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(bin)/pytest tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(bin)/pytest tests/contract $(two)
+	@$(bin)/pytest tests/contract $(waiting) 4
 
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/chaos
@@ -66,7 +66,7 @@ simulate-scale: setup ## The real autoscaler under half an hour of simulated loa
 	@PYTHONPATH=tests $(bin)/python -m scale simulate --json docs/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(bin)/pytest tests/cluster $(two)
+	@$(bin)/pytest tests/cluster $(waiting) 3
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(bin)/pytest tests/cluster_tool

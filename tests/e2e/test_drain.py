@@ -12,7 +12,7 @@ from openai import DEFAULT_MAX_RETRIES
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT
 from scale.load import Count, Load
 from support.kube import eventually
-from support.node import NAMESPACE, Node
+from support.node import MANIFESTS, NAMESPACE, Node
 
 pytestmark = pytest.mark.timeout(300)
 OURS = f"{LABEL_DEPLOYMENT}=support,{LABEL_COMPONENT}={COMPONENT_API}"
@@ -24,10 +24,13 @@ REFUSAL = "violate the pod's disruption budget"
 
 @pytest.fixture
 def machine(support: Node) -> Iterator[str]:
-    """Name of the only node, which takes pods again in the end."""
+    """Name of the only node, which takes pods again in the end; `support` is there, whatever other tests did to it."""
+    support.kubectl.apply((MANIFESTS / "support.yaml").read_text())
+    support.kubectl.wait("chatdeployment/support", "Ready", namespace=NAMESPACE)
     name = support.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
     yield name
     support.kubectl("uncordon", name)
+    support.kubectl("delete", "chatdeployment", "support", "-n", NAMESPACE, "--timeout=30s")
 
 
 def pods(node: Node) -> dict[str, bool]:
