@@ -54,10 +54,11 @@ class _Server(Server):
         self._seconds = 0
 
     def end_soon(self) -> None:
-        """Begin to end, after a last call if there are connections."""
+        """Begin to end, after a last call if there are connections and `drainSeconds` leaves time for one."""
         self._services.health.draining = True
-        if self.server_state.connections:
-            asyncio.get_running_loop().call_later(LAST_CALL_SECONDS, self.end)
+        seconds = min(LAST_CALL_SECONDS, self._services.configuration.current.streaming.drain_seconds)
+        if self.server_state.connections and seconds:
+            asyncio.get_running_loop().call_later(seconds, self.end)
         else:
             self.end()
 

@@ -137,7 +137,10 @@ class Streaming(Part):
         15, ge=1, le=300, description="Seconds of silence after which a comment keeps an SSE connection alive."
     )
     drain_seconds: int = Field(
-        10, ge=0, le=300, description="Seconds that an ending pod still takes requests while load balancers forget it."
+        10,
+        ge=0,
+        le=300,
+        description="Seconds that an ending pod still takes requests while load balancers forget it. 0: it takes none.",
     )
     log_ttl_seconds: int = Field(
         3600,

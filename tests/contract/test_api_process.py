@@ -252,6 +252,14 @@ def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: 
         assert api.exit_status() == 0
 
 
+def test_without_time_to_drain_there_is_no_last_call(tmp_path: Path) -> None:
+    with api_process(tmp_path, scripted(drain_seconds=0)) as api, ask(api, "slow") as stream:
+        next(iter(stream))
+        api.terminate()
+        eventually(lambda: refuses(api.port), seconds=1)
+        assert list(stream)[-1].choices[0].finish_reason == "stop"
+
+
 def test_a_client_sees_the_end_of_its_connection_with_that_of_its_answer(tmp_path: Path) -> None:
     """Else it would send its next request over a connection that is about to go, and lose it."""
     body = b'{"model":"lasting","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
