@@ -48,7 +48,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(bin)/pytest tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(bin)/pytest tests/contract $(waiting) 4
+	@$(bin)/pytest tests/contract $(waiting) 3
 
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/chaos
