@@ -72,7 +72,7 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
 
 
 def watch(asked: argparse.Namespace) -> int:
-    """Follow a profile of load and draw what came; returns 0 when no stream was cut or refused."""
+    """Follow a profile of load and draw what came; returns 0 when no stream was cut, also if full pods refused some."""
     course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
     seconds = asked.noise or course[-1][0]
     profile = noisy(SEED, seconds=seconds, peak=asked.peak) if asked.noise else steps(course)
@@ -88,7 +88,7 @@ def watch(asked: argparse.Namespace) -> int:
     if asked.plot:
         plot(samples, asked.plot, title=f"{asked.name}: streams and pods", target=asked.target)
     tell(load.tally)
-    return 1 if load.tally.cut or load.tally.refused else 0
+    return 1 if load.tally.cut else 0
 
 
 def tell(tally: Tally) -> None:
