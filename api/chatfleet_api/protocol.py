@@ -87,12 +87,13 @@ class Protocol(HttpToolsProtocol):
             self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         return True
 
-    def _last(self, cycle: RequestResponseCycle) -> None:
+    def _last(self, cycle: RequestResponseCycle, close: bool) -> None:  # noqa: FBT001  # an extension's
         """Hold what is written last, for it to leave together with the end of the connection that follows it at once.
 
         A client whose answer began before this pod was to end does not know that the connection ends too. Seen one
         after the other, it would send its next request between them, and lose it.
         """
+        cycle.keep_alive = cycle.keep_alive and not close
         if not cycle.keep_alive and not self.transport.is_closing():
             self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, 1)
 

@@ -260,9 +260,10 @@ def test_without_time_to_drain_there_is_no_last_call(tmp_path: Path) -> None:
         assert list(stream)[-1].choices[0].finish_reason == "stop"
 
 
-def test_a_client_sees_the_end_of_its_connection_with_that_of_its_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["slow", "lasting"])  # the one ends before the last call does, the other after
+def test_a_client_sees_the_end_of_its_connection_with_that_of_its_answer(tmp_path: Path, model: str) -> None:
     """Else it would send its next request over a connection that is about to go, and lose it."""
-    body = b'{"model":"lasting","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
+    body = f'{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"Hi"}}]}}'.encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: pod\r\nContent-Type: application/json\r\n"
     request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
     with api_process(tmp_path, scripted()) as api, ExitStack() as opened:
@@ -271,7 +272,7 @@ def test_a_client_sees_the_end_of_its_connection_with_that_of_its_answer(tmp_pat
             client.sendall(request)
         heads = [client.recv(4096) for client in clients]
         assert all(head.startswith(b"HTTP/1.1 200") and b"connection: close" not in head.lower() for head in heads)
-        api.terminate()  # the answers last longer than its last call
+        api.terminate()
         with ThreadPoolExecutor(len(clients)) as readers:
             assert all(readers.map(ends_at_once, clients))
         assert api.exit_status() == 0

@@ -35,6 +35,8 @@ ENDURE_MANIFEST = Path(__file__).parent / "endure.yaml"
 DRAIN_SECONDS = 5
 COUNT = Count("count", 60)
 """This and the above are as the manifest says."""
+STARTS_A_SECOND = 5
+"""At the beginning, and so for ever, as all streams last 12 s: at any moment some begin, also when a pod ends."""
 
 
 def steps(course: Sequence[tuple[float, int]]) -> Profile:
@@ -130,7 +132,7 @@ def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, round
     manifest = ENDURE_MANIFEST.read_text().replace(f"drainSeconds: {DRAIN_SECONDS}", f"drainSeconds: {drain_seconds}")
     node.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifest)
     node.kubectl.wait("chatdeployment/crowd", "Ready", namespace=NAMESPACE)
-    load = Load(node.service("crowd", NAMESPACE), COUNT, lambda _: asked.streams)
+    load = Load(node.service("crowd", NAMESPACE), COUNT, lambda now: min(asked.streams, round(now * STARTS_A_SECOND)))
     kubectl = (str(node.kubectl.binary), "--kubeconfig", str(node.kubectl.kubeconfig))
     cluster = Cluster(kubectl, NAMESPACE, "crowd")
     played = endure(load, cluster, rounds=rounds, at_once=asked.streams, drain_seconds=drain_seconds)
@@ -160,7 +162,7 @@ def main() -> int:
     proof = verbs.add_parser("endure", help=prove.__doc__)
     proof.set_defaults(play=prove)
     proof.add_argument("--rounds", type=int, default=20, help="each scales up, rolls out, evicts and scales down")
-    proof.add_argument("--control-rounds", type=int, default=2, help="the same without the preStop hook")
+    proof.add_argument("--control-rounds", type=int, default=5, help="the same without the preStop hook")
     proof.add_argument("--streams", type=int, default=60, help="at a time")
     proof.add_argument("--json", type=Path, help="file for the figures")
     model = verbs.add_parser("simulate", help=simulate.__doc__)

@@ -12,7 +12,8 @@ from chatfleet_contract.names import HEADER_CONFIG
 HEADER: Final = b"x-request-id"
 
 LAST: Final = "chatfleet.last"
-"""ASGI extension of our server: tells it that the next piece is the last of an answer."""
+"""ASGI extension of our server: tells it that the next piece is the last of an answer, and whether the connection is to
+end with it, though the head of the answer did not say so."""
 
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 """What a caller may choose as an id: it goes into headers and logs as it is."""
@@ -27,7 +28,7 @@ class RequestId:
     """Keeps a caller's `X-Request-Id` if it is sane, else makes one.
 
     Where clients had better go elsewhere (the pod is about to end, or has nearly as much to do as it takes), an answer
-    closes its connection: kept ones would go on leading here, and new pods stay idle.
+    closes its connection, also one that began before: kept ones would go on leading here, and new pods stay idle.
     """
 
     def __init__(
@@ -58,14 +59,14 @@ class RequestId:
         if self._elsewhere():
             marks.append(CLOSE)
 
-        last: Callable[[], None] = scope.get("extensions", {}).get(LAST, {}).get("call", lambda: None)
+        last: Callable[[bool], None] = scope.get("extensions", {}).get(LAST, {}).get("call", lambda _: None)
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 message["headers"] = [*headers, *(mark for mark in marks if mark not in headers)]
             elif not message.get("more_body"):
-                last()
+                last(self._elsewhere())
             await send(message)
 
         await self._app(scope, receive, marked)
