@@ -29,15 +29,7 @@ def redis_server(folder: Path, *lines: str, arguments: Sequence[str] = ()) -> It
         raise RuntimeError(message)
     port = free_port()
     settings = folder / "redis.conf"
-    own = (
-        "bind 127.0.0.1",
-        f"port {port}",
-        f'dir "{folder}"',
-        'save ""',
-        "appendonly no",
-        "repl-diskless-sync-delay 0",
-    )
-    settings.write_text("\n".join((*own, *lines)))
+    settings.write_text(f'bind 127.0.0.1\nport {port}\ndir "{folder}"\nsave ""\nappendonly no\n' + "\n".join(lines))
     log = folder / "redis.log"
     with log.open("wb") as output:
         process = subprocess.Popen(("redis-server", settings, *arguments), stdout=output, stderr=subprocess.STDOUT)
