@@ -74,8 +74,8 @@ test-cluster-tool: setup ## Test the local cluster itself; needs root.
 e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for the cluster of your kubeconfig.
 	@$(bin)/pytest tests/e2e
 
-test-keda: setup ## Test scaling to zero and back with the real KEDA, built from source; needs root and prometheus.
-	@$(bin)/pytest tests/keda
+test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter, built from source; needs root and prometheus.
+	@$(bin)/pytest tests/prometheus
 
 bench: setup ## Measure the API beside its peers and write docs/benchmarks.md; about a quarter of an hour.
 	@PYTHONPATH=tests $(bin)/python -m bench

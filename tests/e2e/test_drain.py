@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from openai import DEFAULT_MAX_RETRIES
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT
 from scale.load import Count, Load
@@ -49,7 +48,7 @@ def drain(node: Node, machine: str, log: Path) -> "subprocess.Popen[bytes]":
 
 def test_a_drained_node_lets_pods_go_one_by_one_and_cuts_no_stream(support: Node, machine: str, tmp_path: Path) -> None:
     before = set(pods(support))
-    load = Load(support.service("support"), COUNT, lambda _: STREAMS, retries=DEFAULT_MAX_RETRIES)  # as applications do
+    load = Load(support.service("support"), COUNT, lambda _: STREAMS)
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(asyncio.run, load.run(seconds=200))
         try:

@@ -1,28 +1,30 @@
-"""One real node with Chatfleet, KEDA and a ChatDeployment that may sleep."""
+"""One real node with Chatfleet, whose own metrics adapter is switched off, and a name for a Prometheus."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from support.keda import PROMETHEUS_PORT, install_keda, require_prometheus
+from support.keda import install_keda
 from support.kube import eventually
 from support.node import MANIFESTS, Node, install, running_node
-
-MONITORING = "monitoring"
+from support.prometheus import name_prometheus, require_prometheus
 
 
 @pytest.fixture(scope="session")
-def sleepy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Start the node, with KEDA at work on the ChatDeployment; there is no Prometheus yet."""
+def node() -> Iterator[Node]:
+    """Start the node; there is no Prometheus yet."""
     require_prometheus()
-    with running_node() as node:
-        install(node)
-        install_keda(node, tmp_path_factory.mktemp("keda"))
-        node.kubectl("create", "namespace", MONITORING)
-        upstream = (MANIFESTS / "upstream.yaml").read_text().replace("HOST", node.host)
-        named = upstream.replace("namespace: shop", f"namespace: {MONITORING}").replace("upstream", "prometheus")
-        node.kubectl.apply(named.replace("9100", str(PROMETHEUS_PORT)))
-        node.kubectl.apply((MANIFESTS / "sleepy.yaml").read_text())
-        eventually(lambda: node.kubectl("get", "scaledobject/sleepy", "-n", "asleep"), seconds=90)
-        node.kubectl.wait("deployment/sleepy-waiting-room", "Available", namespace="asleep")
-        yield node
+    with running_node() as started:
+        install(started, "metricsAdapter.enabled=false")
+        name_prometheus(started)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def sleepy(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """Install KEDA, and let it work on a ChatDeployment that may sleep."""
+    install_keda(node, tmp_path_factory.mktemp("keda"))
+    node.kubectl.apply((MANIFESTS / "sleepy.yaml").read_text())
+    eventually(lambda: node.kubectl("get", "scaledobject/sleepy", "-n", "asleep"), seconds=90)
+    node.kubectl.wait("deployment/sleepy-waiting-room", "Available", namespace="asleep")
+    return node

@@ -20,6 +20,7 @@ from rich.live import Live
 from scale.crowd import noisy
 from scale.endure import Endured, endure
 from scale.judge import Simulation, turned
+from scale.late import late_rules
 from scale.load import Count, Load, Profile, Tally
 from scale.page import rewrite
 from scale.plot import plot
@@ -27,7 +28,7 @@ from scale.series import Cluster, Replicas, Sample, sampled, save
 from scale.simulate import NOISE_SECONDS, SEED, Wishes, say, simulated
 from scale.subject import START_SECONDS, STREAM_SECONDS
 from scale.view import view
-from support.node import Node, install, running_node
+from support.node import Node, component, install, running_node
 
 NAMESPACE = "crowd"
 ENDURE_CLUSTER = "scale"
@@ -101,7 +102,7 @@ def tell(tally: Tally) -> None:
 
 
 def prove(asked: argparse.Namespace) -> int:
-    """Play both arms on a node of our own; returns 0 when only the arm without the preStop hook lost streams."""
+    """Play both arms on a node whose rules are late; returns 0 when only the one without the hook lost streams."""
     with running_node(ENDURE_CLUSTER) as node:
         install(node)
         node.kubectl("create", "namespace", NAMESPACE)
@@ -135,8 +136,12 @@ def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, round
     load = Load(node.service("crowd", NAMESPACE), COUNT, lambda now: min(asked.streams, round(now * STARTS_A_SECOND)))
     kubectl = (str(node.kubectl.binary), "--kubeconfig", str(node.kubectl.kubeconfig))
     cluster = Cluster(kubectl, NAMESPACE, "crowd")
-    played = endure(load, cluster, rounds=rounds, at_once=asked.streams, drain_seconds=drain_seconds)
-    return asyncio.run(played)
+
+    async def played() -> Endured:
+        async with late_rules(component("kube-proxy", ENDURE_CLUSTER)):
+            return await endure(load, cluster, rounds=rounds, at_once=asked.streams, drain_seconds=drain_seconds)
+
+    return asyncio.run(played())
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import msgspec
 from chaos.report import Report, page
 from scale.endure import Endured
 from scale.judge import Outcome, Simulation
+from scale.late import STILL_SECONDS
 
 ENDURED: Final = "scaling.json"
 SIMULATED: Final = "scaling-simulated.json"
@@ -42,7 +43,10 @@ def section(endured: Sequence[Endured], simulation: Simulation | None, watched: 
 def _endured(arms: Sequence[Endured]) -> Iterator[str]:
     if not arms:
         return
-    yield "Streams on a real node while its pods come and go (`make chaos-scale`); the control has no `drainSeconds`."
+    yield (
+        "Streams on a real node while its pods come and go (`make chaos-scale`). What a Service leads to changes up to"
+        f" {STILL_SECONDS:g} s late, as in a cluster of many nodes. The control has no `drainSeconds`."
+    )
     yield from (
         "",
         "| Arm | Streams | Whole | Cut | Refused | Done to the pods | It took |",

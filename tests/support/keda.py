@@ -1,11 +1,8 @@
-"""KEDA itself, built from its Go module and installed by its own manifests, and Debian's Prometheus beside the node."""
+"""KEDA itself, built from its Go module and installed by its own manifests."""
 
-import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,9 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.steps import Steps
-from support.kube import eventually
 from support.node import Node, load
 
 IMAGE = "chatfleet.local/keda:test"
-PROMETHEUS_PORT = 9090
 DOCKERFILE = "FROM scratch\nCOPY --chmod=755 keda keda-adapter /\nUSER 10001:10001\n"
 
 
@@ -51,30 +46,3 @@ def _ours(manifest: dict[str, Any]) -> dict[str, Any]:
         pod["securityContext"]["runAsUser"] = 10001
         pod["containers"][0] |= {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}
     return manifest
-
-
-def require_prometheus() -> None:
-    """Say what is missing before anything is built."""
-    if shutil.which("prometheus") is None:
-        raise RuntimeError("There is no prometheus on the PATH; install it: apt-get install prometheus")
-
-
-@contextmanager
-def prometheus(node: Node, folder: Path, targets: dict[str, dict[str, str]]) -> Iterator[None]:
-    """Run Prometheus on this machine; it scrapes each of `targets`, an address with its labels, every 2 s."""
-    scraped = [{"targets": [address], "labels": labels} for address, labels in targets.items()]
-    config = {
-        "global": {"scrape_interval": "2s"},
-        "scrape_configs": [{"job_name": "chatfleet", "static_configs": scraped}],
-    }
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    command = (
-        *("prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"),
-        f"--web.listen-address={node.host}:{PROMETHEUS_PORT}",
-    )
-    with (folder / "prometheus.log").open("ab") as log, subprocess.Popen(command, stderr=log) as server:
-        try:
-            eventually(lambda: "ready to receive" in (folder / "prometheus.log").read_text())
-            yield
-        finally:
-            server.terminate()

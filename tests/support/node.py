@@ -43,9 +43,10 @@ class Node:
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
 
 
-def install(node: Node) -> None:
-    """Install the chart as the README says, with our images, and wait for it."""
-    sets = [part for value, image in IMAGES.items() for part in ("--set", f"{value}={image}")]
+def install(node: Node, *values: str) -> None:
+    """Install the chart as the README says, with our images and further `values` (`name=value`), and wait for it."""
+    images = (f"{value}={image}" for value, image in IMAGES.items())
+    sets = [part for value in (*images, *values) for part in ("--set", value)]
     node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
 
 
@@ -69,6 +70,12 @@ def running_node(name: str = CLUSTER) -> Iterator[Node]:
 def load(*images: str) -> None:
     """Give the running node further images."""
     _cluster(CLUSTER, "load", *images)
+
+
+def component(name: str, cluster: str = CLUSTER) -> int:
+    """Return the id, on this machine, of a process of a running cluster of ours."""
+    pid: int = json.loads(_cluster(cluster, "status", "--output", "json"))["components"][name]["pid"]
+    return pid
 
 
 def _cluster(name: str, verb: str, *args: str) -> str:

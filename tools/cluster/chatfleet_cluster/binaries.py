@@ -84,9 +84,17 @@ MODULES = (
         {f"keda-{name}": f"github.com/kedacore/keda/v2/cmd/{name}" for name in ("operator", "adapter")},
         stamps=("github.com/kedacore/keda/v2/version.Version={version}",),
     ),
+    Module(
+        "prometheus-adapter",
+        "sigs.k8s.io/prometheus-adapter",
+        {"prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"},
+    ),
 )
 
-NODE = tuple(name for module in MODULES if module.folder not in {"kind", "keda"} for name in module.programs)
+_BESIDE = frozenset({"kind", "keda", "prometheus-adapter"})
+"""Folders of what a node runs without."""
+
+NODE = tuple(name for module in MODULES if module.folder not in _BESIDE for name in module.programs)
 """What a node needs, and its users: kubectl and helm."""
 
 
