@@ -18,9 +18,11 @@ from select import poll
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from chaos.chatdeployment import HARNESS, NAME, manifests, spec_of
 from chaos.fleet import CHATFLEET, VENDORS, Fleet, Place, Pod, Settings
-from chaos.processes import Program, started
+from chaos.processes import Program, Victim, started
 from chaos.proxy import Proxy
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT, PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.providers import MAX_PROVIDERS
@@ -57,43 +59,18 @@ class Cluster:
         ]
 
 
-@dataclass(eq=False)
-class Container:
+class Container(Victim):
     """The process of a container; after a restart it is another one, in the same pod."""
 
-    id: str
-    pid: int
-    log: Program
-    """Writes down what it says."""
-    cluster: Cluster
-    _stopped: bool = field(default=False, init=False)
+    def __init__(self, id_: str, pid: int, log: Program, cluster: Cluster) -> None:
+        """Take over the process `pid`; `log` writes down what it says."""
+        self.id = id_
+        self.pid = pid
+        self.log = log
+        self.cluster = cluster
+        self._handle = os.pidfd_open(pid)  # whoever gets this process id later is not meant
 
-    def __post_init__(self) -> None:
-        self._handle = os.pidfd_open(self.pid)  # whoever gets this process id later is not meant
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs and is not stopped."""
-        return not self._stopped and not self._has_ended()
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        self._send(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self._send(signal.SIGTERM)
-
-    def pause(self) -> None:
-        """Stop it in its tracks (SIGSTOP)."""
-        self._send(signal.SIGSTOP)
-        self._stopped = True
-
-    def go_on(self) -> None:
-        """Let it go on (SIGCONT)."""
-        self._send(signal.SIGCONT)
-        self._stopped = False
-
+    @override
     async def ended(self) -> int:
         """Wait for its end, and return its exit status as the kubelet saw it (negative: the signal that ended it)."""
         while True:
@@ -105,6 +82,7 @@ class Container:
                         return code if code < SHELL_SIGNAL else SHELL_SIGNAL - code
             await asyncio.sleep(LOOK_SECONDS)
 
+    @override
     def last_words(self) -> str:
         """Return the end of its log."""
         return self.log.last_words()
@@ -113,10 +91,13 @@ class Container:
         """Let go of it."""
         os.close(self._handle)
 
-    def _has_ended(self) -> bool:
+    @override
+    def has_ended(self) -> bool:
+        """Say whether it runs no more."""
         (look := poll()).register(self._handle)
         return bool(look.poll(0))
 
+    @override
     def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, number)

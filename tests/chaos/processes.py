@@ -3,11 +3,12 @@
 import asyncio
 import os
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+
+from typing_extensions import override
 
 START_SECONDS = 60.0
 """Time that a process gets until it is ready; a pod needs about one on an idle machine."""
@@ -21,54 +22,17 @@ class StartError(RuntimeError):
     """A process did not become ready; the message has its last words."""
 
 
-class Victim(Protocol):
+class Victim(ABC):
     """What a scenario may do to a process, wherever it runs."""
 
-    @property
-    def pid(self) -> int:
-        """Its process id on this machine."""
+    pid: int
+    """Its process id on this machine."""
+    _stopped = False
 
     @property
     def running(self) -> bool:
         """Whether it runs and is not stopped."""
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-
-    def pause(self) -> None:
-        """Stop it in its tracks (SIGSTOP)."""
-
-    def go_on(self) -> None:
-        """Let it go on (SIGCONT)."""
-
-    async def ended(self) -> int:
-        """Wait for its end, and return its exit status (negative: the signal that ended it)."""
-
-    def last_words(self) -> str:
-        """Return the end of its log."""
-
-
-@dataclass(eq=False)
-class Program:
-    """One process, with all that it says in a file."""
-
-    name: str
-    log: Path
-    process: asyncio.subprocess.Process
-    _stopped: bool = field(default=False, init=False)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs and is not stopped."""
-        return self.process.returncode is None and not self._stopped
+        return not self._stopped and not self.has_ended()
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
@@ -88,17 +52,51 @@ class Program:
         self._send(signal.SIGCONT)
         self._stopped = False
 
+    @abstractmethod
     async def ended(self) -> int:
         """Wait for its end, and return its exit status (negative: the signal that ended it)."""
-        return await self.process.wait()
 
+    @abstractmethod
+    def last_words(self) -> str:
+        """Return the end of its log."""
+
+    @abstractmethod
+    def has_ended(self) -> bool:
+        """Say whether it runs no more."""
+
+    @abstractmethod
+    def _send(self, number: signal.Signals) -> None:
+        """Send a signal; to one that has ended, nothing."""
+
+
+class Program(Victim):
+    """One process, with all that it says in a file."""
+
+    def __init__(self, name: str, log: Path, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.log = log
+        self.pid = process.pid
+        self._process = process
+
+    @override
+    async def ended(self) -> int:
+        """Wait for its end, and return its exit status (negative: the signal that ended it)."""
+        return await self._process.wait()
+
+    @override
     def last_words(self) -> str:
         """Return the end of its log."""
         return self.log.read_text(errors="replace")[-LOG_TAIL:]
 
+    @override
+    def has_ended(self) -> bool:
+        """Say whether it runs no more."""
+        return self._process.returncode is not None
+
+    @override
     def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
-            self.process.send_signal(number)
+            self._process.send_signal(number)
 
 
 @asynccontextmanager
@@ -128,7 +126,7 @@ async def ready(program: Program, look: Callable[[], Awaitable[bool]], *, second
     """Wait until `look` says that a program is ready; raises `StartError` when it ends before, or takes too long."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while program.process.returncode is None:
+            while not program.has_ended():
                 if await look():
                     return
                 await asyncio.sleep(LOOK_SECONDS)

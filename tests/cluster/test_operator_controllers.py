@@ -13,22 +13,17 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typing_extensions import override
 
-from chatfleet_cluster import controlplane
-from chatfleet_cluster.steps import Steps
 from chatfleet_contract import names
 from chatfleet_operator.model import Manifest
+from support.controllers import operated
 from support.kube import Kubectl, eventually
-from support.operator_process import account, cluster_wide, grant, operator
 from support.operator_world import pod_report
 from support.shop import Shop
 
-ROOT = Path(__file__).parents[2]
 DEPLOYMENT = "deployment/support"
 SYNC = 5
 """Seconds between two looks of the HorizontalPodAutoscaler here."""
@@ -68,16 +63,7 @@ class _Telling(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """Start an API server of its own, all controllers, and the operator."""
-    folder, steps = tmp_path_factory.mktemp("controllers"), Steps(Console(stderr=True))
-    with ExitStack() as stack:
-        plane = stack.enter_context(controlplane.running(os.environ, steps))
-        kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
-        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        stack.enter_context(controlplane.controlled(plane, os.environ, steps))
-        kubeconfig = account(kubectl, folder)
-        grant(kubectl, *cluster_wide())
-        process = stack.enter_context(operator(kubeconfig, folder / "operator.log", {"RESYNC_SECONDS": "2"}))
-        eventually(process.leads)
+    with operated(tmp_path_factory.mktemp("controllers"), {"RESYNC_SECONDS": "2"}) as kubectl:
         yield kubectl
 
 

@@ -5,7 +5,6 @@ Each test is its own control: the load ends with the outage, and takes pods away
 
 import http.client
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -17,18 +16,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rich.console import Console
 
-from chatfleet_cluster import controlplane
-from chatfleet_cluster.steps import Steps
 from chatfleet_contract import metrics, names
 from chatfleet_operator.model import Ref
 from support.adapter_process import METRICS, AdapterProcess, adapter, install
 from support.api_process import api_process, fetch, scripted
+from support.controllers import operated
 from support.figures import babbles, fails, forgets, hangs, new_address, run, telling
 from support.fleet import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
 from support.kube import Kubectl, eventually
-from support.operator_process import account, cluster_wide, grant, operator
 from support.operator_world import document
 from support.redis_server import redis_server
 from support.shop import Shop
@@ -59,17 +55,10 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder, steps = tmp_path_factory.mktemp("outages"), Steps(Console(stderr=True))
+    folder = tmp_path_factory.mktemp("outages")
+    sync = f"--horizontal-pod-autoscaler-sync-period={SYNC}s"
     with ExitStack() as stack:
-        plane = stack.enter_context(controlplane.running(os.environ, steps))
-        kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
-        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        sync = f"--horizontal-pod-autoscaler-sync-period={SYNC}s"
-        stack.enter_context(controlplane.controlled(plane, os.environ, steps, sync))
-        kubeconfig = account(kubectl, folder)
-        grant(kubectl, *cluster_wide())
-        process = stack.enter_context(operator(kubeconfig, folder / "operator.log", {}))
-        eventually(process.leads)
+        kubectl = stack.enter_context(operated(folder, {}, sync))
         yield World(kubectl, install(kubectl, folder), folder, made(kubectl, stack))
 
 

@@ -197,7 +197,7 @@ def test_deletion_cascades_with_the_operator_gone(support: Node) -> None:
     kinds = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,pdb,pvc,pods"
     ours = ["get", kinds, "-n", NAMESPACE, "-l", "chatfleet.io/deployment=support"]
     eventually(lambda: not support.kubectl.json(*ours)["items"], seconds=90)
-    support.kubectl("scale", *operator, "--replicas=1")
+    support.kubectl("scale", *operator, "--replicas=2")
     support.kubectl("rollout", "status", *operator, "--timeout=60s")
 
 

@@ -8,6 +8,7 @@ from support.keda import install_keda
 from support.kube import eventually
 from support.node import MANIFESTS, Node, install, running_node
 from support.prometheus import name_prometheus, require_prometheus
+from support.scaled import Scaled
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +22,10 @@ def node() -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def sleepy(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Node:
+def sleepy(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Scaled:
     """Install KEDA, and let it work on a ChatDeployment that may sleep."""
     install_keda(node, tmp_path_factory.mktemp("keda"))
     node.kubectl.apply((MANIFESTS / "sleepy.yaml").read_text())
     eventually(lambda: node.kubectl("get", "scaledobject/sleepy", "-n", "asleep"), seconds=90)
     node.kubectl.wait("deployment/sleepy-waiting-room", "Available", namespace="asleep")
-    return node
+    return Scaled(node, "asleep", "sleepy")

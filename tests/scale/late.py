@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 STILL_SECONDS: Final = 2.0
-"""So late is what it does at most. Left alone it needs 0.1 s, and hardly a client meets a pod's end."""
+"""What it does comes so late, or a second later. Left alone it needs 0.1 s, and hardly a client meets a pod's end."""
 AWAKE_SECONDS: Final = 0.5
 
 

@@ -44,8 +44,9 @@ def _endured(arms: Sequence[Endured]) -> Iterator[str]:
     if not arms:
         return
     yield (
-        "Streams on a real node while its pods come and go (`make chaos-scale`). What a Service leads to changes up to"
-        f" {STILL_SECONDS:g} s late, as in a cluster of many nodes. The control has no `drainSeconds`."
+        "Streams on a real node while its pods come and go (`make chaos-scale`). What a Service leads to changes late,"
+        f" as in a cluster of many nodes: kube-proxy stands still for {STILL_SECONDS:g} s at a time. The control has no"
+        " `drainSeconds`."
     )
     yield from (
         "",

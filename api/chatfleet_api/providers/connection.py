@@ -75,6 +75,10 @@ class Connection(asyncio.Protocol):
         """Whether another request can be sent: the answer is whole and read, and the connection is there."""
         return self.whole and self._keeps and not self._parts and not self._failure and not self._transport.is_closing()
 
+    def forget_headers(self) -> None:
+        """Let go of the headers, once they are known: for as long as an answer may take, they are kilobytes."""
+        self.raw_headers.clear()
+
     def close(self) -> None:
         """End the connection now; who reads gets `BrokenError`, after what has come before."""
         self._fail("it was closed here")

@@ -156,6 +156,7 @@ class Upstream:
                 try:
                     await self._accept(response, key)
                     _require_events(response)
+                    response.forget_headers()
                 except BaseException:
                     self._connections.leave(response)
                     raise
