@@ -31,7 +31,7 @@ OTHER_VALUES = {
     "operator.image": '"example.com/operator:1"',
     "operator.imagePullPolicy": '"Always"',
     "operator.imagePullSecrets": '["registry"]',
-    "operator.replicas": "2",
+    "operator.replicas": "3",
     "operator.logLevel": '"debug"',
     "operator.logFormat": '"text"',
     "operator.workers": "4",
