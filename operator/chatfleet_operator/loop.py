@@ -73,6 +73,7 @@ class Loop(Generic[K]):
     _entries: dict[K, _Entry] = field(default_factory=dict)
     _ready: deque[K] = field(default_factory=deque)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
+    _working: bool = False
 
     def wake(self, key: K) -> None:
         """Ask for a pass for `key` soon. Cheap, and harmless to repeat."""
@@ -85,17 +86,18 @@ class Loop(Generic[K]):
 
     async def run(self) -> None:
         """Work until cancelled. What was woken before is not lost."""
+        self._working = True
         async with asyncio.TaskGroup() as workers:
             for number in range(self.pace.workers):
                 workers.create_task(self._worker(), name=f"reconcile-{number}")
 
     def depth(self) -> int:
-        """Return how many keys wait for a worker."""
-        return len(self._ready)
+        """Return how many keys wait for a worker; 0 before `run`, as a standby waits for nobody."""
+        return len(self._ready) if self._working else 0
 
     def age(self) -> float:
         """Return the seconds that the first key in line has waited; 0: none waits."""
-        first = self._entries[self._ready[0]].queued_at if self._ready else None
+        first = self._entries[self._ready[0]].queued_at if self.depth() else None
         return 0.0 if first is None else asyncio.get_running_loop().time() - first
 
     def knows(self, key: K) -> bool:

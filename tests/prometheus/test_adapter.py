@@ -28,6 +28,7 @@ def measured(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         node.kubectl.apply((MANIFESTS / "measured.yaml").read_text())
         node.kubectl.wait("chatdeployment/measured", "Ready", namespace=SPACE)
         yield Scaled(node, SPACE, "measured")
+        node.kubectl("delete", "chatdeployment", "measured", "-n", SPACE, "--timeout=60s")
 
 
 def told(node: Node, metric: str) -> list[str]:

@@ -75,13 +75,16 @@ def test_without_a_pod_that_can_be_read_there_is_no_value(tmp_path: Path, signal
     [
         pytest.param([], 0, id="no token yet"),
         pytest.param([of(TOKENS, A, "0+300x60")], 20, id="twenty a second"),
-        pytest.param(
-            [
-                *(of(TOKENS, A, "0+300x60"), of(TOKENS, B, "0+150x20 " + UNSEEN)),
-                *(of(STREAMS, B, "1x20 " + UNSEEN), of("up", B, "1x20 0x60")),
-            ],
-            30,
-            id="one is silent, and counts as it was",
+        *(
+            pytest.param(
+                [
+                    *(of(TOKENS, A, "0+300x60"), of(TOKENS, B, f"0+150x{looks} {UNSEEN}")),
+                    *(of(STREAMS, B, f"1x{looks} {UNSEEN}"), of("up", B, f"1x{looks} 0x60")),
+                ],
+                30,
+                id=f"one is silent after {looks} looks, and counts as it was",
+            )
+            for looks in (20, 21, 22, 23, 39)
         ),
     ],
 )

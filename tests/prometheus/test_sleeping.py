@@ -8,6 +8,9 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from chatfleet_contract.autoscaling import MetricType
+from chatfleet_operator.desired.scaled_object import query
+from chatfleet_operator.model import Ref
 from support.kube import eventually
 from support.prometheus import prometheus
 from support.scaled import Scaled
@@ -18,6 +21,8 @@ COOLDOWN = 60
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Good morning"}
 STREAMS, TARGET = 15, 6
 """Streams at a time, and how many of them a pod is meant for: three pods."""
+COUNTED = query(Ref("asleep", "sleepy"), MetricType.ACTIVE_STREAMS)
+"""As KEDA asks."""
 READ = 'chatfleet_active_streams{namespace="asleep"}'
 """Streams of the pods that can be read, as a careless query counts them."""
 HELD_SECONDS = 60
@@ -73,6 +78,7 @@ def test_pods_follow_the_streams_and_one_that_cannot_be_read_counts_with_its_las
             by_pod = server.ask(READ)
             server.unreadable.add(max(by_pod, key=lambda pod: by_pod[pod]))
             eventually(lambda: sum(server.ask(READ).values()) <= 2 * TARGET)  # by this two pods were enough
+            assert server.ask(COUNTED)[""] > 2 * TARGET
             sleepy.stays(3, seconds=HELD_SECONDS)
             server.unreadable.clear()
         eventually(lambda: sleepy.wanted == 0, seconds=COOLDOWN + 90)

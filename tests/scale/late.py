@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 STILL_SECONDS: Final = 2.0
@@ -18,9 +18,12 @@ async def late_rules(kube_proxy: int) -> AsyncIterator[None]:
     working = asyncio.create_task(_now_and_then(kube_proxy))
     try:
         yield
+        if working.done():  # kube-proxy is gone, and the rules were not late, or not there
+            working.result()
     finally:
         working.cancel()
-        os.kill(kube_proxy, signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.kill(kube_proxy, signal.SIGCONT)
 
 
 async def _now_and_then(pid: int) -> None:

@@ -26,8 +26,9 @@ NOBODY = 1
 
 def require_prometheus() -> None:
     """Say what is missing before anything is built."""
-    if shutil.which("prometheus") is None:
-        raise RuntimeError("There is no prometheus on the PATH; install it: apt-get install prometheus")
+    for program in ("prometheus", "promtool"):
+        if shutil.which(program) is None:
+            raise RuntimeError(f"There is no {program} on the PATH; install it: apt-get install prometheus")
 
 
 def name_prometheus(node: Node) -> None:

@@ -18,6 +18,7 @@ from support.prometheus import PORT as PROMETHEUS_PORT
 PORT = 6443
 DOCUMENT = ROOT / "docs/autoscaling.md"
 RULES = re.compile(r"### With prometheus-adapter.*?```yaml\n(.*?)```", re.DOTALL)
+SERVICES = ("v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io")
 KUBECONFIGS = ("lister", "authentication", "authorization")
 
 
@@ -45,4 +46,5 @@ def prometheus_adapter(node: Node, folder: Path) -> Iterator[None]:
             eventually(lambda: node.kubectl(*available), seconds=90)
             yield
         finally:
+            node.kubectl("delete", "apiservice", *SERVICES)
             process.terminate()

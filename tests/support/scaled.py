@@ -12,6 +12,8 @@ from support.node import Node
 
 COUNT = Count("slow", 100)
 """Five seconds, as the manifests have it."""
+A_SECOND = 3
+"""Streams that begin at first, and so for ever: not all of them end, and none is open, at one moment."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Scaled:
     @contextmanager
     def streaming(self, streams: int) -> Iterator[None]:
         """Keep so many streams open, without the SDK's retries, and see in the end that none was cut or refused."""
-        load = Load(self.node.service(self.name, self.namespace), COUNT, lambda _: streams)
+        url = self.node.service(self.name, self.namespace)
+        load = Load(url, COUNT, lambda now: min(streams, round(now * A_SECOND)))
         with ThreadPoolExecutor(1) as thread:
             running = thread.submit(asyncio.run, load.run(seconds=400))
             try:

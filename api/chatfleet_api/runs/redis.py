@@ -202,7 +202,7 @@ class RedisRunLog:
         for stream, entry in chunk:
             if stream in deposed:
                 continue
-            stream.entries.popleft()
+            del stream.entries[0]
             stream.stored = entry.last
             self._unsent_bytes -= len(entry.payload)
             if not stream.entries and not stream.fresh:

@@ -1,6 +1,5 @@
 """What a pod has yet to write of one run: batches that gather, become entries, and wait for Redis."""
 
-from collections import deque
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,7 +29,7 @@ class Unwritten:
         self.keys = keys
         self.by = by
         self.fresh: list[Batch] = []
-        self.entries: deque[Entry] = deque()
+        self.entries: list[Entry] = []
         self.last = 0
         self.stored = 0
         self.lossy = False
@@ -57,6 +56,6 @@ class Unwritten:
     def give_up(self) -> int:
         """Forget what is unwritten, but for the end; returns the bytes that frees."""
         before = sum(len(entry.payload) for entry in self.entries)
-        self.entries = deque(entry for entry in self.entries if entry.terminal)
+        self.entries = [entry for entry in self.entries if entry.terminal]
         self.lossy = True
         return before - sum(len(entry.payload) for entry in self.entries)

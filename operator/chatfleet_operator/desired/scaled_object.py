@@ -69,15 +69,17 @@ def query(ref: Ref, type_: MetricType) -> str:
     """Return the sum over the Deployment's pods in PromQL; it has no value when no pod can be read.
 
     A pod that is there and cannot be read (`up` is 0) counts with its last word: left out, it would look idle, and the
-    busy ones go. One that is new has none yet, and one that is gone has no `up`.
+    busy ones go. One that is new has none yet. One that is gone has no `up`, but for those of a node that is lost: they
+    count until Kubernetes gives the node up, or the hour is over. That is too much, never too little.
     """
     pods = f'{{namespace="{ref.namespace}",pod=~"{ref.name}-[a-z0-9]+-[a-z0-9]+"}}'
-    readable = f"sum({metrics.ACTIVE_STREAMS}{pods})"
-    told, word = f"{NAMES[type_]}{pods}", f"{NAMES[type_]}{pods}[{REMEMBERED}]"
+    readable, up = f"sum({metrics.ACTIVE_STREAMS}{pods})", f"on (namespace, pod) up{pods}"
     if type_ is MetricType.TOKENS_PER_SECOND:
         told = f"rate({metrics.TOKENS_TOTAL}{pods}[{RATE_WINDOW}])"
-        word = f"{told}[{REMEMBERED}:{RATE_WINDOW}]"
-    silent = f"last_over_time({word}) and on (namespace, pod) up{pods} == 0"
-    total = f"sum({told} or ({silent}))"
+        words = f"({told} and {up} == 1)[{REMEMBERED}:{RATE_WINDOW}]"  # a rate dies away before it is gone
+    else:
+        told = f"{NAMES[type_]}{pods}"
+        words = f"{told}[{REMEMBERED}]"
+    total = f"sum((last_over_time({words}) and {up} == 0) or {told})"
     # A counter has no series before its first token.
     return f"({total} or 0 * {readable}) and {readable}"

@@ -313,3 +313,14 @@ async def test_a_cancelled_queue_stops_its_passes() -> None:
         await asyncio.sleep(1)
 
     assert (bench.busy, bench.passes) == (1, [])
+
+
+async def test_a_standby_reports_nothing_and_forgets_nothing() -> None:
+    bench = Bench()
+    bench.queue.wake("a")
+    await asyncio.sleep(60)
+    assert (bench.queue.depth(), bench.queue.age()) == (0, 0.0)
+
+    async with running(bench):
+        await asyncio.sleep(0.1)
+    assert [key for key, _, _ in bench.passes] == ["a"]

@@ -96,6 +96,18 @@ async def test_one_connection_carries_one_answer_after_another(talk: Talk) -> No
     talk.asking.cancel()
 
 
+async def test_headers_are_let_go_while_the_answer_comes_and_the_next_has_its_own(talk: Talk) -> None:
+    await talk.hear(WHOLE)
+    await talk.asking
+    talk.connection.forget_headers()
+    assert not talk.connection.headers
+    assert await talk.connection.read() == b"abcdef"
+    talk.asking = asyncio.ensure_future(talk.connection.ask(b"again"))
+    await talk.hear(WHOLE)
+    assert await talk.rest() == b"abcdef"
+    assert talk.connection.headers["content-type"] == "text/plain"
+
+
 async def test_a_word_in_between_is_no_answer(talk: Talk) -> None:
     await talk.hear(b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n", WHOLE)
     assert await talk.rest() == b"abcdef"
