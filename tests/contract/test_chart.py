@@ -211,6 +211,14 @@ def test_the_adapter_reads_its_settings_as_the_values_say(helm: Helm) -> None:
     assert read(adapter.Settings, adapter.PREFIX, environ) == expected
 
 
+def test_of_two_operators_one_stays_when_nodes_are_drained(helm: Helm) -> None:
+    made = helm.render()
+    (deployment,) = of_kind(made, "Deployment")
+    (budget,) = of_kind(made, "PodDisruptionBudget")
+    assert (deployment["spec"]["replicas"], budget["spec"]["maxUnavailable"]) == (2, 1)
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+
+
 def test_the_adapter_serves_where_its_service_and_its_probes_ask(helm: Helm) -> None:
     made = helm.render()
     (deployment,) = of_kind(made, "Deployment", names.METRICS_ADAPTER)
