@@ -16,8 +16,8 @@ TOKENS = 100
 """With the gap, 5 s."""
 SHORT_LIFE = 2
 """Seconds that a stream may last in the control run, too short for any of these."""
-REFUSES = 2.0
-"""Seconds after which an ending pod takes no connection any more."""
+REFUSES = 3.0
+"""Seconds after which an ending pod takes no connection any more: its last call is 2 s, and a busy machine is late."""
 
 
 async def play(arena: Arena) -> Findings:
