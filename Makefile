@@ -51,19 +51,19 @@ test-contract: setup ## Test the promises between the parts, with a real Redis.
 	@$(bin)/pytest tests/contract $(waiting) 3
 
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
-	@$(bin)/pytest tests/chaos
+	@$(bin)/pytest tests/lab/chaos
 
 chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
-	@PYTHONPATH=tests $(bin)/python -m chaos --json docs/reliability.json --page docs/reliability.md
+	@$(bin)/python -m chatfleet_lab.chaos --json docs/reliability.json --page docs/reliability.md
 
 chaos-node: setup ## What pods do, on a real node instead of with processes; needs root; adds to docs/reliability.md.
-	@PYTHONPATH=tests $(bin)/python -m chaos --on node --json docs/reliability.json --page docs/reliability.md
+	@$(bin)/python -m chatfleet_lab.chaos --on node --json docs/reliability.json --page docs/reliability.md
 
 chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/scaling.json.
-	@PYTHONPATH=tests $(bin)/python -m scale endure --json docs/scaling.json
+	@$(bin)/python -m chatfleet_lab.scale endure --json docs/scaling.json
 
 simulate-scale: setup ## The real autoscaler under half an hour of simulated load; seven minutes; writes docs/scaling-simulated.json.
-	@PYTHONPATH=tests $(bin)/python -m scale simulate --json docs/scaling-simulated.json
+	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
 	@$(bin)/pytest tests/cluster $(waiting) 3
@@ -78,10 +78,10 @@ test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter
 	@$(bin)/pytest tests/prometheus
 
 bench: setup ## Measure the API beside its peers and write docs/benchmarks.md; about a quarter of an hour.
-	@PYTHONPATH=tests $(bin)/python -m bench
+	@$(bin)/python -m chatfleet_lab.bench
 
 test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
-	@$(bin)/pytest tests/bench
+	@$(bin)/pytest tests/lab/bench
 
 docs: setup ## Check that the documents speak of commands and files that exist.
 	@$(bin)/pytest tests/unit/test_documents.py

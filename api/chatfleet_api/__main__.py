@@ -7,12 +7,12 @@ from typing import Final
 
 import uvloop
 
-from chatfleet_api.configuration import ConfigurationError, first_look, load
-from chatfleet_api.logs import set_up_logs
-from chatfleet_api.server import serve
-from chatfleet_api.services import VERSION, open_services
-from chatfleet_api.serving import AddressTakenError, listen
-from chatfleet_api.settings import ENVIRONMENT, Settings, SettingsError, read_settings
+from chatfleet_api.pod.configuration import ConfigurationError, first_look, load
+from chatfleet_api.pod.logs import set_up_logs
+from chatfleet_api.pod.services import VERSION, open_services
+from chatfleet_api.pod.settings import ENVIRONMENT, Settings, SettingsError, read_settings
+from chatfleet_api.server.drain import serve
+from chatfleet_api.server.http_server import AddressTakenError, listen
 from chatfleet_contract.runtime import RuntimeConfig
 
 WELCOME: Final = """\

@@ -27,7 +27,7 @@ class MetricType(StrEnum):
 
     ACTIVE_STREAMS = "ActiveStreams"
     TOKENS_PER_SECOND = "TokensPerSecond"
-    QUEUED_TURNS = "QueuedTurns"
+    QUEUED_REQUESTS = "QueuedRequests"
     CPU = "CPU"
 
 
@@ -43,7 +43,7 @@ class ScalingMetric(Part):
             ),
             rule(
                 "has(self.averageValue) ? self.type != 'CPU' : self.type in ['ActiveStreams', 'CPU']",
-                "averageValue is what TokensPerSecond and QueuedTurns need and CPU does not take;"
+                "averageValue is what TokensPerSecond and QueuedRequests need and CPU does not take;"
                 " set it for these, averageUtilization for CPU",
                 ".averageValue",
             ),
@@ -57,7 +57,7 @@ class ScalingMetric(Part):
     )
 
     type: MetricType = Field(
-        description="ActiveStreams: streams that are open. TokensPerSecond: tokens sent and got. QueuedTurns: turns"
+        description="ActiveStreams: streams that are open. TokensPerSecond: tokens sent and got. QueuedRequests: turns"
         " that wait in line. CPU: the container's use, in percent of its request."
     )
     average_value: Quantity | None = Field(
@@ -190,7 +190,7 @@ class Autoscaling(Part):
         default_factory=list,
         description="Signals, each type at most once; the one that wants most pods counts. None: ActiveStreams alone.",
     )
-    hold_seconds: int = Field(
+    activation_timeout_seconds: int = Field(
         120,
         ge=1,
         le=3600,

@@ -25,7 +25,7 @@ FIELD_MANAGER: Final = "chatfleet-operator"
 LABEL_DEPLOYMENT: Final = f"{GROUP}/deployment"
 """Name of the ChatDeployment an object belongs to."""
 LABEL_COMPONENT: Final = f"{GROUP}/component"
-"""`api`, `waiting-room` or `redis`."""
+"""`api`, `activator` or `redis`."""
 LABEL_TRAFFIC: Final = f"{GROUP}/traffic"
 """On pods that callers' requests may go to: those of the API and the waiting room. The Service selects by it."""
 TRAFFIC: Final = "true"
@@ -35,25 +35,25 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "chatfleet"
 
 COMPONENT_API: Final = "api"
-COMPONENT_WAITING_ROOM: Final = "waiting-room"
+COMPONENT_ACTIVATOR: Final = "activator"
 COMPONENT_REDIS: Final = "redis"
 
-ANNOTATION_DESIRED: Final = f"{GROUP}/desired"
+ANNOTATION_LAST_APPLIED_HASH: Final = f"{GROUP}/last-applied-hash"
 """Digest of the manifest the operator last applied to this child."""
-ANNOTATION_ASKED: Final = f"{GROUP}/asked"
+ANNOTATION_TEMPLATE_INPUTS_HASH: Final = f"{GROUP}/template-inputs-hash"
 """On workloads: digest of all that the ChatDeployment says about their pods."""
-ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"
+ANNOTATION_LAST_APPLIED_TEMPLATE: Final = f"{GROUP}/last-applied-template"
 """On workloads: the pod template that was last applied, to which the operator holds."""
-ANNOTATION_REVISION: Final = f"{GROUP}/template-revision"
+ANNOTATION_TEMPLATE_REVISION: Final = f"{GROUP}/template-revision"
 """On a ChatDeployment, by its owner: the newest pod templates are wanted, once by their revision, or always."""
 REVISION_LATEST: Final = "latest"
-ANNOTATION_CONFIG: Final = f"{GROUP}/config"
+ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """On pods: digest of the runtime configuration the operator wants served.
 
 Touching it makes the kubelet refresh the mount at once."""
 POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """On pods, of Kubernetes: the lowest go first when there are to be fewer."""
-ANNOTATION_WEIGHED: Final = f"{GROUP}/deletion-cost-time"
+ANNOTATION_DELETION_COST_TIME: Final = f"{GROUP}/deletion-cost-time"
 """On pods: when that was last written, so that it is not written often."""
 ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
 """On the managed Redis' pod template: identity of the password Secret, so that a new password restarts Redis."""
@@ -64,7 +64,7 @@ METRICS_VERSIONS: Final = ("v1beta2", "v1beta1")
 """Its versions, the preferred one first."""
 METRICS_APIS: Final = tuple(f"{version}.{METRICS_GROUP}" for version in METRICS_VERSIONS)
 """The APIServices by which a cluster knows who serves the metrics of pods. Ours carry our `managed-by`."""
-METRICS_ADAPTER: Final = "chatfleet-metrics-adapter"
+METRICS_APISERVER: Final = "chatfleet-metrics-apiserver"
 """Name of the adapter's objects, unless the release says otherwise."""
 
 # Ports of an API pod.
@@ -102,8 +102,8 @@ ENV_CONFIG_FILE: Final = "CHATFLEET_CONFIG_FILE"
 ENV_POD_NAME: Final = "CHATFLEET_POD_NAME"
 ENV_DRAIN_TOKEN: Final = "CHATFLEET_DRAIN_TOKEN"  # the variable's name, not a secret
 
-ENV_WAITING_ROOM: Final = "CHATFLEET_WAITING_ROOM"
-"""Environment of a waiting room: all that it needs to know, as JSON (`runtime.WaitingRoomConfig`)."""
+ENV_ACTIVATOR: Final = "CHATFLEET_ACTIVATOR"
+"""Environment of a waiting room: all that it needs to know, as JSON (`runtime.ActivatorConfig`)."""
 
 
 def api_key_file(provider: str) -> str:
@@ -126,6 +126,6 @@ def pods_name(deployment: str) -> str:
     return f"{deployment}-pods"
 
 
-def waiting_room_name(deployment: str) -> str:
+def activator_name(deployment: str) -> str:
     """Name of the waiting room's Deployment and Service."""
-    return f"{deployment}-waiting-room"
+    return f"{deployment}-activator"

@@ -34,7 +34,7 @@ class PodReport(Part):
     """Why the newest runtime configuration could not be taken; the one before is still served."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
-    stream_capacity: int = Field(0, ge=0)
+    max_streams: int = Field(0, ge=0)
     tokens_per_second: float | None = Field(None, ge=0)
     """Tokens a second sent to and got from upstreams, over the last seconds. None: not told."""
     redis: Dependency | None = None
@@ -55,7 +55,7 @@ class Traffic(Part):
     """How this pod deals with one upstream just now."""
 
     breaker: Breaker
-    suspended_seconds: float = 0
+    circuit_open_seconds: float = 0
     """Seconds until an open breaker lets one request through."""
     retries_left: float
     """Of the retry budget."""

@@ -61,7 +61,7 @@ class RuntimeConfig(Part):
         return digest_of(self.render())
 
 
-class WaitingRoomConfig(Part):
+class ActivatorConfig(Part):
     """All that a waiting room needs to know: it holds requests while there is no API pod."""
 
     deployment: str
@@ -69,9 +69,9 @@ class WaitingRoomConfig(Part):
     """Where API pods serve, whenever there are any."""
     pods_health_url: str = Field(alias="podsHealthURL")
     """The same for their health port."""
-    hold_seconds: float = Field(120, gt=0)
+    activation_timeout_seconds: float = Field(120, gt=0)
     """How long a request waits for a pod."""
-    max_waiting: int = Field(500, ge=1)
+    max_streams: int = Field(500, ge=1)
     """How many requests wait at a time; more are refused."""
     heartbeat_seconds: float = Field(15, gt=0)
     max_stream_seconds: float = Field(600, gt=0)

@@ -19,7 +19,7 @@ class ConditionType(StrEnum):
     AUTOSCALING_ACTIVE = "AutoscalingActive"
 
 
-class Truth(StrEnum):
+class ConditionStatus(StrEnum):
     """Status of a condition."""
 
     TRUE = "True"
@@ -61,27 +61,25 @@ class Reason(StrEnum):
     CONNECTED = "Connected"
     AVAILABLE = "Available"
     UNAVAILABLE = "Unavailable"
-    NO_REPORT = "NoReport"
+    NO_POD_REPORT = "NoPodReport"
     """No pod has told yet."""
 
     # AutoscalingActive
     SCALING = "Scaling"
     """The autoscaler reads its metrics and may set the number of pods."""
-    ASLEEP = "Asleep"
-    """KEDA holds it at zero pods until its query wakes it."""
     DISABLED = "Disabled"
     """spec.autoscaling is not set."""
-    STARTING = "Starting"
+    AUTOSCALER_PENDING = "AutoscalerPending"
     """The autoscaler has not told yet."""
     METRICS_UNAVAILABLE = "MetricsUnavailable"
     """The autoscaler cannot read what it scales by, and holds the number of pods; the message is its own."""
     SCALING_FAILED = "ScalingFailed"
     """The autoscaler cannot set the number of pods; the message is its own."""
-    ADAPTER_MISSING = "AdapterMissing"
+    METRICS_API_MISSING = "MetricsAPIMissing"
     """Nobody serves custom.metrics.k8s.io."""
-    ADAPTER_FOREIGN = "AdapterForeign"
+    METRICS_API_CONFLICT = "MetricsAPIConflict"
     """Somebody else's adapter serves custom.metrics.k8s.io; pods are added on CPU and not taken away."""
-    KEDA_MISSING = "KedaMissing"
+    KEDA_NOT_INSTALLED = "KEDANotInstalled"
     """The cluster knows no ScaledObject."""
     REJECTED = "Rejected"
     """The autoscaler's object was not taken, or stands there and is not ours."""
@@ -91,7 +89,7 @@ class Condition(Part):
     """One aspect of the state, after the Kubernetes convention (metav1.Condition)."""
 
     type: Annotated[str, Field(max_length=316)] = Field(description="Aspect that this condition is about.")
-    status: Truth = Field(description="True, False or Unknown.")
+    status: ConditionStatus = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="One stable CamelCase word: why.")
     message: Annotated[str, Field(max_length=32768)] = Field(description="A sentence for people.")
     observed_generation: int = Field(ge=0, description="metadata.generation that this condition was set for.")

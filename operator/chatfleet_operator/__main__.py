@@ -19,18 +19,18 @@ import kopf
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from chatfleet_contract import names
-from chatfleet_operator import handlers
-from chatfleet_operator.cluster import Connection, KubernetesCluster, KubernetesEvents, KubernetesLease, census, connect
-from chatfleet_operator.errors import ClusterError
-from chatfleet_operator.health import Pulse, health_app, serve
-from chatfleet_operator.lease import Lease
-from chatfleet_operator.loop import Loop, Pace
-from chatfleet_operator.model import Defaults, Ref, Timestamp
-from chatfleet_operator.probe import HttpProber, open_session
-from chatfleet_operator.reconcile import Parts, reconcile
-from chatfleet_operator.recorder import EventRecorder
-from chatfleet_operator.settings import BadSettings, Settings, read_settings
-from chatfleet_operator.telemetry import Telemetry, set_up_logging
+from chatfleet_operator import watches as handlers
+from chatfleet_operator.kube import Connection, KubernetesCluster, KubernetesEvents, KubernetesLease, census, connect
+from chatfleet_operator.model.errors import ClusterError
+from chatfleet_operator.model.values import Defaults, Ref, Timestamp
+from chatfleet_operator.process.health import Pulse, health_app, serve
+from chatfleet_operator.process.leader import Lease
+from chatfleet_operator.process.prober import HttpProber, open_session
+from chatfleet_operator.process.recorder import EventRecorder
+from chatfleet_operator.process.settings import BadSettings, Settings, read_settings
+from chatfleet_operator.process.telemetry import Telemetry, set_up_logging
+from chatfleet_operator.process.workqueue import Loop, Pace
+from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 
 CENSUS_SECONDS: Final = 300.0
 """Between two looks at what exists, beside the watch: one list, for events that never came."""

@@ -10,8 +10,8 @@ from rich.console import Console
 from chatfleet_cluster import controlplane
 from chatfleet_cluster.steps import Steps
 from chatfleet_contract import names
-from support.chatdeployments import ChatDeployments
-from support.kube import Kubectl, eventually
+from harness.kube.chatdeployments import ChatDeployments
+from harness.kube.kubectl import Kubectl, eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,12 +21,12 @@ from rich.console import Console
 from chatfleet_cluster import controlplane
 from chatfleet_cluster.steps import Steps
 from chatfleet_contract import metrics, names
-from chatfleet_operator.adapter import certificates
-from chatfleet_operator.adapter.certificates import Certificates, issue
-from support.adapter_process import HOST, METRICS, NAME, SERVICES, AdapterProcess, adapter, install
-from support.figures import Figures, create, pod, run, telling
-from support.kube import Kubectl, eventually
-from support.operator_process import NAMESPACE
+from chatfleet_metrics.apiserver import certificates
+from chatfleet_metrics.apiserver.certificates import Certificates, issue
+from harness.kube.figures import Figures, create, pod, run, telling
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.metrics_apiserver_process import HOST, METRICS, NAME, SERVICES, AdapterProcess, adapter, install
+from harness.kube.operator_process import NAMESPACE
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -112,14 +112,14 @@ def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(world:
         eventually(lambda: world.told_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
         assert world.figures("figures") == {"busy": "37", "idle": "0"}
         assert world.figures("figures", selector="chatfleet.io/deployment%3Dsupport") == {"busy": "37"}
-        assert world.figures("figures", metrics.QUEUED_TURNS) == {}
+        assert world.figures("figures", metrics.QUEUED_REQUESTS) == {}
 
 
 def test_both_versions_are_served_and_say_what_there_is(world: World) -> None:
     for version in names.METRICS_VERSIONS:
         document = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}/{version}"))
         assert {each["name"] for each in document["resources"]} == {
-            f"pods/{metric}" for metric in (metrics.ACTIVE_STREAMS, metrics.TOKENS_PER_SECOND, metrics.QUEUED_TURNS)
+            f"pods/{metric}" for metric in (metrics.ACTIVE_STREAMS, metrics.TOKENS_PER_SECOND, metrics.QUEUED_REQUESTS)
         }
     group = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}"))
     assert group["preferredVersion"]["version"] == "v1beta2"
@@ -301,7 +301,11 @@ def test_a_foreign_adapter_is_never_taken_over(world: World) -> None:
     world.kubectl("replace", "-f", "-", stdin=yaml.safe_dump(foreign))
 
     eventually(lambda: not world.kubectl("get", "apiservice", ours, "--ignore-not-found"), seconds=40)
-    eventually(lambda: all(each.metric(metrics.ADAPTER_REGISTERED, version="v1beta1") == -1 for each in world.adapters))
+    eventually(
+        lambda: all(
+            each.metric(metrics.METRICS_APISERVER_REGISTERED, version="v1beta1") == -1 for each in world.adapters
+        )
+    )
     assert world.kubectl.json("get", "apiservice", taken)["spec"]["service"]["name"] == "prometheus-adapter"
     assert "left alone" in world.adapters[0].log.read_text()
 
@@ -322,7 +326,11 @@ async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(wo
 def test_at_rest_the_adapters_write_nothing(world: World) -> None:
     def kept() -> float:
         written = ("APIService", "Secret")
-        return sum(each.metric(metrics.ADAPTER_WRITES_TOTAL, kind=kind) for each in world.adapters for kind in written)
+        return sum(
+            each.metric(metrics.METRICS_APISERVER_API_WRITES_TOTAL, kind=kind)
+            for each in world.adapters
+            for kind in written
+        )
 
     before = kept()
     time.sleep(20)  # more than one look

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.helm import CHART, NAMESPACE, Helm, ensure_helm
-from support.kube import Kubectl
+from harness.kube.helm import CHART, NAMESPACE, Helm, ensure_helm
+from harness.kube.kubectl import Kubectl
 
 pytestmark = pytest.mark.timeout(900)  # the first test of all may have to build helm
 
@@ -34,7 +34,7 @@ def notes(helm: Helm) -> Iterator[str]:
     helm("uninstall", "chatfleet")
 
 
-@pytest.mark.parametrize("name", ["chatfleet", "chatfleet-metrics-adapter"])
+@pytest.mark.parametrize("name", ["chatfleet", "chatfleet-metrics-apiserver"])
 def test_its_pods_are_taken_where_only_restricted_pods_are(kubectl: Kubectl, notes: str, name: str) -> None:
     assert notes
     template = kubectl.json("get", "-n", NAMESPACE, f"deployment/{name}")["spec"]["template"]
@@ -76,7 +76,7 @@ def test_the_operator_has_the_rights_it_needs_only(
 def test_an_upgrade_leaves_the_adapters_certificates(kubectl: Kubectl, helm: Helm, notes: str) -> None:
     assert notes
     kept = json.dumps({"data": {"tls.crt": "a2VwdA=="}})
-    where = ("secret", "chatfleet-metrics-adapter", "-n", NAMESPACE)
+    where = ("secret", "chatfleet-metrics-apiserver", "-n", NAMESPACE)
     kubectl("patch", *where, "--type=merge", "-p", kept)
     helm("upgrade", "chatfleet", str(CHART))
     assert kubectl.json("get", *where)["data"] == {"tls.crt": "a2VwdA=="}

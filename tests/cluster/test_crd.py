@@ -13,9 +13,9 @@ from chatfleet_contract import names
 from chatfleet_contract.crd import resource
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
-from support.bounds import REASONS, Bound, bounds
-from support.chatdeployments import ChatDeployments, Document, RefusedError
-from support.kube import Kubectl
+from harness.bounds import REASONS, Bound, bounds
+from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
+from harness.kube.kubectl import Kubectl
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.chatdeployments import ChatDeployments
+from harness.kube.chatdeployments import ChatDeployments
 
 EXAMPLES = sorted(path for path in (Path(__file__).parents[2] / "examples").iterdir() if path.is_dir())
 

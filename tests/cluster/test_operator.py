@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
-from chatfleet_operator.cluster import RULES
-from chatfleet_operator.model import Manifest
-from support.kube import Kubectl, eventually
-from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
-from support.shop import CHILDREN, Shop
+from chatfleet_operator.kube import RULES
+from chatfleet_operator.model.values import Manifest
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
+from harness.kube.shop import CHILDREN, Shop
 
 numbers = itertools.count(1)
 RESYNC = 2
@@ -110,9 +110,9 @@ def test_applying_twice_makes_no_new_generation_and_at_rest_nothing_is_written(
     shop.settles()
     time.sleep(1)
     before, written = versions(shop), running.writes()
-    passes = running.metric(f"{metrics.RECONCILE_SECONDS}_count")
+    passes = running.metric(f"{metrics.RECONCILE_DURATION_SECONDS}_count")
     shop.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
-    eventually(lambda: running.metric(f"{metrics.RECONCILE_SECONDS}_count") >= passes + 3)
+    eventually(lambda: running.metric(f"{metrics.RECONCILE_DURATION_SECONDS}_count") >= passes + 3)
 
     assert versions(shop) == before
     assert running.writes() == written
@@ -138,8 +138,8 @@ def within(what: str) -> float:
 EDITS: dict[str, Manifest] = {
     "serviceaccount/support": {"automountServiceAccountToken": True},
     "configmap/support-runtime": {"data": {names.CONFIG_KEY: "{}"}},
-    "secret/support-redis": {"metadata": {"annotations": {names.ANNOTATION_DESIRED: "0"}}},
-    "persistentvolumeclaim/support-redis": {"metadata": {"annotations": {names.ANNOTATION_DESIRED: "0"}}},
+    "secret/support-redis": {"metadata": {"annotations": {names.ANNOTATION_LAST_APPLIED_HASH: "0"}}},
+    "persistentvolumeclaim/support-redis": {"metadata": {"annotations": {names.ANNOTATION_LAST_APPLIED_HASH: "0"}}},
     "service/support-redis": {"spec": {"selector": {names.LABEL_COMPONENT: "api"}}},
     "statefulset/support-redis": {"spec": {"replicas": 3}},
     "service/support": {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 9}]}},

@@ -11,17 +11,17 @@ from typing import Any, Protocol
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_contract.status import ChatDeploymentStatus, Condition, Truth
-from chatfleet_operator.cluster import Connection, KubernetesCluster, connect
-from chatfleet_operator.cluster.connection import MERGE, NotFound
-from chatfleet_operator.desired.labels import stamp
-from chatfleet_operator.errors import NO_KIND, Refused, Retry
-from chatfleet_operator.model import Doomed, Manifest, ObjectId, Ref, identify
-from chatfleet_operator.ownership import holds_replicas
-from chatfleet_operator.ports import Cluster
-from support.fake_cluster import FakeCluster
-from support.kube import Kubectl
-from support.operator_world import MOMENT, document, pod
+from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
+from chatfleet_operator.children.labels import stamp
+from chatfleet_operator.kube import Connection, KubernetesCluster, connect
+from chatfleet_operator.kube.connection import MERGE, NotFound
+from chatfleet_operator.model.errors import NO_KIND, Refused, Retry
+from chatfleet_operator.model.ownership import holds_replicas
+from chatfleet_operator.model.ports import Cluster
+from chatfleet_operator.model.values import Doomed, Manifest, ObjectId, Ref, identify
+from harness.kube.fake_cluster import FakeCluster
+from harness.kube.kubectl import Kubectl
+from harness.kube.operator_world import MOMENT, document, pod
 
 numbers = itertools.count(1)
 
@@ -363,9 +363,9 @@ async def test_pods_are_found_by_their_labels_pointed_to_a_configuration_and_wei
 
     assert [each["metadata"]["name"] for each in found] == ["a", "b"]
     assert found[0]["metadata"]["annotations"] == {
-        names.ANNOTATION_CONFIG: "abc",
+        names.ANNOTATION_CONFIG_HASH: "abc",
         names.POD_DELETION_COST: "7",
-        names.ANNOTATION_WEIGHED: MOMENT,
+        names.ANNOTATION_DELETION_COST_TIME: MOMENT,
     }
     assert await bench.cluster.pods(namespace, {**labels, names.LABEL_COMPONENT: "redis"}) == []
 
@@ -379,7 +379,7 @@ async def test_a_status_is_written_without_a_new_generation_and_read_back_as_it_
     assert resource
     told = Condition(
         type="Ready",
-        status=Truth.UNKNOWN,
+        status=ConditionStatus.UNKNOWN,
         reason="Updating",
         message="…",
         observed_generation=1,

@@ -18,11 +18,11 @@ import pytest
 from typing_extensions import override
 
 from chatfleet_contract import names
-from chatfleet_operator.model import Manifest
-from support.controllers import operated
-from support.kube import Kubectl, eventually
-from support.operator_world import pod_report
-from support.shop import Shop
+from chatfleet_operator.model.values import Manifest
+from harness.kube.controllers import operated
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_world import pod_report
+from harness.kube.shop import Shop
 
 DEPLOYMENT = "deployment/support"
 SYNC = 5
@@ -99,7 +99,7 @@ def test_metrics_that_are_dead_are_told_in_the_autoscalers_words_and_take_no_pod
     eventually(lambda: len(pods(shop)) == 2)
     scale(shop, 5)
     eventually(lambda: len(pods(shop)) == 5)
-    eventually(shop.says("AutoscalingActive", "AdapterMissing", "FailedGetPodsMetric"), seconds=60)
+    eventually(shop.says("AutoscalingActive", "MetricsAPIMissing", "FailedGetPodsMetric"), seconds=60)
     time.sleep(3 * SYNC)
 
     assert replicas(shop) == 5

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chatfleet_operator.model import Ref
-from support.kube import Kubectl, eventually
-from support.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator
-from support.operator_world import document
+from chatfleet_operator.model.values import Ref
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator
+from harness.kube.operator_world import document
 
 
 @pytest.fixture

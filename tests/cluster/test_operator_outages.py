@@ -18,16 +18,16 @@ import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
-from chatfleet_operator.model import Ref
-from support.adapter_process import METRICS, AdapterProcess, adapter, install
-from support.api_process import api_process, fetch, scripted
-from support.controllers import operated
-from support.figures import babbles, fails, forgets, hangs, new_address, run, telling
-from support.fleet import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
-from support.kube import Kubectl, eventually
-from support.operator_world import document
-from support.redis_server import redis_server
-from support.shop import Shop
+from chatfleet_operator.model.values import Ref
+from harness.kube.autoscaled import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
+from harness.kube.controllers import operated
+from harness.kube.figures import babbles, fails, forgets, hangs, new_address, run, telling
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.metrics_apiserver_process import METRICS, AdapterProcess, adapter, install
+from harness.kube.operator_world import document
+from harness.kube.shop import Shop
+from harness.pods.api_process import api_process, fetch, scripted
+from harness.redis.server import redis_server
 
 ROOT = Path(__file__).parents[2]
 HOUR = timedelta(hours=1)

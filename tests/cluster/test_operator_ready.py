@@ -17,12 +17,12 @@ from aiohttp import web
 
 from chatfleet_contract import names
 from chatfleet_contract.runtime import RuntimeConfig
-from chatfleet_operator.cluster import KubernetesCluster, connect
-from chatfleet_operator.model import Manifest, ObjectId, Ref, Verdict
-from chatfleet_operator.probe import HttpProber
-from chatfleet_operator.reconcile import Parts, reconcile
-from support.kube import Kubectl
-from support.operator_world import DEFAULTS, MOMENT, Told, document, pod, pod_report
+from chatfleet_operator.kube import KubernetesCluster, connect
+from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Verdict
+from chatfleet_operator.process.prober import HttpProber
+from chatfleet_operator.reconcile.reconcile import Parts, reconcile
+from harness.kube.kubectl import Kubectl
+from harness.kube.operator_world import DEFAULTS, MOMENT, Told, document, pod, pod_report
 
 NAMESPACE = "ready"
 REF = Ref(NAMESPACE, "support")
@@ -144,7 +144,7 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) 
     await stage.passes()
     assert await stage.ready() == "Unknown Updating 2"
     config = (await stage.get("ConfigMap", "support-runtime"))["data"][names.CONFIG_KEY]
-    touched = (await stage.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG]
+    touched = (await stage.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH]
     assert touched == RuntimeConfig.model_validate_json(config).digest()
 
     await stage.roll_out()

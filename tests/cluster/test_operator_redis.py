@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from chatfleet_contract.spec import ManagedRedis
-from chatfleet_operator.desired import redis
-from chatfleet_operator.desired.labels import Owner
-from chatfleet_operator.model import Manifest, Ref
-from support.kube import eventually
-from support.operator_process import free_port
+from chatfleet_operator.children import redis
+from chatfleet_operator.children.labels import Owner
+from chatfleet_operator.model.values import Manifest, Ref
+from harness.kube.kubectl import eventually
+from harness.kube.operator_process import free_port
 
 PASSWORD = "-dr4wn_once"
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
-from chatfleet_operator.model import Manifest
-from support.kube import Kubectl, eventually
-from support.operator_process import OperatorProcess, account, cluster_wide, grant, operator
-from support.shop import Shop
+from chatfleet_operator.model.values import Manifest
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator
+from harness.kube.shop import Shop
 
 KEDA_CRD = Path(__file__).parent / "fixtures" / "keda-scaledobjects.yaml"
 DEPLOYMENT = "deployment/support"
@@ -101,8 +101,8 @@ def tell(shop: Shop, what: str, *conditions: Manifest) -> None:
 def rest(shop: Shop, running: OperatorProcess) -> dict[str, float]:
     """Let some passes go by; returns what was written in them."""
     before = running.writes()
-    passes = running.metric(f"{metrics.RECONCILE_SECONDS}_count")
-    eventually(lambda: running.metric(f"{metrics.RECONCILE_SECONDS}_count") >= passes + 3)
+    passes = running.metric(f"{metrics.RECONCILE_DURATION_SECONDS}_count")
+    eventually(lambda: running.metric(f"{metrics.RECONCILE_DURATION_SECONDS}_count") >= passes + 3)
     assert shop.get()["metadata"]["generation"]
     return {kind: count - before.get(kind, 0) for kind, count in running.writes().items() if count != before.get(kind)}
 
@@ -204,11 +204,11 @@ def test_the_condition_follows_the_autoscaler_within_seconds(shop: Shop) -> None
     able: Manifest = {"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale", "message": "ok"}
     active: Manifest = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
     dead = {**active, "status": "False", "reason": "FailedGetPodsMetric", "message": "no metrics returned"}
-    eventually(shop.says("AutoscalingActive", "Starting"))
+    eventually(shop.says("AutoscalingActive", "AutoscalerPending"))
     tell(shop, HPA, able, active)
     eventually(shop.says("AutoscalingActive", "Scaling"), seconds=5)
     tell(shop, HPA, able, dead)
-    eventually(shop.says("AutoscalingActive", "AdapterMissing", "no metrics returned"), seconds=5)
+    eventually(shop.says("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"), seconds=5)
     assert shop.condition("AutoscalingActive")["status"] == "False"
 
 
@@ -248,7 +248,7 @@ def test_a_foreign_adapter_is_named_and_pods_only_come_by_cpu(shop: Shop, kubect
     try:
         kubectl.apply(api_service(app="prometheus-adapter"))
         before = kubectl.json("get", name)["spec"]
-        eventually(shop.says("AutoscalingActive", "AdapterForeign", "monitoring/prometheus-adapter"), seconds=10)
+        eventually(shop.says("AutoscalingActive", "MetricsAPIConflict", "monitoring/prometheus-adapter"), seconds=10)
         eventually(lambda: shop.get(HPA)["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled")
         assert kubectl.json("get", name)["spec"] == before
         kubectl.apply(api_service(**{names.LABEL_MANAGED_BY: names.MANAGED_BY}))
@@ -261,7 +261,7 @@ def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
     shop: Shop, kubectl: Kubectl, running: OperatorProcess
 ) -> None:
     shop.apply(autoscaling=KEDA)
-    eventually(shop.says("AutoscalingActive", "KedaMissing", "Install KEDA"))
+    eventually(shop.says("AutoscalingActive", "KEDANotInstalled", "Install KEDA"))
     assert shop.exists(DEPLOYMENT)
     assert shop.condition("ConfigurationValid")["reason"] == "Valid"
     assert running.get("/live")[0] == 200
@@ -297,14 +297,14 @@ def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
     shop.settles()
     eventually(lambda: shop.exists(SCALED_OBJECT))
     tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"})
-    eventually(shop.says("AutoscalingActive", "Asleep"), seconds=10)
+    eventually(shop.says("AutoscalingActive", "ScaledToZero"), seconds=10)
     eventually(shop.says("Ready", "ScaledToZero", "autoscaler"))
     scale(shop, 1)
     rest(shop, running)
     assert replicas(shop) == 1
 
 
-ROOM = ("deployment/support-waiting-room", "service/support-waiting-room", "service/support-pods")
+ROOM = ("deployment/support-activator", "service/support-activator", "service/support-pods")
 SLEEPY: Manifest = {**KEDA, "minReplicas": 0}
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from chatfleet_contract import metrics, names
-from support.kube import Kubectl, eventually
-from support.operator_process import account, cluster_wide, grant, operator
-from support.shop import Shop
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_process import account, cluster_wide, grant, operator
+from harness.kube.shop import Shop
 
 
 def generations(shop: Shop) -> dict[str, int]:
@@ -38,11 +38,13 @@ def test_a_newer_operator_restarts_pods_when_the_resource_opts_in(kubectl: Kubec
         assert generations(shop) == before
         assert shop.get()["status"]["templateRevision"] == revision
 
-        shop.patch("chatdeployment/support", {"metadata": {"annotations": {names.ANNOTATION_REVISION: "latest"}}})
+        shop.patch(
+            "chatdeployment/support", {"metadata": {"annotations": {names.ANNOTATION_TEMPLATE_REVISION: "latest"}}}
+        )
         eventually(lambda: image() == "example.com/api:2")
         eventually(lambda: shop.get()["status"]["templateRevision"] != revision)
         assert generations(shop) == {each: number + 1 for each, number in before.items()}
-        written, passes = running.writes(), f"{metrics.RECONCILE_SECONDS}_count"
+        written, passes = running.writes(), f"{metrics.RECONCILE_DURATION_SECONDS}_count"
         seen = running.metric(passes)
         eventually(lambda: running.metric(passes) > seen + 1)
         assert running.writes() == written

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scale.judge import RIGHT, Outcome
-from scale.simulate import Wishes, simulated
+from chatfleet_lab.scale.judge import RIGHT, Outcome
+from chatfleet_lab.scale.simulate import Wishes, simulated
 
 FACTOR = 15
 SECONDS = 260

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from chatfleet_cluster.controlplane import ControlPlane, running
 from chatfleet_cluster.steps import Steps
-from support.kube import Kubectl, eventually
+from harness.kube.kubectl import Kubectl, eventually
 
 HOLD = """
 import os, time

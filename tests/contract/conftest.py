@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.helm import Helm, ensure_helm
+from harness.kube.helm import Helm, ensure_helm
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import yaml
 
 from chatfleet_contract import names
 from chatfleet_contract.crd import definition
-from chatfleet_operator.adapter import settings as adapter
-from chatfleet_operator.cluster.rules import (
+from chatfleet_metrics import settings as adapter
+from chatfleet_operator.kube.rbac import (
     CLUSTER_RULES,
     LEASE_RULES,
     METRICS_RULES,
@@ -18,8 +18,8 @@ from chatfleet_operator.cluster.rules import (
     RULES,
     Rule,
 )
-from chatfleet_operator.settings import Settings, read, read_settings
-from support.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
+from chatfleet_operator.process.settings import Settings, read, read_settings
+from harness.kube.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
 
 pytestmark = pytest.mark.timeout(900)  # the first test of all may have to build helm
 
@@ -49,12 +49,12 @@ OTHER_VALUES = {
     "redis.image": '"example.com/redis:1"',
     "watchNamespaces": '["shop"]',
     "crds.install": "false",
-    "metricsAdapter.enabled": "false",
-    "metricsAdapter.replicas": "3",
-    "metricsAdapter.periodSeconds": "15",
-    "metricsAdapter.resources.requests.cpu": '"1"',
-    "metricsAdapter.resources.requests.memory": '"1Gi"',
-    "metricsAdapter.resources.limits.memory": '"2Gi"',
+    "metricsAPIServer.enabled": "false",
+    "metricsAPIServer.replicas": "3",
+    "metricsAPIServer.periodSeconds": "15",
+    "metricsAPIServer.resources.requests.cpu": '"1"',
+    "metricsAPIServer.resources.requests.memory": '"1Gi"',
+    "metricsAPIServer.resources.limits.memory": '"2Gi"',
     "aggregateRoles": "false",
 }
 """For each value another than its default."""
@@ -187,26 +187,26 @@ def test_probes_and_metrics_are_where_the_operator_serves_them(helm: Helm) -> No
 
 def test_the_adapter_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
     made = helm.render()
-    (role,) = of_kind(made, "ClusterRole", names.METRICS_ADAPTER)
+    (role,) = of_kind(made, "ClusterRole", names.METRICS_APISERVER)
     assert rights(role) == needed(METRICS_RULES)
-    (own,) = of_kind(made, "Role", names.METRICS_ADAPTER)
+    (own,) = of_kind(made, "Role", names.METRICS_APISERVER)
     assert rights(own) == needed(METRICS_SECRET_RULES)
     (reader,) = [
-        each for each in of_kind(made, "RoleBinding", names.METRICS_ADAPTER) if each["roleRef"]["name"] == BUILT_IN
+        each for each in of_kind(made, "RoleBinding", names.METRICS_APISERVER) if each["roleRef"]["name"] == BUILT_IN
     ]
     assert reader["metadata"]["namespace"] == "kube-system"
-    (autoscaler,) = of_kind(made, "ClusterRoleBinding", f"{names.METRICS_ADAPTER}-reader")
+    (autoscaler,) = of_kind(made, "ClusterRoleBinding", f"{names.METRICS_APISERVER}-reader")
     assert [(each["name"], each["namespace"]) for each in autoscaler["subjects"]] == [AUTOSCALER]
-    (read,) = of_kind(made, "ClusterRole", f"{names.METRICS_ADAPTER}-reader")
+    (read,) = of_kind(made, "ClusterRole", f"{names.METRICS_APISERVER}-reader")
     assert rights(read) == {(names.METRICS_GROUP, "*", "get", "")}
 
 
 def test_the_adapter_reads_its_settings_as_the_values_say(helm: Helm) -> None:
     environ = environment(
-        helm.render('metricsAdapter={"periodSeconds": 15}', release="two"), "two-chatfleet-metrics-adapter"
+        helm.render('metricsAPIServer={"periodSeconds": 15}', release="two"), "two-chatfleet-metrics-apiserver"
     )
     assert environ.keys() <= {adapter.PREFIX + name.upper() for name in adapter.Settings.model_fields}
-    own = dict.fromkeys(("service", "secret", "owner"), "two-chatfleet-metrics-adapter")
+    own = dict.fromkeys(("service", "secret", "owner"), "two-chatfleet-metrics-apiserver")
     expected = adapter.Settings(namespace=NAMESPACE, period_seconds=15).model_copy(update=own)
     assert read(adapter.Settings, adapter.PREFIX, environ) == expected
 
@@ -221,9 +221,9 @@ def test_of_two_operators_one_stays_when_nodes_are_drained(helm: Helm) -> None:
 
 def test_the_adapter_serves_where_its_service_and_its_probes_ask(helm: Helm) -> None:
     made = helm.render()
-    (deployment,) = of_kind(made, "Deployment", names.METRICS_ADAPTER)
-    (service,) = of_kind(made, "Service", names.METRICS_ADAPTER)
-    (budget,) = of_kind(made, "PodDisruptionBudget", names.METRICS_ADAPTER)
+    (deployment,) = of_kind(made, "Deployment", names.METRICS_APISERVER)
+    (service,) = of_kind(made, "Service", names.METRICS_APISERVER)
+    (budget,) = of_kind(made, "PodDisruptionBudget", names.METRICS_APISERVER)
     pod, defaults = deployment["spec"]["template"], adapter.Settings()
     (container,) = pod["spec"]["containers"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
@@ -236,9 +236,9 @@ def test_the_adapter_serves_where_its_service_and_its_probes_ask(helm: Helm) -> 
     assert not operator["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("values", ["metricsAdapter.enabled=false", TWO])
+@pytest.mark.parametrize("values", ["metricsAPIServer.enabled=false", TWO])
 def test_without_the_adapter_nothing_of_it_is_made(helm: Helm, values: str) -> None:
-    assert not [each for each in helm.render(values) if "metrics-adapter" in each["metadata"]["name"]]
+    assert not [each for each in helm.render(values) if "metrics-apiserver" in each["metadata"]["name"]]
 
 
 def test_the_longest_release_has_names_that_the_api_server_takes(helm: Helm) -> None:
@@ -285,8 +285,8 @@ def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
         ('watchNamespaces=["Shop"]', "/watchNamespaces/0"),
         ('watchNamespaces=["shop", "shop"]', "/watchNamespaces"),
         ('crds.install="yes"', "/crds/install"),
-        ("metricsAdapter.replicas=0", "/metricsAdapter/replicas"),
-        ("metricsAdapter.periodSeconds=61", "/metricsAdapter/periodSeconds"),
+        ("metricsAPIServer.replicas=0", "/metricsAPIServer/replicas"),
+        ("metricsAPIServer.periodSeconds=61", "/metricsAPIServer/periodSeconds"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_name(helm: Helm, value: str, named: str) -> None:

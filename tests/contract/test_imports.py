@@ -9,27 +9,34 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("contract/chatfleet_contract", "operator/chatfleet_operator", "api/chatfleet_api")
-CONTRACT, OPERATOR, API = PACKAGES
+PACKAGES = (
+    "contract/chatfleet_contract",
+    "operator/chatfleet_operator",
+    "operator/chatfleet_metrics",
+    "api/chatfleet_api",
+)
+CONTRACT, OPERATOR, METRICS, API = PACKAGES
 VIOLATIONS = (
     ("The contract is data that everyone can read", f"{CONTRACT}/names.py", "import kopf"),
     ("Operator and API build on the contract and never on each other", f"{CONTRACT}/names.py", "import chatfleet_api"),
-    ("Operator and API build on the contract and never on each other", f"{API}/errors.py", "import chatfleet_operator"),
-    ("The operator's decisions are pure", f"{OPERATOR}/decide.py", "import time"),
-    ("The operator's decisions are pure", f"{OPERATOR}/desired/__init__.py", "import uuid"),
-    ("The operator's decisions are pure", f"{OPERATOR}/status.py", "from datetime import datetime"),
-    ("The metrics adapter's decisions are pure", f"{OPERATOR}/adapter/api.py", "import time"),
-    ("The metrics adapter's decisions are pure", f"{OPERATOR}/adapter/samples.py", "import asyncio"),
-    ("The reconciler works against ports", f"{OPERATOR}/reconcile.py", "import kubernetes"),
-    ("The metrics adapter's decisions are pure", f"{OPERATOR}/adapter/api.py", "import time"),
-    ("The metrics adapter's decisions are pure", f"{OPERATOR}/adapter/samples.py", "import asyncio"),
-    ("The reconciler works against ports", f"{OPERATOR}/loop.py", "import chatfleet_operator.handlers"),
-    ("Kopf stays in the handlers", f"{OPERATOR}/status.py", "import kopf"),
-    ("The Kubernetes client stays in the cluster adapter", f"{OPERATOR}/handlers.py", "import kubernetes"),
+    (
+        "Operator and API build on the contract and never on each other",
+        f"{API}/domain/errors.py",
+        "import chatfleet_operator",
+    ),
+    ("The operator's decisions are pure", f"{OPERATOR}/reconcile/decide.py", "import time"),
+    ("The operator's decisions are pure", f"{OPERATOR}/children/__init__.py", "import uuid"),
+    ("The operator's decisions are pure", f"{OPERATOR}/status/report.py", "from datetime import datetime"),
+    ("The metrics API server's decisions are pure", f"{METRICS}/apiserver/api.py", "import time"),
+    ("The metrics API server's decisions are pure", f"{METRICS}/figures/samples.py", "import asyncio"),
+    ("The reconciler works against ports", f"{OPERATOR}/reconcile/reconcile.py", "import kubernetes"),
+    ("The reconciler works against ports", f"{OPERATOR}/process/workqueue.py", "import chatfleet_operator.watches"),
+    ("Kopf stays in the watches", f"{OPERATOR}/status/report.py", "import kopf"),
+    ("The Kubernetes client stays in kube", f"{OPERATOR}/watches.py", "import kubernetes"),
     ("Turns and dialects know no web framework, no vendor and no store", f"{API}/chat/__init__.py", "import fastapi"),
-    ("Routes see ports, never adapters", f"{API}/routes/__init__.py", "import chatfleet_api.sessions.redis"),
-    ("Redis stays in the stores", f"{API}/errors.py", "import redis"),
-    ("A pod carries no vendor's library", f"{API}/providers/openai.py", "import openai"),
+    ("Routes see ports, never adapters", f"{API}/web/app.py", "import chatfleet_api.sessions.redis"),
+    ("Redis stays in the stores", f"{API}/domain/errors.py", "import redis"),
+    ("A pod carries no vendor's library", f"{API}/providers/vendors/openai/request.py", "import openai"),
 )
 """A rule, and a file and line that it must refuse."""
 

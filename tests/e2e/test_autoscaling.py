@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scale.load import Count, Load
-from support.kube import eventually
-from support.node import ROOT, Node
+from chatfleet_lab.scale.load import Count, Load
+from harness.kube.kubectl import eventually
+from harness.kube.node import ROOT, Node
 
 pytestmark = pytest.mark.timeout(400)
 EXAMPLE = ROOT / "examples/07-autoscaling/chatdeployment.yaml"

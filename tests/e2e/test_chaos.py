@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.node import on_node
-from chaos.runner import run
-from chaos.scenarios.pod_kill import SCENARIO
-from support.node import Node
+from chatfleet_lab.chaos.node import on_node
+from chatfleet_lab.chaos.runner import run
+from chatfleet_lab.chaos.scenarios.pod_kill import SCENARIO
+from harness.kube.node import Node
 
 pytestmark = pytest.mark.timeout(300)
 SEED = 1

@@ -9,9 +9,9 @@ import pytest
 from openai import NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from support.helm import NAMESPACE as SYSTEM
-from support.kube import eventually
-from support.node import API_IMAGE, NAMESPACE, ROOT, Node
+from harness.kube.helm import NAMESPACE as SYSTEM
+from harness.kube.kubectl import eventually
+from harness.kube.node import API_IMAGE, NAMESPACE, ROOT, Node
 
 pytestmark = pytest.mark.timeout(300)
 CONDITIONS = {"Ready", "ConfigurationValid", "RedisAvailable", "UpstreamsAvailable"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.node import ROOT
+from harness.kube.node import ROOT
 
 CLUSTER = "e2e-demo"
 STEPS = [

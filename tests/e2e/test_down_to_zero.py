@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from openai import OpenAI
 
-from support.kube import eventually
-from support.node import MANIFESTS, Node
+from harness.kube.kubectl import eventually
+from harness.kube.node import MANIFESTS, Node
 
 pytestmark = pytest.mark.timeout(400)
 NAMESPACE = "asleep"
@@ -22,7 +22,7 @@ ASKED = {"model": "echo", "stream": True, "messages": [{"role": "user", "content
 def sleepy(installed: Node) -> Node:
     """Apply a ChatDeployment that begins asleep, and wait until its waiting room answers."""
     installed.kubectl.apply((MANIFESTS / "sleepy.yaml").read_text())
-    eventually(lambda: ready(installed, "sleepy-waiting-room") == 1, seconds=60)
+    eventually(lambda: ready(installed, "sleepy-activator") == 1, seconds=60)
     return installed
 
 
@@ -88,12 +88,12 @@ async def test_down_to_no_pod_and_back_nobody_is_refused(sleepy: Node) -> None:
             assert callers.ends.keys() <= {"answered"}
             await asyncio.to_thread(scale, sleepy, 1)
             await until(sleepy, "sleepy", 1)
-            await until(sleepy, "sleepy-waiting-room", 0)
+            await until(sleepy, "sleepy-activator", 0)
             before = callers.ends["answered"]
             await asyncio.sleep(2)
             assert callers.ends["answered"] > before
             await asyncio.to_thread(scale, sleepy, 0)
-            await until(sleepy, "sleepy-waiting-room", 1)
+            await until(sleepy, "sleepy-activator", 1)
             await asyncio.to_thread(eventually, lambda: not pods_of_the_api(sleepy), seconds=60)
         await asyncio.to_thread(scale, sleepy, 1)
         await until(sleepy, "sleepy", 1)
@@ -104,7 +104,7 @@ async def test_down_to_no_pod_and_back_nobody_is_refused(sleepy: Node) -> None:
 
 async def test_a_first_token_comes_within_a_second_of_the_first_pod(sleepy: Node) -> None:
     scale(sleepy, 0)
-    await until(sleepy, "sleepy-waiting-room", 1)
+    await until(sleepy, "sleepy-activator", 1)
     await asyncio.to_thread(eventually, lambda: not pods_of_the_api(sleepy), seconds=60)
     sdk = OpenAI(base_url=f"{sleepy.service('sleepy', NAMESPACE)}/v1", api_key="none", max_retries=0)
 

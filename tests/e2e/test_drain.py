@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT
-from scale.load import Count, Load
-from support.kube import eventually
-from support.node import MANIFESTS, NAMESPACE, Node
+from chatfleet_lab.scale.load import Count, Load
+from harness.kube.kubectl import eventually
+from harness.kube.node import MANIFESTS, NAMESPACE, Node
 
 pytestmark = pytest.mark.timeout(300)
 OURS = f"{LABEL_DEPLOYMENT}=support,{LABEL_COMPONENT}={COMPONENT_API}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.node import API_IMAGE, OPERATOR_IMAGE, REDIS_IMAGE, ROOT
+from harness.kube.node import API_IMAGE, OPERATOR_IMAGE, REDIS_IMAGE, ROOT
 
 LIMIT = 200_000_000
 """Bytes on disk, beyond Debian and its Python."""

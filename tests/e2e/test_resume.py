@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.kube import eventually
-from support.node import ROOT, Node, process_of
+from harness.kube.kubectl import eventually
+from harness.kube.node import ROOT, Node, process_of
 
 pytestmark = pytest.mark.timeout(300)
 EXAMPLE = ROOT / "examples/06-resume"

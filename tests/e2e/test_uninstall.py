@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.helm import NAMESPACE as SYSTEM
-from support.kube import eventually
-from support.node import Node
+from harness.kube.helm import NAMESPACE as SYSTEM
+from harness.kube.kubectl import eventually
+from harness.kube.node import Node
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.keda import install_keda
-from support.kube import eventually
-from support.node import MANIFESTS, Node, install, running_node
-from support.prometheus import name_prometheus, require_prometheus
-from support.scaled import Scaled
+from harness.kube.keda import install_keda
+from harness.kube.kubectl import eventually
+from harness.kube.node import MANIFESTS, Node, install, running_node
+from harness.kube.prometheus import name_prometheus, require_prometheus
+from harness.kube.scaled import Scaled
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def node() -> Iterator[Node]:
     """Start the node; there is no Prometheus yet."""
     require_prometheus()
     with running_node() as started:
-        install(started, "metricsAdapter.enabled=false")
+        install(started, "metricsAPIServer.enabled=false")
         name_prometheus(started)
         yield started
 
@@ -27,5 +27,5 @@ def sleepy(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Scaled:
     install_keda(node, tmp_path_factory.mktemp("keda"))
     node.kubectl.apply((MANIFESTS / "sleepy.yaml").read_text())
     eventually(lambda: node.kubectl("get", "scaledobject/sleepy", "-n", "asleep"), seconds=90)
-    node.kubectl.wait("deployment/sleepy-waiting-room", "Available", namespace="asleep")
+    node.kubectl.wait("deployment/sleepy-activator", "Available", namespace="asleep")
     return Scaled(node, "asleep", "sleepy")

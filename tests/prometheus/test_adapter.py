@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from support.kube import eventually
-from support.node import MANIFESTS, Node
-from support.prometheus import prometheus
-from support.prometheus_adapter import prometheus_adapter
-from support.scaled import Scaled
+from harness.kube.kubectl import eventually
+from harness.kube.node import MANIFESTS, Node
+from harness.kube.prometheus import prometheus
+from harness.kube.prometheus_adapter import prometheus_adapter
+from harness.kube.scaled import Scaled
 
 pytestmark = pytest.mark.timeout(600)
 SPACE = "measured"
-METRICS = ("chatfleet_active_streams", "chatfleet_tokens_per_second", "chatfleet_queued_turns")
+METRICS = ("chatfleet_active_streams", "chatfleet_tokens_per_second", "chatfleet_queued_requests")
 STREAMS = 15
 """At a time: three pods are meant for 18."""
 SILENT_SECONDS = 60

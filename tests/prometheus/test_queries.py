@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from chatfleet_contract.autoscaling import MetricType
-from chatfleet_operator.desired.scaled_object import query
-from chatfleet_operator.model import Ref
-from support.prometheus import require_prometheus
+from chatfleet_operator.children.scaled_object import query
+from chatfleet_operator.model.values import Ref
+from harness.kube.prometheus import require_prometheus
 
 REF = Ref("shop", "support")
 STREAMS, TOKENS = "chatfleet_active_streams", "chatfleet_tokens_total"

@@ -9,11 +9,11 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from chatfleet_contract.autoscaling import MetricType
-from chatfleet_operator.desired.scaled_object import query
-from chatfleet_operator.model import Ref
-from support.kube import eventually
-from support.prometheus import prometheus
-from support.scaled import Scaled
+from chatfleet_operator.children.scaled_object import query
+from chatfleet_operator.model.values import Ref
+from harness.kube.kubectl import eventually
+from harness.kube.prometheus import prometheus
+from harness.kube.scaled import Scaled
 
 pytestmark = pytest.mark.timeout(1200)
 COOLDOWN = 60
@@ -60,7 +60,7 @@ def test_a_request_wakes_it_quiet_lets_it_sleep_and_a_dead_prometheus_does_nothi
 
     with prometheus(sleepy.node, tmp_path):
         eventually(lambda: sleepy.wanted == 0, seconds=COOLDOWN + 30)
-        eventually(lambda: sleepy.reason == "Asleep")
+        eventually(lambda: sleepy.reason == "ScaledToZero")
         eventually(lambda: not pods(sleepy), seconds=60)  # one that is ending still answers
         assert told(sleepy) == HI["content"]
         assert sleepy.wanted == 1

@@ -11,7 +11,7 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 MAKE = re.compile(r"\bmake ([a-z][a-z0-9-]*)")
 FILE = re.compile(
-    r"(?<![\w./<-])((?:api|charts|contract|crds|docs|examples|operator|requirements|tests|tools)/[\w./-]*)"
+    r"(?<![\w./<-])((?:api|charts|contract|crds|docs|examples|lab|operator|requirements|tests|tools)/[\w./-]*)"
 )
 
 pytestmark = pytest.mark.parametrize("document", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])

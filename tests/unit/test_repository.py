@@ -13,10 +13,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-DISTRIBUTIONS = ("contract", "operator", "api", "tools/cluster")
+DISTRIBUTIONS = ("contract", "operator", "api", "lab", "tools/cluster")
 TOP_LEVEL = {
     *("operator", "api", "charts", "crds", "tests", "skaffold.yaml", "pyproject.toml", "README.md"),
-    *("contract", "examples", "docs", "tools", "requirements", "Makefile", "LICENSE"),
+    *("contract", "lab", "examples", "docs", "tools", "requirements", "Makefile", "LICENSE"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md", ".ci"),
     *(".dockerignore", ".editorconfig", ".gitignore"),
 }

@@ -11,18 +11,18 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
-from chatfleet_api.chat.events import Start
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, PASSING, Queue
 from chatfleet_api.chat.replay import Replay
-from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import Place, Turn, take_turn
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.port import Provider
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Start
+from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.provider import Provider
+from chatfleet_api.runs.log.interface import Claim, Fleet, Record, RunLog, Tenure
 from chatfleet_api.runs.pool import RunPool
-from chatfleet_api.runs.port import Claim, Fleet, Record, RunLog, Tenure
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.port import Conversation, Once, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Conversation, Once, SessionStore, StoredMessage
 from chatfleet_contract.providers import Continuation
 from chatfleet_contract.spec import OnBusy
 

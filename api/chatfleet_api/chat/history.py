@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from chatfleet_api.chat.request import Message
-from chatfleet_api.runs.port import RunState
-from chatfleet_api.sessions.port import StoredMessage
+from chatfleet_api.domain.request import Message
+from chatfleet_api.runs.log.interface import RunState
+from chatfleet_api.sessions.store import StoredMessage
 
 UNSEEN_SECONDS = 5.0
 """Age up to which a run that the log does not know may simply not have been written there yet."""

@@ -5,8 +5,8 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from chatfleet_api.chat.chat import Chat
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.sessions.port import StoredMessage
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.sessions.store import StoredMessage
 
 
 class Position(NamedTuple):

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.port import SessionStore
+from chatfleet_api.sessions.store import SessionStore
 
 BUSY_RETRY_SECONDS: Final = 1.0
 TURN_POLL_SECONDS: Final = 0.1

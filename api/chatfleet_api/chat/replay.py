@@ -5,11 +5,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
-from chatfleet_api.chat.events import Batch, Start
 from chatfleet_api.chat.takeover import remainder
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Start
 from chatfleet_api.runs.pool import RunPool
-from chatfleet_api.sessions.port import StoredMessage
+from chatfleet_api.sessions.store import StoredMessage
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from io import StringIO
 
-from chatfleet_api.chat.events import Event, Reasoning, Token, ToolCall
-from chatfleet_api.chat.request import Function, MessageToolCall
-from chatfleet_api.providers.port import Finish, Piece
+from chatfleet_api.domain.events import Event, Reasoning, Token, ToolCall
+from chatfleet_api.domain.request import Function, MessageToolCall
+from chatfleet_api.providers.provider import Finish, Piece
 
 
 class Reply:

@@ -14,16 +14,16 @@ from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
-from chatfleet_api.chat.events import Complete, Event, Failed, FinishReason, Token, Usage
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.request import ChatRequest, Message
 from chatfleet_api.chat.turn import Place, Turn, provided, take_turn
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.estimate import estimated
-from chatfleet_api.providers.port import Provider
-from chatfleet_api.runs.port import Claim, RunLog
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token, Usage
+from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.usage_estimate import estimated
+from chatfleet_api.providers.provider import Provider
+from chatfleet_api.runs.log.interface import Claim, RunLog
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.port import SessionStore, StoredMessage
+from chatfleet_api.sessions.store import SessionStore, StoredMessage
 from chatfleet_contract.providers import Continuation
 
 MOST_EPOCHS: Final = 3

@@ -13,13 +13,13 @@ from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.request import ChatRequest
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.port import Piece, Provider
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.provider import Piece, Provider
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.port import MessageStatus, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import MessageStatus, SessionStore, StoredMessage
 
 SETTLE_SECONDS = 2.0
 """Longest that a reader waits for the end of a stream because the store does not answer."""

@@ -10,15 +10,15 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from chatfleet_api.chat.request import ChatRequest
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.connection import BrokenError, Connection
-from chatfleet_api.providers.connections import Connections
-from chatfleet_api.providers.keys import KeyFile
-from chatfleet_api.providers.port import Finish, Piece
-from chatfleet_api.providers.refusals import MAX_BODY_BYTES, clean, refusal
-from chatfleet_api.providers.sse import EventReader
-from chatfleet_api.providers.watchdog import Watchdog
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.http.connection import BrokenError, Connection
+from chatfleet_api.http.deadline import Watchdog
+from chatfleet_api.http.pool import Connections
+from chatfleet_api.http.sse import EventReader
+from chatfleet_api.providers.credentials import KeyFile
+from chatfleet_api.providers.provider import Finish, Piece
+from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, refusal
 from chatfleet_contract.runtime import RuntimeTimeouts
 
 CHECK_SECONDS: Final = 10.0

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from chatfleet_api.chat.events import Batch, Failed
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.port import Fleet, RunLog, Tenure
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Failed
+from chatfleet_api.runs.log.interface import Fleet, RunLog, Tenure
 from chatfleet_api.runs.run import Run
 
 RETRY_SECONDS = 1.0

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from chatfleet_api.chat.events import Batch, Event
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.port import RunLog, Tenure
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Event
+from chatfleet_api.runs.log.interface import RunLog, Tenure
 from chatfleet_api.runs.tail import Tail
 
 TAIL_EVENTS = 64

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from itertools import chain, takewhile
 
-from chatfleet_api.chat.events import Batch
-from chatfleet_api.errors import beyond
+from chatfleet_api.domain.errors import beyond
+from chatfleet_api.domain.events import Batch
 
 
 class Tail:

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.ids import is_id
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.ids import is_id
 
 
 class Position(NamedTuple):

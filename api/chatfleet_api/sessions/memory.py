@@ -6,9 +6,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.listing import position, read_cursor
-from chatfleet_api.sessions.port import (
+from chatfleet_api.sessions.store import (
     LONGEST_LINE,
     ONCE_SECONDS,
     Conversation,

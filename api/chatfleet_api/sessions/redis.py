@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.ids import is_id
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.ids import is_id
+from chatfleet_api.redis.client import Storage
 from chatfleet_api.sessions.listing import Position, position, read_cursor
-from chatfleet_api.sessions.port import (
+from chatfleet_api.sessions.store import (
     LONGEST_LINE,
     ONCE_SECONDS,
     PLACE_SECONDS,
@@ -26,7 +27,6 @@ from chatfleet_api.sessions.port import (
     StoredMessage,
     newest,
 )
-from chatfleet_api.storage import Storage
 
 REPEAT_DEPTH: Final = 64
 """Newest entries among which a repeated append is recognised: more than can come between an append and its repeat."""

@@ -18,7 +18,7 @@ app.kubernetes.io/part-of: chatfleet
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* What the operator's code needs, in the order of its own table (chatfleet_operator.cluster.rules). */}}
+{{/* What the operator's code needs, in the order of its own table (chatfleet_operator.kube.rbac). */}}
 {{- define "chatfleet.rules" -}}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments], verbs: [get, list, watch]}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments/status], verbs: [patch]}
@@ -74,19 +74,19 @@ priorityClassName: {{ . }}
 {{- end }}
 
 {{/* Whether there is a metrics adapter: it needs rights in the whole cluster. */}}
-{{- define "chatfleet.adapter.enabled" -}}
-{{- if and .Values.metricsAdapter.enabled (not .Values.watchNamespaces) }}true{{ end -}}
+{{- define "chatfleet.metricsAPIServer.enabled" -}}
+{{- if and .Values.metricsAPIServer.enabled (not .Values.watchNamespaces) }}true{{ end -}}
 {{- end }}
 
-{{- define "chatfleet.adapter.name" -}}
-{{- printf "%s-metrics-adapter" (include "chatfleet.name" . | trunc 47 | trimSuffix "-") -}}
+{{- define "chatfleet.metricsAPIServer.name" -}}
+{{- printf "%s-metrics-apiserver" (include "chatfleet.name" . | trunc 47 | trimSuffix "-") -}}
 {{- end }}
 
-{{- define "chatfleet.adapter.selector" -}}
-app.kubernetes.io/name: chatfleet-metrics-adapter
+{{- define "chatfleet.metricsAPIServer.selector" -}}
+app.kubernetes.io/name: chatfleet-metrics-apiserver
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "chatfleet.adapter.labels" -}}
-{{- merge (include "chatfleet.adapter.selector" . | fromYaml) (include "chatfleet.labels" . | fromYaml) | toYaml -}}
+{{- define "chatfleet.metricsAPIServer.labels" -}}
+{{- merge (include "chatfleet.metricsAPIServer.selector" . | fromYaml) (include "chatfleet.labels" . | fromYaml) | toYaml -}}
 {{- end }}

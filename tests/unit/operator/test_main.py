@@ -15,11 +15,11 @@ from typing_extensions import override
 
 from chatfleet_contract import metrics
 from chatfleet_operator.__main__ import CENSUS_SECONDS, find_missed, timestamp
-from chatfleet_operator.cluster.connection import Connection
-from chatfleet_operator.errors import Retry
-from chatfleet_operator.loop import Loop
-from chatfleet_operator.model import Manifest, Next, Ref, Verdict
-from chatfleet_operator.telemetry import Telemetry
+from chatfleet_operator.kube.connection import Connection
+from chatfleet_operator.model.errors import Retry
+from chatfleet_operator.model.values import Manifest, Next, Ref, Verdict
+from chatfleet_operator.process.telemetry import Telemetry
+from chatfleet_operator.process.workqueue import Loop
 
 
 class Lists(Connection):
@@ -59,7 +59,7 @@ async def test_what_no_event_told_of_is_found_counted_and_woken() -> None:
     await asyncio.sleep(2 * CENSUS_SECONDS + 1)
 
     assert set(passes) == {"a", "b", "c"}
-    assert registry.get_sample_value(metrics.MISSED_EVENTS_TOTAL) == 2
+    assert registry.get_sample_value(metrics.WATCH_EVENTS_MISSED_TOTAL) == 2
     assert lists.asked == [("", None), ("", None), ("", "2")]
     for task in tasks:
         task.cancel()

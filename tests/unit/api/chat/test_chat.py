@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from chatfleet_api.chat.chat import Chat, NewMessage
-from chatfleet_api.chat.events import Complete, Event, Failed, Start, Token
 from chatfleet_api.chat.replay import Replay
-from chatfleet_api.chat.request import ChatRequest, Message
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
+from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.port import LONGEST_LINE
-from support.runs_scripts import (
+from chatfleet_api.sessions.store import LONGEST_LINE
+from harness.upstream.run_scripts import (
     STOP,
     TENANT,
     Script,

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from chatfleet_api.chat import history
-from chatfleet_api.chat.request import Message
-from chatfleet_api.runs.port import RunState
-from chatfleet_api.sessions.port import MessageStatus, StoredMessage
+from chatfleet_api.domain.request import Message
+from chatfleet_api.runs.log.interface import RunState
+from chatfleet_api.sessions.store import MessageStatus, StoredMessage
 
 NOW = "2026-01-01T00:00:00.000+00:00"
 

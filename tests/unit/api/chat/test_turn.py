@@ -8,16 +8,16 @@ import pytest
 from msgspec.structs import replace
 from typing_extensions import override
 
-from chatfleet_api.chat.events import Complete, Event, Failed, Reasoning, Token, ToolCall
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.request import ChatRequest, Function, MessageToolCall
 from chatfleet_api.chat.turn import LATE_SETTLE_SECONDS, SETTLE_SECONDS, Place, Turn, final_message, take_turn
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.providers.port import Piece
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Token, ToolCall
+from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
+from chatfleet_api.providers.provider import Piece
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
-from chatfleet_api.sessions.port import Conversation, Once, StoredMessage
-from support.runs_scripts import (
+from chatfleet_api.sessions.store import Conversation, Once, StoredMessage
+from harness.upstream.run_scripts import (
     STOP,
     TENANT,
     USAGE,

@@ -5,11 +5,11 @@ import logging
 
 import pytest
 
-from chatfleet_api.chat.events import Complete, Event, Failed, Usage
-from chatfleet_api.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Event, Failed, Usage
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.run import Run
-from support.runs_scripts import TENANT, collect, make_pool, memory_log
+from harness.upstream.run_scripts import TENANT, collect, make_pool, memory_log
 
 END = Complete("stop", Usage())
 pytestmark = pytest.mark.looptime

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from chatfleet_api.chat.events import Batch, Complete, Failed, Token, Usage
-from chatfleet_api.errors import ChatError, Code
-from chatfleet_api.runs.memory import MemoryRunLog
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Complete, Failed, Token, Usage
+from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
-from support.runs_scripts import TENANT, collect, memory_log, numbered, start
+from harness.upstream.run_scripts import TENANT, collect, memory_log, numbered, start
 
 END = Complete("stop", Usage())
 pytestmark = pytest.mark.looptime

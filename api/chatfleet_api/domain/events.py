@@ -1,0 +1,129 @@
+"""The one internal model of what happens in a run. Dialects encode it; the run log stores it.
+
+A run's events are numbered from 1 without gaps: `Start` first, one terminal event (`Complete` or `Failed`) last.
+Provider adapters produce the middle (`Delta`) and the `Finish` that proves the end was seen.
+"""
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Tokens of one answer. Input and output tokens are totals: cache and reasoning tokens are parts of them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    estimated: bool = False
+    """True when the provider's own numbers never came."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return what both have cost together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+class Start(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="start"):
+    """The run exists and will be answered by `model` (a name of the catalogue)."""
+
+    run: str
+    model: str
+    created: int
+    """Unix seconds."""
+    conversation: str | None = None
+    message: str | None = None
+    """Id of the assistant message that this run writes."""
+
+
+class Token(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="token"):
+    """Visible text."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="reasoning"):
+    """Text of the model's reasoning, where the provider shows it."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="tool_call"):
+    """A piece of a tool call: the first at an `index` has `id` and `name`, later ones append to `arguments` (JSON)."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
+    """The provider said that the answer is whole."""
+
+    finish_reason: FinishReason
+    usage: Usage
+    latency_ms: int = 0
+    time_to_first_token_ms: int | None = None
+    provider: str | None = None
+    """Who answered, be it a fallback: the provider's name in the catalogue."""
+    upstream_model: str | None = None
+    """The model that answered, by its provider's name of it."""
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):
+    """The run ended without a whole answer."""
+
+    code: Code
+    message: str
+    suggested_action: str
+    retryable: bool
+    retry_after: float | None = None
+    partial_saved: bool = False
+    usage: Usage | None = None
+
+    @classmethod
+    def of(cls, error: ChatError) -> "Failed":
+        """Return how a run ends that failed with `error`."""
+        facts = error.facts
+        return cls(error.code, error.message, facts.suggested_action, facts.retryable, error.retry_after)
+
+
+Delta: TypeAlias = Token | Reasoning | ToolCall
+Terminal: TypeAlias = Complete | Failed
+_TERMINALS: Final = (Complete, Failed)
+Event: TypeAlias = Start | Token | Reasoning | ToolCall | Complete | Failed
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Consecutive events of one run; the event at index i has sequence number `first + i`."""
+
+    first: int
+    events: tuple[Event, ...]
+
+    @property
+    def last(self) -> int:
+        """Return the sequence number of the last event."""
+        return self.first + len(self.events) - 1
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether the run ends with this batch."""
+        return type(self.events[-1]) in _TERMINALS
+
+    def after(self, seq: int) -> "Batch | None":
+        """Return what comes after `seq`, or None when nothing does."""
+        if seq < self.first:
+            return self
+        return None if seq >= self.last else Batch(seq + 1, self.events[seq + 1 - self.first :])

@@ -1,0 +1,166 @@
+"""What an upstream's refusal means: HTTP status, headers and error object in, `ChatError` out. Pure.
+
+Status codes and error types are those of https://platform.openai.com/docs/guides/error-codes and
+https://platform.claude.com/docs/en/api/errors. A vendor's own words reach the caller only where they are about the
+caller's request.
+"""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+
+MAX_BODY_BYTES: Final = 65_536
+"""As much of an error's body as is read."""
+
+MAX_PUBLIC_CHARS: Final = 300
+
+_BY_STATUS: Final = MappingProxyType(
+    {
+        401: Code.UPSTREAM_AUTHENTICATION,
+        402: Code.UPSTREAM_AUTHENTICATION,
+        403: Code.UPSTREAM_AUTHENTICATION,
+        404: Code.MODEL_NOT_FOUND,
+        408: Code.UPSTREAM_TIMEOUT,
+        409: Code.UPSTREAM_ERROR,  # a lock that was not to be had in time; the official SDKs try again too
+        413: Code.CONTEXT_TOO_LONG,
+        429: Code.UPSTREAM_RATE_LIMITED,
+        502: Code.UPSTREAM_UNAVAILABLE,
+        503: Code.UPSTREAM_OVERLOADED,
+        504: Code.UPSTREAM_TIMEOUT,
+        529: Code.UPSTREAM_OVERLOADED,
+    }
+)
+
+_BY_NAME: Final = MappingProxyType(
+    {
+        "context_length_exceeded": Code.CONTEXT_TOO_LONG,
+        "request_too_large": Code.CONTEXT_TOO_LONG,
+        "insufficient_quota": Code.UPSTREAM_AUTHENTICATION,  # comes as a 429, but no waiting helps
+        "billing_error": Code.UPSTREAM_AUTHENTICATION,
+        "authentication_error": Code.UPSTREAM_AUTHENTICATION,
+        "permission_error": Code.UPSTREAM_AUTHENTICATION,
+        "invalid_api_key": Code.UPSTREAM_AUTHENTICATION,
+        "model_not_found": Code.MODEL_NOT_FOUND,
+        "not_found_error": Code.MODEL_NOT_FOUND,
+        "rate_limit_error": Code.UPSTREAM_RATE_LIMITED,
+        "rate_limit_exceeded": Code.UPSTREAM_RATE_LIMITED,
+        "overloaded_error": Code.UPSTREAM_OVERLOADED,
+        "timeout_error": Code.UPSTREAM_TIMEOUT,
+    }
+)
+"""By the error's `code` or `type`, where these say more than the status, or where there is no status."""
+
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_TOO_LONG: Final = re.compile(r"context (length|window)|prompt is too long|maximum context", re.IGNORECASE)
+_SECRETS: Final = re.compile(r"\b(?:sk|pk|key|api)-[\w-]{6,}|(?i:bearer)\s+\S+")
+_ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG})
+_NO_MODEL: Final = "The model's provider does not know this model."
+
+
+class ErrorObject(msgspec.Struct):
+    """The `error` of either vendor, and of the servers that imitate them."""
+
+    message: str | None = None
+    type: str | None = None
+    code: str | int | None = None
+
+
+class _Body(msgspec.Struct):
+    error: ErrorObject | str | None = None
+    message: str | None = None
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, hidden: tuple[str, ...] = ()) -> ChatError:
+    """Return what an HTTP response other than the wanted one means.
+
+    Args:
+        status: HTTP status.
+        headers: The response's headers, by names in lower case.
+        body: The response's body, or as much of it as was read.
+        hidden: Texts that nobody may see, such as the API key.
+    """
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        where = clean(headers.get("location", ""), hidden)
+        return ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"HTTP {status} redirects to {where}; correct baseURL")
+    error = _error_object(body)
+    code = _code(status, error)
+    words = error.message or body.decode("utf-8", "replace")
+    return ChatError(
+        code,
+        _public(code, error, hidden),
+        retry_after=retry_after(headers),
+        detail=clean(f"HTTP {status} {error.type or error.code or ''}: {words}", hidden),
+    )
+
+
+def failure_inside(error: ErrorObject | str) -> ChatError:
+    """Return what an error object inside a stream means."""
+    if isinstance(error, str):
+        error = ErrorObject(message=error)
+    refused = HTTPStatus.BAD_REQUEST if error.type == "invalid_request_error" else HTTPStatus.INTERNAL_SERVER_ERROR
+    code = _code(error.code if isinstance(error.code, int) else refused, error)
+    told = f"inside the stream, {error.type or error.code or 'error'}: {error.message or ''}"
+    return ChatError(code, _public(code, error), detail=clean(told))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait that the headers ask for: `retry-after-ms`, or `Retry-After` as a number or a date."""
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    wanted = headers.get("retry-after", "")
+    seconds = _number(wanted)
+    return _seconds_until(wanted, headers.get("date", "")) if seconds is None else seconds
+
+
+def _number(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _seconds_until(date: str, now: str) -> float | None:
+    """Return the time between two HTTP dates; with the server's own `now`, neither clock needs to be right."""
+    try:
+        return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def clean(text: str, hidden: tuple[str, ...] = (), limit: int = 1_000) -> str:
+    """Return `text` on one line, without secrets, cut to `limit` characters."""
+    for secret in hidden:
+        text = text.replace(secret, "[hidden]")
+    text = " ".join(_SECRETS.sub("[hidden]", text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _error_object(body: bytes) -> ErrorObject:
+    """Return the error in `body`, whichever of the known shapes it has; an empty one when it has none."""
+    try:
+        parsed = msgspec.json.decode(body, type=_Body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ErrorObject()
+    return parsed.error if isinstance(parsed.error, ErrorObject) else ErrorObject(parsed.error or parsed.message)
+
+
+def _code(status: int, error: ErrorObject) -> Code:
+    for name in (error.code, error.type):
+        if isinstance(name, str) and name in _BY_NAME:
+            return _BY_NAME[name]
+    if status == HTTPStatus.BAD_REQUEST and _TOO_LONG.search(error.message or ""):
+        return Code.CONTEXT_TOO_LONG
+    is_callers = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return _BY_STATUS.get(status, Code.UPSTREAM_REJECTED if is_callers else Code.UPSTREAM_ERROR)
+
+
+def _public(code: Code, error: ErrorObject, hidden: tuple[str, ...] = ()) -> str | None:
+    """Return what the caller may read: the vendor's words if they are about the request, else None for our own."""
+    if code is Code.MODEL_NOT_FOUND:
+        return _NO_MODEL
+    return clean(error.message, hidden, MAX_PUBLIC_CHARS) if code in _ABOUT_THE_REQUEST and error.message else None

@@ -1,0 +1,202 @@
+"""A request in OpenAI's terms, said in Anthropic's. Pure; the type checker compares the shapes with the official SDK's.
+
+https://platform.claude.com/docs/en/api/messages. `seed` and the two penalties are hints that Anthropic does not take;
+they are left out, as its OpenAI-compatible endpoint leaves them out. What would change the answer's meaning is refused.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, TextPart
+
+if TYPE_CHECKING:  # the SDK takes a second to import, and a pod needs none of its code
+    from anthropic.types import (
+        ImageBlockParam,
+        MessageParam,
+        OutputConfigParam,
+        TextBlockParam,
+        ToolChoiceParam,
+        ToolParam,
+        ToolResultBlockParam,
+        ToolUseBlockParam,
+    )
+    from anthropic.types.message_create_params import MessageCreateParamsStreaming
+
+    Block: TypeAlias = TextBlockParam | ImageBlockParam | ToolUseBlockParam | ToolResultBlockParam
+
+DEFAULT_MAX_TOKENS: Final = 8192
+"""Anthropic demands a limit; this one serves when neither the request nor the model's parameters name any."""
+
+_T = TypeVar("_T")
+_DATA_URL: Final = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,(.*)", re.DOTALL)
+
+
+class _Function(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] = {}
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct):
+    function: _Function
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Chosen(msgspec.Struct):
+    function: _Named
+
+
+class _Schema(msgspec.Struct, rename={"definition": "schema"}):
+    definition: dict[str, Any]
+
+
+class _Effort(msgspec.Struct):
+    effort: Literal["low", "medium", "high", "xhigh", "max"]
+
+
+class _Format(msgspec.Struct):
+    type: Literal["text", "json_schema"]
+    json_schema: _Schema | None = None
+
+
+def translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
+    """Return `request` without its sampling parameters, which the current version of the API no longer has.
+
+    Raises `ChatError(INVALID_REQUEST)`, with the field, for what cannot be said in Anthropic's terms.
+    """
+    params: MessageCreateParamsStreaming = {
+        "model": request.model,
+        "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
+        "messages": _messages(request.messages),
+        "stream": True,
+    }
+    if system := _system(request.messages):
+        params["system"] = system
+    if request.stop:
+        params["stop_sequences"] = list(request.stop)
+    if request.user:
+        params["metadata"] = {"user_id": request.user}
+    if request.tools:
+        params["tools"] = _tools(request.tools)
+    if choice := _tool_choice(request):
+        params["tool_choice"] = choice
+    if output := _output(request):
+        params["output_config"] = output
+    if request.reasoning_effort == "none":
+        params["thinking"] = {"type": "disabled"}
+    return params
+
+
+def _system(messages: Sequence[Message]) -> str:
+    """Return all instructions as one: Anthropic has them before the conversation, not within it."""
+    instructions = (message for message in messages if message.role in ("system", "developer"))
+    blocks = (block for message in instructions for block in _parts(message))
+    return "\n\n".join(block["text"] for block in blocks if block["type"] == "text")
+
+
+def _messages(messages: Sequence[Message]) -> "list[MessageParam]":
+    """Return the conversation, in which the roles alternate and no message is empty."""
+    turns: list[tuple[bool, list[Block]]] = []
+    for position, message in enumerate(messages):
+        is_assistant = message.role == "assistant"
+        blocks = _blocks(message, f"messages[{position}]")
+        if turns and turns[-1][0] == is_assistant:
+            turns[-1][1].extend(blocks)
+        elif blocks:
+            turns.append((is_assistant, blocks))
+    return [_turn(blocks, is_assistant=is_assistant) for is_assistant, blocks in turns]
+
+
+def _turn(blocks: "list[Block]", *, is_assistant: bool) -> "MessageParam":
+    return {"role": "assistant", "content": blocks} if is_assistant else {"role": "user", "content": blocks}
+
+
+def _blocks(message: Message, where: str) -> "list[Block]":
+    if message.role in ("system", "developer"):
+        return []
+    if message.role == "tool":
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id or "", "content": _parts(message)}]
+    blocks: list[Block] = [*_parts(message)]
+    for position, call in enumerate(message.tool_calls or ()):
+        arguments = _arguments(call.function.arguments, f"{where}.tool_calls[{position}].function.arguments")
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments})
+    return blocks
+
+
+def _parts(message: Message) -> "list[TextBlockParam | ImageBlockParam]":
+    content = message.content or []
+    parts = [TextPart(content)] if isinstance(content, str) else content
+    return [_part(part) for part in parts if not (isinstance(part, TextPart) and not part.text)]
+
+
+def _part(part: TextPart | ImagePart) -> "TextBlockParam | ImageBlockParam":
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    data = _DATA_URL.fullmatch(part.image_url.url)
+    if data is None:
+        return {"type": "image", "source": {"type": "url", "url": part.image_url.url}}
+    kind = cast(Literal["image/jpeg", "image/png", "image/gif", "image/webp"], data[1])
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data[2]}}
+
+
+def _arguments(text: str, where: str) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, object])
+    except msgspec.MsgspecError as error:
+        raise ChatError(Code.INVALID_REQUEST, f"{where} must be a JSON object: {error}", param=where) from error
+
+
+def _tools(tools: Sequence[dict[str, Any]]) -> "list[ToolParam]":
+    translated: list[ToolParam] = []
+    for position, tool in enumerate(tools):
+        function = _converted(tool, _Tool, f"tools[{position}]").function
+        param: ToolParam = {"name": function.name, "input_schema": {"type": "object", **function.parameters}}
+        if function.description is not None:
+            param["description"] = function.description
+        if function.strict is not None:
+            param["strict"] = function.strict
+        translated.append(param)
+    return translated
+
+
+def _tool_choice(request: ChatRequest) -> "ToolChoiceParam | None":
+    one_at_a_time = request.parallel_tool_calls is False
+    match request.tool_choice:
+        case "none":
+            return {"type": "none"}
+        case None | "auto":
+            asked = request.tool_choice is not None or (one_at_a_time and request.tools)
+            return {"type": "auto", "disable_parallel_tool_use": one_at_a_time} if asked else None
+        case "required":
+            return {"type": "any", "disable_parallel_tool_use": one_at_a_time}
+        case chosen:
+            name = _converted(chosen, _Chosen, "tool_choice").function.name
+            return {"type": "tool", "name": name, "disable_parallel_tool_use": one_at_a_time}
+
+
+def _output(request: ChatRequest) -> "OutputConfigParam":
+    output: OutputConfigParam = {}
+    effort = "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
+    if effort not in (None, "none"):
+        output["effort"] = _converted({"effort": effort}, _Effort, "reasoning_effort").effort
+    if request.response_format is not None:
+        wanted = _converted(request.response_format, _Format, "response_format")
+        if wanted.json_schema is not None:
+            output["format"] = {"type": "json_schema", "schema": wanted.json_schema.definition}
+    return output
+
+
+def _converted(value: object, wanted: type[_T], where: str) -> _T:
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        told = f"{where} cannot be said to this model's provider: {error}"
+        raise ChatError(Code.INVALID_REQUEST, told, param=where) from error

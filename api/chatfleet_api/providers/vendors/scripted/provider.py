@@ -1,0 +1,119 @@
+"""The provider that answers from a script, with no upstream: for a first look, demonstrations, tests and benchmarks.
+
+Its models' names are the script: `SCRIPT[:CODE][@RATE]`.
+
+- `echo` gives back the last user message, word by word; `story` tells a short tale; `count-N` counts from 1 to N.
+- `:CODE` fails with that error code where the script ends, so `count-0:upstream_overloaded` fails at once.
+- `@RATE` paces the answer at that many tokens a second; without it the answer comes as fast as it is taken.
+
+When the last message is the assistant's and begins as the script does, the script goes on from there.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Token, Usage
+from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.provider import Finish, Piece
+
+MAX_BATCH: Final = 16
+"""Tokens that an unpaced script hands out before others get their turn."""
+
+_NAME: Final = re.compile(r"(?P<script>echo|story|count-(?P<count>\d{1,7}))(:(?P<code>[a-z_]+))?(@(?P<rate>\d{1,6}))?")
+_HELP: Final = "A scripted model is named echo, story or count-N, then :CODE to fail and @RATE for tokens a second."
+_WORD: Final = re.compile(r"\s*\S+")
+_STORY: Final = (
+    "A ship's radio operator kept a notebook in which she wrote down every word that came through the static, "
+    "each with its number. One night the lightning took her set in the middle of a message. The captain of the "
+    "ship behind had heard the same call, and had numbered it as she did; so when her lamp blinked over to him "
+    "asking for everything after word forty-one, he read her the rest, and not one word twice. In the morning "
+    "both notebooks said the same thing. The harbour master, who had sent the message, never learned that "
+    "anything had happened at all, and that, she said later, pouring the coffee, is what a good night's work "
+    "looks like."
+)
+
+
+class _Script(NamedTuple):
+    tokens: Sequence[str]
+    failure: Code | None
+    rate: int | None
+    """Tokens a second."""
+
+
+class Scripted:
+    """A `Provider` whose answers are known beforehand. Usage is exact: a token is a word."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Pace by `clock` and `sleep`, both in seconds."""
+        self._clock = clock
+        self._sleep = sleep
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
+        """Recite the script that the model's name tells."""
+        script = _script(request)
+        limit = len(script.tokens) if request.max_tokens is None else request.max_tokens
+        pieces = [Token(token) for token in script.tokens[:limit]]
+        begun = self._clock()
+        said = 0
+        while said < len(pieces):
+            due = said + MAX_BATCH
+            if script.rate:
+                await self._sleep(max(0.0, begun + (said + 1) / script.rate - self._clock()))
+                due = max(said + 1, int((self._clock() - begun) * script.rate))
+            yield pieces[said:due]
+            said = due
+            await self._sleep(0)
+        if limit < len(script.tokens):
+            yield (Finish("length", _usage(request, limit)),)
+        elif script.failure:
+            raise ChatError(script.failure, detail="as scripted")
+        else:
+            yield (Finish("stop", _usage(request, len(pieces))),)
+
+    async def check(self) -> None:
+        """Do nothing: there is nobody to reach."""
+
+
+def _script(request: ChatRequest) -> _Script:
+    """Return what to say; raise `ChatError(MODEL_NOT_FOUND)` when the name is no script."""
+    name = _NAME.fullmatch(request.model)
+    if name is None or name["code"] not in (None, *Code):
+        raise ChatError(Code.MODEL_NOT_FOUND, _HELP, param="model")
+    if name["count"]:
+        tokens = [f" {number}" if number > 1 else "1" for number in range(1, int(name["count"]) + 1)]
+    else:
+        tokens = _WORD.findall(_STORY if name["script"] == "story" else _last_words(request.messages))
+    tokens = tokens[_said(tokens, request.messages[-1]) :] if request.messages else tokens
+    return _Script(tokens, Code(name["code"]) if name["code"] else None, int(name["rate"] or 0) or None)
+
+
+def _said(tokens: Sequence[str], last: Message) -> int:
+    """Return how many of `tokens` the assistant has said in `last`."""
+    said = _text(last) if last.role == "assistant" else ""
+    ends = accumulate(map(len, tokens))
+    number = next((number for number, end in enumerate(ends, 1) if end >= len(said)), 0) if said else 0
+    return number if "".join(tokens[:number]) == said else 0
+
+
+def _last_words(messages: Sequence[Message]) -> str:
+    return next((_text(message) for message in reversed(messages) if message.role == "user"), "")
+
+
+def _text(message: Message) -> str:
+    parts = message.content or ""
+    return parts if isinstance(parts, str) else " ".join(getattr(part, "text", "") for part in parts)
+
+
+def _usage(request: ChatRequest, said: int) -> Usage:
+    asked = sum(len(_WORD.findall(_text(message))) for message in request.messages)
+    return Usage(input_tokens=asked, output_tokens=said)

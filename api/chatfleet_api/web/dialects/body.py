@@ -1,0 +1,76 @@
+"""Bytes of a request to a typed body, for every dialect: what is wrong is told by field, with the remedy."""
+
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+
+T = TypeVar("T")
+
+MAX_DEPTH: Final = 64
+"""Deepest nesting of the free parts of a body (JSON schemas of tools and answers); far above what vendors take."""
+
+_SHOWN: Final = 200
+"""Characters of a complaint that are shown, because it may quote what the caller sent."""
+_COMPLAINT: Final = re.compile(
+    r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*?)(?:\[\.\.\.\].*)?`)?", re.DOTALL
+)
+_FIELD: Final = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+def read(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return the body; raise `ChatError(INVALID_REQUEST)`, with the offending field as `param`, when it is wrong."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as wrong:
+        raise _complaint(str(wrong)) from None
+    except msgspec.DecodeError as wrong:
+        says = f"The body is not valid JSON: {wrong}." if raw else "The body is empty; send a JSON object."
+        raise ChatError(Code.INVALID_REQUEST, says) from None
+    except UnicodeDecodeError:
+        raise ChatError(Code.INVALID_REQUEST, "The body is not valid UTF-8; encode the JSON text as UTF-8.") from None
+    except RecursionError:
+        raise too_deep(None) from None
+
+
+def require_json(content_type: str | None) -> None:
+    """Raise `ChatError(UNSUPPORTED_MEDIA_TYPE)` unless the body is declared as JSON.
+
+    A web page of another site cannot declare that without asking first, so nobody's browser can be made to spend here.
+    """
+    if content_type is None or content_type.partition(";")[0].strip().lower() != "application/json":
+        raise ChatError(
+            Code.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON; send the header Content-Type: application/json."
+        )
+
+
+def require_shallow(value: Any, param: str, depth: int = MAX_DEPTH) -> None:  # noqa: ANN401  # any JSON value
+    """Raise `ChatError(INVALID_REQUEST)` when `value` nests deeper than `depth`."""
+    if not isinstance(value, dict | list | tuple):
+        return
+    if depth == 0:
+        raise too_deep(param)
+    for item in value.values() if isinstance(value, dict) else value:
+        require_shallow(item, param, depth - 1)
+
+
+def too_deep(param: str | None) -> ChatError:
+    """Return the error for a body that nests too deeply."""
+    return ChatError(Code.INVALID_REQUEST, f"The JSON nests too deeply; stay within {MAX_DEPTH} levels.", param=param)
+
+
+def _complaint(text: str) -> ChatError:
+    """Translate msgspec's sentence, such as "Expected `int`, got `str` - at `$.messages[0].role`"."""
+    parts = _COMPLAINT.fullmatch(text)
+    what, path = (parts["what"], parts["path"] or "") if parts else (text, "")
+    if field := _FIELD.fullmatch(what):
+        param = f"{path}.{field['name']}".removeprefix(".")[:_SHOWN]
+        missing = field["what"] == "missing required"
+        says = f"Missing required parameter: '{param}'." if missing else f"Unknown parameter: '{param}'. Remove it."
+        return ChatError(Code.INVALID_REQUEST, says, param=param)
+    says = f"{what[:1].lower()}{what[1:_SHOWN]}".replace("`", "")
+    if not path:
+        return ChatError(Code.INVALID_REQUEST, f"The body is not valid: {says}.")
+    return ChatError(Code.INVALID_REQUEST, f"Invalid value for '{path}': {says}.", param=path)

@@ -1,0 +1,40 @@
+"""A run read to its end and put together, for clients that do not stream."""
+
+from collections.abc import AsyncIterable
+
+import msgspec
+
+from chatfleet_api.chat.reply import Reply
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Complete, Failed, Start
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    start: Start
+    reply: Reply
+    complete: Complete
+
+
+def as_error(failed: Failed) -> ChatError:
+    """Return the failure that ended a run as the error that a caller gets."""
+    return ChatError(failed.code, failed.message, retry_after=failed.retry_after)
+
+
+async def collect(batches: AsyncIterable[Batch]) -> Answer:
+    """Read all of a run; raises `ChatError` when it failed, also when it ends without saying how."""
+    start = Start("", "", 0)
+    reply = Reply(clock=lambda: 0.0)  # how long it took is told by the run itself
+    async for batch in batches:
+        for event in batch.events:
+            match event:
+                case Start():
+                    start = event
+                case Complete():
+                    return Answer(start, reply, event)
+                case Failed():
+                    raise as_error(event)
+                case _:
+                    reply.take((event,))
+    raise ChatError(Code.INTERRUPTED, detail="the events of a run end without a terminal one")

@@ -1,0 +1,233 @@
+"""The JSON of our own dialect: conversations, messages, usage and errors, as clients send and get them.
+
+Token counts carry the names of both vendors (`input_tokens` and `prompt_tokens`); an unknown price is `null`, never 0.
+"""
+
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from chatfleet_api.chat.chat import NewMessage
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.request import MessageToolCall
+from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
+from chatfleet_api.web.dialects.body import read, require_shallow
+
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class NewConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A conversation to begin; everything is optional."""
+
+    user_id: _Label | None = None
+    title: _Label | None = None
+    metadata: Annotated[dict[str, Any], msgspec.Meta(max_length=64)] | None = None
+
+
+class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message to send, as `content` (or `message`, the same), and how it is to be answered."""
+
+    content: _Text | None = None
+    message: _Text | None = None
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
+
+
+class UsageBody(msgspec.Struct, frozen=True):
+    """Tokens of one answer; `estimated` when the provider's own numbers never came."""
+
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool
+
+
+class ConversationBody(msgspec.Struct, frozen=True):
+    """A conversation. Times are RFC 3339 in UTC."""
+
+    id: str
+    user_id: str | None
+    title: str | None
+    metadata: dict[str, Any]
+    created_at: str
+    updated_at: str
+
+
+class MessageBody(msgspec.Struct, frozen=True):
+    """A message of a conversation."""
+
+    id: str
+    conversation_id: str
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    status: MessageStatus
+    created_at: str
+    run: str | None
+    provider: str | None
+    model: str | None
+    finish_reason: str | None
+    error_code: Code | None
+    tool_calls: list[MessageToolCall] | None
+    reasoning: str | None
+    latency_ms: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_tokens: int | None
+    usage: UsageBody | None
+    cost_usd: str | None
+
+
+class ConversationWithMessages(ConversationBody, frozen=True):
+    """A conversation with all of its messages, oldest first."""
+
+    messages: list[MessageBody]
+
+
+class ConversationList(msgspec.Struct, frozen=True):
+    """Conversations, newest change first; `next_cursor` continues the listing and is `null` at its end."""
+
+    conversations: list[ConversationBody]
+    next_cursor: str | None
+
+
+class MessageList(msgspec.Struct, frozen=True):
+    """All messages of a conversation, oldest first."""
+
+    conversation_id: str
+    messages: list[MessageBody]
+
+
+class MessageReply(msgspec.Struct, frozen=True):
+    """The answer to a message that was sent without streaming."""
+
+    conversation_id: str
+    message: MessageBody
+    usage: UsageBody | None
+    cost_usd: str | None
+
+
+class CancelBody(msgspec.Struct, frozen=True):
+    """What was cancelled: the run that is being stopped, `null` when no answer was being written."""
+
+    conversation_id: str
+    run: str | None
+
+
+class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a request failed, and what to do about it; `param` is the offending field, where there is one."""
+
+    code: Code
+    message: str
+    suggested_action: str
+    retryable: bool
+    request_id: str
+    param: str | None = None
+
+
+class Sent(NamedTuple):
+    """A message to send, and whether the answer is to be streamed (None: as the Accept header says)."""
+
+    message: NewMessage
+    stream: bool | None
+
+
+_NEW_CONVERSATION: Final = msgspec.json.Decoder(NewConversationBody)
+_SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
+
+
+def read_new_conversation(raw: bytes) -> NewConversationBody:
+    """Parse and check the body of a new conversation; none at all is as good as an empty one."""
+    body = read(raw or b"{}", _NEW_CONVERSATION)
+    require_shallow(body.metadata, "metadata")
+    return body
+
+
+def read_message(raw: bytes) -> Sent:
+    """Parse and check the body of a message; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
+    body = read(raw, _SEND_MESSAGE)
+    if (body.content is None) == (body.message is None):
+        raise ChatError(
+            Code.INVALID_REQUEST, "Send the text as 'content' (or as 'message'), exactly once.", param="content"
+        )
+    text = body.content or body.message or ""
+    said = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
+    return Sent(said, body.stream)
+
+
+def usage_body(usage: Usage) -> UsageBody:
+    """Return token counts under the names of both vendors."""
+    total = usage.input_tokens + usage.output_tokens
+    return UsageBody(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        prompt_tokens=usage.input_tokens,
+        completion_tokens=usage.output_tokens,
+        total_tokens=total,
+        estimated=usage.estimated,
+    )
+
+
+def conversation_body(conversation: Conversation) -> ConversationBody:
+    """Return a conversation as clients see it."""
+    return msgspec.convert(conversation, ConversationBody, from_attributes=True)
+
+
+def conversation_with_messages(
+    conversation: Conversation, messages: tuple[StoredMessage, ...]
+) -> ConversationWithMessages:
+    """Return a conversation and its messages as clients see them."""
+    shown = conversation_body(conversation)
+    return ConversationWithMessages(**msgspec.structs.asdict(shown), messages=message_bodies(conversation.id, messages))
+
+
+def message_bodies(conversation: str, messages: tuple[StoredMessage, ...]) -> list[MessageBody]:
+    """Return the messages of a conversation as clients see them."""
+    return [message_body(conversation, message) for message in messages]
+
+
+def message_body(conversation: str, message: StoredMessage) -> MessageBody:
+    """Return a message as clients see it."""
+    usage = None if message.usage is None else usage_body(message.usage)
+    return MessageBody(
+        id=message.id,
+        conversation_id=conversation,
+        role=message.role,
+        content=message.content,
+        status=message.status,
+        created_at=message.created_at,
+        run=message.run,
+        provider=message.provider,
+        model=message.model,
+        finish_reason=message.finish_reason,
+        error_code=message.error_code,
+        tool_calls=message.tool_calls,
+        reasoning=message.reasoning,
+        latency_ms=message.latency_ms,
+        prompt_tokens=None if usage is None else usage.prompt_tokens,
+        completion_tokens=None if usage is None else usage.completion_tokens,
+        total_tokens=None if usage is None else usage.total_tokens,
+        usage=usage,
+        cost_usd=None,
+    )
+
+
+def error_body(error: ChatError, request_id: str) -> bytes:
+    """Return an error as our own dialect words it."""
+    said = error.facts
+    return msgspec.json.encode(
+        ErrorBody(error.code, error.message, said.suggested_action, said.retryable, request_id, error.param)
+    )

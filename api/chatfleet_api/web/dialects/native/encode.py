@@ -1,0 +1,94 @@
+"""Our own dialect's streams: a run's events as server-sent events, each with the id by which a client resumes."""
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Complete, Event, Failed, FinishReason, Token
+from chatfleet_api.web.dialects.native.bodies import UsageBody, usage_body
+from chatfleet_api.web.dialects.sse import framed, json_text
+
+
+class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
+    """The answer is whole."""
+
+    finish_reason: FinishReason
+    usage: UsageBody
+    cost_usd: str | None
+    latency_ms: int
+    time_to_first_token_ms: int | None
+
+
+class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
+    """The answer ended without being whole; `partial_saved` tells whether what had come is in the conversation."""
+
+    code: Code
+    message: str
+    suggested_action: str
+    retryable: bool
+    request_id: str
+    retry_after: float | None
+    partial_saved: bool
+    usage: UsageBody | None
+    cost_usd: str | None
+
+
+class EventEncoder:
+    """Encodes one run as `start`, then `token`, `reasoning` and `tool_call` events, and one `complete` or `error`."""
+
+    dialect = "native"
+    eager = True
+
+    def __init__(self, run: str, request_id: str) -> None:
+        self._id = b"id: " + run.encode() + b"-"
+        self._request_id = request_id
+
+    def encode(self, batch: Batch) -> bytes:
+        """Return the events of the next batch, in one piece."""
+        frames: list[bytes] = []
+        for seq, event in enumerate(batch.events, batch.first):
+            frames += (self._id, b"%d\n" % seq)
+            if isinstance(event, Token):
+                frames += (b'event: token\ndata: {"type":"token","text":', json_text(event.text), b"}\n\n")
+            else:
+                frames.append(_frame(self._shown(event)))
+        return framed(b"".join(frames))
+
+    def failure(self, error: ChatError) -> bytes:
+        """Return the event that tells why no more can be read; it has no id, for it is none of the run's."""
+        said = error.facts
+        event = ErrorEvent(
+            error.code,
+            error.message,
+            said.suggested_action,
+            said.retryable,
+            self._request_id,
+            error.retry_after,
+            partial_saved=False,
+            usage=None,
+            cost_usd=None,
+        )
+        return framed(_frame(event))
+
+    def _shown(self, event: Event) -> msgspec.Struct:
+        match event:
+            case Complete(reason, usage, latency, first):
+                return CompleteEvent(reason, usage_body(usage), None, latency, first)
+            case Failed():
+                return ErrorEvent(
+                    event.code,
+                    event.message,
+                    event.suggested_action,
+                    event.retryable,
+                    self._request_id,
+                    event.retry_after,
+                    event.partial_saved,
+                    None if event.usage is None else usage_body(event.usage),
+                    None,
+                )
+            case _:
+                return event
+
+
+def _frame(event: msgspec.Struct) -> bytes:
+    kind = str(event.__struct_config__.tag).encode()
+    return b"event: " + kind + b"\ndata: " + json_text(event) + b"\n\n"

@@ -1,0 +1,180 @@
+"""What a client of the OpenAI chat completions API gets: chunks, completions, models, errors, in the vendor's format.
+
+Formats: `openai` 3.52, `types/chat/chat_completion_chunk.py`, `types/chat/chat_completion.py` and `types/model.py`.
+Reasoning is sent as `reasoning_content`, the field that DeepSeek began and most clients read.
+"""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from chatfleet_api.chat.reply import Reply
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.web.dialects.collect import Answer, as_error
+from chatfleet_api.web.dialects.sse import framed, json_text
+
+DONE: Final = b"data: [DONE]\n\n"
+
+_TYPES: Final = MappingProxyType({400: "invalid_request_error", 429: "rate_limit_error", 500: "server_error"})
+"""`error.type` by kind of status: the caller's fault, a limit, ours."""
+_CODES: Final = MappingProxyType(
+    {
+        Code.INVALID_REQUEST: None,
+        Code.NOT_FOUND: None,
+        Code.METHOD_NOT_ALLOWED: "method_not_supported",
+        Code.CONTEXT_TOO_LONG: "context_length_exceeded",
+        Code.UPSTREAM_RATE_LIMITED: "rate_limit_exceeded",
+    }
+)
+"""`error.code` where the vendor's word is not ours."""
+
+
+class VendorError(msgspec.Struct, frozen=True):
+    """What went wrong, in the vendor's fields."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class VendorErrorBody(msgspec.Struct, frozen=True):
+    """Body of every error of the OpenAI dialect."""
+
+    error: VendorError
+
+
+class ChunkEncoder:
+    """Encodes one run as `chat.completion.chunk` events; `[DONE]` follows a whole answer and nothing else."""
+
+    dialect = "openai"
+    eager = False
+
+    def __init__(self, *, include_usage: bool) -> None:
+        self._include_usage = include_usage
+        self._stem = self._head = self._end = self._text_head = self._text_end = b""
+        self._usage = b',"usage":null' if include_usage else b""
+
+    def encode(self, batch: Batch) -> bytes:
+        """Return the chunks of the next batch, in one piece."""
+        frames: list[bytes] = []
+        for event in batch.events:
+            if isinstance(event, Token):
+                frames += (self._text_head, json_text(event.text), self._text_end)
+            else:
+                frames.append(self._rare(event))
+        return framed(b"".join(frames))
+
+    def failure(self, error: ChatError) -> bytes:
+        """Return the error as the event that ends the stream; there is no `[DONE]` after it."""
+        return framed(b"data: " + error_body(error) + b"\n\n")
+
+    def _rare(self, event: Start | Reasoning | ToolCall | Complete | Failed) -> bytes:
+        match event:
+            case Start():
+                return self._begin(event)
+            case Reasoning():
+                return self._chunk({"reasoning_content": event.text})
+            case ToolCall():
+                return self._chunk({"tool_calls": [_tool_call(event)]})
+            case Complete():
+                return self._finish(event)
+            case Failed():
+                return self.failure(as_error(event))
+
+    def _begin(self, start: Start) -> bytes:
+        known = {
+            "id": completion_id(start.run),
+            "object": "chat.completion.chunk",
+            "created": start.created,
+            "model": start.model,
+        }
+        self._stem = b"data: " + json_text(known)[:-1]
+        self._head = self._stem + b',"choices":[{"index":0,"delta":'
+        self._end = b',"logprobs":null,"finish_reason":null}]' + self._usage + b"}\n\n"
+        self._text_head, self._text_end = self._head + b'{"content":', b"}" + self._end
+        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+
+    def _chunk(self, delta: dict[str, Any]) -> bytes:
+        return self._head + json_text(delta) + self._end
+
+    def _finish(self, complete: Complete) -> bytes:
+        reason = json_text(complete.finish_reason)
+        last = self._head + b'{},"logprobs":null,"finish_reason":' + reason + b"}]" + self._usage + b"}\n\n"
+        if not self._include_usage:
+            return last + DONE
+        return last + self._stem + b',"choices":[],"usage":' + json_text(_usage(complete.usage)) + b"}\n\n" + DONE
+
+
+def completion_id(run: str) -> str:
+    """Return the vendor-style id of a run's completion."""
+    return f"chatcmpl-{run}"
+
+
+def completion_body(answer: Answer, metadata: dict[str, str] | None) -> bytes:
+    """Return a whole answer as a `chat.completion`, with the caller's own labels."""
+    choice = {
+        "index": 0,
+        "message": _message(answer.reply),
+        "logprobs": None,
+        "finish_reason": answer.complete.finish_reason,
+    }
+    body: dict[str, Any] = {
+        "id": completion_id(answer.start.run),
+        "object": "chat.completion",
+        "created": answer.start.created,
+        "model": answer.start.model,
+        "choices": [choice],
+        "usage": _usage(answer.complete.usage),
+    }
+    return json_text(body if metadata is None else body | {"metadata": metadata})
+
+
+def model_object(name: str) -> dict[str, Any]:
+    """Return one model of the catalogue as the vendor lists it; when the vendor made it is not known here, hence 0."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "chatfleet"}
+
+
+def error_body(error: ChatError) -> bytes:
+    """Return an error as the vendor words it."""
+    status = error.facts.status
+    kind = _TYPES.get(status) or _TYPES[400 if status < 500 else 500]  # noqa: PLR2004  # HTTP's own border
+    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, word(error.code))))
+
+
+def word(code: Code) -> str | None:
+    """Return how the vendor calls `code`."""
+    return _CODES.get(code, code.value)
+
+
+def _message(reply: Reply) -> dict[str, Any]:
+    calls = reply.tool_calls
+    content = None if calls and not reply.text else reply.text
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
+    if calls:
+        message["tool_calls"] = [{"id": call.id, "type": "function", "function": call.function} for call in calls]
+    if reply.reasoning:
+        message["reasoning_content"] = reply.reasoning
+    return message
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    function = {"arguments": call.arguments} if call.name is None else {"name": call.name, "arguments": call.arguments}
+    if call.id is None:
+        return {"index": call.index, "function": function}
+    return {"index": call.index, "id": call.id, "type": "function", "function": function}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }

@@ -1,0 +1,245 @@
+"""What a client of the OpenAI chat completions API sends: the body, checked and turned into a `ChatRequest`.
+
+Source of names, types and ranges: `openai` 3.52, `types/chat/completion_create_params.py`. Every parameter is
+forwarded, honoured here, a hint that changes no answer, or refused by name; none is silently dropped.
+"""
+
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, MessageToolCall, Role, TextPart
+from chatfleet_api.web.dialects.body import read, require_shallow
+
+_Name: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+_Unused: TypeAlias = Any
+"""A parameter that is only looked at to refuse it."""
+
+
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of a streamed answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class FunctionDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function that the model may call."""
+
+    name: _Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
+    """A tool that the model may use; only functions are known."""
+
+    function: FunctionDefinition
+
+
+class FunctionChoice(msgspec.Struct, frozen=True):
+    """The function that the model must call."""
+
+    name: _Name
+
+
+class ToolChoice(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
+    """Demand for one certain tool."""
+
+    function: FunctionChoice
+
+
+class TextFormat(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """Answer in free text."""
+
+
+class JSONFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_object"):
+    """Answer with a JSON object."""
+
+
+class JSONSchema(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The shape of a JSON answer."""
+
+    name: _Name
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class JSONSchemaFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_schema"):
+    """Answer with JSON of a given shape."""
+
+    json_schema: JSONSchema
+
+
+class ChatMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One message, also one that an earlier answer gave back (hence fields that only answers have)."""
+
+    role: Role
+    content: str | list[TextPart | ImagePart] | None = None
+    name: str | None = None
+    tool_calls: list[MessageToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    annotations: list[Any] | None = None
+    audio: _Unused = None
+    function_call: _Unused = None
+
+
+class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/chat/completions`."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    messages: Annotated[list[ChatMessage], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    stop: str | Annotated[list[str], msgspec.Meta(max_length=4)] | None = None
+    seed: int | None = None
+    presence_penalty: Annotated[float, msgspec.Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, msgspec.Meta(ge=-2, le=2)] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    response_format: TextFormat | JSONFormat | JSONSchemaFormat | None = None
+    tools: Annotated[list[Tool], msgspec.Meta(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=16)] | None = None
+    # Hints: they may make an answer cheaper or quicker, and change none.
+    prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: str | None = None
+    # Taken with the values of `_ONLY` alone.
+    n: int | None = None
+    logprobs: bool | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    verbosity: str | None = None
+    modalities: list[str] | None = None
+    # Not offered.
+    audio: _Unused = None
+    function_call: _Unused = None
+    functions: _Unused = None
+    logit_bias: _Unused = None
+    moderation: _Unused = None
+    prediction: _Unused = None
+    top_logprobs: _Unused = None
+    web_search_options: _Unused = None
+
+
+class Completion(NamedTuple):
+    """What is asked, and how the answer is to be given."""
+
+    request: ChatRequest
+    stream: bool
+    include_usage: bool
+    metadata: dict[str, str] | None
+    """Labels of the caller's, given back with a whole answer."""
+
+
+_BODY: Final = msgspec.json.Decoder(ChatCompletionBody)
+_ONLY: Final[tuple[tuple[str, tuple[Any, ...], str], ...]] = (
+    ("n", (1,), "Only one answer is given at a time; leave n out or set it to 1."),
+    ("logprobs", (False,), "Log probabilities are not offered; leave logprobs out."),
+    ("top_logprobs", (), "Log probabilities are not offered; leave top_logprobs out."),
+    (
+        "store",
+        (False,),
+        "Answers are not kept by this call; leave store out, or use a conversation (/api/v1/conversations).",
+    ),
+    ("service_tier", ("auto", "default"), "Only the service tiers auto and default are offered."),
+    ("verbosity", ("medium",), "verbosity is not offered; leave it out and ask for the length in a message."),
+    ("modalities", (["text"],), 'Only text is answered; leave modalities out or set it to ["text"].'),
+    ("audio", (), "Only text is answered; leave audio out."),
+    ("functions", (), "functions is not offered; use tools."),
+    ("function_call", (), "function_call is not offered; use tool_choice."),
+    ("logit_bias", ({},), "logit_bias is not offered; leave it out."),
+    ("moderation", (), "moderation is not offered; leave it out."),
+    ("prediction", (), "prediction is not offered; leave it out."),
+    ("web_search_options", (), "Web search is not offered; leave web_search_options out."),
+)
+"""Parameter, the values that ask for what is done anyway, and what is said to any other."""
+
+
+def read_completion(raw: bytes) -> Completion:
+    """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
+    body = read(raw, _BODY)
+    _refuse_what_is_not_offered(body)
+    options = body.stream_options or StreamOptions()
+    return Completion(_request(body), bool(body.stream), bool(options.include_usage), body.metadata)
+
+
+def _refuse_what_is_not_offered(body: ChatCompletionBody) -> None:
+    for name, allowed, says in _ONLY:
+        value = getattr(body, name)
+        if value is not None and value not in allowed:
+            raise _refused(name, f"Unsupported value: '{name}'. {says}")
+    if body.max_tokens is not None and body.max_completion_tokens is not None:
+        raise _refused(
+            "max_tokens", "'max_tokens' and 'max_completion_tokens' mean the same; send max_completion_tokens alone."
+        )
+    if body.stream_options is not None:
+        if not body.stream:
+            raise _refused("stream_options", "'stream_options' is only allowed when 'stream' is true.")
+        if body.stream_options.include_obfuscation:
+            raise _refused(
+                "stream_options.include_obfuscation",
+                "Unsupported value: 'stream_options.include_obfuscation'. Streams are not padded here; leave it out.",
+            )
+
+
+def _request(body: ChatCompletionBody) -> ChatRequest:
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    return ChatRequest(
+        model=body.model,
+        messages=tuple(_message(message, f"messages[{index}]") for index, message in enumerate(body.messages)),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
+        stop=stop,
+        seed=body.seed,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        reasoning_effort=body.reasoning_effort,
+        response_format=_free(body.response_format, "response_format"),
+        tools=tuple(_free(tool, f"tools[{index}]") for index, tool in enumerate(body.tools or ())),
+        tool_choice=body.tool_choice if isinstance(body.tool_choice, str) else _free(body.tool_choice, "tool_choice"),
+        parallel_tool_calls=body.parallel_tool_calls,
+        user=body.user or body.safety_identifier,
+    )
+
+
+def _free(value: msgspec.Struct | None, param: str) -> Any:  # noqa: ANN401  # JSON of the vendor's, handed on as it is
+    free = msgspec.to_builtins(value)
+    require_shallow(free, param)
+    return free
+
+
+def _message(message: ChatMessage, param: str) -> Message:
+    """Return the message as a model gets it; what an answer carries beside its text and calls is not said again."""
+    if message.audio is not None or message.function_call is not None:
+        unused = "audio" if message.audio is not None else "function_call"
+        raise _refused(f"{param}.{unused}", f"Unsupported value: '{param}.{unused}'. Use text and tool_calls.")
+    content = message.refusal if message.content is None and message.role == "assistant" else message.content
+    if content is None and not (message.role == "assistant" and message.tool_calls):
+        raise _refused(
+            f"{param}.content",
+            f"Missing required parameter: '{param}.content'. Only an assistant's tool calls go without.",
+        )
+    if message.role == "tool" and not message.tool_call_id:
+        raise _refused(
+            f"{param}.tool_call_id",
+            f"Missing required parameter: '{param}.tool_call_id'. Name the call that this answers.",
+        )
+    return Message(message.role, content, message.name, message.tool_calls, message.tool_call_id)
+
+
+def _refused(param: str, says: str) -> ChatError:
+    return ChatError(Code.INVALID_REQUEST, says, param=param)

@@ -1,0 +1,163 @@
+"""What a client of the OpenAI Responses API gets: a response, or its events, in the vendor's format.
+
+Formats: `openai` 3.51, `types/responses/response.py` and `response_*_event.py`. A run's events always become the same
+events with the same sequence numbers, whoever encodes them and how often: so a stream is resumed by encoding the run
+anew and leaving out what was seen. Reasoning is not shown.
+"""
+
+from io import StringIO
+from types import MappingProxyType
+from typing import Any, Final
+
+from chatfleet_api.domain.errors import ChatError, Code, beyond
+from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Terminal, Token, Usage
+from chatfleet_api.web.dialects.sse import framed, json_text
+
+PREFIX: Final = "resp_"
+
+_INCOMPLETE: Final = MappingProxyType({"length": "max_output_tokens", "content_filter": "content_filter"})
+
+
+class ResponseEncoder:
+    """Encodes one run as the events of a response; also holds the response so far."""
+
+    dialect = "responses"
+
+    def __init__(self, response_id: str | None = None, *, after: int = -1, background: bool = False) -> None:
+        """Leave out the events up to number `after`; without an id, the response has the one of its run."""
+        self.eager = background
+        self._id = response_id
+        self._after = after
+        self._background = background
+        self._start = Start("", "", 0)
+        self._text = StringIO()
+        self._ending: Terminal | None = None
+        self._spoken = False
+        self._seq = 0
+        self._frames: list[bytes] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether the response has got its last event."""
+        return self._ending is not None
+
+    def encode(self, batch: Batch) -> bytes:
+        """Return the events of the next batch, in one piece; nothing when all of them are to be left out."""
+        self._frames = []
+        for event in batch.events:
+            self._take(event)
+        return framed(b"".join(self._frames))
+
+    def failure(self, error: ChatError) -> bytes:
+        """Return the event that tells why no more can be read."""
+        self._frames = []
+        self._seq = max(self._seq, self._after + 1)  # it is told also to who asked for what comes later
+        self._emit("error", {"code": error.code, "message": error.message, "param": None})
+        return framed(b"".join(self._frames))
+
+    def response(self) -> dict[str, Any]:
+        """Return the response as it is by now. Its output is there when it has ended."""
+        ending = self._ending
+        status, error, incomplete = _status(ending)
+        return {
+            "id": self._id or PREFIX + self._start.run,
+            "object": "response",
+            "created_at": self._start.created,
+            "status": status,
+            "background": self._background,
+            "error": error,
+            "incomplete_details": incomplete,
+            "instructions": None,
+            "metadata": {},
+            "model": self._start.model,
+            "output": [self._item(status)] if ending and self._spoken else [],
+            "parallel_tool_calls": True,
+            "temperature": None,
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": None,
+            "usage": _usage(ending.usage) if ending and ending.usage else None,
+        }
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Start():
+                self._start = event
+                self._emit("response.created", {"response": self.response()})
+                self._emit("response.in_progress", {"response": self.response()})
+            case Token():
+                self._speak()
+                self._text.write(event.text)
+                self._emit("response.output_text.delta", self._place() | {"delta": event.text, "logprobs": []})
+            case Complete():
+                self._speak()
+                self._end(event)
+            case Failed():
+                self._end(event)
+
+    def _speak(self) -> None:
+        """Open the one message, with its one part, before its first text."""
+        if not self._spoken:
+            self._spoken = True
+            item = {**self._item("in_progress"), "content": []}
+            self._emit("response.output_item.added", {"output_index": 0, "item": item})
+            self._emit("response.content_part.added", self._place() | {"part": self._part()})
+
+    def _end(self, ending: Terminal) -> None:
+        self._ending = ending
+        response = self.response()
+        if self._spoken:
+            self._emit("response.output_text.done", self._place() | {"text": self._text.getvalue(), "logprobs": []})
+            self._emit("response.content_part.done", self._place() | {"part": self._part()})
+            self._emit("response.output_item.done", {"output_index": 0, "item": response["output"][0]})
+        kind = response["status"] if isinstance(ending, Complete) else "failed"
+        self._emit(f"response.{kind}", {"response": response})
+        if self._seq <= self._after:
+            raise beyond()
+
+    def _emit(self, kind: str, event: dict[str, Any]) -> None:
+        if self._seq > self._after:
+            said = json_text({"type": kind, **event, "sequence_number": self._seq})
+            self._frames.append(b"event: " + kind.encode() + b"\ndata: " + said + b"\n\n")
+        self._seq += 1
+
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": f"msg_{self._start.run}", "output_index": 0, "content_index": 0}
+
+    def _part(self) -> dict[str, Any]:
+        return {"type": "output_text", "text": self._text.getvalue(), "annotations": [], "logprobs": []}
+
+    def _item(self, status: str) -> dict[str, Any]:
+        return {
+            "id": f"msg_{self._start.run}",
+            "type": "message",
+            "role": "assistant",
+            "status": status if status in {"in_progress", "completed"} else "incomplete",
+            "content": [self._part()],
+        }
+
+
+def _status(ending: Terminal | None) -> tuple[str, dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the response's `status`, `error` and `incomplete_details`."""
+    if ending is None:
+        return "in_progress", None, None
+    if isinstance(ending, Complete):
+        reason = _INCOMPLETE.get(ending.finish_reason)
+        return ("incomplete", None, {"reason": reason}) if reason else ("completed", None, None)
+    if ending.code is Code.CANCELLED:
+        return "cancelled", None, None
+    code = "rate_limit_exceeded" if ending.code is Code.UPSTREAM_RATE_LIMITED else "server_error"
+    return "failed", {"code": code, "message": ending.message}, None
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

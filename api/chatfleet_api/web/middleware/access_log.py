@@ -1,0 +1,62 @@
+"""One line of log and one count for every request, when its answer has ended. Never content, never a query."""
+
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatfleet_api.web.middleware.request_id import request_id
+
+logger = logging.getLogger("chatfleet_api.access")
+
+_QUIET: Final = frozenset({"/live", "/ready", "/startup", "/health", "/metrics"})
+"""Paths that machines ask all day long: logged at level debug."""
+_CLIENT_LEFT: Final = 499
+"""Logged for a caller that left before its answer began (nginx' number)."""
+
+
+class RequestMeter(Protocol):
+    """Counts requests. `route` is the path's template, or `unmatched`."""
+
+    def answered(self, route: str, status: int) -> None:
+        """Count a request that was answered."""
+        ...
+
+
+class AccessLog:
+    """Also the last resort for what nobody caught: it is logged with the request's id, and goes no further."""
+
+    def __init__(self, app: ASGIApp, *, meter: RequestMeter, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._meter = meter
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._clock()
+        status = _CLIENT_LEFT
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:  # the edge of a request
+            logger.exception("request failed", extra={"request_id": request_id(scope)})
+        finally:
+            self._meter.answered(getattr(scope.get("route"), "path", "unmatched"), status)
+            logger.log(
+                logging.DEBUG if scope["path"] in _QUIET else logging.INFO,
+                "%s %s %d",
+                scope["method"],
+                scope["raw_path"].decode("ascii", "replace"),  # as it was sent: no line of ours can be forged by it
+                status,
+                extra={"request_id": request_id(scope), "milliseconds": round((self._clock() - began) * 1000, 1)},
+            )

@@ -1,0 +1,192 @@
+"""Sends the events of one run to one client: a batch at a time, with heartbeats, and only while the client reads.
+
+Headers wait for the first token (unless the dialect is eager), so that a failure before it gets a true HTTP status; a
+client that waits longer than a heartbeat gets its 200 with the heartbeat.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Failed, Start
+from chatfleet_api.runs.log.interface import Moved
+from chatfleet_api.web.dialects.collect import as_error
+from chatfleet_api.web.dialects.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
+from chatfleet_api.web.disconnect import Client, ClientLeft, while_there
+
+SEND_SECONDS: Final = 10.0
+"""A client that takes nothing for this long (and up to twice as long) is cut off; the run does not wait for it."""
+
+ABORT: Final = "chatfleet.abort"
+"""ASGI extension of our server: closes the connection at once, without waiting for what the client does not read."""
+
+WRITE: Final = "chatfleet.write"
+"""ASGI extension of our server: writes a piece of the body at once, or returns False because `send` must be awaited.
+
+Past the head of an answer no wrapper of `send` has anything to do, and nearly every write needs no waiting."""
+
+STREAM_HEADERS: Final = [
+    (b"content-type", CONTENT_TYPE),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
+]
+
+
+COMPLETE: Final = "complete"
+CLIENT_LEFT: Final = "client_left"
+MOVED: Final = "moved"
+
+Read: TypeAlias = Callable[[int], AsyncGenerator[Batch, None]]
+"""Reads a run from a sequence number on."""
+
+
+class StreamMeter(Protocol):
+    """Counts streams to clients."""
+
+    def stream_ended(self, dialect: str, reason: str) -> None:
+        """Count a stream; `reason` is `complete`, an error's code, `client_left` or `moved`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Relays:
+    """What all streams of a pod have in common."""
+
+    heartbeat_seconds: Callable[[], float]
+    meter: StreamMeter
+
+    async def relay(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
+        """Send what comes after event number `after` of a run to a client until one of them ends; return how it did.
+
+        That is `complete`, `client_left`, `moved` or an error's code. Raises `ChatError` for what a status is to tell.
+        """
+        reason = CLIENT_LEFT
+        stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
+        try:
+            reason = await while_there(client.receive, stream.run(read))
+        except ClientLeft:
+            pass
+        except ChatError as error:
+            reason = error.code
+            raise
+        finally:
+            self.meter.stream_ended(encoder.dialect, reason)
+        return reason
+
+
+class Relay:
+    """One stream to one client."""
+
+    def __init__(self, encoder: Encoder, client: Client, *, heartbeat_seconds: float, after: int) -> None:
+        self._encoder = encoder
+        self._send = client.send
+        extensions = client.scope.get("extensions", {})
+        self._abort: Callable[[], None] = extensions.get(ABORT, {}).get("call", lambda: None)
+        self._write_now: Callable[[bytes], bool] = extensions.get(WRITE, {}).get("call", lambda _: False)
+        self._heartbeat = heartbeat_seconds
+        self._loop = asyncio.get_running_loop()
+        self._held = b""
+        self._after = after
+        self._opened = False
+        self._sending = False
+        self._since = self._loop.time()
+
+    async def run(self, read: Read) -> str:
+        """Relay what `read` yields until the run ends, and return how it did: `complete`, or the code of its failure.
+
+        A client that takes nothing is cut off, and the task that runs this is cancelled.
+
+        Raises:
+            ChatError: the run failed before anything was sent; the client is to get it as its HTTP status.
+        """
+        beat = False
+        self._task: asyncio.Future[Any] = asyncio.current_task() or self._loop.create_future()
+        self._timer = self._loop.call_later(min(self._heartbeat, SEND_SECONDS), self._tick)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(None) as self._silence:
+                        if beat:
+                            await self._write(HEARTBEAT)
+                        return await self._follow(read)
+                except TimeoutError:
+                    if not self._silence.expired():
+                        raise
+                    beat = True
+        finally:
+            self._timer.cancel()
+
+    async def _follow(self, read: Read) -> str:
+        try:
+            async with aclosing(read(self._after)) as batches:
+                async for batch in batches:
+                    self._after = batch.last
+                    last = batch.terminal
+                    if self._opened or self._encoder.eager:
+                        frames = self._encoder.encode(batch)
+                        if last or not self._written(frames):
+                            await self._write(frames, last=last)
+                    else:
+                        await self._open(batch)
+                    if last:
+                        event = batch.events[-1]
+                        return event.code if isinstance(event, Failed) else COMPLETE
+        except Moved:
+            if not self._opened:
+                raise
+            await self._write(COME_BACK, last=True)
+            return MOVED
+        except ChatError as error:
+            return await self._fail(error)
+        return await self._fail(ChatError(Code.INTERRUPTED, detail="a run's events end without a terminal one"))
+
+    async def _fail(self, error: ChatError) -> str:
+        if not self._opened:
+            raise error
+        await self._write(self._encoder.failure(error), last=True)
+        return error.code
+
+    async def _open(self, batch: Batch) -> None:
+        """Pass on what may be sent first: until then, an answer that fails can still be told by a status."""
+        last = batch.events[-1]
+        if isinstance(last, Failed) and all(isinstance(event, Start | Failed) for event in batch.events):
+            raise as_error(last)
+        if isinstance(last, Start):
+            self._held = self._encoder.encode(batch)
+        else:
+            await self._write(self._encoder.encode(batch), last=batch.terminal)
+
+    def _written(self, frames: bytes) -> bool:
+        """Return whether `frames` could be written at once, as nearly all can."""
+        if not (self._opened and self._write_now(frames)):
+            return False
+        if not frames:
+            return True
+        self._since = self._loop.time()
+        return True
+
+    async def _write(self, frames: bytes, *, last: bool = False) -> None:
+        self._since, self._sending = self._loop.time(), True
+        if not self._opened:
+            self._opened = True
+            frames, self._held = self._held + frames, b""
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        await self._send({"type": "http.response.body", "body": frames, "more_body": not last})
+        self._since, self._sending = self._loop.time(), False
+
+    def _tick(self) -> None:
+        """Look how long it has been silent: a heartbeat is due then, or, if the client takes nothing, its end."""
+        limit = SEND_SECONDS if self._sending else self._heartbeat
+        left = limit - (self._loop.time() - self._since)
+        if left <= 0:
+            if self._sending:
+                self._abort()
+                self._task.cancel()
+                return
+            if not self._silence.expired():
+                self._silence.reschedule(0)
+            left = self._heartbeat
+        self._timer = self._loop.call_later(min(left, SEND_SECONDS), self._tick)

@@ -1,0 +1,1 @@
+"""chatfleet_lab."""

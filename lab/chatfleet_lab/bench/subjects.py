@@ -1,0 +1,219 @@
+"""What is measured side by side: each a server between the load client and the same upstream."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
+from chatfleet_contract.names import ENV_CONFIG_FILE
+from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec import Streaming
+from chatfleet_lab.bench.client import COMPLETIONS, CONVERSATIONS, Api, LoadError, Target, completions
+from chatfleet_lab.bench.packages import LITELLM, SMG, TENSORZERO, Package
+from chatfleet_lab.bench.processes import START_SECONDS, Cores, Server, server
+from chatfleet_lab.bench.upstream import LOOPBACK
+from chatfleet_lab.bench.wire import MODEL, Workload
+from harness.redis.server import free_port, redis_server
+
+FIRST_SECONDS: Final = 5.0
+"""Time for a first stream; then another is tried, since a server may take a request before it can answer it."""
+LOOK_SECONDS: Final = 0.01
+"""Between two looks whether a server answers."""
+
+
+class Place(NamedTuple):
+    """Where one subject finds what it needs."""
+
+    folder: Path
+    port: int
+    """To listen on."""
+    upstream: str
+    """Base URL, without `/v1`."""
+
+
+class Launch(NamedTuple):
+    """How a subject is started."""
+
+    command: Sequence[str | Path]
+    environment: Mapping[str, str] = {}
+    chosen: Path | None = None
+    """File in which a server tells the port that it has chosen, if it takes none."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to measure."""
+
+    key: str
+    name: str
+    launch: Callable[[Place], Launch] | None
+    """None: the upstream itself, with nothing between."""
+    api: Api = COMPLETIONS
+    redis: bool = False
+    package: Package | None = None
+    steady: int = 100
+    """Streams of 50 tokens/s that it is asked to hold; fewer where these alone are too many."""
+    crowd: int = 1000
+    """Streams that it is asked to hold at slower rates."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A subject that answers."""
+
+    target: Target
+    process: Server
+    ready_seconds: float = field(default=0.0)
+    """From its start to the end of its first stream."""
+
+
+@asynccontextmanager
+async def running(subject: Subject, folder: Path, cores: Cores) -> AsyncIterator[Running]:
+    """Run an upstream and a subject before it until the block ends."""
+    async with AsyncExitStack() as stack:
+        port = free_port()
+        played = _module("upstream", str(port))
+        upstream = stack.enter_context(
+            server(played.command, played.environment, log=folder / "upstream.log", core=cores.load)
+        )
+        await _answers(Target(port, COMPLETIONS), upstream)
+        if subject.launch is None:
+            yield Running(Target(port, COMPLETIONS), upstream)
+            return
+        if subject.redis:
+            (folder / "redis.url").write_text(stack.enter_context(redis_server(folder)))
+        place = Place(folder, free_port(), f"http://{LOOPBACK}:{port}")
+        launch = subject.launch(place)
+        begun = asyncio.get_running_loop().time()
+        process = stack.enter_context(
+            server(launch.command, launch.environment, log=folder / "server.log", core=cores.server)
+        )
+        port = place.port if launch.chosen is None else await _told(launch.chosen, process)
+        target = Target(port, subject.api)
+        await _answers(target, process)
+        yield Running(target, process, asyncio.get_running_loop().time() - begun)
+
+
+async def _told(file: Path, process: Server) -> int:
+    """Return the port in `file` as soon as it is there."""
+    async with asyncio.timeout(START_SECONDS):
+        while not (told := _read(file)):
+            process.check()
+            await asyncio.sleep(LOOK_SECONDS)
+    return int(told)
+
+
+def _read(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
+async def _answers(target: Target, process: Server) -> None:
+    """Return as soon as a server streams."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            process.check()
+            try:
+                connection = await target.connect()
+                async with asyncio.timeout(FIRST_SECONDS):
+                    await target.stream(connection, Workload(1))
+            except (OSError, LoadError, LookupError):
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                connection.transport.abort()
+                return
+
+
+def _module(name: str, *arguments: str) -> Launch:
+    """Return how a module of the benchmark is run."""
+    return Launch((sys.executable, "-m", f"chatfleet_lab.bench.{name}", *arguments))
+
+
+def _chatfleet(place: Place) -> Launch:
+    url = place.folder / "redis.url"
+    config = RuntimeConfig(
+        deployment="bench",
+        namespace="bench",
+        providers=(
+            RuntimeProvider(
+                name="upstream",
+                type=ProviderType.OPENAI_COMPATIBLE,
+                base_url=f"{place.upstream}/v1",
+                max_concurrent_requests=2000,
+            ),
+        ),
+        models=(Model(name=MODEL, provider="upstream", model=MODEL),),
+        redis_url_file=str(url) if url.exists() else None,
+        streaming=Streaming(max_streams_per_pod=2000),
+    )
+    file = place.folder / "runtime.json"
+    file.write_text(config.render())
+    environment = {
+        ENV_CONFIG_FILE: str(file),
+        ENV_HOST: LOOPBACK,
+        ENV_PORT: str(place.port),
+        ENV_HEALTH_PORT: str(free_port()),
+    }
+    return Launch((sys.executable, "-m", "chatfleet_api"), environment)
+
+
+def _fastapi(place: Place) -> Launch:
+    return _module("peers.fastapi_openai", str(place.port), f"{place.upstream}/v1")
+
+
+def _litellm(place: Place) -> Launch:
+    """Return how LiteLLM is started without a database, a price list from the network, or a report to its makers."""
+    file = place.folder / "litellm.yaml"
+    file.write_text(
+        f'model_list: [{{model_name: {MODEL}, litellm_params: {{model: "openai/{MODEL}",'
+        f' api_base: "{place.upstream}/v1", api_key: none}}}}]\n'
+    )
+    quiet = ("LITELLM_LOCAL_MODEL_COST_MAP", "NO_DOCS", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY")
+    ours = ("--config", file, "--host", LOOPBACK, "--port", str(place.port), "--num_workers", "1")
+    return Launch((LITELLM.command("litellm"), *ours), {"LITELLM_TELEMETRY": "False", **dict.fromkeys(quiet, "True")})
+
+
+def _smg(place: Place) -> Launch:
+    ours = ("--host", LOOPBACK, "--port", str(place.port), "--policy", "round_robin")
+    metrics = ("--prometheus-host", LOOPBACK, "--prometheus-port", str(free_port()))
+    return Launch((SMG.command("smg"), "launch", *ours, *metrics, "--worker-urls", place.upstream))
+
+
+def _tensorzero(place: Place) -> Launch:
+    """Return how the gateway is started that TensorZero's package holds, without a database or a record of requests."""
+    file = place.folder / "tensorzero.toml"
+    file.write_text(
+        "[gateway]\nobservability.enabled = false\n"
+        f'[models.{MODEL}]\nrouting = ["upstream"]\n'
+        f'[models.{MODEL}.providers.upstream]\ntype = "openai"\nmodel_name = "{MODEL}"\n'
+        f'api_base = "{place.upstream}/v1"\napi_key_location = "none"\n'
+    )
+    script = Path(__file__).parent / "peers" / "tensorzero_gateway.py"
+    chosen = place.folder / "port"
+    return Launch((TENSORZERO.command("python"), script, file, chosen), chosen=chosen)
+
+
+DIRECT: Final = Subject("direct", "no server between", None)
+CHATFLEET: Final = Subject("chatfleet", "**Chatfleet**, run log in Redis", _chatfleet, redis=True)
+OURS: Final = (
+    CHATFLEET,
+    Subject("chatfleet_memory", "Chatfleet, all in memory", _chatfleet),
+    Subject("chatfleet_conversations", "Chatfleet, conversations in Redis", _chatfleet, CONVERSATIONS, redis=True),
+)
+RELAY: Final = Subject("fastapi_openai", "FastAPI and the `openai` SDK", _fastapi)
+OTHERS: Final = (
+    Subject("litellm", f"LiteLLM {LITELLM.version}", _litellm, package=LITELLM, steady=20, crowd=200),
+    Subject(
+        "tensorzero",
+        f"TensorZero {TENSORZERO.version} (Rust)",
+        _tensorzero,
+        completions("/openai/v1/chat/completions", f"tensorzero::model_name::{MODEL}"),
+        package=TENSORZERO,
+    ),
+    Subject("smg", f"smg {SMG.version} (Rust)", _smg, package=SMG),
+)
+SUBJECTS: Final = (DIRECT, *OURS, RELAY, *OTHERS)

@@ -1,0 +1,111 @@
+"""A model's server that costs next to nothing: OpenAI's stream from bytes prepared before, each token with its time.
+
+Run as `python -m bench.upstream PORT`. It is the load's half of the machine, so it does no more than it must: raw
+sockets, one timer per token of a paced stream, and one turn of the event loop per token of an unpaced one.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Final, cast
+
+import uvloop
+from typing_extensions import override
+
+from chatfleet_lab.bench.wire import MODEL, Workload, asked, microseconds
+
+LOOPBACK: Final = "127.0.0.1"
+_OPEN: Final = (
+    b'data: {"id":"chatcmpl-CeK2T0hM4vFqWZyUuR1nE8sPjD6aG","object":"chat.completion.chunk","created":1763690000,'
+    b'"model":"bench","service_tier":"default","system_fingerprint":"fp_3f8c1a2b4d","choices":'
+)
+_FIRST: Final = (
+    _OPEN + b'[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
+)
+_TOKEN_HEAD: Final = _OPEN + b'[{"index":0,"delta":{"content":"~'
+_TOKEN_TAIL: Final = b'"},"logprobs":null,"finish_reason":null}]}\n\n'
+A_CHUNK: Final = (_TOKEN_HEAD + b"0" * 15 + _TOKEN_TAIL).removeprefix(b"data: ")
+"""The JSON of one token."""
+_FINISH: Final = _OPEN + b'[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}\n\n'
+_USAGE: Final = b'[],"usage":{"prompt_tokens":9,"completion_tokens":%d,"total_tokens":%d}}\n\n'
+_DONE: Final = b"data: [DONE]\n\n"
+_TOKEN_SIZE: Final = b"%x\r\n" % (len(_TOKEN_HEAD) + 15 + len(_TOKEN_TAIL))
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_MODELS: Final = json.dumps({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0}]}).encode()
+
+
+class _Connection(asyncio.Protocol):
+    """Answers the requests of one connection, one after the other."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._received = b""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has its own
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        length = _content_length(head)
+        if not found or len(body) < length:
+            return
+        self._received = body[length:]
+        if length:
+            self._begin(body[:length])
+        else:
+            size = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_MODELS)
+            self._transport.write(b"HTTP/1.1 200 OK\r\n" + size + _MODELS)
+
+    def _begin(self, body: bytes) -> None:
+        request = json.loads(body)
+        self._workload = asked(request["messages"][-1]["content"])
+        self._usage = bool((request.get("stream_options") or {}).get("include_usage"))
+        self._left = self._workload.tokens
+        self._transport.write(_HEAD + _framed(_FIRST))
+        self._due = self._loop.time()
+        self._next()
+
+    def _next(self) -> None:
+        """Send the next token, or the end."""
+        if self._transport.is_closing():
+            return
+        if not self._left:
+            self._transport.write(_ending(self._workload, usage=self._usage))
+            return
+        self._left -= 1
+        self._transport.write(b"%b%b%015d%b\r\n" % (_TOKEN_SIZE, _TOKEN_HEAD, microseconds(), _TOKEN_TAIL))
+        if self._workload.rate and self._left:
+            self._due += 1 / self._workload.rate
+            self._loop.call_at(self._due, self._next)
+        else:
+            self._loop.call_soon(self._next)
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line[15:])
+    return 0
+
+
+def _framed(data: bytes) -> bytes:
+    """Return one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _ending(workload: Workload, *, usage: bool) -> bytes:
+    counted = _OPEN + _USAGE % (workload.tokens, workload.tokens + 9) if usage else b""
+    return _framed(_FINISH + counted + _DONE) + b"0\r\n\r\n"
+
+
+async def _serve(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Connection, LOOPBACK, port, backlog=2048)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1])))

@@ -1,0 +1,131 @@
+"""What the scripted upstream is asked, and how far it is like the vendors whose wires it writes. Pure."""
+
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire
+
+
+class RefusedError(ValueError):
+    """The request is not one that the vendor would answer; the message says why."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A piece of a message in parts."""
+
+    text: str = ""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message of the request."""
+
+    role: str
+    content: str | list[Text] | None = None
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        content = self.content or ""
+        return content if isinstance(content, str) else "".join(part.text for part in content)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What the upstream is asked, in either dialect."""
+
+    model: str
+    messages: list[Message]
+    stream: bool = False
+    max_tokens: int | None = None
+    continue_final_message: bool = False
+    add_generation_prompt: bool = True
+
+    @property
+    def question(self) -> str:
+        """The last thing that the user said."""
+        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+
+    @property
+    def last(self) -> Message:
+        """The last message."""
+        return self.messages[-1]
+
+
+class Frames(NamedTuple):
+    """The events of one streamed answer, as bytes."""
+
+    opening: bytes
+    tokens: tuple[bytes, ...]
+    finish: bytes
+    """The reason to finish, and the usage."""
+    goodbye: bytes
+    """The vendor's last word."""
+    error: bytes
+    """An error, as it comes inside a stream."""
+
+    @classmethod
+    def of(cls, wire: Wire, pieces: list[str], error: str) -> "Frames":
+        """Return the events of an answer of these pieces; `error` is the type of an error."""
+        *finish, goodbye = wire.finish(len(pieces))
+        tokens = tuple(map(wire.token, pieces))
+        return cls(b"".join(wire.begin()), tokens, b"".join(finish), goodbye, wire.error(error))
+
+
+class Dialect(Protocol):
+    """One vendor's API."""
+
+    def prefix(self, request: Request) -> str:
+        """Return what the answer already has; raises `RefusedError` for what the vendor would refuse."""
+        ...
+
+    def frames(self, pieces: list[str]) -> Frames:
+        """Return the events of an answer of these pieces."""
+        ...
+
+    def error_body(self, status: int, message: str) -> bytes:
+        """Return the body of an HTTP error."""
+        ...
+
+
+class OpenAI:
+    """OpenAI's chat completions, and those who imitate them."""
+
+    def prefix(self, request: Request) -> str:
+        """Return the assistant's last message when the request asks, in vLLM's way, to continue that."""
+        if not request.continue_final_message:
+            return ""
+        if request.add_generation_prompt or request.last.role != "assistant":
+            raise RefusedError("continue_final_message needs the assistant's message last and no add_generation_prompt")
+        return request.last.text
+
+    def frames(self, pieces: list[str]) -> Frames:
+        """Return the chunks."""
+        return Frames.of(OpenAIWire(), pieces, "server_error")
+
+    def error_body(self, status: int, message: str) -> bytes:
+        """Return the vendor's error object."""
+        kind = "rate_limit_error" if status == 429 else "server_error"
+        return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": None}})
+
+
+class Anthropic:
+    """Anthropic's messages."""
+
+    def prefix(self, request: Request) -> str:
+        """Return the assistant's last message, which this vendor always continues."""
+        if request.max_tokens is None:
+            raise RefusedError("max_tokens: Field required")
+        if request.last.role != "assistant":
+            return ""
+        if request.last.text != request.last.text.rstrip():
+            raise RefusedError("messages: final assistant content cannot end with trailing whitespace")
+        return request.last.text
+
+    def frames(self, pieces: list[str]) -> Frames:
+        """Return the events."""
+        return Frames.of(AnthropicWire(), pieces, "overloaded_error")
+
+    def error_body(self, status: int, message: str) -> bytes:
+        """Return the vendor's error object."""
+        kind = {400: "invalid_request_error", 429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})

@@ -1,0 +1,237 @@
+"""A fleet: pods that scenarios ask and hurt, a way to reach one that lives, and what is configured.
+
+Here its pods are processes of this machine; `chaos.node` has them on a real node.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
+from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
+from chatfleet_contract.providers import Continuation, Model, ProviderType, Retries
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
+from chatfleet_contract.spec import Streaming
+from chatfleet_lab.chaos.net import LOOPBACK, free_port
+from chatfleet_lab.chaos.processes import Victim, ready, started
+
+Server: TypeAlias = tuple[str, ...]
+"""What `python -m` runs."""
+CHATFLEET: Final[Server] = ("chatfleet_api",)
+"""The server that the scenarios are about."""
+NAIVE: Final[Server] = ("chatfleet_lab.chaos.naive",)
+"""The server of control runs that need no part of ours."""
+
+
+class Vendor(NamedTuple):
+    """A kind of upstream: the name of its model, its provider, where the scripted upstream has its API."""
+
+    name: str
+    type: ProviderType
+    path: str
+    continuation: Continuation = "none"
+    """How its model goes on with a cut answer."""
+
+
+VENDORS: Final = (
+    Vendor("openai", ProviderType.OPENAI, "/v1"),
+    Vendor("azure", ProviderType.AZURE_OPENAI, ""),
+    Vendor("anthropic", ProviderType.ANTHROPIC, "/anthropic", "prefill"),
+    Vendor("compatible", ProviderType.OPENAI_COMPATIBLE, "/v1", "continueFinalMessage"),
+)
+MODELS: Final = tuple(vendor.name for vendor in VENDORS)
+CONTINUED: Final = tuple(vendor.name for vendor in VENDORS if vendor.continuation != "none")
+"""Models whose cut answers another pod brings to their whole end."""
+
+PATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=30, stall_seconds=30, total_seconds=120)
+"""Deadlines that even a busy machine keeps."""
+QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_seconds=3, total_seconds=120)
+"""Deadlines that let a test of silence end soon."""
+ROOMY: Final = Streaming(max_streams_per_pod=10_000)
+"""Room for all the streams of any scenario."""
+AZURE_API: Final = "2024-10-21"
+NO_RETRIES: Final = Retries(max=0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the scenarios vary of a fleet's configuration."""
+
+    timeouts: RuntimeTimeouts = PATIENT
+    retries: Retries = NO_RETRIES
+    streaming: Streaming = ROOMY
+    redis_url: str | None = None
+    wait_replicas: int = 0
+    """Replicas that must have a message before it is acknowledged."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where models have their upstream, if not at its own address: `https://127.0.0.1:1234`."""
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of models, by name."""
+    copies: int = 1
+    """Of each vendor, as providers of their own: what one suffers does not make the pods spare another."""
+    server: Server = CHATFLEET
+
+    def vendors(self) -> list[tuple[str, Vendor]]:
+        """Return each vendor with the name of its provider, copies too."""
+        return [(copy_of(vendor.name, number), vendor) for vendor in VENDORS for number in range(self.copies)]
+
+
+def copy_of(model: str, number: int) -> str:
+    """Return the name of a copy of a model; number 0 is the model itself."""
+    return f"{model}-{number}" if number else model
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One server."""
+
+    program: Victim
+    url: str
+    """Where its API is."""
+    health_url: str
+    """Where its probes and metrics are."""
+
+    @property
+    def port(self) -> int:
+        """Of its API."""
+        return urlsplit(self.url).port or 0
+
+    async def is_ready(self) -> bool:
+        """Return whether it says that it takes requests."""
+        try:
+            async with aiohttp.request("GET", f"{self.health_url}/ready") as response:
+                return response.ok
+        except aiohttp.ClientError:
+            return False
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric over all label sets that have these labels, as it is exported now."""
+        async with aiohttp.request("GET", f"{self.health_url}/metrics") as response:
+            families = text_string_to_metric_families(await response.text())
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+
+class Fleet:
+    """Some pods. `url` does what a Service does: it names them in turn, those that run."""
+
+    def __init__(self, start: Callable[[], Awaitable[Pod]]) -> None:
+        self.pods: list[Pod] = []
+        self._start = start
+        self._turn = count()
+
+    @property
+    def running(self) -> list[Pod]:
+        """The pods that run."""
+        return [pod for pod in self.pods if pod.program.running]
+
+    @property
+    def url(self) -> str:
+        """The next pod's."""
+        running = self.running
+        return running[next(self._turn) % len(running)].url
+
+    async def add(self) -> Pod:
+        """Get one more pod, as a Deployment does in the place of a dead one; return when it is ready."""
+        pod = await self._start()
+        self.pods.append(pod)
+        return pod
+
+
+class OpenFleet(Protocol):
+    """Opens fleets in one kind of place."""
+
+    def __call__(
+        self, folder: Path, upstream: str, settings: Settings, *, pods: int = 1
+    ) -> AbstractAsyncContextManager[Fleet]:
+        """Run a fleet, with its files in `folder`, that asks the scripted upstream at the URL `upstream`."""
+
+
+class Place(NamedTuple):
+    """Where fleets run."""
+
+    name: Literal["processes", "node"]
+    open_fleet: OpenFleet
+    most_copies: int
+    """Of each vendor that one fleet may have."""
+
+
+@asynccontextmanager
+async def open_fleet(folder: Path, upstream: str, settings: Settings, *, pods: int = 1) -> AsyncIterator[Fleet]:
+    """Run a fleet, with its files in `folder`, that asks the scripted upstream at the URL `upstream`."""
+    config = folder / "runtime.json"
+    config.write_text(runtime_config(folder, upstream, settings).render())
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(lambda: stack.enter_async_context(_pod(folder, config, settings.server)))
+        await asyncio.gather(*(fleet.add() for _ in range(pods)))
+        yield fleet
+
+
+PROCESSES: Final = Place("processes", open_fleet, sys.maxsize)
+
+
+def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeConfig:
+    """Return the configuration of a fleet; what it names as files is in `folder`."""
+    (key := folder / "api-key").write_text("sk-chaos")
+    (redis_url := folder / "redis-url").write_text(settings.redis_url or "")
+    return RuntimeConfig(
+        deployment="chaos",
+        namespace="chaos",
+        providers=tuple(
+            RuntimeProvider(
+                name=name,
+                type=vendor.type,
+                base_url=f"{settings.origins.get(name, upstream)}{vendor.path}",
+                api_key_file=str(key),
+                azure_api_version=AZURE_API if vendor.type is ProviderType.AZURE_OPENAI else None,
+                timeouts=settings.timeouts,
+                retries=settings.retries,
+                max_concurrent_requests=10_000,
+            )
+            for name, vendor in settings.vendors()
+        ),
+        models=models(settings),
+        redis_url_file=str(redis_url) if settings.redis_url else None,
+        redis_wait_replicas=settings.wait_replicas or None,
+        streaming=settings.streaming,
+    )
+
+
+def models(settings: Settings) -> tuple[Model, ...]:
+    """Return the catalogue."""
+    return tuple(
+        Model(
+            name=name,
+            provider=name,
+            model=f"{name}-model",
+            fallbacks=[*settings.fallbacks.get(name, ())],
+            continuation=vendor.continuation,
+        )
+        for name, vendor in settings.vendors()
+    )
+
+
+@asynccontextmanager
+async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]:
+    port, health_port = free_port(), free_port()
+    name = f"pod-{port}"
+    environment = {
+        ENV_CONFIG_FILE: str(config),
+        ENV_HOST: LOOPBACK,
+        ENV_PORT: str(port),
+        ENV_HEALTH_PORT: str(health_port),
+        ENV_POD_NAME: name,
+    }
+    async with started(name, (sys.executable, "-m", *server), folder=folder, environment=environment) as program:
+        pod = Pod(program, f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{health_port}")
+        await ready(program, pod.is_ready)
+        yield pod

@@ -1,0 +1,163 @@
+"""What a scenario is: a promise, a way to hurt it, and a control run without the protection, in which it breaks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import aiohttp
+
+from chatfleet_lab.chaos.client import PATIENCE, Client, NoStreamError, Question, open_client
+from chatfleet_lab.chaos.fleet import CHATFLEET, NAIVE, Fleet, Place, Server, Settings
+from chatfleet_lab.chaos.processes import until
+from chatfleet_lab.chaos.reception import Reception
+from chatfleet_lab.chaos.remote import Upstream, open_upstream
+from chatfleet_lab.chaos.verdict import Verdict, judge
+
+Size: TypeAlias = Literal["short", "long"]
+Arm: TypeAlias = Literal["protected", "control"]
+ARMS: Final[tuple[Arm, ...]] = ("protected", "control")
+AGAIN: Final = 0.1
+"""Seconds before what was refused is asked for again."""
+Figure: TypeAlias = int | float | str
+
+
+@dataclass
+class Findings:
+    """What one run showed."""
+
+    figures: dict[str, Figure] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    """Sentences that say which promise was broken, and how."""
+
+    def require(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001  # reads like `assert`
+        """Note a broken promise unless it holds."""
+        if not holds:
+            self.failures.append(otherwise)
+
+    def count(self, what: str) -> None:
+        """Count one more of something."""
+        self.figures[str(what)] = int(self.figures.get(what, 0)) + 1
+
+
+class Judged(NamedTuple):
+    """A question, what came of it, and what that was worth."""
+
+    question: Question
+    reception: Reception
+    verdict: Verdict
+
+
+@dataclass
+class Arena:
+    """Where one run of a scenario takes place: what happens is noted, files are left in `folder`."""
+
+    folder: Path
+    size: Size
+    arm: Arm
+    random: random.Random
+    """The only source of chance; its seed is in the result."""
+    client: Client
+    upstream: Upstream
+    place: Place
+    """Where its fleets run."""
+    _keys: Iterator[int] = field(default_factory=count)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the protection is on."""
+        return self.arm == "protected"
+
+    @property
+    def server(self) -> Server:
+        """The server, in scenarios whose control run has a naive relay in the place of Chatfleet."""
+        return CHATFLEET if self.protected else NAIVE
+
+    def without(self, protection: str) -> Server:
+        """Return the server, in scenarios whose control run has Chatfleet without one of its protections."""
+        return CHATFLEET if self.protected else ("chatfleet_lab.chaos.without", protection)
+
+    def key(self) -> str:
+        """Return a key that no other question has."""
+        return f"k{next(self._keys)}"
+
+    def fleet(self, settings: Settings, *, pods: int = 1) -> AbstractAsyncContextManager[Fleet]:
+        """Run a fleet that asks this arena's upstream."""
+        return self.place.open_fleet(Path(mkdtemp(dir=self.folder)), self.upstream.url, settings, pods=pods)
+
+    async def ask_all(
+        self,
+        questions: Sequence[Question],
+        url: Callable[[], str],
+        *,
+        at_once: int | None = None,
+        patience: float = PATIENCE,
+    ) -> list[Judged]:
+        """Ask all questions, at most so many `at_once`, each at the next `url`; return what came, judged."""
+        turn = asyncio.Semaphore(at_once or len(questions))
+
+        async def ask(question: Question) -> Reception:
+            async with turn:
+                return await self.client.ask(url(), question, patience=patience)
+
+        return await self.judged(questions, await asyncio.gather(*map(ask, questions)))
+
+    async def conversation(self, url: Callable[[], str]) -> str:
+        """Begin a conversation at the next `url`, as patiently as the pods ask for when they have no time."""
+        while True:
+            with suppress(aiohttp.ClientError, NoStreamError):
+                return await self.client.converse(url())
+            await asyncio.sleep(AGAIN)
+
+    async def until_streaming(self, questions: Sequence[Question]) -> None:
+        """Wait until the upstream has sent a token of each answer; raises `TimeoutError` when that takes too long."""
+
+        async def streaming() -> bool:
+            calls = await self.upstream.ledger(question.script for question in questions)
+            return all(any(call.tokens for call in of_one) for of_one in calls.values())
+
+        await until(streaming, seconds=PATIENCE)
+
+    async def judged(self, questions: Sequence[Question], receptions: Sequence[Reception]) -> list[Judged]:
+        """Return what each reception was worth, by the upstream's ledger as it now is."""
+        calls = await self.upstream.ledger(question.script for question in questions)
+        return [
+            Judged(question, reception, judge(reception, question.script, calls[question.script.key]))
+            for question, reception in zip(questions, receptions, strict=True)
+        ]
+
+
+@asynccontextmanager
+async def open_arena(folder: Path, size: Size, arm: Arm, seed: int, place: Place) -> AsyncIterator[Arena]:
+    """Open an arena whose files are in `folder`."""
+    async with open_client() as client, open_upstream(folder) as upstream:
+        chance = random.Random(seed)  # noqa: S311  # no secret
+        yield Arena(folder, size, arm, chance, client, upstream, place)
+
+
+class Scenario(NamedTuple):
+    """A promise that is tried."""
+
+    name: str
+    promise: str
+    """A sentence that the protected run must bear out."""
+    control: str
+    """What is off, or in the place of Chatfleet, in the control run, which must fail."""
+    play: Callable[[Arena], Awaitable[Findings]]
+    hurt: tuple[str, ...] = ()
+    """Figures that count what was hurt, and how much of it."""
+    targets: Mapping[str, str] = MappingProxyType({})
+    """What is aimed at, by the name of the figure that tells it."""
+    aim: str = ""
+    """How much would have to be hurt to trust the figures on their own."""
+    on_node: bool = False
+    """Whether it is also played on a real node: that is where pods die, end, sleep, or are asked for what another does.
+
+    The others hurt what is the same there, an upstream or a client; or they need all on one loopback: sentinels and
+    clusters of Redis, which announce their addresses, and proxies before each pod."""

@@ -1,0 +1,77 @@
+"""Drain: a pod that is asked to end takes no more, and every stream that it has comes to its true end."""
+
+import asyncio
+
+from chatfleet_contract.spec import Streaming
+from chatfleet_lab.chaos.client import STREAMED, Question
+from chatfleet_lab.chaos.fleet import Pod, Settings
+from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
+from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.verdict import Verdict
+
+STREAMS = {"short": 60, "long": 150}
+ROUNDS = {"short": 1, "long": 5}
+GAP = 0.05
+TOKENS = 100
+"""With the gap, 5 s."""
+SHORT_LIFE = 2
+"""Seconds that a stream may last in the control run, too short for any of these."""
+REFUSES = 3.0
+"""Seconds after which an ending pod takes no connection any more: its last call is 2 s, and a busy machine is late."""
+
+
+async def play(arena: Arena) -> Findings:
+    """Ask a pod to end in the midst of its streams, again and again."""
+    found = Findings()
+    for _ in range(ROUNDS[arena.size]):
+        await _round(arena, found)
+    return found
+
+
+async def _round(arena: Arena, found: Findings) -> None:
+    settings = Settings(streaming=Streaming(max_stream_seconds=600 if arena.protected else SHORT_LIFE))
+    async with arena.fleet(settings, pods=2) as fleet:
+        ending, other = fleet.pods
+        questions = [
+            Question(Script(arena.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
+            for number in range(STREAMS[arena.size])
+        ]
+        streams = asyncio.ensure_future(arena.ask_all(questions, lambda: ending.url))
+        await arena.until_streaming(questions)
+        ending.program.terminate()
+        refused = await _refuses(arena, ending)
+        found.require(refused, f"A pod that was asked to end still took connections after {REFUSES:g} s.")
+        late = await arena.ask_all([Question(Script(arena.key(), 3), "openai")], lambda: other.url)
+        for judged in (*await streams, *late):
+            _tell(found, judged)
+        status = await ending.program.ended()
+        found.require(status == 0, f"The pod ended with status {status}: {ending.program.last_words()}")
+
+
+async def _refuses(arena: Arena, pod: Pod) -> bool:
+    for _ in range(round(REFUSES / 0.05)):
+        if not await arena.client.reaches(pod.url):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def _tell(found: Findings, judged: Judged) -> None:
+    found.require(
+        judged.verdict is Verdict.COMPLETE,
+        f"A stream of {judged.question.dialect} was {judged.verdict}: {judged.reception.ends}.",
+    )
+    found.count("streams")
+    found.count(judged.verdict)
+
+
+SCENARIO = Scenario(
+    "drain",
+    "A pod that gets SIGTERM refuses new connections, brings every stream to its whole end, and exits with status 0.",
+    f"maxStreamSeconds: {SHORT_LIFE}, which cuts the wait for open streams short",
+    play,
+    hurt=("streams",),
+    targets={"cut": "0"},
+    aim="10,000 streams, 20 rollouts",
+    on_node=True,
+)

@@ -1,0 +1,141 @@
+"""Resuming: clients leave, pods are killed, and whoever comes back to any pod sees each token once, and one end."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from chatfleet_api.chat.takeover import MOST_EPOCHS
+from chatfleet_lab.chaos.client import RESUMABLE, Question
+from chatfleet_lab.chaos.fleet import CONTINUED, Fleet, Settings
+from chatfleet_lab.chaos.follower import Journey, follow
+from chatfleet_lab.chaos.measure import milliseconds, percentile
+from chatfleet_lab.chaos.processes import until
+from chatfleet_lab.chaos.redis import open_single
+from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
+from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.verdict import Verdict
+
+PODS = 3
+READERS = {"short": 18, "long": 100}
+"""Who read at the same time."""
+STREAMS = {"short": 1, "long": 8}
+"""That each of them reads, one after the other."""
+KILLS = {"short": 2, "long": 20}
+TOKENS = {"short": 70, "long": 120}
+GAP = 0.1
+"""With the tokens 7 s or 12 s: longer than two takeovers."""
+STAY = (0.2, 3.0)
+"""Seconds after which a reader leaves: somewhere between these."""
+BETWEEN = {"short": (1.0, 3.0), "long": (4.0, 7.0)}
+"""Seconds before a kill. In the long form, time for a takeover: who is hit twice at once waits twice."""
+PATIENCE = 20.0
+"""Seconds beyond its length that a reader waits for the end of an answer."""
+SILENT = {"short": 6.0, "long": 3.0}
+"""Seconds that the death of its pod may cost a reader; the short form runs on busy machines."""
+SETTLED = 30.0
+"""Seconds after which no answer may be pending."""
+MODELS = ("openai", *CONTINUED)
+
+
+async def play(arena: Arena) -> Findings:
+    """Read, leave and come back, while pods are killed and replaced."""
+    async with open_single(arena.folder / "redis") as redis:
+        settings = Settings(redis_url=redis.url if arena.protected else None)
+        async with arena.fleet(settings, pods=PODS) as fleet:
+            readers = asyncio.gather(*(_read(arena, fleet) for _ in range(READERS[arena.size])))
+            kills = await _kill(arena, fleet, readers)
+            read = [one for of_reader in await readers for one in of_reader]
+            questions = [question for question, _ in read]
+            judged = await arena.judged(questions, [journey.reception for _, journey in read])
+            calls = await arena.upstream.ledger(question.script for question in questions)
+            asked = [len(calls[question.script.key]) for question in questions]
+            found = findings(judged, asked, [journey for _, journey in read], SILENT[arena.size])
+            found.figures = {"kills": kills, **found.figures}
+            if arena.protected:
+                await _all_settled(arena, fleet, questions, found)
+            return found
+
+
+async def _read(arena: Arena, fleet: Fleet) -> list[tuple[Question, Journey]]:
+    """Read some answers, one after the other."""
+    read = []
+    for _ in range(STREAMS[arena.size]):
+        question = await _question(arena, fleet)
+        patience = question.script.tokens * GAP + PATIENCE
+        stays = _stays(arena)
+        read.append((question, await follow(arena.client, lambda: fleet.url, question, stays=stays, patience=patience)))
+    return read
+
+
+async def _question(arena: Arena, fleet: Fleet) -> Question:
+    key, tokens = arena.key(), TOKENS[arena.size]
+    dialect, model = arena.random.choice(RESUMABLE), arena.random.choice(MODELS)
+    conversation = await arena.conversation(lambda: fleet.url) if dialect == "native" else None
+    return Question(Script(key, tokens, gap=GAP), model, dialect, conversation, once=conversation and key)
+
+
+def _stays(arena: Arena) -> Iterator[float]:
+    while True:
+        yield arena.random.uniform(*STAY)
+
+
+async def _kill(arena: Arena, fleet: Fleet, readers: "asyncio.Future[list[list[tuple[Question, Journey]]]]") -> int:
+    """Kill pods at random, and replace them, as long as somebody reads; return how many."""
+    kills = 0
+    while kills < KILLS[arena.size]:
+        await asyncio.wait([readers], timeout=arena.random.uniform(*BETWEEN[arena.size]))
+        if readers.done():
+            break
+        arena.random.choice(fleet.running).program.kill()
+        kills += 1
+        await fleet.add()
+    return kills
+
+
+def findings(judged: Sequence[Judged], asked: Sequence[int], journeys: Sequence[Journey], silent: float) -> Findings:
+    """Tell what readers got, and how long they waited for it at most; `asked` is how often the upstream was. Pure."""
+    found = Findings({"answers": len(judged)})
+    for (question, reception, verdict), times in zip(judged, asked, strict=True):
+        found.count(verdict)
+        goes_on = question.model in CONTINUED and times <= MOST_EPOCHS
+        allowed = (Verdict.COMPLETE,) if goes_on else (Verdict.COMPLETE, Verdict.INTERRUPTED)
+        found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {reception.ends}.")
+    returns = [wait for journey in journeys for wait in journey.returns]
+    longest = [max(journey.reception.waits, default=0.0) for journey in journeys]
+    found.require(bool(returns), "Nobody came back.")
+    found.require(max(longest) <= silent, f"A reader waited {max(longest):.1f} s for the next event.")
+    found.figures |= {
+        "returns": len(returns),
+        "resume p50 ms": milliseconds(percentile(returns, 0.5)),
+        "resume p99 ms": milliseconds(percentile(returns, 0.99)),
+        "longest wait p99 ms": milliseconds(percentile(longest, 0.99)),
+        "longest wait ms": milliseconds(max(longest)),
+    }
+    return found
+
+
+async def _all_settled(arena: Arena, fleet: Fleet, questions: Sequence[Question], found: Findings) -> None:
+    """Look whether each conversation has one message and one answer, which is not pending."""
+    talks = [question for question in questions if question.conversation]
+
+    async def settled() -> bool:
+        kept = [await arena.client.messages(fleet.url, str(question.conversation)) for question in talks]
+        return all([m.role for m in messages] == ["user", "assistant"] for messages in kept) and not any(
+            message.status == "pending" for messages in kept for message in messages
+        )
+
+    try:
+        await until(settled, seconds=SETTLED)
+    except TimeoutError:
+        found.require(holds=False, otherwise=f"After {SETTLED:g} s answers were pending, or there twice.")
+
+
+SCENARIO = Scenario(
+    "resume",
+    "Who comes back to any pod sees each token once and one end, also when pods are killed.",
+    "no Redis: each pod keeps its streams to itself",
+    play,
+    hurt=("kills", "answers", "returns"),
+    targets={"resume p99 ms": "≤ 2,000", "longest wait ms": "≤ 3,000", "lost": "0", "duplicated": "0"},
+    aim="100 kills under 300 streams; 1,000 streams",
+    on_node=True,
+)

@@ -1,0 +1,88 @@
+"""Slow readers: who does not read holds neither the producer of its own answer nor anybody else."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, suppress
+from itertools import pairwise
+
+from chatfleet_lab.chaos.client import Question, open_client
+from chatfleet_lab.chaos.fleet import Settings
+from chatfleet_lab.chaos.ledger import Call
+from chatfleet_lab.chaos.measure import milliseconds, percentile
+from chatfleet_lab.chaos.processes import until
+from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
+from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.verdict import Verdict
+
+SLOW = {"short": 4, "long": 10}
+LONG_ANSWER = 1_000
+PADDING = "x" * 20_000
+"""Makes an answer of 20 MB, more than the buffers between the two ends hold: Linux gives a connection up to 10."""
+NORMAL = {"short": 20, "long": 200}
+TOKENS = 60
+GAP = 0.05
+UNHELD = 10.0
+"""Seconds in which an answer that nobody reads must have come from the upstream."""
+RECEIVE_BUFFER = 4_096
+
+
+async def play(arena: Arena) -> Findings:
+    """Ask for long answers that nobody reads, and for others beside them."""
+    scripts = [Script(f"{PADDING}{arena.key()}", LONG_ANSWER) for _ in range(SLOW[arena.size])]
+    questions = [Question(Script(arena.key(), TOKENS, gap=GAP), "openai") for _ in range(NORMAL[arena.size])]
+    async with AsyncExitStack() as stack:
+        fleet = await stack.enter_async_context(arena.fleet(Settings(server=arena.server)))
+        slow = await stack.enter_async_context(open_client(receive_buffer=RECEIVE_BUFFER))
+        readers = [asyncio.ensure_future(slow.hold(fleet.url, Question(script, "openai"))) for script in scripts]
+        judged = await arena.ask_all(questions, lambda: fleet.url)
+        await _come(arena, scripts)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+    calls = await arena.upstream.ledger(scripts)
+    return findings(judged, [call for of_one in calls.values() for call in of_one])
+
+
+async def _come(arena: Arena, scripts: list[Script]) -> None:
+    """Wait until all of the long answers have come from the upstream, or as long as that may take."""
+
+    async def came() -> bool:
+        calls = await arena.upstream.ledger(scripts)
+        return all(call.ending != "open" for of_one in calls.values() for call in of_one)
+
+    with suppress(TimeoutError):
+        await until(came, seconds=UNHELD)
+
+
+def findings(judged: Iterable[Judged], unread: Iterable[Call]) -> Findings:
+    """Tell how the answers that were read came, and whether those that were not did. Pure."""
+    found, gaps, seconds = Findings(), [], []
+    for question, reception, verdict in judged:
+        found.count(verdict)
+        found.require(verdict is Verdict.COMPLETE, f"A stream of {question.dialect} beside slow readers was {verdict}.")
+        gaps += [after - before for before, after in pairwise(reception.times)]
+    for call in unread:
+        took = (call.ended or call.began + UNHELD) - call.began
+        seconds.append(took)
+        found.require(
+            call.ending == "whole" and took < UNHELD,
+            f"An answer that nobody read was held after {call.tokens} of {LONG_ANSWER} tokens ({call.ending}).",
+        )
+    found.figures |= {
+        "unread answers": len(seconds),
+        "they came within ms": milliseconds(max(seconds)),
+        "between tokens p50 ms": milliseconds(percentile(gaps, 0.5)),
+        "between tokens p99 ms": milliseconds(percentile(gaps, 0.99)),
+    }
+    return found
+
+
+SCENARIO = Scenario(
+    "slow readers",
+    "What a client does not read comes from the upstream as fast as ever, and other streams go on beside it.",
+    "a relay that waits for its reader at every token",
+    play,
+    hurt=("unread answers",),
+    targets={"they came within ms": "≤ 10,000"},
+    aim="500 readers at 1 B/s",
+)

@@ -1,0 +1,68 @@
+"""What an answer was worth: the client's claims against the script and the upstream's ledger. Pure."""
+
+from enum import StrEnum
+from http import HTTPStatus
+from itertools import pairwise
+from types import MappingProxyType
+
+from chatfleet_lab.chaos.ledger import Call
+from chatfleet_lab.chaos.reception import Closing, Reception
+from chatfleet_lab.chaos.script import Script
+
+
+class Verdict(StrEnum):
+    """From the best to the worst."""
+
+    COMPLETE = "complete"
+    """The whole answer, told so."""
+    INTERRUPTED = "interrupted"
+    """A true beginning of the answer, and one error that says that it is no more."""
+    REFUSED = "refused"
+    """An HTTP error, and no answer."""
+    CUT = "cut"
+    """A true beginning of the answer, and a connection that broke: no claim was made."""
+    HUNG = "hung"
+    """No end within the time that a client waits."""
+    LOST = "lost"
+    """Something is missing within."""
+    DUPLICATED = "duplicated"
+    """Something came twice."""
+    LIED = "lied"
+    """An end that claims to be whole, and is not; or an end that is told more than once."""
+
+
+_UNTOLD = MappingProxyType[Closing, Verdict](
+    {
+        "clean": Verdict.LIED,  # a response that ends in good order says that this was all
+        "broken": Verdict.CUT,
+        "never": Verdict.HUNG,
+    }
+)
+"""Without any terminal event."""
+
+
+def judge(reception: Reception, script: Script, calls: list[Call]) -> Verdict:
+    """Return what the answer was worth; `calls` are those that the upstream got for this script."""
+    if fault := _fault_within(reception, script):
+        return fault
+    if len(reception.ends) > 1:
+        return Verdict.LIED
+    if reception.ends == ["complete"]:
+        true = reception.text == script.answer and any(call.ending == "whole" for call in calls)
+        return Verdict.COMPLETE if true else Verdict.LIED
+    if reception.ends:
+        return Verdict.INTERRUPTED if reception.status == HTTPStatus.OK else Verdict.REFUSED
+    return _UNTOLD[reception.closing]
+
+
+def _fault_within(reception: Reception, script: Script) -> Verdict | None:
+    """Return what is wrong with the sequence or with the text, as far as they came."""
+    steps = [after - before for before, after in pairwise([0, *reception.sequence])]
+    if any(step > 1 for step in steps):
+        return Verdict.LOST
+    if any(step < 1 for step in steps):
+        return Verdict.DUPLICATED
+    if script.answer.startswith(reception.text):
+        return None
+    tokens = reception.text.split()
+    return Verdict.DUPLICATED if len(set(tokens)) < len(tokens) else Verdict.LOST

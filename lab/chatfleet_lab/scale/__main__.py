@@ -1,0 +1,184 @@
+"""Load on a ChatDeployment while its pods come and go: `watch` shows it and draws it, `endure` judges it.
+
+`simulate` needs no node: it lets the real autoscaler follow half an hour of load in some minutes.
+"""
+
+import argparse
+import asyncio
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+from openai import DEFAULT_MAX_RETRIES
+from rich.console import Console
+from rich.live import Live
+
+from chatfleet_lab.scale.crowd import noisy
+from chatfleet_lab.scale.endure import Endured, endure
+from chatfleet_lab.scale.judge import Simulation, turned
+from chatfleet_lab.scale.late import late_rules
+from chatfleet_lab.scale.load import Count, Load, Profile, Tally
+from chatfleet_lab.scale.page import rewrite
+from chatfleet_lab.scale.plot import plot
+from chatfleet_lab.scale.series import Cluster, Replicas, Sample, sampled, save
+from chatfleet_lab.scale.simulate import NOISE_SECONDS, SEED, Wishes, say, simulated
+from chatfleet_lab.scale.subject import START_SECONDS, STREAM_SECONDS
+from chatfleet_lab.scale.view import view
+from harness.kube.node import Node, component, install, running_node
+
+NAMESPACE = "crowd"
+ENDURE_CLUSTER = "scale"
+ENDURE_MANIFEST = Path(__file__).parent / "endure.yaml"
+DRAIN_SECONDS = 5
+COUNT = Count("count", 60)
+"""This and the above are as the manifest says."""
+STARTS_A_SECOND = 5
+"""At the beginning, and so for ever, as all streams last 12 s: at any moment some begin, also when a pod ends."""
+
+
+def steps(course: Sequence[tuple[float, int]]) -> Profile:
+    """Return a profile that rises and falls in straight lines between the points (seconds, streams)."""
+
+    def profile(now: float) -> int:
+        for (begin, low), (end, high) in pairwise(course):
+            if begin <= now < end:
+                return round(low + (high - low) * (now - begin) / (end - begin))
+        return course[-1][1]
+
+    return profile
+
+
+async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: float) -> list[Sample]:
+    """Run the load and return what was seen, shown live where that goes to a terminal."""
+    samples: list[Sample] = []
+    console = Console(stderr=True)
+
+    def look(at: float, seen: Replicas) -> Sample:
+        tally = load.tally
+        return Sample(at, tally.live, profile(at), *seen, tally.whole, tally.cut, tally.refused)
+
+    with Live(console=console, auto_refresh=False) as screen:
+
+        def show(sample: Sample) -> None:
+            samples.append(sample)
+            screen.update(view(samples), refresh=console.is_terminal)
+
+        async with asyncio.TaskGroup() as both:
+            sampler = both.create_task(sampled(look, cluster, show))
+            await load.run(seconds)
+            sampler.cancel()
+    return samples
+
+
+def watch(asked: argparse.Namespace) -> int:
+    """Follow a profile of load and draw what came; returns 0 when no stream was cut, also if full pods refused some."""
+    course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
+    seconds = asked.noise or course[-1][0]
+    profile = noisy(SEED, seconds=seconds, peak=asked.peak) if asked.noise else steps(course)
+    load = Load(asked.url, Count(asked.model, asked.words), profile, retries=DEFAULT_MAX_RETRIES)  # as applications do
+    cluster = Cluster(shlex.split(asked.kubectl), asked.namespace, asked.name)
+    samples = asyncio.run(watched(load, cluster, profile, seconds=seconds))
+    if asked.json:
+        save(samples, asked.json)
+    if asked.outcome:
+        judged = turned(samples, control=False)
+        asked.outcome.write_bytes(msgspec.json.format(msgspec.json.encode(judged)) + b"\n")
+        rewrite(asked.outcome.parent)
+    if asked.plot:
+        plot(samples, asked.plot, title=f"{asked.name}: streams and pods", target=asked.target)
+    tell(load.tally)
+    return 1 if load.tally.cut else 0
+
+
+def tell(tally: Tally) -> None:
+    """Print what became of the streams."""
+    sys.stdout.write(f"{tally.begun} streams: {tally.whole} whole, {tally.cut} cut, {tally.refused} refused\n")
+    for why, times in tally.why.most_common():
+        sys.stdout.write(f"  {times} x {why}\n")
+
+
+def prove(asked: argparse.Namespace) -> int:
+    """Play both arms on a node whose rules are late; returns 0 when only the one without the hook lost streams."""
+    with running_node(ENDURE_CLUSTER) as node:
+        install(node)
+        node.kubectl("create", "namespace", NAMESPACE)
+        protected = _endured(node, asked, drain_seconds=DRAIN_SECONDS, rounds=asked.rounds)
+        control = _endured(node, asked, drain_seconds=0, rounds=min(asked.rounds, asked.control_rounds))
+    if asked.json:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode([protected, control])) + b"\n")
+        rewrite(asked.json.parent)
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode([protected, control])).decode() + "\n")
+    kept = not protected.cut and not protected.refused
+    shown = control.cut + control.refused > 0
+    return 0 if kept and shown else 1
+
+
+def simulate(asked: argparse.Namespace) -> int:
+    """Let the real autoscaler follow simulated loads in compressed time; returns 0 when every aim was met."""
+    outcomes = simulated(Wishes(asked.factor, noisy(asked.seed, seconds=NOISE_SECONDS)), seed=asked.seed)
+    say(outcomes)
+    if asked.json:
+        today = datetime.now(UTC).date().isoformat()
+        played = Simulation(today, asked.factor, asked.seed, START_SECONDS, STREAM_SECONDS, outcomes)
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(played)) + b"\n")
+        rewrite(asked.json.parent)
+    return 0 if all(each.kept for each in outcomes) else 1
+
+
+def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, rounds: int) -> Endured:
+    manifest = ENDURE_MANIFEST.read_text().replace(f"drainSeconds: {DRAIN_SECONDS}", f"drainSeconds: {drain_seconds}")
+    node.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifest)
+    node.kubectl.wait("chatdeployment/crowd", "Ready", namespace=NAMESPACE)
+    load = Load(node.service("crowd", NAMESPACE), COUNT, lambda now: min(asked.streams, round(now * STARTS_A_SECOND)))
+    kubectl = (str(node.kubectl.binary), "--kubeconfig", str(node.kubectl.kubeconfig))
+    cluster = Cluster(kubectl, NAMESPACE, "crowd")
+
+    async def played() -> Endured:
+        async with late_rules(component("kube-proxy", ENDURE_CLUSTER)):
+            return await endure(load, cluster, rounds=rounds, at_once=asked.streams, drain_seconds=drain_seconds)
+
+    return asyncio.run(played())
+
+
+def main() -> int:
+    """Do what the arguments ask for and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scale", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    demo = verbs.add_parser("watch", help=watch.__doc__)
+    demo.set_defaults(play=watch)
+    demo.add_argument("--url", required=True, help="where the Service is, such as http://10.0.0.7")
+    demo.add_argument("--namespace", default="demo")
+    demo.add_argument("--name", default="crowd", help="of the ChatDeployment")
+    demo.add_argument("--kubectl", default="kubectl", help="command, with its options")
+    demo.add_argument("--model", default="count", help="model of the ChatDeployment that counts")
+    demo.add_argument("--words", type=int, default=60, help="how far it counts")
+    demo.add_argument("--target", type=float, default=35, help="streams that a pod is meant for")
+    course = "0:10 20:120 120:120 150:10 420:10"
+    demo.add_argument("--profile", default=course, help="SECONDS:STREAMS …, with straight lines between")
+    demo.add_argument("--noise", type=float, metavar="SECONDS", help="follow noise and bursts instead, for so long")
+    demo.add_argument("--peak", type=int, default=120, help="streams of the noise at its highest, bursts apart")
+    demo.add_argument("--outcome", type=Path, help="file for how often the number of pods turned")
+    demo.add_argument("--plot", type=Path, help="SVG file for the picture")
+    demo.add_argument("--json", type=Path, help="file for the samples")
+    proof = verbs.add_parser("endure", help=prove.__doc__)
+    proof.set_defaults(play=prove)
+    proof.add_argument("--rounds", type=int, default=20, help="each scales up, rolls out, evicts and scales down")
+    proof.add_argument("--control-rounds", type=int, default=5, help="the same without the preStop hook")
+    proof.add_argument("--streams", type=int, default=60, help="at a time")
+    proof.add_argument("--json", type=Path, help="file for the figures")
+    model = verbs.add_parser("simulate", help=simulate.__doc__)
+    model.set_defaults(play=simulate)
+    model.add_argument("--factor", type=int, default=5, help="by which all seconds are divided: 1, 3, 5 or 15")
+    model.add_argument("--seed", type=int, default=SEED, help="of all chance")
+    model.add_argument("--json", type=Path, help="file for the figures")
+    asked = parser.parse_args()
+    played: int = asked.play(asked)
+    return played
+
+
+if __name__ == "__main__":
+    sys.exit(main())

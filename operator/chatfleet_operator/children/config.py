@@ -1,0 +1,43 @@
+"""The runtime configuration: the resource without its secrets, as running pods read it."""
+
+from chatfleet_contract import names
+from chatfleet_contract.providers import Provider
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator.children.labels import Owner, child
+from chatfleet_operator.model.values import Manifest, Ref
+
+
+def _provider(provider: Provider) -> RuntimeProvider:
+    return RuntimeProvider(
+        name=provider.name,
+        type=provider.type,
+        base_url=provider.base_url,
+        api_key_file=names.api_key_file(provider.name) if provider.api_key_secret_ref else None,
+        azure_api_version=provider.azure.api_version if provider.azure else None,
+        timeouts=RuntimeTimeouts.model_validate(provider.timeouts.document()),
+        retries=provider.retries,
+        max_concurrent_requests=provider.max_concurrent_requests,
+    )
+
+
+def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:
+    """Return what the pods of `ref` should serve."""
+    return RuntimeConfig(
+        deployment=ref.name,
+        namespace=ref.namespace,
+        providers=tuple(_provider(provider) for provider in spec.providers),
+        models=tuple(spec.models),
+        redis_url_file=names.REDIS_URL_FILE,
+        redis_wait_replicas=spec.redis.wait_replicas or None,
+        conversations=spec.conversations,
+        streaming=spec.streaming,
+        observability=spec.observability,
+    )
+
+
+def config_map(owner: Owner, config: RuntimeConfig) -> Manifest:
+    """Return the ConfigMap that carries `config`."""
+    manifest = child(owner, ("v1", "ConfigMap"), names.config_name(owner.ref.name), names.COMPONENT_API)
+    manifest["data"] = {names.CONFIG_KEY: config.render()}
+    return manifest

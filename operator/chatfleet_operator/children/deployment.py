@@ -1,0 +1,141 @@
+"""The Deployment of the API pods.
+
+Only what is in the pod template restarts pods. The runtime configuration is a mounted file, and keys are mounted files
+of optional sources, so that pods always boot and get a key when it appears.
+"""
+
+import hashlib
+from copy import deepcopy
+
+from chatfleet_contract import names
+from chatfleet_contract.providers import SecretKeyRef
+from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
+from chatfleet_operator.children.labels import Owner, child, labels, selector
+from chatfleet_operator.children.pod import READ_ONLY, container_security, http_probe, pod_security, scheduling, spread
+from chatfleet_operator.children.revision import asked
+from chatfleet_operator.model.values import Manifest
+
+EXIT_SECONDS = 10
+"""What a pod gets, beyond its drain and its longest stream, for its last call and to close what it holds."""
+
+
+def redis_secret(name: str, spec: ChatDeploymentSpec) -> SecretKeyRef:
+    """Return where the URL of Redis is, managed or not."""
+    return spec.redis.url_secret_ref or SecretKeyRef(name=names.redis_name(name), key=names.REDIS_SECRET_URL)
+
+
+def _secret_source(ref: SecretKeyRef, file: str) -> Manifest:
+    path = file.removeprefix(f"{names.SECRETS_DIR}/")
+    return {"secret": {"name": ref.name, "optional": True, "items": [{"key": ref.key, "path": path}]}}
+
+
+def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
+    keys = [
+        _secret_source(provider.api_key_secret_ref, names.api_key_file(provider.name))
+        for provider in spec.providers
+        if provider.api_key_secret_ref
+    ]
+    redis = _secret_source(redis_secret(name, spec), names.REDIS_URL_FILE)
+    return [
+        {"name": "config", "configMap": {"name": names.config_name(name), "defaultMode": READ_ONLY}},
+        {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": [*keys, redis]}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+
+
+def _drain_token(owner: Owner) -> str:
+    """Return what a pod and its kubelet share: known to who may read pods, and to nobody who only reaches a port."""
+    return hashlib.sha256(f"{names.PATH_DRAIN} {owner.uid}".encode()).hexdigest()
+
+
+def _drain(streaming: Streaming, token: str) -> Manifest:
+    """Return the hook that tells the pod of its end, and is answered after `drainSeconds`."""
+    if not streaming.drain_seconds:
+        return {}
+    shown = [{"name": names.HEADER_DRAIN, "value": token}]
+    asked = {"path": names.PATH_DRAIN, "port": names.PORT_NAME_HEALTH, "httpHeaders": shown}
+    return {"lifecycle": {"preStop": {"httpGet": asked}}}
+
+
+def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -> Manifest:
+    template = spec.template
+    return {
+        "name": names.CONTAINER_API,
+        "image": template.image or default_image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [
+            {"name": names.PORT_NAME_SERVING, "containerPort": names.PORT_SERVING, "protocol": "TCP"},
+            {"name": names.PORT_NAME_HEALTH, "containerPort": names.PORT_HEALTH, "protocol": "TCP"},
+        ],
+        "env": [
+            {"name": names.ENV_CONFIG_FILE, "value": names.CONFIG_FILE},
+            {"name": names.ENV_POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": names.ENV_DRAIN_TOKEN, "value": drain_token},
+            *deepcopy(template.env),
+        ],
+        "volumeMounts": [
+            {"name": "config", "mountPath": names.CONFIG_DIR, "readOnly": True},
+            {"name": "secrets", "mountPath": names.SECRETS_DIR, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
+        ],
+        "resources": deepcopy(template.resources),
+        "securityContext": container_security(),
+        "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
+        "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
+        "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=2, failures=3),
+        **_drain(spec.streaming, drain_token),
+    }
+
+
+def _pod_spec(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> Manifest:
+    name, streaming = owner.ref.name, spec.streaming
+    own_selector = selector(name, names.COMPONENT_API)
+    return {
+        "serviceAccountName": name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": streaming.drain_seconds + streaming.max_stream_seconds + EXIT_SECONDS,
+        "topologySpreadConstraints": deepcopy(spec.template.topology_spread_constraints) or spread(own_selector),
+        **scheduling(spec.template),
+        "containers": [_container(spec, default_image, _drain_token(owner))],
+        "volumes": _volumes(name, spec),
+    }
+
+
+def _replicas(spec: ChatDeploymentSpec, *, deployed: bool) -> Manifest:
+    """Return the number of pods, as far as we say it: with autoscaling, only for a Deployment that is new."""
+    if spec.suspend:
+        return {"replicas": 0}
+    if spec.autoscaling is None:
+        return {"replicas": spec.replicas}
+    return {} if deployed else {"replicas": spec.autoscaling.min_replicas}
+
+
+def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, deployed: bool) -> Manifest:
+    """Return the Deployment: a new pod is ready before an old one goes. `deployed`: it exists already."""
+    name = owner.ref.name
+    manifest = child(owner, ("apps/v1", "Deployment"), name, names.COMPONENT_API)
+    manifest["metadata"]["annotations"] = asked(
+        template=spec.template.model_dump(mode="json", exclude_defaults=True),
+        streaming=spec.streaming.model_dump(include={"drain_seconds", "max_stream_seconds"}, exclude_defaults=True),
+        keys=[(each.name, each.api_key_secret_ref.document()) for each in spec.providers if each.api_key_secret_ref],
+        redis=redis_secret(name, spec).document(),
+    )
+    manifest["spec"] = {
+        **_replicas(spec, deployed=deployed),
+        "selector": {"matchLabels": selector(name, names.COMPONENT_API)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": {
+            "metadata": {
+                "labels": {
+                    **spec.template.labels,
+                    **labels(name, names.COMPONENT_API),
+                    names.LABEL_TRAFFIC: names.TRAFFIC,
+                },
+                "annotations": dict(spec.template.annotations),
+            },
+            "spec": _pod_spec(owner, spec, default_image),
+        },
+    }
+    return manifest

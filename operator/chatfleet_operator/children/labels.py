@@ -1,0 +1,72 @@
+"""Who an object belongs to, as labels, owner reference and digest."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+from chatfleet_contract import names
+from chatfleet_operator.model.values import Manifest, Ref
+
+
+class Owner(NamedTuple):
+    """The ChatDeployment that an object is made for."""
+
+    ref: Ref
+    uid: str
+
+
+def selector(name: str, component: str) -> dict[str, str]:
+    """Return the labels that select a component's pods; they never change after creation."""
+    return {names.LABEL_DEPLOYMENT: name, names.LABEL_COMPONENT: component}
+
+
+def traffic(name: str) -> dict[str, str]:
+    """Return the labels of all pods that answer callers, whatever their component."""
+    return {names.LABEL_DEPLOYMENT: name, names.LABEL_TRAFFIC: names.TRAFFIC}
+
+
+def labels(name: str, component: str) -> dict[str, str]:
+    """Return all labels of a component's objects."""
+    return {
+        names.LABEL_NAME: "chatfleet",
+        names.LABEL_INSTANCE: name,
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        **selector(name, component),
+    }
+
+
+def child(owner: Owner, kind: tuple[str, str], name: str, component: str) -> Manifest:
+    """Return the head of a child of `owner`; `kind` is (apiVersion, kind)."""
+    api_version, kind_name = kind
+    return {
+        "apiVersion": api_version,
+        "kind": kind_name,
+        "metadata": {
+            "name": name,
+            "namespace": owner.ref.namespace,
+            "labels": labels(owner.ref.name, component),
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": names.KIND,
+                    "name": owner.ref.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+    }
+
+
+def digest(manifest: Manifest) -> str:
+    """Return 16 hex digits that identify the content of `manifest`."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def stamp(manifest: Manifest) -> Manifest:
+    """Return `manifest` with its own digest as annotation, by which a later pass tells what was applied last."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_LAST_APPLIED_HASH: digest(manifest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}

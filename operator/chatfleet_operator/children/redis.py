@@ -1,0 +1,138 @@
+"""A managed Redis: one pod with an append-only file, its volume, its password, its Service.
+
+The volume belongs to the ChatDeployment, not to the StatefulSet: it goes with the resource, and stays when
+`redis.managed` is switched off (docs/decisions/0103).
+"""
+
+from chatfleet_contract import names
+from chatfleet_contract.spec import ManagedRedis
+from chatfleet_operator.children.labels import Owner, child, labels, selector
+from chatfleet_operator.children.pod import READ_ONLY, container_security, pod_security
+from chatfleet_operator.children.revision import asked
+from chatfleet_operator.model.values import Manifest
+
+DATA_DIR = "/data"
+PASSWORD_DIR = "/etc/chatfleet/redis"  # a folder
+PASSWORD_FILE = f"{PASSWORD_DIR}/{names.REDIS_SECRET_PASSWORD}"
+
+
+def redis_url(service: str, namespace: str, password: str) -> str:
+    """Return the URL by which pods reach the managed Redis behind `service`."""
+    return f"redis://:{password}@{service}.{namespace}.svc:{names.PORT_REDIS}/0"
+
+
+def _command(managed: ManagedRedis) -> list[str]:
+    """Start Redis with its password on standard input, so that no list of processes ever shows it.
+
+    `exec` with a here-document, and no pipe: Redis is the container's first process, and is told to stop.
+    """
+    options = (
+        f"--dir {DATA_DIR} --appendonly yes --appendfsync {managed.append_fsync.value}"
+        " --maxmemory-policy noeviction --protected-mode no"
+    )
+    return ["sh", "-ec", f"exec redis-server - {options} <<END\nrequirepass $(cat {PASSWORD_FILE})\nEND\n"]
+
+
+def _probe(test: str, *, failures: int) -> Manifest:
+    return {
+        "exec": {"command": ["sh", "-c", test]},
+        "periodSeconds": 5,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+ALIVE = 'test -n "$(redis-cli ping)"'
+"""Any answer will do, also that a password is needed or that the file is still being read."""
+
+SERVING = f'test "$(REDISCLI_AUTH="$(cat {PASSWORD_FILE})" redis-cli ping)" = PONG'
+
+
+def _container(managed: ManagedRedis, image: str) -> Manifest:
+    return {
+        "name": "redis",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": _command(managed),
+        "ports": [{"name": "redis", "containerPort": names.PORT_REDIS, "protocol": "TCP"}],
+        "volumeMounts": [
+            {"name": "data", "mountPath": DATA_DIR},
+            {"name": "password", "mountPath": PASSWORD_DIR, "readOnly": True},
+        ],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+        "securityContext": container_security(),
+        "livenessProbe": _probe(ALIVE, failures=6),
+        "readinessProbe": _probe(SERVING, failures=2),
+    }
+
+
+def _pod_spec(name: str, managed: ManagedRedis, image: str) -> Manifest:
+    password = {"key": names.REDIS_SECRET_PASSWORD, "path": names.REDIS_SECRET_PASSWORD}
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": 30,
+        "containers": [_container(managed, image)],
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": name}},
+            {"name": "password", "secret": {"secretName": name, "defaultMode": READ_ONLY, "items": [password]}},
+        ],
+    }
+
+
+def _stateful_set(owner: Owner, managed: ManagedRedis, image: str, secret_uid: str) -> Manifest:
+    name = names.redis_name(owner.ref.name)
+    manifest = child(owner, ("apps/v1", "StatefulSet"), name, names.COMPONENT_REDIS)
+    manifest["metadata"]["annotations"] = asked(append_fsync=managed.append_fsync.value, password=secret_uid)
+    manifest["spec"] = {
+        "replicas": 1,
+        "serviceName": name,
+        "selector": {"matchLabels": selector(owner.ref.name, names.COMPONENT_REDIS)},
+        "template": {
+            "metadata": {
+                "labels": labels(owner.ref.name, names.COMPONENT_REDIS),
+                "annotations": {names.ANNOTATION_REDIS_SECRET: secret_uid},
+            },
+            "spec": _pod_spec(name, managed, image),
+        },
+    }
+    return manifest
+
+
+def _service(owner: Owner) -> Manifest:
+    manifest = child(owner, ("v1", "Service"), names.redis_name(owner.ref.name), names.COMPONENT_REDIS)
+    manifest["spec"] = {
+        "type": "ClusterIP",
+        "selector": selector(owner.ref.name, names.COMPONENT_REDIS),
+        "ports": [{"name": "redis", "port": names.PORT_REDIS, "protocol": "TCP", "targetPort": "redis"}],
+    }
+    return manifest
+
+
+def _volume_claim(owner: Owner, managed: ManagedRedis) -> Manifest:
+    name = names.redis_name(owner.ref.name)
+    manifest = child(owner, ("v1", "PersistentVolumeClaim"), name, names.COMPONENT_REDIS)
+    manifest["spec"] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": managed.storage}},
+        **({"storageClassName": managed.storage_class_name} if managed.storage_class_name else {}),
+    }
+    return manifest
+
+
+def _secret(owner: Owner) -> Manifest:
+    """Return the Secret without its values: these are drawn once, when it is created."""
+    manifest = child(owner, ("v1", "Secret"), names.redis_name(owner.ref.name), names.COMPONENT_REDIS)
+    manifest["type"] = "Opaque"
+    return manifest
+
+
+def children(owner: Owner, managed: ManagedRedis, image: str, secret_uid: str) -> tuple[Manifest, ...]:
+    """Return all objects of a managed Redis whose password Secret has `secret_uid`: another uid restarts it."""
+    return (
+        _secret(owner),
+        _volume_claim(owner, managed),
+        _service(owner),
+        _stateful_set(owner, managed, image, secret_uid),
+    )

@@ -1,0 +1,125 @@
+"""`ports.Cluster` on a real API server."""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+
+from chatfleet_contract import names
+from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.children.redis import redis_url
+from chatfleet_operator.kube.connection import APPLY, MERGE, Connection, NotFound
+from chatfleet_operator.model.errors import NO_KIND, Refused
+from chatfleet_operator.model.ownership import GENERATOR, SCALER
+from chatfleet_operator.model.parse import blank_values, parse_resource
+from chatfleet_operator.model.values import Doomed, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+
+PASSWORD_BYTES = 32
+"""Randomness in a generated password."""
+
+
+class KubernetesCluster:
+    """The API server, as far as one ChatDeployment needs it (see `ports.Cluster`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def resource(self, ref: Ref) -> Resource | None:
+        """Return the ChatDeployment; None: there is none."""
+        live = await self._get(names.KIND, ref.namespace, ref.name)
+        return parse_resource(live) if live else None
+
+    async def child(self, namespace: str, key: ObjectId) -> Manifest | None:
+        """Return an object as it is now, the values of a Secret blanked; None: there is none."""
+        live = await self._get(key.kind, namespace, key.name)
+        return blank_values(live) if live else None
+
+    async def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Manifest]:
+        """Return the pods that carry `labels`, by name."""
+        chosen = ",".join(f"{key}={value}" for key, value in labels.items())
+        answer = await self._connection.read("Pod", namespace, query={"labelSelector": chosen})
+        pods: list[Manifest] = answer["items"]
+        return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
+
+    async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
+        """Return the keys of a Secret, never its values; empty when there is no such Secret."""
+        live = await self._get("Secret", namespace, name)
+        return frozenset((live or {}).get("data") or {})
+
+    async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
+        """Apply `manifest` under our field manager and return the object as it then is."""
+        return await self._apply(manifest, uid, names.FIELD_MANAGER)
+
+    async def entrust(self, manifest: Manifest) -> Manifest:
+        """Apply a few fields under a manager of their own, so that they stay when `apply` drops them."""
+        return await self._apply(manifest, None, SCALER)
+
+    async def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
+        key = identify(manifest)
+        metadata = manifest["metadata"]
+        body = {**manifest, "metadata": {**metadata, "uid": uid}} if uid else manifest
+        query = {"fieldManager": manager, "force": "true"}
+        try:
+            live = await self._connection.write(
+                "PATCH", key.kind, metadata["namespace"], key.name, body=body, query=query, content_type=APPLY
+            )
+        except NotFound as error:  # not the object, which would be made, but its kind or the namespace
+            raise Refused(f"{NO_KIND} {key.kind}: {error}") from error
+        return blank_values(live)
+
+    async def generate(self, secret: Manifest) -> Manifest:
+        """Create the Secret of a managed Redis with a fresh password; `Retry` when one exists already."""
+        metadata = secret["metadata"]
+        password = secrets.token_urlsafe(PASSWORD_BYTES)
+        url = redis_url(metadata["name"], metadata["namespace"], password)
+        values = {names.REDIS_SECRET_PASSWORD: password, names.REDIS_SECRET_URL: url}
+        body = {**secret, "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}}
+        query = {"fieldManager": GENERATOR}
+        return blank_values(
+            await self._connection.write("POST", "Secret", metadata["namespace"], body=body, query=query)
+        )
+
+    async def delete(self, namespace: str, doomed: Doomed) -> None:
+        """Delete an object, if it is still the one that was seen."""
+        body: Manifest = {"preconditions": {"uid": doomed.uid}, "propagationPolicy": "Background"}
+        try:
+            await self._connection.write("DELETE", doomed.id.kind, namespace, doomed.id.name, body=body)
+        except NotFound:
+            return
+
+    async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
+        """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
+        await self._annotate(namespace, pod, {names.ANNOTATION_CONFIG_HASH: digest})
+
+    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+        """Annotate `pod` with what its deletion costs, and when that was written."""
+        await self._annotate(
+            namespace, pod, {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}
+        )
+
+    async def _annotate(self, namespace: str, pod: str, annotations: Mapping[str, str]) -> None:
+        body: Manifest = {"metadata": {"annotations": dict(annotations)}}
+        query = {"fieldManager": names.FIELD_MANAGER}
+        try:
+            await self._connection.write("PATCH", "Pod", namespace, pod, body=body, query=query, content_type=MERGE)
+        except NotFound:
+            return
+
+    async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
+        """Write the status of `resource`; `Retry` when it has changed since it was read."""
+        ref = resource.ref
+        body: Manifest = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "resourceVersion": resource.version},
+            "status": status.document(),
+        }
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        await self._connection.write(
+            "PATCH", names.KIND, ref.namespace, ref.name, "status", body=body, query=query, content_type=APPLY
+        )
+
+    async def _get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        try:
+            return await self._connection.read(kind, namespace, name)
+        except NotFound:
+            return None

@@ -1,0 +1,269 @@
+"""One connection to the API server: requests in, JSON objects or our own few errors out."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTResponse
+from pydantic import BaseModel, ValidationError
+
+from chatfleet_operator.model.errors import Refused, Retry
+from chatfleet_operator.model.values import Manifest
+
+REQUEST_SECONDS: Final = 10.0
+"""Longest a request may take: longer, and an object would wait behind a server that does not answer."""
+
+CONNECTIONS: Final = 32
+"""Requests under way at a time, so that a thousand objects waking at once do not become a thousand connections."""
+
+JSON: Final = "application/json"
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+
+
+OF_THE_STORE: Final = ("etcdserver:", "rpc error:")
+"""How messages begin that are about etcd and not about what was written."""
+
+
+class Kind(NamedTuple):
+    """Where objects of a kind live."""
+
+    prefix: str
+    plural: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "ChatDeployment": Kind("apis/chatfleet.io/v1beta1", "chatdeployments"),
+    "Deployment": Kind("apis/apps/v1", "deployments"),
+    "StatefulSet": Kind("apis/apps/v1", "statefulsets"),
+    "Service": Kind("api/v1", "services"),
+    "ServiceAccount": Kind("api/v1", "serviceaccounts"),
+    "ConfigMap": Kind("api/v1", "configmaps"),
+    "Secret": Kind("api/v1", "secrets"),
+    "PersistentVolumeClaim": Kind("api/v1", "persistentvolumeclaims"),
+    "Pod": Kind("api/v1", "pods"),
+    "PodDisruptionBudget": Kind("apis/policy/v1", "poddisruptionbudgets"),
+    "HorizontalPodAutoscaler": Kind("apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "ScaledObject": Kind("apis/keda.sh/v1alpha1", "scaledobjects"),
+    "APIService": Kind("apis/apiregistration.k8s.io/v1", "apiservices"),
+    "Event": Kind("apis/events.k8s.io/v1", "events"),
+    "Lease": Kind("apis/coordination.k8s.io/v1", "leases"),
+    "ClusterRole": Kind("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "SubjectAccessReview": Kind("apis/authorization.k8s.io/v1", "subjectaccessreviews"),
+    "TokenReview": Kind("apis/authentication.k8s.io/v1", "tokenreviews"),
+}
+
+
+def path(kind: str, namespace: str, *rest: str) -> str:
+    """Return the path of a collection, or of what `rest` names in it; `namespace` empty: of the whole cluster.
+
+    Names come from people, so they are quoted.
+    """
+    prefix, plural = KINDS[kind]
+    place = ("namespaces", namespace) if namespace else ()
+    return "/".join(["", prefix, *(quote(part, safe="") for part in (*place, plural, *rest))])
+
+
+class NotFound(Retry):
+    """There is no such object (yet)."""
+
+
+class Conflict(Retry):
+    """Somebody else was first; look again."""
+
+
+class _Cause(BaseModel):
+    field: str = ""
+
+
+class _Details(BaseModel):
+    causes: tuple[_Cause, ...] = ()
+
+
+class _Status(BaseModel):
+    """What the API server says about a failure (metav1.Status)."""
+
+    message: str = ""
+    details: _Details | None = None
+
+    def is_about_another(self) -> bool:
+        """Say whether the object has another uid than the one that was asked for: a successor of the same name."""
+        return any(cause.field == "metadata.uid" for cause in (self.details.causes if self.details else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the API server, for another client in this process."""
+
+    server: str
+    ca_file: str | None
+    ca_data: str | None
+    certificate_file: str | None
+    key_file: str | None
+    token: str | None
+    insecure: bool
+
+
+class Connection:
+    """Requests to the API server, each bounded in time, with failures as `errors.Retry` or `errors.Refused`."""
+
+    def __init__(
+        self, client: ApiClient, wrote: Callable[[str, str], None], may_write: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Use `client`. `wrote(verb, kind)` is told of each accepted write; `may_write` is asked before each."""
+        self._client = client
+        self._wrote = wrote
+        self._may_write = may_write
+
+    def guarded(self, may_write: Callable[[], bool]) -> "Connection":
+        """Return this connection with writes only while `may_write` says so."""
+        return Connection(self._client, self._wrote, may_write)
+
+    async def read(self, kind: str, namespace: str, *rest: str, query: Mapping[str, str] | None = None) -> Manifest:
+        """Return one object, or the list when `rest` names none."""
+        return await self._call("GET", path(kind, namespace, *rest), query or {}, None, JSON)
+
+    async def write(  # noqa: PLR0913  # a request has this many parts
+        self,
+        method: str,
+        kind: str,
+        namespace: str,
+        *rest: str,
+        body: Manifest,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Manifest:
+        """Write `body` and return what the server made of it."""
+        if not self._may_write():
+            raise Retry("this operator is not the leader any more")
+        answer = await self._call(method, path(kind, namespace, *rest), query or {}, body, content_type)
+        self._wrote(method.lower(), "/".join((kind, *rest[1:])))
+        return answer
+
+    async def serves(self, prefix: str, plural: str) -> bool:
+        """Say whether the API server has a resource, such as ours before its CRD is installed."""
+        try:
+            found = await self._call("GET", f"/{prefix}", {}, None, JSON)
+        except NotFound:
+            return False
+        return any(resource.get("name") == plural for resource in found.get("resources") or [])
+
+    async def access(self) -> Access:
+        """Return how this connection reaches the server, with a token that is valid now."""
+        known = self._client.configuration
+        header = await known.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return Access(
+            server=known.host,
+            ca_file=known.ssl_ca_cert,
+            ca_data=known.ca_cert_data,
+            certificate_file=known.cert_file,
+            key_file=known.key_file,
+            token=header.split(" ", 1)[-1] if header else None,
+            insecure=not known.verify_ssl,
+        )
+
+    async def watch(self, kind: str, query: Mapping[str, str], seconds: int) -> AsyncIterator[Manifest]:
+        """Yield the events of one watch over the whole cluster, which the server ends after `seconds`."""
+        asked = {**query, "watch": "true", "timeoutSeconds": str(seconds)}
+        with _unanswered():
+            response = await self._send("GET", path(kind, ""), asked, timeout=seconds + REQUEST_SECONDS)
+            async with response.response:
+                while line := await response.response.content.readline():
+                    yield json.loads(line)
+
+    async def _call(
+        self, method: str, url: str, query: Mapping[str, str], body: Manifest | None, content_type: str
+    ) -> Manifest:
+        with _unanswered():
+            response = await self._send(method, url, query, body, content_type)
+            answer: Manifest = json.loads(await response.read())  # type: ignore[no-untyped-call]
+            return answer
+
+    async def _send(  # noqa: PLR0913  # a request has this many parts
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        body: Manifest | None = None,
+        content_type: str = JSON,
+        *,
+        timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109  # the library's own
+    ) -> RESTResponse:
+        request = await self._client.param_serialize(
+            method,
+            url,
+            query_params=list(query.items()),
+            header_params={"Accept": JSON, "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(*request, _request_timeout=timeout)
+        if response.status >= 400:  # noqa: PLR2004  # the border of HTTP's errors
+            text: bytes = await response.read()  # type: ignore[no-untyped-call]
+            raise translate(response.status, text, method, response.headers.get("Retry-After"))
+        return response
+
+
+@contextmanager
+def _unanswered() -> Iterator[None]:
+    """Turn what prevents an answer into an error of ours."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise Retry(f"the API server did not answer: {str(error) or type(error).__name__}") from error
+
+
+def translate(status: int, body: bytes, method: str, retry_after: str | None) -> Refused | Retry:
+    """Return the error for an answer: the one place that knows what HTTP status means what to us.
+
+    A write that the server itself failed (500: a webhook that does not answer, a field it does not know) is refused
+    like any other, so that people learn of it. A read is simply tried again, and so is what only the server's store
+    could not do in time.
+    """
+    told = _read(body)
+    words = told.message or f"HTTP {status}"
+    if status == 404:  # noqa: PLR2004
+        return NotFound(words)
+    if status == 409 or told.is_about_another():  # noqa: PLR2004
+        return Conflict(words)
+    after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+    passing = method == "GET" or words.startswith(OF_THE_STORE)
+    if status in {401, 429, 502, 503, 504} or (status >= 500 and passing):  # noqa: PLR2004
+        return Retry(words, after)
+    return Refused(words)
+
+
+def _read(body: bytes) -> _Status:
+    try:
+        return _Status.model_validate_json(body)
+    except ValidationError:
+        return _Status(message=body.decode(errors="replace"))
+
+
+@asynccontextmanager
+async def connect(environ: Mapping[str, str], wrote: Callable[[str, str], None]) -> AsyncIterator[Connection]:
+    """Open a connection: by the file in KUBECONFIG, else as the pod's service account, else by ~/.kube/config."""
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = CONNECTIONS
+    try:
+        await _configure(configuration, environ)
+    except config.ConfigException as error:
+        raise Refused(f"no way to reach a cluster: {error}") from error
+    async with ApiClient(configuration) as client:
+        client.user_agent = "chatfleet-operator"
+        yield Connection(client, wrote)
+
+
+async def _configure(configuration: Configuration, environ: Mapping[str, str]) -> None:
+    file = environ.get("KUBECONFIG")
+    if not file and environ.get("KUBERNETES_SERVICE_HOST"):
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]

@@ -1,0 +1,63 @@
+"""`lease.LeaseStore` as a Lease of coordination.k8s.io/v1."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from chatfleet_operator.kube.connection import Connection, NotFound
+from chatfleet_operator.model.values import Manifest, Ref
+from chatfleet_operator.process.leader import Claim
+
+LEASE_NAME = "chatfleet-operator"
+
+
+class KubernetesLease:
+    """The Lease of the operators in one namespace (see `lease.LeaseStore`)."""
+
+    def __init__(self, connection: Connection, namespace: str, now: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._ref = Ref(namespace, LEASE_NAME)
+        self._now = now
+        self._live: Manifest | None = None
+
+    async def read(self) -> Claim | None:
+        """Return the Lease; None: there is none."""
+        try:
+            self._live = await self._connection.read("Lease", *self._ref)
+        except NotFound:
+            self._live = None
+            return None
+        return _claim(self._live)
+
+    async def write(self, before: Claim | None, holder: str, seconds: int) -> Claim:
+        """Create the Lease, or replace `before`; fails when it has changed since `before` was read."""
+        live = self._live
+        if before is None or live is None:
+            head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+            metadata = {"name": self._ref.name, "namespace": self._ref.namespace}
+            body = {**head, "metadata": metadata, "spec": self._spec({}, holder, seconds)}
+            self._live = await self._connection.write("POST", "Lease", self._ref.namespace, body=body)
+        else:
+            metadata = {**live["metadata"], "resourceVersion": before.version}
+            body = {**live, "metadata": metadata, "spec": self._spec(live.get("spec") or {}, holder, seconds)}
+            self._live = await self._connection.write("PUT", "Lease", *self._ref, body=body)
+        return _claim(self._live)
+
+    def _spec(self, before: Manifest, holder: str, seconds: int) -> Manifest:
+        moment = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        changes_hands = holder != before.get("holderIdentity")
+        return {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "acquireTime": moment if changes_hands else before.get("acquireTime", moment),
+            "renewTime": moment,
+            "leaseTransitions": int(before.get("leaseTransitions") or 0) + bool(holder and changes_hands),
+        }
+
+
+def _claim(live: Manifest) -> Claim:
+    spec = live.get("spec") or {}
+    return Claim(
+        holder=spec.get("holderIdentity") or "",
+        seconds=int(spec.get("leaseDurationSeconds") or 0),
+        version=live["metadata"]["resourceVersion"],
+    )

@@ -1,0 +1,35 @@
+"""Whose an object is. Pure."""
+
+from typing import Final
+
+from chatfleet_contract import names
+from chatfleet_operator.model.values import Manifest, Resource
+
+GENERATOR: Final = f"{names.FIELD_MANAGER}-generate"
+"""Field manager of generated values: applying the rest of a Secret never takes them back."""
+
+SCALER: Final = f"{names.FIELD_MANAGER}-scale"
+"""Field manager that holds the number of pods until an autoscaler sets it."""
+
+OUR_MANAGERS: Final = frozenset({names.FIELD_MANAGER, GENERATOR})
+
+
+def is_ours(live: Manifest, resource: Resource) -> bool:
+    """Say whether `live` is controlled by `resource`, or was made by us for its name and has lost its controller."""
+    metadata = live["metadata"]
+    controllers = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    if controllers:
+        return resource.uid in controllers
+    managers = {entry.get("manager") for entry in metadata.get("managedFields") or ()}
+    label = (metadata.get("labels") or {}).get(names.LABEL_DEPLOYMENT)
+    return label == resource.ref.name and bool(managers & OUR_MANAGERS)
+
+
+def holds_replicas(live: Manifest) -> bool:
+    """Say whether the number of pods of a workload is among what we have applied: not asking for it would reset it."""
+    return any(
+        entry.get("manager") == names.FIELD_MANAGER
+        and entry.get("operation") == "Apply"
+        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in live["metadata"].get("managedFields") or ()
+    )

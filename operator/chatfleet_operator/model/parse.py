@@ -1,0 +1,87 @@
+"""From the API server's JSON to our values: here raw objects end."""
+
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from chatfleet_contract import names
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.model.errors import cut
+from chatfleet_operator.model.values import Manifest, MetricsApi, Ref, Resource
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where `kubectl apply` keeps a copy of what it applied: in a Secret, a copy of the values."""
+
+
+def parse_resource(live: Manifest) -> Resource:
+    """Return the ChatDeployment that `live` is. A spec that cannot be read is a value with its reason, not an error."""
+    metadata = live["metadata"]
+    spec, problem = _spec(live.get("spec") or {})
+    return Resource(
+        ref=Ref(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        generation=metadata["generation"],
+        spec=spec,
+        problem=problem,
+        template_revision=(metadata.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_REVISION, ""),
+        deleting="deletionTimestamp" in metadata,
+        status=_status(live.get("status") or {}),
+    )
+
+
+def _spec(document: Manifest) -> tuple[ChatDeploymentSpec | None, str]:
+    try:
+        return ChatDeploymentSpec.model_validate(document), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return None, cut(f"{where}: {first['msg']}")
+
+
+def _status(document: Manifest) -> ChatDeploymentStatus:
+    """Return the status; one that cannot be read counts as none, and is written anew."""
+    try:
+        return ChatDeploymentStatus.model_validate(document)
+    except ValidationError:
+        return ChatDeploymentStatus.model_validate({})
+
+
+def blank_values(live: Manifest) -> Manifest:
+    """Return `live` without the values of a Secret; its keys stay."""
+    if live["kind"] != "Secret":
+        return live
+    metadata = live["metadata"]
+    annotations = {key: text for key, text in (metadata.get("annotations") or {}).items() if key != LAST_APPLIED}
+    return {
+        **live,
+        "metadata": {**metadata, "annotations": annotations},
+        "data": dict.fromkeys(live.get("data") or {}, ""),
+    }
+
+
+def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:
+    """Return who serves the metrics of pods by its APIServices: one that is not ours makes it somebody else's."""
+    found = list(services)
+    others = (
+        each for each in found if each["metadata"].get("labels", {}).get(names.LABEL_MANAGED_BY) != names.MANAGED_BY
+    )
+    foreign = next(others, None)
+    silences = [_silence(each) for each in found]  # of several versions, one that answers is enough
+    silence = silences[0] if all(silences) and silences else ""
+    return MetricsApi(served=bool(found), foreign=_server(foreign) if foreign else "", silence=silence)
+
+
+def _silence(api_service: Manifest) -> str:
+    """Return what the API server says of an APIService that does not answer."""
+    for condition in (api_service.get("status") or {}).get("conditions") or []:
+        if (condition.get("type"), condition.get("status")) == ("Available", "False"):
+            return cut(f"{condition.get('reason')}: {condition.get('message')}")
+    return ""
+
+
+def _server(api_service: Manifest) -> str:
+    """Return the Service behind an APIService, or its own name where there is none."""
+    service = (api_service.get("spec") or {}).get("service")
+    return f"{service['namespace']}/{service['name']}" if service else str(api_service["metadata"]["name"])

@@ -1,0 +1,154 @@
+"""`ports.Recorder`: Kubernetes Events, only about changes, few for each object, and never in the way of a pass.
+
+The same change told again within half an hour becomes one Event with a series, as kubectl shows it (`x12 over 5m`).
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+from chatfleet_contract import names
+from chatfleet_contract.status import Condition, ConditionStatus, ConditionType
+from chatfleet_operator.model.errors import ClusterError
+from chatfleet_operator.model.values import Manifest, Resource
+
+BURST: Final = 20
+"""Events that an object may have at once."""
+
+REFILL: Final = timedelta(seconds=30)
+"""Time after which it may have one more."""
+
+SERIES: Final = timedelta(minutes=30)
+"""Time in which equal Events are counted as one."""
+
+REMEMBERED: Final = 4096
+"""Objects and Events kept in mind; the oldest are forgotten first, at the cost of a further Event."""
+
+MAX_NOTE: Final = 1024
+"""Longest note that the API server takes (bytes)."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+logger = logging.getLogger(__name__)
+
+
+class EventSink(Protocol):
+    """Where Events are written. Raises `errors.ClusterError`."""
+
+    async def create(self, event: Manifest) -> None:
+        """Write a new Event."""
+        ...
+
+    async def count(self, namespace: str, name: str, series: Manifest) -> None:
+        """Write how often an Event has happened."""
+        ...
+
+
+@dataclass(slots=True)
+class _Series:
+    name: str
+    count: int
+    last: datetime
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: datetime
+
+
+class EventRecorder:
+    """Tells people of changed conditions (see `ports.Recorder`)."""
+
+    def __init__(
+        self, sink: EventSink, reporter: str, now: Callable[[], datetime], dropped: Callable[[], None]
+    ) -> None:
+        """`reporter` is this operator's pod; `dropped` is called for every Event that is not written."""
+        self._sink = sink
+        self._reporter = reporter
+        self._now = now
+        self._dropped = dropped
+        self._series: OrderedDict[tuple[str, str], _Series] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    async def tell(self, resource: Resource, condition: Condition) -> None:
+        """Record that `condition` of `resource` now says something else. Failures are counted and logged, no more."""
+        moment = self._now()
+        if not self._may(resource.uid, moment):
+            self._dropped()
+            return
+        try:
+            await self._write(resource, condition, moment)
+        except ClusterError as error:
+            self._dropped()
+            logger.warning("event not written: %s", error, extra={"object": str(resource.ref)})
+
+    def _may(self, uid: str, moment: datetime) -> bool:
+        bucket = self._buckets.setdefault(uid, _Bucket(BURST, moment))
+        bucket.tokens = min(BURST, bucket.tokens + (moment - bucket.at) / REFILL)
+        bucket.at = moment
+        _keep_fresh(self._buckets, uid)
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
+
+    async def _write(self, resource: Resource, condition: Condition, moment: datetime) -> None:
+        key = (resource.uid, f"{condition.type} {condition.reason} {condition.message}")
+        known = self._series.get(key)
+        if known and moment - known.last < SERIES:
+            known.count, known.last = known.count + 1, moment
+            series = {"count": known.count, "lastObservedTime": _micro(moment)}
+            await self._sink.count(resource.ref.namespace, known.name, series)
+        else:
+            event = _event(resource, condition, self._reporter, moment)
+            await self._sink.create(event)
+            self._series[key] = _Series(event["metadata"]["name"], 1, moment)
+        _keep_fresh(self._series, key)
+
+
+def _keep_fresh(memory: OrderedDict[K, V], key: K) -> None:
+    memory.move_to_end(key)
+    while len(memory) > REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _event(resource: Resource, condition: Condition, reporter: str, moment: datetime) -> Manifest:
+    ref = resource.ref
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{ref.name}.{int(moment.timestamp() * 1_000_000):x}", "namespace": ref.namespace},
+        "eventTime": _micro(moment),
+        "type": "Normal" if _is_good(condition) else "Warning",
+        "reason": condition.reason,
+        "action": "Reconcile",
+        "note": f"{condition.type} is {condition.status.value}: {condition.message}".encode()[:MAX_NOTE].decode(
+            errors="ignore"
+        ),
+        "regarding": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": ref.name,
+            "namespace": ref.namespace,
+            "uid": resource.uid,
+        },
+        "reportingController": f"{names.GROUP}/operator",
+        "reportingInstance": reporter,
+    }
+
+
+def _is_good(condition: Condition) -> bool:
+    """Progressing is well in either state, unless it is late; every other condition is well unless it is False."""
+    if condition.type == ConditionType.PROGRESSING:
+        return condition.reason in {"RollingOut", "Complete"}
+    return condition.status is not ConditionStatus.FALSE
+
+
+def _micro(moment: datetime) -> str:
+    """Return `moment` (UTC) as metav1.MicroTime."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,141 @@
+"""What the operator tells about itself: log lines that name their object, and metrics behind verbs."""
+
+import json
+import logging
+import sys
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing_extensions import override
+
+from chatfleet_contract import metrics
+from chatfleet_contract.spec import LogFormat
+from chatfleet_contract.status import ChatDeploymentStatus, ConditionStatus
+from chatfleet_operator.model.values import ObjectId, Ref
+
+_TRUTH = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
+
+
+class Telemetry:
+    """The operator's metrics. Labels are kinds, verbs and, for conditions alone, the objects that exist and why."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            metrics.RECONCILE_DURATION_SECONDS,
+            "Duration of one pass.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=registry,
+        )
+        self._errors = Counter(metrics.RECONCILE_ERRORS_TOTAL, "Passes that failed.", registry=registry)
+        self._writes = Counter(
+            metrics.API_WRITES_TOTAL, "Writes that the API server accepted.", ["verb", "kind"], registry=registry
+        )
+        self._repairs = Counter(
+            metrics.DRIFT_REPAIRS_TOTAL, "Objects found changed or removed by others.", ["kind"], registry=registry
+        )
+        self._condition = Gauge(
+            metrics.CONDITION,
+            "Conditions: 1 True, 0 False, -1 Unknown.",
+            ["namespace", "name", "type", "reason"],
+            registry=registry,
+        )
+        self._depth = Gauge(metrics.WORKQUEUE_DEPTH, "ChatDeployments that wait for a worker.", registry=registry)
+        self._age = Gauge(metrics.WORKQUEUE_LONGEST_WAIT_SECONDS, "Wait of the first in the queue.", registry=registry)
+        self._watch = Gauge(metrics.WATCH_EVENT_AGE_SECONDS, "Time since the last watch event.", registry=registry)
+        self._leader = Gauge(metrics.LEADER, "1 while this operator holds the Lease.", registry=registry)
+        self._missed = Counter(
+            metrics.WATCH_EVENTS_MISSED_TOTAL, "ChatDeployments found without an event.", registry=registry
+        )
+        self._dropped = Counter(metrics.EVENTS_DROPPED_TOTAL, "Events that were not written.", registry=registry)
+        self._shown: dict[Ref, frozenset[tuple[str, str]]] = {}
+
+    def queue(self, depth: int, age: float) -> None:
+        """Show how many ChatDeployments wait, and how long the first has waited."""
+        self._depth.set(depth)
+        self._age.set(age)
+
+    def watch(self, age: float) -> None:
+        """Show the seconds since the last watch event."""
+        self._watch.set(age)
+
+    def missed_event(self) -> None:
+        """Count a ChatDeployment that no watch had told of: 0, unless watching is broken."""
+        self._missed.inc()
+
+    def dropped_event(self) -> None:
+        """Count an Event that was not written, because its object had too many or the API server refused it."""
+        self._dropped.inc()
+
+    def passed(self, seconds: float, *, failed: bool) -> None:
+        """Count a pass that took `seconds`."""
+        self._seconds.observe(seconds)
+        if failed:
+            self._errors.inc()
+
+    def wrote(self, verb: str, kind: str) -> None:
+        """Count a write that the API server accepted."""
+        self._writes.labels(verb, kind).inc()
+
+    def planned(self, drifted: frozenset[ObjectId]) -> None:
+        """Count what somebody else changed and this pass repairs."""
+        for key in drifted:
+            self._repairs.labels(key.kind).inc()
+
+    def judged(self, ref: Ref, status: ChatDeploymentStatus) -> None:
+        """Show the conditions of one ChatDeployment."""
+        known = {(condition.type, condition.reason): condition.status for condition in status.conditions or ()}
+        for gone in self._shown.get(ref, frozenset()) - known.keys():  # one reason at a time
+            self._condition.remove(*ref, *gone)
+        for which, truth in known.items():
+            self._condition.labels(*ref, *which).set(_TRUTH[truth])
+        self._shown[ref] = frozenset(known)
+
+    def forgotten(self, ref: Ref) -> None:
+        """Drop the figures of a ChatDeployment that is gone."""
+        for which in self._shown.pop(ref, frozenset()):
+            self._condition.remove(*ref, *which)
+
+    def leading(self, *, leader: bool) -> None:
+        """Show whether this operator is the one that works."""
+        self._leader.set(leader)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ts, level, logger, message, and the object it is about."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Return `record` as one line."""
+        line = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if about := getattr(record, "object", None):
+            line["object"] = str(about)
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """One line for people."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Return `record` with the object it is about."""
+        about = getattr(record, "object", None)
+        return f"{super().format(record)} ({about})" if about else super().format(record)
+
+
+def set_up_logging(level: str, style: LogFormat) -> None:
+    """Send all log lines to standard error in `style`."""
+    handler = logging.StreamHandler(sys.stderr)
+    text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if style is LogFormat.JSON else text)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # it tells of every event, and we tell of passes
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it misses signals, which are ours

@@ -1,0 +1,165 @@
+"""What to do about what was seen: pure, a value that can be printed and tested as a table.
+
+A child is applied when it is absent, when what we want has changed since it was last applied, or when somebody else
+changed what we ask for. So nothing is written at rest, drift is repaired, and fields of others are left alone.
+"""
+
+from chatfleet_contract import names
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator import children as desired
+from chatfleet_operator.children import KINDS_OF_AUTOSCALERS
+from chatfleet_operator.model.compare import contains
+from chatfleet_operator.model.ownership import holds_replicas, is_ours
+from chatfleet_operator.model.values import (
+    Circumstances,
+    Defaults,
+    Desired,
+    Doomed,
+    Manifest,
+    ObjectId,
+    Observed,
+    Plan,
+    identify,
+)
+from chatfleet_operator.reconcile.deletion_cost import stale_costs
+
+GENERATED_KEYS = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
+
+WORKLOADS = frozenset({"Deployment", "StatefulSet"})
+"""Kinds that have pods."""
+
+KEPT = frozenset({"PersistentVolumeClaim"})
+"""Kinds that hold data: they go with the ChatDeployment and never before."""
+
+
+def decide(seen: Observed, defaults: Defaults) -> Plan:
+    """Return what one pass should do about `seen`."""
+    if seen.resource.spec is None:
+        return Plan()
+    wanted = _wanted(seen, seen.resource.spec, defaults)
+    open_to_us = [child for child in wanted.children if _may_write(seen, identify(child))]
+    generate = tuple(child for child in open_to_us if _needs_values(seen, child))
+    foreign = tuple(sorted(key for key in map(identify, wanted.children) if _is_foreign(seen, key)))
+    if generate:  # alone: what carries the identity of a Secret can only be built once that is known
+        return Plan(desired=wanted, generate=generate, foreign=foreign)
+    apply = tuple(child for child in open_to_us if _differs(seen, child))
+    leftovers = _leftovers(seen, wanted)
+    return Plan(
+        desired=wanted,
+        retire=tuple(doomed for doomed in leftovers if doomed.id.kind in KINDS_OF_AUTOSCALERS),
+        entrust=_entrusted(seen, wanted, seen.resource.spec),
+        apply=apply,
+        drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
+        prune=tuple(doomed for doomed in leftovers if doomed.id.kind not in KINDS_OF_AUTOSCALERS),
+        touch=_stale_pods(seen, wanted),
+        costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
+        foreign=foreign,
+    )
+
+
+def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
+    secret = _ours(seen, ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
+    found = Circumstances(
+        secret_uid=secret["metadata"]["uid"] if secret else "",
+        deployed=_ours(seen, _deployment(seen)) is not None,
+        workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
+        foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
+    )
+    return desired.build(seen.resource, spec, defaults, found=found)
+
+
+def _deployment(seen: Observed) -> ObjectId:
+    return ObjectId("Deployment", seen.resource.ref.name)
+
+
+def _ours(seen: Observed, key: ObjectId) -> Manifest | None:
+    live = seen.children.get(key)
+    return live if live and is_ours(live, seen.resource) else None
+
+
+def _replicas(seen: Observed, wanted: Desired) -> int | None:
+    """Return the number of pods that we ask for; None: an autoscaler says it."""
+    deployment = next(child for child in wanted.children if identify(child) == _deployment(seen))
+    replicas: int | None = deployment["spec"].get("replicas")
+    return replicas
+
+
+def _entrusted(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Manifest | None:
+    """Return the number of pods to hold while an autoscaler takes over: as many as there are, within its bounds."""
+    live = _ours(seen, _deployment(seen))
+    if spec.autoscaling is None or live is None or _replicas(seen, wanted) is not None or not holds_replicas(live):
+        return None
+    most, fewest = spec.autoscaling.max_replicas, spec.autoscaling.min_replicas
+    known = live["metadata"]
+    # Only if nobody has written meanwhile: it may have been the autoscaler.
+    head = {key: known[key] for key in ("name", "namespace", "resourceVersion")}
+    spec_of_pods = {"replicas": max(fewest, min(most, int(live["spec"]["replicas"])))}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": head, "spec": spec_of_pods}
+
+
+def _pods_may_go(seen: Observed, wanted: Desired) -> bool:
+    """Whether pods may be taken away soon: by an autoscaler at any time, by ourselves in this very pass."""
+    live, replicas = _ours(seen, _deployment(seen)), _replicas(seen, wanted)
+    return live is not None and (replicas is None or 0 < replicas < int(live["spec"].get("replicas") or 0))
+
+
+def _is_foreign(seen: Observed, key: ObjectId) -> bool:
+    live = seen.children.get(key)
+    return live is not None and not is_ours(live, seen.resource)
+
+
+def _may_write(seen: Observed, key: ObjectId) -> bool:
+    return key not in seen.unreadable and not _is_foreign(seen, key)
+
+
+def _needs_values(seen: Observed, child: Manifest) -> bool:
+    return child["kind"] == "Secret" and identify(child) not in seen.children
+
+
+def _differs(seen: Observed, child: Manifest) -> bool:
+    live = seen.children.get(identify(child))
+    return live is None or not contains(live, child)
+
+
+def _is_drift(seen: Observed, child: Manifest) -> bool:
+    """The last we applied is what we want now, so that a difference is somebody else's doing."""
+    live = seen.children.get(identify(child))
+    if live is None:
+        return _served_before(seen)
+    return _digest(live) == _digest(child)
+
+
+def _served_before(seen: Observed) -> bool:
+    """Whether an earlier pass has finished this generation, so that an absent child was removed since."""
+    return seen.resource.status.observed_generation == seen.resource.generation
+
+
+def _digest(manifest: Manifest) -> str | None:
+    annotations: dict[str, str] = manifest["metadata"].get("annotations") or {}
+    return annotations.get(names.ANNOTATION_LAST_APPLIED_HASH)
+
+
+def _leftovers(seen: Observed, wanted: Desired) -> tuple[Doomed, ...]:
+    keep = {identify(child) for child in wanted.children}
+    return tuple(
+        Doomed(key, live["metadata"]["uid"])
+        for key, live in sorted(seen.children.items())
+        if is_ours(live, seen.resource)
+        and "deletionTimestamp" not in live["metadata"]
+        and (_lost_its_values(live) if key in keep else key.kind not in KEPT)
+    )
+
+
+def _lost_its_values(live: Manifest) -> bool:
+    """A generated Secret that somebody emptied goes, and is generated anew."""
+    return live["kind"] == "Secret" and not (live.get("data") or {}).keys() >= GENERATED_KEYS
+
+
+def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:
+    """Pods that serve an older configuration and were not yet pointed to the current one."""
+    digest = wanted.config.digest()
+    return tuple(
+        pod.name
+        for pod in seen.pods
+        if pod.report and digest not in {pod.report.config, pod.touched} and not pod.terminating
+    )

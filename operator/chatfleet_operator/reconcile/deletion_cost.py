@@ -1,0 +1,43 @@
+"""Which pods go first when there are to be fewer: those with the fewest streams. Pure.
+
+A ReplicaSet takes ready pods by their `pod-deletion-cost`, the lowest first. The cost is the number of streams when it
+was last written. It is written again only where pods stand in a wrong order that matters, and not often.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from typing import Final
+
+from chatfleet_operator.model.values import Pod
+
+WRITE_SECONDS: Final = 30.0
+"""Least time between two writes of one pod's cost."""
+
+SEVERAL: Final = 2
+"""Pods differ when one has more than this many times the streams of the other."""
+
+
+def stale_costs(pods: Iterable[Pod]) -> Mapping[str, int]:
+    """Return the costs to be written, by pod: none as long as pods with far fewer streams would go first."""
+    known = sorted((pod for pod in pods if pod.report and not pod.terminating), key=_streams)
+    streams, costs = [_streams(pod) for pod in known], [pod.cost for pod in known]
+    dearest_up_to = list(accumulate(costs, max))
+    cheapest_from = list(accumulate(reversed(costs), min))[::-1]
+
+    def is_misplaced(pod: Pod) -> bool:
+        fewer = bisect_left(streams, _streams(pod) / SEVERAL)  # pods before this index have far fewer streams
+        more = bisect_right(streams, _streams(pod) * SEVERAL)  # pods from this index on have far more
+        goes_too_early = fewer > 0 and dearest_up_to[fewer - 1] >= pod.cost
+        goes_too_late = more < len(known) and cheapest_from[more] <= pod.cost
+        return goes_too_early or goes_too_late
+
+    return {
+        pod.name: _streams(pod)
+        for pod in known
+        if pod.cost != _streams(pod) and pod.cost_age >= WRITE_SECONDS and is_misplaced(pod)
+    }
+
+
+def _streams(pod: Pod) -> int:
+    return pod.report.active_streams if pod.report else 0

@@ -1,0 +1,165 @@
+"""One live snapshot of everything that a decision needs. Independent reads run side by side."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from chatfleet_contract import names
+from chatfleet_contract.autoscaling import Source
+from chatfleet_contract.providers import SecretKeyRef
+from chatfleet_contract.report import PodReport
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator.children import possible_children
+from chatfleet_operator.children.labels import selector
+from chatfleet_operator.model.errors import Refused
+from chatfleet_operator.model.ownership import is_ours
+from chatfleet_operator.model.parse import parse_metrics_api
+from chatfleet_operator.model.ports import Cluster, Prober
+from chatfleet_operator.model.values import Answer, Manifest, MetricsApi, ObjectId, Observed, Pod, Ref, Timestamp
+
+T = TypeVar("T")
+
+
+async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) -> Observed | None:
+    """Return what is there `now` for `ref`; None when there is no such ChatDeployment or it is being deleted.
+
+    What the API server refuses to show becomes part of the snapshot; anything transient ends the pass (`errors.Retry`).
+    """
+    resource = await cluster.resource(ref)
+    if resource is None or resource.deleting:
+        return None
+    references = tuple(dict.fromkeys(_references(resource.spec)))
+    children, secrets, listed, metrics_api = await asyncio.gather(
+        _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
+        _each(
+            {_secret(reference) for reference in references}, lambda key: cluster.secret_keys(ref.namespace, key.name)
+        ),
+        _each([PODS], lambda _: cluster.pods(ref.namespace, selector(ref.name, names.COMPONENT_API))),
+        _metrics_api(resource.spec, cluster),
+    )
+    pods = listed.found.get(PODS, ())
+    service = children.found.get(ObjectId("Service", ref.name))
+    serves = service is not None and is_ours(service, resource) and any(map(_is_ready, pods))
+    reports, answer = await asyncio.gather(
+        asyncio.gather(*(_report(pod, prober) for pod in pods)),
+        _ask(service if serves else None, prober),
+    )
+    return Observed(
+        resource=resource,
+        children={key: live for key, live in children.found.items() if live is not None},
+        unreadable={**children.refused, **secrets.refused, **listed.refused},
+        pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
+        missing_secrets=tuple(ref for ref in references if ref.key not in secrets.found.get(_secret(ref), {ref.key})),
+        answer=answer,
+        metrics_api=metrics_api,
+    )
+
+
+FINISHED = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that only wait to be cleared away: evicted ones stay for long."""
+
+CLUSTER_SCOPE = ""
+"""Where objects are that belong to no namespace."""
+
+PODS = ObjectId("Pods", "of the Deployment")
+"""The list of pods, where one object is to be named."""
+
+
+class Seen(NamedTuple, Generic[T]):
+    """What several reads brought."""
+
+    found: dict[ObjectId, T]
+    refused: dict[ObjectId, str]
+
+
+async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T]]) -> Seen[T]:
+    """Read each of `keys`, side by side; what is refused is noted."""
+    seen: Seen[T] = Seen({}, {})
+
+    async def one(key: ObjectId) -> None:
+        try:
+            seen.found[key] = await read(key)
+        except Refused as words:
+            seen.refused[key] = str(words)
+
+    await asyncio.gather(*map(one, keys))
+    return seen
+
+
+def _secret(reference: SecretKeyRef) -> ObjectId:
+    return ObjectId("Secret", reference.name)
+
+
+def _references(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
+    if spec is None:
+        return
+    yield from (provider.api_key_secret_ref for provider in spec.providers if provider.api_key_secret_ref)
+    if spec.redis.url_secret_ref:
+        yield spec.redis.url_secret_ref
+
+
+async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> MetricsApi | None:
+    """Look who serves the metrics of pods, where that matters; an operator of a few namespaces may not."""
+    if spec is None or spec.autoscaling is None or spec.autoscaling.source is not Source.BUILTIN:
+        return None
+    services = [ObjectId("APIService", name) for name in names.METRICS_APIS]
+    seen = await _each(services, lambda key: cluster.child(CLUSTER_SCOPE, key))
+    return None if seen.refused else parse_metrics_api(live for live in seen.found.values() if live)
+
+
+async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
+    ip = _status(pod).get("podIP")
+    return await prober.report(str(ip)) if ip and _status(pod).get("phase") == "Running" else None
+
+
+async def _ask(service: Manifest | None, prober: Prober) -> Answer | None:
+    spec = (service or {}).get("spec") or {}
+    address, ports = spec.get("clusterIP"), spec.get("ports")
+    if not address or address == "None" or not ports:
+        return None
+    return await prober.ask(str(address), int(ports[0]["port"]))
+
+
+def _status(pod: Manifest) -> Mapping[str, object]:
+    status: Mapping[str, object] = pod.get("status") or {}
+    return status
+
+
+def _is_ready(pod: Manifest) -> bool:
+    conditions = _status(pod).get("conditions") or []
+    wanted = {"type": "Ready", "status": "True"}
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        wanted.items() <= condition.items() for condition in (conditions if isinstance(conditions, Sequence) else ())
+    )
+
+
+def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:
+    metadata = pod["metadata"]
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    return Pod(
+        name=metadata["name"],
+        ready=_is_ready(pod),
+        terminating="deletionTimestamp" in metadata or _status(pod).get("phase") in FINISHED,
+        touched=annotations.get(names.ANNOTATION_CONFIG_HASH),
+        report=report,
+        cost=_cost(annotations.get(names.POD_DELETION_COST, "")),
+        cost_age=_age(annotations.get(names.ANNOTATION_DELETION_COST_TIME, ""), now),
+    )
+
+
+def _cost(text: str) -> int:
+    """Return a deletion cost as Kubernetes reads it: none, or none that can be read, is 0."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
+
+
+def _age(written: str, now: Timestamp) -> float:
+    """Return the seconds since `written`; what was never written, or when cannot be told, was long ago."""
+    try:
+        return (datetime.fromisoformat(now) - datetime.fromisoformat(written)).total_seconds()
+    except (ValueError, TypeError):
+        return math.inf

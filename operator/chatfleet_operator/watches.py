@@ -1,0 +1,146 @@
+"""Kopf, as watcher and host only: every event wakes a key in the queue, and nothing else happens here.
+
+No create, update, resume, delete, timer or daemon handler: those are about edges, and write finalizers and annotations
+on objects that are not ours. With `__main__` the only module that imports kopf.
+"""
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import kopf
+
+from chatfleet_contract import names
+from chatfleet_operator.kube import Access
+from chatfleet_operator.model.values import Ref
+
+AUTOSCALERS: Final = ("autoscaling", "v2", "horizontalpodautoscalers")
+
+CHILDREN: Final = (
+    ("apps", "v1", "deployments"),
+    ("apps", "v1", "statefulsets"),
+    ("", "v1", "services"),
+    ("", "v1", "serviceaccounts"),
+    ("", "v1", "configmaps"),
+    ("policy", "v1", "poddisruptionbudgets"),
+    ("", "v1", "pods"),
+    AUTOSCALERS,
+)
+"""What is watched beside the ChatDeployments. Secrets never are; theirs is found by the resync."""
+
+Wake = Callable[[Ref], None]
+
+
+def register(registry: kopf.OperatorRegistry, wake: Wake, log_in: Callable[[], Awaitable[Access]]) -> None:
+    """Register what wakes a key, and how kopf reaches the cluster: the same way as everything else here."""
+
+    async def on_event(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401  # kopf passes much more
+        ref = owner_of(body)
+        if ref:
+            wake(ref)
+
+    def on_news(tell: Callable[[Mapping[str, Any]], str]) -> Callable[..., Awaitable[None]]:
+        """Return a handler that wakes when an object goes, or what `tell` says about it is new."""
+
+        async def on_change(body: kopf.Body, memo: kopf.Memo, **rest: Any) -> None:  # noqa: ANN401  # kopf passes much more
+            before, memo["news"] = memo.get("news"), hash(tell(body))  # short, as there may be thousands
+            if memo["news"] != before or rest.get("type") == "DELETED":
+                await on_event(body)
+
+        return on_change
+
+    async def on_login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401  # kopf passes much more
+        return connection_info(await log_in())
+
+    kopf.on.login(id="login", registry=registry)(on_login)
+    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_news(asking))
+    for group, version, plural in CHILDREN:
+        handler = on_news(bearing) if (group, version, plural) == AUTOSCALERS else on_event
+        kopf.on.event(group, version, plural, id=plural, registry=registry)(handler)
+
+
+def asking(body: Mapping[str, Any]) -> str:
+    """Return what a ChatDeployment asks for, as text: all but its status.
+
+    We write that ourselves: with streams that come and go, each pass would lead to the next one at once.
+    """
+    metadata = body["metadata"]
+    kept = ("uid", "generation", "labels", "annotations", "deletionTimestamp")  # generation: of the spec
+    return repr([metadata.get(key) for key in kept])
+
+
+def bearing(body: Mapping[str, Any]) -> str:
+    """Return what an autoscaler is and how it fares, as text: all but its figures, which are new every 15 s."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    conditions = [(each["type"], each["status"], each.get("reason")) for each in status.get("conditions") or ()]
+    kept = [metadata.get("labels"), metadata.get("ownerReferences"), metadata.get("annotations"), body.get("spec")]
+    return repr([*kept, conditions, status.get("desiredReplicas")])
+
+
+def owner_of(body: Mapping[str, Any]) -> Ref | None:
+    """Return the ChatDeployment that an object belongs to; for one of these, itself."""
+    metadata = body["metadata"]
+    namespace = metadata["namespace"]
+    if body.get("kind") == names.KIND:
+        return Ref(namespace, metadata["name"])
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("kind") == names.KIND and owner.get("apiVersion", "").startswith(f"{names.GROUP}/"):
+            return Ref(namespace, owner["name"])
+    name = (metadata.get("labels") or {}).get(names.LABEL_DEPLOYMENT)
+    return Ref(namespace, name) if name else None
+
+
+def connection_info(access: Access) -> kopf.ConnectionInfo:
+    """Return `access` in kopf's words."""
+    return kopf.ConnectionInfo(
+        server=access.server,
+        ca_path=access.ca_file,
+        ca_data=access.ca_data,
+        certificate_path=access.certificate_file,
+        private_key_path=access.key_file,
+        scheme="Bearer" if access.token else None,
+        token=access.token,
+        insecure=access.insecure,
+    )
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Return all that we ask of kopf, in one place. Seconds."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False  # its Events are neither aggregated nor limited; ours are
+    settings.peering.standalone = True  # the Lease decides who works
+    settings.scanning.disabled = True  # no watch on CRDs and namespaces; ours is awaited before the start
+    settings.networking.request_timeout = 10
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 5
+    settings.watching.inactivity_timeout = 70  # bookmarks come every 60: a silent stream is a dead one
+    settings.watching.chunk_size = 500
+    settings.queueing.worker_limit = None  # a limit here starves objects behind each other
+    settings.queueing.error_delays = (1, 1, 2, 3, 5, 8, 13, 21, 30)
+    settings.process.ultimate_exiting_timeout = 20
+    for child in CHILDREN:
+        settings.watching.label_selectors[child] = names.LABEL_DEPLOYMENT
+    return settings
+
+
+def watch(
+    registry: kopf.OperatorRegistry,
+    namespaces: tuple[str, ...],
+    *,
+    started: threading.Event,
+    stop: threading.Event,
+) -> None:
+    """Watch until `stop` is set; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
+
+    For a thread of its own: kopf brings its event loop, and on its way out ends every task that it finds in it.
+    """
+    kopf.run(
+        registry=registry,
+        settings=kopf_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        ready_flag=started,
+        stop_flag=stop,
+    )

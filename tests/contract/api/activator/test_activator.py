@@ -1,0 +1,310 @@
+"""The waiting room as a process, before API pods as processes that come and go; asked by the vendor's own SDK."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionUserMessageParam
+from typing_extensions import override
+
+from chatfleet_api.activator.pods import Asked, CutOffError, NobodyThereError, PodsOverHTTP
+from chatfleet_contract import metrics, names
+from chatfleet_contract.runtime import ActivatorConfig
+from chatfleet_contract.spec import LogFormat, LogLevel, Observability
+from harness.kube.kubectl import eventually
+from harness.pods.api_process import ApiProcess, api_process, fetch, free_ports, scripted
+
+HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello twice"}
+BEAT = b": keep-alive\n\n"
+
+
+@dataclass(frozen=True)
+class RoomProcess:
+    """A running waiting room, and the ports at which it looks for a pod."""
+
+    process: "subprocess.Popen[bytes]"
+    config: ActivatorConfig
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.config.port}"
+
+    def health(self, path: str) -> tuple[int, bytes]:
+        answer = fetch(f"http://127.0.0.1:{self.config.health_port}{path}")
+        return answer.status, answer.body
+
+    def waiting(self) -> int:
+        count: int = json.loads(self.health(names.PATH_QUEUE)[1])["waiting"]
+        return count
+
+    def ready(self) -> bool:
+        return self.health("/ready")[0] == 200
+
+    @contextmanager
+    def pod(self) -> Iterator[ApiProcess]:
+        """Let a pod be there."""
+        ports = (port(self.config.pods_url), port(self.config.pods_health_url))
+        with api_process(self.folder, scripted(drain_seconds=2), at=ports) as running:
+            yield running
+
+    def client(self) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
+
+
+def port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+@contextmanager
+def waiting_room(folder: Path, **changes: float) -> Iterator[RoomProcess]:
+    serving, health, pods, pods_health = free_ports(4)
+    config = ActivatorConfig.model_validate(
+        {
+            "deployment": "support",
+            "pods_url": f"http://127.0.0.1:{pods}",
+            "pods_health_url": f"http://127.0.0.1:{pods_health}",
+            "heartbeat_seconds": 1,
+            "host": "127.0.0.1",
+            "port": serving,
+            "health_port": health,
+            "observability": Observability(log_level=LogLevel.DEBUG, log_format=LogFormat.TEXT),
+            **changes,
+        }
+    )
+    with (folder / "room.log").open("wb") as output:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "chatfleet_api.activator"),
+            env={names.ENV_ACTIVATOR: config.render()},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    room = RoomProcess(process, config, folder)
+    try:
+        eventually(lambda: started(room), every=0.05)
+        yield room
+    finally:
+        process.kill()
+        process.wait()
+
+
+def started(room: RoomProcess) -> bool:
+    try:
+        return room.health("/startup")[0] == 200
+    except OSError:
+        assert room.process.poll() is None, (room.folder / "room.log").read_text()
+        return False
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[RoomProcess]:
+    with waiting_room(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def later() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def story(room: RoomProcess, model: str = "count") -> str:
+    """Stream an answer by the vendor's SDK."""
+    with room.client().chat.completions.create(model=model, messages=[HI], stream=True) as chunks:
+        return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+def test_a_stream_waits_for_a_pod_that_comes_later_and_the_sdk_notices_nothing(
+    room: RoomProcess, later: ThreadPoolExecutor
+) -> None:
+    told: list[Future[str]] = [later.submit(story, room) for _ in range(3)]
+    whole = later.submit(lambda: room.client().chat.completions.create(model="echo", messages=[HI]))
+    eventually(lambda: room.waiting() == 4, every=0.05)
+    assert room.ready()
+    assert f"{metrics.QUEUED_REQUESTS} 4.0".encode() in room.health("/metrics")[1]
+    with room.pod():
+        assert [each.result(20) for each in told] == ["1 2 3 4 5"] * 3
+        assert whole.result(20).choices[0].message.content == HI["content"]
+        eventually(lambda: not room.ready(), seconds=5)
+        assert room.waiting() == 0
+
+
+def test_a_stream_is_opened_while_it_waits_and_what_the_pod_says_follows_byte_for_byte(
+    room: RoomProcess, later: ThreadPoolExecutor
+) -> None:
+    asked = {"model": "count", "messages": [HI], "stream": True}
+    held = later.submit(fetch, f"{room.url}/v1/chat/completions", asked)
+    eventually(lambda: room.waiting() == 1, every=0.05)
+    with room.pod() as pod:
+        answer = held.result(20)
+        direct = fetch(f"{pod.url}/v1/chat/completions", asked)
+    frames = answer.body
+    while frames.startswith(BEAT):
+        frames = frames.removeprefix(BEAT)
+    assert answer.body.startswith(BEAT)
+    assert shape(frames) == shape(direct.body)
+    assert frames.endswith(b"data: [DONE]\n\n")
+
+
+def shape(frames: bytes) -> list[object]:
+    """Return the chunks without what differs from run to run."""
+    chunks = [line.removeprefix(b"data: ") for line in frames.splitlines() if line and line != b"data: [DONE]"]
+    return [{**json.loads(chunk), "id": None, "created": None} for chunk in chunks]
+
+
+def test_a_refusal_of_the_pod_reaches_the_sdk_in_a_stream_and_out_of_it(
+    room: RoomProcess, later: ThreadPoolExecutor
+) -> None:
+    streamed = later.submit(story, room, "nobody")
+    plain = later.submit(lambda: room.client().chat.completions.create(model="nobody", messages=[HI]))
+    eventually(lambda: room.waiting() == 2, every=0.05)
+    with room.pod():
+        with pytest.raises(openai.APIError, match="nobody") as caught:
+            streamed.result(20)
+        assert caught.value.code == "model_not_found"
+        with pytest.raises(openai.NotFoundError):
+            plain.result(20)
+
+
+def test_who_waits_too_long_is_told_so(tmp_path: Path, later: ThreadPoolExecutor) -> None:
+    with waiting_room(tmp_path, activation_timeout_seconds=1) as room:
+        streamed = later.submit(story, room)
+        with pytest.raises(openai.InternalServerError) as plain:
+            room.client().chat.completions.create(model="echo", messages=[HI])
+        assert (plain.value.status_code, plain.value.response.headers["retry-after"]) == (503, "5")
+        with pytest.raises(openai.APIError, match="being started"):
+            streamed.result(20)
+
+
+def test_it_is_ready_again_before_the_last_pod_takes_no_more(room: RoomProcess) -> None:
+    with room.pod() as pod, ThreadPoolExecutor(1) as kubelet:
+        eventually(lambda: not room.ready(), seconds=5)
+        hook = kubelet.submit(pod.drain)
+        eventually(room.ready, seconds=1.5, every=0.05)
+        assert not hook.done()
+        assert fetch(f"{pod.url}/v1/models").status == 200
+        hook.result(20)
+        pod.terminate()
+        assert pod.exit_status() == 0
+
+
+def test_an_end_in_order_lets_those_who_wait_get_their_answers(room: RoomProcess, later: ThreadPoolExecutor) -> None:
+    told = later.submit(story, room)
+    eventually(lambda: room.waiting() == 1, every=0.05)
+    room.process.terminate()
+    eventually(lambda: not room.ready(), seconds=5)
+    with room.pod():
+        assert told.result(20) == "1 2 3 4 5"
+        assert room.process.wait(20) == 0
+
+
+def test_a_configuration_that_cannot_be_is_one_sentence_and_status_2() -> None:
+    ended = subprocess.run(
+        (sys.executable, "-m", "chatfleet_api.activator"), env={}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("chatfleet-activator: CHATFLEET_ACTIVATOR is not valid: ")
+
+
+class Raw(asyncio.Protocol):
+    """A pod that answers with given bytes and then closes its connection."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    @override
+    def data_received(self, data: bytes) -> None:  # whatever was asked
+        assert isinstance(self._transport, asyncio.Transport)
+        self._transport.write(self._answer)
+        self._transport.close()
+
+
+SENT = [(b"authorization", b"Bearer key"), (b"x-two", b"1"), (b"x-two", b"caf\xe9")]
+ASKED = Asked("POST", "/v1/chat/completions?a=%20b&c='|", SENT, b"{}")
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[PodsOverHTTP]:
+    """Let a pod be there that answers everything with `answer`."""
+    server = await asyncio.get_running_loop().create_server(lambda: Raw(answer), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield PodsOverHTTP(url, url)
+
+
+async def read(pods: PodsOverHTTP, asked: Asked = ASKED) -> bytes:
+    async with pods.ask(asked) as answer:
+        return b"".join([chunk async for chunk in answer.chunks()])
+
+
+@pytest.mark.parametrize(
+    ("answer", "comes"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", b"{}"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", CutOffError),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", CutOffError),
+        (b"", CutOffError),
+    ],
+)
+async def test_what_a_pod_did_not_answer_to_the_end_is_cut_off(answer: bytes, comes: bytes | type[Exception]) -> None:
+    async with answering(answer) as pods:
+        if isinstance(comes, bytes):
+            assert await read(pods) == comes
+        else:
+            with pytest.raises(comes):
+                await read(pods)
+        assert not await pods.there()
+
+
+async def test_headers_come_as_they_were_sent_but_for_those_of_the_connection() -> None:
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nConnection: close\r\nSet-Cookie: caf\xe9\r\ncontent-length: 0\r\n\r\n"
+    async with answering(head) as pods, pods.ask(ASKED) as answer:
+        assert answer.headers == [(b"set-cookie", b"a"), (b"set-cookie", b"caf\xe9"), (b"content-length", b"0")]
+
+
+async def test_a_length_that_answers_a_head_announces_no_body() -> None:
+    async with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n") as pods:
+        assert await read(pods, ASKED._replace(method="HEAD", body=b"")) == b""
+
+
+async def test_where_nobody_listens_nobody_has_seen_the_request() -> None:
+    (unused,) = free_ports(1)
+    url = f"http://127.0.0.1:{unused}"
+    pods = PodsOverHTTP(url, url)
+    with pytest.raises(NobodyThereError):
+        await read(pods)
+    assert not await pods.there()
+
+
+async def test_a_request_reaches_the_pod_as_it_came() -> None:
+    seen = asyncio.get_running_loop().create_future()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.set_result(await reader.readuntil(b"{}"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(note, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    pods = PodsOverHTTP(url, url)
+    async with server:
+        assert await read(pods) == b""
+    head, _, body = (await seen).partition(b"\r\n\r\n")
+    first, *headers = head.split(b"\r\n")
+    assert (first, body) == (b"POST /v1/chat/completions?a=%20b&c='| HTTP/1.1", b"{}")
+    assert headers[: len(SENT)] == [b"%b: %b" % header for header in SENT]
+    added = {header.partition(b":")[0] for header in headers[len(SENT) :]}
+    assert added == {b"host", b"content-length", b"connection"}

@@ -1,0 +1,112 @@
+"""Connections to upstreams over real sockets: kept, given up, and encrypted to whom they are meant for."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from chatfleet_api.domain.errors import Code
+from chatfleet_api.http import pool as connections
+from harness.upstream.client import Outcome, ask, catalogue_of, config_of, provider_of
+from harness.upstream.upstream import FakeUpstream, Reply, fake_upstream
+from harness.upstream.wires import WIRES, WORDS, answering, whole
+
+WIRE = WIRES[0]
+
+
+async def asked(url: str, times: int = 1) -> list[Outcome]:
+    """Ask an upstream so often, one after another."""
+    async with catalogue_of(config_of(provider_of(WIRE, url))) as catalogue:
+        return [await ask(catalogue.provider("default")) for _ in range(times)]
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
+    async def closing(reply: Reply) -> None:
+        await reply.head(Connection="close")
+        await reply.send(*whole(WIRE))
+        await reply.end()
+
+    async with fake_upstream(closing) as upstream:
+        outcomes = await asked(upstream.url, times=3)
+        assert [outcome.text for outcome in outcomes] == ["".join(WORDS)] * 3
+        assert upstream.connections == 3
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
+    async def old(reply: Reply) -> None:
+        await reply.raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b"".join(whole(WIRE)))
+
+    async with fake_upstream(old) as upstream:
+        (outcome,) = await asked(upstream.url)
+        assert outcome.text == "".join(WORDS)
+
+
+async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "KEEP_SECONDS", 0.05)
+    async with (
+        fake_upstream(answering(WIRE)) as upstream,
+        catalogue_of(config_of(provider_of(WIRE, upstream.url))) as catalogue,
+    ):
+        await ask(catalogue.provider("default"))
+        assert upstream.open == 1
+        await asyncio.sleep(1)
+        assert not upstream.open
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[Path]:
+    """A certificate for 127.0.0.1 with its key, in one file; what is trusted is forgotten afterwards."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "upstream")])
+    begins = datetime.now(UTC)
+    ends = begins + timedelta(hours=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begins, ends)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "upstream.pem"
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + secret)
+    connections.trusted.cache_clear()
+    yield file
+    connections.trusted.cache_clear()
+
+
+async def encrypted(upstream: FakeUpstream, certificate: Path, host: str) -> Outcome:
+    """Ask `upstream` through a server that encrypts, by the name `host`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        (outcome,) = await asked(f"https://{host}:{server.sockets[0].getsockname()[1]}")
+    return outcome
+
+
+async def test_who_is_trusted_is_asked(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    async with fake_upstream(answering(WIRE)) as upstream:
+        assert (await encrypted(upstream, authority, "127.0.0.1")).text == "".join(WORDS)
+
+
+async def test_who_is_not_trusted_hears_nothing(authority: Path) -> None:
+    async with fake_upstream(answering(WIRE)) as upstream:
+        assert (await encrypted(upstream, authority, "127.0.0.1")).code is Code.UPSTREAM_UNAVAILABLE
+        assert not upstream.requests
+
+
+async def test_who_has_another_name_hears_nothing_either(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    async with fake_upstream(answering(WIRE)) as upstream:
+        assert (await encrypted(upstream, authority, "localhost")).code is Code.UPSTREAM_UNAVAILABLE
+        assert not upstream.requests

@@ -1,0 +1,193 @@
+"""We say to a vendor what the vendor's own SDK says: addresses, credentials, versions and bodies, recorded on the wire.
+
+The SDKs are the yardstick and no part of a pod: docs/decisions/0400-sdks-are-the-yardstick.md tells why.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from anthropic import AsyncAnthropic
+from anthropic.types import MessageParam
+from openai import AsyncAzureOpenAI, AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+
+from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
+from chatfleet_api.providers.provider import Finish
+from chatfleet_contract.providers import Model, ProviderType
+from harness.upstream.client import Outcome, ask, catalogue_of, config_of, key_file, provider_of
+from harness.upstream.upstream import FakeUpstream, Request, fake_upstream
+from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire, answering, refusing
+
+KEY = "k-123"
+MODEL = "family/model:2@x"
+"""A name with all that the contract allows in one."""
+COMPARED = ("authorization", "api-key", "x-api-key", "anthropic-version", "content-type", "accept")
+OPENAI = OpenAIWire()
+AZURE = OpenAIWire(ProviderType.AZURE_OPENAI, "")
+ANTHROPIC = AnthropicWire()
+EMPTY_LIST = b'{"object":"list","data":[],"has_more":false}'
+
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+TOOL: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {"name": "weather", "description": "Tells it.", "parameters": {"type": "object", "properties": {}}},
+}
+REQUEST = ChatRequest(
+    "default",
+    (
+        Message("system", "Be brief."),
+        Message("user", [TextPart("What is this?"), ImagePart(ImageURL(PICTURE))]),
+        Message("assistant", tool_calls=[MessageToolCall("call_1", Function("weather", '{"city":"Ulm"}'))]),
+        Message("tool", "Rain.", tool_call_id="call_1"),
+    ),
+    max_tokens=100,
+    stop=("END",),
+    tools=({**TOOL},),
+    tool_choice="required",
+    parallel_tool_calls=False,
+    user="u-1",
+)
+OPENAI_MESSAGES: list[ChatCompletionMessageParam] = [
+    {"role": "system", "content": "Be brief."},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}],
+    },
+    {
+        "role": "assistant",
+        "tool_calls": [
+            {"type": "function", "id": "call_1", "function": {"name": "weather", "arguments": '{"city":"Ulm"}'}}
+        ],
+    },
+    {"role": "tool", "content": "Rain.", "tool_call_id": "call_1"},
+]
+ANTHROPIC_MESSAGES: list[MessageParam] = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+        ],
+    },
+    {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Ulm"}}],
+    },
+    {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": [{"type": "text", "text": "Rain."}]}],
+    },
+]
+
+
+def compared(request: Request) -> tuple[str, str, Mapping[str, str]]:
+    headers = {name: value for name, value in request.headers.items() if name in COMPARED}
+    return request.method, request.path, headers
+
+
+async def ours(wire: Wire, upstream: FakeUpstream, folder: Path) -> Outcome:
+    provider = provider_of(wire, upstream.url, apiKeyFile=key_file(folder, KEY))
+    model = Model(name="default", provider="up", model=MODEL)
+    async with catalogue_of(config_of(provider, models=[model])) as catalogue:
+        return await ask(catalogue.provider("default"), REQUEST)
+
+
+def openai_client(wire: Wire, url: str) -> AsyncOpenAI:
+    if wire is AZURE:
+        return AsyncAzureOpenAI(azure_endpoint=url, api_version="2024-10-21", api_key=KEY, max_retries=0)
+    return AsyncOpenAI(base_url=url + wire.base_path, api_key=KEY, max_retries=0)
+
+
+@pytest.mark.parametrize("wire", [OPENAI, AZURE], ids=lambda wire: wire.type)
+async def test_openai_is_asked_and_understood_as_its_sdk_does(wire: Wire, tmp_path: Path) -> None:
+    async with fake_upstream(answering(wire)) as upstream, openai_client(wire, upstream.url) as client:
+        stream = await client.chat.completions.create(
+            model=MODEL,
+            messages=OPENAI_MESSAGES,
+            max_completion_tokens=100,
+            stop=["END"],
+            tools=[TOOL],
+            tool_choice="required",
+            parallel_tool_calls=False,
+            user="u-1",
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        chunks = [chunk async for chunk in stream]
+        outcome = await ours(wire, upstream, tmp_path)
+        theirs, mine = upstream.requests
+    assert compared(mine) == compared(theirs)
+    assert mine.json == theirs.json
+    assert outcome.text == "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    finish, usage = outcome.pieces[-1], chunks[-1].usage
+    assert isinstance(finish, Finish)
+    assert usage is not None
+    assert finish.reason == chunks[-2].choices[0].finish_reason
+    assert (finish.usage.input_tokens, finish.usage.output_tokens) == (usage.prompt_tokens, usage.completion_tokens)
+
+
+async def test_anthropic_is_asked_and_understood_as_its_sdk_does(tmp_path: Path) -> None:
+    async with (
+        fake_upstream(answering(ANTHROPIC)) as upstream,
+        AsyncAnthropic(base_url=upstream.url, api_key=KEY, max_retries=0) as client,
+    ):
+        async with client.messages.stream(
+            model=MODEL,
+            system="Be brief.",
+            messages=ANTHROPIC_MESSAGES,
+            max_tokens=100,
+            stop_sequences=["END"],
+            tools=[
+                {"name": "weather", "description": "Tells it.", "input_schema": {"type": "object", "properties": {}}}
+            ],
+            tool_choice={"type": "any", "disable_parallel_tool_use": True},
+            metadata={"user_id": "u-1"},
+        ) as stream:
+            message = await stream.get_final_message()
+        outcome = await ours(ANTHROPIC, upstream, tmp_path)
+        theirs, mine = upstream.requests
+    assert compared(mine) == compared(theirs)
+    assert mine.json == theirs.json
+    assert [outcome.text] == [block.text for block in message.content if block.type == "text"]
+    finish = outcome.pieces[-1]
+    assert isinstance(finish, Finish)
+    assert (message.stop_reason, finish.reason) == ("end_turn", "stop")
+    assert finish.usage.input_tokens == message.usage.input_tokens
+    assert finish.usage.output_tokens == message.usage.output_tokens
+
+
+async def checked(wire: Wire, upstream: FakeUpstream, folder: Path) -> None:
+    provider = provider_of(wire, upstream.url, apiKeyFile=key_file(folder, KEY))
+    async with catalogue_of(config_of(provider)) as catalogue:
+        await catalogue.check()
+
+
+def same_question(upstream: FakeUpstream) -> bool:
+    theirs, mine = (compared(request) for request in upstream.requests)
+    return mine == theirs
+
+
+@pytest.mark.parametrize("wire", [OPENAI, AZURE], ids=lambda wire: wire.type)
+async def test_openai_is_checked_by_the_sdks_list_of_models(wire: Wire, tmp_path: Path) -> None:
+    async with fake_upstream(refusing(200, EMPTY_LIST)) as upstream, openai_client(wire, upstream.url) as client:
+        await client.models.list()
+        await checked(wire, upstream, tmp_path)
+        assert same_question(upstream)
+
+
+async def test_anthropic_is_checked_by_the_sdks_list_of_models(tmp_path: Path) -> None:
+    async with (
+        fake_upstream(refusing(200, EMPTY_LIST)) as upstream,
+        AsyncAnthropic(base_url=upstream.url, api_key=KEY, max_retries=0) as client,
+    ):
+        await client.models.list()
+        await checked(ANTHROPIC, upstream, tmp_path)
+        assert same_question(upstream)
+
+
+async def test_anthropics_root_may_be_given_with_its_version_or_without(tmp_path: Path) -> None:
+    for path in ("", "/v1", "/v1/"):
+        async with fake_upstream(answering(ANTHROPIC)) as upstream:
+            await ours(AnthropicWire(base_path=path), upstream, tmp_path)
+            assert upstream.requests[0].path == "/v1/messages"

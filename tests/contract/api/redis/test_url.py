@@ -1,0 +1,55 @@
+"""The URL of Redis in a file, as a mounted Secret: it may come late, and it may change."""
+
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.redis.client import Storage, open_storage
+
+
+async def unavailable(storage: Storage) -> bool:
+    """Whether Redis cannot be used."""
+    try:
+        await storage.ping()
+    except ChatError as error:
+        return error.code is Code.STORAGE_UNAVAILABLE
+    return False
+
+
+async def test_a_url_that_comes_late_is_taken_up(tmp_path: Path, redis_url: str) -> None:
+    file = tmp_path / "url"
+    async with open_storage(file, "tests", "chat") as storage:
+        before = await unavailable(storage)
+        file.write_text("nonsense")
+        wrong = await unavailable(storage)
+        file.write_text(f"{redis_url}\n")
+
+        assert (before, wrong) == (True, True)
+        assert not await unavailable(storage)
+
+
+async def test_a_new_password_is_taken_up(tmp_path: Path, redis_url: str) -> None:
+    file = tmp_path / "url"
+    file.write_text(redis_url)
+    with Redis.from_url(redis_url) as admin:
+        async with open_storage(file, "tests", "chat") as storage:
+            assert not await unavailable(storage)
+            admin.config_set("requirepass", "changed")
+            try:
+                admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                without = await unavailable(storage)
+                file.write_text(redis_url.replace("redis://", "redis://:changed@"))
+
+                assert without
+                assert not await unavailable(storage)
+            finally:
+                admin.config_set("requirepass", "")
+
+
+async def test_a_url_that_is_none_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ValueError, match="the URL of Redis must be") as refused:
+        async with open_storage("http://:secret@nowhere", "tests", "chat"):
+            pass
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,89 @@
+"""Two pods on one Redis: an answer that one of them writes is everybody's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from typing import NamedTuple
+
+import pytest
+from uuid_utils import uuid7
+
+from chatfleet_api.chat.chat import Chat, NewMessage
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Event, Failed, Token
+from chatfleet_api.providers.provider import Piece
+from harness.pods.fleet_pod import open_pod
+from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.upstream.run_scripts import STOP, TENANT, Script, collect, text
+
+
+class Pods(NamedTuple):
+    first: Chat
+    second: Chat
+
+
+STEPS: list[list[Piece] | float] = [text("word "), 0.02]
+SLOW = Script(*STEPS * 20, [STOP])
+
+
+@pytest.fixture(params=TOPOLOGIES)
+async def pods(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[Pods]:
+    async with AsyncExitStack() as stack:
+        url, name = topologies(request.param), str(uuid7())  # a fleet that has no runs of other tests to take over
+        first, second = [await open_pod(stack, url, SLOW, fleet=name) for _ in range(2)]
+        yield Pods(first.chat, second.chat)
+
+
+async def read(pod: Chat, run: str) -> list[tuple[int, Event]]:
+    return await collect(pod.pool.read(TENANT, run))
+
+
+async def test_an_answer_is_read_on_any_pod_while_it_is_written_and_afterwards(pods: Pods) -> None:
+    conversation = (await pods.first.create(TENANT)).id
+    run = await pods.first.send(TENANT, conversation, NewMessage("hi"))
+    here, there = await asyncio.gather(read(pods.first, run.id), read(pods.second, run.id))
+    assert here == there
+    assert [seq for seq, _ in there] == list(range(1, 23))
+    assert isinstance(there[-1][1], Complete)
+    assert await read(pods.second, run.id) == there
+    assert await read(pods.first, run.id) == there
+    assert (await pods.second.sessions.messages(TENANT, conversation))[-1].content == "word " * 20
+
+
+async def test_a_conversation_that_another_pod_answers_is_busy(pods: Pods) -> None:
+    conversation = (await pods.first.create(TENANT)).id
+    run = await pods.first.send(TENANT, conversation, NewMessage("one"))
+    with pytest.raises(ChatError) as caught:
+        await pods.second.send(TENANT, conversation, NewMessage("two"))
+    assert caught.value.code is Code.CONVERSATION_BUSY
+    await read(pods.first, run.id)
+    await read(pods.second, (await pods.second.send(TENANT, conversation, NewMessage("two"))).id)
+    messages = await pods.first.sessions.messages(TENANT, conversation)
+    assert [message.status for message in messages] == ["complete"] * 4
+
+
+async def test_of_messages_to_two_pods_at_once_one_is_answered(pods: Pods) -> None:
+    conversation = (await pods.first.create(TENANT)).id
+    results = await asyncio.gather(
+        *(pod.send(TENANT, conversation, NewMessage("hi")) for pod in pods * 3), return_exceptions=True
+    )
+    refusals = [result.code for result in results if isinstance(result, ChatError)]
+    assert len(refusals) == 5
+    assert set(refusals) <= {Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED}
+
+
+async def test_readers_of_a_pod_that_ends_are_told_and_what_had_come_is_kept(pods: Pods) -> None:
+    conversation = (await pods.first.create(TENANT)).id
+    run = await pods.first.send(TENANT, conversation, NewMessage("hi"))
+    reader = asyncio.create_task(read(pods.second, run.id))
+    async with aclosing(pods.first.pool.read(TENANT, run.id)) as batches:
+        async for batch in batches:
+            if isinstance(batch.events[-1], Token):
+                break
+    assert await pods.first.pool.drain(0) == 1
+    ending = (await reader)[-1][1]
+    assert isinstance(ending, Failed)
+    assert (ending.code, ending.partial_saved) == (Code.INTERRUPTED, True)
+    kept = (await pods.second.sessions.messages(TENANT, conversation))[-1]
+    assert kept.status == "interrupted"
+    assert kept.content.startswith("word ")

@@ -1,0 +1,120 @@
+"""How much of an answer a crash can lose: never more than `conversations.saveIntervalMilliseconds` of it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from threading import Thread
+from time import sleep
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+
+from chatfleet_api.pod.services import open_services
+from chatfleet_api.pod.settings import Settings
+from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec import Conversations
+from chatfleet_lab.chaos.script import Script
+from harness.clients.sse import begin
+from harness.kube.kubectl import eventually
+from harness.pods.api_process import ApiProcess, api_process, fetch, free_ports, scripted
+
+TOKENS = 2000
+GAP = 0.01
+ANSWERS = 3
+
+
+@pytest.mark.parametrize(("milliseconds", "between"), [(10, 0.005), (20, 0.01), (50, 0.015), (10_000, 0.015)])
+async def test_the_log_is_written_so_often_that_the_save_interval_holds(
+    tmp_path: Path, redis_url: str, milliseconds: int, between: float
+) -> None:
+    (tmp_path / "redis").write_text(redis_url)
+    plain = scripted().model_copy(update={"redis_url_file": str(tmp_path / "redis")})
+    changed = plain.model_copy(update={"conversations": Conversations(save_interval_milliseconds=milliseconds)})
+    file = tmp_path / "runtime.json"
+    file.write_text(plain.render())
+    async with open_services(Settings(config_file=file), plain) as services:
+        log: Any = services.chat.log
+        assert log.flush_seconds == 0.015
+        file.write_text(changed.render())
+        async with asyncio.timeout(5):
+            while services.configuration.current != changed:  # noqa: ASYNC110  # the file is polled
+                await asyncio.sleep(0.05)
+        assert log.flush_seconds == between
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    (port,) = free_ports(1)
+    with Popen(
+        (sys.executable, "-m", "chatfleet_lab.chaos.upstream", str(port)), cwd="tests", stdout=DEVNULL
+    ) as process:
+        url = f"http://127.0.0.1:{port}/v1"
+        eventually(lambda: _answers(f"{url}/models"), seconds=10)
+        try:
+            yield url
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return fetch(url).status == 200
+    except URLError:
+        return False
+
+
+@pytest.fixture
+def pods(tmp_path: Path, redis_url: str, upstream: str) -> Iterator[list[ApiProcess]]:
+    """One to die, and one to live."""
+    (tmp_path / "redis").write_text(redis_url)
+    config = RuntimeConfig(
+        deployment="support",
+        namespace="shop",
+        providers=(RuntimeProvider(name="up", type=ProviderType.OPENAI_COMPATIBLE, base_url=upstream),),
+        models=(Model(name="m", provider="up", model="m"),),
+        redis_url_file=str(tmp_path / "redis"),
+        conversations=Conversations(save_interval_milliseconds=50),
+    )
+    with api_process(tmp_path, config) as first, api_process(tmp_path, config) as second:
+        yield [first, second]
+
+
+def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upstream_had_sent(
+    pods: list[ApiProcess], upstream: str
+) -> None:
+    victim, heir = pods
+    scripts = [Script(f"answer-{number}", TOKENS, gap=GAP) for number in range(ANSWERS)]
+    conversations = [begin(victim) for _ in scripts]
+    for script, conversation in zip(scripts, conversations, strict=True):
+        said = {"content": script.question, "stream": True}
+        Thread(target=_ask, args=(f"{victim.url}{conversation}/messages", said), daemon=True).start()
+    sleep(2)
+    victim.process.kill()
+    for script, conversation in zip(scripts, conversations, strict=True):
+        eventually(partial(_interrupted, heir, conversation), seconds=10)
+        kept = _last(heir, conversation)["content"].count(script.key)
+        (call,) = fetch(f"{upstream.removesuffix('/v1')}/ledger", [script.key]).json[script.key]
+        assert call["ending"] == "closed"
+        assert kept > 50
+        assert (call["tokens"] - kept) * GAP <= 0.05, (call["tokens"], kept)
+
+
+def _ask(url: str, said: object) -> None:
+    with suppress(OSError, HTTPException):  # the pod dies
+        fetch(url, said)
+
+
+def _interrupted(pod: ApiProcess, conversation: str) -> bool:
+    return bool(_last(pod, conversation)["status"] == "interrupted")
+
+
+def _last(pod: ApiProcess, conversation: str) -> Any:  # noqa: ANN401  # JSON
+    return json.loads(fetch(f"{pod.url}{conversation}/messages").body)["messages"][-1]

@@ -1,0 +1,332 @@
+"""A pod may die: its runs are taken over by exactly one other, and what it does afterwards changes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from time import monotonic
+from typing import Protocol
+
+import pytest
+from uuid_utils import uuid7
+
+from chatfleet_api.chat.chat import NewMessage
+from chatfleet_api.chat.takeover import MOST_EPOCHS, resumption
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Token, Usage
+from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.provider import Piece
+from chatfleet_api.redis.client import open_storage
+from chatfleet_api.runs.fleet.redis import RedisFleet
+from chatfleet_api.runs.log.interface import Claim, Orphan, Record, Tenure
+from chatfleet_api.runs.log.redis import open_run_log
+from chatfleet_contract.providers import Continuation
+from harness.pods.fleet_pod import FleetPod, open_pod
+from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.upstream.run_scripts import STOP, TENANT, Script, collect, numbered, text
+
+RUN_TAKEOVER_DURATION_SECONDS = 3.0
+MINE: list[list[Piece] | float] = [text("mine "), 0.2] * 60
+WORDS: list[list[Piece] | float] = [text("word "), 0.1] * 50
+QUICK: list[list[Piece] | float] = [text("x"), 0.003] * 300
+HALF = Script(text("one "), text("two "), 60)
+REST = Script(text("three "), text("four"), [STOP])
+
+
+class Fleet(Protocol):
+    def __call__(self, *scripts: Script, continuation: Continuation = "none") -> Awaitable[list[FleetPod]]: ...
+
+
+@pytest.fixture(params=TOPOLOGIES)
+async def fleet(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[Fleet]:
+    """Open a pod for each script, in a fleet of their own."""
+    url, name = topologies(request.param), str(uuid7())
+    async with AsyncExitStack() as stack:
+
+        async def open_pods(*scripts: Script, continuation: Continuation = "none") -> list[FleetPod]:
+            return [await open_pod(stack, url, script, continuation, fleet=name) for script in scripts]
+
+        yield open_pods
+
+
+async def read(pod: FleetPod, run: str, after: int = 0) -> list[tuple[int, Event]]:
+    async with asyncio.timeout(20):
+        return await collect(pod.chat.pool.read(TENANT, run, after))
+
+
+async def ask(pod: FleetPod, said: str = "hi") -> tuple[str, str]:
+    """Return a new conversation and the run that answers in it."""
+    conversation = (await pod.chat.create(TENANT)).id
+    return conversation, (await pod.chat.send(TENANT, conversation, NewMessage(said))).id
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110  # it happens on another pod
+            await asyncio.sleep(0.01)
+
+
+def words(events: list[tuple[int, Event]]) -> str:
+    return "".join(event.text for _, event in events if isinstance(event, Token))
+
+
+def gapless(events: list[tuple[int, Event]]) -> bool:
+    return [seq for seq, _ in events] == list(range(1, len(events) + 1))
+
+
+async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(fleet: Fleet) -> None:
+    silent, scripts = Script(60), [Script(*REST.steps) for _ in range(2)]
+    first, second, third = await fleet(silent, *scripts)
+    conversation, run = await ask(first)
+    reader = asyncio.create_task(read(third, run))
+    await asyncio.sleep(0.3)
+    first.line.whole, cut = False, monotonic()
+    events = await reader
+    assert monotonic() - cut < RUN_TAKEOVER_DURATION_SECONDS
+    assert gapless(events)
+    assert words(events) == "three four"
+    assert isinstance(events[0][1], Start)
+    assert isinstance(events[-1][1], Complete)
+    assert sum(len(script.asked) for script in scripts) == 1
+    assert await read(second, run) == events
+    kept = (await third.chat.sessions.messages(TENANT, conversation))[-1]
+    assert (kept.content, kept.status, kept.run) == ("three four", "complete", run)
+
+
+async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_part_is_kept(fleet: Fleet) -> None:
+    rest = Script(*REST.steps)
+    first, second = await fleet(Script(*HALF.steps), rest)
+    conversation, run = await ask(first)
+    reader = asyncio.create_task(read(second, run))
+    await asyncio.sleep(0.3)
+    first.line.whole, cut = False, monotonic()
+    events = await reader
+    assert monotonic() - cut < RUN_TAKEOVER_DURATION_SECONDS
+    assert gapless(events)
+    assert words(events) == "one two "
+    ending = events[-1][1]
+    assert isinstance(ending, Failed)
+    assert (ending.code, ending.partial_saved) == (Code.INTERRUPTED, True)
+    assert rest.asked == []
+    kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
+    assert (kept.content, kept.status) == ("one two ", "interrupted")
+    assert kept.usage == Usage(input_tokens=1, output_tokens=2, estimated=True)
+    await second.chat.send(TENANT, conversation, NewMessage("and then?"))
+
+
+async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
+    rest = Script(*REST.steps)
+    first, second = await fleet(Script(*HALF.steps), rest, continuation="prefill")
+    conversation, run = await ask(first)
+    reader = asyncio.create_task(read(second, run))
+    await asyncio.sleep(0.3)
+    first.line.whole = False
+    events = await reader
+    assert gapless(events)
+    assert words(events) == "one two three four"
+    assert isinstance(events[-1][1], Complete)
+    asked = (Message("user", "hi"), Message("assistant", "one two "))
+    assert rest.asked == [ChatRequest("m", asked, continues=True)]
+    kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
+    assert (kept.content, kept.status) == ("one two three four", "complete")
+    lost = Usage(input_tokens=1, output_tokens=2, estimated=True)  # by the pod that died
+    assert kept.usage == STOP.usage + lost
+
+
+async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_follow_the_new_owner(
+    fleet: Fleet,
+) -> None:
+    zombie = Script(text("one "), 0.5, *MINE, [STOP])
+    first, second = await fleet(zombie, Script(*REST.steps), continuation="prefill")
+    conversation, run = await ask(first)
+    here = asyncio.create_task(read(first, run, 2))
+    there = asyncio.create_task(read(second, run))
+    await asyncio.sleep(0.3)
+    assert zombie.open == 1
+    first.line.whole = False
+    events = await there
+    assert words(events) == "one three four"
+    first.line.whole = True
+    with pytest.raises(ChatError) as caught:  # it has seen, while Redis was away, what the log never had
+        await here
+    assert caught.value.code is Code.INTERRUPTED
+    await until(lambda: zombie.open == 0)
+    assert await read(first, run) == events == await read(second, run)
+    kept = (await first.chat.sessions.messages(TENANT, conversation))[-1]
+    assert (kept.content, kept.status) == ("one three four", "complete")
+
+
+async def test_a_reader_on_the_zombie_that_saw_nothing_else_goes_on_from_the_log(fleet: Fleet) -> None:
+    zombie = Script(text("one "), 3, *MINE)
+    first, second = await fleet(zombie, Script(*REST.steps), continuation="prefill")
+    _, run = await ask(first)
+    here = asyncio.create_task(read(first, run))
+    await asyncio.sleep(0.3)
+    first.line.whole = False
+    events = await read(second, run)
+    first.line.whole = True
+    assert await here == events
+    assert words(events) == "one three four"
+
+
+async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
+    zombie = Script(text("one "), 3, [STOP])
+    first, second = await fleet(zombie, Script(*REST.steps))
+    conversation, run = await ask(first)
+    await asyncio.sleep(0.2)
+    first.line.whole = False
+    await read(second, run)
+    await asyncio.sleep(0.5)
+    first.line.whole = True
+    await until(lambda: first.chat.pool.active == 0)
+    kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
+    assert (kept.content, kept.status) == ("one ", "interrupted")
+
+
+async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: Fleet) -> None:
+    zombie = Script(text("one "), 60)
+    first, second = await fleet(zombie, Script(*REST.steps), continuation="prefill")
+    _, run = await ask(first)
+    here = asyncio.create_task(read(first, run))
+    await asyncio.sleep(0.3)
+    first.line.whole = False
+    events = await read(second, run)
+    assert zombie.open == 1
+    first.line.whole = True
+    await until(lambda: zombie.open == 0)
+    assert await here == events
+
+
+async def test_an_outage_of_redis_for_all_pods_takes_no_run_from_anybody(fleet: Fleet) -> None:
+    script = Script(*WORDS, [STOP])
+    pods = await fleet(script, script)
+    _, run = await ask(pods[0])
+    reader = asyncio.create_task(read(pods[0], run))
+    await asyncio.sleep(0.3)
+    for pod in pods:
+        pod.line.whole = False
+    await asyncio.sleep(2.5)
+    for pod in reversed(pods):  # who is back first must not think that the others are dead
+        pod.line.whole = True
+        await asyncio.sleep(0.6)
+    events = await reader
+    assert words(events) == "word " * 50
+    assert isinstance(events[-1][1], Complete)
+    assert await read(pods[1], run) == events
+
+
+def test_a_run_that_outlived_too_many_pods_is_not_asked_again() -> None:
+    """It may be what kills them."""
+    asked = ChatRequest("m", ())
+    assert resumption((), asked, "none", epoch=MOST_EPOCHS) == asked
+    assert resumption((), asked, "none", epoch=MOST_EPOCHS + 1) is None
+
+
+async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed(fleet: Fleet) -> None:
+    first, second = await fleet(Script(60), Script(*REST.steps))
+    request = ChatRequest("m", (Message("user", "hi"),))
+    lost = await first.chat.complete(TENANT, request)
+    run = await first.chat.complete(TENANT, request, resumable=True)
+    await asyncio.sleep(0.2)
+    first.line.whole = False
+    assert words(await read(second, run.id)) == "three four"
+    assert second.chat.pool.find(TENANT, lost.id) is None
+    assert await second.chat.log.state(TENANT, lost.id) == "open"
+
+
+async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:
+    """Also what it sees last before the pod dies, so that the next owner begins behind it."""
+    first, second = await fleet(Script(*QUICK, [STOP]), Script([STOP]), continuation="prefill")
+    _, run = await ask(first)
+    seen: list[tuple[int, Event]] = []
+
+    key = second.line.key(TENANT, "events", run)
+    async for batch in first.chat.pool.read(TENANT, run):
+        ((newest, _),) = await second.line.call("XREVRANGE", key, "+", "-", "COUNT", 1)
+        assert int(newest.partition(b"-")[0]) >= batch.last
+        seen.extend(enumerate(batch.events, batch.first))
+    assert gapless(seen)
+
+
+class Recorded:
+    """A producer that notes what it is told."""
+
+    def __init__(self, tenure: Tenure) -> None:
+        self.tenure = tenure
+        self.shown = 0
+        self.deposed: int | None = None
+
+    def show(self, seq: int) -> None:
+        self.shown = seq
+
+    def depose(self, seq: int) -> None:
+        self.deposed = seq
+
+
+async def test_one_pod_wins_a_claim_and_the_log_refuses_the_one_before(
+    topologies: Topologies,
+) -> None:
+    run = str(uuid7())
+    record = Record(TENANT, Start(run, "m", 0), ChatRequest("m", ()))
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(open_storage(topologies("single"), "tests", str(uuid7())))
+        logs = [
+            await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60)) for _ in range(2)
+        ]
+        dead, heir, late = [RedisFleet(storage, name, seconds=60, clock=monotonic) for name in ("a", "b", "c")]
+        async with dead.begin(record):
+            before, after = Recorded(Tenure()), Recorded(Tenure(1, 2))
+        logs[0].append(TENANT, run, numbered(1, 2), before)
+        await logs[0].flush(TENANT, run)
+        assert (before.shown, before.deposed) == (2, None)
+        orphan = Orphan("a", TENANT, run)
+        claim = Claim(record, Tenure(1, 2))
+        assert await heir.claim([orphan]) == [claim]
+        assert await heir.claim([orphan]) == [claim]  # as after a lost reply
+        assert await late.claim([orphan]) == [None]
+        logs[0].append(TENANT, run, numbered(3, 9), before)
+        await logs[0].flush(TENANT, run)
+        assert (before.shown, before.deposed) == (2, 2)
+        logs[1].append(TENANT, run, Batch(3, (Complete("stop", Usage()),)), after)
+        await logs[1].flush(TENANT, run)
+        assert [seq for seq, _ in await collect(logs[0].read(TENANT, run))] == [1, 2, 3]
+        assert await late.claim([Orphan("b", TENANT, run)]) == [None]  # it has ended
+
+
+@pytest.mark.parametrize("steps", [[60], [text("one "), 60]], ids=["before the first token", "after it"])
+async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet, steps: list[float]) -> None:
+    script = Script(*steps)
+    first, second = await fleet(script, Script())
+    conversation, run = await ask(first)
+    reader = asyncio.create_task(read(second, run))
+    await until(lambda: script.open == 1)
+    asked = monotonic()
+    assert await second.chat.cancel(TENANT, conversation) == run
+    await until(lambda: script.open == 0)
+    assert monotonic() - asked < 0.5
+    ending = (await reader)[-1][1]
+    assert isinstance(ending, Failed)
+    assert ending.code is Code.CANCELLED
+    assert (await second.chat.sessions.messages(TENANT, conversation))[-1].status == "cancelled"
+    assert await second.chat.cancel(TENANT, conversation) is None
+    assert await second.chat.cancel_run(TENANT, run) is False
+
+
+async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fleet: Fleet) -> None:
+    script = Script(60)
+    first, second = await fleet(script, Script())
+    conversation, _ = await ask(first)
+    await until(lambda: script.open == 1)
+    await second.chat.delete(TENANT, conversation)
+    await until(lambda: script.open == 0)
+
+
+async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet) -> None:
+    rest = Script(*REST.steps)
+    first, second = await fleet(Script(60), rest)
+    conversation, run = await ask(first)
+    first.line.whole = False
+    assert await second.chat.cancel(TENANT, conversation) == run
+    ending = (await read(second, run))[-1][1]
+    assert isinstance(ending, Failed)
+    assert ending.code is Code.CANCELLED
+    assert rest.asked == []

@@ -1,0 +1,284 @@
+"""What every session store promises: the same tests on memory and on real Redis servers of every topology."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+from uuid_utils import uuid7
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.request import Function, MessageToolCall
+from chatfleet_api.redis.client import open_storage
+from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.sessions.store import LONGEST_LINE, Conversation, Once, SessionStore, StoredMessage
+from harness.redis.topologies import TOPOLOGIES, Topologies
+
+BEGAN = datetime.now(UTC)
+
+
+@pytest.fixture(params=["memory", *TOPOLOGIES])
+async def store(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[SessionStore]:
+    if request.param == "memory":
+        yield MemorySessionStore(ttl_seconds=3600, clock=asyncio.get_running_loop().time)
+        return
+    async with open_storage(topologies(request.param), "tests", "chat") as storage:
+        yield RedisSessionStore(storage, ttl_seconds=3600)
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"tenant }}{{*/ {uuid7()}"
+
+
+def at(seconds: float) -> str:
+    return (BEGAN + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+def conversation(seconds: float = 0, user_id: str | None = None) -> Conversation:
+    return Conversation(str(uuid7()), user_id, "title", {"k": ["v", 1]}, at(seconds), at(seconds))
+
+
+def message(content: str = "hi") -> StoredMessage:
+    return StoredMessage(str(uuid7()), "user", content, at(0))
+
+
+async def kept(store: SessionStore, tenant: str, seconds: float = 0, user_id: str | None = None) -> str:
+    new = conversation(seconds, user_id)
+    await store.create(tenant, new)
+    return new.id
+
+
+async def append(
+    store: SessionStore, tenant: str, target: str, *messages: StoredMessage, expected: int | None = None
+) -> int:
+    return await store.append(tenant, target, messages or (message(),), expected_version=expected, now=at(1))
+
+
+async def listed(store: SessionStore, tenant: str, user_id: str | None = None) -> list[str]:
+    return [found.id for found in (await store.list(tenant, user_id=user_id)).items]
+
+
+def refused(code: Code) -> "pytest.RaisesExc[ChatError]":
+    return pytest.RaisesExc(ChatError, check=lambda error: error.code is code)
+
+
+async def test_a_new_conversation_is_there_and_empty(store: SessionStore, tenant: str) -> None:
+    new = conversation()
+    await store.create(tenant, new)
+    assert await store.get(tenant, new.id) == new
+    assert await store.messages(tenant, new.id) == ()
+    assert await listed(store, tenant) == [new.id]
+
+
+async def test_creating_twice_changes_nothing(store: SessionStore, tenant: str) -> None:
+    new = conversation()
+    await store.create(tenant, new)
+    await append(store, tenant, new.id)
+    await store.create(tenant, new)
+    assert (await store.get(tenant, new.id)).version == 1
+
+
+async def test_messages_come_back_in_order_and_whole(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    said = message("naïve 日本 \n\x00")
+    answer = StoredMessage(
+        str(uuid7()),
+        "assistant",
+        "text",
+        at(2),
+        status="failed",
+        run="run",
+        provider="p",
+        model="m",
+        finish_reason="stop",
+        error_code=Code.UPSTREAM_STALLED,
+        tool_calls=[MessageToolCall("id", Function("f", "{}"))],
+        reasoning="hm",
+        usage=Usage(1, 2, 3, 4, 5, estimated=True),
+        latency_ms=7,
+    )
+    await append(store, tenant, target, said, answer)
+    await append(store, tenant, target, third := message("third"))
+    assert await store.messages(tenant, target) == (said, answer, third)
+
+
+async def test_an_append_counts_one_version_and_moves_the_last_change(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    assert await append(store, tenant, target, message(), message()) == 1
+    assert await append(store, tenant, target) == 2
+    found = await store.get(tenant, target)
+    assert (found.version, found.updated_at, found.created_at) == (2, at(1), at(0))
+
+
+async def test_a_later_entry_replaces_an_earlier_one_in_its_place(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    pending = StoredMessage(str(uuid7()), "assistant", "", at(0), status="pending")
+    await append(store, tenant, target, pending)
+    await append(store, tenant, target, after := message("after"))
+    await append(store, tenant, target, final := replace(pending, content="done", status="complete"))
+    assert await store.messages(tenant, target) == (final, after)
+
+
+async def test_an_append_repeated_after_a_lost_reply_changes_nothing(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    entries = (message("one"), message("two"))
+    assert await append(store, tenant, target, *entries, expected=0) == 1
+    await append(store, tenant, target, other := message("other"))
+    assert await append(store, tenant, target, *entries, expected=0) == 2
+    assert await store.messages(tenant, target) == (*entries, other)
+
+
+async def test_an_append_on_an_old_version_is_refused_whole(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    await append(store, tenant, target, first := message(), expected=0)
+    with refused(Code.CONVERSATION_CHANGED):
+        await append(store, tenant, target, message(), message(), expected=0)
+    assert await store.messages(tenant, target) == (first,)
+
+
+async def test_of_many_appends_on_one_version_one_wins(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    results = await asyncio.gather(
+        *(append(store, tenant, target, expected=0) for _ in range(20)), return_exceptions=True
+    )
+    assert [result for result in results if not isinstance(result, ChatError)] == [1]
+    assert len(await store.messages(tenant, target)) == 1
+
+
+async def test_appends_that_expect_nothing_are_all_kept(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    versions = await asyncio.gather(*(append(store, tenant, target) for _ in range(20)))
+    assert sorted(versions) == list(range(1, 21))
+    assert len(await store.messages(tenant, target)) == 20
+
+
+@pytest.mark.parametrize("unknown", ["01a1fdb5-c274-7085-aaa7-66b61864f743", "no id", "*", "}:x"])
+async def test_what_is_not_there_is_not_found(store: SessionStore, tenant: str, unknown: str) -> None:
+    for attempt in (
+        store.get(tenant, unknown),
+        store.messages(tenant, unknown),
+        store.delete(tenant, unknown),
+        append(store, tenant, unknown),
+    ):
+        with refused(Code.CONVERSATION_NOT_FOUND):
+            await attempt
+
+
+async def test_a_deleted_conversation_is_gone_everywhere(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant, user_id="u")
+    await append(store, tenant, target)
+    await store.delete(tenant, target)
+    with refused(Code.CONVERSATION_NOT_FOUND):
+        await store.messages(tenant, target)
+    with refused(Code.CONVERSATION_NOT_FOUND):
+        await append(store, tenant, target)
+    assert await listed(store, tenant) == []
+    assert await listed(store, tenant, "u") == []
+
+
+async def test_no_tenant_sees_or_touches_what_is_anothers(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    for attempt in (
+        store.get("other", target),
+        store.messages("other", target),
+        store.delete("other", target),
+        append(store, "other", target),
+    ):
+        with refused(Code.CONVERSATION_NOT_FOUND):
+            await attempt
+    assert target not in await listed(store, "other")
+    assert (await store.get(tenant, target)).id == target
+
+
+async def test_the_listing_shows_the_newest_change_first(store: SessionStore, tenant: str) -> None:
+    oldest, middle, newest = [await kept(store, tenant, seconds) for seconds in (-3, -2, -1)]
+    assert await listed(store, tenant) == [newest, middle, oldest]
+    await append(store, tenant, oldest)
+    assert await listed(store, tenant) == [oldest, newest, middle]
+
+
+async def test_the_listing_of_a_user_shows_only_theirs(store: SessionStore, tenant: str) -> None:
+    mine = await kept(store, tenant, user_id="me")
+    yours = await kept(store, tenant, -1, user_id="} *")
+    nobodys = await kept(store, tenant, -2)
+    assert await listed(store, tenant, "me") == [mine]
+    assert await listed(store, tenant, "} *") == [yours]
+    assert await listed(store, tenant, "stranger") == []
+    assert await listed(store, tenant) == [mine, yours, nobodys]
+
+
+async def test_the_pages_of_a_listing_show_each_conversation_once(store: SessionStore, tenant: str) -> None:
+    """Also those that changed in the same millisecond, and with a full last page."""
+    made = [await kept(store, tenant, -(index // 3)) for index in range(12)]
+    seen: list[str] = []
+    cursor = None
+    pages = 0
+    while pages == 0 or cursor:
+        page = await store.list(tenant, limit=4, cursor=cursor)
+        assert len(page.items) == 4
+        seen += [found.id for found in page.items]
+        cursor = page.next
+        pages += 1
+    assert sorted(seen) == sorted(made)
+    assert pages == 3
+
+
+@pytest.mark.parametrize("cursor", ["x", "1", "1.x", ".", "-1.00000000-0000-7000-8000-000000000000", "9" * 400])
+async def test_a_cursor_that_no_page_gave_is_refused(store: SessionStore, tenant: str, cursor: str) -> None:
+    with pytest.raises(ChatError) as caught:
+        await store.list(tenant, cursor=cursor)
+    assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "cursor")
+
+
+async def test_the_store_can_be_reached(store: SessionStore) -> None:
+    await store.ping()
+
+
+async def test_what_was_asked_under_a_key_is_kept_with_the_messages(store: SessionStore, tenant: str) -> None:
+    target, other = await kept(store, tenant), await kept(store, tenant)
+    once = Once("key }{", "digest", "answer")
+    with pytest.raises(ChatError):
+        await store.append(tenant, target, (message(),), expected_version=7, now=at(1), once=once)
+    assert await store.once(tenant, target, once.key) is None
+    await store.append(tenant, target, (message(),), expected_version=0, now=at(1), once=once)
+    assert await store.once(tenant, target, once.key) == once
+    assert await store.once(tenant, target, "another") is None
+    assert await store.once(tenant, other, once.key) is None
+
+
+async def test_who_writes_a_message_is_refused_once_a_later_epoch_does(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    first = replace(message(), role="assistant", status="pending", run="r")
+    second = replace(first, epoch=1)
+    await append(store, tenant, target, first)
+    await append(store, tenant, target, second)
+    with pytest.raises(ChatError) as caught:
+        await append(store, tenant, target, replace(first, status="complete", content="zombie"))
+    assert caught.value.code is Code.CONVERSATION_CHANGED
+    final = replace(second, status="complete", content="heir")
+    await append(store, tenant, target, final)
+    assert await store.messages(tenant, target) == (final,)
+
+
+async def test_a_line_is_served_in_the_order_of_arrival(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    for place, ticket in enumerate(["b", "a", "c"]):
+        assert await store.line_up(tenant, target, ticket) == place
+    assert await store.line_up(tenant, target, "a") == 1
+    await store.step_out(tenant, target, "b")
+    assert await store.line_up(tenant, target, "c") == 1
+    for index in range(LONGEST_LINE - 2):
+        await store.line_up(tenant, target, str(index))
+    with pytest.raises(ChatError) as caught:
+        await store.line_up(tenant, target, "too many")
+    assert caught.value.code is Code.CONVERSATION_BUSY
+
+
+async def test_there_is_no_line_before_an_unknown_conversation(store: SessionStore, tenant: str) -> None:
+    with pytest.raises(ChatError) as caught:
+        await store.line_up(tenant, str(uuid7()), "a")
+    assert caught.value.code is Code.CONVERSATION_NOT_FOUND

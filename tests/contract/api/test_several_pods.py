@@ -1,0 +1,145 @@
+"""What is begun on one pod is joined, resumed, cancelled, repeated and kept in turn on another: as real processes."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
+
+import pytest
+
+from chatfleet_contract.runtime import RuntimeConfig
+from harness.clients.sse import Reader, begin
+from harness.kube.kubectl import eventually
+from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
+
+WORDS = " ".join(str(number) for number in range(1, 31))
+"""The answer of the model `slow`, 20 words a second."""
+
+
+class Pods(NamedTuple):
+    a: ApiProcess
+    b: ApiProcess
+
+
+@pytest.fixture(params=[True])
+def pods(tmp_path: Path, redis_url: str, request: pytest.FixtureRequest) -> Iterator[Pods]:
+    """Two pods; on one Redis, or, for control, each with everything in its own memory."""
+    (tmp_path / "redis").write_text(redis_url)
+    shared = {"redis_url_file": str(tmp_path / "redis") if request.param else None}
+    config = RuntimeConfig.model_validate(scripted("slow").model_dump() | shared)
+    with api_process(tmp_path, config) as a, api_process(tmp_path, config) as b:
+        yield Pods(a, b)
+
+
+def send(pod: ApiProcess, path: str, body: object, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()} | {"Content-Type": "application/json"}
+    request = urllib.request.Request(pod.url + path, json.dumps(body).encode(), named)  # noqa: S310  # http
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310  # http
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
+
+
+def say(pod: ApiProcess, conversation: str, reader: Reader) -> Thread:
+    """Ask for an answer, and return when some of it has come."""
+    thread = Thread(target=reader.say, args=(pod, conversation))
+    thread.start()
+    eventually(lambda: len(reader.ids) > 3, seconds=10)
+    return thread
+
+
+def events(pod: ApiProcess, path: str) -> list[dict[str, Any]]:
+    lines = fetch(pod.url + path).body.decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+
+
+def test_a_stream_is_joined_on_another_pod_from_its_start_and_from_its_midst(pods: Pods) -> None:
+    here, joined, conversation = Reader(), Reader(), begin(pods.a)
+    thread = say(pods.a, conversation, here)
+    late = Reader()
+    late.ids = here.ids[:3]
+    with ThreadPoolExecutor(2) as threads:
+        for reading in [threads.submit(each.join, pods.b, conversation) for each in (joined, late)]:
+            reading.result()
+    thread.join()
+    assert here.text == joined.text == WORDS
+    assert here.ids == joined.ids == late.ids
+    assert [each.ending and each.ending[0] for each in (here, joined, late)] == ["complete"] * 3
+
+
+def test_a_response_is_resumed_on_another_pod_behind_the_event_that_was_seen(pods: Pods) -> None:
+    made = send(pods.a, "/v1/responses", {"model": "slow", "input": "hi", "background": True}).json
+    whole = events(pods.a, f"/v1/responses/{made['id']}?stream=true")
+    assert whole[-1]["type"] == "response.completed"
+    made = send(pods.a, "/v1/responses", {"model": "slow", "input": "hi", "background": True}).json
+    rest = events(pods.b, f"/v1/responses/{made['id']}?stream=true&starting_after=9")
+    assert [event["sequence_number"] for event in rest] == list(range(10, 10 + len(rest)))
+    assert rest[-1]["type"] == "response.completed"
+    assert rest[-1]["sequence_number"] == whole[-1]["sequence_number"]
+
+
+def test_an_answer_is_cancelled_from_another_pod(pods: Pods) -> None:
+    reader, conversation = Reader(), begin(pods.a)
+    thread = say(pods.a, conversation, reader)
+    assert send(pods.b, f"{conversation}/cancel", {}).status == 202
+    thread.join()
+    assert reader.ending
+    assert (reader.ending[0], reader.ending[1]["code"]) == ("error", "cancelled")
+    assert len(reader.text) < len(WORDS)
+
+
+def test_a_message_that_comes_twice_to_two_pods_is_answered_once(pods: Pods) -> None:
+    conversation, body = begin(pods.a), {"content": "hi", "model": "slow"}
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(send, pod, f"{conversation}/messages", body, Idempotency_Key="k") for pod in pods]
+        first, second = [each.result() for each in asked]
+    assert (first.status, second.status) == (200, 200)
+    assert first.json["message"]["id"] == second.json["message"]["id"]
+    assert len(fetch(f"{pods.a.url}{conversation}/messages").json["messages"]) == 2
+    assert send(pods.b, f"{conversation}/messages", {"content": "no"}, Idempotency_Key="k").status == 422
+
+
+def test_without_a_key_a_message_that_comes_twice_is_answered_twice(pods: Pods) -> None:
+    """The control of the one above."""
+    conversation, body = begin(pods.a), {"content": "hi", "model": "slow", "on_busy": "enqueue"}
+    first, second = [send(pod, f"{conversation}/messages", body).json["message"]["id"] for pod in pods]
+    assert first != second
+    assert len(fetch(f"{pods.a.url}{conversation}/messages").json["messages"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("on_busy", "status", "statuses"),
+    [
+        ("reject", 409, ["complete"]),
+        ("enqueue", 200, ["complete", "complete"]),
+        ("interrupt", 200, ["cancelled", "complete"]),
+    ],
+)
+def test_a_message_to_another_pod_meets_the_answer_that_is_being_written(
+    pods: Pods, on_busy: str, status: int, statuses: list[str]
+) -> None:
+    reader, conversation = Reader(), begin(pods.a)
+    thread = say(pods.a, conversation, reader)
+    answer = send(pods.b, f"{conversation}/messages", {"content": "next", "on_busy": on_busy})
+    thread.join()
+    assert answer.status == status
+    kept = fetch(f"{pods.b.url}{conversation}/messages").json["messages"]
+    assert [message["status"] for message in kept if message["role"] == "assistant"] == statuses
+
+
+@pytest.mark.parametrize("pods", [False], indirect=True, ids=["nothing shared"])
+def test_pods_that_share_nothing_know_nothing_of_each_other(pods: Pods) -> None:
+    """The control of all above: it is Redis by which they do."""
+    reader, conversation = Reader(), begin(pods.a)
+    thread = say(pods.a, conversation, reader)
+    assert fetch(f"{pods.b.url}{conversation}/stream").status == 404
+    assert send(pods.b, f"{conversation}/cancel", {}).status == 404
+    assert send(pods.b, f"{conversation}/messages", {"content": "next"}, Idempotency_Key="k").status == 404
+    thread.join()
+    assert reader.text == WORDS

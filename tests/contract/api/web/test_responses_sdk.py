@@ -1,0 +1,140 @@
+"""The Responses API by the vendor's own SDK, unmodified, against the API as a process with scripted models."""
+
+from collections.abc import Iterator
+from itertools import islice
+from time import monotonic, sleep
+
+import openai
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+
+from harness.pods.api_process import ApiProcess, api_process, scripted
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    with api_process(tmp_path_factory.mktemp("api"), scripted()) as running:
+        yield running
+
+
+@pytest.fixture
+def client(api: ApiProcess) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="none", max_retries=0) as opened:
+        yield opened
+
+
+def text_of(events: list[ResponseStreamEvent]) -> str:
+    return "".join(event.delta for event in events if event.type == "response.output_text.delta")
+
+
+def ended(client: openai.OpenAI, response: Response) -> Response:
+    deadline = monotonic() + 10
+    while response.status == "in_progress" and monotonic() < deadline:
+        sleep(0.1)
+        response = client.responses.retrieve(response.id)
+    return response
+
+
+def test_a_whole_response_is_kept(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="echo", input="Say hello twice", instructions="Be brief.")
+    assert (response.status, response.output_text) == ("completed", "Say hello twice")
+    assert response.usage is not None
+    assert response.usage.total_tokens == 8
+    assert client.responses.retrieve(response.id).output_text == "Say hello twice"
+
+
+def test_an_output_goes_back_into_the_next_input_as_it_is(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="echo", input="one")
+    said = [
+        {"role": "user", "content": "one"},
+        *(item.model_dump(exclude={"content": {0: {"logprobs"}}}) for item in first.output),
+    ]
+    again = client.responses.create(model="count", input=[*said, {"role": "user", "content": "two"}])  # type: ignore[list-item]
+    assert again.output_text == "1 2 3 4 5"
+
+
+def test_a_stream_has_the_vendors_events_in_order_and_without_gaps(client: openai.OpenAI) -> None:
+    with client.responses.create(model="count", input="Count.", stream=True) as stream:
+        events = list(stream)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.type for event in events if event.type != "response.output_text.delta"] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert text_of(events) == "1 2 3 4 5"
+    last = events[-1]
+    assert last.type == "response.completed"
+    assert last.response.output_text == "1 2 3 4 5"
+
+
+def test_the_sdks_own_stream_helper_puts_it_together(client: openai.OpenAI) -> None:
+    with client.responses.stream(model="count", input="Count.") as stream:
+        assert stream.get_final_response().output_text == "1 2 3 4 5"
+
+
+@pytest.mark.parametrize("after", [0, 3, 7])
+def test_a_stream_that_was_left_is_resumed_where_it_was_left(client: openai.OpenAI, after: int) -> None:
+    with client.responses.create(model="slow", input="Count.", stream=True, background=True) as stream:
+        seen = list(islice(stream, after + 1))
+    first = seen[0]
+    assert first.type == "response.created"
+    with client.responses.retrieve(first.response.id, stream=True, starting_after=after) as resumed:
+        rest = list(resumed)
+    assert [event.sequence_number for event in seen + rest] == list(range(len(seen) + len(rest)))
+    assert text_of(seen + rest) == " ".join(str(number) for number in range(1, 31))
+
+
+def test_in_the_background_it_is_answered_while_nobody_waits(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="slow", input="Count.", background=True)
+    assert (response.status, response.output) == ("in_progress", [])
+    assert ended(client, response).output_text.endswith(" 30")
+
+
+def test_a_response_is_cancelled_with_what_had_come(client: openai.OpenAI) -> None:
+    with client.responses.create(model="endless", input="Count.", stream=True, background=True) as stream:
+        first = next(iter(stream))
+    assert first.type == "response.created"
+    sleep(0.5)
+    cancelled = client.responses.cancel(first.response.id)
+    assert cancelled.status == "cancelled"
+    assert cancelled.output_text.startswith("1 2 3")
+    assert client.responses.retrieve(first.response.id).status == "cancelled"
+
+
+def test_a_failure_before_the_first_token_is_a_status_and_after_it_a_failed_response(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.RateLimitError):
+        client.responses.create(model="limited", input="Count.", stream=True)
+    with client.responses.create(model="cut", input="Count.", stream=True) as stream:
+        *_, last = list(stream)
+    assert last.type == "response.failed"
+    assert (last.response.status, last.response.output_text) == ("failed", "1 2 3")
+    assert last.response.error is not None
+    with pytest.raises(openai.APIStatusError):
+        client.responses.create(model="cut", input="Count.")
+
+
+def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="count", input="Count.", max_output_tokens=2)
+    assert (response.status, response.output_text) == ("incomplete", "1 2")
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "max_output_tokens"
+
+
+def test_what_is_not_stored_is_not_found(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="echo", input="Hi", store=False)
+    for unknown in (response.id, "resp_x", "resp_00000000-0000-7000-8000-999999999999"):
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(unknown)
+
+
+def test_what_is_not_offered_is_refused_by_name(client: openai.OpenAI) -> None:
+    for parameters in ({"previous_response_id": "resp_1"}, {"background": True, "store": False}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="echo", input="Hi", **parameters)
+        assert caught.value.param in {"previous_response_id", "store"}

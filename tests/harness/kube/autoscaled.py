@@ -1,0 +1,88 @@
+"""A ChatDeployment whose number of pods the real autoscaler sets, and pods that tell what a test says."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chatfleet_contract import metrics, names
+from harness.kube.figures import Fault, Figures
+from harness.kube.kubectl import eventually
+from harness.kube.shop import Shop
+
+DEPLOYMENT = "deployment/support"
+SYNC = 1
+"""Seconds between two looks of the autoscaler."""
+LOOKS = 5
+"""Looks for which nothing may change, after the outage has been told."""
+TOLD_WITHIN = 60
+BUSY = 10
+"""Streams that one pod should carry."""
+AUTOSCALING = {
+    "minReplicas": 1,
+    "maxReplicas": 4,
+    "metrics": [{"type": "ActiveStreams", "averageValue": str(BUSY)}],
+    "behavior": {
+        "scaleDown": {
+            "stabilizationWindowSeconds": 0,
+            "policies": [{"type": "Pods", "value": 9, "periodSeconds": 1}],
+        }
+    },
+}
+"""Down at once: what keeps a pod here is no patience."""
+
+
+@dataclass
+class Fleet:
+    """One ChatDeployment."""
+
+    shop: Shop
+    figures: list[Figures] = field(default_factory=list)
+    before: tuple[int, int] = (0, 0)
+
+    def live(self) -> tuple[int, int]:
+        """Return how many pods are wanted, and the Deployment's generation: no change, of whatever, escapes that."""
+        live = self.shop.get(DEPLOYMENT)
+        return live["spec"]["replicas"], live["metadata"]["generation"]
+
+    def pods(self) -> list[str]:
+        """Return the names of the API pods."""
+        chosen = f"{names.LABEL_COMPONENT}={names.COMPONENT_API}"
+        listed = self.shop.kubectl.json("get", "pods", "-n", self.shop.namespace, "-l", chosen)["items"]
+        return [each["metadata"]["name"] for each in listed]
+
+    def has(self, pods: int) -> bool:
+        """Say whether there are so many pods."""
+        return len(self.pods()) == pods
+
+    def tell(self, streams: float) -> None:
+        """Let each pod have so much to do."""
+        for pod in self.figures:
+            pod.told[metrics.ACTIVE_STREAMS] = streams
+
+    def ail(self, faults: Sequence[Fault | None]) -> None:
+        """Let each pod fail in its own way; None: it is well."""
+        for pod, fault in zip(self.figures, faults, strict=True):
+            pod.fault = fault
+
+    def works(self) -> bool:
+        """Say whether the number of pods follows what they have to do."""
+        return self.shop.says("AutoscalingActive", "Scaling")()
+
+    def settles(self, pods: int) -> None:
+        """Wait until it works, with so many pods, and remember that."""
+        eventually(self.works, seconds=60, every=0.5)
+        eventually(lambda: self.live()[0] == pods, seconds=60, every=0.5)
+        self.before = self.live()
+
+    def stands_still(self, *words: str) -> None:
+        """See that the outage is told in time, and that nothing has changed then, nor some looks later."""
+        eventually(self.shop.says("AutoscalingActive", "MetricsUnavailable", *words), seconds=TOLD_WITHIN, every=0.5)
+        assert self.shop.condition("AutoscalingActive")["status"] == "False"
+        time.sleep(LOOKS * SYNC)
+        assert self.live() == self.before
+        assert not self.works()
+
+    def shrinks(self) -> None:
+        """See that the same load, now that it can be read, takes pods away: the outage alone has kept them."""
+        eventually(lambda: self.live()[0] == 1, seconds=60, every=0.5)
+        eventually(self.works, every=0.5)

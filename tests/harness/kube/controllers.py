@@ -1,0 +1,31 @@
+"""Kubernetes' own controllers and our operator on an API server of their own; there is no kubelet."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from chatfleet_cluster import controlplane
+from chatfleet_cluster.steps import Steps
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_process import account, cluster_wide, grant, operator
+
+CRDS = Path(__file__).parents[3] / "crds"
+
+
+@contextmanager
+def operated(folder: Path, settings: Mapping[str, str], *flags: str) -> Iterator[Kubectl]:
+    """Start them all, with `settings` of the operator and `flags` of the controllers, and wait until it leads."""
+    steps = Steps(Console(stderr=True))
+    with ExitStack() as stack:
+        plane = stack.enter_context(controlplane.running(os.environ, steps))
+        kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
+        kubectl("apply", "--server-side", "-f", str(CRDS))
+        stack.enter_context(controlplane.controlled(plane, os.environ, steps, *flags))
+        kubeconfig = account(kubectl, folder)
+        grant(kubectl, *cluster_wide())
+        process = stack.enter_context(operator(kubeconfig, folder / "operator.log", settings))
+        eventually(process.leads)
+        yield kubectl

@@ -1,0 +1,270 @@
+"""An API server in memory, as far as a pass can tell: `ports.Cluster` with server-side apply, uids and generations.
+
+What it promises is what `tests/cluster/test_operator_conformance.py` asks of it and of a real kube-apiserver alike.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from chatfleet_contract import names
+from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.children.redis import redis_url
+from chatfleet_operator.model.compare import LIST_KEYS
+from chatfleet_operator.model.errors import NO_KIND, Refused, Retry
+from chatfleet_operator.model.ownership import GENERATOR, SCALER
+from chatfleet_operator.model.parse import blank_values, parse_resource
+from chatfleet_operator.model.values import Doomed, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+
+WITH_GENERATION = {"ChatDeployment", "Deployment", "StatefulSet", "PodDisruptionBudget"}
+"""Kinds whose generation counts changes of their spec."""
+
+
+class Crashed(BaseException):  # not an error that anybody may handle: the process is gone
+    """The operator died here."""
+
+
+@dataclass
+class FakeCluster:
+    """One API server. `writes` remembers what was written, in order."""
+
+    objects: dict[tuple[str, ObjectId], Manifest] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+    before_write: Callable[[str], None] = lambda _: None
+    """Called with the description of each write before it happens; may raise."""
+    after_write: Callable[[str], None] = lambda _: None
+    """Called after each write; may raise, as when the process dies."""
+    before_read: Callable[[str], None] = lambda _: None
+    unserved: set[str] = field(default_factory=set)
+    """Kinds whose CustomResourceDefinition is not installed."""
+    _applied: dict[tuple[str, ObjectId], dict[str, Manifest]] = field(default_factory=dict)
+    _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    # What people and controllers do
+
+    def put(self, manifest: Manifest, manager: str = "kubectl") -> Manifest:
+        """Create an object as somebody else would."""
+        key = self._key(manifest)
+        live = deepcopy(manifest)
+        number = next(self._numbers)
+        metadata = live["metadata"]
+        metadata.update(uid=f"uid-{number}", resourceVersion=str(number), managedFields=[{"manager": manager}])
+        if live["kind"] in WITH_GENERATION:
+            metadata["generation"] = 1
+        if live["kind"] == "Service":
+            live["spec"].setdefault("clusterIP", f"198.51.100.{number % 250 + 1}")
+        self.objects[key] = live
+        return deepcopy(live)
+
+    def edit(self, namespace: str, key: ObjectId, change: Callable[[Manifest], object], manager: str = "hand") -> None:
+        """Change an object in place as somebody else would."""
+        live = deepcopy(self.objects[namespace, key])
+        change(live)
+        self._store((namespace, key), live, manager)
+
+    def remove(self, namespace: str, key: ObjectId) -> None:
+        """Delete an object as somebody else would."""
+        del self.objects[namespace, key]
+        self._applied.pop((namespace, key), None)
+
+    def get(self, namespace: str, key: ObjectId) -> Manifest:
+        """Return an object with everything in it."""
+        return deepcopy(self.objects[namespace, key])
+
+    # ports.Cluster
+
+    async def resource(self, ref: Ref) -> Resource | None:
+        self.before_read(f"get {names.KIND} {ref.name}")
+        live = self.objects.get((ref.namespace, ObjectId(names.KIND, ref.name)))
+        return parse_resource(deepcopy(live)) if live else None
+
+    async def child(self, namespace: str, key: ObjectId) -> Manifest | None:
+        self.before_read(f"get {key}")
+        live = self.objects.get((namespace, key))
+        return blank_values(deepcopy(live)) if live else None
+
+    async def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Manifest]:
+        self.before_read("list Pod")
+        return [
+            deepcopy(live)
+            for (place, key), live in sorted(self.objects.items())
+            if place == namespace
+            and key.kind == "Pod"
+            and labels.items() <= (live["metadata"].get("labels") or {}).items()
+        ]
+
+    async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
+        self.before_read(f"get Secret {name}")
+        live = self.objects.get((namespace, ObjectId("Secret", name)))
+        return frozenset((live or {}).get("data") or {})
+
+    async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
+        return self._apply(manifest, uid, names.FIELD_MANAGER)
+
+    async def entrust(self, manifest: Manifest) -> Manifest:
+        live = self.objects.get(self._key(manifest))
+        if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
+            raise Retry("the object has been modified")
+        head = {key: text for key, text in manifest["metadata"].items() if key != "resourceVersion"}
+        return self._apply({**manifest, "metadata": head}, None, SCALER)
+
+    def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
+        with_key = self._key(manifest)
+        self._about_to(f"{'entrust' if manager == SCALER else 'apply'} {with_key[1]}")
+        if with_key[1].kind in self.unserved:
+            raise Refused(f"{NO_KIND} {with_key[1].kind}: 404 page not found")
+        live = self.objects.get(with_key)
+        if live and uid and live["metadata"]["uid"] != uid:
+            raise Retry("Precondition failed: UID in precondition and in object meta differ")
+        if live is None:
+            live = self.put({**manifest, "metadata": dict(manifest["metadata"])}, manager)
+        mine = self._applied.setdefault(with_key, {})
+        others = [applied for name, applied in mine.items() if name != manager]
+        kept = _without(live, mine.get(manager, {}), [manifest, *others])
+        mine[manager] = deepcopy(manifest)
+        self._store(with_key, _merged(kept, manifest), manager)
+        self.after_write(self.writes[-1])
+        return blank_values(self.get(*with_key))
+
+    async def generate(self, secret: Manifest) -> Manifest:
+        self._about_to(f"generate {identify(secret)}")
+        if self._key(secret) in self.objects:
+            raise Retry(f'secrets "{secret["metadata"]["name"]}" already exists')
+        namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
+        password = f"drawn-{next(self._numbers)}"
+        data = {"password": password, "url": redis_url(name, namespace, password)}
+        live = self.put({**secret, "data": data}, GENERATOR)
+        self.after_write(self.writes[-1])
+        return blank_values(live)
+
+    async def delete(self, namespace: str, doomed: Doomed) -> None:
+        self._about_to(f"delete {doomed.id}")
+        live = self.objects.get((namespace, doomed.id))
+        if live and live["metadata"]["uid"] != doomed.uid:
+            raise Retry("Precondition failed: UID in precondition and in object meta differ")
+        if live:
+            self.remove(namespace, doomed.id)
+        self.after_write(self.writes[-1])
+
+    async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
+        self._about_to(f"point Pod {pod}")
+        key = (namespace, ObjectId("Pod", pod))
+        if key in self.objects:
+            live = self.get(*key)
+            live["metadata"].setdefault("annotations", {})[names.ANNOTATION_CONFIG_HASH] = digest
+            self._store(key, live, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+
+    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+        self._about_to(f"weigh Pod {pod} {cost}")
+        key = (namespace, ObjectId("Pod", pod))
+        if key in self.objects:
+            live = self.get(*key)
+            annotations = live["metadata"].setdefault("annotations", {})
+            annotations.update({names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now})
+            self._store(key, live, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+
+    async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
+        self._about_to(f"status {resource.ref.name}")
+        key = (resource.ref.namespace, ObjectId(names.KIND, resource.ref.name))
+        if key not in self.objects or self.objects[key]["metadata"]["resourceVersion"] != resource.version:
+            raise Retry("the object has been modified")
+        self._store(key, {**self.get(*key), "status": status.document()}, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+
+    # Inside
+
+    def _about_to(self, write: str) -> None:
+        self.before_write(write)
+        self.writes.append(write)
+
+    @staticmethod
+    def _key(manifest: Manifest) -> tuple[str, ObjectId]:
+        return manifest["metadata"]["namespace"], identify(manifest)
+
+    def _store(self, key: tuple[str, ObjectId], live: Manifest, manager: str) -> None:
+        before = self.objects[key]
+        applied = self._applied.get(key, {})
+        _take_over(applied, before, live, manager)
+        metadata = live["metadata"]
+        known = [entry["manager"] for entry in metadata.get("managedFields") or []]
+        metadata["managedFields"] = [_entry(name, applied.get(name)) for name in dict.fromkeys([*known, manager])]
+        if live == before:
+            return
+        metadata["resourceVersion"] = str(next(self._numbers))
+        if live["kind"] in WITH_GENERATION and live.get("spec") != before.get("spec"):
+            metadata["generation"] += 1
+        self.objects[key] = live
+
+
+def _entry(manager: str, applied: Manifest | None) -> Manifest:
+    """Return what managedFields say of a manager, as deep as anybody here looks: the fields of the spec."""
+    if applied is None:
+        return {"manager": manager, "operation": "Update"}
+    fields: Manifest = {f"f:{name}": {} for name in applied.get("spec") or {}}
+    return {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": fields}}
+
+
+def _take_over(applied: dict[str, Manifest], before: Manifest, live: Manifest, manager: str) -> None:
+    """Take the plain fields of the spec that `manager` has changed from the others who held them."""
+    old, new = before.get("spec") or {}, live.get("spec") or {}
+    changed = {name for name, value in new.items() if value != old.get(name) and not isinstance(value, dict | list)}
+    for other in applied.keys() - {manager}:
+        spec = applied[other].get("spec") or {}
+        applied[other] = {**applied[other], "spec": {name: spec[name] for name in spec if name not in changed}}
+
+
+def refuse(*writes: str, words: str = "denied by policy") -> Callable[[str], None]:
+    """Return a `before_write` that refuses the writes that begin with one of `writes`."""
+
+    def check(write: str) -> None:
+        if write.startswith(writes):
+            raise Refused(words)
+
+    return check
+
+
+def _identity(items: list[Any]) -> str | None:
+    """Return the field by which the items of a list are told apart; None: the list is one value."""
+    if not items or not all(isinstance(item, dict) for item in items):
+        return None
+    return next((key for key in LIST_KEYS if all(key in item for item in items)), None)
+
+
+def _merged(live: Any, wanted: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return `live` with everything that `wanted` says."""
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return {**live, **{key: _merged(live.get(key), value) for key, value in wanted.items()}}
+    if isinstance(live, list) and isinstance(wanted, list) and (key := _identity(wanted)):
+        found = {item.get(key): item for item in live}
+        wanted_keys = [item[key] for item in wanted]
+        rest = [item for item in live if item.get(key) not in wanted_keys]
+        return [*(_merged(found.get(item[key]), item) for item in wanted), *rest]
+    return deepcopy(wanted)
+
+
+def _without(live: Any, given_up: Any, still_wanted: list[Any]) -> Any:  # noqa: ANN401  # JSON
+    """Return `live` without the fields of `given_up` that none of `still_wanted` holds."""
+    if isinstance(live, dict) and isinstance(given_up, dict):
+        wanted = [each for each in still_wanted if isinstance(each, dict)]
+        kept: Manifest = {}
+        for key, value in live.items():
+            holders = [each[key] for each in wanted if key in each]
+            if key not in given_up:
+                kept[key] = value
+            elif holders:
+                kept[key] = _without(value, given_up[key], holders)
+        return kept
+    if isinstance(live, list) and isinstance(given_up, list) and (key := _identity(given_up)):
+        wanted_items = [item for each in still_wanted for item in each]
+        old = {item[key]: item for item in given_up}
+
+        def holders_of(name: object) -> list[Any]:
+            return [item for item in wanted_items if item.get(key) == name]
+
+        kept_items = [item for item in live if item.get(key) not in old or holders_of(item.get(key))]
+        return [_without(item, old.get(item.get(key)), holders_of(item.get(key))) for item in kept_items]
+    return live

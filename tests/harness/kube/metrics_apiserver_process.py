@@ -1,0 +1,129 @@
+"""The metrics adapter as a process, with exactly the rights that its code asks for, where an API server finds it."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+
+from chatfleet_contract import names
+from chatfleet_metrics.settings import PREFIX
+from chatfleet_operator.kube import METRICS_RULES, METRICS_SECRET_RULES, Rule
+from chatfleet_operator.model.values import Manifest
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, binding, free_port, grant, role
+
+NAME = names.METRICS_APISERVER
+HOST = f"{NAME}.{NAMESPACE}.svc"
+SERVICES = [f"{version}.{names.METRICS_GROUP}" for version in names.METRICS_VERSIONS]
+METRICS = f"/apis/{names.METRICS_GROUP}/{names.METRICS_VERSIONS[0]}"
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not loopback, which endpoints of a Service must not have."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("203.0.113.1", 9))  # sends nothing; it only chooses a way
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def install(kubectl: Kubectl, folder: Path) -> Path:
+    """Make all that the chart makes beside the Deployment, and return the adapter's kubeconfig."""
+    kubeconfig = account(kubectl, folder, NAME)
+    grant(
+        kubectl,
+        role("ClusterRole", NAME, METRICS_RULES),
+        role("Role", NAME, METRICS_SECRET_RULES, NAMESPACE),
+        account=NAME,
+    )
+    kubectl.apply(yaml.safe_dump_all(_objects()))
+    return kubeconfig
+
+
+def _objects() -> Iterator[Manifest]:
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    builtin = {"kind": "Role", "metadata": {"name": "extension-apiserver-authentication-reader"}}
+    may_read = binding("RoleBinding", builtin, NAME)
+    yield {**may_read, "metadata": {"name": NAME, "namespace": "kube-system"}}
+    reader = role("ClusterRole", f"{NAME}-reader", (Rule(names.METRICS_GROUP, "*", ("get", "list")),))
+    yield reader
+    autoscaler = {"kind": "ServiceAccount", "name": "horizontal-pod-autoscaler", "namespace": "kube-system"}
+    yield {**binding("ClusterRoleBinding", reader, NAME), "subjects": [autoscaler]}
+    yield {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    yield {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"ports": [{"name": "https", "port": 443}]},
+    }
+
+
+def lead_to(kubectl: Kubectl, replica: str, port: int) -> None:
+    """Let the Service lead to a port of this machine, as its endpoint `replica`."""
+    head = {"name": f"{NAME}-{replica}", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": NAME}}
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": head,
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+    kubectl.apply(yaml.safe_dump(endpoints))
+
+
+@dataclass
+class AdapterProcess(OperatorProcess):
+    """A running adapter: its health port is `port`."""
+
+    api_port: int = 0
+
+
+def command(off_by: timedelta) -> tuple[str, ...]:
+    """Return how an adapter is started whose time of day is wrong; its timers run as ever."""
+    if not off_by:
+        return (sys.executable, "-m", "chatfleet_metrics")
+    wrong = f"from datetime import timedelta; now = it.utc_now; it.utc_now = lambda: now() + {off_by!r}"
+    wrong = wrong.replace("datetime.timedelta", "timedelta")
+    started = f"import asyncio, os; from chatfleet_metrics import __main__ as it; {wrong}"
+    return (sys.executable, "-c", f"{started}; asyncio.run(it.main(os.environ))")
+
+
+@contextmanager
+def adapter(
+    kubectl: Kubectl, kubeconfig: Path, log: Path, settings: Mapping[str, str], off_by: timedelta = timedelta()
+) -> Iterator[AdapterProcess]:
+    """Run `python -m chatfleet_metrics` as a replica behind the Service; it is ready when the body begins."""
+    port, api_port = free_port(), free_port()
+    given = {
+        "HEALTH_PORT": str(port),
+        "PORT": str(api_port),
+        "NAMESPACE": NAMESPACE,
+        "LOG_FORMAT": "text",
+        "PERIOD_SECONDS": "1",
+        **settings,
+    }
+    environ = {
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(kubeconfig),
+        **{PREFIX + name: value for name, value in given.items()},
+    }
+    lead_to(kubectl, log.stem, api_port)
+    with log.open("ab") as output:
+        process = subprocess.Popen(command(off_by), env=environ, stderr=output)
+    try:
+        running = AdapterProcess(process, port, log, api_port)
+        eventually(lambda: running.get("/ready")[0] == 200, seconds=30)
+        yield running
+    except AssertionError as failed:
+        raise AssertionError(f"{failed}\nThe adapter's log:\n{log.read_text()[-8000:]}") from failed
+    finally:
+        kubectl("delete", "endpointslice", f"{NAME}-{log.stem}", "-n", NAMESPACE)
+        process.kill()
+        process.wait()

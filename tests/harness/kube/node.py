@@ -1,0 +1,97 @@
+"""The real node of the end-to-end tests: how it is reached, and what runs on it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from chatfleet_cluster import binaries
+from chatfleet_cluster.steps import Steps
+from chatfleet_contract.names import ENV_POD_NAME
+from harness.kube.helm import CHART, Helm
+from harness.kube.kubectl import Kubectl
+
+ROOT = Path(__file__).resolve().parents[3]
+MANIFESTS = ROOT / "tests/e2e/manifests"
+CLUSTER = "e2e"
+UPSTREAM_PORT = 9100
+NAMESPACE = "shop"
+OPERATOR_IMAGE = "chatfleet.local/operator:dev"
+API_IMAGE = "chatfleet.local/api:dev"
+REDIS_IMAGE = "chatfleet.local/redis:dev"
+IMAGES = {"operator.image": OPERATOR_IMAGE, "api.image": API_IMAGE, "redis.image": REDIS_IMAGE}
+"""Images by the chart value that names each."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A cluster, and how to reach it."""
+
+    kubectl: Kubectl
+    helm: Helm
+    host: str
+    """Address of this machine as pods see it."""
+
+    def service(self, name: str, namespace: str = NAMESPACE) -> str:
+        """Return the URL of a Service as this machine reaches it."""
+        spec = self.kubectl.json("get", "service", name, "-n", namespace)["spec"]
+        return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+
+def install(node: Node, *values: str) -> None:
+    """Install the chart as the README says, with our images and further `values` (`name=value`), and wait for it."""
+    images = (f"{value}={image}" for value, image in IMAGES.items())
+    sets = [part for value in (*images, *values) for part in ("--set", value)]
+    node.helm("install", "chatfleet", str(CHART), "--create-namespace", "--wait", *sets)
+
+
+@contextmanager
+def running_node(name: str = CLUSTER) -> Iterator[Node]:
+    """Start a cluster of our own with our images in it; CHATFLEET_E2E_KEEP=1 leaves it up for a look."""
+    _run(str(ROOT / "tools/images/build"))
+    _cluster(name, "up")
+    try:
+        told = json.loads(_cluster(name, "status", "--output", "json"))
+        _cluster(name, "load", *IMAGES.values())
+        tools = binaries.ensure(("kubectl", "helm"), os.environ, Steps(Console(stderr=True)))
+        kubeconfig = Path(told["kubeconfig"])
+        helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
+        yield Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])
+    finally:
+        if not os.environ.get("CHATFLEET_E2E_KEEP"):
+            _cluster(name, "down")
+
+
+def load(*images: str) -> None:
+    """Give the running node further images."""
+    _cluster(CLUSTER, "load", *images)
+
+
+def component(name: str, cluster: str = CLUSTER) -> int:
+    """Return the id, on this machine, of a process of a running cluster of ours."""
+    pid: int = json.loads(_cluster(cluster, "status", "--output", "json"))["components"][name]["pid"]
+    return pid
+
+
+def _cluster(name: str, verb: str, *args: str) -> str:
+    return _run(str(ROOT / ".venv/bin/chatfleet-cluster"), verb, "--name", name, *args)
+
+
+def _run(*command: str) -> str:
+    """Run a command whose progress goes to the terminal, and return what it printed."""
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=1800).stdout
+
+
+def process_of(pod: str) -> int:
+    """Return the id, on this machine, of the process in a pod of ours; raises `LookupError` for none."""
+    mark = f"{ENV_POD_NAME}={pod}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is the kernel's
+            if mark in environment.read_bytes().split(b"\0"):
+                return int(environment.parent.name)
+    raise LookupError(f"no process of pod {pod}")

@@ -1,0 +1,74 @@
+"""One namespace with one ChatDeployment in it, as people see it through kubectl."""
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from chatfleet_operator.model.values import Manifest, Ref
+from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.operator_world import document
+
+CHILDREN = (
+    "serviceaccount/support",
+    "configmap/support-runtime",
+    "secret/support-redis",
+    "persistentvolumeclaim/support-redis",
+    "service/support-redis",
+    "statefulset/support-redis",
+    "service/support",
+    "poddisruptionbudget/support",
+    "deployment/support",
+)
+
+
+class Shop:
+    """One namespace with one ChatDeployment."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        self.kubectl = kubectl
+        self.namespace = namespace
+
+    def apply(self, **spec: Any) -> None:  # noqa: ANN401  # JSON
+        self.kubectl.apply(yaml.safe_dump(document(Ref(self.namespace, "support"), **spec)))
+
+    def get(self, what: str = "chatdeployment/support") -> Manifest:
+        live: Manifest = self.kubectl.json("get", what, "-n", self.namespace, "--show-managed-fields")
+        return live
+
+    def count(self, *what: str) -> int:
+        """Return how many of the objects exist."""
+        return len(self.kubectl("get", *what, "-n", self.namespace, "--ignore-not-found", "-o", "name").split())
+
+    def exists(self, what: str) -> bool:
+        return self.count(what) == 1
+
+    def patch(self, what: str, patch: Manifest) -> None:
+        self.kubectl("patch", what, "-n", self.namespace, "--type=merge", "-p", yaml.safe_dump(patch))
+
+    def delete(self, what: str) -> None:
+        self.kubectl("delete", what, "-n", self.namespace, "--wait=false")
+
+    def condition(self, kind: str) -> Manifest:
+        conditions = self.get().get("status", {}).get("conditions", [])
+        found: Manifest = next((each for each in conditions if each["type"] == kind), {})
+        return found
+
+    def says(self, kind: str, reason: str, *words: str, generation: int | None = None) -> Callable[[], bool]:
+        def check() -> bool:
+            said = self.condition(kind)
+            current = generation is None or said.get("observedGeneration") == generation
+            return current and said.get("reason") == reason and all(word in said["message"] for word in words)
+
+        return check
+
+    def settles(self) -> None:
+        """Wait until all children are there and the status is about the current generation."""
+        eventually(lambda: self.count(*CHILDREN) == len(CHILDREN), seconds=15)
+
+        def is_current() -> bool:
+            live = self.get()
+            current: bool = live.get("status", {}).get("observedGeneration") == live["metadata"]["generation"]
+            return current
+
+        eventually(is_current)

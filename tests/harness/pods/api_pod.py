@@ -1,0 +1,28 @@
+"""A pod without a server: all of its real parts, in memory, with a provider and a clock of the test's own."""
+
+from starlette.types import ASGIApp
+
+from chatfleet_api.pod.configuration import Configuration, first_look
+from chatfleet_api.pod.health import Health
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.services import Services
+from chatfleet_api.providers.provider import Provider
+from chatfleet_api.web.app import create_app
+from chatfleet_api.web.stream import Relays
+from harness.upstream.run_scripts import loop_clock, make_chat, make_pool, memory_log
+
+HEARTBEAT_SECONDS = 15
+
+
+class Pod:
+    """The application of a pod whose one model, `m`, is answered by `provider`."""
+
+    def __init__(self, provider: Provider, *, capacity: int = 10) -> None:
+        log = memory_log()
+        self.pool = make_pool(log, capacity=capacity)
+        self.chat = make_chat(provider, log=log, pool=self.pool)
+        self.meter = Meter("1.2.3")
+        self.configuration = Configuration(first_look())
+        self.health = Health(pod="pod-1", version="1.2.3", served=self.configuration, clock=loop_clock)
+        relays = Relays(lambda: HEARTBEAT_SECONDS, self.meter)
+        self.app: ASGIApp = create_app(Services(self.configuration, self.chat, relays, self.health, self.meter))

@@ -1,0 +1,82 @@
+"""Every way a Redis can be built, as real servers: one alone, one behind a sentinel, a cluster."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from time import sleep
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from harness.redis.server import free_port, redis_server
+
+
+@contextmanager
+def _single(folder: Path) -> Iterator[str]:
+    with redis_server(folder) as url:
+        yield url
+
+
+@contextmanager
+def _sentinel(folder: Path) -> Iterator[str]:
+    (folder / "server").mkdir()
+    with redis_server(folder / "server") as primary, watched(folder, primary) as url:
+        yield url
+
+
+@contextmanager
+def watched(folder: Path, primary: str) -> Iterator[str]:
+    """Run a sentinel before the server at `primary`; yields the URL through it."""
+    (folder / "sentinel").mkdir()
+    monitor = f"sentinel monitor main 127.0.0.1 {urlsplit(primary).port} 1"
+    with redis_server(folder / "sentinel", monitor, arguments=("--sentinel",)) as sentinel:
+        yield f"redis+sentinel://127.0.0.1:{urlsplit(sentinel).port}/main/0"
+
+
+@contextmanager
+def clustered(folder: Path, of: str | None = None) -> Iterator[str]:
+    """Run a cluster of one server, which still insists that the keys of a command share a slot, or a replica of one."""
+    bus = free_port()
+    lines = ("cluster-enabled yes", f"cluster-port {bus}", "cluster-announce-ip 127.0.0.1")
+    with redis_server(folder, *lines) as url:
+        with redis.Redis.from_url(url) as client:
+            if of is None:
+                client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+            else:
+                _replicate(client, urlsplit(url).port or 0, bus, of)
+            while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                sleep(0.01)
+        yield f"redis+cluster://127.0.0.1:{urlsplit(url).port}"
+
+
+def _replicate(replica: "redis.Redis", port: int, bus: int, of: str) -> None:
+    with redis.Redis(port=urlsplit(of).port or 0) as primary:
+        primary.execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
+        name = primary.execute_command("CLUSTER MYID")
+    while not _done(replica, "CLUSTER REPLICATE", name):
+        sleep(0.01)
+    while replica.info("replication").get("master_link_status") != "up":
+        sleep(0.01)
+
+
+def _done(client: "redis.Redis", *command: object) -> bool:
+    try:
+        client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py
+    except redis.ResponseError:  # the servers have not met yet
+        return False
+    return True
+
+
+_BUILDERS = {"single": _single, "sentinel": _sentinel, "cluster": clustered}
+TOPOLOGIES = tuple(_BUILDERS)
+Topologies: TypeAlias = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def topologies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topologies]:
+    """Start each topology when it is first asked for, once a session, and return its URL. Nothing is ever cleared."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(_BUILDERS[name](tmp_path_factory.mktemp(name))))

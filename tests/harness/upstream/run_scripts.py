@@ -1,0 +1,143 @@
+"""Runs for tests: a provider that answers from a script, ids in order, and readers that collect."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from chatfleet_api.chat.chat import Chat
+from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Batch, Event, Start, Token, Usage
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.providers.provider import Finish, Piece, Provider
+from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.log.memory import Alone, MemoryRunLog
+from chatfleet_api.runs.pool import Limits, RunPool
+from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.store import SessionStore
+from chatfleet_contract.providers import Continuation
+
+TENANT = "default"
+USAGE = Usage(input_tokens=3, output_tokens=2)
+STOP = Finish("stop", USAGE)
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Script:
+    """A provider that plays `steps`: pieces to yield, seconds to wait, or an error to raise."""
+
+    def __init__(self, *steps: Sequence[Piece] | float | Exception) -> None:
+        self.steps = steps
+        self.asked: list[ChatRequest] = []
+        self.open = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
+        self.asked.append(request)
+        self.open += 1
+        try:
+            for step in self.steps:
+                match step:
+                    case Exception():
+                        raise step
+                    case float() | int():
+                        await asyncio.sleep(step)
+                    case _:
+                        yield step
+        finally:
+            self.open -= 1
+
+    async def check(self) -> None:
+        """Nothing to reach."""
+
+
+class OneModel:
+    """A catalogue with the model `m`."""
+
+    def __init__(self, provider: Provider, continuation: Continuation = "none") -> None:
+        self._provider = provider
+        self._continuation = continuation
+
+    def provider(self, model: str) -> Provider:
+        if model != "m":
+            raise ChatError(Code.MODEL_NOT_FOUND, param="model")
+        return self._provider
+
+    def continuation(self, model: str) -> Continuation:
+        self.provider(model)
+        return self._continuation
+
+    def models(self) -> tuple[str, ...]:
+        return ("m",)
+
+
+def text(*words: str) -> list[Piece]:
+    """Return what one read of an upstream brought."""
+    return [Token(word) for word in words]
+
+
+def numbered(first: int, last: int) -> Batch:
+    """Return a batch whose events carry their own numbers."""
+    return Batch(first, tuple(Token(f"{seq}") for seq in range(first, last + 1)))
+
+
+def start(run: str = "r") -> Start:
+    return Start(run, "m", 0)
+
+
+def ids() -> Callable[[], str]:
+    """Return a maker of UUIDs that count up."""
+    numbers = count(1)
+    return lambda: f"00000000-0000-7000-8000-{next(numbers):012d}"
+
+
+def loop_clock() -> float:
+    """Return the seconds of the running event loop, virtual under looptime."""
+    return asyncio.get_running_loop().time()
+
+
+def loop_now() -> datetime:
+    """Return a date that goes with `loop_clock`."""
+    return EPOCH + timedelta(seconds=loop_clock())
+
+
+async def collect(batches: AsyncIterable[Batch]) -> list[tuple[int, Event]]:
+    """Return all events with their numbers."""
+    return [pair async for batch in batches for pair in enumerate(batch.events, batch.first)]
+
+
+def memory_log(ttl_seconds: float = 60) -> MemoryRunLog:
+    return MemoryRunLog(ttl_seconds=ttl_seconds, clock=loop_clock)
+
+
+def memory_sessions(ttl_seconds: float = 3600) -> MemorySessionStore:
+    return MemorySessionStore(ttl_seconds=ttl_seconds, clock=loop_clock)
+
+
+def make_pool(log: RunLog | None = None, *, capacity: int = 10, run_seconds: float = 600) -> RunPool:
+    return RunPool(log or memory_log(), Alone(), Limits(capacity, run_seconds))
+
+
+def make_chat(
+    provider: Provider,
+    *,
+    log: RunLog | None = None,
+    sessions: SessionStore | None = None,
+    pool: RunPool | None = None,
+    new_id: Callable[[], str] | None = None,
+) -> Chat:
+    """Return a chat service on memory, with one model."""
+    log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
+    return Chat(
+        catalogue=lambda: OneModel(provider),
+        pool=pool or make_pool(log),
+        log=log,
+        fleet=Alone(),
+        sessions=sessions,
+        clock=loop_clock,
+        now=loop_now,
+        new_id=new_id,
+        queue=Queue(sessions, new_id),
+        meter=Meter("tests"),
+    )

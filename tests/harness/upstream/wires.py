@@ -1,0 +1,158 @@
+"""How each vendor writes an answer, so that one test can be run against all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from chatfleet_contract.providers import ProviderType
+from harness.upstream.upstream import Reply, Script
+
+WORDS = ("One", " two", " three", " fünf")
+INPUT_TOKENS: Final = 7
+"""Which each of these answers says that its question had."""
+
+
+class Wire(Protocol):
+    """One vendor's way to write."""
+
+    @property
+    def type(self) -> ProviderType:
+        """Return the type of provider that writes so."""
+        ...
+
+    @property
+    def base_path(self) -> str:
+        """Return what stands in `baseURL` between the host and the vendor's own paths."""
+        ...
+
+    def begin(self) -> list[bytes]:
+        """Return the events before the first token."""
+        ...
+
+    def token(self, text: str) -> bytes:
+        """Return the event of a token."""
+        ...
+
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
+        """Return the events that end an answer which used `INPUT_TOKENS`; the last is the vendor's last word."""
+        ...
+
+    def error(self, kind: str) -> bytes:
+        """Return an error inside the stream, of this `type`."""
+        ...
+
+
+def event(data: dict[str, Any], name: str = "") -> bytes:
+    """Return one server-sent event."""
+    return (f"event: {name}\n" if name else "").encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
+@dataclass(frozen=True)
+class OpenAIWire:
+    """OpenAI's chunks."""
+
+    type: ProviderType = ProviderType.OPENAI
+    base_path: str = "/v1"
+
+    def begin(self) -> list[bytes]:
+        """Return the chunk with the role."""
+        return [self._chunk({"role": "assistant", "content": "", "refusal": None})]
+
+    def token(self, text: str) -> bytes:
+        """Return a chunk with text."""
+        return self._chunk({"content": text})
+
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
+        """Return the chunk with the reason, the one with the usage, and the mark of the end."""
+        usage = {
+            "prompt_tokens": INPUT_TOKENS,
+            "completion_tokens": output_tokens,
+            "total_tokens": INPUT_TOKENS + output_tokens,
+        }
+        last = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
+        return [self._chunk({}, "stop"), event(last), b"data: [DONE]\n\n"]
+
+    def error(self, kind: str) -> bytes:
+        """Return a chunk that is an error."""
+        return event({"error": {"message": "It broke.", "type": kind, "param": None, "code": None}})
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "x"}
+        return event({**head, "choices": [choice], "usage": None})
+
+
+@dataclass(frozen=True)
+class AnthropicWire:
+    """Anthropic's events."""
+
+    type: ProviderType = ProviderType.ANTHROPIC
+    base_path: str = ""
+
+    def begin(self) -> list[bytes]:
+        """Return the start of the message and of its one block of text, with a ping between."""
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "x"}
+        usage = {"input_tokens": INPUT_TOKENS, "cache_read_input_tokens": 0, "output_tokens": 1}
+        return [
+            self._event({"type": "message_start", "message": {**message, "usage": usage}}),
+            self._event({"type": "ping"}),
+            self._event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        ]
+
+    def token(self, text: str) -> bytes:
+        """Return a delta of text."""
+        return self._event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
+        """Return the end of the block, the reason with the usage, and the end of the message."""
+        delta = {"stop_reason": "end_turn", "stop_sequence": None}
+        return [
+            self._event({"type": "content_block_stop", "index": 0}),
+            self._event({"type": "message_delta", "delta": delta, "usage": {"output_tokens": output_tokens}}),
+            self._event({"type": "message_stop"}),
+        ]
+
+    def error(self, kind: str) -> bytes:
+        """Return an error event."""
+        return self._event({"type": "error", "error": {"type": kind, "message": "It broke."}})
+
+    def _event(self, data: dict[str, Any]) -> bytes:
+        return event(data, data["type"])
+
+
+WIRES: tuple[Wire, ...] = (
+    OpenAIWire(),
+    OpenAIWire(ProviderType.AZURE_OPENAI, ""),
+    OpenAIWire(ProviderType.OPENAI_COMPATIBLE),
+    AnthropicWire(),
+)
+
+
+def whole(wire: Wire, words: Sequence[str] = WORDS) -> list[bytes]:
+    """Return all events of an answer."""
+    return [*wire.begin(), *map(wire.token, words), *wire.finish()]
+
+
+def answering(wire: Wire, words: Sequence[str] = WORDS) -> Script:
+    """Return the script of a whole answer, one event at a time."""
+
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        for one in whole(wire, words):
+            await reply.send(one)
+        await reply.end()
+
+    return script
+
+
+def refusing(status: int, body: bytes = b"{}", **headers: str) -> Script:
+    """Return the script of a refusal."""
+
+    async def script(reply: Reply) -> None:
+        await reply.head(status, "application/json", **headers)
+        await reply.send(body)
+        await reply.end()
+
+    return script

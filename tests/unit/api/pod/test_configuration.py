@@ -1,0 +1,141 @@
+"""The runtime configuration: read at the start, and taken again while the pod runs."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from chatfleet_api.pod.configuration import Configuration, ConfigurationError, first_look, load
+from chatfleet_contract.runtime import RuntimeConfig, digest_of
+from chatfleet_contract.spec import Streaming
+
+BEFORE = first_look()
+AFTER = BEFORE.model_copy(update={"streaming": Streaming(max_streams_per_pod=7)})
+
+
+class Applied:
+    """Remembers what was applied, or refuses it."""
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.configs: list[RuntimeConfig] = []
+        self.refusal = refusal
+
+    async def __call__(self, config: RuntimeConfig) -> None:
+        if self.refusal:
+            raise ConfigurationError(self.refusal)
+        self.configs.append(config)
+
+
+def put(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def take_away(file: Path) -> str:
+    text = file.read_text()
+    file.unlink()
+    return text
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "runtime.json"
+    path.write_text(BEFORE.render())
+    return path
+
+
+def test_what_the_operator_renders_is_what_the_pod_serves(file: Path) -> None:
+    assert load(file) == BEFORE
+    assert load(file).digest() == BEFORE.digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{", "Invalid JSON"),
+        ("{}", "deployment: Field required"),
+        (BEFORE.render().replace("story@20", ""), "models.0.model"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_by_field(file: Path, text: str, wrong: str) -> None:
+    put(file, text)
+    with pytest.raises(ConfigurationError, match=f"{file} is not valid: .*{wrong}"):
+        load(file)
+
+
+def test_a_file_that_is_not_there_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="/nowhere cannot be read"):
+        load(Path("/nowhere"))
+
+
+async def test_a_file_of_another_version_is_known_by_its_own_text(file: Path) -> None:
+    configuration, applied = Configuration(BEFORE), Applied()
+    newer = BEFORE.render().replace("{", '{"unheardOf":1,', 1)
+    put(file, newer)
+
+    await configuration.look(file, applied)
+
+    assert configuration.digest == digest_of(newer)
+    assert applied.configs == []
+
+
+async def test_a_changed_file_is_served_once(file: Path) -> None:
+    configuration, applied = Configuration(BEFORE), Applied()
+    for _ in range(2):
+        await configuration.look(file, applied)
+    put(file, AFTER.render())
+    for _ in range(2):
+        await configuration.look(file, applied)
+    assert applied.configs == [AFTER]
+    assert configuration.current == AFTER
+    assert configuration.digest == AFTER.digest()
+
+
+async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(file: Path) -> None:
+    configuration, applied = Configuration(BEFORE), Applied()
+    put(file, "{")
+    await configuration.look(file, applied)
+    assert "is not valid" in str(configuration.error)
+    assert configuration.current == BEFORE
+    put(file, BEFORE.render())
+    await configuration.look(file, applied)
+    assert configuration.error is None
+    assert applied.configs == []
+
+
+async def test_a_configuration_that_cannot_be_applied_is_not_served(file: Path) -> None:
+    configuration = Configuration(BEFORE)
+    put(file, AFTER.render())
+    await configuration.look(file, Applied(refusal="no such provider"))
+    assert configuration.error == "no such provider"
+    assert configuration.digest == BEFORE.digest()
+
+
+async def test_a_file_that_goes_and_comes_back_is_no_lasting_error(file: Path) -> None:
+    configuration, applied = Configuration(BEFORE), Applied()
+    await configuration.look(file, applied)
+    text = take_away(file)
+    await configuration.look(file, applied)
+    assert "cannot be read" in str(configuration.error)
+    put(file, text)
+    await configuration.look(file, applied)
+    assert configuration.error is None
+
+
+@pytest.mark.looptime
+async def test_the_file_is_watched_through_the_links_that_the_kubelet_swaps(tmp_path: Path) -> None:
+    for name, config in (("one", BEFORE), ("two", AFTER)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "runtime.json").write_text(config.render())
+    data = tmp_path / "..data"
+    data.symlink_to("one")
+    file = tmp_path / "runtime.json"
+    file.symlink_to("..data/runtime.json")
+    configuration, applied = Configuration(BEFORE), Applied()
+    watch = asyncio.ensure_future(configuration.watch(file, applied))
+    await asyncio.sleep(1.5)
+    swapped = tmp_path / "..data_tmp"
+    swapped.symlink_to("two")
+    swapped.replace(data)
+    await asyncio.sleep(1.5)
+    watch.cancel()
+    assert applied.configs == [AFTER]

@@ -1,0 +1,129 @@
+"""A runtime configuration becomes a catalogue, or is refused with what does not fit together."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.http.pool import Connections
+from chatfleet_api.providers.catalogue import Catalogue, Defaults, Registry
+from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
+from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from harness.upstream.client import Outcome, RecordingMeter, ask, config_of
+
+SCRIPTED = RuntimeProvider(name="s", type=ProviderType.SCRIPTED, retries=Retries(max=0))
+UNUSED = Connections()
+"""No test here opens a connection."""
+
+
+def catalogue_of(config: RuntimeConfig, meter: RecordingMeter | None = None) -> Catalogue:
+    return Registry(UNUSED, meter or RecordingMeter()).catalogue(config)
+
+
+def model(name: str, script: str = "count-3", *, fallbacks: Sequence[str] = (), provider: str = "s") -> Model:
+    return Model(name=name, provider=provider, model=script, fallbacks=list(fallbacks))
+
+
+async def answer(catalogue: Catalogue, name: str) -> Outcome:
+    return await ask(catalogue.provider(name), ChatRequest(name, (Message("user", "Hi."),)))
+
+
+def test_models_are_listed_in_the_order_of_the_configuration() -> None:
+    assert catalogue_of(config_of(SCRIPTED, models=[model("b"), model("a")])).models() == ("b", "a")
+
+
+def test_an_unknown_model_is_refused_by_field() -> None:
+    with pytest.raises(ChatError) as caught:
+        catalogue_of(config_of(SCRIPTED, models=[model("a")])).provider("b")
+    assert (caught.value.code, caught.value.param) == (Code.MODEL_NOT_FOUND, "model")
+
+
+async def test_a_model_goes_on_with_a_cut_answer_as_its_configuration_says() -> None:
+    able = model("a").model_copy(update={"continuation": "prefill"})
+    catalogue = catalogue_of(config_of(SCRIPTED, models=[able, model("b")]))
+    assert (catalogue.continuation("a"), catalogue.continuation("b")) == ("prefill", "none")
+    begun = ChatRequest("a", (Message("user", "Hi."), Message("assistant", "1 ")), continues=True)
+    assert (await ask(catalogue.provider("a"), begun)).text == "2 3"
+    with pytest.raises(ChatError, match="model_not_found"):
+        catalogue.continuation("c")
+
+
+async def test_attempts_are_measured_by_the_names_of_the_catalogue() -> None:
+    meter = RecordingMeter()
+    catalogue = catalogue_of(
+        config_of(SCRIPTED, models=[model("a", "count-0:upstream_error", fallbacks=["b"]), model("b")]), meter
+    )
+    assert (await answer(catalogue, "a")).text == "1 2 3"
+    assert meter.attempts == [("s", "a", Code.UPSTREAM_ERROR), ("s", "b", None)]
+
+
+async def test_fallbacks_are_tried_in_order_and_not_those_of_others() -> None:
+    meter = RecordingMeter()
+    failing = "count-0:upstream_error"
+    models = [
+        model("a", failing, fallbacks=["b", "d"]),
+        model("b", failing, fallbacks=["c"]),
+        model("c"),
+        model("d", failing),
+    ]
+    assert (await answer(catalogue_of(config_of(SCRIPTED, models=models), meter), "a")).code is Code.UPSTREAM_ERROR
+    assert [name for _, name, _ in meter.attempts] == ["a", "b", "d"]
+
+
+@pytest.mark.looptime
+async def test_models_of_one_provider_share_its_limit_also_after_a_new_configuration() -> None:
+    registry = Registry(UNUSED, RecordingMeter())
+    narrow = SCRIPTED.model_copy(update={"max_concurrent_requests": 1})
+    before = registry.catalogue(config_of(narrow, models=[model("a", "count-3@1")]))
+    after = registry.catalogue(config_of(narrow, models=[model("a", "count-3@1"), model("b")]))
+    ended: list[str] = []
+
+    async def note(catalogue: Catalogue, name: str) -> None:
+        assert (await answer(catalogue, name)).text == "1 2 3"
+        ended.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(note(before, "a"))
+        await asyncio.sleep(0.1)
+        group.create_task(note(after, "b"))
+    assert ended == ["a", "b"]  # though the answer of b takes no time
+
+
+def test_defaults_stand_in_for_what_a_request_does_not_name() -> None:
+    defaults = Defaults(
+        Model(
+            name="a",
+            provider="s",
+            model="vendors-name",
+            parameters=Parameters(temperature=0.5, top_p=0.9, max_tokens=7),
+        )
+    )
+    asked = ChatRequest("a", (), temperature=0.0)
+    assert defaults.under(asked) == ChatRequest("vendors-name", (), temperature=0.0, top_p=0.9, max_tokens=7)
+    assert Defaults(model("a", "x")).under(asked) == ChatRequest("x", (), temperature=0.0)
+
+
+async def test_every_provider_is_checked_by_its_name() -> None:
+    other = SCRIPTED.model_copy(update={"name": "t"})
+    up = Dependency(state=State.UP)
+    assert await catalogue_of(config_of(SCRIPTED, other, models=[model("a")])).check() == {"s": up, "t": up}
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (config_of(SCRIPTED, models=[model("a", provider="x")]), "model a: provider x"),
+        (config_of(SCRIPTED, models=[model("a", fallbacks=["b"])]), r"model a: fallbacks \['b'\]"),
+        (config_of(RuntimeProvider(name="p", type=ProviderType.OPENAI_COMPATIBLE)), "provider p: .* needs baseURL"),
+        (
+            config_of(RuntimeProvider(name="p", type=ProviderType.AZURE_OPENAI, base_url="https://a")),
+            "provider p: .* azureApiVersion",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told(config: RuntimeConfig, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        catalogue_of(config)

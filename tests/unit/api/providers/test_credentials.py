@@ -1,0 +1,69 @@
+"""A key is whatever its file holds now."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.providers.credentials import KeyFile
+
+
+def test_no_file_means_no_key() -> None:
+    assert KeyFile(None).read() is None
+
+
+def test_a_key_is_read_without_the_whitespace_around_it(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(" abc\n")
+    assert KeyFile(str(path)).read() == "abc"
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("one")
+    key = KeyFile(str(path))
+    assert key.read() == "one"
+    path.write_text("three")
+    assert key.read() == "three"
+
+
+def test_a_link_that_points_elsewhere_is_a_changed_file(tmp_path: Path) -> None:
+    """This is how Kubernetes changes a mounted Secret."""
+    link = tmp_path / "key"
+    for name, text in (("a", "one"), ("b", "two")):
+        (tmp_path / name).write_text(text)
+        os.utime(tmp_path / name, (0, 0))
+    link.symlink_to("a")
+    key = KeyFile(str(link))
+    assert key.read() == "one"
+    link.unlink()
+    link.symlink_to("b")
+    assert key.read() == "two"
+
+
+def test_a_forgotten_key_is_read_again_even_if_its_file_looks_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("one")
+    os.utime(path, (0, 0))
+    key = KeyFile(str(path))
+    assert key.read() == "one"
+    path.write_text("two")
+    os.utime(path, (0, 0))
+    assert key.read() == "one"
+    key.forget()
+    assert key.read() == "two"
+
+
+@pytest.mark.parametrize("text", [None, "", "\n", "two\nlines", "schlüssel", b"\xff\xfe"])
+def test_a_key_that_cannot_be_sent_names_its_file_to_the_operator(tmp_path: Path, text: str | bytes | None) -> None:
+    path = tmp_path / "key"
+    if isinstance(text, str):
+        path.write_text(text)
+    elif text is not None:
+        path.write_bytes(text)
+    with pytest.raises(ChatError) as caught:
+        KeyFile(str(path)).read()
+    assert caught.value.code is Code.UPSTREAM_AUTHENTICATION
+    assert str(path) in (caught.value.detail or "")
+    assert str(path) not in caught.value.message

@@ -1,0 +1,223 @@
+"""What a client of the OpenAI dialect may ask: each parameter is forwarded, honoured, a hint, or refused by name."""
+
+import inspect
+import json
+from typing import Any, get_type_hints
+
+import pytest
+from openai.types.chat import completion_create_params as vendor
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
+from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, Completion, read_completion
+
+HI = {"role": "user", "content": "Hi"}
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}, "strict": True}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+
+
+def read(**parameters: Any) -> Completion:  # noqa: ANN401  # any JSON
+    return read_completion(json.dumps({"model": "m", "messages": [HI], **parameters}).encode())
+
+
+def refusal(**parameters: Any) -> ChatError:  # noqa: ANN401  # any JSON
+    with pytest.raises(ChatError) as caught:
+        read(**parameters)
+    assert caught.value.code is Code.INVALID_REQUEST
+    return caught.value
+
+
+def test_a_minimal_request_asks_for_one_whole_answer() -> None:
+    assert read() == Completion(
+        ChatRequest("m", (Message("user", "Hi"),)), stream=False, include_usage=False, metadata=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked"),
+    [
+        ({"temperature": 1}, {"temperature": 1.0}),
+        ({"temperature": None}, {}),
+        ({"top_p": 0.5}, {"top_p": 0.5}),
+        ({"max_tokens": 7}, {"max_tokens": 7}),
+        ({"max_completion_tokens": 7}, {"max_tokens": 7}),
+        ({"stop": "END"}, {"stop": ("END",)}),
+        ({"stop": ["A", "B"]}, {"stop": ("A", "B")}),
+        ({"seed": -3}, {"seed": -3}),
+        ({"presence_penalty": -2}, {"presence_penalty": -2.0}),
+        ({"frequency_penalty": 2}, {"frequency_penalty": 2.0}),
+        ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
+        ({"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
+        ({"response_format": SCHEMA}, {"response_format": SCHEMA}),
+        ({"tools": [TOOL]}, {"tools": (TOOL,)}),
+        ({"tool_choice": "required"}, {"tool_choice": "required"}),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "add"}}},
+            {"tool_choice": {"type": "function", "function": {"name": "add"}}},
+        ),
+        ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+        ({"user": "u"}, {"user": "u"}),
+        ({"safety_identifier": "s"}, {"user": "s"}),
+    ],
+)
+def test_what_a_model_understands_is_forwarded(sent: dict[str, Any], asked: dict[str, Any]) -> None:
+    assert read(**sent).request == ChatRequest("m", (Message("user", "Hi"),), **asked)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"n": 1},
+        {"logprobs": False},
+        {"store": False},
+        {"store": None},
+        {"service_tier": "auto"},
+        {"verbosity": "medium"},
+        {"modalities": ["text"]},
+        {"logit_bias": {}},
+        {"prompt_cache_key": "k"},
+        {"prompt_cache_retention": "24h"},
+        {"prompt_cache_options": {"mode": "implicit"}},
+        {"metadata": {"team": "a"}},
+    ],
+)
+def test_what_changes_no_answer_is_taken(sent: dict[str, Any]) -> None:
+    assert read(**sent).request == ChatRequest("m", (Message("user", "Hi"),))
+
+
+def test_streaming_and_its_usage_are_asked_for() -> None:
+    asked = read(stream=True, stream_options={"include_usage": True, "include_obfuscation": False})
+    assert asked.stream
+    assert asked.include_usage
+
+
+def test_labels_of_the_caller_are_remembered() -> None:
+    assert read(metadata={"team": "a"}).metadata == {"team": "a"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "param"),
+    [
+        ({"model": 5}, "model"),
+        ({"model": ""}, "model"),
+        ({"messages": []}, "messages"),
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": [{"role": "robot", "content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [HI, {"role": "user"}]}, "messages[1].content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+            "messages[0].content[0].type",
+        ),
+        ({"messages": [{"role": "tool", "content": "4"}]}, "messages[0].tool_call_id"),
+        ({"messages": [{"role": "user", "content": "Hi", "mood": "good"}]}, "messages[0].mood"),
+        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
+        (
+            {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": ""}}]},
+            "messages[0].function_call",
+        ),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"seed": 1.5}, "seed"),
+        ({"presence_penalty": 3}, "presence_penalty"),
+        ({"frequency_penalty": -3}, "frequency_penalty"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
+        ({"tools": [{"type": "function", "function": {"name": "two words"}}]}, "tools[0].function.name"),
+        ({"tool_choice": "perhaps"}, "tool_choice"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
+        ({"metadata": {"team": 1}}, "metadata"),
+        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"store": True}, "store"),
+        ({"service_tier": "flex"}, "service_tier"),
+        ({"verbosity": "low"}, "verbosity"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"audio": {"voice": "v", "format": "mp3"}}, "audio"),
+        ({"functions": []}, "functions"),
+        ({"function_call": "auto"}, "function_call"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias"),
+        ({"moderation": {}}, "moderation"),
+        ({"prediction": {"type": "content", "content": ""}}, "prediction"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(sent: dict[str, Any], param: str) -> None:
+    error = refusal(**sent)
+    assert error.param == param
+    assert f"'{param}'" in error.message
+
+
+def test_every_parameter_of_the_vendors_sdk_is_known() -> None:
+    theirs = get_type_hints(vendor.CompletionCreateParamsStreaming, vars(vendor) | vars(inspect.getmodule(vendor)))
+    assert set(theirs) == set(ChatCompletionBody.__struct_fields__)
+
+
+def test_a_missing_parameter_is_named() -> None:
+    with pytest.raises(ChatError, match="Missing required parameter: 'messages'") as caught:
+        read_completion(b'{"model":"m"}')
+    assert caught.value.param == "messages"
+
+
+def test_an_answer_that_was_given_can_be_sent_back_as_it_is() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    given = {"role": "assistant", "content": None, "refusal": None, "annotations": [], "tool_calls": [call]}
+    reasoned = {"role": "assistant", "content": "4", "reasoning_content": "2 and 2", "audio": None}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "4"}
+    asked = read(messages=[HI, given, result, reasoned])
+    assert asked.request.messages[1:] == (
+        Message("assistant", None, tool_calls=[MessageToolCall("c1", Function("add", "{}"))]),
+        Message("tool", "4", tool_call_id="c1"),
+        Message("assistant", "4"),
+    )
+
+
+def test_a_refusal_that_was_given_counts_as_what_was_said() -> None:
+    asked = read(messages=[HI, {"role": "assistant", "content": None, "refusal": "No."}, HI])
+    assert asked.request.messages[1] == Message("assistant", "No.")
+
+
+def test_text_and_images_are_forwarded_as_parts() -> None:
+    parts = [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {"url": "data:x", "detail": "low"}}]
+    asked = read(messages=[{"role": "user", "content": parts}])
+    assert asked.request.messages[0].content == [TextPart("See"), ImagePart(ImageURL("data:x", "low"))]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{", b'"text"', b"{}x", b'{"model":"\xff"}', b'{"model":"\\ud800"}', b"[" * 100_000],
+)
+def test_what_is_no_json_object_is_refused_in_words(body: bytes) -> None:
+    with pytest.raises(ChatError) as caught:
+        read_completion(body)
+    assert caught.value.code is Code.INVALID_REQUEST
+    assert caught.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("where", ["tools", "response_format"])
+def test_free_parts_that_nest_too_deeply_are_refused(where: str) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(200):
+        deep = {"a": deep}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": deep}}]
+    form = {"type": "json_schema", "json_schema": {"name": "f", "schema": deep}}
+    assert refusal(**{where: tools if where == "tools" else form}).message.startswith("The JSON nests too deeply")
+
+
+def test_a_complaint_quotes_no_more_than_a_little_of_what_was_sent() -> None:
+    assert len(refusal(tool_choice="x" * 1_000_000).message) < 500
+    assert len(refusal(**{"x" * 1_000_000: 1}).message) < 500

@@ -1,0 +1,76 @@
+"""The root, the probes on the serving port, and the documentation."""
+
+import json
+import re
+
+import pytest
+
+from chatfleet_contract import metrics
+from harness.clients.asgi import ask, get
+from harness.pods.api_pod import Pod
+from harness.upstream.run_scripts import Script
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_the_root_tells_what_this_is_and_where_to_look() -> None:
+    pod = Pod(Script())
+    told = (await ask(pod.app, get("/"))).json()
+    assert told["service"] == "chatfleet"
+    for name in ("documentation", "health", "conversations"):
+        assert (await ask(pod.app, get(told[name]))).status == 200
+
+
+async def test_probes_answer_by_status_and_say_why() -> None:
+    pod = Pod(Script())
+    pod.health.beat(active=0, capacity=10)
+    statuses = {path: (await ask(pod.app, get(path))).status for path in ("/live", "/ready", "/startup")}
+    assert statuses == {"/live": 200, "/ready": 503, "/startup": 503}
+    assert (await ask(pod.app, get("/ready"))).body == b"not listening yet"
+    pod.health.listening = True
+    assert (await ask(pod.app, get("/ready"))).status == 200
+    assert (await ask(pod.app, get("/startup"))).status == 200
+
+
+async def test_the_pods_own_account_and_its_metrics_are_there() -> None:
+    pod = Pod(Script())
+    assert (await ask(pod.app, get("/health"))).json()["config"] == pod.configuration.digest
+    answer = await ask(pod.app, get("/metrics"))
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert b"chatfleet_build_info" in answer.body
+
+
+async def test_a_scraper_gets_just_the_series_that_it_names() -> None:
+    answer = await ask(Pod(Script()).app, get(f"/metrics?name[]={metrics.BUILD_INFO}&name[]=unknown"))
+    (sample,) = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+    assert sample.startswith(metrics.BUILD_INFO)
+
+
+async def test_the_documentation_tells_of_every_operation_and_all_its_references_lead_somewhere() -> None:
+    answer = await ask(Pod(Script()).app, get("/openapi.json"))
+    document = answer.json()
+    operations = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert operations >= {
+        ("/v1/chat/completions", "post"),
+        ("/v1/models", "get"),
+        ("/v1/models/{name}", "get"),
+        ("/api/v1/conversations", "post"),
+        ("/api/v1/conversations", "get"),
+        ("/api/v1/conversations/{conversation_id}", "get"),
+        ("/api/v1/conversations/{conversation_id}", "delete"),
+        ("/api/v1/conversations/{conversation_id}/messages", "post"),
+        ("/api/v1/conversations/{conversation_id}/messages", "get"),
+        ("/health", "get"),
+    }
+    for reference in set(re.findall(r'"#/([^"]+)"', json.dumps(document))):
+        found = document
+        for step in reference.split("/"):
+            found = found[step]
+        assert found
+
+
+async def test_the_details_are_json_in_wire_names() -> None:
+    pod = Pod(Script())
+    told = (await ask(pod.app, get("/health/detailed"))).json()
+    assert told["report"]["config"] == pod.configuration.digest
+    assert told["runs"] == {"active": 0, "capacity": 0, "takenOver": 0, "handedOver": 0}

@@ -1,0 +1,111 @@
+"""What is looked after, on virtual time: when we register, and what trouble changes (nothing)."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from chatfleet_metrics.apiserver.tls import Tls
+from chatfleet_metrics.apiserver.trust_rotation import PAUSE_SECONDS, RETRY_SECONDS, Upkeep
+from chatfleet_operator.kube import Connection
+from chatfleet_operator.model.errors import Retry
+from chatfleet_operator.model.values import Ref
+
+pytestmark = pytest.mark.looptime
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+class Server:
+    """A ConfigMap and a Secret with its resourceVersion, as the API server keeps them."""
+
+    def __init__(self) -> None:
+        self.secret: dict[str, Any] = {"metadata": {"resourceVersion": "0"}}
+        self.config: dict[str, Any] = {"data": {"requestheader-username-headers": '["X-Remote-User"]'}}
+        self.writes = 0
+        self.race = False
+        """Whether another replica writes just before us."""
+
+    async def read(self, kind: str, _namespace: str, *_name: str) -> dict[str, Any]:
+        return self.secret if kind == "Secret" else self.config
+
+    async def write(self, _method: str, _kind: str, *_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        if self.race or body["metadata"] != self.secret["metadata"]:
+            raise Retry("the object has been modified")
+        self.writes += 1
+        self.secret = {**body, "metadata": {"resourceVersion": str(self.writes)}}
+        return self.secret
+
+
+def upkeep(server: Server, registered: list[float]) -> Upkeep:
+    async def register(_bundle: bytes) -> None:
+        registered.append(asyncio.get_running_loop().time())
+
+    connection = cast("Connection", server)
+    return Upkeep(connection, Ref("chatfleet-system", "s"), "host.svc", register, lambda: NOW, Tls())
+
+
+async def run(kept: Upkeep, seconds: float, *, ready_after: float = 0) -> None:
+    clock = asyncio.get_running_loop()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(kept.run(lambda: clock.time() >= ready_after), seconds)
+
+
+async def test_we_register_once_ready_and_look_again_now_and_then() -> None:
+    server, registered = Server(), list[float]()
+    await run(upkeep(server, registered), 41, ready_after=9)
+
+    assert registered == [10, 10 + PAUSE_SECONDS, 10 + 2 * PAUSE_SECONDS]
+    assert server.writes == 1
+
+
+async def test_a_replica_that_comes_second_takes_over_what_the_first_wrote() -> None:
+    server = Server()
+    first, second = upkeep(server, []), upkeep(server, [])
+    assert await first.look() == await second.look()
+    assert server.writes == 1
+
+
+async def test_a_replica_that_loses_the_race_serves_nothing_of_its_own_and_looks_again() -> None:
+    server, registered = Server(), list[float]()
+    server.race = True
+    loser = upkeep(server, registered)
+    await run(loser, 1)
+    assert (loser.is_done, registered) == (False, [])
+    server.race = False
+    await run(loser, RETRY_SECONDS)
+    assert (loser.is_done, len(registered)) == (True, 1)
+
+
+async def test_trouble_with_tls_is_trouble_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, registered = Server(), list[float]()
+    kept = upkeep(server, registered)
+
+    def fail(*_: object) -> None:
+        raise ssl.SSLError("no such thing")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(kept.tls, "use", fail)
+        await run(kept, 1)
+    assert (kept.is_done, registered) == (False, [])
+    await run(kept, RETRY_SECONDS)
+    assert kept.is_done
+
+
+async def test_trouble_leaves_everything_as_it_was_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    server, registered = Server(), list[float]()
+    kept = upkeep(server, registered)
+    await kept.look()
+    known = kept.trust
+    server.config = {"data": {"client-ca-file": "nonsense"}}
+    with caplog.at_level(logging.WARNING):
+        await run(kept, 60)
+
+    assert kept.trust is known
+    assert registered == []
+    assert len(caplog.messages) == 1

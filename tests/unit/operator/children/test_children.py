@@ -1,0 +1,230 @@
+"""What should exist, as golden YAML that a person who operates clusters can read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chatfleet_contract import names
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator import children as desired
+from chatfleet_operator.model.values import Circumstances, Desired, Manifest, Resource, identify
+from harness.golden import expect, readable
+from harness.kube.operator_world import DEFAULTS, REF, spec
+
+GOLDEN = Path(__file__).parent / "golden"
+
+FULL = spec(
+    replicas=3,
+    providers=[
+        {
+            "name": "openai",
+            "type": "openai",
+            "apiKeySecretRef": {"name": "llm-keys", "key": "openai"},
+            "timeouts": {"connectSeconds": 2},
+        },
+        {
+            "name": "azure",
+            "type": "azureOpenAI",
+            "baseURL": "https://example.openai.azure.com",
+            "apiKeySecretRef": {"name": "llm-keys", "key": "azure"},
+            "azure": {"apiVersion": "2024-10-21"},
+        },
+    ],
+    models=[
+        {"name": "default", "provider": "openai", "model": "gpt-4.1-mini", "fallbacks": ["spare"]},
+        {"name": "spare", "provider": "azure", "model": "gpt-4.1", "parameters": {"temperature": 0.2}},
+    ],
+    redis={"urlSecretRef": {"name": "redis", "key": "url"}},
+    streaming={"drainSeconds": 0, "maxStreamSeconds": 120},
+    exposure={"service": {"type": "LoadBalancer", "port": 8080, "annotations": {"lb.example.com/class": "internal"}}},
+    template={
+        "image": "example.com/own:2",
+        "resources": {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "chat", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+        ],
+        "priorityClassName": "high",
+        "labels": {"team": "shop", names.LABEL_COMPONENT: "stolen", names.LABEL_TRAFFIC: "stolen"},
+        "annotations": {"example.com/a": "b"},
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    },
+)
+
+SLEEPING = spec(
+    autoscaling={
+        "minReplicas": 0,
+        "maxReplicas": 9,
+        "source": "keda",
+        "activationTimeoutSeconds": 60,
+        "keda": {"prometheusURL": "http://prometheus"},
+    },
+    streaming={"maxStreamsPerPod": 20, "maxStreamSeconds": 300, "heartbeatSeconds": 5},
+    observability={"logLevel": "debug"},
+    template=FULL["template"],
+)
+
+
+def built(document: Manifest, secret_uid: str = "secret-uid") -> Desired:  # an identity
+    resource = Resource(REF, "uid-1", "1", 1, ChatDeploymentSpec.model_validate(document))
+    assert resource.spec
+    return desired.build(resource, resource.spec, DEFAULTS, found=Circumstances(secret_uid=secret_uid))
+
+
+def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
+    return next(each for each in wanted.children if identify(each) == (kind, name))
+
+
+@pytest.mark.parametrize(("name", "document"), [("managed-redis", spec()), ("everything", FULL)])
+def test_the_objects_are_those_of_the_golden_files(name: str, document: Manifest) -> None:
+    expect(readable(built(document).children), GOLDEN / f"{name}.yaml")
+
+
+def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:
+    """YAML would show shared parts as anchors; JSON text of a changed copy would differ."""
+    resource_spec = ChatDeploymentSpec.model_validate(FULL)
+    before = resource_spec.model_dump_json()
+    resource = Resource(REF, "uid-1", "1", 1, resource_spec)
+    first, second = (desired.build(resource, resource_spec, DEFAULTS, found=Circumstances()) for _ in range(2))
+
+    for manifest in first.children:
+        spoil(manifest)
+
+    assert resource_spec.model_dump_json() == before
+    assert second == desired.build(resource, resource_spec, DEFAULTS, found=Circumstances())
+
+
+def spoil(value: object) -> None:
+    """Change every list and map in place."""
+    if isinstance(value, dict):
+        for each in value.values():
+            spoil(each)
+        value["spoiled"] = True
+    elif isinstance(value, list):
+        for each in value:
+            spoil(each)
+        value.append("spoiled")
+
+
+def test_the_same_spec_gives_the_same_bytes() -> None:
+    assert json.dumps(built(FULL).children) == json.dumps(built(FULL).children)
+
+
+def test_a_selector_holds_only_our_two_labels_whatever_the_template_says() -> None:
+    deployment = child(built(FULL), "Deployment")
+    own = {names.LABEL_DEPLOYMENT: "support", names.LABEL_COMPONENT: "api"}
+
+    assert deployment["spec"]["selector"]["matchLabels"] == own
+    assert {**own, names.LABEL_TRAFFIC: "true"}.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert child(built(FULL), "Service")["spec"]["selector"] == own
+
+
+def test_every_child_belongs_to_its_resource_and_carries_its_digest() -> None:
+    children = built(spec()).children
+
+    for manifest in children:
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"]) == ("uid-1", True)
+    digests = {manifest["metadata"]["annotations"][names.ANNOTATION_LAST_APPLIED_HASH] for manifest in children}
+    assert len(digests) == len(children)
+
+
+def test_every_child_has_a_place_where_it_is_looked_for() -> None:
+    documents = (spec(), FULL, spec(autoscaling={"maxReplicas": 9}), SLEEPING)
+    wanted = {identify(each) for document in documents for each in built(document).children}
+
+    assert wanted == set(desired.possible_children(REF.name))
+
+
+@pytest.mark.parametrize(("document", "replicas"), [(spec(replicas=5), 5), (spec(replicas=5, suspend=True), 0)])
+def test_suspend_scales_to_zero_and_keeps_everything_else(document: Manifest, replicas: int) -> None:
+    wanted = built(document)
+
+    assert child(wanted, "Deployment")["spec"]["replicas"] == replicas
+    assert len(wanted.children) == len(built(spec()).children)
+
+
+def test_a_change_of_configuration_does_not_touch_the_pod_template() -> None:
+    one, other = (
+        child(built(spec(conversations={"ttlSeconds": seconds})), "Deployment")["spec"] for seconds in (60, 3600)
+    )
+
+    assert one == other
+
+
+def test_a_pod_gets_the_time_that_its_drain_and_its_longest_stream_take() -> None:
+    streaming = {"drainSeconds": 7, "maxStreamSeconds": 100}
+    pod = child(built(spec(streaming=streaming)), "Deployment")["spec"]["template"]["spec"]
+
+    assert pod["terminationGracePeriodSeconds"] == 117
+    container = pod["containers"][0]
+    asked = container["lifecycle"]["preStop"]["httpGet"]
+    assert (asked["path"], asked["port"]) == ("/drain", "health")
+    (shown,) = asked["httpHeaders"]
+    assert shown["name"] == names.HEADER_DRAIN
+    assert {"name": names.ENV_DRAIN_TOKEN, "value": shown["value"]} in container["env"]
+    assert len(shown["value"]) == 64
+
+
+def test_without_a_drain_there_is_no_hook() -> None:
+    pod = child(built(spec(streaming={"drainSeconds": 0})), "Deployment")["spec"]["template"]["spec"]
+
+    assert "lifecycle" not in pod["containers"][0]
+
+
+def test_every_secret_is_optional_so_that_pods_always_boot() -> None:
+    pod = child(built(FULL), "Deployment")["spec"]["template"]["spec"]
+    sources = next(volume for volume in pod["volumes"] if volume["name"] == "secrets")["projected"]["sources"]
+
+    assert [source["secret"]["optional"] for source in sources] == [True, True, True]
+    paths = {f"{names.SECRETS_DIR}/{source['secret']['items'][0]['path']}" for source in sources}
+    assert paths == {names.api_key_file("openai"), names.api_key_file("azure"), names.REDIS_URL_FILE}
+
+
+def test_the_runtime_configuration_holds_paths_and_no_reference_to_a_secret() -> None:
+    config = built(FULL).config
+
+    assert config.providers[0].api_key_file == names.api_key_file("openai")
+    assert config.providers[1].azure_api_version == "2024-10-21"
+    assert config.providers[0].timeouts.connect_seconds == 2
+    assert config.redis_url_file == names.REDIS_URL_FILE
+    assert "llm-keys" not in config.render()
+
+
+def test_another_password_secret_restarts_redis_and_nothing_else() -> None:
+    one, other = built(spec(), "first").children, built(spec(), "second").children
+    changed = [identify(a) for a, b in zip(one, other, strict=True) if a != b]
+
+    assert changed == [("StatefulSet", "support-redis")]
+
+
+def test_no_command_line_of_redis_shows_its_password() -> None:
+    pod = child(built(spec()), "StatefulSet", "support-redis")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert "env" not in container
+    assert "\nrequirepass $(cat " in container["command"][-1]
+    assert "--requirepass" not in container["command"][-1]
+    assert "redis-cli -a" not in json.dumps(container)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Deployment", "support"), ("Deployment", "support-activator"), ("StatefulSet", "support-redis")],
+)
+def test_pods_meet_pod_security_restricted(kind: str, name: str) -> None:
+    pod = child(built(SLEEPING), kind, name)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False

@@ -1,0 +1,149 @@
+"""Events: about changes, few for each object, and never in the way of a pass."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chatfleet_contract.status import Condition, ConditionStatus
+from chatfleet_operator.model.errors import Refused, Retry
+from chatfleet_operator.model.values import Manifest
+from chatfleet_operator.process import recorder
+from chatfleet_operator.process.recorder import BURST, REFILL, SERIES, EventRecorder
+from harness.kube.operator_world import MOMENT, resource
+
+START = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+@dataclass
+class Desk:
+    """A recorder, its clock, and what it has written."""
+
+    moment: datetime = START
+    error: Exception | None = None
+    created: list[Manifest] = field(default_factory=list)
+    counted: list[tuple[str, str, Manifest]] = field(default_factory=list)
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        self.recorder = EventRecorder(self, "operator-0", lambda: self.moment, self.drop)
+
+    def drop(self) -> None:
+        self.dropped += 1
+
+    async def create(self, event: Manifest) -> None:
+        if self.error:
+            raise self.error
+        self.created.append(event)
+
+    async def count(self, namespace: str, name: str, series: Manifest) -> None:
+        if self.error:
+            raise self.error
+        self.counted.append((namespace, name, series))
+
+    async def tell(self, condition: Condition, after: timedelta = timedelta()) -> None:
+        self.moment += after
+        await self.recorder.tell(resource(), condition)
+
+
+def condition(
+    kind: str = "Ready",
+    status: ConditionStatus = ConditionStatus.FALSE,
+    reason: str = "NoReadyPods",
+    message: str = "x",
+) -> Condition:
+    return Condition(
+        type=kind, status=status, reason=reason, message=message, observed_generation=1, last_transition_time=MOMENT
+    )
+
+
+async def test_an_event_says_what_happened_to_which_object_and_who_says_so() -> None:
+    desk = Desk()
+    await desk.tell(condition(message="No pod is ready."))
+    (event,) = desk.created
+
+    assert event["note"] == "Ready is False: No pod is ready."
+    assert (event["type"], event["reason"], event["action"]) == ("Warning", "NoReadyPods", "Reconcile")
+    assert event["eventTime"] == "2026-01-02T03:04:05.000678Z"
+    assert event["regarding"]["uid"] == "uid-1"
+    assert (event["reportingController"], event["reportingInstance"]) == ("chatfleet.io/operator", "operator-0")
+    assert event["metadata"]["namespace"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        (condition(status=ConditionStatus.TRUE, reason="Serving"), "Normal"),
+        (condition(status=ConditionStatus.UNKNOWN, reason="Updating"), "Normal"),
+        (condition("Progressing", ConditionStatus.FALSE, "Complete"), "Normal"),
+        (condition("Progressing", ConditionStatus.TRUE, "RollingOut"), "Normal"),
+        (condition("Progressing", ConditionStatus.FALSE, "DeadlineExceeded"), "Warning"),
+        (condition("ConfigurationValid", ConditionStatus.FALSE, "SecretMissing"), "Warning"),
+    ],
+)
+async def test_what_somebody_must_look_at_is_a_warning(told: Condition, kind: str) -> None:
+    desk = Desk()
+    await desk.tell(told)
+
+    assert desk.created[0]["type"] == kind
+
+
+async def test_the_same_again_is_counted_and_not_written_anew() -> None:
+    desk = Desk()
+    for _ in range(3):
+        await desk.tell(condition(), after=timedelta(minutes=1))
+    name = desk.created[0]["metadata"]["name"]
+
+    assert len(desk.created) == 1
+    assert [(namespace, known, series["count"]) for namespace, known, series in desk.counted] == [
+        ("shop", name, 2),
+        ("shop", name, 3),
+    ]
+    assert desk.counted[-1][2]["lastObservedTime"] == "2026-01-02T03:07:05.000678Z"
+
+
+async def test_after_a_while_the_same_is_news_again() -> None:
+    desk = Desk()
+    await desk.tell(condition())
+    await desk.tell(condition(), after=SERIES)
+
+    assert len(desk.created) == 2
+
+
+async def test_an_object_that_flaps_has_a_limit_and_gets_more_with_time() -> None:
+    desk = Desk()
+    for number in range(BURST + 5):
+        await desk.tell(condition(message=str(number)))
+    assert (len(desk.created), desk.dropped) == (BURST, 5)
+
+    await desk.tell(condition(message="later"), after=REFILL)
+    await desk.tell(condition(message="and more"))
+    assert (len(desk.created), desk.dropped) == (BURST + 1, 6)
+
+
+@pytest.mark.parametrize("error", [Refused("events is forbidden"), Retry("timeout")])
+async def test_an_event_that_cannot_be_written_is_counted_and_fails_nothing(error: Exception) -> None:
+    desk = Desk(error=error)
+    await desk.tell(condition())
+    assert desk.dropped == 1
+
+    desk.error = None
+    await desk.tell(condition())
+    assert len(desk.created) == 1
+
+
+async def test_a_long_note_is_cut_where_the_api_server_cuts_off_and_stays_text() -> None:
+    desk = Desk()
+    await desk.tell(condition(message="ü" * 2000))
+
+    assert len(desk.created[0]["note"].encode()) <= 1024
+    assert desk.created[0]["note"].endswith("ü")
+
+
+async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "REMEMBERED", 2)
+    desk = Desk()
+    for message in ("a", "b", "c", "a"):
+        await desk.tell(condition(message=message), after=timedelta(milliseconds=1))
+
+    assert len(desk.created) == 4

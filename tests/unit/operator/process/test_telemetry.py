@@ -1,0 +1,141 @@
+"""Log lines and metrics."""
+
+import json
+import logging
+import sys
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from chatfleet_contract import metrics
+from chatfleet_contract.spec import LogFormat
+from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
+from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.process.telemetry import JsonFormatter, Telemetry, set_up_logging
+from harness.kube.operator_world import MOMENT, REF
+
+
+def status(reason: str = "R", **conditions: ConditionStatus) -> ChatDeploymentStatus:
+    return ChatDeploymentStatus(
+        conditions=[
+            Condition(
+                type=kind, status=truth, reason=reason, message="", observed_generation=1, last_transition_time=MOMENT
+            )
+            for kind, truth in conditions.items()
+        ]
+    )
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def telemetry(registry: CollectorRegistry) -> Telemetry:
+    return Telemetry(registry)
+
+
+def test_conditions_are_shown_while_their_object_exists(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    labels = {"namespace": "shop", "name": "support"}
+    telemetry.judged(
+        REF,
+        status(Ready=ConditionStatus.TRUE, Progressing=ConditionStatus.FALSE, RedisAvailable=ConditionStatus.UNKNOWN),
+    )
+
+    shown = {
+        kind: registry.get_sample_value(metrics.CONDITION, {**labels, "type": kind, "reason": "R"}) for kind in KINDS
+    }
+    assert shown == {"Ready": 1, "Progressing": 0, "RedisAvailable": -1}
+
+    telemetry.forgotten(REF)
+    telemetry.forgotten(REF)
+    assert metrics.CONDITION not in generate_latest(registry).decode().replace(
+        f"# TYPE {metrics.CONDITION}", ""
+    ).replace(f"# HELP {metrics.CONDITION}", "")
+
+
+def test_a_condition_is_shown_with_the_reason_that_it_has_now(
+    registry: CollectorRegistry, telemetry: Telemetry
+) -> None:
+    for reason, truth in (
+        ("NoReadyPods", ConditionStatus.FALSE),
+        ("Serving", ConditionStatus.TRUE),
+        ("Serving", ConditionStatus.TRUE),
+    ):
+        telemetry.judged(REF, status(reason, Ready=truth))
+
+    (family,) = (each for each in registry.collect() if each.name == metrics.CONDITION)
+    labels = {"namespace": "shop", "name": "support", "type": "Ready", "reason": "Serving"}
+    assert [(each.labels, each.value) for each in family.samples] == [(labels, 1)]
+
+
+KINDS = ("Ready", "Progressing", "RedisAvailable")
+
+
+def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    telemetry.passed(0.2, failed=True)
+    telemetry.wrote("patch", "Deployment")
+    telemetry.planned(frozenset({ObjectId("Service", "x")}))
+    telemetry.queue(3, 1.5)
+    telemetry.watch(9.0)
+    telemetry.leading(leader=True)
+    telemetry.dropped_event()
+    telemetry.missed_event()
+
+    expected = {
+        (f"{metrics.RECONCILE_DURATION_SECONDS}_count", ()): 1,
+        (metrics.RECONCILE_ERRORS_TOTAL, ()): 1,
+        (metrics.API_WRITES_TOTAL, (("verb", "patch"), ("kind", "Deployment"))): 1,
+        (metrics.DRIFT_REPAIRS_TOTAL, (("kind", "Service"),)): 1,
+        (metrics.WORKQUEUE_DEPTH, ()): 3,
+        (metrics.WORKQUEUE_LONGEST_WAIT_SECONDS, ()): 1.5,
+        (metrics.WATCH_EVENT_AGE_SECONDS, ()): 9,
+        (metrics.LEADER, ()): 1,
+        (metrics.EVENTS_DROPPED_TOTAL, ()): 1,
+        (metrics.WATCH_EVENTS_MISSED_TOTAL, ()): 1,
+    }
+    assert {(name, labels): registry.get_sample_value(name, dict(labels)) for name, labels in expected} == expected
+
+
+def record(error: Exception | None = None, **extra: object) -> logging.LogRecord:
+    info = (type(error), error, None) if error else None
+    made = logging.LogRecord(
+        "chatfleet_operator.process.workqueue", logging.WARNING, "", 0, "pass failed: %s", ("x",), info
+    )
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_log_line_is_json_and_names_its_object() -> None:
+    line = json.loads(JsonFormatter().format(record(object="shop/support")))
+
+    assert line["message"] == "pass failed: x"
+    assert (line["level"], line["object"]) == ("warning", "shop/support")
+    assert line["ts"].endswith("Z")
+
+
+def test_an_exception_stays_in_its_line() -> None:
+    text = JsonFormatter().format(record(ValueError("a\nb")))
+
+    assert "\n" not in text
+    assert "ValueError" in json.loads(text)["error"]
+
+
+@pytest.mark.parametrize("style", list(LogFormat))
+def test_logging_goes_to_standard_error_at_the_level_that_was_asked_for(
+    style: LogFormat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    set_up_logging("warning", style)
+    logging.getLogger("a").info("not this")
+    logging.getLogger("a").warning("this", extra={"object": REF})
+    said = capsys.readouterr()
+
+    assert "not this" not in said.err
+    assert "this" in said.err
+    assert "shop/support" in said.err
+    assert said.out == ""

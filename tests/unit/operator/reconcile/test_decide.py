@@ -1,0 +1,187 @@
+"""What a pass decides to do about what it sees."""
+
+from dataclasses import replace
+
+import pytest
+
+from chatfleet_contract import names
+from chatfleet_operator.model.ownership import GENERATOR, is_ours
+from chatfleet_operator.model.values import Manifest, ObjectId, Outcome, Pod, identify
+from chatfleet_operator.reconcile.decide import decide
+from chatfleet_operator.status.report import report
+from harness.kube.operator_world import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
+
+DEPLOYMENT = ObjectId("Deployment", "support")
+SECRET = ObjectId("Secret", "support-redis")
+
+
+def test_at_rest_nothing_is_written() -> None:
+    plan = decide(observed(resource()), DEFAULTS)
+
+    assert plan.writes == 0
+    assert plan.desired
+
+
+def test_a_new_resource_first_gets_its_password_and_then_everything_in_order() -> None:
+    first = decide(observed(resource(), {}), DEFAULTS)
+    secret = {SECRET: settled(resource())[SECRET]}
+    second = decide(observed(resource(), secret), DEFAULTS)
+
+    assert [identify(each) for each in first.generate] == [SECRET]
+    assert first.writes == 1
+    assert [each["kind"] for each in second.apply] == [
+        "ServiceAccount",
+        "ConfigMap",
+        "PersistentVolumeClaim",
+        "Service",
+        "StatefulSet",
+        "Service",
+        "PodDisruptionBudget",
+        "Deployment",
+    ]
+
+
+@pytest.mark.parametrize("key", sorted(settled(resource()), key=str), ids=str)
+def test_a_child_that_lost_a_label_is_repaired_and_counts_as_drift(key: ObjectId) -> None:
+    children = settled(resource())
+    metadata = children[key]["metadata"]
+    children[key] = {**children[key], "metadata": {**metadata, "labels": {}}}
+    plan = decide(observed(resource(), children), DEFAULTS)
+
+    assert [identify(each) for each in plan.apply] == [key]
+    assert plan.drifted == {key}
+
+
+def test_a_change_of_the_spec_is_applied_and_is_no_drift() -> None:
+    plan = decide(observed(resource(replicas=5), settled(resource())), DEFAULTS)
+
+    assert [identify(each) for each in plan.apply] == [DEPLOYMENT]
+    assert not plan.drifted
+
+
+def test_a_child_that_is_removed_after_the_first_pass_is_drift() -> None:
+    before = resource()
+    known = replace(before, status=report(observed(before), decide(observed(before), DEFAULTS), Outcome(), MOMENT))
+    children = {key: live for key, live in settled(before).items() if key != DEPLOYMENT}
+
+    assert decide(observed(known, children), DEFAULTS).drifted == {DEPLOYMENT}
+    assert not decide(observed(before, children), DEFAULTS).drifted
+
+
+def test_a_foreign_object_is_named_and_never_written_while_the_rest_is_kept_right() -> None:
+    children = settled(resource())
+    children[DEPLOYMENT] = foreign(children[DEPLOYMENT])
+    del children[ObjectId("Service", "support")]
+    plan = decide(observed(resource(), children), DEFAULTS)
+
+    assert plan.foreign == (DEPLOYMENT,)
+    assert [identify(each) for each in plan.apply] == [("Service", "support")]
+    assert not plan.prune
+
+
+def test_a_foreign_secret_is_not_replaced_by_one_of_ours() -> None:
+    children = settled(resource())
+    children[SECRET] = foreign(children[SECRET])
+    plan = decide(observed(resource(), children), DEFAULTS)
+
+    assert plan.foreign == (SECRET,)
+    assert not plan.generate
+
+
+def test_what_may_not_be_read_is_not_written() -> None:
+    children = {key: live for key, live in settled(resource()).items() if key != DEPLOYMENT}
+    seen = replace(observed(resource(), children), unreadable={DEPLOYMENT: "forbidden"})
+
+    assert decide(seen, DEFAULTS).writes == 0
+
+
+@pytest.mark.parametrize(
+    ("metadata", "ours"),
+    [
+        pytest.param({"ownerReferences": [{"uid": "uid-1", "controller": True}]}, True, id="controlled by us"),
+        pytest.param({"ownerReferences": [{"uid": "uid-0", "controller": True}]}, False, id="of an earlier life"),
+        pytest.param({"ownerReferences": [{"uid": "uid-1"}]}, False, id="owned, not controlled, not made by us"),
+        pytest.param({}, False, id="nobody's"),
+        pytest.param(
+            {
+                "labels": {names.LABEL_DEPLOYMENT: "support"},
+                "managedFields": [{"manager": names.FIELD_MANAGER}],
+            },
+            True,
+            id="made by us, and has lost its owner",
+        ),
+        pytest.param(
+            {"labels": {names.LABEL_DEPLOYMENT: "support"}, "managedFields": [{"manager": GENERATOR}]},
+            True,
+            id="a generated secret that has lost its owner",
+        ),
+        pytest.param(
+            {"labels": {names.LABEL_DEPLOYMENT: "support"}, "managedFields": [{"manager": "helm"}]},
+            False,
+            id="made by somebody else with our label",
+        ),
+        pytest.param(
+            {"labels": {names.LABEL_DEPLOYMENT: "other"}, "managedFields": [{"manager": names.FIELD_MANAGER}]},
+            False,
+            id="made by us for another",
+        ),
+    ],
+)
+def test_ours_is_what_we_control_or_have_made_and_nobody_controls(metadata: Manifest, ours: bool) -> None:  # noqa: FBT001
+    assert is_ours({"kind": "Service", "metadata": {"name": "support", **metadata}}, resource()) is ours
+
+
+def test_a_redis_that_is_no_longer_managed_goes_and_its_data_stay() -> None:
+    external = resource(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    children = {**settled(resource()), **settled(external)}
+    plan = decide(observed(external, children), DEFAULTS)
+
+    assert {doomed.id.kind for doomed in plan.prune} == {"Secret", "Service", "StatefulSet"}
+    assert {doomed.id.name for doomed in plan.prune} == {"support-redis"}
+    assert {doomed.uid for doomed in plan.prune} == {"uid-Secret", "uid-Service", "uid-StatefulSet"}
+
+
+def test_a_foreign_redis_of_our_name_is_not_pruned() -> None:
+    external = resource(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    key = ObjectId("StatefulSet", "support-redis")
+    children = {**settled(external), key: foreign(settled(resource())[key])}
+
+    assert not decide(observed(external, children), DEFAULTS).prune
+
+
+def test_what_is_already_being_deleted_is_not_deleted_again() -> None:
+    external = resource(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    key = ObjectId("StatefulSet", "support-redis")
+    going = settled(resource())[key]
+    going["metadata"]["deletionTimestamp"] = MOMENT
+
+    assert not decide(observed(external, {**settled(external), key: going}), DEFAULTS).prune
+
+
+def test_a_password_secret_that_somebody_emptied_goes_to_be_drawn_anew() -> None:
+    children = settled(resource())
+    children[SECRET] = {**children[SECRET], "data": {"url": ""}}
+    plan = decide(observed(resource(), children), DEFAULTS)
+
+    assert [doomed.id for doomed in plan.prune] == [SECRET]
+
+
+def test_pods_that_serve_an_older_configuration_are_pointed_to_the_new_one_once() -> None:
+    config = decide(observed(resource()), DEFAULTS).desired
+    assert config
+    digest = config.config.digest()
+    pods = (
+        Pod("old", report=pod_report("old", "0000")),
+        Pod("told", touched=digest, report=pod_report("told", "0000")),
+        Pod("new", report=pod_report("new", digest)),
+        Pod("silent"),
+        Pod("going", terminating=True, report=pod_report("going", "0000")),
+    )
+
+    assert decide(observed(resource(), pods=pods), DEFAULTS).touch == ("old",)
+
+
+def test_a_spec_that_cannot_be_read_changes_nothing() -> None:
+    unread = replace(resource(), spec=None, problem="spec.models: Field required")
+
+    assert decide(observed(unread, {}), DEFAULTS).writes == 0

@@ -1,0 +1,469 @@
+"""Whole passes, against a cluster in memory that a conformance suite holds to the real one."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from chatfleet_contract import names
+from chatfleet_operator.model.errors import ClusterError, Refused, Retry
+from chatfleet_operator.model.values import Manifest, ObjectId, Verdict
+from chatfleet_operator.reconcile.reconcile import reconcile
+from harness.kube.fake_cluster import Crashed, FakeCluster, refuse
+from harness.kube.operator_world import REF, World, foreign, pod, world
+
+SECRET = ObjectId("Secret", "support-redis")
+
+
+async def passes(it: World, limit: int = 8) -> list[Verdict]:
+    """Run passes until one has nothing more to do at once; returns their verdicts."""
+    verdicts = []
+    for _ in range(limit):
+        verdicts.append((await reconcile(REF, it.parts)).verdict)
+        if verdicts[-1] is not Verdict.AT_ONCE:
+            break
+    return verdicts
+
+
+async def serving_world() -> World:
+    it = world()
+    await passes(it)
+    it.roll_out()
+    await passes(it)
+    return it
+
+
+async def test_a_new_resource_gets_its_children_in_two_passes_and_a_status() -> None:
+    it = world()
+
+    assert await passes(it) == [Verdict.AT_ONCE, Verdict.UNSETTLED]
+    assert it.cluster.writes == [
+        "generate Secret support-redis",
+        "apply ServiceAccount support",
+        "apply ConfigMap support-runtime",
+        "apply PersistentVolumeClaim support-redis",
+        "apply Service support-redis",
+        "apply StatefulSet support-redis",
+        "apply Service support",
+        "apply PodDisruptionBudget support",
+        "apply Deployment support",
+        "status support",
+    ]
+    assert it.condition("Ready") == ("False", "NoReadyPods")
+
+
+async def test_it_is_ready_once_a_request_through_the_service_was_answered() -> None:
+    it = await serving_world()
+
+    assert it.condition("Ready") == ("True", "Serving")
+
+
+async def test_at_rest_a_pass_writes_nothing() -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+
+    assert await passes(it) == [Verdict.SETTLED]
+    assert it.cluster.writes == []
+
+
+async def test_a_new_generation_is_not_ready_before_its_pods_are() -> None:
+    it = await serving_world()
+    it.change(names.KIND, "support", lambda live: live["spec"].update(template={"image": "example.com/api:2"}))
+    await passes(it)
+
+    assert it.condition("Ready") == ("Unknown", "Updating")
+    assert it.condition_document("Ready")["observedGeneration"] == 2
+    it.roll_out()
+    await passes(it)
+    assert it.condition("Ready") == ("True", "Serving")
+
+
+async def test_a_changed_configuration_reaches_running_pods_by_one_touch_each() -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+    it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
+    await passes(it)
+    await passes(it)
+
+    assert it.cluster.writes == [
+        "apply ConfigMap support-runtime",
+        "point Pod support-0",
+        "point Pod support-1",
+        "status support",
+    ]
+    assert it.condition("Ready") == ("Unknown", "Updating")
+
+
+CHILDREN = [
+    ("ServiceAccount", "support"),
+    ("ConfigMap", "support-runtime"),
+    ("PersistentVolumeClaim", "support-redis"),
+    ("Service", "support-redis"),
+    ("StatefulSet", "support-redis"),
+    ("Service", "support"),
+    ("PodDisruptionBudget", "support"),
+    ("Deployment", "support"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), CHILDREN)
+async def test_a_deleted_child_comes_back(kind: str, name: str) -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+    it.cluster.remove(REF.namespace, ObjectId(kind, name))
+    await passes(it)
+
+    assert f"apply {kind} {name}" in it.cluster.writes
+    assert it.told.drifted == [ObjectId(kind, name)]
+
+
+async def test_a_deleted_password_is_drawn_anew_and_restarts_redis() -> None:
+    it = await serving_world()
+    before = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
+    it.cluster.remove(REF.namespace, SECRET)
+    it.cluster.writes.clear()
+
+    assert await passes(it) == [Verdict.AT_ONCE, Verdict.UNSETTLED]
+    assert it.cluster.writes[:2] == ["generate Secret support-redis", "apply StatefulSet support-redis"]
+    after = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
+    assert before != after
+
+
+async def test_repairing_the_labels_of_the_password_leaves_its_values() -> None:
+    it = await serving_world()
+    values = it.live(*SECRET)["data"]
+    it.change(*SECRET, lambda live: live["metadata"].update(labels={}))
+    await passes(it)
+
+    assert it.live(*SECRET)["data"] == values
+    assert it.live(*SECRET)["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "support"
+
+
+async def test_fields_that_others_have_set_stay() -> None:
+    it = await serving_world()
+
+    def inject(live: Manifest) -> None:
+        live["metadata"]["annotations"]["mesh.example.com/injected"] = "yes"
+        live["spec"]["template"]["spec"]["containers"].append({"name": "sidecar", "image": "mesh"})
+        live["metadata"]["labels"][names.LABEL_COMPONENT] = "edited"
+
+    it.change("Deployment", "support", inject)
+    await passes(it)
+    live = it.live("Deployment", "support")
+
+    assert live["metadata"]["labels"][names.LABEL_COMPONENT] == "api"
+    assert live["metadata"]["annotations"]["mesh.example.com/injected"] == "yes"
+    assert [each["name"] for each in live["spec"]["template"]["spec"]["containers"]] == ["api", "sidecar"]
+
+
+async def test_a_foreign_object_is_reported_and_not_taken() -> None:
+    it = world()
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
+    it.cluster.put(theirs)
+    before = it.live("Service", "support")
+    await passes(it)
+
+    assert it.live("Service", "support") == before
+    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
+    assert "Service support" in it.condition_document("ConfigurationValid")["message"]
+    assert it.live("Deployment", "support")
+    it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("True", "Valid")
+
+
+async def test_a_rejected_child_surfaces_in_the_servers_words_and_the_rest_goes_on() -> None:
+    it = world()
+    it.cluster.before_write = refuse("apply Service support-redis", words="exceeded quota: services")
+
+    assert (await passes(it))[-1] is Verdict.FAILED
+    assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
+    message = it.condition_document("ConfigurationValid")["message"]
+    assert message == "Service support-redis: exceeded quota: services"
+    assert it.live("Deployment", "support")
+
+    it.cluster.before_write = lambda _: None
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("True", "Valid")
+
+
+async def test_a_refused_password_surfaces_too() -> None:
+    it = world()
+    it.cluster.before_write = refuse("generate")
+
+    assert await passes(it) == [Verdict.FAILED]
+    assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
+
+
+async def test_no_pod_is_pointed_to_a_configuration_that_was_refused() -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+    it.cluster.before_write = refuse("apply ConfigMap")
+    it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
+    await passes(it)
+
+    assert it.cluster.writes == ["status support"]
+
+
+async def test_what_was_repaired_is_looked_at_again_soon() -> None:
+    it = await serving_world()
+    it.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
+
+    assert await passes(it) == [Verdict.UNSETTLED]
+    assert it.condition("Ready") == ("True", "Serving")
+    assert await passes(it) == [Verdict.SETTLED]
+
+
+async def test_an_object_that_somebody_puts_in_the_place_of_ours_during_a_pass_is_not_overwritten() -> None:
+    it = await serving_world()
+    it.change("Service", "support", lambda live: live["spec"].update(type="NodePort"))
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
+
+    def replace(write: str) -> None:
+        if write == "apply Service support":
+            it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+            it.cluster.put(theirs)
+
+    it.cluster.before_write = replace
+
+    assert await passes(it) == [Verdict.FAILED]
+    assert "ownerReferences" not in it.live("Service", "support")["metadata"]
+    it.cluster.before_write = lambda _: None
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
+
+
+async def test_a_missing_secret_surfaces_and_heals() -> None:
+    it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("False", "SecretMissing")
+
+    own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "shop"}, "data": {"url": "x"}}
+    it.cluster.put(own)
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("True", "Valid")
+
+
+async def test_the_status_is_written_also_when_the_api_server_stops_answering_half_way() -> None:
+    it = world()
+    await passes(it)
+    it.change(names.KIND, "support", lambda live: live["spec"].update(replicas=5, conversations={"ttlSeconds": 60}))
+
+    def fail(write: str) -> None:
+        if write == "apply Deployment support":
+            raise Retry("the server is currently unable to handle the request", after=7)
+
+    it.cluster.before_write = fail
+    end = await reconcile(REF, it.parts)
+
+    assert (end.verdict, end.at_least) == (Verdict.FAILED, 7)
+    assert it.condition("Progressing") == ("True", "RollingOut")
+    assert "unable to handle" in it.condition_document("Progressing")["message"]
+
+
+@pytest.mark.parametrize("read", ["get Deployment support", "list Pod", "get Secret own"])
+async def test_what_the_operator_may_not_read_surfaces(read: str) -> None:
+    it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    it.cluster.before_read = refuse(read, words="cannot get resource")
+    await passes(it)
+
+    assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
+    assert "cannot get resource" in it.condition_document("ConfigurationValid")["message"]
+
+
+async def test_an_api_server_that_does_not_answer_ends_the_pass() -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+
+    def fail(read: str) -> None:
+        raise Retry(f"{read}: timeout")
+
+    it.cluster.before_read = fail
+    with pytest.raises(ClusterError, match="timeout"):
+        await reconcile(REF, it.parts)
+    assert it.cluster.writes == []
+
+
+async def test_a_spec_that_cannot_be_read_is_said_and_changes_nothing() -> None:
+    it = await serving_world()
+    before = it.live("Deployment", "support")
+    it.change(names.KIND, "support", lambda live: live["spec"].pop("models"))
+    await passes(it)
+
+    assert it.condition("ConfigurationValid") == ("False", "InvalidSpec")
+    assert "spec.models" in it.condition_document("ConfigurationValid")["message"]
+    assert it.live("Deployment", "support") == before
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+async def test_an_evicted_pod_that_lies_about_is_not_waited_for(phase: str) -> None:
+    it = await serving_world()
+    it.cluster.put(pod("evicted", "192.0.2.9", ready=False))
+    it.change("Pod", "evicted", lambda live: live["status"].update(phase=phase))
+    await passes(it)
+
+    assert it.condition("Ready") == ("True", "Serving")
+
+
+async def test_the_log_tells_what_was_written_and_what_has_changed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    it = await serving_world()
+    caplog.clear()
+    it.change("PodDisruptionBudget", "support", lambda live: live["spec"].update(maxUnavailable=9))
+    it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
+    await passes(it)
+
+    assert [record.message for record in caplog.records] == [
+        "apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
+        "Ready is False: spec.suspend is set; conversations and configuration are kept.",
+        "Progressing is True: The Deployment is about to roll out.",
+    ]
+    assert {str(getattr(record, "object", "")) for record in caplog.records} == {"shop/support"}
+
+
+async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
+    it = await serving_world()
+    it.cluster.writes.clear()
+    it.change(names.KIND, "support", lambda live: live["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"))
+
+    assert await passes(it) == [Verdict.GONE]
+    it.cluster.remove(REF.namespace, ObjectId(names.KIND, "support"))
+    assert await passes(it) == [Verdict.GONE]
+    assert it.cluster.writes == []
+    assert it.told.gone == [REF, REF]
+
+
+async def test_people_are_told_of_transitions_only_and_only_after_the_status_was_written() -> None:
+    it = await serving_world()
+    it.told.conditions.clear()
+    await passes(it)
+    assert it.told.conditions == []
+
+    it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
+    it.cluster.before_write = refuse("status")
+    with pytest.raises(Refused):
+        await reconcile(REF, it.parts)
+    assert it.told.conditions == []
+
+    it.cluster.before_write = lambda _: None
+    await passes(it)
+    assert [(each.type, each.reason) for each in it.told.conditions if each.type == "Ready"] == [("Ready", "Suspended")]
+
+
+async def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume() -> None:
+    it = await serving_world()
+    it.change(
+        names.KIND, "support", lambda live: live["spec"].update(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    )
+    await passes(it)
+    left = {key for _, key in it.cluster.objects if key.name == "support-redis"}
+
+    assert left == {ObjectId("PersistentVolumeClaim", "support-redis")}
+
+
+def final_state(cluster: FakeCluster) -> dict[ObjectId, Manifest]:
+    """Return what is in the cluster, without what may differ between two ways to the same end."""
+    volatile = {"uid", "resourceVersion", "generation", "managedFields", "ownerReferences", "annotations"}
+
+    def stable(live: Manifest) -> Manifest:
+        metadata = {key: value for key, value in live["metadata"].items() if key not in volatile}
+        spec = {key: value for key, value in live.get("spec", {}).items() if key not in {"clusterIP", "template"}}
+        return {**live, "metadata": metadata, "spec": spec, "data": sorted(live.get("data", {})), "status": None}
+
+    return {key: stable(live) for (_, key), live in cluster.objects.items()}
+
+
+def create(_: World) -> None:
+    """The resource is new."""
+
+
+def change_much(it: World) -> None:
+    it.change(
+        names.KIND,
+        "support",
+        lambda live: live["spec"].update(
+            replicas=3, conversations={"ttlSeconds": 60}, exposure={"service": {"port": 81}}
+        ),
+    )
+
+
+def switch_redis(it: World) -> None:
+    it.change(
+        names.KIND, "support", lambda live: live["spec"].update(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    )
+
+
+def lose_the_password(it: World) -> None:
+    it.cluster.remove(REF.namespace, SECRET)
+
+
+@pytest.mark.parametrize("cause", [create, change_much, switch_redis, lose_the_password])
+async def test_an_operator_that_dies_after_any_write_leaves_nothing_that_the_next_does_not_finish(
+    cause: Callable[[World], None],
+) -> None:
+    async def prepared() -> World:
+        it = world()
+        if cause is not create:
+            await passes(it)
+            it.roll_out()
+            await passes(it)
+        cause(it)
+        it.cluster.writes.clear()
+        return it
+
+    reference = await prepared()
+    await passes(reference)
+    total = len(reference.cluster.writes)
+
+    for survived in range(1, total + 1):
+        it = await prepared()
+        it.cluster.after_write = crash_at(survived)
+        with pytest.raises(Crashed):
+            await passes(it)
+        it.cluster.after_write = lambda _: None
+        await passes(it)
+
+        assert final_state(it.cluster) == final_state(reference.cluster), f"died after write {survived} of {total}"
+        it.cluster.writes.clear()
+        await passes(it)
+        assert it.cluster.writes == [], f"died after write {survived} of {total}"
+
+
+def crash_at(number: int) -> Callable[[str], None]:
+    numbers = itertools.count(1)
+
+    def crash(_write: str) -> None:
+        if next(numbers) == number:
+            raise Crashed
+
+    return crash
+
+
+async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> None:
+    """The Lease keeps them apart; should it fail, uids and the API server's own checks still do."""
+    it = world()
+    first, second = await reconcile(REF, it.parts), await reconcile(REF, it.parts)
+    assert (first.verdict, second.verdict) == (Verdict.AT_ONCE, Verdict.UNSETTLED)
+
+    it.cluster.put(foreign({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}))
+    assert await passes(it) == [Verdict.UNSETTLED]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "ExternalName", "externalName": "elsewhere.example.com"},
+        {"clusterIP": "None"},
+        {"clusterIP": "198.51.100.9", "ports": [{"port": 80}]},
+    ],
+)
+async def test_somebody_elses_service_is_never_asked(spec: Manifest) -> None:
+    it = await serving_world()
+    it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+    metadata = {"name": "support", "namespace": "shop"}
+    it.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    it.prober.asked.clear()
+    await passes(it)
+
+    assert it.prober.asked == []
+    assert it.condition("Ready") == ("False", "Blocked")

@@ -1,0 +1,279 @@
+"""Whole passes with an autoscaler: who says how many pods run, and how that changes hands without a jump."""
+
+from typing import Any
+
+import pytest
+
+from chatfleet_contract import names
+from chatfleet_operator.model.errors import Refused, Retry
+from chatfleet_operator.model.values import Manifest, ObjectId, Verdict
+from chatfleet_operator.reconcile.reconcile import reconcile
+from harness.kube.fake_cluster import refuse
+from harness.kube.operator_world import MOMENT, REF, World, world
+
+HPA = ObjectId("HorizontalPodAutoscaler", "support")
+SCALED_OBJECT = ObjectId("ScaledObject", "support")
+DEPLOYMENT = ObjectId("Deployment", "support")
+BUILTIN = {"minReplicas": 3, "maxReplicas": 9}
+KEDA = {**BUILTIN, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
+
+
+async def passes(it: World, count: int = 4) -> Verdict:
+    """Run some passes; returns the last verdict."""
+    for _ in range(count):
+        verdict = (await reconcile(REF, it.parts)).verdict
+    return verdict
+
+
+async def rolled_out(pods: int = 3, **spec: Any) -> World:  # noqa: ANN401  # JSON
+    it = world(**spec)
+    await passes(it)
+    it.roll_out(pods)
+    await passes(it)
+    it.cluster.writes.clear()
+    return it
+
+
+def declare(it: World, **spec: Any) -> None:  # noqa: ANN401  # JSON
+    """Change the spec; None takes a field away."""
+
+    def change(live: Manifest) -> None:
+        live["spec"] = {key: value for key, value in {**live["spec"], **spec}.items() if value is not None}
+
+    it.change(names.KIND, "support", change)
+
+
+def scale(it: World, pods: int) -> None:
+    """Set the number of pods as an autoscaler does."""
+    it.cluster.edit(
+        REF.namespace, DEPLOYMENT, lambda live: live["spec"].update(replicas=pods), manager="kube-controller-manager"
+    )
+
+
+def replicas(it: World) -> int:
+    count: int = it.live(*DEPLOYMENT)["spec"]["replicas"]
+    return count
+
+
+def exists(it: World, key: ObjectId) -> bool:
+    return (REF.namespace, key) in it.cluster.objects
+
+
+async def test_a_new_deployment_starts_at_the_least_and_is_then_left_to_the_autoscaler() -> None:
+    it = world(autoscaling=BUILTIN)
+    await passes(it, 2)
+    assert replicas(it) == 3
+    assert exists(it, HPA)
+
+    await passes(it)
+    scale(it, 7)
+    it.roll_out(7)
+    await passes(it)
+    it.cluster.writes.clear()
+
+    assert await passes(it) is Verdict.SETTLED
+    assert (replicas(it), it.cluster.writes) == (7, [])
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, 5), (2, 3), (12, 9), (0, 3)])
+async def test_switching_it_on_goes_on_from_what_is_there_within_the_bounds(before: int, after: int) -> None:
+    it = await rolled_out(before, replicas=before)
+    declare(it, autoscaling=BUILTIN)
+    await passes(it)
+
+    assert replicas(it) == after
+    writes = [write for write in it.cluster.writes if "Deployment" in write]
+    assert writes == ["entrust Deployment support", "apply Deployment support"]
+
+
+async def test_switching_it_off_lets_the_autoscaler_go_first_and_then_says_how_many() -> None:
+    it = await rolled_out(replicas=2, autoscaling=BUILTIN)
+    scale(it, 7)
+    declare(it, autoscaling=None)
+    await passes(it)
+
+    assert replicas(it) == 2
+    assert it.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply Deployment support"]
+
+
+async def test_suspending_scales_to_zero_without_an_autoscaler_and_resuming_starts_at_the_least() -> None:
+    it = await rolled_out(autoscaling=BUILTIN)
+    scale(it, 7)
+    declare(it, suspend=True)
+    await passes(it)
+    assert replicas(it) == 0
+    assert not exists(it, HPA)
+    assert it.condition("AutoscalingActive") == ("False", "Suspended")
+
+    declare(it, suspend=False)
+    await passes(it)
+    assert replicas(it) == 3
+    assert exists(it, HPA)
+
+
+async def test_a_new_template_leaves_the_number_of_pods_alone() -> None:
+    it = await rolled_out(autoscaling=BUILTIN)
+    scale(it, 7)
+    declare(it, template={"image": "example.com/api:2"})
+    await passes(it)
+
+    assert replicas(it) == 7
+    assert "apply Deployment support" in it.cluster.writes
+
+
+async def test_changing_the_source_removes_the_other_autoscaler_before_the_new_one_comes() -> None:
+    it = await rolled_out(autoscaling=BUILTIN)
+    declare(it, autoscaling=KEDA)
+    await passes(it)
+    assert (exists(it, HPA), exists(it, SCALED_OBJECT)) == (False, True)
+    assert it.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply ScaledObject support"]
+
+    declare(it, autoscaling=BUILTIN)
+    await passes(it)
+    assert (exists(it, HPA), exists(it, SCALED_OBJECT)) == (True, False)
+
+
+async def test_without_keda_it_says_so_and_everything_else_goes_on() -> None:
+    it = world(autoscaling=KEDA)
+    it.cluster.unserved.add("ScaledObject")
+    await passes(it)
+    it.roll_out(3)
+
+    assert await passes(it) is Verdict.FAILED  # again, with growing pauses
+    assert it.condition("AutoscalingActive") == ("False", "KEDANotInstalled")
+    assert it.condition("Ready") == ("True", "Serving")
+    it.cluster.unserved.clear()
+    await passes(it)
+    assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
+
+
+@pytest.mark.parametrize("failure", [Refused("denied"), Retry("conflict")])
+async def test_a_number_that_could_not_be_entrusted_is_not_given_up(failure: Exception) -> None:
+    it = await rolled_out(5, replicas=5)
+
+    def check(write: str) -> None:
+        if write.startswith("entrust"):
+            raise failure
+
+    it.cluster.before_write = check
+    declare(it, autoscaling=BUILTIN)
+    await passes(it)
+    assert replicas(it) == 5
+    assert "apply Deployment support" not in it.cluster.writes
+
+    it.cluster.before_write = refuse()
+    await passes(it)
+    assert replicas(it) == 5
+
+
+async def test_what_the_autoscaler_has_set_meanwhile_is_not_overwritten() -> None:
+    it = world(autoscaling=BUILTIN)
+    await passes(it, 2)
+
+    def meanwhile(write: str) -> None:
+        if write.startswith("apply ConfigMap"):
+            scale(it, 8)
+
+    it.cluster.before_write = meanwhile
+    it.cluster.remove(REF.namespace, ObjectId("ConfigMap", "support-runtime"))
+    await passes(it)
+
+    assert replicas(it) == 8
+
+
+def api_service(labels: dict[str, str]) -> Manifest:
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": names.METRICS_APIS[1], "namespace": "", "labels": labels},
+        "spec": {"service": {"namespace": "monitoring", "name": "prometheus-adapter"}},
+    }
+
+
+async def test_a_foreign_adapter_is_named_and_left_alone() -> None:
+    it = await rolled_out(autoscaling=BUILTIN)
+    it.cluster.put(api_service({"app": "prometheus-adapter"}))
+    await passes(it)
+
+    assert it.condition("AutoscalingActive") == ("False", "MetricsAPIConflict")
+    assert "monitoring/prometheus-adapter" in it.condition_document("AutoscalingActive")["message"]
+    assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["ContainerResource"]
+    it.cluster.remove("", ObjectId("APIService", names.METRICS_APIS[1]))
+    it.cluster.put(api_service({names.LABEL_MANAGED_BY: names.MANAGED_BY}))
+    await passes(it)
+    assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
+    assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["Pods"]
+
+
+async def test_an_operator_of_a_few_namespaces_need_not_know_whose_adapter_it_is() -> None:
+    it = world(autoscaling=BUILTIN)
+
+    def check(read: str) -> None:
+        if read.startswith("get APIService"):
+            raise Refused("cannot get apiservices at the cluster scope")
+
+    it.cluster.before_read = check
+    await passes(it)
+
+    assert exists(it, HPA)
+    assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
+    assert it.condition("ConfigurationValid") == ("True", "Valid")
+
+
+def busy(it: World, **streams: int) -> None:
+    """Let the pods named hold so many streams."""
+    for ip, report in it.prober.reports.items():
+        if report.pod in streams:
+            it.prober.reports[ip] = report.model_copy(update={"active_streams": streams[report.pod]})
+
+
+async def test_busy_pods_cost_more_to_delete_and_at_rest_nothing_is_written() -> None:
+    it = await rolled_out(autoscaling=BUILTIN)
+    busy(it, **{"support-1": 9})
+    await passes(it, 1)
+    assert [write for write in it.cluster.writes if write.startswith("weigh")] == ["weigh Pod support-1 9"]
+    annotations = it.live("Pod", "support-1")["metadata"]["annotations"]
+    assert annotations == {names.POD_DELETION_COST: "9", names.ANNOTATION_DELETION_COST_TIME: MOMENT}
+
+    it.cluster.writes.clear()
+    busy(it, **{"support-1": 12})
+    await passes(it)
+    assert [write for write in it.cluster.writes if write.startswith("weigh")] == []
+
+
+async def test_a_cost_is_not_written_again_before_its_time() -> None:
+    it = await rolled_out(autoscaling=BUILTIN)
+    busy(it, **{"support-1": 9})
+    await passes(it)
+    it.cluster.writes.clear()
+    busy(it, **{"support-0": 50, "support-1": 0})
+    await passes(it)
+    assert it.cluster.writes[0] == "weigh Pod support-0 50"
+    assert "weigh Pod support-1 0" not in it.cluster.writes
+
+    it.moment = "2026-01-02T03:04:36Z"
+    busy(it, **{"support-2": 40, "support-0": 0})
+    await passes(it, 1)
+    assert "weigh Pod support-0 0" in it.cluster.writes
+
+
+async def test_fewer_replicas_by_hand_take_idle_pods_too() -> None:
+    it = await rolled_out(3, replicas=3)
+    busy(it, **{"support-0": 9})
+    await passes(it)
+    assert not [write for write in it.cluster.writes if write.startswith("weigh")]
+
+    it.cluster.writes.clear()
+    declare(it, replicas=2)
+    await passes(it, 1)
+    assert it.cluster.writes[:2] == ["weigh Pod support-0 9", "apply Deployment support"]
+
+
+async def test_tokens_per_second_are_the_sum_of_what_pods_tell() -> None:
+    it = await rolled_out(2)
+    assert "tokensPerSecond" not in it.live(names.KIND, "support")["status"]
+    for ip, rate in (("192.0.2.1", 100.4), ("192.0.2.2", 50.2)):
+        it.prober.reports[ip] = it.prober.reports[ip].model_copy(update={"tokens_per_second": rate})
+    await passes(it)
+
+    assert it.live(names.KIND, "support")["status"]["tokensPerSecond"] == 151

@@ -1,0 +1,143 @@
+"""Kopf only watches: what it is asked, and what wakes whom."""
+
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+import pytest
+
+from chatfleet_contract import names
+from chatfleet_operator.kube import Access
+from chatfleet_operator.model.values import Ref
+from chatfleet_operator.watches import AUTOSCALERS, CHILDREN, connection_info, kopf_settings, owner_of, register
+
+ACCESS = Access("https://192.0.2.1:6443", "/ca.crt", None, None, None, "token", insecure=False)
+
+
+async def log_in() -> Access:
+    return ACCESS
+
+
+def child(**metadata: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    return {"kind": "Service", "metadata": {"name": "x", "namespace": "shop", **metadata}}
+
+
+OWNER = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "support", "uid": "1"}
+LABELS = {names.LABEL_DEPLOYMENT: "labelled"}
+
+
+@pytest.mark.parametrize(
+    ("body", "ref"),
+    [
+        ({"kind": names.KIND, "metadata": {"name": "support", "namespace": "shop"}}, Ref("shop", "support")),
+        (child(ownerReferences=[OWNER], labels=LABELS), Ref("shop", "support")),
+        (child(labels=LABELS), Ref("shop", "labelled")),
+        (child(ownerReferences=[{**OWNER, "kind": "ReplicaSet"}], labels=LABELS), Ref("shop", "labelled")),
+        (child(ownerReferences=[{**OWNER, "apiVersion": "other.io/v1"}]), None),
+        (child(), None),
+        (child(labels=None, ownerReferences=None), None),
+    ],
+)
+def test_an_event_wakes_the_resource_that_the_object_belongs_to(body: dict[str, Any], ref: Ref | None) -> None:
+    assert owner_of(body) == ref
+
+
+def registered() -> tuple[kopf.OperatorRegistry, list[Ref]]:
+    registry, woken = kopf.OperatorRegistry(), list[Ref]()
+    register(registry, woken.append, log_in)
+    return registry, woken
+
+
+def handlers(registry: kopf.OperatorRegistry, part: str) -> list[Any]:
+    """Return the handlers of one of kopf's kinds; kopf has no public way to ask."""
+    found: Callable[[], Any] = getattr(registry, part).get_all_handlers
+    return list(found())
+
+
+async def test_every_event_handler_only_wakes() -> None:
+    registry, woken = registered()
+    watching = handlers(registry, "_watching")
+    for handler in watching:
+        await handler.fn(body=child(labels=LABELS), type="DELETED", logger=None, memo=kopf.Memo())
+
+    assert woken == [Ref("shop", "labelled")] * len(watching)
+    assert {handler.selector.plural or handler.selector.any_name for handler in watching} == {
+        names.PLURAL,
+        *(plural for _, _, plural in CHILDREN),
+    }
+
+
+async def test_a_status_that_was_written_wakes_nobody_and_anything_else_does() -> None:
+    registry, woken = registered()
+    (handler,) = (each for each in handlers(registry, "_watching") if each.id == "resource")
+    memo = kopf.Memo()
+    metadata = {"name": "support", "namespace": "shop", "uid": "1", "generation": 1, "resourceVersion": "1"}
+    first = {"kind": names.KIND, "metadata": metadata, "spec": {"replicas": 2}, "status": {"activeStreams": 1}}
+
+    async def hear(kind: str = "MODIFIED", **changed: Any) -> int:  # noqa: ANN401  # JSON
+        before = len(woken)
+        status = {"activeStreams": len(woken)}
+        body = {**first, "metadata": {**metadata, "resourceVersion": "2", **changed}, "status": status}
+        await handler.fn(body=body, type=kind, logger=None, memo=memo)
+        return len(woken) - before
+
+    assert await hear("ADDED") == 1
+    assert await hear() == 0
+    assert await hear(generation=2) == 1
+    assert await hear(generation=2, annotations={"x": "y"}) == 1
+    assert await hear("DELETED", generation=2, annotations={"x": "y"}) == 1
+
+
+async def test_new_figures_of_an_autoscaler_wake_nobody_and_anything_else_does() -> None:
+    registry, woken = registered()
+    plural = AUTOSCALERS[2]
+    (handler,) = (each for each in handlers(registry, "_watching") if each.id == plural)
+    memo = kopf.Memo()
+    able = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
+    first = {**child(labels=LABELS), "spec": {"maxReplicas": 9}, "status": {"conditions": [able], "currentMetrics": []}}
+    dead = {**able, "status": "False", "reason": "FailedGetPodsMetric"}
+
+    async def hear(body: dict[str, Any], kind: str = "MODIFIED") -> int:
+        before = len(woken)
+        await handler.fn(body=body, type=kind, logger=None, memo=memo)
+        return len(woken) - before
+
+    assert await hear(first, "ADDED") == 1
+    assert await hear({**first, "status": {**first["status"], "currentMetrics": [{"type": "Pods"}]}}) == 0
+    assert await hear({**first, "status": {**first["status"], "conditions": [dead]}}) == 1
+    assert await hear({**first, "spec": {"maxReplicas": 99}}) == 1
+    assert await hear({**first, "spec": {"maxReplicas": 99}}, "DELETED") == 1
+
+
+@pytest.mark.parametrize("part", ["_changing", "_spawning", "_indexing", "_webhooks"])
+def test_no_handler_writes_finalizers_or_annotations(part: str) -> None:
+    registry, _ = registered()
+
+    assert handlers(registry, part) == []
+
+
+def test_secrets_are_never_watched() -> None:
+    assert "secrets" not in {plural for _, _, plural in CHILDREN}
+
+
+def test_kopf_is_told_all_that_we_rely_on() -> None:
+    settings = kopf_settings()
+
+    assert settings.posting.enabled is False
+    assert settings.peering.standalone is True
+    assert settings.scanning.disabled is True
+    assert settings.queueing.worker_limit is None
+    assert settings.networking.request_timeout == 10
+    assert settings.watching.inactivity_timeout == 70
+    assert settings.watching.server_timeout == 300
+    assert settings.watching.client_timeout == 330
+    assert max(settings.queueing.error_delays) == 30
+    assert len(settings.watching.label_selectors) == len(CHILDREN)
+    assert set(settings.watching.label_selectors.values()) == {names.LABEL_DEPLOYMENT}
+
+
+async def test_kopf_reaches_the_cluster_as_we_do() -> None:
+    info = connection_info(await log_in())
+
+    assert (info.server, info.ca_path, info.scheme, info.token) == (ACCESS.server, "/ca.crt", "Bearer", "token")
+    assert connection_info(Access("https://x", None, None, "/crt", "/key", None, insecure=False)).scheme is None
