@@ -118,7 +118,8 @@ make bench
 
 It takes about a quarter of an hour, needs two cores and `redis-server`, and installs the peers once, pinned, under
 `~/.cache/chatfleet/bench`. The relay of FastAPI and the `openai` SDK is
-`lab/chatfleet_lab/bench/peers/fastapi_openai.py`; how each subject is started is in `lab/chatfleet_lab/bench/subjects.py`. For fewer subjects, printed and not kept:
+`lab/chatfleet_lab/bench/peers/fastapi_openai.py`; how each subject is started is in
+`lab/chatfleet_lab/bench/subjects.py`. For fewer subjects, printed and not kept:
 
 ```sh
 PYTHONPATH=tests .venv/bin/python -m bench --rounds 1 --only chatfleet fastapi_openai
