@@ -1,0 +1,28 @@
+"""Live configuration: a value that is read again each time it is needed, so that a new configuration is in force."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Live(Generic[T]):
+    """A view of the current configuration. Call it for the value, and do not keep what it returns."""
+
+    read: Callable[[], T]
+
+    def __call__(self) -> T:
+        return self.read()
+
+    def map(self, part: Callable[[T], U]) -> "Live[U]":
+        """Return a view of what `part` makes of the value."""
+        read = self.read
+        return Live(lambda: part(read()))
+
+    @staticmethod
+    def fixed(value: U) -> "Live[U]":
+        """Return a view of a value that never changes."""
+        return Live(lambda: value)
