@@ -1,6 +1,6 @@
 """An API server in memory, as far as a pass can tell: `ports.Cluster` with server-side apply, uids and generations.
 
-What it promises is what `tests/cluster/test_operator_conformance.py` asks of it and of a real kube-apiserver alike.
+What it promises is what `tests/cluster/operator/test_conformance.py` asks of it and of a real kube-apiserver alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence

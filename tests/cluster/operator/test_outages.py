@@ -29,7 +29,7 @@ from harness.kube.shop import Shop
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.redis.server import redis_server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HOUR = timedelta(hours=1)
 FAULTS = (hangs, fails, babbles, forgets)
 SIZES = {"unreadable": len(FAULTS), "killed": 2, "stopped": 2, "skewed": 2}

@@ -7,7 +7,7 @@ import yaml
 
 from harness.kube.chatdeployments import ChatDeployments
 
-EXAMPLES = sorted(path for path in (Path(__file__).parents[2] / "examples").iterdir() if path.is_dir())
+EXAMPLES = sorted(path for path in (Path(__file__).parents[3] / "examples").iterdir() if path.is_dir())
 
 
 def test_the_examples_are_numbered_without_a_gap() -> None:
