@@ -15,7 +15,7 @@ from chatfleet_api.runs.run import Run
 RETRY_SECONDS = 1.0
 """What a refused caller is told to wait: another pod may take it at once."""
 CROWDED = 0.7
-"""Share of the capacity, that for which an autoscaler adds pods (`docs/autoscaling.md`)."""
+"""Share of the capacity, that for which an autoscaler adds pods (`docs/guide/autoscaling.md`)."""
 SETTLE_SECONDS = 5.0
 """Time that interrupted runs get to store what they have, when the pod ends."""
 

@@ -1,6 +1,6 @@
 """The rules of the conditions, as lists that read top to bottom: the first rule with a finding decides.
 
-What each condition promises, for people, is in docs/operator.md.
+What each condition promises, for people, is in docs/operations/operator.md.
 """
 
 from collections.abc import Mapping

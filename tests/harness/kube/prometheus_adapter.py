@@ -16,7 +16,7 @@ from harness.kube.node import MANIFESTS, ROOT, Node
 from harness.kube.prometheus import PORT as PROMETHEUS_PORT
 
 PORT = 6443
-DOCUMENT = ROOT / "docs/autoscaling.md"
+DOCUMENT = ROOT / "docs/guide/autoscaling.md"
 RULES = re.compile(r"### With prometheus-adapter.*?```yaml\n(.*?)```", re.DOTALL)
 SERVICES = ("v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io")
 KUBECONFIGS = ("lister", "authentication", "authorization")
