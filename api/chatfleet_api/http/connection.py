@@ -1,7 +1,7 @@
 """One connection to an upstream, in HTTP/1.1: a request out, the head of the answer in, its body as it comes.
 
-A token is one call of `data_received` here and one wake-up of its reader. docs/decisions/0403-own-connections-to-upstreams.md has what
-that saves, and what of HTTP is left out because no upstream needs it.
+A token is one call of `data_received` here and one wake-up of its reader. What that saves, and what of HTTP is left out
+because no upstream needs it: docs/decisions/0403-own-connections-to-upstreams.md.
 """
 
 import asyncio
