@@ -41,8 +41,8 @@ setup: ## Install what all this needs; every target does this first, and it does
 
 ##@ Test
 
-test: setup ## Run all checks and tests below, quickest first, until one fails.
-	@tools/test
+test: setup ## Run all checks and tests below, side by side where they only wait, until one fails.
+	@$(bin)/python tools/test.py
 
 test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(bin)/pytest tests/unit

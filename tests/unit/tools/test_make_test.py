@@ -1,0 +1,62 @@
+"""`make test` itself: lanes side by side, the first failure stops all, budgets are reported and fail nothing."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MAKEFILE = """
+quick:
+	@echo 3 passed
+broken:
+	@echo 1 failed; exit 3
+endless:
+	@exec sleep 3600
+"""
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, with a Makefile of the test's own."""
+    spec = importlib.util.spec_from_file_location("make_test", ROOT / "tools/test.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "make_test", module)
+    spec.loader.exec_module(module)
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+async def run(runner: ModuleType, *lanes: tuple[tuple[str, int], ...]) -> int:
+    steps = tuple(tuple(runner.Step(target, budget) for target, budget in lane) for lane in lanes)
+    status: int = await runner.main(steps)
+    return status
+
+
+async def test_all_steps_of_all_lanes_run(runner: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    assert await run(runner, (("quick", 60), ("quick", 61)), (("quick", 62),)) == 0
+    printed = capfd.readouterr().out
+    assert printed.count("3 passed") == 3
+    assert "all 3 steps passed" in printed
+
+
+async def test_a_failure_stops_the_other_lanes_and_the_steps_to_come(
+    runner: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(runner, (("endless", 60), ("quick", 60)), (("broken", 60), ("quick", 61))) == 1
+    printed = capfd.readouterr().out
+    assert "1 failed" in printed
+    assert "FAILED: make broken; its output is above" in printed
+    assert "3 passed" not in printed
+
+
+async def test_a_step_over_its_budget_is_reported_and_passes(
+    runner: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(runner, (("quick", 0),)) == 0
+    assert "OVER BUDGET" in capfd.readouterr().out

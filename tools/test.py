@@ -1,0 +1,161 @@
+"""Run every check and test of this repository: `make test`.
+
+The steps of a lane run one after the other, the lanes side by side: steps that wait (for pods, timers, a cluster) share
+the cores with steps that compute. The output of a step is printed when the step ends, and every half minute a line
+names what is running. The first failure stops everything. A step over its budget is reported, not failed.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+HEARTBEAT_SECONDS = 30
+CLEANUP_SECONDS = 90
+"""Time that a step gets to remove its clusters and processes when it is stopped."""
+
+
+class Step(NamedTuple):
+    """A target of the Makefile."""
+
+    target: str
+    budget: int
+    """Seconds that it may take on two cores with everything built: the slowest of several runs, and a fifth more."""
+
+
+LANES: tuple[tuple[Step, ...], ...] = (
+    (
+        Step("lint", 15),
+        Step("types", 90),
+        Step("test-unit", 60),
+        Step("test-contract", 180),
+        Step("test-bench", 60),
+        Step("test-chaos", 300),
+    ),
+    (
+        Step("test-cluster", 260),
+        Step("test-cluster-tool", 120),
+        Step("e2e", 400),
+    ),
+)
+
+INTERRUPTED = Step("test", 0)
+"""What failed when somebody stopped the run between two steps."""
+
+
+@dataclass
+class Run:
+    """What is running, what has ended, and after how many seconds."""
+
+    began: float = field(default_factory=time.monotonic)
+    running: dict[Step, "asyncio.subprocess.Process"] = field(default_factory=dict)
+    started: dict[Step, float] = field(default_factory=dict)
+    seconds: dict[Step, float] = field(default_factory=dict)
+    failed: Step | None = None
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first failure."""
+
+    async def lane(self, steps: tuple[Step, ...]) -> None:
+        """Run `steps` until one fails, here or in another lane."""
+        for step in steps:
+            if self.failed:
+                return
+            await self._step(step)
+
+    async def _step(self, step: Step) -> None:
+        self.started[step] = time.monotonic()
+        say(f"started: make {step.target}")
+        process = await asyncio.create_subprocess_exec(
+            *("make", step.target),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.running[step] = process
+        output, _ = await process.communicate()
+        del self.running[step]
+        if self.failed:
+            return  # stopped because of another step, whose output matters
+        self.seconds[step] = time.monotonic() - self.started[step]
+        print(f"\n{'─' * 16} make {step.target}\n{output.decode(errors='replace').rstrip()}", flush=True)
+        outcome = "FAILED" if process.returncode else "passed"
+        say(f"{outcome}: make {step.target}, {self.seconds[step]:.0f} s (budget {step.budget} s)")
+        if process.returncode:
+            self.fail(step)
+
+    def fail(self, step: Step) -> None:
+        """Stop everything because `step` failed."""
+        self.failed = step
+        self.ending.set()
+        self.stop(signal.SIGINT)
+
+    def stop(self, how: signal.Signals) -> None:
+        """Send `how` to every running step and its children."""
+        for process in self.running.values():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, how)
+
+    async def heartbeat(self) -> None:
+        """Print what is running, until cancelled."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            now = time.monotonic()
+            parts = (f"{step.target} {now - self.started[step]:.0f} s" for step in self.running)
+            say(f"{now - self.began:.0f} s: running {', '.join(parts)}")
+
+    async def enforce_cleanup(self) -> None:
+        """Kill what does not end by itself after a failure, until cancelled."""
+        await self.ending.wait()
+        await asyncio.sleep(CLEANUP_SECONDS)
+        self.stop(signal.SIGKILL)
+
+    def summary(self) -> str:
+        """Return the time of every step beside its budget."""
+        rows = [
+            f"  {step.target:<18} {seconds:>5.0f} s of {step.budget:>3} s"
+            + ("   OVER BUDGET: speed it up, or raise the budget with a reason" if seconds > step.budget else "")
+            for step, seconds in self.seconds.items()
+        ]
+        return "\n".join(rows)
+
+
+def say(line: str) -> None:
+    """Print a line of our own."""
+    print(f"[test] {line}", flush=True)
+
+
+async def main(lanes: tuple[tuple[Step, ...], ...] = LANES) -> int:
+    """Run all `lanes`; returns the exit status."""
+    run = Run()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted, run)
+    helpers = [asyncio.ensure_future(run.heartbeat()), asyncio.ensure_future(run.enforce_cleanup())]
+    try:
+        await asyncio.gather(*map(run.lane, lanes))
+    finally:
+        for helper in helpers:
+            helper.cancel()
+    print(f"\n[test] seconds of each step:\n{run.summary()}")
+    if run.failed:
+        say(f"FAILED: make {run.failed.target}; its output is above. Run it alone: make {run.failed.target}")
+        return 1
+    say(f"all {len(run.seconds)} steps passed in {time.monotonic() - run.began:.0f} s")
+    return 0
+
+
+def interrupted(run: Run) -> None:
+    """Stop everything on Ctrl-C, and exit with a failure."""
+    run.fail(run.failed or next(iter(run.running), INTERRUPTED))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
