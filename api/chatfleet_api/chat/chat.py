@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
-from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, PASSING, Queue
+from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, TRANSIENT, Queue
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import Place, Turn, take_turn
@@ -19,10 +19,10 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Provider
-from chatfleet_api.runs.log.interface import Claim, Fleet, Record, RunLog, Tenure
+from chatfleet_api.runs.log.interface import Claim, Fence, Fleet, RunLog, RunRecord
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import Conversation, Once, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, SessionStore, StoredMessage
 from chatfleet_contract.providers import Continuation
 from chatfleet_contract.spec import OnBusy
 
@@ -93,8 +93,8 @@ class Chat:
             produce = partial(take_turn, Turn(began, request, provider, None, self.clock))
             if not resumable:
                 return start(tenant, began.run, produce)
-            async with self.fleet.begin(Record(tenant, began, request)):
-                return start(tenant, began.run, produce, Tenure())
+            async with self.fleet.begin(RunRecord(tenant, began, request)):
+                return start(tenant, began.run, produce, Fence())
 
     async def create(
         self,
@@ -155,22 +155,22 @@ class Chat:
         digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         if key is None:
             return await self._in_turn(tenant, conversation, message, None)
-        once = Once(key, digest, self.new_id())
+        once = IdempotencyRecord(key, digest, self.new_id())
         if replay := await self._replay(tenant, conversation, once):
             return replay
         try:
             return await self._in_turn(tenant, conversation, message, once)
         except ChatError as error:
-            if error.code in PASSING and (replay := await self._replay(tenant, conversation, once)):
+            if error.code in TRANSIENT and (replay := await self._replay(tenant, conversation, once)):
                 return replay  # it came twice at once
             raise
 
-    async def go_on(self, claim: Claim, run: Run, *, room: bool = True) -> None:
-        """Bring a run that another pod began to its end; without `room` by asking nobody."""
+    async def go_on(self, claim: Claim, run: Run, *, has_slot: bool = True) -> None:
+        """Bring a run that another pod began to its end; without `has_slot` by asking nobody."""
         heir = Takeover(self.catalogue, self.log, self.sessions, self.clock, self.now, self.meter)
-        await heir.produce(claim, run, room=room)
+        await heir.produce(claim, run, has_slot=has_slot)
 
-    async def _replay(self, tenant: str, conversation: str, asked: Once) -> Replay | None:
+    async def _replay(self, tenant: str, conversation: str, asked: IdempotencyRecord) -> Replay | None:
         """Return the answer to what was asked before under the same key."""
         known = await self.sessions.once(tenant, conversation, asked.key)
         if known is None:
@@ -181,7 +181,9 @@ class Chat:
         answer = next((message for message in messages if message.id == known.answer), None)
         return None if answer is None else Replay(self.pool, tenant, conversation, answer)
 
-    async def _in_turn(self, tenant: str, conversation: str, message: NewMessage, once: Once | None) -> Run:
+    async def _in_turn(
+        self, tenant: str, conversation: str, message: NewMessage, once: IdempotencyRecord | None
+    ) -> Run:
         """Start the run at once, or when it is its turn."""
         ask = partial(self._ask, tenant, conversation, message, once)
         match message.on_busy or self.on_busy():
@@ -192,7 +194,7 @@ class Chat:
             case _:
                 return await ask()
 
-    async def _ask(self, tenant: str, conversation: str, message: NewMessage, once: Once | None) -> Run:
+    async def _ask(self, tenant: str, conversation: str, message: NewMessage, once: IdempotencyRecord | None) -> Run:
         catalogue = self.catalogue()
         model = message.model or catalogue.models()[0]
         provider = catalogue.provider(model)
@@ -207,7 +209,7 @@ class Chat:
             began = Start(run_id, model, self._created(), conversation, answer.id)
             request = _request(model, history.context((*before, said)), message)
             place = Place(self.sessions, tenant, conversation, answer, self._now)
-            record = Record(tenant, began, request)
+            record = RunRecord(tenant, began, request)
             async with self.fleet.begin(record):
                 messages = (*given_up, said, answer)
                 try:
@@ -216,10 +218,10 @@ class Chat:
                     )
                 except ChatError as error:
                     if error.code is Code.STORAGE_UNAVAILABLE:  # it may have been stored all the same
-                        start(tenant, run_id, partial(self.go_on, Claim(record, Tenure())), Tenure())
+                        start(tenant, run_id, partial(self.go_on, Claim(record, Fence())), Fence())
                     raise
                 turn = Turn(began, request, provider, place, self.clock)
-                return start(tenant, run_id, partial(take_turn, turn), Tenure())
+                return start(tenant, run_id, partial(take_turn, turn), Fence())
 
     async def _given_up(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the pending answer that nobody writes any more, as interrupted; CONVERSATION_BUSY if somebody may."""

@@ -16,10 +16,10 @@ TURN_SECONDS: Final = 60.0
 """Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
 INTERRUPT_SECONDS: Final = 5.0
 """Longest that a message waits for the end of the answers that it interrupts."""
-PASSING: Final = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
+TRANSIENT: Final = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
 
 Ask: TypeAlias = Callable[[], Awaitable[Run]]
-"""Starts the run of a message; raises `ChatError` with a code of `PASSING` while the conversation is not free."""
+"""Starts the run of a message; raises `ChatError` with a code of `TRANSIENT` while the conversation is not free."""
 
 Interrupt: TypeAlias = Callable[[], Awaitable[object]]
 """Ends the answer that is being written, if one is."""
@@ -50,7 +50,7 @@ class Queue:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    place = await self._sessions.line_up(tenant, conversation, ticket)
+                    place = await self._sessions.enqueue(tenant, conversation, ticket)
                     if place == 0 and (run := await _if_free(ask)):
                         return run
                     if interrupt is not None:
@@ -61,7 +61,7 @@ class Queue:
         finally:
             self.waiting -= 1
             with suppress(ChatError):  # the place is lost by itself
-                await self._sessions.step_out(tenant, conversation, ticket)
+                await self._sessions.dequeue(tenant, conversation, ticket)
 
 
 async def _if_free(ask: Ask) -> Run | None:
@@ -69,6 +69,6 @@ async def _if_free(ask: Ask) -> Run | None:
     try:
         return await ask()
     except ChatError as error:
-        if error.code not in PASSING:
+        if error.code not in TRANSIENT:
             raise
         return None

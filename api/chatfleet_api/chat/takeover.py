@@ -69,8 +69,8 @@ class Takeover:
     now: Callable[[], datetime]
     meter: TakeoverMeter
 
-    async def produce(self, claim: Claim, run: Run, *, room: bool) -> None:
-        """Bring a claimed run to its end; without `room` by asking nobody."""
+    async def produce(self, claim: Claim, run: Run, *, has_slot: bool) -> None:
+        """Bring a claimed run to its end; without `has_slot` by asking nobody."""
         if claim.cancelled:
             run.cancel()
         record, start = claim.record, claim.record.start
@@ -78,12 +78,12 @@ class Takeover:
         message = None
         if start.conversation and start.message:
             conversation, answer = start.conversation, start.message
-            message = await _patiently(lambda: self._resumed(record.tenant, conversation, answer, claim.tenure.epoch))
+            message = await _patiently(lambda: self._resumed(record.tenant, conversation, answer, claim.fence.epoch))
         if message and message.status != "pending":
             self.meter.took_over("finished", claim.seconds)
             run.publish((*(() if before else (start,)), *remainder(before, message)))
             return
-        hopeless = not room or (start.conversation is not None and message is None)
+        hopeless = not has_slot or (start.conversation is not None and message is None)
         provider, request = (None, record.request) if hopeless else self._asked(claim, before)
         self.meter.took_over(_outcome(claim, provider, request), claim.seconds)
         place = None
@@ -98,12 +98,12 @@ class Takeover:
     async def _logged(self, claim: Claim) -> Sequence[Event]:
         """Return the events that the dead pod has logged."""
         events: list[Event] = []
-        if not claim.tenure.after:
+        if not claim.fence.after:
             return events
         async with aclosing(self.log.read(claim.record.tenant, claim.record.start.run)) as batches:
             async for batch in batches:
                 events += batch.events
-                if batch.last >= claim.tenure.after:
+                if batch.last >= claim.fence.after:
                     break
         return events
 
@@ -135,7 +135,7 @@ class Takeover:
         models = self.catalogue()
         try:
             continuation = models.continuation(asked.model)
-            request = resumption(before, asked, continuation, epoch=claim.tenure.epoch)
+            request = resumption(before, asked, continuation, epoch=claim.fence.epoch)
             if request is not None:
                 return models.provider(asked.model), request
         except ChatError:  # the model has left the catalogue
@@ -145,7 +145,7 @@ class Takeover:
 
 def lost_usage(claim: Claim, before: Sequence[Event]) -> Usage | None:
     """Return what the attempts of the pods before have cost: the question each time, and all that was visible."""
-    epoch = claim.tenure.epoch
+    epoch = claim.fence.epoch
     if not epoch:
         return None
     once = estimated(claim.record.request, len(provided(before)))

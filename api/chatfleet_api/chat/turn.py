@@ -71,7 +71,7 @@ async def take_turn(turn: Turn, run: Run) -> None:
         run.publish((turn.start,))
     reply = Reply(turn.clock, provided(turn.before))
     ending = _charged(await _answer(turn, run, reply), turn.spent)
-    if run.deposed:
+    if run.fenced:
         return  # it is another pod's to end
     if turn.place is None:
         run.publish((ending,))

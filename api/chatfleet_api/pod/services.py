@@ -22,11 +22,11 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.token_rate import keep_rate
 from chatfleet_api.providers.catalogue import Catalogue, Registry, open_registry
-from chatfleet_api.redis.client import Storage, open_storage
+from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.runs.fleet.redis import RedisFleet, open_fleet
-from chatfleet_api.runs.fleet.watch import keep_watch
+from chatfleet_api.runs.fleet.supervisor import supervise
 from chatfleet_api.runs.log.interface import Fleet, RunLog
-from chatfleet_api.runs.log.memory import Alone, MemoryRunLog
+from chatfleet_api.runs.log.memory import MemoryRunLog, SinglePodFleet
 from chatfleet_api.runs.log.redis import FLUSH_SECONDS, RedisRunLog, open_run_log
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.sessions.memory import MemorySessionStore
@@ -70,7 +70,7 @@ class _Stores(NamedTuple):
 class _InRedis(NamedTuple):
     """The parts that are only there with a Redis."""
 
-    storage: Storage
+    storage: RedisClient
     fleet: RedisFleet
     log: RedisRunLog
 
@@ -98,7 +98,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             health.redis = Dependency(state=State.UNKNOWN)
             health.fleet = shared.fleet.details
             watchers.append(lambda: watch_redis(health, shared.storage.check))
-            watchers.append(lambda: keep_watch(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
+            watchers.append(lambda: supervise(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
         if (file := settings.config_file) is not None:
             watchers.append(lambda: configuration.watch(file, served.take))
         for watcher in watchers:
@@ -174,13 +174,13 @@ def _memory_stores(config: RuntimeConfig) -> _Stores:
     def retain(config: RuntimeConfig) -> None:
         log.ttl_seconds, sessions.ttl_seconds = config.streaming.log_ttl_seconds, config.conversations.ttl_seconds
 
-    return _Stores(log, Alone(), sessions, retain)
+    return _Stores(log, SinglePodFleet(), sessions, retain)
 
 
 async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeConfig, pod: str) -> _Stores:
     kept, streams = config.conversations.ttl_seconds, config.streaming
     try:
-        storage = await stack.enter_async_context(open_storage(url, config.namespace, config.deployment))
+        storage = await stack.enter_async_context(open_redis(url, config.namespace, config.deployment))
     except ValueError as wrong:
         raise ConfigurationError(f"the URL of Redis is not valid: {wrong}") from None
     lifetime = streams.max_stream_seconds + streams.log_ttl_seconds

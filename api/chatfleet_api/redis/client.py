@@ -18,7 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.lag_tolerant_timeout import patience
+from chatfleet_api.redis.lag_tolerant_timeout import lag_tolerant_timeout
 from chatfleet_api.redis.url import RedisAddress, read_redis_url
 
 CONNECTIONS: Final = 6
@@ -43,7 +43,7 @@ _Failures: Final = (RedisError, RedisClusterException, OSError, TimeoutError, _C
 logger = logging.getLogger(__name__)
 
 
-class Storage:
+class RedisClient:
     """A Redis and the keys of one ChatDeployment in it.
 
     Every command that is called here must be harmless when it arrives twice: it is repeated after a lost reply.
@@ -158,7 +158,7 @@ class Storage:
         slots = slots or self._slots
         task: asyncio.Future[Any] | None = None
         try:
-            async with patience(ANSWER_SECONDS):
+            async with lag_tolerant_timeout(ANSWER_SECONDS):
                 await slots.acquire()
                 task = self._begin(operation, slots)
                 reply = await asyncio.shield(task)
@@ -204,7 +204,7 @@ class Storage:
 
 
 @asynccontextmanager
-async def open_storage(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[Storage, None]:
+async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[RedisClient, None]:
     """Yield the Redis at `url` with the keys of one ChatDeployment. Connects when it is used: it need not be there yet.
 
     A file that holds the URL need not be there either; it is read again whenever Redis cannot be used.
@@ -212,15 +212,17 @@ async def open_storage(url: str | Path, namespace: str, deployment: str) -> Asyn
     Raises:
         ValueError: `url` is not one.
     """
-    storage = Storage(lambda: url if isinstance(url, str) else url.read_text().strip(), f"{namespace}/{deployment}")
+    redis_client = RedisClient(
+        lambda: url if isinstance(url, str) else url.read_text().strip(), f"{namespace}/{deployment}"
+    )
     try:
-        storage.follow()
+        redis_client.follow()
     except OSError as unreadable:
         logger.warning("the URL of Redis cannot be read yet: %s", unreadable)
     try:
-        yield storage
+        yield redis_client
     finally:
-        await storage.aclose()
+        await redis_client.aclose()
 
 
 async def together(

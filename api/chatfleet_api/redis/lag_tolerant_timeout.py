@@ -14,7 +14,7 @@ MORE_SECONDS: Final = 2.0
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncGenerator[None, None]:
+async def lag_tolerant_timeout(seconds: float) -> AsyncGenerator[None, None]:
     """Raise `TimeoutError` when the block takes longer than `seconds` in which the event loop was there to see it end.
 
     Time by which the loop was late is not counted, whether that was at the deadline or before.

@@ -9,12 +9,12 @@ from typing import NamedTuple, Protocol
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Failed
-from chatfleet_api.runs.log.interface import Fleet, RunLog, Tenure
+from chatfleet_api.runs.log.interface import Fence, Fleet, RunLog
 from chatfleet_api.runs.run import Run
 
 RETRY_SECONDS = 1.0
 """What a refused caller is told to wait: another pod may take it at once."""
-CROWDED = 0.7
+NEAR_CAPACITY = 0.7
 """Share of the capacity, that for which an autoscaler adds pods (`docs/guide/autoscaling.md`)."""
 SETTLE_SECONDS = 5.0
 """Time that interrupted runs get to store what they have, when the pod ends."""
@@ -35,9 +35,9 @@ class Start(Protocol):
     """Starts a run in the slot that was admitted."""
 
     def __call__(
-        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], tenure: Tenure | None = None
+        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None
     ) -> Run:
-        """Start `produce` as a task of the pool and return its run; no `tenure`: the run is this pod's alone."""
+        """Start `produce` as a task of the pool and return its run; no `fence`: the run is this pod's alone."""
         ...
 
 
@@ -60,9 +60,9 @@ class RunPool:
         """Runs that were given to other pods when this one ended."""
 
     @property
-    def crowded(self) -> bool:
+    def near_capacity(self) -> bool:
         """Whether who asks next had better ask another pod: kept connections would go on leading here."""
-        return self._admitted + len(self._runs) >= CROWDED * self.limits.capacity
+        return self._admitted + len(self._runs) >= NEAR_CAPACITY * self.limits.capacity
 
     @property
     def active(self) -> int:
@@ -127,11 +127,11 @@ class RunPool:
         others find the runs when this pod is dead to them.
         """
         runs = [run for run in self._runs.values() if run.shared and not run.ended]
-        if not runs or not self._fleet.heirs():
+        if not runs or not self._fleet.has_successors():
             return
         await self._flushed(runs)
         names = [(run.tenant, run.id) for run in runs]
-        self._fleet.give_up(names)
+        self._fleet.mark_for_handoff(names)
         for run in runs:
             run.hand_over()
         await self._flushed(runs)
@@ -163,11 +163,11 @@ class RunPool:
                     await asyncio.wait(self._tasks)
 
     def _start(
-        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], tenure: Tenure | None = None
+        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None
     ) -> Run:
-        run = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds, tenure=tenure)
+        run = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds, fence=fence)
         self._runs[tenant, run_id] = run
-        self.taken_over += run.tenure.epoch > 0
+        self.taken_over += run.fence.epoch > 0
         task = asyncio.ensure_future(produce(run))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, run))

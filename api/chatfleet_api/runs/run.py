@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Event
-from chatfleet_api.runs.log.interface import RunLog, Tenure
+from chatfleet_api.runs.log.interface import Fence, RunLog
 from chatfleet_api.runs.tail import Tail
 
 TAIL_EVENTS = 64
@@ -20,17 +20,17 @@ class Run:
     they have seen, a pod that takes the run over has seen, too.
     """
 
-    def __init__(self, tenant: str, run_id: str, log: RunLog, *, seconds: float, tenure: Tenure | None = None) -> None:
-        """Make the run; `seconds` is the longest that its answer may take. No `tenure`: a run of this pod alone."""
+    def __init__(self, tenant: str, run_id: str, log: RunLog, *, seconds: float, fence: Fence | None = None) -> None:
+        """Make the run; `seconds` is the longest that its answer may take. No `fence`: a run of this pod alone."""
         self.tenant = tenant
         self.id = run_id
         """UUIDv7."""
-        self.tenure = tenure or Tenure()
-        self.shared = tenure is not None
+        self.fence = fence or Fence()
+        self.shared = fence is not None
         """Whether it belongs to the fleet."""
         self._log = log
-        self._last = self.tenure.after
-        self._unshown: list[Batch] = []  # few, and an empty deque takes 0.6 KB
+        self._last = self.fence.after
+        self._uncommitted: list[Batch] = []  # few, and an empty deque takes 0.6 KB
         self._tail = Tail(TAIL_EVENTS, after=self._last)
         self._seconds = seconds
         self._scope: asyncio.Timeout | None = None
@@ -44,7 +44,7 @@ class Run:
         return self._ended
 
     @property
-    def deposed(self) -> bool:
+    def fenced(self) -> bool:
         """Whether another pod has taken the run over."""
         return self._deposed is not None
 
@@ -58,28 +58,28 @@ class Run:
         batch = Batch(self._last + 1, tuple(events))
         self._last, self._ended = batch.last, batch.terminal
         if self.shared:
-            self._unshown.append(batch)
+            self._uncommitted.append(batch)
             self._log.append(self.tenant, self.id, batch, self)
         else:
             self._tail.append(batch)
             self._log.append(self.tenant, self.id, batch)
 
-    def show(self, seq: int) -> None:
+    def publish_committed(self, seq: int) -> None:
         """Let readers have what was published up to `seq`."""
-        while self._unshown and self._unshown[0].last <= seq:
-            self._tail.append(self._unshown.pop(0))
+        while self._uncommitted and self._uncommitted[0].last <= seq:
+            self._tail.append(self._uncommitted.pop(0))
 
-    def depose(self, seq: int) -> None:
+    def fence_off(self, seq: int) -> None:
         """Stop producing: another pod goes on after `seq`. Readers follow it there."""
         self._deposed, self._ended = seq, True
-        self._unshown.clear()
+        self._uncommitted.clear()
         self._tail.wake()
         self.stop(Code.INTERRUPTED)
 
     def hand_over(self) -> None:
         """Stop producing, without an end: another pod is to go on after what was published. Readers follow it there."""
         if not self._ended:
-            self.depose(self._last)
+            self.fence_off(self._last)
 
     async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after`, each once and in order, until the terminal one.

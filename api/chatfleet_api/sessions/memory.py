@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.listing import position, read_cursor
 from chatfleet_api.sessions.store import (
-    LONGEST_LINE,
-    ONCE_SECONDS,
+    IDEMPOTENCY_SECONDS,
+    MAX_QUEUED,
     Conversation,
-    Once,
+    IdempotencyRecord,
     Page,
     StoredMessage,
     newest,
@@ -23,7 +23,7 @@ class _Entry(msgspec.Struct):
     conversation: Conversation
     messages: list[StoredMessage]
     expires: float
-    once: dict[str, tuple[float, Once]]
+    once: dict[str, tuple[float, IdempotencyRecord]]
     line: list[str]
 
 
@@ -78,7 +78,7 @@ class MemorySessionStore:
         *,
         expected_version: int | None,
         now: str,
-        once: Once | None = None,
+        once: IdempotencyRecord | None = None,
     ) -> int:
         """Append all of `messages` or none, and return the new version."""
         entry = self._find(tenant, conversation)
@@ -90,28 +90,28 @@ class MemorySessionStore:
         if succeeded or expected_version not in (None, version):
             raise ChatError(Code.CONVERSATION_CHANGED)
         if once is not None:
-            entry.once[once.key] = (self._clock() + ONCE_SECONDS, once)
+            entry.once[once.key] = (self._clock() + IDEMPOTENCY_SECONDS, once)
         entry.messages.extend(messages)
         entry.conversation = replace(entry.conversation, updated_at=now, version=version + 1)
         entry.expires = self._clock() + self.ttl_seconds
         self._entries.move_to_end((tenant, conversation))
         return version + 1
 
-    async def once(self, tenant: str, conversation: str, key: str) -> Once | None:
+    async def once(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         """Return what was kept under an idempotency key."""
         expires, found = self._find(tenant, conversation).once.get(key, (0, None))
         return found if expires > self._clock() else None
 
-    async def line_up(self, tenant: str, conversation: str, ticket: str) -> int:
+    async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
         """Take a place in the line, or keep it. Who waits in this process steps out when it goes."""
         line = self._find(tenant, conversation).line
         if ticket not in line:
-            if len(line) >= LONGEST_LINE:
+            if len(line) >= MAX_QUEUED:
                 raise ChatError(Code.CONVERSATION_BUSY)
             line.append(ticket)
         return line.index(ticket)
 
-    async def step_out(self, tenant: str, conversation: str, ticket: str) -> None:
+    async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
         """Give the place up."""
         line = self._find(tenant, conversation).line
         if ticket in line:

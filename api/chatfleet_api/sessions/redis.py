@@ -15,14 +15,14 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.ids import is_id
-from chatfleet_api.redis.client import Storage
+from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.sessions.listing import Position, position, read_cursor
 from chatfleet_api.sessions.store import (
-    LONGEST_LINE,
-    ONCE_SECONDS,
-    PLACE_SECONDS,
+    IDEMPOTENCY_SECONDS,
+    MAX_QUEUED,
+    TICKET_SECONDS,
     Conversation,
-    Once,
+    IdempotencyRecord,
     Page,
     StoredMessage,
     newest,
@@ -51,20 +51,20 @@ if expected ~= '' and expected ~= version then return {'changed'} end
 if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end
 if epoch ~= '0' then redis.call('HSET', KEYS[1], epoch_of, epoch) end
 redis.call('RPUSH', KEYS[2], unpack(ARGV, 7))
-if KEYS[3] then redis.call('SET', KEYS[3], once, 'EX', ONCE_SECONDS) end
+if KEYS[3] then redis.call('SET', KEYS[3], once, 'EX', IDEMPOTENCY_SECONDS) end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'updated', updated)
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
 return {'done', version + 1, record}
-""".replace("DEPTH", str(REPEAT_DEPTH)).replace("ONCE_SECONDS", str(ONCE_SECONDS))
+""".replace("DEPTH", str(REPEAT_DEPTH)).replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
 _LINE_UP: Final = """
-local me, patience, longest = unpack(ARGV)
+local me, ttl, longest = unpack(ARGV)
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
 local time = redis.call('TIME')
 local now = math.floor(time[1] * 1000 + time[2] / 1000)
 for _, ticket in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   local seen = redis.call('HGET', KEYS[3], ticket)
-  if not seen or now - seen > tonumber(patience) then
+  if not seen or now - seen > tonumber(ttl) then
     redis.call('ZREM', KEYS[2], ticket)
     redis.call('HDEL', KEYS[3], ticket)
   end
@@ -74,8 +74,8 @@ if not redis.call('ZRANK', KEYS[2], me) then
   redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[3], 'tickets', 1), me)
 end
 redis.call('HSET', KEYS[3], me, now)
-redis.call('PEXPIRE', KEYS[2], patience)
-redis.call('PEXPIRE', KEYS[3], patience)
+redis.call('PEXPIRE', KEYS[2], ttl)
+redis.call('PEXPIRE', KEYS[3], ttl)
 return redis.call('ZRANK', KEYS[2], me)
 """
 """A line is a sorted set by arrival, and a hash of when each was last seen and how many ever came."""
@@ -100,15 +100,15 @@ end
 
 _encode: Final = msgspec.json.Encoder().encode
 _conversation: Final = msgspec.json.Decoder(Conversation)
-_once: Final = msgspec.json.Decoder(Once)
+_once: Final = msgspec.json.Decoder(IdempotencyRecord)
 _message: Final = msgspec.json.Decoder(StoredMessage)
 
 
 class RedisSessionStore:
     """A `SessionStore` that keeps conversations until `ttl_seconds` after their last change."""
 
-    def __init__(self, storage: Storage, *, ttl_seconds: int) -> None:
-        self._storage = storage
+    def __init__(self, redis_client: RedisClient, *, ttl_seconds: int) -> None:
+        self._redis = redis_client
         self.ttl_seconds = ttl_seconds
         """Seconds; may be replaced while the pod runs, for what changes from then on."""
         self.replicas = 0
@@ -123,7 +123,7 @@ class RedisSessionStore:
     async def get(self, tenant: str, conversation: str) -> Conversation:
         """Return the record."""
         key, _ = self._keys(tenant, conversation)
-        found = _read(await self._storage.call("HMGET", key, "record", "version", "updated"))
+        found = _read(await self._redis.call("HMGET", key, "record", "version", "updated"))
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         return found
@@ -146,7 +146,7 @@ class RedisSessionStore:
                 else:
                     found.append((place, conversation))
         if gone:
-            await self._storage.call("ZREM", index, *gone)
+            await self._redis.call("ZREM", index, *gone)
         more = found[limit - 1][0].cursor() if len(found) > limit else None
         return Page(tuple(conversation for _, conversation in found[:limit]), more)
 
@@ -156,7 +156,7 @@ class RedisSessionStore:
         if record is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         user_id = _conversation.decode(record).user_id
-        await self._storage.call_all([("ZREM", key, conversation) for key in self._indexes(tenant, user_id)])
+        await self._redis.call_all([("ZREM", key, conversation) for key in self._indexes(tenant, user_id)])
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
         """Return all messages in order."""
@@ -173,7 +173,7 @@ class RedisSessionStore:
         *,
         expected_version: int | None,
         now: str,
-        once: Once | None = None,
+        once: IdempotencyRecord | None = None,
     ) -> int:
         """Append all of `messages` or none, and return the new version."""
         expected = "" if expected_version is None else expected_version
@@ -192,28 +192,28 @@ class RedisSessionStore:
         await self._touch(tenant, _conversation.decode(record), now)
         return int(version)
 
-    async def once(self, tenant: str, conversation: str, key: str) -> Once | None:
+    async def once(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         """Return what was kept under an idempotency key."""
-        found = await self._storage.call("GET", self._once(tenant, conversation, key))
+        found = await self._redis.call("GET", self._once(tenant, conversation, key))
         return None if found is None else _once.decode(found)
 
-    async def line_up(self, tenant: str, conversation: str, ticket: str) -> int:
+    async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
         """Take a place in the line, or keep it, and return how many stand before it."""
         keys = [self._keys(tenant, conversation)[0], *self._line(tenant, conversation)]
-        place = await self._script(_LINE_UP, keys, ticket, round(PLACE_SECONDS * 1000), LONGEST_LINE)
+        place = await self._script(_LINE_UP, keys, ticket, round(TICKET_SECONDS * 1000), MAX_QUEUED)
         if place == b"missing":
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         if place == b"full":
             raise ChatError(Code.CONVERSATION_BUSY)
         return int(place)
 
-    async def step_out(self, tenant: str, conversation: str, ticket: str) -> None:
+    async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
         """Give the place up."""
         await self._script(_STEP_OUT, self._line(tenant, conversation), ticket)
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life."""
-        await self._storage.ping()
+        await self._redis.ping()
 
     async def _touch(self, tenant: str, conversation: Conversation, now: str) -> None:
         changed = position(now, conversation.id).changed
@@ -223,7 +223,7 @@ class RedisSessionStore:
 
     async def _places(self, index: str, start: Position | None, offset: int, count: int) -> Sequence[Position]:
         newest_change = "+inf" if start is None else start.changed
-        reply = await self._storage.call(
+        reply = await self._redis.call(
             "ZRANGE", index, newest_change, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
         )
         pairs = zip(reply[::2], reply[1::2], strict=True)
@@ -233,7 +233,7 @@ class RedisSessionStore:
         keys = [self._keys(tenant, place.conversation)[0] for place in places]
         return [
             _read(reply)
-            for reply in await self._storage.call_all([("HMGET", key, "record", "version", "updated") for key in keys])
+            for reply in await self._redis.call_all([("HMGET", key, "record", "version", "updated") for key in keys])
         ]
 
     async def _kept(self, keys: Sequence[str], *arguments: str | bytes | int) -> Any:  # noqa: ANN401
@@ -241,32 +241,28 @@ class RedisSessionStore:
         if not self.replicas:
             return await self._script(_APPEND, keys, *arguments)
         command = ("EVAL", _APPEND, len(keys), *keys, *arguments)
-        return await self._storage.call_replicated(
-            command, keys[0], ttl_seconds=self.ttl_seconds, replicas=self.replicas
-        )
+        return await self._redis.call_replicated(command, keys[0], ttl_seconds=self.ttl_seconds, replicas=self.replicas)
 
     async def _script(self, script: str, keys: Sequence[str], *arguments: str | bytes | int) -> Any:  # noqa: ANN401
-        return await self._storage.call("EVAL", script, len(keys), *keys, *arguments)
+        return await self._redis.call("EVAL", script, len(keys), *keys, *arguments)
 
     def _keys(self, tenant: str, conversation: str) -> tuple[str, str]:
         """Return the keys of the record and of the messages."""
         if not is_id(conversation):
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return self._storage.key(tenant, "conversation", conversation), self._storage.key(
-            tenant, "messages", conversation
-        )
+        return self._redis.key(tenant, "conversation", conversation), self._redis.key(tenant, "messages", conversation)
 
     def _once(self, tenant: str, conversation: str, key: str) -> str:
         if not is_id(conversation):
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return self._storage.key(tenant, f"once:{hashlib.sha256(key.encode()).hexdigest()[:32]}", conversation)
+        return self._redis.key(tenant, f"once:{hashlib.sha256(key.encode()).hexdigest()[:32]}", conversation)
 
     def _line(self, tenant: str, conversation: str) -> Sequence[str]:
-        return [self._storage.key(tenant, kind, conversation) for kind in ("line", "line-seen")]
+        return [self._redis.key(tenant, kind, conversation) for kind in ("line", "line-seen")]
 
     def _indexes(self, tenant: str, user_id: str | None) -> Sequence[str]:
         """Return the keys of the listings that a conversation is in, the one of its user last."""
-        everyone = self._storage.key(tenant, "conversations")
+        everyone = self._redis.key(tenant, "conversations")
         if user_id is None:
             return [everyone]
         return [everyone, f"{everyone}:{hashlib.sha256(user_id.encode()).hexdigest()[:32]}"]

@@ -12,11 +12,11 @@ from chatfleet_api.domain.request import MessageToolCall
 MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled", "interrupted"]
 
 
-ONCE_SECONDS: Final = 86_400
+IDEMPOTENCY_SECONDS: Final = 86_400
 """Life of an idempotency key."""
-LONGEST_LINE: Final = 16
+MAX_QUEUED: Final = 16
 """Messages that wait in one conversation at a time."""
-PLACE_SECONDS: Final = 2.0
+TICKET_SECONDS: Final = 2.0
 
 
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,7 +57,7 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     latency_ms: int | None = None
 
 
-class Once(msgspec.Struct, frozen=True):
+class IdempotencyRecord(msgspec.Struct, frozen=True):
     """What was asked under an idempotency key, and the answer to it."""
 
     key: str
@@ -112,11 +112,11 @@ class SessionStore(Protocol):
         *,
         expected_version: int | None,
         now: str,
-        once: Once | None = None,
+        once: IdempotencyRecord | None = None,
     ) -> int:
         """Append all of `messages` (at least one) or none, set `updated_at`, renew the time to live.
 
-        Returns the new version. `once` is kept with them, in the same step, for `ONCE_SECONDS`.
+        Returns the new version. `once` is kept with them, in the same step, for `IDEMPOTENCY_SECONDS`.
 
         Raises `ChatError(CONVERSATION_CHANGED)` when `expected_version` is given and is not the current one, and when
         the first of `messages` is there with a greater `epoch`: another pod writes it now. Appending the same entries
@@ -124,19 +124,19 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def once(self, tenant: str, conversation: str, key: str) -> Once | None:
+    async def once(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         """Return what was kept under an idempotency key; None when nothing was, or no longer is."""
         ...
 
-    async def line_up(self, tenant: str, conversation: str, ticket: str) -> int:
+    async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
         """Take a place in the line before the conversation, or keep it, and return how many stand before it.
 
-        A place that is not kept for `PLACE_SECONDS` is lost. Raises `ChatError(CONVERSATION_BUSY)` when `LONGEST_LINE`
+        A place that is not kept for `TICKET_SECONDS` is lost. Raises `ChatError(CONVERSATION_BUSY)` when `MAX_QUEUED`
         stand there already.
         """
         ...
 
-    async def step_out(self, tenant: str, conversation: str, ticket: str) -> None:
+    async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
         """Give the place up."""
         ...
 

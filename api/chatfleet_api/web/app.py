@@ -77,7 +77,7 @@ def create_app(services: Services) -> ASGIApp:
         logged,
         new_id=services.chat.new_id,
         config=lambda: services.configuration.digest,
-        elsewhere=lambda: services.health.leaving or services.chat.pool.crowded,
+        elsewhere=lambda: services.health.leaving or services.chat.pool.near_capacity,
     )
 
 

@@ -62,7 +62,7 @@ def turns() -> None:
         return 0
 
     put(Chat, "_alive", never)
-    put(RedisSessionStore, "line_up", first)
+    put(RedisSessionStore, "enqueue", first)
 
 
 PROTECTIONS: Final[dict[str, Callable[[], None]]] = {

@@ -15,9 +15,9 @@ from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
-from chatfleet_api.redis.client import Operation, Storage, open_storage
+from chatfleet_api.redis.client import Operation, RedisClient, open_redis
 from chatfleet_api.runs.fleet.redis import open_fleet
-from chatfleet_api.runs.fleet.watch import keep_watch
+from chatfleet_api.runs.fleet.supervisor import supervise
 from chatfleet_api.runs.log.redis import open_run_log
 from chatfleet_api.runs.log.tailing import cancelled
 from chatfleet_api.runs.pool import Limits, RunPool
@@ -26,7 +26,7 @@ from chatfleet_contract.providers import Continuation
 from harness.upstream.run_scripts import OneModel
 
 
-class Line(Storage):
+class Line(RedisClient):
     """A way to Redis that can be cut."""
 
     whole = True
@@ -57,15 +57,15 @@ async def open_pod(
     capacity: int = 10,
 ) -> FleetPod:
     """Return a pod that works until `stack` is left."""
-    storage = await stack.enter_async_context(open_storage(url, "tests", fleet))
-    storage.__class__ = Line
-    assert isinstance(storage, Line)
-    while not await reached(storage):  # a cluster's client takes its time to find its servers
+    redis_client = await stack.enter_async_context(open_redis(url, "tests", fleet))
+    redis_client.__class__ = Line
+    assert isinstance(redis_client, Line)
+    while not await reached(redis_client):  # a cluster's client takes its time to find its servers
         pass
-    members = await stack.enter_async_context(open_fleet(storage, str(uuid7()), seconds=120, clock=time.monotonic))
-    log = await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60))
+    members = await stack.enter_async_context(open_fleet(redis_client, str(uuid7()), seconds=120, clock=time.monotonic))
+    log = await stack.enter_async_context(open_run_log(redis_client, ttl_seconds=60, run_seconds=60))
     pool = RunPool(log, members, Limits(capacity, run_seconds=60))
-    sessions, meter = RedisSessionStore(storage, ttl_seconds=60), Meter("tests")
+    sessions, meter = RedisSessionStore(redis_client, ttl_seconds=60), Meter("tests")
     chat = Chat(
         catalogue=lambda: OneModel(provider, continuation),
         pool=pool,
@@ -78,21 +78,21 @@ async def open_pod(
         queue=Queue(sessions, _new_id),
         meter=meter,
     )
-    watch = asyncio.create_task(keep_watch(members, pool, writing=log.writing, go_on=chat.go_on))
+    watch = asyncio.create_task(supervise(members, pool, writing=log.writing, go_on=chat.go_on))
     stack.push_async_callback(cancelled, watch)
     stack.push_async_callback(pool.drain, 0)
-    stack.callback(setattr, storage, "whole", True)  # noqa: FBT003  # a value
-    return FleetPod(chat, meter, storage)
+    stack.callback(setattr, redis_client, "whole", True)  # noqa: FBT003  # a value
+    return FleetPod(chat, meter, redis_client)
 
 
 def _new_id() -> str:
     return str(uuid7())
 
 
-async def reached(storage: Storage) -> bool:
+async def reached(redis_client: RedisClient) -> bool:
     """Return whether Redis answers."""
     try:
-        await storage.ping()
+        await redis_client.ping()
     except ChatError:
         return False
     return True

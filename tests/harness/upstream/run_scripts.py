@@ -13,7 +13,7 @@ from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Finish, Piece, Provider
 from chatfleet_api.runs.log.interface import RunLog
-from chatfleet_api.runs.log.memory import Alone, MemoryRunLog
+from chatfleet_api.runs.log.memory import MemoryRunLog, SinglePodFleet
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import SessionStore
@@ -116,7 +116,7 @@ def memory_sessions(ttl_seconds: float = 3600) -> MemorySessionStore:
 
 
 def make_pool(log: RunLog | None = None, *, capacity: int = 10, run_seconds: float = 600) -> RunPool:
-    return RunPool(log or memory_log(), Alone(), Limits(capacity, run_seconds))
+    return RunPool(log or memory_log(), SinglePodFleet(), Limits(capacity, run_seconds))
 
 
 def make_chat(
@@ -133,7 +133,7 @@ def make_chat(
         catalogue=lambda: OneModel(provider),
         pool=pool or make_pool(log),
         log=log,
-        fleet=Alone(),
+        fleet=SinglePodFleet(),
         sessions=sessions,
         clock=loop_clock,
         now=loop_now,

@@ -5,11 +5,11 @@ from typing import Final
 
 LEASE_SECONDS: Final = 1.75
 """A pod that has given no sign for so long is dead."""
-NOBODY: Final = "nobody"
+UNOWNED: Final = "nobody"
 """Owner of the runs that were handed over; as a pod, it is dead from the first look."""
 
 
-class Signs:
+class FailureDetector:
     """What one pod has seen of the others' signs of life: each is the server's time, in ms, at which it was given."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -39,7 +39,7 @@ class Signs:
 
         self._seen = {pod: (sign, given(pod, sign)) for pod, sign in signs}
         ages = {pod: now - since for pod, (_, since) in self._seen.items()}
-        return {pod: age for pod, age in ages.items() if pod == NOBODY or age >= LEASE_SECONDS}
+        return {pod: age for pod, age in ages.items() if pod == UNOWNED or age >= LEASE_SECONDS}
 
     def due(self) -> float:
         """Return in how many seconds the next pod is dead, should it go on being silent."""

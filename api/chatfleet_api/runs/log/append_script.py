@@ -9,13 +9,13 @@ ENTRIES_PER_STREAM: Final = 65536
 
 WRITE: Final = """
 local live, ended, entries = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
-local deposed = {}
+local fenced = {}
 for i = 1, #entries do
   local key, record = KEYS[2 * i - 1], KEYS[2 * i]
   local epoch, last, final, entry = unpack(entries[i])
   local after = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
   if after then
-    deposed[#deposed + 1] = {i, tonumber(after)}
+    fenced[#fenced + 1] = {i, tonumber(after)}
   else
     local done = redis.pcall('XADD', key, 'MAXLEN', '~', LIMIT, last .. '-0', FIELD, entry)
     if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
@@ -32,7 +32,7 @@ for i = 1, #entries do
     end
   end
 end
-return deposed
+return fenced
 """.replace("LIMIT", str(ENTRIES_PER_STREAM)).replace("FIELD", f"'{ENTRY_FIELD.decode()}'")
 """Append one entry per pair of keys, the run's events and its record (`fleet.py` describes it).
 

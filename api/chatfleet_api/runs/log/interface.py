@@ -14,7 +14,7 @@ RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
 
 
-class Tenure(NamedTuple):
+class Fence(NamedTuple):
     """A producer's turn at a run that belongs to the fleet."""
 
     epoch: int = 0
@@ -27,15 +27,15 @@ class Producer(Protocol):
     """Who writes a run of the fleet, as the log sees it."""
 
     @property
-    def tenure(self) -> Tenure:
+    def fence(self) -> Fence:
         """The producer's turn."""
         ...
 
-    def show(self, seq: int) -> None:
+    def publish_committed(self, seq: int) -> None:
         """Let readers have what came up to `seq`: it is stored, or cannot be just now."""
         ...
 
-    def depose(self, seq: int) -> None:
+    def fence_off(self, seq: int) -> None:
         """Stop: another pod writes the run now, from what follows `seq` on; the log has nothing beyond it of ours."""
         ...
 
@@ -80,7 +80,7 @@ class RunLog(Protocol):
         ...
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What another pod needs to know of a run to take it over."""
 
     tenant: str
@@ -105,7 +105,7 @@ class Orphan(NamedTuple):
     """For how long nobody has produced it, as far as the observer knows."""
 
 
-class Beat(NamedTuple):
+class HeartbeatResult(NamedTuple):
     """What one look at the fleet found for this pod to do. Runs are tenant and id."""
 
     cancelled: Sequence[tuple[str, str]]
@@ -113,7 +113,7 @@ class Beat(NamedTuple):
     lost: Sequence[tuple[str, str, int]]
     """Runs of ours that another pod has taken over, and after which event."""
     orphans: Sequence[Orphan]
-    """Our share of what is to be taken over, as much as one beat may take at most."""
+    """Our share of what is to be taken over, as much as one heartbeat may take at most."""
     due: float
     """Seconds until the next pod is dead, should it go on being silent: then is the time to look again."""
 
@@ -121,8 +121,8 @@ class Beat(NamedTuple):
 class Claim(NamedTuple):
     """A run that is ours now."""
 
-    record: Record
-    tenure: Tenure
+    record: RunRecord
+    fence: Fence
     cancelled: bool = False
     """Whether somebody asked for its end."""
     seconds: float = 0.0
@@ -132,18 +132,18 @@ class Claim(NamedTuple):
 class Fleet(Protocol):
     """The pods that share a log, seen from one of them."""
 
-    def begin(self, record: Record) -> AbstractAsyncContextManager[None]:
+    def begin(self, record: RunRecord) -> AbstractAsyncContextManager[None]:
         """Make a run the fleet's: from now on another pod takes it over when this one dies.
 
         Start it within the block; an error there takes the run back. Raises `ChatError(STORAGE_UNAVAILABLE)`.
         """
         ...
 
-    def heirs(self) -> bool:
+    def has_successors(self) -> bool:
         """Tell whether another pod lives that takes runs over."""
         ...
 
-    def give_up(self, runs: Sequence[tuple[str, str]]) -> None:
+    def mark_for_handoff(self, runs: Sequence[tuple[str, str]]) -> None:
         """Take note that runs are to be handed over: until they are, others find them as runs of a pod that died."""
         ...
 

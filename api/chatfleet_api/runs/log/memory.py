@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch
-from chatfleet_api.runs.log.interface import Producer, Record, RunState
+from chatfleet_api.runs.log.interface import Producer, RunRecord, RunState
 from chatfleet_api.runs.tail import Tail
 
 
@@ -27,7 +27,7 @@ class MemoryRunLog:
         if batch.terminal:
             self._ended.append((self._clock(), (tenant, run)))
         if by is not None:
-            by.show(batch.last)
+            by.publish_committed(batch.last)
 
     async def flush(self, tenant: str, run: str) -> None:
         """Return at once: what was appended is stored."""
@@ -69,19 +69,19 @@ class MemoryRunLog:
             del self._runs[self._ended.popleft()[1]]
 
 
-class Alone:
+class SinglePodFleet:
     """A `Fleet` of one pod, which nobody outlives."""
 
     @asynccontextmanager
-    async def begin(self, record: Record) -> AsyncGenerator[None, None]:  # noqa: ARG002  # the port's
+    async def begin(self, record: RunRecord) -> AsyncGenerator[None, None]:  # noqa: ARG002  # the port's
         """Do nothing: what dies with this process is gone."""
         yield
 
-    def heirs(self) -> bool:
+    def has_successors(self) -> bool:
         """Know no other pod."""
         return False
 
-    def give_up(self, runs: Sequence[tuple[str, str]]) -> None:
+    def mark_for_handoff(self, runs: Sequence[tuple[str, str]]) -> None:
         """There is nobody to give them to."""
 
     async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:

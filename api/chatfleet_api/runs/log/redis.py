@@ -18,11 +18,11 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code, beyond
 from chatfleet_api.domain.events import Batch
 from chatfleet_api.domain.ids import is_id
-from chatfleet_api.redis.client import Command, Storage
+from chatfleet_api.redis.client import Command, RedisClient
 from chatfleet_api.runs.log.append_script import ENTRY_FIELD, WRITE
 from chatfleet_api.runs.log.interface import Producer, RunState
-from chatfleet_api.runs.log.tailing import Followers, cancelled, continued
-from chatfleet_api.runs.log.write_buffer import Entry, Unwritten
+from chatfleet_api.runs.log.tailing import LogTailer, cancelled, continued
+from chatfleet_api.runs.log.write_buffer import Entry, WriteBuffer
 
 FLUSH_SECONDS: Final = 0.015
 """Between the beginnings of two writes, but for the first two after a rest, which are made at once. What a killed pod
@@ -53,33 +53,33 @@ class RedisRunLog:
     loses what is unwritten of it: readers from the log meet the gap as `NOT_FOUND`, those on this pod do not.
     """
 
-    def __init__(self, storage: Storage, *, ttl_seconds: int, run_seconds: int) -> None:
+    def __init__(self, redis_client: RedisClient, *, ttl_seconds: int, run_seconds: int) -> None:
         """Make the log; a run that is never ended is forgotten `run_seconds` + `ttl_seconds` after its start."""
-        self._storage = storage
+        self._redis = redis_client
         self.ttl_seconds, self.run_seconds = ttl_seconds, run_seconds
         """Seconds; both may be replaced while the pod runs, for what changes from then on."""
         self.flush_seconds = FLUSH_SECONDS
         """Between the beginnings of two writes; may be replaced while the pod runs."""
-        self._streams: dict[tuple[str, str], Unwritten] = {}
-        self._unwritten: dict[Unwritten, None] = {}
+        self._streams: dict[tuple[str, str], WriteBuffer] = {}
+        self._unwritten: dict[WriteBuffer, None] = {}
         self._unsent_bytes = 0
         self._away = False
         self._work = asyncio.Event()
         self._attempt: asyncio.Future[ChatError | None] = asyncio.Future()
-        self._followers = Followers(storage)
+        self._followers = LogTailer(redis_client)
 
     def append(self, tenant: str, run: str, batch: Batch, by: Producer | None = None) -> None:
         """Take the next batch; it is written with the next flush."""
         stream = self._streams.get((tenant, run))
         if stream is None or stream.by is not by:
-            keys = self._key(tenant, run), self._storage.key(tenant, RECORD, run)
-            stream = self._streams[tenant, run] = Unwritten((tenant, run), keys, by)
+            keys = self._key(tenant, run), self._redis.key(tenant, RECORD, run)
+            stream = self._streams[tenant, run] = WriteBuffer((tenant, run), keys, by)
         stream.fresh.append(batch)
         stream.last = batch.last
         self._unwritten[stream] = None
         self._work.set()
         if self._away:
-            stream.show(batch.last)
+            stream.publish_committed(batch.last)
 
     def writing(self, tenant: str, run: str) -> bool:
         """Tell whether something of the run is still to be written here, or may be."""
@@ -129,10 +129,10 @@ class RedisRunLog:
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life."""
-        await self._storage.ping()
+        await self._redis.ping()
 
     async def _last(self, key: str) -> Batch | None:
-        found = await self._storage.call("XREVRANGE", key, "+", "-", "COUNT", 1)
+        found = await self._redis.call("XREVRANGE", key, "+", "-", "COUNT", 1)
         return _decoder.decode(found[0][1][ENTRY_FIELD]) if found else None
 
     async def _over(self, tenant: str, run: str, after: int) -> bool:
@@ -148,10 +148,10 @@ class RedisRunLog:
 
     async def _begun(self, tenant: str, run: str) -> bool:
         """Tell whether the fleet knows the run: then its events will come, from whichever pod."""
-        return bool(await self._storage.call("EXISTS", self._storage.key(tenant, RECORD, run)))
+        return bool(await self._redis.call("EXISTS", self._redis.key(tenant, RECORD, run)))
 
     def _key(self, tenant: str, run: str) -> str:
-        return self._storage.key(tenant, "events", run)
+        return self._redis.key(tenant, "events", run)
 
     async def _write(self) -> bool:
         """Try to write all there is, tell who waits for it, and return whether it succeeded."""
@@ -165,7 +165,7 @@ class RedisRunLog:
             failure = error
             self._work.set()
             for stream in self._unwritten:
-                stream.show(stream.last)
+                stream.publish_committed(stream.last)
         self._away = failure is not None
         attempt, self._attempt = self._attempt, asyncio.Future()
         attempt.set_result(failure)
@@ -177,30 +177,30 @@ class RedisRunLog:
             if self._unsent_bytes > UNSENT_BYTES:
                 if not stream.lossy:
                     logger.error("Redis is away for too long: the log of run %s has a gap", stream.owner[1])
-                self._unsent_bytes -= stream.give_up()
+                self._unsent_bytes -= stream.drop_unsent()
 
-    def _unsent(self) -> Iterator[tuple[Unwritten, Entry]]:
+    def _unsent(self) -> Iterator[tuple[WriteBuffer, Entry]]:
         return ((stream, entry) for stream in self._unwritten for entry in stream.entries)
 
-    async def _send(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Sequence[tuple[int, int]]:
+    async def _send(self, chunk: Sequence[tuple[WriteBuffer, Entry]]) -> Sequence[tuple[int, int]]:
         """Write, and return which of `chunk` were refused (by their index), and after which event of their run."""
-        if self._storage.clustered:
-            replies = await self._storage.call_all([self._command([item]) for item in chunk])
+        if self._redis.clustered:
+            replies = await self._redis.call_all([self._command([item]) for item in chunk])
             return [(index, after) for index, reply in enumerate(replies) for _, after in reply]
-        return [(number - 1, after) for number, after in await self._storage.call(*self._command(chunk))]
+        return [(number - 1, after) for number, after in await self._redis.call(*self._command(chunk))]
 
-    def _command(self, chunk: Sequence[tuple[Unwritten, Entry]]) -> Command:
+    def _command(self, chunk: Sequence[tuple[WriteBuffer, Entry]]) -> Command:
         keys = [key for stream, _ in chunk for key in stream.keys]
         entries = [(stream.epoch, entry.last, entry.terminal, entry.payload.decode()) for stream, entry in chunk]
         seconds = self.run_seconds + self.ttl_seconds, self.ttl_seconds
         return ("EVAL", WRITE, len(keys), *keys, *seconds, _pack(entries))
 
-    def _sent(self, chunk: Sequence[tuple[Unwritten, Entry]], refused: Sequence[tuple[int, int]]) -> None:
-        deposed = {chunk[index][0]: after for index, after in refused}
-        for stream, after in deposed.items():
-            self._depose(stream, after)
+    def _sent(self, chunk: Sequence[tuple[WriteBuffer, Entry]], refused: Sequence[tuple[int, int]]) -> None:
+        fenced = {chunk[index][0]: after for index, after in refused}
+        for stream, after in fenced.items():
+            self._fence_off(stream, after)
         for stream, entry in chunk:
-            if stream in deposed:
+            if stream in fenced:
                 continue
             del stream.entries[0]
             stream.stored = entry.last
@@ -209,9 +209,9 @@ class RedisRunLog:
                 del self._unwritten[stream]
             if entry.terminal:
                 self._forget(stream)
-            stream.show(entry.last)
+            stream.publish_committed(entry.last)
 
-    def _depose(self, stream: Unwritten, after: int) -> None:
+    def _fence_off(self, stream: WriteBuffer, after: int) -> None:
         """Drop what is unwritten of a run that another pod has taken over."""
         logger.warning("run %s was taken over by another pod", stream.owner[1])
         self._unsent_bytes -= sum(len(entry.payload) for entry in stream.entries)
@@ -219,9 +219,9 @@ class RedisRunLog:
         del self._unwritten[stream]
         self._forget(stream)
         if stream.by is not None:
-            stream.by.depose(after)
+            stream.by.fence_off(after)
 
-    def _forget(self, stream: Unwritten) -> None:
+    def _forget(self, stream: WriteBuffer) -> None:
         if self._streams.get(stream.owner) is stream:
             del self._streams[stream.owner]
 
@@ -253,9 +253,11 @@ class RedisRunLog:
 
 
 @asynccontextmanager
-async def open_run_log(storage: Storage, *, ttl_seconds: int, run_seconds: int) -> AsyncGenerator[RedisRunLog, None]:
+async def open_run_log(
+    redis_client: RedisClient, *, ttl_seconds: int, run_seconds: int
+) -> AsyncGenerator[RedisRunLog, None]:
     """Yield a run log that writes what is appended while the block lasts, and what is left at its end."""
-    log = RedisRunLog(storage, ttl_seconds=ttl_seconds, run_seconds=run_seconds)
+    log = RedisRunLog(redis_client, ttl_seconds=ttl_seconds, run_seconds=run_seconds)
     writer = asyncio.create_task(log.write_forever())
     writer.add_done_callback(_report)
     try:

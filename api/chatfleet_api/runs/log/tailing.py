@@ -9,7 +9,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch
-from chatfleet_api.redis.client import Command, Storage
+from chatfleet_api.redis.client import Command, RedisClient
 from chatfleet_api.runs.log.interface import Moved
 from chatfleet_api.runs.tail import joined
 
@@ -72,15 +72,15 @@ class _Reader:
         self.news: asyncio.Future[bytes] = asyncio.Future()
 
 
-class Followers:
+class LogTailer:
     """The readers of this pod, each at its own place in its own stream, all served by one poller.
 
     Polled and not blocked upon: a blocked read cannot take in who joins, needs a connection without a timeout, and is
     not possible across the slots of a cluster.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, redis_client: RedisClient) -> None:
+        self._redis = redis_client
         self._waiting: set[_Reader] = set()
         self._joined = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
@@ -131,7 +131,7 @@ class Followers:
             try:
                 quiet = not await self._serve(readers)
                 pause = min(2 * pause, IDLE_ROUND_SECONDS) if quiet else ROUND_SECONDS
-            except ChatError as error:  # the storage has logged it
+            except ChatError as error:  # the client has logged it
                 _fail(readers, error)
                 pause = min(2 * pause, AWAY_ROUND_SECONDS)
             with suppress(TimeoutError):
@@ -155,10 +155,10 @@ class Followers:
         return came
 
     async def _read(self, places: Sequence[tuple[str, int]]) -> Sequence[bytes]:
-        if self._storage.clustered:
-            replies = await self._storage.call_all([_reading([place]) for place in places])
+        if self._redis.clustered:
+            replies = await self._redis.call_all([_reading([place]) for place in places])
             return [text for (text,) in replies]
-        texts: list[bytes] = await self._storage.call(*_reading(places))
+        texts: list[bytes] = await self._redis.call(*_reading(places))
         return texts
 
 

@@ -19,8 +19,8 @@ class Entry(NamedTuple):
     payload: bytes
 
 
-class Unwritten:
-    """What is not yet written of one run, in one producer's tenure."""
+class WriteBuffer:
+    """What is not yet written of one run, under one fence."""
 
     __slots__ = ("by", "entries", "fresh", "keys", "last", "lossy", "owner", "stored")
 
@@ -46,14 +46,14 @@ class Unwritten:
     @property
     def epoch(self) -> str | int:
         """The producer's epoch, empty for a run that nobody takes over."""
-        return "" if self.by is None else self.by.tenure.epoch
+        return "" if self.by is None else self.by.fence.epoch
 
-    def show(self, seq: int) -> None:
+    def publish_committed(self, seq: int) -> None:
         """Let readers have what came up to `seq`."""
         if self.by is not None:
-            self.by.show(seq)
+            self.by.publish_committed(seq)
 
-    def give_up(self) -> int:
+    def drop_unsent(self) -> int:
         """Forget what is unwritten, but for the end; returns the bytes that frees."""
         before = sum(len(entry.payload) for entry in self.entries)
         self.entries = [entry for entry in self.entries if entry.terminal]

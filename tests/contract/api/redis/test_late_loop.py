@@ -6,16 +6,16 @@ import time
 import pytest
 import uvloop
 
-from chatfleet_api.redis.client import SOCKET_SECONDS, open_storage
-from chatfleet_api.redis.lag_tolerant_timeout import MORE_SECONDS, patience
+from chatfleet_api.redis.client import SOCKET_SECONDS, open_redis
+from chatfleet_api.redis.lag_tolerant_timeout import MORE_SECONDS, lag_tolerant_timeout
 
 
 def test_an_answer_that_the_loop_read_late_is_an_answer(redis_url: str) -> None:
     async def play() -> None:
-        async with open_storage(redis_url, "namespace", "deployment") as storage:
-            await storage.ping()
+        async with open_redis(redis_url, "namespace", "deployment") as redis_client:
+            await redis_client.ping()
             for turns in (0, 3):
-                asking = asyncio.ensure_future(storage.ping())
+                asking = asyncio.ensure_future(redis_client.ping())
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 time.sleep(0.7 * SOCKET_SECONDS)  # noqa: ASYNC251  # this is what it is about
@@ -26,7 +26,7 @@ def test_an_answer_that_the_loop_read_late_is_an_answer(redis_url: str) -> None:
 
 def test_time_in_which_the_loop_stood_still_before_the_deadline_is_not_counted() -> None:
     async def play() -> None:
-        async with patience(0.8):
+        async with lag_tolerant_timeout(0.8):
             await asyncio.sleep(0.1)
             time.sleep(0.5)  # noqa: ASYNC251  # this is what it is about
             await asyncio.sleep(0.4)  # on time at the deadline itself
@@ -36,7 +36,7 @@ def test_time_in_which_the_loop_stood_still_before_the_deadline_is_not_counted()
 
 def test_a_loop_that_is_late_all_the_time_waits_for_no_more_than_so_long() -> None:
     async def play() -> None:
-        async with patience(0.1):
+        async with lag_tolerant_timeout(0.1):
             while True:
                 time.sleep(0.3)  # noqa: ASYNC251  # this is what it is about
                 await asyncio.sleep(0)

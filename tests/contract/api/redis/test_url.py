@@ -6,13 +6,13 @@ import pytest
 from redis import Redis
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.client import Storage, open_storage
+from chatfleet_api.redis.client import RedisClient, open_redis
 
 
-async def unavailable(storage: Storage) -> bool:
+async def unavailable(redis_client: RedisClient) -> bool:
     """Whether Redis cannot be used."""
     try:
-        await storage.ping()
+        await redis_client.ping()
     except ChatError as error:
         return error.code is Code.STORAGE_UNAVAILABLE
     return False
@@ -20,36 +20,36 @@ async def unavailable(storage: Storage) -> bool:
 
 async def test_a_url_that_comes_late_is_taken_up(tmp_path: Path, redis_url: str) -> None:
     file = tmp_path / "url"
-    async with open_storage(file, "tests", "chat") as storage:
-        before = await unavailable(storage)
+    async with open_redis(file, "tests", "chat") as redis_client:
+        before = await unavailable(redis_client)
         file.write_text("nonsense")
-        wrong = await unavailable(storage)
+        wrong = await unavailable(redis_client)
         file.write_text(f"{redis_url}\n")
 
         assert (before, wrong) == (True, True)
-        assert not await unavailable(storage)
+        assert not await unavailable(redis_client)
 
 
 async def test_a_new_password_is_taken_up(tmp_path: Path, redis_url: str) -> None:
     file = tmp_path / "url"
     file.write_text(redis_url)
     with Redis.from_url(redis_url) as admin:
-        async with open_storage(file, "tests", "chat") as storage:
-            assert not await unavailable(storage)
+        async with open_redis(file, "tests", "chat") as redis_client:
+            assert not await unavailable(redis_client)
             admin.config_set("requirepass", "changed")
             try:
                 admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                without = await unavailable(storage)
+                without = await unavailable(redis_client)
                 file.write_text(redis_url.replace("redis://", "redis://:changed@"))
 
                 assert without
-                assert not await unavailable(storage)
+                assert not await unavailable(redis_client)
             finally:
                 admin.config_set("requirepass", "")
 
 
 async def test_a_url_that_is_none_is_refused_without_being_repeated() -> None:
     with pytest.raises(ValueError, match="the URL of Redis must be") as refused:
-        async with open_storage("http://:secret@nowhere", "tests", "chat"):
+        async with open_redis("http://:secret@nowhere", "tests", "chat"):
             pass
     assert "secret" not in str(refused.value)

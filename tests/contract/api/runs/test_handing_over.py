@@ -189,7 +189,7 @@ def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
 
 
 def _answer_slowly(pod: ApiProcess, folder: Path) -> None:
-    """Let the heir's model take its time."""
+    """Let the successor's model take its time."""
     changed = (folder / "runtime.json").read_text().replace(f"count-{COUNT}@20", f"count-{COUNT}@1")
     (folder / "runtime.json").write_text(changed)
     digest = pod.health("/health").json["config"]

@@ -8,7 +8,7 @@ from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
-from chatfleet_api.redis.client import open_storage
+from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.log import tailing as following
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
@@ -26,10 +26,10 @@ async def log(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIt
         yield MemoryRunLog(ttl_seconds=60, clock=asyncio.get_running_loop().time)
         return
     async with (
-        open_storage(topologies(request.param), "tests", "chat") as storage,
-        open_run_log(storage, ttl_seconds=60, run_seconds=60) as opened,
+        open_redis(topologies(request.param), "tests", "chat") as redis_client,
+        open_run_log(redis_client, ttl_seconds=60, run_seconds=60) as opened,
     ):
-        while not await reached(storage):  # a cluster's client takes its time to find its servers
+        while not await reached(redis_client):  # a cluster's client takes its time to find its servers
             pass
         yield opened
 

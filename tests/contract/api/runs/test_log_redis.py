@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Token, Usage
-from chatfleet_api.redis.client import ANSWER_SECONDS, open_storage
+from chatfleet_api.redis.client import ANSWER_SECONDS, open_redis
 from chatfleet_api.runs.log import redis as redis_log
 from chatfleet_api.runs.log.redis import RedisRunLog, open_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
@@ -37,8 +37,8 @@ async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
 async def log(proxy: Proxy) -> AsyncIterator[RedisRunLog]:
     """A pod's log, which reaches Redis through the proxy."""
     async with (
-        open_storage(proxy.url, "tests", "chat") as storage,
-        open_run_log(storage, ttl_seconds=60, run_seconds=600) as opened,
+        open_redis(proxy.url, "tests", "chat") as redis_client,
+        open_run_log(redis_client, ttl_seconds=60, run_seconds=600) as opened,
     ):
         yield opened
 
@@ -47,8 +47,8 @@ async def log(proxy: Proxy) -> AsyncIterator[RedisRunLog]:
 async def other(redis_url: str) -> AsyncIterator[RedisRunLog]:
     """Another pod's log."""
     async with (
-        open_storage(redis_url, "tests", "chat") as storage,
-        open_run_log(storage, ttl_seconds=60, run_seconds=600) as opened,
+        open_redis(redis_url, "tests", "chat") as redis_client,
+        open_run_log(redis_client, ttl_seconds=60, run_seconds=600) as opened,
     ):
         yield opened
 
@@ -228,8 +228,8 @@ async def test_hundreds_of_readers_share_the_connections_of_a_pod(
 
 async def test_what_is_appended_last_is_written_when_the_pod_ends(other: RedisRunLog, redis_url: str, run: str) -> None:
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(redis_url, "tests", "chat"))
-        log = await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60))
+        redis_client = await stack.enter_async_context(open_redis(redis_url, "tests", "chat"))
+        log = await stack.enter_async_context(open_run_log(redis_client, ttl_seconds=60, run_seconds=60))
         log.append(TENANT, run, Batch(1, (END,)))
     assert await numbers(other, run) == [1]
 

@@ -90,7 +90,7 @@ def pods(tmp_path: Path, redis_url: str, upstream: str) -> Iterator[list[ApiProc
 def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upstream_had_sent(
     pods: list[ApiProcess], upstream: str
 ) -> None:
-    victim, heir = pods
+    victim, successor = pods
     scripts = [Script(f"answer-{number}", TOKENS, gap=GAP) for number in range(ANSWERS)]
     conversations = [begin(victim) for _ in scripts]
     for script, conversation in zip(scripts, conversations, strict=True):
@@ -99,8 +99,8 @@ def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upst
     sleep(2)
     victim.process.kill()
     for script, conversation in zip(scripts, conversations, strict=True):
-        eventually(partial(_interrupted, heir, conversation), seconds=10)
-        kept = _last(heir, conversation)["content"].count(script.key)
+        eventually(partial(_interrupted, successor, conversation), seconds=10)
+        kept = _last(successor, conversation)["content"].count(script.key)
         (call,) = fetch(f"{upstream.removesuffix('/v1')}/ledger", [script.key]).json[script.key]
         assert call["ending"] == "closed"
         assert kept > 50

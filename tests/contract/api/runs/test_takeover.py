@@ -15,9 +15,9 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Piece
-from chatfleet_api.redis.client import open_storage
+from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.fleet.redis import RedisFleet
-from chatfleet_api.runs.log.interface import Claim, Orphan, Record, Tenure
+from chatfleet_api.runs.log.interface import Claim, Fence, Orphan, RunRecord
 from chatfleet_api.runs.log.redis import open_run_log
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
@@ -250,42 +250,45 @@ async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:
 class Recorded:
     """A producer that notes what it is told."""
 
-    def __init__(self, tenure: Tenure) -> None:
-        self.tenure = tenure
-        self.shown = 0
-        self.deposed: int | None = None
+    def __init__(self, fence: Fence) -> None:
+        self.fence = fence
+        self.committed = 0
+        self.fenced: int | None = None
 
-    def show(self, seq: int) -> None:
-        self.shown = seq
+    def publish_committed(self, seq: int) -> None:
+        self.committed = seq
 
-    def depose(self, seq: int) -> None:
-        self.deposed = seq
+    def fence_off(self, seq: int) -> None:
+        self.fenced = seq
 
 
 async def test_one_pod_wins_a_claim_and_the_log_refuses_the_one_before(
     topologies: Topologies,
 ) -> None:
     run = str(uuid7())
-    record = Record(TENANT, Start(run, "m", 0), ChatRequest("m", ()))
+    record = RunRecord(TENANT, Start(run, "m", 0), ChatRequest("m", ()))
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(topologies("single"), "tests", str(uuid7())))
+        redis_client = await stack.enter_async_context(open_redis(topologies("single"), "tests", str(uuid7())))
         logs = [
-            await stack.enter_async_context(open_run_log(storage, ttl_seconds=60, run_seconds=60)) for _ in range(2)
+            await stack.enter_async_context(open_run_log(redis_client, ttl_seconds=60, run_seconds=60))
+            for _ in range(2)
         ]
-        dead, heir, late = [RedisFleet(storage, name, seconds=60, clock=monotonic) for name in ("a", "b", "c")]
+        dead, successor, late = [
+            RedisFleet(redis_client, name, seconds=60, clock=monotonic) for name in ("a", "b", "c")
+        ]
         async with dead.begin(record):
-            before, after = Recorded(Tenure()), Recorded(Tenure(1, 2))
+            before, after = Recorded(Fence()), Recorded(Fence(1, 2))
         logs[0].append(TENANT, run, numbered(1, 2), before)
         await logs[0].flush(TENANT, run)
-        assert (before.shown, before.deposed) == (2, None)
+        assert (before.committed, before.fenced) == (2, None)
         orphan = Orphan("a", TENANT, run)
-        claim = Claim(record, Tenure(1, 2))
-        assert await heir.claim([orphan]) == [claim]
-        assert await heir.claim([orphan]) == [claim]  # as after a lost reply
+        claim = Claim(record, Fence(1, 2))
+        assert await successor.claim([orphan]) == [claim]
+        assert await successor.claim([orphan]) == [claim]  # as after a lost reply
         assert await late.claim([orphan]) == [None]
         logs[0].append(TENANT, run, numbered(3, 9), before)
         await logs[0].flush(TENANT, run)
-        assert (before.shown, before.deposed) == (2, 2)
+        assert (before.committed, before.fenced) == (2, 2)
         logs[1].append(TENANT, run, Batch(3, (Complete("stop", Usage()),)), after)
         await logs[1].flush(TENANT, run)
         assert [seq for seq, _ in await collect(logs[0].read(TENANT, run))] == [1, 2, 3]

@@ -80,26 +80,29 @@ def slowest(pod: FleetPod) -> float:
 
 
 async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_time(fleet: Fleet) -> None:
-    heirs = [Script(*QUICK), Script(*QUICK)]
+    successors = [Script(*QUICK), Script(*QUICK)]
     first = await fleet.pod(Script(600), capacity=RUNS)
-    others = [await fleet.pod(script, capacity=RUNS) for script in heirs]
+    others = [await fleet.pod(script, capacity=RUNS) for script in successors]
     await fleet.begin(first, RUNS)
     await asyncio.sleep(0.3)
     first.line.whole, cut = False, monotonic()
     endings = await fleet.endings(others[0])
     took = monotonic() - cut
     assert Counter(type(ending) for ending in endings) == {Complete: RUNS}
-    assert [len(script.asked) for script in heirs] == [others[0].chat.pool.taken_over, others[1].chat.pool.taken_over]
+    assert [len(script.asked) for script in successors] == [
+        others[0].chat.pool.taken_over,
+        others[1].chat.pool.taken_over,
+    ]
     assert sum(counted(pod, "regenerated") for pod in others) == RUNS
-    assert min(len(script.asked) for script in heirs) > RUNS / 5
+    assert min(len(script.asked) for script in successors) > RUNS / 5
     assert took < RUN_TAKEOVER_DURATION_SECONDS + 1, took  # to the end of the last answer
     assert max(map(slowest, others)) <= RUN_TAKEOVER_DURATION_SECONDS + 1  # all pods and readers share this one process
 
 
 async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet: Fleet) -> None:
-    heir = Script(600)
+    successor = Script(600)
     first = await fleet.pod(Script(text("one "), 600), capacity=RUNS, continuation="prefill")
-    second = await fleet.pod(heir, capacity=10, continuation="prefill")
+    second = await fleet.pod(successor, capacity=10, continuation="prefill")
     await fleet.begin(first, RUNS)
     await asyncio.sleep(0.3)
     first.line.whole = False
@@ -107,7 +110,7 @@ async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet:
     async with asyncio.timeout(15):
         while counted(second, "interrupted") < RUNS - 10 or second.chat.pool.active > 10:  # noqa: ASYNC110  # it happens on another pod
             await asyncio.sleep(0.05)
-    assert (counted(second, "continued"), len(heir.asked), second.chat.pool.active) == (10, 10, 10)
+    assert (counted(second, "continued"), len(successor.asked), second.chat.pool.active) == (10, 10, 10)
     fleet.runs = [run for run in runs if second.chat.pool.find(TENANT, run) is None]
     endings = await fleet.endings(second)
     assert len(endings) == RUNS - 10

@@ -15,7 +15,7 @@ import redis
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.client import WAITS, Storage, open_storage
+from chatfleet_api.redis.client import WAITS, RedisClient, open_redis
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from harness.clients.sse import begin
@@ -65,17 +65,17 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def store(url: str, replicas: int) -> AsyncIterator[tuple[RedisSessionStore, Storage, str]]:
+async def store(url: str, replicas: int) -> AsyncIterator[tuple[RedisSessionStore, RedisClient, str]]:
     """Yield a store that wants so many replicas, and a new conversation in it."""
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(url, "tests", "chat"))
+        redis_client = await stack.enter_async_context(open_redis(url, "tests", "chat"))
         async with asyncio.timeout(10):
-            while not await reached(storage):
+            while not await reached(redis_client):
                 pass
-        sessions, conversation = RedisSessionStore(storage, ttl_seconds=600), str(uuid7())
+        sessions, conversation = RedisSessionStore(redis_client, ttl_seconds=600), str(uuid7())
         sessions.replicas = replicas
         await sessions.create(TENANT, Conversation(conversation, None, None, {}, NOW, NOW))
-        yield sessions, storage, conversation
+        yield sessions, redis_client, conversation
 
 
 async def say(sessions: RedisSessionStore, conversation: str, text: str, id_: str | None = None) -> None:
@@ -133,12 +133,12 @@ async def test_a_message_is_refused_while_too_few_replicas_have_it(primary_and_r
 
 async def test_a_replica_that_hangs_holds_up_nothing_else(primary_and_replica: tuple[str, int]) -> None:
     url, replica = primary_and_replica
-    async with store(url, 1) as (sessions, storage, conversation):
+    async with store(url, 1) as (sessions, redis_client, conversation):
         with stopped(replica):
             waiting = [asyncio.create_task(say(sessions, conversation, "lagging")) for _ in range(3 * WAITS)]
             await asyncio.sleep(0.1)
             asked = monotonic()
-            await storage.ping()
+            await redis_client.ping()
             assert monotonic() - asked < 0.2
             assert {type(error) for error in await asyncio.gather(*waiting, return_exceptions=True)} == {ChatError}
 

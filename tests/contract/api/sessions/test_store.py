@@ -11,10 +11,10 @@ from uuid_utils import uuid7
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import Function, MessageToolCall
-from chatfleet_api.redis.client import open_storage
+from chatfleet_api.redis.client import open_redis
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.sessions.store import LONGEST_LINE, Conversation, Once, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import MAX_QUEUED, Conversation, IdempotencyRecord, SessionStore, StoredMessage
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 BEGAN = datetime.now(UTC)
@@ -25,8 +25,8 @@ async def store(request: pytest.FixtureRequest, topologies: Topologies) -> Async
     if request.param == "memory":
         yield MemorySessionStore(ttl_seconds=3600, clock=asyncio.get_running_loop().time)
         return
-    async with open_storage(topologies(request.param), "tests", "chat") as storage:
-        yield RedisSessionStore(storage, ttl_seconds=3600)
+    async with open_redis(topologies(request.param), "tests", "chat") as redis_client:
+        yield RedisSessionStore(redis_client, ttl_seconds=3600)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ async def test_the_store_can_be_reached(store: SessionStore) -> None:
 
 async def test_what_was_asked_under_a_key_is_kept_with_the_messages(store: SessionStore, tenant: str) -> None:
     target, other = await kept(store, tenant), await kept(store, tenant)
-    once = Once("key }{", "digest", "answer")
+    once = IdempotencyRecord("key }{", "digest", "answer")
     with pytest.raises(ChatError):
         await store.append(tenant, target, (message(),), expected_version=7, now=at(1), once=once)
     assert await store.once(tenant, target, once.key) is None
@@ -259,7 +259,7 @@ async def test_who_writes_a_message_is_refused_once_a_later_epoch_does(store: Se
     with pytest.raises(ChatError) as caught:
         await append(store, tenant, target, replace(first, status="complete", content="zombie"))
     assert caught.value.code is Code.CONVERSATION_CHANGED
-    final = replace(second, status="complete", content="heir")
+    final = replace(second, status="complete", content="successor")
     await append(store, tenant, target, final)
     assert await store.messages(tenant, target) == (final,)
 
@@ -267,18 +267,18 @@ async def test_who_writes_a_message_is_refused_once_a_later_epoch_does(store: Se
 async def test_a_line_is_served_in_the_order_of_arrival(store: SessionStore, tenant: str) -> None:
     target = await kept(store, tenant)
     for place, ticket in enumerate(["b", "a", "c"]):
-        assert await store.line_up(tenant, target, ticket) == place
-    assert await store.line_up(tenant, target, "a") == 1
-    await store.step_out(tenant, target, "b")
-    assert await store.line_up(tenant, target, "c") == 1
-    for index in range(LONGEST_LINE - 2):
-        await store.line_up(tenant, target, str(index))
+        assert await store.enqueue(tenant, target, ticket) == place
+    assert await store.enqueue(tenant, target, "a") == 1
+    await store.dequeue(tenant, target, "b")
+    assert await store.enqueue(tenant, target, "c") == 1
+    for index in range(MAX_QUEUED - 2):
+        await store.enqueue(tenant, target, str(index))
     with pytest.raises(ChatError) as caught:
-        await store.line_up(tenant, target, "too many")
+        await store.enqueue(tenant, target, "too many")
     assert caught.value.code is Code.CONVERSATION_BUSY
 
 
 async def test_there_is_no_line_before_an_unknown_conversation(store: SessionStore, tenant: str) -> None:
     with pytest.raises(ChatError) as caught:
-        await store.line_up(tenant, str(uuid7()), "a")
+        await store.enqueue(tenant, str(uuid7()), "a")
     assert caught.value.code is Code.CONVERSATION_NOT_FOUND

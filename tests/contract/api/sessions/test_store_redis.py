@@ -10,7 +10,7 @@ import redis.asyncio
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.client import ANSWER_SECONDS, CONNECTIONS, Storage, open_storage
+from chatfleet_api.redis.client import ANSWER_SECONDS, CONNECTIONS, RedisClient, open_redis
 from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Conversation, StoredMessage
@@ -42,14 +42,14 @@ async def proxy(url: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def storage(proxy: Proxy) -> AsyncIterator[Storage]:
-    async with open_storage(proxy.url, "tests", "chat") as opened:
+async def redis_client(proxy: Proxy) -> AsyncIterator[RedisClient]:
+    async with open_redis(proxy.url, "tests", "chat") as opened:
         yield opened
 
 
 @pytest.fixture
-def store(storage: Storage) -> RedisSessionStore:
-    return RedisSessionStore(storage, ttl_seconds=100)
+def store(redis_client: RedisClient) -> RedisSessionStore:
+    return RedisSessionStore(redis_client, ttl_seconds=100)
 
 
 def conversation(user_id: str | None = "u") -> Conversation:
@@ -203,34 +203,34 @@ async def test_what_is_no_id_never_reaches_redis(store: RedisSessionStore, proxy
 
 
 async def test_a_redis_that_may_evict_is_refused_until_it_no_longer_does(
-    store: RedisSessionStore, storage: Storage, server: "redis.asyncio.Redis"
+    store: RedisSessionStore, redis_client: RedisClient, server: "redis.asyncio.Redis"
 ) -> None:
-    await storage.check()
+    await redis_client.check()
     await server.config_set("maxmemory-policy", "volatile-lru")
     with pytest.raises(ChatError) as caught:
-        await storage.check()
+        await redis_client.check()
     assert caught.value.detail == "Redis may evict what it holds (maxmemory-policy volatile-lru); set noeviction"
     await unavailable(store)
     await server.config_set("maxmemory-policy", "noeviction")
-    await storage.check()
+    await redis_client.check()
     await store.create(TENANT, conversation())
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 async def test_every_topology_says_what_it_evicts(topologies: Topologies, topology: str) -> None:
-    async with open_storage(topologies(topology), "tests", "chat") as storage:
-        await storage.check()
+    async with open_redis(topologies(topology), "tests", "chat") as redis_client:
+        await redis_client.check()
 
 
 async def test_a_place_in_a_line_that_is_not_kept_is_lost(
     store: RedisSessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "PLACE_SECONDS", 0.2)
+    monkeypatch.setattr(sessions, "TICKET_SECONDS", 0.2)
     new = conversation()
     await store.create(TENANT, new)
-    assert await store.line_up(TENANT, new.id, "died") == 0
-    assert await store.line_up(TENANT, new.id, "waits") == 1
+    assert await store.enqueue(TENANT, new.id, "died") == 0
+    assert await store.enqueue(TENANT, new.id, "waits") == 1
     await asyncio.sleep(0.15)
-    assert await store.line_up(TENANT, new.id, "waits") == 1
+    assert await store.enqueue(TENANT, new.id, "waits") == 1
     await asyncio.sleep(0.15)
-    assert await store.line_up(TENANT, new.id, "waits") == 0
+    assert await store.enqueue(TENANT, new.id, "waits") == 0

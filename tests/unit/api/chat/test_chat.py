@@ -10,7 +10,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import LONGEST_LINE
+from chatfleet_api.sessions.store import MAX_QUEUED
 from harness.upstream.run_scripts import (
     STOP,
     TENANT,
@@ -213,7 +213,7 @@ async def test_the_line_before_a_conversation_is_bounded_and_who_leaves_it_frees
     await chat.send(TENANT, conversation, NewMessage("first"))
     line = [
         asyncio.create_task(chat.send(TENANT, conversation, NewMessage(str(index), on_busy="enqueue")))
-        for index in range(LONGEST_LINE)
+        for index in range(MAX_QUEUED)
     ]
     await asyncio.sleep(1)
     assert (await refusal(chat, conversation, NewMessage("more", on_busy="enqueue"))).code is Code.CONVERSATION_BUSY

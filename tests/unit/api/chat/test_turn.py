@@ -16,7 +16,7 @@ from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
 from chatfleet_api.providers.provider import Piece
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
-from chatfleet_api.sessions.store import Conversation, Once, StoredMessage
+from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, StoredMessage
 from harness.upstream.run_scripts import (
     STOP,
     TENANT,
@@ -52,7 +52,7 @@ class FlakyStore(MemorySessionStore):
         *,
         expected_version: int | None,
         now: str,
-        once: Once | None = None,
+        once: IdempotencyRecord | None = None,
     ) -> int:
         await asyncio.sleep(self.seconds)
         if loop_clock() < self.back:

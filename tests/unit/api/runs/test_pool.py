@@ -44,11 +44,11 @@ def refused(pool: RunPool) -> ChatError:
 
 async def test_a_pod_is_crowded_from_the_share_on_for_which_pods_are_added() -> None:
     pool = make_pool(memory_log(), capacity=10)
-    crowded = []
+    near_capacity = []
     for number in range(7):
         begin(pool, 60, f"r{number}")
-        crowded.append(pool.crowded)
-    assert crowded == [False] * 6 + [True]
+        near_capacity.append(pool.near_capacity)
+    assert near_capacity == [False] * 6 + [True]
     await pool.drain(0)
 
 

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 
 import pytest
 
-from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS, NOBODY, Signs
+from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS, UNOWNED, FailureDetector
 
 SERVER = 1_000_000
 """What the server's clock shows, in ms, when ours shows 0."""
 
 
 class Sky:
-    """Signs of life on a clock of their own; the server's goes at the same pace, unless it jumps."""
+    """Heartbeats on a clock of their own; the server's goes at the same pace, unless it jumps."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.jump = 0
-        self.signs = Signs(lambda: self.now)
+        self.signs = FailureDetector(lambda: self.now)
 
     def look(self, now: float, **given: float) -> Mapping[str, float]:
         """Look at `now` at the pods, each with the time at which it gave its newest sign."""
@@ -84,4 +84,4 @@ def test_the_next_look_is_due_when_the_oldest_sign_of_those_that_live_has_its_ag
 
 
 def test_nobody_is_dead_from_the_first_look() -> None:
-    assert Sky().signs.dead([(NOBODY, 0)], at=SERVER) == {NOBODY: 0}
+    assert Sky().signs.dead([(UNOWNED, 0)], at=SERVER) == {UNOWNED: 0}
