@@ -11,7 +11,7 @@ from chatfleet_api.activator.pods import Answer, Asked, CutOffError, NobodyThere
 from chatfleet_api.activator.probes import RETRY_SECONDS, Room
 from chatfleet_api.activator.reply import Reply
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.disconnect import Client, ClientLeft, while_there
+from chatfleet_api.web.disconnect import Client, ClientDisconnected, until_disconnect
 from chatfleet_api.web.middleware.request_id import HEADER, request_id
 
 
@@ -30,8 +30,8 @@ class Holding:
         client = Client(scope, receive, send)
         asked = _asked(scope, (await receive())["body"])
         reply = Reply(client, streams=wants_stream(client, asked.body), heartbeat_seconds=self.heartbeat_seconds)
-        with suppress(ClientLeft):
-            await while_there(receive, self._serve(asked, reply))
+        with suppress(ClientDisconnected):
+            await until_disconnect(receive, self._serve(asked, reply))
 
     async def _serve(self, asked: Asked, reply: Reply) -> None:
         try:

@@ -5,18 +5,19 @@ stream can then no longer be told by its status, and becomes the last event of t
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from starlette.types import Message
 
 from chatfleet_api.activator.pods import Answer
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.web.dialects.failures import Answered, ending, failure, told
+from chatfleet_api.web import extensions
+from chatfleet_api.web.dialects.failures import Answered, error_frame, error_response, parse_error_response
 from chatfleet_api.web.dialects.sse import HEARTBEAT
-from chatfleet_api.web.disconnect import Client, ClientLeft
+from chatfleet_api.web.disconnect import Client, ClientDisconnected
 from chatfleet_api.web.middleware.request_id import HEADER, request_id
-from chatfleet_api.web.stream import ABORT, SEND_SECONDS, STREAM_HEADERS
+from chatfleet_api.web.stream import SEND_SECONDS, STREAM_HEADERS
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ _SET_HERE: Final = frozenset({HEADER, b"date"})
 
 
 class Reply:
-    """One answer. Whatever sends raises `ClientLeft` when the client takes nothing, and has dropped it then."""
+    """One answer. Whatever sends raises `ClientDisconnected` when the client takes nothing, and has dropped it then."""
 
     def __init__(self, client: Client, *, streams: bool, heartbeat_seconds: float) -> None:
         self.passing = False
@@ -68,23 +69,22 @@ class Reply:
         """Tell why there is no answer."""
         known = request_id(self._client.scope)
         if self._opened:
-            await self._write(ending(error, self._path, known), last=True)
+            await self._write(error_frame(error, self._path, known), last=True)
             return
-        answered = failure(error, self._path, known)
+        answered = error_response(error, self._path, known)
         await self._open(answered.status, answered.headers)
         await self._write(answered.body, last=True)
 
     def abort(self) -> None:
         """End it as a connection that breaks: nothing is pretended to be whole."""
-        drop: Callable[[], None] = self._client.scope.get("extensions", {}).get(ABORT, {}).get("call", lambda: None)
-        drop()
+        extensions.abort(self._client.scope)()
 
     async def _instead_of_status(self, answer: Answer) -> None:
         if answer.status == NO_CONTENT:
             await self._write(b"", last=True)
             return
         body = b"".join([chunk async for chunk in answer.chunks()])
-        await self.fail(told(Answered(answer.status, answer.headers, body)))
+        await self.fail(parse_error_response(Answered(answer.status, answer.headers, body)))
 
     async def _open(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._opened = True
@@ -101,7 +101,7 @@ class Reply:
                 await self._client.send(message)
         except TimeoutError:  # a client that takes nothing would not take the reason either
             self.abort()
-            raise ClientLeft from None
+            raise ClientDisconnected from None
 
 
 def _is_stream(answer: Answer) -> bool:

@@ -117,7 +117,7 @@ class Meter:
         self._requests(route, str(status)).inc()
 
     def stream_ended(self, dialect: str, reason: str) -> None:
-        """Count a stream to a client; `reason` is `complete`, an error's code, `client_left` or `moved`."""
+        """Count a stream to a client; `reason` is `complete`, an error's code, `client_disconnected` or `moved`."""
         self._stream_ends(dialect, reason).inc()
 
     def rejected(self, code: Code) -> None:

@@ -32,7 +32,7 @@ from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import SessionStore
-from chatfleet_api.web.stream import Relays
+from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics
 from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig
@@ -52,7 +52,7 @@ class Services:
 
     configuration: Configuration
     chat: Chat
-    relays: Relays
+    streams: SSEStreams
     health: Health
     meter: Meter
 
@@ -106,7 +106,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         yield Services(
             configuration=configuration,
             chat=chat,
-            relays=Relays(lambda: configuration.current.streaming.heartbeat_seconds, meter),
+            streams=SSEStreams(lambda: configuration.current.streaming.heartbeat_seconds, meter),
             health=health,
             meter=meter,
         )

@@ -12,8 +12,7 @@ from typing import Any, Final
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from chatfleet_api.web.middleware.request_id import LAST
-from chatfleet_api.web.stream import ABORT, WRITE
+from chatfleet_api.web.extensions import ABORT, LAST, WRITE
 
 HEADERS_SECONDS: Final = 10.0
 """Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""

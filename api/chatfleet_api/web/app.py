@@ -18,7 +18,7 @@ from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.probes import Hook, drain_route, health_routes
 from chatfleet_api.pod.services import VERSION, Services
-from chatfleet_api.web.dialects.failures import failure
+from chatfleet_api.web.dialects.failures import error_response
 from chatfleet_api.web.dialects.native import routes as conversations
 from chatfleet_api.web.dialects.openai import routes as completions
 from chatfleet_api.web.dialects.responses import routes as responses
@@ -41,7 +41,7 @@ _RESPONSE: Final = responses.PATH + "/{response_id}"
 def create_app(services: Services) -> ASGIApp:
     """Return the application of the serving port."""
     app = FastAPI(title="Chatfleet", version=VERSION, redirect_slashes=False)
-    chat, relays, configuration = services.chat, services.relays, services.configuration
+    chat, relays, configuration = services.chat, services.streams, services.configuration
     messages = conversations.Messages(
         chat, relays, on_disconnect=lambda: configuration.current.conversations.on_client_disconnect
     )
@@ -132,7 +132,7 @@ def _answer_errors(app: FastAPI, refused: Callable[[ChatError], None]) -> None:
 
 
 def _response(request: Request, error: ChatError) -> Response:
-    answer = failure(error, request.scope["path"], request_id(request.scope))
+    answer = error_response(error, request.scope["path"], request_id(request.scope))
     response = Response(answer.body, answer.status)
     response.raw_headers[:] = answer.headers
     return response

@@ -10,17 +10,17 @@ from starlette.types import Receive, Scope, Send
 
 from chatfleet_api.domain.events import Batch
 from chatfleet_api.web.dialects.body import require_json
-from chatfleet_api.web.dialects.collect import Answer, collect
+from chatfleet_api.web.dialects.collect import CollectedCompletion, collect
 
 T = TypeVar("T")
 
 
-class ClientLeft(Exception):  # noqa: N818  # not an error: clients may leave
-    """The client went away, or reads no more."""
+class ClientDisconnected(Exception):  # noqa: N818  # not an error: clients may leave
+    """The client closed its connection, or takes nothing any more."""
 
 
-async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; when the client goes away before that, or `work` is cancelled, raise `ClientLeft`.
+async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; raise `ClientDisconnected` when the client goes first or `work` is cancelled.
 
     `work` gets a task of its own, since it wakes for every token: waking a short stack costs less than a deep one.
     """
@@ -43,7 +43,7 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         if task.cancel():
             await asyncio.wait((task,))
     if task.cancelled():
-        raise ClientLeft
+        raise ClientDisconnected
     return task.result()
 
 
@@ -70,12 +70,12 @@ class Client:
         message = await self.receive()
         return bytes(message["body"])
 
-    async def whole(self, read: AsyncGenerator[Batch, None]) -> Answer:
-        """Wait for the end of a run; raises `ChatError` when it fails and `ClientLeft` when nobody waits any more."""
-        return await while_there(self.receive, _whole(read))
+    async def whole(self, read: AsyncGenerator[Batch, None]) -> CollectedCompletion:
+        """Wait for the end of a run; raises `ChatError` when it fails, `ClientDisconnected` when nobody waits."""
+        return await until_disconnect(self.receive, _whole(read))
 
     async def respond(self, body: bytes) -> None:
-        """Answer 200 with a JSON body."""
+        """CollectedCompletion 200 with a JSON body."""
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
@@ -85,6 +85,6 @@ class Client:
         await self.send({"type": "http.response.body", "body": body})
 
 
-async def _whole(read: AsyncGenerator[Batch, None]) -> Answer:
+async def _whole(read: AsyncGenerator[Batch, None]) -> CollectedCompletion:
     async with aclosing(read) as batches:
         return await collect(batches)

@@ -13,20 +13,13 @@ from typing import Any, Final, Protocol, TypeAlias
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Failed, Start
 from chatfleet_api.runs.log.interface import Moved
+from chatfleet_api.web import extensions
 from chatfleet_api.web.dialects.collect import as_error
 from chatfleet_api.web.dialects.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
-from chatfleet_api.web.disconnect import Client, ClientLeft, while_there
+from chatfleet_api.web.disconnect import Client, ClientDisconnected, until_disconnect
 
 SEND_SECONDS: Final = 10.0
 """A client that takes nothing for this long (and up to twice as long) is cut off; the run does not wait for it."""
-
-ABORT: Final = "chatfleet.abort"
-"""ASGI extension of our server: closes the connection at once, without waiting for what the client does not read."""
-
-WRITE: Final = "chatfleet.write"
-"""ASGI extension of our server: writes a piece of the body at once, or returns False because `send` must be awaited.
-
-Past the head of an answer no wrapper of `send` has anything to do, and nearly every write needs no waiting."""
 
 STREAM_HEADERS: Final = [
     (b"content-type", CONTENT_TYPE),
@@ -36,7 +29,7 @@ STREAM_HEADERS: Final = [
 
 
 COMPLETE: Final = "complete"
-CLIENT_LEFT: Final = "client_left"
+CLIENT_DISCONNECTED: Final = "client_disconnected"
 MOVED: Final = "moved"
 
 Read: TypeAlias = Callable[[int], AsyncGenerator[Batch, None]]
@@ -47,27 +40,28 @@ class StreamMeter(Protocol):
     """Counts streams to clients."""
 
     def stream_ended(self, dialect: str, reason: str) -> None:
-        """Count a stream; `reason` is `complete`, an error's code, `client_left` or `moved`."""
+        """Count a stream; `reason` is `complete`, an error's code, `client_disconnected` or `moved`."""
         ...
 
 
 @dataclass(frozen=True)
-class Relays:
+class SSEStreams:
     """What all streams of a pod have in common."""
 
     heartbeat_seconds: Callable[[], float]
     meter: StreamMeter
 
-    async def relay(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
+    async def send(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
         """Send what comes after event number `after` of a run to a client until one of them ends; return how it did.
 
-        That is `complete`, `client_left`, `moved` or an error's code. Raises `ChatError` for what a status is to tell.
+        That is `complete`, `client_disconnected`, `moved` or an error's code. Raises `ChatError` while the HTTP status
+        can still carry the error.
         """
-        reason = CLIENT_LEFT
-        stream = Relay(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
+        reason = CLIENT_DISCONNECTED
+        stream = SSEStream(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
         try:
-            reason = await while_there(client.receive, stream.run(read))
-        except ClientLeft:
+            reason = await until_disconnect(client.receive, stream.run(read))
+        except ClientDisconnected:
             pass
         except ChatError as error:
             reason = error.code
@@ -77,15 +71,14 @@ class Relays:
         return reason
 
 
-class Relay:
+class SSEStream:
     """One stream to one client."""
 
     def __init__(self, encoder: Encoder, client: Client, *, heartbeat_seconds: float, after: int) -> None:
         self._encoder = encoder
         self._send = client.send
-        extensions = client.scope.get("extensions", {})
-        self._abort: Callable[[], None] = extensions.get(ABORT, {}).get("call", lambda: None)
-        self._write_now: Callable[[bytes], bool] = extensions.get(WRITE, {}).get("call", lambda _: False)
+        self._abort = extensions.abort(client.scope)
+        self._write_now = extensions.write_now(client.scope)
         self._heartbeat = heartbeat_seconds
         self._loop = asyncio.get_running_loop()
         self._held = b""
@@ -95,7 +88,7 @@ class Relay:
         self._since = self._loop.time()
 
     async def run(self, read: Read) -> str:
-        """Relay what `read` yields until the run ends, and return how it did: `complete`, or the code of its failure.
+        """Send what `read` yields until the run ends, and return how it did: `complete`, or the code of its failure.
 
         A client that takes nothing is cut off, and the task that runs this is cancelled.
 
@@ -146,7 +139,7 @@ class Relay:
     async def _fail(self, error: ChatError) -> str:
         if not self._opened:
             raise error
-        await self._write(self._encoder.failure(error), last=True)
+        await self._write(self._encoder.error_frame(error), last=True)
         return error.code
 
     async def _open(self, batch: Batch) -> None:

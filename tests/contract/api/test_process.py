@@ -354,7 +354,7 @@ def test_a_client_that_reads_no_more_is_cut_off(tmp_path: Path) -> None:
         began = monotonic()
         eventually(lambda: not has_connection(api.process.pid, peer), seconds=30)
         assert monotonic() - began > 5
-        left = b'chatfleet_streams_ended_total{dialect="openai",reason="client_left"} 1.0'
+        left = b'chatfleet_streams_ended_total{dialect="openai",reason="client_disconnected"} 1.0'
         assert left in api.health("/metrics").body
 
 

@@ -8,7 +8,7 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.services import Services
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.web.app import create_app
-from chatfleet_api.web.stream import Relays
+from chatfleet_api.web.stream import SSEStreams
 from harness.upstream.run_scripts import loop_clock, make_chat, make_pool, memory_log
 
 HEARTBEAT_SECONDS = 15
@@ -24,5 +24,5 @@ class Pod:
         self.meter = Meter("1.2.3")
         self.configuration = Configuration(first_look())
         self.health = Health(pod="pod-1", version="1.2.3", served=self.configuration, clock=loop_clock)
-        relays = Relays(lambda: HEARTBEAT_SECONDS, self.meter)
-        self.app: ASGIApp = create_app(Services(self.configuration, self.chat, relays, self.health, self.meter))
+        streams = SSEStreams(lambda: HEARTBEAT_SECONDS, self.meter)
+        self.app: ASGIApp = create_app(Services(self.configuration, self.chat, streams, self.health, self.meter))

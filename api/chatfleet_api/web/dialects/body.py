@@ -20,7 +20,7 @@ _COMPLAINT: Final = re.compile(
 _FIELD: Final = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
-def read(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Return the body; raise `ChatError(INVALID_REQUEST)`, with the offending field as `param`, when it is wrong."""
     try:
         return decoder.decode(raw)
@@ -46,14 +46,14 @@ def require_json(content_type: str | None) -> None:
         )
 
 
-def require_shallow(value: Any, param: str, depth: int = MAX_DEPTH) -> None:  # noqa: ANN401  # any JSON value
+def limit_depth(value: Any, param: str, depth: int = MAX_DEPTH) -> None:  # noqa: ANN401  # any JSON value
     """Raise `ChatError(INVALID_REQUEST)` when `value` nests deeper than `depth`."""
     if not isinstance(value, dict | list | tuple):
         return
     if depth == 0:
         raise too_deep(param)
     for item in value.values() if isinstance(value, dict) else value:
-        require_shallow(item, param, depth - 1)
+        limit_depth(item, param, depth - 1)
 
 
 def too_deep(param: str | None) -> ChatError:

@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Failed, Start
 
 
-class Answer(msgspec.Struct, frozen=True):
+class CollectedCompletion(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     start: Start
@@ -22,7 +22,7 @@ def as_error(failed: Failed) -> ChatError:
     return ChatError(failed.code, failed.message, retry_after=failed.retry_after)
 
 
-async def collect(batches: AsyncIterable[Batch]) -> Answer:
+async def collect(batches: AsyncIterable[Batch]) -> CollectedCompletion:
     """Read all of a run; raises `ChatError` when it failed, also when it ends without saying how."""
     start = Start("", "", 0)
     reply = Reply(clock=lambda: 0.0)  # how long it took is told by the run itself
@@ -32,7 +32,7 @@ async def collect(batches: AsyncIterable[Batch]) -> Answer:
                 case Start():
                     start = event
                 case Complete():
-                    return Answer(start, reply, event)
+                    return CollectedCompletion(start, reply, event)
                 case Failed():
                     raise as_error(event)
                 case _:

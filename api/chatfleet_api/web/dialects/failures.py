@@ -28,7 +28,7 @@ class Answered(NamedTuple):
     body: bytes
 
 
-def failure(error: ChatError, path: str, request_id: str) -> Answered:
+def error_response(error: ChatError, path: str, request_id: str) -> Answered:
     """Return the answer that tells a caller of `path` what went wrong.
 
     Where trying again helps, `Retry-After` says in whole seconds when; the vendors' SDKs also obey `x-should-retry`.
@@ -47,14 +47,14 @@ def failure(error: ChatError, path: str, request_id: str) -> Answered:
     return Answered(error.facts.status, headers, body)
 
 
-def ending(error: ChatError, path: str, request_id: str) -> bytes:
+def error_frame(error: ChatError, path: str, request_id: str) -> bytes:
     """Return the event that ends a stream of `path` which was opened before there was a run."""
     encoder: Encoder = EventEncoder("", request_id)
     if path == "/v1/responses":
         encoder = ResponseEncoder()
     elif _is_vendors(path):
         encoder = ChunkEncoder(include_usage=False)
-    return encoder.failure(error)
+    return encoder.error_frame(error)
 
 
 class _Words(msgspec.Struct):
@@ -66,8 +66,8 @@ class _Words(msgspec.Struct):
     error: "_Words | None" = None
 
 
-def told(answered: Answered) -> ChatError:
-    """Return the error that an answer of `failure` tells of; somebody else's, in the way, is an internal one."""
+def parse_error_response(answered: Answered) -> ChatError:
+    """Return the error that an answer of `error_response` carries; somebody else's, in the way, is an internal one."""
     try:
         words = msgspec.json.decode(answered.body, type=_Words)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -79,7 +79,9 @@ def told(answered: Answered) -> ChatError:
 
 
 def _code(word: str | None, status: int) -> Code:
-    known = (code for code, facts in FACTS.items() if facts.status == status and word in {code, openai.word(code)})
+    known = (
+        code for code, facts in FACTS.items() if facts.status == status and word in {code, openai.vendor_code(code)}
+    )
     return next(known, Code.INTERNAL)
 
 

@@ -31,12 +31,12 @@ class Encoder(Protocol):
         """Return the frames of the next batch, in one piece."""
         ...
 
-    def failure(self, error: ChatError) -> bytes:
+    def error_frame(self, error: ChatError) -> bytes:
         """Return the frame that ends a stream whose events cannot be read to their end."""
         ...
 
 
-def framed(frames: bytes) -> bytes:
+def escape_line_separators(frames: bytes) -> bytes:
     """Escape, within JSON, what careless clients take for the end of a line beyond ASCII: U+0085, U+2028 and U+2029."""
     if frames.isascii():
         return frames

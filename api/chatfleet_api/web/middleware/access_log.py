@@ -12,7 +12,7 @@ logger = logging.getLogger("chatfleet_api.access")
 
 _QUIET: Final = frozenset({"/live", "/ready", "/startup", "/health", "/metrics"})
 """Paths that machines ask all day long: logged at level debug."""
-_CLIENT_LEFT: Final = 499
+_CLIENT_CLOSED_REQUEST: Final = 499
 """Logged for a caller that left before its answer began (nginx' number)."""
 
 
@@ -38,7 +38,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         began = self._clock()
-        status = _CLIENT_LEFT
+        status = _CLIENT_CLOSED_REQUEST
 
         async def watched(message: Message) -> None:
             nonlocal status

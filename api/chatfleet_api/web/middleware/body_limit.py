@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.dialects.failures import CLOSE
-from chatfleet_api.web.middleware.telling import tell
+from chatfleet_api.web.middleware.send_error import send_error
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
@@ -68,4 +68,4 @@ class BodyLimit:
 
 
 async def _refuse(error: ChatError, scope: Scope, send: Send) -> None:
-    await tell(error, scope, send, headers=[CLOSE])  # what is left of the body is not waited for
+    await send_error(error, scope, send, headers=[CLOSE])  # what is left of the body is not waited for

@@ -9,7 +9,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.middleware.telling import tell
+from chatfleet_api.web.middleware.send_error import send_error
 
 
 class HotRoutes:
@@ -45,8 +45,8 @@ class HotRoutes:
             if begun:
                 raise
             self._refused(error)
-            await tell(error, scope, send)
+            await send_error(error, scope, send)
         except Exception:
             if not begun:
-                await tell(ChatError(Code.INTERNAL), scope, send)
+                await send_error(ChatError(Code.INTERNAL), scope, send)
             raise

@@ -6,14 +6,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatfleet_api.web import extensions
 from chatfleet_api.web.dialects.failures import CLOSE
 from chatfleet_contract.names import HEADER_CONFIG
 
 HEADER: Final = b"x-request-id"
-
-LAST: Final = "chatfleet.last"
-"""ASGI extension of our server: tells it that the next piece is the last of an answer, and whether the connection is to
-end with it, though the head of the answer did not say so."""
 
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 """What a caller may choose as an id: it goes into headers and logs as it is."""
@@ -59,7 +56,7 @@ class RequestId:
         if self._elsewhere():
             marks.append(CLOSE)
 
-        last: Callable[[bool], None] = scope.get("extensions", {}).get(LAST, {}).get("call", lambda _: None)
+        last = extensions.last(scope)
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -11,7 +11,7 @@ from typing_extensions import override
 from uvicorn.server import ServerState
 
 from chatfleet_api.server.protocol import Protocol
-from chatfleet_api.web.stream import WRITE
+from chatfleet_api.web.extensions import WRITE
 
 
 class Wire(asyncio.Transport):

@@ -12,7 +12,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import MessageToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
-from chatfleet_api.web.dialects.body import read, require_shallow
+from chatfleet_api.web.dialects.body import decode_body, limit_depth
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -148,14 +148,14 @@ _SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
 
 def read_new_conversation(raw: bytes) -> NewConversationBody:
     """Parse and check the body of a new conversation; none at all is as good as an empty one."""
-    body = read(raw or b"{}", _NEW_CONVERSATION)
-    require_shallow(body.metadata, "metadata")
+    body = decode_body(raw or b"{}", _NEW_CONVERSATION)
+    limit_depth(body.metadata, "metadata")
     return body
 
 
 def read_message(raw: bytes) -> Sent:
     """Parse and check the body of a message; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
-    body = read(raw, _SEND_MESSAGE)
+    body = decode_body(raw, _SEND_MESSAGE)
     if (body.content is None) == (body.message is None):
         raise ChatError(
             Code.INVALID_REQUEST, "Send the text as 'content' (or as 'message'), exactly once.", param="content"

@@ -5,7 +5,7 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Event, Failed, FinishReason, Token
 from chatfleet_api.web.dialects.native.bodies import UsageBody, usage_body
-from chatfleet_api.web.dialects.sse import framed, json_text
+from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 
 
 class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
@@ -51,9 +51,9 @@ class EventEncoder:
                 frames += (b'event: token\ndata: {"type":"token","text":', json_text(event.text), b"}\n\n")
             else:
                 frames.append(_frame(self._shown(event)))
-        return framed(b"".join(frames))
+        return escape_line_separators(b"".join(frames))
 
-    def failure(self, error: ChatError) -> bytes:
+    def error_frame(self, error: ChatError) -> bytes:
         """Return the event that tells why no more can be read; it has no id, for it is none of the run's."""
         said = error.facts
         event = ErrorEvent(
@@ -67,7 +67,7 @@ class EventEncoder:
             usage=None,
             cost_usd=None,
         )
-        return framed(_frame(event))
+        return escape_line_separators(_frame(event))
 
     def _shown(self, event: Event) -> msgspec.Struct:
         match event:

@@ -18,10 +18,10 @@ from chatfleet_api.runs.run import Run
 from chatfleet_api.web.dialects.body import require_json
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.encode import EventEncoder
-from chatfleet_api.web.disconnect import Client, ClientLeft
+from chatfleet_api.web.disconnect import Client, ClientDisconnected
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.middleware.request_id import request_id
-from chatfleet_api.web.stream import CLIENT_LEFT, COMPLETE, Relays
+from chatfleet_api.web.stream import CLIENT_DISCONNECTED, COMPLETE, SSEStreams
 from chatfleet_contract.spec import OnClientDisconnect
 
 PREFIX: Final = "/api/v1/conversations"
@@ -34,10 +34,10 @@ _POSITION: Final = re.compile(rf"(?:(?P<run>{_ID.pattern})-)?(?P<seq>[0-9]{{1,15
 class Messages:
     """`POST /api/v1/conversations/{id}/messages`. The run is the conversation's, not the request's."""
 
-    def __init__(self, chat: Chat, relays: Relays, *, on_disconnect: Callable[[], OnClientDisconnect]) -> None:
+    def __init__(self, chat: Chat, streams: SSEStreams, *, on_disconnect: Callable[[], OnClientDisconnect]) -> None:
         """Let the run go on, or cancel it, when the client leaves that started it."""
         self._chat = chat
-        self._relays = relays
+        self._streams = streams
         self._on_disconnect = on_disconnect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,17 +47,17 @@ class Messages:
         sent = bodies.read_message(await client.body())
         run = await self._chat.send(DEFAULT_TENANT, conversation, sent.message, key=_key(client))
         if sent.stream if sent.stream is not None else "text/event-stream" in (client.header(b"accept") or ""):
-            ended = await self._relays.relay(run.read, EventEncoder(run.id, request_id(scope)), client)
+            ended = await self._streams.send(run.read, EventEncoder(run.id, request_id(scope)), client)
         else:
             ended = await self._answer(client, conversation, run)
-        if ended == CLIENT_LEFT and self._on_disconnect() == "cancel":
+        if ended == CLIENT_DISCONNECTED and self._on_disconnect() == "cancel":
             run.cancel()
 
     async def _answer(self, client: Client, conversation: str, run: Run | Replay) -> str:
         try:
             answer = await client.whole(run.read())
-        except ClientLeft:
-            return CLIENT_LEFT
+        except ClientDisconnected:
+            return CLIENT_DISCONNECTED
         await client.respond(await self._reply(conversation, answer.start.message))
         return COMPLETE
 
@@ -78,9 +78,9 @@ def _key(client: Client) -> str | None:
 class Stream:
     """`GET /api/v1/conversations/{id}/stream`: join a run, or come back to it, on any pod."""
 
-    def __init__(self, chat: Chat, relays: Relays) -> None:
+    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
         self._chat = chat
-        self._relays = relays
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; 204 when nothing is to come, which also ends the attempts of an `EventSource`."""
@@ -91,7 +91,7 @@ class Stream:
             await Response(status_code=204)(scope, receive, send)
             return
         read = partial(self._chat.pool.read, DEFAULT_TENANT, at.run)
-        await self._relays.relay(read, EventEncoder(at.run, request_id(scope)), client, after=at.seq)
+        await self._streams.send(read, EventEncoder(at.run, request_id(scope)), client, after=at.seq)
 
 
 def _seen(client: Client) -> Position | None:

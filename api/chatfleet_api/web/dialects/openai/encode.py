@@ -12,8 +12,8 @@ import msgspec
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
-from chatfleet_api.web.dialects.collect import Answer, as_error
-from chatfleet_api.web.dialects.sse import framed, json_text
+from chatfleet_api.web.dialects.collect import CollectedCompletion, as_error
+from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -65,11 +65,11 @@ class ChunkEncoder:
                 frames += (self._text_head, json_text(event.text), self._text_end)
             else:
                 frames.append(self._rare(event))
-        return framed(b"".join(frames))
+        return escape_line_separators(b"".join(frames))
 
-    def failure(self, error: ChatError) -> bytes:
+    def error_frame(self, error: ChatError) -> bytes:
         """Return the error as the event that ends the stream; there is no `[DONE]` after it."""
-        return framed(b"data: " + error_body(error) + b"\n\n")
+        return escape_line_separators(b"data: " + error_body(error) + b"\n\n")
 
     def _rare(self, event: Start | Reasoning | ToolCall | Complete | Failed) -> bytes:
         match event:
@@ -82,7 +82,7 @@ class ChunkEncoder:
             case Complete():
                 return self._finish(event)
             case Failed():
-                return self.failure(as_error(event))
+                return self.error_frame(as_error(event))
 
     def _begin(self, start: Start) -> bytes:
         known = {
@@ -113,7 +113,7 @@ def completion_id(run: str) -> str:
     return f"chatcmpl-{run}"
 
 
-def completion_body(answer: Answer, metadata: dict[str, str] | None) -> bytes:
+def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None) -> bytes:
     """Return a whole answer as a `chat.completion`, with the caller's own labels."""
     choice = {
         "index": 0,
@@ -141,10 +141,10 @@ def error_body(error: ChatError) -> bytes:
     """Return an error as the vendor words it."""
     status = error.facts.status
     kind = _TYPES.get(status) or _TYPES[400 if status < 500 else 500]  # noqa: PLR2004  # HTTP's own border
-    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, word(error.code))))
+    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, vendor_code(error.code))))
 
 
-def word(code: Code) -> str | None:
+def vendor_code(code: Code) -> str | None:
     """Return how the vendor calls `code`."""
     return _CODES.get(code, code.value)
 

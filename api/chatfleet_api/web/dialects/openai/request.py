@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, MessageToolCall, Role, TextPart
-from chatfleet_api.web.dialects.body import read, require_shallow
+from chatfleet_api.web.dialects.body import decode_body, limit_depth
 
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 _Unused: TypeAlias = Any
@@ -170,7 +170,7 @@ _ONLY: Final[tuple[tuple[str, tuple[Any, ...], str], ...]] = (
 
 def read_completion(raw: bytes) -> Completion:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
-    body = read(raw, _BODY)
+    body = decode_body(raw, _BODY)
     _refuse_what_is_not_offered(body)
     options = body.stream_options or StreamOptions()
     return Completion(_request(body), bool(body.stream), bool(options.include_usage), body.metadata)
@@ -218,7 +218,7 @@ def _request(body: ChatCompletionBody) -> ChatRequest:
 
 def _free(value: msgspec.Struct | None, param: str) -> Any:  # noqa: ANN401  # JSON of the vendor's, handed on as it is
     free = msgspec.to_builtins(value)
-    require_shallow(free, param)
+    limit_depth(free, param)
     return free
 
 

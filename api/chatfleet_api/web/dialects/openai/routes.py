@@ -10,17 +10,17 @@ from chatfleet_api.chat.chat import DEFAULT_TENANT, Chat
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, VendorErrorBody, completion_body, model_object
 from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, read_completion
 from chatfleet_api.web.dialects.sse import json_text
-from chatfleet_api.web.disconnect import Client, ClientLeft
+from chatfleet_api.web.disconnect import Client, ClientDisconnected
 from chatfleet_api.web.documentation import fails, takes
-from chatfleet_api.web.stream import Relays
+from chatfleet_api.web.stream import SSEStreams
 
 
 class Completions:
     """`POST /v1/chat/completions`. Nobody can come back to such a run, so it ends when its client leaves."""
 
-    def __init__(self, chat: Chat, relays: Relays) -> None:
+    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
         self._chat = chat
-        self._relays = relays
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises `ChatError` for what is to be told by an HTTP status."""
@@ -29,9 +29,9 @@ class Completions:
         run = await self._chat.complete(DEFAULT_TENANT, asked.request)
         try:
             if asked.stream:
-                await self._relays.relay(run.read, ChunkEncoder(include_usage=asked.include_usage), client)
+                await self._streams.send(run.read, ChunkEncoder(include_usage=asked.include_usage), client)
             else:
-                with suppress(ClientLeft):
+                with suppress(ClientDisconnected):
                     await client.respond(completion_body(await client.whole(run.read()), asked.metadata))
         finally:
             run.cancel()

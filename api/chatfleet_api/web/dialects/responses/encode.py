@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from chatfleet_api.domain.errors import ChatError, Code, beyond
 from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Terminal, Token, Usage
-from chatfleet_api.web.dialects.sse import framed, json_text
+from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 
 PREFIX: Final = "resp_"
 
@@ -46,14 +46,14 @@ class ResponseEncoder:
         self._frames = []
         for event in batch.events:
             self._take(event)
-        return framed(b"".join(self._frames))
+        return escape_line_separators(b"".join(self._frames))
 
-    def failure(self, error: ChatError) -> bytes:
+    def error_frame(self, error: ChatError) -> bytes:
         """Return the event that tells why no more can be read."""
         self._frames = []
         self._seq = max(self._seq, self._after + 1)  # it is told also to who asked for what comes later
         self._emit("error", {"code": error.code, "message": error.message, "param": None})
-        return framed(b"".join(self._frames))
+        return escape_line_separators(b"".join(self._frames))
 
     def response(self) -> dict[str, Any]:
         """Return the response as it is by now. Its output is there when it has ended."""

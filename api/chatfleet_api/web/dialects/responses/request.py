@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.web.dialects.body import read
+from chatfleet_api.web.dialects.body import decode_body
 
 _Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
@@ -89,7 +89,7 @@ _BODY: Final = msgspec.json.Decoder(ResponseBody)
 
 def read_response(raw: bytes) -> Asked:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
-    body = read(raw, _BODY)
+    body = decode_body(raw, _BODY)
     if body.background and body.store is False:
         says = "'background' needs 'store': an answer in the background is one to come back to. Leave store out."
         raise ChatError(Code.INVALID_REQUEST, says, param="store")

@@ -18,9 +18,9 @@ from chatfleet_api.web.dialects.openai.encode import VendorErrorBody
 from chatfleet_api.web.dialects.responses.encode import PREFIX, ResponseEncoder
 from chatfleet_api.web.dialects.responses.request import Asked, ResponseBody, read_response
 from chatfleet_api.web.dialects.sse import json_text
-from chatfleet_api.web.disconnect import Client, ClientLeft, while_there
+from chatfleet_api.web.disconnect import Client, ClientDisconnected, until_disconnect
 from chatfleet_api.web.documentation import fails, takes
-from chatfleet_api.web.stream import Relays
+from chatfleet_api.web.stream import SSEStreams
 
 PATH: Final = "/v1/responses"
 CANCEL_SECONDS: Final = 2.0
@@ -33,12 +33,12 @@ _NUMBER: Final = re.compile("[0-9]{1,15}")
 class Create:
     """`POST /v1/responses`. In the background it is answered to its end; otherwise as long as the client waits."""
 
-    def __init__(self, chat: Chat, relays: Relays) -> None:
+    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
         self._chat = chat
-        self._relays = relays
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises `ChatError` for what is to be told by an HTTP status."""
+        """CollectedCompletion one request; raises `ChatError` for what is to be told by an HTTP status."""
         client = Client(scope, receive, send)
         asked = read_response(await client.body())
         run = await self._chat.complete(DEFAULT_TENANT, asked.request, resumable=asked.background)
@@ -47,7 +47,7 @@ class Create:
         encoder = ResponseEncoder(shown, background=asked.background)
         try:
             if asked.stream:
-                await self._relays.relay(run.read, encoder, client)
+                await self._streams.send(run.read, encoder, client)
             else:
                 await self._whole(asked, run, encoder, client)
         finally:
@@ -55,20 +55,20 @@ class Create:
                 run.cancel()
 
     async def _whole(self, asked: Asked, run: Run, encoder: ResponseEncoder, client: Client) -> None:
-        with suppress(ClientLeft):
-            await while_there(client.receive, _take(run, encoder, all_of_it=not asked.background))
+        with suppress(ClientDisconnected):
+            await until_disconnect(client.receive, _take(run, encoder, all_of_it=not asked.background))
             await client.respond(json_text(encoder.response()))
 
 
 class Retrieve:
     """`GET /v1/responses/{id}`: the response as it is, or, with `stream`, its events after `starting_after`."""
 
-    def __init__(self, chat: Chat, relays: Relays) -> None:
+    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
         self._chat = chat
-        self._relays = relays
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises `ChatError` for what is to be told by an HTTP status."""
+        """CollectedCompletion one request; raises `ChatError` for what is to be told by an HTTP status."""
         client = Client(scope, receive, send)
         run = _run(scope)
         query = QueryParams(scope["query_string"])
@@ -76,7 +76,7 @@ class Retrieve:
         if query.get("stream") == "true":
             read = partial(self._chat.pool.read, DEFAULT_TENANT, run)
             encoder = ResponseEncoder(after=_after(query.get("starting_after")), background=True)
-            await self._relays.relay(read, encoder, client)
+            await self._streams.send(read, encoder, client)
         else:
             await client.respond(json_text(found.response()))
 
@@ -88,7 +88,7 @@ class Cancel:
         self._chat = chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises `ChatError` for what is to be told by an HTTP status."""
+        """CollectedCompletion one request; raises `ChatError` for what is to be told by an HTTP status."""
         run = _run(scope)
         await _found(self._chat, run)
         await self._chat.cancel_run(DEFAULT_TENANT, run)

@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_api.domain.errors import FACTS, ChatError, Code
 from chatfleet_api.web.dialects.body import require_json
-from chatfleet_api.web.dialects.failures import Answered, ending, failure, told
+from chatfleet_api.web.dialects.failures import Answered, error_frame, error_response, parse_error_response
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ from chatfleet_api.web.dialects.failures import Answered, ending, failure, told
     ],
 )
 def test_the_path_decides_on_the_dialect(path: str, *, vendor: bool) -> None:
-    body = json.loads(failure(ChatError(Code.NOT_FOUND), path, "q1").body)
+    body = json.loads(error_response(ChatError(Code.NOT_FOUND), path, "q1").body)
     assert ("error" in body) is vendor
     assert (body.get("request_id") == "q1") is not vendor
 
 
 @pytest.mark.parametrize("code", FACTS)
 def test_every_code_has_its_status_and_says_whether_to_try_again(code: Code) -> None:
-    answer = failure(ChatError(code), "/v1/models", "q1")
+    answer = error_response(ChatError(code), "/v1/models", "q1")
     headers = dict(answer.headers)
     assert answer.status == FACTS[code].status
     assert headers[b"x-should-retry"] == (b"true" if FACTS[code].retryable else b"false")
@@ -37,7 +37,7 @@ def test_every_code_has_its_status_and_says_whether_to_try_again(code: Code) -> 
 
 
 def test_the_time_to_try_again_is_whole_seconds_and_never_too_soon() -> None:
-    headers = dict(failure(ChatError(Code.AT_CAPACITY, retry_after=1.2), "/", "q1").headers)
+    headers = dict(error_response(ChatError(Code.AT_CAPACITY, retry_after=1.2), "/", "q1").headers)
     assert headers[b"retry-after"] == b"2"
 
 
@@ -57,14 +57,14 @@ def test_a_body_that_a_web_page_of_another_site_could_send_unasked_is_not(given:
 @pytest.mark.parametrize("code", FACTS)
 def test_an_error_that_another_process_answered_is_understood_as_what_it_was(path: str, code: Code) -> None:
     sent = ChatError(code, "No.", param="model", retry_after=7)
-    read = told(failure(sent, path, "q1"))
+    read = parse_error_response(error_response(sent, path, "q1"))
     assert (read.code, read.message, read.param) == (code, "No.", "model")
     assert read.retry_after == (7 if FACTS[code].retryable else None)
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"[]", b'{"error": 1}', b"\xff", b"[" * 100_000])
 def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(body: bytes) -> None:
-    assert told(Answered(502, [], body)).code is Code.INTERNAL
+    assert parse_error_response(Answered(502, [], body)).code is Code.INTERNAL
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(body: bytes) -> N
     ],
 )
 def test_a_stream_that_never_got_a_run_ends_in_its_dialect(path: str, frame: bytes) -> None:
-    event = ending(ChatError(Code.STARTING), path, "q1")
+    event = error_frame(ChatError(Code.STARTING), path, "q1")
     assert event.startswith(frame)
     assert event.endswith(b"}\n\n")

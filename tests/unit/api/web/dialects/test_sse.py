@@ -8,7 +8,7 @@ import pytest
 from chatfleet_api.domain.events import Batch, Reasoning, Start, Token, ToolCall
 from chatfleet_api.web.dialects.native.encode import EventEncoder
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder
-from chatfleet_api.web.dialects.sse import Encoder, framed
+from chatfleet_api.web.dialects.sse import Encoder, escape_line_separators
 
 LINES = "\r \n \r\n \x00 \x0b \x0c \x1c \x1d \x1e \x85 \u2028 \u2029"
 """Everything that Python's `splitlines`, the strictest client there is, takes for the end of a line, and NUL."""
@@ -37,4 +37,4 @@ def test_text_stays_within_its_frame(encoder: Encoder, text: str) -> None:
 
 def test_bytes_without_such_characters_are_left_alone() -> None:
     frames = "data: “quoted” é\n\n".encode()
-    assert framed(frames) is frames
+    assert escape_line_separators(frames) is frames

@@ -67,7 +67,7 @@ def test_a_failure_tells_what_to_do_and_what_was_kept() -> None:
 
 
 def test_a_log_that_cannot_be_read_on_ends_the_stream_with_an_event_that_is_none_of_the_runs() -> None:
-    frames = EventEncoder("r1", "q1").failure(ChatError(Code.STORAGE_UNAVAILABLE, retry_after=2)).decode()
+    frames = EventEncoder("r1", "q1").error_frame(ChatError(Code.STORAGE_UNAVAILABLE, retry_after=2)).decode()
     assert frames.startswith('event: error\ndata: {"type":"error","code":"storage_unavailable",')
     assert '"retry_after":2' in frames
     assert "id:" not in frames

@@ -7,7 +7,7 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.dialects.native.routes import known_id
-from chatfleet_api.web.stream import WRITE
+from chatfleet_api.web.extensions import WRITE
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
 from harness.upstream.run_scripts import STOP, Script, text

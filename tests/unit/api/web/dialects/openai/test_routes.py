@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.stream import ABORT, SEND_SECONDS, WRITE
+from chatfleet_api.web.extensions import ABORT, WRITE
+from chatfleet_api.web.stream import SEND_SECONDS
 from harness.clients.asgi import JSON, Exchange, ask, asking, get, post
 from harness.pods.api_pod import HEARTBEAT_SECONDS, Pod
 from harness.upstream.run_scripts import STOP, Script, text
@@ -63,7 +64,7 @@ async def test_the_end_of_an_answer_is_no_client_that_leaves(
         await ask(pod.app, post(PATH, body))
         await asyncio.sleep(1)
     assert not caplog.records
-    assert "client_left" not in exported(pod)
+    assert "client_disconnected" not in exported(pod)
 
 
 async def test_between_head_and_end_the_server_writes_at_once_what_the_client_takes() -> None:
@@ -158,7 +159,7 @@ async def test_a_stream_whose_client_left_is_counted_as_such() -> None:
         await asyncio.sleep(1)
         asked.left.set()
         await answering
-    assert 'chatfleet_streams_ended_total{dialect="openai",reason="client_left"} 1.0' in exported(pod)
+    assert 'chatfleet_streams_ended_total{dialect="openai",reason="client_disconnected"} 1.0' in exported(pod)
 
 
 async def test_a_client_that_reads_no_more_is_cut_off_and_holds_nothing() -> None:

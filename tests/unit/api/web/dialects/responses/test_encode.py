@@ -27,7 +27,7 @@ def test_a_log_that_breaks_off_before_the_place_is_told_all_the_same() -> None:
     encoder = ResponseEncoder(after=6)
     encoder.encode(Batch(1, ANSWER.events[:2]))
 
-    told = encoder.failure(ChatError(Code.STORAGE_UNAVAILABLE))
+    told = encoder.error_frame(ChatError(Code.STORAGE_UNAVAILABLE))
 
     assert told.startswith(b"event: error\n")
     assert b'"sequence_number":7' in told
