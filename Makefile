@@ -53,17 +53,17 @@ test-contract: setup ## Test the promises between the parts, with a real Redis.
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
 	@$(bin)/pytest tests/lab/chaos
 
-chaos: setup ## The same at length, about half an hour; writes docs/reliability.md.
-	@$(bin)/python -m chatfleet_lab.chaos --json docs/reliability.json --page docs/reliability.md
+chaos: setup ## The same at length, about half an hour; writes docs/measurements/reliability.md.
+	@$(bin)/python -m chatfleet_lab.chaos --json docs/measurements/reliability.json --page docs/measurements/reliability.md
 
-chaos-node: setup ## What pods do, on a real node instead of with processes; needs root; adds to docs/reliability.md.
-	@$(bin)/python -m chatfleet_lab.chaos --on node --json docs/reliability.json --page docs/reliability.md
+chaos-node: setup ## What pods do, on a real node instead of with processes; needs root; adds to docs/measurements/reliability.md.
+	@$(bin)/python -m chatfleet_lab.chaos --on node --json docs/measurements/reliability.json --page docs/measurements/reliability.md
 
-chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/scaling.json.
-	@$(bin)/python -m chatfleet_lab.scale endure --json docs/scaling.json
+chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/measurements/scaling.json.
+	@$(bin)/python -m chatfleet_lab.scale endure --json docs/measurements/scaling.json
 
-simulate-scale: setup ## The real autoscaler under half an hour of simulated load; seven minutes; writes docs/scaling-simulated.json.
-	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/scaling-simulated.json
+simulate-scale: setup ## The real autoscaler under half an hour of simulated load; seven minutes; writes docs/measurements/scaling-simulated.json.
+	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/measurements/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
 	@$(bin)/pytest tests/cluster $(waiting) 3
@@ -77,7 +77,7 @@ e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for 
 test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter, built from source; needs root and prometheus.
 	@$(bin)/pytest tests/prometheus
 
-bench: setup ## Measure the API beside its peers and write docs/benchmarks.md; about a quarter of an hour.
+bench: setup ## Measure the API beside its peers and write docs/measurements/benchmarks.md; about a quarter of an hour.
 	@$(bin)/python -m chatfleet_lab.bench
 
 test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.

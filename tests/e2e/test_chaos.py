@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_lab.chaos.node import on_node
 from chatfleet_lab.chaos.runner import run
-from chatfleet_lab.chaos.scenarios.pod_kill import SCENARIO
+from chatfleet_lab.chaos.scenarios.pod_crash import SCENARIO
 from harness.kube.node import Node
 
 pytestmark = pytest.mark.timeout(300)

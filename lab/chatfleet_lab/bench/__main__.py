@@ -1,4 +1,4 @@
-"""`python -m bench`: measure all subjects side by side, and write docs/benchmarks.md and docs/benchmarks.json."""
+"""`python -m chatfleet_lab.bench`: measure all subjects side by side; writes docs/measurements/benchmarks.{md,json}."""
 
 import argparse
 import subprocess
@@ -18,14 +18,14 @@ from chatfleet_lab.bench.profile import profile
 from chatfleet_lab.bench.report import Outcome, Result, page
 from chatfleet_lab.bench.subjects import DIRECT, SUBJECTS, Subject
 
-DOCS: Final = Path(__file__).parents[3] / "docs"
+MEASUREMENTS: Final = Path(__file__).parents[3] / "docs" / "measurements"
 PROFILE_SECONDS: Final = 10
 
 
 def main() -> int:
     """Run the benchmark; returns the exit status."""
     keys = [subject.key for subject in SUBJECTS]
-    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser("python -m chatfleet_lab.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="how often each subject is measured (2); medians count")
     parser.add_argument("--only", nargs="+", choices=keys, help="subjects to measure; the page is printed, not kept")
     given = parser.parse_args()
@@ -42,9 +42,9 @@ def main() -> int:
     if given.only:
         sys.stdout.write(page(result))
     else:
-        (DOCS / "benchmarks.md").write_text(page(result))
-        (DOCS / "benchmarks.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-        sys.stderr.write(f"[bench] written: {DOCS / 'benchmarks.md'}\n")
+        (MEASUREMENTS / "benchmarks.md").write_text(page(result))
+        (MEASUREMENTS / "benchmarks.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+        sys.stderr.write(f"[bench] written: {MEASUREMENTS / 'benchmarks.md'}\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""From figures to docs/benchmarks.md. Pure."""
+"""From figures to docs/measurements/benchmarks.md. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
@@ -21,7 +21,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """All that one run of the benchmark found; docs/benchmarks.json is this."""
+    """All that one run of the benchmark found; docs/measurements/benchmarks.json is this."""
 
     date: str
     rounds: int
@@ -122,7 +122,7 @@ It takes about a quarter of an hour, needs two cores and `redis-server`, and ins
 `lab/chatfleet_lab/bench/subjects.py`. For fewer subjects, printed and not kept:
 
 ```sh
-PYTHONPATH=tests .venv/bin/python -m bench --rounds 1 --only chatfleet fastapi_openai
+.venv/bin/python -m chatfleet_lab.bench --rounds 1 --only chatfleet fastapi_openai
 ```
 """
 

@@ -1,7 +1,7 @@
 """A model's server that costs next to nothing: OpenAI's stream from bytes prepared before, each token with its time.
 
-Run as `python -m bench.upstream PORT`. It is the load's half of the machine, so it does no more than it must: raw
-sockets, one timer per token of a paced stream, and one turn of the event loop per token of an unpaced one.
+`python -m chatfleet_lab.bench.upstream PORT`. It is the load's half of the machine, so it does no more than it must:
+raw sockets, one timer per token of a paced stream, and one turn of the event loop per token of an unpaced one.
 """
 
 import asyncio

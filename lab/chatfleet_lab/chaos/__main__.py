@@ -1,4 +1,4 @@
-"""`make chaos`, or `PYTHONPATH=tests python -m chaos`: plays the scenarios and writes what came of them.
+"""`make chaos`, or `python -m chatfleet_lab.chaos`: plays the scenarios and writes what came of them.
 
 With `--on node` (`make chaos-node`) the pods are those of a ChatDeployment on a real node, which is made for it.
 """
@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 import msgspec
 from msgspec.structs import replace
 
-from chatfleet_lab.chaos.fleet import PROCESSES, Place
+from chatfleet_lab.chaos.fleet import PROCESSES, Platform
 from chatfleet_lab.chaos.machine import machine
 from chatfleet_lab.chaos.node import on_node
 from chatfleet_lab.chaos.report import Report, page
@@ -36,7 +36,7 @@ def main() -> int:
         return _play(asked, place)
 
 
-def _play(asked: argparse.Namespace, place: Place) -> int:
+def _play(asked: argparse.Namespace, place: Platform) -> int:
     logs = Path(mkdtemp(prefix="chatfleet-chaos-"))
     _say(f"{asked.size} form on {asked.on}, seed {asked.seed}, logs in {logs}")
     playable = [scenario for scenario in SCENARIOS if scenario.on_node or place is PROCESSES]
@@ -63,7 +63,7 @@ def _stays(result: Result, asked: argparse.Namespace) -> bool:
 
 
 @contextmanager
-def _place(name: str) -> Iterator[Place]:
+def _place(name: str) -> Iterator[Platform]:
     if name == PROCESSES.name:
         yield PROCESSES
         return
@@ -78,7 +78,7 @@ def _say(words: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m chatfleet_lab.chaos", description=__doc__)
     parser.add_argument("--size", choices=("short", "long"), default="long", help="how much load, how many rounds")
     parser.add_argument("--on", choices=("processes", "node"), default=PROCESSES.name, help="what the pods are")
     parser.add_argument("--seed", type=int, default=randbelow(10**6), help="of all chance; default: any")

@@ -1,4 +1,6 @@
-"""Many hostile clients in one cheap process: `python -m chaos.crowd PORT FILE`; the file has a list of `Group`.
+"""Many hostile clients in one cheap process.
+
+`python -m chatfleet_lab.chaos.crowd PORT FILE`; the file has a list of `Group`.
 
 Each says its request, and from then on a byte a second, or takes one of the answer. When all have been shown the door,
 or bear it no longer, the process prints for each group how long its clients lasted, and ends.
@@ -16,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from chatfleet_lab.chaos.net import LOOPBACK
+from harness.net import LOOPBACK
 
 TICK: Final = 1.0
 """Seconds between two bytes of a client."""

@@ -21,14 +21,14 @@ from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.providers import Continuation, Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
-from chatfleet_lab.chaos.net import LOOPBACK, free_port
-from chatfleet_lab.chaos.processes import Victim, ready, started
+from harness.net import LOOPBACK, free_port
+from harness.process import Target, ready, started
 
 Server: TypeAlias = tuple[str, ...]
 """What `python -m` runs."""
 CHATFLEET: Final[Server] = ("chatfleet_api",)
 """The server that the scenarios are about."""
-NAIVE: Final[Server] = ("chatfleet_lab.chaos.naive",)
+BASELINE: Final[Server] = ("chatfleet_lab.chaos.baseline",)
 """The server of control runs that need no part of ours."""
 
 
@@ -94,7 +94,7 @@ def copy_of(model: str, number: int) -> str:
 class Pod:
     """One server."""
 
-    program: Victim
+    program: Target
     url: str
     """Where its API is."""
     health_url: str
@@ -156,7 +156,7 @@ class OpenFleet(Protocol):
         """Run a fleet, with its files in `folder`, that asks the scripted upstream at the URL `upstream`."""
 
 
-class Place(NamedTuple):
+class Platform(NamedTuple):
     """Where fleets run."""
 
     name: Literal["processes", "node"]
@@ -176,7 +176,7 @@ async def open_fleet(folder: Path, upstream: str, settings: Settings, *, pods: i
         yield fleet
 
 
-PROCESSES: Final = Place("processes", open_fleet, sys.maxsize)
+PROCESSES: Final = Platform("processes", open_fleet, sys.maxsize)
 
 
 def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeConfig:

@@ -23,10 +23,10 @@ from typing_extensions import override
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT, PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.providers import MAX_PROVIDERS
 from chatfleet_lab.chaos.chatdeployment import HARNESS, NAME, manifests, spec_of
-from chatfleet_lab.chaos.fleet import CHATFLEET, VENDORS, Fleet, Place, Pod, Settings
-from chatfleet_lab.chaos.processes import Program, Victim, started
-from chatfleet_lab.chaos.proxy import Proxy
+from chatfleet_lab.chaos.fleet import CHATFLEET, VENDORS, Fleet, Platform, Pod, Settings
+from harness.faults.proxy import Proxy
 from harness.kube.node import Node, process_of
+from harness.process import Program, Target, started
 
 READY_SECONDS: Final = 120.0
 """Time that a pod gets until it is ready, the first one with all that the operator does before."""
@@ -59,7 +59,7 @@ class Cluster:
         ]
 
 
-class Container(Victim):
+class Container(Target):
     """The process of a container; after a restart it is another one, in the same pod."""
 
     def __init__(self, id_: str, pid: int, log: Program, cluster: Cluster) -> None:
@@ -168,6 +168,6 @@ async def _open_fleet(
         yield fleet
 
 
-def on_node(node: Node) -> Place:
+def on_node(node: Node) -> Platform:
     """Return a node, with the chart installed, as the place where fleets run."""
-    return Place("node", partial(_open_fleet, node), MAX_PROVIDERS // len(VENDORS))
+    return Platform("node", partial(_open_fleet, node), MAX_PROVIDERS // len(VENDORS))

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from chatfleet_lab.chaos.fleet import PROCESSES, Place
-from chatfleet_lab.chaos.scenario import ARMS, Arm, Figure, Findings, Scenario, Size, open_arena
+from chatfleet_lab.chaos.fleet import PROCESSES, Platform
+from chatfleet_lab.chaos.scenario import VARIANTS, Figure, Findings, Scenario, Size, Variant, open_trial
 
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -48,7 +48,7 @@ class Result(msgspec.Struct, frozen=True):
         return f"{self.name}: kept."
 
 
-async def run(scenario: Scenario, size: Size, seed: int, folder: Path, place: Place = PROCESSES) -> Result:
+async def run(scenario: Scenario, size: Size, seed: int, folder: Path, place: Platform = PROCESSES) -> Result:
     """Play a scenario's two runs; `folder` keeps the logs of all processes.
 
     The short form plays them at the same time, as it is about promises; the long one, which is about figures, in turn.
@@ -56,15 +56,15 @@ async def run(scenario: Scenario, size: Size, seed: int, folder: Path, place: Pl
     operator makes pods that lack a protection, or Redis.
     """
     began = monotonic()
-    turn = asyncio.Semaphore(len(ARMS) if size == "short" else 1)
+    turn = asyncio.Semaphore(len(VARIANTS) if size == "short" else 1)
 
-    async def play(arm: Arm) -> Findings:
-        of_size, at = (size, place) if arm == "protected" else ("short", PROCESSES)
-        async with turn, open_arena(_made(folder / arm), of_size, arm, seed, at) as arena:
-            return await scenario.play(arena)
+    async def play(variant: Variant) -> Findings:
+        of_size, at = (size, place) if variant == "protected" else ("short", PROCESSES)
+        async with turn, open_trial(_made(folder / variant), of_size, variant, seed, at) as trial:
+            return await scenario.play(trial)
 
-    protected, control = await asyncio.gather(*map(play, ARMS))
-    for line in unhandled(folder / ARMS[0]):
+    protected, control = await asyncio.gather(*map(play, VARIANTS))
+    for line in unhandled(folder / VARIANTS[0]):
         protected.failures.append(f"A pod met an error that it did not expect: {line}")
     return Result(
         scenario.name,

@@ -13,16 +13,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import aiohttp
 
-from chatfleet_lab.chaos.client import PATIENCE, Client, NoStreamError, Question, open_client
-from chatfleet_lab.chaos.fleet import CHATFLEET, NAIVE, Fleet, Place, Server, Settings
-from chatfleet_lab.chaos.processes import until
-from chatfleet_lab.chaos.reception import Reception
-from chatfleet_lab.chaos.remote import Upstream, open_upstream
+from chatfleet_lab.chaos.fleet import BASELINE, CHATFLEET, Fleet, Platform, Server, Settings
 from chatfleet_lab.chaos.verdict import Verdict, judge
+from harness.clients.client import PATIENCE, Client, NoStreamError, Question, open_client
+from harness.clients.received import ReceivedStream
+from harness.process import until
+from harness.upstream.process import Upstream, open_upstream
 
 Size: TypeAlias = Literal["short", "long"]
-Arm: TypeAlias = Literal["protected", "control"]
-ARMS: Final[tuple[Arm, ...]] = ("protected", "control")
+Variant: TypeAlias = Literal["protected", "control"]
+VARIANTS: Final[tuple[Variant, ...]] = ("protected", "control")
 AGAIN: Final = 0.1
 """Seconds before what was refused is asked for again."""
 Figure: TypeAlias = int | float | str
@@ -46,49 +46,49 @@ class Findings:
         self.figures[str(what)] = int(self.figures.get(what, 0)) + 1
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """A question, what came of it, and what that was worth."""
 
     question: Question
-    reception: Reception
+    received: ReceivedStream
     verdict: Verdict
 
 
 @dataclass
-class Arena:
+class Trial:
     """Where one run of a scenario takes place: what happens is noted, files are left in `folder`."""
 
     folder: Path
     size: Size
-    arm: Arm
+    variant: Variant
     random: random.Random
     """The only source of chance; its seed is in the result."""
     client: Client
     upstream: Upstream
-    place: Place
+    place: Platform
     """Where its fleets run."""
     _keys: Iterator[int] = field(default_factory=count)
 
     @property
     def protected(self) -> bool:
         """Whether the protection is on."""
-        return self.arm == "protected"
+        return self.variant == "protected"
 
     @property
     def server(self) -> Server:
         """The server, in scenarios whose control run has a naive relay in the place of Chatfleet."""
-        return CHATFLEET if self.protected else NAIVE
+        return CHATFLEET if self.protected else BASELINE
 
-    def without(self, protection: str) -> Server:
+    def server_without(self, protection: str) -> Server:
         """Return the server, in scenarios whose control run has Chatfleet without one of its protections."""
-        return CHATFLEET if self.protected else ("chatfleet_lab.chaos.without", protection)
+        return CHATFLEET if self.protected else ("chatfleet_lab.chaos.control", protection)
 
     def key(self) -> str:
         """Return a key that no other question has."""
         return f"k{next(self._keys)}"
 
     def fleet(self, settings: Settings, *, pods: int = 1) -> AbstractAsyncContextManager[Fleet]:
-        """Run a fleet that asks this arena's upstream."""
+        """Run a fleet that asks this trial's upstream."""
         return self.place.open_fleet(Path(mkdtemp(dir=self.folder)), self.upstream.url, settings, pods=pods)
 
     async def ask_all(
@@ -98,15 +98,15 @@ class Arena:
         *,
         at_once: int | None = None,
         patience: float = PATIENCE,
-    ) -> list[Judged]:
+    ) -> list[Judgement]:
         """Ask all questions, at most so many `at_once`, each at the next `url`; return what came, judged."""
         turn = asyncio.Semaphore(at_once or len(questions))
 
-        async def ask(question: Question) -> Reception:
+        async def ask(question: Question) -> ReceivedStream:
             async with turn:
                 return await self.client.ask(url(), question, patience=patience)
 
-        return await self.judged(questions, await asyncio.gather(*map(ask, questions)))
+        return await self.judge_all(questions, await asyncio.gather(*map(ask, questions)))
 
     async def conversation(self, url: Callable[[], str]) -> str:
         """Begin a conversation at the next `url`, as patiently as the pods ask for when they have no time."""
@@ -124,21 +124,21 @@ class Arena:
 
         await until(streaming, seconds=PATIENCE)
 
-    async def judged(self, questions: Sequence[Question], receptions: Sequence[Reception]) -> list[Judged]:
-        """Return what each reception was worth, by the upstream's ledger as it now is."""
+    async def judge_all(self, questions: Sequence[Question], streams: Sequence[ReceivedStream]) -> list[Judgement]:
+        """Return what each received was worth, by the upstream's ledger as it now is."""
         calls = await self.upstream.ledger(question.script for question in questions)
         return [
-            Judged(question, reception, judge(reception, question.script, calls[question.script.key]))
-            for question, reception in zip(questions, receptions, strict=True)
+            Judgement(question, received, judge(received, question.script, calls[question.script.key]))
+            for question, received in zip(questions, streams, strict=True)
         ]
 
 
 @asynccontextmanager
-async def open_arena(folder: Path, size: Size, arm: Arm, seed: int, place: Place) -> AsyncIterator[Arena]:
-    """Open an arena whose files are in `folder`."""
+async def open_trial(folder: Path, size: Size, variant: Variant, seed: int, place: Platform) -> AsyncIterator[Trial]:
+    """Open an trial whose files are in `folder`."""
     async with open_client() as client, open_upstream(folder) as upstream:
         chance = random.Random(seed)  # noqa: S311  # no secret
-        yield Arena(folder, size, arm, chance, client, upstream, place)
+        yield Trial(folder, size, variant, chance, client, upstream, place)
 
 
 class Scenario(NamedTuple):
@@ -149,7 +149,7 @@ class Scenario(NamedTuple):
     """A sentence that the protected run must bear out."""
     control: str
     """What is off, or in the place of Chatfleet, in the control run, which must fail."""
-    play: Callable[[Arena], Awaitable[Findings]]
+    play: Callable[[Trial], Awaitable[Findings]]
     hurt: tuple[str, ...] = ()
     """Figures that count what was hurt, and how much of it."""
     targets: Mapping[str, str] = MappingProxyType({})

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from itertools import pairwise
 from types import MappingProxyType
 
-from chatfleet_lab.chaos.ledger import Call
-from chatfleet_lab.chaos.reception import Closing, Reception
-from chatfleet_lab.chaos.script import Script
+from harness.clients.received import Closing, ReceivedStream
+from harness.upstream.ledger import Call
+from harness.upstream.script import Script
 
 
 class Verdict(StrEnum):
@@ -41,28 +41,28 @@ _UNTOLD = MappingProxyType[Closing, Verdict](
 """Without any terminal event."""
 
 
-def judge(reception: Reception, script: Script, calls: list[Call]) -> Verdict:
+def judge(received: ReceivedStream, script: Script, calls: list[Call]) -> Verdict:
     """Return what the answer was worth; `calls` are those that the upstream got for this script."""
-    if fault := _fault_within(reception, script):
+    if fault := _fault_within(received, script):
         return fault
-    if len(reception.ends) > 1:
+    if len(received.ends) > 1:
         return Verdict.LIED
-    if reception.ends == ["complete"]:
-        true = reception.text == script.answer and any(call.ending == "whole" for call in calls)
+    if received.ends == ["complete"]:
+        true = received.text == script.answer and any(call.ending == "whole" for call in calls)
         return Verdict.COMPLETE if true else Verdict.LIED
-    if reception.ends:
-        return Verdict.INTERRUPTED if reception.status == HTTPStatus.OK else Verdict.REFUSED
-    return _UNTOLD[reception.closing]
+    if received.ends:
+        return Verdict.INTERRUPTED if received.status == HTTPStatus.OK else Verdict.REFUSED
+    return _UNTOLD[received.closing]
 
 
-def _fault_within(reception: Reception, script: Script) -> Verdict | None:
+def _fault_within(received: ReceivedStream, script: Script) -> Verdict | None:
     """Return what is wrong with the sequence or with the text, as far as they came."""
-    steps = [after - before for before, after in pairwise([0, *reception.sequence])]
+    steps = [after - before for before, after in pairwise([0, *received.sequence])]
     if any(step > 1 for step in steps):
         return Verdict.LOST
     if any(step < 1 for step in steps):
         return Verdict.DUPLICATED
-    if script.answer.startswith(reception.text):
+    if script.answer.startswith(received.text):
         return None
-    tokens = reception.text.split()
+    tokens = received.text.split()
     return Verdict.DUPLICATED if len(set(tokens)) < len(tokens) else Verdict.LOST

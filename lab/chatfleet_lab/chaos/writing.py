@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import aiohttp
 
-from chatfleet_lab.chaos.client import NoStreamError, Question
 from chatfleet_lab.chaos.fleet import Fleet
-from chatfleet_lab.chaos.processes import until
-from chatfleet_lab.chaos.scenario import Arena
-from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.scenario import Trial
+from harness.clients.client import NoStreamError, Question
+from harness.process import until
+from harness.upstream.script import Script
 
 MESSAGES = 10
 """In each conversation."""
@@ -38,36 +38,36 @@ class Written:
     refused: int = 0
 
 
-async def write(arena: Arena, fleet: Fleet, written: Written) -> None:
+async def write(trial: Trial, fleet: Fleet, written: Written) -> None:
     """Go on writing until cancelled."""
     while True:
         with suppress(aiohttp.ClientError, NoStreamError):
-            talk = await arena.client.converse(fleet.url)
+            talk = await trial.client.converse(fleet.url)
             for _ in range(MESSAGES):
-                question = Question(Script(arena.key(), 1), "openai", "native", talk)
-                reception = await arena.client.ask(fleet.url, question, patience=PATIENCE)
-                if not reception.sequence:
+                question = Question(Script(trial.key(), 1), "openai", "native", talk)
+                received = await trial.client.ask(fleet.url, question, patience=PATIENCE)
+                if not received.sequence:
                     written.refused += 1
                     break
-                at = reception.asked + reception.waits[0]
+                at = received.asked + received.waits[0]
                 written.acknowledged.append(Said(talk, question.script.question, at))
 
 
-async def lost(arena: Arena, fleet: Fleet, written: Written) -> list[Said]:
+async def lost(trial: Trial, fleet: Fleet, written: Written) -> list[Said]:
     """Return what was acknowledged and is not there."""
     kept = {
-        talk: await roles_and_texts(arena, fleet, talk) for talk in {said.conversation for said in written.acknowledged}
+        talk: await roles_and_texts(trial, fleet, talk) for talk in {said.conversation for said in written.acknowledged}
     }
     return [said for said in written.acknowledged if ("user", said.text) not in kept[said.conversation]]
 
 
-async def roles_and_texts(arena: Arena, fleet: Fleet, talk: str) -> list[tuple[str, str]]:
+async def roles_and_texts(trial: Trial, fleet: Fleet, talk: str) -> list[tuple[str, str]]:
     """Return the messages of a conversation; none when it is not known, as soon as that can be said."""
     kept: list[tuple[str, str]] = []
 
     async def told() -> bool:
         try:
-            messages = await arena.client.messages(fleet.url, talk)
+            messages = await trial.client.messages(fleet.url, talk)
         except aiohttp.ClientResponseError as error:
             return error.status == HTTPStatus.NOT_FOUND
         except aiohttp.ClientError:

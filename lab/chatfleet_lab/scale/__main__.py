@@ -146,7 +146,7 @@ def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, round
 
 def main() -> int:
     """Do what the arguments ask for and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m chatfleet_lab.scale", description=__doc__)
     verbs = parser.add_subparsers(required=True)
     demo = verbs.add_parser("watch", help=watch.__doc__)
     demo.set_defaults(play=watch)

@@ -1,4 +1,4 @@
-"""The part of docs/reliability.md that tells of autoscaling: what endured, and what the simulation showed."""
+"""The section on autoscaling in docs/measurements/reliability.md: what endured, and what the simulation showed."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def found(folder: Path) -> str:
 
 
 def rewrite(folder: Path) -> None:
-    """Write docs/reliability.md anew from its figures, where these are in `folder`."""
+    """Write docs/measurements/reliability.md anew from its figures, where these are in `folder`."""
     figures = folder / "reliability.json"
     if figures.exists():
         report = msgspec.json.decode(figures.read_bytes(), type=Report)
@@ -50,7 +50,7 @@ def _endured(arms: Sequence[Endured]) -> Iterator[str]:
     )
     yield from (
         "",
-        "| Arm | Streams | Whole | Cut | Refused | Done to the pods | It took |",
+        "| Variant | Streams | Whole | Cut | Refused | Done to the pods | It took |",
         "|---|---|---|---|---|---|---|",
     )
     for arm in arms:
@@ -70,14 +70,16 @@ def _simulated(simulation: Simulation | None) -> Iterator[str]:
         f" autoscaler's period and windows, the starts of pods ({simulation.start_seconds} s) and streams (about"
         f" {simulation.stream_seconds} s) are divided. Pods are objects that no kubelet starts, and tell figures over"
         f" HTTP; a delay of this machine of 0.1 s counts as {simulation.factor * 0.1:g} s. Figures are in the seconds"
-        f" that were simulated. The sizes behind them: [Sizing](guide/autoscaling.md#sizing)."
+        f" that were simulated. The sizes behind them: [Sizing](../guide/autoscaling.md#sizing)."
     )
     yield from ("", *_table(simulation.outcomes))
 
 
 def _watched(outcome: Outcome | None) -> Iterator[str]:
     if outcome:
-        yield "The same on a real node, with real pods and in real time (`python -m scale watch --noise`)."
+        yield (
+            "The same on a real node, with real pods and in real time (`python -m chatfleet_lab.scale watch --noise`)."
+        )
         yield from ("", *_table([outcome]))
 
 

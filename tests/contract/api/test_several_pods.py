@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from chatfleet_contract.runtime import RuntimeConfig
-from harness.clients.sse import Reader, begin
+from harness.clients.reader import Reader, begin
 from harness.kube.kubectl import eventually
 from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
 

@@ -11,7 +11,7 @@ from chatfleet_api.activator.holding import Holding
 from chatfleet_api.activator.pods import Asked, CutOffError, NobodyThereError, watch
 from chatfleet_api.activator.probes import Room
 from chatfleet_api.pod.metrics import Meter
-from harness.upstream.run_scripts import loop_clock
+from harness.pods.runs import loop_clock
 
 SSE = (b"content-type", b"text/event-stream; charset=utf-8")
 JSON_BODY = (b"content-type", b"application/json")

@@ -9,7 +9,7 @@ from chatfleet_api.pod.services import Services
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.web.app import create_app
 from chatfleet_api.web.stream import SSEStreams
-from harness.upstream.run_scripts import loop_clock, make_chat, make_pool, memory_log
+from harness.pods.runs import loop_clock, make_chat, make_pool, memory_log
 
 HEARTBEAT_SECONDS = 15
 

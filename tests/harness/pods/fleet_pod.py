@@ -23,7 +23,7 @@ from chatfleet_api.runs.log.tailing import cancelled
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_contract.providers import Continuation
-from harness.upstream.run_scripts import OneModel
+from harness.pods.runs import OneModel
 
 
 class Line(RedisClient):

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from chatfleet_contract.providers import ProviderType
-from harness.upstream.upstream import Reply, Script
+from harness.upstream.fake import Reply, Script
 
 WORDS = ("One", " two", " three", " fünf")
 INPUT_TOKENS: Final = 7

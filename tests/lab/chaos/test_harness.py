@@ -15,16 +15,16 @@ import anthropic
 import openai
 import pytest
 
-from chatfleet_lab.chaos.client import Client, Question, open_client
-from chatfleet_lab.chaos.ledger import Ledger
-from chatfleet_lab.chaos.net import LOOPBACK, serving
-from chatfleet_lab.chaos.processes import StartError, ready, started, until
-from chatfleet_lab.chaos.proxy import Proxy
-from chatfleet_lab.chaos.proxy_server import control_app
-from chatfleet_lab.chaos.script import Fault, Script
-from chatfleet_lab.chaos.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
-from chatfleet_lab.chaos.upstream import upstream_app
-from chatfleet_lab.chaos.without import put
+from chatfleet_lab.chaos.control import put
+from harness.clients.client import Client, Question, open_client
+from harness.faults.proxy import Proxy
+from harness.faults.proxy_server import control_app
+from harness.faults.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
+from harness.net import LOOPBACK, serving
+from harness.process import StartError, ready, started, until
+from harness.upstream.ledger import Ledger
+from harness.upstream.script import Fault, Script
+from harness.upstream.scripted import upstream_app
 
 
 @pytest.fixture
@@ -279,8 +279,8 @@ async def test_the_client_tells_a_broken_connection_from_an_early_end_and_from_s
 ) -> None:
     faults = {"broken": Fault("cut", after=2), "clean": Fault("end", after=2), "never": Fault("stall", after=2)}
     for closing, fault in faults.items():
-        reception = await client.ask(upstream, Question(Script(closing, 4, always=fault), "m"), patience=1)
-        assert (reception.closing, reception.pieces) == (closing, [f"{closing}:0 ", f"{closing}:1 "])
+        received = await client.ask(upstream, Question(Script(closing, 4, always=fault), "m"), patience=1)
+        assert (received.closing, received.pieces) == (closing, [f"{closing}:0 ", f"{closing}:1 "])
 
 
 async def test_a_program_that_does_not_get_ready_is_quoted(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ async def test_a_program_ends_with_its_block_even_when_it_is_paused(tmp_path: Pa
 async def test_a_program_dies_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     harness = """
 import asyncio, pathlib, sys
-from chatfleet_lab.chaos.processes import started
+from harness.process import started
 async def main():
     async with started("sleeper", ("sleep", "60"), folder=pathlib.Path(sys.argv[1])) as program:
         print(program.pid, flush=True)

@@ -7,9 +7,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ClusterDownError, RedisError
 
-from chatfleet_lab.chaos.processes import until
-from chatfleet_lab.chaos.redis import TOPOLOGIES, open_sentinel, open_single
-from chatfleet_lab.chaos.toxics import BLACKHOLE
+from harness.faults.toxics import BLACKHOLE
+from harness.process import until
+from harness.redis.servers import TOPOLOGIES, open_sentinel, open_single
 
 KEY_OF_SLOT_0 = "3560"
 """Which the first server of a cluster keeps."""

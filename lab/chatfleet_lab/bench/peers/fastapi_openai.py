@@ -1,7 +1,7 @@
 """The relay that most people write: FastAPI and the official SDK.
 
-Run as `python -m bench.peers.fastapi_openai PORT UPSTREAM`. No feature of ours is in it (no limits, no run that
-outlives its request, no log, no truth about cut streams): it is the price of the usual parts alone.
+Run as `python -m chatfleet_lab.bench.peers.fastapi_openai PORT UPSTREAM`. No feature of ours is in it (no limits, no
+run that outlives its request, no log, no truth about cut streams): it is the price of the usual parts alone.
 """
 
 import sys

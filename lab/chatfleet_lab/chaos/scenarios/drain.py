@@ -3,11 +3,11 @@
 import asyncio
 
 from chatfleet_contract.spec import Streaming
-from chatfleet_lab.chaos.client import STREAMED, Question
 from chatfleet_lab.chaos.fleet import Pod, Settings
-from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
-from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
+from harness.clients.client import STREAMED, Question
+from harness.upstream.script import Script
 
 STREAMS = {"short": 60, "long": 150}
 ROUNDS = {"short": 1, "long": 5}
@@ -20,46 +20,46 @@ REFUSES = 3.0
 """Seconds after which an ending pod takes no connection any more: its last call is 2 s, and a busy machine is late."""
 
 
-async def play(arena: Arena) -> Findings:
+async def play(trial: Trial) -> Findings:
     """Ask a pod to end in the midst of its streams, again and again."""
     found = Findings()
-    for _ in range(ROUNDS[arena.size]):
-        await _round(arena, found)
+    for _ in range(ROUNDS[trial.size]):
+        await _round(trial, found)
     return found
 
 
-async def _round(arena: Arena, found: Findings) -> None:
-    settings = Settings(streaming=Streaming(max_stream_seconds=600 if arena.protected else SHORT_LIFE))
-    async with arena.fleet(settings, pods=2) as fleet:
+async def _round(trial: Trial, found: Findings) -> None:
+    settings = Settings(streaming=Streaming(max_stream_seconds=600 if trial.protected else SHORT_LIFE))
+    async with trial.fleet(settings, pods=2) as fleet:
         ending, other = fleet.pods
         questions = [
-            Question(Script(arena.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
-            for number in range(STREAMS[arena.size])
+            Question(Script(trial.key(), TOKENS, gap=GAP), "openai", STREAMED[number % 2])
+            for number in range(STREAMS[trial.size])
         ]
-        streams = asyncio.ensure_future(arena.ask_all(questions, lambda: ending.url))
-        await arena.until_streaming(questions)
+        streams = asyncio.ensure_future(trial.ask_all(questions, lambda: ending.url))
+        await trial.until_streaming(questions)
         ending.program.terminate()
-        refused = await _refuses(arena, ending)
+        refused = await _refuses(trial, ending)
         found.require(refused, f"A pod that was asked to end still took connections after {REFUSES:g} s.")
-        late = await arena.ask_all([Question(Script(arena.key(), 3), "openai")], lambda: other.url)
+        late = await trial.ask_all([Question(Script(trial.key(), 3), "openai")], lambda: other.url)
         for judged in (*await streams, *late):
             _tell(found, judged)
         status = await ending.program.ended()
         found.require(status == 0, f"The pod ended with status {status}: {ending.program.last_words()}")
 
 
-async def _refuses(arena: Arena, pod: Pod) -> bool:
+async def _refuses(trial: Trial, pod: Pod) -> bool:
     for _ in range(round(REFUSES / 0.05)):
-        if not await arena.client.reaches(pod.url):
+        if not await trial.client.reaches(pod.url):
             return True
         await asyncio.sleep(0.05)
     return False
 
 
-def _tell(found: Findings, judged: Judged) -> None:
+def _tell(found: Findings, judged: Judgement) -> None:
     found.require(
         judged.verdict is Verdict.COMPLETE,
-        f"A stream of {judged.question.dialect} was {judged.verdict}: {judged.reception.ends}.",
+        f"A stream of {judged.question.dialect} was {judged.verdict}: {judged.received.ends}.",
     )
     found.count("streams")
     found.count(judged.verdict)

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from chatfleet_api.chat.takeover import MOST_EPOCHS
-from chatfleet_lab.chaos.client import RESUMABLE, Question
 from chatfleet_lab.chaos.fleet import CONTINUED, Fleet, Settings
-from chatfleet_lab.chaos.follower import Journey, follow
 from chatfleet_lab.chaos.measure import milliseconds, percentile
-from chatfleet_lab.chaos.processes import until
-from chatfleet_lab.chaos.redis import open_single
-from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
-from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
+from harness.clients.client import RESUMABLE, Question
+from harness.clients.follower import FollowedStream, follow
+from harness.process import until
+from harness.redis.servers import open_single
+from harness.upstream.script import Script
 
 PODS = 3
 READERS = {"short": 18, "long": 100}
@@ -36,71 +36,75 @@ SETTLED = 30.0
 MODELS = ("openai", *CONTINUED)
 
 
-async def play(arena: Arena) -> Findings:
+async def play(trial: Trial) -> Findings:
     """Read, leave and come back, while pods are killed and replaced."""
-    async with open_single(arena.folder / "redis") as redis:
-        settings = Settings(redis_url=redis.url if arena.protected else None)
-        async with arena.fleet(settings, pods=PODS) as fleet:
-            readers = asyncio.gather(*(_read(arena, fleet) for _ in range(READERS[arena.size])))
-            kills = await _kill(arena, fleet, readers)
+    async with open_single(trial.folder / "redis") as redis:
+        settings = Settings(redis_url=redis.url if trial.protected else None)
+        async with trial.fleet(settings, pods=PODS) as fleet:
+            readers = asyncio.gather(*(_read(trial, fleet) for _ in range(READERS[trial.size])))
+            kills = await _kill(trial, fleet, readers)
             read = [one for of_reader in await readers for one in of_reader]
             questions = [question for question, _ in read]
-            judged = await arena.judged(questions, [journey.reception for _, journey in read])
-            calls = await arena.upstream.ledger(question.script for question in questions)
+            judged = await trial.judge_all(questions, [journey.received for _, journey in read])
+            calls = await trial.upstream.ledger(question.script for question in questions)
             asked = [len(calls[question.script.key]) for question in questions]
-            found = findings(judged, asked, [journey for _, journey in read], SILENT[arena.size])
+            found = findings(judged, asked, [journey for _, journey in read], SILENT[trial.size])
             found.figures = {"kills": kills, **found.figures}
-            if arena.protected:
-                await _all_settled(arena, fleet, questions, found)
+            if trial.protected:
+                await _all_settled(trial, fleet, questions, found)
             return found
 
 
-async def _read(arena: Arena, fleet: Fleet) -> list[tuple[Question, Journey]]:
+async def _read(trial: Trial, fleet: Fleet) -> list[tuple[Question, FollowedStream]]:
     """Read some answers, one after the other."""
     read = []
-    for _ in range(STREAMS[arena.size]):
-        question = await _question(arena, fleet)
+    for _ in range(STREAMS[trial.size]):
+        question = await _question(trial, fleet)
         patience = question.script.tokens * GAP + PATIENCE
-        stays = _stays(arena)
-        read.append((question, await follow(arena.client, lambda: fleet.url, question, stays=stays, patience=patience)))
+        stays = _stays(trial)
+        read.append((question, await follow(trial.client, lambda: fleet.url, question, stays=stays, patience=patience)))
     return read
 
 
-async def _question(arena: Arena, fleet: Fleet) -> Question:
-    key, tokens = arena.key(), TOKENS[arena.size]
-    dialect, model = arena.random.choice(RESUMABLE), arena.random.choice(MODELS)
-    conversation = await arena.conversation(lambda: fleet.url) if dialect == "native" else None
+async def _question(trial: Trial, fleet: Fleet) -> Question:
+    key, tokens = trial.key(), TOKENS[trial.size]
+    dialect, model = trial.random.choice(RESUMABLE), trial.random.choice(MODELS)
+    conversation = await trial.conversation(lambda: fleet.url) if dialect == "native" else None
     return Question(Script(key, tokens, gap=GAP), model, dialect, conversation, once=conversation and key)
 
 
-def _stays(arena: Arena) -> Iterator[float]:
+def _stays(trial: Trial) -> Iterator[float]:
     while True:
-        yield arena.random.uniform(*STAY)
+        yield trial.random.uniform(*STAY)
 
 
-async def _kill(arena: Arena, fleet: Fleet, readers: "asyncio.Future[list[list[tuple[Question, Journey]]]]") -> int:
+async def _kill(
+    trial: Trial, fleet: Fleet, readers: "asyncio.Future[list[list[tuple[Question, FollowedStream]]]]"
+) -> int:
     """Kill pods at random, and replace them, as long as somebody reads; return how many."""
     kills = 0
-    while kills < KILLS[arena.size]:
-        await asyncio.wait([readers], timeout=arena.random.uniform(*BETWEEN[arena.size]))
+    while kills < KILLS[trial.size]:
+        await asyncio.wait([readers], timeout=trial.random.uniform(*BETWEEN[trial.size]))
         if readers.done():
             break
-        arena.random.choice(fleet.running).program.kill()
+        trial.random.choice(fleet.running).program.kill()
         kills += 1
         await fleet.add()
     return kills
 
 
-def findings(judged: Sequence[Judged], asked: Sequence[int], journeys: Sequence[Journey], silent: float) -> Findings:
+def findings(
+    judged: Sequence[Judgement], asked: Sequence[int], journeys: Sequence[FollowedStream], silent: float
+) -> Findings:
     """Tell what readers got, and how long they waited for it at most; `asked` is how often the upstream was. Pure."""
     found = Findings({"answers": len(judged)})
-    for (question, reception, verdict), times in zip(judged, asked, strict=True):
+    for (question, received, verdict), times in zip(judged, asked, strict=True):
         found.count(verdict)
         goes_on = question.model in CONTINUED and times <= MOST_EPOCHS
         allowed = (Verdict.COMPLETE,) if goes_on else (Verdict.COMPLETE, Verdict.INTERRUPTED)
-        found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {reception.ends}.")
+        found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {received.ends}.")
     returns = [wait for journey in journeys for wait in journey.returns]
-    longest = [max(journey.reception.waits, default=0.0) for journey in journeys]
+    longest = [max(journey.received.waits, default=0.0) for journey in journeys]
     found.require(bool(returns), "Nobody came back.")
     found.require(max(longest) <= silent, f"A reader waited {max(longest):.1f} s for the next event.")
     found.figures |= {
@@ -113,12 +117,12 @@ def findings(judged: Sequence[Judged], asked: Sequence[int], journeys: Sequence[
     return found
 
 
-async def _all_settled(arena: Arena, fleet: Fleet, questions: Sequence[Question], found: Findings) -> None:
+async def _all_settled(trial: Trial, fleet: Fleet, questions: Sequence[Question], found: Findings) -> None:
     """Look whether each conversation has one message and one answer, which is not pending."""
     talks = [question for question in questions if question.conversation]
 
     async def settled() -> bool:
-        kept = [await arena.client.messages(fleet.url, str(question.conversation)) for question in talks]
+        kept = [await trial.client.messages(fleet.url, str(question.conversation)) for question in talks]
         return all([m.role for m in messages] == ["user", "assistant"] for messages in kept) and not any(
             message.status == "pending" for messages in kept for message in messages
         )

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from chatfleet_contract.providers import Retries
-from chatfleet_lab.chaos.client import STREAMED, Question
 from chatfleet_lab.chaos.fleet import QUICK, Settings, copy_of
-from chatfleet_lab.chaos.ledger import Call
-from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
-from chatfleet_lab.chaos.script import Fault, Script
+from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
+from harness.clients.client import STREAMED, Question
+from harness.upstream.ledger import Call
+from harness.upstream.script import Fault, Script
 
 TOKENS = 10
 AT_ONCE = 100
@@ -44,35 +44,35 @@ SEEN = tuple(Fault(kind, after=TOKENS // 2) for kind in ("reset", "end", "stall"
 """Faults after tokens that a client has seen."""
 
 
-async def play(arena: Arena) -> Findings:
+async def play(trial: Trial) -> Findings:
     """Ask for answers that come at the second or third attempt, too late, or not again."""
-    questions = _questions(arena)
+    questions = _questions(trial)
     copies = -(-len(questions) // PER_COPY)
-    settings = Settings(QUICK, Retries(max=MOST if arena.protected else 0), copies=copies)
-    async with arena.fleet(settings) as fleet:
-        judged = await arena.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
-    return findings(judged, await arena.upstream.ledger(question.script for question in questions))
+    settings = Settings(QUICK, Retries(max=MOST if trial.protected else 0), copies=copies)
+    async with trial.fleet(settings) as fleet:
+        judged = await trial.ask_all(questions, lambda: fleet.url, at_once=AT_ONCE)
+    return findings(judged, await trial.upstream.ledger(question.script for question in questions))
 
 
-def _questions(arena: Arena) -> list[Question]:
-    scripts = [script for _ in range(ROUNDS[arena.size]) for script in _scripts(arena)]
+def _questions(trial: Trial) -> list[Question]:
+    scripts = [script for _ in range(ROUNDS[trial.size]) for script in _scripts(trial)]
     return [
-        Question(script, copy_of(arena.random.choice(MODELS), number // PER_COPY), arena.random.choice(STREAMED))
+        Question(script, copy_of(trial.random.choice(MODELS), number // PER_COPY), trial.random.choice(STREAMED))
         for number, script in enumerate(scripts)
     ]
 
 
-def _scripts(arena: Arena) -> list[Script]:
-    first, second = arena.random.choice(PASSING), arena.random.choice(PASSING)
+def _scripts(trial: Trial) -> list[Script]:
+    first, second = trial.random.choice(PASSING), trial.random.choice(PASSING)
     return [
-        *(Script(arena.key(), TOKENS, faults=(fault,)) for fault in (*PASSING, WAITING)),
-        Script(arena.key(), TOKENS, faults=(first, second)),
-        Script(arena.key(), TOKENS, always=first),
-        *(Script(arena.key(), TOKENS, gap=0.01, faults=(fault,)) for fault in SEEN),
+        *(Script(trial.key(), TOKENS, faults=(fault,)) for fault in (*PASSING, WAITING)),
+        Script(trial.key(), TOKENS, faults=(first, second)),
+        Script(trial.key(), TOKENS, always=first),
+        *(Script(trial.key(), TOKENS, gap=0.01, faults=(fault,)) for fault in SEEN),
     ]
 
 
-def findings(judged: Sequence[Judged], calls: dict[str, list[Call]]) -> Findings:
+def findings(judged: Sequence[Judgement], calls: dict[str, list[Call]]) -> Findings:
     """Compare what clients got, and what the upstream was asked, with what was agreed. Pure."""
     found, asked = Findings(), 0
     for question, _, verdict in judged:

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
 
-from chatfleet_lab.chaos.client import Question, open_client
 from chatfleet_lab.chaos.fleet import Settings
-from chatfleet_lab.chaos.ledger import Call
 from chatfleet_lab.chaos.measure import milliseconds, percentile
-from chatfleet_lab.chaos.processes import until
-from chatfleet_lab.chaos.scenario import Arena, Findings, Judged, Scenario
-from chatfleet_lab.chaos.script import Script
+from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
+from harness.clients.client import Question, open_client
+from harness.process import until
+from harness.upstream.ledger import Call
+from harness.upstream.script import Script
 
 SLOW = {"short": 4, "long": 10}
 LONG_ANSWER = 1_000
@@ -26,41 +26,41 @@ UNHELD = 10.0
 RECEIVE_BUFFER = 4_096
 
 
-async def play(arena: Arena) -> Findings:
+async def play(trial: Trial) -> Findings:
     """Ask for long answers that nobody reads, and for others beside them."""
-    scripts = [Script(f"{PADDING}{arena.key()}", LONG_ANSWER) for _ in range(SLOW[arena.size])]
-    questions = [Question(Script(arena.key(), TOKENS, gap=GAP), "openai") for _ in range(NORMAL[arena.size])]
+    scripts = [Script(f"{PADDING}{trial.key()}", LONG_ANSWER) for _ in range(SLOW[trial.size])]
+    questions = [Question(Script(trial.key(), TOKENS, gap=GAP), "openai") for _ in range(NORMAL[trial.size])]
     async with AsyncExitStack() as stack:
-        fleet = await stack.enter_async_context(arena.fleet(Settings(server=arena.server)))
+        fleet = await stack.enter_async_context(trial.fleet(Settings(server=trial.server)))
         slow = await stack.enter_async_context(open_client(receive_buffer=RECEIVE_BUFFER))
         readers = [asyncio.ensure_future(slow.hold(fleet.url, Question(script, "openai"))) for script in scripts]
-        judged = await arena.ask_all(questions, lambda: fleet.url)
-        await _come(arena, scripts)
+        judged = await trial.ask_all(questions, lambda: fleet.url)
+        await _come(trial, scripts)
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-    calls = await arena.upstream.ledger(scripts)
+    calls = await trial.upstream.ledger(scripts)
     return findings(judged, [call for of_one in calls.values() for call in of_one])
 
 
-async def _come(arena: Arena, scripts: list[Script]) -> None:
+async def _come(trial: Trial, scripts: list[Script]) -> None:
     """Wait until all of the long answers have come from the upstream, or as long as that may take."""
 
     async def came() -> bool:
-        calls = await arena.upstream.ledger(scripts)
+        calls = await trial.upstream.ledger(scripts)
         return all(call.ending != "open" for of_one in calls.values() for call in of_one)
 
     with suppress(TimeoutError):
         await until(came, seconds=UNHELD)
 
 
-def findings(judged: Iterable[Judged], unread: Iterable[Call]) -> Findings:
+def findings(judged: Iterable[Judgement], unread: Iterable[Call]) -> Findings:
     """Tell how the answers that were read came, and whether those that were not did. Pure."""
     found, gaps, seconds = Findings(), [], []
-    for question, reception, verdict in judged:
+    for question, received, verdict in judged:
         found.count(verdict)
         found.require(verdict is Verdict.COMPLETE, f"A stream of {question.dialect} beside slow readers was {verdict}.")
-        gaps += [after - before for before, after in pairwise(reception.times)]
+        gaps += [after - before for before, after in pairwise(received.times)]
     for call in unread:
         took = (call.ended or call.began + UNHELD) - call.began
         seconds.append(took)

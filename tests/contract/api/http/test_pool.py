@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.http import pool as connections
-from harness.upstream.client import Outcome, ask, catalogue_of, config_of, provider_of
-from harness.upstream.upstream import FakeUpstream, Reply, fake_upstream
+from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
+from harness.upstream.fake import FakeUpstream, Reply, fake_upstream
 from harness.upstream.wires import WIRES, WORDS, answering, whole
 
 WIRE = WIRES[0]

@@ -18,7 +18,7 @@ from chatfleet_api.providers.provider import Finish, Piece
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeProvider
-from harness.upstream.client import (
+from harness.upstream.catalogue import (
     HELLO,
     Outcome,
     RecordingMeter,
@@ -28,7 +28,7 @@ from harness.upstream.client import (
     key_file,
     provider_of,
 )
-from harness.upstream.upstream import FakeUpstream, Reply, Script, fake_upstream
+from harness.upstream.fake import FakeUpstream, Reply, Script, fake_upstream
 from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning:asyncio")  # connections that scripts reset

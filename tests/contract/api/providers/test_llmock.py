@@ -10,7 +10,7 @@ from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.providers import ProviderType
 from chatfleet_contract.report import State
 from chatfleet_contract.runtime import RuntimeConfig
-from harness.upstream.client import RecordingMeter, ask, catalogue_of, config_of, provider_of
+from harness.upstream.catalogue import RecordingMeter, ask, catalogue_of, config_of, provider_of
 from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire
 
 WEATHER = {

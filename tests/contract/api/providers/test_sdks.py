@@ -15,8 +15,8 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.providers import Model, ProviderType
-from harness.upstream.client import Outcome, ask, catalogue_of, config_of, key_file, provider_of
-from harness.upstream.upstream import FakeUpstream, Request, fake_upstream
+from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file, provider_of
+from harness.upstream.fake import FakeUpstream, Request, fake_upstream
 from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire, answering, refusing
 
 KEY = "k-123"

@@ -13,8 +13,8 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Token
 from chatfleet_api.providers.provider import Piece
 from harness.pods.fleet_pod import open_pod
+from harness.pods.runs import STOP, TENANT, Script, collect, text
 from harness.redis.topologies import TOPOLOGIES, Topologies
-from harness.upstream.run_scripts import STOP, TENANT, Script, collect, text
 
 
 class Pods(NamedTuple):

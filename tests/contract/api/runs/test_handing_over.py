@@ -17,12 +17,12 @@ from chatfleet_api.domain.events import Complete, Failed
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.log.interface import Moved
 from chatfleet_contract.runtime import RuntimeConfig
-from harness.clients.sse import Reader, begin
+from harness.clients.reader import Reader, begin
 from harness.kube.kubectl import eventually
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.pods.fleet_pod import open_pod
+from harness.pods.runs import STOP, TENANT, Script, collect, text
 from harness.redis.topologies import TOPOLOGIES, Topologies
-from harness.upstream.run_scripts import STOP, TENANT, Script, collect, text
 
 LEASE_SECONDS = 1.75
 COUNT = 120

@@ -14,8 +14,8 @@ from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.log.redis import open_run_log
 from harness.pods.fleet_pod import reached
+from harness.pods.runs import TENANT, collect, numbered
 from harness.redis.topologies import TOPOLOGIES, Topologies
-from harness.upstream.run_scripts import TENANT, collect, numbered
 
 END = Complete("stop", Usage())
 

@@ -15,7 +15,7 @@ from chatfleet_api.runs.log import redis as redis_log
 from chatfleet_api.runs.log.redis import RedisRunLog, open_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
 from harness.faults.tcp_proxy import Proxy, proxied
-from harness.upstream.run_scripts import TENANT, collect, numbered
+from harness.pods.runs import TENANT, collect, numbered
 
 END = Complete("stop", Usage())
 

@@ -21,10 +21,10 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Conversations
-from chatfleet_lab.chaos.script import Script
-from harness.clients.sse import begin
+from harness.clients.reader import begin
 from harness.kube.kubectl import eventually
 from harness.pods.api_process import ApiProcess, api_process, fetch, free_ports, scripted
+from harness.upstream.script import Script
 
 TOKENS = 2000
 GAP = 0.01
@@ -53,9 +53,7 @@ async def test_the_log_is_written_so_often_that_the_save_interval_holds(
 @pytest.fixture
 def upstream() -> Iterator[str]:
     (port,) = free_ports(1)
-    with Popen(
-        (sys.executable, "-m", "chatfleet_lab.chaos.upstream", str(port)), cwd="tests", stdout=DEVNULL
-    ) as process:
+    with Popen((sys.executable, "-m", "harness.upstream.scripted", str(port)), cwd="tests", stdout=DEVNULL) as process:
         url = f"http://127.0.0.1:{port}/v1"
         eventually(lambda: _answers(f"{url}/models"), seconds=10)
         try:

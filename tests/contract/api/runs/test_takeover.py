@@ -21,8 +21,8 @@ from chatfleet_api.runs.log.interface import Claim, Fence, Orphan, RunRecord
 from chatfleet_api.runs.log.redis import open_run_log
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
+from harness.pods.runs import STOP, TENANT, Script, collect, numbered, text
 from harness.redis.topologies import TOPOLOGIES, Topologies
-from harness.upstream.run_scripts import STOP, TENANT, Script, collect, numbered, text
 
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
 MINE: list[list[Piece] | float] = [text("mine "), 0.2] * 60

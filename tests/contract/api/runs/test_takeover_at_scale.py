@@ -16,7 +16,7 @@ from chatfleet_api.providers.provider import Piece
 from chatfleet_contract import metrics
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
-from harness.upstream.run_scripts import STOP, TENANT, Script, collect, text
+from harness.pods.runs import STOP, TENANT, Script, collect, text
 
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from chatfleet_contract.runtime import RuntimeConfig
-from harness.clients.sse import Reader, begin
+from harness.clients.reader import Reader, begin
 from harness.kube.kubectl import eventually
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 

@@ -18,7 +18,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.redis.client import WAITS, RedisClient, open_redis
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Conversation, StoredMessage
-from harness.clients.sse import begin
+from harness.clients.reader import begin
 from harness.faults.tcp_proxy import proxied
 from harness.kube.kubectl import eventually
 from harness.pods.api_process import api_process, fetch, scripted

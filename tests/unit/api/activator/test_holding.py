@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.web.dialects.failures import CLOSE
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.activator import JSON_BODY, FakeAnswer, FakePods, Front
-from harness.upstream.run_scripts import loop_clock
+from harness.pods.runs import loop_clock
 
 pytestmark = pytest.mark.looptime
 

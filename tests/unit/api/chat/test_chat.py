@@ -11,7 +11,7 @@ from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import MAX_QUEUED
-from harness.upstream.run_scripts import (
+from harness.pods.runs import (
     STOP,
     TENANT,
     Script,

@@ -17,7 +17,7 @@ from chatfleet_api.providers.provider import Piece
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, StoredMessage
-from harness.upstream.run_scripts import (
+from harness.pods.runs import (
     STOP,
     TENANT,
     USAGE,

@@ -15,7 +15,7 @@ from chatfleet_api.web.app import create_health_app
 from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
 from chatfleet_contract.report import Breaker, Dependency, State, Traffic
 from harness.clients.asgi import Exchange, ask, asking, get
-from harness.upstream.run_scripts import loop_clock
+from harness.pods.runs import loop_clock
 
 pytestmark = pytest.mark.looptime
 

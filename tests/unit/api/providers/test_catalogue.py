@@ -12,7 +12,7 @@ from chatfleet_api.providers.catalogue import Catalogue, Defaults, Registry
 from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
-from harness.upstream.client import Outcome, RecordingMeter, ask, config_of
+from harness.upstream.catalogue import Outcome, RecordingMeter, ask, config_of
 
 SCRIPTED = RuntimeProvider(name="s", type=ProviderType.SCRIPTED, retries=Retries(max=0))
 UNUSED = Connections()

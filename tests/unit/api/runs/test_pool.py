@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Usage
 from chatfleet_api.runs.pool import Limits, RunPool
 from chatfleet_api.runs.run import Run
-from harness.upstream.run_scripts import TENANT, collect, make_pool, memory_log
+from harness.pods.runs import TENANT, collect, make_pool, memory_log
 
 END = Complete("stop", Usage())
 pytestmark = pytest.mark.looptime

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Complete, Token, Usage
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
-from harness.upstream.run_scripts import TENANT, memory_log
+from harness.pods.runs import TENANT, memory_log
 
 END = Complete("stop", Usage())
 sizes = st.integers(1, TAIL_EVENTS * 2)

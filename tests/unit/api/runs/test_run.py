@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Failed, Token, Usage
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
-from harness.upstream.run_scripts import TENANT, collect, memory_log, numbered, start
+from harness.pods.runs import TENANT, collect, memory_log, numbered, start
 
 END = Complete("stop", Usage())
 pytestmark = pytest.mark.looptime

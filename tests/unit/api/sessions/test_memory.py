@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import Conversation, StoredMessage
-from harness.upstream.run_scripts import TENANT, ids, memory_sessions
+from harness.pods.runs import TENANT, ids, memory_sessions
 
 NOW = "2026-01-01T00:00:00.000+00:00"
 pytestmark = pytest.mark.looptime

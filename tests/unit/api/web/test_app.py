@@ -8,7 +8,7 @@ import pytest
 from chatfleet_contract import metrics
 from harness.clients.asgi import ask, get
 from harness.pods.api_pod import Pod
-from harness.upstream.run_scripts import Script
+from harness.pods.runs import Script
 
 pytestmark = pytest.mark.looptime
 

@@ -9,7 +9,7 @@ import pytest
 from chatfleet_contract.spec import Conversations
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
-from harness.upstream.run_scripts import STOP, Script, text
+from harness.pods.runs import STOP, Script, text
 
 pytestmark = pytest.mark.looptime
 

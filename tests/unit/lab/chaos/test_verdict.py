@@ -2,18 +2,18 @@
 
 import pytest
 
-from chatfleet_lab.chaos.ledger import Call
-from chatfleet_lab.chaos.reception import NativeReading, OpenAIReading, Reading, Reception
-from chatfleet_lab.chaos.script import Script
-from chatfleet_lab.chaos.sse import EventParser
 from chatfleet_lab.chaos.verdict import Verdict, judge
+from harness.clients.events import EventParser
+from harness.clients.received import DialectReader, NativeReader, OpenAIReader, ReceivedStream
+from harness.upstream.ledger import Call
+from harness.upstream.script import Script
 
 SCRIPT = Script("k", 4)
 WHOLE = [Call("k", 0, 0.0, ending="whole")]
 BROKEN = [Call("k", 0, 0.0, ending="fault")]
 
 
-def native(*events: str, closing: str = "clean") -> Reception:
+def native(*events: str, closing: str = "clean") -> ReceivedStream:
     """Return what a client got of our own dialect: numbered tokens, `complete`, or an error's code."""
     frames = []
     for event in events:
@@ -22,23 +22,23 @@ def native(*events: str, closing: str = "clean") -> Reception:
         frames.append(
             f'id: r-{number}\nevent: {kind}\ndata: {{"type": "{kind}", "text": "{what} ", "code": "{what}"}}\n\n'
         )
-    return received(NativeReading(), "".join(frames), closing)
+    return received(NativeReader(), "".join(frames), closing)
 
 
-def openai(*pieces: str, last: str = "", closing: str = "clean") -> Reception:
+def openai(*pieces: str, last: str = "", closing: str = "clean") -> ReceivedStream:
     """Return what a client got of OpenAI's dialect: tokens, then `last` as it is."""
     frames = [f'data: {{"choices": [{{"delta": {{"content": "{piece} "}}}}]}}\n\n' for piece in pieces]
-    return received(OpenAIReading(), "".join(frames) + last, closing)
+    return received(OpenAIReader(), "".join(frames) + last, closing)
 
 
-def received(reading: Reading, stream: str, closing: str) -> Reception:
+def received(reading: DialectReader, stream: str, closing: str) -> ReceivedStream:
     """Return what came of a stream."""
-    reception = Reception(status=200)
+    received = ReceivedStream(status=200)
     for event in EventParser().feed(stream.encode()):
-        if piece := reading.take(event, reception):
-            reception.pieces.append(piece)
-    reception.closing = {"clean": "clean", "broken": "broken", "never": "never"}[closing]  # type: ignore[assignment]
-    return reception
+        if piece := reading.take(event, received):
+            received.pieces.append(piece)
+    received.closing = {"clean": "clean", "broken": "broken", "never": "never"}[closing]  # type: ignore[assignment]
+    return received
 
 
 FINISH = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
@@ -49,7 +49,7 @@ PIECES = ("k:0", "k:1", "k:2", "k:3")
 
 
 @pytest.mark.parametrize(
-    ("reception", "calls", "verdict"),
+    ("received", "calls", "verdict"),
     [
         (native(*TOKENS, "5 complete"), WHOLE, Verdict.COMPLETE),
         (native(*TOKENS, "5 complete"), [*BROKEN, *WHOLE], Verdict.COMPLETE),
@@ -81,25 +81,25 @@ PIECES = ("k:0", "k:1", "k:2", "k:3")
     ],
 )
 def test_a_claim_is_worth_what_the_script_and_the_ledger_say(
-    reception: Reception, calls: list[Call], verdict: Verdict
+    received: ReceivedStream, calls: list[Call], verdict: Verdict
 ) -> None:
-    assert judge(reception, SCRIPT, calls) is verdict
+    assert judge(received, SCRIPT, calls) is verdict
 
 
 def test_an_http_error_is_a_refusal() -> None:
-    reception = Reception(status=503)
-    OpenAIReading().whole(b'{"error": {"code": "at_capacity"}}', reception)
-    assert reception.ends == ["at_capacity"]
-    assert judge(reception, SCRIPT, []) is Verdict.REFUSED
+    received = ReceivedStream(status=503)
+    OpenAIReader().whole(b'{"error": {"code": "at_capacity"}}', received)
+    assert received.ends == ["at_capacity"]
+    assert judge(received, SCRIPT, []) is Verdict.REFUSED
 
 
 def test_a_completion_that_is_no_stream_is_judged_alike() -> None:
     body = b'{"choices": [{"message": {"content": "k:0 k:1 k:2 k:3 "}, "finish_reason": "stop"}]}'
-    reception = Reception(status=200)
-    OpenAIReading().whole(body, reception)
-    assert judge(reception, SCRIPT, WHOLE) is Verdict.COMPLETE
-    assert judge(reception, SCRIPT, BROKEN) is Verdict.LIED
+    received = ReceivedStream(status=200)
+    OpenAIReader().whole(body, received)
+    assert judge(received, SCRIPT, WHOLE) is Verdict.COMPLETE
+    assert judge(received, SCRIPT, BROKEN) is Verdict.LIED
 
 
 def test_no_connection_is_no_claim() -> None:
-    assert judge(Reception(closing="broken"), SCRIPT, []) is Verdict.CUT
+    assert judge(ReceivedStream(closing="broken"), SCRIPT, []) is Verdict.CUT

@@ -20,8 +20,8 @@ from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, 
 from chatfleet_contract import report
 from chatfleet_contract.providers import Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeProvider
-from harness.upstream.client import RecordingMeter, ask, config_of
-from harness.upstream.run_scripts import STOP, Script, loop_clock, text
+from harness.pods.runs import STOP, Script, loop_clock, text
+from harness.upstream.catalogue import RecordingMeter, ask, config_of
 
 pytestmark = pytest.mark.looptime
 

@@ -16,7 +16,7 @@ from chatfleet_api.providers.policies.retry import MAX_RETRY_AFTER, Retrying, pa
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Finish, Piece
 from chatfleet_contract.providers import Retries
-from harness.upstream.client import HELLO, RecordingMeter, ask
+from harness.upstream.catalogue import HELLO, RecordingMeter, ask
 
 pytestmark = pytest.mark.looptime
 DONE = Finish("stop", Usage(output_tokens=2))

@@ -13,8 +13,8 @@ from chatfleet_api.providers.vendors.anthropic.vendor import Anthropic
 from chatfleet_api.providers.vendors.openai.request import Compatible
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
 from chatfleet_contract.providers import Continuation
-from harness.upstream.client import ask
-from harness.upstream.run_scripts import STOP, Script, text
+from harness.pods.runs import STOP, Script, text
+from harness.upstream.catalogue import ask
 
 QUESTION = Message("user", "Hi.")
 

@@ -9,7 +9,7 @@ from chatfleet_api.runs.fleet.supervisor import GRAIN_SECONDS, HEARTBEAT_SECONDS
 from chatfleet_api.runs.log.interface import Claim, HeartbeatResult, Orphan
 from chatfleet_api.runs.log.tailing import cancelled
 from chatfleet_api.runs.run import Run
-from harness.upstream.run_scripts import loop_clock, make_pool
+from harness.pods.runs import loop_clock, make_pool
 
 pytestmark = pytest.mark.looptime
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chatfleet_api.domain.events import Batch, Complete, Usage
-from harness.upstream.run_scripts import TENANT, memory_log, numbered
+from harness.pods.runs import TENANT, memory_log, numbered
 
 END = Batch(2, (Complete("stop", Usage()),))
 pytestmark = pytest.mark.looptime

@@ -11,7 +11,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.middleware.hot_routes import HotRoutes
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
-from harness.upstream.run_scripts import STOP, Script, text
+from harness.pods.runs import STOP, Script, text
 
 HOT = (
     ("POST", "/v1/chat/completions"),

@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.middleware.body_limit import BODY_SECONDS, MAX_BODY_BYTES
 from harness.clients.asgi import JSON, Exchange, ask, get, post
 from harness.pods.api_pod import Pod
-from harness.upstream.run_scripts import STOP, Script, text
+from harness.pods.runs import STOP, Script, text
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "confidential"}]}
 ACCESS = "chatfleet_api.access"

@@ -9,7 +9,7 @@ from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, ImagePart, ImageURL, Message, TextPart
 from chatfleet_api.providers.provider import Finish
 from chatfleet_api.providers.vendors.scripted.provider import MAX_BATCH, Scripted
-from harness.upstream.client import Outcome, ask
+from harness.upstream.catalogue import Outcome, ask
 
 pytestmark = pytest.mark.looptime
 

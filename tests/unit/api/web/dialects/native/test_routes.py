@@ -10,7 +10,7 @@ from chatfleet_api.web.dialects.native.routes import known_id
 from chatfleet_api.web.extensions import WRITE
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
-from harness.upstream.run_scripts import STOP, Script, text
+from harness.pods.runs import STOP, Script, text
 
 pytestmark = pytest.mark.looptime
 

@@ -10,7 +10,7 @@ from chatfleet_api.web.extensions import ABORT, WRITE
 from chatfleet_api.web.stream import SEND_SECONDS
 from harness.clients.asgi import JSON, Exchange, ask, asking, get, post
 from harness.pods.api_pod import HEARTBEAT_SECONDS, Pod
-from harness.upstream.run_scripts import STOP, Script, text
+from harness.pods.runs import STOP, Script, text
 
 pytestmark = pytest.mark.looptime
 

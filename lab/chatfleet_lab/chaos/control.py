@@ -1,0 +1,80 @@
+"""The API without one of its protections: the control run's server, `python -m chatfleet_lab.chaos.control NAME`.
+
+Each name takes out as little as possible, from the real thing: so a control run shows what exactly that is good for.
+"""
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+from chatfleet_api import __main__ as api
+from chatfleet_api.chat.chat import Chat
+from chatfleet_api.runs.fleet.redis import RedisFleet
+from chatfleet_api.runs.log import redis as log
+from chatfleet_api.sessions import redis as sessions
+from chatfleet_api.sessions.redis import RedisSessionStore
+
+
+def _replace(module: ModuleType, script: str, what: str, by: str) -> None:
+    """Replace a part of a script of a module; the part must be there."""
+    text: str = getattr(module, script)
+    if what not in text:
+        raise LookupError(f"{module.__name__}.{script} no longer has {what!r}")
+    setattr(module, script, text.replace(what, by))
+
+
+def put(owner: type, name: str, by: object) -> None:
+    """Put something in the place of a method; there must be one."""
+    if name not in vars(owner):
+        raise LookupError(f"{owner.__name__} no longer has {name!r}")
+    setattr(owner, name, by)
+
+
+def fencing() -> None:
+    """Let whoever was taken over go on writing, and not find out."""
+
+    async def nothing(_: RedisFleet) -> tuple[()]:
+        return ()
+
+    _replace(log, "WRITE", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
+    _replace(sessions, "_APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
+    put(RedisFleet, "_lost", nothing)
+
+
+def idempotency() -> None:
+    """Take a message that comes again for another one."""
+    send = Chat.send
+
+    async def forgetful(self: Chat, *said: Any, key: str | None) -> Any:  # noqa: ANN401, ARG001  # as it is called
+        return await send(self, *said)
+
+    put(Chat, "send", forgetful)
+
+
+def turns() -> None:
+    """Let every message into its conversation at once."""
+
+    async def never(*_: object) -> bool:
+        return False
+
+    async def first(*_: object) -> int:
+        return 0
+
+    put(Chat, "_alive", never)
+    put(RedisSessionStore, "enqueue", first)
+
+
+PROTECTIONS: Final[dict[str, Callable[[], None]]] = {
+    take_out.__name__: take_out for take_out in (fencing, idempotency, turns)
+}
+
+
+def main() -> int:
+    """Serve without the protection that is named."""
+    PROTECTIONS[sys.argv.pop(1)]()
+    return api.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
