@@ -28,7 +28,7 @@ from chatfleet_metrics.telemetry import Telemetry
 from chatfleet_operator.kube import Connection, connect
 from chatfleet_operator.model.errors import ClusterError
 from chatfleet_operator.model.values import Ref
-from chatfleet_operator.process.health import Pulse, health_app, serve
+from chatfleet_operator.process.health import LoopHeartbeat, health_app, serve
 from chatfleet_operator.process.settings import BadSettings, read
 from chatfleet_operator.process.telemetry import set_up_logging
 
@@ -41,7 +41,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def run(connection: Connection, settings: Settings, telemetry: Telemetry, pulse: Pulse) -> None:
+async def run(connection: Connection, settings: Settings, telemetry: Telemetry, pulse: LoopHeartbeat) -> None:
     """Scrape, look after ourselves, and serve, until cancelled."""
     clock = asyncio.get_running_loop().time
     fleet = Fleet(settings.period_seconds, clock)
@@ -71,7 +71,7 @@ async def run(connection: Connection, settings: Settings, telemetry: Telemetry, 
         await Scraper(HttpFetch(session), fleet, telemetry).run(ready_after_round)
 
 
-async def _heart(pulse: Pulse) -> None:
+async def _heart(pulse: LoopHeartbeat) -> None:
     while True:
         pulse.beat()
         await asyncio.sleep(1)
@@ -95,7 +95,7 @@ async def main(environ: Mapping[str, str]) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     telemetry = Telemetry(registry)
-    pulse = Pulse(threading.Event())
+    pulse = LoopHeartbeat(threading.Event())
     pulse.beat()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -20,19 +20,26 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from chatfleet_contract import names
 from chatfleet_operator import watches as handlers
-from chatfleet_operator.kube import Connection, KubernetesCluster, KubernetesEvents, KubernetesLease, census, connect
+from chatfleet_operator.kube import (
+    Connection,
+    KubernetesCluster,
+    KubernetesEvents,
+    KubernetesLease,
+    connect,
+    list_chatdeployments,
+)
 from chatfleet_operator.model.errors import ClusterError
 from chatfleet_operator.model.values import Defaults, Ref, Timestamp
-from chatfleet_operator.process.health import Pulse, health_app, serve
+from chatfleet_operator.process.health import LoopHeartbeat, health_app, serve
 from chatfleet_operator.process.leader import Lease
 from chatfleet_operator.process.prober import HttpProber, open_session
 from chatfleet_operator.process.recorder import EventRecorder
 from chatfleet_operator.process.settings import BadSettings, Settings, read_settings
 from chatfleet_operator.process.telemetry import Telemetry, set_up_logging
-from chatfleet_operator.process.workqueue import Loop, Pace
+from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 
-CENSUS_SECONDS: Final = 300.0
+RELIST_SECONDS: Final = 300.0
 """Between two looks at what exists, beside the watch: one list, for events that never came."""
 
 CRD_SECONDS: Final = 2.0
@@ -58,7 +65,7 @@ def timestamp() -> Timestamp:
 class Operator:
     """A running operator: kopf watches in a thread of its own, the queue works in this event loop."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry, pulse: Pulse) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry, pulse: LoopHeartbeat) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._pulse = pulse
@@ -70,20 +77,22 @@ class Operator:
         async with connect(environ, self._telemetry.wrote) as connection, open_session() as session:
             store = KubernetesLease(connection, self._settings.namespace, utc_now)
             lease = Lease(store, f"{reporter}_{uuid.uuid4()}") if self._settings.leader_election else None
-            guarded = connection.guarded(lease.is_held) if lease else connection
+            guarded = connection.leader_only(lease.is_held) if lease else connection
             parts = Parts(
                 cluster=KubernetesCluster(guarded),
                 prober=HttpProber(session),
                 recorder=EventRecorder(KubernetesEvents(guarded), reporter, utc_now, self._telemetry.dropped_event),
-                watchtower=self._telemetry,
+                metrics=self._telemetry,
                 defaults=Defaults(self._settings.api_image, self._settings.redis_image),
                 now=timestamp,
             )
-            pace = Pace(workers=self._settings.workers, resync=self._settings.resync_seconds)
-            queue: Loop[Ref] = Loop(lambda ref: reconcile(ref, parts), self._telemetry, random.random, pace)
+            pace = QueueConfig(workers=self._settings.workers, resync=self._settings.resync_seconds)
+            queue: WorkQueue[Ref] = WorkQueue(lambda ref: reconcile(ref, parts), self._telemetry, random.random, pace)
             await self._work(connection, queue, lease, stop)
 
-    async def _work(self, connection: Connection, queue: Loop[Ref], lease: Lease | None, stop: asyncio.Event) -> None:
+    async def _work(
+        self, connection: Connection, queue: WorkQueue[Ref], lease: Lease | None, stop: asyncio.Event
+    ) -> None:
         stop_watching = threading.Event()
         tasks = {
             asyncio.create_task(self._heart(queue)),
@@ -101,14 +110,14 @@ class Operator:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _heart(self, queue: Loop[Ref]) -> None:
+    async def _heart(self, queue: WorkQueue[Ref]) -> None:
         while True:
             self._pulse.beat()
             self._telemetry.queue(queue.depth(), queue.age())
             self._telemetry.watch(time.monotonic() - self._last_event)
             await asyncio.sleep(1)
 
-    async def _lead(self, queue: Loop[Ref], lease: Lease | None) -> None:
+    async def _lead(self, queue: WorkQueue[Ref], lease: Lease | None) -> None:
         """Work as long as we are the leader; what a standby hears of meanwhile waits in its queue."""
         if lease is None:
             await queue.run()
@@ -126,36 +135,36 @@ class Operator:
             with suppress(ClusterError):
                 await lease.release()
 
-    async def _watch(self, connection: Connection, queue: Loop[Ref], stop: threading.Event) -> None:
+    async def _watch(self, connection: Connection, queue: WorkQueue[Ref], stop: threading.Event) -> None:
         await _until_served(connection)
         clock = asyncio.get_running_loop()
 
         def wake(ref: Ref) -> None:
             self._last_event = time.monotonic()
-            clock.call_soon_threadsafe(queue.wake, ref)
+            clock.call_soon_threadsafe(queue.enqueue, ref)
 
         registry = kopf.OperatorRegistry()
         handlers.register(registry, wake, connection.access)
         namespaces = self._settings.namespaces
         async with asyncio.TaskGroup() as group:
-            counting = group.create_task(find_missed(connection, namespaces, queue, self._telemetry))
+            counting = group.create_task(relist(connection, namespaces, queue, self._telemetry))
             await asyncio.to_thread(handlers.watch, registry, namespaces, started=self._pulse.started, stop=stop)
             counting.cancel()
         if not stop.is_set():
             raise CannotGoOnError("kopf has stopped watching")
 
 
-async def find_missed(
-    connection: Connection, namespaces: Sequence[str], queue: Loop[Ref], telemetry: Telemetry
+async def relist(
+    connection: Connection, namespaces: Sequence[str], queue: WorkQueue[Ref], telemetry: Telemetry
 ) -> None:
     """Wake, now and then, what no event has told of: the watch is quick, this is certain."""
     while True:
-        await asyncio.sleep(CENSUS_SECONDS)
+        await asyncio.sleep(RELIST_SECONDS)
         with suppress(ClusterError):
-            async for ref in census(connection, namespaces):
-                if not queue.knows(ref):
+            async for ref in list_chatdeployments(connection, namespaces):
+                if ref not in queue:
                     telemetry.missed_event()
-                    queue.wake(ref)
+                    queue.enqueue(ref)
 
 
 async def _until_served(connection: Connection) -> None:
@@ -177,7 +186,7 @@ async def main(environ: Mapping[str, str]) -> None:
     set_up_logging(settings.log_level.value, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    pulse = Pulse(threading.Event())
+    pulse = LoopHeartbeat(threading.Event())
     pulse.beat()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -53,13 +53,13 @@ def register(registry: kopf.OperatorRegistry, wake: Wake, log_in: Callable[[], A
         return connection_info(await log_in())
 
     kopf.on.login(id="login", registry=registry)(on_login)
-    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_news(asking))
+    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_news(spec_fingerprint))
     for group, version, plural in CHILDREN:
-        handler = on_news(bearing) if (group, version, plural) == AUTOSCALERS else on_event
+        handler = on_news(autoscaler_fingerprint) if (group, version, plural) == AUTOSCALERS else on_event
         kopf.on.event(group, version, plural, id=plural, registry=registry)(handler)
 
 
-def asking(body: Mapping[str, Any]) -> str:
+def spec_fingerprint(body: Mapping[str, Any]) -> str:
     """Return what a ChatDeployment asks for, as text: all but its status.
 
     We write that ourselves: with streams that come and go, each pass would lead to the next one at once.
@@ -69,7 +69,7 @@ def asking(body: Mapping[str, Any]) -> str:
     return repr([metadata.get(key) for key in kept])
 
 
-def bearing(body: Mapping[str, Any]) -> str:
+def autoscaler_fingerprint(body: Mapping[str, Any]) -> str:
     """Return what an autoscaler is and how it fares, as text: all but its figures, which are new every 15 s."""
     metadata, status = body["metadata"], body.get("status") or {}
     conditions = [(each["type"], each["status"], each.get("reason")) for each in status.get("conditions") or ()]
@@ -131,7 +131,7 @@ def watch(
     started: threading.Event,
     stop: threading.Event,
 ) -> None:
-    """Watch until `stop` is set; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
+    """Metrics until `stop` is set; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
 
     For a thread of its own: kopf brings its event loop, and on its way out ends every task that it finds in it.
     """

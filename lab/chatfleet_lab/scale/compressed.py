@@ -23,7 +23,7 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_lab.scale.subject import Subject
 from chatfleet_operator import children as desired
-from chatfleet_operator.model.values import Circumstances, Manifest, Ref, Resource
+from chatfleet_operator.model.values import LiveState, Manifest, Ref, Resource
 from harness.kube.figures import status
 from harness.kube.kubectl import Kubectl, eventually
 from harness.kube.metrics_apiserver_process import SERVICES, adapter, install
@@ -50,7 +50,7 @@ def autoscaler(name: str, *, cap: int, autoscaling: Manifest, factor: int) -> Ma
     ref = Ref(SPACE, name)
     document = ChatDeploymentSpec.model_validate(spec(autoscaling=autoscaling, streaming={"maxStreamsPerPod": cap}))
     resource = Resource(ref, "uid", "1", 1, document)
-    made = desired.build(resource, document, DEFAULTS, found=Circumstances(deployed=True)).children
+    made = desired.build(resource, document, DEFAULTS, found=LiveState(deployed=True)).children
     (manifest,) = (child for child in made if child["kind"] == "HorizontalPodAutoscaler")
     del manifest["metadata"]["ownerReferences"]
     for way in manifest["spec"]["behavior"].values():

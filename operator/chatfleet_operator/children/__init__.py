@@ -6,11 +6,11 @@ A builder never returns or keeps a caller's mutable, and a selector holds nothin
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import access, config, deployment, redis
-from chatfleet_operator.children.activator import may_sleep, waiting_room
+from chatfleet_operator.children.activator import may_scale_to_zero, waiting_room
 from chatfleet_operator.children.autoscaler import autoscalers
-from chatfleet_operator.children.labels import Owner, stamp
-from chatfleet_operator.children.revision import in_force, revision
-from chatfleet_operator.model.values import Circumstances, Defaults, Desired, ObjectId, Resource
+from chatfleet_operator.children.labels import Owner, with_hash
+from chatfleet_operator.children.revision import effective_templates, revision
+from chatfleet_operator.model.values import Defaults, Desired, LiveState, ObjectId, Resource
 
 KINDS_OF_DEPLOYMENT = ("ServiceAccount", "Service", "PodDisruptionBudget", "Deployment")
 KINDS_OF_AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
@@ -29,7 +29,7 @@ def possible_children(deployment_name: str) -> tuple[ObjectId, ...]:
     )
 
 
-def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, found: Circumstances) -> Desired:
+def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, found: LiveState) -> Desired:
     """Return all that should exist for `spec`, in the order in which it is applied: what others need comes first."""
     owner = Owner(resource.ref, resource.uid)
     runtime = config.runtime_config(resource.ref, spec)
@@ -38,7 +38,7 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, f
         access.service_account(owner),
         config.config_map(owner, runtime),
         *(redis.children(owner, managed, defaults.redis_image, found.secret_uid) if managed else ()),
-        access.service(owner, spec.exposure.service, may_sleep=may_sleep(spec)),
+        access.service(owner, spec.exposure.service, may_scale_to_zero=may_scale_to_zero(spec)),
         access.disruption_budget(owner),
         deployment.deployment(owner, spec, defaults.api_image, deployed=found.deployed),
         *waiting_room(owner, spec, defaults.api_image),
@@ -46,5 +46,5 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, f
     )
     newest_revision = revision(newest)
     opted_in = resource.template_revision in {newest_revision, names.REVISION_LATEST}
-    children = in_force(newest, {} if opted_in else found.workloads)
-    return Desired(tuple(stamp(child) for child in children), runtime, revision(children), newest_revision)
+    children = effective_templates(newest, {} if opted_in else found.workloads)
+    return Desired(tuple(with_hash(child) for child in children), runtime, revision(children), newest_revision)

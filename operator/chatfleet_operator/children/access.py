@@ -6,10 +6,10 @@ from chatfleet_operator.children.labels import Owner, child, selector, traffic
 from chatfleet_operator.model.values import Manifest
 
 
-def service(owner: Owner, exposure: ServiceExposure, *, may_sleep: bool) -> Manifest:
+def service(owner: Owner, exposure: ServiceExposure, *, may_scale_to_zero: bool) -> Manifest:
     """Return the Service in front of the API pods. The health port stays off it.
 
-    `may_sleep`: there may be no API pod, and the waiting room, which is ready only then, answers behind it too.
+    `may_scale_to_zero`: there may be no API pod, and the waiting room, which is ready only then, answers behind it too.
     """
     name = owner.ref.name
     manifest = child(owner, ("v1", "Service"), name, names.COMPONENT_API)
@@ -17,7 +17,7 @@ def service(owner: Owner, exposure: ServiceExposure, *, may_sleep: bool) -> Mani
         manifest["metadata"]["annotations"] = dict(exposure.annotations)
     manifest["spec"] = {
         "type": exposure.type.value,
-        "selector": traffic(name) if may_sleep else selector(name, names.COMPONENT_API),
+        "selector": traffic(name) if may_scale_to_zero else selector(name, names.COMPONENT_API),
         "ports": [
             {
                 "name": names.PORT_NAME_SERVING,

@@ -21,7 +21,7 @@ NEVER: Final = 2_147_483_647
 """Seconds after which a rollout counts as stuck: a waiting room that has nothing to do is well, and not Ready."""
 
 
-def may_sleep(spec: ChatDeploymentSpec) -> bool:
+def may_scale_to_zero(spec: ChatDeploymentSpec) -> bool:
     """Say whether there may be no API pod although requests are to be answered."""
     return spec.autoscaling is not None and spec.autoscaling.min_replicas == 0 and not spec.suspend
 
@@ -33,7 +33,7 @@ def queue_url(ref: Ref) -> str:
 
 def waiting_room(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> tuple[Manifest, ...]:
     """Return the waiting room's objects; none where there is always a pod."""
-    if spec.autoscaling is None or not may_sleep(spec):
+    if spec.autoscaling is None or not may_scale_to_zero(spec):
         return ()
     config = _config(owner.ref, spec, spec.autoscaling.activation_timeout_seconds)
     return (_pods_service(owner), _own_service(owner), _deployment(owner, spec, default_image, config))

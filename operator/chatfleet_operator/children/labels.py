@@ -65,7 +65,7 @@ def digest(manifest: Manifest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def stamp(manifest: Manifest) -> Manifest:
+def with_hash(manifest: Manifest) -> Manifest:
     """Return `manifest` with its own digest as annotation, by which a later pass tells what was applied last."""
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_LAST_APPLIED_HASH: digest(manifest)}

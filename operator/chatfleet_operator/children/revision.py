@@ -27,7 +27,7 @@ def revision(children: Iterable[Manifest]) -> str:
     return digest({str(identify(child)): child["spec"]["template"] for child in children if _has_pods(child)})
 
 
-def in_force(children: Iterable[Manifest], live: Mapping[ObjectId, Manifest]) -> tuple[Manifest, ...]:
+def effective_templates(children: Iterable[Manifest], live: Mapping[ObjectId, Manifest]) -> tuple[Manifest, ...]:
     """Return `children` with the templates of `live`, of which the resource has said what it says now."""
     return tuple(
         _with(child, _kept(child, live.get(identify(child)))) if _has_pods(child) else child for child in children

@@ -5,7 +5,7 @@ from typing import Final
 from chatfleet_contract import metrics, names
 from chatfleet_contract.autoscaling import Autoscaling, Keda, MetricType, ScalingMetric
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator.children.activator import may_sleep, queue_url
+from chatfleet_operator.children.activator import may_scale_to_zero, queue_url
 from chatfleet_operator.children.labels import Owner, child
 from chatfleet_operator.children.targets import NAMES, deployment_target, per_pod
 from chatfleet_operator.model.compare import quantity
@@ -40,7 +40,7 @@ def scaled_object(
         "pollingInterval": POLLING_SECONDS if autoscaling.min_replicas else WAKING_SECONDS,
         "cooldownPeriod": max(quiet, LEAST_COOLDOWN_SECONDS),
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": dict(autoscaling.behavior.document())}},
-        "triggers": [*triggers, _waking(owner.ref, cap)] if may_sleep(spec) else triggers,
+        "triggers": [*triggers, _waking(owner.ref, cap)] if may_scale_to_zero(spec) else triggers,
     }
     return manifest
 

@@ -16,7 +16,7 @@ from chatfleet_operator.kube.rbac import (
     RULES,
     Rule,
 )
-from chatfleet_operator.kube.relist import census
+from chatfleet_operator.kube.relist import list_chatdeployments
 
 __all__ = [
     "APPLY",
@@ -32,6 +32,6 @@ __all__ = [
     "KubernetesLease",
     "NotFound",
     "Rule",
-    "census",
     "connect",
+    "list_chatdeployments",
 ]

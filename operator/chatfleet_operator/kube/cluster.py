@@ -9,9 +9,9 @@ from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.kube.connection import APPLY, MERGE, Connection, NotFound
 from chatfleet_operator.model.errors import NO_KIND, Refused
-from chatfleet_operator.model.ownership import GENERATOR, SCALER
+from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
-from chatfleet_operator.model.values import Doomed, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
 
 PASSWORD_BYTES = 32
 """Randomness in a generated password."""
@@ -49,9 +49,9 @@ class KubernetesCluster:
         """Apply `manifest` under our field manager and return the object as it then is."""
         return await self._apply(manifest, uid, names.FIELD_MANAGER)
 
-    async def entrust(self, manifest: Manifest) -> Manifest:
+    async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         """Apply a few fields under a manager of their own, so that they stay when `apply` drops them."""
-        return await self._apply(manifest, None, SCALER)
+        return await self._apply(manifest, None, SCALE_MANAGER)
 
     async def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
         key = identify(manifest)
@@ -73,24 +73,24 @@ class KubernetesCluster:
         url = redis_url(metadata["name"], metadata["namespace"], password)
         values = {names.REDIS_SECRET_PASSWORD: password, names.REDIS_SECRET_URL: url}
         body = {**secret, "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}}
-        query = {"fieldManager": GENERATOR}
+        query = {"fieldManager": GENERATE_MANAGER}
         return blank_values(
             await self._connection.write("POST", "Secret", metadata["namespace"], body=body, query=query)
         )
 
-    async def delete(self, namespace: str, doomed: Doomed) -> None:
+    async def delete(self, namespace: str, deletion: Deletion) -> None:
         """Delete an object, if it is still the one that was seen."""
-        body: Manifest = {"preconditions": {"uid": doomed.uid}, "propagationPolicy": "Background"}
+        body: Manifest = {"preconditions": {"uid": deletion.uid}, "propagationPolicy": "Background"}
         try:
-            await self._connection.write("DELETE", doomed.id.kind, namespace, doomed.id.name, body=body)
+            await self._connection.write("DELETE", deletion.id.kind, namespace, deletion.id.name, body=body)
         except NotFound:
             return
 
-    async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
+    async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
         """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
         await self._annotate(namespace, pod, {names.ANNOTATION_CONFIG_HASH: digest})
 
-    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+    async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
         """Annotate `pod` with what its deletion costs, and when that was written."""
         await self._annotate(
             namespace, pod, {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}

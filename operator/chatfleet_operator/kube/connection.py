@@ -122,7 +122,7 @@ class Connection:
         self._wrote = wrote
         self._may_write = may_write
 
-    def guarded(self, may_write: Callable[[], bool]) -> "Connection":
+    def leader_only(self, may_write: Callable[[], bool]) -> "Connection":
         """Return this connection with writes only while `may_write` says so."""
         return Connection(self._client, self._wrote, may_write)
 
@@ -228,16 +228,16 @@ def translate(status: int, body: bytes, method: str, retry_after: str | None) ->
     could not do in time.
     """
     told = _read(body)
-    words = told.message or f"HTTP {status}"
+    message = told.message or f"HTTP {status}"
     if status == 404:  # noqa: PLR2004
-        return NotFound(words)
+        return NotFound(message)
     if status == 409 or told.is_about_another():  # noqa: PLR2004
-        return Conflict(words)
+        return Conflict(message)
     after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-    passing = method == "GET" or words.startswith(OF_THE_STORE)
+    passing = method == "GET" or message.startswith(OF_THE_STORE)
     if status in {401, 429, 502, 503, 504} or (status >= 500 and passing):  # noqa: PLR2004
-        return Retry(words, after)
-    return Refused(words)
+        return Retry(message, after)
+    return Refused(message)
 
 
 def _read(body: bytes) -> _Status:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from chatfleet_operator.kube.connection import Connection, NotFound
 from chatfleet_operator.model.values import Manifest, Ref
-from chatfleet_operator.process.leader import Claim
+from chatfleet_operator.process.leader import LeaseRecord
 
 LEASE_NAME = "chatfleet-operator"
 
@@ -19,16 +19,16 @@ class KubernetesLease:
         self._now = now
         self._live: Manifest | None = None
 
-    async def read(self) -> Claim | None:
+    async def read(self) -> LeaseRecord | None:
         """Return the Lease; None: there is none."""
         try:
             self._live = await self._connection.read("Lease", *self._ref)
         except NotFound:
             self._live = None
             return None
-        return _claim(self._live)
+        return _record(self._live)
 
-    async def write(self, before: Claim | None, holder: str, seconds: int) -> Claim:
+    async def write(self, before: LeaseRecord | None, holder: str, seconds: int) -> LeaseRecord:
         """Create the Lease, or replace `before`; fails when it has changed since `before` was read."""
         live = self._live
         if before is None or live is None:
@@ -40,7 +40,7 @@ class KubernetesLease:
             metadata = {**live["metadata"], "resourceVersion": before.version}
             body = {**live, "metadata": metadata, "spec": self._spec(live.get("spec") or {}, holder, seconds)}
             self._live = await self._connection.write("PUT", "Lease", *self._ref, body=body)
-        return _claim(self._live)
+        return _record(self._live)
 
     def _spec(self, before: Manifest, holder: str, seconds: int) -> Manifest:
         moment = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -54,9 +54,9 @@ class KubernetesLease:
         }
 
 
-def _claim(live: Manifest) -> Claim:
+def _record(live: Manifest) -> LeaseRecord:
     spec = live.get("spec") or {}
-    return Claim(
+    return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
         seconds=int(spec.get("leaseDurationSeconds") or 0),
         version=live["metadata"]["resourceVersion"],

@@ -10,7 +10,7 @@ PAGE = "500"
 """Objects in one answer, so that no count of them makes a large one."""
 
 
-async def census(connection: Connection, namespaces: Sequence[str]) -> AsyncIterator[Ref]:
+async def list_chatdeployments(connection: Connection, namespaces: Sequence[str]) -> AsyncIterator[Ref]:
     """Yield every ChatDeployment in `namespaces`; none given: in the whole cluster."""
     for namespace in namespaces or ("",):
         query = {"limit": PAGE}

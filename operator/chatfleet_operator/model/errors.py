@@ -1,6 +1,6 @@
 """What can go wrong at the API server, named by what the caller should do."""
 
-MAX_WORDS = 256
+MAX_MESSAGE = 256
 """Longest text taken over from a server, so that logs and conditions stay readable and nothing large leaks."""
 
 NO_KIND = "the cluster has no kind"
@@ -14,19 +14,19 @@ class ClusterError(Exception):
 class Retry(ClusterError):  # noqa: N818  # named by what the caller should do
     """Try again later: the cause passes by itself (network, overload, conflict)."""
 
-    def __init__(self, words: str, after: float = 0.0) -> None:
-        super().__init__(cut(words))
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(cut(message))
         self.after = after
 
 
 class Refused(ClusterError):  # noqa: N818  # named by what happened to the caller
     """Trying again changes nothing until somebody changes something; the text is the server's own."""
 
-    def __init__(self, words: str) -> None:
-        super().__init__(cut(words))
+    def __init__(self, message: str) -> None:
+        super().__init__(cut(message))
 
 
-def cut(words: str) -> str:
-    """Return `words` in one line of at most `MAX_WORDS` characters."""
-    line = " ".join(words.split())
-    return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"
+def cut(message: str) -> str:
+    """Return `message` in one line of at most `MAX_MESSAGE` characters."""
+    line = " ".join(message.split())
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"

@@ -5,13 +5,13 @@ from typing import Final
 from chatfleet_contract import names
 from chatfleet_operator.model.values import Manifest, Resource
 
-GENERATOR: Final = f"{names.FIELD_MANAGER}-generate"
+GENERATE_MANAGER: Final = f"{names.FIELD_MANAGER}-generate"
 """Field manager of generated values: applying the rest of a Secret never takes them back."""
 
-SCALER: Final = f"{names.FIELD_MANAGER}-scale"
+SCALE_MANAGER: Final = f"{names.FIELD_MANAGER}-scale"
 """Field manager that holds the number of pods until an autoscaler sets it."""
 
-OUR_MANAGERS: Final = frozenset({names.FIELD_MANAGER, GENERATOR})
+OUR_MANAGERS: Final = frozenset({names.FIELD_MANAGER, GENERATE_MANAGER})
 
 
 def is_ours(live: Manifest, resource: Resource) -> bool:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
-from chatfleet_operator.model.values import Answer, Doomed, Manifest, ObjectId, Ref, Resource, Timestamp
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, ProbeResult, Ref, Resource, Timestamp
 
 
 class Cluster(Protocol):
@@ -41,22 +41,22 @@ class Cluster(Protocol):
         """Create the Secret of a managed Redis with a fresh password; `Retry` when one exists already."""
         ...
 
-    async def delete(self, namespace: str, doomed: Doomed) -> None:
+    async def delete(self, namespace: str, deletion: Deletion) -> None:
         """Delete an object, if it is still the one that was seen."""
         ...
 
-    async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
+    async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
         """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
         ...
 
-    async def entrust(self, manifest: Manifest) -> Manifest:
+    async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         """Apply the few fields of `manifest` under a manager of their own, so that they stay when `apply` drops them.
 
         Returns the object as it then is; `Retry` when it is not as its resourceVersion in `manifest` says.
         """
         ...
 
-    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+    async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
         """Annotate `pod` with what its deletion costs, and when that was written."""
         ...
 
@@ -72,7 +72,7 @@ class Prober(Protocol):
         """Return what the pod at `ip` tells about itself; None: nothing that can be read."""
         ...
 
-    async def ask(self, address: str, port: int) -> Answer:
+    async def probe(self, address: str, port: int) -> ProbeResult:
         """Send one real request to the Service at `address`."""
         ...
 
@@ -80,22 +80,22 @@ class Prober(Protocol):
 class Recorder(Protocol):
     """Where people are told of changes. Never fails a pass."""
 
-    async def tell(self, resource: Resource, condition: Condition) -> None:
+    async def record(self, resource: Resource, condition: Condition) -> None:
         """Record that `condition` of `resource` now says something else."""
         ...
 
 
-class Watchtower(Protocol):
+class Metrics(Protocol):
     """Where the operator's own figures go."""
 
-    def planned(self, drifted: frozenset[ObjectId]) -> None:
+    def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
         """Count what somebody else changed and this pass repairs."""
         ...
 
-    def judged(self, ref: Ref, status: ChatDeploymentStatus) -> None:
+    def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:
         """Show the conditions of one ChatDeployment."""
         ...
 
-    def forgotten(self, ref: Ref) -> None:
+    def removed(self, ref: Ref) -> None:
         """Drop the figures of a ChatDeployment that is gone."""
         ...

@@ -57,7 +57,7 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class LiveState:
     """What is in the cluster already and shapes what should exist."""
 
     secret_uid: str = ""
@@ -97,12 +97,12 @@ class Pod:
     ready: bool = False
     terminating: bool = False
     """On its way out, or finished: it is not one of the pods that are to serve."""
-    touched: str | None = None
+    config_annotation: str | None = None
     """Digest of the configuration that the operator last pointed this pod to."""
     report: PodReport | None = None
-    cost: int = 0
+    deletion_cost: int = 0
     """What its deletion costs, as was last written; Kubernetes takes the cheapest pods away first."""
-    cost_age: float = math.inf
+    deletion_cost_age: float = math.inf
     """Seconds since that was written."""
 
 
@@ -119,7 +119,7 @@ class MetricsApi:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResult:
     """What one request through the Service brought."""
 
     models: frozenset[str] = frozenset()
@@ -142,7 +142,7 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     missing_secrets: tuple[SecretKeyRef, ...] = ()
     """Keys of Secrets that the spec names and that are not there."""
-    answer: Answer | None = None
+    answer: ProbeResult | None = None
     """None: there was nothing to ask."""
     metrics_api: MetricsApi | None = None
     """None: it does not matter here, or we may not know."""
@@ -161,7 +161,7 @@ class Desired:
     """Names those that this operator would make of a new resource."""
 
 
-class Doomed(NamedTuple):
+class Deletion(NamedTuple):
     """An object of ours that is to go; the uid keeps a successor of the same name safe."""
 
     id: ObjectId
@@ -176,17 +176,17 @@ class Plan:
     """None: the spec cannot be read, and everything stays as it is."""
     generate: tuple[Manifest, ...] = ()
     """Secrets without their values, which are drawn when they are created. A pass that does this does nothing else."""
-    retire: tuple[Doomed, ...] = ()
+    delete_first: tuple[Deletion, ...] = ()
     """Autoscalers that are to go before anything else is done, so that no two hands set the number of pods."""
-    entrust: Manifest | None = None
+    hand_over_replicas: Manifest | None = None
     """The number of pods, to be held by another manager of ours: else it would be lost when we stop asking for it."""
     apply: tuple[Manifest, ...] = ()
     drifted: frozenset[ObjectId] = frozenset()
     """Those of `apply` that somebody else changed or removed."""
-    prune: tuple[Doomed, ...] = ()
-    touch: tuple[str, ...] = ()
+    prune: tuple[Deletion, ...] = ()
+    refresh_config: tuple[str, ...] = ()
     """Names of pods whose mounted configuration is to be refreshed at once."""
-    costs: Mapping[str, int] = field(default_factory=dict)
+    deletion_costs: Mapping[str, int] = field(default_factory=dict)
     """What the deletion of pods costs, by name, where that is to be written."""
     foreign: tuple[ObjectId, ...] = ()
     """Objects that stand where ours should, and that we leave alone."""
@@ -194,20 +194,20 @@ class Plan:
     @property
     def writes(self) -> int:
         """How many writes this plan asks for, the status apart; 0 at rest."""
-        several = (self.generate, self.retire, self.apply, self.prune, self.touch, self.costs)
-        return sum(map(len, several)) + (self.entrust is not None)
+        several = (self.generate, self.delete_first, self.apply, self.prune, self.refresh_config, self.deletion_costs)
+        return sum(map(len, several)) + (self.hand_over_replicas is not None)
 
     @override
     def __str__(self) -> str:
         steps = {
             "generate": map(identify, self.generate),
-            "retire": (doomed.id for doomed in self.retire),
-            "entrust": () if self.entrust is None else (identify(self.entrust),),
+            "delete first": (deletion.id for deletion in self.delete_first),
+            "hand over replicas of": () if self.hand_over_replicas is None else (identify(self.hand_over_replicas),),
             "apply": map(identify, self.apply),
             "repair": self.drifted,
-            "prune": (doomed.id for doomed in self.prune),
-            "point": self.touch,
-            "weigh": self.costs,
+            "prune": (deletion.id for deletion in self.prune),
+            "refresh config of": self.refresh_config,
+            "set deletion cost of": self.deletion_costs,
         }
         named = {verb: sorted(map(str, objects)) for verb, objects in steps.items()}
         return "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)
@@ -232,10 +232,10 @@ class Outcome:
         return bool(self.refused or self.unfinished)
 
 
-class Verdict(Enum):
+class Requeue(Enum):
     """When to look again."""
 
-    AT_ONCE = "at once"
+    IMMEDIATELY = "at once"
     """A next step waits for nothing."""
     UNSETTLED = "unsettled"
     """Something is under way: soon, then less often."""
@@ -247,11 +247,11 @@ class Verdict(Enum):
     """Never: the object is no more."""
 
 
-class Next(NamedTuple):
+class Result(NamedTuple):
     """The end of one pass."""
 
-    verdict: Verdict
-    at_least: float = 0.0
+    requeue: Requeue
+    min_delay: float = 0.0
     """Least seconds to wait."""
 
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Pulse:
+class LoopHeartbeat:
     """What the event loop says about itself, read from the health server's thread."""
 
     started: threading.Event
@@ -47,7 +47,7 @@ class Pulse:
         return time.monotonic() - self.beaten_at
 
 
-def health_app(pulse: Pulse, registry: CollectorRegistry) -> "WSGIApplication":
+def health_app(pulse: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplication":
     """Return the application behind the health port."""
     metrics = make_wsgi_app(registry)
     checks: dict[str, Callable[[], bool]] = {

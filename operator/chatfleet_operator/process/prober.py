@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_operator.model.errors import cut
-from chatfleet_operator.model.values import Answer
+from chatfleet_operator.model.values import ProbeResult
 
 PROBE_SECONDS: Final = 2.0
 """A pod that takes longer has nothing to tell in time."""
@@ -56,21 +56,23 @@ class HttpProber:
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
             return None
 
-    async def ask(self, address: str, port: int) -> Answer:
+    async def probe(self, address: str, port: int) -> ProbeResult:
         """Ask the Service at `address` for its models, as any client would."""
         try:
             async with self._session.get(f"{self._locate(address, port)}/v1/models", allow_redirects=False) as response:
                 body = await read_body(response, PROBE_BYTES)
                 if response.status != 200:  # noqa: PLR2004
-                    return Answer(problem=f"HTTP {response.status}")
+                    return ProbeResult(problem=f"HTTP {response.status}")
                 listed = _ModelList.model_validate_json(body)
-                return Answer(frozenset(model.id for model in listed.data), response.headers.get(names.HEADER_CONFIG))
+                return ProbeResult(
+                    frozenset(model.id for model in listed.data), response.headers.get(names.HEADER_CONFIG)
+                )
         except ValidationError:
-            return Answer(problem="the answer is not a list of models")
+            return ProbeResult(problem="the answer is not a list of models")
         except TimeoutError:
-            return Answer(problem=f"no answer within {PROBE_SECONDS:.0f} s")
+            return ProbeResult(problem=f"no answer within {PROBE_SECONDS:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Answer(problem=cut(str(error) or type(error).__name__))
+            return ProbeResult(problem=cut(str(error) or type(error).__name__))
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -75,7 +75,7 @@ class EventRecorder:
         self._series: OrderedDict[tuple[str, str], _Series] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
-    async def tell(self, resource: Resource, condition: Condition) -> None:
+    async def record(self, resource: Resource, condition: Condition) -> None:
         """Record that `condition` of `resource` now says something else. Failures are counted and logged, no more."""
         moment = self._now()
         if not self._may(resource.uid, moment):

@@ -66,7 +66,7 @@ class Telemetry:
         """Count an Event that was not written, because its object had too many or the API server refused it."""
         self._dropped.inc()
 
-    def passed(self, seconds: float, *, failed: bool) -> None:
+    def reconciled(self, seconds: float, *, failed: bool) -> None:
         """Count a pass that took `seconds`."""
         self._seconds.observe(seconds)
         if failed:
@@ -76,12 +76,12 @@ class Telemetry:
         """Count a write that the API server accepted."""
         self._writes.labels(verb, kind).inc()
 
-    def planned(self, drifted: frozenset[ObjectId]) -> None:
+    def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
         """Count what somebody else changed and this pass repairs."""
         for key in drifted:
             self._repairs.labels(key.kind).inc()
 
-    def judged(self, ref: Ref, status: ChatDeploymentStatus) -> None:
+    def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:
         """Show the conditions of one ChatDeployment."""
         known = {(condition.type, condition.reason): condition.status for condition in status.conditions or ()}
         for gone in self._shown.get(ref, frozenset()) - known.keys():  # one reason at a time
@@ -90,7 +90,7 @@ class Telemetry:
             self._condition.labels(*ref, *which).set(_TRUTH[truth])
         self._shown[ref] = frozenset(known)
 
-    def forgotten(self, ref: Ref) -> None:
+    def removed(self, ref: Ref) -> None:
         """Drop the figures of a ChatDeployment that is gone."""
         for which in self._shown.pop(ref, frozenset()):
             self._condition.remove(*ref, *which)

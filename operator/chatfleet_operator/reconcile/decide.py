@@ -11,10 +11,10 @@ from chatfleet_operator.children import KINDS_OF_AUTOSCALERS
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
 from chatfleet_operator.model.values import (
-    Circumstances,
     Defaults,
+    Deletion,
     Desired,
-    Doomed,
+    LiveState,
     Manifest,
     ObjectId,
     Observed,
@@ -46,20 +46,20 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     leftovers = _leftovers(seen, wanted)
     return Plan(
         desired=wanted,
-        retire=tuple(doomed for doomed in leftovers if doomed.id.kind in KINDS_OF_AUTOSCALERS),
-        entrust=_entrusted(seen, wanted, seen.resource.spec),
+        delete_first=tuple(deletion for deletion in leftovers if deletion.id.kind in KINDS_OF_AUTOSCALERS),
+        hand_over_replicas=_entrusted(seen, wanted, seen.resource.spec),
         apply=apply,
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
-        prune=tuple(doomed for doomed in leftovers if doomed.id.kind not in KINDS_OF_AUTOSCALERS),
-        touch=_stale_pods(seen, wanted),
-        costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
+        prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in KINDS_OF_AUTOSCALERS),
+        refresh_config=_stale_pods(seen, wanted),
+        deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         foreign=foreign,
     )
 
 
 def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
     secret = _ours(seen, ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
-    found = Circumstances(
+    found = LiveState(
         secret_uid=secret["metadata"]["uid"] if secret else "",
         deployed=_ours(seen, _deployment(seen)) is not None,
         workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
@@ -139,10 +139,10 @@ def _digest(manifest: Manifest) -> str | None:
     return annotations.get(names.ANNOTATION_LAST_APPLIED_HASH)
 
 
-def _leftovers(seen: Observed, wanted: Desired) -> tuple[Doomed, ...]:
+def _leftovers(seen: Observed, wanted: Desired) -> tuple[Deletion, ...]:
     keep = {identify(child) for child in wanted.children}
     return tuple(
-        Doomed(key, live["metadata"]["uid"])
+        Deletion(key, live["metadata"]["uid"])
         for key, live in sorted(seen.children.items())
         if is_ours(live, seen.resource)
         and "deletionTimestamp" not in live["metadata"]
@@ -161,5 +161,5 @@ def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:
     return tuple(
         pod.name
         for pod in seen.pods
-        if pod.report and digest not in {pod.report.config, pod.touched} and not pod.terminating
+        if pod.report and digest not in {pod.report.config, pod.config_annotation} and not pod.terminating
     )

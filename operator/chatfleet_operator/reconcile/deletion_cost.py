@@ -21,21 +21,21 @@ SEVERAL: Final = 2
 def stale_costs(pods: Iterable[Pod]) -> Mapping[str, int]:
     """Return the costs to be written, by pod: none as long as pods with far fewer streams would go first."""
     known = sorted((pod for pod in pods if pod.report and not pod.terminating), key=_streams)
-    streams, costs = [_streams(pod) for pod in known], [pod.cost for pod in known]
+    streams, costs = [_streams(pod) for pod in known], [pod.deletion_cost for pod in known]
     dearest_up_to = list(accumulate(costs, max))
     cheapest_from = list(accumulate(reversed(costs), min))[::-1]
 
     def is_misplaced(pod: Pod) -> bool:
         fewer = bisect_left(streams, _streams(pod) / SEVERAL)  # pods before this index have far fewer streams
         more = bisect_right(streams, _streams(pod) * SEVERAL)  # pods from this index on have far more
-        goes_too_early = fewer > 0 and dearest_up_to[fewer - 1] >= pod.cost
-        goes_too_late = more < len(known) and cheapest_from[more] <= pod.cost
+        goes_too_early = fewer > 0 and dearest_up_to[fewer - 1] >= pod.deletion_cost
+        goes_too_late = more < len(known) and cheapest_from[more] <= pod.deletion_cost
         return goes_too_early or goes_too_late
 
     return {
         pod.name: _streams(pod)
         for pod in known
-        if pod.cost != _streams(pod) and pod.cost_age >= WRITE_SECONDS and is_misplaced(pod)
+        if pod.deletion_cost != _streams(pod) and pod.deletion_cost_age >= WRITE_SECONDS and is_misplaced(pod)
     }
 
 

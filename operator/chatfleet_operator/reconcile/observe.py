@@ -17,7 +17,7 @@ from chatfleet_operator.model.errors import Refused
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
-from chatfleet_operator.model.values import Answer, Manifest, MetricsApi, ObjectId, Observed, Pod, Ref, Timestamp
+from chatfleet_operator.model.values import Manifest, MetricsApi, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
 
 T = TypeVar("T")
 
@@ -81,8 +81,8 @@ async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T
     async def one(key: ObjectId) -> None:
         try:
             seen.found[key] = await read(key)
-        except Refused as words:
-            seen.refused[key] = str(words)
+        except Refused as message:
+            seen.refused[key] = str(message)
 
     await asyncio.gather(*map(one, keys))
     return seen
@@ -114,12 +114,12 @@ async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
     return await prober.report(str(ip)) if ip and _status(pod).get("phase") == "Running" else None
 
 
-async def _ask(service: Manifest | None, prober: Prober) -> Answer | None:
+async def _ask(service: Manifest | None, prober: Prober) -> ProbeResult | None:
     spec = (service or {}).get("spec") or {}
     address, ports = spec.get("clusterIP"), spec.get("ports")
     if not address or address == "None" or not ports:
         return None
-    return await prober.ask(str(address), int(ports[0]["port"]))
+    return await prober.probe(str(address), int(ports[0]["port"]))
 
 
 def _status(pod: Manifest) -> Mapping[str, object]:
@@ -142,10 +142,10 @@ def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:
         name=metadata["name"],
         ready=_is_ready(pod),
         terminating="deletionTimestamp" in metadata or _status(pod).get("phase") in FINISHED,
-        touched=annotations.get(names.ANNOTATION_CONFIG_HASH),
+        config_annotation=annotations.get(names.ANNOTATION_CONFIG_HASH),
         report=report,
-        cost=_cost(annotations.get(names.POD_DELETION_COST, "")),
-        cost_age=_age(annotations.get(names.ANNOTATION_DELETION_COST_TIME, ""), now),
+        deletion_cost=_cost(annotations.get(names.POD_DELETION_COST, "")),
+        deletion_cost_age=_age(annotations.get(names.ANNOTATION_DELETION_COST_TIME, ""), now),
     )
 
 

@@ -13,18 +13,18 @@ from typing import Any, TypeAlias
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionType, Reason
 from chatfleet_operator.model.errors import Refused, Retry
-from chatfleet_operator.model.ports import Cluster, Prober, Recorder, Watchtower
+from chatfleet_operator.model.ports import Cluster, Metrics, Prober, Recorder
 from chatfleet_operator.model.values import (
     Defaults,
     Manifest,
-    Next,
     ObjectId,
     Observed,
     Outcome,
     Plan,
     Ref,
+    Requeue,
+    Result,
     Timestamp,
-    Verdict,
     identify,
 )
 from chatfleet_operator.reconcile.decide import decide
@@ -44,12 +44,12 @@ class Parts:
     cluster: Cluster
     prober: Prober
     recorder: Recorder
-    watchtower: Watchtower
+    metrics: Metrics
     defaults: Defaults
     now: Callable[[], Timestamp]
 
 
-async def reconcile(ref: Ref, parts: Parts) -> Next:
+async def reconcile(ref: Ref, parts: Parts) -> Result:
     """Run one pass for `ref` and return when to look again.
 
     Raises `errors.ClusterError` when the state could not be read or the status not be written: try again later.
@@ -57,18 +57,18 @@ async def reconcile(ref: Ref, parts: Parts) -> Next:
     now = parts.now()
     seen = await observe(ref, parts.cluster, parts.prober, now)
     if seen is None:
-        parts.watchtower.forgotten(ref)
-        return Next(Verdict.GONE)  # owner references clean up
+        parts.metrics.removed(ref)
+        return Result(Requeue.GONE)  # owner references clean up
     plan = decide(seen, parts.defaults)
     outcome = await carry_out(seen, plan, parts.cluster, now)
     if plan.writes:
         logger.info("%s", plan, extra={"object": ref})
     if plan.generate and not outcome.failed:
-        return Next(Verdict.AT_ONCE)  # the rest is built on what was just drawn
+        return Result(Requeue.IMMEDIATELY)  # the rest is built on what was just drawn
     status = report(seen, plan, outcome, parts.now())
     await publish(seen, status, parts)
-    parts.watchtower.planned(plan.drifted)
-    parts.watchtower.judged(ref, status)
+    parts.metrics.drift_repaired(plan.drifted)
+    parts.metrics.conditions_reported(ref, status)
     return look_again(plan, outcome, status)
 
 
@@ -83,8 +83,8 @@ async def carry_out(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp
                 continue
             try:
                 live = await step()
-            except Refused as words:
-                refused[key] = str(words)
+            except Refused as message:
+                refused[key] = str(message)
             else:
                 applied.update({key: live} if live else {})
 
@@ -101,22 +101,22 @@ def _steps(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iter
     namespace = seen.resource.ref.namespace
     for manifest in plan.generate:
         yield identify(manifest), partial(cluster.generate, manifest)
-    for doomed in plan.retire:
-        yield doomed.id, partial(cluster.delete, namespace, doomed)
-    for pod, cost in plan.costs.items():  # before there are to be fewer
-        yield ObjectId("Pod", pod), partial(cluster.weigh_pod, namespace, pod, cost, now)
-    if plan.entrust:
-        yield identify(plan.entrust), partial(cluster.entrust, plan.entrust)
+    for deletion in plan.delete_first:
+        yield deletion.id, partial(cluster.delete, namespace, deletion)
+    for pod, cost in plan.deletion_costs.items():  # before there are to be fewer
+        yield ObjectId("Pod", pod), partial(cluster.set_deletion_cost, namespace, pod, cost, now)
+    if plan.hand_over_replicas:
+        yield identify(plan.hand_over_replicas), partial(cluster.hand_over_replicas, plan.hand_over_replicas)
     for manifest in plan.apply:
         yield identify(manifest), partial(cluster.apply, manifest, _uid(seen, identify(manifest)))
-    for doomed in plan.prune:
-        yield doomed.id, partial(cluster.delete, namespace, doomed)
+    for deletion in plan.prune:
+        yield deletion.id, partial(cluster.delete, namespace, deletion)
 
 
 def _pointing(seen: Observed, plan: Plan, cluster: Cluster) -> Iterator[Step]:
     digest = plan.desired.config.digest() if plan.desired else ""
-    for pod in plan.touch:
-        yield ObjectId("Pod", pod), partial(cluster.point_pod, seen.resource.ref.namespace, pod, digest)
+    for pod in plan.refresh_config:
+        yield ObjectId("Pod", pod), partial(cluster.refresh_config, seen.resource.ref.namespace, pod, digest)
 
 
 def _uid(seen: Observed, key: ObjectId) -> str | None:
@@ -132,13 +132,13 @@ async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) ->
     for condition in transitions(seen.resource.status, status):
         about = {"object": seen.resource.ref}
         logger.info("%s is %s: %s", condition.type, condition.status.value, condition.message, extra=about)
-        await parts.recorder.tell(seen.resource, condition)
+        await parts.recorder.record(seen.resource, condition)
 
 
-def look_again(plan: Plan, outcome: Outcome, status: ChatDeploymentStatus) -> Next:
+def look_again(plan: Plan, outcome: Outcome, status: ChatDeploymentStatus) -> Result:
     """Return when the next pass is due, after this one."""
     if outcome.failed:
-        return Next(Verdict.FAILED, at_least=outcome.retry_after)
+        return Result(Requeue.FAILED, min_delay=outcome.retry_after)
     ready = next(known for known in status.conditions or () if known.type == ConditionType.READY)
     at_rest = ready.reason in {Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO}
-    return Next(Verdict.SETTLED if at_rest and not plan.writes else Verdict.UNSETTLED)
+    return Result(Requeue.SETTLED if at_rest and not plan.writes else Requeue.UNSETTLED)

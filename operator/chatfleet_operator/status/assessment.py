@@ -12,7 +12,7 @@ from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcom
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Assessment:
     """One pass, looked back on."""
 
     seen: Observed
@@ -58,7 +58,7 @@ class Scene:
 
     @property
     def reports(self) -> tuple[PodReport, ...]:
-        """What the pods that are to stay told about themselves."""
+        """What the pods that are to stay reading about themselves."""
         return tuple(pod.report for pod in self.pods if pod.report)
 
     def child(self, kind: str, name: str) -> Manifest | None:
@@ -78,7 +78,7 @@ class Scene:
         return self.child("StatefulSet", names.redis_name(self.seen.resource.ref.name))
 
 
-def figure(workload: Manifest | None, name: str) -> int:
+def status_int(workload: Manifest | None, name: str) -> int:
     """Return one number of a workload's status; 0 when it is not there."""
     status: dict[str, Any] = (workload or {}).get("status") or {}
     return int(status.get(name) or 0)
@@ -86,42 +86,42 @@ def figure(workload: Manifest | None, name: str) -> int:
 
 def is_observed(workload: Manifest) -> bool:
     """Say whether the workload's controller has seen its newest generation, so that its figures count."""
-    return figure(workload, "observedGeneration") >= int(workload["metadata"].get("generation") or 0)
+    return status_int(workload, "observedGeneration") >= int(workload["metadata"].get("generation") or 0)
 
 
-def rollout(scene: Scene) -> str:
+def rollout(assessment: Assessment) -> str:
     """Return what still keeps the current generation from being complete, as a sentence; empty: nothing."""
-    if scene.outcome.unfinished:
-        return f"The API server has not taken everything yet: {scene.outcome.unfinished}"
-    return _workload(scene) or _redis(scene) or _configuration(scene)
+    if assessment.outcome.unfinished:
+        return f"The API server has not taken everything yet: {assessment.outcome.unfinished}"
+    return _workload(assessment) or _redis(assessment) or _configuration(assessment)
 
 
-def _workload(scene: Scene) -> str:
-    live, wanted = scene.deployment, scene.enough
+def _workload(assessment: Assessment) -> str:
+    live, wanted = assessment.deployment, assessment.enough
     if live is None or not is_observed(live):
         return "The Deployment is about to roll out."
-    updated, ready = figure(live, "updatedReplicas"), figure(live, "readyReplicas")
+    updated, ready = status_int(live, "updatedReplicas"), status_int(live, "readyReplicas")
     if updated < wanted:
         return f"{updated} of {wanted} pods have the current template."
-    if figure(live, "replicas") > updated:
-        return f"Pods of an earlier template that are still there: {figure(live, 'replicas') - updated}."
-    if ready < wanted or figure(live, "availableReplicas") < wanted:
+    if status_int(live, "replicas") > updated:
+        return f"Pods of an earlier template that are still there: {status_int(live, 'replicas') - updated}."
+    if ready < wanted or status_int(live, "availableReplicas") < wanted:
         return f"{ready} of {wanted} pods are ready."
     return ""
 
 
-def _redis(scene: Scene) -> str:
-    if scene.spec is None or scene.spec.redis.managed is None:
+def _redis(assessment: Assessment) -> str:
+    if assessment.spec is None or assessment.spec.redis.managed is None:
         return ""
-    live = scene.redis
-    if live is None or not is_observed(live) or figure(live, "updatedReplicas") < 1:
+    live = assessment.redis
+    if live is None or not is_observed(live) or status_int(live, "updatedReplicas") < 1:
         return "The managed Redis is about to roll out."
-    return "" if figure(live, "readyReplicas") else "The managed Redis is not ready."
+    return "" if status_int(live, "readyReplicas") else "The managed Redis is not ready."
 
 
-def _configuration(scene: Scene) -> str:
-    serving = [pod.report for pod in scene.pods if pod.ready]
-    current = sum(report is not None and report.config == scene.digest for report in serving)
+def _configuration(assessment: Assessment) -> str:
+    serving = [pod.report for pod in assessment.pods if pod.ready]
+    current = sum(report is not None and report.config == assessment.digest for report in serving)
     if current < len(serving):
         return f"{current} of {len(serving)} pods serve the current configuration."
     return ""

@@ -1,13 +1,13 @@
-"""What a condition says, and the shape of the rules that say it: the first rule with a finding decides."""
+"""What a condition says, and the shape of the rules that say it: the first rule with a result decides."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from chatfleet_contract.status import ConditionStatus, Reason
-from chatfleet_operator.status.assessment import Scene
+from chatfleet_operator.status.assessment import Assessment
 
 
-class Finding(NamedTuple):
+class ConditionResult(NamedTuple):
     """What a condition says."""
 
     status: ConditionStatus
@@ -15,24 +15,24 @@ class Finding(NamedTuple):
     message: str
 
 
-Rule: TypeAlias = Callable[[Scene], Finding | None]
+Rule: TypeAlias = Callable[[Assessment], ConditionResult | None]
 
 
-def first(scene: Scene, *rules: Rule) -> Finding:
-    """Return what the first of `rules` that has a finding says; one of them must."""
-    return next(finding for rule in rules if (finding := rule(scene)))
+def first(assessment: Assessment, *rules: Rule) -> ConditionResult:
+    """Return what the first of `rules` that has a result says; one of them must."""
+    return next(result for rule in rules if (result := rule(assessment)))
 
 
-def true(reason: Reason, message: str) -> Finding:
+def true(reason: Reason, message: str) -> ConditionResult:
     """Return that it is so."""
-    return Finding(ConditionStatus.TRUE, reason, message)
+    return ConditionResult(ConditionStatus.TRUE, reason, message)
 
 
-def false(reason: Reason, message: str) -> Finding:
+def false(reason: Reason, message: str) -> ConditionResult:
     """Return that it is not so."""
-    return Finding(ConditionStatus.FALSE, reason, message)
+    return ConditionResult(ConditionStatus.FALSE, reason, message)
 
 
-def unknown(reason: Reason, message: str) -> Finding:
-    """Return that it cannot be told yet."""
-    return Finding(ConditionStatus.UNKNOWN, reason, message)
+def unknown(reason: Reason, message: str) -> ConditionResult:
+    """Return that it cannot be reading yet."""
+    return ConditionResult(ConditionStatus.UNKNOWN, reason, message)

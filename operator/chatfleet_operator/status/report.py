@@ -7,9 +7,9 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.values import Observed, Outcome, Plan, Ref, Resource, Timestamp
-from chatfleet_operator.status.assessment import Scene, figure
-from chatfleet_operator.status.conditions import judge
-from chatfleet_operator.status.finding import Finding
+from chatfleet_operator.status.assessment import Assessment, status_int
+from chatfleet_operator.status.conditions import evaluate_conditions
+from chatfleet_operator.status.finding import ConditionResult
 
 HTTP_PORT = 80
 """The port that a URL need not name."""
@@ -17,29 +17,31 @@ HTTP_PORT = 80
 
 def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> ChatDeploymentStatus:
     """Return the status after a pass that ended at `now`."""
-    scene = Scene(seen, plan, outcome)
+    assessment = Assessment(seen, plan, outcome)
     resource, spec = seen.resource, seen.resource.spec
     chosen = selector(resource.ref.name, names.COMPONENT_API)
     return ChatDeploymentStatus(
         observed_generation=resource.generation,
-        desired_replicas=scene.replicas if spec else None,
-        replicas=figure(scene.deployment, "replicas"),
-        ready_replicas=figure(scene.deployment, "readyReplicas"),
+        desired_replicas=assessment.replicas if spec else None,
+        replicas=status_int(assessment.deployment, "replicas"),
+        ready_replicas=status_int(assessment.deployment, "readyReplicas"),
         selector=",".join(f"{key}={value}" for key, value in sorted(chosen.items())),
-        url=_url(resource.ref, spec) if spec and scene.child("Service", resource.ref.name) else None,
+        url=_url(resource.ref, spec) if spec and assessment.child("Service", resource.ref.name) else None,
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
         template_revision=plan.desired.revision if plan.desired else resource.status.template_revision,
         redis=("managed" if spec.redis.managed else "external") if spec else None,
         models=[model.name for model in spec.models] if spec else None,
-        conditions=[_condition(resource, kind, finding, now) for kind, finding in judge(scene).items()],
+        conditions=[
+            _condition(resource, kind, result, now) for kind, result in evaluate_conditions(assessment).items()
+        ],
     )
 
 
 def _tokens_per_second(seen: Observed) -> int | None:
     """Return what the pods that tell it send and get together; None: none tells."""
-    told = [pod.report.tokens_per_second for pod in seen.pods if pod.report]
-    rates = [rate for rate in told if rate is not None]
+    reading = [pod.report.tokens_per_second for pod in seen.pods if pod.report]
+    rates = [rate for rate in reading if rate is not None]
     return round(sum(rates)) if rates else None
 
 
@@ -51,14 +53,14 @@ def transitions(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> It
             yield condition
 
 
-def _condition(resource: Resource, kind: ConditionType, finding: Finding, now: Timestamp) -> Condition:
+def _condition(resource: Resource, kind: ConditionType, result: ConditionResult, now: Timestamp) -> Condition:
     before = next((known for known in resource.status.conditions or () if known.type == kind), None)
-    unchanged = before is not None and before.status is finding.status
+    unchanged = before is not None and before.status is result.status
     return Condition(
         type=kind.value,
-        status=finding.status,
-        reason=finding.reason.value,
-        message=finding.message,
+        status=result.status,
+        reason=result.reason.value,
+        message=result.message,
         observed_generation=resource.generation,
         last_transition_time=before.last_transition_time if before and unchanged else now,
     )

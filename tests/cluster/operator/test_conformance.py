@@ -12,13 +12,13 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
-from chatfleet_operator.children.labels import stamp
+from chatfleet_operator.children.labels import with_hash
 from chatfleet_operator.kube import Connection, KubernetesCluster, connect
 from chatfleet_operator.kube.connection import MERGE, NotFound
 from chatfleet_operator.model.errors import NO_KIND, Refused, Retry
 from chatfleet_operator.model.ownership import holds_replicas
 from chatfleet_operator.model.ports import Cluster
-from chatfleet_operator.model.values import Doomed, Manifest, ObjectId, Ref, identify
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, identify
 from harness.kube.fake_cluster import FakeCluster
 from harness.kube.kubectl import Kubectl
 from harness.kube.operator_world import MOMENT, document, pod
@@ -143,7 +143,7 @@ def deployment(namespace: str, env: dict[str, str]) -> Manifest:
 
 def secret(namespace: str) -> Manifest:
     metadata = {"name": "support-redis", "namespace": namespace, "labels": {"a": "1"}}
-    return stamp({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque"})
+    return with_hash({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque"})
 
 
 CONFIG, DEPLOYMENT, SECRET = (
@@ -228,7 +228,7 @@ async def test_items_of_a_list_by_name_come_and_go_one_by_one(bench: Bench, name
 
 
 def holding(live: Manifest, replicas: int) -> Manifest:
-    """Return what entrusts the number of pods of `live` to its own manager."""
+    """Return what hands over the replicas of `live` to a manager of their own."""
     head = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": head, "spec": {"replicas": replicas}}
 
@@ -239,13 +239,13 @@ def unscaled(manifest: Manifest) -> Manifest:
 
 
 @pytest.mark.parametrize("replicas", [3, 5])
-async def test_what_is_entrusted_stays_when_it_is_no_longer_asked_for(
+async def test_what_is_handed_over_stays_when_it_is_no_longer_asked_for(
     bench: Bench, namespace: str, replicas: int
 ) -> None:
     ours = deployment(namespace, {"A": "1"})
     ours["spec"]["replicas"] = 3
     first = await bench.cluster.apply(ours, None)
-    held = await bench.cluster.entrust(holding(first, replicas))
+    held = await bench.cluster.hand_over_replicas(holding(first, replicas))
     given_up = await bench.cluster.apply(unscaled(ours), first["metadata"]["uid"])
 
     assert holds_replicas(first)
@@ -267,11 +267,11 @@ async def test_who_sets_the_number_of_pods_holds_it(bench: Bench, namespace: str
     assert (holds_replicas(again), again["spec"]["replicas"]) == (True, 1)
 
 
-async def test_nothing_is_entrusted_over_what_somebody_has_written_meanwhile(bench: Bench, namespace: str) -> None:
+async def test_nothing_is_handed_over_over_what_somebody_has_written_meanwhile(bench: Bench, namespace: str) -> None:
     first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
     await bench.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
     with pytest.raises(Retry):
-        await bench.cluster.entrust(holding(first, 5))
+        await bench.cluster.hand_over_replicas(holding(first, 5))
 
     live = await bench.cluster.child(namespace, DEPLOYMENT)
     assert live
@@ -339,26 +339,24 @@ async def test_a_password_is_drawn_once_and_survives_the_repair_of_its_labels(be
 async def test_only_the_object_that_was_seen_is_deleted(bench: Bench, namespace: str) -> None:
     live = await bench.put(config_map(namespace, k="v"))
     with pytest.raises(Retry):
-        await bench.cluster.delete(namespace, Doomed(CONFIG, "00000000-0000-0000-0000-000000000000"))
+        await bench.cluster.delete(namespace, Deletion(CONFIG, "00000000-0000-0000-0000-000000000000"))
     assert await bench.cluster.child(namespace, CONFIG)
 
-    await bench.cluster.delete(namespace, Doomed(CONFIG, live["metadata"]["uid"]))
+    await bench.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
     assert await bench.cluster.child(namespace, CONFIG) is None
-    await bench.cluster.delete(namespace, Doomed(CONFIG, live["metadata"]["uid"]))
+    await bench.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
 
 
-async def test_pods_are_found_by_their_labels_pointed_to_a_configuration_and_weighed(
-    bench: Bench, namespace: str
-) -> None:
+async def test_pods_are_found_by_their_labels_refreshed_and_given_a_deletion_cost(bench: Bench, namespace: str) -> None:
     ref = Ref(namespace, "support")
     for name in ("b", "a"):
         made = pod(name, "192.0.2.1", ref=ref)
         await bench.put({**made, "spec": {"containers": [{"name": "api", "image": "i"}]}})
     labels = {names.LABEL_DEPLOYMENT: "support", names.LABEL_COMPONENT: "api"}
-    await bench.cluster.point_pod(namespace, "a", "abc")
-    await bench.cluster.point_pod(namespace, "gone", "abc")
-    await bench.cluster.weigh_pod(namespace, "a", 7, MOMENT)
-    await bench.cluster.weigh_pod(namespace, "gone", 7, MOMENT)
+    await bench.cluster.refresh_config(namespace, "a", "abc")
+    await bench.cluster.refresh_config(namespace, "gone", "abc")
+    await bench.cluster.set_deletion_cost(namespace, "a", 7, MOMENT)
+    await bench.cluster.set_deletion_cost(namespace, "gone", 7, MOMENT)
     found = await bench.cluster.pods(namespace, labels)
 
     assert [each["metadata"]["name"] for each in found] == ["a", "b"]

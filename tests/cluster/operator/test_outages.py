@@ -131,8 +131,8 @@ def test_clocks_that_are_an_hour_off_decide_nothing(world: World) -> None:
 def is_hours_off(world: World, hours: int) -> bool:
     """Say whether the adapter that answers now is the one that dates its figures so wrongly."""
     told = json.loads(world.kubectl("get", "--raw", f"{METRICS}/namespaces/skewed/pods/%2A/{metrics.ACTIVE_STREAMS}"))
-    stamp = datetime.fromisoformat(told["items"][0]["timestamp"])
-    return round((stamp - datetime.now(UTC)) / HOUR) == hours
+    with_hash = datetime.fromisoformat(told["items"][0]["timestamp"])
+    return round((with_hash - datetime.now(UTC)) / HOUR) == hours
 
 
 def test_without_redis_a_real_pod_goes_on_telling_its_streams(world: World, tmp_path: Path) -> None:

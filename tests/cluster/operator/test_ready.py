@@ -18,11 +18,11 @@ from aiohttp import web
 from chatfleet_contract import names
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_operator.kube import KubernetesCluster, connect
-from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Verdict
+from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Requeue
 from chatfleet_operator.process.prober import HttpProber
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_world import DEFAULTS, MOMENT, Told, document, pod, pod_report
+from harness.kube.operator_world import DEFAULTS, MOMENT, RecordedCalls, document, pod, pod_report
 
 NAMESPACE = "ready"
 REF = Ref(NAMESPACE, "support")
@@ -57,16 +57,16 @@ class Stage:
     parts: Parts
     pods: Pods
 
-    async def passes(self) -> Verdict:
-        while (end := await reconcile(REF, self.parts)).verdict is Verdict.AT_ONCE:
+    async def passes(self) -> Requeue:
+        while (end := await reconcile(REF, self.parts)).requeue is Requeue.IMMEDIATELY:
             pass
-        return end.verdict
+        return end.requeue
 
-    async def tell(self, *words: str, stdin: str | None = None) -> str:
+    async def record(self, *words: str, stdin: str | None = None) -> str:
         return await asyncio.to_thread(self.kubectl, *words, stdin=stdin)
 
     async def apply(self, manifest: Manifest) -> None:
-        await self.tell("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(manifest))
+        await self.record("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(manifest))
 
     async def get(self, kind: str, name: str) -> Manifest:
         live = await self.parts.cluster.child(NAMESPACE, ObjectId(kind, name))
@@ -75,7 +75,7 @@ class Stage:
 
     async def write_status(self, what: str, status: Manifest) -> None:
         body = yaml.safe_dump({"status": status})
-        await self.tell("patch", what, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", body)
+        await self.record("patch", what, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", body)
 
     async def roll_out(self) -> None:
         """Do what controllers and kubelet do once a pod runs with the configuration that is in the cluster."""
@@ -112,14 +112,14 @@ async def played(pods: Pods) -> AsyncIterator[HttpProber]:
 async def stage(kubectl: Kubectl) -> AsyncIterator[Stage]:
     await asyncio.to_thread(kubectl, "create", "namespace", NAMESPACE)
     environ = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
-    told, pods = Told(), Pods()
+    told, pods = RecordedCalls(), Pods()
     async with connect(environ, lambda *_: None) as connection, played(pods) as prober:
         parts = Parts(KubernetesCluster(connection), prober, told, told, DEFAULTS, lambda: MOMENT)
         yield Stage(kubectl, parts, pods)
 
 
 async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) -> None:
-    await stage.tell("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
+    await stage.record("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
     await stage.apply(document(REF, replicas=1))
     await stage.passes()
     assert await stage.ready() == "False NoReadyPods 1"
@@ -135,10 +135,10 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) 
     assert await stage.ready() == "False RequestFailed 1"
 
     stage.pods.broken = False
-    assert await stage.passes() is Verdict.SETTLED
+    assert await stage.passes() is Requeue.SETTLED
     assert await stage.ready() == "True Serving 1"
     assert set(stage.pods.asked) == {"/health", "/v1/models"}
-    await stage.tell("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
+    await stage.record("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
 
     await stage.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
     await stage.passes()
@@ -150,5 +150,5 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) 
     await stage.roll_out()
     await stage.passes()
     assert await stage.ready() == "True Serving 2"
-    columns = await stage.tell("get", "chatdep/support", "-n", NAMESPACE)
+    columns = await stage.record("get", "chatdep/support", "-n", NAMESPACE)
     assert columns.splitlines()[1].split()[1:3] == ["True", "Serving"]

@@ -14,9 +14,9 @@ from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.model.compare import LIST_KEYS
 from chatfleet_operator.model.errors import NO_KIND, Refused, Retry
-from chatfleet_operator.model.ownership import GENERATOR, SCALER
+from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
-from chatfleet_operator.model.values import Doomed, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
 
 WITH_GENERATION = {"ChatDeployment", "Deployment", "StatefulSet", "PodDisruptionBudget"}
 """Kinds whose generation counts changes of their spec."""
@@ -103,16 +103,17 @@ class FakeCluster:
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         return self._apply(manifest, uid, names.FIELD_MANAGER)
 
-    async def entrust(self, manifest: Manifest) -> Manifest:
+    async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         live = self.objects.get(self._key(manifest))
         if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
             raise Retry("the object has been modified")
         head = {key: text for key, text in manifest["metadata"].items() if key != "resourceVersion"}
-        return self._apply({**manifest, "metadata": head}, None, SCALER)
+        return self._apply({**manifest, "metadata": head}, None, SCALE_MANAGER)
 
     def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
         with_key = self._key(manifest)
-        self._about_to(f"{'entrust' if manager == SCALER else 'apply'} {with_key[1]}")
+        verb = "hand over replicas of" if manager == SCALE_MANAGER else "apply"
+        self._about_to(f"{verb} {with_key[1]}")
         if with_key[1].kind in self.unserved:
             raise Refused(f"{NO_KIND} {with_key[1].kind}: 404 page not found")
         live = self.objects.get(with_key)
@@ -135,21 +136,21 @@ class FakeCluster:
         namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
         password = f"drawn-{next(self._numbers)}"
         data = {"password": password, "url": redis_url(name, namespace, password)}
-        live = self.put({**secret, "data": data}, GENERATOR)
+        live = self.put({**secret, "data": data}, GENERATE_MANAGER)
         self.after_write(self.writes[-1])
         return blank_values(live)
 
-    async def delete(self, namespace: str, doomed: Doomed) -> None:
-        self._about_to(f"delete {doomed.id}")
-        live = self.objects.get((namespace, doomed.id))
-        if live and live["metadata"]["uid"] != doomed.uid:
+    async def delete(self, namespace: str, deletion: Deletion) -> None:
+        self._about_to(f"delete {deletion.id}")
+        live = self.objects.get((namespace, deletion.id))
+        if live and live["metadata"]["uid"] != deletion.uid:
             raise Retry("Precondition failed: UID in precondition and in object meta differ")
         if live:
-            self.remove(namespace, doomed.id)
+            self.remove(namespace, deletion.id)
         self.after_write(self.writes[-1])
 
-    async def point_pod(self, namespace: str, pod: str, digest: str) -> None:
-        self._about_to(f"point Pod {pod}")
+    async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
+        self._about_to(f"refresh config of Pod {pod}")
         key = (namespace, ObjectId("Pod", pod))
         if key in self.objects:
             live = self.get(*key)
@@ -157,8 +158,8 @@ class FakeCluster:
             self._store(key, live, names.FIELD_MANAGER)
         self.after_write(self.writes[-1])
 
-    async def weigh_pod(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
-        self._about_to(f"weigh Pod {pod} {cost}")
+    async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
+        self._about_to(f"set deletion cost of Pod {pod} {cost}")
         key = (namespace, ObjectId("Pod", pod))
         if key in self.objects:
             live = self.get(*key)

@@ -13,12 +13,12 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator import children as desired
 from chatfleet_operator.model.values import (
-    Answer,
-    Circumstances,
     Defaults,
+    LiveState,
     Manifest,
     ObjectId,
     Observed,
+    ProbeResult,
     Ref,
     Resource,
     identify,
@@ -86,7 +86,7 @@ def resource(**changes: Any) -> Resource:  # noqa: ANN401  # JSON
 def settled(seen: Resource) -> dict[ObjectId, Manifest]:
     """Return the children as they stand when all is rolled out."""
     assert seen.spec
-    found = Circumstances(secret_uid="uid-Secret", deployed=True)  # an identity
+    found = LiveState(secret_uid="uid-Secret", deployed=True)  # an identity
     wanted = desired.build(seen, seen.spec, DEFAULTS, found=found).children
     return {identify(child): _alive(child) for child in wanted}
 
@@ -116,34 +116,34 @@ class FakeProber:
     """`ports.Prober`: pods and Services that answer what a test says."""
 
     reports: dict[str, PodReport] = field(default_factory=dict)
-    answer: Answer = field(default_factory=lambda: Answer(problem="connection refused"))
+    answer: ProbeResult = field(default_factory=lambda: ProbeResult(problem="connection refused"))
     asked: list[str] = field(default_factory=list)
 
     async def report(self, ip: str) -> PodReport | None:
         return self.reports.get(ip)
 
-    async def ask(self, address: str, port: int) -> Answer:
+    async def probe(self, address: str, port: int) -> ProbeResult:
         self.asked.append(f"{address}:{port}")
         return self.answer
 
 
 @dataclass
-class Told:
-    """`ports.Recorder` and `ports.Watchtower` that remember."""
+class RecordedCalls:
+    """`ports.Recorder` and `ports.Metrics` that remember."""
 
     conditions: list[Condition] = field(default_factory=list)
     drifted: list[ObjectId] = field(default_factory=list)
     gone: list[Ref] = field(default_factory=list)
 
-    async def tell(self, resource: Resource, condition: Condition) -> None:  # noqa: ARG002  # one resource here
+    async def record(self, resource: Resource, condition: Condition) -> None:  # noqa: ARG002  # one resource here
         self.conditions.append(condition)
 
-    def planned(self, drifted: frozenset[ObjectId]) -> None:
+    def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
         self.drifted.extend(sorted(drifted))
 
-    def judged(self, ref: Ref, status: ChatDeploymentStatus) -> None: ...
+    def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None: ...
 
-    def forgotten(self, ref: Ref) -> None:
+    def removed(self, ref: Ref) -> None:
         self.gone.append(ref)
 
 
@@ -153,7 +153,7 @@ class World:
 
     cluster: FakeCluster = field(default_factory=FakeCluster)
     prober: FakeProber = field(default_factory=FakeProber)
-    told: Told = field(default_factory=Told)
+    told: RecordedCalls = field(default_factory=RecordedCalls)
     moment: str = MOMENT
 
     @property
@@ -182,7 +182,7 @@ class World:
             if (REF.namespace, ObjectId("Pod", name)) not in self.cluster.objects:
                 self.cluster.put(pod(name, ip))
             self.prober.reports[ip] = pod_report(name, digest)
-        self.prober.answer = Answer(frozenset(model.name for model in self.config().models), digest)
+        self.prober.answer = ProbeResult(frozenset(model.name for model in self.config().models), digest)
 
     def condition(self, kind: str) -> tuple[str, str]:
         """Return status and reason of a condition."""

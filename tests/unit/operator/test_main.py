@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from chatfleet_contract import metrics
-from chatfleet_operator.__main__ import CENSUS_SECONDS, find_missed, timestamp
+from chatfleet_operator.__main__ import RELIST_SECONDS, relist, timestamp
 from chatfleet_operator.kube.connection import Connection
 from chatfleet_operator.model.errors import Retry
-from chatfleet_operator.model.values import Manifest, Next, Ref, Verdict
+from chatfleet_operator.model.values import Manifest, Ref, Requeue, Result
 from chatfleet_operator.process.telemetry import Telemetry
-from chatfleet_operator.process.workqueue import Loop
+from chatfleet_operator.process.workqueue import WorkQueue
 
 
 class Lists(Connection):
@@ -45,18 +45,18 @@ def page(*names: str, following: str | None) -> Manifest:
 @pytest.mark.asyncio
 @pytest.mark.looptime
 async def test_what_no_event_told_of_is_found_counted_and_woken() -> None:
-    async def work(ref: Ref) -> Next:
+    async def work(ref: Ref) -> Result:
         passes.append(ref.name)
-        return Next(Verdict.SETTLED)
+        return Result(Requeue.SETTLED)
 
     passes: list[str] = []
     registry = CollectorRegistry()
     telemetry = Telemetry(registry)
-    queue: Loop[Ref] = Loop(work, telemetry, lambda: 0.5)
-    queue.wake(Ref("shop", "a"))
+    queue: WorkQueue[Ref] = WorkQueue(work, telemetry, lambda: 0.5)
+    queue.enqueue(Ref("shop", "a"))
     lists = Lists()
-    tasks = [asyncio.create_task(each) for each in (queue.run(), find_missed(lists, (), queue, telemetry))]
-    await asyncio.sleep(2 * CENSUS_SECONDS + 1)
+    tasks = [asyncio.create_task(each) for each in (queue.run(), relist(lists, (), queue, telemetry))]
+    await asyncio.sleep(2 * RELIST_SECONDS + 1)
 
     assert set(passes) == {"a", "b", "c"}
     assert registry.get_sample_value(metrics.WATCH_EVENTS_MISSED_TOTAL) == 2

@@ -8,7 +8,7 @@ import yaml
 
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import children as desired
-from chatfleet_operator.model.values import Circumstances, Manifest, Resource, identify
+from chatfleet_operator.model.values import LiveState, Manifest, Resource, identify
 from harness.golden import expect
 from harness.kube.operator_world import DEFAULTS, REF, spec
 
@@ -28,7 +28,7 @@ def made(autoscaling: Manifest, *, foreign: bool = False, deployed: bool = True,
     """Return the Deployment of the API and what follows it."""
     document = ChatDeploymentSpec.model_validate(spec(autoscaling={"maxReplicas": 9, **autoscaling}, **changes))
     resource = Resource(REF, "uid-1", "1", 1, document)
-    found = Circumstances(deployed=deployed, foreign_metrics=foreign)
+    found = LiveState(deployed=deployed, foreign_metrics=foreign)
     children = desired.build(resource, document, DEFAULTS, found=found).children
     kinds = [each["kind"] for each in children]
     return list(children[kinds.index("Deployment") :])
@@ -83,7 +83,7 @@ def test_the_number_of_pods_is_ours_to_say_only_at_the_start_and_when_suspended(
 def test_without_autoscaling_nothing_scales() -> None:
     document = ChatDeploymentSpec.model_validate(spec())
     children = desired.build(
-        Resource(REF, "uid-1", "1", 1, document), document, DEFAULTS, found=Circumstances(foreign_metrics=True)
+        Resource(REF, "uid-1", "1", 1, document), document, DEFAULTS, found=LiveState(foreign_metrics=True)
     ).children
 
     assert not {identify(each).kind for each in children} & set(desired.KINDS_OF_AUTOSCALERS)

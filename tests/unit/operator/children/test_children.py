@@ -8,7 +8,7 @@ import pytest
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator import children as desired
-from chatfleet_operator.model.values import Circumstances, Desired, Manifest, Resource, identify
+from chatfleet_operator.model.values import Desired, LiveState, Manifest, Resource, identify
 from harness.golden import expect, readable
 from harness.kube.operator_world import DEFAULTS, REF, spec
 
@@ -71,7 +71,7 @@ SLEEPING = spec(
 def built(document: Manifest, secret_uid: str = "secret-uid") -> Desired:  # an identity
     resource = Resource(REF, "uid-1", "1", 1, ChatDeploymentSpec.model_validate(document))
     assert resource.spec
-    return desired.build(resource, resource.spec, DEFAULTS, found=Circumstances(secret_uid=secret_uid))
+    return desired.build(resource, resource.spec, DEFAULTS, found=LiveState(secret_uid=secret_uid))
 
 
 def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
@@ -88,13 +88,13 @@ def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:
     resource_spec = ChatDeploymentSpec.model_validate(FULL)
     before = resource_spec.model_dump_json()
     resource = Resource(REF, "uid-1", "1", 1, resource_spec)
-    first, second = (desired.build(resource, resource_spec, DEFAULTS, found=Circumstances()) for _ in range(2))
+    first, second = (desired.build(resource, resource_spec, DEFAULTS, found=LiveState()) for _ in range(2))
 
     for manifest in first.children:
         spoil(manifest)
 
     assert resource_spec.model_dump_json() == before
-    assert second == desired.build(resource, resource_spec, DEFAULTS, found=Circumstances())
+    assert second == desired.build(resource, resource_spec, DEFAULTS, found=LiveState())
 
 
 def spoil(value: object) -> None:

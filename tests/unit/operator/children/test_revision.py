@@ -15,8 +15,8 @@ from chatfleet_operator import children as desired
 from chatfleet_operator.children.revision import asked
 from chatfleet_operator.model.parse import parse_resource
 from chatfleet_operator.model.values import (
-    Circumstances,
     Defaults,
+    LiveState,
     Manifest,
     ObjectId,
     Outcome,
@@ -120,7 +120,7 @@ def test_where_nobody_knows_what_was_applied_the_newest_counts(text: str | None)
 
 def workloads(changes: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId, Manifest]:  # an identity
     wanted = ChatDeploymentSpec.model_validate(spec(**changes))
-    found = Circumstances(secret_uid=secret_uid)
+    found = LiveState(secret_uid=secret_uid)
     children = desired.build(Resource(REF, "uid-1", "1", 1, wanted), wanted, DEFAULTS, found=found).children
     return {identify(each): each for each in children if each["kind"] in {"Deployment", "StatefulSet"}}
 

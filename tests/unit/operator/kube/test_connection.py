@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_operator.kube.connection import KINDS, Conflict, NotFound, path, translate
 from chatfleet_operator.kube.rbac import CLUSTER_RULES, LEASE_RULES, METRICS_RULES, RULES
-from chatfleet_operator.model.errors import MAX_WORDS, Refused, Retry
+from chatfleet_operator.model.errors import MAX_MESSAGE, Refused, Retry
 from chatfleet_operator.watches import CHILDREN
 
 
@@ -53,7 +53,7 @@ def test_the_server_may_say_when_to_come_back(header: str | None, after: float) 
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [(b"", "HTTP 503"), (b"<html>\n bad gateway", "<html> bad gateway"), (b"x" * 9999, "x" * (MAX_WORDS - 1) + "…")],
+    [(b"", "HTTP 503"), (b"<html>\n bad gateway", "<html> bad gateway"), (b"x" * 9999, "x" * (MAX_MESSAGE - 1) + "…")],
 )
 def test_an_answer_that_is_not_the_api_servers_own_is_shown_in_one_short_line(body: bytes, words: str) -> None:
     assert str(translate(503, body, "PATCH", None)) == words

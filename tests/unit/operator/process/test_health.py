@@ -9,11 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from chatfleet_contract import metrics
-from chatfleet_operator.process.health import MAX_LAG_SECONDS, Pulse, health_app
+from chatfleet_operator.process.health import MAX_LAG_SECONDS, LoopHeartbeat, health_app
 from chatfleet_operator.process.telemetry import Telemetry
 
 
-def get(path: str, pulse: Pulse, registry: CollectorRegistry | None = None) -> tuple[str, str]:
+def get(path: str, pulse: LoopHeartbeat, registry: CollectorRegistry | None = None) -> tuple[str, str]:
     environ: dict[str, object] = {"PATH_INFO": path}
     setup_testing_defaults(environ)
     answered: list[str] = []
@@ -22,8 +22,8 @@ def get(path: str, pulse: Pulse, registry: CollectorRegistry | None = None) -> t
     return answered[0], body.decode()
 
 
-def pulse(*, started: bool = True, lag: float = 0.0) -> Pulse:
-    made = Pulse(threading.Event())
+def pulse(*, started: bool = True, lag: float = 0.0) -> LoopHeartbeat:
+    made = LoopHeartbeat(threading.Event())
     made.beat()
     made.beaten_at -= lag
     if started:
@@ -44,7 +44,7 @@ def pulse(*, started: bool = True, lag: float = 0.0) -> Pulse:
         ),
     ],
 )
-def test_live_and_ready(state: Callable[[], Pulse], live: str, ready: str) -> None:
+def test_live_and_ready(state: Callable[[], LoopHeartbeat], live: str, ready: str) -> None:
     assert get("/live", state())[0] == live
     assert get("/ready", state())[0] == ready
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from chatfleet_operator.model.errors import Retry
-from chatfleet_operator.process.leader import GIVE_UP_SECONDS, VALID_SECONDS, Claim, Lease
+from chatfleet_operator.process.leader import LEASE_DURATION_SECONDS, RENEW_DEADLINE_SECONDS, Lease, LeaseRecord
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -16,27 +16,27 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 class Store:
     """One Lease, with the API server's promise: a write fails when the Lease has changed since it was read."""
 
-    claim: Claim | None = None
+    record: LeaseRecord | None = None
     version: int = 0
     fails: bool = False
     hangs: bool = False
     loses_answers: bool = False
     writes: int = 0
 
-    async def read(self) -> Claim | None:
+    async def read(self) -> LeaseRecord | None:
         await self._trouble()
-        return self.claim
+        return self.record
 
-    async def write(self, before: Claim | None, holder: str, seconds: int) -> Claim:
+    async def write(self, before: LeaseRecord | None, holder: str, seconds: int) -> LeaseRecord:
         await self._trouble()
-        if before != self.claim:
+        if before != self.record:
             raise Retry("the object has been modified")
         self.version += 1
         self.writes += 1
-        self.claim = Claim(holder, seconds, str(self.version))
+        self.record = LeaseRecord(holder, seconds, str(self.version))
         if self.loses_answers:
             raise Retry("connection reset")
-        return self.claim
+        return self.record
 
     async def _trouble(self) -> None:
         if self.hangs:
@@ -96,7 +96,7 @@ async def test_a_dead_leader_is_replaced_within_fifteen_seconds(death: float, la
     died = now()
     await waiting
 
-    assert VALID_SECONDS - 2 <= now() - died <= VALID_SECONDS + 1.01
+    assert LEASE_DURATION_SECONDS - 2 <= now() - died <= LEASE_DURATION_SECONDS + 1.01
 
 
 async def test_a_leader_that_leaves_hands_over_within_a_second() -> None:
@@ -126,7 +126,7 @@ async def test_a_leader_that_cannot_renew_gives_up_before_anybody_else_may_start
     await holding
 
     assert not lease.is_held()
-    assert now() - started <= GIVE_UP_SECONDS < VALID_SECONDS
+    assert now() - started <= RENEW_DEADLINE_SECONDS < LEASE_DURATION_SECONDS
 
 
 async def test_a_short_trouble_costs_nothing() -> None:
@@ -163,7 +163,7 @@ async def test_a_leader_that_slept_knows_that_it_may_not_write() -> None:
     """A stopped process takes no turn: it asks before each write, and its clock has gone on."""
     lease = Lease(Store(), "one")
     await lease.acquire()
-    await asyncio.sleep(GIVE_UP_SECONDS)
+    await asyncio.sleep(RENEW_DEADLINE_SECONDS)
 
     assert not lease.is_held()
 
@@ -172,16 +172,16 @@ async def test_a_leader_whose_lease_was_taken_stops() -> None:
     store = Store()
     lease = Lease(store, "one")
     await lease.acquire()
-    store.claim = Claim("two", 12, "77")
+    store.record = LeaseRecord("two", 12, "77")
     holding = asyncio.create_task(lease.hold())
     await holding
 
     assert not lease.is_held()
-    assert store.claim.holder == "two"
+    assert store.record.holder == "two"
 
 
 async def test_two_candidates_at_the_same_moment_make_one_leader() -> None:
-    store = Store(Claim("", 1, "1"))
+    store = Store(LeaseRecord("", 1, "1"))
     leases = [Lease(store, name) for name in ("one", "two", "three")]
     waiting = [asyncio.create_task(lease.acquire()) for lease in leases]
     await asyncio.sleep(1)
@@ -196,7 +196,7 @@ async def test_a_lease_that_somebody_deletes_is_made_again() -> None:
     lease = Lease(store, "one")
     await lease.acquire()
     holding = asyncio.create_task(lease.hold())
-    store.claim = None
+    store.record = None
     await asyncio.sleep(10)
 
     assert lease.is_held()
@@ -205,7 +205,7 @@ async def test_a_lease_that_somebody_deletes_is_made_again() -> None:
 
 
 async def test_waiting_writes_nothing() -> None:
-    store = Store(Claim("somebody", 10_000, "1"))
+    store = Store(LeaseRecord("somebody", 10_000, "1"))
     waiting = asyncio.create_task(Lease(store, "one").acquire())
     await asyncio.sleep(600)
 
@@ -214,7 +214,7 @@ async def test_waiting_writes_nothing() -> None:
 
 
 async def test_releasing_what_is_not_held_does_nothing() -> None:
-    store = Store(Claim("somebody", 15, "1"))
+    store = Store(LeaseRecord("somebody", 15, "1"))
     await Lease(store, "one").release()
 
     assert store.writes == 0

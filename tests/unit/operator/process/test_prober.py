@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from chatfleet_contract import names
-from chatfleet_operator.model.values import Answer
+from chatfleet_operator.model.values import ProbeResult
 from chatfleet_operator.process import prober as probe
 from chatfleet_operator.process.prober import HttpProber, direct
 from harness.kube.operator_world import pod_report
@@ -86,7 +86,7 @@ async def test_the_service_lists_its_models_and_says_by_which_configuration(tmp_
         return web.json_response(MODELS, headers={names.HEADER_CONFIG: "abc"})
 
     async with prober(tmp_path, handler) as it:
-        assert await it.ask("service", 8080) == Answer(frozenset({"default", "spare"}), "abc")
+        assert await it.probe("service", 8080) == ProbeResult(frozenset({"default", "spare"}), "abc")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_every_other_answer_is_a_problem_in_words(
 ) -> None:
     monkeypatch.setattr(probe, "PROBE_BYTES", 4000)
     async with prober(tmp_path, handler) as it:
-        assert await it.ask("service", 80) == Answer(problem=problem)
+        assert await it.probe("service", 80) == ProbeResult(problem=problem)
 
 
 async def test_nobody_there_is_a_problem_too(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_nobody_there_is_a_problem_too(tmp_path: Path) -> None:
     async with aiohttp.ClientSession(connector=connector) as session:
         it = HttpProber(session, locate=lambda *_: "http://service.test")
 
-        assert (await it.ask("service", 80)).problem
+        assert (await it.probe("service", 80)).problem
         assert await it.report("pod") is None
 
 

@@ -41,9 +41,9 @@ class Desk:
             raise self.error
         self.counted.append((namespace, name, series))
 
-    async def tell(self, condition: Condition, after: timedelta = timedelta()) -> None:
+    async def record(self, condition: Condition, after: timedelta = timedelta()) -> None:
         self.moment += after
-        await self.recorder.tell(resource(), condition)
+        await self.recorder.record(resource(), condition)
 
 
 def condition(
@@ -59,7 +59,7 @@ def condition(
 
 async def test_an_event_says_what_happened_to_which_object_and_who_says_so() -> None:
     desk = Desk()
-    await desk.tell(condition(message="No pod is ready."))
+    await desk.record(condition(message="No pod is ready."))
     (event,) = desk.created
 
     assert event["note"] == "Ready is False: No pod is ready."
@@ -83,7 +83,7 @@ async def test_an_event_says_what_happened_to_which_object_and_who_says_so() -> 
 )
 async def test_what_somebody_must_look_at_is_a_warning(told: Condition, kind: str) -> None:
     desk = Desk()
-    await desk.tell(told)
+    await desk.record(told)
 
     assert desk.created[0]["type"] == kind
 
@@ -91,7 +91,7 @@ async def test_what_somebody_must_look_at_is_a_warning(told: Condition, kind: st
 async def test_the_same_again_is_counted_and_not_written_anew() -> None:
     desk = Desk()
     for _ in range(3):
-        await desk.tell(condition(), after=timedelta(minutes=1))
+        await desk.record(condition(), after=timedelta(minutes=1))
     name = desk.created[0]["metadata"]["name"]
 
     assert len(desk.created) == 1
@@ -104,8 +104,8 @@ async def test_the_same_again_is_counted_and_not_written_anew() -> None:
 
 async def test_after_a_while_the_same_is_news_again() -> None:
     desk = Desk()
-    await desk.tell(condition())
-    await desk.tell(condition(), after=SERIES)
+    await desk.record(condition())
+    await desk.record(condition(), after=SERIES)
 
     assert len(desk.created) == 2
 
@@ -113,28 +113,28 @@ async def test_after_a_while_the_same_is_news_again() -> None:
 async def test_an_object_that_flaps_has_a_limit_and_gets_more_with_time() -> None:
     desk = Desk()
     for number in range(BURST + 5):
-        await desk.tell(condition(message=str(number)))
+        await desk.record(condition(message=str(number)))
     assert (len(desk.created), desk.dropped) == (BURST, 5)
 
-    await desk.tell(condition(message="later"), after=REFILL)
-    await desk.tell(condition(message="and more"))
+    await desk.record(condition(message="later"), after=REFILL)
+    await desk.record(condition(message="and more"))
     assert (len(desk.created), desk.dropped) == (BURST + 1, 6)
 
 
 @pytest.mark.parametrize("error", [Refused("events is forbidden"), Retry("timeout")])
 async def test_an_event_that_cannot_be_written_is_counted_and_fails_nothing(error: Exception) -> None:
     desk = Desk(error=error)
-    await desk.tell(condition())
+    await desk.record(condition())
     assert desk.dropped == 1
 
     desk.error = None
-    await desk.tell(condition())
+    await desk.record(condition())
     assert len(desk.created) == 1
 
 
 async def test_a_long_note_is_cut_where_the_api_server_cuts_off_and_stays_text() -> None:
     desk = Desk()
-    await desk.tell(condition(message="ü" * 2000))
+    await desk.record(condition(message="ü" * 2000))
 
     assert len(desk.created[0]["note"].encode()) <= 1024
     assert desk.created[0]["note"].endswith("ü")
@@ -144,6 +144,6 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(recorder, "REMEMBERED", 2)
     desk = Desk()
     for message in ("a", "b", "c", "a"):
-        await desk.tell(condition(message=message), after=timedelta(milliseconds=1))
+        await desk.record(condition(message=message), after=timedelta(milliseconds=1))
 
     assert len(desk.created) == 4

@@ -38,7 +38,7 @@ def telemetry(registry: CollectorRegistry) -> Telemetry:
 
 def test_conditions_are_shown_while_their_object_exists(registry: CollectorRegistry, telemetry: Telemetry) -> None:
     labels = {"namespace": "shop", "name": "support"}
-    telemetry.judged(
+    telemetry.conditions_reported(
         REF,
         status(Ready=ConditionStatus.TRUE, Progressing=ConditionStatus.FALSE, RedisAvailable=ConditionStatus.UNKNOWN),
     )
@@ -48,8 +48,8 @@ def test_conditions_are_shown_while_their_object_exists(registry: CollectorRegis
     }
     assert shown == {"Ready": 1, "Progressing": 0, "RedisAvailable": -1}
 
-    telemetry.forgotten(REF)
-    telemetry.forgotten(REF)
+    telemetry.removed(REF)
+    telemetry.removed(REF)
     assert metrics.CONDITION not in generate_latest(registry).decode().replace(
         f"# TYPE {metrics.CONDITION}", ""
     ).replace(f"# HELP {metrics.CONDITION}", "")
@@ -63,7 +63,7 @@ def test_a_condition_is_shown_with_the_reason_that_it_has_now(
         ("Serving", ConditionStatus.TRUE),
         ("Serving", ConditionStatus.TRUE),
     ):
-        telemetry.judged(REF, status(reason, Ready=truth))
+        telemetry.conditions_reported(REF, status(reason, Ready=truth))
 
     (family,) = (each for each in registry.collect() if each.name == metrics.CONDITION)
     labels = {"namespace": "shop", "name": "support", "type": "Ready", "reason": "Serving"}
@@ -74,9 +74,9 @@ KINDS = ("Ready", "Progressing", "RedisAvailable")
 
 
 def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Telemetry) -> None:
-    telemetry.passed(0.2, failed=True)
+    telemetry.reconciled(0.2, failed=True)
     telemetry.wrote("patch", "Deployment")
-    telemetry.planned(frozenset({ObjectId("Service", "x")}))
+    telemetry.drift_repaired(frozenset({ObjectId("Service", "x")}))
     telemetry.queue(3, 1.5)
     telemetry.watch(9.0)
     telemetry.leading(leader=True)

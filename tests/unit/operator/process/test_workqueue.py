@@ -8,35 +8,35 @@ from dataclasses import dataclass, field
 import pytest
 
 from chatfleet_operator.model.errors import Refused, Retry
-from chatfleet_operator.model.values import Next, Verdict
-from chatfleet_operator.process.workqueue import Loop, Pace
+from chatfleet_operator.model.values import Requeue, Result
+from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 MIDDLE = 0.5
 """Chance that neither lengthens nor shortens a pause."""
-SETTLED, UNSETTLED = Next(Verdict.SETTLED), Next(Verdict.UNSETTLED)
-FAILED, GONE, AT_ONCE = Next(Verdict.FAILED), Next(Verdict.GONE), Next(Verdict.AT_ONCE)
+SETTLED, UNSETTLED = Result(Requeue.SETTLED), Result(Requeue.UNSETTLED)
+FAILED, GONE, IMMEDIATELY = Result(Requeue.FAILED), Result(Requeue.GONE), Result(Requeue.IMMEDIATELY)
 
 
 @dataclass
 class Bench:
     """A queue, and what it has done: `passes` are (key, start, end) in the order in which they ended."""
 
-    verdicts: list[Next | BaseException] = field(default_factory=list)
+    verdicts: list[Result | BaseException] = field(default_factory=list)
     """What the passes end with, in order; then SETTLED."""
     takes: float = 0.0
-    chance: float = MIDDLE
-    pace: Pace = field(default_factory=Pace)
+    rand: float = MIDDLE
+    config: QueueConfig = field(default_factory=QueueConfig)
     passes: list[tuple[str, float, float]] = field(default_factory=list)
     told: list[tuple[float, bool]] = field(default_factory=list)
     busy: int = 0
     busiest: int = 0
 
     def __post_init__(self) -> None:
-        self.queue: Loop[str] = Loop(self.work, self, lambda: self.chance, self.pace)
+        self.queue: WorkQueue[str] = WorkQueue(self.work, self, lambda: self.rand, self.config)
 
-    async def work(self, key: str) -> Next:
+    async def work(self, key: str) -> Result:
         started = now()
         self.busy += 1
         self.busiest = max(self.busiest, self.busy)
@@ -48,7 +48,7 @@ class Bench:
             raise end
         return end
 
-    def passed(self, seconds: float, *, failed: bool) -> None:
+    def reconciled(self, seconds: float, *, failed: bool) -> None:
         self.told.append((round(seconds, 3), failed))
 
     def starts(self, key: str = "a") -> list[float]:
@@ -60,7 +60,7 @@ def now() -> float:
 
 
 @asynccontextmanager
-async def running(bench: Bench) -> AsyncIterator[Loop[str]]:
+async def running(bench: Bench) -> AsyncIterator[WorkQueue[str]]:
     task = asyncio.create_task(bench.queue.run())
     await asyncio.sleep(0)
     try:
@@ -74,7 +74,7 @@ async def running(bench: Bench) -> AsyncIterator[Loop[str]]:
 async def test_a_wake_leads_to_a_pass_after_the_debounce() -> None:
     bench = Bench()
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(1)
 
     assert bench.starts() == [0.1]
@@ -84,7 +84,7 @@ async def test_a_burst_of_wakes_is_one_pass_that_does_not_wait_for_the_burst_to_
     bench = Bench()
     async with running(bench) as queue:
         for _ in range(9):
-            queue.wake("a")
+            queue.enqueue("a")
             await asyncio.sleep(0.01)
         assert bench.starts() == []
         await asyncio.sleep(1)
@@ -95,10 +95,10 @@ async def test_a_burst_of_wakes_is_one_pass_that_does_not_wait_for_the_burst_to_
 async def test_a_key_is_never_in_two_passes_at_once_and_a_wake_meanwhile_leads_to_one_more() -> None:
     bench = Bench(takes=5)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(1)
-        queue.wake("a")
-        queue.wake("a")
+        queue.enqueue("a")
+        queue.enqueue("a")
         await asyncio.sleep(11)
 
     assert bench.busiest == 1
@@ -106,10 +106,10 @@ async def test_a_key_is_never_in_two_passes_at_once_and_a_wake_meanwhile_leads_t
 
 
 async def test_keys_run_side_by_side_up_to_the_number_of_workers() -> None:
-    bench = Bench(takes=1, pace=Pace(workers=3))
+    bench = Bench(takes=1, config=QueueConfig(workers=3))
     async with running(bench) as queue:
         for key in "abcdefg":
-            queue.wake(key)
+            queue.enqueue(key)
         await asyncio.sleep(0.5)
         assert queue.depth() == 4
         assert round(queue.age(), 3) == 0.4
@@ -120,13 +120,13 @@ async def test_keys_run_side_by_side_up_to_the_number_of_workers() -> None:
 
 
 async def test_a_key_that_waits_for_a_worker_waits_once_however_often_it_is_woken() -> None:
-    bench = Bench(takes=5, pace=Pace(workers=1))
+    bench = Bench(takes=5, config=QueueConfig(workers=1))
     async with running(bench) as queue:
-        queue.wake("b")
-        queue.wake("a")
+        queue.enqueue("b")
+        queue.enqueue("a")
         for _ in range(3):
             await asyncio.sleep(1)
-            queue.wake("a")
+            queue.enqueue("a")
         assert queue.depth() == 1
         await asyncio.sleep(10)
 
@@ -134,17 +134,17 @@ async def test_a_key_that_waits_for_a_worker_waits_once_however_often_it_is_woke
 
 
 async def test_a_slow_key_holds_up_no_other() -> None:
-    async def work(key: str) -> Next:
+    async def work(key: str) -> Result:
         await asyncio.sleep(1000 if key == "slow" else 0)
         done.append(key)
         return SETTLED
 
     done: list[str] = []
-    bench = Bench(pace=Pace(workers=2))
-    bench.queue.work = work
+    bench = Bench(config=QueueConfig(workers=2))
+    bench.queue.reconcile = work
     async with running(bench) as queue:
-        queue.wake("slow")
-        queue.wake("a")
+        queue.enqueue("slow")
+        queue.enqueue("a")
         await asyncio.sleep(25)
 
     assert done == ["a", "a", "a"]
@@ -153,17 +153,17 @@ async def test_a_slow_key_holds_up_no_other() -> None:
 async def test_at_rest_a_key_is_looked_at_with_every_resync() -> None:
     bench = Bench()
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(35)
 
     assert bench.starts() == [0.1, 10.1, 20.1, 30.1]
 
 
-@pytest.mark.parametrize(("chance", "second"), [(0.0, 9.1), (MIDDLE, 10.1), (1.0, 11.1)])
-async def test_resyncs_spread_over_time(chance: float, second: float) -> None:
-    bench = Bench(chance=chance)
+@pytest.mark.parametrize(("rand", "second"), [(0.0, 9.1), (MIDDLE, 10.1), (1.0, 11.1)])
+async def test_resyncs_spread_over_time(rand: float, second: float) -> None:
+    bench = Bench(rand=rand)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(12)
 
     assert bench.starts() == [0.1, second]
@@ -172,7 +172,7 @@ async def test_resyncs_spread_over_time(chance: float, second: float) -> None:
 async def test_while_something_is_under_way_it_looks_soon_and_then_less_often() -> None:
     bench = Bench(verdicts=[UNSETTLED] * 7)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(40)
 
     assert bench.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 25.1, 35.1]
@@ -181,7 +181,7 @@ async def test_while_something_is_under_way_it_looks_soon_and_then_less_often() 
 async def test_while_something_fails_the_pauses_grow_to_a_minute() -> None:
     bench = Bench(verdicts=[FAILED] * 9)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(250)
 
     assert bench.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 31.1, 63.1, 123.1, 183.1, 243.1]
@@ -190,9 +190,9 @@ async def test_while_something_fails_the_pauses_grow_to_a_minute() -> None:
 async def test_a_wake_cuts_the_pause_short_and_begins_anew() -> None:
     bench = Bench(verdicts=[FAILED] * 6)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(16)
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(2)
 
     assert bench.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 16.1, 17.1]
@@ -201,25 +201,25 @@ async def test_a_wake_cuts_the_pause_short_and_begins_anew() -> None:
 async def test_success_begins_anew_too() -> None:
     bench = Bench(verdicts=[FAILED, FAILED, SETTLED, FAILED])
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(14.5)
 
     assert bench.starts() == [0.1, 1.1, 3.1, 13.1, 14.1]
 
 
 async def test_the_server_may_ask_for_a_longer_pause() -> None:
-    bench = Bench(verdicts=[Retry("slow down", after=30), Next(Verdict.FAILED, at_least=20)])
+    bench = Bench(verdicts=[Retry("slow down", after=30), Result(Requeue.FAILED, min_delay=20)])
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(51)
 
     assert bench.starts() == [0.1, 30.1, 50.1]
 
 
 async def test_a_next_step_that_waits_for_nothing_follows_at_once() -> None:
-    bench = Bench(verdicts=[AT_ONCE])
+    bench = Bench(verdicts=[IMMEDIATELY])
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(1)
 
     assert bench.starts() == [0.1, 0.1]
@@ -228,11 +228,11 @@ async def test_a_next_step_that_waits_for_nothing_follows_at_once() -> None:
 async def test_what_is_gone_is_forgotten_and_may_come_back() -> None:
     bench = Bench(verdicts=[GONE])
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(100)
         assert bench.starts() == [0.1]
-        assert not queue.knows("a")
-        queue.wake("a")
+        assert "a" not in queue
+        queue.enqueue("a")
         await asyncio.sleep(1)
 
     assert bench.starts() == [0.1, 100.1]
@@ -241,9 +241,9 @@ async def test_what_is_gone_is_forgotten_and_may_come_back() -> None:
 async def test_a_wake_during_the_last_pass_of_a_key_is_not_lost() -> None:
     bench = Bench(verdicts=[GONE], takes=5)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(1)
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(9.5)
 
     assert bench.starts() == [0.1, 5.2]
@@ -255,8 +255,8 @@ async def test_a_pass_that_raises_is_tried_again_and_stops_nobody_else(
 ) -> None:
     bench = Bench(verdicts=[error])
     async with running(bench) as queue:
-        queue.wake("a")
-        queue.wake("b")
+        queue.enqueue("a")
+        queue.enqueue("b")
         await asyncio.sleep(2)
 
     assert bench.starts() == [0.1, 1.1]
@@ -268,7 +268,7 @@ async def test_a_pass_that_raises_is_tried_again_and_stops_nobody_else(
 async def test_wakes_before_the_start_are_kept() -> None:
     """So a standby loses nothing that happened before it became the leader."""
     bench = Bench()
-    bench.queue.wake("a")
+    bench.queue.enqueue("a")
     await asyncio.sleep(50)
     async with running(bench):
         await asyncio.sleep(1)
@@ -279,9 +279,9 @@ async def test_wakes_before_the_start_are_kept() -> None:
 async def test_the_resync_of_a_key_does_not_delay_its_next_wake() -> None:
     bench = Bench()
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(5)
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(6)
 
     assert bench.starts() == [0.1, 5.1]
@@ -297,7 +297,7 @@ async def test_a_thousand_keys_are_served_at_once_and_then_no_faster_than_the_re
     bench = Bench()
     async with running(bench) as queue:
         for number in range(1000):
-            queue.wake(str(number))
+            queue.enqueue(str(number))
         await asyncio.sleep(1)
         assert len(bench.passes) == len({key for key, _, _ in bench.passes}) == 1000
         await asyncio.sleep(38)
@@ -309,7 +309,7 @@ async def test_a_thousand_keys_are_served_at_once_and_then_no_faster_than_the_re
 async def test_a_cancelled_queue_stops_its_passes() -> None:
     bench = Bench(takes=100)
     async with running(bench) as queue:
-        queue.wake("a")
+        queue.enqueue("a")
         await asyncio.sleep(1)
 
     assert (bench.busy, bench.passes) == (1, [])
@@ -317,7 +317,7 @@ async def test_a_cancelled_queue_stops_its_passes() -> None:
 
 async def test_a_standby_reports_nothing_and_forgets_nothing() -> None:
     bench = Bench()
-    bench.queue.wake("a")
+    bench.queue.enqueue("a")
     await asyncio.sleep(60)
     assert (bench.queue.depth(), bench.queue.age()) == (0, 0.0)
 

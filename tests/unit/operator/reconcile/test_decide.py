@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_operator.model.ownership import GENERATOR, is_ours
+from chatfleet_operator.model.ownership import GENERATE_MANAGER, is_ours
 from chatfleet_operator.model.values import Manifest, ObjectId, Outcome, Pod, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
@@ -111,7 +111,7 @@ def test_what_may_not_be_read_is_not_written() -> None:
             id="made by us, and has lost its owner",
         ),
         pytest.param(
-            {"labels": {names.LABEL_DEPLOYMENT: "support"}, "managedFields": [{"manager": GENERATOR}]},
+            {"labels": {names.LABEL_DEPLOYMENT: "support"}, "managedFields": [{"manager": GENERATE_MANAGER}]},
             True,
             id="a generated secret that has lost its owner",
         ),
@@ -136,9 +136,9 @@ def test_a_redis_that_is_no_longer_managed_goes_and_its_data_stay() -> None:
     children = {**settled(resource()), **settled(external)}
     plan = decide(observed(external, children), DEFAULTS)
 
-    assert {doomed.id.kind for doomed in plan.prune} == {"Secret", "Service", "StatefulSet"}
-    assert {doomed.id.name for doomed in plan.prune} == {"support-redis"}
-    assert {doomed.uid for doomed in plan.prune} == {"uid-Secret", "uid-Service", "uid-StatefulSet"}
+    assert {deletion.id.kind for deletion in plan.prune} == {"Secret", "Service", "StatefulSet"}
+    assert {deletion.id.name for deletion in plan.prune} == {"support-redis"}
+    assert {deletion.uid for deletion in plan.prune} == {"uid-Secret", "uid-Service", "uid-StatefulSet"}
 
 
 def test_a_foreign_redis_of_our_name_is_not_pruned() -> None:
@@ -163,7 +163,7 @@ def test_a_password_secret_that_somebody_emptied_goes_to_be_drawn_anew() -> None
     children[SECRET] = {**children[SECRET], "data": {"url": ""}}
     plan = decide(observed(resource(), children), DEFAULTS)
 
-    assert [doomed.id for doomed in plan.prune] == [SECRET]
+    assert [deletion.id for deletion in plan.prune] == [SECRET]
 
 
 def test_pods_that_serve_an_older_configuration_are_pointed_to_the_new_one_once() -> None:
@@ -172,13 +172,13 @@ def test_pods_that_serve_an_older_configuration_are_pointed_to_the_new_one_once(
     digest = config.config.digest()
     pods = (
         Pod("old", report=pod_report("old", "0000")),
-        Pod("told", touched=digest, report=pod_report("told", "0000")),
+        Pod("told", config_annotation=digest, report=pod_report("told", "0000")),
         Pod("new", report=pod_report("new", digest)),
         Pod("silent"),
         Pod("going", terminating=True, report=pod_report("going", "0000")),
     )
 
-    assert decide(observed(resource(), pods=pods), DEFAULTS).touch == ("old",)
+    assert decide(observed(resource(), pods=pods), DEFAULTS).refresh_config == ("old",)
 
 
 def test_a_spec_that_cannot_be_read_changes_nothing() -> None:

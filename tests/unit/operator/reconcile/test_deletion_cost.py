@@ -10,7 +10,9 @@ from harness.kube.operator_world import pod_report
 
 
 def pod(name: str, streams: int, cost: int = 0, age: float = WRITE_SECONDS) -> Pod:
-    return Pod(name, ready=True, report=pod_report(name, "", active_streams=streams), cost=cost, cost_age=age)
+    return Pod(
+        name, ready=True, report=pod_report(name, "", active_streams=streams), deletion_cost=cost, deletion_cost_age=age
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,16 +43,16 @@ def test_pods_that_go_already_or_tell_nothing_have_no_part_in_it() -> None:
 
 
 def test_once_written_no_pod_goes_before_one_with_far_fewer_streams() -> None:
-    chance = random.Random(5)  # noqa: S311  # the same pods every time
+    rand = random.Random(5)  # noqa: S311  # the same pods every time
     for _ in range(300):
-        pods = [pod(f"p{i}", chance.randrange(40), chance.randrange(40)) for i in range(chance.randrange(12))]
+        pods = [pod(f"p{i}", rand.randrange(40), rand.randrange(40)) for i in range(rand.randrange(12))]
         for _ in range(len(pods)):
             written = stale_costs(pods)
-            pods = [pod(each.name, streams(each), written.get(each.name, each.cost)) for each in pods]
+            pods = [pod(each.name, streams(each), written.get(each.name, each.deletion_cost)) for each in pods]
         assert not stale_costs(pods)
         for one in pods:
             for other in pods:
-                assert streams(one) * SEVERAL >= streams(other) or one.cost < other.cost
+                assert streams(one) * SEVERAL >= streams(other) or one.deletion_cost < other.deletion_cost
 
 
 def streams(of: Pod) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_operator.model.errors import ClusterError, Refused, Retry
-from chatfleet_operator.model.values import Manifest, ObjectId, Verdict
+from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import Crashed, FakeCluster, refuse
 from harness.kube.operator_world import REF, World, foreign, pod, world
@@ -15,12 +15,12 @@ from harness.kube.operator_world import REF, World, foreign, pod, world
 SECRET = ObjectId("Secret", "support-redis")
 
 
-async def passes(it: World, limit: int = 8) -> list[Verdict]:
+async def passes(it: World, limit: int = 8) -> list[Requeue]:
     """Run passes until one has nothing more to do at once; returns their verdicts."""
     verdicts = []
     for _ in range(limit):
-        verdicts.append((await reconcile(REF, it.parts)).verdict)
-        if verdicts[-1] is not Verdict.AT_ONCE:
+        verdicts.append((await reconcile(REF, it.parts)).requeue)
+        if verdicts[-1] is not Requeue.IMMEDIATELY:
             break
     return verdicts
 
@@ -36,7 +36,7 @@ async def serving_world() -> World:
 async def test_a_new_resource_gets_its_children_in_two_passes_and_a_status() -> None:
     it = world()
 
-    assert await passes(it) == [Verdict.AT_ONCE, Verdict.UNSETTLED]
+    assert await passes(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
     assert it.cluster.writes == [
         "generate Secret support-redis",
         "apply ServiceAccount support",
@@ -62,7 +62,7 @@ async def test_at_rest_a_pass_writes_nothing() -> None:
     it = await serving_world()
     it.cluster.writes.clear()
 
-    assert await passes(it) == [Verdict.SETTLED]
+    assert await passes(it) == [Requeue.SETTLED]
     assert it.cluster.writes == []
 
 
@@ -87,8 +87,8 @@ async def test_a_changed_configuration_reaches_running_pods_by_one_touch_each() 
 
     assert it.cluster.writes == [
         "apply ConfigMap support-runtime",
-        "point Pod support-0",
-        "point Pod support-1",
+        "refresh config of Pod support-0",
+        "refresh config of Pod support-1",
         "status support",
     ]
     assert it.condition("Ready") == ("Unknown", "Updating")
@@ -123,7 +123,7 @@ async def test_a_deleted_password_is_drawn_anew_and_restarts_redis() -> None:
     it.cluster.remove(REF.namespace, SECRET)
     it.cluster.writes.clear()
 
-    assert await passes(it) == [Verdict.AT_ONCE, Verdict.UNSETTLED]
+    assert await passes(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
     assert it.cluster.writes[:2] == ["generate Secret support-redis", "apply StatefulSet support-redis"]
     after = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
     assert before != after
@@ -176,7 +176,7 @@ async def test_a_rejected_child_surfaces_in_the_servers_words_and_the_rest_goes_
     it = world()
     it.cluster.before_write = refuse("apply Service support-redis", words="exceeded quota: services")
 
-    assert (await passes(it))[-1] is Verdict.FAILED
+    assert (await passes(it))[-1] is Requeue.FAILED
     assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
     message = it.condition_document("ConfigurationValid")["message"]
     assert message == "Service support-redis: exceeded quota: services"
@@ -191,7 +191,7 @@ async def test_a_refused_password_surfaces_too() -> None:
     it = world()
     it.cluster.before_write = refuse("generate")
 
-    assert await passes(it) == [Verdict.FAILED]
+    assert await passes(it) == [Requeue.FAILED]
     assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
 
 
@@ -209,9 +209,9 @@ async def test_what_was_repaired_is_looked_at_again_soon() -> None:
     it = await serving_world()
     it.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
 
-    assert await passes(it) == [Verdict.UNSETTLED]
+    assert await passes(it) == [Requeue.UNSETTLED]
     assert it.condition("Ready") == ("True", "Serving")
-    assert await passes(it) == [Verdict.SETTLED]
+    assert await passes(it) == [Requeue.SETTLED]
 
 
 async def test_an_object_that_somebody_puts_in_the_place_of_ours_during_a_pass_is_not_overwritten() -> None:
@@ -226,7 +226,7 @@ async def test_an_object_that_somebody_puts_in_the_place_of_ours_during_a_pass_i
 
     it.cluster.before_write = replace
 
-    assert await passes(it) == [Verdict.FAILED]
+    assert await passes(it) == [Requeue.FAILED]
     assert "ownerReferences" not in it.live("Service", "support")["metadata"]
     it.cluster.before_write = lambda _: None
     await passes(it)
@@ -256,7 +256,7 @@ async def test_the_status_is_written_also_when_the_api_server_stops_answering_ha
     it.cluster.before_write = fail
     end = await reconcile(REF, it.parts)
 
-    assert (end.verdict, end.at_least) == (Verdict.FAILED, 7)
+    assert (end.requeue, end.min_delay) == (Requeue.FAILED, 7)
     assert it.condition("Progressing") == ("True", "RollingOut")
     assert "unable to handle" in it.condition_document("Progressing")["message"]
 
@@ -326,9 +326,9 @@ async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
     it.cluster.writes.clear()
     it.change(names.KIND, "support", lambda live: live["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"))
 
-    assert await passes(it) == [Verdict.GONE]
+    assert await passes(it) == [Requeue.GONE]
     it.cluster.remove(REF.namespace, ObjectId(names.KIND, "support"))
-    assert await passes(it) == [Verdict.GONE]
+    assert await passes(it) == [Requeue.GONE]
     assert it.cluster.writes == []
     assert it.told.gone == [REF, REF]
 
@@ -443,10 +443,10 @@ async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> No
     """The Lease keeps them apart; should it fail, uids and the API server's own checks still do."""
     it = world()
     first, second = await reconcile(REF, it.parts), await reconcile(REF, it.parts)
-    assert (first.verdict, second.verdict) == (Verdict.AT_ONCE, Verdict.UNSETTLED)
+    assert (first.requeue, second.requeue) == (Requeue.IMMEDIATELY, Requeue.UNSETTLED)
 
     it.cluster.put(foreign({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}))
-    assert await passes(it) == [Verdict.UNSETTLED]
+    assert await passes(it) == [Requeue.UNSETTLED]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_operator.model.errors import Refused, Retry
-from chatfleet_operator.model.values import Manifest, ObjectId, Verdict
+from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import refuse
 from harness.kube.operator_world import MOMENT, REF, World, world
@@ -18,11 +18,11 @@ BUILTIN = {"minReplicas": 3, "maxReplicas": 9}
 KEDA = {**BUILTIN, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
 
 
-async def passes(it: World, count: int = 4) -> Verdict:
-    """Run some passes; returns the last verdict."""
+async def passes(it: World, count: int = 4) -> Requeue:
+    """Run some passes; returns the last requeue."""
     for _ in range(count):
-        verdict = (await reconcile(REF, it.parts)).verdict
-    return verdict
+        requeue = (await reconcile(REF, it.parts)).requeue
+    return requeue
 
 
 async def rolled_out(pods: int = 3, **spec: Any) -> World:  # noqa: ANN401  # JSON
@@ -71,7 +71,7 @@ async def test_a_new_deployment_starts_at_the_least_and_is_then_left_to_the_auto
     await passes(it)
     it.cluster.writes.clear()
 
-    assert await passes(it) is Verdict.SETTLED
+    assert await passes(it) is Requeue.SETTLED
     assert (replicas(it), it.cluster.writes) == (7, [])
 
 
@@ -83,7 +83,7 @@ async def test_switching_it_on_goes_on_from_what_is_there_within_the_bounds(befo
 
     assert replicas(it) == after
     writes = [write for write in it.cluster.writes if "Deployment" in write]
-    assert writes == ["entrust Deployment support", "apply Deployment support"]
+    assert writes == ["hand over replicas of Deployment support", "apply Deployment support"]
 
 
 async def test_switching_it_off_lets_the_autoscaler_go_first_and_then_says_how_many() -> None:
@@ -139,7 +139,7 @@ async def test_without_keda_it_says_so_and_everything_else_goes_on() -> None:
     await passes(it)
     it.roll_out(3)
 
-    assert await passes(it) is Verdict.FAILED  # again, with growing pauses
+    assert await passes(it) is Requeue.FAILED  # again, with growing pauses
     assert it.condition("AutoscalingActive") == ("False", "KEDANotInstalled")
     assert it.condition("Ready") == ("True", "Serving")
     it.cluster.unserved.clear()
@@ -148,11 +148,11 @@ async def test_without_keda_it_says_so_and_everything_else_goes_on() -> None:
 
 
 @pytest.mark.parametrize("failure", [Refused("denied"), Retry("conflict")])
-async def test_a_number_that_could_not_be_entrusted_is_not_given_up(failure: Exception) -> None:
+async def test_a_number_that_could_not_be_handed_over_is_not_given_up(failure: Exception) -> None:
     it = await rolled_out(5, replicas=5)
 
     def check(write: str) -> None:
-        if write.startswith("entrust"):
+        if write.startswith("hand over replicas of"):
             raise failure
 
     it.cluster.before_write = check
@@ -231,14 +231,16 @@ async def test_busy_pods_cost_more_to_delete_and_at_rest_nothing_is_written() ->
     it = await rolled_out(autoscaling=BUILTIN)
     busy(it, **{"support-1": 9})
     await passes(it, 1)
-    assert [write for write in it.cluster.writes if write.startswith("weigh")] == ["weigh Pod support-1 9"]
+    assert [write for write in it.cluster.writes if write.startswith("set deletion cost of")] == [
+        "set deletion cost of Pod support-1 9"
+    ]
     annotations = it.live("Pod", "support-1")["metadata"]["annotations"]
     assert annotations == {names.POD_DELETION_COST: "9", names.ANNOTATION_DELETION_COST_TIME: MOMENT}
 
     it.cluster.writes.clear()
     busy(it, **{"support-1": 12})
     await passes(it)
-    assert [write for write in it.cluster.writes if write.startswith("weigh")] == []
+    assert [write for write in it.cluster.writes if write.startswith("set deletion cost of")] == []
 
 
 async def test_a_cost_is_not_written_again_before_its_time() -> None:
@@ -248,25 +250,25 @@ async def test_a_cost_is_not_written_again_before_its_time() -> None:
     it.cluster.writes.clear()
     busy(it, **{"support-0": 50, "support-1": 0})
     await passes(it)
-    assert it.cluster.writes[0] == "weigh Pod support-0 50"
-    assert "weigh Pod support-1 0" not in it.cluster.writes
+    assert it.cluster.writes[0] == "set deletion cost of Pod support-0 50"
+    assert "set deletion cost of Pod support-1 0" not in it.cluster.writes
 
     it.moment = "2026-01-02T03:04:36Z"
     busy(it, **{"support-2": 40, "support-0": 0})
     await passes(it, 1)
-    assert "weigh Pod support-0 0" in it.cluster.writes
+    assert "set deletion cost of Pod support-0 0" in it.cluster.writes
 
 
 async def test_fewer_replicas_by_hand_take_idle_pods_too() -> None:
     it = await rolled_out(3, replicas=3)
     busy(it, **{"support-0": 9})
     await passes(it)
-    assert not [write for write in it.cluster.writes if write.startswith("weigh")]
+    assert not [write for write in it.cluster.writes if write.startswith("set deletion cost of")]
 
     it.cluster.writes.clear()
     declare(it, replicas=2)
     await passes(it, 1)
-    assert it.cluster.writes[:2] == ["weigh Pod support-0 9", "apply Deployment support"]
+    assert it.cluster.writes[:2] == ["set deletion cost of Pod support-0 9", "apply Deployment support"]
 
 
 async def test_tokens_per_second_are_the_sum_of_what_pods_tell() -> None:

@@ -55,7 +55,7 @@ def seen(
     return observed(it, children, metrics_api=api)
 
 
-def judge(seen: Observed, outcome: Outcome | None = None) -> ChatDeploymentStatus:
+def evaluate_conditions(seen: Observed, outcome: Outcome | None = None) -> ChatDeploymentStatus:
     return report(seen, decide(seen, DEFAULTS), outcome or Outcome(), MOMENT)
 
 
@@ -256,7 +256,7 @@ ROWS = [
 def test_autoscaling_is_active_only_when_it_really_works(
     snapshot: Observed, outcome: Outcome | None, expected: str, words: list[str]
 ) -> None:
-    found = condition(judge(snapshot, outcome))
+    found = condition(evaluate_conditions(snapshot, outcome))
 
     assert f"{found.status.value} {found.reason}" == expected
     assert [word for word in words if word not in found.message] == []
@@ -268,7 +268,7 @@ def test_autoscaling_is_active_only_when_it_really_works(
     ids=["refused", "foreign"],
 )
 def test_pods_serve_without_an_autoscaler(snapshot: Observed, outcome: Outcome | None) -> None:
-    assert condition(judge(snapshot, outcome), "ConfigurationValid").reason == "Valid"
+    assert condition(evaluate_conditions(snapshot, outcome), "ConfigurationValid").reason == "Valid"
 
 
 @pytest.mark.parametrize(
@@ -285,13 +285,13 @@ def test_pods_that_are_added_are_no_rollout(figures: Manifest, progressing: str)
     it = seen(BUILTIN, pods=6)
     live = it.children[DEPLOYMENT]
     children = {**it.children, DEPLOYMENT: {**live, "status": {**live["status"], **figures}}}
-    status = judge(replace(it, children=children))
+    status = evaluate_conditions(replace(it, children=children))
 
     assert condition(status, "Progressing").reason == progressing
     assert status.desired_replicas == 6
 
 
 def test_at_zero_pods_it_is_said_who_holds_them_there() -> None:
-    ready = condition(judge(seen(FROM_ZERO, TRIGGER_ERROR, pods=0)), "Ready")
+    ready = condition(evaluate_conditions(seen(FROM_ZERO, TRIGGER_ERROR, pods=0)), "Ready")
 
     assert (ready.reason, ready.message) == ("ScaledToZero", "The autoscaler holds it at zero pods.")

@@ -8,7 +8,7 @@ import pytest
 from chatfleet_contract.providers import SecretKeyRef
 from chatfleet_contract.report import Dependency, PodReport, State
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
-from chatfleet_operator.model.values import Answer, Manifest, ObjectId, Observed, Outcome, Pod, Resource
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Pod, ProbeResult, Resource
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report, transitions
 from harness.kube.operator_world import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
@@ -49,11 +49,11 @@ def serving(seen: Resource | None = None, **told: Any) -> Observed:  # noqa: ANN
     assert seen.spec
     digest = digest_of(seen)
     pods = tuple(Pod(name, ready=True, report=pod_report(name, digest, **told)) for name in ("pod-0", "pod-1"))
-    answer = Answer(frozenset(model.name for model in seen.spec.models), digest)
+    answer = ProbeResult(frozenset(model.name for model in seen.spec.models), digest)
     return observed(seen, pods=pods, answer=answer)
 
 
-def judge(seen: Observed, outcome: Outcome | None = None, now: str = MOMENT) -> ChatDeploymentStatus:
+def evaluate_conditions(seen: Observed, outcome: Outcome | None = None, now: str = MOMENT) -> ChatDeploymentStatus:
     return report(seen, decide(seen, DEFAULTS), outcome or Outcome(), now)
 
 
@@ -180,19 +180,19 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="the Service has no address",
         ),
         pytest.param(
-            replace(serving(), answer=Answer(problem="HTTP 500")),
+            replace(serving(), answer=ProbeResult(problem="HTTP 500")),
             Outcome(),
             "False RequestFailed · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the request through the Service failed",
         ),
         pytest.param(
-            replace(serving(), answer=Answer(frozenset({"default"}), "0000")),
+            replace(serving(), answer=ProbeResult(frozenset({"default"}), "0000")),
             Outcome(),
             "Unknown Updating · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the Service answered with an earlier configuration",
         ),
         pytest.param(
-            replace(serving(), answer=Answer(frozenset(), digest_of(resource()))),
+            replace(serving(), answer=ProbeResult(frozenset(), digest_of(resource()))),
             Outcome(),
             "False RequestFailed · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the Service did not list a model",
@@ -278,7 +278,7 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
     ],
 )
 def test_conditions_are_true_to_their_word(seen: Observed, outcome: Outcome, expected: str) -> None:
-    status = judge(seen, outcome)
+    status = evaluate_conditions(seen, outcome)
 
     assert " · ".join(said(status, kind) for kind in ConditionType) == expected
 
@@ -286,7 +286,7 @@ def test_conditions_are_true_to_their_word(seen: Observed, outcome: Outcome, exp
 def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
     seen = serving(active_streams=2)
     going = Pod("going", terminating=True, report=pod_report("going", "0000", redis=down("x"), active_streams=5))
-    status = judge(replace(seen, pods=(*seen.pods, going)))
+    status = evaluate_conditions(replace(seen, pods=(*seen.pods, going)))
 
     assert said(status, "Ready") == "True Serving"
     assert status.active_streams == 9
@@ -326,7 +326,7 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
             ["RedisAvailable is False", "connection refused"],
         ),
         (
-            replace(serving(), answer=Answer(problem="HTTP 500")),
+            replace(serving(), answer=ProbeResult(problem="HTTP 500")),
             Outcome(),
             "Ready",
             ["through the Service", "HTTP 500"],
@@ -342,16 +342,16 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
 def test_a_message_names_what_is_wrong_and_who_said_so(
     seen: Observed, outcome: Outcome, kind: str, words: list[str]
 ) -> None:
-    message = condition(judge(seen, outcome), kind).message
+    message = condition(evaluate_conditions(seen, outcome), kind).message
 
     assert [word for word in words if word not in message] == []
 
 
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
-    first = judge(serving(), now=MOMENT)
-    again = judge(replace(serving(), resource=replace(resource(), status=first)), now=LATER)
-    failed = replace(serving(), resource=replace(resource(), status=first), answer=Answer(problem="HTTP 500"))
-    then = judge(failed, now=LATER)
+    first = evaluate_conditions(serving(), now=MOMENT)
+    again = evaluate_conditions(replace(serving(), resource=replace(resource(), status=first)), now=LATER)
+    failed = replace(serving(), resource=replace(resource(), status=first), answer=ProbeResult(problem="HTTP 500"))
+    then = evaluate_conditions(failed, now=LATER)
 
     assert again == first
     assert condition(then, "Ready").last_transition_time == LATER
@@ -359,16 +359,16 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
 
 
 def test_every_condition_tells_which_generation_it_is_about() -> None:
-    status = judge(serving(replace(resource(), generation=7)))
+    status = evaluate_conditions(serving(replace(resource(), generation=7)))
 
     assert status.observed_generation == 7
     assert {each.observed_generation for each in status.conditions or ()} == {7}
 
 
 def test_transitions_are_changes_of_status_or_reason_and_not_of_words() -> None:
-    before = judge(with_child(serving(), DEPLOYMENT, updatedReplicas=0))
-    words = judge(with_child(serving(), DEPLOYMENT, updatedReplicas=1))
-    after = judge(serving())
+    before = evaluate_conditions(with_child(serving(), DEPLOYMENT, updatedReplicas=0))
+    words = evaluate_conditions(with_child(serving(), DEPLOYMENT, updatedReplicas=1))
+    after = evaluate_conditions(serving())
 
     assert list(transitions(before, words)) == []
     assert [each.type for each in transitions(before, after)] == ["Ready", "Progressing"]
@@ -376,7 +376,7 @@ def test_transitions_are_changes_of_status_or_reason_and_not_of_words() -> None:
 
 @pytest.mark.parametrize(("port", "url"), [(80, "http://support.shop.svc"), (8080, "http://support.shop.svc:8080")])
 def test_the_status_names_the_url_models_selector_and_figures(port: int, url: str) -> None:
-    status = judge(serving(resource(exposure={"service": {"port": port}}), active_streams=3))
+    status = evaluate_conditions(serving(resource(exposure={"service": {"port": port}}), active_streams=3))
 
     assert status.url == url
     assert status.models == ["default"]
@@ -388,8 +388,10 @@ def test_there_is_no_url_without_a_service_of_ours() -> None:
     service = ObjectId("Service", "support")
     children = settled(resource())
 
-    assert judge(without(serving(), service)).url is None
-    assert judge(replace(serving(), children={**children, service: foreign(children[service])})).url is None
+    assert evaluate_conditions(without(serving(), service)).url is None
+    assert (
+        evaluate_conditions(replace(serving(), children={**children, service: foreign(children[service])})).url is None
+    )
 
 
 def test_a_report_is_what_it_says_it_is() -> None:
