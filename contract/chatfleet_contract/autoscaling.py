@@ -1,4 +1,4 @@
-"""What a ChatDeployment says about how many pods run: by which signals, between which bounds, how fast."""
+"""`spec.autoscaling`: metrics, bounds and rates of scaling."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -8,14 +8,14 @@ from pydantic import ConfigDict, Field
 from chatfleet_contract.parts import Part, keyed, rule, rules
 
 MAX_METRICS = 4
-"""As many as there are types."""
+"""One per type."""
 
 Quantity = Annotated[str, Field(max_length=20)]
-"""A number as Kubernetes writes it, such as 350, 1.5k or 500m; a rule says that it must be one."""
+"""A Kubernetes quantity, such as 350, 1.5k or 500m; a CEL rule validates it."""
 
 
 class Source(StrEnum):
-    """Where the metrics come from, and with that which object scales."""
+    """The source of the metrics. It decides which autoscaler object is created."""
 
     BUILTIN = "builtin"
     PROMETHEUS = "prometheus"
@@ -23,7 +23,7 @@ class Source(StrEnum):
 
 
 class MetricType(StrEnum):
-    """What the number of pods may follow."""
+    """The metrics that the number of pods can follow."""
 
     ACTIVE_STREAMS = "ActiveStreams"
     TOKENS_PER_SECOND = "TokensPerSecond"
@@ -32,24 +32,25 @@ class MetricType(StrEnum):
 
 
 class ScalingMetric(Part):
-    """One signal, and how much of it a pod should carry."""
+    """A metric and its target per pod."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "(self.type == 'CPU') == has(self.averageUtilization)",
-                "averageUtilization is what type CPU needs and no other takes; set it for CPU, averageValue for others",
+                "averageUtilization is required for type CPU and only allowed there; set it for CPU, averageValue for"
+                " others",
                 ".averageUtilization",
             ),
             rule(
                 "has(self.averageValue) ? self.type != 'CPU' : self.type in ['ActiveStreams', 'CPU']",
-                "averageValue is what TokensPerSecond and QueuedRequests need and CPU does not take;"
-                " set it for these, averageUtilization for CPU",
+                "averageValue is required for TokensPerSecond and QueuedRequests and not allowed for CPU; set it for"
+                " these, averageUtilization for CPU",
                 ".averageValue",
             ),
             rule(
-                "!has(self.averageValue)"
-                " || (isQuantity(self.averageValue) && quantity(self.averageValue).isGreaterThan(quantity('0')))",
+                "!has(self.averageValue) || (isQuantity(self.averageValue) &&"
+                " quantity(self.averageValue).isGreaterThan(quantity('0')))",
                 'averageValue must be a quantity above 0; write it like "350" or "1.5k"',
                 ".averageValue",
             ),
@@ -57,36 +58,37 @@ class ScalingMetric(Part):
     )
 
     type: MetricType = Field(
-        description="ActiveStreams: streams that are open. TokensPerSecond: tokens sent and got. QueuedRequests: turns"
-        " that wait in line. CPU: the container's use, in percent of its request."
+        description="ActiveStreams: open streams. TokensPerSecond: input and output tokens per second. QueuedRequests:"
+        " requests that wait in a queue of a conversation or for a provider. CPU: utilization of the container, in"
+        " percent of its request."
     )
     average_value: Quantity | None = Field(
         None,
-        description='What one pod should carry, such as "350". Unset with ActiveStreams: 70 percent of'
+        description='Target per pod, such as "350". Unset with ActiveStreams: 70 percent of'
         " streaming.maxStreamsPerPod.",
     )
     average_utilization: int | None = Field(
-        None, ge=1, le=1000, description="For CPU: percent of template.resources.requests.cpu that a pod should use."
+        None, ge=1, le=1000, description="Target for CPU, in percent of template.resources.requests.cpu."
     )
 
 
 class PolicyType(StrEnum):
-    """What a scaling policy counts in."""
+    """Unit of a scaling policy."""
 
     PODS = "Pods"
     PERCENT = "Percent"
 
 
 class ScalingPolicy(Part):
-    """How much may change in a time."""
+    """Maximum change of the number of pods within a period."""
 
-    type: PolicyType = Field(description="Pods, or Percent of the pods that run.")
-    value: int = Field(ge=1, le=1000, description="How many pods, or how many percent.")
-    period_seconds: int = Field(ge=1, le=1800, description="In how many seconds.")
+    type: PolicyType = Field(description="Unit of value: Pods, or Percent of the current pods.")
+    value: int = Field(ge=1, le=1000, description="Maximum change within the period.")
+    period_seconds: int = Field(ge=1, le=1800, description="Length of the period in seconds.")
 
 
 class SelectPolicy(StrEnum):
-    """Which of several policies counts."""
+    """Which of several policies applies."""
 
     MAX = "Max"
     MIN = "Min"
@@ -96,18 +98,18 @@ class SelectPolicy(StrEnum):
 Policies = Annotated[list[ScalingPolicy], Field(min_length=1, max_length=8)]
 Window = Annotated[int, Field(ge=0, le=3600)]
 
-_WINDOW = "Seconds back over which the calmest recommendation counts."
-_SELECT = "Which policy counts: Max or Min of what they allow, or Disabled for no change at all."
-_POLICIES = "How much may change in a time."
+_WINDOW = "Stabilization window: the most conservative recommendation of the last seconds applies."
+_SELECT = "Which policy applies: the one with the Max or Min change, or Disabled for no change."
+_POLICIES = "Limits on the rate of change."
 _TOLERANCE = (
-    'Share of the target by which a metric may differ and change nothing, such as "0.05". Needs Kubernetes 1.37, or the'
-    " feature HPAConfigurableTolerance; unset: what the cluster says, mostly 0.1."
+    'Deviation from the target, as a ratio such as "0.05", that causes no scaling. Needs Kubernetes 1.37 or the feature'
+    " gate HPAConfigurableTolerance. Unset: the cluster's default, usually 0.1."
 )
 Tolerance = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
 
 
 class ScaleUp(Part):
-    """How fast pods are added: at once, as streams do not wait."""
+    """Rate at which pods are added: at once, because streams cannot wait."""
 
     stabilization_window_seconds: Window = Field(0, description=_WINDOW)
     select_policy: SelectPolicy = Field(SelectPolicy.MAX, description=_SELECT)
@@ -122,7 +124,7 @@ class ScaleUp(Part):
 
 
 class ScaleDown(Part):
-    """How fast pods are taken away: slowly, as each has streams to finish."""
+    """Rate at which pods are removed: slowly, because each pod has streams to finish."""
 
     stabilization_window_seconds: Window = Field(300, description=_WINDOW)
     select_policy: SelectPolicy = Field(SelectPolicy.MIN, description=_SELECT)
@@ -131,44 +133,47 @@ class ScaleDown(Part):
 
 
 class Behavior(Part):
-    """How fast the number of pods changes, as in a HorizontalPodAutoscaler."""
+    """Scaling rates, as in a HorizontalPodAutoscaler."""
 
-    scale_up: ScaleUp = Field(ScaleUp(), description="How pods are added. Default: at once, up to double or 4 in 15 s.")
+    scale_up: ScaleUp = Field(
+        ScaleUp(), description="Scale-up. Default: without delay, by 100 percent or 4 pods per 15 s, whichever is more."
+    )
     scale_down: ScaleDown = Field(
-        ScaleDown(), description="How pods are taken away. Default: 1 a minute, after 5 quiet minutes."
+        ScaleDown(), description="Scale-down. Default: 1 pod per minute, after 5 minutes of lower load."
     )
 
 
 class Keda(Part):
-    """What only KEDA asks for."""
+    """Settings of source keda."""
 
     prometheus_url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")] = Field(
         alias="prometheusURL",
-        description="Where KEDA asks for the pods' metrics, such as http://prometheus.monitoring.svc:9090.",
+        description="Prometheus that KEDA queries for the metrics of the pods, such as"
+        " http://prometheus.monitoring.svc:9090.",
     )
 
 
 class Autoscaling(Part):
-    """How many pods run, by what they have to do."""
+    """Bounds, metrics and rates of scaling."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "self.minReplicas <= self.maxReplicas",
-                "autoscaling.minReplicas must not exceed autoscaling.maxReplicas;"
-                " lower minReplicas or raise maxReplicas",
+                "autoscaling.minReplicas must not exceed autoscaling.maxReplicas; lower minReplicas or raise"
+                " maxReplicas",
                 ".minReplicas",
             ),
             rule(
                 "self.minReplicas > 0 || self.source == 'keda'",
-                "autoscaling.minReplicas 0 needs source keda, as nothing else wakes pods that are not there;"
+                "autoscaling.minReplicas 0 needs source keda, because a HorizontalPodAutoscaler cannot scale from zero;"
                 " set source keda, or minReplicas 1",
                 ".minReplicas",
             ),
             rule(
                 "(self.source == 'keda') == has(self.keda)",
-                "autoscaling.keda is needed with source keda and only allowed there;"
-                " set keda.prometheusURL or remove keda",
+                "autoscaling.keda is required with source keda and only allowed there; set keda.prometheusURL or remove"
+                " keda",
                 ".keda",
             ),
         )
@@ -178,28 +183,30 @@ class Autoscaling(Part):
         2,
         ge=0,
         le=1000,
-        description="Fewest pods. 0 with source keda alone; a waiting room then holds the requests that wake one.",
+        description="Minimum number of pods. 0 needs source keda; the activator then holds requests until a pod is"
+        " ready.",
     )
-    max_replicas: int = Field(ge=1, le=1000, description="Most pods.")
+    max_replicas: int = Field(ge=1, le=1000, description="Maximum number of pods.")
     source: Source = Field(
         Source.BUILTIN,
-        description="builtin: the metrics adapter of Chatfleet, no Prometheus needed. prometheus: the adapter for"
-        " custom.metrics.k8s.io that you run. keda: a ScaledObject, with KEDA asking Prometheus.",
+        description="Source of the metrics. builtin: the metrics API server of Chatfleet. prometheus: your own adapter"
+        " for custom.metrics.k8s.io. keda: a ScaledObject, for which KEDA queries Prometheus.",
     )
     metrics: Annotated[list[ScalingMetric], Field(max_length=MAX_METRICS, json_schema_extra=keyed("type"))] = Field(
         default_factory=list,
-        description="Signals, each type at most once; the one that wants most pods counts. None: ActiveStreams alone.",
+        description="Metrics, each type at most once; the highest recommendation applies. Empty: ActiveStreams.",
     )
     activation_timeout_seconds: int = Field(
         120,
         ge=1,
         le=3600,
-        description="With minReplicas 0: seconds that a request waits for the first pod before it is refused with 503.",
+        description="With minReplicas 0: seconds that a request waits for a ready pod before the activator returns"
+        " 503.",
     )
-    behavior: Behavior = Field(Behavior(), description="How fast the number of pods changes.")
-    keda: Keda | None = Field(None, description="What source keda needs.")
+    behavior: Behavior = Field(Behavior(), description="Scaling rates, as in a HorizontalPodAutoscaler.")
+    keda: Keda | None = Field(None, description="Settings of source keda.")
 
     @property
     def by_cpu_alone(self) -> bool:
-        """Whether no figure of the pods' own counts."""
+        """Whether CPU is the only metric."""
         return bool(self.metrics) and all(signal.type is MetricType.CPU for signal in self.metrics)

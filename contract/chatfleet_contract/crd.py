@@ -1,7 +1,7 @@
 """The CustomResourceDefinition of ChatDeployment, written from the models of `spec` and `status`.
 
 `python -m chatfleet_contract.crd` (`make crds`) writes the definition, the chart's copy of it and the field reference;
-with `--check` it only says which of them are stale. Needs the extra `chatfleet-contract[crds]` (PyYAML); pods do not.
+with `--check` it only reports stale files. Needs the extra `chatfleet-contract[crds]` (PyYAML); pods do not.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def definition() -> Json:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        # Uninstalling the chart must not take every ChatDeployment along.
+        # Uninstalling the chart must not delete the ChatDeployments.
         "metadata": {"name": NAME, "annotations": {"helm.sh/resource-policy": "keep"}},
         "spec": {
             "group": names.GROUP,
@@ -48,13 +48,13 @@ def definition() -> Json:
 def resource() -> Schema:
     """Return the schema of a whole ChatDeployment."""
     return Schema(
-        description="A streaming chat API: pods that answer from upstream models, with conversations kept in Redis.",
+        description="A streaming chat API: pods that answer from upstream models and store conversations in Redis.",
         type="object",
         required=["spec"],
         properties={
             "apiVersion": Schema(description=f"Version of this schema: {names.API_VERSION}.", type="string"),
             "kind": Schema(description=f"Kind of this object: {names.KIND}.", type="string"),
-            # Kubernetes brings its own schema and accepts only the name beside it, which a rule below refers to.
+            # Kubernetes has its own schema of metadata and accepts only the name, which a rule below uses.
             "metadata": Schema(type="object", properties={"name": Schema(type="string")}),
             "spec": structural(ChatDeploymentSpec),
             "status": structural(ChatDeploymentStatus),
@@ -72,20 +72,20 @@ def _version() -> Json:
             _column(
                 "Ready",
                 '.status.conditions[?(@.type=="Ready")].status',
-                "Whether a request through the Service is answered.",
+                "Status of the condition Ready.",
             ),
-            _column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Why Ready is as it is."),
-            _column("Replicas", ".status.desiredReplicas", "Pods that should run.", type_="integer"),
-            _column("Ready Pods", ".status.readyReplicas", "Pods that are ready.", type_="integer"),
-            _column("Streams", ".status.activeStreams", "Streams open on all pods.", type_="integer"),
-            _column("Tokens/s", ".status.tokensPerSecond", "Tokens a second of all pods.", type_="integer"),
-            _column("URL", ".status.url", "Where callers in the cluster reach the API."),
-            _column("Models", ".status.models", "Names of the models served.", wide=True),
-            _column("Redis", ".status.redis", "Which kind of Redis is used.", wide=True),
+            _column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Reason of the condition Ready."),
+            _column("Replicas", ".status.desiredReplicas", "Desired number of pods.", type_="integer"),
+            _column("Ready Pods", ".status.readyReplicas", "Ready pods.", type_="integer"),
+            _column("Streams", ".status.activeStreams", "Open streams of all pods.", type_="integer"),
+            _column("Tokens/s", ".status.tokensPerSecond", "Tokens per second of all pods.", type_="integer"),
+            _column("URL", ".status.url", "URL of the API inside the cluster."),
+            _column("Models", ".status.models", "Names of the models.", wide=True),
+            _column("Redis", ".status.redis", "Type of the Redis: managed or external.", wide=True),
             _column(
                 "Autoscaling",
                 '.status.conditions[?(@.type=="AutoscalingActive")].reason',
-                "Whether the number of pods follows what they have to do.",
+                "Reason of the condition AutoscalingActive.",
                 wide=True,
             ),
             _column("Age", ".metadata.creationTimestamp", "Time since creation.", type_="date"),
@@ -108,8 +108,8 @@ def _column(name: str, path: str, description: str, *, type_: str = "string", wi
 
 
 def generated() -> dict[str, str]:
-    """Return the text of every file that is written from the models, by its path in the repository."""
-    # The detour through JSON copies shared parts, which YAML would otherwise write as anchors and aliases.
+    """Return the text of every generated file, by its path in the repository."""
+    # Via JSON, which copies shared parts: YAML would otherwise write them as anchors and aliases.
     text = yaml.safe_dump(json.loads(json.dumps(definition())), sort_keys=False, width=120, allow_unicode=True)
     text = f"# Generated by `make crds` from contract/chatfleet_contract; edit the models there.\n{text}"
     return {

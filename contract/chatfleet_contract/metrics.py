@@ -1,14 +1,14 @@
-"""Names of the metrics that pods and operator export: dashboards, alerts and autoscaling refer to these.
+"""Names of the metrics of pods, operator and metrics API server. Dashboards, alerts and autoscalers use them.
 
-Names follow the Prometheus conventions (base units, `_total` on counters). Labels are bounded by the resource:
-`model` and `provider` are names of the catalogue, never a caller's text.
+Names follow the Prometheus conventions (base units, `_total` on counters). Cardinality is bounded: `model` and
+`provider` are names of the catalogue, never input of a client.
 """
 
 from typing import Final
 
 ACTIVE_STREAMS: Final = "chatfleet_active_streams"
 TOKENS_PER_SECOND: Final = "chatfleet_tokens_per_second"
-"""Of a pod, over its last seconds: what the metrics adapter makes of `TOKENS_TOTAL`."""
+"""Rate of `TOKENS_TOTAL` of a pod, computed by the metrics API server."""
 QUEUED_REQUESTS: Final = "chatfleet_queued_requests"
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"

@@ -1,4 +1,4 @@
-"""The base of the contract's models, and the notation for what JSON schema alone cannot say."""
+"""The base of the contract's models, and the notation of schema extensions."""
 
 from typing import TypeAlias
 
@@ -6,14 +6,14 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
 
 Json: TypeAlias = dict[str, JsonValue]
-"""A JSON object whose shape belongs to somebody else (Kubernetes, mostly)."""
+"""A JSON object whose schema is not ours, mostly a Kubernetes object."""
 
 PRESERVE: Json = {"x-kubernetes-preserve-unknown-fields": True}
-"""Schema mark for an object that is handed on as it is and checked by its owner."""
+"""Schema extension of an object that is copied without validation."""
 
 
 class Part(BaseModel):
-    """A frozen piece of a document. Names are camelCase on the wire and snake_case in Python.
+    """A frozen part of a document. Names are camelCase on the wire and snake_case in Python.
 
     Unknown fields are ignored, so that an older process reads what a newer one wrote.
     """
@@ -27,23 +27,23 @@ class Part(BaseModel):
     )
 
     def document(self) -> Json:
-        """Return this part as a JSON object in wire names, without what is unset."""
+        """Return this part as a JSON object in wire names, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def rule(expression: str, message: str, field: str | None = None) -> Json:
-    """Return a CEL rule of a custom resource: when `expression` is false, the API server answers `message`.
+    """Return a CEL rule: when `expression` is false, the API server rejects the object with `message`.
 
-    `field` (such as `.baseURL`) is the path, relative to the object, that the error names.
+    `field` (such as `.baseURL`) is the path in the error, relative to the object.
     """
     return {"rule": expression, "message": message, **({"fieldPath": field} if field else {})}
 
 
 def rules(*all_of: Json) -> Json:
-    """Return the schema extension that carries `all_of` these CEL rules."""
+    """Return the schema extension with these CEL rules."""
     return {"x-kubernetes-validations": list(all_of)}
 
 
 def keyed(*keys: str) -> Json:
-    """Return the schema extension of a list whose items are told apart, and merged, by `keys`."""
+    """Return the schema extension of a list whose items are identified, and merged, by `keys`."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}

@@ -1,4 +1,4 @@
-"""What a ChatDeployment says about its upstreams: providers, their limits, and the catalogue of models."""
+"""`spec.providers` and `spec.models`: upstream APIs, their limits, and the model catalogue."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
@@ -15,7 +15,7 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-
 """A lower-case name of letters, digits and dashes (RFC 1123 label)."""
 
 ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
-"""A model's name as clients and vendors write it."""
+"""A model's name, as clients and vendors write it."""
 
 
 class SecretKeyRef(Part):
@@ -28,7 +28,7 @@ class SecretKeyRef(Part):
 
 
 class ProviderType(StrEnum):
-    """The API that a provider speaks."""
+    """The type of an upstream API."""
 
     OPENAI = "openai"
     AZURE_OPENAI = "azureOpenAI"
@@ -38,7 +38,7 @@ class ProviderType(StrEnum):
 
 
 class Azure(Part):
-    """What only Azure OpenAI asks for."""
+    """Settings of type azureOpenAI."""
 
     api_version: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$", max_length=18)] = Field(
         description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21."
@@ -46,21 +46,18 @@ class Azure(Part):
 
 
 class Timeouts(Part):
-    """How long a provider may take, in seconds, at each moment of one answer."""
+    """Deadlines of one attempt, in seconds."""
 
-    connect_seconds: int = Field(5, ge=1, le=300, description="Seconds to open the connection.")
-    first_token_seconds: int = Field(60, ge=1, le=3600, description="Seconds from the request to the first token.")
+    connect_seconds: int = Field(5, ge=1, le=300, description="Timeout of the connection attempt.")
+    first_token_seconds: int = Field(60, ge=1, le=3600, description="Timeout from the request to the first token.")
     stall_seconds: int = Field(
-        30, ge=1, le=3600, description="Seconds of silence that end a stream once tokens have come."
+        30, ge=1, le=3600, description="Timeout between two events of a stream, after the first token."
     )
-    total_seconds: int = Field(600, ge=1, le=86400, description="Seconds that one attempt may take in all.")
+    total_seconds: int = Field(600, ge=1, le=86400, description="Timeout of the whole attempt.")
 
 
 class Retries(Part):
-    """How often, and after which pauses, a request is tried again before its first token.
-
-    A token that was seen is never repeated.
-    """
+    """Retries with exponential back-off. A request is never retried after its first token."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -73,14 +70,15 @@ class Retries(Part):
         )
     )
 
-    max: int = Field(3, ge=0, le=10, description="Retries after the first attempt; 0 switches retrying off.")
+    max: int = Field(3, ge=0, le=10, description="Maximum of retries after the first attempt. 0: no retries.")
     initial_seconds: int = Field(
         1,
         ge=1,
         le=300,
-        description="Pause before the first retry; it doubles each time. A Retry-After of the provider wins.",
+        description="Back-off before the first retry; it doubles with each retry. A Retry-After header takes"
+        " precedence.",
     )
-    max_seconds: int = Field(4, ge=1, le=300, description="Longest pause between two attempts.")
+    max_seconds: int = Field(4, ge=1, le=300, description="Maximum back-off between two attempts.")
 
 
 _IN_CLUSTER = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?|[a-z0-9.-]+\\.svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
@@ -88,7 +86,7 @@ _NEEDS_KEY = "['openai', 'azureOpenAI', 'anthropic']"
 
 
 class Provider(Part):
-    """One upstream API with its credentials and limits."""
+    """An upstream API with its credentials and limits."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -109,18 +107,20 @@ class Provider(Part):
             ),
             rule(
                 "self.type != 'scripted' || (!has(self.baseURL) && !has(self.apiKeySecretRef))",
-                "the scripted provider calls nobody; remove baseURL and apiKeySecretRef",
+                "baseURL and apiKeySecretRef are not allowed for type scripted, which calls no upstream; remove them",
             ),
             rule(
-                "!has(self.baseURL) || (self.baseURL.matches('^https?://') && isURL(self.baseURL)"
-                " && url(self.baseURL).getHostname() != ''"
-                " && !self.baseURL.contains('@') && !self.baseURL.contains('?') && !self.baseURL.contains('#'))",
-                "baseURL must be an absolute http or https URL without user, query or fragment; write it like https://api.example.com/v1",
+                "!has(self.baseURL) || (self.baseURL.matches('^https?://') && isURL(self.baseURL) &&"
+                " url(self.baseURL).getHostname() != '' && !self.baseURL.contains('@') && !self.baseURL.contains('?')"
+                " && !self.baseURL.contains('#'))",
+                "baseURL must be an absolute http or https URL without user, query or fragment; write it like"
+                " https://api.example.com/v1",
                 ".baseURL",
             ),
             rule(
                 f"!has(self.baseURL) || !self.baseURL.startsWith('http://') || self.baseURL.matches('{_IN_CLUSTER}')",
-                "baseURL must be https unless the host is a Service of this cluster; use https, or a name such as http://llm.team.svc:8000/v1",
+                "baseURL must be https unless the host is a Service of this cluster; use https, or a name such as"
+                " http://llm.team.svc:8000/v1",
                 ".baseURL",
             ),
         )
@@ -128,16 +128,16 @@ class Provider(Part):
 
     name: ObjectName = Field(description="Name that models refer to.")
     type: ProviderType = Field(
-        description="The API that the provider speaks. `scripted` answers by itself, from a script, with no upstream."
+        description="Type of the upstream API. `scripted` generates answers from a script, without an upstream."
     )
     base_url: Annotated[str, Field(max_length=2048)] | None = Field(
         None,
         alias="baseURL",
-        description="Root of the provider's API, as its official SDK takes it (https://host/v1; for Anthropic without"
-        " /v1). Unset: the vendor's own. Requests can never change it.",
+        description="Base URL of the API, as the vendor's SDK takes it (https://host/v1; for Anthropic without /v1)."
+        " Unset: the vendor's public API. Clients cannot change it.",
     )
     api_key_secret_ref: SecretKeyRef | None = Field(
-        None, description="Where the API key is. It reaches the pods as a file and is read again when it changes."
+        None, description="Secret key with the API key. Pods mount it as a file and reload it when it changes."
     )
     azure: Azure | None = Field(None, description="Settings of type azureOpenAI.")
     timeouts: Timeouts = Field(Timeouts(), description="Deadlines of one attempt.")
@@ -146,43 +146,41 @@ class Provider(Part):
         200,
         ge=1,
         le=100_000,
-        description="Requests to this provider that one pod keeps open at a time; more wait their turn.",
+        description="Maximum of concurrent requests per pod to this provider. Further requests wait for a free slot.",
     )
 
 
 class Parameters(Part):
-    """Generation parameters used where a request names none."""
+    """Generation parameters for requests that do not set them."""
 
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature.")
     top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling mass.")
-    max_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Most tokens of one answer.")
+    max_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Maximum of output tokens.")
 
 
 Continuation: TypeAlias = Literal["none", "prefill", "continueFinalMessage"]
-"""How a model goes on with an answer that was cut: not at all; when the answer's beginning is the last message, by
-itself; or when it is asked to by `continue_final_message`, as vLLM and SGLang name it.
-"""
+"""How a model continues an answer that was cut off."""
 
 
 class Model(Part):
-    """One entry of the catalogue: the name a client asks for, and who answers."""
+    """An entry of the catalogue: the name that clients use, and the upstream model behind it."""
 
-    name: ModelName = Field(description="Name that clients put into `model`.")
-    provider: ObjectName = Field(description="Name of the provider that answers; one of spec.providers.")
-    model: ModelName = Field(description="The provider's own name of the model (its deployment's name on Azure).")
+    name: ModelName = Field(description="Name that clients send as `model`.")
+    provider: ObjectName = Field(description="Name of a provider in spec.providers.")
+    model: ModelName = Field(description="Name of the model at the provider (on Azure: name of the deployment).")
     fallbacks: Annotated[
         list[ModelName], Field(max_length=MAX_FALLBACKS, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = Field(
         default_factory=list,
-        description="Models of this catalogue tried in order when this one fails before its first token."
-        " Each must be listed after this one.",
+        description="Models of this catalogue to try, in order, when this one fails before its first token. Each must"
+        " be listed after this one.",
     )
-    parameters: Parameters = Field(Parameters(), description="Defaults for requests that do not say.")
+    parameters: Parameters = Field(Parameters(), description="Defaults for requests that do not set these parameters.")
     continuation: Continuation = Field(
         "none",
-        description="How the model goes on with an answer whose pod died after tokens were seen. prefill: the text so"
-        " far is sent as the assistant's last message (Anthropic's models that still take one, llama.cpp)."
-        " continueFinalMessage: the same, with vLLM's continue_final_message. none: the answer ends as interrupted.",
+        description="How another pod continues an answer whose pod died. prefill: it sends the text so far as the last"
+        " assistant message. continueFinalMessage: the same, with continue_final_message of vLLM and SGLang. none: the"
+        " answer ends as interrupted.",
     )
 
 
@@ -192,26 +190,26 @@ Catalogue = Annotated[list[Model], Field(min_length=1, max_length=MAX_MODELS, js
 CATALOGUE_RULES = (
     rule(
         "self.models.all(m, self.providers.exists(p, p.name == m.provider))",
-        "models[].provider must name one of spec.providers; add the provider or correct the name",
+        "models[].provider must be the name of a provider in spec.providers; add the provider or correct the name",
         ".models",
     ),
     rule(
         "self.models.all(m, !has(m.fallbacks) || m.fallbacks.all(f, self.models.exists(n, n.name == f)))",
-        "models[].fallbacks must name models of spec.models; add the model or correct the name",
+        "models[].fallbacks must be names of models in spec.models; add the model or correct the name",
         ".models",
     ),
     rule(
         "self.models.all(i, m, !has(m.fallbacks) || m.fallbacks.all(f, self.models.all(j, n, n.name != f || j > i)))",
-        "models[].fallbacks must name models listed after their own, so that they form no cycle;"
-        " reorder spec.models or remove the fallback",
+        "models[].fallbacks must be listed after the model itself, so that they form no cycle; reorder spec.models or"
+        " remove the fallback",
         ".models",
     ),
     rule(
-        "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p,"
-        " p.name != m.provider || p.type == 'openAICompatible'"
-        " || (m.continuation == 'prefill' && p.type in ['anthropic', 'scripted'])))",
-        "models[].continuation needs a provider that can go on: prefill one of type anthropic, openAICompatible or"
-        " scripted, continueFinalMessage one of type openAICompatible; set none or choose another provider",
+        "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p, p.name !="
+        " m.provider || p.type == 'openAICompatible' || (m.continuation == 'prefill' && p.type in ['anthropic',"
+        " 'scripted'])))",
+        "models[].continuation needs a provider that supports it: anthropic, openAICompatible or scripted for prefill,"
+        " openAICompatible for continueFinalMessage; set none or choose another provider",
         ".models",
     ),
 )

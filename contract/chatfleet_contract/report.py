@@ -1,4 +1,4 @@
-"""What a pod tells the operator (`GET /health`) and people (`GET /health/detailed`) about itself on its health port."""
+"""The report of a pod: `GET /health` for the operator, `GET /health/detailed` for people."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from chatfleet_contract.parts import Part
 
 
 class State(StrEnum):
-    """How a thing that a pod depends on was last seen."""
+    """Last observed state of a dependency."""
 
     UP = "up"
     DOWN = "down"
@@ -16,35 +16,35 @@ class State(StrEnum):
 
 
 class Dependency(Part):
-    """One thing that a pod depends on."""
+    """A dependency of a pod: Redis or an upstream."""
 
     state: State
     message: str | None = None
-    """A sentence for people; never a secret."""
+    """Human-readable cause; contains no secret."""
 
 
 class PodReport(Part):
-    """One pod's own account. Readiness and liveness do not depend on Redis or an upstream; this tells of them."""
+    """The state of one pod, including its dependencies, on which readiness and liveness do not depend."""
 
     pod: str
     version: str
     config: str
-    """Digest of the runtime configuration that is being served (`RuntimeConfig.digest`)."""
+    """Digest of the runtime configuration that the pod serves (`RuntimeConfig.digest`)."""
     config_error: str | None = None
-    """Why the newest runtime configuration could not be taken; the one before is still served."""
+    """Why the newest runtime configuration was rejected; the pod still serves the previous one."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)
     tokens_per_second: float | None = Field(None, ge=0)
-    """Tokens a second sent to and got from upstreams, over the last seconds. None: not told."""
+    """Input and output tokens per second over the last seconds. None: unknown."""
     redis: Dependency | None = None
-    """None: this pod keeps everything in memory."""
+    """None: the pod stores everything in memory."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)
-    """By provider's name."""
+    """By name of the provider."""
 
 
 class Breaker(StrEnum):
-    """Whether an upstream is asked: yes, not for now, or one request at a time until one gets an answer."""
+    """State of a circuit breaker: requests pass, fail at once, or pass one at a time as probes."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -52,56 +52,56 @@ class Breaker(StrEnum):
 
 
 class Traffic(Part):
-    """How this pod deals with one upstream just now."""
+    """Current traffic of this pod to one upstream."""
 
     breaker: Breaker
     circuit_open_seconds: float = 0
-    """Seconds until an open breaker lets one request through."""
+    """Seconds until an open circuit breaker lets a probe pass."""
     retries_left: float
-    """Of the retry budget."""
+    """Retries left in the retry budget."""
     calls: int
     calls_limit: int
     queued: int
-    """Requests that wait for one of these calls to end."""
+    """Requests that wait for a free slot."""
 
 
 class UpstreamDetails(Part):
-    """One upstream, as this pod sees it."""
+    """One upstream, as observed by this pod."""
 
     seen: Dependency
     checked_seconds_ago: float | None = None
-    """Age of the last check; None: there was none yet."""
+    """Age of the last check; None: not checked yet."""
     traffic: Traffic | None = None
 
 
 class RunDetails(Part):
-    """What this pod works on."""
+    """The runs of this pod."""
 
     active: int
     capacity: int
     taken_over: int
-    """From other pods, since its start."""
+    """Runs taken over from other pods since the start."""
     handed_over: int
-    """To other pods, because it ends."""
+    """Runs handed over to other pods during shutdown."""
 
 
 class FleetDetails(Part):
-    """The pods that share a Redis, as this one sees them."""
+    """The pods that share a Redis, as observed by this pod."""
 
     member: str
-    """This pod's name in the fleet, new with each process; what a record's owner is compared with."""
+    """Unique name of this process in the fleet; the owner in records of runs."""
     pods: int
-    """That live, this one included."""
+    """Live pods, including this one."""
     last_beat_seconds_ago: float
-    """Age of this pod's last sign of life that Redis took."""
+    """Age of the last heartbeat of this pod that Redis accepted."""
 
 
 class PodDetails(Part):
-    """All that a pod can tell of its own state."""
+    """The complete state of a pod, for debugging."""
 
     report: PodReport
     upstreams: dict[str, UpstreamDetails] = Field(default_factory=dict)
-    """By provider's name."""
+    """By name of the provider."""
     runs: RunDetails
     fleet: FleetDetails | None = None
-    """None: this pod is alone, with everything in memory."""
+    """None: the pod stores everything in memory."""

@@ -1,6 +1,6 @@
-"""The runtime configuration: the document that the operator renders into a ConfigMap and the API parses.
+"""The runtime configuration: the document that the operator writes to a ConfigMap and the pods read.
 
-It holds no secret: keys and URLs are files whose paths stand here. Running pods read it again when it changes.
+It contains no secrets, only paths of files with secrets. Running pods reload it when it changes.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from chatfleet_contract.spec import Conversations, Observability, Streaming
 
 
 class RuntimeTimeouts(Part):
-    """Deadlines of one attempt, in seconds (fractions allowed)."""
+    """Deadlines of one attempt, in seconds."""
 
     connect_seconds: float = Field(5, gt=0)
     first_token_seconds: float = Field(60, gt=0)
@@ -24,13 +24,13 @@ class RuntimeTimeouts(Part):
 
 
 class RuntimeProvider(Part):
-    """One upstream as a pod sees it."""
+    """An upstream API."""
 
     name: str
     type: ProviderType
     base_url: str | None = Field(None, alias="baseURL")
     api_key_file: str | None = None
-    """File that holds the API key; may be absent or change while the pod runs."""
+    """File with the API key; it may be missing, and may change while the pod runs."""
     azure_api_version: str | None = None
     timeouts: RuntimeTimeouts = RuntimeTimeouts()
     retries: Retries = Retries()
@@ -38,63 +38,63 @@ class RuntimeProvider(Part):
 
 
 class RuntimeConfig(Part):
-    """All that a pod needs to know, beyond its own environment."""
+    """The configuration of an API pod, apart from its environment."""
 
     deployment: str
     namespace: str
     providers: tuple[RuntimeProvider, ...]
     models: tuple[Model, ...]
     redis_url_file: str | None = None
-    """File that holds the URL of Redis; None: keep everything in memory."""
+    """File with the URL of Redis; None: store everything in memory."""
     redis_wait_replicas: int | None = Field(None, ge=1)
-    """Replicas that must have a message before it is acknowledged; None: do not wait for any."""
+    """Replicas that must confirm a message before it is acknowledged; None: do not wait."""
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()
     observability: Observability = Observability()
 
     def render(self) -> str:
-        """Return the canonical JSON text: equal configurations give equal bytes."""
+        """Return canonical JSON: equal configurations give equal bytes."""
         return canonical(self)
 
     def digest(self) -> str:
-        """Return the digest of this configuration as rendered here."""
+        """Return the digest of the rendered configuration."""
         return digest_of(self.render())
 
 
 class ActivatorConfig(Part):
-    """All that a waiting room needs to know: it holds requests while there is no API pod."""
+    """The configuration of the activator, which holds requests while no API pod is ready."""
 
     deployment: str
     pods_url: str = Field(alias="podsURL")
-    """Where API pods serve, whenever there are any."""
+    """URL of the Service of the API pods."""
     pods_health_url: str = Field(alias="podsHealthURL")
-    """The same for their health port."""
+    """URL of the same Service on the health port."""
     activation_timeout_seconds: float = Field(120, gt=0)
-    """How long a request waits for a pod."""
+    """Maximum wait of a request for a ready pod."""
     max_streams: int = Field(500, ge=1)
-    """How many requests wait at a time; more are refused."""
+    """Maximum of waiting requests; further requests are rejected."""
     heartbeat_seconds: float = Field(15, gt=0)
     max_stream_seconds: float = Field(600, gt=0)
-    """How long a waiting room that ends may go on with what it has passed on."""
+    """Maximum time that a terminating activator keeps its open streams."""
     observability: Observability = Observability()
     host: str = ""
-    """Address to listen on; empty: all."""
+    """Address to listen on; empty: all interfaces."""
     port: int = PORT_SERVING
     health_port: int = PORT_HEALTH
 
     def render(self) -> str:
-        """Return the canonical JSON text."""
+        """Return canonical JSON."""
         return canonical(self)
 
 
 def canonical(part: Part) -> str:
-    """Return the JSON text of `part`: equal parts give equal bytes."""
+    """Return canonical JSON of `part`: equal parts give equal bytes."""
     return json.dumps(part.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest_of(text: str) -> str:
-    """Return 16 hex digits that identify a rendered configuration; a pod reports the digest of the text it serves.
+    """Return 16 hex digits that identify a rendered configuration.
 
-    Of the text, because a pod of another version than the operator would render what it understood differently.
+    The digest is of the text, because a pod of another version may render the parsed document differently.
     """
     return hashlib.sha256(text.encode()).hexdigest()[:16]

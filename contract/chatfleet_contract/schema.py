@@ -1,6 +1,6 @@
-"""The contract's models as structural OpenAPI v3 schemas: what a CustomResourceDefinition may hold.
+"""The contract's models as structural OpenAPI v3 schemas, as a CustomResourceDefinition requires.
 
-Reading pydantic's JSON schema into `Schema` refuses every keyword that is not known here, so nothing is dropped unseen.
+Parsing pydantic's JSON schema into `Schema` fails for every unknown keyword, so no constraint is dropped silently.
 Rules of the target: the "structural schema" section of the Kubernetes documentation on CustomResourceDefinitions.
 """
 
@@ -14,7 +14,7 @@ Number = int | float
 
 
 class Rule(Part):
-    """A CEL rule: the API server answers `message` for the field when `rule` is false."""
+    """A CEL rule: the API server rejects the object with `message` when `rule` is false."""
 
     rule: str
     message: str
@@ -22,7 +22,7 @@ class Rule(Part):
 
 
 class Schema(Part):
-    """One schema node, in the order of its keywords in the written file."""
+    """A schema node; fields are in the order of the keywords in the generated file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,12 +56,12 @@ class Schema(Part):
     any_of: "list[Schema] | None" = None
 
     def with_siblings_of(self, other: "Schema") -> "Schema":
-        """Return this schema, overlaid with what `other` says beside its reference or choice."""
-        said = other.model_fields_set - {"ref", "any_of"}
-        return self.model_copy(update={name: getattr(other, name) for name in said})
+        """Return this schema, overlaid with the keywords of `other` beside its `$ref` or `anyOf`."""
+        siblings = other.model_fields_set - {"ref", "any_of"}
+        return self.model_copy(update={name: getattr(other, name) for name in siblings})
 
     def children(self) -> Iterator[tuple[str, "Schema"]]:
-        """Yield the direct children with their path relative to this node: `.name`, `[]` or `{}`."""
+        """Yield the direct children with their relative paths: `.name`, `[]` or `{}`."""
         yield from ((f".{name}", child) for name, child in (self.properties or {}).items())
         if self.items:
             yield "[]", self.items
@@ -69,7 +69,7 @@ class Schema(Part):
             yield "{}", self.additional_properties
 
     def walk(self, path: str = "") -> Iterator[tuple[str, "Schema"]]:
-        """Yield this node and all below it with their paths, such as `.spec.models[].name`."""
+        """Yield this node and its descendants with their paths, such as `.spec.models[].name`."""
         yield path, self
         for step, child in self.children():
             yield from child.walk(path + step)
@@ -112,7 +112,7 @@ def _resolved(node: Schema, defs: Mapping[str, Schema]) -> Schema:
 
 
 def _lower_bound(node: Schema) -> dict[str, Number | bool]:
-    """Return an exclusive bound as OpenAPI 3.0 has it: the number in `minimum`, the exclusion a flag."""
+    """Return an exclusive bound in the form of OpenAPI 3.0: a number in `minimum`, and a flag."""
     if node.exclusive_minimum is None:
         return {}
     return {"minimum": node.exclusive_minimum, "exclusive_minimum": True}

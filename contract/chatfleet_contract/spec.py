@@ -1,7 +1,7 @@
-"""`spec` of a ChatDeployment: what a platform team asks for.
+"""`spec` of a ChatDeployment.
 
 The models are the source of the CRD (`chatfleet_contract.crd`): descriptions, defaults, bounds, enums and CEL rules
-stand beside the field they are about. Only fields that work are here.
+stand beside the field they constrain. Every field here is implemented.
 """
 
 from enum import StrEnum
@@ -18,7 +18,7 @@ MAX_NAME = 46
 
 
 class AppendFsync(StrEnum):
-    """When Redis forces its append-only file to disk (`appendfsync` of redis.conf)."""
+    """When Redis flushes its append-only file to disk (`appendfsync` of redis.conf)."""
 
     ALWAYS = "always"
     EVERYSEC = "everysec"
@@ -26,48 +26,51 @@ class AppendFsync(StrEnum):
 
 
 class ManagedRedis(Part):
-    """A single Redis with an append-only file, made and kept by the operator."""
+    """A single Redis with an append-only file, run by the operator."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "quantity(self.storage).compareTo(quantity(oldSelf.storage)) >= 0",
-                "redis.managed.storage can grow but not shrink, as a volume cannot; restore the old size or raise it",
+                "redis.managed.storage must not shrink, because a volume cannot shrink; restore the old size or raise"
+                " it",
                 ".storage",
             ),
             rule(
-                "has(self.storageClassName) == has(oldSelf.storageClassName)"
-                " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-                "redis.managed.storageClassName cannot change, as a volume cannot move; restore the old class,"
-                " or create a ChatDeployment of another name",
+                "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) ||"
+                " self.storageClassName == oldSelf.storageClassName)",
+                "redis.managed.storageClassName must not change, because a volume cannot move; restore the old class,"
+                " or create another ChatDeployment",
                 ".storageClassName",
             ),
         )
     )
 
     storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
-        "1Gi", description="Size of the volume, such as 1Gi. It can grow where the StorageClass allows it."
+        "1Gi", description="Size of the volume, such as 1Gi. It can grow if the StorageClass allows expansion."
     )
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
-        None, description="StorageClass of the volume; unset: the cluster's default."
+        None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."
     )
     append_fsync: AppendFsync = Field(
-        AppendFsync.EVERYSEC, description="When writes are forced to disk: always, everysec or no."
+        AppendFsync.EVERYSEC,
+        description="When Redis flushes writes to disk: always, everysec or no (appendfsync of redis.conf).",
     )
 
 
 class Redis(Part):
-    """Where conversations and running streams are kept."""
+    """The Redis that stores conversations and the logs of running streams."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "has(self.urlSecretRef) != has(self.managed)",
-                "redis needs exactly one of urlSecretRef and managed; set one and remove the other",
+                "redis must have exactly one of urlSecretRef and managed; set one and remove the other",
             ),
             rule(
                 "self.waitReplicas == 0 || has(self.urlSecretRef)",
-                "redis.waitReplicas needs urlSecretRef, as the managed Redis has no replicas; set it to 0",
+                "redis.waitReplicas must be 0 without urlSecretRef, because the managed Redis has no replicas; set it"
+                " to 0",
                 ".waitReplicas",
             ),
         )
@@ -75,15 +78,16 @@ class Redis(Part):
 
     url_secret_ref: SecretKeyRef | None = Field(
         None,
-        description="Secret key that holds the URL of a Redis you run: redis://, rediss://, redis+sentinel:// or redis+cluster://.",
+        description="Secret key with the URL of your own Redis: redis://, rediss://, redis+sentinel:// or"
+        " redis+cluster://.",
     )
-    managed: ManagedRedis | None = Field(None, description="Let the operator run a Redis for this ChatDeployment.")
+    managed: ManagedRedis | None = Field(None, description="A Redis that the operator runs for this ChatDeployment.")
     wait_replicas: int = Field(
         0,
         ge=0,
         le=5,
-        description="Replicas of your Redis that must have a message before it is acknowledged (WAIT), so that a"
-        " failover loses none. With fewer of them messages are answered 503 with Retry-After. 0: do not wait.",
+        description="Replicas of your Redis that must confirm a message before the pod acknowledges it (WAIT). With"
+        " fewer confirmations the pod returns 503 with Retry-After. 0: do not wait.",
     )
 
 
@@ -92,67 +96,73 @@ OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
 
 
 class Conversations(Part):
-    """How conversations are kept, and how their answers are written."""
+    """Retention of conversations, and the life of their answers."""
 
     ttl_seconds: int = Field(
         2_592_000,
         ge=60,
         le=315_360_000,
-        description="Seconds after its last change that a conversation is forgotten. Default: 30 days.",
+        description="Seconds after its last change until a conversation is deleted. Default: 30 days.",
     )
     on_client_disconnect: OnClientDisconnect = Field(
         "continue",
-        description="What becomes of an answer when the client that asked for it leaves. continue: it is written to its"
-        " end, and can be joined again. cancel: it ends, and what had come is kept.",
+        description="What happens to an answer when its client disconnects. continue: it runs to its end, and clients"
+        " can join it again. cancel: it stops, and the text so far is stored.",
     )
     on_busy: OnBusy = Field(
         "reject",
-        description="What becomes of a message that comes while an answer is being written, where the request does not"
-        " say (on_busy). reject: it is refused. enqueue: it waits its turn. interrupt: the answer ends, with what had"
-        " come of it kept, and the new message is answered.",
+        description="What happens to a message that arrives while the conversation has a running answer; a request can"
+        " override it (on_busy). reject: 409. enqueue: the message waits in a queue. interrupt: the running answer"
+        " stops, its text so far is stored, and the new message is answered.",
     )
     save_interval_milliseconds: int = Field(
         50,
         ge=10,
         le=10_000,
-        description="Most milliseconds of what the model had sent that an answer can lack when its pod dies while it is"
-        " being written, as long as Redis answers. Clients never see what is not yet saved: it is written every 15 ms,"
-        " or every half of this.",
+        description="Upper bound, in milliseconds, of model output that is lost when a pod dies while Redis is"
+        " reachable. Clients never receive output that is not stored; the pod stores it every 15 ms, or every half of"
+        " this value if that is shorter.",
     )
 
 
 class Streaming(Part):
-    """Limits of streams."""
+    """Limits and timers of streams."""
 
     max_streams_per_pod: int = Field(
         500,
         ge=1,
         le=20_000,
-        description="Streams that one pod takes at a time; more are answered 503 with Retry-After.",
+        description="Maximum of concurrent streams per pod. The pod rejects further requests with 503 and Retry-After.",
     )
     max_stream_seconds: int = Field(
-        600, ge=1, le=86_400, description="Longest life of one stream. A pod that ends waits that long for its streams."
+        600,
+        ge=1,
+        le=86_400,
+        description="Maximum duration of a stream. A terminating pod waits that long for its open streams.",
     )
     heartbeat_seconds: int = Field(
-        15, ge=1, le=300, description="Seconds of silence after which a comment keeps an SSE connection alive."
+        15,
+        ge=1,
+        le=300,
+        description="Seconds without an event after which the pod sends a comment to keep the connection open.",
     )
     drain_seconds: int = Field(
         10,
         ge=0,
         le=300,
-        description="Seconds that an ending pod still takes requests while load balancers forget it. 0: it takes none.",
+        description="Seconds that a terminating pod still accepts requests, while load balancers remove it. 0: none.",
     )
     log_ttl_seconds: int = Field(
         3600,
         ge=60,
         le=604_800,
         alias="logTTLSeconds",
-        description="Seconds that the events of a finished stream stay readable.",
+        description="Seconds that the events of a finished stream stay readable, for clients that resume.",
     )
 
 
 class LogLevel(StrEnum):
-    """Least severe level that is logged."""
+    """Minimum severity of log lines."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -161,21 +171,21 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """Shape of log lines."""
+    """Format of log lines."""
 
     JSON = "json"
     TEXT = "text"
 
 
 class Observability(Part):
-    """What the pods tell about themselves."""
+    """Logging of the pods."""
 
-    log_level: LogLevel = Field(LogLevel.INFO, description="Least severe level that is logged.")
-    log_format: LogFormat = Field(LogFormat.JSON, description="json for machines, text for people.")
+    log_level: LogLevel = Field(LogLevel.INFO, description="Minimum severity of log lines.")
+    log_format: LogFormat = Field(LogFormat.JSON, description="Format of log lines: json or text.")
 
 
 class ServiceType(StrEnum):
-    """Types of a Kubernetes Service that make sense in front of pods."""
+    """Supported types of the Service."""
 
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
@@ -188,55 +198,55 @@ class ServiceExposure(Part):
     type: ServiceType = Field(ServiceType.CLUSTER_IP, description="Type of the Service.")
     port: int = Field(80, ge=1, le=65_535, description="Port of the Service.")
     annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
-        default_factory=dict, description="Annotations of the Service, for load balancers."
+        default_factory=dict, description="Annotations of the Service, for example for a load balancer."
     )
 
 
 class Exposure(Part):
-    """How callers reach the pods."""
+    """How clients reach the pods."""
 
     service: ServiceExposure = Field(ServiceExposure(), description="The Service in front of the pods.")
 
 
 PodField = Annotated[Json, Field(json_schema_extra=PRESERVE)]
-"""A piece of a pod's spec that is handed on as it is; the API server checks it when the Deployment is applied."""
+"""A part of a pod's spec that is copied without change; the API server validates it in the Deployment."""
 
 
 class Template(Part):
-    """What the pods get beyond what the operator gives them. Fields are as in a Kubernetes pod."""
+    """Additions to the pod template. Fields are those of a Kubernetes pod."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
-        None, description="Image of the API; unset: the one that came with the operator."
+        None, description="Image of the API. Unset: the image configured in the operator."
     )
-    resources: PodField = Field(default_factory=dict, description="Requests and limits of the container.")
+    resources: PodField = Field(default_factory=dict, description="Resource requests and limits of the container.")
     node_selector: Annotated[dict[str, str], Field(max_length=64)] = Field(
-        default_factory=dict, description="Labels that a node must have."
+        default_factory=dict, description="Labels that a node must have to run the pods."
     )
     tolerations: Annotated[list[PodField], Field(max_length=64)] = Field(
-        default_factory=list, description="Taints that the pods tolerate."
+        default_factory=list, description="Tolerations of the pods."
     )
-    affinity: PodField = Field(default_factory=dict, description="Scheduling preferences.")
+    affinity: PodField = Field(default_factory=dict, description="Affinity of the pods.")
     topology_spread_constraints: Annotated[list[PodField], Field(max_length=16)] = Field(
-        default_factory=list, description="How pods spread over the cluster."
+        default_factory=list, description="Topology spread constraints of the pods."
     )
     priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
         None, description="PriorityClass of the pods."
     )
     labels: Annotated[dict[str, str], Field(max_length=64)] = Field(
-        default_factory=dict, description="Further labels of the pods."
+        default_factory=dict, description="Additional labels of the pods."
     )
     annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
-        default_factory=dict, description="Further annotations of the pods."
+        default_factory=dict, description="Additional annotations of the pods."
     )
     env: Annotated[list[PodField], Field(max_length=128)] = Field(
-        default_factory=list, description="Further environment variables of the container."
+        default_factory=list, description="Additional environment variables of the container."
     )
 
 
-SLEEPING_RULE = rule(
+SCALE_TO_ZERO_RULE = rule(
     "!has(self.autoscaling) || self.autoscaling.minReplicas > 0 || self.streaming.drainSeconds >= 5",
-    "autoscaling.minReplicas 0 needs streaming.drainSeconds of at least 5, in which the waiting room takes over"
-    " from the last pod; raise drainSeconds or minReplicas",
+    "streaming.drainSeconds must be at least 5 with autoscaling.minReplicas 0, so that the activator can take over from"
+    " the last pod; raise drainSeconds or minReplicas",
     ".streaming.drainSeconds",
 )
 
@@ -244,32 +254,36 @@ SLEEPING_RULE = rule(
 class ChatDeploymentSpec(Part):
     """The desired state of a chat API."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SLEEPING_RULE))
+    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE))
 
     replicas: int = Field(
-        2, ge=0, le=1000, description="Pods to run, unless autoscaling is set. `kubectl scale` writes it."
+        2, ge=0, le=1000, description="Number of pods, unless autoscaling is set. `kubectl scale` sets this field."
     )
-    suspend: bool = Field(default=False, description="Drain the pods and scale to zero; state and configuration stay.")
-    providers: Providers = Field(description="The upstreams that answer.")
-    models: Catalogue = Field(description="The catalogue: what clients may ask for.")
+    suspend: bool = Field(
+        default=False, description="Drain the pods and scale to zero. Stored state and configuration are kept."
+    )
+    providers: Providers = Field(description="The upstream APIs that answer requests.")
+    models: Catalogue = Field(description="The model catalogue: the models that clients can request.")
     redis: Redis = Field(
-        description="Where conversations and running streams are kept: exactly one of urlSecretRef and managed."
+        description="The Redis that stores conversations and streams: exactly one of urlSecretRef and managed."
     )
-    conversations: Conversations = Field(Conversations(), description="How conversations are kept.")
-    streaming: Streaming = Field(Streaming(), description="Limits of streams.")
+    conversations: Conversations = Field(
+        Conversations(), description="Retention of conversations, and the life of their answers."
+    )
+    streaming: Streaming = Field(Streaming(), description="Limits and timers of streams.")
     autoscaling: Autoscaling | None = Field(
-        None, description="Let the number of pods follow what they have to do. Unset: spec.replicas says it."
+        None, description="Scale the number of pods with load. Unset: spec.replicas sets it."
     )
-    observability: Observability = Field(Observability(), description="What the pods tell about themselves.")
-    exposure: Exposure = Field(Exposure(), description="How callers reach the pods.")
-    template: Template = Field(Template(), description="What the pods get beyond what the operator gives them.")
+    observability: Observability = Field(Observability(), description="Logging of the pods.")
+    exposure: Exposure = Field(Exposure(), description="How clients reach the pods.")
+    template: Template = Field(Template(), description="Additions to the pod template.")
 
 
 RESOURCE_RULES = (
     rule(
         f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        f"metadata.name must be at most {MAX_NAME} lower-case letters, digits and dashes and start with a letter,"
-        " because the Service and the Redis pods carry it; rename the object",
+        f"metadata.name must have at most {MAX_NAME} lower-case letters, digits and dashes and start with a letter,"
+        " because labels and names of child objects contain it; rename the object",
         ".metadata.name",
     ),
 )

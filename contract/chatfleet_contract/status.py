@@ -1,4 +1,4 @@
-"""`status` of a ChatDeployment: what is true now, in stable words."""
+"""`status` of a ChatDeployment."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,7 +9,7 @@ from chatfleet_contract.parts import Part, keyed
 
 
 class ConditionType(StrEnum):
-    """The conditions that every reconciled ChatDeployment carries."""
+    """The conditions of every reconciled ChatDeployment."""
 
     READY = "Ready"
     PROGRESSING = "Progressing"
@@ -86,40 +86,44 @@ class Reason(StrEnum):
 
 
 class Condition(Part):
-    """One aspect of the state, after the Kubernetes convention (metav1.Condition)."""
+    """A condition, as metav1.Condition of Kubernetes."""
 
-    type: Annotated[str, Field(max_length=316)] = Field(description="Aspect that this condition is about.")
-    status: ConditionStatus = Field(description="True, False or Unknown.")
-    reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="One stable CamelCase word: why.")
-    message: Annotated[str, Field(max_length=32768)] = Field(description="A sentence for people.")
-    observed_generation: int = Field(ge=0, description="metadata.generation that this condition was set for.")
+    type: Annotated[str, Field(max_length=316)] = Field(description="Type of the condition.")
+    status: ConditionStatus = Field(description="Status of the condition: True, False or Unknown.")
+    reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        description="Machine-readable cause, in CamelCase."
+    )
+    message: Annotated[str, Field(max_length=32768)] = Field(description="Human-readable cause and remedy.")
+    observed_generation: int = Field(ge=0, description="metadata.generation that the condition was set for.")
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
-        description="When `status` last changed (UTC)."
+        description="Time of the last change of `status` (UTC)."
     )
 
 
 class ChatDeploymentStatus(Part):
     """The observed state of a chat API."""
 
-    observed_generation: int | None = Field(None, ge=0, description="metadata.generation that this status is about.")
-    desired_replicas: int | None = Field(
-        None, ge=0, description="Pods that should run: spec.replicas, or what the autoscaler says; 0 when suspended."
+    observed_generation: int | None = Field(
+        None, ge=0, description="metadata.generation that the operator last reconciled."
     )
-    replicas: int | None = Field(None, ge=0, description="Pods that exist.")
-    ready_replicas: int | None = Field(None, ge=0, description="Pods that are ready.")
+    desired_replicas: int | None = Field(
+        None, ge=0, description="Desired number of pods: of spec.replicas or of the autoscaler; 0 if suspended."
+    )
+    replicas: int | None = Field(None, ge=0, description="Number of pods.")
+    ready_replicas: int | None = Field(None, ge=0, description="Number of ready pods.")
     selector: str | None = Field(None, description="Label selector of the pods, for the scale subresource.")
-    url: str | None = Field(None, description="Where callers in the cluster reach the API.")
-    active_streams: int | None = Field(None, ge=0, description="Streams open on all pods.")
+    url: str | None = Field(None, description="URL of the API inside the cluster.")
+    active_streams: int | None = Field(None, ge=0, description="Open streams of all pods.")
     tokens_per_second: int | None = Field(
-        None, ge=0, description="Tokens a second sent and got by all pods, over the last seconds."
+        None, ge=0, description="Input and output tokens per second of all pods, over the last seconds."
     )
     template_revision: str | None = Field(
-        None, description="The pod templates in force. Progressing tells of newer ones, by which pods would restart."
+        None, description="Revision of the current pod templates. Progressing names a newer revision, if there is one."
     )
-    redis: str | None = Field(None, description="Which kind of Redis is used: managed or external.")
+    redis: str | None = Field(None, description="Type of the Redis: managed or external.")
     models: list[str] | None = Field(
-        None, description="Names of the models served.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
+        None, description="Names of the models.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     conditions: Annotated[list[Condition], Field(json_schema_extra=keyed("type"))] | None = Field(
-        None, description="Aspects of the state."
+        None, description="Conditions of the ChatDeployment."
     )

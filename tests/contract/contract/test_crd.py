@@ -55,7 +55,7 @@ def test_scale_reads_and_writes_fields_that_there_are() -> None:
 
 
 def test_the_reference_tells_every_field() -> None:
-    told = (ROOT / f"docs/reference/{names.SINGULAR}.md").read_text()
+    page = (ROOT / f"docs/reference/{names.SINGULAR}.md").read_text()
     fields = [path for path, _ in resource().walk() if path.startswith((".spec.", ".status.")) and is_field(path)]
-    missing = [path for path in fields if f"| `{path.split('.', 2)[2]}` |" not in told]
+    missing = [path for path in fields if f"- `{path.split('.', 2)[2]}` (" not in page]
     assert not missing
