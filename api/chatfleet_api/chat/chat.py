@@ -11,11 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
-from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, TRANSIENT, Queue
+from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, Queue
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import Place, Turn, take_turn
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Provider
@@ -160,8 +160,8 @@ class Chat:
             return replay
         try:
             return await self._in_turn(tenant, conversation, message, once)
-        except ChatError as error:
-            if error.code in TRANSIENT and (replay := await self._replay(tenant, conversation, once)):
+        except ConversationConflictError:
+            if replay := await self._replay(tenant, conversation, once):
                 return replay  # it came twice at once
             raise
 
@@ -216,9 +216,8 @@ class Chat:
                     await self.sessions.append(
                         tenant, conversation, messages, expected_version=known.version, now=now, once=once
                     )
-                except ChatError as error:
-                    if error.code is Code.STORAGE_UNAVAILABLE:  # it may have been stored all the same
-                        start(tenant, run_id, partial(self.go_on, Claim(record, Fence())), Fence())
+                except StorageUnavailableError:  # it may have been stored all the same
+                    start(tenant, run_id, partial(self.go_on, Claim(record, Fence())), Fence())
                     raise
                 turn = Turn(began, request, provider, place, self.clock)
                 return start(tenant, run_id, partial(take_turn, turn), Fence())

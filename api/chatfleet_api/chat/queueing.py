@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import SessionStore
 
@@ -16,10 +16,9 @@ TURN_SECONDS: Final = 60.0
 """Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
 INTERRUPT_SECONDS: Final = 5.0
 """Longest that a message waits for the end of the answers that it interrupts."""
-TRANSIENT: Final = (Code.CONVERSATION_BUSY, Code.CONVERSATION_CHANGED)
 
 Ask: TypeAlias = Callable[[], Awaitable[Run]]
-"""Starts the run of a message; raises `ChatError` with a code of `TRANSIENT` while the conversation is not free."""
+"""Starts the run of a message; raises `ConversationConflictError` while the conversation is not free."""
 
 Interrupt: TypeAlias = Callable[[], Awaitable[object]]
 """Ends the answer that is being written, if one is."""
@@ -68,7 +67,5 @@ async def _if_free(ask: Ask) -> Run | None:
     """Return what `ask` returns, None when the conversation is not free."""
     try:
         return await ask()
-    except ChatError as error:
-        if error.code not in TRANSIENT:
-            raise
+    except ConversationConflictError:
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chatfleet_api.chat.takeover import remainder
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import NotFoundError
 from chatfleet_api.domain.events import Batch, Start
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.store import StoredMessage
@@ -36,8 +36,8 @@ class Replay:
                 async for batch in batches:
                     yield batch
                     after = batch.last
-        except ChatError as error:
-            if error.code is not Code.NOT_FOUND or after or self.answer.status == "pending":
+        except NotFoundError:
+            if after or self.answer.status == "pending":
                 raise
             created = int(datetime.fromisoformat(self.answer.created_at).timestamp())
             start = Start(self.id, self.answer.model or "", created, self.conversation, self.answer.id)

@@ -16,7 +16,13 @@ from msgspec.structs import replace
 from chatfleet_api.chat import history
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.turn import Place, Turn, provided, take_turn
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import (
+    ChatError,
+    Code,
+    ConversationChangedError,
+    ConversationNotFoundError,
+    StorageUnavailableError,
+)
 from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.domain.usage_estimate import estimated
@@ -121,11 +127,10 @@ class Takeover:
                     return message
                 ours = replace(message, epoch=epoch)
                 await self.sessions.append(tenant, conversation, (ours,), expected_version=version, now=self._now())
-            except ChatError as error:
-                if error.code is Code.CONVERSATION_NOT_FOUND:
-                    return None
-                if error.code is not Code.CONVERSATION_CHANGED:
-                    raise
+            except ConversationNotFoundError:
+                return None
+            except ConversationChangedError:
+                continue
             else:
                 return ours
 
@@ -203,7 +208,5 @@ async def _patiently(read: Callable[[], Awaitable[_T]]) -> _T:
         while True:
             try:
                 return await read()
-            except ChatError as error:
-                if error.code is not Code.STORAGE_UNAVAILABLE:
-                    raise
-            await asyncio.sleep(PAUSE_SECONDS)
+            except StorageUnavailableError:
+                await asyncio.sleep(PAUSE_SECONDS)

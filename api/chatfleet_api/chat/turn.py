@@ -14,12 +14,12 @@ from typing import Literal, TypeAlias
 from msgspec.structs import replace
 
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Piece, Provider
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import MessageStatus, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import SessionStore, StoredMessage
 
 SETTLE_SECONDS = 2.0
 """Longest that a reader waits for the end of a stream because the store does not answer."""
@@ -132,12 +132,12 @@ async def _settle(place: Place, message: StoredMessage, *, seconds: float) -> Ke
             while True:
                 try:
                     await place.keep(message)
-                except ChatError as error:
-                    if error.code is not Code.STORAGE_UNAVAILABLE:
-                        return "unwanted"
+                except StorageUnavailableError:
+                    await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+                except ChatError:
+                    return "unwanted"
                 else:
                     return "kept"
-                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
     except TimeoutError:
         return "unreachable"
 
@@ -159,9 +159,6 @@ def _told(ending: Terminal, message: StoredMessage, kept: Kept) -> Event:
     return replace(ending, partial_saved=partial and kept == "kept")
 
 
-_STATUS: dict[Code, MessageStatus] = {Code.CANCELLED: "cancelled", Code.INTERRUPTED: "interrupted"}
-
-
 def final_message(pending: StoredMessage, reply: Reply, ending: Terminal) -> StoredMessage:
     """Return the message as it is kept: whole, or what had come of it, marked by its status."""
     kept = replace(
@@ -173,7 +170,7 @@ def final_message(pending: StoredMessage, reply: Reply, ending: Terminal) -> Sto
         latency_ms=reply.elapsed_ms(),
     )
     if isinstance(ending, Failed):
-        return replace(kept, status=_STATUS.get(ending.code, "failed"), error_code=ending.code)
+        return replace(kept, status=FACTS[ending.code].outcome, error_code=ending.code)
     return replace(
         kept,
         status="complete",

@@ -1,13 +1,12 @@
-"""The one taxonomy of errors: what a caller can be told, with its HTTP status and whether trying again helps.
+"""The one taxonomy of errors: codes, the table of what follows from each code, and the exceptions that carry them.
 
-Everything that can go wrong on the way to an answer is a `ChatError` with a `Code`. Each dialect renders it in its
-vendor's shape, as an HTTP body before the stream began and as the terminal event after. Details for operators go to the
-log only.
+Everything that can fail between a request and the end of its answer is a `ChatError` with a `Code`. `FACTS` is the only
+table by code: retries, circuit breaker, fallback, HTTP responses and dialects read their columns in it.
 """
 
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, Self, cast
 
 
 class Code(StrEnum):
@@ -45,82 +44,12 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
-class Facts(NamedTuple):
-    """What is said of a code wherever it appears."""
-
-    status: int
-    """HTTP status before the stream began."""
-    retryable: bool
-    """Whether the same request may succeed later."""
-    message: str
-    """Sentence for people when the raiser has none of its own."""
-    suggested_action: str
-
-
-_AGAIN: Final = "Try again after the time in Retry-After."
-_FIX: Final = "Correct the request."
-_OPERATOR: Final = "Tell the operator of this service; the request id finds the details in its logs."
-
-
-def _final(status: int, message: str, suggested_action: str) -> Facts:
-    return Facts(status, retryable=False, message=message, suggested_action=suggested_action)
-
-
-def _passing(status: int, message: str, suggested_action: str = _AGAIN) -> Facts:
-    return Facts(status, retryable=True, message=message, suggested_action=suggested_action)
-
-
-FACTS: Final = MappingProxyType(
-    {
-        Code.INVALID_REQUEST: _final(400, "The request is not valid.", _FIX),
-        Code.UNSUPPORTED_MEDIA_TYPE: _final(415, "The body must be JSON.", "Send Content-Type: application/json."),
-        Code.METHOD_NOT_ALLOWED: _final(405, "This method is not allowed here.", "Use one of the methods in Allow."),
-        Code.REQUEST_TOO_LARGE: _final(413, "The body is too large.", "Send a smaller body."),
-        Code.REQUEST_TIMEOUT: _passing(408, "The body did not arrive in time."),
-        Code.NOT_FOUND: _final(404, "There is nothing at this path.", "Look at /docs for what there is."),
-        Code.MODEL_NOT_FOUND: _final(404, "This model does not exist here.", "Choose one of GET /v1/models."),
-        Code.CONVERSATION_NOT_FOUND: _final(404, "This conversation does not exist.", "Create a conversation first."),
-        Code.CONVERSATION_BUSY: _passing(409, "An answer is being written in this conversation."),
-        Code.CONVERSATION_CHANGED: _passing(
-            409, "The conversation changed meanwhile.", "Read the conversation and try again."
-        ),
-        Code.IDEMPOTENCY_MISMATCH: _final(
-            422, "This Idempotency-Key was used for another message.", "Use a new key for a new message."
-        ),
-        Code.AT_CAPACITY: _passing(503, "All streams of this server are taken."),
-        Code.DRAINING: _passing(503, "This server is shutting down."),
-        Code.STARTING: _passing(503, "No server was ready in time; one is being started."),
-        Code.STORAGE_UNAVAILABLE: _passing(503, "Conversations cannot be reached just now."),
-        Code.CONTEXT_TOO_LONG: _final(
-            400, "The conversation is longer than the model takes.", "Shorten the messages or start anew."
-        ),
-        Code.UPSTREAM_REJECTED: _final(400, "The model's provider refused the request.", _FIX),
-        Code.UPSTREAM_AUTHENTICATION: _final(
-            502, "The model's provider did not accept this service's credentials.", _OPERATOR
-        ),
-        Code.UPSTREAM_RATE_LIMITED: _passing(429, "The model's provider limits the rate just now."),
-        Code.UPSTREAM_OVERLOADED: _passing(503, "The model's provider is overloaded."),
-        Code.UPSTREAM_UNAVAILABLE: _passing(502, "The model's provider cannot be reached."),
-        Code.UPSTREAM_CIRCUIT_OPEN: _passing(
-            503, "The model's provider has failed too often and is left alone for a moment."
-        ),
-        Code.UPSTREAM_TIMEOUT: _passing(504, "The model's provider took too long."),
-        Code.UPSTREAM_STALLED: _passing(504, "The model's provider fell silent in mid-answer."),
-        Code.UPSTREAM_TRUNCATED: _passing(502, "The model's provider ended the answer before it was complete."),
-        Code.UPSTREAM_MALFORMED: _passing(502, "The model's provider sent something unreadable."),
-        Code.UPSTREAM_ERROR: _passing(502, "The model's provider reported an error."),
-        Code.CANCELLED: _final(499, "The answer was cancelled.", "Ask again if you still want the answer."),
-        Code.INTERRUPTED: _passing(503, "The answer was interrupted.", "Ask again; what had come is kept."),
-        Code.INTERNAL: _passing(500, "Something went wrong on our side.", _OPERATOR),
-    }
-)
-
-
 class ChatError(Exception):
-    """A failure that the caller is told about.
+    """A failure that is reported to the client.
 
-    `message` and `param` are public: never put an upstream's body, a host name or a secret there. What helps the people
-    who run the service goes into `detail`, which is only logged.
+    As with `OSError` and its numbers, the code decides the class: `ChatError(Code.STORAGE_UNAVAILABLE)` is a
+    `StorageUnavailableError`, so that callers use `except`, whoever raised it. `message` and `param` are public: never
+    put an upstream's body, a host name or a secret there. Details for operators go into `detail`, which is only logged.
     """
 
     def __init__(
@@ -132,7 +61,7 @@ class ChatError(Exception):
         retry_after: float | None = None,
         detail: str | None = None,
     ) -> None:
-        """Make the error; `retry_after` is in seconds, `param` the path of the offending field (`messages[0].role`)."""
+        """`retry_after` is in seconds, `param` the path of the offending field (`messages[0].role`)."""
         super().__init__(f"{code}: {detail or message or FACTS[code].message}")
         self.code = code
         self.message = message or FACTS[code].message
@@ -140,12 +69,170 @@ class ChatError(Exception):
         self.retry_after = retry_after
         self.detail = detail
 
+    def __new__(cls, code: Code | None = None, *_: object, **__: object) -> Self:
+        return super().__new__(cast("type[Self]", FACTS[code].error) if cls is ChatError and code else cls)
+
     @property
-    def facts(self) -> Facts:
-        """Return what is said of this error's code."""
+    def facts(self) -> "Facts":
         return FACTS[self.code]
 
 
-def beyond() -> ChatError:
-    """Return what a reader is told that has seen more than is kept: what followed that was lost with the storage."""
-    return ChatError(Code.NOT_FOUND, "What follows the last event that you have seen is not known.")
+class RejectedError(ChatError):
+    """The request cannot succeed as it is: the client has to change it."""
+
+
+class NotFoundError(RejectedError):
+    """What the path names does not exist, or no longer."""
+
+
+class ConversationNotFoundError(RejectedError):
+    """The conversation does not exist, or no longer."""
+
+
+class ConversationConflictError(ChatError):
+    """Somebody else uses the conversation: wait, then try the same again."""
+
+
+class ConversationChangedError(ConversationConflictError):
+    """The conversation is no longer at the expected version: read it again first."""
+
+
+class OverloadedError(ChatError):
+    """This pod accepts no request now: another pod, or this one later, may."""
+
+
+class StorageUnavailableError(ChatError):
+    """Redis did not answer in time; what was written may have been stored all the same."""
+
+
+class UpstreamError(ChatError):
+    """The upstream failed, or refused a request that was not at fault."""
+
+
+class StoppedError(ChatError):
+    """The answer was ended on purpose, by its client or because its pod ends."""
+
+
+class Facts(NamedTuple):
+    """What follows from a code, wherever it appears."""
+
+    error: type[ChatError]
+    """The class of its exceptions."""
+    status: int
+    """HTTP status before the stream began."""
+    message: str
+    """Sentence for people when the error brings none of its own."""
+    suggested_action: str
+    retryable: bool = False
+    """Whether the client may send the same request again later."""
+    another_pod: bool = False
+    """Whether another pod may accept the request now: the connection is closed, so that a retry can reach one."""
+    retry_upstream: bool = False
+    """Whether the pod itself tries the same upstream again, before the first token."""
+    trips_breaker: bool = False
+    """Whether it counts as a failure of the upstream for its circuit breaker."""
+    try_fallback: bool = True
+    """Whether a fallback model may succeed; not with requests that any model would reject."""
+    outcome: Literal["failed", "cancelled", "interrupted"] = "failed"
+    """Status of an answer that ends with it."""
+    openai_code: str | None = ""
+    """`error.code` in OpenAI's dialect where it is not the code itself (empty)."""
+    responses_code: str = "server_error"
+    """`error.code` of a failed response of OpenAI's Responses API."""
+
+
+_CORRECT: Final = "Correct the request."
+_LATER: Final = "Retry after the time in the Retry-After header."
+_OPERATOR: Final = "Contact the operator of this service with the request ID."
+
+
+def _rejected(status: int, message: str, suggested_action: str = _CORRECT) -> Facts:
+    return Facts(RejectedError, status, message, suggested_action)
+
+
+def _retryable(error: type[ChatError], status: int, message: str, suggested_action: str = _LATER) -> Facts:
+    return Facts(error, status, message, suggested_action, retryable=True)
+
+
+def _upstream(status: int, message: str, *, retry: bool = True) -> Facts:
+    facts = _retryable(UpstreamError, status, message)
+    return facts._replace(retry_upstream=retry, trips_breaker=True)
+
+
+FACTS: Final = MappingProxyType(
+    {
+        Code.INVALID_REQUEST: _rejected(400, "The request is invalid.")._replace(try_fallback=False, openai_code=None),
+        Code.UNSUPPORTED_MEDIA_TYPE: _rejected(
+            415, "The request body must be JSON.", "Set the Content-Type header to application/json."
+        ),
+        Code.METHOD_NOT_ALLOWED: _rejected(
+            405, "The method is not allowed for this path.", "Use a method listed in the Allow header."
+        )._replace(openai_code="method_not_supported"),
+        Code.REQUEST_TOO_LARGE: _rejected(413, "The request body is too large.", "Send a smaller request body."),
+        Code.REQUEST_TIMEOUT: _retryable(RejectedError, 408, "The request body did not arrive in time."),
+        Code.NOT_FOUND: Facts(
+            NotFoundError, 404, "The path does not exist.", "Use a path listed at /docs.", openai_code=None
+        ),
+        Code.MODEL_NOT_FOUND: _rejected(404, "The model does not exist.", "Use a model listed by GET /v1/models."),
+        Code.CONVERSATION_NOT_FOUND: Facts(
+            ConversationNotFoundError, 404, "The conversation does not exist.", "Create a conversation first."
+        ),
+        Code.CONVERSATION_BUSY: _retryable(
+            ConversationConflictError, 409, "Another answer is in progress in this conversation."
+        ),
+        Code.CONVERSATION_CHANGED: _retryable(
+            ConversationChangedError,
+            409,
+            "The conversation was changed by another request.",
+            "Read the conversation, then retry.",
+        ),
+        Code.IDEMPOTENCY_MISMATCH: _rejected(
+            422, "The Idempotency-Key was used for a different message.", "Use a new key for a new message."
+        ),
+        Code.AT_CAPACITY: _retryable(OverloadedError, 503, "The server is at capacity.")._replace(another_pod=True),
+        Code.DRAINING: _retryable(OverloadedError, 503, "The server is shutting down.")._replace(another_pod=True),
+        Code.STARTING: _retryable(OverloadedError, 503, "No pod became ready in time."),
+        Code.STORAGE_UNAVAILABLE: _retryable(StorageUnavailableError, 503, "The conversation store is unavailable."),
+        Code.CONTEXT_TOO_LONG: _rejected(
+            400,
+            "The messages exceed the context window of the model.",
+            "Shorten the messages or start a new conversation.",
+        )._replace(try_fallback=False, openai_code="context_length_exceeded"),
+        Code.UPSTREAM_REJECTED: _rejected(400, "The upstream rejected the request.")._replace(try_fallback=False),
+        Code.UPSTREAM_AUTHENTICATION: Facts(
+            UpstreamError, 502, "The upstream rejected the credentials of this service.", _OPERATOR
+        ),
+        Code.UPSTREAM_RATE_LIMITED: _retryable(
+            UpstreamError, 429, "The rate limit of the upstream was exceeded."
+        )._replace(retry_upstream=True, openai_code="rate_limit_exceeded", responses_code="rate_limit_exceeded"),
+        Code.UPSTREAM_OVERLOADED: _upstream(503, "The upstream is overloaded."),
+        Code.UPSTREAM_UNAVAILABLE: _upstream(502, "The upstream is unreachable."),
+        Code.UPSTREAM_CIRCUIT_OPEN: _retryable(
+            UpstreamError, 503, "The circuit breaker of the upstream is open after repeated failures."
+        ),
+        Code.UPSTREAM_TIMEOUT: _upstream(504, "The upstream did not respond in time."),
+        Code.UPSTREAM_STALLED: _upstream(504, "The upstream stopped sending in the middle of the answer.", retry=False),
+        Code.UPSTREAM_TRUNCATED: _upstream(502, "The upstream closed the stream before it sent a finish reason."),
+        Code.UPSTREAM_MALFORMED: _upstream(502, "The upstream sent a response that cannot be parsed."),
+        Code.UPSTREAM_ERROR: _upstream(502, "The upstream returned an error."),
+        Code.CANCELLED: Facts(
+            StoppedError,
+            499,
+            "The answer was cancelled.",
+            "Send the request again if the answer is still needed.",
+            outcome="cancelled",
+        ),
+        Code.INTERRUPTED: _retryable(
+            StoppedError,
+            503,
+            "The answer was interrupted.",
+            "Send the request again; partial_saved shows whether the partial answer is in the conversation.",
+        )._replace(outcome="interrupted"),
+        Code.INTERNAL: _retryable(ChatError, 500, "An internal error occurred.", _OPERATOR),
+    }
+)
+
+
+def position_lost() -> ChatError:
+    """Return the error for a reader whose last event is beyond the log: the events after it were lost with Redis."""
+    return ChatError(Code.NOT_FOUND, "The events after this position are no longer available.")

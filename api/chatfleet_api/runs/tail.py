@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from itertools import chain, takewhile
 
-from chatfleet_api.domain.errors import beyond
+from chatfleet_api.domain.errors import position_lost
 from chatfleet_api.domain.events import Batch
 
 
@@ -58,7 +58,7 @@ class Tail:
     def over(self, after: int) -> bool:
         """Tell whether nothing can come after `after`; raise `ChatError(NOT_FOUND)` if that lies beyond the end."""
         if self.ended and after > self.last:
-            raise beyond()
+            raise position_lost()
         return self.ended
 
     def changed(self) -> asyncio.Future[None]:

@@ -100,7 +100,7 @@ class _Streamed(Route):
 
 
 def _count(meter: Meter, error: ChatError) -> None:
-    if error.code in {Code.AT_CAPACITY, Code.DRAINING}:
+    if error.facts.another_pod:
         meter.rejected(error.code)
 
 

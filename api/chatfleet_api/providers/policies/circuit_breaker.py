@@ -25,19 +25,6 @@ FIRST_PAUSE_SECONDS: Final = 5.0
 LONGEST_PAUSE_SECONDS: Final = 10.0
 """The pause doubles with each probe that fails."""
 
-_FAILURES: Final = frozenset(
-    {
-        Code.UPSTREAM_OVERLOADED,
-        Code.UPSTREAM_UNAVAILABLE,
-        Code.UPSTREAM_TIMEOUT,
-        Code.UPSTREAM_STALLED,
-        Code.UPSTREAM_TRUNCATED,
-        Code.UPSTREAM_MALFORMED,
-        Code.UPSTREAM_ERROR,
-    }
-)
-"""Not among them: refusals, which are the request's or the key's, and limits of the rate, which say when to return."""
-
 
 class Breaker:
     """What is known of one upstream's failures."""
@@ -123,7 +110,7 @@ class Spared:
                         self._breaker.succeeded()
                     yield pieces
         except ChatError as error:
-            if error.code in _FAILURES:
+            if error.facts.trips_breaker:
                 self._breaker.failed(probe=probe and not begun)
             raise
         finally:

@@ -2,14 +2,10 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Final
 
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Piece, Provider
-
-_HOPELESS: Final = frozenset({Code.INVALID_REQUEST, Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG})
-"""The caller's own mistakes, which another model would be asked to repeat."""
 
 
 class Fallback:
@@ -28,7 +24,7 @@ class Fallback:
                 first = await anext(batches)
             except ChatError as error:
                 failures.append(error)
-                if error.code in _HOPELESS:
+                if not error.facts.try_fallback:
                     break
                 continue
             async with aclosing(batches):

@@ -22,18 +22,6 @@ MAX_RETRY_AFTER: Final = 30.0
 MAX_JITTER: Final = 0.25
 """Largest share that chance adds to a pause, so that pods which failed together do not return together."""
 
-_PASSING: Final = frozenset(
-    {
-        Code.UPSTREAM_RATE_LIMITED,
-        Code.UPSTREAM_OVERLOADED,
-        Code.UPSTREAM_UNAVAILABLE,
-        Code.UPSTREAM_TIMEOUT,
-        Code.UPSTREAM_TRUNCATED,
-        Code.UPSTREAM_MALFORMED,
-        Code.UPSTREAM_ERROR,
-    }
-)
-
 _Batches: TypeAlias = AsyncGenerator[Sequence[Piece], None]
 
 
@@ -120,7 +108,7 @@ def is_passing(error: BaseException) -> bool:
     """Return whether the same request may soon succeed at the same upstream."""
     return (
         isinstance(error, ChatError)
-        and error.code in _PASSING
+        and error.facts.retry_upstream
         and (error.retry_after is None or error.retry_after <= MAX_RETRY_AFTER)
     )
 

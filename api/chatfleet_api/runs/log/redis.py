@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from chatfleet_api.domain.errors import ChatError, Code, beyond
+from chatfleet_api.domain.errors import ChatError, Code, position_lost
 from chatfleet_api.domain.events import Batch
 from chatfleet_api.domain.ids import is_id
 from chatfleet_api.redis.client import Command, RedisClient
@@ -143,7 +143,7 @@ class RedisRunLog:
         if last is None or not last.terminal:
             return False
         if last.last < after:
-            raise beyond()
+            raise position_lost()
         return last.last == after
 
     async def _begun(self, tenant: str, run: str) -> bool:

@@ -16,9 +16,6 @@ from chatfleet_api.web.dialects.sse import Encoder
 CLOSE: Final = (b"connection", b"close")
 """The header by which a server says that a connection takes no other request."""
 
-_ELSEWHERE: Final = frozenset({Code.AT_CAPACITY, Code.DRAINING})
-"""What another pod may take at once. The connection is closed, as the next try on it would come to this pod again."""
-
 
 class Answered(NamedTuple):
     """An HTTP answer, whole."""
@@ -42,7 +39,7 @@ def error_response(error: ChatError, path: str, request_id: str) -> Answered:
     ]
     if error.facts.retryable:
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after or 1)))
-    if error.code in _ELSEWHERE:
+    if error.facts.another_pod:
         headers.append(CLOSE)
     return Answered(error.facts.status, headers, body)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import FACTS, ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.web.dialects.collect import CollectedCompletion, as_error
 from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
@@ -19,16 +19,6 @@ DONE: Final = b"data: [DONE]\n\n"
 
 _TYPES: Final = MappingProxyType({400: "invalid_request_error", 429: "rate_limit_error", 500: "server_error"})
 """`error.type` by kind of status: the caller's fault, a limit, ours."""
-_CODES: Final = MappingProxyType(
-    {
-        Code.INVALID_REQUEST: None,
-        Code.NOT_FOUND: None,
-        Code.METHOD_NOT_ALLOWED: "method_not_supported",
-        Code.CONTEXT_TOO_LONG: "context_length_exceeded",
-        Code.UPSTREAM_RATE_LIMITED: "rate_limit_exceeded",
-    }
-)
-"""`error.code` where the vendor's word is not ours."""
 
 
 class VendorError(msgspec.Struct, frozen=True):
@@ -146,7 +136,8 @@ def error_body(error: ChatError) -> bytes:
 
 def vendor_code(code: Code) -> str | None:
     """Return how the vendor calls `code`."""
-    return _CODES.get(code, code.value)
+    chosen = FACTS[code].openai_code
+    return code.value if chosen == "" else chosen
 
 
 def _message(reply: Reply) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from io import StringIO
 from types import MappingProxyType
 from typing import Any, Final
 
-from chatfleet_api.domain.errors import ChatError, Code, beyond
+from chatfleet_api.domain.errors import FACTS, ChatError, position_lost
 from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Terminal, Token, Usage
 from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 
@@ -113,7 +113,7 @@ class ResponseEncoder:
         kind = response["status"] if isinstance(ending, Complete) else "failed"
         self._emit(f"response.{kind}", {"response": response})
         if self._seq <= self._after:
-            raise beyond()
+            raise position_lost()
 
     def _emit(self, kind: str, event: dict[str, Any]) -> None:
         if self._seq > self._after:
@@ -144,10 +144,10 @@ def _status(ending: Terminal | None) -> tuple[str, dict[str, Any] | None, dict[s
     if isinstance(ending, Complete):
         reason = _INCOMPLETE.get(ending.finish_reason)
         return ("incomplete", None, {"reason": reason}) if reason else ("completed", None, None)
-    if ending.code is Code.CANCELLED:
+    facts = FACTS[ending.code]
+    if facts.outcome == "cancelled":
         return "cancelled", None, None
-    code = "rate_limit_exceeded" if ending.code is Code.UPSTREAM_RATE_LIMITED else "server_error"
-    return "failed", {"code": code, "message": ending.message}, None
+    return "failed", {"code": facts.responses_code, "message": ending.message}, None
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

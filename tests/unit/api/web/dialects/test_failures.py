@@ -70,7 +70,7 @@ def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(body: bytes) -> N
 @pytest.mark.parametrize(
     ("path", "frame"),
     [
-        ("/v1/chat/completions", b'data: {"error":{"message":"No server was ready in time; one is being started."'),
+        ("/v1/chat/completions", b'data: {"error":{"message":"No pod became ready in time."'),
         ("/v1/responses", b'event: error\ndata: {"type":"error","code":"starting"'),
         ("/api/v1/conversations/1/messages", b'event: error\ndata: {"type":"error","code":"starting"'),
     ],

@@ -64,7 +64,7 @@ def test_batches_make_the_same_bytes_however_they_are_cut() -> None:
 def test_a_failure_is_an_error_event_and_never_done() -> None:
     frames = encoded(START, Token("Hel"), Failed.of(ChatError(Code.UPSTREAM_TRUNCATED)))
     assert frames.endswith(
-        'data: {"error":{"message":"The model\'s provider ended the answer before it was complete.",'
+        'data: {"error":{"message":"The upstream closed the stream before it sent a finish reason.",'
         '"type":"server_error","param":null,"code":"upstream_truncated"}}\n\n'
     )
     assert "[DONE]" not in frames
