@@ -2,17 +2,20 @@
 
 import argparse
 import os
+import socket
 import sys
 from typing import Final
 
 import uvloop
 
-from chatfleet_api.pod.configuration import ConfigurationError, first_look, load
+from chatfleet_api.pod.configuration import ConfigurationError, load, local
+from chatfleet_api.pod.lifecycle import Termination
 from chatfleet_api.pod.logs import set_up_logs
-from chatfleet_api.pod.services import VERSION, open_services
+from chatfleet_api.pod.probes import DrainHook, create_health_app
+from chatfleet_api.pod.services import VERSION, Services, open_services
 from chatfleet_api.pod.settings import ENVIRONMENT, Settings, SettingsError, read_settings
-from chatfleet_api.server.drain import serve
-from chatfleet_api.server.http_server import AddressTakenError, listen
+from chatfleet_api.server.http_server import AddressTakenError, Server, health_server, listen, listeners
+from chatfleet_api.web.app import create_app
 from chatfleet_contract.runtime import RuntimeConfig
 
 WELCOME: Final = """\
@@ -34,7 +37,7 @@ def main() -> int:
     _read_arguments()
     try:
         settings = read_settings(os.environ)
-        config = first_look() if settings.config_file is None else load(settings.config_file)
+        config = local() if settings.config_file is None else load(settings.config_file)
         set_up_logs(config.observability)
         uvloop.run(_run(settings, config))
     except (SettingsError, ConfigurationError, AddressTakenError) as wrong:
@@ -48,7 +51,19 @@ async def _run(settings: Settings, config: RuntimeConfig) -> None:
         async with open_services(settings, config) as services:
             if settings.config_file is None:
                 _welcome(settings, serving.getsockname()[1], health.getsockname()[1])
-            await serve(services, serving, health, settings.drain_token)
+            await _serve(services, serving, health, settings.drain_token)
+
+
+async def _serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: str) -> None:
+    """Serve the API on the main loop and its health on a thread of its own, until every stream has ended."""
+    streaming = services.configuration.live.map(lambda config: config.streaming)
+    hook = DrainHook(drain_token, streaming.map(lambda streaming: streaming.drain_seconds), services.lifecycle)
+    with health_server(create_health_app(services.health, services.meter, hook), health):
+        termination = Termination(
+            services.lifecycle, pool=services.chat.pool, log=services.chat.log, streaming=streaming
+        )
+        server = Server(create_app(services), listening=termination.listening, closed=termination.closed)
+        await termination.serve(server, listeners(serving))
 
 
 def _welcome(settings: Settings, port: int, health_port: int) -> None:

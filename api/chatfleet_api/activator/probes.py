@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.pod.health import STUCK_SECONDS
+from chatfleet_api.pod.lifecycle import Lifecycle
+from chatfleet_api.pod.monitors import STUCK_SECONDS
 
 MAX_HELD_BYTES: Final = 64 * 1024 * 1024
 """Bodies that are held at a time, all together."""
@@ -16,13 +17,12 @@ RETRY_SECONDS: Final = 5.0
 class Room:
     """A bounded number of places. Written by the main loop, read by the thread that answers probes."""
 
-    def __init__(self, places: int, *, clock: Callable[[], float]) -> None:
-        self.listening = False
-        self.draining = False
+    def __init__(self, places: int, lifecycle: Lifecycle, *, clock: Callable[[], float]) -> None:
         self.pods = False
         """Whether an API pod was there when last looked."""
         self.waiting = 0
         self._places = places
+        self._lifecycle = lifecycle
         self._held = 0
         self._clock = clock
         self._looked = clock()
@@ -53,12 +53,10 @@ class Room:
 
     def not_ready(self) -> str | None:
         """Return why requests should not come here: above all because a pod takes them."""
-        if not self.listening:
-            return "not listening yet"
-        if self.draining:
-            return "draining"
+        if reason := self._lifecycle.not_ready():
+            return reason
         return "pods take the requests" if self.pods else None
 
     def not_started(self) -> str | None:
         """Return why this process has not started yet."""
-        return None if self.listening else "not listening yet"
+        return self._lifecycle.not_started()

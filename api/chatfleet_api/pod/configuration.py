@@ -1,19 +1,26 @@
-"""The runtime configuration: read from the file that the operator mounts, and taken again, live, when it changes."""
+"""The runtime configuration: read from the file that the operator mounts, and again, live, when it changes.
+
+Who depends on it holds a `Live` view and reads the current value when it is needed. The catalogue of models is the only
+object that is built from it: once, before a new configuration becomes the current one.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
+from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.logs import set_up_logs
+from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, digest_of
 from chatfleet_contract.spec import LogFormat, Observability
 
 POLL_SECONDS: Final = 1.0
-"""Time between two looks at the file. The kubelet swaps a link, which a look survives and a file watch may miss."""
+"""Time between two reads of the file. The kubelet swaps a link, which a read survives and a file watch may miss."""
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +29,8 @@ class ConfigurationError(ValueError):
     """The runtime configuration cannot be used; the message says what is wrong with it."""
 
 
-def first_look() -> RuntimeConfig:
-    """Return the configuration of a server that was given none: scripted answers, no cluster, no keys."""
+def local() -> RuntimeConfig:
+    """Return the configuration of a process that was given none: scripted models, no cluster, no API keys."""
     return RuntimeConfig(
         deployment="local",
         namespace="local",
@@ -52,39 +59,60 @@ def load(file: Path) -> RuntimeConfig:
 
 
 class Configuration:
-    """The configuration that is being served, and why a newer one is not."""
+    """The configuration that is being served with its catalogue, and why a newer one is not."""
 
-    def __init__(self, config: RuntimeConfig) -> None:
-        self.current = config
+    def __init__(self, config: RuntimeConfig, *, build: Callable[[RuntimeConfig], Catalogue]) -> None:
+        """Serve `config`; `build` raises `ValueError` for a configuration whose parts do not fit together.
+
+        Raises:
+            ConfigurationError: `config` cannot be built.
+        """
+        self._build = build
+        self.current, self.catalogue = config, self._built(config)
         self.digest = config.digest()
         self.error: str | None = None
-        self._seen: str | None = None
+        self._text: str | None = None
 
-    async def watch(self, file: Path, apply: Callable[[RuntimeConfig], Awaitable[None]]) -> None:
-        """Serve every good change of `file`, by `apply`, until cancelled; `apply` may raise `ConfigurationError`."""
+    @property
+    def live(self) -> Live[RuntimeConfig]:
+        return Live(lambda: self.current)
+
+    async def watch(self, file: Path, changed: Callable[[RuntimeConfig], None] = lambda _: None) -> None:
+        """Serve every valid change of `file`, until cancelled. Runs keep the catalogue that they began with."""
         while True:
-            await self.look(file, apply)
+            if self.reload(file):
+                set_up_logs(self.current.observability)
+                changed(self.current)
+                logger.info("serving a new runtime configuration")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def look(self, file: Path, apply: Callable[[RuntimeConfig], Awaitable[None]]) -> None:
-        """Look at `file` once: serve what it says if that is new and good, else go on as before and remember why."""
-        seen, self._seen = self._seen, None
+    def reload(self, file: Path) -> bool:
+        """Serve what `file` holds if it is new and valid, and return whether it was; `error` tells why it was not."""
+        seen, self._text = self._text, None
         try:
-            self._seen = text = _text_of(file)
-            if text != seen:
-                await self._serve(_parse_of(file, text), apply)
-                self.digest = digest_of(text)
-                self.error = None
-        except ConfigurationError as wrong:
-            if self.error != str(wrong):
-                logger.warning("the runtime configuration is not taken, the one before is served on: %s", wrong)
-            self.error = str(wrong)
+            self._text = text = _text_of(file)
+            if text == seen:
+                return False
+            changed = self._replace(_parse_of(file, text))
+        except ConfigurationError as error:
+            if self.error != str(error):
+                logger.warning("the new runtime configuration is invalid, the previous one stays in force: %s", error)
+            self.error = str(error)
+            return False
+        self.digest, self.error = digest_of(text), None
+        return changed
 
-    async def _serve(self, config: RuntimeConfig, apply: Callable[[RuntimeConfig], Awaitable[None]]) -> None:
-        if config != self.current:
-            await apply(config)
-            self.current = config
-            logger.info("serving a new runtime configuration")
+    def _replace(self, config: RuntimeConfig) -> bool:
+        if config == self.current:
+            return False
+        self.current, self.catalogue = config, self._built(config)
+        return True
+
+    def _built(self, config: RuntimeConfig) -> Catalogue:
+        try:
+            return self._build(config)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
 
 
 def _text_of(file: Path) -> str:

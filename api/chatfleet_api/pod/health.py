@@ -1,54 +1,26 @@
-"""What a pod knows about its own state, and what its probes are told.
+"""A pod's probes and its report, read from the parts that know: built last, and changed by nobody.
 
-The main loop writes here, the thread that answers probes reads: plain values only, each replaced as a whole. Liveness
-is the main loop's own heartbeat and readiness the pod's own affairs; neither depends on Redis or on an upstream, for
-that would take all pods out at once.
+Liveness is the main loop's own heartbeat and readiness the pod's own affairs; neither depends on Redis or on an
+upstream, for that would take all pods out at once. The thread that answers probes calls all of this.
 """
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
-from typing import Final, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.lifecycle import Lifecycle
+from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
+from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import (
-    Breaker,
-    Dependency,
     FleetDetails,
     PodDetails,
     PodReport,
     RunDetails,
     State,
-    Traffic,
     UpstreamDetails,
 )
-
-BEAT_SECONDS: Final = 0.5
-STUCK_SECONDS: Final = 10.0
-"""Age of the last heartbeat at which the main loop counts as stuck."""
-REDIS_SECONDS: Final = 3.0
-"""Time between two looks at Redis."""
-UPSTREAM_SECONDS: Final = 30.0
-"""Time between two looks at the upstreams, give or take a fifth, so that the pods of a fleet do not ask in step."""
-UPSTREAM_DOWN_SECONDS: Final = 5.0
-"""The same while one of them is down."""
-
-
-class Load(Protocol):
-    """What a pod works on."""
-
-    @property
-    def active(self) -> int:
-        """Streams that are open."""
-        ...
-
-
-class Moves(Protocol):
-    """Runs that changed their pod."""
-
-    taken_over: int
-    handed_over: int
+from chatfleet_contract.spec import Streaming
 
 
 class Served(Protocol):
@@ -58,136 +30,94 @@ class Served(Protocol):
     error: str | None
 
 
-class Health:
-    """One pod's state."""
+class Moves(Protocol):
+    """Runs that changed their pod."""
 
-    def __init__(self, *, pod: str, version: str, served: Served, clock: Callable[[], float]) -> None:
-        self.listening = False
-        self.draining = False
-        self.active = 0
-        self.capacity = 0
-        self.tokens_per_second = 0.0
-        self.redis: Dependency | None = None
-        self.traffic: Callable[[], Mapping[str, Traffic]] = dict
-        """How upstreams are dealt with just now. This and the two below may be called by another thread."""
-        self.fleet: Callable[[], FleetDetails | None] = lambda: None
-        self.moves: Moves | None = None
-        self._upstreams: Mapping[str, Dependency] = MappingProxyType({})
-        self._checked: float | None = None
+    taken_over: int
+    handed_over: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What a pod's health is read from."""
+
+    configuration: Served
+    streaming: Live[Streaming]
+    lifecycle: Lifecycle
+    heartbeat: LoopHeartbeat
+    upstreams: UpstreamMonitor
+    tokens: TokenRate
+    moves: Moves
+    redis: RedisMonitor | None = None
+    """None: everything is in memory."""
+    fleet: Callable[[], FleetDetails | None] = lambda: None
+
+
+class Health:
+    def __init__(self, *, pod: str, version: str, sources: Sources) -> None:
         self._pod = pod
         self._version = version
-        self._served = served
-        self._clock = clock
-        self._beat = self._leaving_until = clock()
+        self._sources = sources
 
     @property
-    def leaving(self) -> bool:
-        """Whether clients should go to other pods: this one ends, or is about to. It may still take requests."""
-        return self.draining or self._clock() < self._leaving_until
-
-    def leave(self, seconds: float) -> None:
-        """Be `leaving` for some time. Should the end not come, this pod goes on as if nothing had been said."""
-        self._leaving_until = self._clock() + seconds
+    def active(self) -> int:
+        return self._sources.heartbeat.active
 
     @property
-    def upstreams(self) -> Mapping[str, Dependency]:
-        """How the upstreams are: as last checked, or down while they are spared, of which the breaker tells at once."""
-        traffic = self.traffic()
-        return {name: _spared(traffic.get(name)) or seen for name, seen in self._upstreams.items()}
-
-    def checked(self, upstreams: Mapping[str, Dependency]) -> None:
-        """Take note of a look at the upstreams."""
-        self._upstreams, self._checked = upstreams, self._clock()
-
-    def beat(self, *, active: int, capacity: int) -> None:
-        """Tell that the main loop runs, and how much it has to do."""
-        self.active, self.capacity = active, capacity
-        self._beat = self._clock()
+    def max_streams(self) -> int:
+        return self._sources.streaming().max_streams_per_pod
 
     def not_live(self) -> str | None:
         """Return why this process should be restarted, None when it should not."""
-        age = self._clock() - self._beat
-        return f"the main loop has been stuck for {age:.0f} s" if age > STUCK_SECONDS else None
+        return self._sources.heartbeat.stuck()
 
     def not_ready(self) -> str | None:
         """Return why this pod should get no new requests, None when it should get them."""
-        if not self.listening:
-            return "not listening yet"
-        if self.draining:
-            return "draining"
-        if self.active >= self.capacity:
-            return f"all {self.capacity} streams are taken"
-        return None
+        if reason := self._sources.lifecycle.not_ready():
+            return reason
+        return f"all {self.max_streams} streams are in use" if self.active >= self.max_streams else None
 
     def not_started(self) -> str | None:
         """Return why this pod has not started yet, None when it has."""
-        return None if self.listening else "not listening yet"
+        return self._sources.lifecycle.not_started()
 
     def report(self) -> PodReport:
-        """Return the pod's own account."""
+        """Return the pod's own account, which the operator and the metrics API server read."""
+        sources = self._sources
         return PodReport(
             pod=self._pod,
             version=self._version,
-            config=self._served.digest,
-            config_error=self._served.error,
-            draining=self.leaving,
+            config=sources.configuration.digest,
+            config_error=sources.configuration.error,
+            draining=sources.lifecycle.leaving,
             active_streams=self.active,
-            max_streams=self.capacity,
-            tokens_per_second=round(self.tokens_per_second, 1),
-            redis=self.redis,
-            upstreams=dict(self.upstreams),
+            max_streams=self.max_streams,
+            tokens_per_second=round(sources.tokens.per_second, 1),
+            redis=None if sources.redis is None else sources.redis.state,
+            upstreams=dict(sources.upstreams.states()),
         )
 
     def details(self) -> PodDetails:
-        """Return all that there is to tell."""
-        traffic, checked = self.traffic(), self._checked
-        ago = None if checked is None else self._clock() - checked
+        """Return the report with what helps a person to find a cause."""
+        sources = self._sources
+        traffic, checked = sources.upstreams.traffic(), sources.upstreams.seconds_since_check()
         upstreams = {
-            name: UpstreamDetails(seen=seen, checked_seconds_ago=ago, traffic=traffic.get(name))
-            for name, seen in self.upstreams.items()
+            name: UpstreamDetails(seen=seen, checked_seconds_ago=checked, traffic=traffic.get(name))
+            for name, seen in sources.upstreams.states().items()
         }
         runs = RunDetails(
             active=self.active,
-            capacity=self.capacity,
-            taken_over=self.moves.taken_over if self.moves else 0,
-            handed_over=self.moves.handed_over if self.moves else 0,
+            capacity=self.max_streams,
+            taken_over=sources.moves.taken_over,
+            handed_over=sources.moves.handed_over,
         )
-        return PodDetails(report=self.report(), upstreams=upstreams, runs=runs, fleet=self.fleet())
+        return PodDetails(report=self.report(), upstreams=upstreams, runs=runs, fleet=sources.fleet())
+
+    def queued_upstream(self) -> int:
+        """Return how many requests wait for a slot of an upstream."""
+        return sum(upstream.queued for upstream in self._sources.upstreams.traffic().values())
 
     def redis_up(self) -> float:
         """Return 1 when Redis was last seen up, or is not used; else 0."""
-        return float(self.redis is None or self.redis.state is State.UP)
-
-
-def _spared(traffic: Traffic | None) -> Dependency | None:
-    if traffic is None or traffic.breaker is Breaker.CLOSED:
-        return None
-    return Dependency(state=State.DOWN, message="too many requests have failed; it is tried again soon")
-
-
-async def keep_beating(health: Health, load: Load, capacity: Callable[[], int]) -> None:
-    """Show that the main loop runs, until cancelled."""
-    while True:
-        health.beat(active=load.active, capacity=capacity())
-        await asyncio.sleep(BEAT_SECONDS)
-
-
-async def watch_redis(health: Health, ping: Callable[[], Awaitable[None]]) -> None:
-    """Look at Redis every few seconds, until cancelled."""
-    while True:
-        try:
-            await ping()
-        except ChatError as error:
-            health.redis = Dependency(state=State.DOWN, message=error.detail or error.message)
-        else:
-            health.redis = Dependency(state=State.UP)
-        await asyncio.sleep(REDIS_SECONDS)
-
-
-async def watch_upstreams(health: Health, check: Callable[[], Awaitable[Mapping[str, Dependency]]]) -> None:
-    """Look at the upstreams now and then, sooner while one is down, until cancelled."""
-    while True:
-        health.checked(await check())
-        down = any(seen.state is State.DOWN for seen in health.upstreams.values())
-        pause = UPSTREAM_DOWN_SECONDS if down else UPSTREAM_SECONDS
-        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, no secret
+        redis = self._sources.redis
+        return float(redis is None or redis.state.state is State.UP)

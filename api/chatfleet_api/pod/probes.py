@@ -2,27 +2,27 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable
-from typing import Annotated, Final, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, FastAPI, Header, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.types import ASGIApp
 
+from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.health import Health
+from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
 
-SIGNAL_SECONDS: Final = 5.0
-"""Within this time of the hook's answer SIGTERM comes; else it was not the kubelet who asked."""
 
-
-class Hook(NamedTuple):
-    """How a pod is told of its end."""
+class DrainHook(NamedTuple):
+    """The preStop hook: the kubelet announces the end of the pod."""
 
     token: str
-    """Shown by the kubelet, which has it from the same manifest as the pod; empty: nobody can tell."""
-    seconds: Callable[[], float]
-    """How long load balancers get to forget the pod."""
+    """Sent by the kubelet, which has it from the same manifest as the pod; empty: the hook is not served."""
+    seconds: Live[float]
+    """Time that load balancers have to remove the pod from their endpoints."""
+    lifecycle: Lifecycle
 
 
 class Probed(Protocol):
@@ -48,17 +48,17 @@ def probe_routes(health: Probed, meter: Meter) -> APIRouter:
     @router.get("/live")
     async def live() -> Response:
         """Tell whether the process is alive; 503 asks for a restart."""
-        return _told(health.not_live())
+        return _probe_response(health.not_live())
 
     @router.get("/ready")
     async def ready() -> Response:
         """Tell whether this pod takes requests; 503 while it does not."""
-        return _told(health.not_ready())
+        return _probe_response(health.not_ready())
 
     @router.get("/startup")
     async def startup() -> Response:
         """Tell whether this pod has started; 503 until then."""
-        return _told(health.not_started())
+        return _probe_response(health.not_started())
 
     @router.get("/metrics")
     async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
@@ -89,22 +89,31 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
     return router
 
 
-def drain_route(health: Health, hook: Hook) -> APIRouter:
-    """Return the route by which the kubelet, and nobody else who reaches the port, tells a pod that it is to end."""
+def drain_route(hook: DrainHook) -> APIRouter:
+    """Return the route by which the kubelet, and nobody else who reaches the port, announces the end of the pod."""
     router = APIRouter()
 
     @router.get(PATH_DRAIN)
-    async def drain(shown: Annotated[str, Header(alias=HEADER_DRAIN)] = "") -> Response:
-        """Answer when load balancers have had the time to forget this pod."""
-        if not hmac.compare_digest(shown.encode(), hook.token.encode()):
-            return Response("only the kubelet is believed", 403, media_type="text/plain")
+    async def drain(token: Annotated[str, Header(alias=HEADER_DRAIN)] = "") -> Response:
+        """Answer when load balancers have had the time to remove this pod."""
+        if not hmac.compare_digest(token.encode(), hook.token.encode()):
+            return Response("forbidden: the drain token is missing or wrong", 403, media_type="text/plain")
         pause = hook.seconds()
-        health.leave(pause + SIGNAL_SECONDS)
+        hook.lifecycle.remove_endpoint(pause)
         await asyncio.sleep(pause)
-        return _told(None)
+        return _probe_response(None)
 
     return router
 
 
-def _told(why_not: str | None) -> Response:
+def create_health_app(health: Health, meter: Meter, hook: DrainHook) -> ASGIApp:
+    """Return the application of the health port."""
+    app = FastAPI(openapi_url=None)
+    app.include_router(health_routes(health, meter))
+    if hook.token:
+        app.include_router(drain_route(hook))
+    return app
+
+
+def _probe_response(why_not: str | None) -> Response:
     return Response(why_not or "ok", 503 if why_not else 200, media_type="text/plain")

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +16,15 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.chat import Chat
 from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.configuration import Configuration, ConfigurationError
-from chatfleet_api.pod.health import Health, keep_beating, watch_redis, watch_upstreams
-from chatfleet_api.pod.logs import set_up_logs
+from chatfleet_api.pod.health import Health, Sources
+from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.settings import Settings
-from chatfleet_api.pod.token_rate import keep_rate
-from chatfleet_api.providers.catalogue import Catalogue, Registry, open_registry
+from chatfleet_api.pod.token_rate import TokenRate
+from chatfleet_api.providers.catalogue import open_registry
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.runs.fleet.redis import RedisFleet, open_fleet
 from chatfleet_api.runs.fleet.supervisor import supervise
@@ -34,14 +37,13 @@ from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics
-from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig
-from chatfleet_contract.spec import OnBusy
+from chatfleet_contract.spec import Streaming
 
 VERSION: Final = version("chatfleet-api")
 
 RESTART_SECONDS: Final = 1.0
-"""Pause before a watcher that broke begins again."""
+"""Pause before a background task that failed is restarted."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Services:
     chat: Chat
     streams: SSEStreams
     health: Health
+    lifecycle: Lifecycle
     meter: Meter
 
 
@@ -81,40 +84,52 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     async with AsyncExitStack() as stack:
         meter = Meter(VERSION)
         registry = stack.enter_context(open_registry(meter))
+        configuration = Configuration(config, build=registry.catalogue)
+        streaming = configuration.live.map(lambda config: config.streaming)
         stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
         pool = RunPool(stores.log, stores.fleet, _limits(config))
-        served = _Served(registry, pool, stores, config)
-        configuration = Configuration(config)
-        health = Health(pod=settings.pod, version=VERSION, served=configuration, clock=time.monotonic)
-        health.traffic, health.moves = served.traffic, pool
-        watchers: list[Callable[[], Awaitable[None]]] = [
-            lambda: keep_beating(health, pool, lambda: pool.limits.capacity),
-            lambda: watch_upstreams(health, served.check),
-            lambda: keep_rate(health, meter.tokens, time.monotonic),
-        ]
-        chat = _chat(stores, served, pool, meter, lambda: configuration.current.conversations.on_busy)
+        chat = _chat(stores, configuration, pool, meter)
+        sources = _sources(configuration, streaming, stores, pool, meter)
+        health = Health(pod=settings.pod, version=VERSION, sources=sources)
         _export(meter, health, chat)
+        for task in (sources.heartbeat.run, sources.upstreams.run, sources.tokens.run):
+            _restarting(stack, task)
+        if sources.redis is not None:
+            _restarting(stack, sources.redis.run)
         if (shared := stores.shared) is not None:
-            health.redis = Dependency(state=State.UNKNOWN)
-            health.fleet = shared.fleet.details
-            watchers.append(lambda: watch_redis(health, shared.storage.check))
-            watchers.append(lambda: supervise(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
+            _restarting(stack, lambda: supervise(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
         if (file := settings.config_file) is not None:
-            watchers.append(lambda: configuration.watch(file, served.take))
-        for watcher in watchers:
-            _watch(stack, watcher)
+            _restarting(stack, lambda: configuration.watch(file, _push(stores, pool)))
         yield Services(
             configuration=configuration,
             chat=chat,
-            streams=SSEStreams(lambda: configuration.current.streaming.heartbeat_seconds, meter),
+            streams=SSEStreams(lambda: streaming().heartbeat_seconds, meter),
             health=health,
+            lifecycle=sources.lifecycle,
             meter=meter,
         )
 
 
-def _chat(stores: _Stores, served: "_Served", pool: RunPool, meter: Meter, on_busy: Callable[[], OnBusy]) -> Chat:
+def _sources(
+    configuration: Configuration, streaming: Live[Streaming], stores: _Stores, pool: RunPool, meter: Meter
+) -> Sources:
+    clock, shared = time.monotonic, stores.shared
+    return Sources(
+        configuration=configuration,
+        streaming=streaming,
+        lifecycle=Lifecycle(clock),
+        heartbeat=LoopHeartbeat(pool, clock=clock),
+        upstreams=UpstreamMonitor(Live(lambda: configuration.catalogue), clock=clock, rand=random.uniform),
+        tokens=TokenRate(meter.tokens, clock=clock),
+        moves=pool,
+        redis=None if shared is None else RedisMonitor(shared.storage.check),
+        fleet=(lambda: None) if shared is None else shared.fleet.details,
+    )
+
+
+def _chat(stores: _Stores, configuration: Configuration, pool: RunPool, meter: Meter) -> Chat:
     return Chat(
-        lambda: served.catalogue,
+        lambda: configuration.catalogue,
         pool,
         stores.log,
         stores.fleet,
@@ -124,7 +139,7 @@ def _chat(stores: _Stores, served: "_Served", pool: RunPool, meter: Meter, on_bu
         new_id=_new_id,
         queue=Queue(stores.sessions, _new_id),
         meter=meter,
-        on_busy=on_busy,
+        on_busy=lambda: configuration.current.conversations.on_busy,
     )
 
 
@@ -132,35 +147,12 @@ def _new_id() -> str:
     return str(uuid7())
 
 
-class _Served:
-    """What a new configuration replaces while the pod runs."""
+def _push(stores: _Stores, pool: RunPool) -> Callable[[RuntimeConfig], None]:
+    def push(config: RuntimeConfig) -> None:
+        pool.limits = _limits(config)
+        stores.retain(config)
 
-    def __init__(self, registry: Registry, pool: RunPool, stores: _Stores, config: RuntimeConfig) -> None:
-        self._registry = registry
-        self._pool = pool
-        self._stores = stores
-        self.catalogue = self._catalogue(config)
-
-    async def take(self, config: RuntimeConfig) -> None:
-        """Serve `config` from now on; runs go on with the catalogue that they began with."""
-        self.catalogue = self._catalogue(config)
-        self._pool.limits = _limits(config)
-        self._stores.retain(config)
-        set_up_logs(config.observability)
-
-    async def check(self) -> Mapping[str, Dependency]:
-        """Return how the upstreams of the current configuration are."""
-        return await self.catalogue.check()
-
-    def traffic(self) -> Mapping[str, Traffic]:
-        """Return how the upstreams of the current configuration are dealt with; any thread may ask."""
-        return self.catalogue.traffic()
-
-    def _catalogue(self, config: RuntimeConfig) -> Catalogue:
-        try:
-            return self._registry.catalogue(config)
-        except ValueError as wrong:
-            raise ConfigurationError(str(wrong)) from None
+    return push
 
 
 async def _open_stores(stack: AsyncExitStack, url: str | Path | None, config: RuntimeConfig, pod: str) -> _Stores:
@@ -214,11 +206,11 @@ def _limits(config: RuntimeConfig) -> Limits:
 
 def _export(meter: Meter, health: Health, chat: Chat) -> None:
     meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
-    meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.capacity)
+    meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.max_streams)
     meter.gauge(
         metrics.QUEUED_REQUESTS,
         "Requests that wait for their turn in a conversation, or for a slot of an upstream.",
-        lambda: chat.queue.waiting + sum(upstream.queued for upstream in health.traffic().values()),
+        lambda: chat.queue.waiting + health.queued_upstream(),
     )
     meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
     meter.counter(
@@ -226,15 +218,15 @@ def _export(meter: Meter, health: Health, chat: Chat) -> None:
     )
 
 
-def _watch(stack: AsyncExitStack, watcher: Callable[[], Awaitable[None]]) -> None:
-    """Run `watcher` until `stack` is left; what breaks it is logged, and it begins again."""
+def _restarting(stack: AsyncExitStack, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a background task until `stack` is left. What breaks it is logged, and it starts again."""
 
     async def forever() -> None:
         while True:
             try:
-                await watcher()
-            except Exception:  # the edge of a watcher: it must not end, and nothing else must end with it
-                logger.exception("a watcher failed and begins again")
+                await run()
+            except Exception:  # the edge of a task: it must not end, and nothing else must end with it
+                logger.exception("a background task failed and is restarted")
             await asyncio.sleep(RESTART_SECONDS)
 
     task = asyncio.ensure_future(forever())

@@ -3,11 +3,10 @@
 import asyncio
 import gc
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Final
-from typing import Protocol as Port
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,8 +21,6 @@ KEEP_ALIVE_SECONDS: Final = 75
 ACCEPTS: Final = 8
 """Connections taken in one turn of the event loop. libuv takes one for each listener, which under load, when a turn
 lasts 100 ms, would be ten a second in all."""
-GRACE_SECONDS: Final = 15
-"""Time beyond the longest stream after which what is still connected is cut off."""
 
 
 class AddressTakenError(OSError):
@@ -46,24 +43,25 @@ def listeners(serving: socket.socket) -> list[socket.socket]:
     return [serving, *(serving.dup() for _ in range(ACCEPTS - 1))]
 
 
-class State(Port):
-    """Where a server tells how far it is."""
-
-    listening: bool
-    draining: bool
-
-
 class Server(uvicorn.Server):
-    """Tells the probes when it listens and when it ends. uvicorn alone would end the process by the signal it got."""
+    """uvicorn for the serving port. On its own it would end the process by the signal it got."""
 
-    def __init__(self, app: ASGIApp, state: State) -> None:
+    def __init__(
+        self, app: ASGIApp, *, listening: Callable[[], None], closed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`listening` is called when connections are accepted, `closed` when none is accepted any more."""
         super().__init__(_config(app, Protocol))
-        self._state = state
+        self._listening = listening
+        self._closed = closed
 
-    def end_within(self, seconds: float) -> None:
-        """Take no more connections, and let what is open go on for `seconds`."""
-        self._state.draining = True
-        self.config.timeout_graceful_shutdown = int(seconds) + GRACE_SECONDS
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open."""
+        return bool(self.server_state.connections)
+
+    def close_within(self, seconds: float) -> None:
+        """Close the listening sockets and the idle connections now, the others when `seconds` have passed."""
+        self.config.timeout_graceful_shutdown = int(seconds)
         self.should_exit = True
 
     @override
@@ -71,7 +69,13 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what lives by now lives to the end, and need not be looked at again
-        self._state.listening = True
+        self._listening()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn closes the sockets before it first waits, so that nobody can still connect when `closed` has effect.
+        self._closed()
+        await super().shutdown(sockets)
 
     @contextmanager
     @override

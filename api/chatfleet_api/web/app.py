@@ -14,9 +14,8 @@ from starlette.types import ASGIApp, Scope
 from typing_extensions import override
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.pod.probes import Hook, drain_route, health_routes
+from chatfleet_api.pod.probes import health_routes
 from chatfleet_api.pod.services import VERSION, Services
 from chatfleet_api.web.dialects.failures import error_response
 from chatfleet_api.web.dialects.native import routes as conversations
@@ -77,17 +76,8 @@ def create_app(services: Services) -> ASGIApp:
         logged,
         new_id=services.chat.new_id,
         config=lambda: services.configuration.digest,
-        elsewhere=lambda: services.health.leaving or services.chat.pool.near_capacity,
+        elsewhere=lambda: services.lifecycle.leaving or services.chat.pool.near_capacity,
     )
-
-
-def create_health_app(health: Health, meter: Meter, hook: Hook) -> ASGIApp:
-    """Return the application of the health port."""
-    app = FastAPI(openapi_url=None)
-    app.include_router(health_routes(health, meter))
-    if hook.token:
-        app.include_router(drain_route(health, hook))
-    return app
 
 
 class _Streamed(Route):

@@ -10,6 +10,7 @@ from chatfleet_api.activator.app import create_app
 from chatfleet_api.activator.holding import Holding
 from chatfleet_api.activator.pods import Asked, CutOffError, NobodyThereError, watch
 from chatfleet_api.activator.probes import Room
+from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
 from harness.pods.runs import loop_clock
 
@@ -77,8 +78,9 @@ class Front:
 
     def __init__(self, pods: FakePods, *, places: int = 3, hold: float = 120) -> None:
         self.pods = pods
-        self.room = Room(places, clock=loop_clock)
-        self.room.listening = True
+        self.lifecycle = Lifecycle(loop_clock)
+        self.lifecycle.enter(Phase.SERVING)
+        self.room = Room(places, self.lifecycle, clock=loop_clock)
         self._arrival = arrival = asyncio.Event()
         self.app = create_app(
             Holding(self.room, pods, arrival, activation_timeout_seconds=hold, heartbeat_seconds=15),

@@ -2,10 +2,16 @@
 
 from starlette.types import ASGIApp
 
-from chatfleet_api.pod.configuration import Configuration, first_look
-from chatfleet_api.pod.health import Health
+from chatfleet_api.domain.live import Live
+from chatfleet_api.http.pool import Connections
+from chatfleet_api.pod.configuration import Configuration, local
+from chatfleet_api.pod.health import Health, Sources
+from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.monitors import LoopHeartbeat, UpstreamMonitor
 from chatfleet_api.pod.services import Services
+from chatfleet_api.pod.token_rate import TokenRate
+from chatfleet_api.providers.catalogue import Registry
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.web.app import create_app
 from chatfleet_api.web.stream import SSEStreams
@@ -22,7 +28,19 @@ class Pod:
         self.pool = make_pool(log, capacity=capacity)
         self.chat = make_chat(provider, log=log, pool=self.pool)
         self.meter = Meter("1.2.3")
-        self.configuration = Configuration(first_look())
-        self.health = Health(pod="pod-1", version="1.2.3", served=self.configuration, clock=loop_clock)
+        self.configuration = configuration = Configuration(local(), build=Registry(Connections(), self.meter).catalogue)
+        self.lifecycle = Lifecycle(loop_clock)
+        sources = Sources(
+            configuration=configuration,
+            streaming=Live(lambda: configuration.current.streaming),
+            lifecycle=self.lifecycle,
+            heartbeat=LoopHeartbeat(self.pool, clock=loop_clock),
+            upstreams=UpstreamMonitor(Live(lambda: configuration.catalogue), clock=loop_clock, rand=lambda low, _: low),
+            tokens=TokenRate(self.meter.tokens, clock=loop_clock),
+            moves=self.pool,
+        )
+        self.health = Health(pod="pod-1", version="1.2.3", sources=sources)
         streams = SSEStreams(lambda: HEARTBEAT_SECONDS, self.meter)
-        self.app: ASGIApp = create_app(Services(self.configuration, self.chat, streams, self.health, self.meter))
+        self.app: ASGIApp = create_app(
+            Services(configuration, self.chat, streams, self.health, self.lifecycle, self.meter)
+        )

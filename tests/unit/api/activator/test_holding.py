@@ -6,6 +6,7 @@ import json
 import pytest
 
 from chatfleet_api.domain.errors import Code
+from chatfleet_api.pod.lifecycle import Phase
 from chatfleet_api.web.dialects.failures import CLOSE
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.activator import JSON_BODY, FakeAnswer, FakePods, Front
@@ -270,7 +271,7 @@ async def test_it_is_ready_only_while_there_is_no_pod() -> None:
         pods.up = False
         await asyncio.sleep(1)
         assert front.room.not_ready() is None
-        front.room.draining = True
+        front.lifecycle.enter(Phase.DRAINING)
         assert front.room.not_ready() == "draining"
 
 

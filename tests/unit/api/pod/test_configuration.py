@@ -5,25 +5,36 @@ from pathlib import Path
 
 import pytest
 
-from chatfleet_api.pod.configuration import Configuration, ConfigurationError, first_look, load
+from chatfleet_api.http.pool import Connections
+from chatfleet_api.pod.configuration import Configuration, ConfigurationError, load, local
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.providers.catalogue import Catalogue, Registry
 from chatfleet_contract.runtime import RuntimeConfig, digest_of
 from chatfleet_contract.spec import Streaming
 
-BEFORE = first_look()
+BEFORE = local()
 AFTER = BEFORE.model_copy(update={"streaming": Streaming(max_streams_per_pod=7)})
 
 
-class Applied:
-    """Remembers what was applied, or refuses it."""
+class Built:
+    """Builds catalogues, remembers of what, or refuses to."""
 
-    def __init__(self, refusal: str | None = None) -> None:
+    def __init__(self) -> None:
         self.configs: list[RuntimeConfig] = []
-        self.refusal = refusal
+        self.refusal: str | None = None
+        self._registry = Registry(Connections(), Meter("tests"))
 
-    async def __call__(self, config: RuntimeConfig) -> None:
+    def __call__(self, config: RuntimeConfig) -> Catalogue:
         if self.refusal:
-            raise ConfigurationError(self.refusal)
+            raise ValueError(self.refusal)
         self.configs.append(config)
+        return self._registry.catalogue(config)
+
+
+def serving() -> tuple[Configuration, Built]:
+    """Return a configuration that serves `BEFORE`, and what builds its catalogues."""
+    built = Built()
+    return Configuration(BEFORE, build=built), built
 
 
 def put(file: Path, text: str) -> None:
@@ -67,57 +78,59 @@ def test_a_file_that_is_not_there_is_told() -> None:
         load(Path("/nowhere"))
 
 
-async def test_a_file_of_another_version_is_known_by_its_own_text(file: Path) -> None:
-    configuration, applied = Configuration(BEFORE), Applied()
+def test_a_file_of_another_version_is_known_by_its_own_text(file: Path) -> None:
+    configuration, built = serving()
     newer = BEFORE.render().replace("{", '{"unheardOf":1,', 1)
     put(file, newer)
 
-    await configuration.look(file, applied)
+    configuration.reload(file)
 
     assert configuration.digest == digest_of(newer)
-    assert applied.configs == []
+    assert built.configs == [BEFORE]
 
 
-async def test_a_changed_file_is_served_once(file: Path) -> None:
-    configuration, applied = Configuration(BEFORE), Applied()
+def test_a_changed_file_is_served_once(file: Path) -> None:
+    configuration, built = serving()
     for _ in range(2):
-        await configuration.look(file, applied)
+        configuration.reload(file)
     put(file, AFTER.render())
     for _ in range(2):
-        await configuration.look(file, applied)
-    assert applied.configs == [AFTER]
+        configuration.reload(file)
+    assert built.configs == [BEFORE, AFTER]
     assert configuration.current == AFTER
     assert configuration.digest == AFTER.digest()
 
 
-async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(file: Path) -> None:
-    configuration, applied = Configuration(BEFORE), Applied()
+def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(file: Path) -> None:
+    configuration, built = serving()
     put(file, "{")
-    await configuration.look(file, applied)
+    configuration.reload(file)
     assert "is not valid" in str(configuration.error)
     assert configuration.current == BEFORE
     put(file, BEFORE.render())
-    await configuration.look(file, applied)
+    configuration.reload(file)
     assert configuration.error is None
-    assert applied.configs == []
+    assert built.configs == [BEFORE]
 
 
-async def test_a_configuration_that_cannot_be_applied_is_not_served(file: Path) -> None:
-    configuration = Configuration(BEFORE)
+def test_a_configuration_that_cannot_be_applied_is_not_served(file: Path) -> None:
+    configuration, built = serving()
+    catalogue, built.refusal = configuration.catalogue, "no such provider"
     put(file, AFTER.render())
-    await configuration.look(file, Applied(refusal="no such provider"))
+    configuration.reload(file)
     assert configuration.error == "no such provider"
+    assert (configuration.current, configuration.catalogue) == (BEFORE, catalogue)
     assert configuration.digest == BEFORE.digest()
 
 
-async def test_a_file_that_goes_and_comes_back_is_no_lasting_error(file: Path) -> None:
-    configuration, applied = Configuration(BEFORE), Applied()
-    await configuration.look(file, applied)
+def test_a_file_that_goes_and_comes_back_is_no_lasting_error(file: Path) -> None:
+    configuration, _ = serving()
+    configuration.reload(file)
     text = take_away(file)
-    await configuration.look(file, applied)
+    configuration.reload(file)
     assert "cannot be read" in str(configuration.error)
     put(file, text)
-    await configuration.look(file, applied)
+    configuration.reload(file)
     assert configuration.error is None
 
 
@@ -130,12 +143,12 @@ async def test_the_file_is_watched_through_the_links_that_the_kubelet_swaps(tmp_
     data.symlink_to("one")
     file = tmp_path / "runtime.json"
     file.symlink_to("..data/runtime.json")
-    configuration, applied = Configuration(BEFORE), Applied()
-    watch = asyncio.ensure_future(configuration.watch(file, applied))
+    configuration, built = serving()
+    watch = asyncio.ensure_future(configuration.watch(file))
     await asyncio.sleep(1.5)
     swapped = tmp_path / "..data_tmp"
     swapped.symlink_to("two")
     swapped.replace(data)
     await asyncio.sleep(1.5)
     watch.cancel()
-    assert applied.configs == [AFTER]
+    assert built.configs == [BEFORE, AFTER]

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from chatfleet_api.pod.lifecycle import Phase
 from chatfleet_contract import metrics
 from harness.clients.asgi import ask, get
 from harness.pods.api_pod import Pod
@@ -23,11 +24,10 @@ async def test_the_root_tells_what_this_is_and_where_to_look() -> None:
 
 async def test_probes_answer_by_status_and_say_why() -> None:
     pod = Pod(Script())
-    pod.health.beat(active=0, capacity=10)
     statuses = {path: (await ask(pod.app, get(path))).status for path in ("/live", "/ready", "/startup")}
     assert statuses == {"/live": 200, "/ready": 503, "/startup": 503}
     assert (await ask(pod.app, get("/ready"))).body == b"not listening yet"
-    pod.health.listening = True
+    pod.lifecycle.enter(Phase.SERVING)
     assert (await ask(pod.app, get("/ready"))).status == 200
     assert (await ask(pod.app, get("/startup"))).status == 200
 
@@ -73,4 +73,4 @@ async def test_the_details_are_json_in_wire_names() -> None:
     pod = Pod(Script())
     told = (await ask(pod.app, get("/health/detailed"))).json()
     assert told["report"]["config"] == pod.configuration.digest
-    assert told["runs"] == {"active": 0, "capacity": 0, "takenOver": 0, "handedOver": 0}
+    assert told["runs"] == {"active": 0, "capacity": 500, "takenOver": 0, "handedOver": 0}

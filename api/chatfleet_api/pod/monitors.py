@@ -1,0 +1,123 @@
+"""What a pod observes of itself and its dependencies: its event loop, Redis, and the upstreams.
+
+Each monitor runs on the main loop. The thread that answers probes reads it: plain values, each replaced as a whole.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.live import Live
+from chatfleet_contract.report import Breaker, Dependency, State, Traffic
+
+HEARTBEAT_SECONDS: Final = 0.5
+STUCK_SECONDS: Final = 10.0
+"""Age of the last heartbeat at which the main loop counts as stuck."""
+REDIS_SECONDS: Final = 3.0
+"""Time between two checks of Redis."""
+UPSTREAM_SECONDS: Final = 30.0
+"""Time between two checks of the upstreams, give or take a fifth, so that the pods of a fleet do not check in step."""
+UPSTREAM_DOWN_SECONDS: Final = 5.0
+"""The same while one of them is down."""
+UPSTREAM_JITTER: Final = 0.2
+
+_CIRCUIT_OPEN: Final = Dependency(
+    state=State.DOWN, message="the circuit breaker is open after too many failures; the next attempt follows soon"
+)
+
+
+class Load(Protocol):
+    @property
+    def active(self) -> int:
+        """Streams that are open."""
+        ...
+
+
+class Upstreams(Protocol):
+    async def check(self) -> Mapping[str, Dependency]:
+        """Check each upstream, by provider's name."""
+        ...
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """Return the state of each upstream's circuit breaker, limits and queue. Any thread may call this."""
+        ...
+
+
+class LoopHeartbeat:
+    """Shows that the main loop runs, and how much it has to do."""
+
+    def __init__(self, load: Load, *, clock: Callable[[], float]) -> None:
+        self.active = 0
+        """Streams that were open at the last heartbeat."""
+        self._load = load
+        self._clock = clock
+        self._last = clock()
+
+    async def run(self) -> None:
+        while True:
+            self.beat()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def beat(self) -> None:
+        self.active = self._load.active
+        self._last = self._clock()
+
+    def stuck(self) -> str | None:
+        """Return why the process should be restarted, None when it should not."""
+        age = self._clock() - self._last
+        return f"the main loop has been stuck for {age:.0f} s" if age > STUCK_SECONDS else None
+
+
+class RedisMonitor:
+    """Checks Redis every few seconds."""
+
+    def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
+        self.state = Dependency(state=State.UNKNOWN)
+        self._check = check
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._check()
+            except ChatError as error:
+                self.state = Dependency(state=State.DOWN, message=error.detail or error.message)
+            else:
+                self.state = Dependency(state=State.UP)
+            await asyncio.sleep(REDIS_SECONDS)
+
+
+class UpstreamMonitor:
+    """Checks the upstreams of the current configuration, sooner while one is down."""
+
+    def __init__(
+        self, upstreams: Live[Upstreams], *, clock: Callable[[], float], rand: Callable[[float, float], float]
+    ) -> None:
+        self._upstreams = upstreams
+        self._clock = clock
+        self._rand = rand
+        self._checked: Mapping[str, Dependency] = MappingProxyType({})
+        self._checked_at: float | None = None
+
+    async def run(self) -> None:
+        while True:
+            self._checked, self._checked_at = await self._upstreams().check(), self._clock()
+            down = any(seen.state is State.DOWN for seen in self.states().values())
+            pause = UPSTREAM_DOWN_SECONDS if down else UPSTREAM_SECONDS
+            await asyncio.sleep(pause * self._rand(1 - UPSTREAM_JITTER, 1 + UPSTREAM_JITTER))
+
+    def states(self) -> Mapping[str, Dependency]:
+        """Return each upstream as last checked, or down while its circuit breaker is open, which is known at once."""
+        traffic = self.traffic()
+        return {name: _circuit_open(traffic.get(name)) or seen for name, seen in self._checked.items()}
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        return self._upstreams().traffic()
+
+    def seconds_since_check(self) -> float | None:
+        return None if self._checked_at is None else self._clock() - self._checked_at
+
+
+def _circuit_open(traffic: Traffic | None) -> Dependency | None:
+    return None if traffic is None or traffic.breaker is Breaker.CLOSED else _CIRCUIT_OPEN

@@ -1,0 +1,87 @@
+"""The parts that a pod's health is read from, for tests to set."""
+
+from collections.abc import Callable, Mapping
+
+from chatfleet_api.domain.live import Live
+from chatfleet_api.http.pool import Connections
+from chatfleet_api.pod.configuration import Configuration, local
+from chatfleet_api.pod.health import Health, Sources
+from chatfleet_api.pod.lifecycle import Lifecycle, Phase
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
+from chatfleet_api.pod.token_rate import TokenRate
+from chatfleet_api.providers.catalogue import Registry
+from chatfleet_contract.report import Dependency, Traffic
+from chatfleet_contract.spec import Streaming
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeLoad:
+    """Open streams, as a test sets them."""
+
+    active = 0
+    taken_over = 0
+    handed_over = 0
+
+
+class FakeUpstreams:
+    """Upstreams whose state a test sets."""
+
+    def __init__(self) -> None:
+        self.seen: Mapping[str, Dependency] = {}
+        self.now: Mapping[str, Traffic] = {}
+        self.checks = 0
+
+    async def check(self) -> Mapping[str, Dependency]:
+        self.checks += 1
+        return self.seen
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        return self.now
+
+
+class HealthOf:
+    """A pod's health, and all that it is read from."""
+
+    def __init__(self, clock: Callable[[], float] | None = None, *, max_streams: int = 10) -> None:
+        self.clock = clock or Clock()
+        self.load = FakeLoad()
+        self.fake_upstreams = FakeUpstreams()
+        self.lifecycle = Lifecycle(self.clock)
+        self.heartbeat = LoopHeartbeat(self.load, clock=self.clock)
+        self.redis = RedisMonitor(_answers)
+        self.upstreams = UpstreamMonitor(
+            Live.fixed(self.fake_upstreams), clock=self.clock, rand=lambda low, high: (low + high) / 2
+        )
+        streaming = Streaming(max_streams_per_pod=max_streams)
+        sources = Sources(
+            configuration=Configuration(local(), build=Registry(Connections(), Meter("tests")).catalogue),
+            streaming=Live.fixed(streaming),
+            lifecycle=self.lifecycle,
+            heartbeat=self.heartbeat,
+            upstreams=self.upstreams,
+            tokens=TokenRate(lambda: 0, clock=self.clock),
+            moves=self.load,
+            redis=self.redis,
+        )
+        self.health = Health(pod="p-1", version="1.2.3", sources=sources)
+
+    def serve(self, *, active: int = 3) -> Health:
+        """Listen, and have `active` streams open at the last heartbeat."""
+        self.lifecycle.enter(Phase.SERVING)
+        self.load.active = active
+        self.heartbeat.beat()
+        return self.health
+
+
+async def _answers() -> None:
+    """Redis is there."""

@@ -1,0 +1,73 @@
+"""What a pod observes, and how often."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
+from chatfleet_contract.report import Dependency, State, Traffic
+from harness.pods.health import Clock, FakeLoad
+from harness.pods.runs import loop_clock
+
+pytestmark = pytest.mark.looptime
+
+UP = Dependency(state=State.UP)
+DOWN = Dependency(state=State.DOWN, message="refused")
+
+
+async def test_the_heart_beats_as_long_as_the_loop_runs() -> None:
+    load, clock = FakeLoad(), Clock()
+    heartbeat = LoopHeartbeat(load, clock=clock)
+    load.active = 4
+    clock.now += 60
+    assert heartbeat.stuck()
+    beating = asyncio.ensure_future(heartbeat.run())
+    await asyncio.sleep(0.1)
+    beating.cancel()
+    assert heartbeat.stuck() is None
+    assert heartbeat.active == 4
+
+
+async def test_redis_is_checked_every_few_seconds() -> None:
+    answers: list[Exception | None] = [ChatError(Code.STORAGE_UNAVAILABLE, detail="refused"), None]
+
+    async def check() -> None:
+        if error := answers.pop(0):
+            raise error
+
+    redis = RedisMonitor(check)
+    assert redis.state.state is State.UNKNOWN
+    running = asyncio.ensure_future(redis.run())
+    await asyncio.sleep(1)
+    assert redis.state == DOWN
+    await asyncio.sleep(3)
+    running.cancel()
+    assert redis.state == UP
+
+
+@pytest.mark.parametrize(("seen", "at_least", "at_most"), [(UP, 24, 36), (DOWN, 4, 6)])
+async def test_upstreams_are_checked_now_and_then_and_sooner_while_one_is_down(
+    seen: Dependency, at_least: float, at_most: float
+) -> None:
+    times: list[float] = []
+
+    class Upstreams:
+        async def check(self) -> Mapping[str, Dependency]:
+            times.append(loop_clock())
+            return {"a": seen}
+
+        def traffic(self) -> Mapping[str, Traffic]:
+            return {}
+
+    monitor = UpstreamMonitor(Live.fixed(Upstreams()), clock=loop_clock, rand=random.uniform)
+    running = asyncio.ensure_future(monitor.run())
+    await asyncio.sleep(100)
+    running.cancel()
+    assert monitor.states() == {"a": seen}
+    assert all(at_least <= late - early <= at_most for early, late in pairwise(times))
+    assert len(times) > 2

@@ -1,0 +1,64 @@
+"""The preStop hook on the health port."""
+
+import asyncio
+
+import pytest
+from starlette.types import ASGIApp
+
+from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.lifecycle import SIGNAL_SECONDS
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.probes import DrainHook, create_health_app
+from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
+from harness.clients.asgi import Exchange, ask, asking, get
+from harness.pods.health import HealthOf
+from harness.pods.runs import loop_clock
+
+pytestmark = pytest.mark.looptime
+
+TOKEN = "secret"
+
+
+def health_app(pod: HealthOf, token: str = TOKEN) -> ASGIApp:
+    return create_health_app(pod.serve(), Meter("1.2.3"), DrainHook(token, Live.fixed(10), pod.lifecycle))
+
+
+def pre_stop(**headers: str) -> Exchange:
+    return get(PATH_DRAIN, **(headers or {HEADER_DRAIN: TOKEN}))
+
+
+async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until_it_is_told_to_end() -> None:
+    app = health_app(HealthOf())
+    began = loop_clock()
+    async with asking(app, pre_stop()) as hook:
+        await asyncio.sleep(1)
+        assert (await ask(app, get("/health"))).json()["draining"] is True
+        assert (await ask(app, get("/ready"))).status == 200
+        await hook
+    assert loop_clock() - began == pytest.approx(10)
+
+
+async def test_a_pod_whose_end_does_not_come_goes_on_as_if_nobody_had_told_of_it() -> None:
+    pod = HealthOf(loop_clock)
+    await ask(health_app(pod), pre_stop())
+    assert (pod.lifecycle.leaving, pod.health.report().draining) == (True, True)
+    await asyncio.sleep(SIGNAL_SECONDS)
+    assert (pod.lifecycle.leaving, pod.health.report().draining, pod.health.not_ready()) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("token", "shown", "status"),
+    [
+        pytest.param("secret", {"accept": "*/*"}, 403, id="nothing"),
+        pytest.param("secret", {HEADER_DRAIN: "secret?"}, 403, id="something else"),
+        pytest.param("secret", {HEADER_DRAIN: "s\xe9cret"}, 403, id="no ASCII"),
+        pytest.param("", {HEADER_DRAIN: ""}, 404, id="to a pod that nobody can tell"),
+        pytest.param("secret", {HEADER_DRAIN: "secret"}, 200, id="what the kubelet shows"),
+    ],
+)
+async def test_only_who_shows_the_pods_token_can_tell_it_of_its_end(
+    token: str, shown: dict[str, str], status: int
+) -> None:
+    pod = HealthOf()
+    assert (await ask(health_app(pod, token), pre_stop(**shown))).status == status
+    assert pod.lifecycle.leaving is (status == 200)
