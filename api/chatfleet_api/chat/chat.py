@@ -5,45 +5,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS, Queue
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
-from chatfleet_api.chat.turn import Place, Turn, take_turn
+from chatfleet_api.chat.turn import MessageSink, RunJob, run_turn
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.provider import Provider
 from chatfleet_api.runs.log.interface import Claim, Fence, Fleet, RunLog, RunRecord
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, SessionStore, StoredMessage
-from chatfleet_contract.providers import Continuation
 from chatfleet_contract.spec import OnBusy
 
 DEFAULT_TENANT = "default"
 """The one tenant, as long as nobody has to say who they are. Part of every key from the start."""
-
-
-class Models(Protocol):
-    """The catalogue as a turn needs it."""
-
-    def provider(self, model: str) -> Provider:
-        """Return who answers for `model`; raises `ChatError(MODEL_NOT_FOUND)`."""
-        ...
-
-    def continuation(self, model: str) -> Continuation:
-        """Return how `model` can continue an answer that was cut; raises `ChatError(MODEL_NOT_FOUND)`."""
-        ...
-
-    def models(self) -> tuple[str, ...]:
-        """Return the names of all models; the first is the one for requests that name none."""
-        ...
 
 
 class NewMessage(msgspec.Struct, frozen=True):
@@ -90,7 +73,7 @@ class Chat:
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
             began = Start(self.new_id(), request.model, self._created())
-            produce = partial(take_turn, Turn(began, request, provider, None, self.clock))
+            produce = partial(run_turn, RunJob(began, request, provider, None, self.clock))
             if not resumable:
                 return start(tenant, began.run, produce)
             async with self.fleet.begin(RunRecord(tenant, began, request)):
@@ -208,7 +191,7 @@ class Chat:
             answer = StoredMessage(answer_id, "assistant", "", now, status="pending", run=run_id, model=model)
             began = Start(run_id, model, self._created(), conversation, answer.id)
             request = _request(model, history.context((*before, said)), message)
-            place = Place(self.sessions, tenant, conversation, answer, self._now)
+            sink = MessageSink(self.sessions, tenant, conversation, answer, self._now)
             record = RunRecord(tenant, began, request)
             async with self.fleet.begin(record):
                 messages = (*given_up, said, answer)
@@ -219,8 +202,8 @@ class Chat:
                 except StorageUnavailableError:  # it may have been stored all the same
                     start(tenant, run_id, partial(self.go_on, Claim(record, Fence())), Fence())
                     raise
-                turn = Turn(began, request, provider, place, self.clock)
-                return start(tenant, run_id, partial(take_turn, turn), Fence())
+                job = RunJob(began, request, provider, sink, self.clock)
+                return start(tenant, run_id, partial(run_turn, job), Fence())
 
     async def _given_up(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the pending answer that nobody writes any more, as interrupted; CONVERSATION_BUSY if somebody may."""

@@ -14,8 +14,9 @@ from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.turn import Place, Turn, provided, take_turn
+from chatfleet_api.chat.turn import MessageSink, RunJob, provided, run_turn
 from chatfleet_api.domain.errors import (
     ChatError,
     Code,
@@ -52,18 +53,6 @@ class TakeoverMeter(Protocol):
         ...
 
 
-class Models(Protocol):
-    """The catalogue as a takeover needs it."""
-
-    def provider(self, model: str) -> Provider:
-        """Return who answers for `model`; raises `ChatError(MODEL_NOT_FOUND)`."""
-        ...
-
-    def continuation(self, model: str) -> Continuation:
-        """Return how `model` can continue an answer that was cut; raises `ChatError(MODEL_NOT_FOUND)`."""
-        ...
-
-
 @dataclass(frozen=True)
 class Takeover:
     """Goes on with claimed runs."""
@@ -92,11 +81,11 @@ class Takeover:
         hopeless = not has_slot or (start.conversation is not None and message is None)
         provider, request = (None, record.request) if hopeless else self._asked(claim, before)
         self.meter.took_over(_outcome(claim, provider, request), claim.seconds)
-        place = None
+        sink = None
         if message:
-            place = Place(self.sessions, record.tenant, start.conversation or "", message, self._now)
+            sink = MessageSink(self.sessions, record.tenant, start.conversation or "", message, self._now)
         spent = lost_usage(claim, before)
-        await take_turn(Turn(start, request, provider, place, self.clock, before, spent), run)
+        await run_turn(RunJob(start, request, provider, sink, self.clock, before, spent), run)
 
     def _now(self) -> str:
         return history.stamp(self.now())

@@ -1,15 +1,22 @@
-"""THE page of one run: ask, pass on, remember, settle, tell the end.
+"""THE page of one run: admit, reserve, guard, steps, settle, publish the end.
 
-Whatever happens between the question and the end of its answer is here. A run ends exactly once, and its end is true:
-`Complete` only when the provider itself said that the answer is whole, `partial_saved` only when the store has it.
+admit        announces the run; its slot was taken in `RunPool.admit`, where identity and rate limits enter
+reserve      reserves what the run may use: `Budget.reserve`, which may reject it
+guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
+steps        calls the provider once: `single_step`; an agent's `Steps` call it again and run tools between
+settle       stores the answer, and charges what was used: `Budget.settle`
+publish_end  publishes the terminal event
+
+A run ends exactly once, and its end is true: `Complete` only when the provider itself said that the answer is whole,
+`partial_saved` only when the store has it. A seam without a feature is None, and costs nothing for each token.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
@@ -28,15 +35,63 @@ LATE_SETTLE_SECONDS = 60.0
 SETTLE_PAUSE_SECONDS = 0.5
 """Between two attempts to settle."""
 
-Kept: TypeAlias = Literal["kept", "unwanted", "unreachable"]
-"""What became of an answer: stored, its conversation was deleted meanwhile, or the store did not answer in time."""
+SaveOutcome: TypeAlias = Literal["saved", "deleted", "unreachable"]
+"""Whether an answer was stored, or its conversation was deleted meanwhile, or the store did not answer in time."""
+
+Emit: TypeAlias = Callable[[Sequence[Piece]], None]
+"""Remembers what was read, and publishes the part of it that readers get. Never waits."""
 
 logger = logging.getLogger(__name__)
 
 
+class Budget(Protocol):
+    """Limits what a caller may use."""
+
+    async def reserve(self, tenant: str, request: ChatRequest) -> None:
+        """Reserve what `request` may use; raises `ChatError` when the budget does not allow it."""
+        ...
+
+    async def settle(self, tenant: str, request: ChatRequest, usage: Usage | None) -> None:
+        """Charge `usage` in the place of what was reserved, once for each run, also a rejected one. Never raises."""
+        ...
+
+
+class Guard(Protocol):
+    """Redacts or rejects what goes to the provider, and what comes from it; raises `ChatError` to end the run."""
+
+    async def request(self, request: ChatRequest) -> ChatRequest: ...
+
+    def batch(self, pieces: Sequence[Piece]) -> Sequence[Piece]: ...
+
+
+class Steps(Protocol):
+    """Produces an answer by any number of calls to the provider."""
+
+    def __call__(self, provider: Provider, request: ChatRequest, emit: Emit) -> Awaitable[None]: ...
+
+
+async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> None:
+    """Call the provider once."""
+    async with aclosing(provider.stream(request)) as stream:
+        async for pieces in stream:
+            emit(pieces)
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the answer of a conversation is kept: `message` is there, pending, until the final one replaces it."""
+class Seams:
+    """What features add to a run."""
+
+    budget: Budget | None = None
+    guard: Guard | None = None
+    steps: Steps = single_step
+
+
+PLAIN: Final = Seams()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSink:
+    """Where the answer is stored: `message` is there, pending, until the final one replaces it."""
 
     sessions: SessionStore
     tenant: str
@@ -44,66 +99,97 @@ class Place:
     message: StoredMessage
     now: Callable[[], str]
 
-    async def keep(self, message: StoredMessage) -> None:
+    async def save(self, message: StoredMessage) -> None:
         """Replace the pending message."""
         await self.sessions.append(self.tenant, self.conversation, (message,), expected_version=None, now=self.now())
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One question, who answers it, and where the answer goes (None: to the readers only)."""
+class RunJob:
+    """One request, the provider of its answer, and the sink of the answer (None: it goes to the readers only)."""
 
     start: Start
     request: ChatRequest
     provider: Provider | None
-    """None: nobody can go on with what came `before`."""
-    place: Place | None
+    """None: no provider can continue what came `before`."""
+    sink: MessageSink | None
     clock: Callable[[], float]
     before: Sequence[Event] = ()
     """What a pod that died has logged of the run."""
     spent: Usage | None = None
-    """What the attempts of pods that died have cost, as far as can be told."""
+    """What the attempts of pods that died have used, as far as it is known."""
+    seams: Seams = PLAIN
 
 
-async def take_turn(turn: Turn, run: Run) -> None:
+async def run_turn(job: RunJob, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
-    if not turn.before:
-        run.publish((turn.start,))
-    reply = Reply(turn.clock, provided(turn.before))
-    ending = _charged(await _answer(turn, run, reply), turn.spent)
+    admit(job, run)
+    reply = Reply(job.clock, provided(job.before))
+    end = _with_spent(await _produce(job, run, reply), job.spent)
     if run.fenced:
         return  # it is another pod's to end
-    if turn.place is None:
-        run.publish((ending,))
+    if job.seams.budget is not None:
+        await job.seams.budget.settle(run.tenant, job.request, end.usage)
+    if job.sink is None:
+        publish_end(run, end)
         return
-    message = final_message(turn.place.message, reply, ending)
-    kept = await _settle(turn.place, message, seconds=SETTLE_SECONDS)
-    run.publish((_told(ending, message, kept),))
-    if kept == "unreachable":
-        await _settle_late(turn.place, message)
+    message = final_message(job.sink.message, reply, end)
+    outcome = await settle(job.sink, message, seconds=SETTLE_SECONDS)
+    publish_end(run, _with_partial_saved(end, message, outcome))
+    if outcome == "unreachable":
+        await _settle_late(job.sink, message)
 
 
-async def _answer(turn: Turn, run: Run, reply: Reply) -> Terminal:
-    """Pass the answer on as it comes, and return how it ended."""
+def admit(job: RunJob, run: Run) -> None:
+    """Announce the run, unless another pod has begun it."""
+    if not job.before:
+        run.publish((job.start,))
+
+
+async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
+    """Reserve, guard and take the steps, and return how they ended."""
     try:
-        async with run.stoppable(), aclosing(_source(turn)) as stream:
-            async for pieces in stream:
-                if events := reply.take(pieces):
-                    run.publish(events)
+        async with run.stoppable():
+            provider = _provider(job)
+            await reserve(job, run)
+            request = await guarded(job)
+            await job.seams.steps(provider, request, _emitter(job.seams.guard, run, reply))
         return _finished(reply)
     except ChatError as error:
         if error.detail:
             logger.warning("run %s failed: %s", run.id, error)
         return Failed.of(error)
-    except Exception:  # the edge of a run: whatever broke, what there is of the answer is kept and its readers are told
+    except Exception:  # the edge of a run: whatever broke, what there is of the answer is stored and its readers get it
         logger.exception("run %s failed", run.id)
         return Failed.of(ChatError(Code.INTERNAL))
 
 
-def _source(turn: Turn) -> AsyncGenerator[Sequence[Piece], None]:
-    if turn.provider is None:
+def _provider(job: RunJob) -> Provider:
+    if job.provider is None:
         raise ChatError(Code.INTERRUPTED)
-    return turn.provider.stream(turn.request)
+    return job.provider
+
+
+async def reserve(job: RunJob, run: Run) -> None:
+    """Reserve what the run may use."""
+    if job.seams.budget is not None:
+        await job.seams.budget.reserve(run.tenant, job.request)
+
+
+async def guarded(job: RunJob) -> ChatRequest:
+    """Return the request as the provider may get it."""
+    guard = job.seams.guard
+    return job.request if guard is None else await guard.request(job.request)
+
+
+def _emitter(guard: Guard | None, run: Run, reply: Reply) -> Emit:
+    take, publish = reply.take, run.publish
+
+    def emit(pieces: Sequence[Piece]) -> None:
+        if events := take(pieces):
+            publish(events)
+
+    return emit if guard is None else lambda pieces: emit(guard.batch(pieces))
 
 
 def provided(events: Sequence[Event]) -> Sequence[Piece]:
@@ -118,64 +204,69 @@ def _finished(reply: Reply) -> Terminal:
     return Complete(end.reason, end.usage, reply.elapsed_ms(), reply.first_token_ms, end.provider, end.upstream_model)
 
 
-def _charged(ending: Terminal, spent: Usage | None) -> Terminal:
+def _with_spent(end: Terminal, spent: Usage | None) -> Terminal:
     """Add to an answer's usage what was spent before."""
     if spent is None:
-        return ending
-    return replace(ending, usage=spent if ending.usage is None else ending.usage + spent)
+        return end
+    return replace(end, usage=spent if end.usage is None else end.usage + spent)
 
 
-async def _settle(place: Place, message: StoredMessage, *, seconds: float) -> Kept:
+async def settle(sink: MessageSink, message: StoredMessage, *, seconds: float) -> SaveOutcome:
     """Store the answer, trying for `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             while True:
                 try:
-                    await place.keep(message)
+                    await sink.save(message)
                 except StorageUnavailableError:
                     await asyncio.sleep(SETTLE_PAUSE_SECONDS)
                 except ChatError:
-                    return "unwanted"
+                    return "deleted"
                 else:
-                    return "kept"
+                    return "saved"
     except TimeoutError:
         return "unreachable"
 
 
-async def _settle_late(place: Place, message: StoredMessage) -> None:
-    """Go on trying, after the end was told; also the end of the pod must not lose an answer without a word."""
-    kept: Kept = "unreachable"
+async def _settle_late(sink: MessageSink, message: StoredMessage) -> None:
+    """Go on trying after the end was published; also the end of the pod must not lose an answer without a log line."""
+    outcome: SaveOutcome = "unreachable"
     try:
-        kept = await _settle(place, message, seconds=LATE_SETTLE_SECONDS)
+        outcome = await settle(sink, message, seconds=LATE_SETTLE_SECONDS)
     finally:
-        if kept == "unreachable":
+        if outcome == "unreachable":
             logger.error("the answer of run %s could not be stored and is lost", message.run)
 
 
-def _told(ending: Terminal, message: StoredMessage, kept: Kept) -> Event:
-    if isinstance(ending, Complete):
-        return ending
+def publish_end(run: Run, end: Terminal) -> None:
+    """Publish the terminal event."""
+    run.publish((end,))
+
+
+def _with_partial_saved(end: Terminal, message: StoredMessage, outcome: SaveOutcome) -> Terminal:
+    if isinstance(end, Complete):
+        return end
     partial = bool(message.content or message.reasoning or message.tool_calls)
-    return replace(ending, partial_saved=partial and kept == "kept")
+    return replace(end, partial_saved=partial and outcome == "saved")
 
 
-def final_message(pending: StoredMessage, reply: Reply, ending: Terminal) -> StoredMessage:
-    """Return the message as it is kept: whole, or what had come of it, marked by its status."""
-    kept = replace(
+def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> StoredMessage:
+    """Return the message as it is stored: whole, or what had come of it, marked by its status."""
+    message = replace(
         pending,
         content=reply.text,
         reasoning=reply.reasoning,
         tool_calls=reply.tool_calls,
-        usage=ending.usage,
+        usage=end.usage,
         latency_ms=reply.elapsed_ms(),
     )
-    if isinstance(ending, Failed):
-        return replace(kept, status=FACTS[ending.code].outcome, error_code=ending.code)
+    if isinstance(end, Failed):
+        return replace(message, status=FACTS[end.code].outcome, error_code=end.code)
     return replace(
-        kept,
+        message,
         status="complete",
-        finish_reason=ending.finish_reason,
-        latency_ms=ending.latency_ms,
-        provider=ending.provider,
-        upstream_model=ending.upstream_model,
+        finish_reason=end.finish_reason,
+        latency_ms=end.latency_ms,
+        provider=end.provider,
+        upstream_model=end.upstream_model,
     )

@@ -9,11 +9,22 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.turn import LATE_SETTLE_SECONDS, SETTLE_SECONDS, Place, Turn, final_message, take_turn
+from chatfleet_api.chat.turn import (
+    LATE_SETTLE_SECONDS,
+    PLAIN,
+    SETTLE_SECONDS,
+    Emit,
+    MessageSink,
+    RunJob,
+    Seams,
+    final_message,
+    run_turn,
+    single_step,
+)
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
-from chatfleet_api.providers.provider import Piece
+from chatfleet_api.providers.provider import Piece, Provider
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, StoredMessage
@@ -25,6 +36,7 @@ from harness.pods.runs import (
     collect,
     loop_clock,
     make_pool,
+    memory_sessions,
     start,
     text,
 )
@@ -62,15 +74,15 @@ class FlakyStore(MemorySessionStore):
         )
 
 
-async def begin(script: Script, store: MemorySessionStore | None = None) -> Run:
-    """Start a turn; with a store it belongs to a conversation there."""
-    place = None
+async def begin(script: Script, store: MemorySessionStore | None = None, seams: Seams = PLAIN) -> Run:
+    """Start a run; with a store it belongs to a conversation there."""
+    sink = None
     if store:
         await store.create(TENANT, Conversation(CONVERSATION, None, None, {}, NOW, NOW))
-        place = Place(store, TENANT, CONVERSATION, PENDING, lambda: NOW)
-    turn = Turn(start(), ChatRequest("m", ()), script, place, loop_clock)
+        sink = MessageSink(store, TENANT, CONVERSATION, PENDING, lambda: NOW)
+    job = RunJob(start(), ChatRequest("m", ()), script, sink, loop_clock, seams=seams)
     with make_pool(run_seconds=300).admit() as start_run:
-        return start_run(TENANT, "r", lambda run: take_turn(turn, run))
+        return start_run(TENANT, "r", lambda run: run_turn(job, run))
 
 
 async def events(run: Run) -> list[Event]:
@@ -256,11 +268,67 @@ async def test_an_answer_of_no_conversation_is_kept_nowhere_and_says_so() -> Non
 async def test_the_end_and_the_message_say_who_answered() -> None:
     """Which may be a fallback, and not the model that was asked for."""
     signed = replace(STOP, provider="spare", upstream_model="claude-x")
-    turn = Turn(start(), ChatRequest("m", ()), Script(text("hi"), [signed]), None, loop_clock)
+    job = RunJob(start(), ChatRequest("m", ()), Script(text("hi"), [signed]), None, loop_clock)
     with make_pool().admit() as start_run:
-        run = start_run(TENANT, "r", partial(take_turn, turn))
+        run = start_run(TENANT, "r", partial(run_turn, job))
     ending = (await collect(run.read()))[-1][1]
     assert isinstance(ending, Complete)
     assert (ending.provider, ending.upstream_model) == ("spare", "claude-x")
     kept = final_message(PENDING, Reply(loop_clock), ending)
     assert (kept.model, kept.provider, kept.upstream_model) == ("m", "spare", "claude-x")
+
+
+class Allowance:
+    """A budget of a number of tokens."""
+
+    def __init__(self, tokens: int) -> None:
+        self.left = tokens
+        self.settled: list[Usage | None] = []
+
+    async def reserve(self, tenant: str, request: ChatRequest) -> None:  # noqa: ARG002  # as it is called
+        if self.left <= 0:
+            raise ChatError(Code.AT_CAPACITY)
+
+    async def settle(self, tenant: str, request: ChatRequest, usage: Usage | None) -> None:  # noqa: ARG002  # as above
+        self.settled.append(usage)
+
+
+class Redaction:
+    """A guard against one word."""
+
+    async def request(self, request: ChatRequest) -> ChatRequest:
+        return replace(request, model="guarded")
+
+    def batch(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        return [Token("***") if isinstance(piece, Token) and piece.text == "secret" else piece for piece in pieces]
+
+
+async def two_steps(provider: Provider, request: ChatRequest, emit: Emit) -> None:
+    await single_step(provider, request, emit)
+    await single_step(provider, request, emit)
+
+
+async def test_a_budget_is_asked_before_the_provider_and_charged_after_the_answer() -> None:
+    script, budget = Script(text("hi"), [STOP]), Allowance(1)
+    await events(await begin(script, seams=Seams(budget=budget)))
+    assert budget.settled == [USAGE]
+
+    empty = Allowance(0)
+    assert (await failure(await begin(script, seams=Seams(budget=empty)))).code is Code.AT_CAPACITY
+    assert len(script.asked) == 1
+    assert empty.settled == [None]
+
+
+async def test_a_guard_changes_the_request_and_what_readers_get_and_the_store_has() -> None:
+    script, store = Script(text("my", "secret"), [STOP]), memory_sessions()
+    seen = await events(await begin(script, store, Seams(guard=Redaction())))
+    assert [request.model for request in script.asked] == ["guarded"]
+    assert [event.text for event in seen if isinstance(event, Token)] == ["my", "***"]
+    assert (await kept(store)).content == "my***"
+
+
+async def test_a_run_may_take_several_steps_and_ends_once() -> None:
+    script = Script(text("hi"), [STOP])
+    seen = await events(await begin(script, seams=Seams(steps=two_steps)))
+    assert [type(event) for event in seen] == [Start, Token, Token, Complete]
+    assert len(script.asked) == 2
