@@ -11,7 +11,8 @@ from chatfleet_cluster import controlplane
 from chatfleet_cluster.steps import Steps
 from chatfleet_contract import names
 from harness.kube.chatdeployments import ChatDeployments
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
+from harness.polling import eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from chatfleet_cluster.controlplane import ControlPlane, running
 from chatfleet_cluster.steps import Steps
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
+from harness.polling import eventually
 
 HOLD = """
 import os, time

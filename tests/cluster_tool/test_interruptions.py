@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from chatfleet_cluster.layout import folder_of
-from harness.kube.kubectl import eventually
 from harness.kube.local_clusters import ENVIRONMENT, Handle, handle, machine
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(120)
 

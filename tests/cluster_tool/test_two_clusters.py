@@ -19,8 +19,8 @@ from urllib.parse import quote
 import pytest
 
 from chatfleet_cluster.layout import interface_of
-from harness.kube.kubectl import eventually
 from harness.kube.local_clusters import ENVIRONMENT, Handle, handle, machine
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(180)
 MANIFESTS = (Path(__file__).parent / "probe" / "manifests.yaml").read_text()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, NAMESPACE, ROOT, UPSTREAM_PORT, Node, install, running_node
+from harness.polling import eventually
 
 
 @pytest.fixture(scope="session")

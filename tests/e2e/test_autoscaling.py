@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from chatfleet_lab.scale.load import Count, Load
-from harness.kube.kubectl import eventually
 from harness.kube.node import ROOT, Node
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(400)
 EXAMPLE = ROOT / "examples/07-autoscaling/chatdeployment.yaml"

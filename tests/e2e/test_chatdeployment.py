@@ -10,8 +10,8 @@ from openai import NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from harness.kube.helm import NAMESPACE as SYSTEM
-from harness.kube.kubectl import eventually
 from harness.kube.node import API_IMAGE, NAMESPACE, ROOT, Node
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
 CONDITIONS = {"Ready", "ConfigurationValid", "RedisAvailable", "UpstreamsAvailable"}

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from openai import OpenAI
 
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, Node
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(400)
 NAMESPACE = "asleep"

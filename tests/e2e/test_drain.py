@@ -10,8 +10,8 @@ import pytest
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT
 from chatfleet_lab.scale.load import Count, Load
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, NAMESPACE, Node
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
 OURS = f"{LABEL_DEPLOYMENT}=support,{LABEL_COMPONENT}={COMPONENT_API}"

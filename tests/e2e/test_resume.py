@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.kube.kubectl import eventually
 from harness.kube.node import ROOT, Node, process_of
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
 EXAMPLE = ROOT / "examples/06-resume"

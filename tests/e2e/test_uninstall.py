@@ -3,8 +3,8 @@
 import pytest
 
 from harness.kube.helm import NAMESPACE as SYSTEM
-from harness.kube.kubectl import eventually
 from harness.kube.node import Node
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

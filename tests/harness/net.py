@@ -13,9 +13,9 @@ from aiohttp import web
 LOOPBACK: Final = "127.0.0.1"
 BACKLOG: Final = 4_096
 """Connections that may wait to be accepted: all that a scenario begins at once."""
-_PORTS: Final = range(10_000, 32_768)
+_PORTS: Final = range(11_000, 30_000)
 """Below those that Linux gives to outgoing connections (ip(7)): of these a harness makes thousands, and one of them
-would get the port before its server does."""
+would get the port before its server does. Nor those of Kubernetes' components and NodePorts."""
 _given: Final[set[int]] = set()
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of 0 s: closing sends RST instead of FIN."""
@@ -33,6 +33,15 @@ def free_port() -> int:
 def _is_free(port: int) -> bool:
     try:
         socket.create_server((LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def is_open(port: int) -> bool:
+    """Return whether something listens on a port."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
     except OSError:
         return False
     return True

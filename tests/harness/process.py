@@ -1,56 +1,57 @@
-"""Processes that the harness starts, hurts and always ends."""
+"""Processes that tests and measurements start, hurt and always end."""
 
-import asyncio
 import os
 import signal
+import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from typing_extensions import override
 
+from harness.polling import LOOK_SECONDS, eventually, eventually_async
+
 START_SECONDS = 60.0
 """Time that a process gets until it is ready; a pod needs about one on an idle machine."""
-LOOK_SECONDS = 0.02
-"""Between two looks whether something is as awaited."""
+END_SECONDS = 600.0
+"""Longest that anything waits for the end of a process."""
 LOG_TAIL = 2_000
 """Characters of a log that an error quotes."""
 
 
 class StartError(RuntimeError):
-    """A process did not become ready; the message has its last words."""
+    """A process did not become ready; the message has the end of its log."""
 
 
 class Target(ABC):
-    """What a scenario may do to a process, wherever it runs."""
+    """What a test may do to a process, wherever it runs."""
 
     pid: int
     """Its process id on this machine."""
-    _stopped = False
+    _paused = False
 
     @property
     def running(self) -> bool:
-        """Whether it runs and is not stopped."""
-        return not self._stopped and not self.has_ended()
+        """Whether it runs and is not paused."""
+        return not self._paused and not self.has_ended()
 
     def kill(self) -> None:
-        """End it as `kill -9` does."""
         self._send(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask it to end, as the kubelet does (SIGTERM)."""
         self._send(signal.SIGTERM)
 
     def pause(self) -> None:
         """Stop it in its tracks (SIGSTOP)."""
         self._send(signal.SIGSTOP)
-        self._stopped = True
+        self._paused = True
 
     def resume(self) -> None:
         """Let it go on (SIGCONT)."""
         self._send(signal.SIGCONT)
-        self._stopped = False
+        self._paused = False
 
     @abstractmethod
     async def ended(self) -> int:
@@ -61,18 +62,17 @@ class Target(ABC):
         """Return the end of its log."""
 
     @abstractmethod
-    def has_ended(self) -> bool:
-        """Say whether it runs no more."""
+    def has_ended(self) -> bool: ...
 
     @abstractmethod
     def _send(self, number: signal.Signals) -> None:
-        """Send a signal; to one that has ended, nothing."""
+        """Send a signal; nothing to a process that has ended."""
 
 
 class Program(Target):
-    """One process, with all that it says in a file."""
+    """One process of this machine, with its output in a file."""
 
-    def __init__(self, name: str, log: Path, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, log: Path, process: "subprocess.Popen[bytes]") -> None:
         self.name = name
         self.log = log
         self.pid = process.pid
@@ -80,18 +80,20 @@ class Program(Target):
 
     @override
     async def ended(self) -> int:
-        """Wait for its end, and return its exit status (negative: the signal that ended it)."""
-        return await self._process.wait()
+        await eventually_async(self.has_ended, seconds=END_SECONDS, every=LOOK_SECONDS / 4)
+        return self.exit_status()
+
+    def exit_status(self, seconds: float | None = 20) -> int:
+        """Wait for its end, without an event loop; raises `subprocess.TimeoutExpired` after `seconds`."""
+        return self._process.wait(seconds)
 
     @override
     def last_words(self) -> str:
-        """Return the end of its log."""
         return self.log.read_text(errors="replace")[-LOG_TAIL:]
 
     @override
     def has_ended(self) -> bool:
-        """Say whether it runs no more."""
-        return self._process.returncode is not None
+        return self._process.poll() is not None
 
     @override
     def _send(self, number: signal.Signals) -> None:
@@ -99,42 +101,53 @@ class Program(Target):
             self._process.send_signal(number)
 
 
-@asynccontextmanager
-async def started(
+@contextmanager
+def started(
     name: str, command: Sequence[str | Path], *, folder: Path, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[Program]:
-    """Run a command in `folder` until the block ends; it is killed then, and also when the harness itself is."""
+) -> Iterator[Program]:
+    """Run a command in `folder` until the block ends; it is killed then, and also when this process ends.
+
+    It inherits no variable but PATH.
+    """
     log = folder / f"{name}.log"
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *("setpriv", "--pdeathsig", "KILL", "--", *command),
+        process = subprocess.Popen(
+            ("setpriv", "--pdeathsig", "KILL", "--", *command),
             cwd=folder,
             env={"PATH": os.environ["PATH"], **(environment or {})},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=subprocess.STDOUT,
         )
     program = Program(name, log, process)
     try:
         yield program
     finally:
         program.kill()
-        await program.ended()
+        program.exit_status(None)
 
 
-async def ready(program: Program, look: Callable[[], Awaitable[bool]], *, seconds: float = START_SECONDS) -> None:
-    """Wait until `look` says that a program is ready; raises `StartError` when it ends before, or takes too long."""
+def await_ready(program: Program, is_ready: Callable[[], object], *, seconds: float = START_SECONDS) -> None:
+    """Wait until a program is ready; raises `StartError` when it ends before, or takes too long."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not program.has_ended():
-                if await look():
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
-    raise StartError(f"{program.name} was not ready within {seconds:g} s; it said: {program.last_words()}")
+        eventually(lambda: program.has_ended() or is_ready(), seconds=seconds, every=LOOK_SECONDS / 2)
+        if not program.has_ended():
+            return
+    raise _not_ready(program, seconds)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 15.0) -> None:
-    """Wait until something holds; raises `TimeoutError` when it takes longer than `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110  # what holds is in other processes
-            await asyncio.sleep(LOOK_SECONDS)
+async def ready(program: Program, is_ready: Callable[[], Awaitable[bool]], *, seconds: float = START_SECONDS) -> None:
+    """Do as `await_ready` does, in an event loop."""
+
+    async def settled() -> bool:
+        return program.has_ended() or await is_ready()
+
+    with suppress(TimeoutError):
+        await eventually_async(settled, seconds=seconds)
+        if not program.has_ended():
+            return
+    raise _not_ready(program, seconds)
+
+
+def _not_ready(program: Program, seconds: float) -> StartError:
+    return StartError(f"{program.name} was not ready within {seconds:g} s; its log ends: {program.last_words()}")

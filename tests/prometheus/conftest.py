@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from harness.kube.keda import install_keda
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, Node, install, running_node
 from harness.kube.prometheus import name_prometheus, require_prometheus
 from harness.kube.scaled import Scaled
+from harness.polling import eventually
 
 
 @pytest.fixture(scope="session")

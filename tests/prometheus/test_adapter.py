@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, Node
 from harness.kube.prometheus import prometheus
 from harness.kube.prometheus_adapter import prometheus_adapter
 from harness.kube.scaled import Scaled
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(600)
 SPACE = "measured"

@@ -11,9 +11,9 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from chatfleet_contract.autoscaling import MetricType
 from chatfleet_operator.children.scaled_object import query
 from chatfleet_operator.model.values import Ref
-from harness.kube.kubectl import eventually
 from harness.kube.prometheus import prometheus
 from harness.kube.scaled import Scaled
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(1200)
 COOLDOWN = 60

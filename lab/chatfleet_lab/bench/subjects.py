@@ -18,7 +18,8 @@ from chatfleet_lab.bench.packages import LITELLM, SMG, TENSORZERO, Package
 from chatfleet_lab.bench.processes import START_SECONDS, Cores, Server, server
 from chatfleet_lab.bench.upstream import LOOPBACK
 from chatfleet_lab.bench.wire import MODEL, Workload
-from harness.redis.server import free_port, redis_server
+from harness.net import free_port
+from harness.redis.server import redis_server
 
 FIRST_SECONDS: Final = 5.0
 """Time for a first stream; then another is tried, since a server may take a request before it can answer it."""

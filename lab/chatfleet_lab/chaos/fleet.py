@@ -231,7 +231,7 @@ async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]
         ENV_HEALTH_PORT: str(health_port),
         ENV_POD_NAME: name,
     }
-    async with started(name, (sys.executable, "-m", *server), folder=folder, environment=environment) as program:
+    with started(name, (sys.executable, "-m", *server), folder=folder, environment=environment) as program:
         pod = Pod(program, f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{health_port}")
         await ready(program, pod.is_ready)
         yield pod

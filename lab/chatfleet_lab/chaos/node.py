@@ -132,7 +132,7 @@ class Pods:
         follow = ("logs", "--follow", name, "-n", self.cluster.namespace)
         command = (kubectl.binary, "--kubeconfig", kubectl.kubeconfig, *follow)
         log_name = f"pod-{name}-{status['restartCount']}"
-        log = await self.stack.enter_async_context(started(log_name, command, folder=self.folder, environment=HOME))
+        log = self.stack.enter_context(started(log_name, command, folder=self.folder, environment=HOME))
         container = Container(status["containerID"], process_of(name), log, self.cluster)
         self.stack.callback(container.close)
         return Pod(container, f"http://{address}:{PORT_SERVING}", f"http://{address}:{PORT_HEALTH}")

@@ -17,7 +17,7 @@ from chatfleet_lab.chaos.fleet import BASELINE, CHATFLEET, Fleet, Platform, Serv
 from chatfleet_lab.chaos.verdict import Verdict, judge
 from harness.clients.client import PATIENCE, Client, NoStreamError, Question, open_client
 from harness.clients.received import ReceivedStream
-from harness.process import until
+from harness.polling import eventually_async
 from harness.upstream.process import Upstream, open_upstream
 
 Size: TypeAlias = Literal["short", "long"]
@@ -122,7 +122,7 @@ class Trial:
             calls = await self.upstream.ledger(question.script for question in questions)
             return all(any(call.tokens for call in of_one) for of_one in calls.values())
 
-        await until(streaming, seconds=PATIENCE)
+        await eventually_async(streaming, seconds=PATIENCE)
 
     async def judge_all(self, questions: Sequence[Question], streams: Sequence[ReceivedStream]) -> list[Judgement]:
         """Return what each received was worth, by the upstream's ledger as it now is."""

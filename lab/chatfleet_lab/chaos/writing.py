@@ -11,7 +11,7 @@ import aiohttp
 from chatfleet_lab.chaos.fleet import Fleet
 from chatfleet_lab.chaos.scenario import Trial
 from harness.clients.client import NoStreamError, Question
-from harness.process import until
+from harness.polling import eventually_async
 from harness.upstream.script import Script
 
 MESSAGES = 10
@@ -75,7 +75,7 @@ async def roles_and_texts(trial: Trial, fleet: Fleet, talk: str) -> list[tuple[s
         kept[:] = [(message.role, message.content) for message in messages]
         return True
 
-    await until(told, seconds=RETURN)
+    await eventually_async(told, seconds=RETURN)
     return kept
 
 

@@ -25,9 +25,10 @@ from chatfleet_lab.scale.subject import Subject
 from chatfleet_operator import children as desired
 from chatfleet_operator.model.values import LiveState, Manifest, Ref, Resource
 from harness.kube.figures import status
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.metrics_apiserver_process import SERVICES, adapter, install
 from harness.kube.operator_world import DEFAULTS, spec
+from harness.polling import eventually
 
 SPACE: Final = "simulated"
 SYNC_SECONDS: Final = 15

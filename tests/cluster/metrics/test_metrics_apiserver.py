@@ -24,9 +24,10 @@ from chatfleet_contract import metrics, names
 from chatfleet_metrics.apiserver import certificates
 from chatfleet_metrics.apiserver.certificates import Certificates, issue
 from harness.kube.figures import Figures, create, pod, run, telling
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.metrics_apiserver_process import HOST, METRICS, NAME, SERVICES, AdapterProcess, adapter, install
 from harness.kube.operator_process import NAMESPACE
+from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -316,11 +317,11 @@ def test_a_foreign_adapter_is_never_taken_over(world: World) -> None:
 async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(world: World, tmp_path: Path) -> None:
     with adapter(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
         leaving = replace(world, adapters=[third])
-        third.process.terminate()
+        third.program.terminate()
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
             assert (await leaving.ask(ALL, {}, "admin"))[0] == 200
-        assert await asyncio.to_thread(third.process.wait, 20) == 0
+        assert await asyncio.to_thread(third.program.exit_status, 20) == 0
 
 
 def test_at_rest_the_adapters_write_nothing(world: World) -> None:

@@ -20,9 +20,10 @@ from typing_extensions import override
 from chatfleet_contract import names
 from chatfleet_operator.model.values import Manifest
 from harness.kube.controllers import operated
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_world import pod_report
 from harness.kube.shop import Shop
+from harness.polling import eventually
 
 DEPLOYMENT = "deployment/support"
 SYNC = 5

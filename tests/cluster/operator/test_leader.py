@@ -1,7 +1,5 @@
 """Two operators, one leader: who works when one of them leaves, dies, or falls asleep."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,9 +9,10 @@ import pytest
 import yaml
 
 from chatfleet_operator.model.values import Ref
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator
 from harness.kube.operator_world import document
+from harness.polling import eventually
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_a_leader_that_dies_is_replaced_within_fifteen_seconds_and_its_work_is_t
     kubectl: Kubectl, pair: tuple[OperatorProcess, OperatorProcess]
 ) -> None:
     leader, standby = pair
-    leader.stop(signal.SIGKILL)
+    leader.kill()
     died = time.monotonic()
     apply(kubectl, "leader-3")
     eventually(lambda: served(kubectl, "leader-3"), seconds=20, every=0.1)
@@ -79,14 +78,14 @@ def test_a_leader_that_slept_writes_nothing_more_and_ends(
     kubectl: Kubectl, pair: tuple[OperatorProcess, OperatorProcess]
 ) -> None:
     leader, standby = pair
-    os.kill(leader.process.pid, signal.SIGSTOP)
+    leader.program.pause()
     eventually(standby.leads, seconds=20)
     apply(kubectl, "leader-4")
     eventually(lambda: served(kubectl, "leader-4"))
     before = kubectl.json("get", "deployment/support", "-n", "leader-4")["metadata"]["resourceVersion"]
-    os.kill(leader.process.pid, signal.SIGCONT)
+    leader.program.resume()
 
-    assert leader.process.wait(15) == 1
+    assert leader.program.exit_status(15) == 1
     assert kubectl.json("get", "deployment/support", "-n", "leader-4")["metadata"]["resourceVersion"] == before
     assert standby.leads()
     holder = kubectl.json("get", "lease/chatfleet-operator", "-n", NAMESPACE)["spec"]["holderIdentity"]

@@ -15,9 +15,10 @@ import yaml
 from chatfleet_contract import metrics, names
 from chatfleet_operator.kube import RULES
 from chatfleet_operator.model.values import Manifest
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
 from harness.kube.shop import CHILDREN, Shop
+from harness.polling import eventually
 
 numbers = itertools.count(1)
 RESYNC = 2

@@ -5,7 +5,6 @@ Each test is its own control: the load ends with the outage, and takes pods away
 
 import http.client
 import json
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -22,11 +21,12 @@ from chatfleet_operator.model.values import Ref
 from harness.kube.autoscaled import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
 from harness.kube.controllers import operated
 from harness.kube.figures import babbles, fails, forgets, hangs, new_address, run, telling
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.metrics_apiserver_process import METRICS, AdapterProcess, adapter, install
 from harness.kube.operator_world import document
 from harness.kube.shop import Shop
 from harness.pods.api_process import api_process, fetch, scripted
+from harness.polling import eventually
 from harness.redis.server import redis_server
 
 ROOT = Path(__file__).parents[3]
@@ -95,7 +95,7 @@ def test_a_killed_adapter_keeps_all_pods_until_there_is_another(world: World) ->
     fleet = world.fleets["killed"]
     with world.adapter() as killed:
         fleet.settles(SIZES["killed"])
-        killed.stop(signal.SIGKILL)
+        killed.kill()
         fleet.tell(0)
         fleet.stands_still()
     with world.adapter():
@@ -107,10 +107,10 @@ def test_an_adapter_that_hangs_keeps_all_pods_until_it_goes_on(world: World) -> 
     fleet = world.fleets["stopped"]
     with world.adapter() as stopped:
         fleet.settles(SIZES["stopped"])
-        stopped.process.send_signal(signal.SIGSTOP)
+        stopped.program.pause()
         fleet.tell(0)
         fleet.stands_still("FailedDiscoveryCheck")
-        stopped.process.send_signal(signal.SIGCONT)
+        stopped.program.resume()
         fleet.shrinks()
 
 

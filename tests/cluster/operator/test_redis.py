@@ -11,8 +11,8 @@ from chatfleet_contract.spec import ManagedRedis
 from chatfleet_operator.children import redis
 from chatfleet_operator.children.labels import Owner
 from chatfleet_operator.model.values import Manifest, Ref
-from harness.kube.kubectl import eventually
-from harness.kube.operator_process import free_port
+from harness.net import free_port
+from harness.polling import eventually
 
 PASSWORD = "-dr4wn_once"
 

@@ -16,9 +16,10 @@ import yaml
 
 from chatfleet_contract import metrics, names
 from chatfleet_operator.model.values import Manifest
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator
 from harness.kube.shop import Shop
+from harness.polling import eventually
 
 KEDA_CRD = Path(__file__).parent / "fixtures" / "keda-scaledobjects.yaml"
 DEPLOYMENT = "deployment/support"

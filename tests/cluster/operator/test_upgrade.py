@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from chatfleet_contract import metrics, names
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import account, cluster_wide, grant, operator
 from harness.kube.shop import Shop
+from harness.polling import eventually
 
 
 def generations(shop: Shop) -> dict[str, int]:

@@ -19,8 +19,9 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessagePara
 from chatfleet_contract import metrics
 from chatfleet_contract.names import PATH_DRAIN
 from chatfleet_contract.spec import Conversations
-from harness.kube.kubectl import eventually
-from harness.pods.api_process import ApiProcess, api_process, fetch, free_ports, run_api, scripted
+from harness.net import free_port
+from harness.pods.api_process import ApiProcess, api_process, fetch, run_api, scripted
+from harness.polling import eventually
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Hi"}
 POD_METRICS = {
@@ -170,7 +171,7 @@ def test_a_changed_time_to_live_holds_for_what_is_written_from_then_on(tmp_path:
 
 def test_a_pod_starts_and_answers_while_redis_is_away(tmp_path: Path) -> None:
     url_file = tmp_path / "url"
-    url_file.write_text(f"redis://127.0.0.1:{free_ports(1)[0]}/0")
+    url_file.write_text(f"redis://127.0.0.1:{free_port()}/0")
     with api_process(tmp_path, scripted().model_copy(update={"redis_url_file": str(url_file)})) as api:
         assert api.health("/ready").status == 200
         assert fetch(f"{api.url}/v1/chat/completions", {"model": "echo", "messages": [HI]}).status == 200
@@ -185,7 +186,7 @@ def test_at_the_end_streams_go_on_probes_answer_and_nobody_new_is_let_in(tmp_pat
         with ask(api, "slow") as stream:
             chunks = iter(stream)
             next(chunks)
-            api.terminate()
+            api.program.terminate()
             eventually(lambda: api.health("/ready").status == 503, seconds=5)
             assert api.health("/ready").body == b"draining"
             assert api.health("/live").status == 200
@@ -194,7 +195,7 @@ def test_at_the_end_streams_go_on_probes_answer_and_nobody_new_is_let_in(tmp_pat
             rest = [chunk.choices[0] for chunk in chunks]
         assert rest[-1].finish_reason == "stop"
         assert "".join(choice.delta.content or "" for choice in rest).split()[-1] == "30"
-        assert api.exit_status() == 0
+        assert api.program.exit_status() == 0
 
 
 def test_a_run_that_nobody_reads_is_finished_before_the_end(tmp_path: Path, redis_url: str) -> None:
@@ -208,8 +209,8 @@ def test_a_run_that_nobody_reads_is_finished_before_the_end(tmp_path: Path, redi
         connection.request("POST", path, body, {"Content-Type": "application/json"})
         assert connection.getresponse().status == 200
         connection.close()
-        api.terminate()
-        assert api.exit_status() == 0
+        api.program.terminate()
+        assert api.program.exit_status() == 0
     with api_process(tmp_path, config) as next_one:
         answer = fetch(next_one.url + path).json["messages"][1]
         assert answer["status"] == "complete"
@@ -220,18 +221,18 @@ def test_what_outlives_the_longest_stream_is_told_that_it_was_interrupted(tmp_pa
     with api_process(tmp_path, scripted(max_stream_seconds=2)) as api:
         stream = ask(api, "endless")
         next(iter(stream))
-        api.terminate()
+        api.program.terminate()
         with pytest.raises(openai.APIError) as caught:
             list(stream)
         assert caught.value.code == "interrupted"
-        assert api.exit_status() == 0
+        assert api.program.exit_status() == 0
 
 
 def test_control_a_process_that_is_killed_cuts_its_streams(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted()) as api:
         stream = ask(api, "slow")
         next(iter(stream))
-        api.process.kill()
+        api.program.kill()
         with pytest.raises(openai.APIConnectionError):
             list(stream)
 
@@ -242,20 +243,20 @@ def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: 
         kept.request("GET", "/v1/models")
         before = kept.getresponse()
         before.read()
-        api.terminate()
+        api.program.terminate()
         eventually(lambda: api.health("/ready").status == 503, seconds=5)
         kept.request("GET", "/v1/models")
         answer = kept.getresponse()
         assert answer.status == 200
         assert (before.getheader("connection"), answer.getheader("connection")) == (None, "close")
         answer.read()
-        assert api.exit_status() == 0
+        assert api.program.exit_status() == 0
 
 
 def test_without_time_to_drain_there_is_no_last_call(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted(drain_seconds=0)) as api, ask(api, "slow") as stream:
         next(iter(stream))
-        api.terminate()
+        api.program.terminate()
         eventually(lambda: refuses(api.port), seconds=1)
         assert list(stream)[-1].choices[0].finish_reason == "stop"
 
@@ -272,10 +273,10 @@ def test_a_client_sees_the_end_of_its_connection_with_that_of_its_answer(tmp_pat
             client.sendall(request)
         heads = [client.recv(4096) for client in clients]
         assert all(head.startswith(b"HTTP/1.1 200") and b"connection: close" not in head.lower() for head in heads)
-        api.terminate()
+        api.program.terminate()
         with ThreadPoolExecutor(len(clients)) as readers:
             assert all(readers.map(ends_at_once, clients))
-        assert api.exit_status() == 0
+        assert api.program.exit_status() == 0
 
 
 def ends_at_once(client: socket.socket) -> bool:
@@ -322,8 +323,8 @@ def models(api: ApiProcess) -> tuple[int, str | None]:
 def test_an_idle_process_ends_at_once(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted()) as api:
         began = monotonic()
-        api.terminate()
-        assert api.exit_status() == 0
+        api.program.terminate()
+        assert api.program.exit_status() == 0
         assert monotonic() - began < 3
 
 
@@ -350,9 +351,9 @@ def test_a_client_that_reads_no_more_is_cut_off(tmp_path: Path) -> None:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         stuck.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         peer = stuck.getsockname()[1]
-        eventually(lambda: has_connection(api.process.pid, peer), seconds=5)
+        eventually(lambda: has_connection(api.program.pid, peer), seconds=5)
         began = monotonic()
-        eventually(lambda: not has_connection(api.process.pid, peer), seconds=30)
+        eventually(lambda: not has_connection(api.program.pid, peer), seconds=30)
         assert monotonic() - began > 5
         left = b'chatfleet_streams_ended_total{dialect="openai",reason="client_disconnected"} 1.0'
         assert left in api.health("/metrics").body

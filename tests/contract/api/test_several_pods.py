@@ -13,8 +13,8 @@ import pytest
 
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
-from harness.kube.kubectl import eventually
 from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
 
 WORDS = " ".join(str(number) for number in range(1, 31))
 """The answer of the model `slow`, 20 words a second."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from chatfleet_contract import metrics, names
 from harness.kube.figures import Fault, Figures
-from harness.kube.kubectl import eventually
 from harness.kube.shop import Shop
+from harness.polling import eventually
 
 DEPLOYMENT = "deployment/support"
 SYNC = 1

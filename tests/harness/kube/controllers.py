@@ -9,8 +9,9 @@ from rich.console import Console
 
 from chatfleet_cluster import controlplane
 from chatfleet_cluster.steps import Steps
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import account, cluster_wide, grant, operator
+from harness.polling import eventually
 
 CRDS = Path(__file__).parents[3] / "crds"
 

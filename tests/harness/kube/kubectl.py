@@ -2,8 +2,6 @@
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,19 +52,3 @@ class Kubectl:
             told = self("get", "-n", namespace, resource, "-o", "yaml")
             pods = self("get", "-n", namespace, "pods", "-o", "wide")
             raise AssertionError(f"{gave_up}\n{told}\n{pods}") from gave_up
-
-
-def eventually(holds: Callable[[], object], *, seconds: float = 30, every: float = 0.25) -> None:
-    """Return as soon as `holds()` is true; raise with its last answer, or its last failure, after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            last: object = holds()
-        except AssertionError as failed:
-            last = failed
-        else:
-            if last:
-                return
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s; last: {last!r}")
-        time.sleep(every)

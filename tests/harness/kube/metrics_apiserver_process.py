@@ -1,8 +1,6 @@
 """The metrics adapter as a process, with exactly the rights that its code asks for, where an API server finds it."""
 
-import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +14,10 @@ from chatfleet_contract import names
 from chatfleet_metrics.settings import PREFIX
 from chatfleet_operator.kube import METRICS_RULES, METRICS_SECRET_RULES, Rule
 from chatfleet_operator.model.values import Manifest
-from harness.kube.kubectl import Kubectl, eventually
-from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, binding, free_port, grant, role
+from harness.kube.kubectl import Kubectl
+from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, binding, grant, quoting, role
+from harness.net import free_port
+from harness.process import await_ready, started
 
 NAME = names.METRICS_APISERVER
 HOST = f"{NAME}.{NAMESPACE}.svc"
@@ -109,21 +109,13 @@ def adapter(
         "PERIOD_SECONDS": "1",
         **settings,
     }
-    environ = {
-        "PATH": os.environ["PATH"],
-        "KUBECONFIG": str(kubeconfig),
-        **{PREFIX + name: value for name, value in given.items()},
-    }
+    environment = {"KUBECONFIG": str(kubeconfig), **{PREFIX + name: value for name, value in given.items()}}
     lead_to(kubectl, log.stem, api_port)
-    with log.open("ab") as output:
-        process = subprocess.Popen(command(off_by), env=environ, stderr=output)
     try:
-        running = AdapterProcess(process, port, log, api_port)
-        eventually(lambda: running.get("/ready")[0] == 200, seconds=30)
-        yield running
-    except AssertionError as failed:
-        raise AssertionError(f"{failed}\nThe adapter's log:\n{log.read_text()[-8000:]}") from failed
+        with started(log.stem, command(off_by), folder=log.parent, environment=environment) as program:
+            running = AdapterProcess(program, port, api_port)
+            await_ready(program, lambda: running.get("/ready")[0] == 200, seconds=30)
+            with quoting(log, "adapter"):
+                yield running
     finally:
         kubectl("delete", "endpointslice", f"{NAME}-{log.stem}", "-n", NAMESPACE)
-        process.kill()
-        process.wait()

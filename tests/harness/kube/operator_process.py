@@ -1,10 +1,6 @@
 """The operator as a process, with exactly the rights that its code asks for, beside a real API server."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,7 +15,9 @@ from chatfleet_contract import metrics
 from chatfleet_operator.kube import CLUSTER_RULES, LEASE_RULES, RULES, Rule
 from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.process.settings import PREFIX
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
+from harness.net import free_port
+from harness.process import Program, await_ready, started
 
 NAMESPACE = "chatfleet-system"
 ACCOUNT = "chatfleet-operator"
@@ -83,21 +81,16 @@ def account(kubectl: Kubectl, folder: Path, name: str = ACCOUNT) -> Path:
     return file
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass
 class OperatorProcess:
     """A running operator."""
 
-    process: "subprocess.Popen[bytes]"
+    program: Program
     port: int
-    log: Path
+
+    @property
+    def log(self) -> Path:
+        return self.program.log
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the health port; status 0: nobody answers."""
@@ -130,10 +123,15 @@ class OperatorProcess:
         """Say whether this operator holds the Lease."""
         return self.metric(metrics.LEADER) == 1
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit status."""
-        self.process.send_signal(number)
-        return self.process.wait(20)
+    def stop(self) -> int:
+        """Ask it to end and return the exit status."""
+        self.program.terminate()
+        return self.program.exit_status()
+
+    def kill(self) -> None:
+        """End it, as `kill -9` does, and return when it has ended."""
+        self.program.kill()
+        self.program.exit_status()
 
 
 @contextmanager
@@ -141,19 +139,19 @@ def operator(kubeconfig: Path, log: Path, settings: Mapping[str, str]) -> Iterat
     """Run `python -m chatfleet_operator` until the end of the body; it is ready when the body begins."""
     port = free_port()
     given = {"HEALTH_PORT": str(port), "NAMESPACE": NAMESPACE, "LOG_FORMAT": "text", **settings}
-    environ = {
-        "PATH": os.environ["PATH"],
-        "KUBECONFIG": str(kubeconfig),
-        **{PREFIX + name: value for name, value in given.items()},
-    }
-    with log.open("ab") as output:
-        process = subprocess.Popen((sys.executable, "-m", "chatfleet_operator"), env=environ, stderr=output)
+    environment = {"KUBECONFIG": str(kubeconfig), **{PREFIX + name: value for name, value in given.items()}}
+    command = (sys.executable, "-m", "chatfleet_operator")
+    with started(log.stem, command, folder=log.parent, environment=environment) as program:
+        running = OperatorProcess(program, port)
+        await_ready(program, lambda: running.get("/ready")[0] == 200, seconds=30)
+        with quoting(log, "operator"):
+            yield running
+
+
+@contextmanager
+def quoting(log: Path, whose: str) -> Iterator[None]:
+    """Let a failure in the block quote the end of a log."""
     try:
-        running = OperatorProcess(process, port, log)
-        eventually(lambda: running.get("/ready")[0] == 200, seconds=30)
-        yield running
-    except AssertionError as failed:
-        raise AssertionError(f"{failed}\nThe operator's log:\n{log.read_text()[-8000:]}") from failed
-    finally:
-        process.kill()
-        process.wait()
+        yield
+    except (AssertionError, TimeoutError) as failed:
+        raise AssertionError(f"{failed}\nThe {whose}'s log:\n{log.read_text()[-8000:]}") from failed

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import threading
 import urllib.parse
 import urllib.request
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, PORT_HEALTH
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, Node
+from harness.process import await_ready, started
 
 PORT = 9090
 MONITORING = "monitoring"
@@ -71,13 +70,9 @@ def prometheus(node: Node, folder: Path) -> Iterator[Prometheus]:
         f"--web.listen-address={node.host}:{PORT}",
     )
     server = Prometheus(f"http://{node.host}:{PORT}")
-    with (folder / "prometheus.log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            with _discovery(node, server, targets):
-                eventually(lambda: "ready to receive" in (folder / "prometheus.log").read_text())
-                yield server
-        finally:
-            process.terminate()
+    with started("prometheus", command, folder=folder) as program, _discovery(node, server, targets):
+        await_ready(program, lambda: "ready to receive" in program.log.read_text(), seconds=30)
+        yield server
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,10 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.steps import Steps
-from harness.kube.kubectl import eventually
 from harness.kube.node import MANIFESTS, ROOT, Node
 from harness.kube.prometheus import PORT as PROMETHEUS_PORT
+from harness.polling import eventually
+from harness.process import started
 
 PORT = 6443
 DOCUMENT = ROOT / "docs/guide/autoscaling.md"
@@ -40,11 +40,10 @@ def prometheus_adapter(node: Node, folder: Path) -> Iterator[None]:
         *(f"--{purpose}-kubeconfig={node.kubectl.kubeconfig}" for purpose in KUBECONFIGS),
     )
     node.kubectl.apply((MANIFESTS / "prometheus-adapter.yaml").read_text().replace("HOST", node.host))
-    with (folder / "adapter.log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+    with started("adapter", command, folder=folder):
         try:
             available = ("wait", "apiservice", "--all", "--for=condition=Available", "--timeout=5s")
             eventually(lambda: node.kubectl(*available), seconds=90)
             yield
         finally:
             node.kubectl("delete", "apiservice", *SERVICES)
-            process.terminate()

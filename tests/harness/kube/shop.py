@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 
 from chatfleet_operator.model.values import Manifest, Ref
-from harness.kube.kubectl import Kubectl, eventually
+from harness.kube.kubectl import Kubectl
 from harness.kube.operator_world import document
+from harness.polling import eventually
 
 CHILDREN = (
     "serviceaccount/support",

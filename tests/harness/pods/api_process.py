@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -12,18 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from http import HTTPStatus
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 from chatfleet_contract.names import ENV_DRAIN_TOKEN, HEADER_DRAIN, PATH_DRAIN
 from chatfleet_contract.providers import Model, ProviderType, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
+from harness.net import LOOPBACK, free_port
+from harness.process import Program, await_ready, started
 
 START_SECONDS = 20
 """Time that a process gets until it answers; it needs about a second on an idle machine."""
-DRAIN_TOKEN = "told-by-the-kubelet"
+DRAIN_TOKEN = "known-to-the-kubelet"
 SCRIPTS = {
     "echo": "echo",
     "count": "count-5",
@@ -57,10 +57,9 @@ class Answer:
 class ApiProcess:
     """A running API."""
 
-    process: subprocess.Popen[bytes]
+    program: Program
     port: int
     health_port: int
-    log: Path
     host: str = "127.0.0.1"
 
     @property
@@ -81,13 +80,15 @@ class ApiProcess:
         """Ask as the kubelet does before it ends a pod."""
         return fetch(self.health_url + PATH_DRAIN, **{HEADER_DRAIN: DRAIN_TOKEN})
 
-    def terminate(self) -> None:
-        """Tell it to end, as the kubelet does."""
-        self.process.send_signal(signal.SIGTERM)
+    @property
+    def log(self) -> Path:
+        return self.program.log
 
-    def exit_status(self, seconds: float = 20) -> int:
-        """Wait for its end."""
-        return self.process.wait(seconds)
+    def has_started(self) -> bool:
+        try:
+            return self.health("/startup").status == HTTPStatus.OK
+        except OSError:
+            return False
 
 
 def scripted(*names: str, **streaming: int) -> RuntimeConfig:
@@ -108,28 +109,22 @@ def api_process(
     """Run the API until the block ends; yields it as soon as it has started. `at`: its ports; unset: any two.
 
     Raises:
-        RuntimeError: it ended, or did not answer in time (with its own words).
+        StartError: it ended, or did not answer in time.
     """
-    port, health_port = at or free_ports(2)
+    port, health_port = at or (free_port(), free_port())
     ports = {"CHATFLEET_PORT": str(port), "CHATFLEET_HEALTH_PORT": str(health_port), ENV_DRAIN_TOKEN: DRAIN_TOKEN}
     if config is not None:
         (folder / "runtime.json").write_text(config.render())
         ports["CHATFLEET_CONFIG_FILE"] = str(folder / "runtime.json")
-    log = folder / f"api-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            (sys.executable, "-m", "chatfleet_api"),
-            env=os.environ | ports | environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    api = ApiProcess(process, port, health_port, log, environment.get("CHATFLEET_HOST", "127.0.0.1"))
-    try:
-        _wait_until_started(api)
+    with started(
+        f"api-{port}",
+        (sys.executable, "-m", "chatfleet_api"),
+        folder=folder,
+        environment=os.environ | ports | environment,
+    ) as program:
+        api = ApiProcess(program, port, health_port, environment.get("CHATFLEET_HOST", LOOPBACK))
+        await_ready(program, api.has_started, seconds=START_SECONDS)
         yield api
-    finally:
-        process.kill()
-        process.wait()
 
 
 def run_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -150,24 +145,3 @@ def fetch(url: str, body: object = None, **headers: str) -> Answer:
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, error.headers, error.read())
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def _wait_until_started(api: ApiProcess) -> None:
-    deadline = monotonic() + START_SECONDS
-    while api.process.poll() is None and monotonic() < deadline:
-        try:
-            if api.health("/startup").status == 200:
-                return
-        except OSError:
-            pass
-        sleep(0.01)
-    raise RuntimeError(f"the API did not start: {api.log.read_text()[-2000:]}")

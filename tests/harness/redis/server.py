@@ -1,65 +1,56 @@
-"""A real Redis for tests: Debian's server on a free loopback port, in a folder of its own, gone when the tests end."""
+"""A real Redis for tests: Debian's server on a loopback port, in a folder of its own, gone when its block ends."""
 
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 import redis
 
-START_SECONDS = 10
-"""Time that a server gets until it answers; it needs about 0.05 s on an idle machine."""
+from harness.net import LOOPBACK, free_port
+from harness.process import Program, await_ready, started
+
+IN_MEMORY = ('save ""', "appendonly no")
+"""A server that keeps nothing on disk."""
+
+
+@contextmanager
+def redis_process(folder: Path, port: int, *lines: str, arguments: Sequence[str] = ()) -> Iterator[Program]:
+    """Run one server, not yet ready, with its files in `folder`; `lines` are its settings.
+
+    Raises:
+        RuntimeError: the server is not installed.
+    """
+    if shutil.which("redis-server") is None:
+        raise RuntimeError("redis-server is not installed: run `make setup` as root, or apt-get install redis-server")
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "redis.conf"
+    if not settings.exists():  # a sentinel writes into its own
+        settings.write_text("\n".join((f"bind {LOOPBACK}", f"port {port}", f'dir "{folder}"', *lines)))
+    with started("redis", ("redis-server", settings, *arguments), folder=folder) as program:
+        yield program
 
 
 @contextmanager
 def redis_server(folder: Path, *lines: str, arguments: Sequence[str] = ()) -> Iterator[str]:
-    """Run one server with its files in `folder`; yields its `redis://` URL.
-
-    `lines` are added to its settings, `arguments` to its command.
+    """Run one server in memory until the block ends; yields its `redis://` URL as soon as it answers.
 
     Raises:
-        RuntimeError: the server is not installed, or ended before it answered (with its own words).
+        RuntimeError: the server is not installed, or ended before it answered; the message has the end of its log.
     """
-    if shutil.which("redis-server") is None:
-        message = "redis-server is not installed: run `make setup` as root, or apt-get install redis-server"
-        raise RuntimeError(message)
     port = free_port()
-    settings = folder / "redis.conf"
-    settings.write_text(f'bind 127.0.0.1\nport {port}\ndir "{folder}"\nsave ""\nappendonly no\n' + "\n".join(lines))
-    log = folder / "redis.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(("redis-server", settings, *arguments), stdout=output, stderr=subprocess.STDOUT)
-    try:
-        _wait_until_it_answers(port, process, log)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.kill()  # it keeps nothing on disk that an orderly end would save
-        process.wait()
+    with redis_process(folder, port, *IN_MEMORY, *lines, arguments=arguments) as program:
+        await_ready(program, lambda: _answers(port))
+        yield f"redis://{LOOPBACK}:{port}/0"
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = monotonic() + START_SECONDS
+def _answers(port: int) -> bool:
     with redis.Redis(port=port) as client:
-        while process.poll() is None and monotonic() < deadline:
-            try:
-                client.ping()
-            except redis.ConnectionError:
-                sleep(0.01)
-            else:
-                return
-    message = f"redis-server did not answer on port {port}: {log.read_text()[-500:]}"
-    raise RuntimeError(message)
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
 
 
 @pytest.fixture(scope="session")

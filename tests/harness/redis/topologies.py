@@ -1,17 +1,21 @@
-"""Every way a Redis can be built, as real servers: one alone, one behind a sentinel, a cluster."""
+"""The smallest of each way to run Redis: one server alone, behind a sentinel, and as a cluster; once a session.
+
+They need no event loop. For servers that are killed, cut off and failed over, see `harness.redis.proxied`.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from time import sleep
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
 import redis
 
-from harness.redis.server import free_port, redis_server
+from harness.net import free_port
+from harness.polling import eventually
+from harness.redis.server import redis_server
 
 
 @contextmanager
@@ -47,8 +51,7 @@ def clustered(folder: Path, of: str | None = None) -> Iterator[str]:
                 client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
             else:
                 _replicate(client, urlsplit(url).port or 0, bus, of)
-            while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
-                sleep(0.01)
+            _soon(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         yield f"redis+cluster://127.0.0.1:{urlsplit(url).port}"
 
 
@@ -56,10 +59,12 @@ def _replicate(replica: "redis.Redis", port: int, bus: int, of: str) -> None:
     with redis.Redis(port=urlsplit(of).port or 0) as primary:
         primary.execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
         name = primary.execute_command("CLUSTER MYID")
-    while not _done(replica, "CLUSTER REPLICATE", name):
-        sleep(0.01)
-    while replica.info("replication").get("master_link_status") != "up":
-        sleep(0.01)
+    _soon(lambda: _done(replica, "CLUSTER REPLICATE", name))
+    _soon(lambda: replica.info("replication").get("master_link_status") == "up")
+
+
+def _soon(holds: Callable[[], object]) -> None:
+    eventually(holds, every=0.01)
 
 
 def _done(client: "redis.Redis", *command: object) -> bool:

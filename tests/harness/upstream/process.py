@@ -1,16 +1,16 @@
 """The scripted upstream as a process of its own, so that its load is not the harness's, and the way to its ledger."""
 
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
-from harness.net import LOOPBACK, free_port
-from harness.process import Program, ready, started
+from harness.net import LOOPBACK, free_port, is_open
+from harness.process import Program, await_ready, ready, started
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
 
@@ -33,21 +33,28 @@ class Upstream:
         async with aiohttp.request("POST", f"{self.url}/ledger", json=keys) as response:
             return msgspec.json.decode(await response.read(), type=dict[str, list[Call]])
 
-    async def answers(self) -> bool:
-        """Return whether it takes requests."""
-        try:
-            async with aiohttp.request("GET", f"{self.url}/v1/models") as response:
-                return response.ok
-        except aiohttp.ClientError:
-            return False
+    async def is_ready(self) -> bool:
+        return is_open(self.port)
+
+
+@contextmanager
+def scripted_upstream(folder: Path) -> Iterator[Upstream]:
+    """Run an upstream, with its log in `folder`, until the block ends."""
+    with _launched(folder) as upstream:
+        await_ready(upstream.program, lambda: is_open(upstream.port))
+        yield upstream
 
 
 @asynccontextmanager
 async def open_upstream(folder: Path) -> AsyncIterator[Upstream]:
-    """Run an upstream, with its log in `folder`."""
-    port = free_port()
-    command = (sys.executable, "-m", "harness.upstream.scripted", str(port))
-    async with started("upstream", command, folder=folder) as program:
-        upstream = Upstream(program, port)
-        await ready(program, upstream.answers)
+    """Do as `scripted_upstream` does, and let the event loop run while the process starts."""
+    with _launched(folder) as upstream:
+        await ready(upstream.program, upstream.is_ready)
         yield upstream
+
+
+@contextmanager
+def _launched(folder: Path) -> Iterator[Upstream]:
+    port = free_port()
+    with started("upstream", (sys.executable, "-m", "harness.upstream.scripted", str(port)), folder=folder) as program:
+        yield Upstream(program, port)

@@ -21,7 +21,8 @@ from harness.faults.proxy import Proxy
 from harness.faults.proxy_server import control_app
 from harness.faults.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
 from harness.net import LOOPBACK, serving
-from harness.process import StartError, ready, started, until
+from harness.polling import eventually_async
+from harness.process import StartError, ready, started
 from harness.upstream.ledger import Ledger
 from harness.upstream.script import Fault, Script
 from harness.upstream.scripted import upstream_app
@@ -82,7 +83,7 @@ async def test_the_end_of_what_one_side_says_reaches_the_other(line: Line, proxy
     line.writer.write(b"last words")
     line.writer.write_eof()
     assert await line.reader.read() == b"last words"
-    await until(lambda: _gone(proxy))
+    await eventually_async(lambda: _gone(proxy))
 
 
 async def _gone(proxy: Proxy) -> bool:
@@ -102,7 +103,7 @@ async def test_latency_delays_all_and_turns_nothing_around(line: Line, proxy: Pr
 async def test_what_is_under_way_is_not_overtaken_when_a_fault_ends(line: Line, proxy: Proxy) -> None:
     await proxy.set(Faults(up=Toxics(latency=0.2)))
     line.writer.write(b"first")
-    await until(lambda: _heard(proxy))
+    await eventually_async(lambda: _heard(proxy))
     await proxy.set(HEALTHY)
     assert await line.say(b" second") == b"first s"
 
@@ -169,7 +170,7 @@ async def test_half_a_close_leaves_the_other_half_open(line: Line, proxy: Proxy,
     assert await line.reader.read() == b""
     assert len(proxy.links) == 1
     line.writer.write_eof()
-    await until(lambda: _gone(proxy))
+    await eventually_async(lambda: _gone(proxy))
 
 
 async def test_a_refusing_proxy_lets_nobody_in_until_it_is_healthy(proxy: Proxy) -> None:
@@ -257,7 +258,7 @@ async def test_the_ledger_knows_how_each_call_ended(upstream: str, ledger: Ledge
     for script in scripts.values():
         await client.ask(upstream, Question(script, "m"), patience=0.5)
     left = monotonic()
-    await until(lambda: _ended(ledger, scripts), seconds=1)
+    await eventually_async(lambda: _ended(ledger, scripts), seconds=1)
     calls = {key: call for key, (call,) in ledger.calls(scripts).items()}
     assert {key: call.ending for key, call in calls.items()} == {key: key for key in scripts}
     assert [call.tokens for call in calls.values()] == [3, 1, 1]
@@ -287,13 +288,15 @@ async def test_a_program_that_does_not_get_ready_is_quoted(tmp_path: Path) -> No
     async def never() -> bool:
         return False
 
-    async with started("liar", ("sh", "-c", "echo the port is taken; exit 3"), folder=tmp_path) as program:
-        with pytest.raises(StartError, match=r"liar was not ready .* it said: the port is taken"):
-            await ready(program, never)
+    with (
+        started("liar", ("sh", "-c", "echo the port is taken; exit 3"), folder=tmp_path) as program,
+        pytest.raises(StartError, match=r"liar was not ready .* its log ends: the port is taken"),
+    ):
+        await ready(program, never)
 
 
 async def test_a_program_ends_with_its_block_even_when_it_is_paused(tmp_path: Path) -> None:
-    async with started("sleeper", ("sleep", "60"), folder=tmp_path) as program:
+    with started("sleeper", ("sleep", "60"), folder=tmp_path) as program:
         program.pause()
         assert not program.running
     assert await program.ended() == -signal.SIGKILL
@@ -304,7 +307,7 @@ async def test_a_program_dies_with_a_harness_that_is_killed(tmp_path: Path) -> N
 import asyncio, pathlib, sys
 from harness.process import started
 async def main():
-    async with started("sleeper", ("sleep", "60"), folder=pathlib.Path(sys.argv[1])) as program:
+    with started("sleeper", ("sleep", "60"), folder=pathlib.Path(sys.argv[1])) as program:
         print(program.pid, flush=True)
         await asyncio.Event().wait()
 asyncio.run(main())
@@ -318,7 +321,7 @@ asyncio.run(main())
     pid = int(await process.stdout.readline())
     process.kill()
     await process.wait()
-    await until(lambda: _dead(pid), seconds=2)
+    await eventually_async(lambda: _dead(pid), seconds=2)
 
 
 async def _dead(pid: int) -> bool:

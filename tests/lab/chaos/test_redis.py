@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ClusterDownError, RedisError
 
 from harness.faults.toxics import BLACKHOLE
-from harness.process import until
-from harness.redis.servers import TOPOLOGIES, open_sentinel, open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import TOPOLOGIES, open_sentinel, open_single
 
 KEY_OF_SLOT_0 = "3560"
 """Which the first server of a cluster keeps."""
@@ -32,7 +32,7 @@ async def test_a_killed_redis_comes_back_with_what_it_had(name: str, tmp_path: P
                 return bool(await server.command("GET", KEY_OF_SLOT_0) == "kept too")
             return False
 
-        await until(kept)
+        await eventually_async(kept)
 
 
 async def test_clients_reach_redis_only_by_way_of_its_proxy(tmp_path: Path) -> None:
@@ -74,4 +74,4 @@ async def test_sentinels_promote_the_replica_when_the_primary_is_out_of_reach(tm
         async def promoted() -> bool:
             return await redis.primary() is not first
 
-        await until(promoted)
+        await eventually_async(promoted)

@@ -20,8 +20,8 @@ from chatfleet_lab.chaos.verdict import Verdict
 from chatfleet_lab.chaos.writing import Written, lost, roles_and_texts, window, write
 from harness.clients.client import Question
 from harness.faults.toxics import HEALTHY, Faults, Toxics
-from harness.process import until
-from harness.redis.servers import Redis, open_sentinel, open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import Redis, open_sentinel, open_single
 from harness.upstream.script import Script
 
 WRITERS = 16
@@ -145,7 +145,7 @@ async def _kill_pod(stage: Stage) -> None:
 
     await server.proxy.set(Faults(down=Toxics(latency=HELD)))
     sent = [asyncio.ensure_future(trial.client.ask(victim.url, question)) for question in questions]
-    await until(begun)
+    await eventually_async(begun)
     victim.program.kill()
     await server.proxy.set(HEALTHY)
     there = await written()

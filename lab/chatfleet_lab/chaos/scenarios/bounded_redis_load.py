@@ -10,7 +10,7 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import DialectName, Question
 from harness.clients.received import ReceivedStream
-from harness.redis.servers import Server, open_single
+from harness.redis.proxied import Server, open_single
 from harness.upstream.script import Script
 
 STREAMS = {"short": 150, "long": 2_000}

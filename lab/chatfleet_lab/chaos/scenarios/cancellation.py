@@ -13,7 +13,7 @@ from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
 from harness.clients.client import Question
 from harness.clients.received import ReceivedStream
-from harness.process import until
+from harness.polling import eventually_async
 from harness.upstream.ledger import Call
 from harness.upstream.script import Fault, Script
 
@@ -74,7 +74,7 @@ async def _all_closed(pod: Pod) -> bool:
         return await pod.metric(ACTIVE_STREAMS) == 0
 
     with suppress(TimeoutError):
-        await until(closed, seconds=CLOSED_WITHIN)
+        await eventually_async(closed, seconds=CLOSED_WITHIN)
     return await closed()
 
 

@@ -8,8 +8,8 @@ from chatfleet_lab.chaos.fleet import Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from harness.clients.client import Question
-from harness.process import until
-from harness.redis.servers import open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import open_single
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
 
@@ -49,7 +49,7 @@ async def _stop(trial: Trial, urls: Sequence[str]) -> tuple[Judgement, float]:
     async def asked() -> bool:
         return bool((await trial.upstream.ledger([question.script]))[question.script.key])
 
-    await until(asked)
+    await eventually_async(asked)
     await asyncio.sleep(trial.random.uniform(*STAY))
     at = monotonic()
     await trial.client.cancel(there, talk)

@@ -19,8 +19,8 @@ from harness.clients.client import Message, Question, Tokens
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import Faults, Toxics
 from harness.net import LOOPBACK
-from harness.process import until
-from harness.redis.servers import open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import open_single
 from harness.upstream.script import Script
 from harness.upstream.wires import INPUT_TOKENS
 
@@ -140,7 +140,7 @@ class _Messages:
             return counted == told
 
         with suppress(TimeoutError):
-            await until(equal, seconds=COUNTED)
+            await eventually_async(equal, seconds=COUNTED)
         self.found.figures |= {"tokens told": told.output_tokens, "tokens counted": counted.output_tokens}
         self.found.require(counted == told, f"The upstream told of {told}, and the pods counted {counted}.")
 
@@ -176,7 +176,7 @@ class _Messages:
                 kept[:] = await self.trial.client.messages(self.fleet.url, str(question.conversation))
             return bool(kept)
 
-        await until(read)
+        await eventually_async(read)
         roles, costs = [message.role for message in kept], [message.usage for message in kept]
         self.found.require(roles == ["user", "assistant"], f"A conversation has {len(kept)} messages, not 2.")
         told = Tokens(INPUT_TOKENS, question.script.tokens)

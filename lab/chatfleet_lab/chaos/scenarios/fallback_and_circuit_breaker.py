@@ -16,7 +16,7 @@ from harness.clients.received import ReceivedStream
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import HEALTHY, REFUSING
 from harness.net import LOOPBACK
-from harness.process import until
+from harness.polling import eventually_async
 from harness.upstream.script import Script
 
 REQUESTS = {"short": 150, "long": 2_000}
@@ -79,7 +79,7 @@ async def _time(pod: Pod, suspended: int, seconds: float) -> float:
         return await pod.metric(UPSTREAM_CIRCUIT_OPEN, provider=AWAY) == suspended
 
     with suppress(TimeoutError):
-        await until(so, seconds=seconds)
+        await eventually_async(so, seconds=seconds)
     return monotonic() - began
 
 

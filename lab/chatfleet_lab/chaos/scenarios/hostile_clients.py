@@ -93,7 +93,7 @@ async def _crowd(trial: Trial, pod: Pod, kinds: Mapping[Kind, int], longest: flo
     readers = Group([_unread(trial) for _ in range(READERS[trial.size])], longest, reads=True)
     (file := trial.folder / "crowd.json").write_bytes(msgspec.json.encode([*dribblers, readers]))
     command = (sys.executable, "-m", "chatfleet_lab.chaos.crowd", str(pod.port), file)
-    async with started("crowd", command, folder=trial.folder) as program:
+    with started("crowd", command, folder=trial.folder) as program:
         await program.ended()
     told = msgspec.json.decode(program.log.read_bytes(), type=list[list[float]])
     return [(kind, seconds) for kind, lasted in zip(kinds, told, strict=False) for seconds in lasted]

@@ -68,7 +68,7 @@ async def play(trial: Trial) -> Findings:
 async def _llmock(folder: Path) -> AsyncIterator[str]:
     port = free_port()
     command = (sys.executable, "-m", "llmock.cli", "serve", "--port", str(port), "--response-style", "hello", *PACED)
-    async with started("llmock", command, folder=folder) as program:
+    with started("llmock", command, folder=folder) as program:
 
         async def answers() -> bool:
             try:

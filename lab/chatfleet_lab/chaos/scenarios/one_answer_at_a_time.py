@@ -11,7 +11,7 @@ from chatfleet_lab.chaos.fleet import Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import Question
-from harness.redis.servers import open_single
+from harness.redis.proxied import open_single
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
 

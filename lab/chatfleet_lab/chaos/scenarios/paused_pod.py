@@ -11,8 +11,8 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import Question
 from harness.clients.follower import follow
-from harness.process import until
-from harness.redis.servers import open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import open_single
 from harness.upstream.script import Script
 
 STREAMS = {"short": 12, "long": 60}
@@ -92,7 +92,7 @@ async def _left(trial: Trial, found: Findings, questions: list[Question], woken:
         return all(of_one[0].ending != "open" for of_one in calls.values())
 
     with suppress(TimeoutError):
-        await until(left, seconds=LEFT_WITHIN[trial.size])
+        await eventually_async(left, seconds=LEFT_WITHIN[trial.size])
     calls = await trial.upstream.ledger(question.script for question in questions)
     for first, *_ in calls.values():
         found.count(f"calls of the paused pod: {first.ending}")

@@ -8,7 +8,7 @@ from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import STREAMED, Question
-from harness.redis.servers import open_single
+from harness.redis.proxied import open_single
 from harness.upstream.script import Script
 
 STREAMS = {"short": 20, "long": 75}

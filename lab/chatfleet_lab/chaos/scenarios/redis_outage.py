@@ -15,8 +15,8 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import Question
 from harness.faults.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
-from harness.process import until
-from harness.redis.servers import Server, open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import Server, open_single
 from harness.upstream.script import Script
 
 STREAMS = {"short": 20, "long": 100}
@@ -170,7 +170,7 @@ class _Trial:
     async def _within(self, seconds: float, holds: Callable[[], Awaitable[bool]], what: str, figure: str) -> None:
         began = monotonic()
         try:
-            await until(holds, seconds=seconds)
+            await eventually_async(holds, seconds=seconds)
         except TimeoutError:
             self._require(holds=False, otherwise=f"not even {seconds:g} s after its return {what}")
         self._slowest(figure, monotonic() - began)

@@ -10,8 +10,8 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import RESUMABLE, Question
 from harness.clients.follower import FollowedStream, follow
-from harness.process import until
-from harness.redis.servers import open_single
+from harness.polling import eventually_async
+from harness.redis.proxied import open_single
 from harness.upstream.script import Script
 
 PODS = 3
@@ -128,7 +128,7 @@ async def _all_settled(trial: Trial, fleet: Fleet, questions: Sequence[Question]
         )
 
     try:
-        await until(settled, seconds=SETTLED)
+        await eventually_async(settled, seconds=SETTLED)
     except TimeoutError:
         found.require(holds=False, otherwise=f"After {SETTLED:g} s answers were pending, or there twice.")
 

@@ -19,8 +19,10 @@ from chatfleet_api.activator.pods import Asked, CutOffError, NobodyThereError, P
 from chatfleet_contract import metrics, names
 from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import LogFormat, LogLevel, Observability
-from harness.kube.kubectl import eventually
-from harness.pods.api_process import ApiProcess, api_process, fetch, free_ports, scripted
+from harness.net import free_port
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
+from harness.process import Program, await_ready, started
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello twice"}
 BEAT = b": keep-alive\n\n"
@@ -30,7 +32,7 @@ BEAT = b": keep-alive\n\n"
 class RoomProcess:
     """A running waiting room, and the ports at which it looks for a pod."""
 
-    process: "subprocess.Popen[bytes]"
+    program: Program
     config: ActivatorConfig
     folder: Path
 
@@ -66,7 +68,7 @@ def port(url: str) -> int:
 
 @contextmanager
 def waiting_room(folder: Path, **changes: float) -> Iterator[RoomProcess]:
-    serving, health, pods, pods_health = free_ports(4)
+    serving, health, pods, pods_health = (free_port() for _ in range(4))
     config = ActivatorConfig.model_validate(
         {
             "deployment": "support",
@@ -80,27 +82,17 @@ def waiting_room(folder: Path, **changes: float) -> Iterator[RoomProcess]:
             **changes,
         }
     )
-    with (folder / "room.log").open("wb") as output:
-        process = subprocess.Popen(
-            (sys.executable, "-m", "chatfleet_api.activator"),
-            env={names.ENV_ACTIVATOR: config.render()},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    room = RoomProcess(process, config, folder)
-    try:
-        eventually(lambda: started(room), every=0.05)
+    command, environment = (sys.executable, "-m", "chatfleet_api.activator"), {names.ENV_ACTIVATOR: config.render()}
+    with started("room", command, folder=folder, environment=environment) as program:
+        room = RoomProcess(program, config, folder)
+        await_ready(program, lambda: has_started(room))
         yield room
-    finally:
-        process.kill()
-        process.wait()
 
 
-def started(room: RoomProcess) -> bool:
+def has_started(room: RoomProcess) -> bool:
     try:
         return room.health("/startup")[0] == 200
     except OSError:
-        assert room.process.poll() is None, (room.folder / "room.log").read_text()
         return False
 
 
@@ -192,18 +184,18 @@ def test_it_is_ready_again_before_the_last_pod_takes_no_more(room: RoomProcess) 
         assert not hook.done()
         assert fetch(f"{pod.url}/v1/models").status == 200
         hook.result(20)
-        pod.terminate()
-        assert pod.exit_status() == 0
+        pod.program.terminate()
+        assert pod.program.exit_status() == 0
 
 
 def test_an_end_in_order_lets_those_who_wait_get_their_answers(room: RoomProcess, later: ThreadPoolExecutor) -> None:
     told = later.submit(story, room)
     eventually(lambda: room.waiting() == 1, every=0.05)
-    room.process.terminate()
+    room.program.terminate()
     eventually(lambda: not room.ready(), seconds=5)
     with room.pod():
         assert told.result(20) == "1 2 3 4 5"
-        assert room.process.wait(20) == 0
+        assert room.program.exit_status() == 0
 
 
 def test_a_configuration_that_cannot_be_is_one_sentence_and_status_2() -> None:
@@ -281,7 +273,7 @@ async def test_a_length_that_answers_a_head_announces_no_body() -> None:
 
 
 async def test_where_nobody_listens_nobody_has_seen_the_request() -> None:
-    (unused,) = free_ports(1)
+    unused = free_port()
     url = f"http://127.0.0.1:{unused}"
     pods = PodsOverHTTP(url, url)
     with pytest.raises(NobodyThereError):

@@ -18,10 +18,10 @@ from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.log.interface import Moved
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
-from harness.kube.kubectl import eventually
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.pods.fleet_pod import open_pod
 from harness.pods.runs import STOP, TENANT, Script, collect, text
+from harness.polling import eventually
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 LEASE_SECONDS = 1.75
@@ -153,7 +153,7 @@ def test_a_client_of_a_pod_that_ends_gets_the_whole_answer_from_its_heir(
     assert reader.text == " ".join(str(number) for number in range(1, COUNT + 1))
     assert reader.ending
     assert reader.ending[0] == "complete"
-    assert first.exit_status() == 0
+    assert first.program.exit_status() == 0
     report = second.health("/metrics").body.decode()
     assert 'chatfleet_run_takeovers_total{outcome="continued"} 1.0' in report
 
@@ -161,7 +161,7 @@ def test_a_client_of_a_pod_that_ends_gets_the_whole_answer_from_its_heir(
 def _end_within(pod: ApiProcess, folder: Path, served: RuntimeConfig) -> None:
     (folder / "runtime.json").write_text(served.render())
     eventually(lambda: pod.health("/health").json["config"] == served.digest(), seconds=5)
-    pod.terminate()
+    pod.program.terminate()
 
 
 def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
@@ -179,7 +179,7 @@ def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
     assert reader.ending is None
     assert reader.lines[-2] == "retry: 1000"
     assert reader.lines[-1].startswith(": this server ends")
-    assert first.exit_status() == 0
+    assert first.program.exit_status() == 0
     rest.ids = [*reader.ids]
     assert fetch(f"{second.url}{conversation}/cancel", {}).status == 202
     sleep(0.2)

@@ -2,17 +2,14 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 from threading import Thread
 from time import sleep
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 
@@ -22,8 +19,9 @@ from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Conversations
 from harness.clients.reader import begin
-from harness.kube.kubectl import eventually
-from harness.pods.api_process import ApiProcess, api_process, fetch, free_ports, scripted
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
+from harness.upstream.process import scripted_upstream
 from harness.upstream.script import Script
 
 TOKENS = 2000
@@ -51,22 +49,9 @@ async def test_the_log_is_written_so_often_that_the_save_interval_holds(
 
 
 @pytest.fixture
-def upstream() -> Iterator[str]:
-    (port,) = free_ports(1)
-    with Popen((sys.executable, "-m", "harness.upstream.scripted", str(port)), cwd="tests", stdout=DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}/v1"
-        eventually(lambda: _answers(f"{url}/models"), seconds=10)
-        try:
-            yield url
-        finally:
-            process.kill()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return fetch(url).status == 200
-    except URLError:
-        return False
+def upstream(tmp_path: Path) -> Iterator[str]:
+    with scripted_upstream(tmp_path) as upstream:
+        yield f"{upstream.url}/v1"
 
 
 @pytest.fixture
@@ -95,7 +80,7 @@ def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upst
         said = {"content": script.question, "stream": True}
         Thread(target=_ask, args=(f"{victim.url}{conversation}/messages", said), daemon=True).start()
     sleep(2)
-    victim.process.kill()
+    victim.program.kill()
     for script, conversation in zip(scripts, conversations, strict=True):
         eventually(partial(_interrupted, successor, conversation), seconds=10)
         kept = _last(successor, conversation)["content"].count(script.key)

@@ -1,7 +1,7 @@
 """A pod may die: its runs are taken over by exactly one other, and what it does afterwards changes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Protocol
@@ -22,6 +22,7 @@ from chatfleet_api.runs.log.redis import open_run_log
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
 from harness.pods.runs import STOP, TENANT, Script, collect, numbered, text
+from harness.polling import eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
@@ -57,12 +58,6 @@ async def ask(pod: FleetPod, said: str = "hi") -> tuple[str, str]:
     """Return a new conversation and the run that answers in it."""
     conversation = (await pod.chat.create(TENANT)).id
     return conversation, (await pod.chat.send(TENANT, conversation, NewMessage(said))).id
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110  # it happens on another pod
-            await asyncio.sleep(0.01)
 
 
 def words(events: list[tuple[int, Event]]) -> str:
@@ -149,7 +144,7 @@ async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_f
     with pytest.raises(ChatError) as caught:  # it has seen, while Redis was away, what the log never had
         await here
     assert caught.value.code is Code.INTERRUPTED
-    await until(lambda: zombie.open == 0)
+    await eventually_async(lambda: zombie.open == 0)
     assert await read(first, run) == events == await read(second, run)
     kept = (await first.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one three four", "complete")
@@ -177,7 +172,7 @@ async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
     await read(second, run)
     await asyncio.sleep(0.5)
     first.line.whole = True
-    await until(lambda: first.chat.pool.active == 0)
+    await eventually_async(lambda: first.chat.pool.active == 0)
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one ", "interrupted")
 
@@ -192,7 +187,7 @@ async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: 
     events = await read(second, run)
     assert zombie.open == 1
     first.line.whole = True
-    await until(lambda: zombie.open == 0)
+    await eventually_async(lambda: zombie.open == 0)
     assert await here == events
 
 
@@ -301,10 +296,10 @@ async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet
     first, second = await fleet(script, Script())
     conversation, run = await ask(first)
     reader = asyncio.create_task(read(second, run))
-    await until(lambda: script.open == 1)
+    await eventually_async(lambda: script.open == 1)
     asked = monotonic()
     assert await second.chat.cancel(TENANT, conversation) == run
-    await until(lambda: script.open == 0)
+    await eventually_async(lambda: script.open == 0)
     assert monotonic() - asked < 0.5
     ending = (await reader)[-1][1]
     assert isinstance(ending, Failed)
@@ -318,9 +313,9 @@ async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fl
     script = Script(60)
     first, second = await fleet(script, Script())
     conversation, _ = await ask(first)
-    await until(lambda: script.open == 1)
+    await eventually_async(lambda: script.open == 1)
     await second.chat.delete(TENANT, conversation)
-    await until(lambda: script.open == 0)
+    await eventually_async(lambda: script.open == 0)
 
 
 async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet) -> None:

@@ -1,6 +1,5 @@
 """Pods as real processes on one Redis: killed, or stopped and woken, while somebody reads."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -10,8 +9,8 @@ import pytest
 
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
-from harness.kube.kubectl import eventually
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
 
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
 WORDS = 30
@@ -45,7 +44,7 @@ def whole() -> str:
 def test_an_answer_goes_on_where_its_pod_was_killed(pods: Pods) -> None:
     reader, conversation = Reader(), begin(pods.first)
     reader.say(pods.first, conversation, tokens=10)
-    pods.first.process.kill()
+    pods.first.program.kill()
     killed = monotonic()
     reader.join(pods.second, conversation)
     assert monotonic() - killed < RUN_TAKEOVER_DURATION_SECONDS + WORDS / 20
@@ -61,7 +60,7 @@ def test_an_answer_goes_on_where_its_pod_was_killed(pods: Pods) -> None:
 def test_an_answer_that_cannot_go_on_is_interrupted_and_what_was_seen_is_kept(pods: Pods) -> None:
     reader, conversation = Reader(), begin(pods.first)
     reader.say(pods.first, conversation, tokens=10)
-    pods.first.process.kill()
+    pods.first.program.kill()
     killed = monotonic()
     reader.join(pods.second, conversation)
     assert monotonic() - killed < RUN_TAKEOVER_DURATION_SECONDS
@@ -77,11 +76,11 @@ def test_an_answer_that_cannot_go_on_is_interrupted_and_what_was_seen_is_kept(po
 def test_a_pod_that_was_stopped_and_wakes_adds_nothing(pods: Pods) -> None:
     reader, late, conversation = Reader(), Reader(), begin(pods.first)
     reader.say(pods.first, conversation, tokens=10)
-    pods.first.process.send_signal(signal.SIGSTOP)
+    pods.first.program.pause()
     try:
         reader.join(pods.second, conversation)
     finally:
-        pods.first.process.send_signal(signal.SIGCONT)
+        pods.first.program.resume()
     eventually(lambda: "was taken over by another pod" in pods.first.log.read_text(), seconds=5)
     sleep(0.5)
     late.join(pods.first, conversation)

@@ -20,9 +20,9 @@ from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from harness.clients.reader import begin
 from harness.faults.tcp_proxy import proxied
-from harness.kube.kubectl import eventually
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.pods.fleet_pod import reached
+from harness.polling import eventually
 from harness.redis.server import redis_server
 from harness.redis.topologies import clustered, watched
 

@@ -20,7 +20,9 @@ from redis.exceptions import RedisError
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import BLACKHOLE
 from harness.net import LOOPBACK, free_port
-from harness.process import START_SECONDS, Program, ready, started, until
+from harness.polling import eventually_async
+from harness.process import START_SECONDS, Program, ready
+from harness.redis.server import redis_process
 
 SERVICE: Final = "main"
 """Name under which the sentinels watch the primary."""
@@ -47,9 +49,7 @@ class Server:
         self._arguments = arguments
         self._stack = AsyncExitStack()
         self._program: Program | None = None
-        folder.mkdir(parents=True)
-        settings = [f"bind {LOOPBACK}", f"port {self.port}", f'dir "{folder}"', *lines]
-        (folder / "redis.conf").write_text("\n".join(settings))
+        self._lines = lines
 
     @property
     def program(self) -> Program:
@@ -60,8 +60,8 @@ class Server:
 
     async def start(self) -> None:
         """Start it, or start it again with the data that it had, and wait until it answers."""
-        command = ("redis-server", str(self._folder / "redis.conf"), *self._arguments)
-        self._program = program = await self._stack.enter_async_context(started("redis", command, folder=self._folder))
+        process = redis_process(self._folder, self.port, *self._lines, arguments=self._arguments)
+        self._program = program = self._stack.enter_context(process)
         await ready(program, self._answers)
 
     async def kill(self) -> None:
@@ -118,7 +118,7 @@ class Redis:
                 return all([await _in_step(server) for server in self.servers if server is not primary])
             return False
 
-        await until(so, seconds=START_SECONDS)
+        await eventually_async(so, seconds=START_SECONDS)
 
     async def promoted(self, before: Server) -> None:
         """Wait until the sentinels say that another server than `before` is the primary."""
@@ -126,7 +126,7 @@ class Redis:
         async def changed() -> bool:
             return await self.primary() is not before
 
-        await until(changed, seconds=START_SECONDS)
+        await eventually_async(changed, seconds=START_SECONDS)
 
     async def promote(self) -> None:
         """Let the sentinels make the replica the primary, as one does for maintenance; return when they say that it is.
@@ -152,10 +152,10 @@ async def open_sentinel(folder: Path) -> AsyncIterator[Redis]:
     async with AsyncExitStack() as stack:
         primary = await _data_server(stack, folder / "primary")
         replica = await _data_server(stack, folder / "replica", f"replicaof {LOOPBACK} {primary.proxy.port}")
-        await until(partial(_in_step, replica))
+        await eventually_async(partial(_in_step, replica))
         sentinels = [await _sentinel(stack, folder / f"sentinel-{number}", primary) for number in range(SENTINELS)]
         for sentinel in sentinels:
-            await until(partial(_knows_all, sentinel))
+            await eventually_async(partial(_knows_all, sentinel))
         yield Redis(f"redis+sentinel://{_hosts(sentinels)}/{SERVICE}/0", (primary, replica), tuple(sentinels))
 
 
@@ -169,7 +169,7 @@ async def open_cluster(folder: Path) -> AsyncIterator[Redis]:
             await server.command("CLUSTER", "ADDSLOTSRANGE", first, beyond - 1)
             await servers[0].command("CLUSTER", "MEET", LOOPBACK, server.port, await _bus(server))
         for server in servers:
-            await until(partial(_whole, server))
+            await eventually_async(partial(_whole, server))
         yield Redis(f"redis+cluster://{_hosts(servers)}", tuple(servers))
 
 
