@@ -7,6 +7,7 @@ import sys
 from typing import Final
 
 import uvloop
+from pydantic import SecretStr
 
 from chatfleet_api.pod.configuration import ConfigurationError, load, local
 from chatfleet_api.pod.lifecycle import Termination
@@ -54,7 +55,7 @@ async def _run(settings: Settings, config: RuntimeConfig) -> None:
             await _serve(services, serving, health, settings.drain_token)
 
 
-async def _serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: str) -> None:
+async def _serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: SecretStr) -> None:
     """Serve the API on the main loop and its health on a thread of its own, until every stream has ended."""
     streaming = services.configuration.live.map(lambda config: config.streaming)
     hook = DrainHook(drain_token, streaming.map(lambda streaming: streaming.drain_seconds), services.lifecycle)

@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 from fastapi import APIRouter, FastAPI, Header, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from chatfleet_api.domain.live import Live
@@ -18,7 +19,7 @@ from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
 class DrainHook(NamedTuple):
     """The preStop hook: the kubelet announces the end of the pod."""
 
-    token: str
+    token: SecretStr
     """Sent by the kubelet, which has it from the same manifest as the pod; empty: the hook is not served."""
     seconds: Live[float]
     """Time that load balancers have to remove the pod from their endpoints."""
@@ -96,7 +97,7 @@ def drain_route(hook: DrainHook) -> APIRouter:
     @router.get(PATH_DRAIN)
     async def drain(token: Annotated[str, Header(alias=HEADER_DRAIN)] = "") -> Response:
         """Answer when load balancers have had the time to remove this pod."""
-        if not hmac.compare_digest(token.encode(), hook.token.encode()):
+        if not hmac.compare_digest(token.encode(), hook.token.get_secret_value().encode()):
             return Response("forbidden: the drain token is missing or wrong", 403, media_type="text/plain")
         pause = hook.seconds()
         hook.lifecycle.remove_endpoint(pause)
@@ -110,7 +111,7 @@ def create_health_app(health: Health, meter: Meter, hook: DrainHook) -> ASGIApp:
     """Return the application of the health port."""
     app = FastAPI(openapi_url=None)
     app.include_router(health_routes(health, meter))
-    if hook.token:
+    if hook.token.get_secret_value():
         app.include_router(drain_route(hook))
     return app
 

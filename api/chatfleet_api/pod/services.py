@@ -196,8 +196,10 @@ async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeC
 
 
 def _redis_url(settings: Settings, config: RuntimeConfig) -> str | Path | None:
-    """Return where Redis is, or the file that says so; None when everything is to be kept in memory."""
-    return settings.redis_url if config.redis_url_file is None else Path(config.redis_url_file)
+    """Return the URL of Redis, or the file that holds it; None when everything is to be kept in memory."""
+    if config.redis_url_file is not None:
+        return Path(config.redis_url_file)
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
 
 
 def _limits(config: RuntimeConfig) -> Limits:

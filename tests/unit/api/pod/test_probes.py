@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from chatfleet_api.domain.live import Live
@@ -20,7 +21,7 @@ TOKEN = "secret"
 
 
 def health_app(pod: HealthOf, token: str = TOKEN) -> ASGIApp:
-    return create_health_app(pod.serve(), Meter("1.2.3"), DrainHook(token, Live.fixed(10), pod.lifecycle))
+    return create_health_app(pod.serve(), Meter("1.2.3"), DrainHook(SecretStr(token), Live.fixed(10), pod.lifecycle))
 
 
 def pre_stop(**headers: str) -> Exchange:
