@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.activator.probes import Room
 from chatfleet_api.http.connection import BrokenError, Connection
-from chatfleet_api.http.pool import Connections, parsed
+from chatfleet_api.http.pool import ConnectionPool, parsed
 from chatfleet_contract.report import PodReport
 
 LOOK_SECONDS: Final = 0.5
@@ -91,7 +91,7 @@ class PodsOverHTTP:
 
     def __init__(self, url: str, health_url: str) -> None:
         """Ask at `url`, and look at `health_url`: each a scheme, a host and a port."""
-        self._connections = Connections()  # none is ever left to it to be kept
+        self._connections = ConnectionPool()  # none is ever left to it to be kept
         self._url = url
         self._health_url = health_url
 

@@ -5,13 +5,13 @@ from io import StringIO
 
 from chatfleet_api.domain.events import Event, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import Function, MessageToolCall
-from chatfleet_api.providers.provider import Finish, Piece
+from chatfleet_api.providers.provider import Finish, StreamItem
 
 
 class Reply:
     """The answer so far."""
 
-    def __init__(self, clock: Callable[[], float], before: Sequence[Piece] = ()) -> None:
+    def __init__(self, clock: Callable[[], float], before: Sequence[StreamItem] = ()) -> None:
         """Begin to listen, after what came `before` on another pod; `clock` tells monotonic seconds."""
         self._clock = clock
         self._began = clock()
@@ -25,7 +25,7 @@ class Reply:
         self.take(before)
         self.first_token_ms = None
 
-    def take(self, pieces: Sequence[Piece]) -> Sequence[Event]:
+    def take(self, pieces: Sequence[StreamItem]) -> Sequence[Event]:
         """Remember what one read brought, and return the part of it that readers get: all but the finish."""
         events: list[Event] = []
         for piece in pieces:

@@ -26,7 +26,7 @@ from chatfleet_api.domain.errors import (
 )
 from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.domain.usage_estimate import estimated
+from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.runs.log.interface import Claim, RunLog
 from chatfleet_api.runs.run import Run
@@ -142,7 +142,7 @@ def lost_usage(claim: Claim, before: Sequence[Event]) -> Usage | None:
     epoch = claim.fence.epoch
     if not epoch:
         return None
-    once = estimated(claim.record.request, len(provided(before)))
+    once = usage_estimate(claim.record.request, len(provided(before)))
     return replace(once, input_tokens=epoch * once.input_tokens)
 
 

@@ -14,7 +14,6 @@ A run ends exactly once, and its end is true: `Complete` only when the provider 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -24,7 +23,7 @@ from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import SessionStore, StoredMessage
 
@@ -38,7 +37,7 @@ SETTLE_PAUSE_SECONDS = 0.5
 SaveOutcome: TypeAlias = Literal["saved", "deleted", "unreachable"]
 """Whether an answer was stored, or its conversation was deleted meanwhile, or the store did not answer in time."""
 
-Emit: TypeAlias = Callable[[Sequence[Piece]], None]
+Emit: TypeAlias = Callable[[Sequence[StreamItem]], None]
 """Remembers what was read, and publishes the part of it that readers get. Never waits."""
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Guard(Protocol):
 
     async def request(self, request: ChatRequest) -> ChatRequest: ...
 
-    def batch(self, pieces: Sequence[Piece]) -> Sequence[Piece]: ...
+    def batch(self, pieces: Sequence[StreamItem]) -> Sequence[StreamItem]: ...
 
 
 class Steps(Protocol):
@@ -72,7 +71,7 @@ class Steps(Protocol):
 
 async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> None:
     """Call the provider once."""
-    async with aclosing(provider.stream(request)) as stream:
+    async with provider.open(request) as stream:
         async for pieces in stream:
             emit(pieces)
 
@@ -185,14 +184,14 @@ async def guarded(job: RunJob) -> ChatRequest:
 def _emitter(guard: Guard | None, run: Run, reply: Reply) -> Emit:
     take, publish = reply.take, run.publish
 
-    def emit(pieces: Sequence[Piece]) -> None:
+    def emit(pieces: Sequence[StreamItem]) -> None:
         if events := take(pieces):
             publish(events)
 
     return emit if guard is None else lambda pieces: emit(guard.batch(pieces))
 
 
-def provided(events: Sequence[Event]) -> Sequence[Piece]:
+def provided(events: Sequence[Event]) -> Sequence[StreamItem]:
     """Return the part of a run's events that came from the provider."""
     return [event for event in events if isinstance(event, Token | Reasoning | ToolCall)]
 

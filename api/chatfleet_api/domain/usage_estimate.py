@@ -9,7 +9,7 @@ BYTES_PER_TOKEN: Final = 4
 """Usual for English, https://platform.openai.com/tokenizer; scripts of more bytes have fewer characters to a token."""
 
 
-def estimated(request: ChatRequest, pieces: int) -> Usage:
+def usage_estimate(request: ChatRequest, pieces: int) -> Usage:
     """Return a guess, marked as such: a token for each piece that came, and one for every four bytes of text sent.
 
     Upstreams that report no usage send one token at a time, so the guess at the output is close. Images count nothing.

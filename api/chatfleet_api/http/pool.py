@@ -22,7 +22,7 @@ SECOND_TRY_SECONDS: Final = 0.25
 Addresses: TypeAlias = list[tuple[Any, ...]]
 
 
-class Connections:
+class ConnectionPool:
     """Asks over connections that it keeps.
 
     It knows no limit (each provider has one), no proxy or credentials of the environment, no cookies and no redirects.

@@ -72,7 +72,7 @@ class Meter:
         self._retries = Counter(
             names.UPSTREAM_RETRIES_TOTAL, "Retries, by what made them needed.", (*_MODEL, "reason"), registry=registry
         )
-        self._suspended = Gauge(
+        self._circuit_open = Gauge(
             names.UPSTREAM_CIRCUIT_OPEN,
             "1 while an upstream that failed too often is spared.",
             ("provider",),
@@ -132,9 +132,9 @@ class Meter:
         """Count a retry, with the reason for it."""
         self._retries.labels(provider, model, code).inc()
 
-    def suspended(self, provider: str, spared: bool) -> None:  # noqa: FBT001  # as one says it
+    def circuit_open(self, provider: str, is_open: bool) -> None:  # noqa: FBT001  # a gauge's value
         """Note whether a provider is left alone because it failed too often."""
-        self._suspended.labels(provider).set(spared)
+        self._circuit_open.labels(provider).set(is_open)
 
     def first_token(self, provider: str, model: str, seconds: float) -> None:
         """Note the time from asking an upstream to its first token."""

@@ -83,7 +83,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     async with AsyncExitStack() as stack:
         meter = Meter(VERSION)
-        registry = stack.enter_context(open_registry(meter))
+        registry = stack.enter_context(open_registry(meter, clock=time.monotonic, rand=random.random))
         configuration = Configuration(config, build=registry.catalogue)
         streaming = configuration.live.map(lambda config: config.streaming)
         stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)

@@ -1,1 +1,10 @@
-"""Upstreams behind one narrow port, and the wrappers that limit, retry, fall back and measure."""
+"""Upstreams behind one port: open a stream, then iterate over it.
+
+- `provider`: the port (`Provider`, `Stream`) and what a stream brings (`StreamItem`, `Finish`)
+- `catalogue`: from the runtime configuration to the models that are served, each behind the same policies
+- `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
+- `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
+- `upstream_errors`: what an error response, or an error event inside a stream, means
+- `credentials`: API keys in mounted files
+- `vendors/`: one folder for each vendor's API, and the table of all provider types
+"""

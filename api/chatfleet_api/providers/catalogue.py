@@ -6,26 +6,26 @@ failure.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.http.pool import Connections
-from chatfleet_api.providers.credentials import KeyFile
-from chatfleet_api.providers.policies.circuit_breaker import Breaker, Spared
-from chatfleet_api.providers.policies.concurrency import Limited, Slots
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.credentials import FileCredential
+from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker, CircuitBreaking
+from chatfleet_api.providers.policies.concurrency import ConcurrencyLimited, Slots
 from chatfleet_api.providers.policies.fallback import Fallback
-from chatfleet_api.providers.policies.instrumented import Answerer, Measured, Meter
-from chatfleet_api.providers.policies.prefill import Continuing
+from chatfleet_api.providers.policies.instrumented import Instrumented, Meter, ModelLabels
+from chatfleet_api.providers.policies.prefill import Prefill
 from chatfleet_api.providers.policies.retry import Retrying
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Opening, Provider
 from chatfleet_api.providers.upstream import Dialect, Upstream
 from chatfleet_api.providers.vendors.anthropic import vendor as anthropic
 from chatfleet_api.providers.vendors.openai import request as openai
@@ -72,7 +72,7 @@ class Catalogue:
 
     async def check(self) -> dict[str, Dependency]:
         """Ask every upstream at once whether it is there and takes our key; by provider's name."""
-        seen = await asyncio.gather(*(_seen(shared.upstream) for shared in self._shared.values()))
+        seen = await asyncio.gather(*(_checked(shared.upstream) for shared in self._shared.values()))
         return dict(zip(self._shared, seen, strict=True))
 
     def traffic(self) -> dict[str, Traffic]:
@@ -84,9 +84,9 @@ class Catalogue:
 class _Shared:
     """What the models of one provider share."""
 
-    upstream: Provider
+    upstream: Upstream | Scripted
     slots: Slots
-    breaker: Breaker
+    breaker: CircuitBreaker
     budget: RetryBudget
 
     def traffic(self) -> Traffic:
@@ -103,13 +103,22 @@ class _Shared:
         )
 
 
+class Environment(NamedTuple):
+    """What all upstreams of a pod share."""
+
+    connections: ConnectionPool
+    meter: Meter
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    rand: Callable[[], float]
+    """Returns a number from 0 to 1."""
+
+
 class Registry:
     """Makes catalogues. A provider whose settings did not change goes on counting its open requests."""
 
-    def __init__(self, connections: Connections, meter: Meter) -> None:
-        """Let all upstreams use `connections`, and tell `meter` about every attempt."""
-        self._connections = connections
-        self._meter = meter
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._shared: dict[RuntimeProvider, _Shared] = {}
 
     def catalogue(self, config: RuntimeConfig) -> Catalogue:
@@ -123,28 +132,32 @@ class Registry:
         return Catalogue(models, named, {model.name: model.continuation for model in config.models})
 
     def _share(self, provider: RuntimeProvider) -> _Shared:
-        breaker = Breaker(tell=partial(self._meter.suspended, provider.name))
+        clock, meter = self._environment.clock, self._environment.meter
+        breaker = CircuitBreaker(on_change=partial(meter.circuit_open, provider.name), clock=clock)
         slots = Slots(provider.max_concurrent_requests)
-        return _Shared(self._upstream(provider), slots, breaker, RetryBudget())
+        return _Shared(self._upstream(provider), slots, breaker, RetryBudget(clock))
 
-    def _upstream(self, provider: RuntimeProvider) -> Provider:
+    def _upstream(self, provider: RuntimeProvider) -> Upstream | Scripted:
         if provider.type is ProviderType.SCRIPTED:
-            return Scripted()
-        key = KeyFile(provider.api_key_file)
-        return Upstream(self._connections, _dialect(provider), key=key, timeouts=provider.timeouts)
+            return Scripted(clock=self._environment.clock, sleep=asyncio.sleep)
+        key = FileCredential(provider.api_key_file)
+        return Upstream(self._environment.connections, _dialect(provider), key=key, timeouts=provider.timeouts)
 
     def _single(self, model: Model, provider: RuntimeProvider, shared: Mapping[RuntimeProvider, _Shared]) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
         part, labels = shared[provider], (provider.name, model.name)
-        measured = Measured(_Entry(part.upstream, model), Answerer(*labels, model.model), meter=self._meter)
-        limited = Limited(measured, part.slots, patience_seconds=provider.timeouts.first_token_seconds)
+        _, meter, clock, rand = self._environment
+        named = ModelLabels(*labels, model.model)
+        measured = Instrumented(_Entry(part.upstream, model), named, meter=meter, clock=clock)
+        limited = ConcurrencyLimited(measured, part.slots, timeout_seconds=provider.timeouts.first_token_seconds)
         retrying = Retrying(
-            Spared(limited, part.breaker),
+            CircuitBreaking(limited, part.breaker),
             provider.retries,
-            retried=partial(self._meter.retried, *labels),
+            on_retry=partial(meter.retried, *labels),
             budget=part.budget,
+            rand=rand,
         )
-        return retrying if model.continuation == "none" else Continuing(retrying, model.continuation)
+        return retrying if model.continuation == "none" else Prefill(retrying, model.continuation)
 
 
 class _Entry:
@@ -154,19 +167,16 @@ class _Entry:
         self._inner = inner
         self._defaults = Defaults(model)
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        return self._inner.stream(self._defaults.under(request))
-
-    async def check(self) -> None:
-        await self._inner.check()
+    def open(self, request: ChatRequest) -> Opening:
+        return self._inner.open(self._defaults.under(request))
 
 
 @contextmanager
-def open_registry(meter: Meter) -> Iterator[Registry]:
+def open_registry(meter: Meter, *, clock: Callable[[], float], rand: Callable[[], float]) -> Iterator[Registry]:
     """Yield a registry whose upstreams share their connections, and close these at the end."""
-    connections = Connections()
+    connections = ConnectionPool()
     try:
-        yield Registry(connections, meter)
+        yield Registry(Environment(connections, meter, clock, rand))
     finally:
         connections.close()
 
@@ -213,7 +223,9 @@ def _with_fallbacks(model: Model, single: Mapping[str, Provider]) -> Provider:
     return Fallback(chain) if len(chain) > 1 else chain[0]
 
 
-async def _seen(upstream: Provider) -> Dependency:
+async def _checked(upstream: Upstream | Scripted) -> Dependency:
+    if isinstance(upstream, Scripted):
+        return Dependency(state=State.UP)
     try:
         await upstream.check()
     except ChatError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from chatfleet_api.domain.errors import ChatError, Code
 
 
-class KeyFile:
+class FileCredential:
     """The key in a file, read at first use and again whenever the file has changed."""
 
     def __init__(self, path: str | None) -> None:

@@ -1,9 +1,12 @@
-"""The port that every upstream, real or scripted, plain or wrapped, answers through."""
+"""The port that every upstream, real or scripted, plain or behind policies, answers through: open, then iterate."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Protocol, TypeAlias
 
 import msgspec
+from typing_extensions import override
 
 from chatfleet_api.domain.events import Delta, FinishReason, Usage
 from chatfleet_api.domain.request import ChatRequest
@@ -20,26 +23,83 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     """The provider's name of the model."""
 
 
-Piece: TypeAlias = Delta | Finish
+StreamItem: TypeAlias = Delta | Finish
+Batch: TypeAlias = Sequence[StreamItem]
+Stream: TypeAlias = AsyncIterator[Batch]
+Opening: TypeAlias = AbstractAsyncContextManager[Stream]
 
 
 class Provider(Protocol):
-    """Something that answers.
+    """Something that answers."""
 
-    `stream` yields what one read of the upstream brought, as a non-empty sequence of pieces. A stream that ends
-    normally has yielded exactly one `Finish`, as its very last piece; anything else (a cut, an end without finish,
-    silence, an error inside the stream) raises `ChatError` with an `UPSTREAM_*` code. Use it as
-    `async with aclosing(provider.stream(request)) as batches:`: leaving the block, also by cancellation at any moment,
-    closes the upstream's connection before it returns.
-    """
+    def open(self, request: ChatRequest) -> Opening:
+        """Send `request` and open its answer: the block begins when the first batch has arrived.
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Ask, and yield the answer as it comes."""
-        ...
-
-    async def check(self) -> None:
-        """Prove, by a request that costs nothing, that the upstream can be reached and takes the credentials.
-
-        Raises `ChatError` when it cannot or does not.
+        A batch is what one read of the upstream brought, and never empty. A stream that ends normally has yielded
+        exactly one `Finish`, as its very last item. Anything else (a cut, an end without finish, silence, an error
+        inside the stream) raises `ChatError` with an `UPSTREAM_*` code, on entering the block or on iterating. Leaving
+        the block, also by cancellation at any moment, closes the upstream's connection before it returns.
         """
         ...
+
+
+class Opened(AbstractAsyncContextManager[Stream], AsyncIterator[Batch]):
+    """Opens the stream that a generator yields: entered when the first batch is there, closed with the block.
+
+    It costs a batch one call: `__anext__` hands out the generator's own awaitable and adds no frame.
+    """
+
+    __slots__ = ("_batches", "_first")
+
+    def __init__(self, batches: AsyncGenerator[Batch, None]) -> None:
+        self._batches = batches
+        self._first: Batch | None = None
+
+    @override
+    async def __aenter__(self) -> Stream:
+        self._first = await anext(self._batches)
+        return self
+
+    @override
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._batches.aclose()
+
+    @override
+    def __anext__(self) -> Awaitable[Batch]:
+        if self._first is None:
+            return anext(self._batches)
+        first, self._first = self._first, None
+        return _ready(first)
+
+
+class Chosen(AbstractAsyncContextManager[Stream]):
+    """Opens what `choose` has entered, and leaves it with the block: for policies that open one of several."""
+
+    __slots__ = ("_choose", "_chosen")
+
+    def __init__(self, choose: "Callable[[], Awaitable[Entered]]") -> None:
+        self._choose = choose
+
+    @override
+    async def __aenter__(self) -> Stream:
+        self._chosen, stream = await self._choose()
+        return stream
+
+    @override
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return await self._chosen.__aexit__(kind, error, traceback)
+
+
+Entered: TypeAlias = tuple[Opening, Stream]
+"""A block that was entered, and its stream."""
+
+
+async def enter(opening: Opening) -> Entered:
+    """Enter `opening`; whoever gets the pair has to leave it."""
+    return opening, await opening.__aenter__()
+
+
+async def _ready(batch: Batch) -> Batch:
+    return batch

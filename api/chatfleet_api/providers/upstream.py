@@ -4,7 +4,7 @@ What vendors differ in (addresses, headers, bodies, the meaning of events) is a 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from types import MappingProxyType
@@ -14,11 +14,11 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.connection import BrokenError, Connection
 from chatfleet_api.http.deadline import Watchdog
-from chatfleet_api.http.pool import Connections
+from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.http.sse import EventReader
-from chatfleet_api.providers.credentials import KeyFile
-from chatfleet_api.providers.provider import Finish, Piece
-from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, refusal
+from chatfleet_api.providers.credentials import FileCredential
+from chatfleet_api.providers.provider import Batch, Finish, Opened, Opening, StreamItem
+from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
 from chatfleet_contract.runtime import RuntimeTimeouts
 
 CHECK_SECONDS: Final = 10.0
@@ -43,7 +43,7 @@ class Answer(Protocol):
     done: bool
     """Whether the `Finish` has been handed out."""
 
-    def read(self, payload: bytes, pieces: list[Piece]) -> None:
+    def read(self, payload: bytes, pieces: list[StreamItem]) -> None:
         """Append to `pieces` what the next payload brings; raise `ChatError` when it is a failure or cannot be read."""
         ...
 
@@ -85,15 +85,19 @@ class Dialect(Protocol):
 class Upstream:
     """A `Provider` at the other end of a network connection."""
 
-    def __init__(self, connections: Connections, dialect: Dialect, *, key: KeyFile, timeouts: RuntimeTimeouts) -> None:
+    def __init__(
+        self, connections: ConnectionPool, dialect: Dialect, *, key: FileCredential, timeouts: RuntimeTimeouts
+    ) -> None:
         """Ask over `connections`, which others use too."""
         self._connections = connections
         self._dialect = dialect
         self._key = key
         self._timeouts = timeouts
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Ask, and yield the answer as it comes."""
+    def open(self, request: ChatRequest) -> Opening:
+        return Opened(self._batches(request))
+
+    async def _batches(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
         time = asyncio.get_running_loop().time
         ends = time() + self._timeouts.total_seconds
         until = min(ends, time() + self._timeouts.first_token_seconds)
@@ -163,7 +167,7 @@ class Upstream:
         return response
 
     async def _accept(self, response: Connection, key: str | None) -> None:
-        """Raise what a refusal means."""
+        """Raise what an error response means."""
         if response.status == HTTPStatus.OK:
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
@@ -171,7 +175,7 @@ class Upstream:
         body = b""
         while len(body) < MAX_BODY_BYTES and (more := await response.read()):
             body += more
-        raise refusal(response.status, response.headers, body, (key,) if key else ())
+        raise from_response(response.status, response.headers, body, (key,) if key else ())
 
 
 def _require_events(response: Connection) -> None:
@@ -191,9 +195,9 @@ def _translated() -> Iterator[None]:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
-def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[Piece], ChatError | None]:
+def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[StreamItem], ChatError | None]:
     """Return the pieces in `data`, and the failure that follows them if there is one."""
-    pieces: list[Piece] = []
+    pieces: list[StreamItem] = []
     try:
         for payload in events.feed(data):
             answer.read(payload, pieces)

@@ -1,4 +1,4 @@
-"""What an upstream's refusal means: HTTP status, headers and error object in, `ChatError` out. Pure.
+"""What an upstream's error response means: HTTP status, headers and error object in, `ChatError` out. Pure.
 
 Status codes and error types are those of https://platform.openai.com/docs/guides/error-codes and
 https://platform.claude.com/docs/en/api/errors. A vendor's own words reach the caller only where they are about the
@@ -77,7 +77,7 @@ class _Body(msgspec.Struct):
     message: str | None = None
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, hidden: tuple[str, ...] = ()) -> ChatError:
+def from_response(status: int, headers: Mapping[str, str], body: bytes, hidden: tuple[str, ...] = ()) -> ChatError:
     """Return what an HTTP response other than the wanted one means.
 
     Args:
@@ -100,7 +100,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, hidden: tuple[
     )
 
 
-def failure_inside(error: ErrorObject | str) -> ChatError:
+def from_event(error: ErrorObject | str) -> ChatError:
     """Return what an error object inside a stream means."""
     if isinstance(error, str):
         error = ErrorObject(message=error)

@@ -3,7 +3,6 @@
 from starlette.types import ASGIApp
 
 from chatfleet_api.domain.live import Live
-from chatfleet_api.http.pool import Connections
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
@@ -11,11 +10,11 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, UpstreamMonitor
 from chatfleet_api.pod.services import Services
 from chatfleet_api.pod.token_rate import TokenRate
-from chatfleet_api.providers.catalogue import Registry
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.web.app import create_app
 from chatfleet_api.web.stream import SSEStreams
 from harness.pods.runs import loop_clock, make_chat, make_pool, memory_log
+from harness.upstream.catalogue import registry_of
 
 HEARTBEAT_SECONDS = 15
 
@@ -28,7 +27,7 @@ class Pod:
         self.pool = make_pool(log, capacity=capacity)
         self.chat = make_chat(provider, log=log, pool=self.pool)
         self.meter = Meter("1.2.3")
-        self.configuration = configuration = Configuration(local(), build=Registry(Connections(), self.meter).catalogue)
+        self.configuration = configuration = Configuration(local(), build=registry_of(self.meter).catalogue)
         self.lifecycle = Lifecycle(loop_clock)
         sources = Sources(
             configuration=configuration,

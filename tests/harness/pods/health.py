@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from chatfleet_api.domain.live import Live
-from chatfleet_api.http.pool import Connections
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
-from chatfleet_api.providers.catalogue import Registry
 from chatfleet_contract.report import Dependency, Traffic
 from chatfleet_contract.spec import Streaming
+from harness.upstream.catalogue import registry_of
 
 
 class Clock:
@@ -64,7 +63,7 @@ class HealthOf:
         )
         streaming = Streaming(max_streams_per_pod=max_streams)
         sources = Sources(
-            configuration=Configuration(local(), build=Registry(Connections(), Meter("tests")).catalogue),
+            configuration=Configuration(local(), build=registry_of(Meter("tests")).catalogue),
             streaming=Live.fixed(streaming),
             lifecycle=self.lifecycle,
             heartbeat=self.heartbeat,

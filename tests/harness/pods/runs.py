@@ -11,7 +11,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Event, Start, Token, Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.providers.provider import Finish, Piece, Provider
+from chatfleet_api.providers.provider import Finish, Opened, Opening, Provider, StreamItem
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog, SinglePodFleet
 from chatfleet_api.runs.pool import Limits, RunPool
@@ -28,14 +28,17 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 class Script:
     """A provider that plays `steps`: pieces to yield, seconds to wait, or an error to raise."""
 
-    def __init__(self, *steps: Sequence[Piece] | float | Exception) -> None:
+    def __init__(self, *steps: Sequence[StreamItem] | float | Exception) -> None:
         self.steps = steps
         self.asked: list[ChatRequest] = []
-        self.open = 0
+        self.open_streams = 0
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
+    def open(self, request: ChatRequest) -> Opening:
+        return Opened(self._play(request))
+
+    async def _play(self, request: ChatRequest) -> AsyncGenerator[Sequence[StreamItem], None]:
         self.asked.append(request)
-        self.open += 1
+        self.open_streams += 1
         try:
             for step in self.steps:
                 match step:
@@ -46,10 +49,7 @@ class Script:
                     case _:
                         yield step
         finally:
-            self.open -= 1
-
-    async def check(self) -> None:
-        """Nothing to reach."""
+            self.open_streams -= 1
 
 
 class OneModel:
@@ -72,7 +72,7 @@ class OneModel:
         return ("m",)
 
 
-def text(*words: str) -> list[Piece]:
+def text(*words: str) -> list[StreamItem]:
     """Return what one read of an upstream brought."""
     return [Token(word) for word in words]
 

@@ -1,16 +1,20 @@
 """The client side of a fake upstream: its catalogue, a meter that remembers, and what an answer came to."""
 
 import os
+import random
+import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.catalogue import Catalogue, open_registry
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.catalogue import Catalogue, Environment, Registry
+from chatfleet_api.providers.policies.instrumented import Meter
+from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from harness.upstream.wires import Wire
@@ -26,7 +30,7 @@ class RecordingMeter:
     retries: list[tuple[str, str, Code]] = field(default_factory=list)
     first_tokens: list[float] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
-    suspensions: list[tuple[str, bool]] = field(default_factory=list)
+    circuits: list[tuple[str, bool]] = field(default_factory=list)
 
     def attempted(self, provider: str, model: str, code: Code | None) -> None:
         """Remember an attempt."""
@@ -44,9 +48,9 @@ class RecordingMeter:
         """Remember a usage."""
         self.usage.append(usage)
 
-    def suspended(self, provider: str, spared: bool) -> None:  # noqa: FBT001  # the port's
-        """Remember that a provider is spared, or no more."""
-        self.suspensions.append((provider, spared))
+    def circuit_open(self, provider: str, is_open: bool) -> None:  # noqa: FBT001  # the port's
+        """Remember that a provider's circuit breaker opened or closed."""
+        self.circuits.append((provider, is_open))
 
 
 def provider_of(wire: Wire, url: str, **settings: object) -> RuntimeProvider:
@@ -62,11 +66,16 @@ def config_of(*providers: RuntimeProvider, models: Sequence[Model] = ()) -> Runt
     return RuntimeConfig(deployment="d", namespace="n", providers=providers, models=tuple(models) or (default,))
 
 
+def registry_of(meter: Meter, connections: ConnectionPool | None = None) -> Registry:
+    """Return a registry on real time; without `connections`, for tests that open none or do not mind."""
+    return Registry(Environment(connections or ConnectionPool(), meter, time.monotonic, random.random))
+
+
 @asynccontextmanager
 async def catalogue_of(config: RuntimeConfig, meter: RecordingMeter | None = None) -> AsyncIterator[Catalogue]:
     """Open the catalogue of `config`."""
-    with open_registry(meter or RecordingMeter()) as registry:
-        yield registry.catalogue(config)
+    with closing(ConnectionPool()) as connections:
+        yield registry_of(meter or RecordingMeter(), connections).catalogue(config)
 
 
 def key_file(folder: Path, key: str = "k-123") -> str:
@@ -81,11 +90,11 @@ def key_file(folder: Path, key: str = "k-123") -> str:
 class Outcome:
     """What a stream brought, and how it ended."""
 
-    batches: list[Sequence[Piece]] = field(default_factory=list)
+    batches: list[Sequence[StreamItem]] = field(default_factory=list)
     error: ChatError | None = None
 
     @property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[StreamItem]:
         """Return all pieces."""
         return [piece for batch in self.batches for piece in batch]
 
@@ -104,7 +113,7 @@ async def ask(provider: Provider, request: ChatRequest = HELLO) -> Outcome:
     """Return what `provider` answers."""
     outcome = Outcome()
     try:
-        async with aclosing(provider.stream(request)) as batches:
+        async with provider.open(request) as batches:
             async for batch in batches:
                 outcome.batches.append(batch)
     except ChatError as error:

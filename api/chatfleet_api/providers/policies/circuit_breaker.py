@@ -1,17 +1,17 @@
-"""Spares an upstream that fails too often: for a while nobody asks it, then one at a time, until one gets an answer.
+"""Circuit breaker: stops requests to an upstream that fails too often.
 
-One breaker for each provider, in each pod: what a pod cannot reach, others may.
+Closed, it lets all requests through. Open, it rejects them for a pause; then it is half-open and lets one probe through
+at a time, until one gets an answer. One for each provider, in each pod: what a pod cannot reach, others may.
 """
 
-import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Provider, Stream
 
 WINDOW: Final = 50
 """Newest attempts that are looked at."""
@@ -26,12 +26,12 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 """The pause doubles with each probe that fails."""
 
 
-class Breaker:
-    """What is known of one upstream's failures."""
+class CircuitBreaker:
+    """The failures of one upstream, and whether requests to it are stopped."""
 
-    def __init__(self, *, tell: Callable[[bool], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """Call `tell` whenever the upstream begins or ceases to be spared."""
-        self._tell = tell
+    def __init__(self, *, on_change: Callable[[bool], None], clock: Callable[[], float]) -> None:
+        """Call `on_change` whenever the circuit opens (True) or closes."""
+        self._on_change = on_change
         self._clock = clock
         self._attempts: deque[tuple[float, bool]] = deque(maxlen=WINDOW)
         self._pause = 0.0
@@ -40,7 +40,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether the upstream is spared."""
+        """Whether requests are stopped, but for probes."""
         return self._pause > 0
 
     @property
@@ -67,22 +67,22 @@ class Breaker:
         self._probing = False
 
     def succeeded(self) -> None:
-        """Take note of an answer that began."""
+        """Count an answer that began, which closes the circuit."""
         if self.open:
             self._attempts.clear()
             self._pause = 0.0
-            self._tell(False)  # noqa: FBT003  # a verb of one argument
+            self._on_change(False)  # noqa: FBT003  # a callback of one argument
         self._attempts.append((self._clock(), True))
 
     def failed(self, *, probe: bool) -> None:
-        """Take note of an attempt that failed; those that were under way before the pause do not prolong it."""
+        """Count an attempt that failed; those that were under way before the pause do not prolong it."""
         now = self._clock()
         self._attempts.append((now, False))
         if self.open and not probe:
             return
         if probe or self._too_many(now):
             if not self.open:
-                self._tell(True)  # noqa: FBT003
+                self._on_change(True)  # noqa: FBT003
             self._pause = min(2 * self._pause or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             self._until = now + self._pause
 
@@ -91,24 +91,22 @@ class Breaker:
         return len(recent) >= LEAST and recent.count(False) >= RATIO * len(recent)
 
 
-class Spared:
-    """A `Provider` that is not asked while its breaker is open."""
+class CircuitBreaking:
+    """A `Provider` that opens nothing while `breaker`, shared by the models of an upstream, is open."""
 
-    def __init__(self, inner: Provider, breaker: Breaker) -> None:
-        """Share `breaker` with the other models of the same upstream."""
+    def __init__(self, inner: Provider, breaker: CircuitBreaker) -> None:
         self._inner = inner
         self._breaker = breaker
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Ask, if that may be, and yield the answer as it comes."""
+    @asynccontextmanager
+    async def open(self, request: ChatRequest) -> AsyncIterator[Stream]:
+        """Open, if that may be; a failure counts also when it comes after the first batch."""
         probe, begun = self._breaker.admit(), False
         try:
-            async with aclosing(self._inner.stream(request)) as batches:
-                async for pieces in batches:
-                    if not begun:
-                        begun = True
-                        self._breaker.succeeded()
-                    yield pieces
+            async with self._inner.open(request) as stream:
+                begun = True
+                self._breaker.succeeded()
+                yield stream
         except ChatError as error:
             if error.facts.trips_breaker:
                 self._breaker.failed(probe=probe and not begun)
@@ -116,7 +114,3 @@ class Spared:
         finally:
             if probe:
                 self._breaker.release()
-
-    async def check(self) -> None:
-        """Check the upstream; that it is spared is told by `Breaker.open`, at once."""
-        await self._inner.check()

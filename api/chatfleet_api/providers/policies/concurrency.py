@@ -1,20 +1,19 @@
 """Keeps the number of requests that one pod has open at an upstream within its limit; more wait their turn."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Provider, Stream
 
-_TAKEN: Final = "All of this server's requests to the model's provider are taken."
 _RETRY_AFTER: Final = 1.0
 
 
 class Slots(asyncio.Semaphore):
-    """The requests that one upstream may be asked at a time, and who waits to make one."""
+    """The requests that may be open at one upstream, and those that wait for one to end."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -26,39 +25,35 @@ class Slots(asyncio.Semaphore):
         """Requests that are open."""
         return self.limit - self._value
 
-    async def take(self, patience_seconds: float) -> None:
+    async def take(self, timeout_seconds: float) -> None:
         """Wait for a slot, in order of arrival; raises `TimeoutError`."""
         self.queued += 1
         try:
-            async with asyncio.timeout(patience_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await self.acquire()
         finally:
             self.queued -= 1
 
 
-class Limited:
-    """A `Provider` that holds one of `slots` for as long as a request is open."""
+class ConcurrencyLimited:
+    """A `Provider` that holds one of `slots`, shared by the models of an upstream, for as long as a stream is open."""
 
-    def __init__(self, inner: Provider, slots: Slots, *, patience_seconds: float) -> None:
-        """Share `slots` with the other models of the same upstream; wait for one no longer than `patience_seconds`."""
+    def __init__(self, inner: Provider, slots: Slots, *, timeout_seconds: float) -> None:
         self._inner = inner
         self._slots = slots
-        self._patience = patience_seconds
+        self._timeout = timeout_seconds
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Wait for a slot, in order of arrival, then ask, and yield the answer as it comes."""
+    @asynccontextmanager
+    async def open(self, request: ChatRequest) -> AsyncIterator[Stream]:
+        """Wait for a slot, in order of arrival, then open."""
         try:
-            await self._slots.take(self._patience)
+            await self._slots.take(self._timeout)
         except TimeoutError as error:
-            told = f"waited {self._patience} s for a slot; raise maxConcurrentRequests or add replicas"
-            raise ChatError(Code.AT_CAPACITY, _TAKEN, retry_after=_RETRY_AFTER, detail=told) from error
+            message = f"The server is at capacity for this model ({self._slots.limit} upstream requests)."
+            detail = f"no slot within {self._timeout} s; raise maxConcurrentRequests or add replicas"
+            raise ChatError(Code.AT_CAPACITY, message, retry_after=_RETRY_AFTER, detail=detail) from error
         try:
-            async with aclosing(self._inner.stream(request)) as batches:
-                async for pieces in batches:
-                    yield pieces
+            async with self._inner.open(request) as stream:
+                yield stream
         finally:
             self._slots.release()
-
-    async def check(self) -> None:
-        """Check the upstream; that takes no slot, since the answer matters most when all are taken."""
-        await self._inner.check()

@@ -1,43 +1,38 @@
-"""Goes on with an answer that was cut: the text so far is the last message, and what is yielded follows it."""
+"""Continues an answer that was cut: the text so far is sent as the last message, and what is yielded follows it."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 
 from msgspec.structs import replace
 
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Batch, Opened, Opening, Provider, StreamItem
 from chatfleet_contract.providers import Continuation
 
 
-class Continuing:
-    """A `Provider` that takes requests that continue, besides all others.
+class Prefill:
+    """A `Provider` that continues answers, besides taking all other requests.
 
     The space at the text's end is not sent: Anthropic refuses it, and models were not trained to go on after one. They
-    say it again, so it is taken off what they say first.
+    repeat it, so it is removed from the beginning of their answer.
     """
 
     def __init__(self, inner: Provider, continuation: Continuation) -> None:
-        """Ask `inner`: with the mark `continues` when it is to be asked to go on, without where that goes by itself."""
+        """Mark requests as `continues` where the upstream needs the mark, and not where it goes on by itself."""
         self._inner = inner
         self._marked = continuation == "continueFinalMessage"
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Ask, and yield the answer, or the rest of it, as it comes."""
-        said = ""
-        if request.continues:
-            request, said = without_space(request)
-            request = replace(request, continues=request.continues and self._marked)
-        async with aclosing(self._inner.stream(request)) as batches:
-            async for pieces in batches:
-                rest, said = unsaid(pieces, said) if said else (pieces, "")
+    def open(self, request: ChatRequest) -> Opening:
+        return Opened(self._continued(request)) if request.continues else self._inner.open(request)
+
+    async def _continued(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
+        request, repeated = without_space(request)
+        request = replace(request, continues=request.continues and self._marked)
+        async with self._inner.open(request) as stream:
+            async for items in stream:
+                rest, repeated = without_repetition(items, repeated) if repeated else (items, "")
                 if rest:
                     yield rest
-
-    async def check(self) -> None:
-        """Check the upstream."""
-        await self._inner.check()
 
 
 def without_space(request: ChatRequest) -> tuple[ChatRequest, str]:
@@ -49,22 +44,21 @@ def without_space(request: ChatRequest) -> tuple[ChatRequest, str]:
     return replace(request, messages=messages, continues=bool(sent)), text[len(sent) :]
 
 
-def unsaid(pieces: Sequence[Piece], said: str) -> tuple[Sequence[Piece], str]:
-    """Return what `pieces` say beyond the text `said`, and how much of `said` they may still repeat."""
-    rest: list[Piece] = []
-    for piece in pieces:
-        if not isinstance(piece, Token):
-            rest.append(piece)
+def without_repetition(items: Batch, repeated: str) -> tuple[Batch, str]:
+    """Return `items` without the beginning of `repeated`, and how much of it later ones may still repeat."""
+    rest: list[StreamItem] = []
+    for item in items:
+        if not isinstance(item, Token):
+            rest.append(item)
             continue
-        same = _common(piece.text, said)
-        said = said[same:] if same == len(piece.text) else ""
-        if same < len(piece.text):
-            rest.append(Token(piece.text[same:]))
-    return rest, said
+        same = _common(item.text, repeated)
+        repeated = repeated[same:] if same == len(item.text) else ""
+        if same < len(item.text):
+            rest.append(Token(item.text[same:]))
+    return rest, repeated
 
 
-def _common(text: str, said: str) -> int:
+def _common(text: str, other: str) -> int:
     """Return how many characters both begin with."""
-    return next(
-        (at for at, (one, other) in enumerate(zip(text, said, strict=False)) if one != other), min(len(text), len(said))
-    )
+    different = (at for at, pair in enumerate(zip(text, other, strict=False)) if pair[0] != pair[1])
+    return next(different, min(len(text), len(other)))

@@ -1,10 +1,9 @@
-"""Tries again what may succeed the next time, as long as nobody has seen a token of it."""
+"""Retries with back-off: opens again what may succeed the next time, as long as nobody has seen a token of it."""
 
 import asyncio
-import random
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.stop import stop_base
@@ -13,84 +12,72 @@ from typing_extensions import override
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Chosen, Entered, Opening, Provider, enter
 from chatfleet_contract.providers import Retries
 
 MAX_RETRY_AFTER: Final = 30.0
-"""Seconds. Who asks for a longer pause is not asked again: the caller is told to come back then."""
+"""Seconds. After a longer Retry-After the pod does not retry; the client gets it as its own Retry-After."""
 
 MAX_JITTER: Final = 0.25
-"""Largest share that chance adds to a pause, so that pods which failed together do not return together."""
-
-_Batches: TypeAlias = AsyncGenerator[Sequence[Piece], None]
+"""Largest share that is added to a pause at random, so that pods which failed together do not return together."""
 
 
 class Retrying:
-    """A `Provider` that tries again, after growing pauses, while no piece of the answer has come."""
+    """A `Provider` that tries to open again, after growing pauses, as long as no item of the answer has come."""
 
     def __init__(
         self,
         inner: Provider,
         retries: Retries,
         *,
-        retried: Callable[[Code], None],
+        on_retry: Callable[[Code], None],
         budget: RetryBudget,
-        chance: Callable[[], float] = random.random,
+        rand: Callable[[], float],
     ) -> None:
-        """Tell `retried` of each retry, each paid from `budget`; `chance` returns a number from 0 to 1."""
+        """Call `on_retry` for each retry, each paid from `budget`; `rand` returns a number from 0 to 1."""
         self._inner = inner
         self._retries = retries
-        self._retried = retried
+        self._on_retry = on_retry
         self._budget = budget
-        self._chance = chance
+        self._rand = rand
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Ask until an answer begins, and yield it as it comes."""
+    def open(self, request: ChatRequest) -> Opening:
+        return Chosen(partial(self._open, request))
+
+    async def _open(self, request: ChatRequest) -> Entered:
         self._budget.earn()
         try:
-            first, batches = await self._begin(request)
+            return await enter(self._inner.open(request))
         except ChatError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
-            first, batches = await self._again(request, error)
-        async with aclosing(batches):
-            yield first
-            async for pieces in batches:
-                yield pieces
+            failure = error
+        return await self._retry(request, failure)
 
-    async def check(self) -> None:
-        """Check the upstream, once."""
-        await self._inner.check()
-
-    async def _begin(self, request: ChatRequest) -> tuple[Sequence[Piece], _Batches]:
-        """Return the first batch, and what follows. A generator that fails or is cancelled here has closed itself."""
-        batches = self._inner.stream(request)
-        return await anext(batches), batches
-
-    async def _again(self, request: ChatRequest, failure: ChatError) -> tuple[Sequence[Piece], _Batches]:
+    async def _retry(self, request: ChatRequest, failure: ChatError) -> Entered:
         """Go on after a first attempt that ended in `failure`. Most requests never come here, and pay nothing."""
         failed = [failure]
 
-        async def begin() -> tuple[Sequence[Piece], _Batches]:
+        async def attempt() -> Entered:
             if failed:
                 raise failed.pop()
-            return await self._begin(request)
+            return await enter(self._inner.open(request))
 
         attempts = AsyncRetrying(
             stop=stop_after_attempt(self._retries.max + 1) | _Spent(self._budget),
-            retry=retry_if_exception(is_passing),
+            retry=retry_if_exception(is_transient),
             wait=self._wait,
-            before_sleep=self._tell,
+            before_sleep=self._report,
             sleep=asyncio.sleep,
             reraise=True,
         )
-        return await attempts(begin)
+        return await attempts(attempt)
 
     def _wait(self, state: RetryCallState) -> float:
-        return pause(self._retries, state.attempt_number, _failure(state), self._chance())
+        return backoff(self._retries, state.attempt_number, _failure(state), self._rand())
 
-    def _tell(self, state: RetryCallState) -> None:
-        self._retried(_failure(state).code)
+    def _report(self, state: RetryCallState) -> None:
+        self._on_retry(_failure(state).code)
 
 
 class _Spent(stop_base):
@@ -104,7 +91,7 @@ class _Spent(stop_base):
         return not self._budget.spend()
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return whether the same request may soon succeed at the same upstream."""
     return (
         isinstance(error, ChatError)
@@ -113,16 +100,16 @@ def is_passing(error: BaseException) -> bool:
     )
 
 
-def pause(retries: Retries, attempt: int, error: ChatError, chance: float) -> float:
-    """Return the seconds to wait after attempt number `attempt` (from 1): what the upstream asked for, or doubling."""
+def backoff(retries: Retries, attempt: int, error: ChatError, rand: float) -> float:
+    """Return the seconds to wait after attempt number `attempt` (from 1): its Retry-After, or doubling."""
     seconds = min(retries.initial_seconds * 2.0 ** (attempt - 1), retries.max_seconds)
     if error.retry_after is not None:
         seconds = error.retry_after
-    return seconds * (1 + MAX_JITTER * chance)
+    return seconds * (1 + MAX_JITTER * rand)
 
 
 def _failure(state: RetryCallState) -> ChatError:
-    """Return why the attempt failed: `is_passing` has let nothing but a `ChatError` through."""
+    """Return why the attempt failed: `is_transient` has let nothing but a `ChatError` through."""
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, ChatError)  # noqa: S101  # for the type checker
     return error

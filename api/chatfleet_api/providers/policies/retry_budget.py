@@ -1,6 +1,5 @@
-"""What one pod may spend on retries at one upstream, so that its trouble is not multiplied by them."""
+"""Limits the retries of one pod at one upstream to a share of its requests, so that they cannot multiply a failure."""
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +16,7 @@ MOST: Final = 100.0
 class RetryBudget:
     """An account of retries."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._saved = FLOOR
         self._at = clock()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import socket
 from collections.abc import Callable
-from contextlib import aclosing
 from pathlib import Path
 from weakref import WeakSet
 
@@ -14,7 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.deadline import Watchdog
-from chatfleet_api.providers.provider import Finish, Piece
+from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_contract.providers import Model, ProviderType
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeProvider
@@ -192,9 +191,9 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_upstream(wire: Wire) -> N
     async with (
         fake_upstream(playing(*wire.begin(), *trickle, *wire.finish(), "end")) as upstream,
         catalogue_of(config_of(provider_of(wire, upstream.url, timeouts={"stallSeconds": 0.3}))) as catalogue,
-        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+        catalogue.provider("default").open(HELLO) as batches,
     ):
-        pieces: list[Piece] = []
+        pieces: list[StreamItem] = []
         async for batch in batches:
             if len(pieces) < 2:
                 await asyncio.sleep(0.4)
@@ -270,7 +269,7 @@ async def test_a_connection_that_breaks_while_the_reader_is_busy_is_no_end_eithe
     async with (
         fake_upstream(script) as upstream,
         catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
-        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+        catalogue.provider("default").open(HELLO) as batches,
     ):
         await anext(batches)
         await asyncio.sleep(0.05)
@@ -289,9 +288,9 @@ async def test_what_breaks_after_the_answer_is_whole_breaks_nothing(wire: Wire) 
     async with (
         fake_upstream(script) as upstream,
         catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
-        aclosing(catalogue.provider("default").stream(HELLO)) as batches,
+        catalogue.provider("default").open(HELLO) as batches,
     ):
-        pieces: list[Piece] = []
+        pieces: list[StreamItem] = []
         async for batch in batches:
             await asyncio.sleep(0.05)
             pieces += batch
@@ -414,7 +413,7 @@ async def test_leaving_in_mid_answer_closes_the_connection(wire: Wire) -> None:
         fake_upstream(playing(*so_far(wire, MIDDLE), "hang")) as upstream,
         catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
     ):
-        async with aclosing(catalogue.provider("default").stream(HELLO)) as batches:
+        async with catalogue.provider("default").open(HELLO) as batches:
             await anext(batches)
         await upstream.abandoned()
 

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.chat import Chat, NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Token
-from chatfleet_api.providers.provider import Piece
+from chatfleet_api.providers.provider import StreamItem
 from harness.pods.fleet_pod import open_pod
 from harness.pods.runs import STOP, TENANT, Script, collect, text
 from harness.redis.topologies import TOPOLOGIES, Topologies
@@ -22,7 +22,7 @@ class Pods(NamedTuple):
     second: Chat
 
 
-STEPS: list[list[Piece] | float] = [text("word "), 0.02]
+STEPS: list[list[StreamItem] | float] = [text("word "), 0.02]
 SLOW = Script(*STEPS * 20, [STOP])
 
 

@@ -41,7 +41,7 @@ async def test_a_run_is_continued_elsewhere_at_once_and_followed_here(topologies
         await asyncio.sleep(0.6)  # until each has seen the other
         began = monotonic()
         assert await first.chat.pool.drain(0) == 0
-        assert old.open == 0
+        assert old.open_streams == 0
         events = await reader
         assert monotonic() - began < LEASE_SECONDS
         assert [seq for seq, _ in events] == [1, 2, 3, 4]

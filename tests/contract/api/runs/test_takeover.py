@@ -14,7 +14,7 @@ from chatfleet_api.chat.takeover import MOST_EPOCHS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.provider import Piece
+from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.fleet.redis import RedisFleet
 from chatfleet_api.runs.log.interface import Claim, Fence, Orphan, RunRecord
@@ -26,9 +26,9 @@ from harness.polling import eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
-MINE: list[list[Piece] | float] = [text("mine "), 0.2] * 60
-WORDS: list[list[Piece] | float] = [text("word "), 0.1] * 50
-QUICK: list[list[Piece] | float] = [text("x"), 0.003] * 300
+MINE: list[list[StreamItem] | float] = [text("mine "), 0.2] * 60
+WORDS: list[list[StreamItem] | float] = [text("word "), 0.1] * 50
+QUICK: list[list[StreamItem] | float] = [text("x"), 0.003] * 300
 HALF = Script(text("one "), text("two "), 60)
 REST = Script(text("three "), text("four"), [STOP])
 
@@ -136,7 +136,7 @@ async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_f
     here = asyncio.create_task(read(first, run, 2))
     there = asyncio.create_task(read(second, run))
     await asyncio.sleep(0.3)
-    assert zombie.open == 1
+    assert zombie.open_streams == 1
     first.line.whole = False
     events = await there
     assert words(events) == "one three four"
@@ -144,7 +144,7 @@ async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_f
     with pytest.raises(ChatError) as caught:  # it has seen, while Redis was away, what the log never had
         await here
     assert caught.value.code is Code.INTERRUPTED
-    await eventually_async(lambda: zombie.open == 0)
+    await eventually_async(lambda: zombie.open_streams == 0)
     assert await read(first, run) == events == await read(second, run)
     kept = (await first.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one three four", "complete")
@@ -185,9 +185,9 @@ async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: 
     await asyncio.sleep(0.3)
     first.line.whole = False
     events = await read(second, run)
-    assert zombie.open == 1
+    assert zombie.open_streams == 1
     first.line.whole = True
-    await eventually_async(lambda: zombie.open == 0)
+    await eventually_async(lambda: zombie.open_streams == 0)
     assert await here == events
 
 
@@ -296,10 +296,10 @@ async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet
     first, second = await fleet(script, Script())
     conversation, run = await ask(first)
     reader = asyncio.create_task(read(second, run))
-    await eventually_async(lambda: script.open == 1)
+    await eventually_async(lambda: script.open_streams == 1)
     asked = monotonic()
     assert await second.chat.cancel(TENANT, conversation) == run
-    await eventually_async(lambda: script.open == 0)
+    await eventually_async(lambda: script.open_streams == 0)
     assert monotonic() - asked < 0.5
     ending = (await reader)[-1][1]
     assert isinstance(ending, Failed)
@@ -313,9 +313,9 @@ async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fl
     script = Script(60)
     first, second = await fleet(script, Script())
     conversation, _ = await ask(first)
-    await eventually_async(lambda: script.open == 1)
+    await eventually_async(lambda: script.open_streams == 1)
     await second.chat.delete(TENANT, conversation)
-    await eventually_async(lambda: script.open == 0)
+    await eventually_async(lambda: script.open_streams == 0)
 
 
 async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet) -> None:

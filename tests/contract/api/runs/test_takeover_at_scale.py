@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.chat import NewMessage
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Complete, Event, Failed
-from chatfleet_api.providers.provider import Piece
+from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract import metrics
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
@@ -21,7 +21,7 @@ from harness.pods.runs import STOP, TENANT, Script, collect, text
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
 AT_ONCE = 20
-QUICK: list[list[Piece]] = [text("rest"), [STOP]]
+QUICK: list[list[StreamItem]] = [text("rest"), [STOP]]
 
 
 class Fleet:

@@ -147,7 +147,7 @@ async def test_a_deleted_conversation_stops_its_answer() -> None:
     await chat.delete(TENANT, conversation.id)
     failed = await ending(run)
     assert isinstance(failed, Failed)
-    assert (failed.code, script.open) == (Code.CANCELLED, 0)
+    assert (failed.code, script.open_streams) == (Code.CANCELLED, 0)
     assert asyncio.get_running_loop().time() == 1
 
 

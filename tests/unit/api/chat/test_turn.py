@@ -24,7 +24,7 @@ from chatfleet_api.chat.turn import (
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
-from chatfleet_api.providers.provider import Piece, Provider
+from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, StoredMessage
@@ -108,12 +108,12 @@ async def test_an_answer_is_passed_on_as_it_comes_and_ends_complete() -> None:
         Token("!"),
         Complete("stop", USAGE, latency_ms=3000, time_to_first_token_ms=1000),
     ]
-    assert script.open == 0
+    assert script.open_streams == 0
 
 
 async def test_a_whole_answer_is_kept_with_all_that_is_known_of_it() -> None:
     store = FlakyStore()
-    pieces: Sequence[Piece] = [
+    pieces: Sequence[StreamItem] = [
         Reasoning("hm"),
         *text("a", "b"),
         ToolCall(1, "call2", "g"),
@@ -186,7 +186,7 @@ async def test_a_stop_closes_the_upstream_and_marks_what_had_come(code: Code, st
     asyncio.get_running_loop().call_later(5, run.stop, code)
     ending = await failure(run)
     assert loop_clock() == 5
-    assert (ending.code, ending.partial_saved, script.open) == (code, True, 0)
+    assert (ending.code, ending.partial_saved, script.open_streams) == (code, True, 0)
     answer = await kept(store)
     assert (answer.status, answer.content) == (status, "half")
 
@@ -196,7 +196,7 @@ async def test_a_stop_before_the_upstream_answered_closes_it_too() -> None:
     run = await begin(script)
     asyncio.get_running_loop().call_later(5, run.cancel)
     assert (await failure(run)).code is Code.CANCELLED
-    assert (script.open, loop_clock()) == (0, 5)
+    assert (script.open_streams, loop_clock()) == (0, 5)
 
 
 async def test_a_stop_while_the_whole_answer_is_being_kept_changes_nothing() -> None:
@@ -210,7 +210,7 @@ async def test_a_stop_while_the_whole_answer_is_being_kept_changes_nothing() -> 
 async def test_an_answer_that_lasts_too_long_is_interrupted() -> None:
     script = Script(text("half"), 1000, [STOP])
     assert (await failure(await begin(script))).code is Code.INTERRUPTED
-    assert (loop_clock(), script.open) == (300, 0)
+    assert (loop_clock(), script.open_streams) == (300, 0)
 
 
 async def test_a_short_outage_of_the_store_delays_the_end_and_loses_nothing() -> None:
@@ -299,7 +299,7 @@ class Redaction:
     async def request(self, request: ChatRequest) -> ChatRequest:
         return replace(request, model="guarded")
 
-    def batch(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+    def batch(self, pieces: Sequence[StreamItem]) -> Sequence[StreamItem]:
         return [Token("***") if isinstance(piece, Token) and piece.text == "secret" else piece for piece in pieces]
 
 

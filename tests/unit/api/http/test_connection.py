@@ -6,7 +6,7 @@ import pytest
 from typing_extensions import override
 
 from chatfleet_api.http.connection import MAX_HEAD_BYTES, MAX_UNREAD_BYTES, BrokenError, Connection, Origin
-from chatfleet_api.http.pool import Connections
+from chatfleet_api.http.pool import ConnectionPool
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -199,4 +199,4 @@ async def test_a_reader_learns_that_the_connection_was_closed_here(talk: Talk) -
 @pytest.mark.parametrize("forged", ["a\r\nX: y", "a\nX: y", "a\rb"])
 async def test_no_header_can_be_forged_by_the_value_of_another(forged: str) -> None:
     with pytest.raises(ValueError, match="line break"):
-        await Connections().ask("GET", "http://127.0.0.1/", {"Authorization": forged}, connect_seconds=1)
+        await ConnectionPool().ask("GET", "http://127.0.0.1/", {"Authorization": forged}, connect_seconds=1)

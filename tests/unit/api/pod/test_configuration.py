@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from chatfleet_api.http.pool import Connections
 from chatfleet_api.pod.configuration import Configuration, ConfigurationError, load, local
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.providers.catalogue import Catalogue, Registry
+from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_contract.runtime import RuntimeConfig, digest_of
 from chatfleet_contract.spec import Streaming
+from harness.upstream.catalogue import registry_of
 
 BEFORE = local()
 AFTER = BEFORE.model_copy(update={"streaming": Streaming(max_streams_per_pod=7)})
@@ -22,7 +22,7 @@ class Built:
     def __init__(self) -> None:
         self.configs: list[RuntimeConfig] = []
         self.refusal: str | None = None
-        self._registry = Registry(Connections(), Meter("tests"))
+        self._registry = registry_of(Meter("tests"))
 
     def __call__(self, config: RuntimeConfig) -> Catalogue:
         if self.refusal:

@@ -7,20 +7,20 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.http.pool import Connections
-from chatfleet_api.providers.catalogue import Catalogue, Defaults, Registry
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.catalogue import Catalogue, Defaults
 from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
-from harness.upstream.catalogue import Outcome, RecordingMeter, ask, config_of
+from harness.upstream.catalogue import Outcome, RecordingMeter, ask, config_of, registry_of
 
 SCRIPTED = RuntimeProvider(name="s", type=ProviderType.SCRIPTED, retries=Retries(max=0))
-UNUSED = Connections()
+UNUSED = ConnectionPool()
 """No test here opens a connection."""
 
 
 def catalogue_of(config: RuntimeConfig, meter: RecordingMeter | None = None) -> Catalogue:
-    return Registry(UNUSED, meter or RecordingMeter()).catalogue(config)
+    return registry_of(meter or RecordingMeter(), UNUSED).catalogue(config)
 
 
 def model(name: str, script: str = "count-3", *, fallbacks: Sequence[str] = (), provider: str = "s") -> Model:
@@ -75,7 +75,7 @@ async def test_fallbacks_are_tried_in_order_and_not_those_of_others() -> None:
 
 @pytest.mark.looptime
 async def test_models_of_one_provider_share_its_limit_also_after_a_new_configuration() -> None:
-    registry = Registry(UNUSED, RecordingMeter())
+    registry = registry_of(RecordingMeter(), UNUSED)
     narrow = SCRIPTED.model_copy(update={"max_concurrent_requests": 1})
     before = registry.catalogue(config_of(narrow, models=[model("a", "count-3@1")]))
     after = registry.catalogue(config_of(narrow, models=[model("a", "count-3@1"), model("b")]))

@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.providers.credentials import KeyFile
+from chatfleet_api.providers.credentials import FileCredential
 
 
 def test_no_file_means_no_key() -> None:
-    assert KeyFile(None).read() is None
+    assert FileCredential(None).read() is None
 
 
 def test_a_key_is_read_without_the_whitespace_around_it(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(" abc\n")
-    assert KeyFile(str(path)).read() == "abc"
+    assert FileCredential(str(path)).read() == "abc"
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("one")
-    key = KeyFile(str(path))
+    key = FileCredential(str(path))
     assert key.read() == "one"
     path.write_text("three")
     assert key.read() == "three"
@@ -35,7 +35,7 @@ def test_a_link_that_points_elsewhere_is_a_changed_file(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         os.utime(tmp_path / name, (0, 0))
     link.symlink_to("a")
-    key = KeyFile(str(link))
+    key = FileCredential(str(link))
     assert key.read() == "one"
     link.unlink()
     link.symlink_to("b")
@@ -46,7 +46,7 @@ def test_a_forgotten_key_is_read_again_even_if_its_file_looks_the_same(tmp_path:
     path = tmp_path / "key"
     path.write_text("one")
     os.utime(path, (0, 0))
-    key = KeyFile(str(path))
+    key = FileCredential(str(path))
     assert key.read() == "one"
     path.write_text("two")
     os.utime(path, (0, 0))
@@ -63,7 +63,7 @@ def test_a_key_that_cannot_be_sent_names_its_file_to_the_operator(tmp_path: Path
     elif text is not None:
         path.write_bytes(text)
     with pytest.raises(ChatError) as caught:
-        KeyFile(str(path)).read()
+        FileCredential(str(path)).read()
     assert caught.value.code is Code.UPSTREAM_AUTHENTICATION
     assert str(path) in (caught.value.detail or "")
     assert str(path) not in caught.value.message

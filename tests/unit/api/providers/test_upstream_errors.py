@@ -1,9 +1,9 @@
-"""What an upstream's refusal means, and how little of its words is told."""
+"""What an upstream's error response means, and how little of its words is told."""
 
 import pytest
 
 from chatfleet_api.domain.errors import FACTS, Code
-from chatfleet_api.providers.upstream_errors import MAX_PUBLIC_CHARS, refusal, retry_after
+from chatfleet_api.providers.upstream_errors import MAX_PUBLIC_CHARS, from_response, retry_after
 
 
 def body(message: str, **fields: str) -> bytes:
@@ -32,11 +32,11 @@ def body(message: str, **fields: str) -> bytes:
     ],
 )
 def test_a_refusal_is_told_apart_by_its_own_words_and_then_its_status(status: int, said: bytes, code: Code) -> None:
-    assert refusal(status, {}, said).code is code
+    assert from_response(status, {}, said).code is code
 
 
 def test_words_about_the_request_reach_the_caller_short_and_on_one_line() -> None:
-    error = refusal(400, {}, body("temperature\\n  must be " + "x" * 400))
+    error = from_response(400, {}, body("temperature\\n  must be " + "x" * 400))
     assert error.message.startswith("temperature must be xxx")
     assert len(error.message) == MAX_PUBLIC_CHARS
     assert error.message.endswith("…")
@@ -44,26 +44,26 @@ def test_words_about_the_request_reach_the_caller_short_and_on_one_line() -> Non
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_no_other_words_reach_the_caller(status: int) -> None:
-    error = refusal(status, {}, body("Project 4711 of Acme"))
+    error = from_response(status, {}, body("Project 4711 of Acme"))
     assert "4711" not in error.message
     assert "4711" in (error.detail or "")
 
 
 def test_a_page_of_some_proxy_reaches_nobody_but_the_operator() -> None:
-    error = refusal(400, {}, b"<html>squid at 10.0.0.1</html>")
+    error = from_response(400, {}, b"<html>squid at 10.0.0.1</html>")
     assert error.message == FACTS[Code.UPSTREAM_REJECTED].message
     assert "squid" in (error.detail or "")
 
 
 @pytest.mark.parametrize("secret", ["sk-proj-abcdefgh", "Bearer abc.def", "hidden-one"])
 def test_secrets_are_hidden_even_from_the_operator(secret: str) -> None:
-    error = refusal(400, {}, body(f"You sent {secret} here"), ("hidden-one",))
+    error = from_response(400, {}, body(f"You sent {secret} here"), ("hidden-one",))
     assert error.message == "You sent [hidden] here"
     assert secret not in str(error)
 
 
 def test_a_redirect_tells_the_operator_what_to_correct() -> None:
-    error = refusal(308, {"location": "https://elsewhere"}, b"")
+    error = from_response(308, {"location": "https://elsewhere"}, b"")
     assert error.code is Code.UPSTREAM_UNAVAILABLE
     assert "https://elsewhere; correct baseURL" in (error.detail or "")
 

@@ -150,7 +150,7 @@ async def test_cancelling_stops_the_upstream_and_keeps_what_had_come() -> None:
         cancelled = await ask(pod.app, post(f"{path}/cancel", {}))
         await answering
     assert asyncio.get_running_loop().time() < 0.5
-    assert (cancelled.status, script.open) == (202, 0)
+    assert (cancelled.status, script.open_streams) == (202, 0)
     assert seen(asked)[0].startswith(cancelled.json()["run"])
     assert b'"code":"cancelled"' in asked.body
     kept = (await ask(pod.app, get(f"{path}/messages"))).json()["messages"]

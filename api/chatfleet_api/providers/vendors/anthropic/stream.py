@@ -11,9 +11,9 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.domain.usage_estimate import estimated
-from chatfleet_api.providers.provider import Finish, Piece
-from chatfleet_api.providers.upstream_errors import ErrorObject, clean, failure_inside
+from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
 
 _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
     {
@@ -85,7 +85,7 @@ class _Event(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-class MessageAnswer:
+class MessageParser:
     """Reads the events of one message, which is whole when `message_stop` comes after a reason to stop."""
 
     def __init__(self, request: ChatRequest) -> None:
@@ -101,7 +101,7 @@ class MessageAnswer:
         self._silent_call = False
         """Whether the tool call that is being read has had no arguments yet."""
 
-    def read(self, payload: bytes, pieces: list[Piece]) -> None:
+    def read(self, payload: bytes, pieces: list[StreamItem]) -> None:
         """Append to `pieces` what one event brings."""
         try:
             event = _decode(payload)
@@ -128,7 +128,7 @@ class MessageAnswer:
         elif event.type == "message_stop":
             pieces.append(self._finish())
         elif event.type == "error":
-            raise failure_inside(event.error or ErrorObject())
+            raise from_event(event.error or ErrorObject())
         self._pieces += len(pieces) - before
 
     def end(self) -> Finish:
@@ -139,7 +139,7 @@ class MessageAnswer:
         if not self._started:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail="the stream does not begin with message_start")
 
-    def _block(self, event: _Event, pieces: list[Piece]) -> None:
+    def _block(self, event: _Event, pieces: list[StreamItem]) -> None:
         block = event.content_block or _Block("")
         if block.type == "tool_use":
             call = self._calls[event.index] = len(self._calls)
@@ -148,7 +148,7 @@ class MessageAnswer:
         elif block.text:
             pieces.append(Token(block.text))
 
-    def _delta(self, event: _Event, pieces: list[Piece]) -> None:
+    def _delta(self, event: _Event, pieces: list[StreamItem]) -> None:
         delta = event.delta or _Delta()
         if delta.text:
             pieces.append(Token(delta.text))
@@ -174,4 +174,4 @@ class MessageAnswer:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the message stopped without a reason")
         self.done = True
         usage = self._usage.usage() if self._usage.output_tokens is not None else None
-        return Finish(self._reason, usage or estimated(self._request, self._pieces))
+        return Finish(self._reason, usage or usage_estimate(self._request, self._pieces))

@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.vendors.anthropic.request import translated
-from chatfleet_api.providers.vendors.anthropic.stream import MessageAnswer
+from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
 
 BASE_URL: Final = "https://api.anthropic.com"
 
@@ -46,9 +46,9 @@ class Anthropic:
         """Return the request in Anthropic's terms."""
         return msgspec.json.encode({**translated(request), **_sampling(request)})
 
-    def answer(self, request: ChatRequest) -> MessageAnswer:
+    def answer(self, request: ChatRequest) -> MessageParser:
         """Return the reader of an answer."""
-        return MessageAnswer(request)
+        return MessageParser(request)
 
     @property
     def _root(self) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from typing_extensions import override
 
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.vendors.openai.stream import ChatAnswer
+from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 
 BASE_URL: Final = "https://api.openai.com/v1"
 
@@ -50,9 +50,9 @@ class OpenAI:
             asked[self.limit_field] = asked.pop("max_tokens")
         return msgspec.json.encode({**asked, "stream": True, "stream_options": {"include_usage": True}})
 
-    def answer(self, request: ChatRequest) -> ChatAnswer:
+    def answer(self, request: ChatRequest) -> CompletionParser:
         """Return the reader of an answer."""
-        return ChatAnswer(request)
+        return CompletionParser(request)
 
 
 @dataclass(frozen=True)

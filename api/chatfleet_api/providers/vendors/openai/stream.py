@@ -12,9 +12,9 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.domain.usage_estimate import estimated
-from chatfleet_api.providers.provider import Finish, Piece
-from chatfleet_api.providers.upstream_errors import ErrorObject, clean, failure_inside
+from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
 
 _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
     {
@@ -92,7 +92,7 @@ class _Chunk(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class ChatAnswer:
+class CompletionParser:
     """Reads the chunks of one chat completion.
 
     The answer is whole when a `finish_reason` has come. It ends at `[DONE]` or with the stream, since the usage
@@ -109,7 +109,7 @@ class ChatAnswer:
         self._usage: _Usage | None = None
         self._pieces = 0
 
-    def read(self, payload: bytes, pieces: list[Piece]) -> None:
+    def read(self, payload: bytes, pieces: list[StreamItem]) -> None:
         """Append to `pieces` what one chunk brings."""
         if payload == b"[DONE]":
             pieces.append(self.end())
@@ -119,7 +119,7 @@ class ChatAnswer:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"not a chat completion chunk: {error}") from error
         if chunk.error is not None:
-            raise failure_inside(chunk.error)
+            raise from_event(chunk.error)
         before = len(pieces)
         for choice in chunk.choices or ():
             if choice.delta is not None:
@@ -134,10 +134,10 @@ class ChatAnswer:
         if self._reason is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without a finish_reason")
         self.done = True
-        return Finish(self._reason, self._usage.usage() if self._usage else estimated(self._request, self._pieces))
+        return Finish(self._reason, self._usage.usage() if self._usage else usage_estimate(self._request, self._pieces))
 
 
-def _append(delta: _Delta, pieces: list[Piece]) -> None:
+def _append(delta: _Delta, pieces: list[StreamItem]) -> None:
     if reasoning := delta.reasoning_content or delta.reasoning:
         pieces.append(Reasoning(reasoning))
     if delta.content:

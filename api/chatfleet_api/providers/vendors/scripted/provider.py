@@ -9,9 +9,7 @@ Its models' names are the script: `SCRIPT[:CODE][@RATE]`.
 When the last message is the assistant's and begins as the script does, the script goes on from there.
 """
 
-import asyncio
 import re
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -19,7 +17,7 @@ from typing import Final, NamedTuple
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.provider import Finish, Piece
+from chatfleet_api.providers.provider import Batch, Finish, Opened, Opening
 
 MAX_BATCH: Final = 16
 """Tokens that an unpaced script hands out before others get their turn."""
@@ -48,18 +46,15 @@ class _Script(NamedTuple):
 class Scripted:
     """A `Provider` whose answers are known beforehand. Usage is exact: a token is a word."""
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
         """Pace by `clock` and `sleep`, both in seconds."""
         self._clock = clock
         self._sleep = sleep
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:
-        """Recite the script that the model's name tells."""
+    def open(self, request: ChatRequest) -> Opening:
+        return Opened(self._recite(request))
+
+    async def _recite(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
         script = _script(request)
         limit = len(script.tokens) if request.max_tokens is None else request.max_tokens
         pieces = [Token(token) for token in script.tokens[:limit]]
@@ -79,9 +74,6 @@ class Scripted:
             raise ChatError(script.failure, detail="as scripted")
         else:
             yield (Finish("stop", _usage(request, len(pieces))),)
-
-    async def check(self) -> None:
-        """Do nothing: there is nobody to reach."""
 
 
 def _script(request: ChatRequest) -> _Script:

@@ -6,15 +6,15 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.http.pool import Connections
-from chatfleet_api.providers.catalogue import Registry
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.catalogue import Environment, Registry
 from chatfleet_api.providers.policies.circuit_breaker import (
     FIRST_PAUSE_SECONDS,
     LEAST,
     WINDOW,
     WINDOW_SECONDS,
-    Breaker,
-    Spared,
+    CircuitBreaker,
+    CircuitBreaking,
 )
 from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
 from chatfleet_contract import report
@@ -42,7 +42,7 @@ class World:
     def __init__(self) -> None:
         self.told: list[bool] = []
         self.upstream = Upstream()
-        self.spared = Spared(self.upstream, Breaker(tell=self.told.append, clock=loop_clock))
+        self.spared = CircuitBreaking(self.upstream, CircuitBreaker(on_change=self.told.append, clock=loop_clock))
 
     async def ask(self, times: int = 1) -> list[Code | None]:
         return [(await ask(self.spared)).code for _ in range(times)]
@@ -175,14 +175,16 @@ async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_a
         Model(name="b", provider="s", model="count-3"),
         Model(name="c", provider="t", model="count-2"),
     ]
-    catalogue = Registry(Connections(), meter).catalogue(config_of(*providers, models=models))
+    catalogue = Registry(Environment(ConnectionPool(), meter, loop_clock, lambda: 0.0)).catalogue(
+        config_of(*providers, models=models)
+    )
     for _ in range(3):
         assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert (await ask(catalogue.provider("b"), ChatRequest("b", ()))).code is Code.UPSTREAM_CIRCUIT_OPEN
     before = loop_clock()
     assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert loop_clock() == before
-    assert meter.suspensions == [("s", True)]
+    assert meter.circuits == [("s", True)]
     assert {name: seen.breaker for name, seen in catalogue.traffic().items()} == {
         "s": report.Breaker.OPEN,
         "t": report.Breaker.CLOSED,

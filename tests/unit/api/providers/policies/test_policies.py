@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.policies.concurrency import Limited, Slots
+from chatfleet_api.providers.policies.concurrency import ConcurrencyLimited, Slots
 from chatfleet_api.providers.policies.fallback import Fallback
-from chatfleet_api.providers.policies.instrumented import Answerer, Measured
-from chatfleet_api.providers.policies.retry import MAX_RETRY_AFTER, Retrying, pause
+from chatfleet_api.providers.policies.instrumented import Instrumented, ModelLabels
+from chatfleet_api.providers.policies.retry import MAX_RETRY_AFTER, Retrying, backoff
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
-from chatfleet_api.providers.provider import Finish, Piece
+from chatfleet_api.providers.provider import Finish, Opened, Opening, StreamItem
 from chatfleet_contract.providers import Retries
 from harness.upstream.catalogue import HELLO, RecordingMeter, ask
 
@@ -30,17 +29,20 @@ def overloaded(retry_after: float | None = None) -> ChatError:
 class Playing:
     """A provider that plays one of `plays` for each request, the last one for ever: batches, pauses, failures."""
 
-    def __init__(self, *plays: Sequence[Sequence[Piece] | float | ChatError]) -> None:
+    def __init__(self, *plays: Sequence[Sequence[StreamItem] | float | ChatError]) -> None:
         self.plays = list(plays)
         self.asked: list[float] = []
-        self.open = 0
+        self.open_streams = 0
         self.most_open = 0
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Piece], None]:  # noqa: ARG002  # the port's
+    def open(self, request: ChatRequest) -> Opening:  # noqa: ARG002  # the port's
+        return Opened(self._play())
+
+    async def _play(self) -> AsyncGenerator[Sequence[StreamItem], None]:
         self.asked.append(asyncio.get_running_loop().time())
         play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
-        self.open += 1
-        self.most_open = max(self.open, self.most_open)
+        self.open_streams += 1
+        self.most_open = max(self.open_streams, self.most_open)
         try:
             for step in play:
                 if isinstance(step, ChatError):
@@ -50,23 +52,14 @@ class Playing:
                 else:
                     yield step
         finally:
-            self.open -= 1
-
-    async def check(self) -> None:
-        raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"checked after {len(self.asked)} requests")
+            self.open_streams -= 1
 
 
-async def check_of(provider: Limited | Retrying | Fallback | Measured) -> str | None:
-    with pytest.raises(ChatError) as caught:
-        await provider.check()
-    return caught.value.detail
+# ConcurrencyLimited
 
 
-# Limited
-
-
-def limited(inner: Playing, slots: int, patience: float = 10.0) -> Limited:
-    return Limited(inner, Slots(slots), patience_seconds=patience)
+def limited(inner: Playing, slots: int, patience: float = 10.0) -> ConcurrencyLimited:
+    return ConcurrencyLimited(inner, Slots(slots), timeout_seconds=patience)
 
 
 async def test_no_more_requests_are_open_than_there_are_slots() -> None:
@@ -92,15 +85,15 @@ async def test_nobody_waits_for_a_slot_for_ever() -> None:
 @pytest.mark.parametrize(
     "play", [(overloaded(),), ((Token("a"),), overloaded()), ANSWER], ids=["at once", "late", "no"]
 )
-async def test_a_failure_gives_its_slot_back(play: Sequence[Sequence[Piece] | float | ChatError]) -> None:
+async def test_a_failure_gives_its_slot_back(play: Sequence[Sequence[StreamItem] | float | ChatError]) -> None:
     slots = Slots(1)
-    await ask(Limited(Playing(play), slots, patience_seconds=1))
+    await ask(ConcurrencyLimited(Playing(play), slots, timeout_seconds=1))
     assert not slots.locked()
 
 
 async def test_slots_tell_who_has_one_and_who_waits() -> None:
     slots = Slots(1)
-    provider = Limited(Playing((1.0, (DONE,))), slots, patience_seconds=10)
+    provider = ConcurrencyLimited(Playing((1.0, (DONE,))), slots, timeout_seconds=10)
     asking = [asyncio.ensure_future(ask(provider)) for _ in range(3)]
     await asyncio.sleep(0.5)
     assert (slots.taken, slots.limit, slots.queued) == (1, 1, 2)
@@ -110,7 +103,7 @@ async def test_slots_tell_who_has_one_and_who_waits() -> None:
 
 async def test_leaving_at_any_moment_gives_the_slot_back() -> None:
     slots = Slots(1)
-    provider = Limited(Playing((1.0, (Token("a"),), 1.0, (DONE,))), slots, patience_seconds=10)
+    provider = ConcurrencyLimited(Playing((1.0, (Token("a"),), 1.0, (DONE,))), slots, timeout_seconds=10)
     for moment in (0.0, 0.5, 1.0, 1.5, 2.0):
         asking = [asyncio.ensure_future(ask(provider)) for _ in range(3)]
         await asyncio.sleep(moment)
@@ -123,10 +116,10 @@ async def test_leaving_at_any_moment_gives_the_slot_back() -> None:
 # Retrying
 
 
-def retrying(inner: Playing, retries: Retries | None = None, chance: float = 0.0) -> tuple[Retrying, list[Code]]:
+def retrying(inner: Playing, retries: Retries | None = None, rand: float = 0.0) -> tuple[Retrying, list[Code]]:
     told: list[Code] = []
     budget = RetryBudget(asyncio.get_running_loop().time)
-    return Retrying(inner, retries or Retries(), retried=told.append, budget=budget, chance=lambda: chance), told
+    return Retrying(inner, retries or Retries(), on_retry=told.append, budget=budget, rand=lambda: rand), told
 
 
 async def test_pauses_double_up_to_their_maximum_and_then_the_failure_is_told() -> None:
@@ -181,9 +174,9 @@ async def test_a_wait_that_is_asked_for_wins_and_one_too_long_is_passed_on() -> 
 
 
 def test_chance_only_makes_pauses_longer() -> None:
-    assert pause(Retries(), 1, overloaded(), 1.0) == 1.25
-    assert pause(Retries(), 2, overloaded(), 0.5) == 2.25
-    assert pause(Retries(), 9, overloaded(3), 1.0) == 3.75
+    assert backoff(Retries(), 1, overloaded(), 1.0) == 1.25
+    assert backoff(Retries(), 2, overloaded(), 0.5) == 2.25
+    assert backoff(Retries(), 9, overloaded(3), 1.0) == 3.75
 
 
 async def test_no_retries_means_one_attempt() -> None:
@@ -199,7 +192,7 @@ async def test_leaving_in_a_pause_ends_the_attempts() -> None:
         async with asyncio.timeout(0.5):
             await ask(provider)
     await asyncio.sleep(10)
-    assert (len(inner.asked), inner.open) == (1, 0)
+    assert (len(inner.asked), inner.open_streams) == (1, 0)
 
 
 # Fallback
@@ -235,13 +228,13 @@ async def test_when_all_fail_the_failure_of_the_chosen_one_is_told_with_a_note_o
     assert [note.split(": ")[1] for note in outcome.error.__notes__] == ["upstream_authentication", "upstream_rejected"]
 
 
-# Measured
+# Instrumented
 
 
-def measured(inner: Playing) -> tuple[Measured, RecordingMeter]:
+def measured(inner: Playing) -> tuple[Instrumented, RecordingMeter]:
     meter = RecordingMeter()
     clock = asyncio.get_running_loop().time
-    return Measured(inner, Answerer("p", "m", "m-2026"), meter=meter, clock=clock), meter
+    return Instrumented(inner, ModelLabels("p", "m", "m-2026"), meter=meter, clock=clock), meter
 
 
 async def test_an_answer_is_measured_by_the_providers_own_numbers() -> None:
@@ -256,7 +249,7 @@ async def test_output_is_counted_while_it_comes_and_corrected_at_the_end() -> No
     """An answer of 40 pieces, of which the provider says that they were 50 tokens."""
     pieces = [[Token("a")] * 10] * 4
     provider, meter = measured(Playing((*pieces, (Finish("stop", Usage(7, 50)),))))
-    async with aclosing(provider.stream(HELLO)) as batches:
+    async with provider.open(HELLO) as batches:
         for _ in range(3):
             await anext(batches)
         assert sum(usage.output_tokens for usage in meter.usage) == 20
@@ -274,7 +267,7 @@ async def test_what_was_counted_too_much_is_not_taken_back() -> None:
 
 async def test_the_finish_says_who_answered() -> None:
     provider, _ = measured(Playing(ANSWER))
-    async with aclosing(provider.stream(HELLO)) as batches:
+    async with provider.open(HELLO) as batches:
         last = [piece async for pieces in batches for piece in pieces][-1]
     assert isinstance(last, Finish)
     assert (last.provider, last.upstream_model) == ("p", "m-2026")
@@ -294,7 +287,7 @@ async def test_what_was_cut_off_is_estimated_and_marked() -> None:
 
 async def test_leaving_is_told_as_such_and_what_came_is_counted() -> None:
     provider, meter = measured(Playing(ANSWER))
-    async with aclosing(provider.stream(HELLO)) as batches:
+    async with provider.open(HELLO) as batches:
         await anext(batches)
     assert meter.attempts == [("p", "m", Code.CANCELLED)]
     assert [usage.estimated for usage in meter.usage] == [True]
@@ -302,12 +295,6 @@ async def test_leaving_is_told_as_such_and_what_came_is_counted() -> None:
 
 async def test_leaving_at_the_finish_is_no_leaving() -> None:
     provider, meter = measured(Playing(((DONE,),)))
-    async with aclosing(provider.stream(HELLO)) as batches:
+    async with provider.open(HELLO) as batches:
         await anext(batches)
     assert meter.attempts == [("p", "m", None)]
-
-
-async def test_every_wrapper_passes_a_check_on_without_asking() -> None:
-    inner = Playing(ANSWER)
-    for provider in (limited(inner, 1), retrying(inner)[0], Fallback([inner]), measured(inner)[0]):
-        assert await check_of(provider) == "checked after 0 requests"

@@ -1,5 +1,8 @@
 """An answer that was cut goes on where it stopped, in the way that its model can."""
 
+import asyncio
+import time
+
 import msgspec
 import pytest
 
@@ -7,8 +10,8 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.policies.fallback import Fallback
-from chatfleet_api.providers.policies.prefill import Continuing
-from chatfleet_api.providers.provider import Piece
+from chatfleet_api.providers.policies.prefill import Prefill
+from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.providers.vendors.anthropic.vendor import Anthropic
 from chatfleet_api.providers.vendors.openai.request import Compatible
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
@@ -25,7 +28,7 @@ def cut(said: str) -> ChatRequest:
 
 async def sent(said: str, continuation: Continuation) -> ChatRequest:
     script = Script([STOP])
-    await ask(Continuing(script, continuation), cut(said))
+    await ask(Prefill(script, continuation), cut(said))
     return script.asked[0]
 
 
@@ -44,7 +47,7 @@ async def sent(said: str, continuation: Continuation) -> ChatRequest:
 )
 async def test_the_space_that_readers_have_is_not_said_again(said: str, answer: list[str], rest: str) -> None:
     script = Script(*(text(word) for word in answer), [STOP])
-    outcome = await ask(Continuing(script, "prefill"), cut(said))
+    outcome = await ask(Prefill(script, "prefill"), cut(said))
     assert outcome.text == rest
     assert outcome.pieces[-1] == STOP
     assert all(outcome.batches)
@@ -66,7 +69,7 @@ async def test_only_who_needs_the_mark_gets_it() -> None:
 async def test_a_request_that_continues_nothing_passes_as_it_is() -> None:
     script = Script(text(" a"), [STOP])
     asked = ChatRequest("m", (QUESTION, Message("assistant", "Hello ")))
-    outcome = await ask(Continuing(script, "prefill"), asked)
+    outcome = await ask(Prefill(script, "prefill"), asked)
     assert (script.asked, outcome.text) == ([asked], " a")
 
 
@@ -84,10 +87,12 @@ async def test_anthropic_gets_the_beginning_as_the_assistants_last_message() -> 
 
 @pytest.mark.parametrize("said", [0, 1, 3])
 async def test_a_script_goes_on_where_it_stopped(said: int) -> None:
-    pieces: list[Piece] = [Token("1"), Token(" 2"), Token(" 3")]
+    pieces: list[StreamItem] = [Token("1"), Token(" 2"), Token(" 3")]
     begun = "".join(piece.text for piece in pieces[:said] if isinstance(piece, Token))
     request = ChatRequest("count-3", (QUESTION, Message("assistant", begun)), continues=True)
-    assert (await ask(Continuing(Scripted(), "prefill"), request)).pieces[:-1] == pieces[said:]
+    assert (await ask(Prefill(Scripted(clock=time.monotonic, sleep=asyncio.sleep), "prefill"), request)).pieces[
+        :-1
+    ] == pieces[said:]
 
 
 async def test_no_other_model_goes_on_with_an_answer() -> None:

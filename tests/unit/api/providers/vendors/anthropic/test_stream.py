@@ -8,8 +8,8 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.provider import Finish, Piece
-from chatfleet_api.providers.vendors.anthropic.stream import MessageAnswer
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
 
 REQUEST = ChatRequest("m", (Message("user", "eight by"),))
 
@@ -38,8 +38,8 @@ START = event("message_start", message={"id": "msg_1", "usage": {"input_tokens":
 STOP = event("message_stop")
 
 
-def read(*payloads: bytes) -> list[Piece]:
-    answer, pieces = MessageAnswer(REQUEST), list[Piece]()
+def read(*payloads: bytes) -> list[StreamItem]:
+    answer, pieces = MessageParser(REQUEST), list[StreamItem]()
     for payload in payloads:
         answer.read(payload, pieces)
     if not answer.done:

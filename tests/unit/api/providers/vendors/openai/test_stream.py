@@ -8,8 +8,8 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.provider import Finish, Piece
-from chatfleet_api.providers.vendors.openai.stream import ChatAnswer
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 
 REQUEST = ChatRequest("m", (Message("user", "eight by"),))
 DONE = b"[DONE]"
@@ -20,8 +20,8 @@ def chunk(delta: dict[str, Any] | None = None, reason: str | None = None, **more
     return msgspec.json.encode({"id": "1", "choices": choices, **more})
 
 
-def read(*payloads: bytes) -> list[Piece]:
-    answer, pieces = ChatAnswer(REQUEST), list[Piece]()
+def read(*payloads: bytes) -> list[StreamItem]:
+    answer, pieces = CompletionParser(REQUEST), list[StreamItem]()
     for payload in payloads:
         answer.read(payload, pieces)
     if not answer.done:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.looptime
 
 
 async def told(model: str, *said: Message, max_tokens: int | None = None) -> Outcome:
-    provider = Scripted(clock=asyncio.get_running_loop().time)
+    provider = Scripted(clock=asyncio.get_running_loop().time, sleep=asyncio.sleep)
     return await ask(provider, ChatRequest(model, said, max_tokens=max_tokens))
 
 
@@ -64,11 +64,12 @@ async def test_an_answer_takes_the_time_that_its_rate_tells(model: str, seconds:
 
 
 async def test_a_slow_reader_gets_what_is_due_at_once() -> None:
-    provider = Scripted(clock=asyncio.get_running_loop().time)
+    provider = Scripted(clock=asyncio.get_running_loop().time, sleep=asyncio.sleep)
     sizes = []
-    async for batch in provider.stream(ChatRequest("count-20@10", ())):
-        sizes.append(len(batch))
-        await asyncio.sleep(0.5)
+    async with provider.open(ChatRequest("count-20@10", ())) as batches:
+        async for batch in batches:
+            sizes.append(len(batch))
+            await asyncio.sleep(0.5)
     assert max(sizes) >= 4
     assert sum(sizes) == 21
 
@@ -88,7 +89,3 @@ async def test_a_name_that_is_no_script_is_no_model(model: str) -> None:
     assert outcome.code is Code.MODEL_NOT_FOUND
     assert outcome.error is not None
     assert "count-N" in outcome.error.message
-
-
-async def test_there_is_nobody_to_reach() -> None:
-    await Scripted().check()

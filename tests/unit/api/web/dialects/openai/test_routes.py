@@ -144,11 +144,11 @@ async def test_a_client_that_leaves_ends_the_run_and_its_upstream_at_once(
     pod, asked = Pod(script), post(PATH, body)
     async with asking(pod.app, asked) as answering:
         await asyncio.sleep(1)
-        assert script.open == 1
+        assert script.open_streams == 1
         asked.left.set()
         await answering
         await asyncio.sleep(0.01)
-    assert script.open == 0
+    assert script.open_streams == 0
     assert pod.pool.active == 0
     assert asyncio.get_running_loop().time() < 1.1
 
@@ -173,7 +173,7 @@ async def test_a_client_that_reads_no_more_is_cut_off_and_holds_nothing() -> Non
         await answering
     await asyncio.sleep(0.01)
     assert aborted.is_set()
-    assert script.open == 0
+    assert script.open_streams == 0
     assert SEND_SECONDS <= asyncio.get_running_loop().time() <= 2 * SEND_SECONDS + 2
 
 
