@@ -1,9 +1,12 @@
-"""The metrics adapter: `custom.metrics.k8s.io` from the pods' own figures, so that autoscaling needs no Prometheus.
+"""The metrics API server: `custom.metrics.k8s.io` from the pods' own metrics, so that autoscaling needs no Prometheus.
 
-A process of its own from the operator's image (`python -m chatfleet_metrics`). `__main__` wires it:
+A process of its own from the operator's image: `python -m chatfleet_metrics`.
 
-    pods.py      which pods there are            api.py            request -> document, pure
-    scrape.py    their /metrics, all the time    authentication.py, authorization.py: who asks, and may they
-    fleet.py     what each said last             server.py         a request's way
-    samples.py   figures, rates, staleness       certificates.py, tls.py, registration.py: how the API server finds us
+    __main__.py     composition root: settings, connection, wiring, shutdown
+    settings.py     environment variables
+    telemetry.py    its own metrics
+    figures/        what is served: the pods, their scrapes, samples and rates
+    apiserver/      how it is served: an aggregated API server with TLS, authentication, authorization, registration
+
+It uses the operator's connection to the API server (`chatfleet_operator.kube`); the operator never imports it.
 """

@@ -1,4 +1,4 @@
-"""The adapter's own settings: read once, from the environment, frozen."""
+"""The settings of the metrics API server: read once, from the environment, frozen."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -6,28 +6,28 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import LogFormat, LogLevel
 
 PREFIX = "CHATFLEET_METRICS_APISERVER_"
-"""Every variable is this and the field's name in capitals."""
+"""The variable of a field is this prefix and the field's name in capitals."""
 
 
 class Settings(BaseModel):
-    """What the Deployment sets. Every variable is `CHATFLEET_METRICS_APISERVER_` and a field's name."""
+    """What the Deployment sets. The variable of a field is `CHATFLEET_METRICS_APISERVER_` and its name in capitals."""
 
     model_config = ConfigDict(frozen=True)
 
     namespace: str = "default"
-    """The adapter's own namespace: its Service and its Secret are there."""
+    """Namespace of the server's Service and Secret."""
 
     service: str = names.METRICS_APISERVER
-    """Name of its Service, to which the APIServices lead."""
+    """Name of the Service that the APIServices refer to."""
 
     service_port: int = Field(443, ge=1, le=65535)
     """Port of that Service."""
 
     secret: str = names.METRICS_APISERVER
-    """Name of the Secret with its certificates; it must exist, and may be empty."""
+    """Name of the Secret for its certificates. It must exist and may be empty."""
 
     owner: str = names.METRICS_APISERVER
-    """Name of the ClusterRole that the APIServices belong to, and with which they go."""
+    """Name of the ClusterRole that owns the APIServices; deleting it deletes them."""
 
     port: int = Field(8443, ge=0, le=65535)
     """Port of the API, with TLS."""
@@ -36,10 +36,10 @@ class Settings(BaseModel):
     """Port of /live, /ready and /metrics."""
 
     period_seconds: float = Field(5.0, ge=1, le=60)
-    """From one scrape of a pod to the next. After three of them without an answer, a pod has no figure."""
+    """Seconds between two scrapes of a pod. A pod without an answer for three periods has no figure."""
 
     log_level: LogLevel = LogLevel.INFO
-    """Least severe level that is logged."""
+    """Minimum severity of log messages."""
 
     log_format: LogFormat = LogFormat.JSON
-    """json for machines, text for people."""
+    """Format of log messages: json or text."""

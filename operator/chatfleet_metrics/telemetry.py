@@ -1,17 +1,17 @@
-"""What the adapter tells about itself, as metrics behind verbs."""
+"""The metrics of the metrics API server, behind verbs."""
 
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from chatfleet_contract import metrics
-from chatfleet_metrics.apiserver.registration import Standing
+from chatfleet_metrics.apiserver.registration import Ownership
 
-_STANDING: Final = {Standing.OURS: 1, Standing.ABSENT: 0, Standing.FOREIGN: -1}
+_REGISTERED: Final = {Ownership.OURS: 1, Ownership.ABSENT: 0, Ownership.FOREIGN: -1}
 
 
 class Telemetry:
-    """The adapter's metrics. Labels are outcomes, statuses and the two versions of the group."""
+    """Labels are outcomes, statuses and the two versions of the group."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._scrapes = Counter(
@@ -19,12 +19,12 @@ class Telemetry:
         )
         self._seconds = Gauge(
             metrics.METRICS_APISERVER_SCRAPE_CYCLE_DURATION_SECONDS,
-            "Duration of the last round; longer than the period: raise it.",
+            "Duration of the last scrape cycle; if it exceeds the period, raise the period.",
             registry=registry,
         )
-        self._pods = Gauge(metrics.METRICS_APISERVER_PODS, "Pods in the last round.", registry=registry)
+        self._pods = Gauge(metrics.METRICS_APISERVER_PODS, "Pods in the last scrape cycle.", registry=registry)
         self._requests = Counter(
-            metrics.METRICS_APISERVER_REQUESTS_TOTAL, "Requests answered, by status.", ["status"], registry=registry
+            metrics.METRICS_APISERVER_REQUESTS_TOTAL, "Requests, by status.", ["status"], registry=registry
         )
         self._writes = Counter(
             metrics.METRICS_APISERVER_API_WRITES_TOTAL,
@@ -34,28 +34,24 @@ class Telemetry:
         )
         self._registered = Gauge(
             metrics.METRICS_APISERVER_REGISTERED,
-            "Whose the APIService is: 1 ours, 0 nobody's, -1 somebody else's.",
+            "Owner of the APIService: 1 this server, 0 none, -1 another server.",
             ["version"],
             registry=registry,
         )
 
     def scraped(self, outcome: str) -> None:
-        """Count a scrape."""
         self._scrapes.labels(outcome).inc()
 
-    def round(self, pods: int, seconds: float) -> None:
-        """Show the last round: how many pods there were, and how long it took."""
+    def cycle_finished(self, pods: int, seconds: float) -> None:
         self._pods.set(pods)
         self._seconds.set(seconds)
 
-    def answered(self, status: int) -> None:
-        """Count a request that was answered."""
+    def responded(self, status: int) -> None:
         self._requests.labels(str(status)).inc()
 
     def wrote(self, verb: str, kind: str) -> None:
-        """Count a write that the API server accepted; a review of a caller is one for it."""
+        """Count a write that the API server accepted; TokenReviews and SubjectAccessReviews are writes."""
         self._writes.labels(verb, kind).inc()
 
-    def registered(self, version: str, standing: Standing) -> None:
-        """Show whose a version of the group is."""
-        self._registered.labels(version).set(_STANDING[standing])
+    def registered(self, version: str, ownership: Ownership) -> None:
+        self._registered.labels(version).set(_REGISTERED[ownership])

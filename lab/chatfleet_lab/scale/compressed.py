@@ -1,4 +1,4 @@
-"""The real HorizontalPodAutoscaler in compressed time: with our object, our metrics adapter, pods without a kubelet.
+"""The real HorizontalPodAutoscaler in compressed time: with our object, our metrics API server, pods without a kubelet.
 
 Everything that is counted in seconds is divided by one factor: the autoscaler's period, the seconds of `behavior`, the
 start of a pod, the streams. What cannot be divided is slower than in truth, never quicker.
@@ -26,7 +26,7 @@ from chatfleet_operator import children as desired
 from chatfleet_operator.model.values import LiveState, Manifest, Ref, Resource
 from harness.kube.figures import status
 from harness.kube.kubectl import Kubectl
-from harness.kube.metrics_apiserver_process import SERVICES, adapter, install
+from harness.kube.metrics_apiserver_process import SERVICES, install, metrics_apiserver
 from harness.kube.operator_world import DEFAULTS, spec
 from harness.polling import eventually
 
@@ -34,7 +34,7 @@ SPACE: Final = "simulated"
 SYNC_SECONDS: Final = 15
 """The autoscaler's period where nobody has changed it."""
 SCRAPE_SECONDS: Final = 5
-"""Our adapter's period by default. It takes no less than 1: beyond a factor of 5 figures are too old, never too new."""
+"""The metrics API server's default period. At least 1: beyond a factor of 5, figures are too old, never too new."""
 TICK_SECONDS: Final = 0.2
 
 
@@ -79,7 +79,7 @@ def deployment(name: str, replicas: int) -> Manifest:
 
 @contextmanager
 def stage(factor: int) -> Iterator[Kubectl]:
-    """Start an API server, the real controllers and our metrics adapter, all of them `factor` times as fast."""
+    """Start an API server, the real controllers and our metrics API server, all of them `factor` times as fast."""
     steps = Steps(Console(stderr=True))
     sync = f"--horizontal-pod-autoscaler-sync-period={SYNC_SECONDS / factor}s"
     with ExitStack() as stack:
@@ -88,7 +88,7 @@ def stage(factor: int) -> Iterator[Kubectl]:
         stack.enter_context(controlplane.controlled(plane, os.environ, steps, sync))
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         period = {"PERIOD_SECONDS": str(max(1.0, SCRAPE_SECONDS / factor))}
-        stack.enter_context(adapter(kubectl, install(kubectl, folder), folder / "a.log", period))
+        stack.enter_context(metrics_apiserver(kubectl, install(kubectl, folder), folder / "a.log", period))
         kubectl("create", "namespace", SPACE)
         eventually(lambda: kubectl("get", "serviceaccount", "default", "-n", SPACE))
         for service in SERVICES:

@@ -65,7 +65,7 @@ def _simulated(simulation: Simulation | None) -> Iterator[str]:
     if simulation is None:
         return
     yield (
-        f"The real HorizontalPodAutoscaler with our defaults and our metrics adapter (`make simulate-scale`,"
+        f"The real HorizontalPodAutoscaler with our defaults and our metrics API server (`make simulate-scale`,"
         f" {simulation.when}, seed {simulation.seed}), in time that runs {simulation.factor} times as fast: the"
         f" autoscaler's period and windows, the starts of pods ({simulation.start_seconds} s) and streams (about"
         f" {simulation.stream_seconds} s) are divided. Pods are objects that no kubelet starts, and tell figures over"

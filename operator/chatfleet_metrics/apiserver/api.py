@@ -1,8 +1,7 @@
-"""What is asked for by path and query, and the document that answers: both versions of `custom.metrics.k8s.io`. Pure.
+"""The documents of `custom.metrics.k8s.io`, both versions, from a path and a query. Pure.
 
-The horizontal pod autoscaler asks `/apis/custom.metrics.k8s.io/v1beta2/namespaces/NS/pods/*/METRIC?labelSelector=…`.
-Pods without a fresh figure are left out, so the autoscaler knows that they are missing. There are no metrics of
-anything but pods.
+The HorizontalPodAutoscaler requests `/apis/custom.metrics.k8s.io/v1beta2/namespaces/NS/pods/*/METRIC?labelSelector=…`.
+The list omits pods without a fresh figure, so that the autoscaler treats them as missing. Only pods have metrics.
 """
 
 from collections.abc import Mapping
@@ -20,8 +19,8 @@ ALL: Final = "*"
 PODS: Final = "pods"
 
 
-class Problem(Exception):  # noqa: N818  # the API's word is Status, which says less
-    """The request cannot be answered; `document()` says so as the API server itself would."""
+class StatusError(Exception):
+    """The request fails with this `Status` of the Kubernetes API."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +28,6 @@ class Problem(Exception):  # noqa: N818  # the API's word is Status, which says 
         self.reason = reason
 
     def document(self) -> Manifest:
-        """Return the `Status` that a client of Kubernetes understands."""
         return {
             "kind": "Status",
             "apiVersion": "v1",
@@ -42,31 +40,29 @@ class Problem(Exception):  # noqa: N818  # the API's word is Status, which says 
 
 
 class Figures(Protocol):
-    """What is known of the pods."""
+    """The pods and their figures."""
 
-    def of(self, namespace: str) -> Mapping[str, Target]:
+    def in_namespace(self, namespace: str) -> Mapping[str, Target]:
         """Return the pods of a namespace by name."""
         ...
 
     def reading(self, uid: str, metric: str) -> Reading | None:
-        """Return a fresh figure of a pod; None: there is none."""
+        """Return a fresh figure of a pod; None when there is none."""
         ...
 
 
-class Moment(NamedTuple):
-    """Now, on the clock of the figures and as people tell it."""
+class Now(NamedTuple):
+    """The current time, on the clock of the figures and as a date."""
 
     clock: float
     time: datetime
 
-    def stamp(self, at: float) -> str:
-        """Return the moment `at` of the figures' clock, as Kubernetes writes it."""
+    def timestamp(self, at: float) -> str:
+        """Return the time `at` of the figures' clock in Kubernetes' format."""
         return (self.time - timedelta(seconds=self.clock - at)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class _Question(NamedTuple):
-    """A request for metrics."""
-
+class _MetricRequest(NamedTuple):
     version: str
     namespace: str
     name: str
@@ -75,8 +71,8 @@ class _Question(NamedTuple):
     series: Selector
 
 
-def answer(path: str, query: Mapping[str, str], figures: Figures, now: Moment) -> Manifest:
-    """Return the document at `path`; raises Problem."""
+def respond(path: str, query: Mapping[str, str], figures: Figures, now: Now) -> Manifest:
+    """Return the document at `path`; raises StatusError."""
     match path.strip("/").split("/"):
         case ["apis", group] if group == GROUP:
             return _group()
@@ -85,11 +81,17 @@ def answer(path: str, query: Mapping[str, str], figures: Figures, now: Moment) -
         case ["apis", group, version, "namespaces", namespace, resource, name, metric] if (
             (group, version) in _GROUP_VERSIONS and resource == PODS and metric in SERVED
         ):
-            return _values(_question(version, (namespace, name, metric), query), figures, now)
+            return _values(_parse(version, (namespace, name, metric), query), figures, now)
         case ["apis", group, version, *_, metric] if (group, version) in _GROUP_VERSIONS and metric not in SERVED:
-            raise Problem(404, "NotFound", f"there is no metric {metric}; there is {', '.join(SERVED)}")
+            raise StatusError(
+                404, "NotFound", f'the server could not find the metric "{metric}"; it serves {", ".join(SERVED)}'
+            )
         case _:
-            raise Problem(404, "NotFound", "there is nothing here; metrics are of pods in namespaces")
+            raise StatusError(
+                404,
+                "NotFound",
+                "the server could not find the requested resource; it serves metrics of pods in namespaces only",
+            )
 
 
 _GROUP_VERSIONS: Final = frozenset((GROUP, version) for version in VERSIONS)
@@ -113,36 +115,40 @@ def _resources(version: str) -> Manifest:
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
 
 
-def _question(version: str, subject: tuple[str, str, str], query: Mapping[str, str]) -> _Question:
+def _parse(version: str, subject: tuple[str, str, str], query: Mapping[str, str]) -> _MetricRequest:
     try:
         pods, series = (parse_selector(query.get(name, "")) for name in ("labelSelector", "metricLabelSelector"))
     except BadSelector as error:
-        raise Problem(400, "BadRequest", str(error)) from error
-    return _Question(version, *subject, pods, series)
+        raise StatusError(400, "BadRequest", str(error)) from error
+    return _MetricRequest(version, *subject, pods, series)
 
 
-def _values(asked: _Question, figures: Figures, now: Moment) -> Manifest:
-    pods = figures.of(asked.namespace)
-    if asked.name == ALL:
-        chosen = [pod for pod in pods.values() if selects(asked.pods, pod.labels)]
+def _values(request: _MetricRequest, figures: Figures, now: Now) -> Manifest:
+    pods = figures.in_namespace(request.namespace)
+    if request.name == ALL:
+        chosen = [pod for pod in pods.values() if selects(request.pods, pod.labels)]
     else:
-        chosen = [pods[asked.name]] if asked.name in pods else []
-    readings = ((pod, figures.reading(pod.uid, asked.metric)) for pod in chosen if selects(asked.series, {}))
-    items = [_item(asked, pod, reading, now) for pod, reading in readings if reading]
-    if not items and asked.name != ALL:
-        raise Problem(404, "NotFound", f"there is no fresh {asked.metric} of the pod {asked.namespace}/{asked.name}")
-    return {"kind": "MetricValueList", "apiVersion": f"{GROUP}/{asked.version}", "metadata": {}, "items": items}
+        chosen = [pods[request.name]] if request.name in pods else []
+    readings = ((pod, figures.reading(pod.uid, request.metric)) for pod in chosen if selects(request.series, {}))
+    items = [_item(request, pod, reading, now) for pod, reading in readings if reading]
+    if not items and request.name != ALL:
+        raise StatusError(
+            404,
+            "NotFound",
+            f'the server has no fresh sample of metric {request.metric} for pod "{request.namespace}/{request.name}"',
+        )
+    return {"kind": "MetricValueList", "apiVersion": f"{GROUP}/{request.version}", "metadata": {}, "items": items}
 
 
-def _item(asked: _Question, pod: Target, reading: Reading, now: Moment) -> Manifest:
+def _item(request: _MetricRequest, pod: Target, reading: Reading, now: Now) -> Manifest:
     described = {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "apiVersion": "v1"}
-    common = {"describedObject": described, "timestamp": now.stamp(reading.at), "value": quantity(reading.value)}
-    if asked.version == "v1beta1":
-        return {**common, "metricName": asked.metric, "window": reading.window, "selector": None}
-    return {**common, "metric": {"name": asked.metric, "selector": None}, "windowSeconds": reading.window}
+    common = {"describedObject": described, "timestamp": now.timestamp(reading.at), "value": quantity(reading.value)}
+    if request.version == "v1beta1":
+        return {**common, "metricName": request.metric, "window": reading.window, "selector": None}
+    return {**common, "metric": {"name": request.metric, "selector": None}, "windowSeconds": reading.window}
 
 
 def quantity(value: float) -> str:
-    """Return `value` in Kubernetes' notation, to the thousandth: the autoscaler counts in these."""
+    """Return `value` as a Kubernetes quantity in thousandths, the resolution of the autoscaler."""
     thousandths = round(value * 1000)
     return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)

@@ -1,8 +1,8 @@
-"""Who asks: the API server on behalf of a user, a user with a certificate of the cluster, or the bearer of a token.
+"""Authentication: the API server on behalf of a user, a client certificate of the cluster, or a bearer token.
 
-Only a certificate of the authority that signs for the API server's proxy makes `X-Remote-User` true: the authority
-of clients does not, as anybody in the cluster may hold a certificate of it. What these authorities are, and whom they
-vouch for, stands in a ConfigMap that the API server keeps for its extensions.
+`X-Remote-User` counts only with a certificate of the front-proxy authority. The client authority does not suffice, as
+any user of the cluster may have a certificate of it. Both authorities are in a ConfigMap that the API server maintains
+for extension API servers.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
-from chatfleet_metrics.apiserver.ttl_cache import Recent
+from chatfleet_metrics.apiserver.ttl_cache import TTLCache
 from chatfleet_metrics.apiserver.users import AUTHENTICATED, User
 from chatfleet_operator.model.values import Manifest
 
@@ -25,7 +25,7 @@ CONFIG_NAMESPACE: Final = "kube-system"
 CONFIG_NAME: Final = "extension-apiserver-authentication"
 
 TOKEN_SECONDS: Final = 10.0
-"""How long a token is believed after it was revoked, as in the API server itself."""
+"""How long a revoked token is still accepted, as in the API server itself."""
 
 _BEARER: Final = "bearer "
 
@@ -35,36 +35,36 @@ Headers = Iterable[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose word counts."""
+    """The authorities and headers by which clients are authenticated."""
 
     proxies: Authorities
-    """Sign the certificates of those who may speak for others."""
+    """Sign the certificates of front proxies, which act for users."""
     proxy_names: frozenset[str]
-    """Common names that such a certificate may bear; empty: any."""
+    """Common names that such a certificate may have; empty: any."""
     user_headers: tuple[str, ...]
     group_headers: tuple[str, ...]
     extra_prefixes: tuple[str, ...]
     uid_headers: tuple[str, ...]
     clients: Authorities
-    """Sign the certificates of users."""
+    """Sign the certificates of clients."""
     pem: str
     """All these authorities, for the TLS handshake."""
 
 
-NOBODY: Final = Trust((), frozenset(), (), (), (), (), (), "")
-"""Before anything is known."""
+NO_TRUST: Final = Trust((), frozenset(), (), (), (), (), (), "")
+"""Before the ConfigMap has been read: no client is authenticated."""
 
 
 class Credentials(NamedTuple):
-    """What a request brings to say whom it comes from."""
+    """What a request is authenticated by."""
 
     certificate: x509.Certificate | None
-    """The caller's; the TLS handshake has proven that it has the key."""
+    """The client's; the TLS handshake has proven that it has the key."""
     headers: Headers
 
 
 def read_trust(config: Manifest) -> Trust:
-    """Return what the API server's ConfigMap for its extensions says; raises ValueError when it cannot be read."""
+    """Parse the API server's ConfigMap for extension API servers; raises ValueError."""
     data: dict[str, str] = config.get("data") or {}
 
     def names(key: str) -> tuple[str, ...]:
@@ -90,15 +90,15 @@ def _certificates(pem: str) -> Authorities:
     return tuple(x509.load_pem_x509_certificates(pem.encode())) if pem else ()
 
 
-def by_certificate(trust: Trust, given: Credentials, now: datetime) -> User | None:
-    """Return whom the caller's certificate speaks for; None: for nobody."""
-    certificate = given.certificate
+def authenticate_certificate(trust: Trust, credentials: Credentials, now: datetime) -> User | None:
+    """Return the user of a request with a client certificate; None when the certificate does not authenticate one."""
+    certificate = credentials.certificate
     if certificate is None or not _is_valid(certificate, now):
         return None
     if _is_signed(certificate, trust.proxies, now) and _is_allowed(certificate, trust.proxy_names):
-        return _vouched_for(trust, given.headers)
+        return _user_in_headers(trust, credentials.headers)
     if _is_signed(certificate, trust.clients, now):
-        return _named_in(certificate)
+        return _user_in_certificate(certificate)
     return None
 
 
@@ -107,10 +107,10 @@ def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def _is_signed(certificate: x509.Certificate, authorities: Authorities, now: datetime) -> bool:
-    """Say whether a valid one of `authorities` has itself signed `certificate`; one in between would have to be one.
+    """Return whether a valid one of `authorities` has itself signed `certificate`; intermediates do not count.
 
-    The handshake has verified the chain already, but to any authority, and here it matters which. Several may have the
-    same key: an authority that was renewed, beside the one whose time is over.
+    The handshake has verified the chain to any of the authorities; here it matters to which. Several may have the same
+    key: a renewed authority beside the expired one.
     """
     return any(_is_valid(authority, now) and _has_signed(authority, certificate) for authority in authorities)
 
@@ -131,13 +131,13 @@ def _subject(certificate: x509.Certificate, part: x509.ObjectIdentifier) -> tupl
     return tuple(str(each.value) for each in certificate.subject.get_attributes_for_oid(part))
 
 
-def _named_in(certificate: x509.Certificate) -> User | None:
+def _user_in_certificate(certificate: x509.Certificate) -> User | None:
     names = _subject(certificate, NameOID.COMMON_NAME)
     groups = _subject(certificate, NameOID.ORGANIZATION_NAME)
     return User(names[0], frozenset(groups) | {AUTHENTICATED}) if names else None
 
 
-def _vouched_for(trust: Trust, headers: Headers) -> User | None:
+def _user_in_headers(trust: Trust, headers: Headers) -> User | None:
     given = [(name.lower(), value) for name, value in headers]
 
     def values(wanted: tuple[str, ...]) -> list[str]:
@@ -161,39 +161,39 @@ def _extra(prefixes: tuple[str, ...], given: list[tuple[str, str]]) -> Iterator[
 
 
 class Reviewer(Protocol):
-    """The part of the API server that knows tokens."""
+    """The part of the API server that reviews tokens."""
 
     async def write(self, method: str, kind: str, namespace: str, *, body: Manifest) -> Manifest:
-        """Create an object and return it with the server's answer."""
+        """Create the review and return it with its status."""
         ...
 
 
-class Tokens:
-    """The bearers of tokens, as the API server knows them (TokenReview)."""
+class TokenAuthenticator:
+    """Bearer tokens, reviewed by the API server (TokenReview), with a cache."""
 
-    def __init__(self, reviewer: Reviewer, recent: Recent[bytes, User]) -> None:
+    def __init__(self, reviewer: Reviewer, cache: TTLCache[bytes, User]) -> None:
         self._reviewer = reviewer
-        self._recent = recent
+        self._cache = cache
 
-    async def bearer(self, headers: Headers) -> User | None:
-        """Return whose token a request carries; None: nobody's. Raises ClusterError when nobody knows."""
+    async def authenticate(self, headers: Headers) -> User | None:
+        """Return the user of a request's bearer token; None without a valid one. Raises ClusterError."""
         given = [value for name, value in headers if name.lower() == "authorization"]
         if len(given) != 1 or not given[0].lower().startswith(_BEARER):
             return None
         token = given[0][len(_BEARER) :].strip()
-        key = hashlib.sha256(token.encode()).digest()  # of what is kept, nobody can use anything
-        known = self._recent.get(key)
+        key = hashlib.sha256(token.encode()).digest()  # the cache holds no usable token
+        known = self._cache.get(key)
         if known:
             return known
         user = await self._review(token)
-        return self._recent.put(key, user, TOKEN_SECONDS) if user else None
+        return self._cache.put(key, user, TOKEN_SECONDS) if user else None
 
     async def _review(self, token: str) -> User | None:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
         answer = await self._reviewer.write("POST", "TokenReview", "", body=body)
         status = answer.get("status") or {}
-        told = status.get("user") or {}
-        if status.get("authenticated") is not True or not told.get("username"):
+        user = status.get("user") or {}
+        if status.get("authenticated") is not True or not user.get("username"):
             return None
-        extra = tuple(sorted((key, tuple(values)) for key, values in (told.get("extra") or {}).items()))
-        return User(told["username"], frozenset(told.get("groups") or ()) | {AUTHENTICATED}, extra, told.get("uid", ""))
+        extra = tuple(sorted((key, tuple(values)) for key, values in (user.get("extra") or {}).items()))
+        return User(user["username"], frozenset(user.get("groups") or ()) | {AUTHENTICATED}, extra, user.get("uid", ""))

@@ -1,50 +1,49 @@
-"""May they? The API server decides, by its own rules of access (SubjectAccessReview)."""
+"""Authorization, delegated to the API server (SubjectAccessReview), with a cache."""
 
 from typing import Final, Protocol
 
-from chatfleet_metrics.apiserver.ttl_cache import Recent
-from chatfleet_metrics.apiserver.users import Action, User
+from chatfleet_metrics.apiserver.ttl_cache import TTLCache
+from chatfleet_metrics.apiserver.users import ResourceAttributes, User
 from chatfleet_operator.model.values import Manifest
 
 ALLOWED_SECONDS: Final = 60.0
-"""How long a right holds after it was taken back: an autoscaler asks every 15 s, and is looked up every fourth time."""
+"""Lifetime of an allowed decision. An autoscaler sends a request every 15 s; every fourth leads to a review."""
 
 DENIED_SECONDS: Final = 5.0
-"""How long a denial holds after the right was granted."""
+"""Lifetime of a denied decision."""
 
 
 class Reviewer(Protocol):
-    """The part of the API server that decides about requests to others."""
+    """The part of the API server that reviews access."""
 
     async def write(self, method: str, kind: str, namespace: str, *, body: Manifest) -> Manifest:
-        """Create an object and return it with the server's answer."""
+        """Create the review and return it with its status."""
         ...
 
 
 class Authorization:
-    """Decisions of the API server, each kept for a while."""
-
-    def __init__(self, reviewer: Reviewer, recent: Recent[tuple[User, Action], bool]) -> None:
+    def __init__(self, reviewer: Reviewer, cache: TTLCache[tuple[User, ResourceAttributes], bool]) -> None:
         self._reviewer = reviewer
-        self._recent = recent
+        self._cache = cache
 
-    async def allows(self, user: User, action: Action) -> bool:
-        """Say whether `user` may do `action`; raises ClusterError when the API server does not say."""
-        known = self._recent.get((user, action))
+    async def allows(self, user: User, attributes: ResourceAttributes) -> bool:
+        """Return whether `user` may make the request; raises ClusterError when the API server does not answer."""
+        known = self._cache.get((user, attributes))
         if known is not None:
             return known
-        answer = await self._reviewer.write("POST", "SubjectAccessReview", "", body=review(user, action))
+        answer = await self._reviewer.write(
+            "POST", "SubjectAccessReview", "", body=subject_access_review(user, attributes)
+        )
         allowed = (answer.get("status") or {}).get("allowed") is True
-        return self._recent.put((user, action), allowed, ALLOWED_SECONDS if allowed else DENIED_SECONDS)
+        return self._cache.put((user, attributes), allowed, ALLOWED_SECONDS if allowed else DENIED_SECONDS)
 
 
-def review(user: User, action: Action) -> Manifest:
-    """Return the question for the API server."""
-    if action.path:
-        what: Manifest = {"nonResourceAttributes": {"path": action.path, "verb": "get"}}
+def subject_access_review(user: User, attributes: ResourceAttributes) -> Manifest:
+    if attributes.path:
+        what: Manifest = {"nonResourceAttributes": {"path": attributes.path, "verb": "get"}}
     else:
-        attributes = {key: value for key, value in action._asdict().items() if value}
-        what = {"resourceAttributes": {"verb": "get", **attributes}}
+        given = {key: value for key, value in attributes._asdict().items() if value}
+        what = {"resourceAttributes": {"verb": "get", **given}}
     who = {
         "user": user.name,
         "groups": sorted(user.groups),

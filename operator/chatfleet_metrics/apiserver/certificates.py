@@ -1,13 +1,13 @@
-"""The adapter's own certificates, made and renewed without anybody's help, and kept in a Secret for all replicas.
+"""Our own certificate authorities and serving certificate, issued and renewed here, shared by all replicas in a Secret.
 
-A renewal fails no request, as the API server always knows an authority before anything that it has signed is served:
+A renewal fails no request, as the API server knows an authority before a certificate of it is served:
 
 - a new authority is published (`ca.crt` holds all of them) an hour before it begins to sign;
-- authorities live for ten years and get a successor a year before the end; certificates live for 90 days and are
-  renewed 30 days before the end, or when another authority has begun to sign.
+- authorities are valid for ten years and get a successor a year before they expire; certificates are valid for 90 days
+  and are renewed 30 days before they expire, or when another authority has begun to sign.
 
-`renewed` is pure but for the keys that it draws. Replicas write with the Secret's resourceVersion: one of them is
-first, and the other takes over what it wrote.
+`renewed` is pure but for the keys that it generates. Replicas write with the Secret's resourceVersion: one of them
+is first, and the other loads what it wrote.
 """
 
 import base64
@@ -23,58 +23,59 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from chatfleet_operator.model.values import Manifest, Ref
 
-AUTHORITY_LIFE: Final = timedelta(days=3650)
-AUTHORITY_RENEWAL: Final = timedelta(days=365)
-LIFE: Final = timedelta(days=90)
-RENEWAL: Final = timedelta(days=30)
-PUBLISHED: Final = timedelta(hours=1)
-"""How long an authority is known before it signs: replicas and API servers look every few seconds."""
+AUTHORITY_LIFETIME: Final = timedelta(days=3650)
+AUTHORITY_RENEW_BEFORE: Final = timedelta(days=365)
+LIFETIME: Final = timedelta(days=90)
+RENEW_BEFORE: Final = timedelta(days=30)
+PROPAGATION: Final = timedelta(hours=1)
+"""Time from publishing an authority to its first signature; replicas and API servers refresh within seconds."""
 
 CLOCK_SKEW: Final = timedelta(hours=1)
+"""A certificate is valid from this long before it is issued."""
 
 _KEYS: Final = ("ca.crt", "ca.key", "tls.crt", "tls.key")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyPair:
     """A certificate with its private key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @property
-    def made_at(self) -> datetime:
-        """When it was made."""
+    def issued_at(self) -> datetime:
         return self.certificate.not_valid_before_utc + CLOCK_SKEW
 
-    def ends_within(self, span: timedelta, now: datetime) -> bool:
-        """Say whether it ends within `span` from now."""
+    def expires_within(self, span: timedelta, now: datetime) -> bool:
         return self.certificate.not_valid_after_utc - now <= span
 
     def pem(self) -> tuple[bytes, bytes]:
-        """Return certificate and key in PEM."""
-        form, secrecy = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        key = self.key.private_bytes(serialization.Encoding.PEM, form, secrecy)
+        """Return the certificate and the key in PEM."""
+        form, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        key = self.key.private_bytes(serialization.Encoding.PEM, form, encryption)
         return self.certificate.public_bytes(serialization.Encoding.PEM), key
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """All that the Secret holds."""
+    """The content of the Secret."""
 
-    authorities: tuple[Pair, ...]
-    """The oldest first."""
-    serving: Pair
+    authorities: tuple[KeyPair, ...]
+    """Oldest first."""
+    serving: KeyPair
 
     def bundle(self) -> bytes:
-        """Return the authorities by which the API server is to know us."""
+        """Return the authorities by which the API server verifies us, in PEM."""
         return b"".join(authority.pem()[0] for authority in self.authorities)
 
 
 def renewed(held: Certificates | None, host: str, now: datetime) -> Certificates:
-    """Return what should be held now: `held` itself, if nothing is due."""
-    kept = tuple(each for each in held.authorities if not each.ends_within(timedelta(0), now)) if held else ()
-    authorities = kept if kept and not kept[-1].ends_within(AUTHORITY_RENEWAL, now) else (*kept, _authority(now))
+    """Return what the Secret should hold now: `held` itself if nothing is due."""
+    kept = tuple(each for each in held.authorities if not each.expires_within(timedelta(0), now)) if held else ()
+    authorities = (
+        kept if kept and not kept[-1].expires_within(AUTHORITY_RENEW_BEFORE, now) else (*kept, _authority(now))
+    )
     signer = _signer(authorities, now)
     serving = held.serving if held and not _is_due(held.serving, signer, host, now) else issue(signer, host, now)
     if held and (held.authorities, held.serving) == (authorities, serving):
@@ -82,31 +83,31 @@ def renewed(held: Certificates | None, host: str, now: datetime) -> Certificates
     return Certificates(authorities, serving)
 
 
-def _signer(authorities: tuple[Pair, ...], now: datetime) -> Pair:
-    """Return the newest authority that everybody knows; the oldest one, if all are so young."""
-    known = [each for each in authorities if now - each.made_at >= PUBLISHED]
+def _signer(authorities: tuple[KeyPair, ...], now: datetime) -> KeyPair:
+    """Return the newest authority that has been published for long enough; if there is none, the oldest."""
+    known = [each for each in authorities if now - each.issued_at >= PROPAGATION]
     return known[-1] if known else authorities[0]
 
 
-def _is_due(serving: Pair, signer: Pair, host: str, now: datetime) -> bool:
+def _is_due(serving: KeyPair, signer: KeyPair, host: str, now: datetime) -> bool:
     names = serving.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     signed = serving.certificate.issuer == signer.certificate.subject
-    return serving.ends_within(RENEWAL, now) or not signed or names.get_values_for_type(x509.DNSName) != [host]
+    return serving.expires_within(RENEW_BEFORE, now) or not signed or names.get_values_for_type(x509.DNSName) != [host]
 
 
-def _authority(now: datetime) -> Pair:
+def _authority(now: datetime) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
-    # Its own name, by which it is told from its successor, and found among several.
+    # A name of its own distinguishes an authority from its successor.
     name = _name(f"chatfleet-metrics-apiserver-{x509.random_serial_number():x}"[:64])
-    builder = _builder((name, name), key, now, AUTHORITY_LIFE)
+    builder = _builder((name, name), key, now, AUTHORITY_LIFETIME)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return Pair(builder.add_extension(_usage(signs=True), critical=True).sign(key, hashes.SHA256()), key)
+    return KeyPair(builder.add_extension(_usage(signs=True), critical=True).sign(key, hashes.SHA256()), key)
 
 
-def issue(signer: Pair, host: str, now: datetime) -> Pair:
-    """Return a new certificate for serving as `host`."""
+def issue(signer: KeyPair, host: str, now: datetime) -> KeyPair:
+    """Return a new serving certificate for `host`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder((_name("chatfleet-metrics-apiserver"), signer.certificate.subject), key, now, LIFE)
+    builder = _builder((_name("chatfleet-metrics-apiserver"), signer.certificate.subject), key, now, LIFETIME)
     extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_usage(signs=False), True),
@@ -116,7 +117,7 @@ def issue(signer: Pair, host: str, now: datetime) -> Pair:
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return Pair(builder.sign(signer.key, hashes.SHA256()), key)
+    return KeyPair(builder.sign(signer.key, hashes.SHA256()), key)
 
 
 def _name(common: str) -> x509.Name:
@@ -126,7 +127,7 @@ def _name(common: str) -> x509.Name:
 def _builder(
     names: tuple[x509.Name, x509.Name], key: ec.EllipticCurvePrivateKey, now: datetime, life: timedelta
 ) -> x509.CertificateBuilder:
-    """Return the beginning of a certificate; `names` are its subject and its issuer."""
+    """Return a builder with what all certificates share; `names` are the subject and the issuer."""
     subject, issuer = names
     builder = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - CLOCK_SKEW).not_valid_after(now + life)
@@ -155,21 +156,21 @@ def dump(held: Certificates) -> dict[str, str]:
 
 
 def load(data: dict[str, str]) -> Certificates | None:
-    """Return what a Secret holds; None: nothing that can be used, and all is made anew."""
+    """Parse the data of a Secret; None when it is unusable and everything must be issued again."""
     try:
         ca, ca_key, crt, key = (base64.b64decode(data[name]) for name in _KEYS)
-        (serving,) = _pairs(crt, key)
+        (serving,) = _key_pairs(crt, key)
         serving.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        return Certificates(_pairs(ca, ca_key), serving)
+        return Certificates(_key_pairs(ca, ca_key), serving)
     except (KeyError, ValueError, x509.ExtensionNotFound):
         return None
 
 
-def _pairs(certificates: bytes, keys: bytes) -> tuple[Pair, ...]:
+def _key_pairs(certificates: bytes, keys: bytes) -> tuple[KeyPair, ...]:
     pairs = zip(x509.load_pem_x509_certificates(certificates), _private_keys(keys), strict=True)
-    held = tuple(Pair(*each) for each in pairs)
+    held = tuple(KeyPair(*each) for each in pairs)
     if any(each.certificate.public_key() != each.key.public_key() for each in held):
-        raise ValueError("a key of another certificate")
+        raise ValueError("a private key does not match its certificate")
     return held
 
 
@@ -177,24 +178,22 @@ def _private_keys(pem: bytes) -> list[ec.EllipticCurvePrivateKey]:
     end = b"-----END PRIVATE KEY-----\n"
     keys = [serialization.load_pem_private_key(part + end, None) for part in pem.split(end)[:-1]]
     if not all(isinstance(key, ec.EllipticCurvePrivateKey) for key in keys):
-        raise ValueError("not a key of ours")
+        raise ValueError("a private key is not an elliptic curve key")
     return [key for key in keys if isinstance(key, ec.EllipticCurvePrivateKey)]
 
 
-class Store(Protocol):
-    """The part of the API server that keeps the Secret."""
+class SecretStore(Protocol):
+    """The part of the API server that stores the Secret."""
 
-    async def read(self, kind: str, namespace: str, *rest: str) -> Manifest:
-        """Return one object."""
-        ...
+    async def read(self, kind: str, namespace: str, *rest: str) -> Manifest: ...
 
     async def write(self, method: str, kind: str, namespace: str, *rest: str, body: Manifest) -> Manifest:
-        """Replace an object, if it is still the one that was read."""
+        """Replace an object, if it still has the resourceVersion of `body`."""
         ...
 
 
-async def keep(store: Store, secret: Ref, host: str, now: Callable[[], datetime]) -> Certificates:
-    """Return what the Secret holds, after renewing what is due; raises Conflict when another replica was first."""
+async def ensure(store: SecretStore, secret: Ref, host: str, now: Callable[[], datetime]) -> Certificates:
+    """Return the certificates, after renewing what is due; raises Conflict when another replica was first."""
     live = await store.read("Secret", *secret)
     held = load(live.get("data") or {})
     wanted = renewed(held, host, now().astimezone(UTC).replace(microsecond=0))

@@ -1,9 +1,9 @@
-"""How the API server finds the adapter: the two APIServices, which only one adapter in a cluster can have.
+"""Registration with the API server: the two APIServices, which only one metrics API server in a cluster can have.
 
-A foreign one is never taken over: if any version of the group is somebody else's, all of ours go, as the versions of a
-group must not answer differently. Absent ones are applied without force, so that whoever was first a moment ago stays.
-They belong to the chart's ClusterRole: uninstalling removes them at once, and no namespace waits for an API
-that is no more.
+A foreign APIService is never taken over. If any version of the group is foreign, we delete ours, as the versions of a
+group must not differ. Absent ones are applied without force, so that another server that was first keeps them.
+Their owner is the chart's ClusterRole: uninstalling deletes them at once, and no namespace deletion waits for an API
+without a server.
 """
 
 import base64
@@ -23,54 +23,49 @@ from chatfleet_operator.model.values import Manifest, Ref
 API_VERSION: Final = "apiregistration.k8s.io/v1"
 FIELD_MANAGER: Final = "chatfleet-metrics-apiserver"
 PRIORITIES: Final[Mapping[str, int]] = {"v1beta2": 200, "v1beta1": 100}
-"""Within the group; the highest is preferred."""
+"""Within the group; the highest version is preferred."""
 GROUP_PRIORITY: Final = 100
 
 logger = logging.getLogger(__name__)
 
 
-class Standing(Enum):
-    """Whose an APIService is."""
-
+class Ownership(Enum):
     ABSENT = "absent"
     OURS = "ours"
     FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
-class Adapter:
-    """How we are reached."""
+class Endpoint:
+    """Where the API server reaches us, and who owns the APIServices."""
 
     service: Ref
     port: int
     owner: str
-    """Name of the ClusterRole with which all of it goes."""
+    """Name of the owning ClusterRole."""
 
 
-class Watch(Protocol):
-    """Where the state is shown."""
-
-    def registered(self, version: str, standing: Standing) -> None:
-        """Show whose a version of the group is."""
+class Metrics(Protocol):
+    def registered(self, version: str, ownership: Ownership) -> None:
+        """Record whose APIService a version of the group has."""
         ...
 
 
-def standing(live: Manifest | None, service: Ref) -> Standing:
-    """Return whose `live` is: ours, if it bears our label and leads to our Service."""
+def ownership_of(live: Manifest | None, service: Ref) -> Ownership:
+    """Return whose `live` is: ours, if it has our label and refers to our Service."""
     if live is None:
-        return Standing.ABSENT
+        return Ownership.ABSENT
     label = (live["metadata"].get("labels") or {}).get(names.LABEL_MANAGED_BY)
-    ours = label == names.MANAGED_BY and _leads_to(live) == service
-    return Standing.OURS if ours else Standing.FOREIGN
+    ours = label == names.MANAGED_BY and _service_of(live) == service
+    return Ownership.OURS if ours else Ownership.FOREIGN
 
 
-def _leads_to(live: Manifest) -> Ref:
+def _service_of(live: Manifest) -> Ref:
     service = live["spec"].get("service") or {}
     return Ref(service.get("namespace", ""), service.get("name", ""))
 
 
-def desired(version: str, adapter: Adapter, owner_uid: str, bundle: bytes) -> Manifest:
-    """Return the APIService of one version."""
+def desired(version: str, endpoint: Endpoint, owner_uid: str, bundle: bytes) -> Manifest:
     owner = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
     return {
         "apiVersion": API_VERSION,
@@ -78,40 +73,40 @@ def desired(version: str, adapter: Adapter, owner_uid: str, bundle: bytes) -> Ma
         "metadata": {
             "name": f"{version}.{GROUP}",
             "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY},
-            "ownerReferences": [{**owner, "name": adapter.owner, "uid": owner_uid}],
+            "ownerReferences": [{**owner, "name": endpoint.owner, "uid": owner_uid}],
         },
         "spec": {
             "group": GROUP,
             "version": version,
             "groupPriorityMinimum": GROUP_PRIORITY,
             "versionPriority": PRIORITIES[version],
-            "service": {"namespace": adapter.service.namespace, "name": adapter.service.name, "port": adapter.port},
+            "service": {"namespace": endpoint.service.namespace, "name": endpoint.service.name, "port": endpoint.port},
             "caBundle": base64.b64encode(bundle).decode(),
         },
     }
 
 
 class Registration:
-    """Keeps the APIServices as they should be. Any number of replicas may do so at a time."""
+    """Reconciles the APIServices. Any number of replicas may do so at a time."""
 
-    def __init__(self, connection: Connection, adapter: Adapter, watch: Watch) -> None:
+    def __init__(self, connection: Connection, endpoint: Endpoint, metrics: Metrics) -> None:
         self._connection = connection
-        self._adapter = adapter
-        self._watch = watch
-        self._told: Mapping[str, Standing] = {}
+        self._endpoint = endpoint
+        self._metrics = metrics
+        self._reported: Mapping[str, Ownership] = {}
 
-    async def keep(self, bundle: bytes) -> None:
-        """Register us, unless the group is somebody else's; raises ClusterError."""
-        owner = await self._connection.read("ClusterRole", "", self._adapter.owner)
+    async def reconcile(self, bundle: bytes) -> None:
+        """Register us, unless the group is foreign; raises ClusterError."""
+        owner = await self._connection.read("ClusterRole", "", self._endpoint.owner)
         live = {version: await self._live(version) for version in VERSIONS}
-        found = {version: standing(seen, self._adapter.service) for version, seen in live.items()}
-        self._tell(found, live)
-        foreign = Standing.FOREIGN in found.values()
+        found = {version: ownership_of(seen, self._endpoint.service) for version, seen in live.items()}
+        self._report(found, live)
+        foreign = Ownership.FOREIGN in found.values()
         for version, seen in live.items():
             if not foreign:
-                await self._apply(desired(version, self._adapter, owner["metadata"]["uid"], bundle), seen)
-            elif seen and found[version] is Standing.OURS:
-                await self._withdraw(version, seen)
+                await self._apply(desired(version, self._endpoint, owner["metadata"]["uid"], bundle), seen)
+            elif seen and found[version] is Ownership.OURS:
+                await self._delete(version, seen)
 
     async def _live(self, version: str) -> Manifest | None:
         try:
@@ -126,20 +121,20 @@ class Registration:
         query = {"fieldManager": FIELD_MANAGER, "force": "true" if live else "false"}
         name, body = wanted["metadata"]["name"], {**wanted, "metadata": head}
         await self._connection.write("PATCH", "APIService", "", name, body=body, query=query, content_type=APPLY)
-        logger.info("registered %s", name)
+        logger.info("Registered APIService %s", name)
 
-    async def _withdraw(self, version: str, live: Manifest) -> None:
+    async def _delete(self, version: str, live: Manifest) -> None:
         body: Manifest = {"preconditions": {"uid": live["metadata"]["uid"]}}
         await self._connection.write("DELETE", "APIService", "", f"{version}.{GROUP}", body=body)
 
-    def _tell(self, found: Mapping[str, Standing], live: Mapping[str, Manifest | None]) -> None:
-        for version, whose in found.items():
-            self._watch.registered(version, whose)
+    def _report(self, found: Mapping[str, Ownership], live: Mapping[str, Manifest | None]) -> None:
+        for version, ownership in found.items():
+            self._metrics.registered(version, ownership)
             seen = live[version]
-            if whose is Standing.FOREIGN and self._told.get(version) is not whose and seen:
+            if ownership is Ownership.FOREIGN and self._reported.get(version) is not ownership and seen:
                 logger.warning(
-                    "the APIService %s.%s leads to %s and is left alone: autoscaling with source builtin does not work "
-                    "in this cluster; use prometheus or keda",
-                    *(version, GROUP, _leads_to(seen)),
+                    "APIService %s.%s belongs to Service %s/%s and is not taken over. In this cluster "
+                    "autoscaling.source builtin does not work; use prometheus or keda",
+                    *(version, GROUP, *_service_of(seen)),
                 )
-        self._told = found
+        self._reported = found

@@ -1,4 +1,4 @@
-"""Label selectors as they stand in a query, in Kubernetes' grammar: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. Pure."""
+"""Label selectors of a query in Kubernetes' grammar: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +17,6 @@ class BadSelector(ValueError):  # noqa: N818  # named by what is wrong, as the o
 
 
 class Operator(Enum):
-    """How a label is compared."""
-
     IN = "in"
     NOT_IN = "notin"
     EXISTS = ""
@@ -29,14 +27,12 @@ _OPERATORS: Final = {"=": Operator.IN, "==": Operator.IN, "!=": Operator.NOT_IN}
 
 
 class Requirement(NamedTuple):
-    """One condition on one label."""
-
     key: str
     operator: Operator
     values: frozenset[str] = frozenset()
 
     def is_met_by(self, labels: Mapping[str, str]) -> bool:
-        """Say whether `labels` fulfil it. As in Kubernetes, a label that is absent is unequal to any value."""
+        """As in Kubernetes, an absent label is unequal to any value."""
         match self.operator:
             case Operator.IN:
                 return labels.get(self.key) in self.values
@@ -49,19 +45,18 @@ class Requirement(NamedTuple):
 
 
 Selector = tuple[Requirement, ...]
-"""All of these must hold; with none, everything is selected."""
+"""All requirements must hold; an empty selector selects everything."""
 
 
 def parse_selector(text: str) -> Selector:
-    """Return the selector that `text` stands for; raises BadSelector."""
+    """Parse a selector; raises BadSelector."""
     parts = _PART.findall(text)
     if ",".join(parts) != text:
-        raise BadSelector(f"not a label selector: {text!r}")
+        raise BadSelector(f"unable to parse label selector {text!r}")
     return tuple(_requirement(part.strip()) for part in parts)
 
 
 def selects(selector: Selector, labels: Mapping[str, str]) -> bool:
-    """Say whether `labels` meet all requirements."""
     return all(requirement.is_met_by(labels) for requirement in selector)
 
 
@@ -73,4 +68,4 @@ def _requirement(text: str) -> Requirement:
         return Requirement(found["key"], Operator(found["operator"]), values)
     if found := _PRESENCE.fullmatch(text):
         return Requirement(found["key"], Operator(found["operator"]))
-    raise BadSelector(f"not a label selector: {text!r}")
+    raise BadSelector(f"unable to parse label selector {text!r}")

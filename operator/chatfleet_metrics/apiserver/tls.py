@@ -1,4 +1,4 @@
-"""The TLS of the adapter's port, whose certificate and authorities change while it serves."""
+"""TLS of the API's port, which takes over new certificates and authorities while it serves."""
 
 import ssl
 import tempfile
@@ -10,34 +10,33 @@ from chatfleet_metrics.apiserver.certificates import Certificates
 _SERVER: Final = ssl.PROTOCOL_TLS_SERVER
 
 
-class Tls:
-    """Handshakes with what is valid now; connections that are open go on with what they began with.
+class ServerTLS:
+    """Each handshake uses the newest certificate and authorities; open connections keep theirs.
 
-    A context takes on further authorities but never forgets one, so each change makes a new one, and each handshake
-    picks the newest.
+    An `SSLContext` can add authorities but not remove one, so each change makes a new context.
     """
 
     def __init__(self) -> None:
         self._newest: ssl.SSLContext | None = None
-        self._made_of: tuple[str, bytes] | None = None
+        self._loaded: tuple[str, bytes] | None = None
         self.context = ssl.SSLContext(_SERVER)
-        self.context.verify_mode = ssl.CERT_OPTIONAL  # a bearer of a token has none; holds for all handshakes
-        self.context.sni_callback = self._choose
+        self.context.verify_mode = ssl.CERT_OPTIONAL  # a client with a token has no certificate
+        self.context.sni_callback = self._select_context
 
-    def use(self, held: Certificates, authorities: str) -> None:
-        """Serve with `held` from the next handshake on, and know callers by `authorities` (in PEM)."""
+    def load(self, held: Certificates, authorities: str) -> None:
+        """Serve with `held` from the next handshake on, and verify clients by `authorities` (PEM)."""
         certificate, key = held.serving.pem()
-        if self._made_of == (authorities, certificate):
+        if self._loaded == (authorities, certificate):
             return
         newest = ssl.SSLContext(_SERVER)
-        if authorities:  # else a token is the only way in
+        if authorities:  # without any, only tokens authenticate
             newest.load_verify_locations(cadata=authorities)
         with tempfile.NamedTemporaryFile() as file:  # the ssl module reads certificates from files only
             Path(file.name).write_bytes(certificate + key)
             newest.load_cert_chain(file.name)
-        self._newest, self._made_of = newest, (authorities, certificate)
+        self._newest, self._loaded = newest, (authorities, certificate)
 
-    def _choose(
+    def _select_context(
         self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext
     ) -> int | None:
         if self._newest is None:

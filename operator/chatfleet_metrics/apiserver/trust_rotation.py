@@ -1,4 +1,4 @@
-"""What changes slowly and must be right: whom to trust, with what to serve, and that the API server finds us."""
+"""The loop that keeps trust current: whom we trust, the certificate we serve with, and our registration."""
 
 import asyncio
 import logging
@@ -8,65 +8,65 @@ from datetime import datetime
 from typing import Final
 
 from chatfleet_metrics.apiserver import certificates
-from chatfleet_metrics.apiserver.authentication import CONFIG_NAME, CONFIG_NAMESPACE, NOBODY, Trust, read_trust
-from chatfleet_metrics.apiserver.tls import Tls
+from chatfleet_metrics.apiserver.authentication import CONFIG_NAME, CONFIG_NAMESPACE, NO_TRUST, Trust, read_trust
+from chatfleet_metrics.apiserver.tls import ServerTLS
 from chatfleet_operator.kube import Connection
 from chatfleet_operator.model.errors import ClusterError
 from chatfleet_operator.model.values import Ref
 
-PAUSE_SECONDS: Final = 15.0
-"""Between two looks. Each is five small reads, and no write at rest."""
+INTERVAL_SECONDS: Final = 15.0
+"""Between two refreshes. Each is five small reads, and no write while nothing changes."""
 
 RETRY_SECONDS: Final = 2.0
-"""Before another look while something is not as it should be."""
+"""Before the next refresh after a failure."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Upkeep:
-    """Looks after it all, again and again. Whatever fails leaves everything as it was."""
+class TrustRotation:
+    """Refreshes trust, certificates and registration. A failed refresh changes nothing."""
 
     connection: Connection
     secret: Ref
     host: str
-    """Name that the API server calls us by."""
+    """Our host name as the API server uses it."""
     register: Callable[[bytes], Awaitable[None]]
-    """Told of the authorities by which the API server is to know us, once we are ready."""
+    """Registers us, with the authorities by which the API server verifies us, as soon as we are ready."""
     now: Callable[[], datetime]
-    tls: Tls
-    trust: Trust = NOBODY
-    _trouble: str = ""
+    tls: ServerTLS
+    trust: Trust = NO_TRUST
+    _failure: str = ""
 
     @property
-    def is_done(self) -> bool:
-        """Whether a handshake can succeed and a caller be known."""
-        return self.trust is not NOBODY
+    def is_loaded(self) -> bool:
+        """Whether handshakes can succeed and users be authenticated."""
+        return self.trust is not NO_TRUST
 
     async def run(self, ready: Callable[[], bool]) -> None:
-        """Look after it all for ever."""
+        """Refresh until cancelled."""
         while True:
-            settled, trouble = False, ""
+            settled, failure = False, ""
             try:
-                bundle = await self.look()
+                bundle = await self.refresh()
                 if ready():
                     await self.register(bundle)
                     settled = True
             except (ClusterError, ValueError, OSError) as error:  # OSError: of TLS too
-                trouble = str(error)
-            self._tell(trouble)
-            await asyncio.sleep(PAUSE_SECONDS if settled else RETRY_SECONDS)
+                failure = str(error)
+            self._log(failure)
+            await asyncio.sleep(INTERVAL_SECONDS if settled else RETRY_SECONDS)
 
-    def _tell(self, trouble: str) -> None:
-        """Log trouble when it begins, not with every look."""
-        if trouble and trouble != self._trouble:
-            logger.warning("everything stays as it is: %s", trouble)
-        self._trouble = trouble
+    def _log(self, failure: str) -> None:
+        """Log a failure when it begins, not with every refresh."""
+        if failure and failure != self._failure:
+            logger.warning("Failed to refresh trust and registration; the current ones stay in use: %s", failure)
+        self._failure = failure
 
-    async def look(self) -> bytes:
-        """Take over what is valid now, and return our own authorities; raises ClusterError, ValueError and OSError."""
+    async def refresh(self) -> bytes:
+        """Load what is valid now, and return our own authorities; raises ClusterError, ValueError and OSError."""
         trust = read_trust(await self.connection.read("ConfigMap", CONFIG_NAMESPACE, CONFIG_NAME))
-        held = await certificates.keep(self.connection, self.secret, self.host, self.now)
-        self.tls.use(held, trust.pem)
+        held = await certificates.ensure(self.connection, self.secret, self.host, self.now)
+        self.tls.load(held, trust.pem)
         self.trust = trust
         return held.bundle()

@@ -1,4 +1,4 @@
-"""Who asks and what for: the two values that authentication and authorisation pass on. Pure."""
+"""The user of a request and what the request is for: the input of authorization. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -6,7 +6,7 @@ AUTHENTICATED: Final = "system:authenticated"
 
 
 class User(NamedTuple):
-    """Whom a request comes from, as the API server's own components know users."""
+    """The user of a request (authentication.k8s.io/v1 UserInfo)."""
 
     name: str
     groups: frozenset[str] = frozenset()
@@ -14,8 +14,8 @@ class User(NamedTuple):
     uid: str = ""
 
 
-class Action(NamedTuple):
-    """What a request wants, as RBAC speaks of it. `path` alone is filled for what is no resource."""
+class ResourceAttributes(NamedTuple):
+    """What a request is for (authorization.k8s.io/v1). Of a non-resource request, only `path` is set."""
 
     path: str
     group: str = ""
@@ -26,17 +26,17 @@ class Action(NamedTuple):
     name: str = ""
 
 
-def action(path: str) -> Action:
-    """Return what a GET of `path` wants; the API server reads paths in the same way."""
+def request_attributes(path: str) -> ResourceAttributes:
+    """Return the attributes of a GET of `path`, parsed as the API server parses paths."""
     match path.strip("/").split("/"):
         case ["apis", group, version, "namespaces", namespace, resource, *rest]:
-            return Action("", group, version, namespace, resource, *_subject(rest))
+            return ResourceAttributes("", group, version, namespace, resource, *_subject(rest))
         case ["apis", group, version, resource, *rest]:
-            return Action("", group, version, "", resource, *_subject(rest))
+            return ResourceAttributes("", group, version, "", resource, *_subject(rest))
         case _:
-            return Action(path)
+            return ResourceAttributes(path)
 
 
 def _subject(rest: list[str]) -> tuple[str, str]:
-    """Return subresource and name."""
+    """Return the subresource and the name."""
     return "/".join(rest[1:]), rest[0] if rest else ""

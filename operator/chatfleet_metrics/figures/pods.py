@@ -1,26 +1,15 @@
-"""Which pods there are to scrape: one list, then a watch, of the API pods of every ChatDeployment."""
+"""Which pods are scraped: the running API pods of every ChatDeployment, followed by list and watch."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from chatfleet_contract import names
-from chatfleet_operator.kube import Connection
-from chatfleet_operator.model.errors import ClusterError, Retry
+from chatfleet_operator.kube import Watched
 from chatfleet_operator.model.values import Manifest
-
-SELECTOR: Final = f"{names.LABEL_COMPONENT}={names.COMPONENT_API}"
-PAGE: Final = "500"
-WATCH_SECONDS: Final = 60
-"""Length of one watch. The next goes on where it ended, so that one that has fallen silent is missed for a minute."""
-RETRY_SECONDS: Final = 2.0
-
-logger = logging.getLogger(__name__)
 
 
 class Target(NamedTuple):
-    """A pod that can be asked."""
+    """A pod that can be scraped."""
 
     uid: str
     namespace: str
@@ -30,7 +19,7 @@ class Target(NamedTuple):
 
 
 def target(pod: Manifest) -> Target | None:
-    """Return how to ask `pod`; None: it is not running, or on its way out, and has no say in how many are needed."""
+    """Return the scrape target of `pod`; None when it is not running or is terminating, and does not count."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     if metadata.get("deletionTimestamp") or status.get("phase") != "Running" or not status.get("podIP"):
         return None
@@ -38,57 +27,14 @@ def target(pod: Manifest) -> Target | None:
     return Target(metadata["uid"], metadata["namespace"], metadata["name"], status["podIP"], labels)
 
 
-class Known(Protocol):
-    """Where pods are known."""
-
-    def replace(self, found: list[Manifest]) -> None:
-        """Know these pods and no others."""
-        ...
-
-    def see(self, pod: Manifest, *, gone: bool = False) -> None:
-        """Take over what `pod` is now."""
-        ...
+def trim(pod: Manifest) -> Manifest:
+    """Return the fields of `pod` that `target` reads."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    kept = ("uid", "namespace", "name", "labels", "deletionTimestamp")
+    return {
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "status": {key: status[key] for key in ("phase", "podIP") if key in status},
+    }
 
 
-async def follow(connection: Connection, pods: Known, listed: Callable[[], None]) -> None:
-    """Keep `pods` up to date for ever; `listed` is called each time that they are complete.
-
-    While the API server is away the last known pods stay: they are still scraped, and tell themselves if they are gone.
-    """
-    while True:
-        try:
-            version = await _list(connection, pods)
-            listed()
-            while True:
-                version = await _watch(connection, pods, version)
-        except ClusterError as error:
-            logger.warning("the pods are listed anew: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _list(connection: Connection, pods: Known) -> str:
-    found: list[Manifest] = []
-    query = {"labelSelector": SELECTOR, "limit": PAGE}
-    while True:
-        page = await connection.read("Pod", "", query=query)
-        found += page["items"]
-        following = page["metadata"].get("continue")
-        if not following:
-            pods.replace(found)
-            return str(page["metadata"]["resourceVersion"])
-        query = {**query, "continue": following}
-
-
-async def _watch(connection: Connection, pods: Known, version: str) -> str:
-    query = {"labelSelector": SELECTOR, "resourceVersion": version, "allowWatchBookmarks": "true"}
-    async for event in connection.watch("Pod", query, WATCH_SECONDS):
-        pod = event["object"]
-        match event["type"]:
-            case "ERROR":  # the version is too old, mostly
-                raise Retry(str(pod.get("message", "the watch failed")))
-            case "BOOKMARK":
-                pass
-            case kind:
-                pods.see(pod, gone=kind == "DELETED")
-        version = pod["metadata"]["resourceVersion"]
-    return version
+API_PODS: Final = Watched("Pod", f"{names.LABEL_COMPONENT}={names.COMPONENT_API}", trim)

@@ -1,7 +1,7 @@
-"""What pods said about themselves, how fast it changes, and when it is too old to be told. Pure.
+"""Samples of a pod's metrics: parsing, rates and staleness. Pure.
 
-A sample is never carried on: a pod that has been silent for three periods has no figure, and the autoscaler, which
-must then assume the worst, does not scale down. A pod that says 0 has the figure 0.
+A sample is never carried forward: a pod without an answer for three periods has no figure. The autoscaler must then
+assume the worst and does not scale down. A pod that reports 0 has the figure 0.
 """
 
 import math
@@ -14,14 +14,14 @@ SCRAPED: Final = (metrics.ACTIVE_STREAMS, metrics.TOKENS_TOTAL, metrics.QUEUED_R
 """The series that are read from a pod; each is summed over its labels."""
 
 STALE_PERIODS: Final = 3
-"""A sample older than this many scrape periods is not told."""
+"""A sample older than this many scrape periods is stale and not served."""
 
 _WANTED: Final = frozenset(name.encode() for name in SCRAPED)
 _PREFIX: Final = b"chatfleet_"
 
 
-class Scrape(NamedTuple):
-    """One look at one pod."""
+class Sample(NamedTuple):
+    """The result of one scrape of one pod."""
 
     at: float
     """On the event loop's clock."""
@@ -34,28 +34,26 @@ class Reading(NamedTuple):
     value: float
     at: float
     window: int = 0
-    """Seconds over which it was taken; 0: at one moment."""
+    """Seconds over which it was measured; 0: an instant value."""
 
 
 class History(NamedTuple):
-    """The last two looks at one pod."""
+    """The last two samples of one pod."""
 
-    last: Scrape
-    before: Scrape | None = None
+    last: Sample
+    before: Sample | None = None
 
-    def then(self, scrape: Scrape) -> "History":
-        """Return the history after another look."""
-        return History(scrape, self.last)
+    def append(self, sample: Sample) -> "History":
+        return History(sample, self.last)
 
     def is_stale(self, now: float, period: float) -> bool:
-        """Say whether the last look is too old."""
         return now - self.last.at > STALE_PERIODS * period
 
 
-def read_exposition(text: bytes) -> dict[str, float]:
-    """Return the sum of each wanted series in Prometheus' text format; raises ValueError where a value is no number.
+def parse_exposition(text: bytes) -> dict[str, float]:
+    """Return the sum of each wanted series in Prometheus' text format; raises ValueError for a value that is no number.
 
-    A reader of these lines alone: a tenth of the cost of prometheus_client's parser, and it meets only our own pods.
+    This costs a tenth of prometheus_client's parser; it reads only what our own pods write.
     """
     found: dict[str, float] = {}
     for line in text.split(b"\n"):
@@ -80,11 +78,11 @@ def _gauge(name: str) -> Callable[[History], Reading | None]:
 
 
 def _tokens_per_second(history: History) -> Reading | None:
-    """Return the rate between the last two looks; None after a restart, when the counter is smaller than it was."""
+    """Return the rate between the last two samples; None after a restart, when the counter has decreased."""
     last, before = history
     if before is None or last.at <= before.at:
         return None
-    new, old = (_tokens(scrape.values) for scrape in (last, before))
+    new, old = (_tokens(sample.values) for sample in (last, before))
     if new is None or old is None or new < old:
         return None
     seconds = last.at - before.at
@@ -92,7 +90,7 @@ def _tokens_per_second(history: History) -> Reading | None:
 
 
 def _tokens(values: Mapping[str, float]) -> float | None:
-    """Return the counter, which has no series before its first token: a pod that tells the rest has had none."""
+    """Return the counter: 0 for a pod that reports its streams only, as the series appears with the first token."""
     return values.get(metrics.TOKENS_TOTAL, 0.0 if metrics.ACTIVE_STREAMS in values else None)
 
 
@@ -101,4 +99,4 @@ SERVED: Final[Mapping[str, Callable[[History], Reading | None]]] = {
     metrics.TOKENS_PER_SECOND: _tokens_per_second,
     metrics.QUEUED_REQUESTS: _gauge(metrics.QUEUED_REQUESTS),
 }
-"""The metrics of `custom.metrics.k8s.io` that there are, and how each is got from a pod's history."""
+"""The metrics that `custom.metrics.k8s.io` serves, and how each is computed from a pod's history."""

@@ -1,4 +1,4 @@
-"""The rounds of scrapes: every pod's own figures, once a period, as cheaply as possible and never waiting for one."""
+"""Scrape cycles: each pod's metrics once a period, concurrently, so that no pod waits for a slow one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,77 +9,76 @@ import aiohttp
 
 from chatfleet_contract import names
 from chatfleet_metrics.figures.pods import Target
-from chatfleet_metrics.figures.samples import SCRAPED, read_exposition
-from chatfleet_metrics.figures.store import Fleet
+from chatfleet_metrics.figures.samples import SCRAPED, parse_exposition
+from chatfleet_metrics.figures.store import FigureStore
 from chatfleet_operator.process.prober import direct, read_body
 
 TIMEOUT_SECONDS: Final = 2.0
-"""A pod that takes longer has no figure this time."""
+"""A pod that takes longer has no sample in this cycle."""
 
-AT_A_TIME: Final = 512
-"""Scrapes under way: with a third of 10,000 pods dead, a round still ends before the others' samples are stale."""
+CONCURRENCY: Final = 512
+"""Scrapes at a time: with a third of 10,000 pods dead, a cycle still ends before the other pods' samples are stale."""
 
-SCRAPE_BYTES: Final = 256 << 10
-"""More than any honest answer. All that are asked at a time may send as much: a quarter of the chart's memory limit."""
+MAX_RESPONSE_BYTES: Final = 256 << 10
+"""More than a pod ever sends. 512 responses of this size are a quarter of the chart's memory limit."""
 
 IDLE_SECONDS: Final = 70.0
-"""How long a connection is kept for the next round: a pod keeps it for 75 s. A new one doubles the cost of a scrape."""
+"""How long a connection is kept for the next cycle; a pod keeps it for 75 s. A new one doubles the cost of a scrape."""
 
 QUERY: Final = urlencode([("name[]", name) for name in SCRAPED])
-"""Asks for our series alone."""
+"""Limits a pod's answer to the scraped series."""
 
 Fetch = Callable[[Target], Awaitable[bytes]]
 """Returns a pod's exposition; raises ScrapeError."""
 
 
 class ScrapeError(Exception):
-    """A pod did not tell its figures."""
+    """A pod did not answer with its metrics."""
 
 
-class Watch(Protocol):
-    """Where the rounds are told of."""
+class Metrics(Protocol):
+    """Where scrapes are counted."""
 
     def scraped(self, outcome: str) -> None:
         """Count a scrape."""
         ...
 
-    def round(self, pods: int, seconds: float) -> None:
-        """Show the last round: how many pods there were, and how long it took."""
+    def cycle_finished(self, pods: int, seconds: float) -> None:
+        """Record the number of pods in a cycle and its duration."""
         ...
 
 
 class Scraper:
-    """Asks all pods for their figures, period by period."""
+    """Scrapes all pods, period by period."""
 
-    def __init__(self, fetch: Fetch, fleet: Fleet, watch: Watch) -> None:
+    def __init__(self, fetch: Fetch, store: FigureStore, metrics: Metrics) -> None:
         self._fetch = fetch
-        self._fleet = fleet
-        self._watch = watch
+        self._store = store
+        self._metrics = metrics
 
-    async def run(self, after_round: Callable[[], None]) -> None:
-        """Scrape for ever. A round that takes longer than the period is followed by the next at once."""
+    async def run(self, after_cycle: Callable[[], None]) -> None:
+        """Scrape until cancelled. A cycle longer than the period is followed by the next one at once."""
         while True:
-            started = self._fleet.clock()
-            await self.round()
-            after_round()
-            await asyncio.sleep(max(0.0, started + self._fleet.period - self._fleet.clock()))
+            started = self._store.clock()
+            await self.scrape_all()
+            after_cycle()
+            await asyncio.sleep(max(0.0, started + self._store.period - self._store.clock()))
 
-    async def round(self) -> None:
-        """Scrape each pod once."""
-        targets, started = list(self._fleet), self._fleet.clock()
-        waiting = iter(targets)
+    async def scrape_all(self) -> None:
+        targets, started = list(self._store), self._store.clock()
+        pending = iter(targets)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(AT_A_TIME, len(targets))):
-                group.create_task(self._work(waiting))
-        self._watch.round(len(targets), self._fleet.clock() - started)
+            for _ in range(min(CONCURRENCY, len(targets))):
+                group.create_task(self._work(pending))
+        self._metrics.cycle_finished(len(targets), self._store.clock() - started)
 
-    async def _work(self, waiting: Iterator[Target]) -> None:
-        for pod in waiting:
-            self._watch.scraped(await self._scrape(pod))
+    async def _work(self, pending: Iterator[Target]) -> None:
+        for pod in pending:
+            self._metrics.scraped(await self._scrape(pod))
 
     async def _scrape(self, pod: Target) -> str:
         try:
-            self._fleet.add(pod, read_exposition(await self._fetch(pod)))
+            self._store.record(pod, parse_exposition(await self._fetch(pod)))
         except ScrapeError:
             return "unreachable"
         except (ValueError, IndexError):
@@ -88,25 +87,24 @@ class Scraper:
 
 
 class HttpFetch:
-    """`Fetch` over HTTP from the pods' health port. No redirect is followed and no proxy used."""
+    """`Fetch` over HTTP from the pods' health port, without redirects and proxies."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def __call__(self, pod: Target) -> bytes:
-        """Return what the pod tells."""
         url = f"{direct(pod.ip, names.PORT_HEALTH)}/metrics?{QUERY}"
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:  # noqa: PLR2004
                     raise ScrapeError(f"HTTP {response.status}")
-                return await read_body(response, SCRAPE_BYTES)
+                return await read_body(response, MAX_RESPONSE_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ScrapeError(str(error) or type(error).__name__) from error
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Return the session for scraping; connections are kept, as the same pods are asked again and again."""
-    connector = aiohttp.TCPConnector(limit=AT_A_TIME, keepalive_timeout=IDLE_SECONDS)
+    """Return the session for scraping; it keeps connections, as the same pods are scraped again and again."""
+    connector = aiohttp.TCPConnector(limit=CONCURRENCY, keepalive_timeout=IDLE_SECONDS)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())

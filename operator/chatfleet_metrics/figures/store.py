@@ -1,56 +1,62 @@
-"""The pods that can be asked, and what each said last: written by the watch and the scrapes, read by the API."""
+"""The scrape targets and their last samples: written by the reflector and the scraper, read by the API."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chatfleet_metrics.figures.pods import Target, target
-from chatfleet_metrics.figures.samples import SERVED, History, Reading, Scrape
+from chatfleet_metrics.figures.samples import SERVED, History, Reading, Sample
 from chatfleet_operator.model.values import Manifest
 
 
-class Fleet:
-    """All pods. Time is that of `clock`; a scrape comes every `period` seconds."""
+class FigureStore:
+    """All pods. Times are those of `clock`; a pod is scraped every `period` seconds."""
 
     def __init__(self, period: float, clock: Callable[[], float]) -> None:
         self.period = period
         self.clock = clock
-        self._pods: dict[str, dict[str, Target]] = {}
+        self._targets: dict[str, dict[str, Target]] = {}
         self._histories: dict[str, History] = {}
 
     def __iter__(self) -> Iterator[Target]:
-        """Go over a copy, as a round of scrapes takes its time and the watch goes on meanwhile."""
-        return iter([pod for pods in self._pods.values() for pod in pods.values()])
+        """Iterate over a copy: a scrape cycle takes time, and the watch goes on meanwhile."""
+        return iter([target for by_name in self._targets.values() for target in by_name.values()])
 
-    def of(self, namespace: str) -> Mapping[str, Target]:
-        """Return those of a namespace by name."""
-        return self._pods.get(namespace, {})
+    def in_namespace(self, namespace: str) -> Mapping[str, Target]:
+        """Return the targets of a namespace by name."""
+        return self._targets.get(namespace, {})
 
-    def replace(self, found: list[Manifest]) -> None:
-        """Know these pods and no others."""
-        self._pods = {}
-        for pod in found:
-            self.see(pod)
-        there = {pod.uid for pod in self}
-        self._histories = {uid: history for uid, history in self._histories.items() if uid in there}
+    def replace(self, objects: Sequence[Manifest]) -> None:
+        """Hold these pods and no others."""
+        self._targets = {}
+        for pod in objects:
+            self.update(pod)
+        uids = {pod.uid for pod in self}
+        self._histories = {uid: history for uid, history in self._histories.items() if uid in uids}
 
-    def see(self, pod: Manifest, *, gone: bool = False) -> None:
-        """Take over what `pod` is now."""
-        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        now = None if gone else target(pod)
-        before = self._pods.get(namespace, {}).pop(name, None)
-        if before and (now is None or now.uid != before.uid):
-            self._histories.pop(before.uid, None)
-        if now:
-            self._pods.setdefault(namespace, {})[name] = now
+    def update(self, live: Manifest) -> None:
+        """Hold a pod as it is now; it may be new."""
+        self._put(live, target(live))
 
-    def add(self, pod: Target, values: Mapping[str, float]) -> None:
-        """Keep what `pod` has just said, if it still is one of ours."""
-        scrape, known = Scrape(self.clock(), values), self._histories.get(pod.uid)
-        there = self.of(pod.namespace).get(pod.name)
-        if there and there.uid == pod.uid:  # and no successor of the same name
-            self._histories[pod.uid] = known.then(scrape) if known else History(scrape)
+    def delete(self, live: Manifest) -> None:
+        """Hold a pod no longer."""
+        self._put(live, None)
+
+    def _put(self, live: Manifest, new: Target | None) -> None:
+        namespace, name = live["metadata"]["namespace"], live["metadata"]["name"]
+        old = self._targets.get(namespace, {}).pop(name, None)
+        if old and (new is None or new.uid != old.uid):
+            self._histories.pop(old.uid, None)
+        if new:
+            self._targets.setdefault(namespace, {})[name] = new
+
+    def record(self, pod: Target, values: Mapping[str, float]) -> None:
+        """Add a sample of `pod`, unless the pod has been deleted or replaced meanwhile."""
+        sample, history = Sample(self.clock(), values), self._histories.get(pod.uid)
+        current = self.in_namespace(pod.namespace).get(pod.name)
+        if current and current.uid == pod.uid:  # and no successor of the same name
+            self._histories[pod.uid] = history.append(sample) if history else History(sample)
 
     def reading(self, uid: str, metric: str) -> Reading | None:
-        """Return what `metric` of a pod is; None: nobody knows."""
+        """Return `metric` of a pod; None when there is no fresh sample."""
         history = self._histories.get(uid)
         if history is None or history.is_stale(self.clock(), self.period):
             return None

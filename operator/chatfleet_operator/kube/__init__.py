@@ -8,6 +8,7 @@ from chatfleet_operator.kube.cluster import KubernetesCluster
 from chatfleet_operator.kube.connection import APPLY, Access, Connection, NotFound, connect
 from chatfleet_operator.kube.events import KubernetesEvents
 from chatfleet_operator.kube.lease import KubernetesLease
+from chatfleet_operator.kube.list_watch import Reflector, Watched
 from chatfleet_operator.kube.rbac import (
     CLUSTER_RULES,
     LEASE_RULES,
@@ -31,7 +32,9 @@ __all__ = [
     "KubernetesEvents",
     "KubernetesLease",
     "NotFound",
+    "Reflector",
     "Rule",
+    "Watched",
     "connect",
     "list_chatdeployments",
 ]

@@ -1,24 +1,15 @@
-"""Which ChatDeployments exist, asked of the API server itself: what no watch can miss."""
+"""The list of all ChatDeployments, from the API server itself: it finds what the watch missed."""
 
 from collections.abc import AsyncIterator, Sequence
 
 from chatfleet_contract import names
-from chatfleet_operator.kube.connection import Connection
+from chatfleet_operator.kube.list_watch import Api, list_pages
 from chatfleet_operator.model.values import Ref
 
-PAGE = "500"
-"""Objects in one answer, so that no count of them makes a large one."""
 
-
-async def list_chatdeployments(connection: Connection, namespaces: Sequence[str]) -> AsyncIterator[Ref]:
-    """Yield every ChatDeployment in `namespaces`; none given: in the whole cluster."""
+async def list_chatdeployments(api: Api, namespaces: Sequence[str]) -> AsyncIterator[Ref]:
+    """Yield every ChatDeployment in `namespaces`; with none given, in the whole cluster."""
     for namespace in namespaces or ("",):
-        query = {"limit": PAGE}
-        while True:
-            page = await connection.read(names.KIND, namespace, query=query)
+        async for page in list_pages(api, names.KIND, namespace, {}):
             for item in page["items"]:
                 yield Ref(item["metadata"]["namespace"], item["metadata"]["name"])
-            following = page["metadata"].get("continue")
-            if not following:
-                break
-            query = {"limit": PAGE, "continue": following}

@@ -1,4 +1,4 @@
-"""The metrics adapter where it serves: behind a real API server's aggregation layer, beside the real controllers."""
+"""The metrics API server behind a real API server's aggregation layer, beside the real controllers."""
 
 import asyncio
 import json
@@ -25,7 +25,15 @@ from chatfleet_metrics.apiserver import certificates
 from chatfleet_metrics.apiserver.certificates import Certificates, issue
 from harness.kube.figures import Figures, create, pod, run, telling
 from harness.kube.kubectl import Kubectl
-from harness.kube.metrics_apiserver_process import HOST, METRICS, NAME, SERVICES, AdapterProcess, adapter, install
+from harness.kube.metrics_apiserver_process import (
+    HOST,
+    METRICS,
+    NAME,
+    SERVICES,
+    MetricsAPIServerProcess,
+    install,
+    metrics_apiserver,
+)
 from harness.kube.operator_process import NAMESPACE
 from harness.polling import eventually
 
@@ -43,11 +51,11 @@ def by_name(document: Any) -> dict[str, str]:  # noqa: ANN401  # a document of t
 class World:
     kubectl: Kubectl
     kubeconfig: Path
-    adapters: list[AdapterProcess]
+    servers: list[MetricsAPIServerProcess]
     pki: Path
 
     def figures(self, namespace: str, metric: str = metrics.ACTIVE_STREAMS, selector: str = "") -> dict[str, str]:
-        """Return what the API tells of a namespace's pods: value by name."""
+        """Return what the API serves of a namespace's pods: value by name."""
         path = f"{METRICS}/namespaces/{namespace}/pods/%2A/{metric}?labelSelector={selector}"
         return by_name(json.loads(self.kubectl("get", "--raw", path)))
 
@@ -63,15 +71,15 @@ class World:
         self.kubectl("patch", "secret", NAME, "-n", NAMESPACE, "--type=merge", "-p", patch)
 
     def context(self, client: str = "") -> ssl.SSLContext:
-        """Return how to call an adapter as the API server does; `client` names a certificate of the control plane."""
+        """Return how to call a replica as the API server does; `client` names a certificate of the control plane."""
         context = ssl.create_default_context(cadata=self.held().bundle().decode())
         if client:
             context.load_cert_chain(self.pki / f"{client}.crt", self.pki / f"{client}.key")
         return context
 
-    async def ask(self, path: str, headers: Mapping[str, str], client: str = "", adapter: int = 0) -> tuple[int, Any]:
-        """Ask an adapter itself, past the API server; returns the status and the document."""
-        url = f"https://127.0.0.1:{self.adapters[adapter].api_port}{path}"
+    async def ask(self, path: str, headers: Mapping[str, str], client: str = "", server: int = 0) -> tuple[int, Any]:
+        """Send a request to a replica itself, past the API server; returns the status and the document."""
+        url = f"https://127.0.0.1:{self.servers[server].api_port}{path}"
         async with (
             aiohttp.ClientSession() as session,
             session.get(url, headers=headers, ssl=self.context(client), server_hostname=HOST) as answer,
@@ -79,9 +87,9 @@ class World:
             return answer.status, await answer.json()
 
     def told_by_each(self, namespace: str) -> list[dict[str, str]]:
-        """Return what each adapter tells of a namespace's pods: value by name."""
+        """Return what each replica serves of a namespace's pods: value by name."""
         path = ALL.replace("default", namespace)
-        answers = [asyncio.run(self.ask(path, {}, "admin", each)) for each, _ in enumerate(self.adapters)]
+        answers = [asyncio.run(self.ask(path, {}, "admin", each)) for each, _ in enumerate(self.servers)]
         return [by_name(document) for _, document in answers]
 
     def available(self) -> bool:
@@ -92,15 +100,17 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Start an API server of its own with all controllers, and two adapters."""
-    folder, steps = tmp_path_factory.mktemp("adapter"), Steps(Console(stderr=True))
+    """Start an API server of its own with all controllers, and two replicas."""
+    folder, steps = tmp_path_factory.mktemp("metrics-apiserver"), Steps(Console(stderr=True))
     with ExitStack() as stack:
         plane = stack.enter_context(controlplane.running(os.environ, steps))
         stack.enter_context(controlplane.controlled(plane, os.environ, steps))
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         kubeconfig = install(kubectl, folder)
-        adapters = [stack.enter_context(adapter(kubectl, kubeconfig, folder / f"{name}.log", {})) for name in "ab"]
-        world = World(kubectl, kubeconfig, adapters, plane.folder / "pki")
+        servers = [
+            stack.enter_context(metrics_apiserver(kubectl, kubeconfig, folder / f"{name}.log", {})) for name in "ab"
+        ]
+        world = World(kubectl, kubeconfig, servers, plane.folder / "pki")
         eventually(world.available)
         yield world
 
@@ -200,11 +210,11 @@ async def test_a_renewal_of_the_certificate_fails_no_request(world: World) -> No
             except AssertionError as failed:
                 failures.append(repr(failed))
 
-    loads = [asyncio.create_task(load(each.api_port)) for each in world.adapters] + [asyncio.create_task(through())]
+    loads = [asyncio.create_task(load(each.api_port)) for each in world.servers] + [asyncio.create_task(through())]
     aged = issue(before.authorities[-1], HOST, datetime.now(UTC) - timedelta(days=61))
     world.hold(replace(before, serving=aged))
-    await asyncio.to_thread(eventually, lambda: world.held().serving.made_at > aged.made_at, seconds=40)
-    await asyncio.to_thread(eventually, lambda: all(serial(each) == newest(world) for each in world.adapters))
+    await asyncio.to_thread(eventually, lambda: world.held().serving.issued_at > aged.issued_at, seconds=40)
+    await asyncio.to_thread(eventually, lambda: all(serial(each) == newest(world) for each in world.servers))
     for each in loads:
         each.cancel()
     await asyncio.wait(loads)
@@ -217,9 +227,9 @@ def newest(world: World) -> int:
     return world.held().serving.certificate.serial_number
 
 
-def serial(adapter: AdapterProcess) -> int:
-    """Return the number of the certificate that an adapter serves with."""
-    pem = ssl.get_server_certificate(("127.0.0.1", adapter.api_port))
+def serial(server: MetricsAPIServerProcess) -> int:
+    """Return the number of the certificate that a replica serves with."""
+    pem = ssl.get_server_certificate(("127.0.0.1", server.api_port))
     return x509.load_pem_x509_certificate(pem.encode()).serial_number
 
 
@@ -293,7 +303,7 @@ def condition(kubectl: Kubectl) -> tuple[str, str] | None:
     return told.get("ScalingActive")
 
 
-def test_a_foreign_adapter_is_never_taken_over(world: World) -> None:
+def test_a_foreign_server_is_never_taken_over(world: World) -> None:
     ours, taken = SERVICES
     foreign = world.kubectl.json("get", "apiservice", taken)
     foreign["metadata"] = {"name": taken, "labels": {"app.kubernetes.io/name": "prometheus-adapter"}}
@@ -304,19 +314,19 @@ def test_a_foreign_adapter_is_never_taken_over(world: World) -> None:
     eventually(lambda: not world.kubectl("get", "apiservice", ours, "--ignore-not-found"), seconds=40)
     eventually(
         lambda: all(
-            each.metric(metrics.METRICS_APISERVER_REGISTERED, version="v1beta1") == -1 for each in world.adapters
+            each.metric(metrics.METRICS_APISERVER_REGISTERED, version="v1beta1") == -1 for each in world.servers
         )
     )
     assert world.kubectl.json("get", "apiservice", taken)["spec"]["service"]["name"] == "prometheus-adapter"
-    assert "left alone" in world.adapters[0].log.read_text()
+    assert "is not taken over" in world.servers[0].log.read_text()
 
     world.kubectl("delete", "apiservice", taken)
     eventually(world.available, seconds=60)
 
 
 async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(world: World, tmp_path: Path) -> None:
-    with adapter(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
-        leaving = replace(world, adapters=[third])
+    with metrics_apiserver(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
+        leaving = replace(world, servers=[third])
         third.program.terminate()
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
@@ -324,12 +334,12 @@ async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(wo
         assert await asyncio.to_thread(third.program.exit_status, 20) == 0
 
 
-def test_at_rest_the_adapters_write_nothing(world: World) -> None:
+def test_at_rest_the_replicas_write_nothing(world: World) -> None:
     def kept() -> float:
         written = ("APIService", "Secret")
         return sum(
             each.metric(metrics.METRICS_APISERVER_API_WRITES_TOTAL, kind=kind)
-            for each in world.adapters
+            for each in world.servers
             for kind in written
         )
 
@@ -341,7 +351,7 @@ def test_at_rest_the_adapters_write_nothing(world: World) -> None:
 def test_uninstalled_it_holds_up_no_namespace(world: World) -> None:
     kubectl = world.kubectl
     kubectl("create", "namespace", "leaves")
-    for each in world.adapters:
+    for each in world.servers:
         each.stop()
     eventually(lambda: not world.available(), seconds=60)
     kubectl("delete", "namespace", "leaves", "--wait=false")

@@ -1,4 +1,4 @@
-"""Metrics that die never shrink: each way for them to die, with the real autoscaler, the operator and the adapter.
+"""Metrics that die never shrink: each way for them to die, with the real autoscaler and both of our processes.
 
 Each test is its own control: the load ends with the outage, and takes pods away as soon as it can be read again.
 """
@@ -22,7 +22,7 @@ from harness.kube.autoscaled import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, 
 from harness.kube.controllers import operated
 from harness.kube.figures import babbles, fails, forgets, hangs, new_address, run, telling
 from harness.kube.kubectl import Kubectl
-from harness.kube.metrics_apiserver_process import METRICS, AdapterProcess, adapter, install
+from harness.kube.metrics_apiserver_process import METRICS, MetricsAPIServerProcess, install, metrics_apiserver
 from harness.kube.operator_world import document
 from harness.kube.shop import Shop
 from harness.pods.api_process import api_process, fetch, scripted
@@ -48,9 +48,11 @@ class World:
     folder: Path
     fleets: Mapping[str, Fleet]
 
-    def adapter(self, name: str = "a", off_by: timedelta = timedelta()) -> AbstractContextManager[AdapterProcess]:
-        """Run an adapter; `off_by`: its clock is wrong."""
-        return adapter(self.kubectl, self.kubeconfig, self.folder / f"{name}.log", {}, off_by)
+    def metrics_apiserver(
+        self, name: str = "a", off_by: timedelta = timedelta()
+    ) -> AbstractContextManager[MetricsAPIServerProcess]:
+        """Run a metrics API server; `off_by`: its clock is wrong."""
+        return metrics_apiserver(self.kubectl, self.kubeconfig, self.folder / f"{name}.log", {}, off_by)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def made(kubectl: Kubectl, stack: ExitStack) -> Mapping[str, Fleet]:
 
 def test_pods_that_hang_fail_or_tell_nonsense_are_kept_until_they_tell_that_they_are_idle(world: World) -> None:
     fleet = world.fleets["unreadable"]
-    with world.adapter():
+    with world.metrics_apiserver():
         fleet.settles(SIZES["unreadable"])
         fleet.ail(FAULTS)
         fleet.tell(0)
@@ -91,21 +93,21 @@ def test_pods_that_hang_fail_or_tell_nonsense_are_kept_until_they_tell_that_they
         fleet.shrinks()
 
 
-def test_a_killed_adapter_keeps_all_pods_until_there_is_another(world: World) -> None:
+def test_a_killed_metrics_api_server_keeps_all_pods_until_there_is_another(world: World) -> None:
     fleet = world.fleets["killed"]
-    with world.adapter() as killed:
+    with world.metrics_apiserver() as killed:
         fleet.settles(SIZES["killed"])
         killed.kill()
         fleet.tell(0)
         fleet.stands_still()
-    with world.adapter():
+    with world.metrics_apiserver():
         fleet.shrinks()
 
 
-def test_an_adapter_that_hangs_keeps_all_pods_until_it_goes_on(world: World) -> None:
-    """The autoscaler's own request hangs as well, for a minute: by then the operator has told what the matter is."""
+def test_a_metrics_api_server_that_hangs_keeps_all_pods_until_it_goes_on(world: World) -> None:
+    """The autoscaler's own request hangs as well, for a minute: by then the operator reports the cause."""
     fleet = world.fleets["stopped"]
-    with world.adapter() as stopped:
+    with world.metrics_apiserver() as stopped:
         fleet.settles(SIZES["stopped"])
         stopped.program.pause()
         fleet.tell(0)
@@ -115,9 +117,9 @@ def test_an_adapter_that_hangs_keeps_all_pods_until_it_goes_on(world: World) -> 
 
 
 def test_clocks_that_are_an_hour_off_decide_nothing(world: World) -> None:
-    """Two adapters take turns, one that is early and one that is late: what is stale goes by no time of day."""
+    """Two servers take turns, one early and one late: staleness does not depend on the time of day."""
     fleet = world.fleets["skewed"]
-    with world.adapter("early", -HOUR), world.adapter("late", HOUR):
+    with world.metrics_apiserver("early", -HOUR), world.metrics_apiserver("late", HOUR):
         fleet.settles(SIZES["skewed"])
         for wrong in (-1, 1):
             eventually(partial(is_hours_off, world, wrong))
@@ -129,7 +131,7 @@ def test_clocks_that_are_an_hour_off_decide_nothing(world: World) -> None:
 
 
 def is_hours_off(world: World, hours: int) -> bool:
-    """Say whether the adapter that answers now is the one that dates its figures so wrongly."""
+    """Return whether the server that responds now is the one with this wrong clock."""
     told = json.loads(world.kubectl("get", "--raw", f"{METRICS}/namespaces/skewed/pods/%2A/{metrics.ACTIVE_STREAMS}"))
     with_hash = datetime.fromisoformat(told["items"][0]["timestamp"])
     return round((with_hash - datetime.now(UTC)) / HOUR) == hours
@@ -139,7 +141,7 @@ def test_without_redis_a_real_pod_goes_on_telling_its_streams(world: World, tmp_
     fleet, host = world.fleets[WITHOUT_REDIS], new_address()
     ports = (names.PORT_SERVING, names.PORT_HEALTH)
     config = scripted("endless").model_copy(update={"redis_url_file": str(tmp_path / "url")})
-    with ExitStack() as redis, ExitStack() as streams, world.adapter():
+    with ExitStack() as redis, ExitStack() as streams, world.metrics_apiserver():
         (tmp_path / "url").write_text(redis.enter_context(redis_server(tmp_path)))
         with api_process(tmp_path, config, at=ports, CHATFLEET_HOST=host):
             run(world.kubectl, WITHOUT_REDIS, fleet.pods()[0], host)

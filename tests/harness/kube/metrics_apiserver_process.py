@@ -1,4 +1,4 @@
-"""The metrics adapter as a process, with exactly the rights that its code asks for, where an API server finds it."""
+"""The metrics API server as a process, with exactly the rights that its code needs, behind a Service."""
 
 import socket
 import sys
@@ -34,7 +34,7 @@ def own_address() -> str:
 
 
 def install(kubectl: Kubectl, folder: Path) -> Path:
-    """Make all that the chart makes beside the Deployment, and return the adapter's kubeconfig."""
+    """Create what the chart creates beside the Deployment, and return the kubeconfig of the metrics API server."""
     kubeconfig = account(kubectl, folder, NAME)
     grant(
         kubectl,
@@ -65,7 +65,7 @@ def _objects() -> Iterator[Manifest]:
 
 
 def lead_to(kubectl: Kubectl, replica: str, port: int) -> None:
-    """Let the Service lead to a port of this machine, as its endpoint `replica`."""
+    """Add a port of this machine to the Service, as its endpoint `replica`."""
     head = {"name": f"{NAME}-{replica}", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": NAME}}
     endpoints = {
         "apiVersion": "discovery.k8s.io/v1",
@@ -79,14 +79,14 @@ def lead_to(kubectl: Kubectl, replica: str, port: int) -> None:
 
 
 @dataclass
-class AdapterProcess(OperatorProcess):
-    """A running adapter: its health port is `port`."""
+class MetricsAPIServerProcess(OperatorProcess):
+    """A running metrics API server; its health port is `port`."""
 
     api_port: int = 0
 
 
 def command(off_by: timedelta) -> tuple[str, ...]:
-    """Return how an adapter is started whose time of day is wrong; its timers run as ever."""
+    """Return the command of a server whose time of day is wrong by `off_by`; its timers are right."""
     if not off_by:
         return (sys.executable, "-m", "chatfleet_metrics")
     wrong = f"from datetime import timedelta; now = it.utc_now; it.utc_now = lambda: now() + {off_by!r}"
@@ -96,9 +96,9 @@ def command(off_by: timedelta) -> tuple[str, ...]:
 
 
 @contextmanager
-def adapter(
+def metrics_apiserver(
     kubectl: Kubectl, kubeconfig: Path, log: Path, settings: Mapping[str, str], off_by: timedelta = timedelta()
-) -> Iterator[AdapterProcess]:
+) -> Iterator[MetricsAPIServerProcess]:
     """Run `python -m chatfleet_metrics` as a replica behind the Service; it is ready when the body begins."""
     port, api_port = free_port(), free_port()
     given = {
@@ -113,9 +113,9 @@ def adapter(
     lead_to(kubectl, log.stem, api_port)
     try:
         with started(log.stem, command(off_by), folder=log.parent, environment=environment) as program:
-            running = AdapterProcess(program, port, api_port)
+            running = MetricsAPIServerProcess(program, port, api_port)
             await_ready(program, lambda: running.get("/ready")[0] == 200, seconds=30)
-            with quoting(log, "adapter"):
+            with quoting(log, "metrics API server"):
                 yield running
     finally:
         kubectl("delete", "endpointslice", f"{NAME}-{log.stem}", "-n", NAMESPACE)

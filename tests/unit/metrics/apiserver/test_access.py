@@ -9,10 +9,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from chatfleet_cluster.certificates import Authority, Identity
-from chatfleet_metrics.apiserver.authentication import Credentials, Tokens, Trust, by_certificate, read_trust
-from chatfleet_metrics.apiserver.authorization import ALLOWED_SECONDS, DENIED_SECONDS, Authorization, review
-from chatfleet_metrics.apiserver.ttl_cache import ENTRIES, Recent
-from chatfleet_metrics.apiserver.users import AUTHENTICATED, Action, User, action
+from chatfleet_metrics.apiserver.authentication import (
+    Credentials,
+    TokenAuthenticator,
+    Trust,
+    authenticate_certificate,
+    read_trust,
+)
+from chatfleet_metrics.apiserver.authorization import (
+    ALLOWED_SECONDS,
+    DENIED_SECONDS,
+    Authorization,
+    subject_access_review,
+)
+from chatfleet_metrics.apiserver.ttl_cache import ENTRIES, TTLCache
+from chatfleet_metrics.apiserver.users import AUTHENTICATED, ResourceAttributes, User, request_attributes
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 PROXY, CLIENTS = Authority.create("same-name", NOW), Authority.create("same-name", NOW)
@@ -44,7 +55,9 @@ ANN = (("X-Remote-User", "ann"), ("X-Remote-Group", "devs"), ("x-remote-group", 
 
 def test_the_proxy_speaks_for_users() -> None:
     groups = frozenset({"devs", "ops", AUTHENTICATED})
-    assert by_certificate(trust(), Credentials(certificate(PROXY), ANN), NOW) == User("ann", groups, (("a/b", ("c",)),))
+    assert authenticate_certificate(trust(), Credentials(certificate(PROXY), ANN), NOW) == User(
+        "ann", groups, (("a/b", ("c",)),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,19 +71,19 @@ def test_the_proxy_speaks_for_users() -> None:
     ],
 )
 def test_nobody_else_does(shown: x509.Certificate | None, headers: tuple[tuple[str, str], ...]) -> None:
-    assert by_certificate(trust(), Credentials(shown, headers), NOW) is None
+    assert authenticate_certificate(trust(), Credentials(shown, headers), NOW) is None
 
 
 def test_a_client_is_who_its_certificate_says_whatever_its_headers_say() -> None:
     shown = certificate(CLIENTS, "front-proxy", "devs")
     expected = User("front-proxy", frozenset({"devs", AUTHENTICATED}))
-    assert by_certificate(trust(), Credentials(shown, ANN), NOW) == expected
+    assert authenticate_certificate(trust(), Credentials(shown, ANN), NOW) == expected
 
 
 @pytest.mark.parametrize("moment", [NOW - timedelta(days=1), NOW + timedelta(days=366)])
 @pytest.mark.parametrize("authority", [PROXY, CLIENTS])
 def test_a_certificate_counts_in_its_time_only(authority: Authority, moment: datetime) -> None:
-    assert by_certificate(trust(), Credentials(certificate(authority), ANN), moment) is None
+    assert authenticate_certificate(trust(), Credentials(certificate(authority), ANN), moment) is None
 
 
 def extended(authority: Authority, days: int) -> str:
@@ -86,15 +99,15 @@ def test_an_authority_that_was_renewed_counts_beside_the_one_whose_time_is_over(
     over, renewed = extended(PROXY, -1), extended(PROXY, 9)
     shown = Credentials(certificate(PROXY), ANN)
     for bundle in (over + renewed, renewed + over):
-        assert by_certificate(trust(**{"requestheader-client-ca-file": bundle}), shown, NOW) is not None
-    assert by_certificate(trust(**{"requestheader-client-ca-file": over}), shown, NOW) is None
+        assert authenticate_certificate(trust(**{"requestheader-client-ca-file": bundle}), shown, NOW) is not None
+    assert authenticate_certificate(trust(**{"requestheader-client-ca-file": over}), shown, NOW) is None
 
 
 def test_no_names_mean_any_name_and_no_authority_means_nobody() -> None:
     anyone = trust(**{"requestheader-allowed-names": "[]"})
-    assert by_certificate(anyone, Credentials(certificate(PROXY, "x"), ANN), NOW) is not None
+    assert authenticate_certificate(anyone, Credentials(certificate(PROXY, "x"), ANN), NOW) is not None
     nobody = trust(**{"requestheader-client-ca-file": "", "client-ca-file": ""})
-    assert by_certificate(nobody, Credentials(certificate(PROXY), ANN), NOW) is None
+    assert authenticate_certificate(nobody, Credentials(certificate(PROXY), ANN), NOW) is None
 
 
 def test_a_config_that_cannot_be_read_is_said() -> None:
@@ -131,21 +144,21 @@ KNOWN = {"authenticated": True, "user": {"username": "bob", "uid": "7", "groups"
 
 async def test_a_token_is_whose_the_api_server_says_and_asked_for_once_in_a_while() -> None:
     reviews, clock = Reviews(KNOWN), Clock()
-    tokens = Tokens(reviews, Recent(clock))
+    tokens = TokenAuthenticator(reviews, TTLCache(clock))
     bob = User("bob", frozenset({"g", AUTHENTICATED}), (("k", ("v",)),), "7")
-    assert [await tokens.bearer(BEARER) for _ in range(3)] == [bob] * 3
+    assert [await tokens.authenticate(BEARER) for _ in range(3)] == [bob] * 3
     assert reviews.asked == [{"token": "secret"}]
     clock.now = 11
     reviews.status = {}
-    assert await tokens.bearer(BEARER) is None
+    assert await tokens.authenticate(BEARER) is None
     reviews.status = {"authenticated": False, **{k: v for k, v in KNOWN.items() if k == "user"}}
-    assert await tokens.bearer(BEARER) is None
+    assert await tokens.authenticate(BEARER) is None
 
 
 @pytest.mark.parametrize("headers", [(), (("Authorization", "Basic secret"),), BEARER * 2])
 async def test_without_one_token_nobody_is_asked(headers: tuple[tuple[str, str], ...]) -> None:
     reviews = Reviews(KNOWN)
-    assert await Tokens(reviews, Recent(Clock())).bearer(headers) is None
+    assert await TokenAuthenticator(reviews, TTLCache(Clock())).authenticate(headers) is None
     assert not reviews.asked
 
 
@@ -179,7 +192,9 @@ ALL_PODS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods/*/chatfleet
 )
 def test_the_api_server_is_asked_about_a_path_in_its_own_words(path: str, attributes: dict[str, Any]) -> None:
     expected = json.loads(json.dumps(attributes).replace("null", json.dumps(path)))
-    spec = review(User("ann", frozenset({"b", "a"}), (("k", ("v",)),), "7"), action(path))["spec"]
+    spec = subject_access_review(User("ann", frozenset({"b", "a"}), (("k", ("v",)),), "7"), request_attributes(path))[
+        "spec"
+    ]
     assert spec == {"user": "ann", "groups": ["a", "b"], "uid": "7", "extra": {"k": ["v"]}, **expected}
 
 
@@ -189,20 +204,20 @@ def test_the_api_server_is_asked_about_a_path_in_its_own_words(path: str, attrib
 )
 async def test_a_decision_holds_for_a_while(status: dict[str, Any], seconds: float, *, allowed: bool) -> None:
     reviews, clock = Reviews(status), Clock()
-    authorization = Authorization(reviews, Recent(clock))
+    authorization = Authorization(reviews, TTLCache(clock))
     for clock.now in (0.0, seconds - 0.1):
-        assert await authorization.allows(User("ann"), action(ALL_PODS)) is allowed
+        assert await authorization.allows(User("ann"), request_attributes(ALL_PODS)) is allowed
     assert len(reviews.asked) == 1
-    assert await authorization.allows(User("bob"), action(ALL_PODS)) is allowed
-    assert await authorization.allows(User("ann"), Action("/apis")) is allowed
+    assert await authorization.allows(User("bob"), request_attributes(ALL_PODS)) is allowed
+    assert await authorization.allows(User("ann"), ResourceAttributes("/apis")) is allowed
     clock.now = seconds
-    await authorization.allows(User("ann"), action(ALL_PODS))
+    await authorization.allows(User("ann"), request_attributes(ALL_PODS))
     assert len(reviews.asked) == 4
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    recent: Recent[int, int] = Recent(Clock())
+    cache: TTLCache[int, int] = TTLCache(Clock())
     for number in range(ENTRIES + 1):
-        recent.put(number, number, 10)
-    assert recent.get(0) is None
-    assert recent.get(1) == 1
+        cache.put(number, number, 10)
+    assert cache.get(0) is None
+    assert cache.get(1) == 1

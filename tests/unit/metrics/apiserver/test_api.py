@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from chatfleet_contract import metrics
-from chatfleet_metrics.apiserver.api import Moment, Problem, answer, quantity
+from chatfleet_metrics.apiserver.api import Now, StatusError, quantity, respond
 from chatfleet_metrics.figures.pods import Target
 from chatfleet_metrics.figures.samples import Reading
 
-NOW = Moment(1000.0, datetime(2026, 11, 20, 4, 30, 0, 900_000, tzinfo=UTC))
+NOW = Now(1000.0, datetime(2026, 11, 20, 4, 30, 0, 900_000, tzinfo=UTC))
 V2, V1 = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/custom.metrics.k8s.io/v1beta1"
 STREAMS = metrics.ACTIVE_STREAMS
 
@@ -19,7 +19,7 @@ STREAMS = metrics.ACTIVE_STREAMS
 class Known:
     """Three pods of one namespace: a busy one, an idle one, and one that nobody has heard of lately."""
 
-    def of(self, namespace: str) -> Mapping[str, Target]:
+    def in_namespace(self, namespace: str) -> Mapping[str, Target]:
         pods = {"busy": "support", "idle": "other", "silent": "support"} if namespace == "shop" else {}
         labels = "chatfleet.io/deployment"
         return {name: Target(name, "shop", name, "10.0.0.1", {labels: of}) for name, of in pods.items()}
@@ -30,7 +30,7 @@ class Known:
 
 
 def ask(path: str, **query: str) -> Any:  # noqa: ANN401  # a document of the API
-    return answer(path, query, Known(), NOW)
+    return respond(path, query, Known(), NOW)
 
 
 def test_the_autoscaler_gets_what_the_pods_of_its_deployment_said() -> None:
@@ -117,14 +117,14 @@ def test_discovery_prefers_the_newer_version() -> None:
     ],
 )
 def test_what_is_not_there_is_not_found(path: str) -> None:
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(StatusError) as raised:
         ask(path)
     document = raised.value.document()
     assert (document["kind"], document["code"], document["reason"]) == ("Status", 404, "NotFound")
 
 
 def test_a_bad_selector_is_the_callers_fault() -> None:
-    with pytest.raises(Problem, match="not a label selector") as raised:
+    with pytest.raises(StatusError, match="unable to parse label selector") as raised:
         ask(f"{V2}/namespaces/shop/pods/*/{STREAMS}", labelSelector="a in b")
     assert raised.value.status == 400
 

@@ -1,4 +1,4 @@
-"""The adapter's certificates: when they are renewed, and that nobody is ever shown one that he cannot check."""
+"""Our certificates: when they are renewed, and that no client gets one that it cannot verify."""
 
 import ssl
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from chatfleet_cluster.certificates import Authority, Identity
 from chatfleet_metrics.apiserver.certificates import Certificates, dump, issue, load, renewed
-from chatfleet_metrics.apiserver.tls import Tls
+from chatfleet_metrics.apiserver.tls import ServerTLS
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 HOST = "chatfleet-metrics-apiserver.chatfleet-system.svc"
@@ -145,11 +145,11 @@ def client(held: Certificates, folder: Path, authority: Authority | None = None)
 
 
 def test_a_renewed_certificate_serves_from_the_next_handshake_on(tmp_path: Path) -> None:
-    held, tls = renewed(None, HOST, NOW), Tls()
-    tls.use(held, pem(CLIENTS))
+    held, tls = renewed(None, HOST, NOW), ServerTLS()
+    tls.load(held, pem(CLIENTS))
     caller = client(held, tmp_path)
     for serving in (held.serving, issue(held.authorities[0], HOST, NOW)):
-        tls.use(Certificates(held.authorities, serving), pem(CLIENTS))
+        tls.load(Certificates(held.authorities, serving), pem(CLIENTS))
         wire = Wire(tls.context, caller)
         wire.shake()
         shown = wire.client.getpeercert(binary_form=True)
@@ -158,14 +158,14 @@ def test_a_renewed_certificate_serves_from_the_next_handshake_on(tmp_path: Path)
 
 
 def test_callers_are_known_by_the_authorities_of_now_alone(tmp_path: Path) -> None:
-    held, tls, other = renewed(None, HOST, NOW), Tls(), Authority.create("other", NOW)
-    tls.use(held, pem(CLIENTS))
+    held, tls, other = renewed(None, HOST, NOW), ServerTLS(), Authority.create("other", NOW)
+    tls.load(held, pem(CLIENTS))
     wire = Wire(tls.context, client(held, tmp_path, CLIENTS))
     wire.shake()
     shown = wire.shown()
     assert shown
     assert "ann" in shown.subject.rfc4514_string()
-    tls.use(held, pem(other))
+    tls.load(held, pem(other))
     with pytest.raises(ssl.SSLError, match=r"unable to get local issuer|signature failure"):
         Wire(tls.context, client(held, tmp_path, CLIENTS)).shake()
     Wire(tls.context, client(held, tmp_path, other)).shake()
@@ -173,4 +173,4 @@ def test_callers_are_known_by_the_authorities_of_now_alone(tmp_path: Path) -> No
 
 def test_before_anything_is_known_nobody_is_served(tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLError):
-        Wire(Tls().context, client(renewed(None, HOST, NOW), tmp_path)).shake()
+        Wire(ServerTLS().context, client(renewed(None, HOST, NOW), tmp_path)).shake()

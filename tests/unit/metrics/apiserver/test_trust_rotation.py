@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from chatfleet_metrics.apiserver.tls import Tls
-from chatfleet_metrics.apiserver.trust_rotation import PAUSE_SECONDS, RETRY_SECONDS, Upkeep
+from chatfleet_metrics.apiserver.tls import ServerTLS
+from chatfleet_metrics.apiserver.trust_rotation import INTERVAL_SECONDS, RETRY_SECONDS, TrustRotation
 from chatfleet_operator.kube import Connection
 from chatfleet_operator.model.errors import Retry
 from chatfleet_operator.model.values import Ref
@@ -42,15 +42,15 @@ class Server:
         return self.secret
 
 
-def upkeep(server: Server, registered: list[float]) -> Upkeep:
+def rotation(server: Server, registered: list[float]) -> TrustRotation:
     async def register(_bundle: bytes) -> None:
         registered.append(asyncio.get_running_loop().time())
 
     connection = cast("Connection", server)
-    return Upkeep(connection, Ref("chatfleet-system", "s"), "host.svc", register, lambda: NOW, Tls())
+    return TrustRotation(connection, Ref("chatfleet-system", "s"), "host.svc", register, lambda: NOW, ServerTLS())
 
 
-async def run(kept: Upkeep, seconds: float, *, ready_after: float = 0) -> None:
+async def run(kept: TrustRotation, seconds: float, *, ready_after: float = 0) -> None:
     clock = asyncio.get_running_loop()
     with suppress(TimeoutError):
         await asyncio.wait_for(kept.run(lambda: clock.time() >= ready_after), seconds)
@@ -58,49 +58,49 @@ async def run(kept: Upkeep, seconds: float, *, ready_after: float = 0) -> None:
 
 async def test_we_register_once_ready_and_look_again_now_and_then() -> None:
     server, registered = Server(), list[float]()
-    await run(upkeep(server, registered), 41, ready_after=9)
+    await run(rotation(server, registered), 41, ready_after=9)
 
-    assert registered == [10, 10 + PAUSE_SECONDS, 10 + 2 * PAUSE_SECONDS]
+    assert registered == [10, 10 + INTERVAL_SECONDS, 10 + 2 * INTERVAL_SECONDS]
     assert server.writes == 1
 
 
 async def test_a_replica_that_comes_second_takes_over_what_the_first_wrote() -> None:
     server = Server()
-    first, second = upkeep(server, []), upkeep(server, [])
-    assert await first.look() == await second.look()
+    first, second = rotation(server, []), rotation(server, [])
+    assert await first.refresh() == await second.refresh()
     assert server.writes == 1
 
 
 async def test_a_replica_that_loses_the_race_serves_nothing_of_its_own_and_looks_again() -> None:
     server, registered = Server(), list[float]()
     server.race = True
-    loser = upkeep(server, registered)
+    loser = rotation(server, registered)
     await run(loser, 1)
-    assert (loser.is_done, registered) == (False, [])
+    assert (loser.is_loaded, registered) == (False, [])
     server.race = False
     await run(loser, RETRY_SECONDS)
-    assert (loser.is_done, len(registered)) == (True, 1)
+    assert (loser.is_loaded, len(registered)) == (True, 1)
 
 
 async def test_trouble_with_tls_is_trouble_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     server, registered = Server(), list[float]()
-    kept = upkeep(server, registered)
+    kept = rotation(server, registered)
 
     def fail(*_: object) -> None:
         raise ssl.SSLError("no such thing")
 
     with monkeypatch.context() as broken:
-        broken.setattr(kept.tls, "use", fail)
+        broken.setattr(kept.tls, "load", fail)
         await run(kept, 1)
-    assert (kept.is_done, registered) == (False, [])
+    assert (kept.is_loaded, registered) == (False, [])
     await run(kept, RETRY_SECONDS)
-    assert kept.is_done
+    assert kept.is_loaded
 
 
 async def test_trouble_leaves_everything_as_it_was_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     server, registered = Server(), list[float]()
-    kept = upkeep(server, registered)
-    await kept.look()
+    kept = rotation(server, registered)
+    await kept.refresh()
     known = kept.trust
     server.config = {"data": {"client-ca-file": "nonsense"}}
     with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""The rounds of scrapes on virtual time, and one scrape over real HTTP on a Unix socket."""
+"""Scrape cycles on virtual time, and one scrape over real HTTP on a Unix socket."""
 
 import asyncio
 from collections import Counter
@@ -14,38 +14,38 @@ from aiohttp import web
 
 from chatfleet_contract import metrics
 from chatfleet_metrics.figures.pods import Target
-from chatfleet_metrics.figures.scrape import AT_A_TIME, SCRAPE_BYTES, HttpFetch, ScrapeError, Scraper
-from chatfleet_metrics.figures.store import Fleet
+from chatfleet_metrics.figures.scrape import CONCURRENCY, MAX_RESPONSE_BYTES, HttpFetch, ScrapeError, Scraper
+from chatfleet_metrics.figures.store import FigureStore
 from chatfleet_operator.model.compare import quantity
 
 ROOT = Path(__file__).parents[4]
 GOOD = f"{metrics.ACTIVE_STREAMS} 3\n".encode()
 
 
-class Watch:
-    """Remembers what the rounds told."""
+class Metrics:
+    """Records scrapes and cycles."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
-        self.rounds: list[tuple[int, float]] = []
+        self.cycles: list[tuple[int, float]] = []
 
     def scraped(self, outcome: str) -> None:
         self.outcomes[outcome] += 1
 
-    def round(self, pods: int, seconds: float) -> None:
-        self.rounds.append((pods, seconds))
+    def cycle_finished(self, pods: int, seconds: float) -> None:
+        self.cycles.append((pods, seconds))
 
 
-def fleet(count: int) -> Fleet:
-    made = Fleet(5, asyncio.get_running_loop().time)
+def fleet(count: int) -> FigureStore:
+    made = FigureStore(5, asyncio.get_running_loop().time)
     metadata = [{"namespace": "shop", "name": f"p{i}", "uid": f"p{i}"} for i in range(count)]
     made.replace([{"metadata": each, "status": {"phase": "Running", "podIP": "10.0.0.1"}} for each in metadata])
     return made
 
 
-def scraper(pods: Fleet, fetch: Callable[[Target], Awaitable[bytes]]) -> tuple[Scraper, Watch]:
-    watch = Watch()
-    return Scraper(fetch, pods, watch), watch
+def scraper(pods: FigureStore, fetch: Callable[[Target], Awaitable[bytes]]) -> tuple[Scraper, Metrics]:
+    seen = Metrics()
+    return Scraper(fetch, pods, seen), seen
 
 
 @pytest.mark.looptime
@@ -57,13 +57,13 @@ async def test_pods_that_do_not_answer_hold_up_nobody_and_have_no_figure() -> No
         return b"chatfleet_active_streams ?" if pod.name == "p1" else GOOD
 
     pods = fleet(4)
-    made, watch = scraper(pods, fetch)
-    await made.round()
+    made, seen = scraper(pods, fetch)
+    await made.scrape_all()
 
     known = {pod.name for pod in pods if pods.reading(pod.uid, metrics.ACTIVE_STREAMS)}
     assert known == {"p2", "p3"}
-    assert watch.outcomes == {"ok": 2, "unreachable": 1, "unreadable": 1}
-    assert watch.rounds == [(4, 2.0)]
+    assert seen.outcomes == {"ok": 2, "unreachable": 1, "unreadable": 1}
+    assert seen.cycles == [(4, 2.0)]
 
 
 @pytest.mark.looptime
@@ -75,11 +75,11 @@ async def test_with_a_third_of_ten_thousand_pods_dead_the_others_figures_stay_fr
         return GOOD
 
     pods = fleet(10_000)
-    made, watch = scraper(pods, fetch)
-    await made.round()
-    await made.round()
+    made, seen = scraper(pods, fetch)
+    await made.scrape_all()
+    await made.scrape_all()
 
-    assert watch.rounds[1][1] < 3 * pods.period
+    assert seen.cycles[1][1] < 3 * pods.period
     assert sum(pods.reading(pod.uid, metrics.ACTIVE_STREAMS) is not None for pod in pods) == 6_666
 
 
@@ -95,23 +95,23 @@ async def test_no_more_than_so_many_are_asked_at_a_time() -> None:
         under_way -= 1
         return GOOD
 
-    await scraper(fleet(2 * AT_A_TIME), fetch)[0].round()
+    await scraper(fleet(2 * CONCURRENCY), fetch)[0].scrape_all()
 
-    assert most == AT_A_TIME
+    assert most == CONCURRENCY
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize(("takes", "rounds"), [(1.0, 6), (8.0, 3)], ids=["in time", "too slow"])
-async def test_rounds_follow_each_other_by_the_period_or_at_once(takes: float, rounds: int) -> None:
+@pytest.mark.parametrize(("takes", "cycles"), [(1.0, 6), (8.0, 3)], ids=["in time", "too slow"])
+async def test_rounds_follow_each_other_by_the_period_or_at_once(takes: float, cycles: int) -> None:
     async def fetch(_pod: Target) -> bytes:
         await asyncio.sleep(takes)
         return GOOD
 
-    made, watch = scraper(fleet(1), fetch)
+    made, seen = scraper(fleet(1), fetch)
     with suppress(TimeoutError):
         await asyncio.wait_for(made.run(lambda: None), 27)
 
-    assert len(watch.rounds) == rounds
+    assert len(seen.cycles) == cycles
 
 
 async def _fetch(tmp_path: Path, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> bytes:
@@ -147,7 +147,7 @@ async def hangs(_request: web.Request) -> web.Response:
 
 
 async def is_endless(_request: web.Request) -> web.Response:
-    return web.Response(body=b"x" * (SCRAPE_BYTES + 1))
+    return web.Response(body=b"x" * (MAX_RESPONSE_BYTES + 1))
 
 
 async def leads_elsewhere(request: web.Request) -> web.Response:
@@ -173,4 +173,4 @@ def test_all_that_are_asked_at_a_time_cannot_fill_the_memory_that_the_chart_give
     limit = quantity(values["metricsAPIServer"]["resources"]["limits"]["memory"])
 
     assert limit
-    assert limit / 4 >= AT_A_TIME * SCRAPE_BYTES
+    assert limit / 4 >= CONCURRENCY * MAX_RESPONSE_BYTES

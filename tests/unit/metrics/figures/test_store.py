@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_contract import metrics
 from chatfleet_metrics.figures.pods import target
-from chatfleet_metrics.figures.store import Fleet
+from chatfleet_metrics.figures.store import FigureStore
 
 
 def pod(name: str, uid: str = "", **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # fields of a Kubernetes object
@@ -30,17 +30,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def fleet(clock: Clock) -> Fleet:
-    return Fleet(5, clock)
+def fleet(clock: Clock) -> FigureStore:
+    return FigureStore(5, clock)
 
 
-def streams(fleet: Fleet) -> dict[str, float | None]:
+def streams(fleet: FigureStore) -> dict[str, float | None]:
     readings = {each.name: fleet.reading(each.uid, metrics.ACTIVE_STREAMS) for each in fleet}
     return {name: reading.value if reading else None for name, reading in readings.items()}
 
 
-def say(fleet: Fleet, name: str, value: float) -> None:
-    fleet.add(fleet.of("shop")[name], {metrics.ACTIVE_STREAMS: value})
+def say(fleet: FigureStore, name: str, value: float) -> None:
+    fleet.record(fleet.in_namespace("shop")[name], {metrics.ACTIVE_STREAMS: value})
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_only_a_pod_that_runs_and_stays_is_asked(changes: dict[str, Any]) -> Non
     assert target(pod("one", **changes)) is None
 
 
-def test_a_pod_that_is_silent_for_three_periods_has_no_figure(fleet: Fleet, clock: Clock) -> None:
+def test_a_pod_that_is_silent_for_three_periods_has_no_figure(fleet: FigureStore, clock: Clock) -> None:
     fleet.replace([pod("one"), pod("two"), pod("new")])
     say(fleet, "one", 3)
     say(fleet, "two", 0)
@@ -69,23 +69,23 @@ def test_a_pod_that_is_silent_for_three_periods_has_no_figure(fleet: Fleet, cloc
     assert streams(fleet) == {"one": None, "two": 0, "new": None}
 
 
-def test_a_pod_leaves_when_it_is_deleted_or_ends(fleet: Fleet) -> None:
+def test_a_pod_leaves_when_it_is_deleted_or_ends(fleet: FigureStore) -> None:
     fleet.replace([pod("one"), pod("two"), pod("three")])
-    fleet.see(pod("one"), gone=True)
-    fleet.see(pod("two", metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
+    fleet.delete(pod("one"))
+    fleet.update(pod("two", metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
     assert [each.name for each in fleet] == ["three"]
 
 
-def test_a_successor_of_the_same_name_starts_without_a_past(fleet: Fleet) -> None:
+def test_a_successor_of_the_same_name_starts_without_a_past(fleet: FigureStore) -> None:
     fleet.replace([pod("one")])
     say(fleet, "one", 3)
-    fleet.see(pod("one", uid="successor"))
+    fleet.update(pod("one", uid="successor"))
     assert streams(fleet) == {"one": None}
-    fleet.see(pod("one"))
+    fleet.update(pod("one"))
     assert streams(fleet) == {"one": None}
 
 
-def test_a_new_list_forgets_who_is_not_on_it_and_keeps_what_the_others_said(fleet: Fleet) -> None:
+def test_a_new_list_forgets_who_is_not_on_it_and_keeps_what_the_others_said(fleet: FigureStore) -> None:
     fleet.replace([pod("one"), pod("two")])
     say(fleet, "one", 1)
     say(fleet, "two", 2)
@@ -95,12 +95,12 @@ def test_a_new_list_forgets_who_is_not_on_it_and_keeps_what_the_others_said(flee
     assert streams(fleet) == {"one": None, "two": 2}
 
 
-def test_what_a_pod_said_when_it_had_left_is_not_kept(fleet: Fleet) -> None:
+def test_what_a_pod_said_when_it_had_left_is_not_kept(fleet: FigureStore) -> None:
     fleet.replace([pod("one")])
-    left = fleet.of("shop")["one"]
-    fleet.see(pod("one"), gone=True)
-    fleet.add(left, {metrics.ACTIVE_STREAMS: 1})
+    left = fleet.in_namespace("shop")["one"]
+    fleet.delete(pod("one"))
+    fleet.record(left, {metrics.ACTIVE_STREAMS: 1})
     assert fleet.reading("one", metrics.ACTIVE_STREAMS) is None
-    fleet.see(pod("one", uid="successor"))
-    fleet.add(left, {metrics.ACTIVE_STREAMS: 1})
+    fleet.update(pod("one", uid="successor"))
+    fleet.record(left, {metrics.ACTIVE_STREAMS: 1})
     assert fleet.reading("one", metrics.ACTIVE_STREAMS) is None
