@@ -92,7 +92,7 @@ class FleetDetails(Part):
     """Unique name of this process in the fleet; the owner in records of runs."""
     pods: int
     """Live pods, including this one."""
-    last_beat_seconds_ago: float
+    last_heartbeat_seconds_ago: float
     """Age of the last heartbeat of this pod that Redis accepted."""
 
 

@@ -35,7 +35,7 @@ VIOLATIONS = (
     ("The Kubernetes client stays in kube", f"{OPERATOR}/watches.py", "import kubernetes"),
     ("Turns and dialects know no web framework, no vendor and no store", f"{API}/chat/__init__.py", "import fastapi"),
     ("Routes see ports, never adapters", f"{API}/web/app.py", "import chatfleet_api.sessions.redis"),
-    ("Redis stays in the stores", f"{API}/domain/errors.py", "import redis"),
+    ("Redis stays in its package", f"{API}/domain/errors.py", "import redis"),
     ("A pod carries no vendor's library", f"{API}/providers/vendors/openai/request.py", "import openai"),
 )
 """A rule, and a file and line that it must refuse."""

@@ -19,10 +19,12 @@ from chatfleet_api.chat.turn import MessageSink, RunJob, run_turn
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.runs.log.interface import Claim, Fence, Fleet, RunLog, RunRecord
+from chatfleet_api.runs.fence import Fence
+from chatfleet_api.runs.fleet.interface import Claim, Fleet, RunRecord
+from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, IdempotencyRecord, SessionStore, StoredMessage
 from chatfleet_contract.spec import OnBusy
 
 DEFAULT_TENANT = "default"
@@ -138,13 +140,13 @@ class Chat:
         digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
         if key is None:
             return await self._in_turn(tenant, conversation, message, None)
-        once = IdempotencyRecord(key, digest, self.new_id())
-        if replay := await self._replay(tenant, conversation, once):
+        sent = IdempotencyRecord(key, digest, self.new_id())
+        if replay := await self._replay(tenant, conversation, sent):
             return replay
         try:
-            return await self._in_turn(tenant, conversation, message, once)
+            return await self._in_turn(tenant, conversation, message, sent)
         except ConversationConflictError:
-            if replay := await self._replay(tenant, conversation, once):
+            if replay := await self._replay(tenant, conversation, sent):
                 return replay  # it came twice at once
             raise
 
@@ -155,7 +157,7 @@ class Chat:
 
     async def _replay(self, tenant: str, conversation: str, asked: IdempotencyRecord) -> Replay | None:
         """Return the answer to what was asked before under the same key."""
-        known = await self.sessions.once(tenant, conversation, asked.key)
+        known = await self.sessions.idempotency_record(tenant, conversation, asked.key)
         if known is None:
             return None
         if known.digest != asked.digest:
@@ -165,10 +167,10 @@ class Chat:
         return None if answer is None else Replay(self.pool, tenant, conversation, answer)
 
     async def _in_turn(
-        self, tenant: str, conversation: str, message: NewMessage, once: IdempotencyRecord | None
+        self, tenant: str, conversation: str, message: NewMessage, idempotency: IdempotencyRecord | None
     ) -> Run:
         """Start the run at once, or when it is its turn."""
-        ask = partial(self._ask, tenant, conversation, message, once)
+        ask = partial(self._ask, tenant, conversation, message, idempotency)
         match message.on_busy or self.on_busy():
             case "enqueue":
                 return await self.queue.wait(tenant, conversation, ask)
@@ -177,7 +179,9 @@ class Chat:
             case _:
                 return await ask()
 
-    async def _ask(self, tenant: str, conversation: str, message: NewMessage, once: IdempotencyRecord | None) -> Run:
+    async def _ask(
+        self, tenant: str, conversation: str, message: NewMessage, idempotency: IdempotencyRecord | None
+    ) -> Run:
         catalogue = self.catalogue()
         model = message.model or catalogue.models()[0]
         provider = catalogue.provider(model)
@@ -187,7 +191,7 @@ class Chat:
             given_up = await self._given_up(tenant, before)
             now = self._now()
             run_id, said = self.new_id(), StoredMessage(self.new_id(), "user", message.content, now)
-            answer_id = once.answer if once else self.new_id()
+            answer_id = idempotency.answer if idempotency else self.new_id()
             answer = StoredMessage(answer_id, "assistant", "", now, status="pending", run=run_id, model=model)
             began = Start(run_id, model, self._created(), conversation, answer.id)
             request = _request(model, history.context((*before, said)), message)
@@ -196,9 +200,8 @@ class Chat:
             async with self.fleet.begin(record):
                 messages = (*given_up, said, answer)
                 try:
-                    await self.sessions.append(
-                        tenant, conversation, messages, expected_version=known.version, now=now, once=once
-                    )
+                    append = Append(messages, now=now, expected_version=known.version, idempotency=idempotency)
+                    await self.sessions.append(tenant, conversation, append)
                 except StorageUnavailableError:  # it may have been stored all the same
                     start(tenant, run_id, partial(self.go_on, Claim(record, Fence())), Fence())
                     raise
@@ -218,7 +221,7 @@ class Chat:
         if run := self.pool.find(tenant, run_id):
             return not run.ended
         state = await self.log.state(tenant, run_id)
-        return history.may_be_alive(state, age, run_seconds=self.pool.limits.run_seconds)
+        return history.may_be_alive(state, age, run_seconds=self.pool.max_stream_seconds)
 
     def _now(self) -> str:
         return history.stamp(self.now())

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.domain.errors import NotFoundError
-from chatfleet_api.domain.events import Batch, Start
+from chatfleet_api.domain.events import Start
 from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import StoredMessage
 
 

@@ -28,9 +28,10 @@ from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, T
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Provider
-from chatfleet_api.runs.log.interface import Claim, RunLog
+from chatfleet_api.runs.fleet.interface import Claim
+from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
 from chatfleet_contract.providers import Continuation
 
 MOST_EPOCHS: Final = 3
@@ -93,12 +94,12 @@ class Takeover:
     async def _logged(self, claim: Claim) -> Sequence[Event]:
         """Return the events that the dead pod has logged."""
         events: list[Event] = []
-        if not claim.fence.after:
+        if not claim.fence.last_seq:
             return events
         async with aclosing(self.log.read(claim.record.tenant, claim.record.start.run)) as batches:
             async for batch in batches:
                 events += batch.events
-                if batch.last >= claim.fence.after:
+                if batch.last >= claim.fence.last_seq:
                     break
         return events
 
@@ -115,7 +116,9 @@ class Takeover:
                 if message is None or message.status != "pending":
                     return message
                 ours = replace(message, epoch=epoch)
-                await self.sessions.append(tenant, conversation, (ours,), expected_version=version, now=self._now())
+                await self.sessions.append(
+                    tenant, conversation, Append((ours,), now=self._now(), expected_version=version)
+                )
             except ConversationNotFoundError:
                 return None
             except ConversationChangedError:

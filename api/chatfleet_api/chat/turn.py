@@ -25,7 +25,7 @@ from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Star
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
 
 SETTLE_SECONDS = 2.0
 """Longest that a reader waits for the end of a stream because the store does not answer."""
@@ -100,7 +100,8 @@ class MessageSink:
 
     async def save(self, message: StoredMessage) -> None:
         """Replace the pending message."""
-        await self.sessions.append(self.tenant, self.conversation, (message,), expected_version=None, now=self.now())
+        append = Append((message,), now=self.now(), expected_version=None)
+        await self.sessions.append(self.tenant, self.conversation, append)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,28 +102,5 @@ class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
 
 Delta: TypeAlias = Token | Reasoning | ToolCall
 Terminal: TypeAlias = Complete | Failed
-_TERMINALS: Final = (Complete, Failed)
+TERMINALS: Final = (Complete, Failed)
 Event: TypeAlias = Start | Token | Reasoning | ToolCall | Complete | Failed
-
-
-class Batch(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Consecutive events of one run; the event at index i has sequence number `first + i`."""
-
-    first: int
-    events: tuple[Event, ...]
-
-    @property
-    def last(self) -> int:
-        """Return the sequence number of the last event."""
-        return self.first + len(self.events) - 1
-
-    @property
-    def terminal(self) -> bool:
-        """Return whether the run ends with this batch."""
-        return type(self.events[-1]) in _TERMINALS
-
-    def after(self, seq: int) -> "Batch | None":
-        """Return what comes after `seq`, or None when nothing does."""
-        if seq < self.first:
-            return self
-        return None if seq >= self.last else Batch(seq + 1, self.events[seq + 1 - self.first :])

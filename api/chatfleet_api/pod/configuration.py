@@ -77,12 +77,11 @@ class Configuration:
     def live(self) -> Live[RuntimeConfig]:
         return Live(lambda: self.current)
 
-    async def watch(self, file: Path, changed: Callable[[RuntimeConfig], None] = lambda _: None) -> None:
+    async def watch(self, file: Path) -> None:
         """Serve every valid change of `file`, until cancelled. Runs keep the catalogue that they began with."""
         while True:
             if self.reload(file):
                 set_up_logs(self.current.observability)
-                changed(self.current)
                 logger.info("serving a new runtime configuration")
             await asyncio.sleep(POLL_SECONDS)
 

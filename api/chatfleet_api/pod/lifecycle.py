@@ -174,4 +174,4 @@ class Termination:
     def _drain_within(self, seconds: int) -> None:
         """Let runs end until the deadline, then hand over those that are left; follow other pods' runs for longer."""
         self._drain = asyncio.ensure_future(self._pool.drain(seconds))
-        asyncio.get_running_loop().call_later(seconds + FOLLOW_SECONDS, self._log.leave)
+        asyncio.get_running_loop().call_later(seconds + FOLLOW_SECONDS, self._log.close_readers)

@@ -26,14 +26,12 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.providers.catalogue import open_registry
 from chatfleet_api.redis.client import RedisClient, open_redis
-from chatfleet_api.runs.fleet.redis import RedisFleet, open_fleet
+from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.fleet.supervisor import supervise
-from chatfleet_api.runs.log.interface import Fleet, RunLog
-from chatfleet_api.runs.log.memory import MemoryRunLog, SinglePodFleet
-from chatfleet_api.runs.log.redis import FLUSH_SECONDS, RedisRunLog, open_run_log
-from chatfleet_api.runs.pool import Limits, RunPool
-from chatfleet_api.sessions.memory import MemorySessionStore
-from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.opening import open_fleet, open_run_log
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.sessions.opening import open_sessions
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics
@@ -61,21 +59,11 @@ class Services:
 
 
 class _Stores(NamedTuple):
+    redis: RedisClient | None
+    """None: everything is in memory."""
     log: RunLog
     fleet: Fleet
     sessions: SessionStore
-    retain: Callable[[RuntimeConfig], None]
-    """Keeps what changes from now on for as long as the configuration says."""
-    shared: "_InRedis | None" = None
-    """None when everything is in memory."""
-
-
-class _InRedis(NamedTuple):
-    """The parts that are only there with a Redis."""
-
-    storage: RedisClient
-    fleet: RedisFleet
-    log: RedisRunLog
 
 
 @asynccontextmanager
@@ -86,8 +74,8 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         registry = stack.enter_context(open_registry(meter, clock=time.monotonic, rand=random.random))
         configuration = Configuration(config, build=registry.catalogue)
         streaming = configuration.live.map(lambda config: config.streaming)
-        stores = await _open_stores(stack, _redis_url(settings, config), config, settings.pod)
-        pool = RunPool(stores.log, stores.fleet, _limits(config))
+        stores = await _open_stores(stack, settings, configuration.live)
+        pool = RunPool(stores.log, stores.fleet, streaming)
         chat = _chat(stores, configuration, pool, meter)
         sources = _sources(configuration, streaming, stores, pool, meter)
         health = Health(pod=settings.pod, version=VERSION, sources=sources)
@@ -96,10 +84,9 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             _restarting(stack, task)
         if sources.redis is not None:
             _restarting(stack, sources.redis.run)
-        if (shared := stores.shared) is not None:
-            _restarting(stack, lambda: supervise(shared.fleet, pool, writing=shared.log.writing, go_on=chat.go_on))
+            _restarting(stack, lambda: supervise(stores.fleet, pool, chat.go_on))
         if (file := settings.config_file) is not None:
-            _restarting(stack, lambda: configuration.watch(file, _push(stores, pool)))
+            _restarting(stack, lambda: configuration.watch(file))
         yield Services(
             configuration=configuration,
             chat=chat,
@@ -113,7 +100,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
 def _sources(
     configuration: Configuration, streaming: Live[Streaming], stores: _Stores, pool: RunPool, meter: Meter
 ) -> Sources:
-    clock, shared = time.monotonic, stores.shared
+    clock = time.monotonic
     return Sources(
         configuration=configuration,
         streaming=streaming,
@@ -122,8 +109,8 @@ def _sources(
         upstreams=UpstreamMonitor(Live(lambda: configuration.catalogue), clock=clock, rand=random.uniform),
         tokens=TokenRate(meter.tokens, clock=clock),
         moves=pool,
-        redis=None if shared is None else RedisMonitor(shared.storage.check),
-        fleet=(lambda: None) if shared is None else shared.fleet.details,
+        redis=None if stores.redis is None else RedisMonitor(stores.redis.check),
+        fleet=stores.fleet.details,
     )
 
 
@@ -147,63 +134,33 @@ def _new_id() -> str:
     return str(uuid7())
 
 
-def _push(stores: _Stores, pool: RunPool) -> Callable[[RuntimeConfig], None]:
-    def push(config: RuntimeConfig) -> None:
-        pool.limits = _limits(config)
-        stores.retain(config)
-
-    return push
-
-
-async def _open_stores(stack: AsyncExitStack, url: str | Path | None, config: RuntimeConfig, pod: str) -> _Stores:
-    return _memory_stores(config) if url is None else await _redis_stores(stack, url, config, pod)
-
-
-def _memory_stores(config: RuntimeConfig) -> _Stores:
-    log = MemoryRunLog(ttl_seconds=config.streaming.log_ttl_seconds, clock=time.monotonic)
-    sessions = MemorySessionStore(ttl_seconds=config.conversations.ttl_seconds, clock=time.monotonic)
-
-    def retain(config: RuntimeConfig) -> None:
-        log.ttl_seconds, sessions.ttl_seconds = config.streaming.log_ttl_seconds, config.conversations.ttl_seconds
-
-    return _Stores(log, SinglePodFleet(), sessions, retain)
+async def _open_stores(stack: AsyncExitStack, settings: Settings, config: Live[RuntimeConfig]) -> _Stores:
+    redis = await _open_redis(stack, settings, config())
+    streaming, conversations = config.map(lambda live: live.streaming), config.map(lambda live: live.conversations)
+    wait_replicas = config.map(lambda live: live.redis_wait_replicas or 0)
+    fleet = open_fleet(redis, f"{settings.pod}/{uuid7()}", streaming, clock=time.monotonic, rand=random.random)
+    log = open_run_log(redis, streaming, conversations, clock=time.monotonic)
+    return _Stores(
+        redis,
+        fleet=await stack.enter_async_context(fleet),
+        log=await stack.enter_async_context(log),
+        sessions=open_sessions(redis, conversations, wait_replicas, clock=time.monotonic),
+    )
 
 
-async def _redis_stores(stack: AsyncExitStack, url: str | Path, config: RuntimeConfig, pod: str) -> _Stores:
-    kept, streams = config.conversations.ttl_seconds, config.streaming
+async def _open_redis(stack: AsyncExitStack, settings: Settings, config: RuntimeConfig) -> RedisClient | None:
+    """Return None when everything is to be kept in memory."""
+    url: str | Path
+    if config.redis_url_file is not None:
+        url = Path(config.redis_url_file)
+    elif settings.redis_url is not None:
+        url = settings.redis_url.get_secret_value()
+    else:
+        return None
     try:
-        storage = await stack.enter_async_context(open_redis(url, config.namespace, config.deployment))
+        return await stack.enter_async_context(open_redis(url, config.namespace, config.deployment))
     except ValueError as wrong:
         raise ConfigurationError(f"the URL of Redis is not valid: {wrong}") from None
-    lifetime = streams.max_stream_seconds + streams.log_ttl_seconds
-    fleet = await stack.enter_async_context(
-        open_fleet(storage, f"{pod}/{uuid7()}", seconds=lifetime, clock=time.monotonic)
-    )
-    log = await stack.enter_async_context(
-        open_run_log(storage, ttl_seconds=streams.log_ttl_seconds, run_seconds=streams.max_stream_seconds)
-    )
-    sessions = RedisSessionStore(storage, ttl_seconds=kept)
-
-    def retain(config: RuntimeConfig) -> None:
-        log.flush_seconds = min(FLUSH_SECONDS, config.conversations.save_interval_milliseconds / 1000 / 2)
-        log.ttl_seconds, log.run_seconds = config.streaming.log_ttl_seconds, config.streaming.max_stream_seconds
-        fleet.seconds = log.ttl_seconds + log.run_seconds
-        sessions.ttl_seconds = config.conversations.ttl_seconds
-        sessions.replicas = config.redis_wait_replicas or 0
-
-    retain(config)
-    return _Stores(log, fleet, sessions, retain, _InRedis(storage, fleet, log))
-
-
-def _redis_url(settings: Settings, config: RuntimeConfig) -> str | Path | None:
-    """Return the URL of Redis, or the file that holds it; None when everything is to be kept in memory."""
-    if config.redis_url_file is not None:
-        return Path(config.redis_url_file)
-    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
-
-
-def _limits(config: RuntimeConfig) -> Limits:
-    return Limits(config.streaming.max_streams_per_pod, config.streaming.max_stream_seconds)
 
 
 def _export(meter: Meter, health: Health, chat: Chat) -> None:

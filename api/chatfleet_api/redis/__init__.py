@@ -1,1 +1,8 @@
-"""redis."""
+"""Redis: one connection pool of a pod, whatever the topology.
+
+client.py                commands, keys, deadlines, and what failures mean; `open_redis`
+connect.py               a connection pool for each topology: one server, sentinels, a cluster
+replication.py           writes that wait for replicas
+url.py                   the URL of a Redis, for every topology
+lag_tolerant_timeout.py  a deadline that does not blame Redis for a late event loop
+"""

@@ -1,16 +1,16 @@
-"""A deadline for others, which an event loop that is late itself does not blame on them."""
+"""A timeout that tolerates the lag of the event loop itself: a late reply is not blamed on the server."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-LATE_SECONDS: Final = 0.02
-"""A timer that fires later than this tells of a loop that is busy. An answer may have come, and nobody has looked."""
-LOOK_SECONDS: Final = 0.2
-"""Between two looks whether the loop is late; also what an answer gets at least after one that was."""
-MORE_SECONDS: Final = 2.0
-"""What all that can add at most."""
+LAG_SECONDS: Final = 0.02
+"""A timer that fires later than this shows a busy loop: a reply may have come, and not been read yet."""
+CHECK_SECONDS: Final = 0.2
+"""Between two checks whether the loop is late; also what a reply gets at least after one that was."""
+MAX_EXTRA_SECONDS: Final = 2.0
+"""Most that all lag together can add."""
 
 
 @asynccontextmanager
@@ -21,19 +21,19 @@ async def lag_tolerant_timeout(seconds: float) -> AsyncGenerator[None, None]:
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    latest = deadline + MORE_SECONDS
+    latest = deadline + MAX_EXTRA_SECONDS
     timer: asyncio.TimerHandle
 
     def later() -> asyncio.TimerHandle:
-        due = min(loop.time() + LOOK_SECONDS, deadline)
-        return loop.call_at(due, look, due)
+        due = min(loop.time() + CHECK_SECONDS, deadline)
+        return loop.call_at(due, check, due)
 
-    def look(due: float) -> None:
+    def check(due: float) -> None:
         nonlocal deadline, timer
         now = loop.time()
         late = now - due
-        if late > LATE_SECONDS:
-            deadline = min(max(deadline + late, now + LOOK_SECONDS), latest)
+        if late > LAG_SECONDS:
+            deadline = min(max(deadline + late, now + CHECK_SECONDS), latest)
         if now < deadline:
             timer = later()
         else:

@@ -1,4 +1,4 @@
-"""What the URL of a Redis says, for every way a Redis can be built: pure."""
+"""The URL of a Redis, for every topology. Pure."""
 
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -23,7 +23,7 @@ class Host(NamedTuple):
 
 
 class RedisAddress(NamedTuple):
-    """Where a Redis is and how it lets us in."""
+    """The servers of a Redis, and the credentials for them."""
 
     topology: str
     """Empty for a single server, else `sentinel` or `cluster`."""
@@ -42,7 +42,7 @@ def read_redis_url(url: str) -> RedisAddress:
     """Read a URL in one of `FORMS`.
 
     Raises:
-        ValueError: the URL is not one; the message tells the forms, and never the URL with its password.
+        ValueError: the URL is not valid; the message has the forms, and never the URL with its password.
     """
     try:
         parts = urlsplit(url.strip())
@@ -62,7 +62,7 @@ def read_redis_url(url: str) -> RedisAddress:
     except (ValueError, KeyError):
         raise ValueError(f"the URL of Redis must be {FORMS}") from None
     if topology == "" and len(address.hosts) > 1:
-        raise ValueError(f"several hosts need to say what they are: the URL of Redis must be {FORMS}")
+        raise ValueError(f"several hosts need a topology: the URL of Redis must be {FORMS}")
     return address
 
 

@@ -1,1 +1,11 @@
-"""Runs: generations that belong to the fleet and not to a request, with an append-only log each."""
+"""Runs: generations that may outlive the request, and the pod, that began them.
+
+run.py      one run on the pod that produces it: numbers its events, serves its readers, ends once
+tail.py     batches of numbered events, and the newest of a run in memory with the wait for more
+pool.py     the runs of a pod: admission (back-pressure), drain and hand-off
+fence.py    the fencing token that makes the last owner of a run the only one that can write it
+keys.py     the Redis keys of runs and of the fleet
+opening.py  opens log, fleet and pool, in memory or in Redis
+log/        where events are written to and read from, by any pod
+fleet/      which pods live, which runs each owns, and who takes over from the dead
+"""

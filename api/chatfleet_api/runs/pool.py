@@ -1,37 +1,36 @@
-"""The runs of one pod: how many there may be, where they are found, and how they end when the pod does."""
+"""The runs of one pod: how many there may be (back-pressure), where they are found, and how they end with the pod.
+
+The end of a pod, as far as runs go, is `RunPool.drain`: no more runs, wait, hand off to other pods, interrupt the rest.
+"""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Failed
-from chatfleet_api.runs.log.interface import Fence, Fleet, RunLog
+from chatfleet_api.domain.events import Failed
+from chatfleet_api.domain.live import Live
+from chatfleet_api.runs.fence import Fence
+from chatfleet_api.runs.fleet.interface import Fleet
+from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
+from chatfleet_api.runs.tail import Batch
+from chatfleet_contract.spec import Streaming
 
 RETRY_SECONDS = 1.0
-"""What a refused caller is told to wait: another pod may take it at once."""
+"""Retry-After of a refused request: another pod may take it at once."""
 NEAR_CAPACITY = 0.7
-"""Share of the capacity, that for which an autoscaler adds pods (`docs/guide/autoscaling.md`)."""
+"""Share of the capacity, that for which an autoscaler adds pods (`docs/autoscaling.md`)."""
 SETTLE_SECONDS = 5.0
 """Time that interrupted runs get to store what they have, when the pod ends."""
 
 logger = logging.getLogger(__name__)
 
 
-class Limits(NamedTuple):
-    """What one pod takes on."""
-
-    capacity: int
-    """Runs at a time."""
-    run_seconds: float
-    """Longest life of one run."""
-
-
-class Start(Protocol):
+class StartRun(Protocol):
     """Starts a run in the slot that was admitted."""
 
     def __call__(
@@ -44,25 +43,34 @@ class Start(Protocol):
 class RunPool:
     """Owns the producers of this pod's runs."""
 
-    def __init__(self, log: RunLog, fleet: Fleet, limits: Limits) -> None:
-        self.limits = limits
-        """May be replaced while the pod runs; runs keep the deadline that they began with."""
+    def __init__(self, log: RunLog, fleet: Fleet, streaming: Live[Streaming]) -> None:
         self._log = log
         self._fleet = fleet
+        self._streaming = streaming
         self._runs: dict[tuple[str, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitted = 0
         self.draining = False
         """Whether no more runs are taken, because the pod ends."""
         self.taken_over = 0
-        """Runs that came from other pods, ever."""
+        """Runs taken over from other pods, ever."""
         self.handed_over = 0
-        """Runs that were given to other pods when this one ended."""
+        """Runs handed over to other pods when this one ended."""
+
+    @property
+    def max_streams(self) -> int:
+        """Runs at a time."""
+        return self._streaming().max_streams_per_pod
+
+    @property
+    def max_stream_seconds(self) -> float:
+        """Longest life of a run that begins now."""
+        return self._streaming().max_stream_seconds
 
     @property
     def near_capacity(self) -> bool:
-        """Whether who asks next had better ask another pod: kept connections would go on leading here."""
-        return self._admitted + len(self._runs) >= NEAR_CAPACITY * self.limits.capacity
+        """Whether the next request had better go to another pod: kept connections would go on leading here."""
+        return self._admitted + len(self._runs) >= NEAR_CAPACITY * self.max_streams
 
     @property
     def active(self) -> int:
@@ -70,7 +78,7 @@ class RunPool:
         return self._admitted + sum(not run.ended for run in self._runs.values())
 
     @contextmanager
-    def admit(self) -> Generator[Start, None, None]:
+    def admit(self) -> Generator[StartRun, None, None]:
         """Hold a slot, so that nothing is done for a request that cannot be served; yields what starts the run in it.
 
         Raises:
@@ -84,12 +92,12 @@ class RunPool:
             yield self._start
 
     @contextmanager
-    def inherit(self, most: int) -> Generator[tuple[int, Start], None, None]:
+    def reserve(self, most: int) -> Generator[tuple[int, StartRun], None, None]:
         """Hold the free slots, up to `most`, for runs of other pods; yields their number, and what starts a run.
 
         A run that is only to be ended may be started without a slot.
         """
-        free = min(most, max(self.limits.capacity - self.active, 0))
+        free = min(most, max(self.max_streams - self.active, 0))
         with self._held(free):
             yield free, self._start
 
@@ -97,47 +105,52 @@ class RunPool:
         """Return the run when this pod produces it."""
         return self._runs.get((tenant, run_id))
 
+    def is_producing(self, tenant: str, run_id: str) -> bool:
+        """Tell whether this pod produces the run, or has yet to write something of it to the log."""
+        return (tenant, run_id) in self._runs or self._log.is_writing(tenant, run_id)
+
     def read(self, tenant: str, run_id: str, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Read a run wherever it is produced, as `Run.read` and `RunLog.read` promise."""
         run = self.find(tenant, run_id)
         return self._log.read(tenant, run_id, after) if run is None else run.read(after)
 
     async def drain(self, deadline_seconds: float) -> int:
-        """Take no more runs, wait for those that run, and end what is left at the deadline; return how many were cut.
+        """Take no more runs, wait for those under way, and interrupt the rest at the deadline; return their number.
 
-        A run of the fleet is not cut while another pod lives: it is handed over, and its readers here follow it there.
+        A run of the fleet is not interrupted while another pod lives: it is handed over, and its readers here follow it
+        to its new owner.
         """
         self.draining = True
         await self._idle(deadline_seconds)
         with suppress(ChatError):
             await self._hand_over()
-        cut = [run for run in self._runs.values() if not run.ended]
-        for run in cut:
+        interrupted = [run for run in self._runs.values() if not run.ended]
+        for run in interrupted:
             run.stop(Code.INTERRUPTED)
         await self._idle(SETTLE_SECONDS)
         for task in self._tasks:
             task.cancel()
         await self._idle(SETTLE_SECONDS)
-        return len(cut)
+        return len(interrupted)
 
     async def _hand_over(self) -> None:
-        """Stop the runs of the fleet, without an end, and give them up as soon as their log has all that they made.
+        """Stop the runs of the fleet, without an end, and release them once their log has all that they published.
 
-        With Redis away it is the first flush that fails, and every run goes on to be cut. Should Redis go after that,
-        others find the runs when this pod is dead to them.
+        If Redis is unreachable, the first flush fails and every run goes on until it is interrupted. If Redis fails
+        later, other pods take the runs over once this pod's lease has run out.
         """
         runs = [run for run in self._runs.values() if run.shared and not run.ended]
         if not runs or not self._fleet.has_successors():
             return
         await self._flushed(runs)
-        names = [(run.tenant, run.id) for run in runs]
-        self._fleet.mark_for_handoff(names)
+        keys = [(run.tenant, run.id) for run in runs]
+        self._fleet.mark_for_handoff(keys)
         for run in runs:
             run.hand_over()
         await self._flushed(runs)
-        await self._fleet.hand_over(names)
+        await self._fleet.hand_over(keys)
         self.handed_over += len(runs)
-        logger.info("%d streams were handed over to other pods", len(runs))
+        logger.info("handed %d streams over to other pods", len(runs))
 
     async def _flushed(self, runs: Sequence[Run]) -> None:
         await asyncio.gather(*(self._log.flush(run.tenant, run.id) for run in runs))
@@ -151,10 +164,8 @@ class RunPool:
             self._admitted -= slots
 
     def _full(self) -> bool:
-        capacity = self.limits.capacity
-        return (
-            self._admitted + len(self._runs) >= capacity and self.active >= capacity
-        )  # the second counts each run, the first is quick
+        # The first is quick; the second counts each run.
+        return self._admitted + len(self._runs) >= self.max_streams and self.active >= self.max_streams
 
     async def _idle(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -165,7 +176,7 @@ class RunPool:
     def _start(
         self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None
     ) -> Run:
-        run = Run(tenant, run_id, self._log, seconds=self.limits.run_seconds, fence=fence)
+        run = Run(tenant, run_id, self._log, seconds=self.max_stream_seconds, fence=fence)
         self._runs[tenant, run_id] = run
         self.taken_over += run.fence.epoch > 0
         task = asyncio.ensure_future(produce(run))

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Event
-from chatfleet_api.runs.log.interface import Fence, RunLog
-from chatfleet_api.runs.tail import Tail
+from chatfleet_api.domain.events import Event
+from chatfleet_api.runs.fence import Fence
+from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.tail import Batch, Tail
 
 TAIL_EVENTS = 64
-"""Newest events kept for readers: 3 s at 20 tokens/s, in 12 KB. Who is further behind reads from the log."""
+"""Newest events kept for readers: 3 s at 20 tokens/s, in 12 KB. A reader further behind reads from the log."""
 
 
 class Run:
@@ -29,13 +30,13 @@ class Run:
         self.shared = fence is not None
         """Whether it belongs to the fleet."""
         self._log = log
-        self._last = self.fence.after
+        self._last = self.fence.last_seq
         self._uncommitted: list[Batch] = []  # few, and an empty deque takes 0.6 KB
         self._tail = Tail(TAIL_EVENTS, after=self._last)
         self._seconds = seconds
         self._scope: asyncio.Timeout | None = None
         self._stopped: Code | None = None
-        self._deposed: int | None = None
+        self._fenced: int | None = None
         self._ended = False
 
     @property
@@ -46,12 +47,12 @@ class Run:
     @property
     def fenced(self) -> bool:
         """Whether another pod has taken the run over."""
-        return self._deposed is not None
+        return self._fenced is not None
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Number `events` (at least one), wake the readers and hand them to the log. For the producer; never waits.
+        """Number `events` (at least one), wake the readers and pass them to the log. For the producer; never waits.
 
-        After the terminal event nothing is taken any more, nor after another pod has taken the run over.
+        Nothing is taken after the terminal event, nor after another pod has taken the run over.
         """
         if self._ended:
             return
@@ -65,15 +66,15 @@ class Run:
             self._log.append(self.tenant, self.id, batch)
 
     def publish_committed(self, seq: int) -> None:
-        """Let readers have what was published up to `seq`."""
+        """Show readers what was published up to `seq`."""
         while self._uncommitted and self._uncommitted[0].last <= seq:
             self._tail.append(self._uncommitted.pop(0))
 
     def fence_off(self, seq: int) -> None:
         """Stop producing: another pod goes on after `seq`. Readers follow it there."""
-        self._deposed, self._ended = seq, True
+        self._fenced, self._ended = seq, True
         self._uncommitted.clear()
-        self._tail.wake()
+        self._tail.close()
         self.stop(Code.INTERRUPTED)
 
     def hand_over(self) -> None:
@@ -85,36 +86,36 @@ class Run:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
 
         Any number of readers may read, at any pace: one that falls behind the tail goes on from the log, and meets its
-        errors there. When another pod takes the run over, readers go on from the log, too; who has seen more than the
-        log had by then (because Redis was away) gets `ChatError(INTERRUPTED)`.
+        errors there. When another pod takes the run over, readers go on from the log, too; one that has seen more than
+        the log had by then (because Redis was unreachable) gets `ChatError(INTERRUPTED)`.
         """
         tail = self._tail
         while True:
-            if self._deposed is not None and after > self._deposed:
+            if self._fenced is not None and after > self._fenced:
                 raise ChatError(Code.INTERRUPTED)
-            if self._deposed is not None or after + 1 < tail.first:
+            if tail.holds(after):
+                async with aclosing(tail.read(after)) as newest:
+                    async for batch in newest:
+                        yield batch
+                        after = batch.last
+                if tail.holds(after):
+                    return
+            else:
                 async with aclosing(self._log.read(self.tenant, self.id, after)) as missed:
                     async for batch in missed:
                         yield batch
                         after = batch.last
-                        if self._deposed is None and after + 1 >= tail.first:
+                        if tail.holds(after):
                             break
                     else:
                         return
-            elif news := tail.since(after):
-                yield news
-                after = news.last
-            elif tail.over(after):
-                return
-            else:
-                await tail.changed()
 
     def cancel(self) -> None:
-        """End the run because somebody asked for it: the upstream is closed, the end is `Failed(CANCELLED)`."""
+        """End the run on request: the upstream is closed, the end is `Failed(CANCELLED)`."""
         self.stop(Code.CANCELLED)
 
     def stop(self, code: Code) -> None:
-        """End the run with `Failed(code)`. The first asker decides; no effect once the answer is whole."""
+        """End the run with `Failed(code)`. The first code counts; no effect once the answer is whole."""
         if self._stopped is None:
             self._stopped = code
             if self._scope is not None and not self._scope.expired():
@@ -131,7 +132,7 @@ class Run:
                 yield
         except TimeoutError as error:
             if not scope.expired():
-                raise  # somebody else's
+                raise  # a timeout of the block's own
             raise self._reason() from error
         finally:
             self._scope = None

@@ -1,11 +1,44 @@
-"""The newest events of one run in memory, and the waiting for more. Shared by runs and by the log in memory."""
+"""Batches of a run's events, each with its number, and the newest of them in memory with the wait for more."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from itertools import chain, takewhile
 
+import msgspec
+
 from chatfleet_api.domain.errors import position_lost
-from chatfleet_api.domain.events import Batch
+from chatfleet_api.domain.events import TERMINALS, Event
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Consecutive events of one run; the event at index i has sequence number `first + i`."""
+
+    first: int
+    events: tuple[Event, ...]
+
+    @property
+    def last(self) -> int:
+        """Sequence number of the last event."""
+        return self.first + len(self.events) - 1
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the run ends with this batch."""
+        return type(self.events[-1]) in TERMINALS
+
+    def after(self, seq: int) -> "Batch | None":
+        """Return what follows `seq`, or None when nothing does."""
+        if seq < self.first:
+            return self
+        return None if seq >= self.last else Batch(seq + 1, self.events[seq + 1 - self.first :])
+
+
+def merged(batches: Iterable[Batch]) -> Batch:
+    """Return consecutive batches (at least one) as one."""
+    parts = list(batches)
+    if len(parts) == 1:  # the usual case
+        return parts[0]
+    return Batch(parts[0].first, tuple(chain.from_iterable(part.events for part in parts)))
 
 
 class Tail:
@@ -19,13 +52,15 @@ class Tail:
         """Sequence number of the newest event."""
         self.ended = False
         """Whether the terminal event is there."""
+        self.closed = False
+        """Whether readers have to go on elsewhere."""
         self._limit = limit
         self._batches: list[Batch] = []  # where there are many, none is taken away; an empty deque takes 0.6 KB
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def append(self, batch: Batch) -> None:
-        """Take the next batch and wake who waits."""
+        """Take the next batch and wake the readers."""
         batches = self._batches
         batches.append(batch)
         self.last = last = batch.last
@@ -36,16 +71,37 @@ class Tail:
                 del batches[0]
                 self.first = batches[0].first
         if self._waiting:
-            self.wake()
+            self._wake()
 
-    def wake(self) -> None:
-        """Wake who waits for `changed`."""
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            if not one.done():
-                one.set_result(None)
+    def close(self) -> None:
+        """End every `read`, at once, where it is."""
+        self.closed = True
+        self._wake()
 
-    def since(self, after: int) -> Batch | None:
+    def holds(self, seq: int) -> bool:
+        """Tell whether a reader that has seen `seq` can go on here."""
+        return not self.closed and seq + 1 >= self.first
+
+    async def read(self, after: int) -> AsyncGenerator[Batch, None]:
+        """Yield the events beyond `after`, until the terminal one, or until the tail no longer holds what follows.
+
+        Raises `ChatError(NOT_FOUND)` when `after` lies beyond the terminal event.
+        """
+        while self.holds(after):
+            if news := self._since(after):
+                yield news
+                after = news.last
+            elif self._over(after):
+                return
+            else:
+                await self._changed()
+
+    def _over(self, after: int) -> bool:
+        if self.ended and after > self.last:
+            raise position_lost()
+        return self.ended
+
+    def _since(self, after: int) -> Batch | None:
         """Return all that is kept beyond `after`, or None when nothing is."""
         if after >= self.last:
             return None
@@ -53,26 +109,18 @@ class Tail:
         if after + 1 == newest.first:  # the usual case, kept quick: the reader keeps up
             return newest
         newer = [*takewhile(lambda batch: batch.last > after, reversed(self._batches))]
-        return joined(reversed(newer)).after(after)
+        return merged(reversed(newer)).after(after)
 
-    def over(self, after: int) -> bool:
-        """Tell whether nothing can come after `after`; raise `ChatError(NOT_FOUND)` if that lies beyond the end."""
-        if self.ended and after > self.last:
-            raise position_lost()
-        return self.ended
-
-    def changed(self) -> asyncio.Future[None]:
-        """Return what is done with the next `append` or `wake`: one for each reader, who may cancel it."""
+    def _changed(self) -> asyncio.Future[None]:
+        """Return what is done with the next change: one for each reader, who may cancel it."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()  # which asks the kernel, and so is too dear for every token
         one = self._loop.create_future()
         self._waiting.append(one)
         return one
 
-
-def joined(batches: Iterable[Batch]) -> Batch:
-    """Return consecutive batches (at least one) as one."""
-    parts = list(batches)
-    if len(parts) == 1:  # the usual case
-        return parts[0]
-    return Batch(parts[0].first, tuple(chain.from_iterable(part.events for part in parts)))
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)

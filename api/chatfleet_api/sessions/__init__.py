@@ -1,1 +1,10 @@
-"""Conversations and their messages behind one port, in memory or in Redis."""
+"""Conversations and their messages, kept beyond the pod that wrote them.
+
+store.py    what every session store promises; conversations, messages, appends, idempotency records
+listing.py  the order of conversations in a listing, and its cursor
+memory.py   the store of a pod without Redis
+redis.py    the store in Redis
+scripts.py  its Lua scripts: each is one atomic step; an append checks version and fencing token
+index.py    its listings: sorted sets by last change
+opening.py  opens the store, in memory or in Redis
+"""

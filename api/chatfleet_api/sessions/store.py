@@ -1,6 +1,7 @@
-"""The port of the session store: conversations, and messages that are only ever appended."""
+"""What every session store promises: conversations, and messages that are only ever appended."""
 
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -13,10 +14,11 @@ MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled",
 
 
 IDEMPOTENCY_SECONDS: Final = 86_400
-"""Life of an idempotency key."""
+"""Life of an idempotency record."""
 MAX_QUEUED: Final = 16
-"""Messages that wait in one conversation at a time."""
+"""Messages in the queue of one conversation at a time."""
 TICKET_SECONDS: Final = 2.0
+"""Life of a ticket in that queue, unless it is renewed."""
 
 
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,11 +44,11 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str | None = None
     """Run that writes, or wrote, this message."""
     epoch: int = 0
-    """How often that run was taken over by another pod."""
+    """How often that run was taken over by another pod: the fencing token of whoever writes this message."""
     provider: str | None = None
-    """Who answered."""
+    """Name of the provider that answered."""
     model: str | None = None
-    """The model that was asked for."""
+    """The model that was requested."""
     upstream_model: str | None = None
     """The model that answered, be it a fallback's, by its provider's name of it."""
     finish_reason: FinishReason | None = None
@@ -58,13 +60,28 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True):
-    """What was asked under an idempotency key, and the answer to it."""
+    """The request that came with an idempotency key, and the answer to it."""
 
     key: str
     digest: str
-    """Of all that was asked."""
+    """Of the whole request."""
     answer: str
     """Id of the message that answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One change of a conversation: all of it is stored in one step, or nothing."""
+
+    messages: tuple[StoredMessage, ...]
+    """At least one. The first carries the fencing token, its `epoch`."""
+    _: KW_ONLY
+    now: str
+    """The new `updated_at`."""
+    expected_version: int | None
+    """Version that the conversation must have; None: any."""
+    idempotency: IdempotencyRecord | None = None
+    """Kept for `IDEMPOTENCY_SECONDS`."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -97,51 +114,36 @@ class SessionStore(Protocol):
         ...
 
     async def delete(self, tenant: str, conversation: str) -> None:
-        """Forget the conversation and its messages."""
+        """Delete the conversation and its messages."""
         ...
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
         """Return all messages in order, later entries having replaced earlier ones of the same id."""
         ...
 
-    async def append(  # noqa: PLR0913  # one step, with all that belongs to it
-        self,
-        tenant: str,
-        conversation: str,
-        messages: tuple[StoredMessage, ...],
-        *,
-        expected_version: int | None,
-        now: str,
-        once: IdempotencyRecord | None = None,
-    ) -> int:
-        """Append all of `messages` (at least one) or none, set `updated_at`, renew the time to live.
+    async def append(self, tenant: str, conversation: str, append: Append) -> int:
+        """Store `append`, renew the time to live, and return the new version.
 
-        Returns the new version. `once` is kept with them, in the same step, for `IDEMPOTENCY_SECONDS`.
-
-        Raises `ChatError(CONVERSATION_CHANGED)` when `expected_version` is given and is not the current one, and when
-        the first of `messages` is there with a greater `epoch`: another pod writes it now. Appending the same entries
+        Raises `ChatError(CONVERSATION_CHANGED)` when the version is not the expected one, and when the first of the
+        messages is there with a greater `epoch`: the fence, for another pod writes it now. Appending the same messages
         again after a lost reply changes nothing (entries carry unique id and status).
         """
         ...
 
-    async def once(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
-        """Return what was kept under an idempotency key; None when nothing was, or no longer is."""
+    async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
+        """Return the record of an idempotency key; None when there is none, or it has expired."""
         ...
 
     async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
-        """Take a place in the line before the conversation, or keep it, and return how many stand before it.
+        """Add a ticket to the queue of the conversation, or renew it, and return how many are ahead of it.
 
-        A place that is not kept for `TICKET_SECONDS` is lost. Raises `ChatError(CONVERSATION_BUSY)` when `MAX_QUEUED`
-        stand there already.
+        A ticket that is not renewed within `TICKET_SECONDS` is lost. Raises `ChatError(CONVERSATION_BUSY)` when the
+        queue has `MAX_QUEUED` already.
         """
         ...
 
     async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
-        """Give the place up."""
-        ...
-
-    async def ping(self) -> None:
-        """Raise `ChatError(STORAGE_UNAVAILABLE)` when the store cannot be reached."""
+        """Remove a ticket from the queue."""
         ...
 
 

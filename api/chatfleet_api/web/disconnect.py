@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from chatfleet_api.domain.events import Batch
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.body import require_json
 from chatfleet_api.web.dialects.collect import CollectedCompletion, collect
 

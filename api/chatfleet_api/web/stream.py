@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Failed, Start
+from chatfleet_api.domain.events import Failed, Start
 from chatfleet_api.runs.log.interface import Moved
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web import extensions
 from chatfleet_api.web.dialects.collect import as_error
 from chatfleet_api.web.dialects.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from chatfleet_api import __main__ as api
 from chatfleet_api.chat.chat import Chat
-from chatfleet_api.runs.fleet.redis import RedisFleet
-from chatfleet_api.runs.log import redis as log
+from chatfleet_api.runs.fleet.ownership import Ownership
+from chatfleet_api.runs.log import append_script
 from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.redis import RedisSessionStore
 
@@ -34,12 +34,12 @@ def put(owner: type, name: str, by: object) -> None:
 def fencing() -> None:
     """Let whoever was taken over go on writing, and not find out."""
 
-    async def nothing(_: RedisFleet) -> tuple[()]:
+    async def nothing(_: Ownership) -> tuple[()]:
         return ()
 
-    _replace(log, "WRITE", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
-    _replace(sessions, "_APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
-    put(RedisFleet, "_lost", nothing)
+    _replace(append_script, "APPEND", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
+    _replace(sessions, "APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
+    put(Ownership, "fenced", nothing)
 
 
 def idempotency() -> None:

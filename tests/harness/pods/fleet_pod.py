@@ -1,6 +1,7 @@
 """Pods of one fleet within one process: all that a pod does with Redis, and a way to cut one off."""
 
 import asyncio
+import random
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,17 +14,17 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.chat import Chat
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.redis.client import Operation, RedisClient, open_redis
-from chatfleet_api.runs.fleet.redis import open_fleet
 from chatfleet_api.runs.fleet.supervisor import supervise
-from chatfleet_api.runs.log.redis import open_run_log
-from chatfleet_api.runs.log.tailing import cancelled
-from chatfleet_api.runs.pool import Limits, RunPool
+from chatfleet_api.runs.log.tasks import cancel
+from chatfleet_api.runs.opening import open_fleet, open_run_log
+from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_contract.providers import Continuation
-from harness.pods.runs import OneModel
+from harness.pods.runs import OneModel, conversations, streaming
 
 
 class Line(RedisClient):
@@ -32,10 +33,10 @@ class Line(RedisClient):
     whole = True
 
     @override
-    async def _answered(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:
+    async def _request(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:
         if not self.whole:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
-        return await super()._answered(operation, slots)
+        return await super()._request(operation, slots)
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,14 @@ async def open_pod(
     assert isinstance(redis_client, Line)
     while not await reached(redis_client):  # a cluster's client takes its time to find its servers
         pass
-    members = await stack.enter_async_context(open_fleet(redis_client, str(uuid7()), seconds=120, clock=time.monotonic))
-    log = await stack.enter_async_context(open_run_log(redis_client, ttl_seconds=60, run_seconds=60))
-    pool = RunPool(log, members, Limits(capacity, run_seconds=60))
-    sessions, meter = RedisSessionStore(redis_client, ttl_seconds=60), Meter("tests")
+    streams = streaming(max_streams_per_pod=capacity, max_stream_seconds=60, log_ttl_seconds=60)
+    members = await stack.enter_async_context(
+        open_fleet(redis_client, str(uuid7()), streams, clock=time.monotonic, rand=random.random)
+    )
+    log = await stack.enter_async_context(open_run_log(redis_client, streams, conversations(), clock=time.monotonic))
+    pool = RunPool(log, members, streams)
+    sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), Live.fixed(0))
+    meter = Meter("tests")
     chat = Chat(
         catalogue=lambda: OneModel(provider, continuation),
         pool=pool,
@@ -78,8 +83,8 @@ async def open_pod(
         queue=Queue(sessions, _new_id),
         meter=meter,
     )
-    watch = asyncio.create_task(supervise(members, pool, writing=log.writing, go_on=chat.go_on))
-    stack.push_async_callback(cancelled, watch)
+    supervising = asyncio.create_task(supervise(members, pool, chat.go_on))
+    stack.push_async_callback(cancel, supervising)
     stack.push_async_callback(pool.drain, 0)
     stack.callback(setattr, redis_client, "whole", True)  # noqa: FBT003  # a value
     return FleetPod(chat, meter, redis_client)
@@ -92,7 +97,7 @@ def _new_id() -> str:
 async def reached(redis_client: RedisClient) -> bool:
     """Return whether Redis answers."""
     try:
-        await redis_client.ping()
+        await redis_client.call("PING")
     except ChatError:
         return False
     return True

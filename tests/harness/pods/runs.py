@@ -8,16 +8,20 @@ from itertools import count
 from chatfleet_api.chat.chat import Chat
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Event, Start, Token, Usage
+from chatfleet_api.domain.events import Event, Start, Token, Usage
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Finish, Opened, Opening, Provider, StreamItem
+from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.log.interface import RunLog
-from chatfleet_api.runs.log.memory import MemoryRunLog, SinglePodFleet
-from chatfleet_api.runs.pool import Limits, RunPool
+from chatfleet_api.runs.log.memory import MemoryRunLog
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_contract.providers import Continuation
+from chatfleet_contract.spec import Conversations, Streaming
 
 TENANT = "default"
 USAGE = Usage(input_tokens=3, output_tokens=2)
@@ -107,16 +111,27 @@ async def collect(batches: AsyncIterable[Batch]) -> list[tuple[int, Event]]:
     return [pair async for batch in batches for pair in enumerate(batch.events, batch.first)]
 
 
+def streaming(**changed: float) -> Live[Streaming]:
+    """Return limits of streams that differ from the defaults, also beyond what a ChatDeployment may have."""
+    return Live.fixed(Streaming().model_copy(update=changed))
+
+
+def conversations(**changed: float) -> Live[Conversations]:
+    """Return how conversations are kept, where it differs from the defaults."""
+    return Live.fixed(Conversations().model_copy(update=changed))
+
+
 def memory_log(ttl_seconds: float = 60) -> MemoryRunLog:
-    return MemoryRunLog(ttl_seconds=ttl_seconds, clock=loop_clock)
+    return MemoryRunLog(streaming(log_ttl_seconds=ttl_seconds), clock=loop_clock)
 
 
 def memory_sessions(ttl_seconds: float = 3600) -> MemorySessionStore:
-    return MemorySessionStore(ttl_seconds=ttl_seconds, clock=loop_clock)
+    return MemorySessionStore(conversations(ttl_seconds=ttl_seconds), clock=loop_clock)
 
 
 def make_pool(log: RunLog | None = None, *, capacity: int = 10, run_seconds: float = 600) -> RunPool:
-    return RunPool(log or memory_log(), SinglePodFleet(), Limits(capacity, run_seconds))
+    limits = streaming(max_streams_per_pod=capacity, max_stream_seconds=run_seconds)
+    return RunPool(log or memory_log(), SinglePodFleet(), limits)
 
 
 def make_chat(

@@ -1,22 +1,34 @@
-"""The one command by which a pod writes what is new of its runs: a script that Redis runs as one step."""
+"""The one command by which a pod appends to the logs of its runs: a script that Redis runs as one step.
 
-from typing import Final
+It checks the fencing token of each entry: what a producer appends after another pod has taken its run over is refused.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.connect import Command
+from chatfleet_api.runs.log.write_buffer import Entry, WriteBuffer
 
 ENTRY_FIELD: Final = b"e"
 """Name of the one field of an entry: a `Batch` in JSON, on one line."""
 ENTRIES_PER_STREAM: Final = 65536
 """Bound on what one run can take in Redis; 16 minutes at one entry per flush. Older entries go first."""
 
-WRITE: Final = """
+APPEND: Final = """
 local live, ended, entries = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
 local fenced = {}
 for i = 1, #entries do
   local key, record = KEYS[2 * i - 1], KEYS[2 * i]
   local epoch, last, final, entry = unpack(entries[i])
-  local after = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
-  if after then
-    fenced[#fenced + 1] = {i, tonumber(after)}
+  -- The fence: once a takeover has begun the next epoch, what this one appends is refused.
+  local last_seq = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
+  if last_seq then
+    fenced[#fenced + 1] = {i, tonumber(last_seq)}
   else
+    -- An id that is there is a repeat of ours, after a lost reply.
     local done = redis.pcall('XADD', key, 'MAXLEN', '~', LIMIT, last .. '-0', FIELD, entry)
     if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller', 1, true) then
       return done
@@ -34,8 +46,33 @@ for i = 1, #entries do
 end
 return fenced
 """.replace("LIMIT", str(ENTRIES_PER_STREAM)).replace("FIELD", f"'{ENTRY_FIELD.decode()}'")
-"""Append one entry per pair of keys, the run's events and its record (`fleet.py` describes it).
+"""Append one entry per pair of keys, a run's events and its record (`fleet/redis.py` describes it).
 
-An id that is there is a repeat of ours and passed over. An entry of an epoch that has a successor is refused: returned
-are its number and where the successor began. Other errors end the write.
+Returns the number of each entry that was fenced off, and the last event before its successor. Other errors end the
+write.
 """
+
+Chunk: TypeAlias = Sequence[tuple[WriteBuffer, Entry]]
+_pack: Final = msgspec.msgpack.Encoder().encode
+"""Entries are one argument of the script: each costs the client a microsecond, and there would be four to an entry."""
+
+
+async def append_entries(
+    redis: RedisClient, chunk: Chunk, *, live_seconds: int, ended_seconds: int
+) -> Sequence[tuple[int, int]]:
+    """Append, and return which of `chunk` were fenced off (by their index), and after which event of their run.
+
+    A run's log expires after `live_seconds`, and `ended_seconds` after its end.
+    """
+
+    def command(entries: Chunk) -> Command:
+        keys = [key for buffer, _ in entries for key in buffer.keys]
+        packed = _pack(
+            [(buffer.epoch, entry.last, entry.terminal, entry.payload.decode()) for buffer, entry in entries]
+        )
+        return ("EVAL", APPEND, len(keys), *keys, live_seconds, ended_seconds, packed)
+
+    if redis.clustered:
+        replies = await redis.call_all([command([item]) for item in chunk])
+        return [(index, last_seq) for index, reply in enumerate(replies) for _, last_seq in reply]
+    return [(number - 1, last_seq) for number, last_seq in await redis.call(*command(chunk))]

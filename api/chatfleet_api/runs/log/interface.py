@@ -1,42 +1,30 @@
-"""The ports of runs: the log, where events outlive the process that made them, and the fleet, where runs outlive it."""
+"""What every run log promises: events outlive the process that produced them, and any pod can read them."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Literal, NamedTuple, Protocol, TypeAlias
-
-import msgspec
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Start
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.runs.fence import Fence
+from chatfleet_api.runs.tail import Batch
 
 RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
 
 
-class Fence(NamedTuple):
-    """A producer's turn at a run that belongs to the fleet."""
-
-    epoch: int = 0
-    """How often the run was taken over. What an older epoch appends is refused."""
-    after: int = 0
-    """Number of the last event that the producers before have logged."""
-
-
 class Producer(Protocol):
-    """Who writes a run of the fleet, as the log sees it."""
+    """Writes a run of the fleet; the log's view of it."""
 
     @property
     def fence(self) -> Fence:
-        """The producer's turn."""
+        """The producer's fencing token."""
         ...
 
     def publish_committed(self, seq: int) -> None:
-        """Let readers have what came up to `seq`: it is stored, or cannot be just now."""
+        """Show readers what came up to `seq`: it is stored, or cannot be at the moment."""
         ...
 
     def fence_off(self, seq: int) -> None:
-        """Stop: another pod writes the run now, from what follows `seq` on; the log has nothing beyond it of ours."""
+        """Stop: another pod writes the run now, from what follows `seq` on; the log has nothing of ours beyond it."""
         ...
 
 
@@ -46,12 +34,16 @@ class RunLog(Protocol):
     Run ids are UUIDv7 text, unique in the fleet. No method sees across tenants. Times are seconds.
     """
 
-    def append(self, tenant: str, run: str, batch: Batch, by: Producer | None = None) -> None:
+    def append(self, tenant: str, run: str, batch: Batch, producer: Producer | None = None) -> None:
         """Take the next batch of a run (its `first` follows the last one's `last`). Never waits: it is written soon.
 
-        `by` is told when it is written, or refused because another pod has taken the run over. None: a run that nobody
-        takes over.
+        `producer` learns when it is committed, or refused because another pod has taken the run over. None: a run that
+        nobody takes over.
         """
+        ...
+
+    def is_writing(self, tenant: str, run: str) -> bool:
+        """Tell whether something of the run is still to be written here, or may be."""
         ...
 
     async def flush(self, tenant: str, run: str) -> None:
@@ -67,96 +59,17 @@ class RunLog(Protocol):
         """
         ...
 
-    def leave(self) -> None:
-        """Let readers go elsewhere for what is still to come, because this pod ends."""
-        ...
-
     async def state(self, tenant: str, run: str) -> RunState:
-        """Tell what the log knows of the run; raise `ChatError(STORAGE_UNAVAILABLE)` when it cannot be reached."""
+        """Return what the log knows of the run; raise `ChatError(STORAGE_UNAVAILABLE)` when it cannot be reached."""
         ...
 
-    async def ping(self) -> None:
-        """Raise `ChatError(STORAGE_UNAVAILABLE)` when the log cannot be reached."""
+    def close_readers(self) -> None:
+        """Send readers to other pods for what is still to come, because this pod ends."""
         ...
-
-
-class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What another pod needs to know of a run to take it over."""
-
-    tenant: str
-    start: Start
-    request: ChatRequest
 
 
 class Moved(ChatError):  # noqa: N818  # no failure
-    """The run goes on, but this pod ends: whoever reads it here is to come back, to another pod, for the rest."""
+    """The run goes on, but this pod ends: its reader is to reconnect, to another pod, for the rest."""
 
     def __init__(self) -> None:
         super().__init__(Code.DRAINING, retry_after=1.0)
-
-
-class Orphan(NamedTuple):
-    """A run whose pod died, or handed it over."""
-
-    pod: str
-    tenant: str
-    run: str
-    seconds: float = 0.0
-    """For how long nobody has produced it, as far as the observer knows."""
-
-
-class HeartbeatResult(NamedTuple):
-    """What one look at the fleet found for this pod to do. Runs are tenant and id."""
-
-    cancelled: Sequence[tuple[str, str]]
-    """Runs of ours that somebody wants cancelled."""
-    lost: Sequence[tuple[str, str, int]]
-    """Runs of ours that another pod has taken over, and after which event."""
-    orphans: Sequence[Orphan]
-    """Our share of what is to be taken over, as much as one heartbeat may take at most."""
-    due: float
-    """Seconds until the next pod is dead, should it go on being silent: then is the time to look again."""
-
-
-class Claim(NamedTuple):
-    """A run that is ours now."""
-
-    record: RunRecord
-    fence: Fence
-    cancelled: bool = False
-    """Whether somebody asked for its end."""
-    seconds: float = 0.0
-    """For how long nobody has produced it, as far as we know."""
-
-
-class Fleet(Protocol):
-    """The pods that share a log, seen from one of them."""
-
-    def begin(self, record: RunRecord) -> AbstractAsyncContextManager[None]:
-        """Make a run the fleet's: from now on another pod takes it over when this one dies.
-
-        Start it within the block; an error there takes the run back. Raises `ChatError(STORAGE_UNAVAILABLE)`.
-        """
-        ...
-
-    def has_successors(self) -> bool:
-        """Tell whether another pod lives that takes runs over."""
-        ...
-
-    def mark_for_handoff(self, runs: Sequence[tuple[str, str]]) -> None:
-        """Take note that runs are to be handed over: until they are, others find them as runs of a pod that died."""
-        ...
-
-    async def hand_over(self, runs: Sequence[tuple[str, str]]) -> None:
-        """Give runs up, by tenant and id, so that other pods take them over at once; all of them is in the log.
-
-        Raises `ChatError(STORAGE_UNAVAILABLE)`: then they do so when they find that this pod has ended.
-        """
-        ...
-
-    async def cancel(self, tenant: str, run: str) -> bool:
-        """Ask whichever pod produces the run to cancel it, and return whether the run was still going on.
-
-        Raises `ChatError(STORAGE_UNAVAILABLE)`.
-        """
-        ...

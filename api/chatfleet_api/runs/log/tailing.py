@@ -1,4 +1,4 @@
-"""Reading runs that other pods write: any number of readers, one command at a time for all of them."""
+"""Tailing the logs of runs: any number of readers of this pod, and one command at a time for all of them."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch
-from chatfleet_api.redis.client import Command, RedisClient
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.connect import Command
 from chatfleet_api.runs.log.interface import Moved
-from chatfleet_api.runs.tail import joined
+from chatfleet_api.runs.log.tasks import cancel
+from chatfleet_api.runs.tail import Batch, merged
 
 ENTRIES_PER_READ: Final = 256
 STREAMS_PER_READ: Final = 64
@@ -20,8 +21,8 @@ ROUND_SECONDS: Final = 0.015
 """Pause between two rounds, in which what comes is gathered."""
 IDLE_ROUND_SECONDS: Final = 0.05
 """Longest that the pause gets while nothing comes."""
-AWAY_ROUND_SECONDS: Final = 1.0
-"""Longest that the pause gets while Redis is away."""
+MAX_BACKOFF_SECONDS: Final = 1.0
+"""Longest back-off between two rounds while Redis is unreachable."""
 
 _READ: Final = """
 local texts = {}
@@ -39,7 +40,7 @@ return texts
 _decoder: Final = msgspec.json.Decoder(Batch)
 
 
-def continued(found: Sequence[Batch], after: int) -> Batch | None:
+def contiguous(found: Sequence[Batch], after: int) -> Batch | None:
     """Return what follows `after` without a gap, as one batch, or None when that is nothing."""
     following: list[Batch] = []
     for batch in found:
@@ -50,25 +51,18 @@ def continued(found: Sequence[Batch], after: int) -> Batch | None:
             break
         following.append(news)
         after = news.last
-    return joined(following) if following else None
-
-
-async def cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel `task` and wait for its end."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    return merged(following) if following else None
 
 
 class _Reader:
-    """A reader that waits: for what is there now, or for what will come."""
+    """A reader that waits: for what is there now, or, when `following`, for what will come."""
 
-    __slots__ = ("after", "key", "news", "patient")
+    __slots__ = ("after", "following", "key", "news")
 
-    def __init__(self, key: str, after: int, *, patient: bool) -> None:
+    def __init__(self, key: str, after: int, *, following: bool) -> None:
         self.key = key
         self.after = after
-        self.patient = patient
+        self.following = following
         self.news: asyncio.Future[bytes] = asyncio.Future()
 
 
@@ -79,42 +73,42 @@ class LogTailer:
     not possible across the slots of a cluster.
     """
 
-    def __init__(self, redis_client: RedisClient) -> None:
-        self._redis = redis_client
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
         self._waiting: set[_Reader] = set()
         self._joined = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
-        self._leaving = False
+        self._closing = False
 
     async def now(self, key: str, after: int) -> list[Batch]:
         """Return entries beyond `after`, the first of them when they are many; raises STORAGE_UNAVAILABLE."""
-        return await self._wait(_Reader(key, after, patient=False))
+        return await self._wait(_Reader(key, after, following=False))
 
     async def later(self, key: str, after: int, *, seconds: float) -> list[Batch]:
-        """Wait for entries beyond `after`, also while Redis is away; returns none when none came for so long."""
+        """Wait for entries beyond `after`, also while Redis is unreachable; returns none when none came for so long."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._wait(_Reader(key, after, patient=True))
+                return await self._wait(_Reader(key, after, following=True))
         except TimeoutError:
             return []
 
-    def leave(self) -> None:
-        """Send every reader elsewhere, from now on, who would have to wait for news."""
-        self._leaving = True
+    def close_readers(self) -> None:
+        """Raise `Moved` in every reader that has to wait for news, from now on."""
+        self._closing = True
         for reader in self._waiting:
-            if reader.patient and not reader.news.done():
+            if reader.following and not reader.news.done():
                 reader.news.set_exception(Moved())
 
     async def aclose(self) -> None:
         """Read no more."""
         if self._poller:
-            await cancelled(self._poller)
+            await cancel(self._poller)
 
     async def _wait(self, reader: _Reader) -> list[Batch]:
-        if self._leaving and reader.patient:
+        if self._closing and reader.following:
             raise Moved
         self._waiting.add(reader)
-        if not reader.patient:
+        if not reader.following:
             self._joined.set()
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
@@ -133,7 +127,7 @@ class LogTailer:
                 pause = min(2 * pause, IDLE_ROUND_SECONDS) if quiet else ROUND_SECONDS
             except ChatError as error:  # the client has logged it
                 _fail(readers, error)
-                pause = min(2 * pause, AWAY_ROUND_SECONDS)
+                pause = min(2 * pause, MAX_BACKOFF_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._joined.wait()
@@ -150,7 +144,7 @@ class LogTailer:
             for key, text in zip(chunk, await self._read(places), strict=True):
                 came = came or bool(text)
                 for reader in streams[key]:
-                    if (text or not reader.patient) and not reader.news.done():
+                    if (text or not reader.following) and not reader.news.done():
                         reader.news.set_result(text)
         return came
 
@@ -172,7 +166,7 @@ def _decoded(text: bytes) -> list[Batch]:
 
 def _fail(readers: Iterable[_Reader], error: ChatError) -> None:
     for reader in readers:
-        if not reader.patient and not reader.news.done():
+        if not reader.following and not reader.news.done():
             reader.news.set_exception(error)
 
 

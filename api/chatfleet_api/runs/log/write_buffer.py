@@ -1,12 +1,13 @@
 """What a pod has yet to write of one run: batches that gather, become entries, and wait for Redis."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 
-from chatfleet_api.domain.events import Batch
+from chatfleet_api.runs.keys import RunKey
 from chatfleet_api.runs.log.interface import Producer
-from chatfleet_api.runs.tail import joined
+from chatfleet_api.runs.tail import Batch, merged
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -20,42 +21,59 @@ class Entry(NamedTuple):
 
 
 class WriteBuffer:
-    """What is not yet written of one run, under one fence."""
+    """What is not yet written of one run, under one fencing token."""
 
-    __slots__ = ("by", "entries", "fresh", "keys", "last", "lossy", "owner", "stored")
+    __slots__ = ("entries", "fresh", "keys", "last", "lossy", "producer", "run", "stored")
 
-    def __init__(self, owner: tuple[str, str], keys: tuple[str, str], by: Producer | None) -> None:
-        self.owner = owner
+    def __init__(self, run: RunKey, keys: tuple[str, str], producer: Producer | None) -> None:
+        self.run = run
         self.keys = keys
-        self.by = by
+        """Of the run's events and of its record."""
+        self.producer = producer
         self.fresh: list[Batch] = []
         self.entries: list[Entry] = []
         self.last = 0
         self.stored = 0
         self.lossy = False
+        """Whether something was dropped, because Redis was unreachable for too long."""
+
+    @property
+    def epoch(self) -> str | int:
+        """The producer's epoch, empty for a run that nobody takes over."""
+        return "" if self.producer is None else self.producer.fence.epoch
+
+    def append(self, batch: Batch) -> None:
+        self.fresh.append(batch)
+        self.last = batch.last
 
     def encode(self) -> int:
         """Make one entry of what is fresh; returns its size in bytes."""
         if not self.fresh:
             return 0
-        batch = joined(self.fresh)
+        batch = merged(self.fresh)
         self.fresh = []
         self.entries.append(Entry(batch.last, batch.terminal, _encoder.encode(batch)))
         return len(self.entries[-1].payload)
 
-    @property
-    def epoch(self) -> str | int:
-        """The producer's epoch, empty for a run that nobody takes over."""
-        return "" if self.by is None else self.by.fence.epoch
-
     def publish_committed(self, seq: int) -> None:
-        """Let readers have what came up to `seq`."""
-        if self.by is not None:
-            self.by.publish_committed(seq)
+        """Let the producer show readers what came up to `seq`."""
+        if self.producer is not None:
+            self.producer.publish_committed(seq)
 
-    def drop_unsent(self) -> int:
-        """Forget what is unwritten, but for the end; returns the bytes that frees."""
-        before = sum(len(entry.payload) for entry in self.entries)
+    def drop_unwritten(self) -> int:
+        """Drop every entry but the terminal one; returns the bytes that frees."""
+        before = _size(self.entries)
         self.entries = [entry for entry in self.entries if entry.terminal]
         self.lossy = True
-        return before - sum(len(entry.payload) for entry in self.entries)
+        return before - _size(self.entries)
+
+    def fence_off(self, last_seq: int) -> int:
+        """Stop the producer, since another pod goes on after `last_seq`; returns the bytes that frees."""
+        self.stored = self.last
+        if self.producer is not None:
+            self.producer.fence_off(last_seq)
+        return _size(self.entries)
+
+
+def _size(entries: Iterable[Entry]) -> int:
+    return sum(len(entry.payload) for entry in entries)

@@ -6,7 +6,8 @@ import msgspec
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Failed, Start
+from chatfleet_api.domain.events import Complete, Failed, Start
+from chatfleet_api.runs.tail import Batch
 
 
 class CollectedCompletion(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.domain.events import Batch
+from chatfleet_api.runs.tail import Batch
 
 HEARTBEAT: Final = b": keep-alive\n\n"
 """A comment: every client skips it, every proxy sees traffic."""

@@ -12,7 +12,7 @@ from chatfleet_api.redis.client import RedisClient, open_redis
 async def unavailable(redis_client: RedisClient) -> bool:
     """Whether Redis cannot be used."""
     try:
-        await redis_client.ping()
+        await redis_client.call("PING")
     except ChatError as error:
         return error.code is Code.STORAGE_UNAVAILABLE
     return False

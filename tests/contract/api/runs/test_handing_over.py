@@ -113,7 +113,7 @@ async def test_a_reader_of_another_pods_run_is_sent_away_when_this_one_ends(topo
         run = await first.chat.complete(TENANT, ChatRequest("m", ()), resumable=True)
         reader = asyncio.create_task(collect(second.chat.pool.read(TENANT, run.id)))
         await asyncio.sleep(0.3)
-        second.chat.log.leave()
+        second.chat.log.close_readers()
         with pytest.raises(Moved):
             await reader
         with pytest.raises(ChatError) as caught:

@@ -7,14 +7,15 @@ import pytest
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.log import tailing as following
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
-from chatfleet_api.runs.log.redis import open_run_log
+from chatfleet_api.runs.opening import open_run_log
+from chatfleet_api.runs.tail import Batch
 from harness.pods.fleet_pod import reached
-from harness.pods.runs import TENANT, collect, numbered
+from harness.pods.runs import TENANT, collect, conversations, loop_clock, numbered, streaming
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 END = Complete("stop", Usage())
@@ -23,11 +24,13 @@ END = Complete("stop", Usage())
 @pytest.fixture(params=["memory", *TOPOLOGIES])
 async def log(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[RunLog]:
     if request.param == "memory":
-        yield MemoryRunLog(ttl_seconds=60, clock=asyncio.get_running_loop().time)
+        yield MemoryRunLog(streaming(log_ttl_seconds=60), clock=loop_clock)
         return
     async with (
         open_redis(topologies(request.param), "tests", "chat") as redis_client,
-        open_run_log(redis_client, ttl_seconds=60, run_seconds=60) as opened,
+        open_run_log(
+            redis_client, streaming(log_ttl_seconds=60, max_stream_seconds=60), conversations(), clock=loop_clock
+        ) as opened,
     ):
         while not await reached(redis_client):  # a cluster's client takes its time to find its servers
             pass
@@ -147,7 +150,3 @@ async def test_the_state_tells_whether_the_end_is_there(log: RunLog, run: str) -
 
 async def test_a_flush_of_nothing_returns_at_once(log: RunLog, run: str) -> None:
     await log.flush(TENANT, run)
-
-
-async def test_the_log_can_be_reached(log: RunLog) -> None:
-    await log.ping()

@@ -9,15 +9,19 @@ import redis.asyncio
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Token, Usage
-from chatfleet_api.redis.client import ANSWER_SECONDS, open_redis
-from chatfleet_api.runs.log import redis as redis_log
-from chatfleet_api.runs.log.redis import RedisRunLog, open_run_log
+from chatfleet_api.domain.events import Complete, Token, Usage
+from chatfleet_api.redis.client import open_redis
+from chatfleet_api.redis.connect import ANSWER_SECONDS
+from chatfleet_api.runs.log import reader as log_reader
+from chatfleet_api.runs.log import writer as log_writer
+from chatfleet_api.runs.log.redis import RedisRunLog, open_redis_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
+from chatfleet_api.runs.tail import Batch
 from harness.faults.tcp_proxy import Proxy, proxied
-from harness.pods.runs import TENANT, collect, numbered
+from harness.pods.runs import TENANT, collect, conversations, numbered, streaming
 
 END = Complete("stop", Usage())
+LIMITS = streaming(log_ttl_seconds=60, max_stream_seconds=600)
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ async def log(proxy: Proxy) -> AsyncIterator[RedisRunLog]:
     """A pod's log, which reaches Redis through the proxy."""
     async with (
         open_redis(proxy.url, "tests", "chat") as redis_client,
-        open_run_log(redis_client, ttl_seconds=60, run_seconds=600) as opened,
+        open_redis_run_log(redis_client, LIMITS, conversations()) as opened,
     ):
         yield opened
 
@@ -48,7 +52,7 @@ async def other(redis_url: str) -> AsyncIterator[RedisRunLog]:
     """Another pod's log."""
     async with (
         open_redis(redis_url, "tests", "chat") as redis_client,
-        open_run_log(redis_client, ttl_seconds=60, run_seconds=600) as opened,
+        open_redis_run_log(redis_client, LIMITS, conversations()) as opened,
     ):
         yield opened
 
@@ -164,7 +168,7 @@ async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
     for run in (small, large):
         log.append(TENANT, run, numbered(1, 1))
         await log.flush(TENANT, run)
-    monkeypatch.setattr(redis_log, "UNSENT_BYTES", 2000)
+    monkeypatch.setattr(log_writer, "MAX_BUFFERED_BYTES", 2000)
     proxy.set("refuse")
     log.append(TENANT, small, numbered(2, 2))
     for seq in range(2, 50):
@@ -190,7 +194,7 @@ async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
 async def test_a_reader_of_a_log_that_vanished_is_told(
     log: RedisRunLog, server: "redis.asyncio.Redis", run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_log, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(log_reader, "IDLE_SECONDS", 0.2)
     log.append(TENANT, run, numbered(1, 1))
     await log.flush(TENANT, run)
     reader = log.read(TENANT, run)
@@ -229,7 +233,7 @@ async def test_hundreds_of_readers_share_the_connections_of_a_pod(
 async def test_what_is_appended_last_is_written_when_the_pod_ends(other: RedisRunLog, redis_url: str, run: str) -> None:
     async with AsyncExitStack() as stack:
         redis_client = await stack.enter_async_context(open_redis(redis_url, "tests", "chat"))
-        log = await stack.enter_async_context(open_run_log(redis_client, ttl_seconds=60, run_seconds=60))
+        log = await stack.enter_async_context(open_redis_run_log(redis_client, LIMITS, conversations()))
         log.append(TENANT, run, Batch(1, (END,)))
     assert await numbers(other, run) == [1]
 

@@ -40,12 +40,12 @@ async def test_the_log_is_written_so_often_that_the_save_interval_holds(
     file.write_text(plain.render())
     async with open_services(Settings(config_file=file), plain) as services:
         log: Any = services.chat.log
-        assert log.flush_seconds == 0.015
+        assert log.writer.flush_seconds == 0.015
         file.write_text(changed.render())
         async with asyncio.timeout(5):
             while services.configuration.current != changed:  # noqa: ASYNC110  # the file is polled
                 await asyncio.sleep(0.05)
-        assert log.flush_seconds == between
+        assert log.writer.flush_seconds == between
 
 
 @pytest.fixture

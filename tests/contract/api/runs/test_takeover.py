@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
+from random import random
 from time import monotonic
 from typing import Protocol
 
@@ -12,16 +13,18 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.chat import NewMessage
 from chatfleet_api.chat.takeover import MOST_EPOCHS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Token, Usage
+from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.redis.client import open_redis
+from chatfleet_api.runs.fence import Fence
+from chatfleet_api.runs.fleet.interface import Claim, Orphan, RunRecord
 from chatfleet_api.runs.fleet.redis import RedisFleet
-from chatfleet_api.runs.log.interface import Claim, Fence, Orphan, RunRecord
-from chatfleet_api.runs.log.redis import open_run_log
+from chatfleet_api.runs.opening import open_run_log
+from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
-from harness.pods.runs import STOP, TENANT, Script, collect, numbered, text
+from harness.pods.runs import STOP, TENANT, Script, collect, conversations, numbered, streaming, text
 from harness.polling import eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -265,11 +268,11 @@ async def test_one_pod_wins_a_claim_and_the_log_refuses_the_one_before(
     async with AsyncExitStack() as stack:
         redis_client = await stack.enter_async_context(open_redis(topologies("single"), "tests", str(uuid7())))
         logs = [
-            await stack.enter_async_context(open_run_log(redis_client, ttl_seconds=60, run_seconds=60))
+            await stack.enter_async_context(open_run_log(redis_client, streaming(), conversations(), clock=monotonic))
             for _ in range(2)
         ]
         dead, successor, late = [
-            RedisFleet(redis_client, name, seconds=60, clock=monotonic) for name in ("a", "b", "c")
+            RedisFleet(redis_client, name, streaming(), clock=monotonic, rand=random) for name in ("a", "b", "c")
         ]
         async with dead.begin(record):
             before, after = Recorded(Fence()), Recorded(Fence(1, 2))

@@ -15,13 +15,16 @@ import redis
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.client import WAITS, RedisClient, open_redis
+from chatfleet_api.domain.live import Live
+from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.connect import WAITS
 from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.sessions.store import Conversation, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from harness.clients.reader import begin
 from harness.faults.tcp_proxy import proxied
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.pods.fleet_pod import reached
+from harness.pods.runs import conversations
 from harness.polling import eventually
 from harness.redis.server import redis_server
 from harness.redis.topologies import clustered, watched
@@ -65,22 +68,21 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def store(url: str, replicas: int) -> AsyncIterator[tuple[RedisSessionStore, RedisClient, str]]:
+async def store(url: str, replicas: Live[int]) -> AsyncIterator[tuple[RedisSessionStore, RedisClient, str]]:
     """Yield a store that wants so many replicas, and a new conversation in it."""
     async with AsyncExitStack() as stack:
         redis_client = await stack.enter_async_context(open_redis(url, "tests", "chat"))
         async with asyncio.timeout(10):
             while not await reached(redis_client):
                 pass
-        sessions, conversation = RedisSessionStore(redis_client, ttl_seconds=600), str(uuid7())
-        sessions.replicas = replicas
+        sessions, conversation = RedisSessionStore(redis_client, conversations(), replicas), str(uuid7())
         await sessions.create(TENANT, Conversation(conversation, None, None, {}, NOW, NOW))
         yield sessions, redis_client, conversation
 
 
 async def say(sessions: RedisSessionStore, conversation: str, text: str, id_: str | None = None) -> None:
     message = StoredMessage(id_ or str(uuid7()), "user", text, NOW)
-    await sessions.append(TENANT, conversation, (message,), expected_version=None, now=NOW)
+    await sessions.append(TENANT, conversation, Append((message,), now=NOW, expected_version=None))
 
 
 @contextmanager
@@ -114,7 +116,8 @@ def primary_and_replica(tmp_path: Path, request: pytest.FixtureRequest) -> Itera
 
 async def test_a_message_is_refused_while_too_few_replicas_have_it(primary_and_replica: tuple[str, int]) -> None:
     url, replica = primary_and_replica
-    async with store(url, 1) as (sessions, _, conversation):
+    wanted = 1
+    async with store(url, Live(lambda: wanted)) as (sessions, _, conversation):
         await say(sessions, conversation, "in step")
         again = str(uuid7())
         with stopped(replica):
@@ -123,9 +126,9 @@ async def test_a_message_is_refused_while_too_few_replicas_have_it(primary_and_r
                     await say(sessions, conversation, "lagging", again)
                 assert caught.value.code is Code.STORAGE_UNAVAILABLE
                 assert caught.value.retry_after
-            sessions.replicas = 0
+            wanted = 0
             await say(sessions, conversation, "nobody waits")
-            sessions.replicas = 1
+            wanted = 1
         await say(sessions, conversation, "lagging", again)
         kept = await sessions.messages(TENANT, conversation)
         assert [message.content for message in kept] == ["in step", "lagging", "nobody waits"]
@@ -133,12 +136,12 @@ async def test_a_message_is_refused_while_too_few_replicas_have_it(primary_and_r
 
 async def test_a_replica_that_hangs_holds_up_nothing_else(primary_and_replica: tuple[str, int]) -> None:
     url, replica = primary_and_replica
-    async with store(url, 1) as (sessions, redis_client, conversation):
+    async with store(url, Live.fixed(1)) as (sessions, redis_client, conversation):
         with stopped(replica):
             waiting = [asyncio.create_task(say(sessions, conversation, "lagging")) for _ in range(3 * WAITS)]
             await asyncio.sleep(0.1)
             asked = monotonic()
-            await redis_client.ping()
+            await redis_client.call("PING")
             assert monotonic() - asked < 0.2
             assert {type(error) for error in await asyncio.gather(*waiting, return_exceptions=True)} == {ChatError}
 
@@ -151,7 +154,7 @@ async def test_what_was_acknowledged_survives_the_promotion_of_a_replica_that_la
     with replicated(tmp_path) as (primary, replica):
         async with proxied(primary) as between:
             await asyncio.to_thread(follow, replica, between.url)
-            async with store(primary, replicas) as (sessions, _, conversation):
+            async with store(primary, Live.fixed(replicas)) as (sessions, _, conversation):
                 for number in range(6):
                     if number == 3:
                         between.set("hang")  # the replica hears nothing any more
@@ -163,7 +166,7 @@ async def test_what_was_acknowledged_survives_the_promotion_of_a_replica_that_la
             os.kill(process_of(primary), signal.SIGKILL)
             with redis.Redis.from_url(replica) as client:
                 client.replicaof("NO", "ONE")
-            async with store(replica, 0) as (promoted, _, _):
+            async with store(replica, Live.fixed(0)) as (promoted, _, _):
                 kept = [message.content for message in await promoted.messages(TENANT, conversation)]
     assert len(set(acknowledged) - set(kept)) == lost, (acknowledged, kept)
 

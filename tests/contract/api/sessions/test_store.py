@@ -10,11 +10,20 @@ from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import Function, MessageToolCall
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.sessions.store import MAX_QUEUED, Conversation, IdempotencyRecord, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import (
+    MAX_QUEUED,
+    Append,
+    Conversation,
+    IdempotencyRecord,
+    SessionStore,
+    StoredMessage,
+)
+from harness.pods.runs import conversations, loop_clock
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 BEGAN = datetime.now(UTC)
@@ -23,10 +32,10 @@ BEGAN = datetime.now(UTC)
 @pytest.fixture(params=["memory", *TOPOLOGIES])
 async def store(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[SessionStore]:
     if request.param == "memory":
-        yield MemorySessionStore(ttl_seconds=3600, clock=asyncio.get_running_loop().time)
+        yield MemorySessionStore(conversations(), clock=loop_clock)
         return
     async with open_redis(topologies(request.param), "tests", "chat") as redis_client:
-        yield RedisSessionStore(redis_client, ttl_seconds=3600)
+        yield RedisSessionStore(redis_client, conversations(), Live.fixed(0))
 
 
 @pytest.fixture
@@ -55,7 +64,7 @@ async def kept(store: SessionStore, tenant: str, seconds: float = 0, user_id: st
 async def append(
     store: SessionStore, tenant: str, target: str, *messages: StoredMessage, expected: int | None = None
 ) -> int:
-    return await store.append(tenant, target, messages or (message(),), expected_version=expected, now=at(1))
+    return await store.append(tenant, target, Append(messages or (message(),), now=at(1), expected_version=expected))
 
 
 async def listed(store: SessionStore, tenant: str, user_id: str | None = None) -> list[str]:
@@ -234,20 +243,16 @@ async def test_a_cursor_that_no_page_gave_is_refused(store: SessionStore, tenant
     assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "cursor")
 
 
-async def test_the_store_can_be_reached(store: SessionStore) -> None:
-    await store.ping()
-
-
 async def test_what_was_asked_under_a_key_is_kept_with_the_messages(store: SessionStore, tenant: str) -> None:
     target, other = await kept(store, tenant), await kept(store, tenant)
-    once = IdempotencyRecord("key }{", "digest", "answer")
+    record = IdempotencyRecord("key }{", "digest", "answer")
     with pytest.raises(ChatError):
-        await store.append(tenant, target, (message(),), expected_version=7, now=at(1), once=once)
-    assert await store.once(tenant, target, once.key) is None
-    await store.append(tenant, target, (message(),), expected_version=0, now=at(1), once=once)
-    assert await store.once(tenant, target, once.key) == once
-    assert await store.once(tenant, target, "another") is None
-    assert await store.once(tenant, other, once.key) is None
+        await store.append(tenant, target, Append((message(),), now=at(1), expected_version=7, idempotency=record))
+    assert await store.idempotency_record(tenant, target, record.key) is None
+    await store.append(tenant, target, Append((message(),), now=at(1), expected_version=0, idempotency=record))
+    assert await store.idempotency_record(tenant, target, record.key) == record
+    assert await store.idempotency_record(tenant, target, "another") is None
+    assert await store.idempotency_record(tenant, other, record.key) is None
 
 
 async def test_who_writes_a_message_is_refused_once_a_later_epoch_does(store: SessionStore, tenant: str) -> None:

@@ -10,11 +10,14 @@ import redis.asyncio
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.client import ANSWER_SECONDS, CONNECTIONS, RedisClient, open_redis
+from chatfleet_api.domain.live import Live
+from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.connect import ANSWER_SECONDS, CONNECTIONS
 from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.sessions.store import Conversation, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from harness.faults.tcp_proxy import Proxy, proxied
+from harness.pods.runs import conversations
 from harness.redis.server import redis_server
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -49,7 +52,7 @@ async def redis_client(proxy: Proxy) -> AsyncIterator[RedisClient]:
 
 @pytest.fixture
 def store(redis_client: RedisClient) -> RedisSessionStore:
-    return RedisSessionStore(redis_client, ttl_seconds=100)
+    return RedisSessionStore(redis_client, conversations(ttl_seconds=100), Live.fixed(0))
 
 
 def conversation(user_id: str | None = "u") -> Conversation:
@@ -76,7 +79,7 @@ async def test_everything_expires_and_every_change_renews_it(
     await store.create(TENANT, new)
     for key in await server.keys():
         await server.expire(key, 10)
-    await store.append(TENANT, new.id, (message(),), expected_version=None, now=NOW)
+    await store.append(TENANT, new.id, Append((message(),), now=NOW, expected_version=None))
     keys = await server.keys()
     assert len(keys) == 4
     assert [await server.ttl(key) > 90 for key in keys] == [True] * 4
@@ -107,16 +110,16 @@ async def test_an_append_whose_reply_was_lost_is_not_doubled(store: RedisSession
     await store.create(TENANT, new)
     proxy.set("lose")
     said = message()
-    assert await store.append(TENANT, new.id, (said,), expected_version=0, now=NOW) == 1
+    assert await store.append(TENANT, new.id, Append((said,), now=NOW, expected_version=0)) == 1
     assert proxy.lost == 1
     assert await store.messages(TENANT, new.id) == (said,)
 
 
 @pytest.mark.parametrize("outage", ["refuse", "hang"])
 async def test_an_unreachable_redis_is_told_within_the_deadline(
-    store: RedisSessionStore, proxy: Proxy, outage: str
+    store: RedisSessionStore, redis_client: RedisClient, proxy: Proxy, outage: str
 ) -> None:
-    await store.ping()
+    await redis_client.call("PING")
     proxy.set(outage)
     began = asyncio.get_running_loop().time()
     await unavailable(store)
@@ -125,7 +128,8 @@ async def test_an_unreachable_redis_is_told_within_the_deadline(
     async with asyncio.timeout(5):
         while True:
             try:
-                return await store.ping()
+                await redis_client.call("PING")
+                break
             except ChatError:
                 await asyncio.sleep(0.1)
 
@@ -145,18 +149,18 @@ async def test_a_redis_that_is_no_primary_any_more_is_told(
 
 
 async def test_the_loss_and_the_return_of_redis_are_logged_once(
-    store: RedisSessionStore, proxy: Proxy, caplog: pytest.LogCaptureFixture
+    store: RedisSessionStore, redis_client: RedisClient, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await store.ping()
+    await redis_client.call("PING")
     assert not caplog.records
     proxy.set("refuse")
     for _ in range(3):
         await unavailable(store)
     proxy.set("pass")
-    await store.ping()
+    await redis_client.call("PING")
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "Redis cannot be used",
-        "Redis can be used again",
+        "Redis is unreachable",
+        "Redis is reachable again",
     ]
 
 
@@ -176,10 +180,12 @@ async def test_a_storm_of_cancelled_callers_mixes_no_replies_and_leaks_no_connec
                 if (await store.get(TENANT, new.id)).user_id != new.user_id:
                     wrong.append("record")
             case 1:
-                said = await store.messages(TENANT, new.id)
-                wrong.extend("message" for found in said if found.content != new.user_id)
+                kept = await store.messages(TENANT, new.id)
+                wrong.extend("message" for found in kept if found.content != new.user_id)
             case _:
-                await store.append(TENANT, new.id, (message(new.user_id or ""),), expected_version=None, now=NOW)
+                await store.append(
+                    TENANT, new.id, Append((message(new.user_id or ""),), now=NOW, expected_version=None)
+                )
 
     for _ in range(50):
         calls = [asyncio.create_task(call(new)) for new in mine]
@@ -209,7 +215,7 @@ async def test_a_redis_that_may_evict_is_refused_until_it_no_longer_does(
     await server.config_set("maxmemory-policy", "volatile-lru")
     with pytest.raises(ChatError) as caught:
         await redis_client.check()
-    assert caught.value.detail == "Redis may evict what it holds (maxmemory-policy volatile-lru); set noeviction"
+    assert caught.value.detail == "Redis may evict keys (maxmemory-policy volatile-lru); set it to noeviction"
     await unavailable(store)
     await server.config_set("maxmemory-policy", "noeviction")
     await redis_client.check()

@@ -27,13 +27,14 @@ from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
-from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from harness.pods.runs import (
     STOP,
     TENANT,
     USAGE,
     Script,
     collect,
+    conversations,
     loop_clock,
     make_pool,
     memory_sessions,
@@ -51,27 +52,16 @@ class FlakyStore(MemorySessionStore):
     """Cannot be reached until `back`, on the loop's clock, and then takes `seconds` for an answer."""
 
     def __init__(self, back: float = 0, seconds: float = 0) -> None:
-        super().__init__(ttl_seconds=3600, clock=loop_clock)
+        super().__init__(conversations(ttl_seconds=3600), clock=loop_clock)
         self.back = back
         self.seconds = seconds
 
     @override
-    async def append(  # the port's
-        self,
-        tenant: str,
-        conversation: str,
-        messages: tuple[StoredMessage, ...],
-        *,
-        expected_version: int | None,
-        now: str,
-        once: IdempotencyRecord | None = None,
-    ) -> int:
+    async def append(self, tenant: str, conversation: str, append: Append) -> int:
         await asyncio.sleep(self.seconds)
         if loop_clock() < self.back:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
-        return await super().append(
-            tenant, conversation, messages, expected_version=expected_version, now=now, once=once
-        )
+        return await super().append(tenant, conversation, append)
 
 
 async def begin(script: Script, store: MemorySessionStore | None = None, seams: Seams = PLAIN) -> Run:

@@ -7,8 +7,11 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Usage
-from chatfleet_api.runs.pool import Limits, RunPool
+from chatfleet_api.domain.live import Live
+from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
+from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
+from chatfleet_contract.spec import Streaming
 from harness.pods.runs import TENANT, collect, make_pool, memory_log
 
 END = Complete("stop", Usage())
@@ -93,9 +96,10 @@ async def test_a_slot_is_held_from_admission_on_and_given_back_without_a_run() -
 
 
 async def test_the_limits_may_change_while_the_pod_runs() -> None:
-    pool = make_pool(capacity=1)
+    current = Streaming(max_streams_per_pod=1)
+    pool = RunPool(memory_log(), SinglePodFleet(), Live(lambda: current))
     begin(pool, 5)
-    pool.limits = Limits(2, 600)
+    current = Streaming(max_streams_per_pod=2)
     begin(pool, 5, "second")
     assert pool.active == 2
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Failed, Token, Usage
+from chatfleet_api.domain.events import Complete, Failed, Token, Usage
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
+from chatfleet_api.runs.tail import Batch
 from harness.pods.runs import TENANT, collect, memory_log, numbered, start
 
 END = Complete("stop", Usage())

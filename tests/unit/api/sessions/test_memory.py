@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.sessions.store import Conversation, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from harness.pods.runs import TENANT, ids, memory_sessions
 
 NOW = "2026-01-01T00:00:00.000+00:00"
@@ -18,7 +18,8 @@ async def test_a_conversation_is_forgotten_after_its_time() -> None:
     for conversation in (kept, forgotten):
         await store.create(TENANT, conversation)
     await asyncio.sleep(59)
-    await store.append(TENANT, kept.id, (StoredMessage("m", "user", "hi", NOW),), expected_version=None, now=NOW)
+    message = StoredMessage("m", "user", "hi", NOW)
+    await store.append(TENANT, kept.id, Append((message,), now=NOW, expected_version=None))
     await asyncio.sleep(1)
     assert [found.id for found in (await store.list(TENANT)).items] == [kept.id]
     with pytest.raises(ChatError) as caught:

@@ -3,7 +3,8 @@
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Event, Failed, FinishReason, Token
+from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, usage_body
 from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 

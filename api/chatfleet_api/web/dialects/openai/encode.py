@@ -11,7 +11,8 @@ import msgspec
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import FACTS, ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.collect import CollectedCompletion, as_error
 from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from chatfleet_api.domain.errors import FACTS, ChatError, position_lost
-from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Start, Terminal, Token, Usage
+from chatfleet_api.domain.events import Complete, Event, Failed, Start, Terminal, Token, Usage
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
 
 PREFIX: Final = "resp_"

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from chatfleet_api.domain.events import Batch, Complete, Usage
+from chatfleet_api.domain.events import Complete, Usage
+from chatfleet_api.runs.tail import Batch
 from harness.pods.runs import TENANT, memory_log, numbered
 
 END = Batch(2, (Complete("stop", Usage()),))

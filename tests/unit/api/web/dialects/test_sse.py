@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from chatfleet_api.domain.events import Batch, Reasoning, Start, Token, ToolCall
+from chatfleet_api.domain.events import Reasoning, Start, Token, ToolCall
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.encode import EventEncoder
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder
 from chatfleet_api.web.dialects.sse import Encoder, escape_line_separators

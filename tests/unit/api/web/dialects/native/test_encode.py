@@ -7,7 +7,8 @@ import pytest
 
 from chatfleet_api.chat.chat import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.dialects.native.bodies import (
     Sent,

@@ -3,7 +3,8 @@
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Batch, Complete, Start, Token, Usage
+from chatfleet_api.domain.events import Complete, Start, Token, Usage
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
 
 ANSWER = Batch(1, (Start("r", "m", 0), Token("Hello"), Complete("stop", Usage(), 1)))

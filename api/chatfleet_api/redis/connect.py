@@ -1,0 +1,60 @@
+"""A client for each topology: one server, sentinels, or a cluster, each with a pool of connections.
+
+The client's defaults are not ours: see `docs/decisions/0301-redis-client.md`.
+"""
+
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeAlias
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ReadOnlyError
+
+from chatfleet_api.redis.url import RedisAddress
+
+CONNECTIONS: Final = 6
+"""Commands that run at a time, each on a connection of its own (per server of a cluster); more wait for a slot."""
+WAITS: Final = 4
+"""Writes that wait for replicas at a time, beyond those: a replica that hangs must hold up nothing else."""
+ANSWER_SECONDS: Final = 0.8
+"""Longest that a caller waits, for a slot and for the reply together: a request is answered within a second."""
+SOCKET_SECONDS: Final = 1.5 * ANSWER_SECONDS
+"""After so long without a reply a connection is closed; longer, so that it is not our own lateness either."""
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+CLOSED: Final = RuntimeError
+"""What uvloop raises, and the client lets through, for a write to a connection that was reset a moment ago."""
+
+
+def connect(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluster:
+    """Return a client that is closed with `stack`. It connects when it is used."""
+    settings = {**_settings(), **address.tls, **address.credentials, "max_connections": CONNECTIONS + WAITS}
+    client: Redis | RedisCluster
+    match address.topology:
+        case "sentinel":
+            access = {**_settings(), **address.tls, **address.sentinel_credentials}
+            sentinel = Sentinel(address.hosts, sentinel_kwargs=access)  # type: ignore[no-untyped-call]  # redis-py
+            for watcher in sentinel.sentinels:
+                stack.push_async_callback(watcher.aclose)
+            client = sentinel.master_for(address.service, db=address.database, **settings)
+        case "cluster":
+            client = RedisCluster(startup_nodes=[ClusterNode(*host) for host in address.hosts], **settings)
+        case _:
+            ((host, port),) = address.hosts
+            client = Redis(host=host, port=port, db=address.database, **settings)
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "socket_timeout": SOCKET_SECONDS,
+        "socket_connect_timeout": ANSWER_SECONDS,
+        "health_check_interval": 15,
+        "protocol": 2,  # RESP2: no pushed messages to expect, and every server and proxy speaks it
+        "driver_info": None,  # or each new connection costs two more commands
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2),
+        "retry_on_error": [ReadOnlyError, CLOSED],  # a demoted server still answers; a new connection may find the new
+    }

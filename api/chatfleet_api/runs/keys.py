@@ -1,0 +1,46 @@
+"""The Redis keys of runs. Those of one run share a slot, and those of the fleet another: each serves one script."""
+
+from typing import TypeAlias
+from urllib.parse import quote, unquote
+
+from chatfleet_api.redis.client import RedisClient
+
+RunKey: TypeAlias = tuple[str, str]
+"""Tenant and id of a run."""
+
+
+def events_key(redis: RedisClient, tenant: str, run: str) -> str:
+    """Return the key of a run's stream of events."""
+    return redis.key(tenant, "events", run)
+
+
+def record_key(redis: RedisClient, tenant: str, run: str) -> str:
+    """Return the key of a run's record: its owner, its epoch, and what a successor needs."""
+    return redis.key(tenant, "run", run)
+
+
+def pods_key(redis: RedisClient) -> str:
+    """Return the key of the pods and their heartbeats."""
+    return redis.shared_key("pods")
+
+
+def owned_key(redis: RedisClient, pod: str) -> str:
+    """Return the key of the runs that a pod owns."""
+    return redis.shared_key(f"produces:{pod}")
+
+
+def cancels_key(redis: RedisClient, pod: str) -> str:
+    """Return the key of the runs that a pod is to cancel."""
+    return redis.shared_key(f"cancels:{pod}")
+
+
+def to_member(run: RunKey) -> str:
+    """Return a run as a member of the fleet's sets."""
+    tenant, run_id = run
+    return f"{quote(tenant, safe='')}/{run_id}"
+
+
+def from_member(member: bytes) -> RunKey:
+    """Return the run of a member of the fleet's sets."""
+    tenant, _, run_id = member.decode().partition("/")
+    return unquote(tenant), run_id

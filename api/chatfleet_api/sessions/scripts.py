@@ -1,0 +1,78 @@
+"""The Lua scripts of the session store: each is one atomic step on the keys of one conversation, or of one listing."""
+
+from typing import Final
+
+from chatfleet_api.sessions.store import IDEMPOTENCY_SECONDS
+
+REPEAT_DEPTH: Final = 64
+"""Newest entries among which a repeated append is recognised: more than can come between an append and its repeat."""
+
+CREATE: Final = """
+local ttl, record, updated = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'record', record, 'version', 0, 'updated', updated)
+  redis.call('EXPIRE', KEYS[1], ttl)
+end
+"""
+MESSAGES: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+APPEND: Final = """
+local ttl, expected, updated, epoch_of, epoch, idempotency = unpack(ARGV, 1, 6)
+local record, version, newest = unpack(redis.call('HMGET', KEYS[1], 'record', 'version', epoch_of))
+if not record then return {'missing'} end
+-- A repeat, after a lost reply.
+if redis.call('LPOS', KEYS[2], ARGV[7], 'RANK', -1, 'MAXLEN', DEPTH) then return {'done', tonumber(version), record} end
+if expected ~= '' and expected ~= version then return {'changed'} end
+-- The fence: the message has been written under a later epoch, by the pod that took its run over.
+if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end
+if epoch ~= '0' then redis.call('HSET', KEYS[1], epoch_of, epoch) end
+redis.call('RPUSH', KEYS[2], unpack(ARGV, 7))
+if KEYS[3] then redis.call('SET', KEYS[3], idempotency, 'EX', IDEMPOTENCY_SECONDS) end
+redis.call('HSET', KEYS[1], 'version', version + 1, 'updated', updated)
+redis.call('EXPIRE', KEYS[1], ttl)
+redis.call('EXPIRE', KEYS[2], ttl)
+return {'done', version + 1, record}
+""".replace("DEPTH", str(REPEAT_DEPTH)).replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
+"""The second fence, after that of the run log: it keeps the final message of a fenced pod out of the conversation."""
+ENQUEUE: Final = """
+local mine, ttl, most = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
+local time = redis.call('TIME')
+local now = math.floor(time[1] * 1000 + time[2] / 1000)
+for _, ticket in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  local seen = redis.call('HGET', KEYS[3], ticket)
+  if not seen or now - seen > tonumber(ttl) then
+    redis.call('ZREM', KEYS[2], ticket)
+    redis.call('HDEL', KEYS[3], ticket)
+  end
+end
+if not redis.call('ZRANK', KEYS[2], mine) then
+  if redis.call('ZCARD', KEYS[2]) >= tonumber(most) then return 'full' end
+  redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[3], 'tickets', 1), mine)
+end
+redis.call('HSET', KEYS[3], mine, now)
+redis.call('PEXPIRE', KEYS[2], ttl)
+redis.call('PEXPIRE', KEYS[3], ttl)
+return redis.call('ZRANK', KEYS[2], mine)
+"""
+"""A queue is a sorted set of tickets by arrival, and a hash of when each was last renewed and how many ever came."""
+DEQUEUE: Final = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+"""
+DELETE: Final = """
+local record = redis.call('HGET', KEYS[1], 'record')
+redis.call('DEL', KEYS[1], KEYS[2])
+return record
+"""
+TOUCH: Final = """
+local ttl, changed, id = unpack(ARGV)
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, changed, id)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', changed - ttl * 1000000)
+  redis.call('EXPIRE', key, ttl)
+end
+"""
+"""The greatest change is the newest: what is older than a conversation can get is gone itself."""
