@@ -1,21 +1,22 @@
-"""`python -m chatfleet_api`: read the environment, serve until told to end."""
+"""`python -m chatfleet_api`: read the environment, and serve until SIGTERM or SIGINT."""
 
 import argparse
 import os
 import socket
 import sys
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
-import uvloop
 from pydantic import SecretStr
 
-from chatfleet_api.pod.configuration import ConfigurationError, load, local
+from chatfleet_api.pod.configuration import load, local
 from chatfleet_api.pod.lifecycle import Termination
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.pod.probes import DrainHook, create_health_app
 from chatfleet_api.pod.services import VERSION, Services, open_services
-from chatfleet_api.pod.settings import ENVIRONMENT, Settings, SettingsError, read_settings
-from chatfleet_api.server.http_server import AddressTakenError, Server, health_server, listen, listeners
+from chatfleet_api.pod.settings import ENVIRONMENT, Settings, read_settings
+from chatfleet_api.process import run
+from chatfleet_api.server.http_server import Server, health_server, listen, listeners
 from chatfleet_api.web.app import create_app
 from chatfleet_contract.runtime import RuntimeConfig
 
@@ -34,17 +35,16 @@ Chatfleet {version} answers on http://{host}:{port}, from a script: no keys and 
 
 
 def main() -> int:
-    """Run until told to end; returns the exit status: 0 after an orderly end, 2 when it could not start."""
+    """Run until a signal; returns the exit status."""
     _read_arguments()
-    try:
-        settings = read_settings(os.environ)
-        config = local() if settings.config_file is None else load(settings.config_file)
-        set_up_logs(config.observability)
-        uvloop.run(_run(settings, config))
-    except (SettingsError, ConfigurationError, AddressTakenError) as wrong:
-        sys.stderr.write(f"chatfleet-api: {wrong}\n")
-        return 2
-    return 0
+    return run("chatfleet-api", _start)
+
+
+def _start() -> Coroutine[Any, Any, None]:
+    settings = read_settings(os.environ)
+    config = local() if settings.config_file is None else load(settings.config_file)
+    set_up_logs(config.observability)
+    return _run(settings, config)
 
 
 async def _run(settings: Settings, config: RuntimeConfig) -> None:

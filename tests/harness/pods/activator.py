@@ -1,4 +1,4 @@
-"""A waiting room without a server, and API pods that come, answer and break as a test says."""
+"""An activator without a server, and API pods that come, answer and break as a test says."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
+from chatfleet_api.activator.activator import Activator
 from chatfleet_api.activator.app import create_app
-from chatfleet_api.activator.holding import Holding
-from chatfleet_api.activator.pods import Asked, CutOffError, NobodyThereError, watch
-from chatfleet_api.activator.probes import Room
+from chatfleet_api.activator.backend import ConnectionLostError, NoPodError, ProxiedRequest
+from chatfleet_api.activator.pending import PendingRequests, PodWatch
 from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
 from harness.pods.runs import loop_clock
@@ -19,7 +19,7 @@ JSON_BODY = (b"content-type", b"application/json")
 
 
 @dataclass
-class FakeAnswer:
+class FakeResponse:
     """What a pod answers: `pieces` after `pause` seconds each; `cut`: and then its connection breaks."""
 
     status: int = 200
@@ -34,12 +34,12 @@ class FakeAnswer:
             await asyncio.sleep(self.pause)
             yield piece
         if self.cut:
-            raise CutOffError
+            raise ConnectionLostError
 
 
 @dataclass
-class FakePods:
-    """`Pods` that are there or not; held to the same promises as the real ones in tests/contract."""
+class FakeBackend:
+    """`Backend` that are there or not; held to the same promises as the real ones in tests/contract."""
 
     up: bool = False
     refuses: int = 0
@@ -48,24 +48,24 @@ class FakePods:
     """Whether the connection breaks before there is an answer."""
     thinks: float = 0.0
     """Seconds until there is an answer."""
-    answer: FakeAnswer = field(default_factory=FakeAnswer)
-    asked: list[Asked] = field(default_factory=list)
+    answer: FakeResponse = field(default_factory=FakeResponse)
+    asked: list[ProxiedRequest] = field(default_factory=list)
     open: int = 0
 
-    async def there(self) -> bool:
-        """Look whether a pod takes requests and is to stay."""
+    async def ready(self) -> bool:
+        """Return whether a pod accepts requests."""
         return self.up
 
     @asynccontextmanager
-    async def ask(self, asked: Asked) -> AsyncIterator[FakeAnswer]:
-        """Pass a request on."""
+    async def send(self, request: ProxiedRequest) -> AsyncIterator[FakeResponse]:
+        """Proxy a request."""
         if self.refuses:
             self.refuses -= 1
-            raise NobodyThereError
-        self.asked.append(asked)
+            raise NoPodError
+        self.asked.append(request)
         await asyncio.sleep(self.thinks)
         if self.lost:
-            raise CutOffError
+            raise ConnectionLostError
         self.open += 1
         try:
             yield self.answer
@@ -74,23 +74,23 @@ class FakePods:
 
 
 class Front:
-    """A waiting room's serving port; looks for pods while the block is open."""
+    """An activator's serving port; checks for pods while the block is open."""
 
-    def __init__(self, pods: FakePods, *, places: int = 3, hold: float = 120) -> None:
+    def __init__(self, pods: FakeBackend, *, places: int = 3, hold: float = 120) -> None:
         self.pods = pods
         self.lifecycle = Lifecycle(loop_clock)
         self.lifecycle.enter(Phase.SERVING)
-        self.room = Room(places, self.lifecycle, clock=loop_clock)
-        self._arrival = arrival = asyncio.Event()
+        self.watch = PodWatch(pods.ready, clock=loop_clock)
+        self.pending = PendingRequests(places, self.watch, self.lifecycle)
         self.app = create_app(
-            Holding(self.room, pods, arrival, activation_timeout_seconds=hold, heartbeat_seconds=15),
+            Activator(self.pending, self.watch, pods, activation_timeout_seconds=hold, heartbeat_seconds=15),
             Meter("1.2.3"),
             clock=loop_clock,
             new_id=lambda: "made-id",
         )
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.ensure_future(watch(self.pods, self.room, self._arrival))
+        self._task = asyncio.ensure_future(self.watch.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The waiting room as a process, before API pods as processes that come and go; asked by the vendor's own SDK."""
+"""The activator as a process, before API pods as processes that come and go; asked by the vendor's own SDK."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 from typing_extensions import override
 
-from chatfleet_api.activator.pods import Asked, CutOffError, NobodyThereError, PodsOverHTTP
+from chatfleet_api.activator.backend import ConnectionLostError, HTTPBackend, NoPodError, ProxiedRequest
 from chatfleet_contract import metrics, names
 from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import LogFormat, LogLevel, Observability
@@ -29,8 +29,8 @@ BEAT = b": keep-alive\n\n"
 
 
 @dataclass(frozen=True)
-class RoomProcess:
-    """A running waiting room, and the ports at which it looks for a pod."""
+class ActivatorProcess:
+    """A running activator, and the ports at which it looks for a pod."""
 
     program: Program
     config: ActivatorConfig
@@ -67,7 +67,7 @@ def port(url: str) -> int:
 
 
 @contextmanager
-def waiting_room(folder: Path, **changes: float) -> Iterator[RoomProcess]:
+def activator(folder: Path, **changes: float) -> Iterator[ActivatorProcess]:
     serving, health, pods, pods_health = (free_port() for _ in range(4))
     config = ActivatorConfig.model_validate(
         {
@@ -83,23 +83,23 @@ def waiting_room(folder: Path, **changes: float) -> Iterator[RoomProcess]:
         }
     )
     command, environment = (sys.executable, "-m", "chatfleet_api.activator"), {names.ENV_ACTIVATOR: config.render()}
-    with started("room", command, folder=folder, environment=environment) as program:
-        room = RoomProcess(program, config, folder)
-        await_ready(program, lambda: has_started(room))
-        yield room
+    with started("activator", command, folder=folder, environment=environment) as program:
+        running = ActivatorProcess(program, config, folder)
+        await_ready(program, lambda: has_started(running))
+        yield running
 
 
-def has_started(room: RoomProcess) -> bool:
+def has_started(running: ActivatorProcess) -> bool:
     try:
-        return room.health("/startup")[0] == 200
+        return running.health("/startup")[0] == 200
     except OSError:
         return False
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[RoomProcess]:
-    with waiting_room(tmp_path) as running:
-        yield running
+def running(tmp_path: Path) -> Iterator[ActivatorProcess]:
+    with activator(tmp_path) as process:
+        yield process
 
 
 @pytest.fixture
@@ -108,34 +108,34 @@ def later() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def story(room: RoomProcess, model: str = "count") -> str:
+def story(running: ActivatorProcess, model: str = "count") -> str:
     """Stream an answer by the vendor's SDK."""
-    with room.client().chat.completions.create(model=model, messages=[HI], stream=True) as chunks:
+    with running.client().chat.completions.create(model=model, messages=[HI], stream=True) as chunks:
         return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
 def test_a_stream_waits_for_a_pod_that_comes_later_and_the_sdk_notices_nothing(
-    room: RoomProcess, later: ThreadPoolExecutor
+    running: ActivatorProcess, later: ThreadPoolExecutor
 ) -> None:
-    told: list[Future[str]] = [later.submit(story, room) for _ in range(3)]
-    whole = later.submit(lambda: room.client().chat.completions.create(model="echo", messages=[HI]))
-    eventually(lambda: room.waiting() == 4, every=0.05)
-    assert room.ready()
-    assert f"{metrics.QUEUED_REQUESTS} 4.0".encode() in room.health("/metrics")[1]
-    with room.pod():
+    told: list[Future[str]] = [later.submit(story, running) for _ in range(3)]
+    whole = later.submit(lambda: running.client().chat.completions.create(model="echo", messages=[HI]))
+    eventually(lambda: running.waiting() == 4, every=0.05)
+    assert running.ready()
+    assert f"{metrics.QUEUED_REQUESTS} 4.0".encode() in running.health("/metrics")[1]
+    with running.pod():
         assert [each.result(20) for each in told] == ["1 2 3 4 5"] * 3
         assert whole.result(20).choices[0].message.content == HI["content"]
-        eventually(lambda: not room.ready(), seconds=5)
-        assert room.waiting() == 0
+        eventually(lambda: not running.ready(), seconds=5)
+        assert running.waiting() == 0
 
 
 def test_a_stream_is_opened_while_it_waits_and_what_the_pod_says_follows_byte_for_byte(
-    room: RoomProcess, later: ThreadPoolExecutor
+    running: ActivatorProcess, later: ThreadPoolExecutor
 ) -> None:
     asked = {"model": "count", "messages": [HI], "stream": True}
-    held = later.submit(fetch, f"{room.url}/v1/chat/completions", asked)
-    eventually(lambda: room.waiting() == 1, every=0.05)
-    with room.pod() as pod:
+    held = later.submit(fetch, f"{running.url}/v1/chat/completions", asked)
+    eventually(lambda: running.waiting() == 1, every=0.05)
+    with running.pod() as pod:
         answer = held.result(20)
         direct = fetch(f"{pod.url}/v1/chat/completions", asked)
     frames = answer.body
@@ -153,12 +153,12 @@ def shape(frames: bytes) -> list[object]:
 
 
 def test_a_refusal_of_the_pod_reaches_the_sdk_in_a_stream_and_out_of_it(
-    room: RoomProcess, later: ThreadPoolExecutor
+    running: ActivatorProcess, later: ThreadPoolExecutor
 ) -> None:
-    streamed = later.submit(story, room, "nobody")
-    plain = later.submit(lambda: room.client().chat.completions.create(model="nobody", messages=[HI]))
-    eventually(lambda: room.waiting() == 2, every=0.05)
-    with room.pod():
+    streamed = later.submit(story, running, "nobody")
+    plain = later.submit(lambda: running.client().chat.completions.create(model="nobody", messages=[HI]))
+    eventually(lambda: running.waiting() == 2, every=0.05)
+    with running.pod():
         with pytest.raises(openai.APIError, match="nobody") as caught:
             streamed.result(20)
         assert caught.value.code == "model_not_found"
@@ -167,20 +167,20 @@ def test_a_refusal_of_the_pod_reaches_the_sdk_in_a_stream_and_out_of_it(
 
 
 def test_who_waits_too_long_is_told_so(tmp_path: Path, later: ThreadPoolExecutor) -> None:
-    with waiting_room(tmp_path, activation_timeout_seconds=1) as room:
-        streamed = later.submit(story, room)
+    with activator(tmp_path, activation_timeout_seconds=1) as running:
+        streamed = later.submit(story, running)
         with pytest.raises(openai.InternalServerError) as plain:
-            room.client().chat.completions.create(model="echo", messages=[HI])
+            running.client().chat.completions.create(model="echo", messages=[HI])
         assert (plain.value.status_code, plain.value.response.headers["retry-after"]) == (503, "5")
-        with pytest.raises(openai.APIError, match="being started"):
+        with pytest.raises(openai.APIError, match="became ready"):
             streamed.result(20)
 
 
-def test_it_is_ready_again_before_the_last_pod_takes_no_more(room: RoomProcess) -> None:
-    with room.pod() as pod, ThreadPoolExecutor(1) as kubelet:
-        eventually(lambda: not room.ready(), seconds=5)
+def test_it_is_ready_again_before_the_last_pod_takes_no_more(running: ActivatorProcess) -> None:
+    with running.pod() as pod, ThreadPoolExecutor(1) as kubelet:
+        eventually(lambda: not running.ready(), seconds=5)
         hook = kubelet.submit(pod.drain)
-        eventually(room.ready, seconds=1.5, every=0.05)
+        eventually(running.ready, seconds=1.5, every=0.05)
         assert not hook.done()
         assert fetch(f"{pod.url}/v1/models").status == 200
         hook.result(20)
@@ -188,14 +188,16 @@ def test_it_is_ready_again_before_the_last_pod_takes_no_more(room: RoomProcess) 
         assert pod.program.exit_status() == 0
 
 
-def test_an_end_in_order_lets_those_who_wait_get_their_answers(room: RoomProcess, later: ThreadPoolExecutor) -> None:
-    told = later.submit(story, room)
-    eventually(lambda: room.waiting() == 1, every=0.05)
-    room.program.terminate()
-    eventually(lambda: not room.ready(), seconds=5)
-    with room.pod():
+def test_an_end_in_order_lets_those_who_wait_get_their_answers(
+    running: ActivatorProcess, later: ThreadPoolExecutor
+) -> None:
+    told = later.submit(story, running)
+    eventually(lambda: running.waiting() == 1, every=0.05)
+    running.program.terminate()
+    eventually(lambda: not running.ready(), seconds=5)
+    with running.pod():
         assert told.result(20) == "1 2 3 4 5"
-        assert room.program.exit_status() == 0
+        assert running.program.exit_status() == 0
 
 
 def test_a_configuration_that_cannot_be_is_one_sentence_and_status_2() -> None:
@@ -225,20 +227,20 @@ class Raw(asyncio.Protocol):
 
 
 SENT = [(b"authorization", b"Bearer key"), (b"x-two", b"1"), (b"x-two", b"caf\xe9")]
-ASKED = Asked("POST", "/v1/chat/completions?a=%20b&c='|", SENT, b"{}")
+ASKED = ProxiedRequest("POST", "/v1/chat/completions?a=%20b&c='|", SENT, b"{}")
 
 
 @asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[PodsOverHTTP]:
+async def answering(answer: bytes) -> AsyncIterator[HTTPBackend]:
     """Let a pod be there that answers everything with `answer`."""
     server = await asyncio.get_running_loop().create_server(lambda: Raw(answer), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        yield PodsOverHTTP(url, url)
+        yield HTTPBackend(url, url)
 
 
-async def read(pods: PodsOverHTTP, asked: Asked = ASKED) -> bytes:
-    async with pods.ask(asked) as answer:
+async def read(pods: HTTPBackend, asked: ProxiedRequest = ASKED) -> bytes:
+    async with pods.send(asked) as answer:
         return b"".join([chunk async for chunk in answer.chunks()])
 
 
@@ -246,9 +248,9 @@ async def read(pods: PodsOverHTTP, asked: Asked = ASKED) -> bytes:
     ("answer", "comes"),
     [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", b"{}"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", CutOffError),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", CutOffError),
-        (b"", CutOffError),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", ConnectionLostError),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", ConnectionLostError),
+        (b"", ConnectionLostError),
     ],
 )
 async def test_what_a_pod_did_not_answer_to_the_end_is_cut_off(answer: bytes, comes: bytes | type[Exception]) -> None:
@@ -258,12 +260,12 @@ async def test_what_a_pod_did_not_answer_to_the_end_is_cut_off(answer: bytes, co
         else:
             with pytest.raises(comes):
                 await read(pods)
-        assert not await pods.there()
+        assert not await pods.ready()
 
 
 async def test_headers_come_as_they_were_sent_but_for_those_of_the_connection() -> None:
     head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nConnection: close\r\nSet-Cookie: caf\xe9\r\ncontent-length: 0\r\n\r\n"
-    async with answering(head) as pods, pods.ask(ASKED) as answer:
+    async with answering(head) as pods, pods.send(ASKED) as answer:
         assert answer.headers == [(b"set-cookie", b"a"), (b"set-cookie", b"caf\xe9"), (b"content-length", b"0")]
 
 
@@ -275,10 +277,10 @@ async def test_a_length_that_answers_a_head_announces_no_body() -> None:
 async def test_where_nobody_listens_nobody_has_seen_the_request() -> None:
     unused = free_port()
     url = f"http://127.0.0.1:{unused}"
-    pods = PodsOverHTTP(url, url)
-    with pytest.raises(NobodyThereError):
+    pods = HTTPBackend(url, url)
+    with pytest.raises(NoPodError):
         await read(pods)
-    assert not await pods.there()
+    assert not await pods.ready()
 
 
 async def test_a_request_reaches_the_pod_as_it_came() -> None:
@@ -291,7 +293,7 @@ async def test_a_request_reaches_the_pod_as_it_came() -> None:
 
     server = await asyncio.start_server(note, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    pods = PodsOverHTTP(url, url)
+    pods = HTTPBackend(url, url)
     async with server:
         assert await read(pods) == b""
     head, _, body = (await seen).partition(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The waiting room: who waits, for how long, what is heard meanwhile, and what comes of it. Virtual time."""
+"""The activator: who waits, for how long, what is heard meanwhile, and what comes of it. Virtual time."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.pod.lifecycle import Phase
 from chatfleet_api.web.dialects.failures import CLOSE
 from harness.clients.asgi import Exchange, ask, asking, get, post
-from harness.pods.activator import JSON_BODY, FakeAnswer, FakePods, Front
+from harness.pods.activator import JSON_BODY, FakeBackend, FakeResponse, Front
 from harness.pods.runs import loop_clock
 
 pytestmark = pytest.mark.looptime
@@ -23,21 +23,21 @@ def stream(path: str = CHAT, **headers: str) -> Exchange:
     return post(path, {"stream": True}, **headers)
 
 
-async def after(seconds: float, pods: FakePods) -> None:
+async def after(seconds: float, pods: FakeBackend) -> None:
     """Let a pod be there from `seconds` on."""
     await asyncio.sleep(seconds)
     pods.up = True
 
 
 async def test_a_request_is_held_until_there_is_a_pod_and_passed_on_as_it_came() -> None:
-    pods = FakePods(answer=FakeAnswer(201, [JSON_BODY, (b"x-own", b"1"), (b"date", b"today")], (b"{}",)))
+    pods = FakeBackend(answer=FakeResponse(201, [JSON_BODY, (b"x-own", b"1"), (b"date", b"today")], (b"{}",)))
     exchange = post(CHAT + "?a=%20b", {"model": "m"}, authorization="Bearer key", **{"x-request-id": "mine"})
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await asyncio.sleep(30)
-        assert (exchange.sent, front.room.waiting) == ([], 1)
+        assert (exchange.sent, front.pending.waiting) == ([], 1)
         pods.up = True
         await answering
-        assert front.room.waiting == 0
+        assert front.pending.waiting == 0
         assert loop_clock() <= 30.6
 
     (asked,) = pods.asked
@@ -51,7 +51,7 @@ async def test_a_request_is_held_until_there_is_a_pod_and_passed_on_as_it_came()
 
 @pytest.mark.parametrize(("sent", "target"), [("*", "/*"), ("@evil.example/", "/@evil.example/"), ("//a", "//a")])
 async def test_no_target_leads_to_another_host(sent: str, target: str) -> None:
-    pods = FakePods(up=True)
+    pods = FakeBackend(up=True)
     async with Front(pods) as front:
         await ask(front.app, Exchange("OPTIONS", sent))
 
@@ -59,7 +59,7 @@ async def test_no_target_leads_to_another_host(sent: str, target: str) -> None:
 
 
 async def test_a_stream_hears_at_once_that_it_is_served_and_then_with_every_heartbeat_until_the_pod_speaks() -> None:
-    pods = FakePods(thinks=20)
+    pods = FakeBackend(thinks=20)
     exchange = stream()
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await asyncio.sleep(0.15)
@@ -76,7 +76,7 @@ async def test_a_stream_hears_at_once_that_it_is_served_and_then_with_every_hear
 
 
 async def test_while_a_pod_is_there_a_stream_is_the_pods_alone_with_its_status_and_headers() -> None:
-    pods = FakePods(up=True, answer=FakeAnswer(429, [JSON_BODY, (b"retry-after", b"7")], (b'{"error":{}}',)))
+    pods = FakeBackend(up=True, answer=FakeResponse(429, [JSON_BODY, (b"retry-after", b"7")], (b'{"error":{}}',)))
     exchange = stream()
     async with Front(pods) as front:
         await asyncio.sleep(1)
@@ -86,7 +86,7 @@ async def test_while_a_pod_is_there_a_stream_is_the_pods_alone_with_its_status_a
 
 
 async def test_who_asks_for_no_stream_gets_nothing_before_its_answer() -> None:
-    pods = FakePods(answer=FakeAnswer(400, [JSON_BODY], (b"{}",)))
+    pods = FakeBackend(answer=FakeResponse(400, [JSON_BODY], (b"{}",)))
     exchange = post(CHAT, {"stream": False}, accept="text/event-stream")
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await after(40, pods)
@@ -112,17 +112,17 @@ async def test_what_counts_as_asking_for_a_stream_is_what_the_api_takes_for_it(
     streams: bool,  # noqa: FBT001  # a table's column
 ) -> None:
     exchange = post(path, body, accept=accept)
-    async with Front(FakePods()) as front, asking(front.app, exchange):
+    async with Front(FakeBackend()) as front, asking(front.app, exchange):
         await asyncio.sleep(1)
         assert bool(exchange.sent) is streams
 
 
 async def test_the_time_that_a_request_is_held_is_bounded() -> None:
     plain, streamed = post(CHAT, {}), stream()
-    async with Front(FakePods(), hold=60) as front:
+    async with Front(FakeBackend(), hold=60) as front:
         await asyncio.gather(ask(front.app, plain), ask(front.app, streamed))
         assert loop_clock() == pytest.approx(60, abs=0.1)
-        assert front.room.waiting == 0
+        assert front.pending.waiting == 0
 
     assert (plain.status, plain.headers["retry-after"]) == (503, "5")
     assert plain.json()["error"]["code"] == Code.STARTING
@@ -133,7 +133,7 @@ async def test_the_time_that_a_request_is_held_is_bounded() -> None:
 
 async def test_the_number_that_is_held_is_bounded_and_a_place_is_free_again_when_somebody_leaves() -> None:
     waiting = [stream() for _ in range(2)]
-    async with Front(FakePods(), places=2) as front, asking(front.app, waiting[0]), asking(front.app, waiting[1]):
+    async with Front(FakeBackend(), places=2) as front, asking(front.app, waiting[0]), asking(front.app, waiting[1]):
         await asyncio.sleep(1)
         refused = await ask(front.app, post(CHAT, {}))
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
@@ -141,11 +141,11 @@ async def test_the_number_that_is_held_is_bounded_and_a_place_is_free_again_when
         assert refused.sent[0]["headers"].count(CLOSE) == 1
         waiting[0].left.set()
         await asyncio.sleep(0.1)
-        assert front.room.waiting == 1
+        assert front.pending.waiting == 1
 
 
 async def test_the_bytes_that_are_held_are_bounded() -> None:
-    async with Front(FakePods(), places=100) as front:
+    async with Front(FakeBackend(), places=100) as front:
         large = [post(CHAT, {"stream": True, "text": "x" * 4_000_000}) for _ in range(17)]
         async with asyncio.TaskGroup() as tasks:
             calls = [tasks.create_task(ask(front.app, each)) for each in large]
@@ -159,7 +159,7 @@ async def test_the_bytes_that_are_held_are_bounded() -> None:
 
 
 async def test_a_client_that_leaves_ends_its_wait_and_later_its_answer() -> None:
-    pods = FakePods(answer=FakeAnswer(pieces=(b"data: 1\n\n",) * 9, pause=10))
+    pods = FakeBackend(answer=FakeResponse(pieces=(b"data: 1\n\n",) * 9, pause=10))
     exchange = stream()
     async with Front(pods) as front, asking(front.app, exchange):
         pods.up = True
@@ -167,7 +167,7 @@ async def test_a_client_that_leaves_ends_its_wait_and_later_its_answer() -> None
         assert pods.open == 1
         exchange.left.set()
         await asyncio.sleep(0.1)
-        assert (pods.open, front.room.waiting) == (0, 0)
+        assert (pods.open, front.pending.waiting) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_a_client_that_leaves_ends_its_wait_and_later_its_answer() -> None
 async def test_an_error_of_the_pod_after_the_200_is_the_last_event_of_the_dialect(path: str, event: bytes) -> None:
     said = {"message": "No.", "code": None if path.startswith("/v1/") else "invalid_request", "param": "model"}
     body = {"error": said} if path.startswith("/v1/") else said
-    pods = FakePods(answer=FakeAnswer(400, [JSON_BODY], (json.dumps(body).encode(),)))
+    pods = FakeBackend(answer=FakeResponse(400, [JSON_BODY], (json.dumps(body).encode(),)))
     exchange = stream(path)
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await after(5, pods)
@@ -192,7 +192,7 @@ async def test_an_error_of_the_pod_after_the_200_is_the_last_event_of_the_dialec
 
 
 async def test_nothing_to_come_after_the_200_is_an_empty_stream() -> None:
-    pods = FakePods(answer=FakeAnswer(204, [], ()))
+    pods = FakeBackend(answer=FakeResponse(204, [], ()))
     exchange = Exchange("GET", "/api/v1/conversations/0/stream", headers={"accept": "text/event-stream"})
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await after(5, pods)
@@ -202,7 +202,7 @@ async def test_nothing_to_come_after_the_200_is_an_empty_stream() -> None:
 
 
 async def test_a_pod_that_refuses_after_all_is_no_answer_and_the_wait_goes_on() -> None:
-    pods = FakePods(up=True, refuses=2)
+    pods = FakeBackend(up=True, refuses=2)
     async with Front(pods) as front:
         exchange = await ask(front.app, stream())
 
@@ -211,7 +211,7 @@ async def test_a_pod_that_refuses_after_all_is_no_answer_and_the_wait_goes_on() 
 
 
 async def test_a_request_that_a_pod_may_have_seen_is_never_sent_again() -> None:
-    pods = FakePods(up=True, lost=True)
+    pods = FakeBackend(up=True, lost=True)
     async with Front(pods) as front:
         plain, streamed = post(CHAT, {}), stream()
         await asyncio.gather(ask(front.app, plain), ask(front.app, streamed))
@@ -222,7 +222,7 @@ async def test_a_request_that_a_pod_may_have_seen_is_never_sent_again() -> None:
 
 
 async def test_an_answer_that_is_cut_is_not_made_whole() -> None:
-    pods = FakePods(up=True, answer=FakeAnswer(cut=True))
+    pods = FakeBackend(up=True, answer=FakeResponse(cut=True))
     dropped: list[bool] = []
     exchange = stream()
     exchange.scope["extensions"] = {"chatfleet.abort": {"call": lambda: dropped.append(True)}}
@@ -239,14 +239,14 @@ async def test_a_client_that_takes_nothing_is_dropped_without_a_word(
     there: bool,  # noqa: FBT001  # a table's column
     streams: bool,  # noqa: FBT001
 ) -> None:
-    pods = FakePods(up=there)
+    pods = FakeBackend(up=there)
     dropped: list[bool] = []
     exchange = post(CHAT, {"stream": streams})
     exchange.reading.clear()
     exchange.scope["extensions"] = {"chatfleet.abort": {"call": lambda: dropped.append(True)}}
     async with Front(pods, hold=1) as front:
         await ask(front.app, exchange)
-        assert (front.room.waiting, pods.open) == (0, 0)
+        assert (front.pending.waiting, pods.open) == (0, 0)
 
     assert dropped == [True]
     assert loop_clock() <= 11.1
@@ -255,29 +255,29 @@ async def test_a_client_that_takes_nothing_is_dropped_without_a_word(
 
 @pytest.mark.parametrize("path", ["/live", "/ready", "/startup", "/health"])
 async def test_a_load_balancer_that_looks_neither_waits_nor_wakes(path: str) -> None:
-    async with Front(FakePods()) as front:
+    async with Front(FakeBackend()) as front:
         assert (await ask(front.app, get(path))).status == 200
-        assert front.room.waiting == 0
+        assert front.pending.waiting == 0
 
 
 async def test_it_is_ready_only_while_there_is_no_pod() -> None:
-    pods = FakePods()
+    pods = FakeBackend()
     async with Front(pods) as front:
         await asyncio.sleep(1)
-        assert front.room.not_ready() is None
+        assert front.pending.not_ready() is None
         pods.up = True
         await asyncio.sleep(1)
-        assert front.room.not_ready() == "pods take the requests"
+        assert front.pending.not_ready() == "API pods are ready; requests go to them"
         pods.up = False
         await asyncio.sleep(1)
-        assert front.room.not_ready() is None
+        assert front.pending.not_ready() is None
         front.lifecycle.enter(Phase.DRAINING)
-        assert front.room.not_ready() == "draining"
+        assert front.pending.not_ready() == "draining"
 
 
 async def test_it_is_alive_while_it_looks() -> None:
-    async with Front(FakePods()) as front:
+    async with Front(FakeBackend()) as front:
         await asyncio.sleep(60.25)
-        assert front.room.not_live() is None
+        assert front.pending.not_live() is None
     await asyncio.sleep(11)
-    assert front.room.not_live() == "no pod has been looked for since 11 s"
+    assert front.pending.not_live() == "the last check for a ready pod was 11 s ago"

@@ -1,7 +1,7 @@
-"""The answer to one client who waits: opened early for a client that wants a stream, else as the pod gives it.
+"""The response to a client that waits: opened early, with heartbeats, if it is to be a stream.
 
-A stream that was opened here is still the pod's: what the pod sends follows byte for byte. Only an answer that is no
-stream can then no longer be told by its status, and becomes the last event of the client's dialect.
+A stream that was opened here is relayed all the same, byte for byte. Only a response that is no stream has lost its
+status by then, and becomes the last event of the client's dialect.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.types import Message
 
-from chatfleet_api.activator.pods import Answer
+from chatfleet_api.activator.backend import ProxiedResponse
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.web import extensions
 from chatfleet_api.web.dialects.failures import Answered, error_frame, error_response, parse_error_response
@@ -22,26 +22,26 @@ from chatfleet_api.web.stream import SEND_SECONDS, STREAM_HEADERS
 T = TypeVar("T")
 
 OPEN_SECONDS: Final = 0.1
-"""How long a client that wants a stream waits for its status; after that it is 200, with a first heartbeat."""
+"""Time that a client waits for the status of a stream; after that it is 200, with a first heartbeat."""
 NO_CONTENT: Final = 204
 _SET_HERE: Final = frozenset({HEADER, b"date"})
-"""Headers that the answer has already: the id is the one that the pod was asked with."""
+"""Headers that the response has already. Its request ID is the one of the proxied request."""
 
 
-class Reply:
-    """One answer. Whatever sends raises `ClientDisconnected` when the client takes nothing, and has dropped it then."""
+class ClientResponse:
+    """One response. Sending raises `ClientDisconnected` when the client reads nothing, and its connection is reset."""
 
     def __init__(self, client: Client, *, streams: bool, heartbeat_seconds: float) -> None:
-        self.passing = False
-        """Whether what is sent is a pod's answer; it cannot become another one any more."""
+        self.relaying = False
+        """Whether a pod's response is being sent; it cannot become an error any more."""
         self._client = client
         self._path: str = client.scope["path"]
         self._streams = streams
         self._heartbeat = heartbeat_seconds
         self._opened = False
 
-    async def patiently(self, awaited: Coroutine[Any, Any, T]) -> T:
-        """Wait; a client that wants a stream hears soon, and then regularly, that it is still being served."""
+    async def keep_alive_until(self, awaited: Coroutine[Any, Any, T]) -> T:
+        """Wait; a client that is to get a stream gets heartbeats meanwhile."""
         task = asyncio.ensure_future(awaited)
         pause = OPEN_SECONDS if self._streams else None
         try:
@@ -53,20 +53,20 @@ class Reply:
             if task.cancel():
                 await asyncio.wait((task,))
 
-    async def pass_on(self, answer: Answer) -> None:
-        """Send what a pod answers."""
-        if self._opened and not _is_stream(answer):
-            await self._instead_of_status(answer)
+    async def relay(self, response: ProxiedResponse) -> None:
+        """Send a pod's response."""
+        if self._opened and not _is_stream(response):
+            await self._instead_of_status(response)
             return
-        self.passing = True
+        self.relaying = True
         if not self._opened:
-            await self._open(answer.status, [header for header in answer.headers if header[0] not in _SET_HERE])
-        async for chunk in answer.chunks():
+            await self._open(response.status, [header for header in response.headers if header[0] not in _SET_HERE])
+        async for chunk in response.chunks():
             await self._write(chunk)
         await self._write(b"", last=True)
 
     async def fail(self, error: ChatError) -> None:
-        """Tell why there is no answer."""
+        """Send why there is no response."""
         known = request_id(self._client.scope)
         if self._opened:
             await self._write(error_frame(error, self._path, known), last=True)
@@ -76,15 +76,15 @@ class Reply:
         await self._write(answered.body, last=True)
 
     def abort(self) -> None:
-        """End it as a connection that breaks: nothing is pretended to be whole."""
+        """Reset the connection: nothing that is incomplete may look complete."""
         extensions.abort(self._client.scope)()
 
-    async def _instead_of_status(self, answer: Answer) -> None:
-        if answer.status == NO_CONTENT:
+    async def _instead_of_status(self, response: ProxiedResponse) -> None:
+        if response.status == NO_CONTENT:
             await self._write(b"", last=True)
             return
-        body = b"".join([chunk async for chunk in answer.chunks()])
-        await self.fail(parse_error_response(Answered(answer.status, answer.headers, body)))
+        body = b"".join([chunk async for chunk in response.chunks()])
+        await self.fail(parse_error_response(Answered(response.status, response.headers, body)))
 
     async def _open(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._opened = True
@@ -104,6 +104,6 @@ class Reply:
             raise ClientDisconnected from None
 
 
-def _is_stream(answer: Answer) -> bool:
-    kind = next((value for name, value in answer.headers if name == b"content-type"), b"")
-    return answer.status == 200 and kind.startswith(b"text/event-stream")  # noqa: PLR2004  # OK
+def _is_stream(response: ProxiedResponse) -> bool:
+    kind = next((value for name, value in response.headers if name == b"content-type"), b"")
+    return response.status == 200 and kind.startswith(b"text/event-stream")  # noqa: PLR2004  # OK
