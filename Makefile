@@ -4,6 +4,9 @@ MAKEFLAGS += --no-print-directory
 bin := .venv/bin
 # For slow tests, which mostly wait: some files at a time.
 waiting := --dist loadfile --numprocesses
+pytest := $(bin)/pytest --durations=25
+# The same, and which lines and branches of our packages ran; tools/coverage adds it up.
+covered = rm -f .coverage.$(1)* && COVERAGE_FILE=$(CURDIR)/.coverage.$(1) $(bin)/coverage run -m pytest --durations=25
 
 ##@ Start here
 
@@ -45,13 +48,13 @@ test: setup ## Run all checks and tests below, side by side where they only wait
 	@$(bin)/python tools/test.py
 
 test-unit: setup ## Test single parts: no network, no clock, no cluster.
-	@$(bin)/pytest tests/unit
+	@$(call covered,unit) tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(bin)/pytest tests/contract $(waiting) 3
+	@$(call covered,contract) tests/contract $(waiting) 3
 
 test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
-	@$(bin)/pytest tests/lab/chaos
+	@$(pytest) tests/lab/chaos
 
 chaos: setup ## The same at length, about half an hour; writes docs/measurements/reliability.md.
 	@$(bin)/python -m chatfleet_lab.chaos --json docs/measurements/reliability.json --page docs/measurements/reliability.md
@@ -66,25 +69,31 @@ simulate-scale: setup ## The real autoscaler under half an hour of simulated loa
 	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/measurements/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(bin)/pytest tests/cluster $(waiting) 3
+	@$(pytest) tests/cluster $(waiting) 3
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
-	@$(bin)/pytest tests/cluster_tool
+	@$(pytest) tests/cluster_tool
 
 e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for the cluster of your kubeconfig.
-	@$(bin)/pytest tests/e2e
+	@$(pytest) tests/e2e
 
 test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter, built from source; needs root and prometheus.
-	@$(bin)/pytest tests/prometheus
+	@$(pytest) tests/prometheus
 
 bench: setup ## Measure the API beside its peers and write docs/measurements/benchmarks.md; about a quarter of an hour.
 	@$(bin)/python -m chatfleet_lab.bench
 
 test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
-	@$(bin)/pytest tests/lab/bench
+	@$(pytest) tests/lab/bench
 
 docs: setup ## Check that the documents speak of commands and files that exist.
 	@$(bin)/pytest tests/unit/test_documents.py
+
+coverage: setup ## Print how much of our packages test-unit and test-contract ran, lines and branches.
+	@tools/coverage
+
+changelog: setup ## Show the changes that are not released yet, as the next release will list them.
+	@$(bin)/towncrier build --draft --version Unreleased
 
 ##@ Local cluster
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = ("contract", "operator", "api", "lab", "tools/cluster")
 TOP_LEVEL = {
     *("operator", "api", "charts", "crds", "tests", "skaffold.yaml", "pyproject.toml", "README.md"),
-    *("contract", "lab", "examples", "docs", "tools", "requirements", "Makefile", "LICENSE"),
+    *("contract", "lab", "examples", "docs", "tools", "requirements", "Makefile", "LICENSE", "changelog.d"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md", ".ci"),
     *(".dockerignore", ".editorconfig", ".gitignore"),
 }
@@ -25,6 +25,8 @@ PACKAGE_SOURCE = re.compile(
     r"|(deb|snapshot)\.debian\.org|(static|index)\.crates\.io|repo\d?\.maven"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.-])/(root|home|work|Users)/|" + re.escape(str(ROOT)) + r"\b")
+NO_FRAGMENTS = ("README.md", "template.md.jinja")
+"""In changelog.d, beside the fragments."""
 MODULE_LINES = 300
 FUNCTION_LINES = 60
 TARGETS = (
@@ -125,3 +127,12 @@ def test_every_dependency_has_its_reason() -> None:
 @pytest.mark.parametrize("name", ["build", "operator", "api"])
 def test_the_images_get_the_versions_that_were_tested(name: str) -> None:
     assert pins(name).items() <= pins("dev").items()
+
+
+def test_every_change_that_is_not_released_has_a_kind_and_fits_into_the_changelog() -> None:
+    kinds = "|".join(
+        kind["directory"] for kind in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]["type"]
+    )
+    fragments = [path for path in files() if path.parent == ROOT / "changelog.d" and path.name not in NO_FRAGMENTS]
+    assert not [path.name for path in fragments if not re.fullmatch(rf"[a-z0-9-]+\.({kinds})\.md", path.name)]
+    assert not [path.name for path in fragments if not re.match(r"(?![-*#])\S", path.read_text())]
