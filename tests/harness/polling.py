@@ -29,6 +29,21 @@ def eventually(holds: Callable[[], object], *, seconds: float = 30, every: float
         time.sleep(every)
 
 
+def remains(holds: Callable[[], object], *, seconds: float, every: float = 0.5) -> None:
+    """Return after `seconds` in which `holds()` was true at every look.
+
+    For programs of others, whose clocks are not ours to turn: Kubernetes' controllers look once in some seconds.
+
+    Raises:
+        AssertionError: it was not.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = holds()
+        assert value, f"did not remain so for {seconds:g} s; now: {value!r}"
+        time.sleep(every)
+
+
 async def eventually_async(
     holds: Callable[[], Awaitable[object] | object], *, seconds: float = 15, every: float = LOOK_SECONDS
 ) -> None:

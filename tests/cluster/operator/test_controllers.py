@@ -7,7 +7,6 @@ where small servers tell what a pod would.
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from harness.kube.controllers import operated
 from harness.kube.kubectl import Kubectl
 from harness.kube.operator_world import pod_report
 from harness.kube.shop import Shop
-from harness.polling import eventually
+from harness.polling import eventually, remains
 
 DEPLOYMENT = "deployment/support"
 SYNC = 5
@@ -101,9 +100,8 @@ def test_metrics_that_are_dead_are_told_in_the_autoscalers_words_and_take_no_pod
     scale(shop, 5)
     eventually(lambda: len(pods(shop)) == 5)
     eventually(shop.says("AutoscalingActive", "MetricsAPIMissing", "FailedGetPodsMetric"), seconds=60)
-    time.sleep(3 * SYNC)
+    remains(lambda: replicas(shop) == 5, seconds=3 * SYNC)
 
-    assert replicas(shop) == 5
     assert shop.condition("AutoscalingActive")["status"] == "False"
 
 
@@ -119,10 +117,9 @@ def test_the_number_that_the_autoscaler_sets_stays_and_is_its_own(shop: Shop) ->
         for entry in shop.get(DEPLOYMENT)["metadata"]["managedFields"]
         if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
     ]
-    time.sleep(2 * SYNC)
 
     assert holders == ["kube-controller-manager"]
-    assert replicas(shop) == 3
+    remains(lambda: replicas(shop) == 3, seconds=2 * SYNC)
 
 
 def test_pods_with_the_fewest_streams_go_first(shop: Shop) -> None:

@@ -5,7 +5,6 @@ Each test is its own control: the load ends with the outage, and takes pods away
 
 import http.client
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from harness.kube.metrics_apiserver_process import METRICS, MetricsAPIServerProc
 from harness.kube.operator_world import document
 from harness.kube.shop import Shop
 from harness.pods.api_process import api_process, fetch, scripted
-from harness.polling import eventually
+from harness.polling import eventually, remains
 from harness.redis.server import redis_server
 
 ROOT = Path(__file__).parents[3]
@@ -151,7 +150,7 @@ def test_without_redis_a_real_pod_goes_on_telling_its_streams(world: World, tmp_
             redis.close()
             eventually(lambda: b'"redis":{"state":"down"' in told_by(host, "/health"))
             tokens = count(host, metrics.TOKENS_TOTAL)
-            time.sleep(LOOKS * SYNC)
+            remains(lambda: fleet.live() == fleet.before, seconds=LOOKS * SYNC)
             assert count(host, metrics.TOKENS_TOTAL) > tokens
             assert (fleet.live(), fleet.works()) == (fleet.before, True)
             streams.close()

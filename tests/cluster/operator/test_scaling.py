@@ -6,7 +6,6 @@ through the same subresources.
 
 import itertools
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chatfleet_contract import metrics, names
+from chatfleet_contract import names
 from chatfleet_operator.model.values import Manifest
 from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator
@@ -102,8 +101,7 @@ def tell(shop: Shop, what: str, *conditions: Manifest) -> None:
 def rest(shop: Shop, running: OperatorProcess) -> dict[str, float]:
     """Let some passes go by; returns what was written in them."""
     before = running.writes()
-    passes = running.metric(f"{metrics.RECONCILE_DURATION_SECONDS}_count")
-    eventually(lambda: running.metric(f"{metrics.RECONCILE_DURATION_SECONDS}_count") >= passes + 3)
+    running.reconciled(3)
     assert shop.get()["metadata"]["generation"]
     return {kind: count - before.get(kind, 0) for kind, count in running.writes().items() if count != before.get(kind)}
 
@@ -112,7 +110,7 @@ def test_the_autoscaler_is_made_and_owned_and_once_it_is_there_nothing_is_writte
     shop: Shop, running: OperatorProcess
 ) -> None:
     scaling(shop)
-    time.sleep(1)
+    running.reconciled(2)
     before = shop.get(HPA)
     shop.apply(autoscaling=BUILTIN)
 

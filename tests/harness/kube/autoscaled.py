@@ -1,13 +1,12 @@
 """A ChatDeployment whose number of pods the real autoscaler sets, and pods that tell what a test says."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chatfleet_contract import metrics, names
 from harness.kube.figures import Fault, Figures
 from harness.kube.shop import Shop
-from harness.polling import eventually
+from harness.polling import eventually, remains
 
 DEPLOYMENT = "deployment/support"
 SYNC = 1
@@ -78,8 +77,7 @@ class Fleet:
         """See that the outage is told in time, and that nothing has changed then, nor some looks later."""
         eventually(self.shop.says("AutoscalingActive", "MetricsUnavailable", *words), seconds=TOLD_WITHIN, every=0.5)
         assert self.shop.condition("AutoscalingActive")["status"] == "False"
-        time.sleep(LOOKS * SYNC)
-        assert self.live() == self.before
+        remains(lambda: self.live() == self.before, seconds=LOOKS * SYNC)
         assert not self.works()
 
     def shrinks(self) -> None:

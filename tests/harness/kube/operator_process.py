@@ -17,6 +17,7 @@ from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.process.settings import PREFIX
 from harness.kube.kubectl import Kubectl
 from harness.net import free_port
+from harness.polling import eventually
 from harness.process import Program, await_ready, started
 
 NAMESPACE = "chatfleet-system"
@@ -118,6 +119,12 @@ class OperatorProcess:
                 if sample.name == metrics.API_WRITES_TOTAL and sample.labels["kind"] != "Lease":
                     written[sample.labels["kind"]] = written.get(sample.labels["kind"], 0) + sample.value
         return written
+
+    def reconciled(self, times: int) -> None:
+        """Return after so many more passes, of any object."""
+        name = f"{metrics.RECONCILE_DURATION_SECONDS}_count"
+        before = self.metric(name)
+        eventually(lambda: self.metric(name) >= before + times)
 
     def leads(self) -> bool:
         """Say whether this operator holds the Lease."""

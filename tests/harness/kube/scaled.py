@@ -1,7 +1,6 @@
 """A ChatDeployment whose pods come and go, as tests look at it and stream from it."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 
 from chatfleet_lab.scale.load import Count, Load
 from harness.kube.node import Node
+from harness.polling import remains
 
 COUNT = Count("slow", 100)
 """Five seconds, as the manifests have it."""
@@ -45,10 +45,7 @@ class Scaled:
 
     def stays(self, replicas: int, *, seconds: float) -> None:
         """See that nobody changes the number of pods for so long."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert self.wanted == replicas
-            time.sleep(1)
+        remains(lambda: self.wanted == replicas, seconds=seconds, every=1)
 
     @contextmanager
     def streaming(self, streams: int) -> Iterator[None]:

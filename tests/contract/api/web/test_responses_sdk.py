@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from time import monotonic, sleep
 
 import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
 from harness.pods.api_process import ApiProcess, api_process, scripted
+from harness.polling import eventually
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,8 @@ def text_of(events: list[ResponseStreamEvent]) -> str:
 
 
 def ended(client: openai.OpenAI, response: Response) -> Response:
-    deadline = monotonic() + 10
-    while response.status == "in_progress" and monotonic() < deadline:
-        sleep(0.1)
-        response = client.responses.retrieve(response.id)
-    return response
+    eventually(lambda: client.responses.retrieve(response.id).status != "in_progress", seconds=10, every=0.1)
+    return client.responses.retrieve(response.id)
 
 
 def test_a_whole_response_is_kept(client: openai.OpenAI) -> None:
@@ -99,8 +96,11 @@ def test_in_the_background_it_is_answered_while_nobody_waits(client: openai.Open
 def test_a_response_is_cancelled_with_what_had_come(client: openai.OpenAI) -> None:
     with client.responses.create(model="endless", input="Count.", stream=True, background=True) as stream:
         first = next(iter(stream))
+        seen = ""
+        while not seen.startswith("1 2 3"):
+            event = next(stream)
+            seen += event.delta if event.type == "response.output_text.delta" else ""
     assert first.type == "response.created"
-    sleep(0.5)
     cancelled = client.responses.cancel(first.response.id)
     assert cancelled.status == "cancelled"
     assert cancelled.output_text.startswith("1 2 3")

@@ -35,7 +35,7 @@ async def prober(tmp_path: Path, handler: Handler) -> AsyncIterator[HttpProber]:
 
 
 async def hang(_request: web.Request) -> web.Response:
-    await asyncio.sleep(5)
+    await asyncio.Event().wait()
     return web.Response()
 
 

@@ -1,0 +1,54 @@
+"""No test waits for a length of time, but for an event, for a condition by the harness' poller, or in virtual time."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+REAL_TIME = ("e2e", "lab", "prometheus", "cluster_tool")
+"""Folders whose subject is a whole system in real time."""
+EXCEPTIONS = {
+    "harness/polling.py": "the poller",
+    "harness/clients/follower.py": "a client's own pause before it comes back",
+    "harness/pods/activator.py": "plays a pod that takes its time; virtual in unit tests",
+    "harness/pods/runs.py": "plays a provider that takes its time; virtual in unit tests",
+    "harness/upstream/fake.py": "keeps two sends apart on the wire",
+    **dict.fromkeys(
+        (
+            "contract/api/http/test_pool.py",
+            "contract/api/providers/test_conformance.py",
+            "contract/api/redis/test_late_loop.py",
+            "contract/api/runs/test_handing_over.py",
+            "contract/api/runs/test_log.py",
+            "contract/api/runs/test_log_redis.py",
+            "contract/api/runs/test_save_interval.py",
+            "contract/api/runs/test_takeover.py",
+            "contract/api/runs/test_takeover_at_scale.py",
+            "contract/api/runs/test_takeover_process.py",
+            "contract/api/sessions/test_replicas.py",
+            "contract/api/sessions/test_store_redis.py",
+        ),
+        "leases and timeouts of a real Redis, or of a real connection",
+    ),
+    "harness/upstream/scripted.py": "plays the pauses of a script, in a process of its own",
+}
+"""Files that sleep, and why."""
+
+
+def sleeps(file: Path) -> Iterator[int]:
+    """Yield the lines that sleep for longer than one turn of the event loop, in real time."""
+    text = file.read_text()
+    if "mark.looptime" in text:
+        return
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="sleep") | ast.Name(id="sleep"), args=[ast.Constant(value=0)]):
+                continue
+            case ast.Call(func=ast.Attribute(attr="sleep") | ast.Name(id="sleep")):
+                yield node.lineno
+
+
+def test_no_test_sleeps_on_the_wall_clock() -> None:
+    files = {str(file.relative_to(TESTS)): file for file in TESTS.rglob("*.py")}
+    sleeping = {name: [*sleeps(file)] for name, file in files.items() if not name.startswith(REAL_TIME)}
+    assert {name for name, lines in sleeping.items() if lines} <= EXCEPTIONS.keys()
