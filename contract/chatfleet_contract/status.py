@@ -1,7 +1,8 @@
 """`status` of a ChatDeployment."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -83,6 +84,57 @@ class Reason(StrEnum):
     """The cluster knows no ScaledObject."""
     REJECTED = "Rejected"
     """The autoscaler's object was not taken, or stands there and is not ours."""
+
+
+REASONS: Final[Mapping[ConditionType, tuple[Reason, ...]]] = {
+    ConditionType.READY: (
+        Reason.SERVING,
+        Reason.SUSPENDED,
+        Reason.SCALED_TO_ZERO,
+        Reason.NO_READY_PODS,
+        Reason.UPDATING,
+        Reason.REQUEST_FAILED,
+        Reason.BLOCKED,
+    ),
+    ConditionType.PROGRESSING: (
+        Reason.ROLLING_OUT,
+        Reason.COMPLETE,
+        Reason.DEADLINE_EXCEEDED,
+        Reason.BLOCKED,
+    ),
+    ConditionType.CONFIGURATION_VALID: (
+        Reason.VALID,
+        Reason.INVALID_SPEC,
+        Reason.NOT_OWNED,
+        Reason.CHILD_REJECTED,
+        Reason.SECRET_MISSING,
+    ),
+    ConditionType.REDIS_AVAILABLE: (
+        Reason.CONNECTED,
+        Reason.UNAVAILABLE,
+        Reason.NO_POD_REPORT,
+    ),
+    ConditionType.UPSTREAMS_AVAILABLE: (
+        Reason.AVAILABLE,
+        Reason.UNAVAILABLE,
+        Reason.NO_POD_REPORT,
+    ),
+    ConditionType.AUTOSCALING_ACTIVE: (
+        Reason.SCALING,
+        Reason.SCALED_TO_ZERO,
+        Reason.DISABLED,
+        Reason.SUSPENDED,
+        Reason.AUTOSCALER_PENDING,
+        Reason.METRICS_UNAVAILABLE,
+        Reason.METRICS_API_MISSING,
+        Reason.METRICS_API_CONFLICT,
+        Reason.SCALING_FAILED,
+        Reason.KEDA_NOT_INSTALLED,
+        Reason.REJECTED,
+        Reason.BLOCKED,
+    ),
+}
+"""The reasons that each condition may have."""
 
 
 class Condition(Part):

@@ -1,4 +1,4 @@
-"""Kopf, as watcher and host only: every event wakes a key in the queue, and nothing else happens here.
+"""Kopf, as a watch client only: every event enqueues a key in the work queue, and nothing else happens here.
 
 No create, update, resume, delete, timer or daemon handler: those are about edges, and write finalizers and annotations
 on objects that are not ours. With `__main__` the only module that imports kopf.
@@ -6,45 +6,38 @@ on objects that are not ours. With `__main__` the only module that imports kopf.
 
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import kopf
 
 from chatfleet_contract import names
+from chatfleet_operator.children.kinds import KINDS
 from chatfleet_operator.kube import Access
 from chatfleet_operator.model.values import Ref
 
-AUTOSCALERS: Final = ("autoscaling", "v2", "horizontalpodautoscalers")
+WATCHED: Final = tuple(kind for kind in KINDS if kind.watched)
+"""Beside the ChatDeployments. A change of what is not watched is found by the resync."""
 
-CHILDREN: Final = (
-    ("apps", "v1", "deployments"),
-    ("apps", "v1", "statefulsets"),
-    ("", "v1", "services"),
-    ("", "v1", "serviceaccounts"),
-    ("", "v1", "configmaps"),
-    ("policy", "v1", "poddisruptionbudgets"),
-    ("", "v1", "pods"),
-    AUTOSCALERS,
-)
-"""What is watched beside the ChatDeployments. Secrets never are; theirs is found by the resync."""
-
-Wake = Callable[[Ref], None]
+Enqueue: TypeAlias = Callable[[Ref], None]
 
 
-def register(registry: kopf.OperatorRegistry, wake: Wake, log_in: Callable[[], Awaitable[Access]]) -> None:
-    """Register what wakes a key, and how kopf reaches the cluster: the same way as everything else here."""
+def register(registry: kopf.OperatorRegistry, enqueue: Enqueue, log_in: Callable[[], Awaitable[Access]]) -> None:
+    """Register what enqueues a key, and how kopf reaches the cluster: by the same access as everything else."""
 
     async def on_event(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401  # kopf passes much more
         ref = owner_of(body)
         if ref:
-            wake(ref)
+            enqueue(ref)
 
-    def on_news(tell: Callable[[Mapping[str, Any]], str]) -> Callable[..., Awaitable[None]]:
-        """Return a handler that wakes when an object goes, or what `tell` says about it is new."""
+    def on_change_of(fingerprint: Callable[[Mapping[str, Any]], str]) -> Callable[..., Awaitable[None]]:
+        """Return a handler that enqueues when an object is deleted, or its fingerprint changes."""
 
         async def on_change(body: kopf.Body, memo: kopf.Memo, **rest: Any) -> None:  # noqa: ANN401  # kopf passes much more
-            before, memo["news"] = memo.get("news"), hash(tell(body))  # short, as there may be thousands
-            if memo["news"] != before or rest.get("type") == "DELETED":
+            before, memo["fingerprint"] = (
+                memo.get("fingerprint"),
+                hash(fingerprint(body)),
+            )  # short: there may be thousands
+            if memo["fingerprint"] != before or rest.get("type") == "DELETED":
                 await on_event(body)
 
         return on_change
@@ -53,16 +46,18 @@ def register(registry: kopf.OperatorRegistry, wake: Wake, log_in: Callable[[], A
         return connection_info(await log_in())
 
     kopf.on.login(id="login", registry=registry)(on_login)
-    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(on_news(spec_fingerprint))
-    for group, version, plural in CHILDREN:
-        handler = on_news(autoscaler_fingerprint) if (group, version, plural) == AUTOSCALERS else on_event
-        kopf.on.event(group, version, plural, id=plural, registry=registry)(handler)
+    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="resource", registry=registry)(
+        on_change_of(spec_fingerprint)
+    )
+    for kind in WATCHED:
+        handler = on_change_of(autoscaler_fingerprint) if kind.autoscaler else on_event
+        kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=registry)(handler)
 
 
 def spec_fingerprint(body: Mapping[str, Any]) -> str:
-    """Return what a ChatDeployment asks for, as text: all but its status.
+    """Return what a ChatDeployment specifies, as text: all but its status.
 
-    We write that ourselves: with streams that come and go, each pass would lead to the next one at once.
+    We write that ourselves: while streams start and end, each reconciliation would cause the next one at once.
     """
     metadata = body["metadata"]
     kept = ("uid", "generation", "labels", "annotations", "deletionTimestamp")  # generation: of the spec
@@ -70,7 +65,7 @@ def spec_fingerprint(body: Mapping[str, Any]) -> str:
 
 
 def autoscaler_fingerprint(body: Mapping[str, Any]) -> str:
-    """Return what an autoscaler is and how it fares, as text: all but its figures, which are new every 15 s."""
+    """Return the state of an autoscaler as text: all but its metrics, which change every 15 s."""
     metadata, status = body["metadata"], body.get("status") or {}
     conditions = [(each["type"], each["status"], each.get("reason")) for each in status.get("conditions") or ()]
     kept = [metadata.get("labels"), metadata.get("ownerReferences"), metadata.get("annotations"), body.get("spec")]
@@ -78,7 +73,7 @@ def autoscaler_fingerprint(body: Mapping[str, Any]) -> str:
 
 
 def owner_of(body: Mapping[str, Any]) -> Ref | None:
-    """Return the ChatDeployment that an object belongs to; for one of these, itself."""
+    """Return the ChatDeployment that an object belongs to; for a ChatDeployment, itself."""
     metadata = body["metadata"]
     namespace = metadata["namespace"]
     if body.get("kind") == names.KIND:
@@ -91,7 +86,6 @@ def owner_of(body: Mapping[str, Any]) -> Ref | None:
 
 
 def connection_info(access: Access) -> kopf.ConnectionInfo:
-    """Return `access` in kopf's words."""
     return kopf.ConnectionInfo(
         server=access.server,
         ca_path=access.ca_file,
@@ -105,7 +99,7 @@ def connection_info(access: Access) -> kopf.ConnectionInfo:
 
 
 def kopf_settings() -> kopf.OperatorSettings:
-    """Return all that we ask of kopf, in one place. Seconds."""
+    """Return every setting of kopf that we change. Seconds."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # its Events are neither aggregated nor limited; ours are
     settings.peering.standalone = True  # the Lease decides who works
@@ -119,8 +113,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.queueing.worker_limit = None  # a limit here starves objects behind each other
     settings.queueing.error_delays = (1, 1, 2, 3, 5, 8, 13, 21, 30)
     settings.process.ultimate_exiting_timeout = 20
-    for child in CHILDREN:
-        settings.watching.label_selectors[child] = names.LABEL_DEPLOYMENT
+    for kind in WATCHED:
+        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = names.LABEL_DEPLOYMENT
     return settings
 
 

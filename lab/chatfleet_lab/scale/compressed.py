@@ -22,7 +22,7 @@ from chatfleet_cluster.steps import Steps
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_lab.scale.subject import Subject
-from chatfleet_operator import children as desired
+from chatfleet_operator.children import build
 from chatfleet_operator.model.values import LiveState, Manifest, Ref, Resource
 from harness.kube.figures import status
 from harness.kube.kubectl import Kubectl
@@ -51,7 +51,7 @@ def autoscaler(name: str, *, cap: int, autoscaling: Manifest, factor: int) -> Ma
     ref = Ref(SPACE, name)
     document = ChatDeploymentSpec.model_validate(spec(autoscaling=autoscaling, streaming={"maxStreamsPerPod": cap}))
     resource = Resource(ref, "uid", "1", 1, document)
-    made = desired.build(resource, document, DEFAULTS, found=LiveState(deployed=True)).children
+    made = build(resource, document, DEFAULTS, live=LiveState(deployed=True)).children
     (manifest,) = (child for child in made if child["kind"] == "HorizontalPodAutoscaler")
     del manifest["metadata"]["ownerReferences"]
     for way in manifest["spec"]["behavior"].values():

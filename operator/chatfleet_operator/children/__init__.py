@@ -1,50 +1,67 @@
 """From a ChatDeployment to the objects that should exist: pure builders, fresh objects, stable names.
 
-A builder never returns or keeps a caller's mutable, and a selector holds nothing but our own two labels.
+kinds               THE table: every kind, its path, rights, names and treatment
+service_account     the identity of the pods                       config       the ConfigMap with runtime.json
+redis               StatefulSet, Service, Secret and volume of a managed Redis
+service             in front of the pods                           disruption_budget
+deployment          of the API pods
+activator           holds requests while there is no API pod: Deployment, two Services
+autoscaler          HorizontalPodAutoscaler                        scaled_object    of KEDA
+scaling_targets     what a pod should carry, for both of them
+context             what a builder gets                            labels       metadata of a child
+pod                 what all pods have in common                   revision     which pod templates are in effect
+
+A new child: a row (or a name) in `kinds`, a module here with `build`, a line in `BUILDERS`, the chart's RBAC, a test.
+A builder never returns or keeps a caller's mutable, and a selector has nothing but our own two labels.
 """
+
+from collections.abc import Callable
+from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator.children import access, config, deployment, redis
-from chatfleet_operator.children.activator import may_scale_to_zero, waiting_room
-from chatfleet_operator.children.autoscaler import autoscalers
+from chatfleet_operator.children import (
+    activator,
+    autoscaler,
+    config,
+    deployment,
+    disruption_budget,
+    redis,
+    scaled_object,
+    service,
+    service_account,
+)
+from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.kinds import KINDS
 from chatfleet_operator.children.labels import Owner, with_hash
 from chatfleet_operator.children.revision import effective_templates, revision
-from chatfleet_operator.model.values import Defaults, Desired, LiveState, ObjectId, Resource
+from chatfleet_operator.model.values import Defaults, Desired, LiveState, Manifest, ObjectId, Resource
 
-KINDS_OF_DEPLOYMENT = ("ServiceAccount", "Service", "PodDisruptionBudget", "Deployment")
-KINDS_OF_AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
-KINDS_OF_WAITING_ROOM = ("Service", "Deployment")
-KINDS_OF_REDIS = ("Secret", "PersistentVolumeClaim", "Service", "StatefulSet")
+BUILDERS: Final[tuple[Callable[[BuildContext], tuple[Manifest, ...]], ...]] = (
+    service_account.build,
+    config.build,
+    redis.build,
+    service.build,
+    disruption_budget.build,
+    deployment.build,
+    activator.build,
+    autoscaler.build,
+    scaled_object.build,
+)
+"""In the order in which children are applied: what others need comes first."""
 
 
 def possible_children(deployment_name: str) -> tuple[ObjectId, ...]:
-    """Return every object that could be ours, whatever the spec says now."""
-    return (
-        ObjectId("ConfigMap", names.config_name(deployment_name)),
-        *(ObjectId(kind, deployment_name) for kind in (*KINDS_OF_DEPLOYMENT, *KINDS_OF_AUTOSCALERS)),
-        ObjectId("Service", names.pods_name(deployment_name)),
-        *(ObjectId(kind, names.activator_name(deployment_name)) for kind in KINDS_OF_WAITING_ROOM),
-        *(ObjectId(kind, names.redis_name(deployment_name)) for kind in KINDS_OF_REDIS),
-    )
+    """Return every object that could be ours, whatever the spec is now."""
+    return tuple(ObjectId(kind.name, child_name(deployment_name)) for kind in KINDS for child_name in kind.child_names)
 
 
-def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, found: LiveState) -> Desired:
-    """Return all that should exist for `spec`, in the order in which it is applied: what others need comes first."""
-    owner = Owner(resource.ref, resource.uid)
+def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, live: LiveState) -> Desired:
+    """Return all that should exist for `spec`, in the order in which it is applied."""
     runtime = config.runtime_config(resource.ref, spec)
-    managed = spec.redis.managed
-    newest = (
-        access.service_account(owner),
-        config.config_map(owner, runtime),
-        *(redis.children(owner, managed, defaults.redis_image, found.secret_uid) if managed else ()),
-        access.service(owner, spec.exposure.service, may_scale_to_zero=may_scale_to_zero(spec)),
-        access.disruption_budget(owner),
-        deployment.deployment(owner, spec, defaults.api_image, deployed=found.deployed),
-        *waiting_room(owner, spec, defaults.api_image),
-        *autoscalers(owner, spec, foreign_metrics=found.foreign_metrics),
-    )
+    context = BuildContext(Owner(resource.ref, resource.uid), spec, defaults, live, runtime)
+    newest = tuple(child for builder in BUILDERS for child in builder(context))
     newest_revision = revision(newest)
     opted_in = resource.template_revision in {newest_revision, names.REVISION_LATEST}
-    children = effective_templates(newest, {} if opted_in else found.workloads)
+    children = effective_templates(newest, {} if opted_in else live.workloads)
     return Desired(tuple(with_hash(child) for child in children), runtime, revision(children), newest_revision)

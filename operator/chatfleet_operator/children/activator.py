@@ -1,7 +1,7 @@
-"""What holds requests while the Deployment is at zero: the waiting room, and the Service by which it finds API pods.
+"""The activator: it holds requests while the Deployment has no pod, and finds new API pods by a Service of their own.
 
-It is in the way of requests only then: its pod is Ready while no API pod is, and the Service in front selects both
-kinds. So neither the operator nor KEDA has to act for a request to find its way (docs/decisions/0120).
+It is in the path of requests only then: its pod is Ready while no API pod is, and the Service in front selects both
+kinds. So neither the operator nor KEDA has to act for a request to reach a pod (docs/decisions/0120).
 """
 
 from typing import Final
@@ -9,34 +9,36 @@ from typing import Final
 from chatfleet_contract import names
 from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator.children.labels import Owner, child, labels, selector
+from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.kinds import DEPLOYMENT, SERVICE
+from chatfleet_operator.children.labels import Owner, labels, new_child, selector
 from chatfleet_operator.children.pod import container_security, http_probe, pod_security, scheduling
-from chatfleet_operator.children.revision import asked
+from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest, Ref
 
 EXIT_SECONDS: Final = 5
-LET_GO_SECONDS: Final = 5
-"""How long a waiting room that ends still takes requests, while the Service forgets it."""
-NEVER: Final = 2_147_483_647
-"""Seconds after which a rollout counts as stuck: a waiting room that has nothing to do is well, and not Ready."""
+PRE_STOP_SECONDS: Final = 5
+"""How long a terminating activator still accepts requests, while the Service removes its endpoint."""
+PROGRESS_DEADLINE_SECONDS: Final = 2_147_483_647
+"""No deadline for a rollout: an activator without work is healthy, and not Ready."""
 
 
 def may_scale_to_zero(spec: ChatDeploymentSpec) -> bool:
-    """Say whether there may be no API pod although requests are to be answered."""
+    """Whether there may be no API pod although requests are to be served."""
     return spec.autoscaling is not None and spec.autoscaling.min_replicas == 0 and not spec.suspend
 
 
 def queue_url(ref: Ref) -> str:
-    """Return where the number of those who wait is told."""
+    """Return the URL with the number of waiting requests."""
     return f"http://{names.activator_name(ref.name)}.{ref.namespace}.svc:{names.PORT_HEALTH}{names.PATH_QUEUE}"
 
 
-def waiting_room(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> tuple[Manifest, ...]:
-    """Return the waiting room's objects; none where there is always a pod."""
+def build(context: BuildContext) -> tuple[Manifest, ...]:
+    owner, spec = context.owner, context.spec
     if spec.autoscaling is None or not may_scale_to_zero(spec):
         return ()
     config = _config(owner.ref, spec, spec.autoscaling.activation_timeout_seconds)
-    return (_pods_service(owner), _own_service(owner), _deployment(owner, spec, default_image, config))
+    return (_pods_service(owner), _own_service(owner), _deployment(owner, spec, context.defaults.api_image, config))
 
 
 def _config(ref: Ref, spec: ChatDeploymentSpec, activation_timeout_seconds: int) -> ActivatorConfig:
@@ -46,7 +48,7 @@ def _config(ref: Ref, spec: ChatDeploymentSpec, activation_timeout_seconds: int)
         pods_url=f"{pods}:{names.PORT_SERVING}",
         pods_health_url=f"{pods}:{names.PORT_HEALTH}",
         activation_timeout_seconds=activation_timeout_seconds,
-        max_streams=spec.streaming.max_streams_per_pod,  # what the first pod can take
+        max_streams=spec.streaming.max_streams_per_pod,  # as many as the first pod takes
         heartbeat_seconds=spec.streaming.heartbeat_seconds,
         max_stream_seconds=spec.streaming.max_stream_seconds,
         observability=spec.observability,
@@ -58,8 +60,8 @@ def _port(name: str, number: int) -> Manifest:
 
 
 def _pods_service(owner: Owner) -> Manifest:
-    """Return the way to the API pods alone. It has an address, as names of single pods are remembered by resolvers."""
-    manifest = child(owner, ("v1", "Service"), names.pods_name(owner.ref.name), names.COMPONENT_API)
+    """Return the Service of the API pods alone. It has a cluster IP, since resolvers cache the names of single pods."""
+    manifest = new_child(owner, SERVICE, names.pods_name(owner.ref.name), names.COMPONENT_API)
     manifest["spec"] = {
         "type": "ClusterIP",
         "selector": selector(owner.ref.name, names.COMPONENT_API),
@@ -69,9 +71,9 @@ def _pods_service(owner: Owner) -> Manifest:
 
 
 def _own_service(owner: Owner) -> Manifest:
-    """Return where KEDA asks how many wait: also while they need not, or it would take no answer for an error."""
+    """Return the Service by which KEDA reads the queue, also while it is empty: no answer would be an error."""
     name = owner.ref.name
-    manifest = child(owner, ("v1", "Service"), names.activator_name(name), names.COMPONENT_ACTIVATOR)
+    manifest = new_child(owner, SERVICE, names.activator_name(name), names.COMPONENT_ACTIVATOR)
     manifest["spec"] = {
         "type": "ClusterIP",
         "publishNotReadyAddresses": True,
@@ -92,21 +94,21 @@ def _container(spec: ChatDeploymentSpec, default_image: str, config: ActivatorCo
             {"name": names.PORT_NAME_HEALTH, "containerPort": names.PORT_HEALTH, "protocol": "TCP"},
         ],
         "env": [{"name": names.ENV_ACTIVATOR, "value": config.render()}],
-        # The process takes 60 MB, and the bodies that it holds at most 64.
+        # The process takes 60 MB, and the request bodies that it holds at most 64.
         "resources": {"requests": {"cpu": "25m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": container_security(),
         "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
         "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
         "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=1, failures=1),
-        "lifecycle": {"preStop": {"sleep": {"seconds": LET_GO_SECONDS}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
     }
 
 
 def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, config: ActivatorConfig) -> Manifest:
     name, component = owner.ref.name, names.COMPONENT_ACTIVATOR
-    manifest = child(owner, ("apps/v1", "Deployment"), names.activator_name(name), component)
+    manifest = new_child(owner, DEPLOYMENT, names.activator_name(name), component)
     streams = spec.streaming.max_stream_seconds
-    manifest["metadata"]["annotations"] = asked(
+    manifest["metadata"]["annotations"] = template_inputs_hash(
         template=spec.template.model_dump(mode="json", exclude_defaults=True),
         streaming=spec.streaming.model_dump(exclude_defaults=True),
         observability=spec.observability.model_dump(mode="json", exclude_defaults=True),
@@ -114,7 +116,7 @@ def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, conf
     )
     manifest["spec"] = {
         "replicas": 1,
-        "progressDeadlineSeconds": NEVER,
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
         "selector": {"matchLabels": selector(name, component)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
@@ -128,7 +130,7 @@ def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, conf
                 "enableServiceLinks": False,
                 "securityContext": pod_security(),
                 "terminationGracePeriodSeconds": int(
-                    LET_GO_SECONDS + config.activation_timeout_seconds + streams + EXIT_SECONDS
+                    PRE_STOP_SECONDS + config.activation_timeout_seconds + streams + EXIT_SECONDS
                 ),
                 **scheduling(spec.template),
                 "containers": [_container(spec, default_image, config)],

@@ -1,10 +1,12 @@
-"""The runtime configuration: the resource without its secrets, as running pods read it."""
+"""The ConfigMap with the runtime configuration: the spec without its Secrets, as running pods read it."""
 
 from chatfleet_contract import names
 from chatfleet_contract.providers import Provider
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator.children.labels import Owner, child
+from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.kinds import CONFIG_MAP
+from chatfleet_operator.children.labels import new_child
 from chatfleet_operator.model.values import Manifest, Ref
 
 
@@ -36,8 +38,7 @@ def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:
     )
 
 
-def config_map(owner: Owner, config: RuntimeConfig) -> Manifest:
-    """Return the ConfigMap that carries `config`."""
-    manifest = child(owner, ("v1", "ConfigMap"), names.config_name(owner.ref.name), names.COMPONENT_API)
-    manifest["data"] = {names.CONFIG_KEY: config.render()}
-    return manifest
+def build(context: BuildContext) -> tuple[Manifest, ...]:
+    manifest = new_child(context.owner, CONFIG_MAP, names.config_name(context.ref.name), names.COMPONENT_API)
+    manifest["data"] = {names.CONFIG_KEY: context.runtime.render()}
+    return (manifest,)

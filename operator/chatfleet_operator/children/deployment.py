@@ -6,21 +6,24 @@ of optional sources, so that pods always boot and get a key when it appears.
 
 import hashlib
 from copy import deepcopy
+from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.providers import SecretKeyRef
 from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
-from chatfleet_operator.children.labels import Owner, child, labels, selector
+from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.kinds import DEPLOYMENT
+from chatfleet_operator.children.labels import Owner, labels, new_child, selector
 from chatfleet_operator.children.pod import READ_ONLY, container_security, http_probe, pod_security, scheduling, spread
-from chatfleet_operator.children.revision import asked
+from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest
 
-EXIT_SECONDS = 10
-"""What a pod gets, beyond its drain and its longest stream, for its last call and to close what it holds."""
+EXIT_SECONDS: Final = 10
+"""Time of a pod, beyond its drain and its longest stream, to finish its last call and to close its connections."""
 
 
 def redis_secret(name: str, spec: ChatDeploymentSpec) -> SecretKeyRef:
-    """Return where the URL of Redis is, managed or not."""
+    """Return the key with the URL of Redis, managed or not."""
     return spec.redis.url_secret_ref or SecretKeyRef(name=names.redis_name(name), key=names.REDIS_SECRET_URL)
 
 
@@ -44,17 +47,17 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
 
 
 def _drain_token(owner: Owner) -> str:
-    """Return what a pod and its kubelet share: known to who may read pods, and to nobody who only reaches a port."""
+    """Return a secret of a pod and its kubelet: readable with rights on pods, and not by reaching a port."""
     return hashlib.sha256(f"{names.PATH_DRAIN} {owner.uid}".encode()).hexdigest()
 
 
 def _drain(streaming: Streaming, token: str) -> Manifest:
-    """Return the hook that tells the pod of its end, and is answered after `drainSeconds`."""
+    """Return the preStop hook that begins the drain, and returns after `drainSeconds`."""
     if not streaming.drain_seconds:
         return {}
-    shown = [{"name": names.HEADER_DRAIN, "value": token}]
-    asked = {"path": names.PATH_DRAIN, "port": names.PORT_NAME_HEALTH, "httpHeaders": shown}
-    return {"lifecycle": {"preStop": {"httpGet": asked}}}
+    headers = [{"name": names.HEADER_DRAIN, "value": token}]
+    request = {"path": names.PATH_DRAIN, "port": names.PORT_NAME_HEALTH, "httpHeaders": headers}
+    return {"lifecycle": {"preStop": {"httpGet": request}}}
 
 
 def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -> Manifest:
@@ -104,7 +107,7 @@ def _pod_spec(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> Man
 
 
 def _replicas(spec: ChatDeploymentSpec, *, deployed: bool) -> Manifest:
-    """Return the number of pods, as far as we say it: with autoscaling, only for a Deployment that is new."""
+    """Return the number of pods where the operator sets it: with autoscaling, only for a new Deployment."""
     if spec.suspend:
         return {"replicas": 0}
     if spec.autoscaling is None:
@@ -112,18 +115,18 @@ def _replicas(spec: ChatDeploymentSpec, *, deployed: bool) -> Manifest:
     return {} if deployed else {"replicas": spec.autoscaling.min_replicas}
 
 
-def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, deployed: bool) -> Manifest:
-    """Return the Deployment: a new pod is ready before an old one goes. `deployed`: it exists already."""
-    name = owner.ref.name
-    manifest = child(owner, ("apps/v1", "Deployment"), name, names.COMPONENT_API)
-    manifest["metadata"]["annotations"] = asked(
+def build(context: BuildContext) -> tuple[Manifest, ...]:
+    """Return the Deployment: a new pod is ready before an old one is removed."""
+    name, spec = context.ref.name, context.spec
+    manifest = new_child(context.owner, DEPLOYMENT, name, names.COMPONENT_API)
+    manifest["metadata"]["annotations"] = template_inputs_hash(
         template=spec.template.model_dump(mode="json", exclude_defaults=True),
         streaming=spec.streaming.model_dump(include={"drain_seconds", "max_stream_seconds"}, exclude_defaults=True),
         keys=[(each.name, each.api_key_secret_ref.document()) for each in spec.providers if each.api_key_secret_ref],
         redis=redis_secret(name, spec).document(),
     )
     manifest["spec"] = {
-        **_replicas(spec, deployed=deployed),
+        **_replicas(spec, deployed=context.live.deployed),
         "selector": {"matchLabels": selector(name, names.COMPONENT_API)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
@@ -135,7 +138,7 @@ def deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, *, de
                 },
                 "annotations": dict(spec.template.annotations),
             },
-            "spec": _pod_spec(owner, spec, default_image),
+            "spec": _pod_spec(context.owner, spec, context.defaults.api_image),
         },
     }
-    return manifest
+    return (manifest,)

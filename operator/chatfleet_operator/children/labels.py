@@ -1,22 +1,21 @@
-"""Who an object belongs to, as labels, owner reference and digest."""
+"""The metadata of a child: labels, owner reference, hash of what was applied last."""
 
 import hashlib
 import json
 from typing import NamedTuple
 
 from chatfleet_contract import names
+from chatfleet_operator.children.kinds import Kind
 from chatfleet_operator.model.values import Manifest, Ref
 
 
 class Owner(NamedTuple):
-    """The ChatDeployment that an object is made for."""
-
     ref: Ref
     uid: str
 
 
 def selector(name: str, component: str) -> dict[str, str]:
-    """Return the labels that select a component's pods; they never change after creation."""
+    """Return the labels by which a component's pods are selected; they never change after creation."""
     return {names.LABEL_DEPLOYMENT: name, names.LABEL_COMPONENT: component}
 
 
@@ -26,7 +25,6 @@ def traffic(name: str) -> dict[str, str]:
 
 
 def labels(name: str, component: str) -> dict[str, str]:
-    """Return all labels of a component's objects."""
     return {
         names.LABEL_NAME: "chatfleet",
         names.LABEL_INSTANCE: name,
@@ -35,12 +33,11 @@ def labels(name: str, component: str) -> dict[str, str]:
     }
 
 
-def child(owner: Owner, kind: tuple[str, str], name: str, component: str) -> Manifest:
-    """Return the head of a child of `owner`; `kind` is (apiVersion, kind)."""
-    api_version, kind_name = kind
+def new_child(owner: Owner, kind: Kind, name: str, component: str) -> Manifest:
+    """Return a child of `owner` with its metadata and nothing else."""
     return {
-        "apiVersion": api_version,
-        "kind": kind_name,
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
         "metadata": {
             "name": name,
             "namespace": owner.ref.namespace,
@@ -66,7 +63,7 @@ def digest(manifest: Manifest) -> str:
 
 
 def with_hash(manifest: Manifest) -> Manifest:
-    """Return `manifest` with its own digest as annotation, by which a later pass tells what was applied last."""
+    """Return `manifest` with its own hash as an annotation, by which drift is told from a new spec."""
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_LAST_APPLIED_HASH: digest(manifest)}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}

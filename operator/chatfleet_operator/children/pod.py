@@ -1,19 +1,19 @@
-"""What every pod of ours has in common: Pod Security `restricted`, a read-only root, and what a template adds."""
+"""What all our pods have in common: Pod Security `restricted`, a read-only root, and what a template adds."""
 
 from copy import deepcopy
+from typing import Final
 
 from chatfleet_contract.spec import Template
 from chatfleet_operator.model.values import Manifest
 
-USER_ID = 10001
+USER_ID: Final = 10001
 """User and group of the processes, in the images and on their volumes."""
 
-READ_ONLY = 0o440
+READ_ONLY: Final = 0o440
 """Mode of mounted files: readable by the group of the pod, and by nobody else."""
 
 
 def pod_security() -> Manifest:
-    """Return the pod's securityContext under Pod Security `restricted`."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER_ID,
@@ -25,7 +25,6 @@ def pod_security() -> Manifest:
 
 
 def container_security() -> Manifest:
-    """Return the container's securityContext under Pod Security `restricted`."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -34,7 +33,7 @@ def container_security() -> Manifest:
 
 
 def http_probe(path: str, port: str, *, period: int, failures: int) -> Manifest:
-    """Return a probe of `path`, every `period` seconds, that gives up after `failures` failures in a row."""
+    """Return a probe of `path` every `period` seconds; it fails after `failures` failures in a row."""
     return {
         "httpGet": {"path": path, "port": port},
         "periodSeconds": period,
@@ -44,7 +43,7 @@ def http_probe(path: str, port: str, *, period: int, failures: int) -> Manifest:
 
 
 def spread(selector: dict[str, str]) -> list[Manifest]:
-    """Return the wish, never the demand, that the pods of `selector` stand on different nodes."""
+    """Return a preference, not a requirement, for different nodes."""
     return [
         {
             "maxSkew": 1,
@@ -56,11 +55,11 @@ def spread(selector: dict[str, str]) -> list[Manifest]:
 
 
 def scheduling(template: Template) -> Manifest:
-    """Return what `template` says about where pods run; what it leaves open stays absent."""
-    wishes = {
+    """Return where `template` lets pods run; what it does not set stays absent."""
+    fields = {
         "nodeSelector": template.node_selector,
         "tolerations": template.tolerations,
         "affinity": template.affinity,
         "priorityClassName": template.priority_class_name,
     }
-    return {key: deepcopy(wish) for key, wish in wishes.items() if wish}
+    return {key: deepcopy(value) for key, value in fields.items() if value}

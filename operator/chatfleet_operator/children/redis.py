@@ -1,19 +1,23 @@
-"""A managed Redis: one pod with an append-only file, its volume, its password, its Service.
+"""A managed Redis: StatefulSet of one pod with an append-only file, volume, password Secret, Service.
 
 The volume belongs to the ChatDeployment, not to the StatefulSet: it goes with the resource, and stays when
 `redis.managed` is switched off (docs/decisions/0103).
 """
 
+from typing import Final
+
 from chatfleet_contract import names
 from chatfleet_contract.spec import ManagedRedis
-from chatfleet_operator.children.labels import Owner, child, labels, selector
+from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.kinds import PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE, STATEFUL_SET
+from chatfleet_operator.children.labels import Owner, labels, new_child, selector
 from chatfleet_operator.children.pod import READ_ONLY, container_security, pod_security
-from chatfleet_operator.children.revision import asked
+from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest
 
-DATA_DIR = "/data"
-PASSWORD_DIR = "/etc/chatfleet/redis"  # a folder
-PASSWORD_FILE = f"{PASSWORD_DIR}/{names.REDIS_SECRET_PASSWORD}"
+DATA_DIR: Final = "/data"
+PASSWORD_DIR: Final = "/etc/chatfleet/redis"  # a folder
+PASSWORD_FILE: Final = f"{PASSWORD_DIR}/{names.REDIS_SECRET_PASSWORD}"
 
 
 def redis_url(service: str, namespace: str, password: str) -> str:
@@ -24,7 +28,7 @@ def redis_url(service: str, namespace: str, password: str) -> str:
 def _command(managed: ManagedRedis) -> list[str]:
     """Start Redis with its password on standard input, so that no list of processes ever shows it.
 
-    `exec` with a here-document, and no pipe: Redis is the container's first process, and is told to stop.
+    `exec` with a here-document, and no pipe: Redis is the container's first process and receives its signals.
     """
     options = (
         f"--dir {DATA_DIR} --appendonly yes --appendfsync {managed.append_fsync.value}"
@@ -42,10 +46,10 @@ def _probe(test: str, *, failures: int) -> Manifest:
     }
 
 
-ALIVE = 'test -n "$(redis-cli ping)"'
-"""Any answer will do, also that a password is needed or that the file is still being read."""
+ALIVE: Final = 'test -n "$(redis-cli ping)"'
+"""Any answer counts, also that a password is needed or that the file is still being loaded."""
 
-SERVING = f'test "$(REDISCLI_AUTH="$(cat {PASSWORD_FILE})" redis-cli ping)" = PONG'
+SERVING: Final = f'test "$(REDISCLI_AUTH="$(cat {PASSWORD_FILE})" redis-cli ping)" = PONG'
 
 
 def _container(managed: ManagedRedis, image: str) -> Manifest:
@@ -83,8 +87,10 @@ def _pod_spec(name: str, managed: ManagedRedis, image: str) -> Manifest:
 
 def _stateful_set(owner: Owner, managed: ManagedRedis, image: str, secret_uid: str) -> Manifest:
     name = names.redis_name(owner.ref.name)
-    manifest = child(owner, ("apps/v1", "StatefulSet"), name, names.COMPONENT_REDIS)
-    manifest["metadata"]["annotations"] = asked(append_fsync=managed.append_fsync.value, password=secret_uid)
+    manifest = new_child(owner, STATEFUL_SET, name, names.COMPONENT_REDIS)
+    manifest["metadata"]["annotations"] = template_inputs_hash(
+        append_fsync=managed.append_fsync.value, password=secret_uid
+    )
     manifest["spec"] = {
         "replicas": 1,
         "serviceName": name,
@@ -101,7 +107,7 @@ def _stateful_set(owner: Owner, managed: ManagedRedis, image: str, secret_uid: s
 
 
 def _service(owner: Owner) -> Manifest:
-    manifest = child(owner, ("v1", "Service"), names.redis_name(owner.ref.name), names.COMPONENT_REDIS)
+    manifest = new_child(owner, SERVICE, names.redis_name(owner.ref.name), names.COMPONENT_REDIS)
     manifest["spec"] = {
         "type": "ClusterIP",
         "selector": selector(owner.ref.name, names.COMPONENT_REDIS),
@@ -112,7 +118,7 @@ def _service(owner: Owner) -> Manifest:
 
 def _volume_claim(owner: Owner, managed: ManagedRedis) -> Manifest:
     name = names.redis_name(owner.ref.name)
-    manifest = child(owner, ("v1", "PersistentVolumeClaim"), name, names.COMPONENT_REDIS)
+    manifest = new_child(owner, PERSISTENT_VOLUME_CLAIM, name, names.COMPONENT_REDIS)
     manifest["spec"] = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": managed.storage}},
@@ -122,17 +128,20 @@ def _volume_claim(owner: Owner, managed: ManagedRedis) -> Manifest:
 
 
 def _secret(owner: Owner) -> Manifest:
-    """Return the Secret without its values: these are drawn once, when it is created."""
-    manifest = child(owner, ("v1", "Secret"), names.redis_name(owner.ref.name), names.COMPONENT_REDIS)
+    """Return the Secret without its values: they are generated once, when it is created."""
+    manifest = new_child(owner, SECRET, names.redis_name(owner.ref.name), names.COMPONENT_REDIS)
     manifest["type"] = "Opaque"
     return manifest
 
 
-def children(owner: Owner, managed: ManagedRedis, image: str, secret_uid: str) -> tuple[Manifest, ...]:
-    """Return all objects of a managed Redis whose password Secret has `secret_uid`: another uid restarts it."""
+def build(context: BuildContext) -> tuple[Manifest, ...]:
+    """Return all objects of a managed Redis. Another uid of its password Secret restarts it."""
+    managed = context.spec.redis.managed
+    if managed is None:
+        return ()
     return (
-        _secret(owner),
-        _volume_claim(owner, managed),
-        _service(owner),
-        _stateful_set(owner, managed, image, secret_uid),
+        _secret(context.owner),
+        _volume_claim(context.owner, managed),
+        _service(context.owner),
+        _stateful_set(context.owner, managed, context.defaults.redis_image, context.live.secret_uid),
     )

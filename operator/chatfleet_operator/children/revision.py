@@ -1,8 +1,8 @@
-"""Which pod templates are in force: those that run, until the resource asks for others. Pure.
+"""Which pod templates are in effect: those that run, until the spec changes them.
 
-A newer operator may make other pods of the same resource: another image, hook or probe. That alone restarts none. The
-template that was last applied stands on its workload, and stays for as long as the resource says the same about these
-pods, or until it opts in (docs/decisions/0106).
+A newer operator may build other pods from the same spec: another image, hook or probe. That alone restarts none. The
+template that was last applied is an annotation of its workload, and stays in effect until the spec of these pods
+changes or the ChatDeployment opts in (docs/decisions/0106).
 """
 
 import json
@@ -14,21 +14,21 @@ from chatfleet_operator.children.labels import digest
 from chatfleet_operator.model.values import Manifest, ObjectId, identify
 
 
-def asked(**parts: Any) -> dict[str, str]:  # noqa: ANN401  # JSON
-    """Return the annotation that tells all that a resource says about the pods of one workload: `parts`.
+def template_inputs_hash(**parts: Any) -> dict[str, str]:  # noqa: ANN401  # JSON
+    """Return the annotation with the hash of `parts`: all that the spec determines about the pods of one workload.
 
-    Without what is default, so that a field which a newer operator adds is no change.
+    Without defaults, so that a field which a newer operator adds is no change.
     """
     return {names.ANNOTATION_TEMPLATE_INPUTS_HASH: digest(parts)}
 
 
 def revision(children: Iterable[Manifest]) -> str:
-    """Return the name of the pod templates in `children`, all together."""
+    """Return a hash of all pod templates in `children`."""
     return digest({str(identify(child)): child["spec"]["template"] for child in children if _has_pods(child)})
 
 
 def effective_templates(children: Iterable[Manifest], live: Mapping[ObjectId, Manifest]) -> tuple[Manifest, ...]:
-    """Return `children` with the templates of `live`, of which the resource has said what it says now."""
+    """Return `children` with the templates of `live` whose inputs have not changed."""
     return tuple(
         _with(child, _kept(child, live.get(identify(child)))) if _has_pods(child) else child for child in children
     )
@@ -39,7 +39,7 @@ def _has_pods(child: Manifest) -> bool:
 
 
 def _kept(child: Manifest, live: Manifest | None) -> Manifest:
-    """Return the template that was last applied, if it still is what the resource asks for; else the one of `child`."""
+    """Return the template that was last applied if its inputs have not changed; else that of `child`."""
     known = (live["metadata"].get("annotations") or {}) if live else {}
     newest: Manifest = child["spec"]["template"]
     if (

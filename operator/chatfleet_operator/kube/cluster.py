@@ -3,18 +3,27 @@
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.kube.connection import APPLY, MERGE, Connection, NotFound
-from chatfleet_operator.model.errors import NO_KIND, Refused
+from chatfleet_operator.model.errors import RefusalReason, Refused
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
 from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
 
-PASSWORD_BYTES = 32
+PASSWORD_BYTES: Final = 32
 """Randomness in a generated password."""
+
+OF_NO_OBJECT: Final = "1"
+"""A resourceVersion that no object has: etcd's first revision is empty.
+
+Server-side apply creates what is absent and compares the version of what exists. So it conflicts with an object that
+somebody has created since we looked, instead of taking it over by force.
+"""
 
 
 class KubernetesCluster:
@@ -24,50 +33,44 @@ class KubernetesCluster:
         self._connection = connection
 
     async def resource(self, ref: Ref) -> Resource | None:
-        """Return the ChatDeployment; None: there is none."""
         live = await self._get(names.KIND, ref.namespace, ref.name)
         return parse_resource(live) if live else None
 
     async def child(self, namespace: str, key: ObjectId) -> Manifest | None:
-        """Return an object as it is now, the values of a Secret blanked; None: there is none."""
         live = await self._get(key.kind, namespace, key.name)
         return blank_values(live) if live else None
 
     async def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Manifest]:
-        """Return the pods that carry `labels`, by name."""
         chosen = ",".join(f"{key}={value}" for key, value in labels.items())
-        answer = await self._connection.read("Pod", namespace, query={"labelSelector": chosen})
-        pods: list[Manifest] = answer["items"]
+        response = await self._connection.read("Pod", namespace, query={"labelSelector": chosen})
+        pods: list[Manifest] = response["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
     async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
-        """Return the keys of a Secret, never its values; empty when there is no such Secret."""
         live = await self._get("Secret", namespace, name)
         return frozenset((live or {}).get("data") or {})
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
-        """Apply `manifest` under our field manager and return the object as it then is."""
-        return await self._apply(manifest, uid, names.FIELD_MANAGER)
+        precondition = {"uid": uid} if uid else {"resourceVersion": OF_NO_OBJECT}
+        body = {**manifest, "metadata": {**manifest["metadata"], **precondition}}
+        return await self._apply(body, names.FIELD_MANAGER)
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
-        """Apply a few fields under a manager of their own, so that they stay when `apply` drops them."""
-        return await self._apply(manifest, None, SCALE_MANAGER)
+        return await self._apply(manifest, SCALE_MANAGER)
 
-    async def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
-        key = identify(manifest)
-        metadata = manifest["metadata"]
-        body = {**manifest, "metadata": {**metadata, "uid": uid}} if uid else manifest
+    async def _apply(self, body: Manifest, manager: str) -> Manifest:
+        key = identify(body)
         query = {"fieldManager": manager, "force": "true"}
         try:
             live = await self._connection.write(
-                "PATCH", key.kind, metadata["namespace"], key.name, body=body, query=query, content_type=APPLY
+                "PATCH", key.kind, body["metadata"]["namespace"], key.name, body=body, query=query, content_type=APPLY
             )
-        except NotFound as error:  # not the object, which would be made, but its kind or the namespace
-            raise Refused(f"{NO_KIND} {key.kind}: {error}") from error
+        except NotFound as error:  # not the object, which would be created, but its kind or the namespace
+            reason = RefusalReason.NO_KIND if BY_NAME[key.kind].optional_crd else RefusalReason.REJECTED
+            raise Refused(str(error), reason) from error
         return blank_values(live)
 
     async def generate(self, secret: Manifest) -> Manifest:
-        """Create the Secret of a managed Redis with a fresh password; `Retry` when one exists already."""
         metadata = secret["metadata"]
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         url = redis_url(metadata["name"], metadata["namespace"], password)
@@ -79,7 +82,6 @@ class KubernetesCluster:
         )
 
     async def delete(self, namespace: str, deletion: Deletion) -> None:
-        """Delete an object, if it is still the one that was seen."""
         body: Manifest = {"preconditions": {"uid": deletion.uid}, "propagationPolicy": "Background"}
         try:
             await self._connection.write("DELETE", deletion.id.kind, namespace, deletion.id.name, body=body)
@@ -87,11 +89,9 @@ class KubernetesCluster:
             return
 
     async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
-        """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
         await self._annotate(namespace, pod, {names.ANNOTATION_CONFIG_HASH: digest})
 
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
-        """Annotate `pod` with what its deletion costs, and when that was written."""
         await self._annotate(
             namespace, pod, {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}
         )
@@ -105,7 +105,6 @@ class KubernetesCluster:
             return
 
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
-        """Write the status of `resource`; `Retry` when it has changed since it was read."""
         ref = resource.ref
         body: Manifest = {
             "apiVersion": names.API_VERSION,

@@ -14,51 +14,44 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTResponse
 from pydantic import BaseModel, ValidationError
 
+from chatfleet_contract import names
+from chatfleet_operator.children.kinds import KINDS
 from chatfleet_operator.model.errors import Refused, Retry
 from chatfleet_operator.model.values import Manifest
 
 REQUEST_SECONDS: Final = 10.0
-"""Longest a request may take: longer, and an object would wait behind a server that does not answer."""
+"""Timeout of a request. With a longer one, an object would wait longer for a server that does not answer."""
 
 CONNECTIONS: Final = 32
-"""Requests under way at a time, so that a thousand objects waking at once do not become a thousand connections."""
+"""Limit of concurrent requests, so that a thousand objects in the queue do not open a thousand connections."""
 
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 
 
-OF_THE_STORE: Final = ("etcdserver:", "rpc error:")
-"""How messages begin that are about etcd and not about what was written."""
+ETCD_ERRORS: Final = ("etcdserver:", "rpc error:")
+"""How messages begin that are about etcd and not about the request."""
 
 
-class Kind(NamedTuple):
-    """Where objects of a kind live."""
+class Location(NamedTuple):
+    """Where objects of a kind are."""
 
     prefix: str
     plural: str
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "ChatDeployment": Kind("apis/chatfleet.io/v1beta1", "chatdeployments"),
-    "Deployment": Kind("apis/apps/v1", "deployments"),
-    "StatefulSet": Kind("apis/apps/v1", "statefulsets"),
-    "Service": Kind("api/v1", "services"),
-    "ServiceAccount": Kind("api/v1", "serviceaccounts"),
-    "ConfigMap": Kind("api/v1", "configmaps"),
-    "Secret": Kind("api/v1", "secrets"),
-    "PersistentVolumeClaim": Kind("api/v1", "persistentvolumeclaims"),
-    "Pod": Kind("api/v1", "pods"),
-    "PodDisruptionBudget": Kind("apis/policy/v1", "poddisruptionbudgets"),
-    "HorizontalPodAutoscaler": Kind("apis/autoscaling/v2", "horizontalpodautoscalers"),
-    "ScaledObject": Kind("apis/keda.sh/v1alpha1", "scaledobjects"),
-    "APIService": Kind("apis/apiregistration.k8s.io/v1", "apiservices"),
-    "Event": Kind("apis/events.k8s.io/v1", "events"),
-    "Lease": Kind("apis/coordination.k8s.io/v1", "leases"),
-    "ClusterRole": Kind("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
-    "SubjectAccessReview": Kind("apis/authorization.k8s.io/v1", "subjectaccessreviews"),
-    "TokenReview": Kind("apis/authentication.k8s.io/v1", "tokenreviews"),
+LOCATIONS: Final[Mapping[str, Location]] = {
+    **{kind.name: Location(kind.prefix, kind.plural) for kind in KINDS},
+    names.KIND: Location(f"apis/{names.API_VERSION}", names.PLURAL),
+    "APIService": Location("apis/apiregistration.k8s.io/v1", "apiservices"),
+    "Event": Location("apis/events.k8s.io/v1", "events"),
+    "Lease": Location("apis/coordination.k8s.io/v1", "leases"),
+    "ClusterRole": Location("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "SubjectAccessReview": Location("apis/authorization.k8s.io/v1", "subjectaccessreviews"),
+    "TokenReview": Location("apis/authentication.k8s.io/v1", "tokenreviews"),
 }
+"""The children's (`children/kinds.py`), and what else the processes read and write."""
 
 
 def path(kind: str, namespace: str, *rest: str) -> str:
@@ -66,17 +59,17 @@ def path(kind: str, namespace: str, *rest: str) -> str:
 
     Names come from people, so they are quoted.
     """
-    prefix, plural = KINDS[kind]
+    prefix, plural = LOCATIONS[kind]
     place = ("namespaces", namespace) if namespace else ()
     return "/".join(["", prefix, *(quote(part, safe="") for part in (*place, plural, *rest))])
 
 
 class NotFound(Retry):
-    """There is no such object (yet)."""
+    """There is no such object, or no such kind."""
 
 
 class Conflict(Retry):
-    """Somebody else was first; look again."""
+    """Another client was first: read again."""
 
 
 class _Cause(BaseModel):
@@ -117,13 +110,13 @@ class Connection:
     def __init__(
         self, client: ApiClient, wrote: Callable[[str, str], None], may_write: Callable[[], bool] = lambda: True
     ) -> None:
-        """Use `client`. `wrote(verb, kind)` is told of each accepted write; `may_write` is asked before each."""
+        """`wrote(verb, kind)` is called after each accepted write; `may_write` is checked before each."""
         self._client = client
         self._wrote = wrote
         self._may_write = may_write
 
     def leader_only(self, may_write: Callable[[], bool]) -> "Connection":
-        """Return this connection with writes only while `may_write` says so."""
+        """Return this connection with writes only while `may_write` returns True."""
         return Connection(self._client, self._wrote, may_write)
 
     async def read(self, kind: str, namespace: str, *rest: str, query: Mapping[str, str] | None = None) -> Manifest:
@@ -140,15 +133,15 @@ class Connection:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Manifest:
-        """Write `body` and return what the server made of it."""
+        """Write `body` and return the object as it then is."""
         if not self._may_write():
-            raise Retry("this operator is not the leader any more")
+            raise Retry("this operator is no longer the leader")
         answer = await self._call(method, path(kind, namespace, *rest), query or {}, body, content_type)
         self._wrote(method.lower(), "/".join((kind, *rest[1:])))
         return answer
 
     async def serves(self, prefix: str, plural: str) -> bool:
-        """Say whether the API server has a resource, such as ours before its CRD is installed."""
+        """Whether the API server has a resource, such as ours after its CRD is installed."""
         try:
             found = await self._call("GET", f"/{prefix}", {}, None, JSON)
         except NotFound:
@@ -171,9 +164,9 @@ class Connection:
 
     async def watch(self, kind: str, query: Mapping[str, str], seconds: int) -> AsyncIterator[Manifest]:
         """Yield the events of one watch over the whole cluster, which the server ends after `seconds`."""
-        asked = {**query, "watch": "true", "timeoutSeconds": str(seconds)}
-        with _unanswered():
-            response = await self._send("GET", path(kind, ""), asked, timeout=seconds + REQUEST_SECONDS)
+        parameters = {**query, "watch": "true", "timeoutSeconds": str(seconds)}
+        with _as_retry():
+            response = await self._send("GET", path(kind, ""), parameters, timeout=seconds + REQUEST_SECONDS)
             async with response.response:
                 while line := await response.response.content.readline():
                     yield json.loads(line)
@@ -181,7 +174,7 @@ class Connection:
     async def _call(
         self, method: str, url: str, query: Mapping[str, str], body: Manifest | None, content_type: str
     ) -> Manifest:
-        with _unanswered():
+        with _as_retry():
             response = await self._send(method, url, query, body, content_type)
             answer: Manifest = json.loads(await response.read())  # type: ignore[no-untyped-call]
             return answer
@@ -212,30 +205,29 @@ class Connection:
 
 
 @contextmanager
-def _unanswered() -> Iterator[None]:
-    """Turn what prevents an answer into an error of ours."""
+def _as_retry() -> Iterator[None]:
+    """Turn failures of the network into `Retry`."""
     try:
         yield
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise Retry(f"the API server did not answer: {str(error) or type(error).__name__}") from error
+        raise Retry(f"no response from the API server: {str(error) or type(error).__name__}") from error
 
 
 def translate(status: int, body: bytes, method: str, retry_after: str | None) -> Refused | Retry:
-    """Return the error for an answer: the one place that knows what HTTP status means what to us.
+    """Return the error for a response: the only place where an HTTP status gets a meaning.
 
-    A write that the server itself failed (500: a webhook that does not answer, a field it does not know) is refused
-    like any other, so that people learn of it. A read is simply tried again, and so is what only the server's store
-    could not do in time.
+    A write that failed in the server (500: a webhook that does not answer, an unknown field) is refused like any other,
+    so that a condition reports it. A read is retried, and so is a write that only etcd could not do in time.
     """
-    told = _read(body)
-    message = told.message or f"HTTP {status}"
+    status_body = _read(body)
+    message = status_body.message or f"HTTP {status}"
     if status == 404:  # noqa: PLR2004
         return NotFound(message)
-    if status == 409 or told.is_about_another():  # noqa: PLR2004
+    if status == 409 or status_body.is_about_another():  # noqa: PLR2004
         return Conflict(message)
     after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-    passing = method == "GET" or message.startswith(OF_THE_STORE)
-    if status in {401, 429, 502, 503, 504} or (status >= 500 and passing):  # noqa: PLR2004
+    transient = method == "GET" or message.startswith(ETCD_ERRORS)
+    if status in {401, 429, 502, 503, 504} or (status >= 500 and transient):  # noqa: PLR2004
         return Retry(message, after)
     return Refused(message)
 
@@ -255,7 +247,7 @@ async def connect(environ: Mapping[str, str], wrote: Callable[[str, str], None])
     try:
         await _configure(configuration, environ)
     except config.ConfigException as error:
-        raise Refused(f"no way to reach a cluster: {error}") from error
+        raise Refused(f"no configuration for a cluster: {error}") from error
     async with ApiClient(configuration) as client:
         client.user_agent = "chatfleet-operator"
         yield Connection(client, wrote)

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from chatfleet_contract import names
+from chatfleet_operator.children.kinds import APPLY, KINDS, WATCH
 from chatfleet_operator.kube.lease import LEASE_NAME
 
 
@@ -16,34 +17,18 @@ class Rule(NamedTuple):
     """The objects that these are limited to; none: all."""
 
 
-_WATCH = ("get", "list", "watch")
-_APPLY = ("create", "patch")
-"""Server-side apply needs both: it creates what is absent."""
-
 RULES: Final = (
-    Rule(names.GROUP, names.PLURAL, _WATCH),
+    Rule(names.GROUP, names.PLURAL, WATCH),
     Rule(names.GROUP, f"{names.PLURAL}/status", ("patch",)),
-    # Where the API server guards owner references (OpenShift does), setting blockOwnerDeletion asks for this.
+    # Where the API server guards owner references (OpenShift does), setting blockOwnerDeletion needs this.
     Rule(names.GROUP, f"{names.PLURAL}/finalizers", ("update",)),
-    Rule("apps", "deployments", (*_WATCH, *_APPLY, "delete")),
-    Rule("apps", "statefulsets", (*_WATCH, *_APPLY, "delete")),
-    Rule("", "services", (*_WATCH, *_APPLY, "delete")),
-    Rule("", "serviceaccounts", (*_WATCH, *_APPLY)),
-    Rule("", "configmaps", (*_WATCH, *_APPLY)),
-    Rule("policy", "poddisruptionbudgets", (*_WATCH, *_APPLY)),
-    Rule("autoscaling", "horizontalpodautoscalers", (*_WATCH, *_APPLY, "delete")),
-    # Not watched: there may be no KEDA.
-    Rule("keda.sh", "scaledobjects", ("get", *_APPLY, "delete")),
-    Rule("", "pods", ("list", "watch", "patch")),
-    # Never listed or watched: only Secrets that a resource names are read, one by one.
-    Rule("", "secrets", ("get", *_APPLY, "delete")),
-    Rule("", "persistentvolumeclaims", ("get", *_APPLY)),
-    Rule("events.k8s.io", "events", _APPLY),
+    *(Rule(kind.group, kind.plural, kind.verbs) for kind in KINDS),
+    Rule("events.k8s.io", "events", APPLY),
 )
 """In every namespace that is watched."""
 
 CLUSTER_RULES: Final = (Rule("apiregistration.k8s.io", "apiservices", ("get",), names.METRICS_APIS),)
-"""In the cluster, when all of it is watched: whose adapter serves the metrics of pods. Without, nothing is refused."""
+"""In the cluster, when all of it is watched: who serves the metrics of pods. Without them, nothing is refused."""
 
 LEASE_RULES: Final = (
     Rule("coordination.k8s.io", "leases", ("get", "update"), (LEASE_NAME,)),
@@ -55,11 +40,11 @@ METRICS_RULES: Final = (
     Rule("", "pods", ("list", "watch")),
     Rule("authentication.k8s.io", "tokenreviews", ("create",)),
     Rule("authorization.k8s.io", "subjectaccessreviews", ("create",)),
-    # By name also for `create`: server-side apply says the name of what it creates.
-    Rule("apiregistration.k8s.io", "apiservices", ("get", *_APPLY, "delete"), names.METRICS_APIS),
+    # By name also for `create`: server-side apply names the object that it creates.
+    Rule("apiregistration.k8s.io", "apiservices", ("get", *APPLY, "delete"), names.METRICS_APIS),
     Rule("rbac.authorization.k8s.io", "clusterroles", ("get",), (names.METRICS_APISERVER,)),
 )
-"""Of the metrics adapter, in the whole cluster. The ClusterRole is its own; a release may give it another name."""
+"""Of the metrics API server, in the whole cluster. The ClusterRole is its own; a release may give it another name."""
 
 METRICS_SECRET_RULES: Final = (Rule("", "secrets", ("get", "update"), (names.METRICS_APISERVER,)),)
-"""Of the metrics adapter in its own namespace; the Secret comes with the release."""
+"""Of the metrics API server in its own namespace; the Secret comes with the release."""

@@ -1,13 +1,16 @@
-"""Does a live object still say what we asked for? A subset test that knows how Kubernetes rewrites what it stores.
+"""Whether a live object holds what we want: a subset test that knows how Kubernetes rewrites what it stores.
 
-Fields that we do not ask for belong to others and are not looked at.
+Fields that we do not set belong to others and are not compared.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-LIST_KEYS = ("uid", "mountPath", "topologyKey", "name")
-"""Fields by which lists of objects are told apart, as far as our manifests hold such lists; the first that all have."""
+ListKeys: TypeAlias = Mapping[str, tuple[str, ...]]
+"""By field: the keys of the items of a list that is a map. Every other list is atomic: it is ours as a whole."""
+
+METADATA_LIST_KEYS: Final[ListKeys] = {"ownerReferences": ("uid",)}
 
 QUANTITIES = frozenset({"requests", "limits", "averageValue", "tolerance"})
 """Fields that hold quantities, or maps of them; the API server rewrites 1000m as 1 there."""
@@ -22,7 +25,7 @@ _SUFFIXES = {
 
 
 def quantity(text: str) -> Decimal | None:
-    """Return the number that `text` stands for in Kubernetes' notation of quantities; None: it is none."""
+    """Return the number that `text` is as a Kubernetes quantity; None: it is none."""
     number = text.rstrip("KMGTPEikmnu")
     try:
         return Decimal(number) * _SUFFIXES[text[len(number) :]]
@@ -30,16 +33,16 @@ def quantity(text: str) -> Decimal | None:
         return None
 
 
-def contains(live: object, desired: object, parent: str = "") -> bool:
-    """Say whether `live` holds all of `desired`; empty and absent are the same. `parent` is the enclosing field."""
+def contains(live: object, desired: object, list_keys: ListKeys = METADATA_LIST_KEYS, *, parent: str = "") -> bool:
+    """Whether `live` holds all of `desired`; empty and absent are the same. `parent` is the enclosing field."""
     if _is_empty(desired):
         return live is None or live == desired or _is_empty(live)
     if isinstance(desired, dict):
         return isinstance(live, dict) and all(
-            contains(live.get(key), value, _field(parent, key)) for key, value in desired.items()
+            contains(live.get(key), value, list_keys, parent=_field(parent, key)) for key, value in desired.items()
         )
     if isinstance(desired, list):
-        return isinstance(live, list) and _list_contains(live, desired)
+        return isinstance(live, list) and _list_contains(live, desired, list_keys, parent)
     if parent in QUANTITIES:
         wanted = quantity(str(desired))
         return live == desired or (wanted is not None and quantity(str(live)) == wanted)
@@ -54,10 +57,14 @@ def _is_empty(value: object) -> bool:
     return value is None or value in ({}, [], "")
 
 
-def _list_contains(live: list[Any], desired: list[Any]) -> bool:
-    """Compare by key where the list is a map in disguise, else item by item: such a list is ours as a whole."""
-    for key in LIST_KEYS:
-        if all(isinstance(item, dict) and key in item for item in desired):
-            found = {item.get(key): item for item in live if isinstance(item, dict)}
-            return all(contains(found.get(item[key]), item) for item in desired)
-    return len(live) == len(desired) and all(contains(*pair) for pair in zip(live, desired, strict=True))
+def _list_contains(live: list[Any], desired: list[Any], list_keys: ListKeys, field: str) -> bool:
+    """Compare by key where the list is a map, else item by item."""
+    if keys := list_keys.get(field):
+        found = {item_key(item, keys): item for item in live if isinstance(item, dict)}
+        return all(contains(found.get(item_key(item, keys)), item, list_keys) for item in desired)
+    return len(live) == len(desired) and all(contains(*pair, list_keys) for pair in zip(live, desired, strict=True))
+
+
+def item_key(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[object, ...]:
+    """Return what tells `item` apart from the others of its list."""
+    return tuple(item.get(key) for key in keys)

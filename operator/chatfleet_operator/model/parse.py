@@ -1,4 +1,4 @@
-"""From the API server's JSON to our values: here raw objects end."""
+"""From the API server's JSON to our values."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
-from chatfleet_operator.model.errors import cut
+from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import Manifest, MetricsApi, Ref, Resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -37,7 +37,7 @@ def _spec(document: Manifest) -> tuple[ChatDeploymentSpec | None, str]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
-        return None, cut(f"{where}: {first['msg']}")
+        return None, truncate(f"{where}: {first['msg']}")
 
 
 def _status(document: Manifest) -> ChatDeploymentStatus:
@@ -62,22 +62,22 @@ def blank_values(live: Manifest) -> Manifest:
 
 
 def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:
-    """Return who serves the metrics of pods by its APIServices: one that is not ours makes it somebody else's."""
+    """Return who serves the metrics of pods by its APIServices: one that is not ours makes all of them foreign."""
     found = list(services)
     others = (
         each for each in found if each["metadata"].get("labels", {}).get(names.LABEL_MANAGED_BY) != names.MANAGED_BY
     )
     foreign = next(others, None)
-    silences = [_silence(each) for each in found]  # of several versions, one that answers is enough
-    silence = silences[0] if all(silences) and silences else ""
-    return MetricsApi(served=bool(found), foreign=_server(foreign) if foreign else "", silence=silence)
+    reasons = [_unavailable(each) for each in found]  # of several versions, one that answers is enough
+    unavailable = reasons[0] if all(reasons) and reasons else ""
+    return MetricsApi(served=bool(found), foreign=_server(foreign) if foreign else "", unavailable=unavailable)
 
 
-def _silence(api_service: Manifest) -> str:
-    """Return what the API server says of an APIService that does not answer."""
+def _unavailable(api_service: Manifest) -> str:
+    """Return why the API server cannot reach the server of an APIService; empty: it can, or has not tried."""
     for condition in (api_service.get("status") or {}).get("conditions") or []:
         if (condition.get("type"), condition.get("status")) == ("Available", "False"):
-            return cut(f"{condition.get('reason')}: {condition.get('message')}")
+            return truncate(f"{condition.get('reason')}: {condition.get('message')}")
     return ""
 
 

@@ -16,6 +16,7 @@ from chatfleet_contract.report import PodReport
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.model.errors import Refusal
 
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as JSON. Its schema is the API server's, who also checks it."""
@@ -114,8 +115,8 @@ class MetricsApi:
     """Whether anybody does."""
     foreign: str = ""
     """Whose it is when it is not ours; empty: ours, or nobody's."""
-    silence: str = ""
-    """Why the API server passes no request on to it, in its words; empty: it does, or has not tried yet."""
+    unavailable: str = ""
+    """Why the API server cannot reach it, in its own words; empty: it can, or has not tried yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +138,13 @@ class Observed:
     resource: Resource
     children: Mapping[ObjectId, Manifest]
     """Objects that exist under the names we use, ours or not. Values of Secrets are blanked."""
-    unreadable: Mapping[ObjectId, str]
-    """Objects that the API server would not show us, with its words."""
+    unreadable: Mapping[ObjectId, Refusal]
+    """Objects that the API server did not let us read."""
     pods: tuple[Pod, ...] = ()
     missing_secrets: tuple[SecretKeyRef, ...] = ()
     """Keys of Secrets that the spec names and that are not there."""
-    answer: ProbeResult | None = None
-    """None: there was nothing to ask."""
+    probe: ProbeResult | None = None
+    """None: the Service has no ready pod or no address, and was not probed."""
     metrics_api: MetricsApi | None = None
     """None: it does not matter here, or we may not know."""
 
@@ -219,8 +220,8 @@ class Outcome:
 
     applied: Mapping[ObjectId, Manifest] = field(default_factory=dict)
     """Objects as they were after this pass had written them."""
-    refused: Mapping[ObjectId, str] = field(default_factory=dict)
-    """The API server's own words about each object that it would not take."""
+    refused: Mapping[ObjectId, Refusal] = field(default_factory=dict)
+    """Objects that the API server did not accept."""
     unfinished: str = ""
     """Why the rest of the plan was left for later; empty when it was carried out."""
     retry_after: float = 0.0

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
-from chatfleet_operator.model.errors import cut
+from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import ProbeResult
 
 PROBE_SECONDS: Final = 2.0
@@ -72,7 +72,7 @@ class HttpProber:
         except TimeoutError:
             return ProbeResult(problem=f"no answer within {PROBE_SECONDS:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
-            return ProbeResult(problem=cut(str(error) or type(error).__name__))
+            return ProbeResult(problem=truncate(str(error) or type(error).__name__))
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
 from chatfleet_contract import names
-from chatfleet_contract.status import Condition, ConditionStatus, ConditionType
+from chatfleet_contract.status import Condition, ConditionStatus, ConditionType, Reason
 from chatfleet_operator.model.errors import ClusterError
 from chatfleet_operator.model.values import Manifest, Resource
 
@@ -145,7 +145,7 @@ def _event(resource: Resource, condition: Condition, reporter: str, moment: date
 def _is_good(condition: Condition) -> bool:
     """Progressing is well in either state, unless it is late; every other condition is well unless it is False."""
     if condition.type == ConditionType.PROGRESSING:
-        return condition.reason in {"RollingOut", "Complete"}
+        return condition.reason in {Reason.ROLLING_OUT, Reason.COMPLETE}
     return condition.status is not ConditionStatus.FALSE
 
 

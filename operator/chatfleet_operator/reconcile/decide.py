@@ -1,13 +1,15 @@
-"""What to do about what was seen: pure, a value that can be printed and tested as a table.
+"""From the snapshot to a plan: pure, a value that can be printed and tested as a table.
 
-A child is applied when it is absent, when what we want has changed since it was last applied, or when somebody else
-changed what we ask for. So nothing is written at rest, drift is repaired, and fields of others are left alone.
+A child is applied when it is absent, when its manifest has changed since it was last applied, or when somebody else
+changed a field that we set. So nothing is written at rest, drift is repaired, and fields of others stay as they are.
 """
+
+from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator import children as desired
-from chatfleet_operator.children import KINDS_OF_AUTOSCALERS
+from chatfleet_operator.children import build
+from chatfleet_operator.children.kinds import AUTOSCALERS, PRUNABLE, WORKLOADS, list_keys
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
 from chatfleet_operator.model.values import (
@@ -23,34 +25,27 @@ from chatfleet_operator.model.values import (
 )
 from chatfleet_operator.reconcile.deletion_cost import stale_costs
 
-GENERATED_KEYS = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
-
-WORKLOADS = frozenset({"Deployment", "StatefulSet"})
-"""Kinds that have pods."""
-
-KEPT = frozenset({"PersistentVolumeClaim"})
-"""Kinds that hold data: they go with the ChatDeployment and never before."""
+GENERATED_KEYS: Final = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL})
 
 
 def decide(seen: Observed, defaults: Defaults) -> Plan:
-    """Return what one pass should do about `seen`."""
     if seen.resource.spec is None:
         return Plan()
     wanted = _wanted(seen, seen.resource.spec, defaults)
-    open_to_us = [child for child in wanted.children if _may_write(seen, identify(child))]
-    generate = tuple(child for child in open_to_us if _needs_values(seen, child))
+    writable = [child for child in wanted.children if _may_write(seen, identify(child))]
+    generate = tuple(child for child in writable if _needs_values(seen, child))
     foreign = tuple(sorted(key for key in map(identify, wanted.children) if _is_foreign(seen, key)))
-    if generate:  # alone: what carries the identity of a Secret can only be built once that is known
+    if generate:  # alone: what depends on the uid of a Secret can only be built once that is known
         return Plan(desired=wanted, generate=generate, foreign=foreign)
-    apply = tuple(child for child in open_to_us if _differs(seen, child))
+    apply = tuple(child for child in writable if _differs(seen, child))
     leftovers = _leftovers(seen, wanted)
     return Plan(
         desired=wanted,
-        delete_first=tuple(deletion for deletion in leftovers if deletion.id.kind in KINDS_OF_AUTOSCALERS),
-        hand_over_replicas=_entrusted(seen, wanted, seen.resource.spec),
+        delete_first=tuple(deletion for deletion in leftovers if deletion.id.kind in AUTOSCALERS),
+        hand_over_replicas=_handed_over(seen, wanted, seen.resource.spec),
         apply=apply,
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
-        prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in KINDS_OF_AUTOSCALERS),
+        prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in AUTOSCALERS),
         refresh_config=_stale_pods(seen, wanted),
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         foreign=foreign,
@@ -59,13 +54,13 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
 
 def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
     secret = _ours(seen, ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
-    found = LiveState(
+    live_state = LiveState(
         secret_uid=secret["metadata"]["uid"] if secret else "",
         deployed=_ours(seen, _deployment(seen)) is not None,
         workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
     )
-    return desired.build(seen.resource, spec, defaults, found=found)
+    return build(seen.resource, spec, defaults, live=live_state)
 
 
 def _deployment(seen: Observed) -> ObjectId:
@@ -78,27 +73,27 @@ def _ours(seen: Observed, key: ObjectId) -> Manifest | None:
 
 
 def _replicas(seen: Observed, wanted: Desired) -> int | None:
-    """Return the number of pods that we ask for; None: an autoscaler says it."""
+    """Return the number of pods that we set; None: an autoscaler sets it."""
     deployment = next(child for child in wanted.children if identify(child) == _deployment(seen))
     replicas: int | None = deployment["spec"].get("replicas")
     return replicas
 
 
-def _entrusted(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Manifest | None:
-    """Return the number of pods to hold while an autoscaler takes over: as many as there are, within its bounds."""
+def _handed_over(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Manifest | None:
+    """Return the number of pods to keep while an autoscaler takes over: the current one, within its bounds."""
     live = _ours(seen, _deployment(seen))
     if spec.autoscaling is None or live is None or _replicas(seen, wanted) is not None or not holds_replicas(live):
         return None
     most, fewest = spec.autoscaling.max_replicas, spec.autoscaling.min_replicas
     known = live["metadata"]
-    # Only if nobody has written meanwhile: it may have been the autoscaler.
+    # Only if nobody has written since: it may have been the autoscaler.
     head = {key: known[key] for key in ("name", "namespace", "resourceVersion")}
     spec_of_pods = {"replicas": max(fewest, min(most, int(live["spec"]["replicas"])))}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": head, "spec": spec_of_pods}
 
 
 def _pods_may_go(seen: Observed, wanted: Desired) -> bool:
-    """Whether pods may be taken away soon: by an autoscaler at any time, by ourselves in this very pass."""
+    """Whether pods may be removed soon: by an autoscaler at any time, by ourselves in this very plan."""
     live, replicas = _ours(seen, _deployment(seen)), _replicas(seen, wanted)
     return live is not None and (replicas is None or 0 < replicas < int(live["spec"].get("replicas") or 0))
 
@@ -118,11 +113,11 @@ def _needs_values(seen: Observed, child: Manifest) -> bool:
 
 def _differs(seen: Observed, child: Manifest) -> bool:
     live = seen.children.get(identify(child))
-    return live is None or not contains(live, child)
+    return live is None or not contains(live, child, list_keys(child["kind"]))
 
 
 def _is_drift(seen: Observed, child: Manifest) -> bool:
-    """The last we applied is what we want now, so that a difference is somebody else's doing."""
+    """What was last applied is what we want now, so that somebody else has made the difference."""
     live = seen.children.get(identify(child))
     if live is None:
         return _served_before(seen)
@@ -130,7 +125,7 @@ def _is_drift(seen: Observed, child: Manifest) -> bool:
 
 
 def _served_before(seen: Observed) -> bool:
-    """Whether an earlier pass has finished this generation, so that an absent child was removed since."""
+    """Whether this generation was reconciled before, so that an absent child was removed since."""
     return seen.resource.status.observed_generation == seen.resource.generation
 
 
@@ -146,17 +141,17 @@ def _leftovers(seen: Observed, wanted: Desired) -> tuple[Deletion, ...]:
         for key, live in sorted(seen.children.items())
         if is_ours(live, seen.resource)
         and "deletionTimestamp" not in live["metadata"]
-        and (_lost_its_values(live) if key in keep else key.kind not in KEPT)
+        and (_lost_its_values(live) if key in keep else key.kind in PRUNABLE)
     )
 
 
 def _lost_its_values(live: Manifest) -> bool:
-    """A generated Secret that somebody emptied goes, and is generated anew."""
+    """A generated Secret that somebody has emptied is deleted, and then generated anew."""
     return live["kind"] == "Secret" and not (live.get("data") or {}).keys() >= GENERATED_KEYS
 
 
 def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:
-    """Pods that serve an older configuration and were not yet pointed to the current one."""
+    """Return the pods that serve an older configuration and whose mount was not refreshed yet."""
     digest = wanted.config.digest()
     return tuple(
         pod.name

@@ -1,7 +1,7 @@
-"""Which pods go first when there are to be fewer: those with the fewest streams. Pure.
+"""Which pods are removed first when replicas are reduced: those with the fewest streams. Pure.
 
-A ReplicaSet takes ready pods by their `pod-deletion-cost`, the lowest first. The cost is the number of streams when it
-was last written. It is written again only where pods stand in a wrong order that matters, and not often.
+A ReplicaSet removes ready pods by their `pod-deletion-cost`, the lowest first. The cost is the number of streams when
+it was last written. It is written again only where the order of pods is wrong by much, and not often.
 """
 
 from bisect import bisect_left, bisect_right
@@ -19,18 +19,18 @@ SEVERAL: Final = 2
 
 
 def stale_costs(pods: Iterable[Pod]) -> Mapping[str, int]:
-    """Return the costs to be written, by pod: none as long as pods with far fewer streams would go first."""
+    """Return the costs to be written, by pod: none as long as pods with far fewer streams are removed first."""
     known = sorted((pod for pod in pods if pod.report and not pod.terminating), key=_streams)
     streams, costs = [_streams(pod) for pod in known], [pod.deletion_cost for pod in known]
-    dearest_up_to = list(accumulate(costs, max))
-    cheapest_from = list(accumulate(reversed(costs), min))[::-1]
+    max_cost_up_to = list(accumulate(costs, max))
+    min_cost_from = list(accumulate(reversed(costs), min))[::-1]
 
     def is_misplaced(pod: Pod) -> bool:
         fewer = bisect_left(streams, _streams(pod) / SEVERAL)  # pods before this index have far fewer streams
         more = bisect_right(streams, _streams(pod) * SEVERAL)  # pods from this index on have far more
-        goes_too_early = fewer > 0 and dearest_up_to[fewer - 1] >= pod.deletion_cost
-        goes_too_late = more < len(known) and cheapest_from[more] <= pod.deletion_cost
-        return goes_too_early or goes_too_late
+        removed_too_early = fewer > 0 and max_cost_up_to[fewer - 1] >= pod.deletion_cost
+        removed_too_late = more < len(known) and min_cost_from[more] <= pod.deletion_cost
+        return removed_too_early or removed_too_late
 
     return {
         pod.name: _streams(pod)

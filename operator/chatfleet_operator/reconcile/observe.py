@@ -13,7 +13,7 @@ from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.children.labels import selector
-from chatfleet_operator.model.errors import Refused
+from chatfleet_operator.model.errors import Refusal, Refused
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) -> Observed | None:
-    """Return what is there `now` for `ref`; None when there is no such ChatDeployment or it is being deleted.
+    """Return the live state of `ref`; None: there is no such ChatDeployment, or it is being deleted.
 
-    What the API server refuses to show becomes part of the snapshot; anything transient ends the pass (`errors.Retry`).
+    A refused read becomes part of the snapshot; a transient failure ends the reconciliation (`errors.Retry`).
     """
     resource = await cluster.resource(ref)
     if resource is None or resource.deleting:
@@ -42,9 +42,9 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
     pods = listed.found.get(PODS, ())
     service = children.found.get(ObjectId("Service", ref.name))
     serves = service is not None and is_ours(service, resource) and any(map(_is_ready, pods))
-    reports, answer = await asyncio.gather(
+    reports, probe = await asyncio.gather(
         asyncio.gather(*(_report(pod, prober) for pod in pods)),
-        _ask(service if serves else None, prober),
+        _probe(service if serves else None, prober),
     )
     return Observed(
         resource=resource,
@@ -52,40 +52,38 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
         unreadable={**children.refused, **secrets.refused, **listed.refused},
         pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
         missing_secrets=tuple(ref for ref in references if ref.key not in secrets.found.get(_secret(ref), {ref.key})),
-        answer=answer,
+        probe=probe,
         metrics_api=metrics_api,
     )
 
 
 FINISHED = frozenset({"Succeeded", "Failed"})
-"""Phases of pods that only wait to be cleared away: evicted ones stay for long."""
+"""Phases of pods that only wait to be garbage collected: evicted ones stay for long."""
 
 CLUSTER_SCOPE = ""
-"""Where objects are that belong to no namespace."""
+"""The namespace of objects that have none."""
 
 PODS = ObjectId("Pods", "of the Deployment")
-"""The list of pods, where one object is to be named."""
+"""Stands for the list of pods."""
 
 
-class Seen(NamedTuple, Generic[T]):
-    """What several reads brought."""
-
+class Reads(NamedTuple, Generic[T]):
     found: dict[ObjectId, T]
-    refused: dict[ObjectId, str]
+    refused: dict[ObjectId, Refusal]
 
 
-async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T]]) -> Seen[T]:
-    """Read each of `keys`, side by side; what is refused is noted."""
-    seen: Seen[T] = Seen({}, {})
+async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T]]) -> Reads[T]:
+    """Read each of `keys` concurrently; refusals are noted."""
+    reads: Reads[T] = Reads({}, {})
 
     async def one(key: ObjectId) -> None:
         try:
-            seen.found[key] = await read(key)
-        except Refused as message:
-            seen.refused[key] = str(message)
+            reads.found[key] = await read(key)
+        except Refused as error:
+            reads.refused[key] = error.refusal
 
     await asyncio.gather(*map(one, keys))
-    return seen
+    return reads
 
 
 def _secret(reference: SecretKeyRef) -> ObjectId:
@@ -101,12 +99,12 @@ def _references(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
 
 
 async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> MetricsApi | None:
-    """Look who serves the metrics of pods, where that matters; an operator of a few namespaces may not."""
+    """Return who serves the metrics of pods, where that matters; an operator of a few namespaces may not read it."""
     if spec is None or spec.autoscaling is None or spec.autoscaling.source is not Source.BUILTIN:
         return None
     services = [ObjectId("APIService", name) for name in names.METRICS_APIS]
-    seen = await _each(services, lambda key: cluster.child(CLUSTER_SCOPE, key))
-    return None if seen.refused else parse_metrics_api(live for live in seen.found.values() if live)
+    reads = await _each(services, lambda key: cluster.child(CLUSTER_SCOPE, key))
+    return None if reads.refused else parse_metrics_api(live for live in reads.found.values() if live)
 
 
 async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
@@ -114,7 +112,7 @@ async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
     return await prober.report(str(ip)) if ip and _status(pod).get("phase") == "Running" else None
 
 
-async def _ask(service: Manifest | None, prober: Prober) -> ProbeResult | None:
+async def _probe(service: Manifest | None, prober: Prober) -> ProbeResult | None:
     spec = (service or {}).get("spec") or {}
     address, ports = spec.get("clusterIP"), spec.get("ports")
     if not address or address == "None" or not ports:
@@ -150,7 +148,7 @@ def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:
 
 
 def _cost(text: str) -> int:
-    """Return a deletion cost as Kubernetes reads it: none, or none that can be read, is 0."""
+    """Return a deletion cost as Kubernetes reads it: absent or invalid is 0."""
     try:
         return int(text)
     except ValueError:
@@ -158,7 +156,7 @@ def _cost(text: str) -> int:
 
 
 def _age(written: str, now: Timestamp) -> float:
-    """Return the seconds since `written`; what was never written, or when cannot be told, was long ago."""
+    """Return the seconds since `written`; absent or invalid is infinitely long ago."""
     try:
         return (datetime.fromisoformat(now) - datetime.fromisoformat(written)).total_seconds()
     except (ValueError, TypeError):

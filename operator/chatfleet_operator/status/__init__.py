@@ -1,1 +1,7 @@
-"""status."""
+"""From what one reconciliation saw, planned and did to the status of a ChatDeployment. Pure.
+
+assessment      the facts that conditions are evaluated on
+rollout         what still keeps the current generation from being complete
+conditions/     one file per condition, each a list of rules
+report          the status document, and which conditions changed
+"""

@@ -9,7 +9,7 @@ from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.values import Observed, Outcome, Plan, Ref, Resource, Timestamp
 from chatfleet_operator.status.assessment import Assessment, status_int
 from chatfleet_operator.status.conditions import evaluate_conditions
-from chatfleet_operator.status.finding import ConditionResult
+from chatfleet_operator.status.conditions.result import ConditionResult
 
 HTTP_PORT = 80
 """The port that a URL need not name."""

@@ -5,23 +5,26 @@ import itertools
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pytest
 
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
+from chatfleet_operator.children import build
+from chatfleet_operator.children.kinds import KINDS, list_keys
 from chatfleet_operator.children.labels import with_hash
 from chatfleet_operator.kube import Connection, KubernetesCluster, connect
 from chatfleet_operator.kube.connection import MERGE, NotFound
-from chatfleet_operator.model.errors import NO_KIND, Refused, Retry
+from chatfleet_operator.model.compare import contains
+from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
 from chatfleet_operator.model.ownership import holds_replicas
 from chatfleet_operator.model.ports import Cluster
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, identify
+from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, identify
 from harness.kube.fake_cluster import FakeCluster
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_world import MOMENT, document, pod
+from harness.kube.operator_world import DEFAULTS, MOMENT, document, pod, resource
 
 numbers = itertools.count(1)
 
@@ -289,8 +292,9 @@ async def test_a_kind_that_is_not_installed_is_refused_and_there_is_no_object_of
         "metadata": {"name": "support", "namespace": namespace},
     }
     assert await bench.cluster.child(namespace, identify(manifest)) is None
-    with pytest.raises(Refused, match=NO_KIND):
+    with pytest.raises(Refused) as refused:
         await bench.cluster.apply(manifest, None)
+    assert refused.value.refusal.reason is RefusalReason.NO_KIND
 
 
 async def test_an_object_of_the_whole_cluster_is_found_without_a_namespace(bench: Bench) -> None:
@@ -298,10 +302,10 @@ async def test_an_object_of_the_whole_cluster_is_found_without_a_namespace(bench
 
 
 async def test_a_workload_counts_the_generations_of_its_spec_alone(bench: Bench, namespace: str) -> None:
-    await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
     await bench.merge(namespace, DEPLOYMENT, {"metadata": {"labels": {"x": "y"}}})
     unchanged = await bench.cluster.child(namespace, DEPLOYMENT)
-    changed = await bench.cluster.apply(deployment(namespace, {"A": "2"}), None)
+    changed = await bench.cluster.apply(deployment(namespace, {"A": "2"}), first["metadata"]["uid"])
 
     assert unchanged
     assert (unchanged["metadata"]["generation"], changed["metadata"]["generation"]) == (1, 2)
@@ -315,6 +319,53 @@ async def test_a_successor_of_the_object_that_was_seen_is_not_overwritten(bench:
     live = await bench.cluster.child(namespace, CONFIG)
     assert live
     assert live["data"] == {"theirs": "1"}
+
+
+async def test_an_object_that_a_stranger_has_created_since_the_look_is_not_taken(bench: Bench, namespace: str) -> None:
+    await bench.put(config_map(namespace, theirs="1"))
+    with pytest.raises(Retry):
+        await bench.cluster.apply(config_map(namespace, mine="1"), None)
+
+    live = await bench.cluster.child(namespace, CONFIG)
+    assert live
+    assert live["data"] == {"theirs": "1"}
+    assert names.FIELD_MANAGER not in {entry["manager"] for entry in live["metadata"]["managedFields"]}
+
+
+async def test_an_object_that_was_seen_and_is_gone_is_not_created(bench: Bench, namespace: str) -> None:
+    with pytest.raises(Retry):
+        await bench.cluster.apply(config_map(namespace, mine="1"), "00000000-0000-0000-0000-000000000000")
+
+    assert await bench.cluster.child(namespace, CONFIG) is None
+
+
+def possible_manifests(ref: Ref) -> list[Manifest]:
+    """Return a child of every kind that an API server without extensions has."""
+    scaled = resource(autoscaling={"maxReplicas": 9})
+    assert scaled.spec
+    live = LiveState(secret_uid="uid-Secret")  # an identity
+    return list(build(replace(scaled, ref=ref), scaled.spec, DEFAULTS, live=live).children)
+
+
+async def test_a_child_of_every_kind_is_created_applied_again_and_never_taken_over(
+    bench: Bench, namespace: str
+) -> None:
+    for manifest in possible_manifests(Ref(namespace, "support")):
+        created = await bench.cluster.apply(manifest, None)
+        again = await bench.cluster.apply(manifest, created["metadata"]["uid"])
+        with pytest.raises(Retry):
+            await bench.cluster.apply(manifest, None)
+
+        (entry,) = again["metadata"]["managedFields"]
+        assert (entry["manager"], entry["operation"]) == (names.FIELD_MANAGER, "Apply")
+        assert again.get("spec") == created.get("spec")
+        assert contains(again, manifest, list_keys(manifest["kind"]))
+
+
+def test_no_kind_of_child_is_left_out() -> None:
+    made = {each["kind"] for each in possible_manifests(Ref("shop", "support"))}
+
+    assert made == {kind.name for kind in KINDS if kind.child_names and not kind.optional_crd}
 
 
 async def test_a_password_is_drawn_once_and_survives_the_repair_of_its_labels(bench: Bench, namespace: str) -> None:

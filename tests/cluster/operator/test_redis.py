@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chatfleet_contract.spec import ManagedRedis
-from chatfleet_operator.children import redis
-from chatfleet_operator.children.labels import Owner
-from chatfleet_operator.model.values import Manifest, Ref
+from chatfleet_operator.children import build, redis
+from chatfleet_operator.model.values import LiveState, Manifest
+from harness.kube.operator_world import DEFAULTS, resource
 from harness.net import free_port
 from harness.polling import eventually
 
@@ -23,7 +22,9 @@ def port() -> int:
 
 
 def container() -> Manifest:
-    made = redis.children(Owner(Ref("shop", "support"), "uid"), ManagedRedis(), "redis:8", "secret")
+    it = resource()
+    assert it.spec
+    made = build(it, it.spec, DEFAULTS, live=LiveState(secret_uid="secret")).children
     found: Manifest = next(each for each in made if each["kind"] == "StatefulSet")["spec"]["template"]["spec"]
     return found["containers"][0]  # type: ignore[no-any-return]
 

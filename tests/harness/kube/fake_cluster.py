@@ -11,9 +11,10 @@ from typing import Any
 
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.children.kinds import list_keys
 from chatfleet_operator.children.redis import redis_url
-from chatfleet_operator.model.compare import LIST_KEYS
-from chatfleet_operator.model.errors import NO_KIND, Refused, Retry
+from chatfleet_operator.model.compare import ListKeys, item_key
+from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
 from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
@@ -101,31 +102,36 @@ class FakeCluster:
         return frozenset((live or {}).get("data") or {})
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
-        return self._apply(manifest, uid, names.FIELD_MANAGER)
+        self._about_to(f"apply {identify(manifest)}")
+        live = self.objects.get(self._key(manifest))
+        if live and not uid:
+            raise Retry("the object has been modified")
+        if uid and (live is None or live["metadata"]["uid"] != uid):
+            raise Retry("Precondition failed: UID in precondition and in object meta differ")
+        return self._apply(manifest, names.FIELD_MANAGER)
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
+        self._about_to(f"hand over replicas of {identify(manifest)}")
         live = self.objects.get(self._key(manifest))
         if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
             raise Retry("the object has been modified")
         head = {key: text for key, text in manifest["metadata"].items() if key != "resourceVersion"}
-        return self._apply({**manifest, "metadata": head}, None, SCALE_MANAGER)
+        return self._apply({**manifest, "metadata": head}, SCALE_MANAGER)
 
-    def _apply(self, manifest: Manifest, uid: str | None, manager: str) -> Manifest:
+    def _apply(self, manifest: Manifest, manager: str) -> Manifest:
         with_key = self._key(manifest)
-        verb = "hand over replicas of" if manager == SCALE_MANAGER else "apply"
-        self._about_to(f"{verb} {with_key[1]}")
-        if with_key[1].kind in self.unserved:
-            raise Refused(f"{NO_KIND} {with_key[1].kind}: 404 page not found")
+        kind = with_key[1].kind
+        if kind in self.unserved:
+            raise Refused("404 page not found", RefusalReason.NO_KIND)
         live = self.objects.get(with_key)
-        if live and uid and live["metadata"]["uid"] != uid:
-            raise Retry("Precondition failed: UID in precondition and in object meta differ")
         if live is None:
             live = self.put({**manifest, "metadata": dict(manifest["metadata"])}, manager)
         mine = self._applied.setdefault(with_key, {})
         others = [applied for name, applied in mine.items() if name != manager]
-        kept = _without(live, mine.get(manager, {}), [manifest, *others])
+        merge = _Merge(list_keys(kind))
+        kept = merge.without(live, mine.get(manager, {}), [manifest, *others])
         mine[manager] = deepcopy(manifest)
-        self._store(with_key, _merged(kept, manifest), manager)
+        self._store(with_key, merge.merged(kept, manifest), manager)
         self.after_write(self.writes[-1])
         return blank_values(self.get(*with_key))
 
@@ -228,44 +234,47 @@ def refuse(*writes: str, words: str = "denied by policy") -> Callable[[str], Non
     return check
 
 
-def _identity(items: list[Any]) -> str | None:
-    """Return the field by which the items of a list are told apart; None: the list is one value."""
-    if not items or not all(isinstance(item, dict) for item in items):
-        return None
-    return next((key for key in LIST_KEYS if all(key in item for item in items)), None)
+@dataclass(frozen=True)
+class _Merge:
+    """Server-side apply's merging of objects of one kind."""
 
+    list_keys: ListKeys
 
-def _merged(live: Any, wanted: Any) -> Any:  # noqa: ANN401  # JSON
-    """Return `live` with everything that `wanted` says."""
-    if isinstance(live, dict) and isinstance(wanted, dict):
-        return {**live, **{key: _merged(live.get(key), value) for key, value in wanted.items()}}
-    if isinstance(live, list) and isinstance(wanted, list) and (key := _identity(wanted)):
-        found = {item.get(key): item for item in live}
-        wanted_keys = [item[key] for item in wanted]
-        rest = [item for item in live if item.get(key) not in wanted_keys]
-        return [*(_merged(found.get(item[key]), item) for item in wanted), *rest]
-    return deepcopy(wanted)
+    def merged(self, live: Any, wanted: Any, field: str = "") -> Any:  # noqa: ANN401  # JSON
+        """Return `live` with everything that `wanted` sets."""
+        if isinstance(live, dict) and isinstance(wanted, dict):
+            return {**live, **{key: self.merged(live.get(key), value, key) for key, value in wanted.items()}}
+        if isinstance(live, list) and isinstance(wanted, list) and (keys := self.list_keys.get(field)):
+            found = {item_key(item, keys): item for item in live}
+            wanted_keys = [item_key(item, keys) for item in wanted]
+            rest = [item for item in live if item_key(item, keys) not in wanted_keys]
+            return [*(self.merged(found.get(item_key(item, keys)), item) for item in wanted), *rest]
+        return deepcopy(wanted)
 
+    def without(self, live: Any, given_up: Any, still_wanted: list[Any], field: str = "") -> Any:  # noqa: ANN401  # JSON
+        """Return `live` without the fields of `given_up` that none of `still_wanted` has."""
+        if isinstance(live, dict) and isinstance(given_up, dict):
+            wanted = [each for each in still_wanted if isinstance(each, dict)]
+            kept: Manifest = {}
+            for key, value in live.items():
+                holders = [each[key] for each in wanted if key in each]
+                if key not in given_up:
+                    kept[key] = value
+                elif holders:
+                    kept[key] = self.without(value, given_up[key], holders, key)
+            return kept
+        if isinstance(live, list) and isinstance(given_up, list) and (keys := self.list_keys.get(field)):
+            return self._items_without(live, given_up, [item for each in still_wanted for item in each], keys)
+        return live
 
-def _without(live: Any, given_up: Any, still_wanted: list[Any]) -> Any:  # noqa: ANN401  # JSON
-    """Return `live` without the fields of `given_up` that none of `still_wanted` holds."""
-    if isinstance(live, dict) and isinstance(given_up, dict):
-        wanted = [each for each in still_wanted if isinstance(each, dict)]
-        kept: Manifest = {}
-        for key, value in live.items():
-            holders = [each[key] for each in wanted if key in each]
-            if key not in given_up:
-                kept[key] = value
-            elif holders:
-                kept[key] = _without(value, given_up[key], holders)
-        return kept
-    if isinstance(live, list) and isinstance(given_up, list) and (key := _identity(given_up)):
-        wanted_items = [item for each in still_wanted for item in each]
-        old = {item[key]: item for item in given_up}
+    def _items_without(
+        self, live: list[Any], given_up: list[Any], wanted: list[Any], keys: tuple[str, ...]
+    ) -> list[Any]:
+        old = {item_key(item, keys): item for item in given_up}
 
-        def holders_of(name: object) -> list[Any]:
-            return [item for item in wanted_items if item.get(key) == name]
+        def holders_of(key: tuple[object, ...]) -> list[Any]:
+            return [item for item in wanted if item_key(item, keys) == key]
 
-        kept_items = [item for item in live if item.get(key) not in old or holders_of(item.get(key))]
-        return [_without(item, old.get(item.get(key)), holders_of(item.get(key))) for item in kept_items]
-    return live
+        by_key = [(item_key(item, keys), item) for item in live]
+        kept = [(key, item) for key, item in by_key if key not in old or holders_of(key)]
+        return [self.without(item, old.get(key), holders_of(key)) for key, item in kept]

@@ -11,7 +11,7 @@ from chatfleet_contract.report import Dependency, PodReport, State
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
-from chatfleet_operator import children as desired
+from chatfleet_operator.children import build
 from chatfleet_operator.model.values import (
     Defaults,
     LiveState,
@@ -87,7 +87,7 @@ def settled(seen: Resource) -> dict[ObjectId, Manifest]:
     """Return the children as they stand when all is rolled out."""
     assert seen.spec
     found = LiveState(secret_uid="uid-Secret", deployed=True)  # an identity
-    wanted = desired.build(seen, seen.spec, DEFAULTS, found=found).children
+    wanted = build(seen, seen.spec, DEFAULTS, live=found).children
     return {identify(child): _alive(child) for child in wanted}
 
 

@@ -75,7 +75,7 @@ def test_a_moment_is_written_as_kubernetes_does() -> None:
     ("environ", "words"),
     [
         ({"CHATFLEET_OPERATOR_WORKERS": "many"}, "CHATFLEET_OPERATOR_WORKERS: "),
-        ({"KUBECONFIG": "/nowhere/config", "CHATFLEET_OPERATOR_HEALTH_PORT": "0"}, "no way to reach a cluster: "),
+        ({"KUBECONFIG": "/nowhere/config", "CHATFLEET_OPERATOR_HEALTH_PORT": "0"}, "no configuration for a cluster: "),
     ],
 )
 def test_what_cannot_work_ends_in_one_sentence(environ: dict[str, Any], words: str) -> None:

@@ -7,9 +7,10 @@ import kopf
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER
 from chatfleet_operator.kube import Access
 from chatfleet_operator.model.values import Ref
-from chatfleet_operator.watches import AUTOSCALERS, CHILDREN, connection_info, kopf_settings, owner_of, register
+from chatfleet_operator.watches import WATCHED, connection_info, kopf_settings, owner_of, register
 
 ACCESS = Access("https://192.0.2.1:6443", "/ca.crt", None, None, None, "token", insecure=False)
 
@@ -63,7 +64,7 @@ async def test_every_event_handler_only_wakes() -> None:
     assert woken == [Ref("shop", "labelled")] * len(watching)
     assert {handler.selector.plural or handler.selector.any_name for handler in watching} == {
         names.PLURAL,
-        *(plural for _, _, plural in CHILDREN),
+        *(kind.plural for kind in WATCHED),
     }
 
 
@@ -90,7 +91,7 @@ async def test_a_status_that_was_written_wakes_nobody_and_anything_else_does() -
 
 async def test_new_figures_of_an_autoscaler_wake_nobody_and_anything_else_does() -> None:
     registry, woken = registered()
-    plural = AUTOSCALERS[2]
+    plural = HORIZONTAL_POD_AUTOSCALER.plural
     (handler,) = (each for each in handlers(registry, "_watching") if each.id == plural)
     memo = kopf.Memo()
     able = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
@@ -117,7 +118,7 @@ def test_no_handler_writes_finalizers_or_annotations(part: str) -> None:
 
 
 def test_secrets_are_never_watched() -> None:
-    assert "secrets" not in {plural for _, _, plural in CHILDREN}
+    assert "secrets" not in {kind.plural for kind in WATCHED}
 
 
 def test_kopf_is_told_all_that_we_rely_on() -> None:
@@ -132,7 +133,7 @@ def test_kopf_is_told_all_that_we_rely_on() -> None:
     assert settings.watching.server_timeout == 300
     assert settings.watching.client_timeout == 330
     assert max(settings.queueing.error_delays) == 30
-    assert len(settings.watching.label_selectors) == len(CHILDREN)
+    assert len(settings.watching.label_selectors) == len(WATCHED)
     assert set(settings.watching.label_selectors.values()) == {names.LABEL_DEPLOYMENT}
 
 

@@ -8,7 +8,7 @@ import pytest
 from chatfleet_contract import names
 from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator import children as desired
+from chatfleet_operator.children import build
 from chatfleet_operator.model.values import LiveState, Manifest, ObjectId, Resource, identify
 from harness.golden import expect, readable
 from harness.kube.operator_world import DEFAULTS, REF, spec
@@ -22,7 +22,7 @@ def made(least: int = 0, **changes: Any) -> dict[ObjectId, Manifest]:  # noqa: A
     autoscaling = {"minReplicas": least, "maxReplicas": 9, "activationTimeoutSeconds": 60, **KEDA}
     document = ChatDeploymentSpec.model_validate(spec(autoscaling=autoscaling, **changes))
     resource = Resource(REF, "uid-1", "1", 1, document)
-    children = desired.build(resource, document, DEFAULTS, found=LiveState(deployed=True)).children
+    children = build(resource, document, DEFAULTS, live=LiveState(deployed=True)).children
     return {identify(each): each for each in children}
 
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator import children as desired
+from chatfleet_operator.children import build
+from chatfleet_operator.children.kinds import AUTOSCALERS
 from chatfleet_operator.model.values import LiveState, Manifest, Resource, identify
 from harness.golden import expect
 from harness.kube.operator_world import DEFAULTS, REF, spec
@@ -29,7 +30,7 @@ def made(autoscaling: Manifest, *, foreign: bool = False, deployed: bool = True,
     document = ChatDeploymentSpec.model_validate(spec(autoscaling={"maxReplicas": 9, **autoscaling}, **changes))
     resource = Resource(REF, "uid-1", "1", 1, document)
     found = LiveState(deployed=deployed, foreign_metrics=foreign)
-    children = desired.build(resource, document, DEFAULTS, found=found).children
+    children = build(resource, document, DEFAULTS, live=found).children
     kinds = [each["kind"] for each in children]
     return list(children[kinds.index("Deployment") :])
 
@@ -82,11 +83,11 @@ def test_the_number_of_pods_is_ours_to_say_only_at_the_start_and_when_suspended(
 
 def test_without_autoscaling_nothing_scales() -> None:
     document = ChatDeploymentSpec.model_validate(spec())
-    children = desired.build(
-        Resource(REF, "uid-1", "1", 1, document), document, DEFAULTS, found=LiveState(foreign_metrics=True)
+    children = build(
+        Resource(REF, "uid-1", "1", 1, document), document, DEFAULTS, live=LiveState(foreign_metrics=True)
     ).children
 
-    assert not {identify(each).kind for each in children} & set(desired.KINDS_OF_AUTOSCALERS)
+    assert not {identify(each).kind for each in children} & AUTOSCALERS
 
 
 def test_a_tolerance_is_passed_on_only_when_given() -> None:

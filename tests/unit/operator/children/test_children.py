@@ -7,7 +7,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_operator import children as desired
+from chatfleet_operator.children import build, possible_children
 from chatfleet_operator.model.values import Desired, LiveState, Manifest, Resource, identify
 from harness.golden import expect, readable
 from harness.kube.operator_world import DEFAULTS, REF, spec
@@ -71,7 +71,7 @@ SLEEPING = spec(
 def built(document: Manifest, secret_uid: str = "secret-uid") -> Desired:  # an identity
     resource = Resource(REF, "uid-1", "1", 1, ChatDeploymentSpec.model_validate(document))
     assert resource.spec
-    return desired.build(resource, resource.spec, DEFAULTS, found=LiveState(secret_uid=secret_uid))
+    return build(resource, resource.spec, DEFAULTS, live=LiveState(secret_uid=secret_uid))
 
 
 def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
@@ -88,13 +88,13 @@ def test_nothing_is_shared_between_two_objects_or_with_the_spec() -> None:
     resource_spec = ChatDeploymentSpec.model_validate(FULL)
     before = resource_spec.model_dump_json()
     resource = Resource(REF, "uid-1", "1", 1, resource_spec)
-    first, second = (desired.build(resource, resource_spec, DEFAULTS, found=LiveState()) for _ in range(2))
+    first, second = (build(resource, resource_spec, DEFAULTS, live=LiveState()) for _ in range(2))
 
     for manifest in first.children:
         spoil(manifest)
 
     assert resource_spec.model_dump_json() == before
-    assert second == desired.build(resource, resource_spec, DEFAULTS, found=LiveState())
+    assert second == build(resource, resource_spec, DEFAULTS, live=LiveState())
 
 
 def spoil(value: object) -> None:
@@ -136,7 +136,7 @@ def test_every_child_has_a_place_where_it_is_looked_for() -> None:
     documents = (spec(), FULL, spec(autoscaling={"maxReplicas": 9}), SLEEPING)
     wanted = {identify(each) for document in documents for each in built(document).children}
 
-    assert wanted == set(desired.possible_children(REF.name))
+    assert wanted == set(possible_children(REF.name))
 
 
 @pytest.mark.parametrize(("document", "replicas"), [(spec(replicas=5), 5), (spec(replicas=5, suspend=True), 0)])

@@ -11,8 +11,8 @@ from chatfleet_contract import names
 from chatfleet_contract.schema import Schema, structural
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ConditionType
-from chatfleet_operator import children as desired
-from chatfleet_operator.children.revision import asked
+from chatfleet_operator.children import build
+from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.parse import parse_resource
 from chatfleet_operator.model.values import (
     Defaults,
@@ -121,7 +121,7 @@ def test_where_nobody_knows_what_was_applied_the_newest_counts(text: str | None)
 def workloads(changes: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId, Manifest]:  # an identity
     wanted = ChatDeploymentSpec.model_validate(spec(**changes))
     found = LiveState(secret_uid=secret_uid)
-    children = desired.build(Resource(REF, "uid-1", "1", 1, wanted), wanted, DEFAULTS, found=found).children
+    children = build(Resource(REF, "uid-1", "1", 1, wanted), wanted, DEFAULTS, live=found).children
     return {identify(each): each for each in children if each["kind"] in {"Deployment", "StatefulSet"}}
 
 
@@ -174,7 +174,8 @@ def test_what_is_default_is_not_among_what_is_asked() -> None:
     redis = {"name": "support-redis", "key": "url"}
 
     assert (
-        asked(template={}, streaming={}, keys=[], redis=redis).items() <= said[API]["metadata"]["annotations"].items()
+        template_inputs_hash(template={}, streaming={}, keys=[], redis=redis).items()
+        <= said[API]["metadata"]["annotations"].items()
     )
 
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from chatfleet_operator.kube.connection import KINDS, Conflict, NotFound, path, translate
+from chatfleet_contract import names
+from chatfleet_operator.kube.connection import LOCATIONS, Conflict, NotFound, path, translate
 from chatfleet_operator.kube.rbac import CLUSTER_RULES, LEASE_RULES, METRICS_RULES, RULES
 from chatfleet_operator.model.errors import MAX_MESSAGE, Refused, Retry
-from chatfleet_operator.watches import CHILDREN
+from chatfleet_operator.watches import WATCHED
 
 
 def status(message: str) -> bytes:
@@ -66,11 +67,11 @@ def test_a_name_that_somebody_has_thought_up_cannot_lead_elsewhere() -> None:
 def test_rights_and_kinds_speak_of_the_same_resources() -> None:
     granted = {rule.resource.split("/")[0] for rule in (*RULES, *CLUSTER_RULES, *LEASE_RULES, *METRICS_RULES)}
 
-    assert granted == {kind.plural for kind in KINDS.values()}
+    assert granted == {kind.plural for kind in LOCATIONS.values()}
 
 
 def test_what_is_watched_may_be_watched() -> None:
-    watched = {(group, plural) for group, _, plural in CHILDREN} | {("chatfleet.io", "chatdeployments")}
+    watched = {(kind.group, kind.plural) for kind in WATCHED} | {(names.GROUP, names.PLURAL)}
 
     assert {(rule.group, rule.resource) for rule in RULES if "watch" in rule.verbs} == watched
 

@@ -4,6 +4,10 @@ import pytest
 
 from chatfleet_operator.model.compare import contains, quantity
 
+LIST_KEYS = {"env": ("name",), "mounts": ("mountPath",), "spread": ("topologyKey", "whenUnsatisfiable")}
+SPREAD = {"topologyKey": "a", "whenUnsatisfiable": "Y"}
+GATEWAY = {"name": "gateway", "sectionName": "a"}
+
 
 @pytest.mark.parametrize(
     ("live", "desired"),
@@ -21,6 +25,11 @@ from chatfleet_operator.model.compare import contains, quantity
             {"mounts": [{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/b"}]},
             id="one volume mounted twice is told apart by its path",
         ),
+        pytest.param(
+            {"spread": [{"topologyKey": "a", "whenUnsatisfiable": "X", "n": 1}, SPREAD]},
+            {"spread": [SPREAD, {"topologyKey": "a", "whenUnsatisfiable": "X"}]},
+            id="two items that differ in one of several keys do not collapse",
+        ),
         pytest.param({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1000m"}}, id="quantities are numbers"),
         pytest.param({"requests": {"memory": "1Gi"}}, {"requests": {"memory": "1024Mi"}}, id="binary suffixes too"),
         pytest.param({"limits": {"cpu": "2"}}, {"limits": {"cpu": 2}}, id="a bare number is a quantity"),
@@ -30,7 +39,7 @@ from chatfleet_operator.model.compare import contains, quantity
     ],
 )
 def test_a_live_object_that_holds_all_we_ask_for_needs_no_write(live: object, desired: object) -> None:
-    assert contains(live, desired)
+    assert contains(live, desired, LIST_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +51,17 @@ def test_a_live_object_that_holds_all_we_ask_for_needs_no_write(live: object, de
         pytest.param({}, {"a": 0}, id="zero is a value"),
         pytest.param({"a": True}, {"a": 1}, id="true is not one"),
         pytest.param({"env": [{"name": "B"}]}, {"env": [{"name": "A"}]}, id="an item of a list by name is gone"),
+        pytest.param(
+            {"spread": [{"topologyKey": "a", "whenUnsatisfiable": "X"}]},
+            {"spread": [SPREAD]},
+            id="an item that agrees in one of several keys alone",
+        ),
+        pytest.param({"parentRefs": [GATEWAY]}, {"parentRefs": [{**GATEWAY, "sectionName": "b"}]}, id="an atomic list"),
+        pytest.param(
+            {"parentRefs": [GATEWAY]},
+            {"parentRefs": [GATEWAY, {**GATEWAY, "sectionName": "b"}]},
+            id="two items of one name in an atomic list",
+        ),
         pytest.param({"drop": ["ALL", "X"]}, {"drop": ["ALL"]}, id="a plain list is ours as a whole"),
         pytest.param({"labels": {"v": "1"}}, {"labels": {"v": "1000m"}}, id="outside resources text is text"),
         pytest.param({"limits": {"cpu": "2"}}, {"limits": {"cpu": "1"}}, id="another quantity"),
@@ -50,7 +70,7 @@ def test_a_live_object_that_holds_all_we_ask_for_needs_no_write(live: object, de
     ],
 )
 def test_a_live_object_that_misses_something_is_applied_again(live: object, desired: object) -> None:
-    assert not contains(live, desired)
+    assert not contains(live, desired, LIST_KEYS)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1Xi", "Gi", "1.2.3", "--1"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, is_ours
 from chatfleet_operator.model.values import Manifest, ObjectId, Outcome, Pod, identify
 from chatfleet_operator.reconcile.decide import decide
@@ -90,7 +91,7 @@ def test_a_foreign_secret_is_not_replaced_by_one_of_ours() -> None:
 
 def test_what_may_not_be_read_is_not_written() -> None:
     children = {key: live for key, live in settled(resource()).items() if key != DEPLOYMENT}
-    seen = replace(observed(resource(), children), unreadable={DEPLOYMENT: "forbidden"})
+    seen = replace(observed(resource(), children), unreadable={DEPLOYMENT: Refusal("forbidden")})
 
     assert decide(seen, DEFAULTS).writes == 0
 

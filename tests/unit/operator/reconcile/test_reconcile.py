@@ -315,8 +315,8 @@ async def test_the_log_tells_what_was_written_and_what_has_changed(caplog: pytes
 
     assert [record.message for record in caplog.records] == [
         "apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
-        "Ready is False: spec.suspend is set; conversations and configuration are kept.",
-        "Progressing is True: The Deployment is about to roll out.",
+        "Ready is False: spec.suspend is true. Conversations and configuration are kept.",
+        "Progressing is True: Deployment support is not rolled out yet.",
     ]
     assert {str(getattr(record, "object", "")) for record in caplog.records} == {"shop/support"}
 
@@ -467,3 +467,33 @@ async def test_somebody_elses_service_is_never_asked(spec: Manifest) -> None:
 
     assert it.prober.asked == []
     assert it.condition("Ready") == ("False", "Blocked")
+
+
+async def test_an_object_that_a_stranger_creates_after_the_look_is_not_taken_and_is_reported_next() -> None:
+    it = world()
+    stranger: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "support", "namespace": REF.namespace},
+        "spec": {"selector": {"app": "theirs"}},
+    }
+
+    def race(write: str) -> None:
+        if write == "apply Service support":
+            it.cluster.before_write = lambda _: None
+            it.cluster.put(stranger)
+
+    it.cluster.before_write = race
+    await passes(it, 2)
+
+    assert it.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
+    assert it.live("Service", "support")["metadata"].get("ownerReferences") is None
+    assert it.condition("Progressing") == ("True", "RollingOut")
+
+    await passes(it)
+    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
+    assert it.condition_document("ConfigurationValid")["message"] == (
+        "Service support exists and is not owned by this ChatDeployment."
+        " Rename the ChatDeployment or delete the Service."
+    )
+    assert it.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}

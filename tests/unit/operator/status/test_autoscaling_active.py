@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
-from chatfleet_operator.model.errors import NO_KIND
+from chatfleet_operator.model.errors import Refusal, RefusalReason
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.values import Manifest, MetricsApi, ObjectId, Observed, Outcome
 from chatfleet_operator.reconcile.decide import decide
@@ -20,7 +20,7 @@ BUILTIN: Manifest = {"maxReplicas": 9}
 KEDA: Manifest = {"maxReplicas": 9, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
 FROM_ZERO: Manifest = {**KEDA, "minReplicas": 0}
 OURS = MetricsApi(served=True)
-SILENT = MetricsApi(served=True, silence="FailedDiscoveryCheck: context deadline exceeded")
+SILENT = MetricsApi(served=True, unavailable="FailedDiscoveryCheck: context deadline exceeded")
 CPU: Manifest = {"type": "CPU", "averageUtilization": 70}
 NOBODYS = MetricsApi(served=False)
 PROMETHEUS_ADAPTER = MetricsApi(served=True, foreign="monitoring/prometheus-adapter")
@@ -82,15 +82,15 @@ def test_an_adapter_is_silent_when_no_version_of_its_api_answers(versions: list[
         for told in versions
     ]
 
-    assert parse_metrics_api(services) == MetricsApi(served=bool(versions), silence=silence)
+    assert parse_metrics_api(services) == MetricsApi(served=bool(versions), unavailable=silence)
 
 
 def condition(status: ChatDeploymentStatus, kind: str = "AutoscalingActive") -> Condition:
     return next(each for each in status.conditions or () if each.type == kind)
 
 
-def refused(words: str, key: ObjectId = HPA) -> Outcome:
-    return Outcome(refused={key: words})
+def refused(message: str, key: ObjectId = HPA, reason: RefusalReason = RefusalReason.REJECTED) -> Outcome:
+    return Outcome(refused={key: Refusal(message, reason)})
 
 
 def not_ours(seen: Observed, key: ObjectId) -> Observed:
@@ -121,14 +121,14 @@ ROWS = [
         seen(BUILTIN, ABLE, ACTIVE, api=SILENT),
         None,
         "False MetricsUnavailable",
-        ["does not answer", "FailedDiscoveryCheck: context deadline exceeded"],
+        ["metrics API server is unavailable", "FailedDiscoveryCheck: context deadline exceeded"],
         id="the adapter hangs, which the autoscaler notices late",
     ),
     pytest.param(
         seen({**BUILTIN, "metrics": [CPU, {"type": "ActiveStreams"}]}, ABLE, ACTIVE, api=SILENT),
         None,
         "False MetricsUnavailable",
-        ["does not answer"],
+        ["metrics API server is unavailable"],
         id="the adapter hangs, and there is CPU",
     ),
     pytest.param(
@@ -142,7 +142,7 @@ ROWS = [
         seen(BUILTIN, ABLE, DEAD, api=NOBODYS),
         None,
         "False MetricsAPIMissing",
-        ["Nobody serves custom.metrics.k8s.io", "unable to get metric"],
+        ["No metrics API server serves custom.metrics.k8s.io", "metricsAPIServer.enabled", "unable to get metric"],
         id="nobody serves metrics",
     ),
     pytest.param(
@@ -156,7 +156,7 @@ ROWS = [
         seen(BUILTIN, ABLE, ACTIVE, api=PROMETHEUS_ADAPTER),
         None,
         "False MetricsAPIConflict",
-        ["monitoring/prometheus-adapter", "autoscaling.source", "pods are added on CPU"],
+        ["monitoring/prometheus-adapter", "autoscaling.source", "pods are added by CPU"],
         id="somebody else's adapter",
     ),
     pytest.param(
@@ -185,11 +185,11 @@ ROWS = [
         seen(BUILTIN), refused("metrics[0]: invalid"), "False Rejected", ["metrics[0]: invalid"], id="not taken"
     ),
     pytest.param(
-        not_ours(seen(BUILTIN), HPA), None, "False Rejected", ["does not belong"], id="somebody else's autoscaler"
+        not_ours(seen(BUILTIN), HPA), None, "False Rejected", ["is not owned by this ChatDeployment", "delete the HorizontalPodAutoscaler"], id="somebody else's autoscaler"
     ),
     pytest.param(
         seen(KEDA),
-        refused(f"{NO_KIND} ScaledObject: 404 page not found", SCALED_OBJECT),
+        refused("404 page not found", SCALED_OBJECT, RefusalReason.NO_KIND),
         "False KEDANotInstalled",
         ["Install KEDA"],
         id="no KEDA",
@@ -239,7 +239,7 @@ ROWS = [
         seen(FROM_ZERO, TRIGGER_ERROR, pods=0),
         None,
         "True ScaledToZero",
-        ["a request wakes one"],
+        ["a request starts a pod"],
         id="no pods, so no metrics of them",
     ),
     pytest.param(
@@ -294,4 +294,4 @@ def test_pods_that_are_added_are_no_rollout(figures: Manifest, progressing: str)
 def test_at_zero_pods_it_is_said_who_holds_them_there() -> None:
     ready = condition(evaluate_conditions(seen(FROM_ZERO, TRIGGER_ERROR, pods=0)), "Ready")
 
-    assert (ready.reason, ready.message) == ("ScaledToZero", "The autoscaler holds it at zero pods.")
+    assert (ready.reason, ready.message) == ("ScaledToZero", "Deployment support is scaled to 0 replicas by its autoscaler.")

@@ -8,6 +8,7 @@ import pytest
 from chatfleet_contract.providers import SecretKeyRef
 from chatfleet_contract.report import Dependency, PodReport, State
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
+from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Pod, ProbeResult, Resource
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report, transitions
@@ -49,8 +50,8 @@ def serving(seen: Resource | None = None, **told: Any) -> Observed:  # noqa: ANN
     assert seen.spec
     digest = digest_of(seen)
     pods = tuple(Pod(name, ready=True, report=pod_report(name, digest, **told)) for name in ("pod-0", "pod-1"))
-    answer = ProbeResult(frozenset(model.name for model in seen.spec.models), digest)
-    return observed(seen, pods=pods, answer=answer)
+    probe = ProbeResult(frozenset(model.name for model in seen.spec.models), digest)
+    return observed(seen, pods=pods, probe=probe)
 
 
 def evaluate_conditions(seen: Observed, outcome: Outcome | None = None, now: str = MOMENT) -> ChatDeploymentStatus:
@@ -85,7 +86,7 @@ def without(seen: Observed, key: ObjectId) -> Observed:
 
 
 LATE: list[Manifest] = [{"type": "Progressing", "status": "False", "message": "ReplicaSet is stuck"}]
-NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableReplicas=0), pods=(), answer=None)
+NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableReplicas=0), pods=(), probe=None)
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,14 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="no pod is ready",
         ),
         pytest.param(
-            replace(serving(resource(suspend=True)), pods=(), answer=None),
+            replace(serving(resource(suspend=True)), pods=(), probe=None),
             Outcome(),
             "False Suspended · False Complete · True Valid · Unknown NoPodReport · Unknown NoPodReport"
             " · False Disabled",
             id="suspended",
         ),
         pytest.param(
-            replace(serving(resource(replicas=0)), pods=(), answer=None),
+            replace(serving(resource(replicas=0)), pods=(), probe=None),
             Outcome(),
             "False ScaledToZero · False Complete · True Valid · Unknown NoPodReport · Unknown NoPodReport"
             " · False Disabled",
@@ -174,25 +175,25 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="one pod could not take the configuration",
         ),
         pytest.param(
-            replace(serving(), answer=None),
+            replace(serving(), probe=None),
             Outcome(),
             "Unknown Updating · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the Service has no address",
         ),
         pytest.param(
-            replace(serving(), answer=ProbeResult(problem="HTTP 500")),
+            replace(serving(), probe=ProbeResult(problem="HTTP 500")),
             Outcome(),
             "False RequestFailed · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the request through the Service failed",
         ),
         pytest.param(
-            replace(serving(), answer=ProbeResult(frozenset({"default"}), "0000")),
+            replace(serving(), probe=ProbeResult(frozenset({"default"}), "0000")),
             Outcome(),
             "Unknown Updating · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the Service answered with an earlier configuration",
         ),
         pytest.param(
-            replace(serving(), answer=ProbeResult(frozenset(), digest_of(resource()))),
+            replace(serving(), probe=ProbeResult(frozenset(), digest_of(resource()))),
             Outcome(),
             "False RequestFailed · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="the Service did not list a model",
@@ -241,18 +242,18 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
         ),
         pytest.param(
             serving(),
-            Outcome(refused={ObjectId("Service", "support"): "exceeded quota: services"}),
+            Outcome(refused={ObjectId("Service", "support"): Refusal("exceeded quota: services")}),
             "False Blocked · False Complete · False ChildRejected · True Connected · True Available · False Disabled",
             id="a child was rejected",
         ),
         pytest.param(
             without(serving(), DEPLOYMENT),
-            Outcome(refused={DEPLOYMENT: "denied"}),
+            Outcome(refused={DEPLOYMENT: Refusal("denied")}),
             "False Blocked · False Blocked · False ChildRejected · True Connected · True Available · False Disabled",
             id="the Deployment was rejected",
         ),
         pytest.param(
-            replace(serving(), unreadable={DEPLOYMENT: "forbidden"}),
+            replace(serving(), unreadable={DEPLOYMENT: Refusal("forbidden")}),
             Outcome(),
             "False Blocked · False Blocked · False ChildRejected · True Connected · True Available · False Disabled",
             id="the Deployment may not be read",
@@ -303,7 +304,7 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
         ),
         (
             serving(),
-            Outcome(refused={ObjectId("Service", "support"): "exceeded quota: services"}),
+            Outcome(refused={ObjectId("Service", "support"): Refusal("exceeded quota: services")}),
             "ConfigurationValid",
             ["Service support", "exceeded quota: services"],
         ),
@@ -326,16 +327,16 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
             ["RedisAvailable is False", "connection refused"],
         ),
         (
-            replace(serving(), answer=ProbeResult(problem="HTTP 500")),
+            replace(serving(), probe=ProbeResult(problem="HTTP 500")),
             Outcome(),
             "Ready",
-            ["through the Service", "HTTP 500"],
+            ["GET /v1/models through Service support failed", "HTTP 500"],
         ),
         (
             with_child(serving(), DEPLOYMENT, readyReplicas=1, conditions=LATE),
             Outcome(),
             "Progressing",
-            ["1 of 2 pods"],
+            ["Deployment support has 1 of 2 ready replicas."],
         ),
     ],
 )
@@ -350,7 +351,7 @@ def test_a_message_names_what_is_wrong_and_who_said_so(
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     first = evaluate_conditions(serving(), now=MOMENT)
     again = evaluate_conditions(replace(serving(), resource=replace(resource(), status=first)), now=LATER)
-    failed = replace(serving(), resource=replace(resource(), status=first), answer=ProbeResult(problem="HTTP 500"))
+    failed = replace(serving(), resource=replace(resource(), status=first), probe=ProbeResult(problem="HTTP 500"))
     then = evaluate_conditions(failed, now=LATER)
 
     assert again == first

@@ -1,0 +1,42 @@
+"""The conditions of a ChatDeployment, one file each. `RULES` of a file reads top to bottom; the first result decides.
+
+result                 the value of a condition, and the shape of a rule
+messages               sentences that several conditions share
+ready                  a request through the Service is answered with the current configuration
+progressing            a rollout is under way
+configuration_valid    the spec, its Secrets and every child are accepted
+redis_available        the pods reach Redis
+upstreams_available    the providers answer
+autoscaling_active     the autoscaler reads its metrics and can scale
+
+What each condition promises to users is in docs/operator.md, its reasons in `chatfleet_contract.status.REASONS`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from chatfleet_contract.status import ConditionType
+from chatfleet_operator.status.assessment import Assessment
+from chatfleet_operator.status.conditions import (
+    autoscaling_active,
+    configuration_valid,
+    progressing,
+    ready,
+    redis_available,
+    upstreams_available,
+)
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, first
+
+RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
+    ConditionType.READY: ready.RULES,
+    ConditionType.PROGRESSING: progressing.RULES,
+    ConditionType.CONFIGURATION_VALID: configuration_valid.RULES,
+    ConditionType.REDIS_AVAILABLE: redis_available.RULES,
+    ConditionType.UPSTREAMS_AVAILABLE: upstreams_available.RULES,
+    ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
+}
+"""In the order of the status."""
+
+
+def evaluate_conditions(assessment: Assessment) -> dict[ConditionType, ConditionResult]:
+    return {kind: first(assessment, rules) for kind, rules in RULES.items()}

@@ -1,0 +1,178 @@
+"""AutoscalingActive: the autoscaler reads its metrics and can set the number of pods.
+
+The object that scales reports on itself, and is believed. What it cannot know, such as who serves its metrics, is
+added here, with the remedy.
+"""
+
+from typing import Final, NamedTuple
+
+from chatfleet_contract.autoscaling import Source
+from chatfleet_contract.status import ConditionStatus, Reason
+from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT
+from chatfleet_operator.model.errors import RefusalReason, truncate
+from chatfleet_operator.model.values import Manifest, ObjectId
+from chatfleet_operator.status.assessment import Assessment
+from chatfleet_operator.status.conditions.messages import not_owned, rejected
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
+
+TRIGGER_ERRORS: Final = frozenset({"TriggerError", "PartialTriggerError"})
+"""KEDA's reasons for a metric that it cannot read."""
+
+TRUE, FALSE = ConditionStatus.TRUE.value, ConditionStatus.FALSE.value
+
+
+class ConditionReading(NamedTuple):
+    """A condition of the object that scales. Empty: it has none of this type."""
+
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    """With the reason in front."""
+
+
+def _read_condition(live: Manifest | None, kind: str) -> ConditionReading:
+    for condition in ((live or {}).get("status") or {}).get("conditions") or []:
+        if condition.get("type") == kind:
+            reason, message = condition.get("reason") or "", condition.get("message") or ""
+            text = truncate(": ".join(filter(None, (reason, message))))
+            return ConditionReading(str(condition.get("status")), reason, text)
+    return ConditionReading()
+
+
+def _autoscaler(assessment: Assessment) -> ObjectId:
+    keda = assessment.spec and assessment.spec.autoscaling and assessment.spec.autoscaling.source is Source.KEDA
+    kind = SCALED_OBJECT if keda else HORIZONTAL_POD_AUTOSCALER
+    return ObjectId(kind.name, assessment.seen.resource.ref.name)
+
+
+def _deployment(assessment: Assessment) -> ObjectId:
+    return ObjectId("Deployment", assessment.seen.resource.ref.name)
+
+
+def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
+    if assessment.spec:
+        return None
+    return false(Reason.BLOCKED, "The spec is invalid, and autoscaling is not updated. See ConfigurationValid.")
+
+
+def _disabled(assessment: Assessment) -> ConditionResult | None:
+    if assessment.spec and assessment.spec.autoscaling:
+        return None
+    return false(Reason.DISABLED, "spec.autoscaling is not set; spec.replicas sets the number of pods.")
+
+
+def _suspended(assessment: Assessment) -> ConditionResult | None:
+    if assessment.spec and assessment.spec.suspend:
+        return false(Reason.SUSPENDED, "spec.suspend is true. Once it is false, autoscaling starts at minReplicas.")
+    return None
+
+
+def _keda_not_installed(assessment: Assessment) -> ConditionResult | None:
+    refusal = assessment.refused.get(_autoscaler(assessment))
+    if not refusal or refusal.reason is not RefusalReason.NO_KIND:
+        return None
+    return false(
+        Reason.KEDA_NOT_INSTALLED,
+        "The cluster has no kind ScaledObject, and the number of pods does not change."
+        " Install KEDA, or set autoscaling.source to builtin or prometheus.",
+    )
+
+
+def _rejected(assessment: Assessment) -> ConditionResult | None:
+    key = _autoscaler(assessment)
+    if key in assessment.plan.foreign:
+        return false(Reason.REJECTED, not_owned([key]))
+    refusal = assessment.refused.get(key)
+    return false(Reason.REJECTED, rejected({key: refusal})) if refusal else None
+
+
+def _metrics_api_conflict(assessment: Assessment) -> ConditionResult | None:
+    api = assessment.seen.metrics_api
+    if api is None or not api.foreign:
+        return None
+    cpu = _read_condition(assessment.child(*_autoscaler(assessment)), "ScalingActive")
+    effect = "pods are added by CPU and not removed"
+    if cpu.status == FALSE:
+        effect = f"no pod is added or removed, since CPU cannot be read either ({cpu.message})"
+    return false(
+        Reason.METRICS_API_CONFLICT,
+        f"{api.foreign} serves custom.metrics.k8s.io; {effect}."
+        " Set autoscaling.source to prometheus or keda, or remove that metrics API server.",
+    )
+
+
+def _no_metrics(assessment: Assessment, reading: ConditionReading) -> ConditionResult:
+    """Return that metrics are missing, with the remedy where it is known."""
+    api = assessment.seen.metrics_api
+    if api and not api.served:
+        return false(
+            Reason.METRICS_API_MISSING,
+            "No metrics API server serves custom.metrics.k8s.io, and the number of pods does not change."
+            f" Set metricsAPIServer.enabled in the chart, or set another autoscaling.source. {reading.message}",
+        )
+    return false(Reason.METRICS_UNAVAILABLE, f"Metrics are unavailable, and no pod is removed. {reading.message}")
+
+
+def _metrics_api_unavailable(assessment: Assessment) -> ConditionResult | None:
+    """A metrics API server that hangs: its autoscaler waits for it for a minute before it reports anything."""
+    api, scaled = assessment.seen.metrics_api, assessment.spec and assessment.spec.autoscaling
+    if api is None or not api.unavailable or (scaled and scaled.by_cpu_alone):
+        return None
+    return false(
+        Reason.METRICS_UNAVAILABLE, f"The metrics API server is unavailable, and no pod is removed. {api.unavailable}"
+    )
+
+
+def _by_pod_autoscaler(assessment: Assessment) -> ConditionResult | None:
+    key = _autoscaler(assessment)
+    if key.kind != HORIZONTAL_POD_AUTOSCALER.name:
+        return None
+    live = assessment.child(*key)
+    able, active = _read_condition(live, "AbleToScale"), _read_condition(live, "ScalingActive")
+    if able.status == FALSE or active.reason == "ScalingDisabled":
+        failed = able if able.status == FALSE else active
+        return false(Reason.SCALING_FAILED, failed.message)
+    if active.status == FALSE:
+        return _no_metrics(assessment, active)
+    if active.status == TRUE:
+        return _scaling(assessment, live)
+    return unknown(Reason.AUTOSCALER_PENDING, f"{key} has no status yet; it is checked every 15 s.")
+
+
+def _scaling(assessment: Assessment, live: Manifest | None) -> ConditionResult:
+    scales = f"{_autoscaler(assessment)} scales {_deployment(assessment)}."
+    at_most = _read_condition(live, "ScalingLimited").reason == "TooManyReplicas"
+    return true(Reason.SCALING, f"{scales} Its metrics call for more than maxReplicas." if at_most else scales)
+
+
+def _by_scaled_object(assessment: Assessment) -> ConditionResult:
+    key = _autoscaler(assessment)
+    live = assessment.child(*key)
+    ready, active = _read_condition(live, "Ready"), _read_condition(live, "HPAActive")
+    paused = _read_condition(live, "Paused")
+    if paused.status == TRUE:
+        return false(Reason.SCALING_FAILED, paused.message)
+    if not ready.reason:
+        return unknown(Reason.AUTOSCALER_PENDING, f"{key} has no status yet. If this lasts, check that KEDA runs.")
+    if ready.status != TRUE and ready.reason not in TRIGGER_ERRORS:
+        return false(Reason.SCALING_FAILED, ready.message)
+    if assessment.deployment and assessment.replicas == 0:  # pods that do not exist have no metrics: no error
+        return true(
+            Reason.SCALED_TO_ZERO, f"KEDA has scaled {_deployment(assessment)} to 0 replicas; a request starts a pod."
+        )
+    if ready.status != TRUE or active.status == FALSE:
+        return _no_metrics(assessment, ready if ready.status != TRUE else active)
+    return _scaling(assessment, live)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _spec_unreadable,
+    _disabled,
+    _suspended,
+    _keda_not_installed,
+    _rejected,
+    _metrics_api_conflict,
+    _metrics_api_unavailable,
+    _by_pod_autoscaler,
+    _by_scaled_object,
+)

@@ -1,0 +1,61 @@
+"""ConfigurationValid: the spec can be read, its Secrets exist, and every child of the pods was accepted."""
+
+from typing import Final
+
+from chatfleet_contract.status import Reason
+from chatfleet_operator.children.kinds import AUTOSCALERS
+from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.status.assessment import Assessment
+from chatfleet_operator.status.conditions.messages import listed, not_owned, rejected
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true
+
+
+def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
+    if assessment.spec is None:
+        return false(Reason.INVALID_SPEC, assessment.seen.resource.problem)
+    return None
+
+
+def _needed_to_serve(key: ObjectId) -> bool:
+    """Pods serve without an autoscaler; AutoscalingActive reports on that one."""
+    return key.kind not in AUTOSCALERS
+
+
+def _child_not_owned(assessment: Assessment) -> ConditionResult | None:
+    foreign = [key for key in assessment.plan.foreign if _needed_to_serve(key)]
+    return false(Reason.NOT_OWNED, not_owned(foreign)) if foreign else None
+
+
+def _child_rejected(assessment: Assessment) -> ConditionResult | None:
+    refused = {key: refusal for key, refusal in assessment.refused.items() if _needed_to_serve(key)}
+    return false(Reason.CHILD_REJECTED, rejected(refused)) if refused else None
+
+
+def _secret_missing(assessment: Assessment) -> ConditionResult | None:
+    missing = [f"key {ref.key} of Secret {ref.name}" for ref in assessment.seen.missing_secrets]
+    if not missing:
+        return None
+    return false(Reason.SECRET_MISSING, f"Missing: {listed(missing)}. Create it; pods read it without a restart.")
+
+
+def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
+    for report in assessment.reports:
+        if report.config_error and report.config != assessment.digest:
+            return false(
+                Reason.INVALID_SPEC, f"Pod {report.pod} keeps its previous configuration: {report.config_error}"
+            )
+    return None
+
+
+def _valid(_assessment: Assessment) -> ConditionResult:
+    return true(Reason.VALID, "The spec is valid, and its Secrets exist.")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _spec_unreadable,
+    _child_not_owned,
+    _child_rejected,
+    _secret_missing,
+    _rejected_by_pod,
+    _valid,
+)

@@ -1,0 +1,119 @@
+"""Ready: a request through the Service is answered with the current configuration, and nothing else is wrong."""
+
+from typing import Final
+
+from chatfleet_contract.providers import Model
+from chatfleet_contract.report import State
+from chatfleet_contract.status import ConditionStatus, ConditionType, Reason
+from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.status.assessment import Assessment
+from chatfleet_operator.status.conditions import configuration_valid, redis_available
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, first, true, unknown
+from chatfleet_operator.status.conditions.upstreams_available import provider_states
+from chatfleet_operator.status.rollout import rollout
+
+
+def _no_replicas(assessment: Assessment) -> ConditionResult | None:
+    if assessment.spec is None or assessment.replicas:
+        return None
+    if assessment.spec.suspend:
+        return false(Reason.SUSPENDED, "spec.suspend is true. Conversations and configuration are kept.")
+    if assessment.spec.autoscaling:
+        return false(Reason.SCALED_TO_ZERO, f"{_deployment(assessment)} is scaled to 0 replicas by its autoscaler.")
+    return false(Reason.SCALED_TO_ZERO, "spec.replicas is 0.")
+
+
+def _deployment(assessment: Assessment) -> ObjectId:
+    return ObjectId("Deployment", assessment.seen.resource.ref.name)
+
+
+def _blocked_by(kind: ConditionType, result: ConditionResult) -> ConditionResult | None:
+    if result.status is ConditionStatus.TRUE:
+        return None
+    return ConditionResult(result.status, Reason.BLOCKED, f"{kind.value} is {result.status.value}: {result.message}")
+
+
+def _configuration_invalid(assessment: Assessment) -> ConditionResult | None:
+    return _blocked_by(ConditionType.CONFIGURATION_VALID, first(assessment, configuration_valid.RULES))
+
+
+def _no_ready_pods(assessment: Assessment) -> ConditionResult | None:
+    if any(pod.ready for pod in assessment.pods):
+        return None
+    return false(Reason.NO_READY_PODS, f"No pod is ready. {rollout(assessment)}".strip())
+
+
+def _updating(assessment: Assessment) -> ConditionResult | None:
+    missing = rollout(assessment)
+    return unknown(Reason.UPDATING, missing) if missing else None
+
+
+def _redis_unavailable(assessment: Assessment) -> ConditionResult | None:
+    return _blocked_by(ConditionType.REDIS_AVAILABLE, first(assessment, redis_available.RULES))
+
+
+def _no_model_answers(assessment: Assessment) -> ConditionResult | None:
+    """One upstream less is an incident; no model left to answer is an outage."""
+    states = provider_states(assessment)
+    models = {model.name: model for model in assessment.spec.models} if assessment.spec else {}
+
+    def may_answer(model: Model) -> bool:
+        chain = [model, *(models[name] for name in model.fallbacks if name in models)]
+        return any(states[link.provider].state is not State.DOWN for link in chain if link.provider in states)
+
+    if any(may_answer(model) for model in models.values()):
+        return None
+    return false(Reason.BLOCKED, "Every model's upstreams are down. See UpstreamsAvailable.")
+
+
+def _request(assessment: Assessment) -> str:
+    return f"GET /v1/models through {ObjectId('Service', assessment.seen.resource.ref.name)}"
+
+
+def _no_cluster_ip(assessment: Assessment) -> ConditionResult | None:
+    if assessment.seen.probe:
+        return None
+    service = ObjectId("Service", assessment.seen.resource.ref.name)
+    return unknown(Reason.UPDATING, f"{service} has no cluster IP yet.")
+
+
+def _request_failed(assessment: Assessment) -> ConditionResult | None:
+    probe = assessment.seen.probe
+    if not probe or not probe.problem:
+        return None
+    return false(Reason.REQUEST_FAILED, f"{_request(assessment)} failed: {probe.problem}")
+
+
+def _previous_configuration(assessment: Assessment) -> ConditionResult | None:
+    probe = assessment.seen.probe
+    if not probe or probe.config == assessment.digest:
+        return None
+    return unknown(Reason.UPDATING, f"{_request(assessment)} returned a previous configuration.")
+
+
+def _model_not_listed(assessment: Assessment) -> ConditionResult | None:
+    models = assessment.spec.models if assessment.spec else []
+    probe = assessment.seen.probe
+    missing = sorted({model.name for model in models} - (probe.models if probe else frozenset()))
+    if not missing:
+        return None
+    return false(Reason.REQUEST_FAILED, f"{_request(assessment)} did not list model {missing[0]}.")
+
+
+def _serving(assessment: Assessment) -> ConditionResult:
+    return true(Reason.SERVING, f"{_request(assessment)} returned the current configuration.")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _no_replicas,
+    _configuration_invalid,
+    _no_ready_pods,
+    _updating,
+    _redis_unavailable,
+    _no_model_answers,
+    _no_cluster_ip,
+    _request_failed,
+    _previous_configuration,
+    _model_not_listed,
+    _serving,
+)

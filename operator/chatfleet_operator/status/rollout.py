@@ -1,0 +1,46 @@
+"""What still keeps the current generation from being complete."""
+
+from chatfleet_contract import names
+from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.status.assessment import Assessment, is_observed, status_int
+
+
+def rollout(assessment: Assessment) -> str:
+    """Return what is missing, as a sentence; empty: nothing."""
+    if assessment.outcome.unfinished:
+        return f"The API server has not accepted every object yet: {assessment.outcome.unfinished}"
+    return _deployment(assessment) or _redis(assessment) or _configuration(assessment)
+
+
+def _deployment(assessment: Assessment) -> str:
+    live, wanted = assessment.deployment, assessment.enough
+    key = ObjectId("Deployment", assessment.seen.resource.ref.name)
+    if live is None or not is_observed(live):
+        return f"{key} is not rolled out yet."
+    updated, ready = status_int(live, "updatedReplicas"), status_int(live, "readyReplicas")
+    if updated < wanted:
+        return f"{key} has {updated} of {wanted} updated replicas."
+    old = status_int(live, "replicas") - updated
+    if old > 0:
+        return f"{key} has {old} old replicas that are pending termination."
+    if ready < wanted or status_int(live, "availableReplicas") < wanted:
+        return f"{key} has {ready} of {wanted} ready replicas."
+    return ""
+
+
+def _redis(assessment: Assessment) -> str:
+    if assessment.spec is None or assessment.spec.redis.managed is None:
+        return ""
+    live = assessment.redis
+    key = ObjectId("StatefulSet", names.redis_name(assessment.seen.resource.ref.name))
+    if live is None or not is_observed(live) or status_int(live, "updatedReplicas") < 1:
+        return f"{key} is not rolled out yet."
+    return "" if status_int(live, "readyReplicas") else f"{key} has 0 of 1 ready replicas."
+
+
+def _configuration(assessment: Assessment) -> str:
+    serving = [pod.report for pod in assessment.pods if pod.ready]
+    current = sum(report is not None and report.config == assessment.digest for report in serving)
+    if current < len(serving):
+        return f"{current} of {len(serving)} ready pods serve the current configuration."
+    return ""
