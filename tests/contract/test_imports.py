@@ -24,6 +24,16 @@ VIOLATIONS = (
         f"{API}/domain/errors.py",
         "import chatfleet_operator",
     ),
+    (
+        "The operator's packages are layers",
+        f"{OPERATOR}/model/values.py",
+        "import chatfleet_operator.children.kinds",
+    ),
+    (
+        "The operator's packages are layers",
+        f"{OPERATOR}/children/labels.py",
+        "import chatfleet_operator.reconcile.decide",
+    ),
     ("The operator's decisions are pure", f"{OPERATOR}/reconcile/decide.py", "import time"),
     ("The operator's decisions are pure", f"{OPERATOR}/children/__init__.py", "import uuid"),
     ("The operator's decisions are pure", f"{OPERATOR}/status/report.py", "from datetime import datetime"),

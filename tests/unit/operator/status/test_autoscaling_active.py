@@ -185,7 +185,11 @@ ROWS = [
         seen(BUILTIN), refused("metrics[0]: invalid"), "False Rejected", ["metrics[0]: invalid"], id="not taken"
     ),
     pytest.param(
-        not_ours(seen(BUILTIN), HPA), None, "False Rejected", ["is not owned by this ChatDeployment", "delete the HorizontalPodAutoscaler"], id="somebody else's autoscaler"
+        not_ours(seen(BUILTIN), HPA),
+        None,
+        "False Rejected",
+        ["is not owned by this ChatDeployment", "delete the HorizontalPodAutoscaler"],
+        id="somebody else's autoscaler",
     ),
     pytest.param(
         seen(KEDA),
@@ -294,4 +298,7 @@ def test_pods_that_are_added_are_no_rollout(figures: Manifest, progressing: str)
 def test_at_zero_pods_it_is_said_who_holds_them_there() -> None:
     ready = condition(evaluate_conditions(seen(FROM_ZERO, TRIGGER_ERROR, pods=0)), "Ready")
 
-    assert (ready.reason, ready.message) == ("ScaledToZero", "Deployment support is scaled to 0 replicas by its autoscaler.")
+    assert (ready.reason, ready.message) == (
+        "ScaledToZero",
+        "Deployment support is scaled to 0 replicas by its autoscaler.",
+    )

@@ -9,6 +9,7 @@ import pytest
 from chatfleet_contract.status import REASONS, ConditionType, Reason
 from chatfleet_operator.status.conditions import RULES
 
+
 def reasons_in(source: str) -> set[str]:
     """Return the names after `Reason.` in Python code."""
     nodes = ast.walk(ast.parse(source))
