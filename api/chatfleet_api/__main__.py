@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from chatfleet_api.pod.configuration import load, local
 from chatfleet_api.pod.lifecycle import Termination
 from chatfleet_api.pod.logs import set_up_logs
-from chatfleet_api.pod.probes import DrainHook, create_health_app
+from chatfleet_api.pod.probes import DrainHook, create_health_app, health_routes
 from chatfleet_api.pod.services import VERSION, Services, open_services
 from chatfleet_api.pod.settings import ENVIRONMENT, Settings, read_settings
 from chatfleet_api.process import run
@@ -60,10 +60,9 @@ async def _serve(services: Services, serving: socket.socket, health: socket.sock
     streaming = services.configuration.live.map(lambda config: config.streaming)
     hook = DrainHook(drain_token, streaming.map(lambda streaming: streaming.drain_seconds), services.lifecycle)
     with health_server(create_health_app(services.health, services.meter, hook), health):
-        termination = Termination(
-            services.lifecycle, pool=services.chat.pool, log=services.chat.log, streaming=streaming
-        )
-        server = Server(create_app(services), listening=termination.listening, closed=termination.closed)
+        termination = Termination(services.lifecycle, pool=services.pool, log=services.log, streaming=streaming)
+        app = create_app(services.web, routers=[health_routes(services.health, services.meter)])
+        server = Server(app, listening=termination.listening, closed=termination.closed)
         await termination.serve(server, listeners(serving))
 
 

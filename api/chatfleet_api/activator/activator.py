@@ -18,8 +18,11 @@ from chatfleet_api.activator.backend import (
 from chatfleet_api.activator.pending import RETRY_SECONDS, PendingRequests, PodWatch
 from chatfleet_api.activator.response import ClientResponse
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.disconnect import Client, ClientDisconnected, until_disconnect
-from chatfleet_api.web.middleware.request_id import HEADER, request_id
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.dialects import dialect_of
+from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
+from chatfleet_api.web.middleware.request_id import HEADER
+from chatfleet_api.web.state import request_id
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class _Body(msgspec.Struct):
 
 
 def wants_stream(client: Client, body: bytes) -> bool:
-    """Return whether the request is for a stream, as the API reads it: by its body, in our own dialect also by Accept.
+    """Return whether the request is for a stream, as the API reads it: by its body, in some dialects also by Accept.
 
     An invalid body is for none; the pod will report what is wrong with it.
     """
@@ -86,8 +89,8 @@ def wants_stream(client: Client, body: bytes) -> bool:
         stream = None
     if stream is not None:
         return stream
-    vendor = client.scope["path"].startswith("/v1/")
-    return not vendor and "text/event-stream" in (client.header(b"accept") or "")
+    by_accept = dialect_of(client.scope["path"]).streams_by_accept
+    return by_accept and "text/event-stream" in (client.header(b"accept") or "")
 
 
 def _proxied(scope: Scope, body: bytes) -> ProxiedRequest:

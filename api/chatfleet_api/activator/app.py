@@ -30,7 +30,7 @@ def create_app(activator: Activator, meter: Meter, *, clock: Callable[[], float]
 
     logged = AccessLog(BodyLimit(serve), meter=meter, clock=clock)
     # No pod was ready for this connection. Kept alive, it would lead here also when one is.
-    return RequestId(logged, new_id=new_id, config=None, elsewhere=lambda: True)
+    return RequestId(logged, new_id=new_id, config_digest=None, close_connections=lambda: True)
 
 
 def create_health_app(pending: PendingRequests, meter: Meter) -> ASGIApp:

@@ -13,10 +13,12 @@ from starlette.types import Message
 from chatfleet_api.activator.backend import ProxiedResponse
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.web import extensions
-from chatfleet_api.web.dialects.failures import Answered, error_frame, error_response, parse_error_response
-from chatfleet_api.web.dialects.sse import HEARTBEAT
-from chatfleet_api.web.disconnect import Client, ClientDisconnected
-from chatfleet_api.web.middleware.request_id import HEADER, request_id
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.disconnect import ClientDisconnected
+from chatfleet_api.web.errors import ErrorResponse, error_frame, error_response, parse_error_response
+from chatfleet_api.web.middleware.request_id import HEADER
+from chatfleet_api.web.sse import HEARTBEAT
+from chatfleet_api.web.state import request_id
 from chatfleet_api.web.stream import SEND_SECONDS, STREAM_HEADERS
 
 T = TypeVar("T")
@@ -84,7 +86,8 @@ class ClientResponse:
             await self._write(b"", last=True)
             return
         body = b"".join([chunk async for chunk in response.chunks()])
-        await self.fail(parse_error_response(Answered(response.status, response.headers, body)))
+        failed = ErrorResponse(response.status, response.headers, body)
+        await self.fail(parse_error_response(failed, self._path))
 
     async def _open(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._opened = True

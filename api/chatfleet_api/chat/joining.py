@@ -1,54 +1,82 @@
-"""Which run a reader joins who comes, or comes back, to a conversation, and where in it."""
+"""Joining and resuming: which run of a conversation a reader gets, and after which of its events.
 
-from collections.abc import Sequence
+A client that joins gets the newest answer from its first event. A client that lost its connection resumes after the
+last event that it has seen (`Last-Event-ID`), in the run that it was reading, on any pod; a bare number means the
+newest run. Nothing to come is an answer of its own (204), which also ends the reconnecting of an `EventSource`.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from chatfleet_api.chat.chat import Chat
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.tail import Batch
+from chatfleet_api.sessions.store import SessionStore, StoredMessage
+
+
+class LastSeen(NamedTuple):
+    """The last event that a reader has seen, in a certain run or (None) in the conversation's newest."""
+
+    run: str | None
+    seq: int
 
 
 class Position(NamedTuple):
-    """The last event that a reader has seen: its number, in a certain run or in the conversation's newest."""
+    """Where to read on: after event `seq` of `run`."""
 
-    run: str | None = None
+    run: str
     seq: int = 0
 
 
-async def joined(chat: Chat, tenant: str, conversation: str, seen: Position | None) -> Position | None:
-    """Return where to read on, None when nothing is to come for a reader who has `seen` so much.
+@dataclass(frozen=True, kw_only=True)
+class Joining:
+    """Finds what a reader is to get, and reads it."""
 
-    The newest run is joined, be it under way or at its end; a reader who was in an older one gets the rest of that.
+    sessions: SessionStore
+    log: RunLog
+    pool: RunPool
 
-    Raises:
-        ChatError: CONVERSATION_NOT_FOUND, STORAGE_UNAVAILABLE; NOT_FOUND for a run that is not the conversation's.
-    """
-    messages = await chat.sessions.messages(tenant, conversation)
-    run = joinable(messages, seen)
-    if run is None:
-        return None
-    after = seen.seq if seen else 0
-    if any(message.run == run and message.status == "pending" for message in messages):
-        return Position(run, after)
-    state = await chat.log.state(tenant, run)
-    if state == "unknown" and seen is None:  # it is over for longer than its events are kept
-        return None
-    if state == "ended" and not await _more(chat, tenant, run, after):
-        return None
-    return Position(run, after)
+    async def find(self, principal: Principal, conversation: str, seen: LastSeen | None) -> Position | None:
+        """Return where to read on after `seen`, None when nothing is to come.
+
+        The newest run is joined, in progress or ended; a reader of an older one gets the rest of that.
+
+        Raises:
+            ChatError: CONVERSATION_NOT_FOUND, STORAGE_UNAVAILABLE; NOT_FOUND for a run that is not the conversation's.
+        """
+        tenant = principal.tenant
+        messages = await self.sessions.messages(tenant, conversation)
+        run = joinable_run(messages, seen)
+        if run is None:
+            return None
+        at = Position(run, seen.seq if seen else 0)
+        if any(message.run == run and message.status == "pending" for message in messages):
+            return at
+        state = await self.log.state(tenant, run)
+        if state == "unknown" and seen is None:  # its events are no longer kept
+            return None
+        if state == "ended" and not await self._has_more(principal, at):
+            return None
+        return at
+
+    def read(self, principal: Principal, run: str, after: int = 0) -> AsyncGenerator[Batch, None]:
+        """Yield a run's events beyond `after` until its end, wherever it is produced."""
+        return self.pool.read(principal.tenant, run, after)
+
+    async def _has_more(self, principal: Principal, at: Position) -> bool:
+        async with aclosing(self.read(principal, at.run, at.seq)) as batches:
+            return await anext(batches, None) is not None
 
 
-def joinable(messages: Sequence[StoredMessage], seen: Position | None) -> str | None:
-    """Return the run to join, None when there was none; raise `ChatError(NOT_FOUND)` for one of somebody else's."""
+def joinable_run(messages: Sequence[StoredMessage], seen: LastSeen | None) -> str | None:
+    """Return the run to join, None when there was none; raise `ChatError(NOT_FOUND)` for another conversation's."""
     runs = [message.run for message in messages if message.run]
     if seen is None or seen.run is None:
         return runs[-1] if runs else None
     if seen.run not in runs:
-        raise ChatError(Code.NOT_FOUND, "This stream is not one of this conversation.")
+        raise ChatError(Code.NOT_FOUND, "This stream does not belong to this conversation.")
     return seen.run
-
-
-async def _more(chat: Chat, tenant: str, run: str, after: int) -> bool:
-    async with aclosing(chat.pool.read(tenant, run, after)) as batches:
-        return await anext(batches, None) is not None

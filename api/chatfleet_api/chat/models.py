@@ -1,4 +1,4 @@
-"""The catalogue of models, as runs need it."""
+"""The port of the catalogue, as the application services need it."""
 
 from typing import Protocol
 
@@ -7,8 +7,10 @@ from chatfleet_contract.providers import Continuation
 
 
 class Models(Protocol):
+    """The models of the current configuration. A run keeps the provider that it began with."""
+
     def provider(self, model: str) -> Provider:
-        """Return who answers for `model`; raises `ChatError(MODEL_NOT_FOUND)`."""
+        """Return the provider of `model`; raises `ChatError(MODEL_NOT_FOUND)`."""
         ...
 
     def continuation(self, model: str) -> Continuation:

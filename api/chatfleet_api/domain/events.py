@@ -4,6 +4,7 @@ A run's events are numbered from 1 without gaps: `Start` first, one terminal eve
 Provider adapters produce the middle (`Delta`) and the `Finish` that proves the end was seen.
 """
 
+from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -23,6 +24,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cache_write_tokens: int = 0
     estimated: bool = False
     """True when the provider's own numbers never came."""
+    cost_usd: Decimal | None = None
+    """Price of the tokens; None: it is not known, as that of every model today."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return what both have cost together."""
@@ -33,6 +36,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             self.cache_read_tokens + other.cache_read_tokens,
             self.cache_write_tokens + other.cache_write_tokens,
             estimated=self.estimated or other.estimated,
+            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
         )
 
 

@@ -1,6 +1,10 @@
 """Ids: which text is one. Only what passes here may become part of a key."""
 
+from typing import TypeAlias
 from uuid import UUID
+
+RunKey: TypeAlias = tuple[str, str]
+"""Tenant and id of a run."""
 
 
 def is_id(text: str) -> bool:

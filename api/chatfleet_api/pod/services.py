@@ -14,8 +14,7 @@ from typing import Final, NamedTuple
 
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.chat import Chat
-from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.configuration import Configuration, ConfigurationError
 from chatfleet_api.pod.health import Health, Sources
@@ -33,6 +32,7 @@ from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.opening import open_sessions
 from chatfleet_api.sessions.store import SessionStore
+from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics
 from chatfleet_contract.runtime import RuntimeConfig
@@ -51,8 +51,9 @@ class Services:
     """What routes and the server work with."""
 
     configuration: Configuration
-    chat: Chat
-    streams: SSEStreams
+    web: web.Services
+    pool: RunPool
+    log: RunLog
     health: Health
     lifecycle: Lifecycle
     meter: Meter
@@ -79,18 +80,19 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         chat = _chat(stores, configuration, pool, meter)
         sources = _sources(configuration, streaming, stores, pool, meter)
         health = Health(pod=settings.pod, version=VERSION, sources=sources)
-        _export(meter, health, chat)
+        _export(meter, health, chat, pool)
         for task in (sources.heartbeat.run, sources.upstreams.run, sources.tokens.run):
             _restarting(stack, task)
         if sources.redis is not None:
             _restarting(stack, sources.redis.run)
-            _restarting(stack, lambda: supervise(stores.fleet, pool, chat.go_on))
+            _restarting(stack, lambda: supervise(stores.fleet, pool, chat.takeover.produce))
         if (file := settings.config_file) is not None:
             _restarting(stack, lambda: configuration.watch(file))
         yield Services(
             configuration=configuration,
-            chat=chat,
-            streams=SSEStreams(lambda: streaming().heartbeat_seconds, meter),
+            web=_web(chat, configuration, sources.lifecycle, pool=pool, meter=meter),
+            pool=pool,
+            log=stores.log,
             health=health,
             lifecycle=sources.lifecycle,
             meter=meter,
@@ -114,19 +116,40 @@ def _sources(
     )
 
 
-def _chat(stores: _Stores, configuration: Configuration, pool: RunPool, meter: Meter) -> Chat:
-    return Chat(
-        lambda: configuration.catalogue,
-        pool,
-        stores.log,
-        stores.fleet,
-        stores.sessions,
-        clock=time.monotonic,
-        now=lambda: datetime.now(UTC),
-        new_id=_new_id,
-        queue=Queue(stores.sessions, _new_id),
+def _chat(stores: _Stores, configuration: Configuration, pool: RunPool, meter: Meter) -> ChatServices:
+    return chat_services(
+        ChatPorts(
+            catalogue=lambda: configuration.catalogue,
+            pool=pool,
+            log=stores.log,
+            fleet=stores.fleet,
+            sessions=stores.sessions,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
+            new_id=_new_id,
+            meter=meter,
+            on_busy=lambda: configuration.current.conversations.on_busy,
+        )
+    )
+
+
+def _web(
+    chat: ChatServices, configuration: Configuration, lifecycle: Lifecycle, *, pool: RunPool, meter: Meter
+) -> web.Services:
+    return web.Services(
+        completions=chat.completions,
+        conversations=chat.conversations,
+        responses=chat.responses,
+        joining=chat.joining,
+        models=lambda: configuration.catalogue,
+        streams=SSEStreams(lambda: configuration.current.streaming.heartbeat_seconds, meter),
+        on_client_disconnect=lambda: configuration.current.conversations.on_client_disconnect,
+        version=VERSION,
         meter=meter,
-        on_busy=lambda: configuration.current.conversations.on_busy,
+        clock=time.monotonic,
+        new_id=_new_id,
+        config_digest=lambda: configuration.digest,
+        close_connections=lambda: lifecycle.leaving or pool.near_capacity,
     )
 
 
@@ -163,7 +186,7 @@ async def _open_redis(stack: AsyncExitStack, settings: Settings, config: Runtime
         raise ConfigurationError(f"the URL of Redis is not valid: {wrong}") from None
 
 
-def _export(meter: Meter, health: Health, chat: Chat) -> None:
+def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> None:
     meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
     meter.gauge(metrics.STREAM_CAPACITY, "Streams that this pod takes.", lambda: health.max_streams)
     meter.gauge(
@@ -173,7 +196,7 @@ def _export(meter: Meter, health: Health, chat: Chat) -> None:
     )
     meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
     meter.counter(
-        metrics.RUNS_HANDED_OVER_TOTAL, "Runs given to other pods when this one ended.", lambda: chat.pool.handed_over
+        metrics.RUNS_HANDED_OVER_TOTAL, "Runs given to other pods when this one ended.", lambda: pool.handed_over
     )
 
 

@@ -1,12 +1,9 @@
 """The Redis keys of runs. Those of one run share a slot, and those of the fleet another: each serves one script."""
 
-from typing import TypeAlias
 from urllib.parse import quote, unquote
 
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.redis.client import RedisClient
-
-RunKey: TypeAlias = tuple[str, str]
-"""Tenant and id of a run."""
 
 
 def events_key(redis: RedisClient, tenant: str, run: str) -> str:

@@ -114,6 +114,16 @@ class RunPool:
         run = self.find(tenant, run_id)
         return self._log.read(tenant, run_id, after) if run is None else run.read(after)
 
+    async def cancel(self, tenant: str, run_id: str) -> bool:
+        """Stop a run, on whichever pod, within half a second; return whether it was in progress.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        """
+        if (run := self.find(tenant, run_id)) and not run.ended:
+            run.cancel()
+            return True
+        return await self._fleet.cancel(tenant, run_id)
+
     async def drain(self, deadline_seconds: float) -> int:
         """Take no more runs, wait for those under way, and interrupt the rest at the deadline; return their number.
 

@@ -1,1 +1,15 @@
-"""web."""
+"""HTTP: what the pods' applications answer, in the dialect of the path.
+
+app             routes, middleware, errors: the application of the serving port
+services        what routes and middleware are wired with
+dialect         what a dialect registers; `dialects/` has one package for each, and the table of all
+hot_route       routes that bypass FastAPI because they are called for every answer
+client          one request as ASGI shows it; `disconnect` ends work when its client disconnects
+stream          SSE streams: a run's events to one client, with heartbeats; `sse` is the framing
+collect         a run read to its end, for clients that do not stream
+body            request bodies decoded with msgspec, and complaints about them
+errors          errors as HTTP responses and as SSE frames; `error_handlers` for those that FastAPI catches
+middleware/     request id, access log, identity, body limit, hot routes: pure ASGI
+state           what middleware puts into a request's scope; `extensions`: what our server puts there
+documentation   the OpenAPI document
+"""

@@ -1,30 +1,14 @@
 """The OpenAPI document: FastAPI writes most of it, and the bodies that msgspec reads and writes are described here."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
 
-from chatfleet_api.web.dialects.native import bodies as native
-from chatfleet_api.web.dialects.openai.encode import VendorErrorBody
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody
-from chatfleet_api.web.dialects.responses.request import ResponseBody
+from chatfleet_api.web.hot_route import HotRoute
 
 _REF: Final = "#/components/schemas/{name}"
-_BODIES: Final = (
-    ChatCompletionBody,
-    ResponseBody,
-    VendorErrorBody,
-    native.NewConversationBody,
-    native.SendMessageBody,
-    native.ConversationBody,
-    native.ConversationWithMessages,
-    native.ConversationList,
-    native.MessageList,
-    native.MessageReply,
-    native.CancelBody,
-    native.ErrorBody,
-)
 
 
 def takes(body: type[msgspec.Struct], *, required: bool = True) -> dict[str, Any]:
@@ -39,19 +23,19 @@ def returns(body: type[msgspec.Struct], status: int = 200) -> dict[str, Any]:
 
 def fails(body: type[msgspec.Struct]) -> dict[int | str, dict[str, Any]]:
     """Return the description of every failure, as the `responses` of a router."""
-    return {"default": {"description": "What went wrong, and what to do about it.", "content": _json(body)}}
+    return {"default": {"description": "An error.", "content": _json(body)}}
 
 
-def document(app: FastAPI, streamed: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """Complete the app's OpenAPI document by our bodies, and by the operations (by method and path) not its own."""
+def document(app: FastAPI, hot: Sequence[HotRoute], *, bodies: Sequence[type[msgspec.Struct]]) -> None:
+    """Complete the app's OpenAPI document by `bodies` and the operations of `hot` routes."""
     written_by_fastapi = app.openapi
 
     def openapi() -> dict[str, Any]:
         whole = written_by_fastapi()
-        _, schemas = msgspec.json.schema_components(_BODIES, ref_template=_REF)
+        _, schemas = msgspec.json.schema_components(bodies, ref_template=_REF)
         whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-        for (method, path), operation in streamed.items():
-            whole["paths"].setdefault(path, {})[method] = operation
+        for route in hot:
+            whole["paths"].setdefault(route.path, {})[route.method] = route.operation
         return whole
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -1,4 +1,4 @@
-"""Sends the events of one run to one client: a batch at a time, with heartbeats, and only while the client reads.
+"""SSE streams: the events of one run to one client, a batch at a time, with heartbeats, while the client reads.
 
 Headers wait for the first token (unless the dialect is eager), so that a failure before it gets a true HTTP status; a
 client that waits longer than a heartbeat gets its 200 with the heartbeat.
@@ -15,9 +15,10 @@ from chatfleet_api.domain.events import Failed, Start
 from chatfleet_api.runs.log.interface import Moved
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web import extensions
-from chatfleet_api.web.dialects.collect import as_error
-from chatfleet_api.web.dialects.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
-from chatfleet_api.web.disconnect import Client, ClientDisconnected, until_disconnect
+from chatfleet_api.web.client import CLIENT_DISCONNECTED, COMPLETE, Client
+from chatfleet_api.web.collect import as_error
+from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
+from chatfleet_api.web.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
 
 SEND_SECONDS: Final = 10.0
 """A client that takes nothing for this long (and up to twice as long) is cut off; the run does not wait for it."""
@@ -29,8 +30,6 @@ STREAM_HEADERS: Final = [
 ]
 
 
-COMPLETE: Final = "complete"
-CLIENT_DISCONNECTED: Final = "client_disconnected"
 MOVED: Final = "moved"
 
 Read: TypeAlias = Callable[[int], AsyncGenerator[Batch, None]]

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from chatfleet_api import __main__ as api
-from chatfleet_api.chat.chat import Chat
+from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.runs.fleet.ownership import Ownership
 from chatfleet_api.runs.log import append_script
 from chatfleet_api.sessions import redis as sessions
@@ -44,12 +45,12 @@ def fencing() -> None:
 
 def idempotency() -> None:
     """Take a message that comes again for another one."""
-    send = Chat.send
+    send = Conversations.send
 
-    async def forgetful(self: Chat, *said: Any, key: str | None) -> Any:  # noqa: ANN401, ARG001  # as it is called
+    async def forgetful(self: Conversations, *said: Any, key: str | None) -> Any:  # noqa: ANN401, ARG001  # as it is called
         return await send(self, *said)
 
-    put(Chat, "send", forgetful)
+    put(Conversations, "send", forgetful)
 
 
 def turns() -> None:
@@ -61,7 +62,7 @@ def turns() -> None:
     async def first(*_: object) -> int:
         return 0
 
-    put(Chat, "_alive", never)
+    put(MessageSender, "_alive", never)
     put(RedisSessionStore, "enqueue", first)
 
 

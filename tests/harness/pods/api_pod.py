@@ -8,10 +8,11 @@ from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, UpstreamMonitor
-from chatfleet_api.pod.services import Services
+from chatfleet_api.pod.probes import health_routes
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.web.app import create_app
+from chatfleet_api.web.services import Services
 from chatfleet_api.web.stream import SSEStreams
 from harness.pods.runs import loop_clock, make_chat, make_pool, memory_log
 from harness.upstream.catalogue import registry_of
@@ -39,7 +40,19 @@ class Pod:
             moves=self.pool,
         )
         self.health = Health(pod="pod-1", version="1.2.3", sources=sources)
-        streams = SSEStreams(lambda: HEARTBEAT_SECONDS, self.meter)
-        self.app: ASGIApp = create_app(
-            Services(configuration, self.chat, streams, self.health, self.lifecycle, self.meter)
+        services = Services(
+            completions=self.chat.completions,
+            conversations=self.chat.conversations,
+            responses=self.chat.responses,
+            joining=self.chat.joining,
+            models=self.chat.catalogue,
+            streams=SSEStreams(lambda: HEARTBEAT_SECONDS, self.meter),
+            on_client_disconnect=lambda: configuration.current.conversations.on_client_disconnect,
+            version="1.2.3",
+            meter=self.meter,
+            clock=loop_clock,
+            new_id=self.chat.new_id,
+            config_digest=lambda: configuration.digest,
+            close_connections=lambda: self.lifecycle.leaving or self.pool.near_capacity,
         )
+        self.app: ASGIApp = create_app(services, routers=[health_routes(self.health, self.meter)])

@@ -11,8 +11,7 @@ from typing import Any
 from typing_extensions import override
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.chat import Chat
-from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.chat.services import ChatPorts
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.metrics import Meter
@@ -24,7 +23,7 @@ from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_contract.providers import Continuation
-from harness.pods.runs import OneModel, conversations, streaming
+from harness.pods.runs import Chat, OneModel, conversations, streaming
 
 
 class Line(RedisClient):
@@ -72,18 +71,19 @@ async def open_pod(
     sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), Live.fixed(0))
     meter = Meter("tests")
     chat = Chat(
-        catalogue=lambda: OneModel(provider, continuation),
-        pool=pool,
-        log=log,
-        fleet=members,
-        sessions=sessions,
-        clock=time.monotonic,
-        now=lambda: datetime.now(UTC),
-        new_id=_new_id,
-        queue=Queue(sessions, _new_id),
-        meter=meter,
+        ChatPorts(
+            catalogue=lambda: OneModel(provider, continuation),
+            pool=pool,
+            log=log,
+            fleet=members,
+            sessions=sessions,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
+            new_id=_new_id,
+            meter=meter,
+        )
     )
-    supervising = asyncio.create_task(supervise(members, pool, chat.go_on))
+    supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))
     stack.push_async_callback(cancel, supervising)
     stack.push_async_callback(pool.drain, 0)
     stack.callback(setattr, redis_client, "whole", True)  # noqa: FBT003  # a value

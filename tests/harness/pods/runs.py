@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from chatfleet_api.chat.chat import Chat
-from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.chat.services import ChatPorts, chat_services
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event, Start, Token, Usage
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Finish, Opened, Opening, Provider, StreamItem
@@ -24,6 +24,7 @@ from chatfleet_contract.providers import Continuation
 from chatfleet_contract.spec import Conversations, Streaming
 
 TENANT = "default"
+CALLER = Principal(TENANT)
 USAGE = Usage(input_tokens=3, output_tokens=2)
 STOP = Finish("stop", USAGE)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,6 +75,18 @@ class OneModel:
 
     def models(self) -> tuple[str, ...]:
         return ("m",)
+
+
+class Chat:
+    """The application services of one pod, and what they work with."""
+
+    def __init__(self, ports: ChatPorts) -> None:
+        services = chat_services(ports)
+        self.completions, self.conversations = services.completions, services.conversations
+        self.responses, self.joining = services.responses, services.joining
+        self.takeover, self.queue = services.takeover, services.queue
+        self.catalogue, self.pool, self.log, self.sessions = ports.catalogue, ports.pool, ports.log, ports.sessions
+        self.new_id = ports.new_id
 
 
 def text(*words: str) -> list[StreamItem]:
@@ -145,14 +158,15 @@ def make_chat(
     """Return a chat service on memory, with one model."""
     log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
     return Chat(
-        catalogue=lambda: OneModel(provider),
-        pool=pool or make_pool(log),
-        log=log,
-        fleet=SinglePodFleet(),
-        sessions=sessions,
-        clock=loop_clock,
-        now=loop_now,
-        new_id=new_id,
-        queue=Queue(sessions, new_id),
-        meter=Meter("tests"),
+        ChatPorts(
+            catalogue=lambda: OneModel(provider),
+            pool=pool or make_pool(log),
+            log=log,
+            fleet=SinglePodFleet(),
+            sessions=sessions,
+            clock=loop_clock,
+            now=loop_now,
+            new_id=new_id,
+            meter=Meter("tests"),
+        )
     )

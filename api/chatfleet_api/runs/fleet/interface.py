@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from chatfleet_api.domain.events import Start
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.runs.fence import Fence
-from chatfleet_api.runs.keys import RunKey
 from chatfleet_contract.report import FleetDetails
 
 

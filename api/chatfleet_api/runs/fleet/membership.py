@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS, UNOWNED, FailureDetector
-from chatfleet_api.runs.keys import RunKey, cancels_key, from_member, owned_key, pods_key, to_member
+from chatfleet_api.runs.keys import cancels_key, from_member, owned_key, pods_key, to_member
 from chatfleet_contract.report import FleetDetails
 
 _HEARTBEAT: Final = """

@@ -6,13 +6,14 @@ from typing import Final
 
 import msgspec
 
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.failure_detector import UNOWNED
 from chatfleet_api.runs.fleet.interface import Claim, Orphan, RunRecord
 from chatfleet_api.runs.fleet.membership import deregister
-from chatfleet_api.runs.keys import RunKey, cancels_key, events_key, from_member, owned_key, record_key, to_member
+from chatfleet_api.runs.keys import cancels_key, events_key, from_member, owned_key, record_key, to_member
 from chatfleet_contract.spec import Streaming
 
 MAX_ORPHANS: Final = 100

@@ -15,12 +15,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.interface import Claim, HeartbeatResult, Orphan, RunRecord
 from chatfleet_api.runs.fleet.membership import Membership
 from chatfleet_api.runs.fleet.ownership import Ownership
-from chatfleet_api.runs.keys import RunKey
 from chatfleet_contract.report import FleetDetails
 from chatfleet_contract.spec import Streaming
 

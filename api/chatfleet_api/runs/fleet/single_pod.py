@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.runs.fleet.interface import Claim, HeartbeatResult, Orphan, RunRecord
-from chatfleet_api.runs.keys import RunKey
 
 
 class SinglePodFleet:

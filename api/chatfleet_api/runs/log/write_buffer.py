@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from chatfleet_api.runs.keys import RunKey
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.runs.log.interface import Producer
 from chatfleet_api.runs.tail import Batch, merged
 

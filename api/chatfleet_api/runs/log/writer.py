@@ -11,9 +11,10 @@ from itertools import islice
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
-from chatfleet_api.runs.keys import RunKey, events_key, record_key
+from chatfleet_api.runs.keys import events_key, record_key
 from chatfleet_api.runs.log.append_script import Chunk, append_entries
 from chatfleet_api.runs.log.interface import Producer
 from chatfleet_api.runs.log.write_buffer import Entry, WriteBuffer

@@ -1,1 +1,24 @@
-"""How requests are read and events written for each kind of client, byte for byte."""
+"""The dialects, one package each, and the table of all of them.
+
+request      reads what clients send
+encode       writes what they get: responses, and the frames of streams
+errors       the body of an HTTP error, and the frame that ends a stream
+routes       its routes, and their part of the OpenAPI document
+__init__     the registration: one `Dialect`
+
+A new dialect is a package and a row of `DIALECTS`.
+"""
+
+from typing import Final
+
+from chatfleet_api.web.dialect import Dialect, longest_match
+from chatfleet_api.web.dialects.native import NATIVE
+from chatfleet_api.web.dialects.openai import OPENAI
+from chatfleet_api.web.dialects.responses import RESPONSES
+
+DIALECTS: Final[tuple[Dialect, ...]] = (OPENAI, RESPONSES, NATIVE)
+
+
+def dialect_of(path: str) -> Dialect:
+    """Return the dialect that owns `path`; what no other one owns is the native dialect's."""
+    return longest_match(DIALECTS, path)

@@ -6,12 +6,12 @@ from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatfleet_api.web.middleware.request_id import request_id
+from chatfleet_api.web.state import request_id
 
 logger = logging.getLogger("chatfleet_api.access")
 
 _QUIET: Final = frozenset({"/live", "/ready", "/startup", "/health", "/metrics"})
-"""Paths that machines ask all day long: logged at level debug."""
+"""Paths that probes and scrapers request all day long: logged at level debug."""
 _CLIENT_CLOSED_REQUEST: Final = 499
 """Logged for a caller that left before its answer began (nginx' number)."""
 

@@ -9,8 +9,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.dialects.failures import CLOSE
-from chatfleet_api.web.middleware.send_error import send_error
+from chatfleet_api.web.errors import CLOSE, send_error
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
@@ -61,11 +60,12 @@ class BodyLimit:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._max_bytes:
-                says = f"The body is larger than {self._max_bytes} bytes; send a smaller one."
-                raise ChatError(Code.REQUEST_TOO_LARGE, says)
+                raise ChatError(
+                    Code.REQUEST_TOO_LARGE, f"The body is larger than {self._max_bytes} bytes; send a smaller one."
+                )
             more = message.get("more_body", False)
         return b"".join(parts)
 
 
 async def _refuse(error: ChatError, scope: Scope, send: Send) -> None:
-    await send_error(error, scope, send, headers=[CLOSE])  # what is left of the body is not waited for
+    await send_error(error, scope, send, headers=[CLOSE])  # the rest of the body is not waited for

@@ -1,6 +1,6 @@
-"""Answers the routes that stream without going through FastAPI, which takes longer to call them than they take.
+"""Calls hot routes without FastAPI, which takes longer to call an endpoint than the endpoint takes.
 
-They are FastAPI's routes all the same: it documents them, and tells who asks with another method.
+They are FastAPI's routes all the same: it documents them, and answers 405 to other methods.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,17 +9,17 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.middleware.send_error import send_error
+from chatfleet_api.web.errors import send_error
 
 
 class HotRoutes:
-    """Its errors are told as FastAPI's handlers tell them, and what nobody expected is raised again besides."""
+    """Answers errors as FastAPI's handlers do."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[Route], *, refused: Callable[[ChatError], None]) -> None:
-        """Call `routes` where they match, `app` for all else; `refused` is told of each error that is answered."""
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], *, on_error: Callable[[ChatError], None]) -> None:
+        """Call `routes` where they match, `app` for all else, and `on_error` with each `ChatError` that is answered."""
         self._app = app
         self._routes = tuple(routes)
-        self._refused = refused
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -27,11 +27,11 @@ class HotRoutes:
             match, known = route.matches(scope)
             if match is Match.FULL:
                 scope.update(known)
-                await self._answer(route.app, scope, receive, send)
+                await self._call(route.app, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    async def _answer(self, endpoint: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, endpoint: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
         async def noted(message: Message) -> None:
@@ -44,9 +44,9 @@ class HotRoutes:
         except ChatError as error:
             if begun:
                 raise
-            self._refused(error)
+            self._on_error(error)
             await send_error(error, scope, send)
-        except Exception:
+        except Exception:  # a defect: the client still gets its response, the access log the exception
             if not begun:
                 await send_error(ChatError(Code.INTERNAL), scope, send)
             raise

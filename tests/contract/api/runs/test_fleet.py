@@ -8,12 +8,12 @@ from typing import NamedTuple
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.chat import Chat, NewMessage
+from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Token
 from chatfleet_api.providers.provider import StreamItem
 from harness.pods.fleet_pod import open_pod
-from harness.pods.runs import STOP, TENANT, Script, collect, text
+from harness.pods.runs import CALLER, STOP, TENANT, Chat, Script, collect, text
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 
@@ -39,8 +39,8 @@ async def read(pod: Chat, run: str) -> list[tuple[int, Event]]:
 
 
 async def test_an_answer_is_read_on_any_pod_while_it_is_written_and_afterwards(pods: Pods) -> None:
-    conversation = (await pods.first.create(TENANT)).id
-    run = await pods.first.send(TENANT, conversation, NewMessage("hi"))
+    conversation = (await pods.first.conversations.create(CALLER)).id
+    run = await pods.first.conversations.send(CALLER, conversation, NewMessage("hi"))
     here, there = await asyncio.gather(read(pods.first, run.id), read(pods.second, run.id))
     assert here == there
     assert [seq for seq, _ in there] == list(range(1, 23))
@@ -51,21 +51,21 @@ async def test_an_answer_is_read_on_any_pod_while_it_is_written_and_afterwards(p
 
 
 async def test_a_conversation_that_another_pod_answers_is_busy(pods: Pods) -> None:
-    conversation = (await pods.first.create(TENANT)).id
-    run = await pods.first.send(TENANT, conversation, NewMessage("one"))
+    conversation = (await pods.first.conversations.create(CALLER)).id
+    run = await pods.first.conversations.send(CALLER, conversation, NewMessage("one"))
     with pytest.raises(ChatError) as caught:
-        await pods.second.send(TENANT, conversation, NewMessage("two"))
+        await pods.second.conversations.send(CALLER, conversation, NewMessage("two"))
     assert caught.value.code is Code.CONVERSATION_BUSY
     await read(pods.first, run.id)
-    await read(pods.second, (await pods.second.send(TENANT, conversation, NewMessage("two"))).id)
+    await read(pods.second, (await pods.second.conversations.send(CALLER, conversation, NewMessage("two"))).id)
     messages = await pods.first.sessions.messages(TENANT, conversation)
     assert [message.status for message in messages] == ["complete"] * 4
 
 
 async def test_of_messages_to_two_pods_at_once_one_is_answered(pods: Pods) -> None:
-    conversation = (await pods.first.create(TENANT)).id
+    conversation = (await pods.first.conversations.create(CALLER)).id
     results = await asyncio.gather(
-        *(pod.send(TENANT, conversation, NewMessage("hi")) for pod in pods * 3), return_exceptions=True
+        *(pod.conversations.send(CALLER, conversation, NewMessage("hi")) for pod in pods * 3), return_exceptions=True
     )
     refusals = [result.code for result in results if isinstance(result, ChatError)]
     assert len(refusals) == 5
@@ -73,8 +73,8 @@ async def test_of_messages_to_two_pods_at_once_one_is_answered(pods: Pods) -> No
 
 
 async def test_readers_of_a_pod_that_ends_are_told_and_what_had_come_is_kept(pods: Pods) -> None:
-    conversation = (await pods.first.create(TENANT)).id
-    run = await pods.first.send(TENANT, conversation, NewMessage("hi"))
+    conversation = (await pods.first.conversations.create(CALLER)).id
+    run = await pods.first.conversations.send(CALLER, conversation, NewMessage("hi"))
     reader = asyncio.create_task(read(pods.second, run.id))
     async with aclosing(pods.first.pool.read(TENANT, run.id)) as batches:
         async for batch in batches:

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.chat import NewMessage
+from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Failed
 from chatfleet_api.domain.request import ChatRequest, Message
@@ -20,7 +20,7 @@ from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.pods.fleet_pod import open_pod
-from harness.pods.runs import STOP, TENANT, Script, collect, text
+from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, text
 from harness.polling import eventually
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -35,8 +35,8 @@ async def test_a_run_is_continued_elsewhere_at_once_and_followed_here(topologies
     async with AsyncExitStack() as stack:
         url, name = topologies(topology), str(uuid7())
         first, second = [await open_pod(stack, url, script, "prefill", fleet=name) for script in (old, new)]
-        conversation = (await first.chat.create(TENANT)).id
-        run = await first.chat.send(TENANT, conversation, NewMessage("hi"))
+        conversation = (await first.chat.conversations.create(CALLER)).id
+        run = await first.chat.conversations.send(CALLER, conversation, NewMessage("hi"))
         reader = asyncio.create_task(collect(run.read()))
         await asyncio.sleep(0.6)  # until each has seen the other
         began = monotonic()
@@ -57,8 +57,8 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
         url, name = topologies("single"), str(uuid7())
         pods = [await open_pod(stack, url, Script(text("one "), 600), fleet=name) for _ in range(2)]
         request = ChatRequest("m", (Message("user", "hi"),))
-        alone = await pods[0].chat.complete(TENANT, request)
-        shared = await pods[1].chat.complete(TENANT, request, resumable=True)
+        alone = await pods[0].chat.completions.start(CALLER, request)
+        shared = await pods[1].chat.completions.start(CALLER, request, resumable=True)
         readers = [asyncio.create_task(collect(run.read())) for run in (alone, shared)]
         await asyncio.sleep(0.6)
         assert await pods[0].chat.pool.drain(0) == 1
@@ -74,7 +74,7 @@ async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Top
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
         first, _ = [await open_pod(stack, url, Script(text("one "), 0.4, text("two "), 600), fleet=name) for _ in "ab"]
-        run = await first.chat.complete(TENANT, ChatRequest("m", ()), resumable=True)
+        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         reader = asyncio.create_task(collect(run.read()))
         await asyncio.sleep(0.3)
         first.line.whole = False
@@ -90,7 +90,7 @@ async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_
     async with AsyncExitStack() as stack, AsyncExitStack() as dying:
         second = await open_pod(stack, url, Script(text("two"), [STOP]), "prefill", fleet=name)
         first = await open_pod(dying, url, Script(text("one "), 600), "prefill", fleet=name)
-        run = await first.chat.complete(TENANT, ChatRequest("m", ()), resumable=True)
+        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         await asyncio.sleep(0.6)  # until each has seen the other
         flushes = iter([None, ChatError(Code.STORAGE_UNAVAILABLE)])  # Redis blinks between the two
 
@@ -110,7 +110,7 @@ async def test_a_reader_of_another_pods_run_is_sent_away_when_this_one_ends(topo
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
         first, second = [await open_pod(stack, url, Script(text("one "), 600), fleet=name) for _ in "ab"]
-        run = await first.chat.complete(TENANT, ChatRequest("m", ()), resumable=True)
+        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         reader = asyncio.create_task(collect(second.chat.pool.read(TENANT, run.id)))
         await asyncio.sleep(0.3)
         second.chat.log.close_readers()

@@ -39,7 +39,7 @@ async def test_the_log_is_written_so_often_that_the_save_interval_holds(
     file = tmp_path / "runtime.json"
     file.write_text(plain.render())
     async with open_services(Settings(config_file=file), plain) as services:
-        log: Any = services.chat.log
+        log: Any = services.log
         assert log.writer.flush_seconds == 0.015
         file.write_text(changed.render())
         async with asyncio.timeout(5):

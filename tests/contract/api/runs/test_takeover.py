@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.chat import NewMessage
+from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import MOST_EPOCHS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, Usage
@@ -24,7 +24,7 @@ from chatfleet_api.runs.opening import open_run_log
 from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
-from harness.pods.runs import STOP, TENANT, Script, collect, conversations, numbered, streaming, text
+from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, conversations, numbered, streaming, text
 from harness.polling import eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -59,8 +59,8 @@ async def read(pod: FleetPod, run: str, after: int = 0) -> list[tuple[int, Event
 
 async def ask(pod: FleetPod, said: str = "hi") -> tuple[str, str]:
     """Return a new conversation and the run that answers in it."""
-    conversation = (await pod.chat.create(TENANT)).id
-    return conversation, (await pod.chat.send(TENANT, conversation, NewMessage(said))).id
+    conversation = (await pod.chat.conversations.create(CALLER)).id
+    return conversation, (await pod.chat.conversations.send(CALLER, conversation, NewMessage(said))).id
 
 
 def words(events: list[tuple[int, Event]]) -> str:
@@ -108,7 +108,7 @@ async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_par
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one two ", "interrupted")
     assert kept.usage == Usage(input_tokens=1, output_tokens=2, estimated=True)
-    await second.chat.send(TENANT, conversation, NewMessage("and then?"))
+    await second.chat.conversations.send(CALLER, conversation, NewMessage("and then?"))
 
 
 async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
@@ -222,8 +222,8 @@ def test_a_run_that_outlived_too_many_pods_is_not_asked_again() -> None:
 async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed(fleet: Fleet) -> None:
     first, second = await fleet(Script(60), Script(*REST.steps))
     request = ChatRequest("m", (Message("user", "hi"),))
-    lost = await first.chat.complete(TENANT, request)
-    run = await first.chat.complete(TENANT, request, resumable=True)
+    lost = await first.chat.completions.start(CALLER, request)
+    run = await first.chat.completions.start(CALLER, request, resumable=True)
     await asyncio.sleep(0.2)
     first.line.whole = False
     assert words(await read(second, run.id)) == "three four"
@@ -301,15 +301,15 @@ async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet
     reader = asyncio.create_task(read(second, run))
     await eventually_async(lambda: script.open_streams == 1)
     asked = monotonic()
-    assert await second.chat.cancel(TENANT, conversation) == run
+    assert await second.chat.conversations.cancel(CALLER, conversation) == run
     await eventually_async(lambda: script.open_streams == 0)
     assert monotonic() - asked < 0.5
     ending = (await reader)[-1][1]
     assert isinstance(ending, Failed)
     assert ending.code is Code.CANCELLED
     assert (await second.chat.sessions.messages(TENANT, conversation))[-1].status == "cancelled"
-    assert await second.chat.cancel(TENANT, conversation) is None
-    assert await second.chat.cancel_run(TENANT, run) is False
+    assert await second.chat.conversations.cancel(CALLER, conversation) is None
+    assert await second.chat.pool.cancel(TENANT, run) is False
 
 
 async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fleet: Fleet) -> None:
@@ -317,7 +317,7 @@ async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fl
     first, second = await fleet(script, Script())
     conversation, _ = await ask(first)
     await eventually_async(lambda: script.open_streams == 1)
-    await second.chat.delete(TENANT, conversation)
+    await second.chat.conversations.delete(CALLER, conversation)
     await eventually_async(lambda: script.open_streams == 0)
 
 
@@ -326,7 +326,7 @@ async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet)
     first, second = await fleet(Script(60), rest)
     conversation, run = await ask(first)
     first.line.whole = False
-    assert await second.chat.cancel(TENANT, conversation) == run
+    assert await second.chat.conversations.cancel(CALLER, conversation) == run
     ending = (await read(second, run))[-1][1]
     assert isinstance(ending, Failed)
     assert ending.code is Code.CANCELLED

@@ -9,14 +9,14 @@ from time import monotonic
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.chat import NewMessage
+from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Complete, Event, Failed
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract import metrics
 from chatfleet_contract.providers import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
-from harness.pods.runs import STOP, TENANT, Script, collect, text
+from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, text
 
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
@@ -42,8 +42,8 @@ class Fleet:
             self.runs += await asyncio.gather(*(self._ask(pod) for _ in range(min(AT_ONCE, count))))
 
     async def _ask(self, pod: FleetPod) -> str:
-        conversation = (await pod.chat.create(TENANT)).id
-        return (await pod.chat.send(TENANT, conversation, NewMessage("hi"))).id
+        conversation = (await pod.chat.conversations.create(CALLER)).id
+        return (await pod.chat.conversations.send(CALLER, conversation, NewMessage("hi"))).id
 
     async def endings(self, pod: FleetPod) -> list[Event]:
         """Return the last events of all runs, which must have been told without a gap."""

@@ -7,7 +7,7 @@ import pytest
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.pod.lifecycle import Phase
-from chatfleet_api.web.dialects.failures import CLOSE
+from chatfleet_api.web.errors import CLOSE
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.activator import JSON_BODY, FakeBackend, FakeResponse, Front
 from harness.pods.runs import loop_clock

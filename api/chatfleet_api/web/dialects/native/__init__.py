@@ -1,1 +1,30 @@
-"""native."""
+"""Our own API: conversations that the server keeps. Every path that no vendor's dialect owns answers in this one."""
+
+from typing import Final
+
+from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.dialects.native import bodies
+from chatfleet_api.web.dialects.native.errors import error_body, error_frame, parse_error, vendor_code
+from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody
+from chatfleet_api.web.dialects.native.routes import conversation_routes, hot_routes
+from chatfleet_api.web.error_format import ErrorFormat
+
+NATIVE: Final = Dialect(
+    name="native",
+    prefix="",
+    errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
+    hot_routes=hot_routes,
+    routers=lambda services: (conversation_routes(services.conversations),),
+    bodies=(
+        NewConversationBody,
+        SendMessageBody,
+        bodies.ConversationBody,
+        bodies.ConversationWithMessages,
+        bodies.ConversationList,
+        bodies.MessageList,
+        bodies.MessageReply,
+        bodies.CancelBody,
+        bodies.ErrorBody,
+    ),
+    streams_by_accept=True,
+)

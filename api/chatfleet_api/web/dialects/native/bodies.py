@@ -1,42 +1,16 @@
-"""The JSON of our own dialect: conversations, messages, usage and errors, as clients send and get them.
+"""The JSON of our own dialect: conversations, messages, usage and errors, as clients get them.
 
 Token counts carry the names of both vendors (`input_tokens` and `prompt_tokens`); an unknown price is `null`, never 0.
 """
 
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
-from chatfleet_api.chat.chat import NewMessage
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import MessageToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
-from chatfleet_api.web.dialects.body import decode_body, limit_depth
-
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-
-
-class NewConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A conversation to begin; everything is optional."""
-
-    user_id: _Label | None = None
-    title: _Label | None = None
-    metadata: Annotated[dict[str, Any], msgspec.Meta(max_length=64)] | None = None
-
-
-class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A message to send, as `content` (or `message`, the same), and how it is to be answered."""
-
-    content: _Text | None = None
-    message: _Text | None = None
-    model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
-    stream: bool | None = None
-    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
 
 
 class UsageBody(msgspec.Struct, frozen=True):
@@ -135,36 +109,6 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     param: str | None = None
 
 
-class Sent(NamedTuple):
-    """A message to send, and whether the answer is to be streamed (None: as the Accept header says)."""
-
-    message: NewMessage
-    stream: bool | None
-
-
-_NEW_CONVERSATION: Final = msgspec.json.Decoder(NewConversationBody)
-_SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
-
-
-def read_new_conversation(raw: bytes) -> NewConversationBody:
-    """Parse and check the body of a new conversation; none at all is as good as an empty one."""
-    body = decode_body(raw or b"{}", _NEW_CONVERSATION)
-    limit_depth(body.metadata, "metadata")
-    return body
-
-
-def read_message(raw: bytes) -> Sent:
-    """Parse and check the body of a message; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
-    body = decode_body(raw, _SEND_MESSAGE)
-    if (body.content is None) == (body.message is None):
-        raise ChatError(
-            Code.INVALID_REQUEST, "Send the text as 'content' (or as 'message'), exactly once.", param="content"
-        )
-    text = body.content or body.message or ""
-    said = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
-    return Sent(said, body.stream)
-
-
 def usage_body(usage: Usage) -> UsageBody:
     """Return token counts under the names of both vendors."""
     total = usage.input_tokens + usage.output_tokens
@@ -179,6 +123,11 @@ def usage_body(usage: Usage) -> UsageBody:
         total_tokens=total,
         estimated=usage.estimated,
     )
+
+
+def cost_usd(usage: Usage | None) -> str | None:
+    """Return the price of an answer, in decimal digits; None when it is not known."""
+    return None if usage is None or usage.cost_usd is None else str(usage.cost_usd)
 
 
 def conversation_body(conversation: Conversation) -> ConversationBody:
@@ -221,13 +170,5 @@ def message_body(conversation: str, message: StoredMessage) -> MessageBody:
         completion_tokens=None if usage is None else usage.completion_tokens,
         total_tokens=None if usage is None else usage.total_tokens,
         usage=usage,
-        cost_usd=None,
-    )
-
-
-def error_body(error: ChatError, request_id: str) -> bytes:
-    """Return an error as our own dialect words it."""
-    said = error.facts
-    return msgspec.json.encode(
-        ErrorBody(error.code, error.message, said.suggested_action, said.retryable, request_id, error.param)
+        cost_usd=cost_usd(message.usage),
     )

@@ -1,12 +1,14 @@
 """Our own dialect's streams: a run's events as server-sent events, each with the id by which a client resumes."""
 
+from typing import assert_never
+
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token
+from chatfleet_api.domain.events import Complete, Failed, FinishReason, Reasoning, Start, Token, ToolCall
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.native.bodies import UsageBody, usage_body
-from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
+from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
+from chatfleet_api.web.sse import escape_line_separators, json_text
 
 
 class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
@@ -20,7 +22,7 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
-    """The answer ended without being whole; `partial_saved` tells whether what had come is in the conversation."""
+    """The answer ended without being whole; `partial_saved`: its first part is in the conversation."""
 
     code: Code
     message: str
@@ -51,43 +53,36 @@ class EventEncoder:
             if isinstance(event, Token):
                 frames += (b'event: token\ndata: {"type":"token","text":', json_text(event.text), b"}\n\n")
             else:
-                frames.append(_frame(self._shown(event)))
+                frames.append(_frame(self._public(event)))
         return escape_line_separators(b"".join(frames))
 
     def error_frame(self, error: ChatError) -> bytes:
-        """Return the event that tells why no more can be read; it has no id, for it is none of the run's."""
-        said = error.facts
-        event = ErrorEvent(
-            error.code,
-            error.message,
-            said.suggested_action,
-            said.retryable,
-            self._request_id,
-            error.retry_after,
-            partial_saved=False,
-            usage=None,
-            cost_usd=None,
-        )
-        return escape_line_separators(_frame(event))
+        """Return the event that explains why no more can be read; it has no id, for it is none of the run's."""
+        return escape_line_separators(_frame(self._error(Failed.of(error))))
 
-    def _shown(self, event: Event) -> msgspec.Struct:
+    def _public(self, event: Start | Reasoning | ToolCall | Complete | Failed) -> msgspec.Struct:
         match event:
             case Complete(reason, usage, latency, first):
-                return CompleteEvent(reason, usage_body(usage), None, latency, first)
+                return CompleteEvent(reason, usage_body(usage), cost_usd(usage), latency, first)
             case Failed():
-                return ErrorEvent(
-                    event.code,
-                    event.message,
-                    event.suggested_action,
-                    event.retryable,
-                    self._request_id,
-                    event.retry_after,
-                    event.partial_saved,
-                    None if event.usage is None else usage_body(event.usage),
-                    None,
-                )
-            case _:
+                return self._error(event)
+            case Start() | Reasoning() | ToolCall():
                 return event
+            case _:
+                assert_never(event)
+
+    def _error(self, failed: Failed) -> ErrorEvent:
+        return ErrorEvent(
+            failed.code,
+            failed.message,
+            failed.suggested_action,
+            failed.retryable,
+            self._request_id,
+            failed.retry_after,
+            failed.partial_saved,
+            None if failed.usage is None else usage_body(failed.usage),
+            cost_usd(failed.usage),
+        )
 
 
 def _frame(event: msgspec.Struct) -> bytes:

@@ -1,1 +1,18 @@
-"""openai."""
+"""The OpenAI chat completions API and the list of models; other paths below `/v1` fail as the vendor's do."""
+
+from typing import Final
+
+from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.dialects.openai.errors import VendorErrorBody, error_body, error_frame, parse_error, vendor_code
+from chatfleet_api.web.dialects.openai.request import ChatCompletionBody
+from chatfleet_api.web.dialects.openai.routes import hot_routes, model_routes
+from chatfleet_api.web.error_format import ErrorFormat
+
+OPENAI: Final = Dialect(
+    name="openai",
+    prefix="/v1",
+    errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
+    hot_routes=hot_routes,
+    routers=lambda services: (model_routes(services.models),),
+    bodies=(ChatCompletionBody, VendorErrorBody),
+)

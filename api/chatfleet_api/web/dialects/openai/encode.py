@@ -1,40 +1,20 @@
-"""What a client of the OpenAI chat completions API gets: chunks, completions, models, errors, in the vendor's format.
+"""What a client of the OpenAI chat completions API gets: chunks, completions and models, in the vendor's format.
 
 Formats: `openai` 3.52, `types/chat/chat_completion_chunk.py`, `types/chat/chat_completion.py` and `types/model.py`.
 Reasoning is sent as `reasoning_content`, the field that DeepSeek began and most clients read.
 """
 
-from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.domain.errors import FACTS, ChatError, Code
+from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.collect import CollectedCompletion, as_error
-from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
+from chatfleet_api.web.collect import CollectedCompletion, as_error
+from chatfleet_api.web.dialects.openai import errors
+from chatfleet_api.web.sse import escape_line_separators, json_text
 
 DONE: Final = b"data: [DONE]\n\n"
-
-_TYPES: Final = MappingProxyType({400: "invalid_request_error", 429: "rate_limit_error", 500: "server_error"})
-"""`error.type` by kind of status: the caller's fault, a limit, ours."""
-
-
-class VendorError(msgspec.Struct, frozen=True):
-    """What went wrong, in the vendor's fields."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class VendorErrorBody(msgspec.Struct, frozen=True):
-    """Body of every error of the OpenAI dialect."""
-
-    error: VendorError
 
 
 class ChunkEncoder:
@@ -60,7 +40,7 @@ class ChunkEncoder:
 
     def error_frame(self, error: ChatError) -> bytes:
         """Return the error as the event that ends the stream; there is no `[DONE]` after it."""
-        return escape_line_separators(b"data: " + error_body(error) + b"\n\n")
+        return errors.error_frame(error)
 
     def _rare(self, event: Start | Reasoning | ToolCall | Complete | Failed) -> bytes:
         match event:
@@ -126,19 +106,6 @@ def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None
 def model_object(name: str) -> dict[str, Any]:
     """Return one model of the catalogue as the vendor lists it; when the vendor made it is not known here, hence 0."""
     return {"id": name, "object": "model", "created": 0, "owned_by": "chatfleet"}
-
-
-def error_body(error: ChatError) -> bytes:
-    """Return an error as the vendor words it."""
-    status = error.facts.status
-    kind = _TYPES.get(status) or _TYPES[400 if status < 500 else 500]  # noqa: PLR2004  # HTTP's own border
-    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, vendor_code(error.code))))
-
-
-def vendor_code(code: Code) -> str | None:
-    """Return how the vendor calls `code`."""
-    chosen = FACTS[code].openai_code
-    return code.value if chosen == "" else chosen
 
 
 def _message(reply: Reply) -> dict[str, Any]:

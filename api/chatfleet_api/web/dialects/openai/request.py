@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, MessageToolCall, Role, TextPart
-from chatfleet_api.web.dialects.body import decode_body, limit_depth
+from chatfleet_api.web.body import decode_body, limit_depth
 
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 _Unused: TypeAlias = Any
@@ -177,10 +177,10 @@ def read_completion(raw: bytes) -> Completion:
 
 
 def _refuse_what_is_not_offered(body: ChatCompletionBody) -> None:
-    for name, allowed, says in _ONLY:
+    for name, allowed, message in _ONLY:
         value = getattr(body, name)
         if value is not None and value not in allowed:
-            raise _refused(name, f"Unsupported value: '{name}'. {says}")
+            raise _refused(name, f"Unsupported value: '{name}'. {message}")
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         raise _refused(
             "max_tokens", "'max_tokens' and 'max_completion_tokens' mean the same; send max_completion_tokens alone."
@@ -241,5 +241,5 @@ def _message(message: ChatMessage, param: str) -> Message:
     return Message(message.role, content, message.name, message.tool_calls, message.tool_call_id)
 
 
-def _refused(param: str, says: str) -> ChatError:
-    return ChatError(Code.INVALID_REQUEST, says, param=param)
+def _refused(param: str, message: str) -> ChatError:
+    return ChatError(Code.INVALID_REQUEST, message, param=param)

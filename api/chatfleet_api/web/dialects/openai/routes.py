@@ -1,46 +1,54 @@
-"""The OpenAI dialect: `POST /v1/chat/completions`, as pure ASGI, and the list of models."""
+"""`POST /v1/chat/completions`, and the list of models."""
 
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from fastapi import APIRouter, Response
-from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
-from chatfleet_api.chat.chat import DEFAULT_TENANT, Chat
-from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, VendorErrorBody, completion_body, model_object
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, read_completion
-from chatfleet_api.web.dialects.sse import json_text
-from chatfleet_api.web.disconnect import Client, ClientDisconnected
+from chatfleet_api.chat.completions import Completions
+from chatfleet_api.chat.models import Models
+from chatfleet_api.runs.run import Run
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.collect import collect
+from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
+from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
+from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, Completion, read_completion
 from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.hot_route import HotEndpoint, HotRoute, Operation
+from chatfleet_api.web.services import Services
+from chatfleet_api.web.sse import json_text
 from chatfleet_api.web.stream import SSEStreams
 
 
-class Completions:
-    """`POST /v1/chat/completions`. Nobody can come back to such a run, so it ends when its client leaves."""
+class CreateCompletion(HotEndpoint):
+    """Nobody can come back to such a run, so it ends when its client disconnects."""
 
-    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
-        self._chat = chat
+    def __init__(self, completions: Completions, streams: SSEStreams) -> None:
+        self._completions = completions
         self._streams = streams
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises `ChatError` for what is to be told by an HTTP status."""
-        client = Client(scope, receive, send)
-        asked = read_completion(await client.body())
-        run = await self._chat.complete(DEFAULT_TENANT, asked.request)
+    @override
+    async def answer(self, client: Client) -> None:
+        completion = read_completion(await client.body())
+        run = await self._completions.start(client.principal, completion.request)
         try:
-            if asked.stream:
-                await self._streams.send(run.read, ChunkEncoder(include_usage=asked.include_usage), client)
+            if completion.stream:
+                await self._streams.send(run.read, ChunkEncoder(include_usage=completion.include_usage), client)
             else:
-                with suppress(ClientDisconnected):
-                    await client.respond(completion_body(await client.whole(run.read()), asked.metadata))
+                await client.respond_with(_whole(run, completion))
         finally:
             run.cancel()
 
 
-OPERATION: Final = {
+async def _whole(run: Run, completion: Completion) -> bytes:
+    return completion_body(await collect(run.read()), completion.metadata)
+
+
+_CREATE: Final[Operation] = {
     "tags": ["OpenAI dialect"],
-    "summary": "Answer a chat",
-    "description": "As the OpenAI API: one JSON answer, or, with `stream`, server-sent events that end with `[DONE]`.",
+    "summary": "Create a chat completion",
+    "description": "As in the OpenAI API: a JSON object or, with `stream`, server-sent events that end with `[DONE]`.",
     "operationId": "create_chat_completion",
     **takes(ChatCompletionBody),
     "responses": {
@@ -53,20 +61,26 @@ OPERATION: Final = {
 }
 
 
-def model_routes(chat: Chat) -> APIRouter:
+def hot_routes(services: Services) -> Sequence[HotRoute]:
+    """Return the routes of chat completions."""
+    create = CreateCompletion(services.completions, services.streams)
+    return (HotRoute("POST", "/v1/chat/completions", endpoint=create, operation=_CREATE),)
+
+
+def model_routes(models: Callable[[], Models]) -> APIRouter:
     """Return the routes of the catalogue."""
     router = APIRouter(prefix="/v1/models", tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
 
     @router.get("")
     async def list_models() -> Response:
-        """List the models that can be asked for."""
-        models = [model_object(name) for name in chat.catalogue().models()]
-        return Response(json_text({"object": "list", "data": models}), media_type="application/json")
+        """List the models."""
+        listed = [model_object(name) for name in models().models()]
+        return Response(json_text({"object": "list", "data": listed}), media_type="application/json")
 
     @router.get("/{name:path}")
     async def get_model(name: str) -> Response:
-        """Return one model."""
-        chat.catalogue().provider(name)  # raises when there is none
+        """Retrieve a model."""
+        models().provider(name)  # raises when there is none
         return Response(json_text(model_object(name)), media_type="application/json")
 
     return router

@@ -1,1 +1,17 @@
-"""responses."""
+"""The OpenAI Responses API, for text: stored, resumed and cancelled by id."""
+
+from typing import Final
+
+from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.dialects.responses.errors import error_body, error_frame, parse_error, vendor_code
+from chatfleet_api.web.dialects.responses.request import ResponseBody
+from chatfleet_api.web.dialects.responses.routes import PATH, hot_routes
+from chatfleet_api.web.error_format import ErrorFormat
+
+RESPONSES: Final = Dialect(
+    name="responses",
+    prefix=PATH,
+    errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
+    hot_routes=hot_routes,
+    bodies=(ResponseBody,),
+)

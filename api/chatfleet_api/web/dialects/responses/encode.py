@@ -2,17 +2,17 @@
 
 Formats: `openai` 3.51, `types/responses/response.py` and `response_*_event.py`. A run's events always become the same
 events with the same sequence numbers, whoever encodes them and how often: so a stream is resumed by encoding the run
-anew and leaving out what was seen. Reasoning is not shown.
+anew and leaving out what was seen. Reasoning and tool calls are left out.
 """
 
 from io import StringIO
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import FACTS, ChatError, position_lost
-from chatfleet_api.domain.events import Complete, Event, Failed, Start, Terminal, Token, Usage
+from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.sse import escape_line_separators, json_text
+from chatfleet_api.web.sse import escape_line_separators, json_text
 
 PREFIX: Final = "resp_"
 
@@ -95,6 +95,16 @@ class ResponseEncoder:
                 self._end(event)
             case Failed():
                 self._end(event)
+            case Reasoning() | ToolCall():
+                self._omit(event)
+            case _:
+                assert_never(event)
+
+    def _omit(self, event: Reasoning | ToolCall) -> None:
+        """Leave the event out: a response has text alone, neither `reasoning` nor `function_call` items yet.
+
+        Tools cannot be requested here (`request.py`), so a model has none to call.
+        """
 
     def _speak(self) -> None:
         """Open the one message, with its one part, before its first text."""

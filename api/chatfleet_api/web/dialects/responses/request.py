@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.web.dialects.body import decode_body
+from chatfleet_api.web.body import decode_body
 
 _Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
@@ -91,8 +91,8 @@ def read_response(raw: bytes) -> Asked:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
     body = decode_body(raw, _BODY)
     if body.background and body.store is False:
-        says = "'background' needs 'store': an answer in the background is one to come back to. Leave store out."
-        raise ChatError(Code.INVALID_REQUEST, says, param="store")
+        message = "'background' needs 'store': an answer in the background is one to come back to. Leave store out."
+        raise ChatError(Code.INVALID_REQUEST, message, param="store")
     request = ChatRequest(
         body.model,
         _messages(body),

@@ -1,183 +1,149 @@
-"""The OpenAI Responses API: answers that can be asked for later, and streams that are resumed, on any pod."""
+"""The OpenAI Responses API: responses that are retrieved later, and streams that are resumed, on any pod."""
 
 import asyncio
 import re
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Final
 
-from starlette.datastructures import QueryParams
-from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
-from chatfleet_api.chat.chat import DEFAULT_TENANT, Chat
+from chatfleet_api.chat.responses import Responses, unknown_response
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Failed, Start
+from chatfleet_api.domain.events import Failed
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
-from chatfleet_api.web.dialects.collect import as_error
-from chatfleet_api.web.dialects.openai.encode import VendorErrorBody
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.collect import as_error
+from chatfleet_api.web.dialects.responses import operations
 from chatfleet_api.web.dialects.responses.encode import PREFIX, ResponseEncoder
-from chatfleet_api.web.dialects.responses.request import Asked, ResponseBody, read_response
-from chatfleet_api.web.dialects.sse import json_text
-from chatfleet_api.web.disconnect import Client, ClientDisconnected, until_disconnect
-from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.dialects.responses.request import read_response
+from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
+from chatfleet_api.web.services import Services
+from chatfleet_api.web.sse import json_text
 from chatfleet_api.web.stream import SSEStreams
 
 PATH: Final = "/v1/responses"
 CANCEL_SECONDS: Final = 2.0
-"""Longest that a cancel waits to tell how the answer ended; it is stopped well before."""
+"""Longest that a cancel waits for the end of the run; it is stopped well before."""
 
 _ID: Final = re.compile(PREFIX + "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 _NUMBER: Final = re.compile("[0-9]{1,15}")
 
 
-class Create:
-    """`POST /v1/responses`. In the background it is answered to its end; otherwise as long as the client waits."""
+class CreateResponse(HotEndpoint):
+    """In the background a response is written to its end; otherwise as long as its client is connected."""
 
-    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
-        self._chat = chat
+    def __init__(self, responses: Responses, streams: SSEStreams, new_id: Callable[[], str]) -> None:
+        self._responses = responses
         self._streams = streams
+        self._new_id = new_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """CollectedCompletion one request; raises `ChatError` for what is to be told by an HTTP status."""
-        client = Client(scope, receive, send)
-        asked = read_response(await client.body())
-        run = await self._chat.complete(DEFAULT_TENANT, asked.request, resumable=asked.background)
+    @override
+    async def answer(self, client: Client) -> None:
+        body = read_response(await client.body())
+        run = await self._responses.create(client.principal, body.request, background=body.background)
         # What is not stored gets an id that leads nowhere.
-        shown = PREFIX + (run.id if asked.store else self._chat.new_id())
-        encoder = ResponseEncoder(shown, background=asked.background)
+        response_id = PREFIX + (run.id if body.store else self._new_id())
+        encoder = ResponseEncoder(response_id, background=body.background)
         try:
-            if asked.stream:
+            if body.stream:
                 await self._streams.send(run.read, encoder, client)
             else:
-                await self._whole(asked, run, encoder, client)
+                await client.respond_with(_started(run, encoder) if body.background else _whole(run, encoder))
         finally:
-            if not asked.background:
+            if not body.background:
                 run.cancel()
 
-    async def _whole(self, asked: Asked, run: Run, encoder: ResponseEncoder, client: Client) -> None:
-        with suppress(ClientDisconnected):
-            await until_disconnect(client.receive, _take(run, encoder, all_of_it=not asked.background))
-            await client.respond(json_text(encoder.response()))
 
+class RetrieveResponse(HotEndpoint):
+    """The response as it is, or, with `stream`, its events after `starting_after`."""
 
-class Retrieve:
-    """`GET /v1/responses/{id}`: the response as it is, or, with `stream`, its events after `starting_after`."""
-
-    def __init__(self, chat: Chat, streams: SSEStreams) -> None:
-        self._chat = chat
+    def __init__(self, responses: Responses, streams: SSEStreams) -> None:
+        self._responses = responses
         self._streams = streams
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """CollectedCompletion one request; raises `ChatError` for what is to be told by an HTTP status."""
-        client = Client(scope, receive, send)
-        run = _run(scope)
-        query = QueryParams(scope["query_string"])
-        found = await _found(self._chat, run)
+    @override
+    async def answer(self, client: Client) -> None:
+        run, query = _run(client), client.query
+        found = await _found(self._responses, client.principal, run)
         if query.get("stream") == "true":
-            read = partial(self._chat.pool.read, DEFAULT_TENANT, run)
             encoder = ResponseEncoder(after=_after(query.get("starting_after")), background=True)
-            await self._streams.send(read, encoder, client)
+            await self._streams.send(partial(self._responses.read, client.principal, run), encoder, client)
         else:
             await client.respond(json_text(found.response()))
 
 
-class Cancel:
-    """`POST /v1/responses/{id}/cancel`: stop it, on whichever pod, and return how it ended."""
+class CancelResponse(HotEndpoint):
+    """Stops the run, on whichever pod, and answers with the response as it ended."""
 
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
+    def __init__(self, responses: Responses) -> None:
+        self._responses = responses
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """CollectedCompletion one request; raises `ChatError` for what is to be told by an HTTP status."""
-        run = _run(scope)
-        await _found(self._chat, run)
-        await self._chat.cancel_run(DEFAULT_TENANT, run)
+    @override
+    async def answer(self, client: Client) -> None:
+        run, principal = _run(client), client.principal
+        await _found(self._responses, principal, run)
+        await self._responses.cancel(principal, run)
         encoder = ResponseEncoder(background=True)
         with suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_SECONDS), aclosing(self._chat.pool.read(DEFAULT_TENANT, run)) as batches:
+            async with asyncio.timeout(CANCEL_SECONDS), aclosing(self._responses.read(principal, run)) as batches:
                 async for batch in batches:
                     encoder.encode(batch)
-        await Client(scope, receive, send).respond(json_text(encoder.response()))
+        await client.respond(json_text(encoder.response()))
 
 
-async def _take(run: Run, encoder: ResponseEncoder, *, all_of_it: bool) -> None:
-    """Let `encoder` see the run to its end, or only its beginning; raise `ChatError` when it fails."""
+def hot_routes(services: Services) -> Sequence[HotRoute]:
+    """Return the routes of responses."""
+    responses, streams = services.responses, services.streams
+    create = CreateResponse(responses, streams, services.new_id)
+    retrieve, cancel = RetrieveResponse(responses, streams), CancelResponse(responses)
+    one = PATH + "/{response_id}"
+    return (
+        HotRoute("POST", PATH, endpoint=create, operation=operations.CREATE),
+        HotRoute("GET", one, endpoint=retrieve, operation=operations.RETRIEVE),
+        HotRoute("POST", one + "/cancel", endpoint=cancel, operation=operations.CANCEL),
+    )
+
+
+async def _started(run: Run, encoder: ResponseEncoder) -> bytes:
+    """Return the response at its beginning."""
+    async with aclosing(run.read()) as batches:
+        encoder.encode(await anext(batches))
+    return json_text(encoder.response())
+
+
+async def _whole(run: Run, encoder: ResponseEncoder) -> bytes:
+    """Return the response at its end; raise `ChatError` when it failed."""
     async with aclosing(run.read()) as batches:
         async for batch in batches:
             encoder.encode(batch)
-            if not all_of_it:
-                break
             if isinstance(failed := batch.events[-1], Failed):
                 raise as_error(failed)
+    return json_text(encoder.response())
 
 
-async def _found(chat: Chat, run: str) -> ResponseEncoder:
-    """Return the response as it is by now; raise `ChatError(NOT_FOUND)` when it is not, or no longer, known."""
+async def _found(responses: Responses, principal: Principal, run: str) -> ResponseEncoder:
+    """Return the response as it is; raise `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
     encoder = ResponseEncoder(background=True)
-    under_way = await chat.log.state(DEFAULT_TENANT, run) == "open"
-    async with aclosing(chat.pool.read(DEFAULT_TENANT, run)) as batches:
+    async with aclosing(responses.retrieve(principal, run)) as batches:
         async for batch in batches:
-            if isinstance(start := batch.events[0], Start) and start.conversation:
-                raise _unknown()
             encoder.encode(batch)
-            if under_way:
-                break
     return encoder
 
 
-def _run(scope: Scope) -> str:
-    known = _ID.fullmatch(scope["path_params"]["response_id"])
+def _run(client: Client) -> str:
+    known = _ID.fullmatch(client.path_param("response_id"))
     if known is None:
-        raise _unknown()
+        raise unknown_response()
     return known[1]
-
-
-def _unknown() -> ChatError:
-    return ChatError(Code.NOT_FOUND, "This response is not, or no longer, known.")
 
 
 def _after(text: str | None) -> int:
     if text is None:
         return -1
     if not _NUMBER.fullmatch(text):
-        says = "Invalid value for 'starting_after': send the sequence_number of the last event that was seen."
-        raise ChatError(Code.INVALID_REQUEST, says, param="starting_after")
+        message = "Invalid value for 'starting_after': send the sequence_number of the last event that was received."
+        raise ChatError(Code.INVALID_REQUEST, message, param="starting_after")
     return int(text)
-
-
-_TAGS: Final = ["OpenAI dialect"]
-_ONE: Final = {"name": "response_id", "in": "path", "required": True, "schema": {"type": "string"}}
-_ANSWERS: Final = {
-    "200": {
-        "description": "A response, or its events.",
-        "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}},
-    },
-    **fails(VendorErrorBody),
-}
-CREATE: Final = {
-    "tags": _TAGS,
-    "summary": "Create a response",
-    "description": "As the OpenAI API, for text: one JSON answer or, with `stream`, its events. With `background` it is"
-    " answered also when nobody waits.",
-    "operationId": "create_response",
-    **takes(ResponseBody),
-    "responses": _ANSWERS,
-}
-RETRIEVE: Final = {
-    "tags": _TAGS,
-    "summary": "Get a response, or resume its stream",
-    "operationId": "retrieve_response",
-    "parameters": [
-        _ONE,
-        {"name": "stream", "in": "query", "schema": {"type": "boolean"}},
-        {"name": "starting_after", "in": "query", "schema": {"type": "integer"}},
-    ],
-    "responses": _ANSWERS,
-}
-CANCEL: Final = {
-    "tags": _TAGS,
-    "summary": "Cancel a response",
-    "operationId": "cancel_response",
-    "parameters": [_ONE],
-    "responses": _ANSWERS,
-}

@@ -49,7 +49,7 @@ def asked_for(path: str) -> Exchange:
 @pytest.mark.parametrize("error", [ChatError(Code.AT_CAPACITY), RuntimeError("password=hunter2")])
 async def test_an_error_after_the_head_is_not_answered_a_second_time(error: Exception) -> None:
     refused: list[ChatError] = []
-    app = HotRoutes(nobody, [Route("/hot", Endpoint(error, begun=True))], refused=refused.append)
+    app = HotRoutes(nobody, [Route("/hot", Endpoint(error, begun=True))], on_error=refused.append)
     exchange = asked_for("/hot")
     with pytest.raises(type(error)):
         await ask(app, exchange)
@@ -58,7 +58,7 @@ async def test_an_error_after_the_head_is_not_answered_a_second_time(error: Exce
 
 
 async def test_what_nobody_expected_is_answered_and_raised_again() -> None:
-    app = HotRoutes(nobody, [Route("/hot", Endpoint(RuntimeError("password=hunter2"), begun=False))], refused=print)
+    app = HotRoutes(nobody, [Route("/hot", Endpoint(RuntimeError("password=hunter2"), begun=False))], on_error=print)
     exchange = asked_for("/hot")
     with pytest.raises(RuntimeError):
         await ask(app, exchange)

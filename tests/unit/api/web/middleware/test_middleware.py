@@ -125,7 +125,7 @@ async def test_what_nobody_expected_is_logged_with_the_requests_id_and_shown_to_
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr(type(pod.chat), "complete", broken)
+    monkeypatch.setattr(type(pod.chat.completions), "start", broken)
     answer = await ask(pod.app, post("/v1/chat/completions", CHAT))
     assert answer.status == 500
     assert answer.json()["error"]["code"] == "internal"

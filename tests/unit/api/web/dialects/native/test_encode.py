@@ -5,19 +5,15 @@ from typing import Any
 
 import pytest
 
-from chatfleet_api.chat.chat import NewMessage
+from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import Conversation, StoredMessage
-from chatfleet_api.web.dialects.native.bodies import (
-    Sent,
-    conversation_with_messages,
-    error_body,
-    read_message,
-    read_new_conversation,
-)
+from chatfleet_api.web.dialects.native.bodies import conversation_with_messages
 from chatfleet_api.web.dialects.native.encode import EventEncoder
+from chatfleet_api.web.dialects.native.errors import error_body
+from chatfleet_api.web.dialects.native.request import Sent, read_message, read_new_conversation
 
 USAGE = Usage(input_tokens=9, output_tokens=4, reasoning_tokens=1, cache_read_tokens=5, cache_write_tokens=2)
 USAGE_JSON = (

@@ -9,8 +9,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from chatfleet_api.domain.errors import FACTS, ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.collect import collect
-from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, error_body, model_object
+from chatfleet_api.web.collect import collect
+from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
+from chatfleet_api.web.dialects.openai.errors import error_body
 from harness.clients.asgi import each
 
 START = Start("r1", "m", 1700000000)

@@ -27,8 +27,8 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as wrong:
         raise _complaint(str(wrong)) from None
     except msgspec.DecodeError as wrong:
-        says = f"The body is not valid JSON: {wrong}." if raw else "The body is empty; send a JSON object."
-        raise ChatError(Code.INVALID_REQUEST, says) from None
+        message = f"The body is not valid JSON: {wrong}." if raw else "The body is empty; send a JSON object."
+        raise ChatError(Code.INVALID_REQUEST, message) from None
     except UnicodeDecodeError:
         raise ChatError(Code.INVALID_REQUEST, "The body is not valid UTF-8; encode the JSON text as UTF-8.") from None
     except RecursionError:
@@ -68,9 +68,9 @@ def _complaint(text: str) -> ChatError:
     if field := _FIELD.fullmatch(what):
         param = f"{path}.{field['name']}".removeprefix(".")[:_SHOWN]
         missing = field["what"] == "missing required"
-        says = f"Missing required parameter: '{param}'." if missing else f"Unknown parameter: '{param}'. Remove it."
-        return ChatError(Code.INVALID_REQUEST, says, param=param)
-    says = f"{what[:1].lower()}{what[1:_SHOWN]}".replace("`", "")
+        message = f"Missing required parameter: '{param}'." if missing else f"Unknown parameter: '{param}'. Remove it."
+        return ChatError(Code.INVALID_REQUEST, message, param=param)
+    message = f"{what[:1].lower()}{what[1:_SHOWN]}".replace("`", "")
     if not path:
-        return ChatError(Code.INVALID_REQUEST, f"The body is not valid: {says}.")
-    return ChatError(Code.INVALID_REQUEST, f"Invalid value for '{path}': {says}.", param=path)
+        return ChatError(Code.INVALID_REQUEST, f"The body is not valid: {message}.")
+    return ChatError(Code.INVALID_REQUEST, f"Invalid value for '{path}': {message}.", param=path)

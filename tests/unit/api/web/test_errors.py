@@ -5,8 +5,8 @@ import json
 import pytest
 
 from chatfleet_api.domain.errors import FACTS, ChatError, Code
-from chatfleet_api.web.dialects.body import require_json
-from chatfleet_api.web.dialects.failures import Answered, error_frame, error_response, parse_error_response
+from chatfleet_api.web.body import require_json
+from chatfleet_api.web.errors import ErrorResponse, error_frame, error_response, parse_error_response
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,15 @@ def test_a_body_that_a_web_page_of_another_site_could_send_unasked_is_not(given:
 @pytest.mark.parametrize("code", FACTS)
 def test_an_error_that_another_process_answered_is_understood_as_what_it_was(path: str, code: Code) -> None:
     sent = ChatError(code, "No.", param="model", retry_after=7)
-    read = parse_error_response(error_response(sent, path, "q1"))
+    read = parse_error_response(error_response(sent, path, "q1"), path)
     assert (read.code, read.message, read.param) == (code, "No.", "model")
     assert read.retry_after == (7 if FACTS[code].retryable else None)
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"[]", b'{"error": 1}', b"\xff", b"[" * 100_000])
-def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(body: bytes) -> None:
-    assert parse_error_response(Answered(502, [], body)).code is Code.INTERNAL
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
+def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(path: str, body: bytes) -> None:
+    assert parse_error_response(ErrorResponse(502, [], body), path).code is Code.INTERNAL
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from chatfleet_api.domain.events import Reasoning, Start, Token, ToolCall
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.encode import EventEncoder
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder
-from chatfleet_api.web.dialects.sse import Encoder, escape_line_separators
+from chatfleet_api.web.sse import Encoder, escape_line_separators
 
 LINES = "\r \n \r\n \x00 \x0b \x0c \x1c \x1d \x1e \x85 \u2028 \u2029"
 """Everything that Python's `splitlines`, the strictest client there is, takes for the end of a line, and NUL."""

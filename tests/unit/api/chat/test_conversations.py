@@ -4,16 +4,18 @@ import asyncio
 
 import pytest
 
-from chatfleet_api.chat.chat import Chat, NewMessage
 from chatfleet_api.chat.replay import Replay
+from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import MAX_QUEUED
 from harness.pods.runs import (
+    CALLER,
     STOP,
     TENANT,
+    Chat,
     Script,
     collect,
     make_chat,
@@ -33,22 +35,22 @@ async def ending(run: Run | Replay) -> Event:
 
 async def refusal(chat: Chat, conversation: str, message: NewMessage) -> ChatError:
     with pytest.raises(ChatError) as caught:
-        await chat.send(TENANT, conversation, message)
+        await chat.conversations.send(CALLER, conversation, message)
     return caught.value
 
 
 async def test_a_question_without_a_conversation_is_answered_and_stored_nowhere() -> None:
     chat = make_chat(HELLO)
-    run = await chat.complete(TENANT, ChatRequest("m", (Message("user", "hi"),)))
+    run = await chat.completions.start(CALLER, ChatRequest("m", (Message("user", "hi"),)))
     assert isinstance(await ending(run), Complete)
     assert (await chat.sessions.list(TENANT)).items == ()
 
 
 async def test_an_unknown_model_is_refused_before_anything_happens() -> None:
     chat = make_chat(HELLO)
-    conversation = await chat.create(TENANT)
+    conversation = await chat.conversations.create(CALLER)
     with pytest.raises(ChatError) as caught:
-        await chat.complete(TENANT, ChatRequest("other", ()))
+        await chat.completions.start(CALLER, ChatRequest("other", ()))
     assert (caught.value.code, caught.value.param) == (Code.MODEL_NOT_FOUND, "model")
     assert (await refusal(chat, conversation.id, NewMessage("hi", "other"))).code is Code.MODEL_NOT_FOUND
     assert await chat.sessions.messages(TENANT, conversation.id) == ()
@@ -57,8 +59,8 @@ async def test_an_unknown_model_is_refused_before_anything_happens() -> None:
 async def test_a_full_pod_stores_nothing() -> None:
     log = memory_log()
     chat = make_chat(Script(100), log=log, pool=make_pool(log, capacity=1))
-    conversation = await chat.create(TENANT)
-    await chat.complete(TENANT, ChatRequest("m", ()))
+    conversation = await chat.conversations.create(CALLER)
+    await chat.completions.start(CALLER, ChatRequest("m", ()))
     assert (await refusal(chat, conversation.id, NewMessage("hi"))).code is Code.AT_CAPACITY
     assert await chat.sessions.messages(TENANT, conversation.id) == ()
 
@@ -71,8 +73,8 @@ async def test_an_unknown_conversation_is_refused() -> None:
 async def test_question_and_pending_answer_are_stored_before_anybody_is_asked() -> None:
     script = Script([*text("hello"), STOP])
     chat = make_chat(script)
-    conversation = await chat.create(TENANT)
-    run = await chat.send(TENANT, conversation.id, NewMessage("hi"))
+    conversation = await chat.conversations.create(CALLER)
+    run = await chat.conversations.send(CALLER, conversation.id, NewMessage("hi"))
     assert script.asked == []
     said, answer = await chat.sessions.messages(TENANT, conversation.id)
     assert (said.role, said.content, said.status) == ("user", "hi", "complete")
@@ -83,9 +85,9 @@ async def test_question_and_pending_answer_are_stored_before_anybody_is_asked() 
 async def test_the_answer_knows_what_was_said_before() -> None:
     script = Script([*text("hello"), STOP])
     chat = make_chat(script)
-    conversation = await chat.create(TENANT)
+    conversation = await chat.conversations.create(CALLER)
     for said in ("one", "two"):
-        await ending(await chat.send(TENANT, conversation.id, NewMessage(said, temperature=0.5)))
+        await ending(await chat.conversations.send(CALLER, conversation.id, NewMessage(said, temperature=0.5)))
     assert script.asked[-1] == ChatRequest(
         "m", (Message("user", "one"), Message("assistant", "hello"), Message("user", "two")), temperature=0.5
     )
@@ -100,26 +102,28 @@ async def test_the_answer_knows_what_was_said_before() -> None:
 
 async def test_a_conversation_is_busy_while_its_answer_is_written_here() -> None:
     chat = make_chat(Script(100, [STOP]))
-    conversation = await chat.create(TENANT)
-    run = await chat.send(TENANT, conversation.id, NewMessage("one"))
+    conversation = await chat.conversations.create(CALLER)
+    run = await chat.conversations.send(CALLER, conversation.id, NewMessage("one"))
     error = await refusal(chat, conversation.id, NewMessage("two"))
     assert (error.code, error.retry_after) == (Code.CONVERSATION_BUSY, 1)
     await ending(run)
-    assert isinstance(await chat.send(TENANT, conversation.id, NewMessage("two")), Run)
+    assert isinstance(await chat.conversations.send(CALLER, conversation.id, NewMessage("two")), Run)
 
 
 async def test_a_conversation_is_busy_while_another_pod_writes_and_free_soon_after_that_pod_died() -> None:
     """Both pods share log and store; the first dies without a word, so that its log stays open."""
     log, sessions = memory_log(), memory_sessions()
     first = make_chat(Script(10_000), log=log, sessions=sessions, pool=make_pool(log, run_seconds=20_000))
-    conversation = await first.create(TENANT)
-    lost = await first.send(TENANT, conversation.id, NewMessage("one"))
+    conversation = await first.conversations.create(CALLER)
+    lost = await first.conversations.send(CALLER, conversation.id, NewMessage("one"))
     assert isinstance(lost, Run)
     second = make_chat(HELLO, log=log, sessions=sessions, new_id=iter(map(str, range(9))).__next__)
     await asyncio.sleep(599)
     assert (await refusal(second, conversation.id, NewMessage("two"))).code is Code.CONVERSATION_BUSY
     await asyncio.sleep(2)
-    assert isinstance(await ending(await second.send(TENANT, conversation.id, NewMessage("two"))), Complete)
+    assert isinstance(
+        await ending(await second.conversations.send(CALLER, conversation.id, NewMessage("two"))), Complete
+    )
     messages = await sessions.messages(TENANT, conversation.id)
     assert [message.status for message in messages] == ["complete", "interrupted", "complete", "complete"]
     assert messages[1].error_code is Code.INTERRUPTED
@@ -128,10 +132,10 @@ async def test_a_conversation_is_busy_while_another_pod_writes_and_free_soon_aft
 
 async def test_of_two_messages_at_once_one_is_refused() -> None:
     chat = make_chat(HELLO)
-    conversation = await chat.create(TENANT)
+    conversation = await chat.conversations.create(CALLER)
     results = await asyncio.gather(
-        chat.send(TENANT, conversation.id, NewMessage("one")),
-        chat.send(TENANT, conversation.id, NewMessage("two")),
+        chat.conversations.send(CALLER, conversation.id, NewMessage("one")),
+        chat.conversations.send(CALLER, conversation.id, NewMessage("two")),
         return_exceptions=True,
     )
     assert sorted(isinstance(result, Run) for result in results) == [False, True]
@@ -140,11 +144,11 @@ async def test_of_two_messages_at_once_one_is_refused() -> None:
 async def test_a_deleted_conversation_stops_its_answer() -> None:
     script = Script(text("half"), 100, [STOP])
     chat = make_chat(script)
-    conversation = await chat.create(TENANT, user_id="u", title="t", metadata={"k": "v"})
+    conversation = await chat.conversations.create(CALLER, user_id="u", title="t", metadata={"k": "v"})
     assert (conversation.user_id, conversation.title, conversation.metadata) == ("u", "t", {"k": "v"})
-    run = await chat.send(TENANT, conversation.id, NewMessage("hi"))
+    run = await chat.conversations.send(CALLER, conversation.id, NewMessage("hi"))
     await asyncio.sleep(1)
-    await chat.delete(TENANT, conversation.id)
+    await chat.conversations.delete(CALLER, conversation.id)
     failed = await ending(run)
     assert isinstance(failed, Failed)
     assert (failed.code, script.open_streams) == (Code.CANCELLED, 0)
@@ -155,13 +159,13 @@ async def test_the_same_message_under_the_same_key_is_answered_once() -> None:
     """While it is answered, afterwards, and when its log is gone."""
     script = Script(text("hel"), 5, [*text("lo"), STOP])
     chat = make_chat(script, log=memory_log(ttl_seconds=60))
-    conversation = (await chat.create(TENANT)).id
-    runs = [await chat.send(TENANT, conversation, NewMessage("hi"), key="k") for _ in range(2)]
+    conversation = (await chat.conversations.create(CALLER)).id
+    runs = [await chat.conversations.send(CALLER, conversation, NewMessage("hi"), key="k") for _ in range(2)]
     first, second = [await collect(run.read()) for run in runs]
     assert first == second
     for pause in (1, 600):
         await asyncio.sleep(pause)
-        again = await chat.send(TENANT, conversation, NewMessage("hi"), key="k")
+        again = await chat.conversations.send(CALLER, conversation, NewMessage("hi"), key="k")
         events = [event for _, event in await collect(again.read())]
         assert "".join(event.text for event in events if isinstance(event, Token)) == "hello"
         assert isinstance(events[0], Start)
@@ -173,33 +177,35 @@ async def test_the_same_message_under_the_same_key_is_answered_once() -> None:
 async def test_a_key_that_comes_twice_at_once_is_answered_once() -> None:
     script = Script(5, [*text("hello"), STOP])
     chat = make_chat(script)
-    conversation = (await chat.create(TENANT)).id
-    runs = await asyncio.gather(*(chat.send(TENANT, conversation, NewMessage("hi"), key="k") for _ in range(5)))
+    conversation = (await chat.conversations.create(CALLER)).id
+    runs = await asyncio.gather(
+        *(chat.conversations.send(CALLER, conversation, NewMessage("hi"), key="k") for _ in range(5))
+    )
     assert len({run.id for run in runs}) == 1
     assert len(script.asked) <= 1
 
 
 async def test_a_key_for_another_message_is_refused_and_may_be_used_again_a_day_later() -> None:
     chat = make_chat(HELLO, sessions=memory_sessions(ttl_seconds=1_000_000))
-    conversation = (await chat.create(TENANT)).id
-    await ending(await chat.send(TENANT, conversation, NewMessage("hi"), key="k"))
+    conversation = (await chat.conversations.create(CALLER)).id
+    await ending(await chat.conversations.send(CALLER, conversation, NewMessage("hi"), key="k"))
     with pytest.raises(ChatError) as caught:
-        await chat.send(TENANT, conversation, NewMessage("ho"), key="k")
+        await chat.conversations.send(CALLER, conversation, NewMessage("ho"), key="k")
     assert caught.value.code is Code.IDEMPOTENCY_MISMATCH
-    other = (await chat.create(TENANT)).id
-    await ending(await chat.send(TENANT, other, NewMessage("ho"), key="k"))
+    other = (await chat.conversations.create(CALLER)).id
+    await ending(await chat.conversations.send(CALLER, other, NewMessage("ho"), key="k"))
     await asyncio.sleep(86_401)
-    await ending(await chat.send(TENANT, conversation, NewMessage("ho"), key="k"))
+    await ending(await chat.conversations.send(CALLER, conversation, NewMessage("ho"), key="k"))
 
 
 async def test_a_message_that_enqueues_waits_its_turn() -> None:
     script = Script(10, [*text("hello"), STOP])
     chat = make_chat(script)
-    conversation = (await chat.create(TENANT)).id
+    conversation = (await chat.conversations.create(CALLER)).id
 
     async def say(words: str, after: float) -> None:
         await asyncio.sleep(after)
-        await ending(await chat.send(TENANT, conversation, NewMessage(words, on_busy="enqueue")))
+        await ending(await chat.conversations.send(CALLER, conversation, NewMessage(words, on_busy="enqueue")))
 
     await asyncio.gather(say("one", 0), say("three", 2), say("two", 1))
     messages = await chat.sessions.messages(TENANT, conversation)
@@ -209,10 +215,10 @@ async def test_a_message_that_enqueues_waits_its_turn() -> None:
 
 async def test_the_line_before_a_conversation_is_bounded_and_who_leaves_it_frees_the_place() -> None:
     chat = make_chat(Script(30, [STOP]))
-    conversation = (await chat.create(TENANT)).id
-    await chat.send(TENANT, conversation, NewMessage("first"))
+    conversation = (await chat.conversations.create(CALLER)).id
+    await chat.conversations.send(CALLER, conversation, NewMessage("first"))
     line = [
-        asyncio.create_task(chat.send(TENANT, conversation, NewMessage(str(index), on_busy="enqueue")))
+        asyncio.create_task(chat.conversations.send(CALLER, conversation, NewMessage(str(index), on_busy="enqueue")))
         for index in range(MAX_QUEUED)
     ]
     await asyncio.sleep(1)
@@ -220,14 +226,14 @@ async def test_the_line_before_a_conversation_is_bounded_and_who_leaves_it_frees
     for waiting in line:
         waiting.cancel()
     await asyncio.gather(*line, return_exceptions=True)
-    await ending(await chat.send(TENANT, conversation, NewMessage("more", on_busy="enqueue")))
+    await ending(await chat.conversations.send(CALLER, conversation, NewMessage("more", on_busy="enqueue")))
     assert len(await chat.sessions.messages(TENANT, conversation)) == 4
 
 
 async def test_who_waits_for_too_long_is_refused() -> None:
     chat = make_chat(Script(100, [STOP]))
-    conversation = (await chat.create(TENANT)).id
-    await chat.send(TENANT, conversation, NewMessage("first"))
+    conversation = (await chat.conversations.create(CALLER)).id
+    await chat.conversations.send(CALLER, conversation, NewMessage("first"))
     error = await refusal(chat, conversation, NewMessage("more", on_busy="enqueue"))
     assert (error.code, asyncio.get_running_loop().time()) == (Code.CONVERSATION_BUSY, 60)
     assert error.retry_after
@@ -236,10 +242,10 @@ async def test_who_waits_for_too_long_is_refused() -> None:
 async def test_a_message_that_interrupts_ends_the_answer_and_keeps_its_part() -> None:
     script = Script(text("half"), 100, [STOP])
     chat = make_chat(script)
-    conversation = (await chat.create(TENANT)).id
-    first = await chat.send(TENANT, conversation, NewMessage("one"))
+    conversation = (await chat.conversations.create(CALLER)).id
+    first = await chat.conversations.send(CALLER, conversation, NewMessage("one"))
     await asyncio.sleep(1)
-    await chat.send(TENANT, conversation, NewMessage("two", on_busy="interrupt"))
+    await chat.conversations.send(CALLER, conversation, NewMessage("two", on_busy="interrupt"))
     assert asyncio.get_running_loop().time() < 1.5
     failed = await ending(first)
     assert isinstance(failed, Failed)
@@ -254,12 +260,12 @@ async def test_a_message_that_interrupts_ends_the_answer_and_keeps_its_part() ->
 
 async def test_messages_that_interrupt_keep_the_order_in_which_they_came() -> None:
     chat = make_chat(Script(text("half"), 100, [STOP]))
-    conversation = (await chat.create(TENANT)).id
-    await chat.send(TENANT, conversation, NewMessage("one"))
+    conversation = (await chat.conversations.create(CALLER)).id
+    await chat.conversations.send(CALLER, conversation, NewMessage("one"))
     await asyncio.sleep(1)
-    two = asyncio.ensure_future(chat.send(TENANT, conversation, NewMessage("two", on_busy="interrupt")))
+    two = asyncio.ensure_future(chat.conversations.send(CALLER, conversation, NewMessage("two", on_busy="interrupt")))
     await asyncio.sleep(0.05)  # two has interrupted, and not looked again
-    await chat.send(TENANT, conversation, NewMessage("three", on_busy="interrupt"))
+    await chat.conversations.send(CALLER, conversation, NewMessage("three", on_busy="interrupt"))
     await two
     said = [each.content for each in await chat.sessions.messages(TENANT, conversation) if each.role == "user"]
     assert said == ["one", "two", "three"]

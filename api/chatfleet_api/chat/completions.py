@@ -1,0 +1,49 @@
+"""Completions: runs that belong to no conversation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from chatfleet_api.chat.models import Models
+from chatfleet_api.chat.turn import RunJob, run_turn
+from chatfleet_api.domain.events import Start
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.runs.fence import Fence
+from chatfleet_api.runs.fleet.interface import Fleet, RunRecord
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completions:
+    """Starts runs of one request."""
+
+    catalogue: Callable[[], Models]
+    pool: RunPool
+    fleet: Fleet
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    now: Callable[[], datetime]
+    """The time of day, with zone UTC."""
+    new_id: Callable[[], str]
+    """Makes UUIDv7 text."""
+
+    async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool = False) -> Run:
+        """Start a run.
+
+        A `resumable` one belongs to the fleet: every pod can read it, and it outlives this one. Others need no Redis.
+
+        Raises:
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, and for a resumable run STORAGE_UNAVAILABLE.
+        """
+        tenant = principal.tenant
+        provider = self.catalogue().provider(request.model)
+        with self.pool.admit() as start:
+            began = Start(self.new_id(), request.model, int(self.now().timestamp()))
+            produce = partial(run_turn, RunJob(began, request, provider, None, self.clock))
+            if not resumable:
+                return start(tenant, began.run, produce)
+            async with self.fleet.begin(RunRecord(tenant, began, request)):
+                return start(tenant, began.run, produce, Fence())

@@ -1,0 +1,136 @@
+"""Conversations: kept by the session store, and written by one run at a time."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, assert_never
+
+import msgspec
+
+from chatfleet_api.chat import history
+from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.chat.replay import Replay
+from chatfleet_api.chat.sending import MessageSender, NewMessage
+from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, Page, SessionStore, StoredMessage
+from chatfleet_contract.spec import OnBusy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversations:
+    """What callers do with conversations.
+
+    Every method raises `ChatError(STORAGE_UNAVAILABLE)`, and those that name a conversation CONVERSATION_NOT_FOUND.
+    """
+
+    sessions: SessionStore
+    pool: RunPool
+    sender: MessageSender
+    queue: Queue
+    on_busy: Callable[[], OnBusy]
+    """What to do with a message while an answer is being written, when the message does not choose."""
+    now: Callable[[], datetime]
+    """The time of day, with zone UTC."""
+    new_id: Callable[[], str]
+    """Makes UUIDv7 text."""
+
+    async def create(
+        self,
+        principal: Principal,
+        *,
+        user_id: str | None = None,
+        title: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Conversation:
+        """Create a conversation."""
+        now = history.stamp(self.now())
+        conversation = Conversation(self.new_id(), user_id, title, metadata or {}, created_at=now, updated_at=now)
+        await self.sessions.create(principal.tenant, conversation)
+        return conversation
+
+    async def list(
+        self, principal: Principal, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Page:
+        """Return conversations, newest change first, of one user when given."""
+        return await self.sessions.list(principal.tenant, user_id=user_id, limit=limit, cursor=cursor)
+
+    async def get(self, principal: Principal, conversation: str) -> Conversation:
+        """Return a conversation."""
+        return await self.sessions.get(principal.tenant, conversation)
+
+    async def messages(self, principal: Principal, conversation: str) -> tuple[StoredMessage, ...]:
+        """Return the messages of a conversation, oldest first."""
+        return await self.sessions.messages(principal.tenant, conversation)
+
+    async def delete(self, principal: Principal, conversation: str) -> None:
+        """Delete a conversation, and cancel the answer that is being written in it."""
+        pending = history.pending(await self.messages(principal, conversation))
+        await self.sessions.delete(principal.tenant, conversation)
+        if pending and pending.run:
+            await self.pool.cancel(principal.tenant, pending.run)
+
+    async def cancel(self, principal: Principal, conversation: str) -> str | None:
+        """Cancel the answer that is being written, on whichever pod; returns its run, None when there is none."""
+        pending = history.pending(await self.messages(principal, conversation))
+        if pending is None or pending.run is None or not await self.pool.cancel(principal.tenant, pending.run):
+            return None
+        return pending.run
+
+    async def send(
+        self, principal: Principal, conversation: str, message: NewMessage, *, key: str | None = None
+    ) -> Run | Replay:
+        """Send a message to a conversation and start the run that answers it.
+
+        The user's message and the pending answer are stored, in one step, before the provider is called: what the
+        return of this method acknowledges is kept. An idempotency `key` makes it safe to send again: the answer in
+        progress, or the one that was given, is returned as a `Replay`.
+
+        Raises:
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_BUSY, CONVERSATION_CHANGED,
+                IDEMPOTENCY_MISMATCH.
+        """
+        if key is None:
+            return await self._in_turn(principal, conversation, message, None)
+        digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
+        record = IdempotencyRecord(key, digest, self.new_id())
+        if replay := await self._replay(principal, conversation, record):
+            return replay
+        try:
+            return await self._in_turn(principal, conversation, message, record)
+        except ConversationConflictError:
+            if replay := await self._replay(principal, conversation, record):
+                return replay  # the same request came twice at once
+            raise
+
+    async def _replay(self, principal: Principal, conversation: str, request: IdempotencyRecord) -> Replay | None:
+        """Return the answer to an earlier request with the same key."""
+        known = await self.sessions.idempotency_record(principal.tenant, conversation, request.key)
+        if known is None:
+            return None
+        if known.digest != request.digest:
+            raise ChatError(Code.IDEMPOTENCY_MISMATCH)
+        messages = await self.messages(principal, conversation)
+        answer = next((message for message in messages if message.id == known.answer), None)
+        return None if answer is None else Replay(self.pool, principal.tenant, conversation, answer)
+
+    async def _in_turn(
+        self, principal: Principal, conversation: str, message: NewMessage, idempotency: IdempotencyRecord | None
+    ) -> Run:
+        """Start the run at once, or when it is its turn."""
+        tenant = principal.tenant
+        send = partial(self.sender.send, tenant, conversation, message, idempotency=idempotency)
+        on_busy = message.on_busy or self.on_busy()
+        match on_busy:
+            case "enqueue":
+                return await self.queue.wait(tenant, conversation, send)
+            case "interrupt":
+                return await self.queue.jump(tenant, conversation, send, partial(self.cancel, principal, conversation))
+            case "reject":
+                return await send()
+            case _:
+                assert_never(on_busy)

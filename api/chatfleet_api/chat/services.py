@@ -1,0 +1,83 @@
+"""The application services, put together from the stores and clocks of a process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from chatfleet_api.chat.completions import Completions
+from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.joining import Joining
+from chatfleet_api.chat.models import Models
+from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.chat.responses import Responses
+from chatfleet_api.chat.sending import MessageSender
+from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
+from chatfleet_api.runs.fleet.interface import Fleet
+from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.sessions.store import SessionStore
+from chatfleet_contract.spec import OnBusy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatPorts:
+    """What the application services work with."""
+
+    catalogue: Callable[[], Models]
+    """The current one."""
+    pool: RunPool
+    log: RunLog
+    fleet: Fleet
+    sessions: SessionStore
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    now: Callable[[], datetime]
+    """The time of day, with zone UTC."""
+    new_id: Callable[[], str]
+    """Makes UUIDv7 text."""
+    meter: TakeoverMeter
+    on_busy: Callable[[], OnBusy] = lambda: "reject"
+    """The configured policy for a message that comes while an answer is being written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatServices:
+    """The application services of one process."""
+
+    completions: Completions
+    conversations: Conversations
+    responses: Responses
+    joining: Joining
+    takeover: Takeover
+    queue: Queue
+
+
+def chat_services(ports: ChatPorts) -> ChatServices:
+    """Return the application services."""
+    pool, log, sessions, new_id = ports.pool, ports.log, ports.sessions, ports.new_id
+    catalogue, fleet, clock, now = ports.catalogue, ports.fleet, ports.clock, ports.now
+    completions = Completions(catalogue=catalogue, pool=pool, fleet=fleet, clock=clock, now=now, new_id=new_id)
+    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter)
+    queue = Queue(sessions, new_id)
+    sender = MessageSender(
+        catalogue=catalogue,
+        pool=pool,
+        log=log,
+        fleet=fleet,
+        sessions=sessions,
+        takeover=takeover,
+        clock=clock,
+        now=now,
+        new_id=new_id,
+    )
+    conversations = Conversations(
+        sessions=sessions, pool=pool, sender=sender, queue=queue, on_busy=ports.on_busy, now=now, new_id=new_id
+    )
+    return ChatServices(
+        completions=completions,
+        conversations=conversations,
+        responses=Responses(completions=completions, pool=pool, log=log),
+        joining=Joining(sessions=sessions, log=log, pool=pool),
+        takeover=takeover,
+        queue=queue,
+    )

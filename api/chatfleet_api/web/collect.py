@@ -1,0 +1,46 @@
+"""A run read to its end and put together, for clients that do not stream."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import assert_never
+
+import msgspec
+
+from chatfleet_api.chat.reply import Reply
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Complete, Failed, Reasoning, Start, Token, ToolCall
+from chatfleet_api.runs.tail import Batch
+
+
+class CollectedCompletion(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    start: Start
+    reply: Reply
+    complete: Complete
+
+
+def as_error(failed: Failed) -> ChatError:
+    """Return the failure that ended a run as the error that a caller gets."""
+    return ChatError(failed.code, failed.message, retry_after=failed.retry_after)
+
+
+async def collect(run: AsyncGenerator[Batch, None]) -> CollectedCompletion:
+    """Read all of a run; raises `ChatError` when it failed, also when it ends without a terminal event."""
+    start = Start("", "", 0)
+    reply = Reply(clock=lambda: 0.0)  # the terminal event has the latency
+    async with aclosing(run) as batches:
+        async for batch in batches:
+            for event in batch.events:
+                match event:
+                    case Start():
+                        start = event
+                    case Complete():
+                        return CollectedCompletion(start, reply, event)
+                    case Failed():
+                        raise as_error(event)
+                    case Token() | Reasoning() | ToolCall():
+                        reply.take((event,))
+                    case _:
+                        assert_never(event)
+    raise ChatError(Code.INTERRUPTED, detail="the events of a run end without a terminal one")

@@ -1,0 +1,38 @@
+"""A dialect: the API that clients of one kind speak. Its package (`dialects/<dialect>`) registers one `Dialect`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from fastapi import APIRouter
+
+from chatfleet_api.web.error_format import ErrorFormat
+from chatfleet_api.web.hot_route import HotRoute
+from chatfleet_api.web.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """All that the application, the errors and the activator need of a dialect."""
+
+    name: str
+    prefix: str
+    """Owns this path and all below it, but for those that a longer prefix owns. Empty: every path."""
+    errors: ErrorFormat
+    hot_routes: Callable[[Services], Sequence[HotRoute]]
+    """The routes that are called for every answer."""
+    routers: Callable[[Services], Sequence[APIRouter]] = lambda _: ()
+    """FastAPI's, for all others."""
+    bodies: tuple[type[msgspec.Struct], ...] = ()
+    """Bodies of requests and responses, for the OpenAPI document."""
+    streams_by_accept: bool = False
+    """Whether `Accept: text/event-stream` asks for a stream when the body does not decide."""
+
+    def owns(self, path: str) -> bool:
+        """Return whether `path` is at or below the prefix."""
+        return not self.prefix or path == self.prefix or path.startswith(self.prefix + "/")
+
+
+def longest_match(dialects: Iterable[Dialect], path: str) -> Dialect:
+    """Return the dialect with the longest prefix that owns `path`; one of `dialects` owns every path."""
+    return max((dialect for dialect in dialects if dialect.owns(path)), key=lambda dialect: len(dialect.prefix))

@@ -1,0 +1,51 @@
+"""The operations of hot routes, for the OpenAPI document."""
+
+from typing import Final
+
+from chatfleet_api.web.dialects.native.bodies import ErrorBody
+from chatfleet_api.web.dialects.native.request import SendMessageBody
+from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.hot_route import Operation
+
+_CONVERSATION: Final = {
+    "name": "conversation_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "format": "uuid"},
+}
+JOIN: Final[Operation] = {
+    "tags": ["Conversations"],
+    "summary": "Join or resume a stream",
+    "description": "Sends the events of the newest answer, from its first or from the one after `Last-Event-ID` (or"
+    " `after`), while it is written and for some time after its end. Any number of clients may join.",
+    "operationId": "join_stream",
+    "parameters": [
+        _CONVERSATION,
+        {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
+        {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "<run>-<number>, or the number."},
+    ],
+    "responses": {
+        "200": {"description": "The events.", "content": {"text/event-stream": {}}},
+        "204": {"description": "Nothing is to come."},
+        **fails(ErrorBody),
+    },
+}
+SEND: Final[Operation] = {
+    "tags": ["Conversations"],
+    "summary": "Send a message",
+    "description": "Stores the message and answers it as JSON or, with `stream` or `Accept: text/event-stream`, as the"
+    " events `start token reasoning tool_call complete error`, each with the id by which a stream is resumed.",
+    "operationId": "send_message",
+    "parameters": [_CONVERSATION, {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}],
+    **takes(SendMessageBody),
+    "responses": {
+        "200": {
+            "description": "The answer, or its events.",
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/MessageReply"}},
+                "text/event-stream": {},
+            },
+        },
+        **fails(ErrorBody),
+    },
+}

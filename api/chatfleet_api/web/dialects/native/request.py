@@ -1,0 +1,63 @@
+"""What clients of our own dialect send."""
+
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from chatfleet_api.chat.sending import NewMessage
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.web.body import decode_body, limit_depth
+
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class NewConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A conversation to begin; everything is optional."""
+
+    user_id: _Label | None = None
+    title: _Label | None = None
+    metadata: Annotated[dict[str, Any], msgspec.Meta(max_length=64)] | None = None
+
+
+class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message to send, as `content` (or `message`, the same), and how it is to be answered."""
+
+    content: _Text | None = None
+    message: _Text | None = None
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
+
+
+class Sent(NamedTuple):
+    """A message to send, and whether the answer is to be streamed (None: as the Accept header message)."""
+
+    message: NewMessage
+    stream: bool | None
+
+
+_NEW_CONVERSATION: Final = msgspec.json.Decoder(NewConversationBody)
+_SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
+
+
+def read_new_conversation(raw: bytes) -> NewConversationBody:
+    """Parse and check the body of a new conversation; none at all is as good as an empty one."""
+    body = decode_body(raw or b"{}", _NEW_CONVERSATION)
+    limit_depth(body.metadata, "metadata")
+    return body
+
+
+def read_message(raw: bytes) -> Sent:
+    """Parse and check the body of a message; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
+    body = decode_body(raw, _SEND_MESSAGE)
+    if (body.content is None) == (body.message is None):
+        raise ChatError(
+            Code.INVALID_REQUEST, "Send the text as 'content' (or as 'message'), exactly once.", param="content"
+        )
+    text = body.content or body.message or ""
+    message = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
+    return Sent(message, body.stream)

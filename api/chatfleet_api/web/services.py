@@ -1,0 +1,48 @@
+"""What the routes and the middleware of the serving port are wired with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatfleet_api.chat.completions import Completions
+from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.joining import Joining
+from chatfleet_api.chat.models import Models
+from chatfleet_api.chat.responses import Responses
+from chatfleet_api.domain.errors import Code
+from chatfleet_api.web.middleware.access_log import RequestMeter
+from chatfleet_api.web.stream import SSEStreams
+from chatfleet_contract.spec import OnClientDisconnect
+
+
+class WebMeter(RequestMeter, Protocol):
+    """Counts requests, and those that were rejected."""
+
+    def rejected(self, code: Code) -> None:
+        """Count a request that found no free slot."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The dialects take from it what their routes need."""
+
+    completions: Completions
+    conversations: Conversations
+    responses: Responses
+    joining: Joining
+    models: Callable[[], Models]
+    """The current catalogue."""
+    streams: SSEStreams
+    on_client_disconnect: Callable[[], OnClientDisconnect]
+
+    version: str
+    meter: WebMeter
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    new_id: Callable[[], str]
+    """Makes UUIDv7 text."""
+    config_digest: Callable[[], str]
+    """Digest of the current configuration, which every response carries."""
+    close_connections: Callable[[], bool]
+    """Whether clients had better connect to another pod."""
