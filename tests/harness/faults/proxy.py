@@ -5,15 +5,16 @@ docs/decisions/0701-own-fault-proxy.md
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from harness.faults.toxics import HEALTHY, Faults, Toxics, corrupted, pieces
+from harness.faults.toxics import BLACKHOLE, HEALTHY, LOSING, REFUSING, Faults, Toxics, corrupted, pieces
 from harness.net import LOOPBACK, reset
 
 WINDOW: Final = 65_536
@@ -33,7 +34,12 @@ class Proxy:
         self.faults = HEALTHY
         self.links: set[Link] = set()
         """The connections that are open."""
+        self.replies_lost = 0
         self._server: asyncio.Server | None = None
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
 
     async def __aenter__(self) -> Self:
         await self._listen()
@@ -55,6 +61,30 @@ class Proxy:
         elif self._server is None:
             await self._listen()
 
+    async def cut(self) -> None:
+        """Reset all connections, and refuse new ones."""
+        await self.set(REFUSING)
+        self.reset()
+
+    async def hang(self) -> None:
+        """Let nothing arrive any more, over connections that stay open."""
+        await self.set(BLACKHOLE)
+
+    async def heal(self) -> None:
+        """Pass everything on again, over new connections."""
+        await self.set(HEALTHY)
+        self.reset()
+
+    def lose_reply(self) -> None:
+        """Lose the next bytes from the server with all connections, and be healthy then."""
+        self.faults = LOSING
+
+    def lost(self) -> None:
+        """Note that a reply is lost."""
+        self.replies_lost += 1
+        self.faults = HEALTHY
+        self.reset()
+
     def reset(self) -> None:
         """Reset all connections that are open."""
         for link in tuple(self.links):
@@ -74,6 +104,13 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+
+@asynccontextmanager
+async def proxied(redis_url: str) -> AsyncIterator[Proxy]:
+    """Open a proxy before the server at `redis_url`; clients find it at the proxy's `redis_url`."""
+    async with Proxy(urlsplit(redis_url).port or 0) as proxy:
+        yield proxy
 
 
 class Link:
@@ -157,6 +194,9 @@ class End(asyncio.Protocol):
         """Pass on what this side says, as the faults have it."""
         toxics = self._toxics
         if toxics.swallow:
+            return
+        if toxics.lose:
+            self._link.proxy.lost()
             return
         before, self._heard = self._heard, self._heard + len(data)
         data = corrupted(data, before, toxics.corrupt_every)

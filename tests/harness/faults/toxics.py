@@ -21,6 +21,8 @@ class Toxics(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of so many bytes of a connection, the last has all its bits turned."""
     swallow: bool = False
     """Everything is taken, and nothing comes out: a black hole."""
+    lose: bool = False
+    """The next bytes are lost, and all connections of the proxy with them; then it is healthy."""
 
 
 class Faults(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +38,7 @@ class Faults(msgspec.Struct, frozen=True, omit_defaults=True):
 
 HEALTHY: Final = Faults()
 BLACKHOLE: Final = Faults(up=Toxics(swallow=True), down=Toxics(swallow=True))
+LOSING: Final = Faults(down=Toxics(lose=True))
 REFUSING: Final = Faults(refuse=True)
 
 

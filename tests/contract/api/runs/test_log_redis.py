@@ -17,7 +17,7 @@ from chatfleet_api.runs.log import writer as log_writer
 from chatfleet_api.runs.log.redis import RedisRunLog, open_redis_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
 from chatfleet_api.runs.tail import Batch
-from harness.faults.tcp_proxy import Proxy, proxied
+from harness.faults.proxy import Proxy, proxied
 from harness.pods.runs import TENANT, collect, conversations, numbered, streaming
 
 END = Complete("stop", Usage())
@@ -41,7 +41,7 @@ async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
 async def log(proxy: Proxy) -> AsyncIterator[RedisRunLog]:
     """A pod's log, which reaches Redis through the proxy."""
     async with (
-        open_redis(proxy.url, "tests", "chat") as redis_client,
+        open_redis(proxy.redis_url, "tests", "chat") as redis_client,
         open_redis_run_log(redis_client, LIMITS, conversations()) as opened,
     ):
         yield opened
@@ -106,16 +106,16 @@ async def test_a_write_whose_reply_was_lost_is_not_doubled(
 ) -> None:
     log.append(TENANT, run, numbered(1, 2))
     await log.flush(TENANT, run)
-    proxy.set("lose")
+    proxy.lose_reply()
     log.append(TENANT, run, numbered(3, 4))
     log.append(TENANT, run, Batch(5, (END,)))
     await log.flush(TENANT, run)
-    assert proxy.lost == 1
+    assert proxy.replies_lost == 1
     assert [entry_id for entry_id, _ in await server.xrange(key(run)) or ()] == [b"2-0", b"5-0"]
     assert await numbers(log, run) == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("outage", ["refuse", "hang"])
+@pytest.mark.parametrize("outage", ["cut", "hang"])
 async def test_what_is_appended_while_redis_is_away_is_written_when_it_is_back(
     log: RedisRunLog, other: RedisRunLog, proxy: Proxy, run: str, outage: str
 ) -> None:
@@ -124,7 +124,7 @@ async def test_what_is_appended_while_redis_is_away_is_written_when_it_is_back(
     here.publish((Token("first"),))
     await log.flush(TENANT, run)
     there = asyncio.create_task(numbers(other, run))
-    proxy.set(outage)
+    await getattr(proxy, outage)()
     for index in range(20):
         here.publish((Token(str(index)),))
         await asyncio.sleep(0.01)
@@ -132,15 +132,15 @@ async def test_what_is_appended_while_redis_is_away_is_written_when_it_is_back(
     here.publish((END,))
     async with asyncio.timeout(1):
         assert len(await collect(here.read())) == 22
-    proxy.set("pass")
+    await proxy.heal()
     async with asyncio.timeout(5):
         assert await there == list(range(1, 23))
     await log.flush(TENANT, run)
 
 
-@pytest.mark.parametrize("outage", ["refuse", "hang"])
+@pytest.mark.parametrize("outage", ["cut", "hang"])
 async def test_a_reader_is_told_soon_that_redis_is_away(log: RedisRunLog, proxy: Proxy, run: str, outage: str) -> None:
-    proxy.set(outage)
+    await getattr(proxy, outage)()
     began = asyncio.get_running_loop().time()
     with pytest.raises(ChatError) as caught:
         await numbers(log, run)
@@ -153,10 +153,10 @@ async def test_a_reader_that_follows_waits_through_an_outage(log: RedisRunLog, p
     await log.flush(TENANT, run)
     reader = asyncio.create_task(numbers(log, run))
     await asyncio.sleep(0.1)
-    proxy.set("refuse")
+    await proxy.cut()
     log.append(TENANT, run, Batch(2, (END,)))
     await flush_fails(log, run)
-    proxy.set("pass")
+    await proxy.heal()
     async with asyncio.timeout(5):
         assert await reader == [1, 2]
 
@@ -169,7 +169,7 @@ async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
         log.append(TENANT, run, numbered(1, 1))
         await log.flush(TENANT, run)
     monkeypatch.setattr(log_writer, "MAX_BUFFERED_BYTES", 2000)
-    proxy.set("refuse")
+    await proxy.cut()
     log.append(TENANT, small, numbered(2, 2))
     for seq in range(2, 50):
         log.append(TENANT, large, Batch(seq, (Token("x" * 100),)))
@@ -178,7 +178,7 @@ async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
     log.append(TENANT, large, Batch(50, (END,)))
     log.append(TENANT, small, Batch(3, (END,)))
     await flush_fails(log, small)
-    proxy.set("pass")
+    await proxy.heal()
     await log.flush(TENANT, small)
     assert await numbers(log, small) == [1, 2, 3]
     assert await log.state(TENANT, large) == "ended"
@@ -239,7 +239,7 @@ async def test_what_is_appended_last_is_written_when_the_pod_ends(other: RedisRu
 
 
 async def test_what_is_no_id_never_reaches_redis(log: RedisRunLog, proxy: Proxy) -> None:
-    proxy.set("refuse")
+    await proxy.cut()
     with pytest.raises(ChatError) as caught:
         await numbers(log, "}:*")
     assert caught.value.code is Code.NOT_FOUND

@@ -16,7 +16,7 @@ from chatfleet_api.redis.connect import ANSWER_SECONDS, CONNECTIONS
 from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
-from harness.faults.tcp_proxy import Proxy, proxied
+from harness.faults.proxy import Proxy, proxied
 from harness.pods.runs import conversations
 from harness.redis.server import redis_server
 from harness.redis.topologies import TOPOLOGIES, Topologies
@@ -46,7 +46,7 @@ async def proxy(url: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def redis_client(proxy: Proxy) -> AsyncIterator[RedisClient]:
-    async with open_redis(proxy.url, "tests", "chat") as opened:
+    async with open_redis(proxy.redis_url, "tests", "chat") as opened:
         yield opened
 
 
@@ -108,23 +108,23 @@ async def test_a_listing_forgets_what_must_have_expired(
 async def test_an_append_whose_reply_was_lost_is_not_doubled(store: RedisSessionStore, proxy: Proxy) -> None:
     new = conversation()
     await store.create(TENANT, new)
-    proxy.set("lose")
+    proxy.lose_reply()
     said = message()
     assert await store.append(TENANT, new.id, Append((said,), now=NOW, expected_version=0)) == 1
-    assert proxy.lost == 1
+    assert proxy.replies_lost == 1
     assert await store.messages(TENANT, new.id) == (said,)
 
 
-@pytest.mark.parametrize("outage", ["refuse", "hang"])
+@pytest.mark.parametrize("outage", ["cut", "hang"])
 async def test_an_unreachable_redis_is_told_within_the_deadline(
     store: RedisSessionStore, redis_client: RedisClient, proxy: Proxy, outage: str
 ) -> None:
     await redis_client.call("PING")
-    proxy.set(outage)
+    await getattr(proxy, outage)()
     began = asyncio.get_running_loop().time()
     await unavailable(store)
     assert asyncio.get_running_loop().time() - began < ANSWER_SECONDS + 0.5
-    proxy.set("pass")
+    await proxy.heal()
     async with asyncio.timeout(5):
         while True:
             try:
@@ -153,10 +153,10 @@ async def test_the_loss_and_the_return_of_redis_are_logged_once(
 ) -> None:
     await redis_client.call("PING")
     assert not caplog.records
-    proxy.set("refuse")
+    await proxy.cut()
     for _ in range(3):
         await unavailable(store)
-    proxy.set("pass")
+    await proxy.heal()
     await redis_client.call("PING")
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "Redis is unreachable",
@@ -202,7 +202,7 @@ async def test_a_storm_of_cancelled_callers_mixes_no_replies_and_leaks_no_connec
 
 
 async def test_what_is_no_id_never_reaches_redis(store: RedisSessionStore, proxy: Proxy) -> None:
-    proxy.set("refuse")
+    await proxy.cut()
     with pytest.raises(ChatError) as caught:
         await store.get(TENANT, "}:*")
     assert caught.value.code is Code.CONVERSATION_NOT_FOUND
