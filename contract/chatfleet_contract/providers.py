@@ -1,11 +1,11 @@
 """`spec.providers` and `spec.models`: upstream APIs, their limits, and the model catalogue."""
 
-from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules
+from chatfleet_contract.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
 
 MAX_PROVIDERS = 32
 MAX_MODELS = 64
@@ -25,16 +25,6 @@ class SecretKeyRef(Part):
         description="Name of the Secret, in the namespace of the ChatDeployment."
     )
     key: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Key within the Secret.")
-
-
-class ProviderType(StrEnum):
-    """The type of an upstream API."""
-
-    OPENAI = "openai"
-    AZURE_OPENAI = "azureOpenAI"
-    ANTHROPIC = "anthropic"
-    OPENAI_COMPATIBLE = "openAICompatible"
-    SCRIPTED = "scripted"
 
 
 class Azure(Part):
@@ -82,7 +72,6 @@ class Retries(Part):
 
 
 _IN_CLUSTER = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?|[a-z0-9.-]+\\.svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
-_NEEDS_KEY = "['openai', 'azureOpenAI', 'anthropic']"
 
 
 class Provider(Part):
@@ -90,25 +79,7 @@ class Provider(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule(
-                f"!(self.type in {_NEEDS_KEY}) || has(self.apiKeySecretRef)",
-                "apiKeySecretRef is required for this type; name the Secret and key that hold the provider's API key",
-                ".apiKeySecretRef",
-            ),
-            rule(
-                "!(self.type in ['azureOpenAI', 'openAICompatible']) || has(self.baseURL)",
-                "baseURL is required for this type; give the endpoint of your resource or server",
-                ".baseURL",
-            ),
-            rule(
-                "(self.type == 'azureOpenAI') == has(self.azure)",
-                "azure is required for type azureOpenAI and only allowed there; set azure.apiVersion or remove azure",
-                ".azure",
-            ),
-            rule(
-                "self.type != 'scripted' || (!has(self.baseURL) && !has(self.apiKeySecretRef))",
-                "baseURL and apiKeySecretRef are not allowed for type scripted, which calls no upstream; remove them",
-            ),
+            *provider_rules(),
             rule(
                 "!has(self.baseURL) || (self.baseURL.matches('^https?://') && isURL(self.baseURL) &&"
                 " url(self.baseURL).getHostname() != '' && !self.baseURL.contains('@') && !self.baseURL.contains('?')"
@@ -158,10 +129,6 @@ class Parameters(Part):
     max_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Maximum of output tokens.")
 
 
-Continuation: TypeAlias = Literal["none", "prefill", "continueFinalMessage"]
-"""How a model continues an answer that was cut off."""
-
-
 class Model(Part):
     """An entry of the catalogue: the name that clients use, and the upstream model behind it."""
 
@@ -187,6 +154,7 @@ class Model(Part):
 Providers = Annotated[list[Provider], Field(min_length=1, max_length=MAX_PROVIDERS, json_schema_extra=keyed("name"))]
 Catalogue = Annotated[list[Model], Field(min_length=1, max_length=MAX_MODELS, json_schema_extra=keyed("name"))]
 
+
 CATALOGUE_RULES = (
     rule(
         "self.models.all(m, self.providers.exists(p, p.name == m.provider))",
@@ -204,13 +172,6 @@ CATALOGUE_RULES = (
         " remove the fallback",
         ".models",
     ),
-    rule(
-        "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p, p.name !="
-        " m.provider || p.type == 'openAICompatible' || (m.continuation == 'prefill' && p.type in ['anthropic',"
-        " 'scripted'])))",
-        "models[].continuation needs a provider that supports it: anthropic, openAICompatible or scripted for prefill,"
-        " openAICompatible for continueFinalMessage; set none or choose another provider",
-        ".models",
-    ),
+    continuation_rule(),
 )
 """Rules across providers and models, for the object that holds both."""

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
-from chatfleet_contract.providers import Model, ProviderType, Retries
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.spec import Conversations, Observability, Streaming
 
 

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.providers.catalogue import Catalogue
-from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, digest_of
 from chatfleet_contract.spec import LogFormat, Observability
 

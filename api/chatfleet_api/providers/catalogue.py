@@ -31,7 +31,8 @@ from chatfleet_api.providers.vendors.anthropic import vendor as anthropic
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
 from chatfleet_contract import report
-from chatfleet_contract.providers import Continuation, Model, ProviderType
+from chatfleet_contract.provider_types import Continuation, ProviderType
+from chatfleet_contract.providers import Model
 from chatfleet_contract.report import Dependency, State, Traffic
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE
-from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
 from chatfleet_lab.bench.client import COMPLETIONS, CONVERSATIONS, Api, LoadError, Target, completions

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from chatfleet_contract.providers import Azure, Provider, ProviderType, SecretKeyRef, Timeouts
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Azure, Provider, SecretKeyRef, Timeouts
 from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Redis
 from chatfleet_lab.chaos.fleet import AZURE_API, Settings, Vendor, models
 

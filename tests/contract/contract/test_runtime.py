@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model, Parameters, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, digest_of
 from chatfleet_contract.spec import Conversations, LogFormat, LogLevel, Observability, Streaming
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from chatfleet_contract.names import ENV_DRAIN_TOKEN, HEADER_DRAIN, PATH_DRAIN
-from chatfleet_contract.providers import Model, ProviderType, Retries
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
 from harness.net import LOOPBACK, free_port

@@ -20,7 +20,7 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import SessionStore
-from chatfleet_contract.providers import Continuation
+from chatfleet_contract.provider_types import Continuation
 from chatfleet_contract.spec import Conversations, Streaming
 
 TENANT = "default"

@@ -15,7 +15,8 @@ from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue, Environment, Registry
 from chatfleet_api.providers.policies.instrumented import Meter
 from chatfleet_api.providers.provider import Provider, StreamItem
-from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from harness.upstream.wires import Wire
 

@@ -15,7 +15,8 @@ import pytest
 
 from chatfleet_api.pod.services import open_services
 from chatfleet_api.pod.settings import Settings
-from chatfleet_contract.providers import Model, ProviderType
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Conversations
 from harness.clients.reader import begin

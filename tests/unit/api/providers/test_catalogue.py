@@ -9,7 +9,8 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue, Defaults
-from chatfleet_contract.providers import Model, Parameters, ProviderType, Retries
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model, Parameters, Retries
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from harness.upstream.catalogue import Outcome, RecordingMeter, ask, config_of, registry_of

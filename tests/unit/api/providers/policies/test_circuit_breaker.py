@@ -18,7 +18,8 @@ from chatfleet_api.providers.policies.circuit_breaker import (
 )
 from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
 from chatfleet_contract import report
-from chatfleet_contract.providers import Model, ProviderType, Retries
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeProvider
 from harness.pods.runs import STOP, Script, loop_clock, text
 from harness.upstream.catalogue import RecordingMeter, ask, config_of

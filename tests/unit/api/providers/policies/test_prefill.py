@@ -15,7 +15,7 @@ from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.providers.vendors.anthropic.vendor import Anthropic
 from chatfleet_api.providers.vendors.openai.request import Compatible
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
-from chatfleet_contract.providers import Continuation
+from chatfleet_contract.provider_types import Continuation
 from harness.pods.runs import STOP, Script, text
 from harness.upstream.catalogue import ask
 

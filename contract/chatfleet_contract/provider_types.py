@@ -1,0 +1,115 @@
+"""The types of providers: one table of what each needs and supports, and the rules of the CRD that follow from it."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+
+from chatfleet_contract.parts import Json, rule
+
+Continuation: TypeAlias = Literal["none", "prefill", "continueFinalMessage"]
+"""How a model continues an answer that was cut off."""
+
+
+class ProviderType(StrEnum):
+    """The type of an upstream API. Each has a row in `PROVIDER_TYPES`."""
+
+    OPENAI = "openai"
+    AZURE_OPENAI = "azureOpenAI"
+    ANTHROPIC = "anthropic"
+    OPENAI_COMPATIBLE = "openAICompatible"
+    SCRIPTED = "scripted"
+
+
+class ProviderTraits(NamedTuple):
+    """What a type needs and supports. The validation rules of the CRD are derived from it."""
+
+    needs_key: bool = False
+    needs_base_url: bool = False
+    has_upstream: bool = True
+    """False: it generates its answers, and takes neither a key nor a URL."""
+    settings: tuple[str, str] | None = None
+    """Its own part of `Provider`, required and allowed for this type alone, and the part's required field."""
+    continuations: frozenset[Continuation] = frozenset()
+
+
+_PREFILL: Final = frozenset[Continuation]({"prefill"})
+
+PROVIDER_TYPES: Final = MappingProxyType(
+    {
+        ProviderType.OPENAI: ProviderTraits(needs_key=True),
+        ProviderType.AZURE_OPENAI: ProviderTraits(
+            needs_key=True, needs_base_url=True, settings=("azure", "apiVersion")
+        ),
+        ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL),
+        ProviderType.OPENAI_COMPATIBLE: ProviderTraits(
+            needs_base_url=True, continuations=_PREFILL | {"continueFinalMessage"}
+        ),
+        ProviderType.SCRIPTED: ProviderTraits(has_upstream=False, continuations=_PREFILL),
+    }
+)
+
+
+def _types(having: Callable[[ProviderTraits], object]) -> list[str]:
+    return [kind.value for kind, traits in PROVIDER_TYPES.items() if having(traits)]
+
+
+def _is_one_of(field: str, values: list[str]) -> str:
+    """Return the CEL expression of `field` being one of `values`."""
+    return f"{field} == '{values[0]}'" if len(values) == 1 else f"{field} in {values}"
+
+
+def _own_settings(kind: str, part: str, field: str) -> Json:
+    return rule(
+        f"(self.type == '{kind}') == has(self.{part})",
+        f"{part} is required for type {kind} and only allowed there; set {part}.{field} or remove {part}",
+        f".{part}",
+    )
+
+
+def _without_upstream(kind: str) -> Json:
+    return rule(
+        f"self.type != '{kind}' || (!has(self.baseURL) && !has(self.apiKeySecretRef))",
+        f"baseURL and apiKeySecretRef are not allowed for type {kind}, which calls no upstream; remove them",
+    )
+
+
+def continuation_rule() -> Json:
+    """Return the rule that a model's continuation is one that the type of its provider supports."""
+    modes = [mode for mode in get_args(Continuation) if mode != "none"]
+    types = {
+        mode: [kind.value for kind in PROVIDER_TYPES if mode in PROVIDER_TYPES[kind].continuations] for mode in modes
+    }
+    every = _types(lambda traits: traits.continuations.issuperset(modes))
+    some = {mode: [kind for kind in types[mode] if kind not in every] for mode in modes}
+    supported = " || ".join(
+        [
+            _is_one_of("p.type", every),
+            *(f"(m.continuation == '{mode}' && {_is_one_of('p.type', some[mode])})" for mode in modes if some[mode]),
+        ]
+    )
+    listed = ", ".join(f"{' or '.join(', '.join(types[mode]).rsplit(', ', 1))} for {mode}" for mode in modes)
+    return rule(
+        "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p, p.name !="
+        f" m.provider || {supported}))",
+        f"models[].continuation needs a provider that supports it: {listed}; set none or choose another provider",
+        ".models",
+    )
+
+
+def provider_rules() -> list[Json]:
+    """Return the rules of a provider that depend on its type."""
+    return [
+        rule(
+            f"!(self.type in {_types(lambda traits: traits.needs_key)}) || has(self.apiKeySecretRef)",
+            "apiKeySecretRef is required for this type; name the Secret and key that hold the provider's API key",
+            ".apiKeySecretRef",
+        ),
+        rule(
+            f"!(self.type in {_types(lambda traits: traits.needs_base_url)}) || has(self.baseURL)",
+            "baseURL is required for this type; give the endpoint of your resource or server",
+            ".baseURL",
+        ),
+        *(_own_settings(kind, *traits.settings) for kind, traits in PROVIDER_TYPES.items() if traits.settings),
+        *map(_without_upstream, _types(lambda traits: not traits.has_upstream)),
+    ]
