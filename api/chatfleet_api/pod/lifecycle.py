@@ -7,7 +7,8 @@ ENDPOINT_REMOVAL  from the preStop hook (`GET /drain`) on, for `drainSeconds` an
 LAST_CALL         from SIGTERM on, for `LAST_CALL_SECONDS`: it is not ready, and accepts requests on open connections
 DRAINING          after that, or from SIGINT on, for at most `maxStreamSeconds`, until the deadline: no new connections
                   and runs; open streams go on until their runs end
-HANDING_OVER      from the deadline (a second SIGINT makes it now) until successor pods have the runs that are left
+HANDING_OVER      from the deadline (a second SIGINT makes it now) until successor pods have the runs that are left;
+                  runs without a successor are interrupted
 FOLLOWERS_ONLY    when no run is left here, until `FOLLOW_SECONDS` after the deadline: streams of runs of other pods
 GONE              when the last response has ended: the process exits
 
@@ -39,6 +40,8 @@ LAST_CALL_SECONDS: Final = 2.0
 that is on its way over one of these would be lost."""
 FOLLOW_SECONDS: Final = 10
 """Part of `GRACE_SECONDS` in which clients are still sent what other pods produce; then they are asked to reconnect."""
+SETTLE_SECONDS: Final = 5.0
+"""Time in which runs that are interrupted store what they have."""
 GRACE_SECONDS: Final = 15
 """Time after the deadline at which the server cancels what is still connected."""
 
@@ -109,6 +112,20 @@ class Server(Protocol):
         ...
 
 
+async def drain_runs(pool: RunPool, deadline_seconds: float, enter: Callable[[Phase], None] = lambda _: None) -> int:
+    """Let the runs of a pod end until the deadline, hand over those that are left, and interrupt the rest.
+
+    Returns the number of interrupted runs. `enter` is called with each phase.
+    """
+    pool.begin_draining()
+    await pool.idle(deadline_seconds)
+    enter(Phase.HANDING_OVER)
+    await pool.hand_over()
+    interrupted = await pool.interrupt(SETTLE_SECONDS)
+    enter(Phase.FOLLOWERS_ONLY)
+    return interrupted
+
+
 class Termination:
     """Takes a pod through the phases of its end."""
 
@@ -126,8 +143,8 @@ class Termination:
         The deadline is `maxStreamSeconds` as it is at the signal: a run that began when it was higher may need longer.
         """
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._last_call, server)
-        loop.add_signal_handler(signal.SIGINT, self._interrupt, server)
+        loop.add_signal_handler(signal.SIGTERM, self.on_sigterm, server)
+        loop.add_signal_handler(signal.SIGINT, self.on_sigint, server)
         await server.serve(sockets)
         if self._drain is not None and (cut := await self._drain):
             logger.warning("%d streams were interrupted", cut)
@@ -141,8 +158,8 @@ class Termination:
         """Begin to drain the runs: nobody can connect any more, so nobody who connects is refused."""
         self._drain_within(self._deadline_seconds)
 
-    def _last_call(self, server: Server) -> None:
-        """SIGTERM: drain, after a last call if there are connections and `drainSeconds` leaves time for one."""
+    def on_sigterm(self, server: Server) -> None:
+        """Drain, after a last call if there are connections and `drainSeconds` leaves time for one."""
         self._lifecycle.enter(Phase.LAST_CALL)
         seconds = min(LAST_CALL_SECONDS, self._streaming().drain_seconds)
         if server.connected and seconds:
@@ -150,8 +167,8 @@ class Termination:
         else:
             self._close(server)
 
-    def _interrupt(self, server: Server) -> None:
-        """SIGINT: drain at once; a second one moves the deadline to now."""
+    def on_sigint(self, server: Server) -> None:
+        """Drain at once; a second one moves the deadline to now."""
         if self._lifecycle.phase < Phase.DRAINING:
             self._close(server)
             return
@@ -173,5 +190,5 @@ class Termination:
 
     def _drain_within(self, seconds: int) -> None:
         """Let runs end until the deadline, then hand over those that are left; follow other pods' runs for longer."""
-        self._drain = asyncio.ensure_future(self._pool.drain(seconds))
+        self._drain = asyncio.ensure_future(drain_runs(self._pool, seconds, self._lifecycle.enter))
         asyncio.get_running_loop().call_later(seconds + FOLLOW_SECONDS, self._log.close_readers)

@@ -24,8 +24,6 @@ RETRY_SECONDS = 1.0
 """Retry-After of a refused request: another pod may take it at once."""
 NEAR_CAPACITY = 0.7
 """Share of the capacity, that for which an autoscaler adds pods (`docs/autoscaling.md`)."""
-SETTLE_SECONDS = 5.0
-"""Time that interrupted runs get to store what they have, when the pod ends."""
 
 logger = logging.getLogger(__name__)
 
@@ -124,34 +122,43 @@ class RunPool:
             return True
         return await self._fleet.cancel(tenant, run_id)
 
-    async def drain(self, deadline_seconds: float) -> int:
-        """Take no more runs, wait for those under way, and interrupt the rest at the deadline; return their number.
-
-        A run of the fleet is not interrupted while another pod lives: it is handed over, and its readers here follow it
-        to its new owner.
-        """
+    def begin_draining(self) -> None:
+        """Admit no more runs."""
         self.draining = True
-        await self._idle(deadline_seconds)
-        with suppress(ChatError):
-            await self._hand_over()
-        interrupted = [run for run in self._runs.values() if not run.ended]
-        for run in interrupted:
-            run.stop(Code.INTERRUPTED)
-        await self._idle(SETTLE_SECONDS)
-        for task in self._tasks:
-            task.cancel()
-        await self._idle(SETTLE_SECONDS)
-        return len(interrupted)
 
-    async def _hand_over(self) -> None:
-        """Stop the runs of the fleet, without an end, and release them once their log has all that they published.
+    async def idle(self, seconds: float) -> None:
+        """Return when no run is under way, or when `seconds` have passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
 
-        If Redis is unreachable, the first flush fails and every run goes on until it is interrupted. If Redis fails
-        later, other pods take the runs over once this pod's lease has run out.
+    async def hand_over(self) -> None:
+        """Hand the runs of the fleet over to successors, if there are any, and let their readers follow them there.
+
+        They stop here without an end, and are released once the log has all that they published. If Redis is
+        unreachable, the first flush fails and every run goes on. If Redis fails later, other pods take the runs over
+        once this pod's lease has run out.
         """
         runs = [run for run in self._runs.values() if run.shared and not run.ended]
         if not runs or not self._fleet.has_successors():
             return
+        with suppress(ChatError):
+            await self._hand_over(runs)
+            logger.info("handed %d streams over to other pods", len(runs))
+
+    async def interrupt(self, settle_seconds: float) -> int:
+        """End the runs that are left, which get `settle_seconds` to store what they have; return their number."""
+        left = [run for run in self._runs.values() if not run.ended]
+        for run in left:
+            run.stop(Code.INTERRUPTED)
+        await self.idle(settle_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await self.idle(settle_seconds)
+        return len(left)
+
+    async def _hand_over(self, runs: Sequence[Run]) -> None:
         await self._flushed(runs)
         keys = [(run.tenant, run.id) for run in runs]
         self._fleet.mark_for_handoff(keys)
@@ -160,7 +167,6 @@ class RunPool:
         await self._flushed(runs)
         await self._fleet.hand_over(keys)
         self.handed_over += len(runs)
-        logger.info("handed %d streams over to other pods", len(runs))
 
     async def _flushed(self, runs: Sequence[Run]) -> None:
         await asyncio.gather(*(self._log.flush(run.tenant, run.id) for run in runs))
@@ -176,12 +182,6 @@ class RunPool:
     def _full(self) -> bool:
         # The first is quick; the second counts each run.
         return self._admitted + len(self._runs) >= self.max_streams and self.active >= self.max_streams
-
-    async def _idle(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
 
     def _start(
         self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None

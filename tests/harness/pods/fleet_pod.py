@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.services import ChatPorts
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.redis.client import Operation, RedisClient, open_redis
@@ -85,7 +86,7 @@ async def open_pod(
     )
     supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))
     stack.push_async_callback(cancel, supervising)
-    stack.push_async_callback(pool.drain, 0)
+    stack.push_async_callback(drain_runs, pool, 0)
     stack.callback(setattr, redis_client, "whole", True)  # noqa: FBT003  # a value
     return FleetPod(chat, meter, redis_client)
 

@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Token
+from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.providers.provider import StreamItem
 from harness.pods.fleet_pod import open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, Chat, Script, collect, text
@@ -80,7 +81,7 @@ async def test_readers_of_a_pod_that_ends_are_told_and_what_had_come_is_kept(pod
         async for batch in batches:
             if isinstance(batch.events[-1], Token):
                 break
-    assert await pods.first.pool.drain(0) == 1
+    assert await drain_runs(pods.first.pool, 0) == 1
     ending = (await reader)[-1][1]
     assert isinstance(ending, Failed)
     assert (ending.code, ending.partial_saved) == (Code.INTERRUPTED, True)

@@ -15,6 +15,7 @@ from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Failed
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.runs.log.interface import Moved
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
@@ -40,7 +41,7 @@ async def test_a_run_is_continued_elsewhere_at_once_and_followed_here(topologies
         reader = asyncio.create_task(collect(run.read()))
         await asyncio.sleep(0.6)  # until each has seen the other
         began = monotonic()
-        assert await first.chat.pool.drain(0) == 0
+        assert await drain_runs(first.chat.pool, 0) == 0
         assert old.open_streams == 0
         events = await reader
         assert monotonic() - began < LEASE_SECONDS
@@ -61,9 +62,9 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
         shared = await pods[1].chat.completions.start(CALLER, request, resumable=True)
         readers = [asyncio.create_task(collect(run.read())) for run in (alone, shared)]
         await asyncio.sleep(0.6)
-        assert await pods[0].chat.pool.drain(0) == 1
+        assert await drain_runs(pods[0].chat.pool, 0) == 1
         await asyncio.sleep(0.6)
-        assert await pods[1].chat.pool.drain(0) == 1
+        assert await drain_runs(pods[1].chat.pool, 0) == 1
         for reader in readers:
             ending = (await reader)[-1][1]
             assert isinstance(ending, Failed)
@@ -79,7 +80,7 @@ async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Top
         await asyncio.sleep(0.3)
         first.line.whole = False
         await asyncio.sleep(0.3)
-        assert await first.chat.pool.drain(0) == 1
+        assert await drain_runs(first.chat.pool, 0) == 1
         ending = (await reader)[-1][1]
         assert isinstance(ending, Failed)
         assert ending.code is Code.INTERRUPTED
@@ -99,7 +100,7 @@ async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_
                 raise error
 
         with patch.object(first.chat.pool, "_flushed", flushed):
-            await first.chat.pool.drain(0)
+            await drain_runs(first.chat.pool, 0)
         await dying.aclose()
         async with asyncio.timeout(3 * LEASE_SECONDS):
             events = await collect(second.chat.pool.read(TENANT, run.id))

@@ -8,6 +8,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Usage
 from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
@@ -52,7 +53,7 @@ async def test_a_pod_is_crowded_from_the_share_on_for_which_pods_are_added() -> 
         begin(pool, 60, f"r{number}")
         near_capacity.append(pool.near_capacity)
     assert near_capacity == [False] * 6 + [True]
-    await pool.drain(0)
+    await drain_runs(pool, 0)
 
 
 async def last_event(run: Run) -> Event:
@@ -143,7 +144,7 @@ async def test_a_cancel_before_the_producer_ran_its_first_line_still_ends_the_ru
 async def test_a_drain_takes_nothing_new_and_lets_what_runs_finish() -> None:
     pool = make_pool()
     run = begin(pool, 50)
-    drained = asyncio.create_task(pool.drain(60))
+    drained = asyncio.create_task(drain_runs(pool, 60))
     await asyncio.sleep(1)
     error = refused(pool)
     assert (error.code, error.retry_after) == (Code.DRAINING, 1)
@@ -155,7 +156,7 @@ async def test_a_drain_takes_nothing_new_and_lets_what_runs_finish() -> None:
 async def test_a_drain_interrupts_at_its_deadline_and_says_how_many() -> None:
     pool = make_pool()
     runs = [begin(pool, seconds, str(seconds)) for seconds in (10, 100, 200)]
-    assert await pool.drain(60) == 2
+    assert await drain_runs(pool, 60) == 2
     assert asyncio.get_running_loop().time() == 60
     endings = [await last_event(run) for run in runs]
     assert endings[0] == END
@@ -169,7 +170,7 @@ async def test_a_drain_ends_even_when_a_producer_does_not_listen() -> None:
     pool = make_pool()
     with pool.admit() as start:
         run = start(TENANT, "r", deaf)
-    assert await pool.drain(60) == 1
+    assert await drain_runs(pool, 60) == 1
     assert asyncio.get_running_loop().time() < 75
     ending = await last_event(run)
     assert isinstance(ending, Failed)
@@ -177,5 +178,5 @@ async def test_a_drain_ends_even_when_a_producer_does_not_listen() -> None:
 
 
 async def test_a_drain_of_an_idle_pod_returns_at_once() -> None:
-    assert await make_pool(memory_log()).drain(600) == 0
+    assert await drain_runs(make_pool(memory_log()), 600) == 0
     assert asyncio.get_running_loop().time() == 0
