@@ -43,6 +43,12 @@ VIOLATIONS = (
     ("The reconciler works against ports", f"{OPERATOR}/process/workqueue.py", "import chatfleet_operator.watches"),
     ("Kopf stays in the watches", f"{OPERATOR}/status/report.py", "import kopf"),
     ("The Kubernetes client stays in kube", f"{OPERATOR}/watches.py", "import kubernetes"),
+    ("The API's packages are layers", f"{API}/domain/live.py", "import chatfleet_api.redis.url"),
+    ("The API's packages are layers", f"{API}/runs/pool.py", "import chatfleet_api.sessions.store"),
+    ("The API's packages are layers", f"{API}/chat/turn.py", "import chatfleet_api.web.stream"),
+    ("The API's packages are layers", f"{API}/web/app.py", "import chatfleet_api.pod.health"),
+    ("The API's packages are layers", f"{API}/server/protocol.py", "import chatfleet_api.pod.lifecycle"),
+    ("The API's packages are layers", f"{API}/pod/lifecycle.py", "import chatfleet_api.server.http_server"),
     ("Turns and dialects know no web framework, no vendor and no store", f"{API}/chat/__init__.py", "import fastapi"),
     ("Routes see ports, never adapters", f"{API}/web/app.py", "import chatfleet_api.sessions.redis"),
     ("Redis stays in its package", f"{API}/domain/errors.py", "import redis"),
@@ -90,6 +96,17 @@ def test_a_violation_is_caught(tree: Path, rule: str, name: str, line: str) -> N
         source.write_text(kept)
     assert status != 0
     assert f"{rule} BROKEN" in printed
+
+
+def test_a_package_of_the_api_without_a_layer_is_caught(tree: Path) -> None:
+    package = tree / API / "somewhere.py"
+    package.write_text("")
+    try:
+        status, printed = lint_imports(tree)
+    finally:
+        package.unlink()
+    assert status != 0
+    assert "The API's packages are layers BROKEN" in printed
 
 
 def test_every_rule_has_its_violation() -> None:
