@@ -39,6 +39,21 @@ VIOLATIONS = (
     ("The operator's decisions are pure", f"{OPERATOR}/status/report.py", "from datetime import datetime"),
     ("The metrics API server's decisions are pure", f"{METRICS}/apiserver/api.py", "import time"),
     ("The metrics API server's decisions are pure", f"{METRICS}/figures/samples.py", "import asyncio"),
+    (
+        "The metrics API server serves figures, and figures know no server",
+        f"{METRICS}/figures/store.py",
+        "import chatfleet_metrics.apiserver.users",
+    ),
+    (
+        "The metrics API server shares the operator's client and process parts, not its reconciler",
+        f"{METRICS}/figures/pods.py",
+        "import chatfleet_operator.watches",
+    ),
+    (
+        "Operator and API build on the contract and never on each other",
+        f"{OPERATOR}/process/leader.py",
+        "import chatfleet_metrics.settings",
+    ),
     ("The reconciler works against ports", f"{OPERATOR}/reconcile/reconcile.py", "import kubernetes"),
     ("The reconciler works against ports", f"{OPERATOR}/process/workqueue.py", "import chatfleet_operator.watches"),
     ("Kopf stays in the watches", f"{OPERATOR}/status/report.py", "import kopf"),
