@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from chatfleet_cluster import controlplane
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_contract import names
 from harness.kube.chatdeployments import ChatDeployments
 from harness.kube.kubectl import Kubectl
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def kubectl() -> Iterator[Kubectl]:
     """Start etcd and kube-apiserver, and nothing else: no controller runs, no pod is made."""
-    with controlplane.running(os.environ, Steps(Console(stderr=True))) as plane:
+    with controlplane.running(os.environ, Progress(Console(stderr=True))) as plane:
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         eventually(lambda: kubectl("get", "--raw", f"/apis/{names.API_VERSION}/{names.PLURAL}"))

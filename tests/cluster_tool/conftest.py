@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from chatfleet_cluster import binaries, requirements
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 PROBE = Path(__file__).parent / "probe"
 
@@ -18,7 +18,7 @@ PROBE = Path(__file__).parent / "probe"
 def _programs() -> None:
     """Everything is built, and this machine can carry a cluster; says what is missing otherwise."""
     requirements.check()
-    binaries.ensure(binaries.NODE, os.environ, Steps(Console(stderr=True)))
+    binaries.ensure(binaries.NODE, os.environ, Progress(Console(stderr=True)))
 
 
 @pytest.fixture(scope="session", name="image")

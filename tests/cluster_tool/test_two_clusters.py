@@ -164,7 +164,7 @@ def test_logs_and_ports_of_a_pod_are_reached_through_the_api_server(pair: Pair, 
 
 def test_an_image_is_loaded_once(pair: Pair, probe: str, image: str) -> None:
     assert probe
-    assert f"{image} is there already" in pair[0].do("load", image)
+    assert f"{image} is already loaded" in pair[0].do("load", image)
 
 
 def test_an_unknown_image_is_refused_by_name(pair: Pair) -> None:
@@ -223,4 +223,4 @@ def test_down_leaves_no_trace_and_the_other_cluster_alone(pair: Pair, before: di
 
 
 def test_a_second_down_finds_nothing_to_do(pair: Pair) -> None:
-    assert "There is no cluster" in pair[0].do("down")
+    assert "does not exist" in pair[0].do("down")

@@ -18,7 +18,7 @@ from kubernetes import client, config
 from rich.console import Console
 
 from chatfleet_cluster import controlplane
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_lab.scale.subject import Subject
@@ -80,12 +80,12 @@ def deployment(name: str, replicas: int) -> Manifest:
 @contextmanager
 def stage(factor: int) -> Iterator[Kubectl]:
     """Start an API server, the real controllers and our metrics API server, all of them `factor` times as fast."""
-    steps = Steps(Console(stderr=True))
+    progress = Progress(Console(stderr=True))
     sync = f"--horizontal-pod-autoscaler-sync-period={SYNC_SECONDS / factor}s"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatfleet-")))
-        plane = stack.enter_context(controlplane.running(os.environ, steps))
-        stack.enter_context(controlplane.controlled(plane, os.environ, steps, sync))
+        plane = stack.enter_context(controlplane.running(os.environ, progress))
+        stack.enter_context(controlplane.controlled(plane, os.environ, progress, sync))
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         period = {"PERIOD_SECONDS": str(max(1.0, SCRAPE_SECONDS / factor))}
         stack.enter_context(metrics_apiserver(kubectl, install(kubectl, folder), folder / "a.log", period))

@@ -19,7 +19,7 @@ from cryptography import x509
 from rich.console import Console
 
 from chatfleet_cluster import controlplane
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_contract import metrics, names
 from chatfleet_metrics.apiserver import certificates
 from chatfleet_metrics.apiserver.certificates import Certificates, issue
@@ -101,10 +101,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start an API server of its own with all controllers, and two replicas."""
-    folder, steps = tmp_path_factory.mktemp("metrics-apiserver"), Steps(Console(stderr=True))
+    folder, progress = tmp_path_factory.mktemp("metrics-apiserver"), Progress(Console(stderr=True))
     with ExitStack() as stack:
-        plane = stack.enter_context(controlplane.running(os.environ, steps))
-        stack.enter_context(controlplane.controlled(plane, os.environ, steps))
+        plane = stack.enter_context(controlplane.running(os.environ, progress))
+        stack.enter_context(controlplane.controlled(plane, os.environ, progress))
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         kubeconfig = install(kubectl, folder)
         servers = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from chatfleet_cluster import controlplane
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import account, cluster_wide, grant, operator
 from harness.polling import eventually
@@ -19,12 +19,12 @@ CRDS = Path(__file__).parents[3] / "crds"
 @contextmanager
 def operated(folder: Path, settings: Mapping[str, str], *flags: str) -> Iterator[Kubectl]:
     """Start them all, with `settings` of the operator and `flags` of the controllers, and wait until it leads."""
-    steps = Steps(Console(stderr=True))
+    progress = Progress(Console(stderr=True))
     with ExitStack() as stack:
-        plane = stack.enter_context(controlplane.running(os.environ, steps))
+        plane = stack.enter_context(controlplane.running(os.environ, progress))
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         kubectl("apply", "--server-side", "-f", str(CRDS))
-        stack.enter_context(controlplane.controlled(plane, os.environ, steps, *flags))
+        stack.enter_context(controlplane.controlled(plane, os.environ, progress, *flags))
         kubeconfig = account(kubectl, folder)
         grant(kubectl, *cluster_wide())
         process = stack.enter_context(operator(kubeconfig, folder / "operator.log", settings))

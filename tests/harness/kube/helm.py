@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 
 from chatfleet_cluster import binaries
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 CHART = Path(__file__).parents[3] / "charts/chatfleet"
 NAMESPACE = "chatfleet-system"
@@ -45,4 +45,4 @@ class Helm:
 
 def ensure_helm() -> Helm:
     """Return helm, after building it where it was never needed before: two minutes."""
-    return Helm(binaries.ensure(("helm",), os.environ, Steps(Console(stderr=True)))["helm"])
+    return Helm(binaries.ensure(("helm",), os.environ, Progress(Console(stderr=True)))["helm"])

@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 
 from chatfleet_cluster import binaries
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from harness.kube.node import Node, load
 
 IMAGE = "chatfleet.local/keda:test"
@@ -19,7 +19,7 @@ DOCKERFILE = "FROM scratch\nCOPY --chmod=755 keda keda-adapter /\nUSER 10001:100
 
 def install_keda(node: Node, folder: Path) -> None:
     """Install KEDA without its admission webhook, and wait until its metrics are served."""
-    programs = binaries.ensure(("keda-operator", "keda-adapter"), os.environ, Steps(Console(stderr=True)))
+    programs = binaries.ensure(("keda-operator", "keda-adapter"), os.environ, Progress(Console(stderr=True)))
     shutil.copy(programs["keda-operator"], folder / "keda")
     shutil.copy(programs["keda-adapter"], folder / "keda-adapter")
     (folder / "Dockerfile").write_text(DOCKERFILE)

@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from chatfleet_cluster import binaries
-from chatfleet_cluster.documents import KERNEL_SETTINGS
+from chatfleet_cluster.config_files import KERNEL_SETTINGS
 from chatfleet_cluster.layout import LOCKS, folder_of, id_of, interface_of
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from harness.kube.kubectl import Kubectl
 
 TOOL = Path(sys.executable).with_name("chatfleet-cluster")
@@ -63,7 +63,7 @@ class Handle:
 
     def kubectl(self) -> Kubectl:
         """Kubectl as its administrator."""
-        program = binaries.ensure(["kubectl"], os.environ, Steps(Console(stderr=True)))["kubectl"]
+        program = binaries.ensure(["kubectl"], os.environ, Progress(Console(stderr=True)))["kubectl"]
         return Kubectl(program, Path(self.status()["kubeconfig"]))
 
     def traces(self) -> list[str]:

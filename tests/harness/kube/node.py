@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from chatfleet_cluster import binaries
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_contract.names import ENV_POD_NAME
 from harness.kube.helm import CHART, Helm
 from harness.kube.kubectl import Kubectl
@@ -58,7 +58,7 @@ def running_node(name: str = CLUSTER) -> Iterator[Node]:
     try:
         told = json.loads(_cluster(name, "status", "--output", "json"))
         _cluster(name, "load", *IMAGES.values())
-        tools = binaries.ensure(("kubectl", "helm"), os.environ, Steps(Console(stderr=True)))
+        tools = binaries.ensure(("kubectl", "helm"), os.environ, Progress(Console(stderr=True)))
         kubeconfig = Path(told["kubeconfig"])
         helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
         yield Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])

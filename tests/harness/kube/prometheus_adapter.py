@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from chatfleet_cluster import binaries
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from harness.kube.node import MANIFESTS, ROOT, Node
 from harness.kube.prometheus import PORT as PROMETHEUS_PORT
 from harness.polling import eventually
@@ -31,7 +31,7 @@ def documented_rules() -> str:
 @contextmanager
 def prometheus_adapter(node: Node, folder: Path) -> Iterator[None]:
     """Run the adapter on this machine as the one that serves `custom.metrics.k8s.io`."""
-    programs = binaries.ensure(("prometheus-adapter",), os.environ, Steps(Console(stderr=True)))
+    programs = binaries.ensure(("prometheus-adapter",), os.environ, Progress(Console(stderr=True)))
     (folder / "rules.yaml").write_text(documented_rules())
     command = (
         *(str(programs["prometheus-adapter"]), f"--config={folder / 'rules.yaml'}"),

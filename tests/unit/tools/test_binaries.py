@@ -7,7 +7,7 @@ from rich.console import Console
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.binaries import MODULES, ensure, link_flags, module_of, version
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 
 def test_etcd_and_api_server_are_taken_from_where_other_tools_keep_them(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_etcd_and_api_server_are_taken_from_where_other_tools_keep_them(tmp_path
         (tmp_path / name).touch()
     environ = {"KUBEBUILDER_ASSETS": str(tmp_path), "HOME": "/users/me"}
 
-    found = ensure(["etcd", "kube-apiserver"], environ, Steps(Console()))
+    found = ensure(["etcd", "kube-apiserver"], environ, Progress(Console()))
 
     assert found == {"etcd": tmp_path / "etcd", "kube-apiserver": tmp_path / "kube-apiserver"}
 

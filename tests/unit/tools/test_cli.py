@@ -19,7 +19,7 @@ def _no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_help_names_every_command() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
 
-    for command in ("up", "down", "status", "load", "logs", "kubeconfig", "env", "exec", "choose"):
+    for command in ("up", "down", "status", "load", "logs", "kubeconfig", "env", "exec", "which"):
         assert f" {command} " in shown
 
 
@@ -43,13 +43,13 @@ def test_an_error_is_one_message_and_no_trace(
 ) -> None:
     message = refused(monkeypatch, capsys, "kubeconfig", "--name", "nobody")
 
-    assert message == "Error: There is no cluster nobody. Start it: chatfleet-cluster up --name nobody\n"
+    assert message == "Error: Cluster nobody does not exist. Start it: chatfleet-cluster up --name nobody\n"
 
 
 def test_a_name_that_names_no_cluster_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "Error: --name '../etc' cannot" in refused(monkeypatch, capsys, "logs", "--name", "../etc")
+    assert "Error: --name '../etc' is invalid" in refused(monkeypatch, capsys, "logs", "--name", "../etc")
 
 
 def test_a_log_that_is_not_there_is_told_with_those_that_are(
@@ -58,13 +58,13 @@ def test_a_log_that_is_not_there_is_told_with_those_that_are(
     (tmp_path / "one" / "logs").mkdir(parents=True)
     (tmp_path / "one" / "logs" / "etcd.log").touch()
 
-    assert "There are: etcd." in refused(monkeypatch, capsys, "logs", "kubelet", "--name", "one")
+    assert "Available: etcd." in refused(monkeypatch, capsys, "logs", "kubelet", "--name", "one")
 
 
 def test_ranges_are_refused_for_a_cluster_that_is_not_this_machine(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CLUSTER", "current")
-    ranges = "--link=10.1.0.0/30", "--pods=10.2.0.0/16", "--services=10.3.0.0/20"
+    cidrs = "--link=10.1.0.0/30", "--pods=10.2.0.0/16", "--services=10.3.0.0/20"
 
-    assert "are for a cluster on this machine" in refused(monkeypatch, capsys, "up", *ranges)
+    assert "apply to a node on this machine only" in refused(monkeypatch, capsys, "up", *cidrs)

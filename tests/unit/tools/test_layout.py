@@ -2,9 +2,9 @@
 
 import pytest
 
+from chatfleet_cluster.cidrs import SLOTS
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.layout import Layout, check_name
-from chatfleet_cluster.ranges import SLOTS
 
 
 @pytest.mark.parametrize("name", ["local", "a", "e2e-1", "twelve-chars"])
@@ -23,7 +23,7 @@ def test_the_longest_name_still_makes_an_interface_that_the_kernel_accepts() -> 
 
 
 def test_each_end_of_the_link_has_its_address() -> None:
-    ranges = SLOTS[1]
+    cidrs = SLOTS[1]
 
-    assert (str(ranges.host), str(ranges.node)) == ("198.51.100.5", "198.51.100.6")
-    assert str(ranges.api_service) == "198.19.8.1"
+    assert (str(cidrs.host), str(cidrs.node)) == ("198.51.100.5", "198.51.100.6")
+    assert str(cidrs.api_service) == "198.19.8.1"

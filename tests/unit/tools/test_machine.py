@@ -21,7 +21,7 @@ def test_root_on_linux_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     ("system", "user", "message"),
-    [("linux", 1000, "only root may make. Use sudo, or .*CLUSTER=current"), ("darwin", 0, "on Linux only.*kind")],
+    [("linux", 1000, "needs root for .*Use sudo, or .*CLUSTER=current"), ("darwin", 0, "on Linux only.*kind")],
 )
 def test_others_are_refused_with_a_way_on(system: str, user: int, message: str) -> None:
     with pytest.raises(ClusterError, match=message):

@@ -9,12 +9,12 @@ import yaml
 from rich.console import Console
 
 from chatfleet_cluster import binaries
-from chatfleet_cluster.current import CurrentCluster, api_server
 from chatfleet_cluster.errors import ClusterError
-from chatfleet_cluster.kind import KindCluster, docker_answers
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.kind import KindCluster, docker_runs
+from chatfleet_cluster.kubeconfig_cluster import KubeconfigCluster, api_server
+from chatfleet_cluster.progress import Progress
 
-STEPS = Steps(Console(stderr=True))
+STEPS = Progress(Console(stderr=True))
 Program = Callable[[str, str], Path]
 
 
@@ -48,7 +48,7 @@ def config(folder: Path) -> Path:
 def test_the_first_file_of_the_variable_is_the_kubeconfig(tmp_path: Path) -> None:
     path = config(tmp_path)
 
-    assert path == CurrentCluster({"KUBECONFIG": f"{path}:/other"}).kubeconfig()
+    assert path == KubeconfigCluster({"KUBECONFIG": f"{path}:/other"}).kubeconfig()
     assert api_server(path) == "https://work:6443"
 
 
@@ -56,19 +56,19 @@ def test_without_the_variable_it_lies_in_the_home_folder(tmp_path: Path) -> None
     (tmp_path / ".kube").mkdir()
     path = config(tmp_path / ".kube")
 
-    assert path == CurrentCluster({"HOME": str(tmp_path)}).kubeconfig()
+    assert path == KubeconfigCluster({"HOME": str(tmp_path)}).kubeconfig()
 
 
 def test_a_missing_kubeconfig_is_named() -> None:
-    with pytest.raises(ClusterError, match=r"/nowhere/.kube/config is no file. Set KUBECONFIG"):
-        CurrentCluster({"HOME": "/nowhere"}).kubeconfig()
+    with pytest.raises(ClusterError, match=r"/nowhere/.kube/config is not a file. Set KUBECONFIG"):
+        KubeconfigCluster({"HOME": "/nowhere"}).kubeconfig()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "a: [", "current-context: x\ncontexts: []\nclusters: []"])
 def test_a_kubeconfig_without_a_current_cluster_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "config").write_text(content)
 
-    with pytest.raises(ClusterError, match=f"{tmp_path}/config names no current cluster"):
+    with pytest.raises(ClusterError, match=f"{tmp_path}/config has no current context"):
         api_server(tmp_path / "config")
 
 
@@ -76,13 +76,13 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, program: Progra
     program("kubectl", "exit 1")
     environ = {"KUBECONFIG": str(config(tmp_path)), "PATH": os.environ["PATH"]}
 
-    with pytest.raises(ClusterError, match="https://work:6443, does not answer"):
-        CurrentCluster(environ).up(STEPS)
+    with pytest.raises(ClusterError, match="https://work:6443, is not ready"):
+        KubeconfigCluster(environ).up(STEPS)
 
 
 def test_images_are_not_put_into_a_cluster_of_the_user() -> None:
-    with pytest.raises(ClusterError, match=r"pull from a registry. Push x\.org/a "):
-        CurrentCluster({}).load(["x.org/a"], STEPS)
+    with pytest.raises(ClusterError, match=r"Cannot load images into .*Push x\.org/a "):
+        KubeconfigCluster({}).load(["x.org/a"], STEPS)
 
 
 @pytest.fixture(name="kind")
@@ -145,4 +145,4 @@ def test_kind_is_given_an_image_of_buildahs_when_docker_has_none(
 def test_docker_is_at_hand_when_its_engine_answers(program: Program, script: str, *, answers: bool) -> None:
     program("docker", script)
 
-    assert answers is docker_answers()
+    assert answers is docker_runs()

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.locks import locked
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_cluster.waiting import wait_until
 
 
@@ -30,14 +30,14 @@ class Screen(io.StringIO):
         return length
 
 
-def steps(screen: io.StringIO, heartbeat: float = 60.0) -> Steps:
-    return Steps(Console(file=screen, width=20), heartbeat)
+def progress(screen: io.StringIO, heartbeat: float = 60.0) -> Progress:
+    return Progress(Console(file=screen, width=20), heartbeat)
 
 
 def test_a_step_is_told_with_its_time_and_unbroken_in_a_log() -> None:
     screen = Screen()
 
-    with steps(screen).step("Building [something] with a long name"):
+    with progress(screen).step("Building [something] with a long name"):
         pass
 
     assert screen.getvalue() == "✓ Building [something] with a long name (0.0 s)\n"
@@ -46,7 +46,7 @@ def test_a_step_is_told_with_its_time_and_unbroken_in_a_log() -> None:
 def test_a_failed_step_is_marked() -> None:
     screen = Screen()
 
-    with pytest.raises(ClusterError), steps(screen).step("Building"):
+    with pytest.raises(ClusterError), progress(screen).step("Building"):
         raise ClusterError("no")
 
     assert screen.getvalue() == "✗ Building (0.0 s)\n"
@@ -55,12 +55,12 @@ def test_a_failed_step_is_marked() -> None:
 def test_a_long_step_says_again_that_it_is_under_way() -> None:
     screen = Screen("… Building (0 s so far)")
 
-    with steps(screen, heartbeat=0.01).step("Building"):
+    with progress(screen, heartbeat=0.01).step("Building"):
         assert screen.came.wait(5)
 
 
 def test_waiting_for_something_that_never_comes_ends_and_names_it() -> None:
-    with pytest.raises(ClusterError, match="Waited 0 s in vain for the moon"):
+    with pytest.raises(ClusterError, match="Timed out after 0 s waiting for the moon"):
         wait_until(lambda: False, "the moon", seconds=0)
 
 
@@ -69,13 +69,13 @@ def test_others_wait_for_the_lock_and_say_for_what(tmp_path: Path) -> None:
     order: list[str] = []
 
     def another() -> None:
-        with locked(tmp_path / "lock", Steps(Console(file=screen, width=99), 0.01), what="it works"):
+        with locked(tmp_path / "lock", Progress(Console(file=screen, width=99), 0.01), what="it works"):
             order.append("in")
             threading.Event().wait(0.005)  # time enough to meet another in here
             order.append("out")
 
     threads = [threading.Thread(target=another) for _ in range(8)]
-    with locked(tmp_path / "lock", steps(Screen()), what="it works"):
+    with locked(tmp_path / "lock", progress(Screen()), what="it works"):
         for thread in threads:
             thread.start()
         assert screen.came.wait(5)
@@ -87,7 +87,7 @@ def test_others_wait_for_the_lock_and_say_for_what(tmp_path: Path) -> None:
 
 
 def test_a_lock_leaves_no_file(tmp_path: Path) -> None:
-    with locked(tmp_path / "lock", steps(Screen()), what="it works"):
+    with locked(tmp_path / "lock", progress(Screen()), what="it works"):
         assert (tmp_path / "lock").exists()
 
     assert not list(tmp_path.iterdir())

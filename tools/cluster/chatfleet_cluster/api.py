@@ -1,4 +1,4 @@
-"""The few questions this tool asks an API server itself."""
+"""The few requests that this tool sends to an API server itself."""
 
 import json
 import ssl
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT = 5.0
-"""Seconds for one answer."""
+"""Seconds for one request."""
 
 
 class Api:
-    """An API server, addressed as administrator with the certificates of a folder."""
+    """A client of an API server, as administrator with the certificates of a folder."""
 
     def __init__(self, server: str, pki: Path) -> None:
         self._server = server
@@ -36,7 +36,7 @@ class Api:
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def apply(self, path: str, manifest: Mapping[str, Any]) -> bool:
-        """Apply `manifest` to the object at `path`; whether the server took it."""
+        """Apply `manifest` to the object at `path`; return whether the server accepted it."""
         return (
             self._open(f"{path}?fieldManager=chatfleet-cluster&force=true", json.dumps(manifest).encode()) is not None
         )

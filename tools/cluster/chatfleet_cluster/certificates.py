@@ -1,4 +1,4 @@
-"""The keys and certificates of a cluster. Made for days of development on one machine, and thrown away with it."""
+"""The keys and certificates of a cluster, for development only; they are deleted with the cluster."""
 
 import os
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ CLOCK_SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom a certificate names, and the names under which it may serve (none: it is a client's only)."""
+    """The subject of a certificate, and the names that it may serve (none: a client certificate only)."""
 
     user: str
     group: str = ""
@@ -35,7 +35,6 @@ class Authority:
 
     @classmethod
     def create(cls, name: str, now: datetime) -> "Authority":
-        """Make a new one."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(Identity(name))
         builder = _builder(subject, subject, key.public_key(), now)
@@ -63,8 +62,8 @@ class Authority:
 def write_pki(folder: Path, identities: Iterable[tuple[str, Identity]], now: datetime) -> None:
     """Fill `folder` with the cluster's authority `ca`, a certificate per (file name, identity), and two more.
 
-    `front-proxy-ca` signs only `front-proxy`, by which the API server vouches for users to aggregated APIs: an
-    authority of its own, so that no other certificate can pretend to be that. `service-accounts` is a bare key.
+    `front-proxy-ca` signs only `front-proxy`, with which the API server authenticates to aggregated APIs: an
+    authority of its own, so that no other certificate counts there. `service-accounts` is a bare key.
     """
     folder.mkdir(parents=True, exist_ok=True)
     authority = Authority.create("chatfleet-cluster", now)

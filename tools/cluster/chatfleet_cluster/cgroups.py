@@ -1,4 +1,4 @@
-"""A cluster's control groups: the kernel's own record of which processes belong to it.
+"""The control groups of a cluster: the kernel's record of which processes belong to it.
 
 Every component starts in a group of its own below the cluster's, and no child can leave it. So nothing is ever killed
 by a remembered process id, and nothing is forgotten, whatever died half-way. On machines with the older hierarchies
@@ -31,7 +31,7 @@ def parse_hierarchies(mounts: str) -> Hierarchies:
     record = [Path(row[1]) for row in rows if row[2] == "cgroup2"]
     if not record:
         raise ClusterError(
-            "The control group version 2 hierarchy is not mounted, which keeps the record of the cluster's processes. "
+            "The control group version 2 hierarchy is not mounted; it holds the record of the cluster's processes. "
             "Mount it: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
         )
     return Hierarchies(record[0], tuple(Path(row[1]) for row in rows if row[2] == "cgroup"))
@@ -55,9 +55,7 @@ class Group:
         for folder in (self._record, *self._limits):
             folder.mkdir(exist_ok=True)
         if not (self._record / "cgroup.kill").exists():
-            raise ClusterError(
-                "The kernel is too old to end a cluster's processes at once: Linux 5.14 or newer is needed."
-            )
+            raise ClusterError("The kernel has no cgroup.kill. Use Linux 5.14 or newer.")
         for folder in self._limits:
             for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new group, which then takes no process
                 if (folder / setting).exists():

@@ -12,72 +12,70 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chatfleet_cluster import binaries, node, ranges
-from chatfleet_cluster.choose import Choice, choose
+from chatfleet_cluster import binaries, cidrs, node
 from chatfleet_cluster.clusters import Cluster, Status
 from chatfleet_cluster.components import NAMES
-from chatfleet_cluster.current import CurrentCluster
 from chatfleet_cluster.errors import ClusterError
-from chatfleet_cluster.kind import KindCluster, docker_answers
-from chatfleet_cluster.layout import DEFAULT_NAME, Ranges, check_name, folder_of
+from chatfleet_cluster.kind import KindCluster, docker_runs
+from chatfleet_cluster.kubeconfig_cluster import KubeconfigCluster
+from chatfleet_cluster.layout import DEFAULT_NAME, CIDRs, check_name, folder_of
 from chatfleet_cluster.local import LocalCluster
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
+from chatfleet_cluster.which import Choice, which
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A Kubernetes cluster to develop on.\n\n"
-    "By default the cluster is made of this machine, which takes Linux and root; or it is in Docker, by kind, when a "
-    "Docker engine answers. The variable CLUSTER chooses: node, kind, or current for the one of your kubeconfig.",
+    help="A Kubernetes cluster for development.\n\n"
+    "With a Docker engine, the cluster is in Docker, by kind. Without one, it is a node on this machine, which needs "
+    "Linux and root. Set the variable CLUSTER to choose: kind, node, or current for the cluster of your kubeconfig.",
 )
 
 
 class Output(StrEnum):
-    """How `status` prints."""
-
     TABLE = "table"
     JSON = "json"
 
 
-Name = Annotated[str, typer.Option(help="Which cluster; several can be up side by side.", callback=check_name)]
+Name = Annotated[str, typer.Option(help="Name of the cluster. Several can be up at a time.", callback=check_name)]
 
 
 @app.command()
 def up(
     name: Name = DEFAULT_NAME,
     link: Annotated[
-        str | None, typer.Option(help="Range between this machine and the node, like 198.51.100.0/30.")
+        str | None, typer.Option(help="Address range between this machine and the node, such as 198.51.100.0/30.")
     ] = None,
-    pods: Annotated[str | None, typer.Option(help="Range of the pods, like 198.18.0.0/20.")] = None,
-    services: Annotated[str | None, typer.Option(help="Range of the Services, like 198.19.0.0/21.")] = None,
+    pods: Annotated[str | None, typer.Option(help="Address range of the pods, such as 198.18.0.0/20.")] = None,
+    services: Annotated[str | None, typer.Option(help="Address range of the Services, such as 198.19.0.0/21.")] = None,
 ) -> None:
-    """Bring a cluster up, or go on with one that was interrupted; does nothing when it is up.
+    """Start a cluster, or resume an interrupted start. Does nothing when the cluster is up.
 
-    The first time on a machine, the programs are built from source: about 10 minutes. Then it takes about 10 seconds.
-    Free address ranges are chosen by itself unless given.
+    The first start on a machine builds the programs from source, which takes about 10 minutes; later starts take about
+    10 seconds. Without --link, --pods and --services, free address ranges are used.
     """
-    steps = _steps()
-    cluster = _chosen(name, steps, ranges.parse(link, pods, services))
+    progress = _steps()
+    cluster = _cluster(name, progress, cidrs.parse(link, pods, services))
     try:
-        cluster.up(steps)
+        cluster.up(progress)
     except KeyboardInterrupt:
-        steps.say(f"Interrupted. `chatfleet-cluster up --name {name}` goes on from here; `down` removes what there is.")
+        progress.info(f"Interrupted. `chatfleet-cluster up --name {name}` resumes; `down` removes the cluster.")
         raise
-    steps.say(f'Ready. Use it:  eval "$(chatfleet-cluster env --name {name})" && kubectl get nodes')
+    progress.info(f'Ready. Use it:  eval "$(chatfleet-cluster env --name {name})" && kubectl get nodes')
 
 
 @app.command()
 def down(name: Name = DEFAULT_NAME) -> None:
-    """Remove a cluster with everything in it; does nothing when there is none."""
-    steps = _steps()
-    if not _chosen(name, steps).down(steps):
-        steps.say(f"There is no cluster {name} to remove.")
+    """Remove a cluster with everything in it. Does nothing when it does not exist."""
+    progress = _steps()
+    if not _cluster(name, progress).down(progress):
+        progress.info(f"Cluster {name} does not exist.")
 
 
 @app.command()
 def status(name: Name = DEFAULT_NAME, output: Annotated[Output, typer.Option("--output", "-o")] = Output.TABLE) -> None:
-    """Show whether a cluster is ready, its addresses and its processes. Exit status 0 when ready, 1 when not."""
-    seen = _chosen(name, None).status()
+    """Show whether a cluster is ready, its addresses and its processes. Exits with 0 when ready, else with 1."""
+    seen = _cluster(name, None).status()
     if output is Output.JSON:
         sys.stdout.write(json.dumps(asdict(seen), indent=2) + "\n")
     else:
@@ -87,52 +85,53 @@ def status(name: Name = DEFAULT_NAME, output: Annotated[Output, typer.Option("--
 
 @app.command()
 def load(images: list[str], name: Name = DEFAULT_NAME) -> None:
-    """Give a cluster images that were built here; skips those it has. No registry is involved.
+    """Load images from this machine into a cluster, without a registry. Skips images that the cluster has.
 
     Pods use them with `imagePullPolicy: IfNotPresent`.
     """
-    steps = _steps()
-    _chosen(name, steps).load(images, steps)
+    progress = _steps()
+    _cluster(name, progress).load(images, progress)
 
 
 @app.command()
 def logs(
     component: Annotated[
         str | None,
-        typer.Argument(help="Like kubelet; without it, lists what there is.", autocompletion=lambda: list(NAMES)),
+        typer.Argument(
+            help="Name of a component, such as kubelet. Without it, lists all.",
+            autocompletion=lambda: list(NAMES),
+        ),
     ] = None,
     *,
     name: Name = DEFAULT_NAME,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last ones.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they are written.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Number of last lines.")] = 100,
 ) -> None:
-    """Show what a component of a node on this machine printed."""
+    """Show the log of a component of a node on this machine."""
     found = {path.stem: path for path in sorted((folder_of(name) / "logs").glob("*.log"))}
     if component is None:
         sys.stdout.write("".join(f"{each}\n" for each in found))
         return
     if component not in found:
-        raise ClusterError(f"There is no log of {component!r}. There are: {', '.join(found) or 'none'}.")
-    _become(
-        ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(found[component])], dict(os.environ)
-    )
+        raise ClusterError(f"No log of {component!r}. Available: {', '.join(found) or 'none'}.")
+    _exec(["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(found[component])], dict(os.environ))
 
 
 @app.command()
 def kubeconfig(
     *,
     name: Name = DEFAULT_NAME,
-    raw: Annotated[bool, typer.Option("--raw", help="Print its content instead.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the content instead of the path.")] = False,
 ) -> None:
     """Print the path of the administrator's kubeconfig."""
-    path = _chosen(name, None).kubeconfig()
+    path = _cluster(name, None).kubeconfig()
     sys.stdout.write(path.read_text() if raw else f"{path}\n")
 
 
 @app.command()
 def env(name: Name = DEFAULT_NAME) -> None:
-    """Print shell commands that point kubectl and helm at a cluster: eval "$(chatfleet-cluster env)"."""
-    for key, value in _environment(_chosen(name, None)).items():
+    """Print shell commands that configure kubectl and helm for a cluster: eval "$(chatfleet-cluster env)"."""
+    for key, value in _environment(_cluster(name, None)).items():
         sys.stdout.write(f"export {key}={shlex.quote(value)}\n")
 
 
@@ -140,52 +139,52 @@ def env(name: Name = DEFAULT_NAME) -> None:
 def exec_(command: list[str], name: Name = DEFAULT_NAME) -> None:
     """Run a command as root inside a node on this machine, such as `-- iptables -S` or `-- ss -tn`.
 
-    It sees the node's network and mounts, and it ends with the cluster.
+    The command has the node's network and mounts, and ends with the cluster.
     """
     cluster = LocalCluster(name, None, os.environ)
-    _become(node.inside(cluster.layout(), command), {**os.environ, **_environment(cluster)})
+    _exec(node.inside(cluster.layout(), command), {**os.environ, **_environment(cluster)})
 
 
-@app.command("choose")
-def choose_(name: Name = DEFAULT_NAME) -> None:
-    """Say which kind of cluster the other commands use, and why; the kind alone goes to standard output."""
+@app.command("which")
+def which_(name: Name = DEFAULT_NAME) -> None:
+    """Print the kind of cluster that the other commands use; the reason goes to standard error."""
     choice = _choice(name)
-    _steps().say(choice.sentence())
+    _steps().info(choice.sentence())
     sys.stdout.write(f"{choice.kind}\n")
 
 
 def main() -> None:
-    """Run the command; what stands in the way becomes one clear message and exit status 1."""
+    """Run the command. An error becomes one message and exit status 1."""
     try:
         app()
     except ClusterError as error:
-        _refuse(str(error))
+        _fail(str(error))
     except PermissionError as error:
-        _refuse(f"{error.filename} is root's, as is a cluster on this machine. Use sudo.")
+        _fail(f"{error.filename} belongs to root, as does a node on this machine. Use sudo.")
 
 
-def _refuse(message: str) -> NoReturn:
-    _steps().say(f"Error: {message}")
+def _fail(message: str) -> NoReturn:
+    _steps().info(f"Error: {message}")
     sys.exit(1)
 
 
-def _steps() -> Steps:
-    return Steps(Console(stderr=True))
+def _steps() -> Progress:
+    return Progress(Console(stderr=True))
 
 
 def _choice(name: str) -> Choice:
     exists = folder_of(name).exists()
-    return choose(os.environ.get("CLUSTER", ""), node_exists=exists, docker_answers=docker_answers)
+    return which(os.environ.get("CLUSTER", ""), node_exists=exists, docker_runs=docker_runs)
 
 
-def _chosen(name: str, steps: Steps | None, wanted: Ranges | None = None) -> Cluster:
+def _cluster(name: str, progress: Progress | None, wanted: CIDRs | None = None) -> Cluster:
     choice = _choice(name)
-    if steps:
-        steps.say(choice.sentence())
+    if progress:
+        progress.info(choice.sentence())
     if wanted and choice.kind != "node":
-        raise ClusterError("--link, --pods and --services are for a cluster on this machine: CLUSTER=node.")
+        raise ClusterError("--link, --pods and --services apply to a node on this machine only. Set CLUSTER=node.")
     if choice.kind == "current":
-        return CurrentCluster(os.environ)
+        return KubeconfigCluster(os.environ)
     return KindCluster(name, os.environ) if choice.kind == "kind" else LocalCluster(name, wanted, os.environ)
 
 
@@ -195,7 +194,7 @@ def _environment(cluster: Cluster) -> dict[str, str]:
     return {"KUBECONFIG": str(cluster.kubeconfig()), "PATH": ":".join([*folders, os.environ.get("PATH", "")])}
 
 
-def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
+def _exec(command: list[str], environment: dict[str, str]) -> NoReturn:
     os.execvpe(command[0], command, environment)  # noqa: S606 - the user's own command
 
 

@@ -1,11 +1,11 @@
-"""What every kind of cluster can do, so that a demo or a test need not know on which it runs."""
+"""The protocol of all kinds of clusters, so that demos and tests run on each of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,17 @@ class ComponentStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a cluster; empty where a kind of cluster has no such thing, or is down."""
+    """The state of a cluster; a field is empty where the kind of cluster lacks it or the cluster is down."""
 
     kind: str
     name: str
     ready: bool
-    """The API server answers and, on this machine, every component runs."""
+    """The API server is ready and, for a node on this machine, every component runs."""
     kubeconfig: str = ""
     api_server: str = ""
     version: str = ""
     host_address: str = ""
-    """Where pods reach a server that listens on this machine."""
+    """Address at which pods reach a server on this machine."""
     node_address: str = ""
     dns: str = ""
     link: str = ""
@@ -40,21 +40,20 @@ class Status:
 
 
 class Cluster(Protocol):
-    """What commands do with a cluster. Every method raises ClusterError with the remedy."""
+    """A cluster, as the commands use it. Every method raises ClusterError with the remedy."""
 
     kind: str
 
-    def up(self, steps: Steps) -> None:
-        """Make it answer."""
+    def up(self, progress: Progress) -> None:
+        """Start it, and wait until it is ready; do nothing when it is."""
 
-    def down(self, steps: Steps) -> bool:
+    def down(self, progress: Progress) -> bool:
         """Remove it; return whether there was anything to remove."""
 
-    def status(self) -> Status:
-        """Look at it."""
+    def status(self) -> Status: ...
 
-    def load(self, images: Sequence[str], steps: Steps) -> None:
-        """Give it images that were built on this machine."""
+    def load(self, images: Sequence[str], progress: Progress) -> None:
+        """Load images that were built on this machine."""
 
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
+        """Return the path of the administrator's kubeconfig."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatfleet_cluster.certificates import Identity
-from chatfleet_cluster.documents import PROVISIONER
+from chatfleet_cluster.config_files import PROVISIONER
 from chatfleet_cluster.layout import API_PORT, DNS_DOMAIN, Layout
 
 NAMESPACES = "namespaces"
@@ -13,7 +13,7 @@ CONTAINERD = "containerd"
 ETCD_ADDRESS = "http://127.0.0.1:2379"
 """Loopback of the cluster's own network namespace: no other process of the machine reaches it."""
 CLIENTS = ("admin", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "storage")
-"""Who gets a kubeconfig."""
+"""The clients with a kubeconfig."""
 MASTERS = "system:masters"
 NAMES = (
     NAMESPACES,
@@ -40,11 +40,11 @@ class Component:
 
 def identities(layout: Layout) -> tuple[tuple[str, Identity], ...]:
     """The certificate of each part, by file name."""
-    node = layout.ranges.node
+    node = layout.cidrs.node
     service = tuple(f"kubernetes.default{suffix}" for suffix in ("", ".svc", f".svc.{DNS_DOMAIN}"))
     return (
         ("admin", Identity("admin", MASTERS)),
-        ("kube-apiserver", Identity("kube-apiserver", "", service, (node, layout.ranges.api_service))),
+        ("kube-apiserver", Identity("kube-apiserver", "", service, (node, layout.cidrs.api_service))),
         ("kube-apiserver-to-kubelet", Identity("kube-apiserver-to-kubelet", MASTERS)),
         ("kube-controller-manager", Identity("system:kube-controller-manager")),
         ("kube-scheduler", Identity("system:kube-scheduler")),
@@ -57,7 +57,7 @@ def identities(layout: Layout) -> tuple[tuple[str, Identity], ...]:
 
 
 def control_plane(layout: Layout, programs: Mapping[str, Path]) -> tuple[Component, ...]:
-    """What starts first, each on its own."""
+    """The components that start first, independently of each other."""
     containerd = (str(programs["containerd"]), f"--config={layout.folder}/config/containerd.toml")
     return (
         Component("etcd", (str(programs["etcd"]), *etcd_flags(layout.folder / "etcd", ETCD_ADDRESS))),
@@ -67,7 +67,7 @@ def control_plane(layout: Layout, programs: Mapping[str, Path]) -> tuple[Compone
 
 
 def node(layout: Layout, programs: Mapping[str, Path]) -> tuple[Component, ...]:
-    """What starts once the API server answers."""
+    """The components that start once the API server is ready."""
     config = layout.folder / "config"
 
     def component(name: str, *flags: str) -> Component:
@@ -83,7 +83,7 @@ def node(layout: Layout, programs: Mapping[str, Path]) -> tuple[Component, ...]:
             kubeconfig("kubelet"),
             f"--root-dir={layout.folder}/kubelet",
             f"--hostname-override={layout.id}",  # the machine's name need not resolve
-            f"--node-ip={layout.ranges.node}",
+            f"--node-ip={layout.cidrs.node}",
         ),
         component("kube-controller-manager", kubeconfig("kube-controller-manager"), *_controller_flags(layout)),
         component("kube-scheduler", kubeconfig("kube-scheduler"), "--leader-elect=false"),
@@ -99,7 +99,7 @@ def etcd_flags(folder: Path, address: str) -> tuple[str, ...]:
     return (
         f"--data-dir={folder}",
         f"--listen-client-urls={address}",
-        f"--advertise-client-urls={any_free_port}",  # it has no peers whom to tell
+        f"--advertise-client-urls={any_free_port}",  # there are no peers
         f"--listen-peer-urls={any_free_port}",
         "--unsafe-no-fsync",  # the data does not outlive the cluster
         "--log-level=warn",
@@ -107,7 +107,7 @@ def etcd_flags(folder: Path, address: str) -> tuple[str, ...]:
 
 
 def api_server_flags(pki: Path, etcd: str, services: str) -> tuple[str, ...]:
-    """What every API server of ours is given, with a node or without."""
+    """The flags of every API server here, with a node or without."""
     return (
         f"--etcd-servers={etcd}",
         f"--service-cluster-ip-range={services}",
@@ -134,8 +134,8 @@ def _api_server_flags(layout: Layout) -> tuple[str, ...]:
     certificate, key = layout.certificate("kube-apiserver-to-kubelet")
     authority, _ = layout.certificate("ca")
     return (
-        *api_server_flags(authority.parent, ETCD_ADDRESS, str(layout.ranges.services)),
-        f"--advertise-address={layout.ranges.node}",
+        *api_server_flags(authority.parent, ETCD_ADDRESS, str(layout.cidrs.services)),
+        f"--advertise-address={layout.cidrs.node}",
         f"--secure-port={API_PORT}",
         "--enable-admission-plugins=NodeRestriction",
         "--kubelet-preferred-address-types=InternalIP",  # the node's name does not resolve
@@ -146,7 +146,7 @@ def _api_server_flags(layout: Layout) -> tuple[str, ...]:
 
 
 def controller_flags(pki: Path) -> tuple[str, ...]:
-    """What every controller manager of ours is given, with a node or without."""
+    """The flags of every controller manager here, with a node or without."""
     return (
         "--leader-elect=false",
         "--use-service-account-credentials=true",
@@ -164,7 +164,7 @@ def _controller_flags(layout: Layout) -> tuple[str, ...]:
     return (
         *controller_flags(authority.parent),
         "--allocate-node-cidrs=true",
-        f"--cluster-cidr={layout.ranges.pods}",
-        f"--node-cidr-mask-size={layout.ranges.pods.prefixlen}",  # one node: it has all of them
+        f"--cluster-cidr={layout.cidrs.pods}",
+        f"--node-cidr-mask-size={layout.cidrs.pods.prefixlen}",  # one node: it has all of them
         f"--flex-volume-plugin-dir={layout.folder}/volume-plugins",
     )

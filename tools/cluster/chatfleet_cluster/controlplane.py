@@ -4,7 +4,7 @@ Needs no root. Everything lies in a temporary folder and listens on loopback; bo
 when the thread that started them ends, however it ends. There are no controllers, unless `controlled` starts them too:
 a Deployment gets no pods, and a deleted namespace stays.
 
-    with controlplane.running(os.environ, Steps(Console(stderr=True))) as plane:
+    with controlplane.running(os.environ, Progress(Console(stderr=True))) as plane:
         subprocess.run([plane.kubectl, "--kubeconfig", plane.kubeconfig, "apply", "-f", "crds/"])
 """
 
@@ -18,13 +18,13 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from chatfleet_cluster import binaries, certificates, documents
+from chatfleet_cluster import binaries, certificates, config_files
 from chatfleet_cluster.api import Api
 from chatfleet_cluster.certificates import Identity
 from chatfleet_cluster.components import MASTERS, api_server_flags, controller_flags, etcd_flags
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.processes import ENVIRONMENT, log_end
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_cluster.waiting import wait_until
 
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -47,9 +47,9 @@ class ControlPlane:
 
 
 @contextmanager
-def running(environ: Mapping[str, str], steps: Steps) -> Iterator[ControlPlane]:
+def running(environ: Mapping[str, str], progress: Progress) -> Iterator[ControlPlane]:
     """Start etcd and kube-apiserver, wait until it is ready, and stop both at the end."""
-    programs = binaries.ensure(("etcd", "kube-apiserver", "kubectl"), environ, steps)
+    programs = binaries.ensure(("etcd", "kube-apiserver", "kubectl"), environ, progress)
     with tempfile.TemporaryDirectory(prefix="chatfleet-") as folder:
         plane = _prepared(Path(folder), programs["kubectl"])
         commands = {
@@ -63,12 +63,12 @@ def running(environ: Mapping[str, str], steps: Steps) -> Iterator[ControlPlane]:
 
 
 @contextmanager
-def controlled(plane: ControlPlane, environ: Mapping[str, str], steps: Steps, *flags: str) -> Iterator[None]:
+def controlled(plane: ControlPlane, environ: Mapping[str, str], progress: Progress, *flags: str) -> Iterator[None]:
     """Run the real controllers beside `plane`: pods are made (and stay Pending), owners take theirs along.
 
     `flags` are added to theirs, and win.
     """
-    program = binaries.ensure((CONTROLLERS,), environ, steps)[CONTROLLERS]
+    program = binaries.ensure((CONTROLLERS,), environ, progress)[CONTROLLERS]
     all_flags = (
         *controller_flags(plane.folder / "pki"),
         f"--kubeconfig={plane.folder}/{CONTROLLERS}.kubeconfig",
@@ -98,7 +98,7 @@ def _write_kubeconfig(plane: ControlPlane, user: str, file: Path) -> None:
     pki = plane.folder / "pki"
     pair = (pki / f"{user}.crt").read_bytes(), (pki / f"{user}.key").read_bytes()
     authority = (pki / "ca.crt").read_bytes()
-    file.write_text(documents.kubeconfig(plane.server, "chatfleet", authority=authority, pair=pair))
+    file.write_text(config_files.kubeconfig(plane.server, "chatfleet", authority=authority, pair=pair))
 
 
 def _etcd(plane: ControlPlane) -> str:

@@ -1,5 +1,5 @@
-"""The one error that this tool raises on purpose."""
+"""The error of this tool."""
 
 
 class ClusterError(Exception):
-    """Something stands in the way. The message says what, and what the user can do about it."""
+    """The command cannot go on. The message has the cause and the remedy."""

@@ -1,4 +1,4 @@
-"""Images go from buildah into containerd directly: no registry, no archive on disk."""
+"""Copies images from buildah into containerd, without a registry and without an archive on disk."""
 
 import hashlib
 import io
@@ -14,10 +14,10 @@ from typing import IO, cast
 
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.layout import PAUSE_IMAGE, Layout
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 ID_LABEL = "chatfleet.io/image-id"
-"""Marks an image in containerd with the id that buildah gave it, so that it is carried over only when it changed."""
+"""Label of an image in containerd: its id in buildah, so that an image is copied only when it has changed."""
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """The kernel's name for a machine -> that of container images."""
 
@@ -29,48 +29,48 @@ class Store:
         self._ctr = (str(ctr), "--address", str(layout.containerd_socket), "--namespace", "k8s.io", "images")
 
     def has(self, image: str, image_id: str) -> bool:
-        """Whether the very image is there; raise ClusterError when containerd does not answer."""
+        """Whether containerd has this image with this id; raise ClusterError when containerd does not respond."""
         done = self._run("ls", "--quiet", f'name=={image},labels."{ID_LABEL}"=={image_id}')
         if done.returncode:
-            raise ClusterError(f"containerd does not answer; is the cluster up? {_said(done.stderr)}")
+            raise ClusterError(f"containerd does not respond; is the cluster up? {_text(done.stderr)}")
         return image.encode() in done.stdout.split()
 
     def load(self, archive: IO[bytes], image_id: str) -> str:
-        """Read a docker archive and mark its image; return containerd's complaint, empty when there is none."""
+        """Import a docker archive and label its image; return containerd's error, empty on success."""
         # "local" lets ctr see which layers are unpacked already.
         done = self._run("import", "--local", "--label", f"{ID_LABEL}={image_id}", "-", stdin=archive)
-        return _said(done.stderr) if done.returncode else ""
+        return _text(done.stderr) if done.returncode else ""
 
     def _run(self, *arguments: str, stdin: IO[bytes] | None = None) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run((*self._ctr, *arguments), stdin=stdin, capture_output=True, check=False)
 
 
-def load(store: Store, images: Sequence[str], steps: Steps) -> None:
-    """Bring each image of buildah's into the cluster, unless the same one is there; raise ClusterError if unknown."""
+def load(store: Store, images: Sequence[str], progress: Progress) -> None:
+    """Copy each image from buildah into the cluster, unless it has it; raise ClusterError for an unknown image."""
     known = [(image, qualified(image), buildah_id(image)) for image in images]
     for image, name, image_id in known:
         if store.has(name, image_id):
-            steps.say(f"✓ {name} is there already")
+            progress.info(f"✓ {name} is already loaded")
             continue
-        with steps.step(f"Loading {name}"):
+        with progress.step(f"Loading {name}"):
             _pipe(store, push_command(image, name, "/dev/stdout"), image_id)
 
 
 def load_pause(store: Store, program: Path) -> None:
-    """Bring the image of every pod's first process, unless it is there; `program` is all that is in it."""
+    """Import the pause image, unless it is there; it contains only `program`."""
     edition = program.parent.name
     if store.has(PAUSE_IMAGE, edition):
         return
     with tempfile.TemporaryFile() as archive:
         archive.write(pause_archive(program.read_bytes(), platform.machine()))
         archive.seek(0)
-        complaint = store.load(archive, edition)
-    if complaint:
-        raise ClusterError(f"containerd did not take the image {PAUSE_IMAGE}: {complaint}")
+        error = store.load(archive, edition)
+    if error:
+        raise ClusterError(f"Failed to import image {PAUSE_IMAGE}: {error}")
 
 
 def pause_archive(program: bytes, machine: str) -> bytes:
-    """Return a docker archive with one image of one file. Same in, same out."""
+    """Return a docker archive with one image of one file; deterministic."""
     layer = _tar({"pause": program})
     config = {
         "architecture": ARCHITECTURES[machine],
@@ -79,8 +79,8 @@ def pause_archive(program: bytes, machine: str) -> bytes:
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
-    documents = {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
-    return _tar({"layer.tar": layer, **documents})
+    files = {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
+    return _tar({"layer.tar": layer, **files})
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
@@ -109,7 +109,7 @@ def buildah_id(image: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ClusterError(
-            f"buildah has no image {image!r}. Build it first, and see `buildah images`: {done.stderr.strip()}"
+            f"buildah has no image {image!r}. Build it first; see `buildah images`: {done.stderr.strip()}"
         )
     return done.stdout.strip()
 
@@ -126,12 +126,10 @@ def _pipe(store: Store, push_command: Sequence[str], image_id: str) -> None:
         archive.close()
         if push.wait() or complaint:
             errors.seek(0)
-            raise ClusterError(
-                f"The image could not be loaded. buildah said: {_said(errors.read())} containerd said: {complaint}"
-            )
+            raise ClusterError(f"Failed to load the image. buildah: {_text(errors.read())} containerd: {complaint}")
 
 
-def _said(output: bytes) -> str:
+def _text(output: bytes) -> str:
     """What a program complained of, without its warnings."""
     lines = output.decode(errors="replace").splitlines()
     return " ".join(line for line in lines if "level=warning" not in line) or "nothing."

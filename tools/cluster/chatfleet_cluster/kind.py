@@ -1,4 +1,4 @@
-"""A cluster in Docker, by kind: what most people have at hand where a Docker engine runs."""
+"""A cluster in Docker, by kind."""
 
 import json
 import shutil
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from chatfleet_cluster import binaries
 from chatfleet_cluster.clusters import Status
-from chatfleet_cluster.current import answers, api_server
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.images import push_command, qualified
+from chatfleet_cluster.kubeconfig_cluster import answers, api_server
 from chatfleet_cluster.layout import id_of
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine is at hand."""
+def docker_runs() -> bool:
+    """Whether a Docker engine is running."""
     if shutil.which("docker") is None:
         return False
     return _run("docker", "version", "--format", "{{.Server.Version}}").returncode == 0
@@ -34,27 +34,25 @@ class KindCluster:
         self._id = id_of(name)
         self._environ = environ
 
-    def up(self, steps: Steps) -> None:
-        """Create it unless it is there, and write its kubeconfig."""
-        kind = self._kind(steps)
+    def up(self, progress: Progress) -> None:
+        """Create it unless it exists, and write its kubeconfig."""
+        kind = self._kind(progress)
         self.kubeconfig().parent.mkdir(parents=True, exist_ok=True)
-        there = self._id in _checked(kind, "get", "clusters").split()
-        verb = ("export", "kubeconfig") if there else ("create", "cluster", "--wait=180s")
-        with steps.step(f"Starting kind cluster {self._id}"):
+        exists = self._id in _checked(kind, "get", "clusters").split()
+        verb = ("export", "kubeconfig") if exists else ("create", "cluster", "--wait=180s")
+        with progress.step(f"Starting kind cluster {self._id}"):
             _checked(kind, *verb, f"--name={self._id}", f"--kubeconfig={self.kubeconfig()}")
 
-    def down(self, steps: Steps) -> bool:
-        """Delete it."""
-        kind = self._kind(steps)
+    def down(self, progress: Progress) -> bool:
+        kind = self._kind(progress)
         if self._id not in _checked(kind, "get", "clusters").split():
             return False
-        with steps.step(f"Removing kind cluster {self._id}"):
+        with progress.step(f"Removing kind cluster {self._id}"):
             _checked(kind, "delete", "cluster", f"--name={self._id}", f"--kubeconfig={self.kubeconfig()}")
         self.kubeconfig().unlink(missing_ok=True)
         return True
 
     def status(self) -> Status:
-        """Ask its API server and Docker's network."""
         path = self.kubeconfig()
         if not path.exists():
             return Status(self.kind, self._name, ready=False)
@@ -67,18 +65,18 @@ class KindCluster:
             host_address=_gateway(),
         )
 
-    def load(self, images: Sequence[str], steps: Steps) -> None:
-        """Copy images of Docker's, or else of buildah's."""
-        kind = self._kind(steps)
+    def load(self, images: Sequence[str], progress: Progress) -> None:
+        """Load images from Docker, else from buildah."""
+        kind = self._kind(progress)
         for image in images:
-            with steps.step(f"Loading {image}"):
+            with progress.step(f"Loading {image}"):
                 if _run("docker", "image", "inspect", image).returncode == 0:
                     _checked(kind, "load", "docker-image", image, f"--name={self._id}")
                 else:
                     self._load_from_buildah(kind, image)
 
     def kubeconfig(self) -> Path:
-        """A file of its own, so that the user's is left alone."""
+        """Return a file of its own; the user's kubeconfig is not changed."""
         return binaries.cache_folder(self._environ) / "kubeconfig" / self._id
 
     def _load_from_buildah(self, kind: str, image: str) -> None:
@@ -87,8 +85,8 @@ class KindCluster:
             _checked(*push_command(image, qualified(image), archive))
             _checked(kind, "load", "image-archive", archive, f"--name={self._id}")
 
-    def _kind(self, steps: Steps) -> str:
-        return str(binaries.ensure(("kind",), self._environ, steps)["kind"])
+    def _kind(self, progress: Progress) -> str:
+        return str(binaries.ensure(("kind",), self._environ, progress)["kind"])
 
 
 def _gateway() -> str:

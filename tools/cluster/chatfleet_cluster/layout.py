@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
-class Ranges:
+class CIDRs:
     """The three address ranges of a cluster: the link to this machine, its pods, its Services."""
 
     link: IPv4Network
@@ -61,7 +61,7 @@ class Layout:
     """One cluster's names and places."""
 
     name: str
-    ranges: Ranges
+    cidrs: CIDRs
 
     @property
     def id(self) -> str:
@@ -116,7 +116,7 @@ class Layout:
     @property
     def api_server(self) -> str:
         """The address of the API server, reachable from this machine and from pods."""
-        return f"https://{self.ranges.node}:{API_PORT}"
+        return f"https://{self.cidrs.node}:{API_PORT}"
 
     def log(self, component: str) -> Path:
         """What a component printed."""
@@ -132,10 +132,10 @@ class Layout:
 
 
 def check_name(name: str) -> str:
-    """Return `name` when a cluster can be called so; raise ClusterError otherwise."""
+    """Return `name` if it is valid; raise ClusterError otherwise."""
     if not _NAME.fullmatch(name):
         raise ClusterError(
-            f"--name {name!r} cannot name a cluster: use at most 12 lower-case letters, digits and dashes, "
+            f"--name {name!r} is invalid. Use at most 12 lower-case letters, digits and dashes, "
             "starting with a letter and ending with a letter or digit."
         )
     return name

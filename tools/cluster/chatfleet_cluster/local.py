@@ -3,35 +3,32 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chatfleet_cluster import binaries, components, node, preparation
+from chatfleet_cluster import binaries, bootstrap, components, node
 from chatfleet_cluster.clusters import ComponentStatus, Status
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.images import Store, load
-from chatfleet_cluster.layout import DNS_PORT, Layout, Ranges
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.layout import DNS_PORT, CIDRs, Layout
+from chatfleet_cluster.progress import Progress
 
 
 class LocalCluster:
-    """This machine itself."""
+    """A node on this machine."""
 
     kind = "node"
 
-    def __init__(self, name: str, wanted: Ranges | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, name: str, wanted: CIDRs | None, environ: Mapping[str, str]) -> None:
         self._name = name
         self._wanted = wanted
         self._environ = environ
 
-    def up(self, steps: Steps) -> None:
-        """Bring it up."""
-        node.up(self._name, self._wanted, self._environ, steps)
+    def up(self, progress: Progress) -> None:
+        node.up(self._name, self._wanted, self._environ, progress)
 
-    def down(self, steps: Steps) -> bool:
-        """Take it down."""
-        return node.down(self._name, steps)
+    def down(self, progress: Progress) -> bool:
+        return node.down(self._name, progress)
 
     def status(self) -> Status:
-        """Look at its processes and ask its API server."""
-        layout = preparation.recorded(self._name)
+        layout = bootstrap.load_layout(self._name)
         if layout is None:
             return Status(self.kind, self._name, ready=False)
         parts = self._components(layout)
@@ -43,30 +40,32 @@ class LocalCluster:
             kubeconfig=str(layout.kubeconfig),
             api_server=layout.api_server,
             version=api.version(),
-            host_address=str(layout.ranges.host),
-            node_address=str(layout.ranges.node),
-            dns=f"{layout.ranges.node}:{DNS_PORT}",
-            link=str(layout.ranges.link),
-            pods=str(layout.ranges.pods),
-            services=str(layout.ranges.services),
+            host_address=str(layout.cidrs.host),
+            node_address=str(layout.cidrs.node),
+            dns=f"{layout.cidrs.node}:{DNS_PORT}",
+            link=str(layout.cidrs.link),
+            pods=str(layout.cidrs.pods),
+            services=str(layout.cidrs.services),
             interface=layout.interface,
             components=parts,
         )
 
-    def load(self, images: Sequence[str], steps: Steps) -> None:
-        """Copy images of buildah's."""
-        ctr = binaries.ensure(("ctr",), self._environ, steps)["ctr"]
-        load(Store(self.layout(), ctr), images, steps)
+    def load(self, images: Sequence[str], progress: Progress) -> None:
+        """Copy images from buildah."""
+        ctr = binaries.ensure(("ctr",), self._environ, progress)["ctr"]
+        load(Store(self.layout(), ctr), images, progress)
 
     def kubeconfig(self) -> Path:
-        """The file in the cluster's folder."""
+        """Return the kubeconfig in the cluster's folder."""
         return self.layout().kubeconfig
 
     def layout(self) -> Layout:
-        """Its layout; raise ClusterError when it is not up."""
-        layout = preparation.recorded(self._name)
+        """Return its layout; raise ClusterError when it does not exist."""
+        layout = bootstrap.load_layout(self._name)
         if layout is None:
-            raise ClusterError(f"There is no cluster {self._name}. Start it: chatfleet-cluster up --name {self._name}")
+            raise ClusterError(
+                f"Cluster {self._name} does not exist. Start it: chatfleet-cluster up --name {self._name}"
+            )
         return layout
 
     def _components(self, layout: Layout) -> dict[str, ComponentStatus]:

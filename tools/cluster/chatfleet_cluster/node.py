@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chatfleet_cluster import binaries, cgroups, components, documents, images, preparation, ranges, requirements
+from chatfleet_cluster import binaries, bootstrap, cgroups, cidrs, components, config_files, images, requirements
 from chatfleet_cluster.api import Api, http_answers
 from chatfleet_cluster.components import CONTAINERD, NAMESPACES
 from chatfleet_cluster.errors import ClusterError
@@ -21,80 +21,80 @@ from chatfleet_cluster.layout import (
     LOCKS,
     PROXY_HEALTH_PORT,
     STORAGE_CLASS,
+    CIDRs,
     Layout,
-    Ranges,
     folder_of,
     id_of,
     interface_of,
 )
 from chatfleet_cluster.locks import locked
 from chatfleet_cluster.processes import Processes
-from chatfleet_cluster.steps import Steps
+from chatfleet_cluster.progress import Progress
 from chatfleet_cluster.waiting import wait_until
 
 PATIENCE = 180.0
 """Seconds that a component may take to become ready; a few are usual, a machine under load needs more."""
 
 
-def up(name: str, wanted: Ranges | None, environ: Mapping[str, str], steps: Steps) -> Layout:
+def up(name: str, wanted: CIDRs | None, environ: Mapping[str, str], progress: Progress) -> Layout:
     """Bring the cluster up, or to the end of a way up that was broken off; return when its node is Ready.
 
     Starts what does not run. Data survives as long as the cluster's namespaces do; what is left of a cluster that
     lost these is removed first.
     """
     requirements.check()
-    programs = binaries.ensure(binaries.NODE, environ, steps)
-    with _alone(name, steps):
-        layout = _resumed(name, wanted) or _created(name, wanted, steps)
+    programs = binaries.ensure(binaries.NODE, environ, progress)
+    with _alone(name, progress):
+        layout = _resumed(name, wanted) or _created(name, wanted, progress)
         processes = processes_of(layout)
-        with steps.step("Starting etcd, containerd and the API server"):
+        with progress.step("Starting etcd, containerd and the API server"):
             _start_control_plane(layout, processes, programs)
-        with steps.step("Starting the node"):
+        with progress.step("Starting the node"):
             _start_node(layout, processes, programs)
     return layout
 
 
-def down(name: str, steps: Steps) -> bool:
+def down(name: str, progress: Progress) -> bool:
     """Remove every trace of the cluster; return whether there was any."""
     requirements.check_root(sys.platform, os.geteuid())
-    with _alone(name, steps):
+    with _alone(name, progress):
         if not (_group(name).exists() or folder_of(name).exists()):
             return False
-        with steps.step(f"Removing cluster {name}"):
+        with progress.step(f"Removing cluster {name}"):
             _remove(name)
         return True
 
 
-def _alone(name: str, steps: Steps) -> AbstractContextManager[None]:
-    return locked(LOCKS / f"{id_of(name)}.lock", steps, what=f"it brings cluster {name} up or down")
+def _alone(name: str, progress: Progress) -> AbstractContextManager[None]:
+    return locked(LOCKS / f"{id_of(name)}.lock", progress, what=f"up or down of cluster {name}")
 
 
 def _group(name: str) -> cgroups.Group:
     return cgroups.Group(id_of(name), cgroups.hierarchies())
 
 
-def _resumed(name: str, wanted: Ranges | None) -> Layout | None:
+def _resumed(name: str, wanted: CIDRs | None) -> Layout | None:
     """The cluster as it stands; None when it has to be made anew."""
-    layout = preparation.recorded(name)
+    layout = bootstrap.load_layout(name)
     if layout is None or not layout.ready.exists() or processes_of(layout).pid(NAMESPACES) is None:
         return None
-    if wanted not in {None, layout.ranges}:
+    if wanted not in {None, layout.cidrs}:
         raise ClusterError(
-            f"Cluster {name} is up with other address ranges. Take it down first: chatfleet-cluster down --name {name}"
+            f"Cluster {name} is up with other address ranges. Remove it first: chatfleet-cluster down --name {name}"
         )
     return layout
 
 
-def _created(name: str, wanted: Ranges | None, steps: Steps) -> Layout:
+def _created(name: str, wanted: CIDRs | None, progress: Progress) -> Layout:
     _remove(name)
-    with locked(LOCKS / "chatfleet-ranges.lock", steps, what="it takes address ranges for a cluster"):
+    with locked(LOCKS / "chatfleet-ranges.lock", progress, what="the choice of address ranges"):
         if interface_path(name).exists():
             raise ClusterError(
-                f"This machine has an interface {interface_of(name)} of another owner. Use another --name."
+                f"Interface {interface_of(name)} exists and does not belong to this tool. Use another --name."
             )
-        layout = Layout(name, ranges.choose(wanted, ranges.machine_routes()))
-        with steps.step(f"Making network and keys of cluster {name}"):
-            preparation.prepare(layout, host_process=os.getpid(), now=datetime.now(UTC))
+        layout = Layout(name, cidrs.choose(wanted, cidrs.machine_routes()))
+        with progress.step(f"Creating network and keys of cluster {name}"):
+            bootstrap.prepare(layout, host_process=os.getpid(), now=datetime.now(UTC))
             _group(name).create()
             processes_of(layout).start_namespaces(layout.folder / "config" / "namespaces.sh")
     return layout
@@ -112,9 +112,9 @@ def _start_control_plane(layout: Layout, processes: Processes, programs: Mapping
 def _start_node(layout: Layout, processes: Processes, programs: Mapping[str, Path]) -> None:
     for component in components.node(layout, programs):
         processes.start(component)
-    api, node = api_of(layout), layout.ranges.node
+    api, node = api_of(layout), layout.cidrs.node
     storage_class = f"/apis/storage.k8s.io/v1/storageclasses/{STORAGE_CLASS}"
-    _until(lambda: api.apply(storage_class, documents.storage_class()), processes, "kube-apiserver")
+    _until(lambda: api.apply(storage_class, config_files.storage_class()), processes, "kube-apiserver")
     account = "/api/v1/namespaces/default/serviceaccounts/default"  # pods need it, and come to no good without
     _until(lambda: api.answers(account), processes, "kube-controller-manager")
     _until(lambda: http_answers(f"http://{node}:{PROXY_HEALTH_PORT}/healthz"), processes, "kube-proxy")
@@ -168,7 +168,7 @@ def _remove_folder(folder: Path) -> None:
     inside = [mount for mount in mounts if Path(mount).is_relative_to(folder)]
     if inside:  # none of ours: those are in the cluster's own namespace
         raise ClusterError(
-            f"Something is mounted in {folder}, and not by this tool. Unmount it: umount {' '.join(inside)}"
+            f"{folder} contains mounts that are not of this tool. Unmount them: umount {' '.join(inside)}"
         )
     if folder.exists():
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Starting the components of a cluster, and telling whether they run."""
+"""Starts the components of a cluster, and reports whether they run."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ from chatfleet_cluster.layout import Layout
 from chatfleet_cluster.waiting import wait_until
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
-"""Nothing of the user's: a proxy setting, say, would lead a component outside."""
+"""Without the user's variables: a proxy setting would direct a component outside the machine."""
 
 _LAUNCH = 'echo 0 > "$0" && exec setsid --fork sh -c \'echo $$ > "$0.new"; mv "$0.new" "$0"; exec "$@"\' "$@"'
 """Enters the control group first, so that there is no moment in which a process of the cluster is outside of it; then
@@ -51,7 +51,7 @@ class Processes:
         """Raise ClusterError with the end of its log if the component does not run."""
         if self.pid(component) is None:
             path = self._layout.log(component)
-            raise ClusterError(f"{component} stopped. The end of its log, {path}:\n{log_end(path)}")
+            raise ClusterError(f"{component} stopped. The last lines of its log, {path}:\n{log_end(path)}")
 
     def _launch(self, name: str, command: tuple[str, ...]) -> None:
         if self.pid(name) is not None:
@@ -74,5 +74,5 @@ class Processes:
 def log_end(path: Path, lines: int = 10) -> str:
     """The last lines of a log."""
     if not path.exists():
-        return "(it printed nothing)"
+        return "(empty)"
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

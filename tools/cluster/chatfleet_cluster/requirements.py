@@ -1,4 +1,4 @@
-"""What a machine must have before a cluster can start on it, told before anything is touched."""
+"""The checks before a cluster starts on this machine: system, user, packages, disk space."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from chatfleet_cluster.binaries import check_space
-from chatfleet_cluster.documents import CNI_PLUGINS
+from chatfleet_cluster.config_files import CNI_PLUGINS
 from chatfleet_cluster.errors import ClusterError
 from chatfleet_cluster.layout import STATE
 
@@ -23,7 +23,7 @@ PACKAGES = {
     "runc": "runc",
     f"{CNI_PLUGINS}/ptp": "containernetworking-plugins",
 }
-"""Program -> the Debian package that has it."""
+"""Program -> its Debian package."""
 
 
 def check() -> None:
@@ -40,13 +40,11 @@ def check() -> None:
 
 def check_root(system: str, user: int) -> None:
     """Raise ClusterError unless root on Linux."""
-    remedy = "or name a cluster of yours: CLUSTER=current uses that of your kubeconfig."
+    remedy = "or set CLUSTER=current to use the cluster of your kubeconfig."
     if system != "linux":
-        raise ClusterError(f"A node runs on Linux only, and this is {system}. Start a Docker engine for kind, {remedy}")
+        raise ClusterError(f"A node runs on Linux only; this is {system}. Start a Docker engine for kind, {remedy}")
     if user != 0:
-        raise ClusterError(
-            f"A node is made of namespaces, mounts and routes, which only root may make. Use sudo, {remedy}"
-        )
+        raise ClusterError(f"A node needs root for namespaces, mounts and routes. Use sudo, {remedy}")
 
 
 def missing_packages(programs: Iterable[str], which: Callable[[str], str | None]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with an end."""
+"""Polling a condition until a deadline."""
 
 import time
 from collections.abc import Callable
@@ -13,5 +13,5 @@ def wait_until(true: Callable[[], bool], what: str, *, seconds: float = 60.0) ->
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise ClusterError(f"Waited {seconds:.0f} s in vain for {what}.")
+            raise ClusterError(f"Timed out after {seconds:.0f} s waiting for {what}.")
         time.sleep(INTERVAL)

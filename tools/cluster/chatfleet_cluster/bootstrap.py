@@ -1,12 +1,12 @@
-"""The files of a new cluster: folders, keys, kubeconfigs, the components' settings, and last the record."""
+"""The files of a new cluster: folders, keys, kubeconfigs, the components' configuration, and last the record."""
 
 import json
 from dataclasses import asdict
 from datetime import datetime
 from ipaddress import IPv4Network
 
-from chatfleet_cluster import certificates, components, documents
-from chatfleet_cluster.layout import Layout, Ranges, folder_of
+from chatfleet_cluster import certificates, components, config_files
+from chatfleet_cluster.layout import CIDRs, Layout, folder_of
 
 FOLDERS = ("cni", "config", "kernel", "kubeconfig", "logs", "pids", "run", "var-log", "volume-plugins", "volumes")
 
@@ -20,36 +20,36 @@ def prepare(layout: Layout, *, host_process: int, now: datetime) -> None:
     certificates.write_pki(pki, components.identities(layout), now)
     for client in components.CLIENTS:
         _write_kubeconfig(layout, client)
-    for name, text in _documents(layout, host_process).items():
+    for name, text in _config_files(layout, host_process).items():
         (layout.folder / name).write_text(text)
-    layout.record.write_text(json.dumps({key: str(value) for key, value in asdict(layout.ranges).items()}))
+    layout.record.write_text(json.dumps({key: str(value) for key, value in asdict(layout.cidrs).items()}))
 
 
-def recorded(name: str) -> Layout | None:
+def load_layout(name: str) -> Layout | None:
     """Return the layout of the cluster called `name`; None when it is not completely prepared."""
     try:
-        ranges = json.loads((folder_of(name) / "cluster.json").read_text())
+        cidrs = json.loads((folder_of(name) / "cluster.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return Layout(name, Ranges(**{key: IPv4Network(value) for key, value in ranges.items()}))
+    return Layout(name, CIDRs(**{key: IPv4Network(value) for key, value in cidrs.items()}))
 
 
-def _documents(layout: Layout, host_process: int) -> dict[str, str]:
+def _config_files(layout: Layout, host_process: int) -> dict[str, str]:
     kubeconfig = f"{layout.folder}/kubeconfig"
     return {
-        "config/namespaces.sh": documents.namespaces(layout, host_process),
-        "config/containerd.toml": documents.containerd(layout),
-        "config/kubelet.yaml": documents.kubelet(layout),
-        "config/kube-proxy.yaml": documents.kube_proxy(layout, f"{kubeconfig}/kube-proxy"),
-        "config/Corefile": documents.corefile(f"{kubeconfig}/coredns"),
+        "config/namespaces.sh": config_files.namespaces(layout, host_process),
+        "config/containerd.toml": config_files.containerd(layout),
+        "config/kubelet.yaml": config_files.kubelet(layout),
+        "config/kube-proxy.yaml": config_files.kube_proxy(layout, f"{kubeconfig}/kube-proxy"),
+        "config/Corefile": config_files.corefile(f"{kubeconfig}/coredns"),
         "config/resolv.conf": "",
-        "cni/10-pods.conflist": documents.cni(layout),
+        "cni/10-pods.conflist": config_files.cni(layout),
     }
 
 
 def _write_kubeconfig(layout: Layout, client: str) -> None:
     certificate, key = layout.certificate(client)
-    text = documents.kubeconfig(
+    text = config_files.kubeconfig(
         layout.api_server,
         layout.id,
         authority=layout.certificate("ca")[0].read_bytes(),

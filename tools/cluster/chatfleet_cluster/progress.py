@@ -1,6 +1,6 @@
-"""Telling a person what goes on: a moving line on a terminal, plain lines anywhere else.
+"""Progress messages: a spinner on a terminal, plain lines elsewhere.
 
-Goes to standard error, so that standard output carries only what a command was asked for.
+They go to standard error, so that standard output holds only a command's result.
 """
 
 import threading
@@ -10,40 +10,40 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Spinner
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 HEARTBEAT = 30.0
-"""Seconds after which a plain log says again that a step is still under way."""
+"""Seconds between two lines about a step that is still running, where there is no terminal."""
 
 
-class Steps:
-    """Shows steps under way with their time."""
+class Progress:
+    """Reports messages, and steps with their duration."""
 
     def __init__(self, console: Console, heartbeat: float = HEARTBEAT) -> None:
         self._console = console
         self._heartbeat = heartbeat
 
-    def say(self, text: str) -> None:
-        """Tell one thing."""
+    def info(self, text: str) -> None:
         self._console.print(escape(text), highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Tell that `text` is under way while the body runs, and how long it took; says so also if it failed."""
+        """Report `text` as running while the body runs, then whether it succeeded and its duration."""
         started = time.monotonic()
         mark = "✗"
         try:
-            with self._moving(text) if self._console.is_terminal else self._plain(text, started):
+            with self._spinner(text) if self._console.is_terminal else self._plain(text, started):
                 yield
             mark = "✓"
         finally:
-            self.say(f"{mark} {text} ({time.monotonic() - started:.1f} s)")
+            self.info(f"{mark} {text} ({time.monotonic() - started:.1f} s)")
 
     @contextmanager
-    def _moving(self, text: str) -> Iterator[None]:
+    def _spinner(self, text: str) -> Iterator[None]:
         columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            progress.add_task(escape(text), total=None)
+        with Spinner(*columns, console=self._console, transient=True) as spinner:
+            spinner.add_task(escape(text), total=None)
             yield
 
     @contextmanager
@@ -52,7 +52,7 @@ class Steps:
 
         def beat() -> None:
             while not over.wait(self._heartbeat):
-                self.say(f"… {text} ({time.monotonic() - started:.0f} s so far)")
+                self.info(f"… {text} ({time.monotonic() - started:.0f} s so far)")
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

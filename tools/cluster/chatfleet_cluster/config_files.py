@@ -65,7 +65,7 @@ def namespaces(layout: Layout, host_process: int) -> str:
     here and never outside, so there is no moment at which a kill leaves half of it behind.
     `host_process` is any process of the host's network namespace.
     """
-    ranges, prefix = layout.ranges, layout.ranges.link.prefixlen
+    cidrs, prefix = layout.cidrs, layout.cidrs.link.prefixlen
     outside = f"nsenter --net=/proc/{host_process}/ns/net"
     return f"""\
 set -eu
@@ -92,17 +92,17 @@ done
 
 ip link set lo up
 ip link add cf0 type veth peer name {layout.interface} netns {host_process}
-ip addr add {ranges.node}/{prefix} dev cf0
+ip addr add {cidrs.node}/{prefix} dev cf0
 ip link set cf0 up
 echo 1 > /proc/sys/net/ipv4/ip_forward
 # There is no way out. Let every attempt fail at once, not only the first in a second.
 echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
 
 {outside} ip link set {layout.interface} alias {layout.id}
-{outside} ip addr add {ranges.host}/{prefix} dev {layout.interface}
+{outside} ip addr add {cidrs.host}/{prefix} dev {layout.interface}
 {outside} ip link set {layout.interface} up
-{outside} ip route add {ranges.pods} via {ranges.node} dev {layout.interface}
-{outside} ip route add {ranges.services} via {ranges.node} dev {layout.interface}
+{outside} ip route add {cidrs.pods} via {cidrs.node} dev {layout.interface}
+{outside} ip route add {cidrs.services} via {cidrs.node} dev {layout.interface}
 
 touch {layout.ready}
 exec sleep infinity
@@ -149,7 +149,7 @@ def cni(layout: Layout) -> str:
         "type": "ptp",
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": str(layout.ranges.pods)}]],
+            "ranges": [[{"subnet": str(layout.cidrs.pods)}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
@@ -165,7 +165,7 @@ def kubelet(layout: Layout) -> str:
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
-            "address": str(layout.ranges.node),
+            "address": str(layout.cidrs.node),
             "healthzPort": 0,
             "tlsCertFile": str(certificate),
             "tlsPrivateKeyFile": str(key),
@@ -181,7 +181,7 @@ def kubelet(layout: Layout) -> str:
             "failCgroupV1": False,  # refused by default since 1.35; many machines still have it
             "failSwapOn": False,
             "clusterDomain": DNS_DOMAIN,
-            "clusterDNS": [str(layout.ranges.node)],
+            "clusterDNS": [str(layout.cidrs.node)],
             "resolvConf": str(layout.folder / "config" / "resolv.conf"),  # empty: nothing outside is resolved
             "volumePluginDir": str(layout.folder / "volume-plugins"),
             "podLogsDir": "/var/log/pods",
@@ -202,7 +202,7 @@ def kube_proxy(layout: Layout, kubeconfig_path: str) -> str:
             "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": kubeconfig_path},
             "mode": "iptables",
-            "clusterCIDR": str(layout.ranges.pods),
+            "clusterCIDR": str(layout.cidrs.pods),
             "hostnameOverride": layout.id,
             "conntrack": {"maxPerCore": 0},  # the kernel lets only the first network namespace set it
             "iptables": {"minSyncPeriod": "100ms", "syncPeriod": "30s"},

@@ -1,4 +1,4 @@
-"""Choosing a cluster's address ranges: never one that the machine uses already."""
+"""The choice of a cluster's address ranges (CIDRs): free ones, by the routes of this machine."""
 
 import json
 import subprocess
@@ -8,17 +8,17 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from chatfleet_cluster.errors import ClusterError
-from chatfleet_cluster.layout import Ranges
+from chatfleet_cluster.layout import CIDRs
 
 SLOTS = tuple(
-    Ranges(
+    CIDRs(
         link=IPv4Network(f"198.51.100.{4 * slot}/30"),
         pods=IPv4Network(f"198.18.{16 * slot}.0/20"),
         services=IPv4Network(f"198.19.{8 * slot}.0/21"),
     )
     for slot in range(16)
 )
-"""What the first, second … cluster on a machine gets. Ranges for documentation (RFC 5737) and for benchmarks (RFC
+"""The ranges of the first, second … cluster on a machine. CIDRs for documentation (RFC 5737) and for benchmarks (RFC
 2544), so that they meet neither private networks nor the internet. 198.19.128.0/17 stays free."""
 
 
@@ -46,7 +46,7 @@ def parse_routes(text: str) -> tuple[Route, ...]:
     )
 
 
-def choose(wanted: Ranges | None, routes: Iterable[Route]) -> Ranges:
+def choose(wanted: CIDRs | None, routes: Iterable[Route]) -> CIDRs:
     """Return `wanted` if it is free, or the first free slot if none is wanted; raise ClusterError otherwise."""
     taken = tuple(routes)
     if wanted is None:
@@ -54,50 +54,50 @@ def choose(wanted: Ranges | None, routes: Iterable[Route]) -> Ranges:
         chosen = next(free, None)
         if chosen is None:
             raise ClusterError(
-                f"All {len(SLOTS)} address ranges of clusters on this machine are in use, the first one because "
-                f"{_clash(SLOTS[0], taken)}. Name free ranges: --link, --pods and --services."
+                f"All {len(SLOTS)} default address ranges are in use; of the first, "
+                f"{_clash(SLOTS[0], taken)}. Set free ranges: --link, --pods and --services."
             )
         return chosen
     clash = _clash(wanted, taken)
     if clash:
         raise ClusterError(
-            f"An address range of the cluster is in use: {clash}. Name others, or none to have one chosen."
+            f"An address range of the cluster is in use: {clash}. Set other ranges, or none to use the defaults."
         )
     return wanted
 
 
-def parse(link: str | None, pods: str | None, services: str | None) -> Ranges | None:
+def parse(link: str | None, pods: str | None, services: str | None) -> CIDRs | None:
     """Read the three options; None when none of them is given. Raise ClusterError naming the wrong one."""
     given = {"--link": link, "--pods": pods, "--services": services}
     if not any(given.values()):
         return None
     missing = [option for option, value in given.items() if not value]
     if missing:
-        raise ClusterError(f"Address ranges are given all three or none: {' and '.join(missing)} missing.")
-    ranges = Ranges(*(_network(option, value or "") for option, value in given.items()))
-    _check_sizes(ranges)
-    return ranges
+        raise ClusterError(f"Missing {' and '.join(missing)}: set all three address ranges or none.")
+    cidrs = CIDRs(*(_network(option, value or "") for option, value in given.items()))
+    _check_sizes(cidrs)
+    return cidrs
 
 
 def _network(option: str, value: str) -> IPv4Network:
     try:
         return IPv4Network(value)
     except ValueError as error:
-        raise ClusterError(f"{option} {value!r} is no IPv4 range: {error}. Write it like 198.51.100.0/30.") from error
+        raise ClusterError(f"{option} {value!r} is not an IPv4 range: {error}. Example: 198.51.100.0/30") from error
 
 
-def _check_sizes(ranges: Ranges) -> None:
-    limits = {"--link": (ranges.link, 30, 24), "--pods": (ranges.pods, 26, 16), "--services": (ranges.services, 26, 12)}
+def _check_sizes(cidrs: CIDRs) -> None:
+    limits = {"--link": (cidrs.link, 30, 24), "--pods": (cidrs.pods, 26, 16), "--services": (cidrs.services, 26, 12)}
     for option, (network, smallest, largest) in limits.items():
         if not largest <= network.prefixlen <= smallest:
-            raise ClusterError(f"{option} {network} has the wrong size: use /{largest} to /{smallest}.")
-    if any(one.overlaps(other) for one, other in combinations(ranges, 2)):
-        raise ClusterError("--link, --pods and --services overlap each other: use three ranges apart.")
+            raise ClusterError(f"{option} {network} has the wrong size. Use /{largest} to /{smallest}.")
+    if any(one.overlaps(other) for one, other in combinations(cidrs, 2)):
+        raise ClusterError("--link, --pods and --services overlap. Use three separate ranges.")
 
 
-def _clash(ranges: Ranges, taken: Iterable[Route]) -> str:
-    """Say which range is taken by what; empty when all are free."""
-    for network in ranges:
+def _clash(cidrs: CIDRs, taken: Iterable[Route]) -> str:
+    """Return which range overlaps which route; empty when all are free."""
+    for network in cidrs:
         for route in taken:
             if network.overlaps(route.range):
                 return f"{network} overlaps {route.range} on interface {route.interface}"

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 import yaml
 
-from chatfleet_cluster import components, documents
+from chatfleet_cluster import components, config_files
+from chatfleet_cluster.cidrs import SLOTS
 from chatfleet_cluster.layout import Layout
-from chatfleet_cluster.ranges import SLOTS
 
 ONE = Layout("one", SLOTS[0])
 TWO = Layout("two", SLOTS[1])
 
 
 def kubelet(layout: Layout) -> dict[str, Any]:
-    settings: dict[str, Any] = yaml.safe_load(documents.kubelet(layout))
+    settings: dict[str, Any] = yaml.safe_load(config_files.kubelet(layout))
     return settings
 
 
 def test_a_kubeconfig_holds_everything_it_needs() -> None:
-    config = yaml.safe_load(documents.kubeconfig("https://x:1", "me", authority=b"A", pair=(b"C", b"K")))
+    config = yaml.safe_load(config_files.kubeconfig("https://x:1", "me", authority=b"A", pair=(b"C", b"K")))
 
     assert config["current-context"] == "me"
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
@@ -49,43 +49,43 @@ def test_a_full_disk_does_not_cost_images_that_cannot_be_pulled_again() -> None:
 def test_pods_ask_the_node_for_names_and_the_node_asks_nobody() -> None:
     assert kubelet(ONE)["clusterDNS"] == ["198.51.100.2"]
     assert kubelet(ONE)["resolvConf"] == "/var/lib/chatfleet/one/config/resolv.conf"
-    assert "forward" not in documents.corefile("x")
+    assert "forward" not in config_files.corefile("x")
 
 
 def test_a_cluster_has_no_route_out() -> None:
-    script = documents.namespaces(ONE, host_process=42)
+    script = config_files.namespaces(ONE, host_process=42)
 
     assert "default" not in script
     assert [line for line in script.splitlines() if "route add" in line and "nsenter --net=/proc/42" not in line] == []
 
 
 def test_the_link_is_made_inside_the_namespace_so_that_it_ends_with_it() -> None:
-    script = documents.namespaces(ONE, host_process=42)
+    script = config_files.namespaces(ONE, host_process=42)
 
     assert "\nip link add cf0 type veth peer name cf-one netns 42\n" in script
 
 
 def test_the_kernel_settings_of_the_machine_are_hidden_from_the_kubelet() -> None:
-    assert "for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic" in documents.namespaces(ONE, 1)
+    assert "for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic" in config_files.namespaces(ONE, 1)
 
 
 def test_state_that_components_keep_in_fixed_places_is_not_the_machines() -> None:
-    assert "case $name in cni|kubelet) continue" in documents.namespaces(ONE, 1)
+    assert "case $name in cni|kubelet) continue" in config_files.namespaces(ONE, 1)
 
 
 def test_pods_get_addresses_of_their_cluster_only() -> None:
-    plugins = json.loads(documents.cni(TWO))["plugins"]
+    plugins = json.loads(config_files.cni(TWO))["plugins"]
 
     assert plugins[0]["ipam"]["ranges"] == [[{"subnet": "198.18.16.0/20"}]]
 
 
 def test_containerd_starts_pods_from_our_own_image() -> None:
-    assert 'sandbox = "chatfleet.local/pause:1"' in documents.containerd(ONE)
-    assert 'snapshotter = "overlayfs"' in documents.containerd(ONE)
+    assert 'sandbox = "chatfleet.local/pause:1"' in config_files.containerd(ONE)
+    assert 'snapshotter = "overlayfs"' in config_files.containerd(ONE)
 
 
 def test_the_storage_class_is_the_default_and_waits_for_the_pod() -> None:
-    storage = documents.storage_class()
+    storage = config_files.storage_class()
 
     assert storage["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
     assert storage["volumeBindingMode"] == "WaitForFirstConsumer"
@@ -121,7 +121,7 @@ def test_a_component_is_given_the_flag(component: str, flag: str) -> None:
 
 
 def test_two_clusters_share_no_path_and_no_address() -> None:
-    of_one = ("/chatfleet/one", str(ONE.ranges.node), *map(str, ONE.ranges))
+    of_one = ("/chatfleet/one", str(ONE.cidrs.node), *map(str, ONE.cidrs))
     words = [word for command in commands(TWO).values() for word in command]
 
     assert not [word for word in words if any(each in word for each in of_one)]
