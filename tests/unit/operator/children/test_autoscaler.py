@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import AUTOSCALERS
 from chatfleet_operator.model.values import LiveState, Manifest, Resource, identify
-from harness.golden import expect
+from harness.golden import expect, readable_by_name
 from harness.kube.operator_world import DEFAULTS, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden" / "autoscalers.yaml"
@@ -46,7 +45,7 @@ def test_the_objects_are_those_of_the_golden_file() -> None:
         "a foreign adapter": scaler({"metrics": EVERY_METRIC}, foreign=True),
         "KEDA, from zero": scaler({**KEDA, "minReplicas": 0, "metrics": EVERY_METRIC}),
     }
-    expect(yaml.safe_dump(shown, sort_keys=False, width=120), GOLDEN)
+    expect(readable_by_name(shown), GOLDEN)
 
 
 @pytest.mark.parametrize(("cap", "target"), [(500, "350"), (10, "7"), (1, "1")])

@@ -8,6 +8,7 @@ import pytest
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build, possible_children
+from chatfleet_operator.children.labels import with_hash
 from chatfleet_operator.model.values import Desired, LiveState, Manifest, Resource, identify
 from harness.golden import expect, readable
 from harness.kube.operator_world import DEFAULTS, REF, spec
@@ -130,6 +131,39 @@ def test_every_child_belongs_to_its_resource_and_carries_its_digest() -> None:
         assert (owner["uid"], owner["controller"]) == ("uid-1", True)
     digests = {manifest["metadata"]["annotations"][names.ANNOTATION_LAST_APPLIED_HASH] for manifest in children}
     assert len(digests) == len(children)
+
+
+def test_the_hash_of_a_manifest_is_of_its_content_and_the_same_in_every_release() -> None:
+    manifest = {"metadata": {"name": "a"}, "data": {"k": "v"}}
+    annotations = {names.ANNOTATION_LAST_APPLIED_HASH: "0582e6ba56815752"}
+
+    assert with_hash(manifest) == {"metadata": {"name": "a", "annotations": annotations}, "data": {"k": "v"}}
+    assert with_hash({**manifest, "data": {"k": "w"}})["metadata"]["annotations"] != annotations
+
+
+@pytest.mark.parametrize(
+    ("document", "kind", "name", "digest"),
+    [
+        (spec(), "StatefulSet", "support-redis", "b42d7f9330896e4b"),
+        (spec(), "Deployment", "support", "07182772f187ae51"),
+        (FULL, "Deployment", "support", "b61e9caddb3574b9"),
+        (SLEEPING, "Deployment", "support-activator", "5d86cdf0ae691825"),
+    ],
+)
+def test_the_inputs_of_a_template_have_the_same_hash_in_every_release(
+    document: Manifest, kind: str, name: str, digest: str
+) -> None:
+    """Another hash for the same spec would restart every pod when the operator is upgraded."""
+    annotations = child(built(document), kind, name)["metadata"]["annotations"]
+
+    assert annotations[names.ANNOTATION_TEMPLATE_INPUTS_HASH] == digest
+
+
+def test_the_config_map_has_the_runtime_configuration_as_pods_read_it() -> None:
+    wanted = built(FULL)
+    data = child(wanted, "ConfigMap", names.config_name(REF.name))["data"]
+
+    assert data == {names.CONFIG_KEY: wanted.config.render()}
 
 
 def test_every_child_has_a_place_where_it_is_looked_for() -> None:
