@@ -19,7 +19,7 @@ import kopf
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from chatfleet_contract import names
-from chatfleet_operator import watches as handlers
+from chatfleet_operator import watches
 from chatfleet_operator.kube import (
     Connection,
     KubernetesCluster,
@@ -40,54 +40,52 @@ from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 
 RELIST_SECONDS: Final = 300.0
-"""Between two looks at what exists, beside the watch: one list, for events that never came."""
+"""Between two lists of all ChatDeployments, for watch events that were missed."""
 
 CRD_SECONDS: Final = 2.0
-"""Between two looks for our CustomResourceDefinition, before there is anything to watch."""
+"""Between two checks for our CustomResourceDefinition, before there is anything to watch."""
 
 logger = logging.getLogger("chatfleet_operator")
 
 
-class CannotGoOnError(Exception):
-    """The process must end; what starts it anew puts it right."""
+class FatalError(Exception):
+    """The process must end; a restart repairs it."""
 
 
 def utc_now() -> datetime:
-    """Return the time of day."""
     return datetime.now(UTC)
 
 
 def timestamp() -> Timestamp:
-    """Return the time of day as Kubernetes writes it."""
     return utc_now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Operator:
-    """A running operator: kopf watches in a thread of its own, the queue works in this event loop."""
+    """Kopf watches in a thread of its own; the work queue runs in this event loop."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry, pulse: LoopHeartbeat) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry, heartbeat: LoopHeartbeat) -> None:
         self._settings = settings
         self._telemetry = telemetry
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._last_event = time.monotonic()
 
     async def run(self, environ: Mapping[str, str], stop: asyncio.Event) -> None:
-        """Work until `stop` is set. Raises what makes going on impossible."""
+        """Work until `stop` is set. Raises FatalError or ClusterError."""
         reporter = self._settings.pod_name or socket.gethostname()
         async with connect(environ, self._telemetry.wrote) as connection, open_session() as session:
             store = KubernetesLease(connection, self._settings.namespace, utc_now)
             lease = Lease(store, f"{reporter}_{uuid.uuid4()}") if self._settings.leader_election else None
-            guarded = connection.leader_only(lease.is_held) if lease else connection
+            writer = connection.leader_only(lease.is_held) if lease else connection
             parts = Parts(
-                cluster=KubernetesCluster(guarded),
+                cluster=KubernetesCluster(writer),
                 prober=HttpProber(session),
-                recorder=EventRecorder(KubernetesEvents(guarded), reporter, utc_now, self._telemetry.dropped_event),
+                recorder=EventRecorder(KubernetesEvents(writer), reporter, utc_now, self._telemetry.dropped_event),
                 metrics=self._telemetry,
                 defaults=Defaults(self._settings.api_image, self._settings.redis_image),
                 now=timestamp,
             )
-            pace = QueueConfig(workers=self._settings.workers, resync=self._settings.resync_seconds)
-            queue: WorkQueue[Ref] = WorkQueue(lambda ref: reconcile(ref, parts), self._telemetry, random.random, pace)
+            config = QueueConfig(workers=self._settings.workers, resync=self._settings.resync_seconds)
+            queue: WorkQueue[Ref] = WorkQueue(lambda ref: reconcile(ref, parts), self._telemetry, random.random, config)
             await self._work(connection, queue, lease, stop)
 
     async def _work(
@@ -95,7 +93,7 @@ class Operator:
     ) -> None:
         stop_watching = threading.Event()
         tasks = {
-            asyncio.create_task(self._heart(queue)),
+            asyncio.create_task(self._beat(queue)),
             asyncio.create_task(self._lead(queue, lease)),
             asyncio.create_task(self._watch(connection, queue, stop_watching)),
             asyncio.create_task(stop.wait()),
@@ -110,27 +108,27 @@ class Operator:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _heart(self, queue: WorkQueue[Ref]) -> None:
+    async def _beat(self, queue: WorkQueue[Ref]) -> None:
         while True:
-            self._pulse.beat()
+            self._heartbeat.beat()
             self._telemetry.queue(queue.depth(), queue.age())
             self._telemetry.watch(time.monotonic() - self._last_event)
             await asyncio.sleep(1)
 
     async def _lead(self, queue: WorkQueue[Ref], lease: Lease | None) -> None:
-        """Work as long as we are the leader; what a standby hears of meanwhile waits in its queue."""
+        """Work while we are the leader; a standby keeps the keys of its events in the queue."""
         if lease is None:
             await queue.run()
             return
         try:
             await lease.acquire()
-            logger.info("this operator leads now")
+            logger.info("this operator is the leader")
             self._telemetry.leading(leader=True)
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(queue.run())
                 await lease.hold()
                 working.cancel()
-            raise CannotGoOnError("the lease was lost; another operator may be working now")
+            raise FatalError("the Lease was lost; another operator may be the leader")
         finally:
             with suppress(ClusterError):
                 await lease.release()
@@ -139,25 +137,25 @@ class Operator:
         await _until_served(connection)
         clock = asyncio.get_running_loop()
 
-        def wake(ref: Ref) -> None:
+        def enqueue(ref: Ref) -> None:
             self._last_event = time.monotonic()
             clock.call_soon_threadsafe(queue.enqueue, ref)
 
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, wake, connection.access)
+        watches.register(registry, enqueue, connection.access)
         namespaces = self._settings.namespaces
         async with asyncio.TaskGroup() as group:
-            counting = group.create_task(relist(connection, namespaces, queue, self._telemetry))
-            await asyncio.to_thread(handlers.watch, registry, namespaces, started=self._pulse.started, stop=stop)
-            counting.cancel()
+            relisting = group.create_task(relist(connection, namespaces, queue, self._telemetry))
+            await asyncio.to_thread(watches.watch, registry, namespaces, started=self._heartbeat.started, stop=stop)
+            relisting.cancel()
         if not stop.is_set():
-            raise CannotGoOnError("kopf has stopped watching")
+            raise FatalError("the watches have stopped")
 
 
 async def relist(
     connection: Connection, namespaces: Sequence[str], queue: WorkQueue[Ref], telemetry: Telemetry
 ) -> None:
-    """Wake, now and then, what no event has told of: the watch is quick, this is certain."""
+    """Enqueue, now and then, every ChatDeployment for which there was no watch event."""
     while True:
         await asyncio.sleep(RELIST_SECONDS)
         with suppress(ClusterError):
@@ -168,7 +166,7 @@ async def relist(
 
 
 async def _until_served(connection: Connection) -> None:
-    """Wait for our CRD, so that an operator that comes up first just waits for it."""
+    """Wait for our CRD, which may be installed after the operator."""
     wanted = f"the CustomResourceDefinition {names.PLURAL}.{names.GROUP}"
     while True:
         try:
@@ -181,19 +179,19 @@ async def _until_served(connection: Connection) -> None:
 
 
 async def main(environ: Mapping[str, str]) -> None:
-    """Run the operator until it is told to stop."""
+    """Run the operator until SIGTERM or SIGINT."""
     settings = read_settings(environ)
     set_up_logging(settings.log_level.value, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    pulse = LoopHeartbeat(threading.Event())
-    pulse.beat()
+    heartbeat = LoopHeartbeat(threading.Event())
+    heartbeat.beat()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = serve(health_app(pulse, registry), settings.health_port)
+    server = serve(health_app(heartbeat, registry), settings.health_port)
     try:
-        await Operator(settings, Telemetry(registry), pulse).run(environ, stop)
+        await Operator(settings, Telemetry(registry), heartbeat).run(environ, stop)
     finally:
         server.shutdown()
 
@@ -201,5 +199,5 @@ async def main(environ: Mapping[str, str]) -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main(os.environ))
-    except (BadSettings, CannotGoOnError, ClusterError) as failed:
+    except (BadSettings, FatalError, ClusterError) as failed:
         sys.exit(f"chatfleet-operator: {failed}")

@@ -38,7 +38,7 @@ class Kind:
     child_names: tuple[ChildName, ...] = ()
     """The children of this kind that a ChatDeployment may have, whatever its spec is."""
     list_keys: ListKeys = field(default_factory=dict)
-    """By field: what tells the items of a list apart (`x-kubernetes-list-map-keys`). Every other list is atomic."""
+    """By field: the keys of a list that is a map (`x-kubernetes-list-map-keys`). Every other list is atomic."""
     autoscaler: bool = False
     """It sets the number of pods: deleted before anything else is written, and not needed to serve."""
     has_pods: bool = False

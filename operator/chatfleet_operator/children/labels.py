@@ -63,7 +63,7 @@ def digest(manifest: Manifest) -> str:
 
 
 def with_hash(manifest: Manifest) -> Manifest:
-    """Return `manifest` with its own hash as an annotation, by which drift is told from a new spec."""
+    """Return `manifest` with its own hash as an annotation, which distinguishes drift from a new spec."""
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_LAST_APPLIED_HASH: digest(manifest)}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}

@@ -1,7 +1,12 @@
-"""The API server, spoken to as plainly as it allows: JSON objects, server-side apply, one place that reads its errors.
+"""The API server: JSON objects, server-side apply, one function that translates its errors.
 
-The only package that imports the Kubernetes client. Of the client it uses the configuration (kubeconfig or service
-account, tokens that renew themselves) and the connection; no API group is imported and nothing is discovered.
+connection    requests, paths and errors; the connection pool       cluster    `ports.Cluster`
+events        where Events are written                              lease      where the leader's Lease is
+list_watch    lists in pages, and one watch                         relist     every ChatDeployment, for missed events
+rbac          the rights that the code needs
+
+The only package that imports the Kubernetes client: its configuration (kubeconfig or service account, tokens that are
+renewed) and its connection. No API group is imported, and there is no discovery.
 """
 
 from chatfleet_operator.kube.cluster import KubernetesCluster

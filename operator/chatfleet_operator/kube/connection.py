@@ -81,13 +81,13 @@ class _Details(BaseModel):
 
 
 class _Status(BaseModel):
-    """What the API server says about a failure (metav1.Status)."""
+    """The body of a failure (metav1.Status)."""
 
     message: str = ""
     details: _Details | None = None
 
-    def is_about_another(self) -> bool:
-        """Say whether the object has another uid than the one that was asked for: a successor of the same name."""
+    def is_about_successor(self) -> bool:
+        """Whether the object has another uid than the requested one: it is a successor of the same name."""
         return any(cause.field == "metadata.uid" for cause in (self.details.causes if self.details else ()))
 
 
@@ -223,7 +223,7 @@ def translate(status: int, body: bytes, method: str, retry_after: str | None) ->
     message = status_body.message or f"HTTP {status}"
     if status == 404:  # noqa: PLR2004
         return NotFound(message)
-    if status == 409 or status_body.is_about_another():  # noqa: PLR2004
+    if status == 409 or status_body.is_about_successor():  # noqa: PLR2004
         return Conflict(message)
     after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
     transient = method == "GET" or message.startswith(ETCD_ERRORS)

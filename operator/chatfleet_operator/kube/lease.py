@@ -1,4 +1,4 @@
-"""`lease.LeaseStore` as a Lease of coordination.k8s.io/v1."""
+"""`leader.LeaseStore` as a Lease of coordination.k8s.io/v1."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,8 +11,6 @@ LEASE_NAME = "chatfleet-operator"
 
 
 class KubernetesLease:
-    """The Lease of the operators in one namespace (see `lease.LeaseStore`)."""
-
     def __init__(self, connection: Connection, namespace: str, now: Callable[[], datetime]) -> None:
         self._connection = connection
         self._ref = Ref(namespace, LEASE_NAME)
@@ -20,7 +18,6 @@ class KubernetesLease:
         self._live: Manifest | None = None
 
     async def read(self) -> LeaseRecord | None:
-        """Return the Lease; None: there is none."""
         try:
             self._live = await self._connection.read("Lease", *self._ref)
         except NotFound:
@@ -29,7 +26,6 @@ class KubernetesLease:
         return _record(self._live)
 
     async def write(self, before: LeaseRecord | None, holder: str, seconds: int) -> LeaseRecord:
-        """Create the Lease, or replace `before`; fails when it has changed since `before` was read."""
         live = self._live
         if before is None or live is None:
             head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
@@ -43,14 +39,14 @@ class KubernetesLease:
         return _record(self._live)
 
     def _spec(self, before: Manifest, holder: str, seconds: int) -> Manifest:
-        moment = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        changes_hands = holder != before.get("holderIdentity")
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        changes_holder = holder != before.get("holderIdentity")
         return {
             "holderIdentity": holder,
             "leaseDurationSeconds": seconds,
-            "acquireTime": moment if changes_hands else before.get("acquireTime", moment),
-            "renewTime": moment,
-            "leaseTransitions": int(before.get("leaseTransitions") or 0) + bool(holder and changes_hands),
+            "acquireTime": now if changes_holder else before.get("acquireTime", now),
+            "renewTime": now,
+            "leaseTransitions": int(before.get("leaseTransitions") or 0) + bool(holder and changes_holder),
         }
 
 

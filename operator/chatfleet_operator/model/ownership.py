@@ -1,4 +1,4 @@
-"""Whose an object is. Pure."""
+"""Whose an object is, and which field managers are ours."""
 
 from typing import Final
 
@@ -6,16 +6,16 @@ from chatfleet_contract import names
 from chatfleet_operator.model.values import Manifest, Resource
 
 GENERATE_MANAGER: Final = f"{names.FIELD_MANAGER}-generate"
-"""Field manager of generated values: applying the rest of a Secret never takes them back."""
+"""Field manager of generated values: applying the rest of a Secret never removes them."""
 
 SCALE_MANAGER: Final = f"{names.FIELD_MANAGER}-scale"
-"""Field manager that holds the number of pods until an autoscaler sets it."""
+"""Field manager that owns the number of pods until an autoscaler sets it."""
 
 OUR_MANAGERS: Final = frozenset({names.FIELD_MANAGER, GENERATE_MANAGER})
 
 
 def is_ours(live: Manifest, resource: Resource) -> bool:
-    """Say whether `live` is controlled by `resource`, or was made by us for its name and has lost its controller."""
+    """Whether `live` is controlled by `resource`, or was created by us for its name and has lost its controller."""
     metadata = live["metadata"]
     controllers = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
     if controllers:
@@ -26,7 +26,7 @@ def is_ours(live: Manifest, resource: Resource) -> bool:
 
 
 def holds_replicas(live: Manifest) -> bool:
-    """Say whether the number of pods of a workload is among what we have applied: not asking for it would reset it."""
+    """Whether we own the number of pods of a workload by apply: applying without it would reset it."""
     return any(
         entry.get("manager") == names.FIELD_MANAGER
         and entry.get("operation") == "Apply"

@@ -1,4 +1,4 @@
-"""What a pass needs from outside: narrow ports, each with a real adapter and a fake under one suite."""
+"""What a reconciliation needs from outside: narrow ports, each with a real adapter and a fake under one suite."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -11,7 +11,7 @@ from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, ProbeR
 class Cluster(Protocol):
     """The API server, as far as one ChatDeployment needs it.
 
-    Every method raises `errors.Retry` when trying again later may help, and `errors.Refused` when it will not.
+    Every method raises `errors.Retry` when a retry may help, and `errors.Refused` when it will not.
     """
 
     async def resource(self, ref: Ref) -> Resource | None:
@@ -23,41 +23,42 @@ class Cluster(Protocol):
         ...
 
     async def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Manifest]:
-        """Return the pods that carry `labels`, by name."""
+        """Return the pods with `labels`, by name."""
         ...
 
     async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
-        """Return the keys of a Secret, never its values; empty when there is no such Secret."""
+        """Return the keys of a Secret, never its values; empty: there is no such Secret."""
         ...
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         """Apply `manifest` under our field manager and return the object as it then is.
 
-        `uid` is that of the object which was seen under this name, so that a successor is not overwritten.
+        `uid` is that of the object that was observed under this name; None: there was none. `Retry` when another
+        object has this name now, so that what somebody else has created in between is never overwritten.
         """
         ...
 
     async def generate(self, secret: Manifest) -> Manifest:
-        """Create the Secret of a managed Redis with a fresh password; `Retry` when one exists already."""
+        """Create the Secret of a managed Redis with a generated password; `Retry` when one exists already."""
         ...
 
     async def delete(self, namespace: str, deletion: Deletion) -> None:
-        """Delete an object, if it is still the one that was seen."""
+        """Delete an object, if it still is the one that was observed."""
         ...
 
     async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
-        """Annotate `pod` with the configuration it should serve, so that its kubelet refreshes the mount at once."""
+        """Annotate `pod` with the configuration that it should serve: its kubelet then refreshes the mount at once."""
         ...
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
-        """Apply the few fields of `manifest` under a manager of their own, so that they stay when `apply` drops them.
+        """Apply the replicas in `manifest` under a field manager of their own: they stay when `apply` drops them.
 
-        Returns the object as it then is; `Retry` when it is not as its resourceVersion in `manifest` says.
+        Returns the object as it then is; `Retry` when it no longer has the resourceVersion of `manifest`.
         """
         ...
 
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
-        """Annotate `pod` with what its deletion costs, and when that was written."""
+        """Annotate `pod` with its deletion cost, and with the time of this write."""
         ...
 
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
@@ -66,10 +67,10 @@ class Cluster(Protocol):
 
 
 class Prober(Protocol):
-    """What pods and Services answer. Failures are values, and every call is bounded in time."""
+    """Requests to pods and Services. Failures are values, and every request has a timeout."""
 
     async def report(self, ip: str) -> PodReport | None:
-        """Return what the pod at `ip` tells about itself; None: nothing that can be read."""
+        """Return the report of the pod at `ip`; None: none that can be read."""
         ...
 
     async def probe(self, address: str, port: int) -> ProbeResult:
@@ -78,18 +79,16 @@ class Prober(Protocol):
 
 
 class Recorder(Protocol):
-    """Where people are told of changes. Never fails a pass."""
-
     async def record(self, resource: Resource, condition: Condition) -> None:
-        """Record that `condition` of `resource` now says something else."""
+        """Record that the status or reason of `condition` has changed. Never raises ClusterError."""
         ...
 
 
 class Metrics(Protocol):
-    """Where the operator's own figures go."""
+    """The metrics of reconciliations."""
 
     def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
-        """Count what somebody else changed and this pass repairs."""
+        """Count objects that somebody else has changed and a reconciliation repairs."""
         ...
 
     def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:
@@ -97,5 +96,5 @@ class Metrics(Protocol):
         ...
 
     def removed(self, ref: Ref) -> None:
-        """Drop the figures of a ChatDeployment that is gone."""
+        """Drop the metrics of a deleted ChatDeployment."""
         ...

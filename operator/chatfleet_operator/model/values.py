@@ -1,4 +1,4 @@
-"""The values that travel through one pass: what was seen, what is to be done, what came of it.
+"""The values of one reconciliation: what was observed, what is desired, the plan, the outcome, the result.
 
 Pure data, so that every decision can be printed, compared and tested as a table.
 """
@@ -19,14 +19,14 @@ from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import Refusal
 
 Manifest: TypeAlias = dict[str, Any]
-"""A Kubernetes object as JSON. Its schema is the API server's, who also checks it."""
+"""A Kubernetes object as JSON. The API server has its schema and validates it."""
 
 Timestamp: TypeAlias = str
-"""A moment as Kubernetes writes it: UTC, RFC 3339, whole seconds."""
+"""A time as Kubernetes writes it: UTC, RFC 3339, whole seconds."""
 
 
 class Ref(NamedTuple):
-    """Which ChatDeployment: the key of the queue."""
+    """A ChatDeployment: the key of the work queue."""
 
     namespace: str
     name: str
@@ -37,7 +37,7 @@ class Ref(NamedTuple):
 
 
 class ObjectId(NamedTuple):
-    """One object beside a ChatDeployment, in its namespace."""
+    """Another object in the namespace of a ChatDeployment."""
 
     kind: str
     name: str
@@ -49,42 +49,42 @@ class ObjectId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the operator, and not the resource, decides."""
+    """What the operator's settings decide where the spec does not."""
 
     api_image: str
-    """Image of the API pods where `template.image` says nothing."""
+    """Image of the API pods where `template.image` is not set."""
     redis_image: str
     """Image of a managed Redis."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """What is in the cluster already and shapes what should exist."""
+    """What exists in the cluster already and affects what should exist."""
 
     secret_uid: str = ""
-    """Identity of the password Secret of a managed Redis; empty while there is none."""
+    """Uid of the password Secret of a managed Redis; empty: there is none yet."""
     deployed: bool = False
     """Whether our Deployment exists, so that an autoscaler can set the number of its pods."""
     workloads: Mapping[ObjectId, Manifest] = field(default_factory=dict)
-    """Ours that have pods, with the pod templates that were last applied."""
+    """Our workloads, with the pod templates that were last applied."""
     foreign_metrics: bool = False
-    """Whether somebody else's adapter serves the API of pods' metrics."""
+    """Whether another metrics API server than ours serves custom.metrics.k8s.io."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A ChatDeployment as it stands in the cluster."""
+    """A ChatDeployment as it is in the cluster."""
 
     ref: Ref
     uid: str
     version: str
-    """Its resourceVersion: a status is only written to what it is about."""
+    """Its resourceVersion: a status is only written to the version that it is about."""
     generation: int
     spec: ChatDeploymentSpec | None
-    """None: this operator cannot read the spec; `problem` says why."""
+    """None: this operator cannot read the spec; `problem` is the reason."""
     problem: str = ""
     template_revision: str = ""
-    """The pod templates that it has opted in to; empty: those that run."""
+    """The revision of the pod templates that it has opted in to; empty: those that run."""
     deleting: bool = False
     status: ChatDeploymentStatus = field(default_factory=lambda: ChatDeploymentStatus.model_validate({}))
 
@@ -97,38 +97,38 @@ class Pod:
     ip: str | None = None
     ready: bool = False
     terminating: bool = False
-    """On its way out, or finished: it is not one of the pods that are to serve."""
+    """Being deleted, or finished: it does not count as one of the pods that should serve."""
     config_annotation: str | None = None
-    """Digest of the configuration that the operator last pointed this pod to."""
+    """Digest of the configuration in its annotation, by which its mount was last refreshed."""
     report: PodReport | None = None
     deletion_cost: int = 0
-    """What its deletion costs, as was last written; Kubernetes takes the cheapest pods away first."""
+    """As last written; Kubernetes deletes the pods with the lowest cost first."""
     deletion_cost_age: float = math.inf
     """Seconds since that was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsApi:
-    """Who serves the API of pods' metrics (custom.metrics.k8s.io)."""
+    """The server of custom.metrics.k8s.io."""
 
     served: bool
-    """Whether anybody does."""
+    """Whether there is one."""
     foreign: str = ""
-    """Whose it is when it is not ours; empty: ours, or nobody's."""
+    """Its Service if it is not ours; empty: it is ours, or there is none."""
     unavailable: str = ""
     """Why the API server cannot reach it, in its own words; empty: it can, or has not tried yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one request through the Service brought."""
+    """The result of one request through the Service."""
 
     models: frozenset[str] = frozenset()
-    """Names in the list of models, when the answer was 200."""
+    """Names in the list of models, if the status was 200."""
     config: str | None = None
     """Digest of the configuration of the pod that answered."""
     problem: str = ""
-    """Why there was no right answer; empty when there was."""
+    """Why the request failed; empty: it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +142,11 @@ class Observed:
     """Objects that the API server did not let us read."""
     pods: tuple[Pod, ...] = ()
     missing_secrets: tuple[SecretKeyRef, ...] = ()
-    """Keys of Secrets that the spec names and that are not there."""
+    """Keys of Secrets that the spec references and that do not exist."""
     probe: ProbeResult | None = None
     """None: the Service has no ready pod or no address, and was not probed."""
     metrics_api: MetricsApi | None = None
-    """None: it does not matter here, or we may not know."""
+    """None: it does not matter here, or we have no right to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +157,13 @@ class Desired:
     """In the order in which they are applied."""
     config: RuntimeConfig
     revision: str = ""
-    """Names the pod templates of `children`."""
+    """Hash of the pod templates of `children`."""
     newest_revision: str = ""
-    """Names those that this operator would make of a new resource."""
+    """Hash of those that this operator would build for a new ChatDeployment."""
 
 
 class Deletion(NamedTuple):
-    """An object of ours that is to go; the uid keeps a successor of the same name safe."""
+    """An object of ours to delete; the uid protects a successor of the same name."""
 
     id: ObjectId
     uid: str
@@ -171,16 +171,16 @@ class Deletion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pass will do."""
+    """What one reconciliation will write, the status apart."""
 
     desired: Desired | None = None
-    """None: the spec cannot be read, and everything stays as it is."""
+    """None: the spec cannot be read, and nothing changes."""
     generate: tuple[Manifest, ...] = ()
-    """Secrets without their values, which are drawn when they are created. A pass that does this does nothing else."""
+    """Secrets without their values, which are generated on creation. Nothing else is in such a plan."""
     delete_first: tuple[Deletion, ...] = ()
-    """Autoscalers that are to go before anything else is done, so that no two hands set the number of pods."""
+    """Autoscalers to delete before anything else is written, so that never two set the number of pods."""
     hand_over_replicas: Manifest | None = None
-    """The number of pods, to be held by another manager of ours: else it would be lost when we stop asking for it."""
+    """The number of pods, to be owned by another field manager of ours: else applying without it would reset it."""
     apply: tuple[Manifest, ...] = ()
     drifted: frozenset[ObjectId] = frozenset()
     """Those of `apply` that somebody else changed or removed."""
@@ -188,13 +188,13 @@ class Plan:
     refresh_config: tuple[str, ...] = ()
     """Names of pods whose mounted configuration is to be refreshed at once."""
     deletion_costs: Mapping[str, int] = field(default_factory=dict)
-    """What the deletion of pods costs, by name, where that is to be written."""
+    """By pod, where it has to be written."""
     foreign: tuple[ObjectId, ...] = ()
-    """Objects that stand where ours should, and that we leave alone."""
+    """Objects of somebody else under the names of ours. They are never written."""
 
     @property
     def writes(self) -> int:
-        """How many writes this plan asks for, the status apart; 0 at rest."""
+        """How many writes this plan has; 0 at rest."""
         several = (self.generate, self.delete_first, self.apply, self.prune, self.refresh_config, self.deletion_costs)
         return sum(map(len, several)) + (self.hand_over_replicas is not None)
 
@@ -216,46 +216,45 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a plan: failures are values."""
+    """The outcome of a plan: failures are values."""
 
     applied: Mapping[ObjectId, Manifest] = field(default_factory=dict)
-    """Objects as they were after this pass had written them."""
+    """Objects as they are after this reconciliation has written them."""
     refused: Mapping[ObjectId, Refusal] = field(default_factory=dict)
     """Objects that the API server did not accept."""
     unfinished: str = ""
-    """Why the rest of the plan was left for later; empty when it was carried out."""
+    """The transient failure that ended the plan; empty: it was carried out."""
     retry_after: float = 0.0
-    """Least seconds to wait before trying again, when the API server asked for it."""
+    """Least seconds before a retry, if the API server has set it."""
 
     @property
     def failed(self) -> bool:
-        """Whether something that was planned is not done."""
+        """Whether something that was planned was not done."""
         return bool(self.refused or self.unfinished)
 
 
 class Requeue(Enum):
-    """When to look again."""
+    """When to reconcile again."""
 
     IMMEDIATELY = "at once"
-    """A next step waits for nothing."""
+    """The next step does not depend on anything else."""
     UNSETTLED = "unsettled"
-    """Something is under way: soon, then less often."""
+    """Something is under way: with back-off, up to the resync."""
     SETTLED = "settled"
-    """At rest: with the next resync."""
+    """At rest: at the next resync."""
     FAILED = "failed"
-    """Something must change outside: with growing pauses."""
+    """Something else must change: with back-off."""
     GONE = "gone"
-    """Never: the object is no more."""
+    """Never: the object was deleted."""
 
 
 class Result(NamedTuple):
-    """The end of one pass."""
+    """The result of one reconciliation."""
 
     requeue: Requeue
     min_delay: float = 0.0
-    """Least seconds to wait."""
+    """Least seconds before the next one."""
 
 
 def identify(manifest: Manifest) -> ObjectId:
-    """Return which object `manifest` is."""
     return ObjectId(manifest["kind"], manifest["metadata"]["name"])

@@ -1,7 +1,7 @@
-"""The operator's own health, on its own port and thread: it answers also when the event loop does not.
+"""The operator's own health endpoints, on a port and in a thread of their own, so that a stuck event loop shows.
 
-`/live` fails when the event loop stands still, so that the kubelet restarts the process. `/ready` says whether the
-watches have started: a leader that works and a standby that waits are both well. `/metrics` is for Prometheus.
+`/live` fails when the event loop is stuck, so that the kubelet restarts the process. `/ready` succeeds once the watches
+have started: both a leader and a standby are ready. `/metrics` is for Prometheus.
 """
 
 import logging
@@ -21,38 +21,36 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 MAX_LAG_SECONDS: Final = 30.0
-"""An event loop that has not turned for so long is stuck: no pass of ours computes for seconds."""
+"""An event loop without a heartbeat for so long is stuck: no reconciliation computes for seconds."""
 
 CLIENT_SECONDS: Final = 5.0
-"""A client of the health port that sends nothing for so long is dropped."""
+"""Timeout of a client of the health port."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class LoopHeartbeat:
-    """What the event loop says about itself, read from the health server's thread."""
+    """The heartbeat of the event loop, read from the health server's thread."""
 
     started: threading.Event
-    """Set when the watches have begun."""
+    """Set when the watches have started."""
     beaten_at: float = 0.0
-    """Monotonic time of the loop's last turn."""
+    """Monotonic time of the last heartbeat."""
 
     def beat(self) -> None:
-        """Note that the event loop turns."""
         self.beaten_at = time.monotonic()
 
     def lag(self) -> float:
-        """Return the seconds since the event loop last turned."""
+        """Return the seconds since the last heartbeat."""
         return time.monotonic() - self.beaten_at
 
 
-def health_app(pulse: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplication":
-    """Return the application behind the health port."""
+def health_app(heartbeat: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplication":
     metrics = make_wsgi_app(registry)
     checks: dict[str, Callable[[], bool]] = {
-        "/live": lambda: pulse.lag() < MAX_LAG_SECONDS,
-        "/ready": lambda: pulse.started.is_set() and pulse.lag() < MAX_LAG_SECONDS,
+        "/live": lambda: heartbeat.lag() < MAX_LAG_SECONDS,
+        "/ready": lambda: heartbeat.started.is_set() and heartbeat.lag() < MAX_LAG_SECONDS,
     }
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -61,17 +59,17 @@ def health_app(pulse: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplic
             exposition: Iterable[bytes] = metrics(environ, start_response)
             return exposition
         check = checks.get(path)
-        status, body = _answer(check)
+        status, body = _response(check)
         start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
         return [body]
 
     return app
 
 
-def _answer(check: Callable[[], bool] | None) -> tuple[str, bytes]:
+def _response(check: Callable[[], bool] | None) -> tuple[str, bytes]:
     if check is None:
-        return "404 Not Found", b"not found; there is /live, /ready and /metrics\n"
-    return ("200 OK", b"ok\n") if check() else ("503 Service Unavailable", b"not yet, or no more\n")
+        return "404 Not Found", b"not found; available: /live, /ready, /metrics\n"
+    return ("200 OK", b"ok\n") if check() else ("503 Service Unavailable", b"unavailable\n")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -93,12 +91,12 @@ class _Handler(WSGIRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:  # the name is the standard library's
-        """Say nothing: probes come every few seconds."""
+        """Log nothing: probes come every few seconds."""
 
 
 def serve(app: "WSGIApplication", port: int) -> WSGIServer:
     """Serve `app` on all addresses from a thread of its own until `shutdown()`; the port is `server_port`."""
     server = make_server("", port, app, server_class=_Server, handler_class=_Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    logger.info("health and metrics on port %d", server.server_port)
+    logger.info("serving health and metrics on port %d", server.server_port)
     return server

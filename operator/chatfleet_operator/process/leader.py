@@ -1,7 +1,7 @@
-"""Which of several operators works: the one that holds the Lease.
+"""Leader election: of several operators, the one that holds the Lease works.
 
-Only this process' own monotonic clock counts: a Lease is taken over when it has not changed for as long as it is valid,
-so that clocks that disagree cannot make two leaders. Why this is not the client library's: docs/decisions/0102.
+Only this process' own monotonic clock is used: a Lease is acquired when it has not changed for its whole duration, so
+that clocks that disagree cannot make two leaders. Why this is not the client library's: docs/decisions/0102.
 """
 
 import asyncio
@@ -11,25 +11,25 @@ from typing import Final, NamedTuple, Protocol
 from chatfleet_operator.model.errors import ClusterError
 
 LEASE_DURATION_SECONDS: Final = 12
-"""A Lease unchanged for so long is free: with a look every second, a dead leader is replaced within 13."""
+"""A Lease unchanged for so long has expired: with a read every second, a dead leader is replaced within 13."""
 
 RENEW_DEADLINE_SECONDS: Final = 8.0
-"""A holder that could not renew for so long stops writing: well before anybody else may start."""
+"""A holder that could not renew for so long stops writing: well before another candidate may start."""
 
 RENEW_INTERVAL_SECONDS: Final = 2.0
 """Between two renewals."""
 
 RETRY_PERIOD_SECONDS: Final = 1.0
-"""Between two looks at somebody else's Lease; the last one comes when it ends."""
+"""Between two reads of a Lease that another candidate holds; the last one is when it expires."""
 
 logger = logging.getLogger(__name__)
 
 
 class LeaseRecord(NamedTuple):
-    """What a Lease says."""
+    """What a Lease records."""
 
     holder: str
-    """Identity of the holder; empty: it was given back."""
+    """Identity of the holder; empty: it was released."""
     seconds: int
     """How long it is valid without a change."""
     version: str
@@ -37,10 +37,10 @@ class LeaseRecord(NamedTuple):
 
 
 class LeaseStore(Protocol):
-    """Where the Lease is. Raises `errors.ClusterError`."""
+    """The storage of the Lease. Raises `errors.ClusterError`."""
 
     async def read(self) -> LeaseRecord | None:
-        """Return the Lease; None: there is none."""
+        """None: there is no Lease."""
         ...
 
     async def write(self, before: LeaseRecord | None, holder: str, seconds: int) -> LeaseRecord:
@@ -52,14 +52,14 @@ class Lease:
     """One candidate's view of the Lease."""
 
     def __init__(self, store: LeaseStore, identity: str) -> None:
-        """`identity` is unlike that of every other candidate, and of this one's earlier lives."""
+        """`identity` is unique to this process: no other candidate and no earlier process has it."""
         self._store = store
         self._identity = identity
         self._record: LeaseRecord | None = None
         self._renewed_at: float | None = None
 
     def is_held(self) -> bool:
-        """Say whether this candidate may write now: asked before every write, so that a process that slept cannot."""
+        """Whether this candidate may write now. Checked before every write: a process that was suspended may not."""
         return self._renewed_at is not None and _now() < self._renewed_at + RENEW_DEADLINE_SECONDS
 
     async def acquire(self) -> None:
@@ -72,10 +72,10 @@ class Lease:
                 if before is None or self._record is None or self._record.version != before.version:
                     seen_at = _now()
                 if _is_free(self._record, _now() - seen_at):
-                    await self._take()
+                    await self._write()
                     return
             except ClusterError as error:
-                logger.info("the lease is not to be had now: %s", error)
+                logger.info("the Lease could not be acquired: %s", error)
             await asyncio.sleep(_pause(self._record, _now() - seen_at))
 
     async def hold(self) -> None:
@@ -87,19 +87,19 @@ class Lease:
                 async with asyncio.timeout(max(left, 0)):
                     await self._renew()
             except (ClusterError, TimeoutError) as error:
-                logger.warning("the lease was not renewed: %s", str(error) or "no answer in time")
-                self._record = None  # read it again: a write may have arrived whose answer did not
+                logger.warning("the Lease could not be renewed: %s", str(error) or "timeout")
+                self._record = None  # read it again: a write may have succeeded without a response
             if not self.is_held():
                 self._renewed_at = None
 
     async def release(self) -> None:
-        """Give the Lease back, so that another candidate need not wait. Harmless when it is not ours."""
+        """Release the Lease, so that another candidate need not wait. No effect when it is not ours."""
         if self.is_held() and self._record:
             self._renewed_at = None
             await self._store.write(self._record, "", 1)
 
-    async def _take(self) -> None:
-        started = _now()  # the Lease counts from before the request: the answer may be slow
+    async def _write(self) -> None:
+        started = _now()  # the duration starts before the request: the response may be slow
         self._record = await self._store.write(self._record, self._identity, LEASE_DURATION_SECONDS)
         self._renewed_at = started
 
@@ -108,7 +108,7 @@ class Lease:
         if self._record and self._record.holder != self._identity:
             self._renewed_at = None
             return
-        await self._take()
+        await self._write()
 
 
 def _is_free(record: LeaseRecord | None, unchanged: float) -> bool:

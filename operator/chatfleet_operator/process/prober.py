@@ -1,6 +1,6 @@
-"""`ports.Prober` over HTTP: what pods tell about themselves, and one real request through the Service.
+"""`ports.Prober` over HTTP: the reports of pods, and one real request through the Service.
 
-No redirect is followed and no proxy used: a pod cannot send the operator elsewhere.
+No redirect is followed and no proxy used: a pod cannot direct the operator elsewhere.
 """
 
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import ProbeResult
 
 PROBE_SECONDS: Final = 2.0
-"""A pod that takes longer has nothing to tell in time."""
+"""Timeout of a probe."""
 
 PROBE_BYTES: Final = 1 << 20
-"""More than any honest answer; a pod cannot fill the operator's memory."""
+"""Limit of a response, so that a pod cannot fill the operator's memory."""
 
 CONNECTIONS: Final = 64
 
 Locate = Callable[[str, int], str]
-"""From an address in the cluster and a port to the URL under which it is reached from here."""
+"""From an address in the cluster and a port to the URL by which this process reaches it."""
 
 
 def direct(host: str, port: int) -> str:
-    """Return the URL of `host` itself: the operator stands where pods can be reached."""
+    """Return the URL of `host` itself: the operator reaches the pods' network."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -40,14 +40,11 @@ class _ModelList(BaseModel):
 
 
 class HttpProber:
-    """What pods and Services answer (see `ports.Prober`)."""
-
     def __init__(self, session: aiohttp.ClientSession, locate: Locate = direct) -> None:
         self._session = session
         self._locate = locate
 
     async def report(self, ip: str) -> PodReport | None:
-        """Return what the pod at `ip` tells about itself; None: nothing that can be read."""
         try:
             async with self._session.get(
                 f"{self._locate(ip, names.PORT_HEALTH)}/health", allow_redirects=False
@@ -57,7 +54,7 @@ class HttpProber:
             return None
 
     async def probe(self, address: str, port: int) -> ProbeResult:
-        """Ask the Service at `address` for its models, as any client would."""
+        """Request the list of models, as any client would."""
         try:
             async with self._session.get(f"{self._locate(address, port)}/v1/models", allow_redirects=False) as response:
                 body = await read_body(response, PROBE_BYTES)
@@ -68,27 +65,27 @@ class HttpProber:
                     frozenset(model.id for model in listed.data), response.headers.get(names.HEADER_CONFIG)
                 )
         except ValidationError:
-            return ProbeResult(problem="the answer is not a list of models")
+            return ProbeResult(problem="the response is not a list of models")
         except TimeoutError:
-            return ProbeResult(problem=f"no answer within {PROBE_SECONDS:.0f} s")
+            return ProbeResult(problem=f"no response within {PROBE_SECONDS:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
             return ProbeResult(problem=truncate(str(error) or type(error).__name__))
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the body of `response`; one that is longer than `most` bytes counts as broken off."""
+    """Return the body of `response`; one longer than `most` bytes is an error of its payload."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > most:
-            raise aiohttp.ClientPayloadError(f"the answer is longer than {most} bytes")
+            raise aiohttp.ClientPayloadError(f"the response is longer than {most} bytes")
     return bytes(body)
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Return a session for probing: short, never through a proxy, and a fresh connection for every request.
+    """Return a session for probes: short timeouts, no proxy, and a new connection for every request.
 
-    A kept connection would always lead to the same pod behind a Service, and prove nothing about the others.
+    A connection kept alive would always lead to the same pod behind a Service.
     """
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True)
     timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)

@@ -1,6 +1,6 @@
-"""`ports.Recorder`: Kubernetes Events, only about changes, few for each object, and never in the way of a pass.
+"""`ports.Recorder`: Kubernetes Events about changed conditions, rate-limited for each object; it never fails.
 
-The same change told again within half an hour becomes one Event with a series, as kubectl shows it (`x12 over 5m`).
+The same change within half an hour becomes one Event with a series, as kubectl shows it (`x12 over 5m`).
 """
 
 import logging
@@ -16,19 +16,19 @@ from chatfleet_operator.model.errors import ClusterError
 from chatfleet_operator.model.values import Manifest, Resource
 
 BURST: Final = 20
-"""Events that an object may have at once."""
+"""Tokens of an object's bucket: Events that it may have at once."""
 
 REFILL: Final = timedelta(seconds=30)
-"""Time after which it may have one more."""
+"""Time after which the bucket gets one token."""
 
 SERIES: Final = timedelta(minutes=30)
-"""Time in which equal Events are counted as one."""
+"""Time within which equal Events are counted as one."""
 
-REMEMBERED: Final = 4096
-"""Objects and Events kept in mind; the oldest are forgotten first, at the cost of a further Event."""
+MAX_REMEMBERED: Final = 4096
+"""Limit of remembered objects and Events; the oldest are evicted first, at the cost of a further Event."""
 
 MAX_NOTE: Final = 1024
-"""Longest note that the API server takes (bytes)."""
+"""Longest note that the API server accepts (bytes)."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -62,8 +62,6 @@ class _Bucket:
 
 
 class EventRecorder:
-    """Tells people of changed conditions (see `ports.Recorder`)."""
-
     def __init__(
         self, sink: EventSink, reporter: str, now: Callable[[], datetime], dropped: Callable[[], None]
     ) -> None:
@@ -76,22 +74,22 @@ class EventRecorder:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     async def record(self, resource: Resource, condition: Condition) -> None:
-        """Record that `condition` of `resource` now says something else. Failures are counted and logged, no more."""
+        """Write an Event. Failures are counted and logged."""
         moment = self._now()
-        if not self._may(resource.uid, moment):
+        if not self._take_token(resource.uid, moment):
             self._dropped()
             return
         try:
             await self._write(resource, condition, moment)
         except ClusterError as error:
             self._dropped()
-            logger.warning("event not written: %s", error, extra={"object": str(resource.ref)})
+            logger.warning("Event was not written: %s", error, extra={"object": str(resource.ref)})
 
-    def _may(self, uid: str, moment: datetime) -> bool:
+    def _take_token(self, uid: str, moment: datetime) -> bool:
         bucket = self._buckets.setdefault(uid, _Bucket(BURST, moment))
         bucket.tokens = min(BURST, bucket.tokens + (moment - bucket.at) / REFILL)
         bucket.at = moment
-        _keep_fresh(self._buckets, uid)
+        _evict_oldest(self._buckets, uid)
         if bucket.tokens < 1:
             return False
         bucket.tokens -= 1
@@ -108,12 +106,12 @@ class EventRecorder:
             event = _event(resource, condition, self._reporter, moment)
             await self._sink.create(event)
             self._series[key] = _Series(event["metadata"]["name"], 1, moment)
-        _keep_fresh(self._series, key)
+        _evict_oldest(self._series, key)
 
 
-def _keep_fresh(memory: OrderedDict[K, V], key: K) -> None:
+def _evict_oldest(memory: OrderedDict[K, V], key: K) -> None:
     memory.move_to_end(key)
-    while len(memory) > REMEMBERED:
+    while len(memory) > MAX_REMEMBERED:
         memory.popitem(last=False)
 
 
@@ -124,7 +122,7 @@ def _event(resource: Resource, condition: Condition, reporter: str, moment: date
         "kind": "Event",
         "metadata": {"name": f"{ref.name}.{int(moment.timestamp() * 1_000_000):x}", "namespace": ref.namespace},
         "eventTime": _micro(moment),
-        "type": "Normal" if _is_good(condition) else "Warning",
+        "type": "Normal" if _is_normal(condition) else "Warning",
         "reason": condition.reason,
         "action": "Reconcile",
         "note": f"{condition.type} is {condition.status.value}: {condition.message}".encode()[:MAX_NOTE].decode(
@@ -142,8 +140,8 @@ def _event(resource: Resource, condition: Condition, reporter: str, moment: date
     }
 
 
-def _is_good(condition: Condition) -> bool:
-    """Progressing is well in either state, unless it is late; every other condition is well unless it is False."""
+def _is_normal(condition: Condition) -> bool:
+    """Progressing is normal in either status, except past its deadline; any other condition unless it is False."""
     if condition.type == ConditionType.PROGRESSING:
         return condition.reason in {Reason.ROLLING_OUT, Reason.COMPLETE}
     return condition.status is not ConditionStatus.FALSE

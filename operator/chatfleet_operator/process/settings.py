@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from chatfleet_contract.spec import LogFormat, LogLevel
 
 PREFIX = "CHATFLEET_OPERATOR_"
-"""Every variable is this and the field's name in capitals."""
+"""Prefix of every variable; the field's name in capitals follows."""
 
 
 def _names(value: object) -> object:
@@ -16,7 +16,7 @@ def _names(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """What the operator is told by its Deployment. Every field's variable is `CHATFLEET_OPERATOR_` and its name."""
+    """The variable of a field is `CHATFLEET_OPERATOR_` and its name in capitals."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,22 +30,22 @@ class Settings(BaseModel):
     """Name of the operator's pod, as holder of the Lease and reporter of Events. Empty: the machine's name."""
 
     api_image: str = "chatfleet.local/api:dev"
-    """Image of the API pods where `spec.template.image` says nothing."""
+    """Image of the API pods where `spec.template.image` is not set."""
 
     redis_image: str = "docker.io/library/redis:8"
-    """Image of a managed Redis; it must hold sh, redis-server and redis-cli."""
+    """Image of a managed Redis; it must contain sh, redis-server and redis-cli."""
 
     leader_election: bool = True
-    """Work only while holding the Lease, so that of several operators one writes. Off: for a single one at a desk."""
+    """Reconcile only while holding the Lease, so that of several operators one writes. Off: for a single one."""
 
     workers: int = Field(16, ge=1, le=256)
-    """ChatDeployments that are reconciled at a time."""
+    """Limit of ChatDeployments that are reconciled concurrently."""
 
     resync_seconds: float = Field(10.0, ge=1, le=3600)
-    """Pause between looks at a ChatDeployment that is at rest. Each costs reads, and no write."""
+    """Seconds between reconciliations of a ChatDeployment at rest. Each costs reads, and no write."""
 
     health_port: int = Field(8080, ge=0, le=65535)
-    """Port of /live, /ready and /metrics. 0: any that is free, written to the log."""
+    """Port of /live, /ready and /metrics. 0: any free port, which is logged."""
 
     log_level: LogLevel = LogLevel.INFO
     """Least severe level that is logged."""
@@ -55,14 +55,14 @@ class Settings(BaseModel):
 
 
 class BadSettings(Exception):  # noqa: N818  # named by what is wrong, as the other errors are
-    """A setting cannot be used; the text names its variable and what is allowed."""
+    """A setting is invalid; the message names its variable and what is allowed."""
 
 
 T = TypeVar("T", bound=BaseModel)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings that `environ` holds. Unset and empty are the same: the default."""
+    """Return the settings from `environ`. Unset and empty are the same: the default."""
     return read(Settings, PREFIX, environ)
 
 

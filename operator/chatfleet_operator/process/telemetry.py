@@ -1,4 +1,4 @@
-"""What the operator tells about itself: log lines that name their object, and metrics behind verbs."""
+"""The operator's logs, which name their object, and its metrics, behind verbs."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from chatfleet_contract.spec import LogFormat
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionStatus
 from chatfleet_operator.model.values import ObjectId, Ref
 
-_TRUTH = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
+_STATUS_VALUES = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
 
 
 class Telemetry:
@@ -22,16 +22,19 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
             metrics.RECONCILE_DURATION_SECONDS,
-            "Duration of one pass.",
+            "Duration of one reconciliation.",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=registry,
         )
-        self._errors = Counter(metrics.RECONCILE_ERRORS_TOTAL, "Passes that failed.", registry=registry)
+        self._errors = Counter(metrics.RECONCILE_ERRORS_TOTAL, "Reconciliations that failed.", registry=registry)
         self._writes = Counter(
             metrics.API_WRITES_TOTAL, "Writes that the API server accepted.", ["verb", "kind"], registry=registry
         )
         self._repairs = Counter(
-            metrics.DRIFT_REPAIRS_TOTAL, "Objects found changed or removed by others.", ["kind"], registry=registry
+            metrics.DRIFT_REPAIRS_TOTAL,
+            "Objects that others had changed or removed.",
+            ["kind"],
+            registry=registry,
         )
         self._condition = Gauge(
             metrics.CONDITION,
@@ -40,63 +43,63 @@ class Telemetry:
             registry=registry,
         )
         self._depth = Gauge(metrics.WORKQUEUE_DEPTH, "ChatDeployments that wait for a worker.", registry=registry)
-        self._age = Gauge(metrics.WORKQUEUE_LONGEST_WAIT_SECONDS, "Wait of the first in the queue.", registry=registry)
+        self._age = Gauge(
+            metrics.WORKQUEUE_LONGEST_WAIT_SECONDS,
+            "Longest wait in the work queue.",
+            registry=registry,
+        )
         self._watch = Gauge(metrics.WATCH_EVENT_AGE_SECONDS, "Time since the last watch event.", registry=registry)
         self._leader = Gauge(metrics.LEADER, "1 while this operator holds the Lease.", registry=registry)
         self._missed = Counter(
-            metrics.WATCH_EVENTS_MISSED_TOTAL, "ChatDeployments found without an event.", registry=registry
+            metrics.WATCH_EVENTS_MISSED_TOTAL,
+            "ChatDeployments found by a relist alone.",
+            registry=registry,
         )
         self._dropped = Counter(metrics.EVENTS_DROPPED_TOTAL, "Events that were not written.", registry=registry)
         self._shown: dict[Ref, frozenset[tuple[str, str]]] = {}
 
     def queue(self, depth: int, age: float) -> None:
-        """Show how many ChatDeployments wait, and how long the first has waited."""
         self._depth.set(depth)
         self._age.set(age)
 
     def watch(self, age: float) -> None:
-        """Show the seconds since the last watch event."""
+        """`age`: seconds since the last watch event."""
         self._watch.set(age)
 
     def missed_event(self) -> None:
-        """Count a ChatDeployment that no watch had told of: 0, unless watching is broken."""
+        """Count a ChatDeployment for which there was no watch event: 0, unless watches are broken."""
         self._missed.inc()
 
     def dropped_event(self) -> None:
-        """Count an Event that was not written, because its object had too many or the API server refused it."""
+        """Count an Event that was not written: over the rate limit of its object, or refused."""
         self._dropped.inc()
 
     def reconciled(self, seconds: float, *, failed: bool) -> None:
-        """Count a pass that took `seconds`."""
         self._seconds.observe(seconds)
         if failed:
             self._errors.inc()
 
     def wrote(self, verb: str, kind: str) -> None:
-        """Count a write that the API server accepted."""
         self._writes.labels(verb, kind).inc()
 
     def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
-        """Count what somebody else changed and this pass repairs."""
         for key in drifted:
             self._repairs.labels(key.kind).inc()
 
     def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:
-        """Show the conditions of one ChatDeployment."""
         known = {(condition.type, condition.reason): condition.status for condition in status.conditions or ()}
-        for gone in self._shown.get(ref, frozenset()) - known.keys():  # one reason at a time
-            self._condition.remove(*ref, *gone)
-        for which, truth in known.items():
-            self._condition.labels(*ref, *which).set(_TRUTH[truth])
+        for old in self._shown.get(ref, frozenset()) - known.keys():  # one reason at a time
+            self._condition.remove(*ref, *old)
+        for which, status_value in known.items():
+            self._condition.labels(*ref, *which).set(_STATUS_VALUES[status_value])
         self._shown[ref] = frozenset(known)
 
     def removed(self, ref: Ref) -> None:
-        """Drop the figures of a ChatDeployment that is gone."""
+        """Drop the metrics of a deleted ChatDeployment."""
         for which in self._shown.pop(ref, frozenset()):
             self._condition.remove(*ref, *which)
 
     def leading(self, *, leader: bool) -> None:
-        """Show whether this operator is the one that works."""
         self._leader.set(leader)
 
 
@@ -105,7 +108,6 @@ class JsonFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return `record` as one line."""
         line = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
@@ -120,11 +122,8 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people."""
-
     @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return `record` with the object it is about."""
         about = getattr(record, "object", None)
         return f"{super().format(record)} ({about})" if about else super().format(record)
 
@@ -137,5 +136,5 @@ def set_up_logging(level: str, style: LogFormat) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("kopf").setLevel(logging.WARNING)  # it tells of every event, and we tell of passes
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it misses signals, which are ours
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # it logs every event; we log reconciliations
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it warns about signals, which are ours

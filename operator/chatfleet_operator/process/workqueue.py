@@ -1,8 +1,9 @@
-"""One queue for all ChatDeployments: keyed, coalescing, serial for each key.
+"""The work queue of all ChatDeployments: keyed, coalescing, serial for each key.
 
-Whatever happens only wakes a key. A burst of wakes becomes one pass; a key is never in two passes at once; a wake
-during a pass leads to another pass. Between passes the requeue of the last one sets the pause: a resync at rest,
-growing pauses while something is under way or failing. Time is the event loop's clock; rand comes as an argument.
+Every event only enqueues a key. A burst of events becomes one reconciliation; a key is never reconciled twice at a
+time; an event during a reconciliation leads to another one. The result of a reconciliation sets the delay until the
+next: a resync at rest, exponential back-off while something is under way or fails. Time is the event loop's clock;
+randomness comes as an argument.
 """
 
 import asyncio
@@ -22,48 +23,44 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
-    """How fast the queue goes. Seconds."""
+    """Times and limits of the work queue. Seconds."""
 
     workers: int = 16
-    """Passes at a time, over all keys."""
+    """Concurrent reconciliations, over all keys."""
     debounce: float = 0.1
-    """A burst of events becomes one pass when it comes within this time."""
+    """A burst of events within this time becomes one reconciliation."""
     backoff_base: float = 1.0
-    """First pause after a pass that left something open; it doubles each time."""
+    """First delay after a reconciliation that did not settle; it doubles each time."""
     backoff_max: float = 60.0
-    """Longest pause while something fails."""
+    """Longest delay while something fails."""
     resync: float = 10.0
-    """Pause at rest, and longest pause while something is under way."""
+    """Delay at rest, and longest delay while something is under way."""
     resync_rate: float = 25.0
-    """Most passes a second that resyncs may cause: with more keys, the pause at rest grows. A pass takes 15 ms."""
+    """Most reconciliations a second for resyncs: with more keys, the delay at rest grows. One takes 15 ms."""
     jitter: float = 0.1
-    """Share by which a pause is made longer or shorter at random, so that keys spread over time."""
+    """Share by which a delay is made longer or shorter at random, so that keys spread over time."""
 
 
 class Metrics(Protocol):
-    """Where the queue tells of its passes."""
-
     def reconciled(self, seconds: float, *, failed: bool) -> None:
-        """Count a pass that took `seconds`."""
+        """Count a reconciliation."""
         ...
 
 
 @dataclass(slots=True)
 class _Entry:
-    """What the queue knows of one key."""
-
     timer: asyncio.TimerHandle | None = None
     queued_at: float | None = None
     running: bool = False
     dirty: bool = False
-    """Woken while running."""
+    """Enqueued while running."""
     tries: int = 0
-    """Passes in a row that left something open, since the last wake."""
+    """Consecutive reconciliations that did not settle, since the last event."""
 
 
 @dataclass(slots=True)
 class WorkQueue(Generic[K]):
-    """The queue. `reconcile` runs for one key and returns when to run again."""
+    """`reconcile` runs for one key and returns when to run again."""
 
     reconcile: Callable[[K], Awaitable[Result]]
     metrics: Metrics
@@ -76,7 +73,7 @@ class WorkQueue(Generic[K]):
     _working: bool = False
 
     def enqueue(self, key: K) -> None:
-        """Ask for a pass for `key` soon. Cheap, and harmless to repeat."""
+        """Reconcile `key` soon. Cheap and idempotent."""
         entry = self._entries.setdefault(key, _Entry())
         entry.tries = 0
         if entry.running:
@@ -85,27 +82,26 @@ class WorkQueue(Generic[K]):
             self._schedule(key, entry, self.config.debounce)
 
     async def run(self) -> None:
-        """Work until cancelled. What was woken before is not lost."""
+        """Work until cancelled. Keys enqueued before are not lost."""
         self._working = True
         async with asyncio.TaskGroup() as workers:
             for number in range(self.config.workers):
                 workers.create_task(self._worker(), name=f"reconcile-{number}")
 
     def depth(self) -> int:
-        """Return how many keys wait for a worker; 0 before `run`, as a standby waits for nobody."""
+        """Return how many keys wait for a worker; 0 before `run`: a standby has no workers."""
         return len(self._ready) if self._working else 0
 
     def age(self) -> float:
-        """Return the seconds that the first key in line has waited; 0: none waits."""
+        """Return the seconds that the first key has waited; 0: none waits."""
         first = self._entries[self._ready[0]].queued_at if self.depth() else None
         return 0.0 if first is None else asyncio.get_running_loop().time() - first
 
     def __contains__(self, key: K) -> bool:
-        """Say whether the queue looks after `key`."""
         return key in self._entries
 
     def _schedule(self, key: K, entry: _Entry, delay: float) -> None:
-        """Queue `key` in `delay` seconds, or sooner if that was the plan already."""
+        """Queue `key` in `delay` seconds, or sooner if it was scheduled sooner."""
         clock = asyncio.get_running_loop()
         if entry.queued_at is not None:
             return
@@ -139,14 +135,14 @@ class WorkQueue(Generic[K]):
         self._requeue(key, entry, result)
 
     async def _reconcile(self, key: K) -> Result:
-        """Run one pass; whatever it raises ends here, as a failure that is tried again."""
+        """Reconcile once; whatever it raises becomes a failure, which is retried."""
         try:
             return await self.reconcile(key)
         except ClusterError as error:
-            logger.warning("pass failed: %s", error, extra={"object": str(key)})
+            logger.warning("reconciliation failed: %s", error, extra={"object": str(key)})
             return Result(Requeue.FAILED, min_delay=error.after if isinstance(error, Retry) else 0.0)
-        except Exception:  # the process edge of a pass: one object must not stop the others
-            logger.exception("pass failed unexpectedly", extra={"object": str(key)})
+        except Exception:  # the process edge: one object must not stop the others
+            logger.exception("reconciliation failed unexpectedly", extra={"object": str(key)})
             return Result(Requeue.FAILED)
 
     def _requeue(self, key: K, entry: _Entry, result: Result) -> None:
@@ -165,6 +161,6 @@ class WorkQueue(Generic[K]):
             entry.tries = 0
             return max(self.config.resync, len(self._entries) / self.config.resync_rate) * spread
         longest = self.config.backoff_max if requeue is Requeue.FAILED else self.config.resync
-        pause = min(self.config.backoff_base * 2.0 ** min(entry.tries, 16), longest)
+        delay = min(self.config.backoff_base * 2.0 ** min(entry.tries, 16), longest)
         entry.tries += 1
-        return pause * spread
+        return delay * spread

@@ -1,4 +1,4 @@
-"""The status: what is true, in the words of the contract. Pure: what was seen and done in, document out."""
+"""The status document, and which conditions changed."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,20 @@ from chatfleet_operator.status.conditions import evaluate_conditions
 from chatfleet_operator.status.conditions.result import ConditionResult
 
 HTTP_PORT = 80
-"""The port that a URL need not name."""
+"""The default port of a URL."""
 
 
 def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> ChatDeploymentStatus:
-    """Return the status after a pass that ended at `now`."""
+    """Return the status after a reconciliation that ended at `now`."""
     assessment = Assessment(seen, plan, outcome)
     resource, spec = seen.resource, seen.resource.spec
-    chosen = selector(resource.ref.name, names.COMPONENT_API)
+    own_selector = selector(resource.ref.name, names.COMPONENT_API)
     return ChatDeploymentStatus(
         observed_generation=resource.generation,
         desired_replicas=assessment.replicas if spec else None,
         replicas=status_int(assessment.deployment, "replicas"),
         ready_replicas=status_int(assessment.deployment, "readyReplicas"),
-        selector=",".join(f"{key}={value}" for key, value in sorted(chosen.items())),
+        selector=",".join(f"{key}={value}" for key, value in sorted(own_selector.items())),
         url=_url(resource.ref, spec) if spec and assessment.child("Service", resource.ref.name) else None,
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
@@ -39,9 +39,9 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
 
 
 def _tokens_per_second(seen: Observed) -> int | None:
-    """Return what the pods that tell it send and get together; None: none tells."""
-    reading = [pod.report.tokens_per_second for pod in seen.pods if pod.report]
-    rates = [rate for rate in reading if rate is not None]
+    """Return the sum over the pods that report it; None: no pod does."""
+    reported = [pod.report.tokens_per_second for pod in seen.pods if pod.report]
+    rates = [rate for rate in reported if rate is not None]
     return round(sum(rates)) if rates else None
 
 
@@ -67,6 +67,6 @@ def _condition(resource: Resource, kind: ConditionType, result: ConditionResult,
 
 
 def _url(ref: Ref, spec: ChatDeploymentSpec) -> str:
-    """Return where callers in the cluster reach the API."""
+    """Return the URL of the API in the cluster."""
     port, host = spec.exposure.service.port, f"{ref.name}.{ref.namespace}.svc"
     return f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}"

@@ -92,10 +92,10 @@ async def test_the_service_lists_its_models_and_says_by_which_configuration(tmp_
 @pytest.mark.parametrize(
     ("handler", "problem"),
     [
-        (hang, "no answer within 2 s"),
+        (hang, "no response within 2 s"),
         (redirect, "HTTP 302"),
-        (garbage, "the answer is not a list of models"),
-        (huge, "the answer is longer than 4000 bytes"),
+        (garbage, "the response is not a list of models"),
+        (huge, "the response is longer than 4000 bytes"),
     ],
 )
 async def test_every_other_answer_is_a_problem_in_words(

@@ -141,7 +141,7 @@ async def test_a_long_note_is_cut_where_the_api_server_cuts_off_and_stays_text()
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "REMEMBERED", 2)
+    monkeypatch.setattr(recorder, "MAX_REMEMBERED", 2)
     desk = Desk()
     for message in ("a", "b", "c", "a"):
         await desk.record(condition(message=message), after=timedelta(milliseconds=1))
