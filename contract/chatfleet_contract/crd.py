@@ -1,6 +1,6 @@
 """The CustomResourceDefinition of ChatDeployment, written from the models of `spec` and `status`.
 
-`python -m chatfleet_contract.crd` (`make crds`) writes the definition, the chart's copy of it and the field reference;
+`python -m chatfleet_contract.crd` (`make crds`) writes the definition, the chart's copy of it and the references;
 with `--check` it only reports stale files. Needs the extra `chatfleet-contract[crds]` (PyYAML); pods do not.
 """
 
@@ -14,7 +14,7 @@ import yaml
 
 from chatfleet_contract import names
 from chatfleet_contract.parts import Json
-from chatfleet_contract.reference import reference
+from chatfleet_contract.reference import conditions_reference, metrics_reference, reference
 from chatfleet_contract.schema import Rule, Schema, structural
 from chatfleet_contract.spec import RESOURCE_RULES, ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
@@ -116,6 +116,8 @@ def generated() -> dict[str, str]:
         f"crds/{NAME}.yaml": text,
         f"charts/chatfleet/files/{NAME}.yaml": text,
         f"docs/reference/{names.SINGULAR}.md": reference(resource()),
+        "docs/reference/conditions.md": conditions_reference(),
+        "docs/reference/metrics.md": metrics_reference(),
     }
 
 

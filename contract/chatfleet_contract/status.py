@@ -29,61 +29,78 @@ class ConditionStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition is as it is. Stable: alerts and scripts may match on them."""
+    """The cause of a condition's status. Stable: alerts and scripts may match on them.
+
+    `docs/reference/conditions.md` is written from these docstrings, and `docs/operations/troubleshooting.md` has a
+    paragraph for each reason of each condition.
+    """
+
+    BLOCKED = "Blocked"
+    """Another condition, named in the message, prevents this one from being True."""
+    SUSPENDED = "Suspended"
+    """`spec.suspend` is true."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """The desired number of pods is 0."""
 
     # Ready
     SERVING = "Serving"
-    """A request through the Service was answered by a pod that runs the current configuration."""
-    SUSPENDED = "Suspended"
-    SCALED_TO_ZERO = "ScaledToZero"
+    """A request through the Service was answered with the current configuration."""
     NO_READY_PODS = "NoReadyPods"
+    """No API pod is ready."""
     UPDATING = "Updating"
-    """An earlier generation still serves while the current one rolls out."""
+    """A rollout is in progress, and an earlier generation may serve requests."""
     REQUEST_FAILED = "RequestFailed"
-    """Pods are ready, but a request through the Service was not answered rightly."""
-    BLOCKED = "Blocked"
-    """Another condition, named in the message, keeps this one from being true."""
+    """Pods are ready, but a request through the Service failed."""
 
     # Progressing
     ROLLING_OUT = "RollingOut"
+    """Pods of the current generation are not complete."""
     COMPLETE = "Complete"
+    """All pods run the current generation."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """The Deployment made no progress within its deadline."""
 
     # ConfigurationValid
     VALID = "Valid"
+    """The spec, its Secrets and all child objects are accepted."""
     INVALID_SPEC = "InvalidSpec"
+    """The operator or a pod cannot parse the spec."""
     SECRET_MISSING = "SecretMissing"  # a reason, not a secret
+    """A Secret, or a key in it, does not exist."""
     NOT_OWNED = "NotOwned"
-    """An object of a name we need exists and is not ours."""
+    """An object with the name of a child exists that the ChatDeployment does not control."""
     CHILD_REJECTED = "ChildRejected"
-    """The API server refused a child; the message is the server's own."""
+    """The API server rejected a child object; the message is that of the API server."""
 
     # RedisAvailable, UpstreamsAvailable
     CONNECTED = "Connected"
+    """Every pod that reports can use Redis."""
     AVAILABLE = "Available"
+    """Every provider that was requested responds to at least one pod."""
     UNAVAILABLE = "Unavailable"
+    """A pod cannot use Redis, or a provider responds to no pod."""
     NO_POD_REPORT = "NoPodReport"
-    """No pod has told yet."""
+    """No pod has reported about it yet."""
 
     # AutoscalingActive
     SCALING = "Scaling"
-    """The autoscaler reads its metrics and may set the number of pods."""
+    """The autoscaler reads its metrics and sets the number of pods."""
     DISABLED = "Disabled"
-    """spec.autoscaling is not set."""
+    """`spec.autoscaling` is not set."""
     AUTOSCALER_PENDING = "AutoscalerPending"
-    """The autoscaler has not told yet."""
+    """The autoscaler has not reported a status yet."""
     METRICS_UNAVAILABLE = "MetricsUnavailable"
-    """The autoscaler cannot read what it scales by, and holds the number of pods; the message is its own."""
+    """The autoscaler cannot read its metrics, and removes no pods; the message is that of the autoscaler."""
     SCALING_FAILED = "ScalingFailed"
-    """The autoscaler cannot set the number of pods; the message is its own."""
+    """The autoscaler cannot set the number of pods; the message is that of the autoscaler."""
     METRICS_API_MISSING = "MetricsAPIMissing"
-    """Nobody serves custom.metrics.k8s.io."""
+    """No server is registered for `custom.metrics.k8s.io`."""
     METRICS_API_CONFLICT = "MetricsAPIConflict"
-    """Somebody else's adapter serves custom.metrics.k8s.io; pods are added on CPU and not taken away."""
+    """Another adapter serves `custom.metrics.k8s.io`; pods are added on CPU, and none is removed."""
     KEDA_NOT_INSTALLED = "KEDANotInstalled"
-    """The cluster knows no ScaledObject."""
+    """The cluster has no ScaledObject kind."""
     REJECTED = "Rejected"
-    """The autoscaler's object was not taken, or stands there and is not ours."""
+    """The API server rejected the autoscaler object, or the ChatDeployment does not control it."""
 
 
 REASONS: Final[Mapping[ConditionType, tuple[Reason, ...]]] = {
@@ -134,7 +151,7 @@ REASONS: Final[Mapping[ConditionType, tuple[Reason, ...]]] = {
         Reason.BLOCKED,
     ),
 }
-"""The reasons that each condition may have."""
+"""The possible reasons of each condition."""
 
 
 class Condition(Part):

@@ -23,7 +23,7 @@ from chatfleet_contract.spec import Streaming
 RETRY_SECONDS = 1.0
 """Retry-After of a refused request: another pod may take it at once."""
 NEAR_CAPACITY = 0.7
-"""Share of the capacity, that for which an autoscaler adds pods (`docs/autoscaling.md`)."""
+"""Share of the capacity, that for which an autoscaler adds pods (`docs/guide/autoscaling.md`)."""
 
 logger = logging.getLogger(__name__)
 

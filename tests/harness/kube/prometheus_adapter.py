@@ -17,7 +17,7 @@ from harness.process import started
 
 PORT = 6443
 DOCUMENT = ROOT / "docs/guide/autoscaling.md"
-RULES = re.compile(r"### With prometheus-adapter.*?```yaml\n(.*?)```", re.DOTALL)
+RULES = re.compile(r"## With prometheus-adapter.*?```yaml\n(.*?)```", re.DOTALL)
 SERVICES = ("v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io")
 KUBECONFIGS = ("lister", "authentication", "authorization")
 

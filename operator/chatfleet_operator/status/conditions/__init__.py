@@ -9,7 +9,8 @@ redis_available        the pods reach Redis
 upstreams_available    the providers answer
 autoscaling_active     the autoscaler reads its metrics and can scale
 
-What each condition promises to users is in docs/operator.md, its reasons in `chatfleet_contract.status.REASONS`.
+What each condition promises to users is in docs/operations/operator.md, its reasons in
+`chatfleet_contract.status.REASONS`.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """We say to a vendor what the vendor's own SDK says: addresses, credentials, versions and bodies, recorded on the wire.
 
-The SDKs are the yardstick and no part of a pod: docs/decisions/0400-sdks-are-the-yardstick.md tells why.
+The SDKs are the yardstick and no part of a pod: docs/decisions/0400-vendor-sdks-only-in-tests.md tells why.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,174 @@
+"""Sentences that reach users are short, start with a capital letter, and use the field's words.
+
+Conditions, errors, field descriptions, rules, metrics, logs, command lines, targets of make, notes of the chart.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from chatfleet_api.domain.errors import FACTS
+from chatfleet_contract import metrics
+from chatfleet_contract.crd import definition, resource
+from chatfleet_contract.reference import docstrings
+from chatfleet_contract.status import Reason
+
+ROOT = Path(__file__).parents[2]
+SENTENCE: Final = 200
+DESCRIPTION: Final = 300
+
+STOP_WORDS: Final = (
+    *("tell", "tells", "told", "say", "says", "said", "asks", "asked", "away", "heir", "heirs", "asleep"),
+    *("left alone", "just now", "not to be", "by what", "by and by", "nobody", "somebody", "waiting room"),
+    *("sign of life", "spared", "rightly", "fell silent", "wholly", "looked after", "in force"),
+)
+"""Words of a private vocabulary: the field has a term for each."""
+STOP: Final = re.compile(rf"\b({'|'.join(STOP_WORDS)})\b", re.IGNORECASE)
+HOLE: Final = "…"
+"""What a placeholder of a format string becomes."""
+
+
+class Sentence(NamedTuple):
+    place: str
+    text: str
+    limit: int = SENTENCE
+
+
+def described() -> Iterator[Sentence]:
+    """The field descriptions and the validation rules: what `kubectl explain` and `kubectl apply` print."""
+    for path, node in resource().walk():
+        if node.description:
+            yield Sentence(f"field {path}", node.description, DESCRIPTION)
+        for rule in node.validations or []:
+            yield Sentence(f"rule of {path or 'ChatDeployment'}", f"{rule.message[0].upper()}{rule.message[1:]}")
+    spec: Any = definition()["spec"]
+    for column in spec["versions"][0]["additionalPrinterColumns"]:
+        yield Sentence("column", str(column["description"]))
+
+
+def documented() -> Iterator[Sentence]:
+    """The descriptions of metrics and reasons, and what clients read of an error code."""
+    yield from (Sentence(f"metric {name}", text) for name, text in docstrings(metrics).items())
+    yield from (Sentence(f"reason {name}", text) for name, text in docstrings(Reason).items())
+    for code, facts in FACTS.items():
+        yield Sentence(f"error {code}", facts.message)
+        yield Sentence(f"action of {code}", facts.suggested_action)
+
+
+def parsed(*folders: str) -> Iterator[tuple[str, ast.Module]]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).glob("**/*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def text_of(node: ast.expr | None) -> str:
+    """Return a literal, an f-string or a concatenation as text; empty for anything else."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(HOLE if isinstance(value, ast.FormattedValue) else text_of(value) for value in values)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return text_of(left) + text_of(right)
+        case _:
+            return ""
+
+
+def calls(tree: ast.Module, names: Iterable[str]) -> Iterator[ast.Call]:
+    wanted = set(names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in wanted:
+                yield node
+
+
+def argument(call: ast.Call, position: int | None, keyword: str = "") -> str:
+    named = next((each.value for each in call.keywords if each.arg == keyword), None)
+    positional = call.args[position] if position is not None and len(call.args) > position else None
+    return text_of(named or positional)
+
+
+def conditions() -> Iterator[Sentence]:
+    for place, tree in parsed("operator/chatfleet_operator/status"):
+        for call in calls(tree, ("true", "false", "unknown", "ConditionResult")):
+            yield from (Sentence(place, text) for each in call.args if " " in (text := text_of(each)))
+
+
+def errors() -> Iterator[Sentence]:
+    names = [name for name in vars(__import__("chatfleet_api.domain.errors", fromlist=["*"])) if name.endswith("Error")]
+    for place, tree in parsed("api/chatfleet_api"):
+        for call in calls(tree, names):
+            yield Sentence(place, argument(call, 1, "message"))
+
+
+def helps() -> Iterator[Sentence]:
+    for place, tree in parsed("api", "operator", "contract", "tools/cluster/chatfleet_cluster", "lab/chatfleet_lab"):
+        for call in calls(tree, ("Counter", "Gauge", "Histogram", "gauge", "counter")):
+            yield Sentence(place, argument(call, 1))
+        for call in calls(tree, ("add_argument", "add_parser", "Option", "Argument", "Typer")):
+            text = argument(call, None, "help")
+            yield Sentence(place, f"{text[:1].upper()}{text[1:]}")
+
+
+def logs() -> Iterator[Sentence]:
+    for place, tree in parsed("api", "operator"):
+        for call in calls(tree, ("debug", "info", "warning", "error", "exception")):
+            text = argument(call, 0)
+            yield Sentence(place, f"{text[:1].upper()}{text[1:]}")
+
+
+def commands() -> Iterator[Sentence]:
+    targets = re.findall(r"^([a-z0-9-]+):.*## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    yield from (Sentence(f"make {target}", text) for target, text in targets)
+    notes = (ROOT / "charts" / "chatfleet" / "templates" / "NOTES.txt").read_text()
+    yield from (Sentence("NOTES.txt", line.strip()) for line in notes.splitlines())
+
+
+@cache
+def sentences() -> tuple[Sentence, ...]:
+    sources = (described(), documented())
+    return tuple(sentence for source in sources for sentence in source if sentence.text)
+
+
+def test_the_sentences_are_found() -> None:
+    """Each source yields as many as there are, roughly: a renamed function must not empty one."""
+    counts = {
+        source.__name__: len(list(source())) for source in (described, documented, conditions, errors, helps, logs)
+    }
+    assert not {name: count for name, count in counts.items() if count < 20}, counts
+
+
+def test_sentences_are_short() -> None:
+    assert not [(place, text) for place, text, limit in sentences() if len(text) > limit]
+
+
+def test_sentences_use_the_terms_of_the_field() -> None:
+    assert not [(place, found[0], text) for place, text, _ in sentences() if (found := STOP.search(text))]
+
+
+@pytest.mark.parametrize("source", [described, documented, conditions, errors], ids=lambda source: str(source.__name__))
+def test_sentences_start_with_a_capital_and_end_with_a_full_stop(source: object) -> None:
+    assert callable(source)
+    texts = [(place, text) for place, text, _ in source() if text and not place.startswith("rule")]
+    assert not [
+        (place, text) for place, text in texts if not re.match(rf"[A-Z`{HOLE}]|spec\.|metadata\.|custom\.", text)
+    ]
+    assert not [(place, text) for place, text in texts if not re.search(rf"[.{HOLE}]`?$", text)]
+
+
+def test_documents_use_the_terms_of_the_field() -> None:
+    """But for decisions and measurements: they are records."""
+    records = (ROOT / "docs" / "decisions", ROOT / "docs" / "measurements")
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    texts = {
+        document.name: re.sub(r"```.*?```|`[^`]*`", "", document.read_text(), flags=re.DOTALL)
+        for document in documents
+        if not any(document.is_relative_to(folder) for folder in records)
+    }
+    assert not {(name, found[0]) for name, text in texts.items() for found in STOP.finditer(text)}
