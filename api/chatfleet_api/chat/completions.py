@@ -8,6 +8,7 @@ from functools import partial
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.turn import RunJob, run_turn
 from chatfleet_api.domain.events import Start
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.runs.fence import Fence
@@ -20,7 +21,7 @@ from chatfleet_api.runs.run import Run
 class Completions:
     """Starts runs of one request."""
 
-    catalogue: Callable[[], Models]
+    catalogue: Live[Models]
     pool: RunPool
     fleet: Fleet
     clock: Callable[[], float]

@@ -14,6 +14,7 @@ from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.sending import MessageSender, NewMessage
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
@@ -32,7 +33,7 @@ class Conversations:
     pool: RunPool
     sender: MessageSender
     queue: Queue
-    on_busy: Callable[[], OnBusy]
+    on_busy: Live[OnBusy]
     """What to do with a message while an answer is being written, when the message does not choose."""
     now: Callable[[], datetime]
     """The time of day, with zone UTC."""

@@ -15,6 +15,7 @@ from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import MessageSink, RunJob, run_turn
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Claim, Fleet, RunRecord
@@ -41,7 +42,7 @@ class NewMessage(msgspec.Struct, frozen=True):
 class MessageSender:
     """Sends messages to conversations that are free."""
 
-    catalogue: Callable[[], Models]
+    catalogue: Live[Models]
     pool: RunPool
     log: RunLog
     fleet: Fleet

@@ -12,6 +12,7 @@ from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
+from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
@@ -23,7 +24,7 @@ from chatfleet_contract.spec import OnBusy
 class ChatPorts:
     """What the application services work with."""
 
-    catalogue: Callable[[], Models]
+    catalogue: Live[Models]
     """The current one."""
     pool: RunPool
     log: RunLog
@@ -36,7 +37,7 @@ class ChatPorts:
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
     meter: TakeoverMeter
-    on_busy: Callable[[], OnBusy] = lambda: "reject"
+    on_busy: Live[OnBusy]
     """The configured policy for a message that comes while an answer is being written."""
 
 

@@ -25,6 +25,7 @@ from chatfleet_api.domain.errors import (
     StorageUnavailableError,
 )
 from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token, Usage
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Provider
@@ -58,7 +59,7 @@ class TakeoverMeter(Protocol):
 class Takeover:
     """Goes on with claimed runs."""
 
-    catalogue: Callable[[], Models]
+    catalogue: Live[Models]
     log: RunLog
     sessions: SessionStore
     clock: Callable[[], float]

@@ -1,1 +1,15 @@
-"""pod."""
+"""A pod as a process: what it is told at its start, what it serves, how it ends, and what it reports of itself.
+
+settings        the environment, read once
+configuration   the runtime configuration and its catalogue of models, reloaded live (`domain/live.py`)
+services        the composition root: opens and wires all parts
+stores          Redis, or memory, for runs and conversations
+background      background tasks, restarted when they fail
+lifecycle       THE page of a pod's end: phases from the preStop hook to the exit (graceful shutdown, drain, hand-off)
+health          readiness, liveness, and the report that the operator reads
+monitors        event loop heartbeat, checks of Redis and of the upstreams
+probes          routes of probes, report, metrics and the preStop hook
+metrics         the table of metrics, and the verbs that count
+token_rate      tokens per second
+logs            format of log lines
+"""

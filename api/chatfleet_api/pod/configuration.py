@@ -78,6 +78,11 @@ class Configuration:
     def live(self) -> Live[RuntimeConfig]:
         return Live(lambda: self.current)
 
+    @property
+    def live_catalogue(self) -> Live[Catalogue]:
+        """A run keeps the provider that it began with, whatever comes after."""
+        return Live(lambda: self.catalogue)
+
     async def watch(self, file: Path) -> None:
         """Serve every valid change of `file`, until cancelled. Runs keep the catalogue that they began with."""
         while True:

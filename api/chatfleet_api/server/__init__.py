@@ -1,1 +1,7 @@
-"""server."""
+"""uvicorn as we run it.
+
+http_server   listening sockets, the server of the serving port, and the health port on a thread of its own
+protocol      HTTP/1.1: request timeouts, slow clients, connections that close, writes without a coroutine
+
+The ASGI extensions that the protocol offers are described in `web/extensions.py`.
+"""

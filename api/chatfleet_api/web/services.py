@@ -10,6 +10,7 @@ from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.domain.errors import Code
+from chatfleet_api.domain.live import Live
 from chatfleet_api.web.middleware.access_log import RequestMeter
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract.spec import OnClientDisconnect
@@ -31,10 +32,10 @@ class Services:
     conversations: Conversations
     responses: Responses
     joining: Joining
-    models: Callable[[], Models]
+    models: Live[Models]
     """The current catalogue."""
     streams: SSEStreams
-    on_client_disconnect: Callable[[], OnClientDisconnect]
+    on_client_disconnect: Live[OnClientDisconnect]
 
     version: str
     meter: WebMeter

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Failed, Start
+from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.log.interface import Moved
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web import extensions
@@ -48,7 +49,7 @@ class StreamMeter(Protocol):
 class SSEStreams:
     """What all streams of a pod have in common."""
 
-    heartbeat_seconds: Callable[[], float]
+    heartbeat_seconds: Live[float]
     meter: StreamMeter
 
     async def send(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:

@@ -32,10 +32,10 @@ class Pod:
         self.lifecycle = Lifecycle(loop_clock)
         sources = Sources(
             configuration=configuration,
-            streaming=Live(lambda: configuration.current.streaming),
+            streaming=configuration.live.map(lambda live: live.streaming),
             lifecycle=self.lifecycle,
             heartbeat=LoopHeartbeat(self.pool, clock=loop_clock),
-            upstreams=UpstreamMonitor(Live(lambda: configuration.catalogue), clock=loop_clock, rand=lambda low, _: low),
+            upstreams=UpstreamMonitor(configuration.live_catalogue, clock=loop_clock, rand=lambda low, _: low),
             tokens=TokenRate(self.meter.tokens, clock=loop_clock),
             moves=self.pool,
         )
@@ -46,8 +46,8 @@ class Pod:
             responses=self.chat.responses,
             joining=self.chat.joining,
             models=self.chat.catalogue,
-            streams=SSEStreams(lambda: HEARTBEAT_SECONDS, self.meter),
-            on_client_disconnect=lambda: configuration.current.conversations.on_client_disconnect,
+            streams=SSEStreams(Live.fixed(HEARTBEAT_SECONDS), self.meter),
+            on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             version="1.2.3",
             meter=self.meter,
             clock=loop_clock,

@@ -73,7 +73,7 @@ async def open_pod(
     meter = Meter("tests")
     chat = Chat(
         ChatPorts(
-            catalogue=lambda: OneModel(provider, continuation),
+            catalogue=Live.fixed(OneModel(provider, continuation)),
             pool=pool,
             log=log,
             fleet=members,
@@ -82,6 +82,7 @@ async def open_pod(
             now=lambda: datetime.now(UTC),
             new_id=_new_id,
             meter=meter,
+            on_busy=Live.fixed("reject"),
         )
     )
     supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))

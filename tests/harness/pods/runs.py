@@ -159,7 +159,7 @@ def make_chat(
     log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
     return Chat(
         ChatPorts(
-            catalogue=lambda: OneModel(provider),
+            catalogue=Live.fixed(OneModel(provider)),
             pool=pool or make_pool(log),
             log=log,
             fleet=SinglePodFleet(),
@@ -168,5 +168,6 @@ def make_chat(
             now=loop_now,
             new_id=new_id,
             meter=Meter("tests"),
+            on_busy=Live.fixed("reject"),
         )
     )

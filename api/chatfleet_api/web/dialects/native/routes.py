@@ -1,7 +1,7 @@
 """Conversations whose history the server keeps, and messages that are answered within them."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Final
 
@@ -13,6 +13,7 @@ from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.joining import Joining, LastSeen
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.body import require_json
@@ -43,7 +44,7 @@ class SendMessage(HotEndpoint):
         conversations: Conversations,
         streams: SSEStreams,
         *,
-        on_client_disconnect: Callable[[], OnClientDisconnect],
+        on_client_disconnect: Live[OnClientDisconnect],
     ) -> None:
         """Let the run go on, or cancel it, when the client disconnects that started it."""
         self._conversations = conversations

@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`, and the list of models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.models import Models
+from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import collect
@@ -67,7 +68,7 @@ def hot_routes(services: Services) -> Sequence[HotRoute]:
     return (HotRoute("POST", "/v1/chat/completions", endpoint=create, operation=_CREATE),)
 
 
-def model_routes(models: Callable[[], Models]) -> APIRouter:
+def model_routes(models: Live[Models]) -> APIRouter:
     """Return the routes of the catalogue."""
     router = APIRouter(prefix="/v1/models", tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
 

@@ -1,0 +1,62 @@
+"""Opens what a pod keeps its runs and conversations in: Redis, or memory when there is none."""
+
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from uuid_utils import uuid7
+
+from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.configuration import ConfigurationError
+from chatfleet_api.pod.settings import Settings
+from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.runs.fleet.interface import Fleet
+from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.opening import open_fleet, open_run_log
+from chatfleet_api.sessions.opening import open_sessions
+from chatfleet_api.sessions.store import SessionStore
+from chatfleet_contract.runtime import RuntimeConfig
+
+
+class Stores(NamedTuple):
+    redis: RedisClient | None
+    """None: everything is in memory."""
+    log: RunLog
+    fleet: Fleet
+    sessions: SessionStore
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncGenerator[Stores, None]:
+    """Yield the stores; raises `ConfigurationError` when the URL of Redis is not valid."""
+    streaming, conversations = config.map(lambda live: live.streaming), config.map(lambda live: live.conversations)
+    wait_replicas = config.map(lambda live: live.redis_wait_replicas or 0)
+    pod, clock = f"{settings.pod}/{uuid7()}", time.monotonic
+    async with AsyncExitStack() as stack:
+        redis = await _open_redis(stack, settings, config())
+        yield Stores(
+            redis,
+            fleet=await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random)),
+            log=await stack.enter_async_context(open_run_log(redis, streaming, conversations, clock=clock)),
+            sessions=open_sessions(redis, conversations, wait_replicas, clock=clock),
+        )
+
+
+async def _open_redis(stack: AsyncExitStack, settings: Settings, config: RuntimeConfig) -> RedisClient | None:
+    url = _redis_url(settings, config)
+    if url is None:
+        return None
+    try:
+        return await stack.enter_async_context(open_redis(url, config.namespace, config.deployment))
+    except ValueError as error:
+        raise ConfigurationError(f"the URL of Redis is not valid: {error}") from None
+
+
+def _redis_url(settings: Settings, config: RuntimeConfig) -> str | Path | None:
+    """Return the URL of Redis, or the file that holds it; None when everything is to be kept in memory."""
+    if config.redis_url_file is not None:
+        return Path(config.redis_url_file)
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
