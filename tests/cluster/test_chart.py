@@ -73,7 +73,7 @@ def test_the_operator_has_the_rights_it_needs_only(
             kubectl(*asked)
 
 
-def test_an_upgrade_leaves_the_adapters_certificates(kubectl: Kubectl, helm: Helm, notes: str) -> None:
+def test_an_upgrade_leaves_the_certificates_of_the_metrics_api_server(kubectl: Kubectl, helm: Helm, notes: str) -> None:
     assert notes
     kept = json.dumps({"data": {"tls.crt": "a2VwdA=="}})
     where = ("secret", "chatfleet-metrics-apiserver", "-n", NAMESPACE)

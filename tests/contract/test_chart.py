@@ -9,7 +9,7 @@ import yaml
 
 from chatfleet_contract import names
 from chatfleet_contract.crd import definition
-from chatfleet_metrics import settings as adapter
+from chatfleet_metrics import settings as metrics_apiserver
 from chatfleet_operator.kube.rbac import (
     CLUSTER_RULES,
     LEASE_RULES,
@@ -185,7 +185,7 @@ def test_probes_and_metrics_are_where_the_operator_serves_them(helm: Helm) -> No
     assert service["spec"]["selector"].items() <= labels.items()
 
 
-def test_the_adapter_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
+def test_the_metrics_api_server_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
     made = helm.render()
     (role,) = of_kind(made, "ClusterRole", names.METRICS_APISERVER)
     assert rights(role) == needed(METRICS_RULES)
@@ -201,14 +201,16 @@ def test_the_adapter_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
     assert rights(read) == {(names.METRICS_GROUP, "*", "get", "")}
 
 
-def test_the_adapter_reads_its_settings_as_the_values_say(helm: Helm) -> None:
+def test_the_metrics_api_server_reads_its_settings_as_the_values_say(helm: Helm) -> None:
     environ = environment(
         helm.render('metricsAPIServer={"periodSeconds": 15}', release="two"), "two-chatfleet-metrics-apiserver"
     )
-    assert environ.keys() <= {adapter.PREFIX + name.upper() for name in adapter.Settings.model_fields}
+    assert environ.keys() <= {
+        metrics_apiserver.PREFIX + name.upper() for name in metrics_apiserver.Settings.model_fields
+    }
     own = dict.fromkeys(("service", "secret", "owner"), "two-chatfleet-metrics-apiserver")
-    expected = adapter.Settings(namespace=NAMESPACE, period_seconds=15).model_copy(update=own)
-    assert read(adapter.Settings, adapter.PREFIX, environ) == expected
+    expected = metrics_apiserver.Settings(namespace=NAMESPACE, period_seconds=15).model_copy(update=own)
+    assert read(metrics_apiserver.Settings, metrics_apiserver.PREFIX, environ) == expected
 
 
 def test_of_two_operators_one_stays_when_nodes_are_drained(helm: Helm) -> None:
@@ -219,12 +221,12 @@ def test_of_two_operators_one_stays_when_nodes_are_drained(helm: Helm) -> None:
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
 
 
-def test_the_adapter_serves_where_its_service_and_its_probes_ask(helm: Helm) -> None:
+def test_the_metrics_api_server_serves_where_its_service_and_its_probes_ask(helm: Helm) -> None:
     made = helm.render()
     (deployment,) = of_kind(made, "Deployment", names.METRICS_APISERVER)
     (service,) = of_kind(made, "Service", names.METRICS_APISERVER)
     (budget,) = of_kind(made, "PodDisruptionBudget", names.METRICS_APISERVER)
-    pod, defaults = deployment["spec"]["template"], adapter.Settings()
+    pod, defaults = deployment["spec"]["template"], metrics_apiserver.Settings()
     (container,) = pod["spec"]["containers"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     assert ports == {"https": defaults.port, "health": defaults.health_port}
@@ -237,7 +239,7 @@ def test_the_adapter_serves_where_its_service_and_its_probes_ask(helm: Helm) -> 
 
 
 @pytest.mark.parametrize("values", ["metricsAPIServer.enabled=false", TWO])
-def test_without_the_adapter_nothing_of_it_is_made(helm: Helm, values: str) -> None:
+def test_without_the_metrics_api_server_nothing_of_it_is_made(helm: Helm, values: str) -> None:
     assert not [each for each in helm.render(values) if "metrics-apiserver" in each["metadata"]["name"]]
 
 

@@ -1,10 +1,10 @@
-{{/* Name of everything that the release makes. */}}
+{{/* Name of the release's objects. */}}
 {{- define "chatfleet.name" -}}
 {{- $name := contains "chatfleet" .Release.Name | ternary .Release.Name (printf "%s-chatfleet" .Release.Name) -}}
 {{- $name | trunc 52 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* Labels that never change: the operator's Deployment and Service select by them. */}}
+{{/* Labels that never change: the selectors of the operator's Deployment and Service. */}}
 {{- define "chatfleet.selector" -}}
 app.kubernetes.io/name: chatfleet-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -18,7 +18,7 @@ app.kubernetes.io/part-of: chatfleet
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* What the operator's code needs, in the order of its own table (chatfleet_operator.kube.rbac). */}}
+{{/* The rights that the operator's code needs, in the order of its table (chatfleet_operator.kube.rbac). */}}
 {{- define "chatfleet.rules" -}}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments], verbs: [get, list, watch]}
 - {apiGroups: [chatfleet.io], resources: [chatdeployments/status], verbs: [patch]}
@@ -31,13 +31,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [keda.sh], resources: [scaledobjects], verbs: [get, create, patch, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch, patch]}
-# No list, no watch: only Secrets that a ChatDeployment names are read, one by one.
+# No list, no watch: only Secrets that a ChatDeployment refers to are read, one by one.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, create, patch]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}
 
-{{/* What it needs beyond namespaces, where it watches all of them. */}}
+{{/* Its cluster-wide rights, when it watches all namespaces. */}}
 {{- define "chatfleet.clusterRules" -}}
 - apiGroups: [apiregistration.k8s.io]
   resources: [apiservices]
@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get]
 {{- end }}
 
-{{/* Where the pods of operator and metrics adapter run, and how their image is got. */}}
+{{/* Scheduling and image pull of the pods of the operator and of the metrics API server. */}}
 {{- define "chatfleet.placement" -}}
 {{- $operator := .Values.operator -}}
 securityContext:
@@ -73,13 +73,13 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Whether there is a metrics adapter: it needs rights in the whole cluster. */}}
+{{/* "true" if the metrics API server is deployed: it needs cluster-wide rights. */}}
 {{- define "chatfleet.metricsAPIServer.enabled" -}}
 {{- if and .Values.metricsAPIServer.enabled (not .Values.watchNamespaces) }}true{{ end -}}
 {{- end }}
 
 {{- define "chatfleet.metricsAPIServer.name" -}}
-{{- printf "%s-metrics-apiserver" (include "chatfleet.name" . | trunc 47 | trimSuffix "-") -}}
+{{- printf "%s-metrics-apiserver" (include "chatfleet.name" . | trunc 45 | trimSuffix "-") -}}
 {{- end }}
 
 {{- define "chatfleet.metricsAPIServer.selector" -}}
