@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatfleet_cluster.layout import folder_of
-from harness.kube.local_clusters import ENVIRONMENT, Handle, handle, machine
+from harness.kube.local_clusters import ENVIRONMENT, Handle, handle, machine_state
 from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -38,13 +38,13 @@ def stop_half_way(cluster: Handle, moment: str, number: signal.Signals) -> str:
     "moment", ["pki/ca.crt", "config/namespaces.sh", "pids/namespaces", "pids/kube-apiserver", "pids/coredns"]
 )
 def test_after_a_kill_down_removes_everything(cluster: Handle, moment: str) -> None:
-    before = machine()
+    before = machine_state()
     stop_half_way(cluster, moment, signal.SIGKILL)
 
     cluster.do("down")
 
     assert cluster.traces() == []
-    assert machine() == before
+    assert machine_state() == before
 
 
 @pytest.mark.parametrize("moment", ["config/namespaces.sh", "pids/kubelet"])

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from chatfleet_cluster.layout import interface_of
-from harness.kube.local_clusters import ENVIRONMENT, Handle, handle, machine
+from harness.kube.local_clusters import ENVIRONMENT, Handle, handle, machine_state
 from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -29,7 +29,7 @@ Pair = tuple[Handle, Handle]
 
 @pytest.fixture(scope="module", name="before")
 def _before() -> dict[str, object]:
-    return machine()
+    return machine_state()
 
 
 @pytest.fixture(scope="module", name="pair")
@@ -219,7 +219,7 @@ def test_down_leaves_no_trace_and_the_other_cluster_alone(pair: Pair, before: di
         assert inside.wait(10) == -signal.SIGKILL
     assert first.traces() == []
     assert second.status()["ready"]
-    assert machine() == before
+    assert machine_state() == before
 
 
 def test_a_second_down_finds_nothing_to_do(pair: Pair) -> None:

@@ -11,12 +11,13 @@ import msgspec
 import uvloop
 
 from chatfleet_lab.bench.client import LoadError
-from chatfleet_lab.bench.machine import facts, import_seconds, yardstick_us
 from chatfleet_lab.bench.measure import Figures, Seconds, measured, typical
 from chatfleet_lab.bench.processes import Cores, take_cores
 from chatfleet_lab.bench.profile import profile
 from chatfleet_lab.bench.report import Outcome, Result, page
 from chatfleet_lab.bench.subjects import DIRECT, SUBJECTS, Subject
+from chatfleet_lab.bench.yardstick import import_seconds, versions, yardstick_us
+from chatfleet_lab.machine import facts
 
 MEASUREMENTS: Final = Path(__file__).parents[3] / "docs" / "measurements"
 PROFILE_SECONDS: Final = 10
@@ -63,7 +64,7 @@ async def _result(subjects: list[Subject], cores: Cores, rounds: int) -> Result:
     return Result(
         date=datetime.now(UTC).date().isoformat(),
         rounds=rounds,
-        machine=facts(),
+        machine=facts() | versions(),
         yardstick_us=sorted(yardsticks)[len(yardsticks) // 2],
         import_s=import_seconds(cores),
         outcomes=[

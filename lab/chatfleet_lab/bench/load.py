@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from chatfleet_lab.bench.client import Connection, LoadError, Tally, Target
-from chatfleet_lab.bench.wire import Workload
+from chatfleet_lab.bench.client import Connection, Endpoint, LoadError, Tally
+from chatfleet_lab.bench.workload import Workload
 
 RAMP_SECONDS: Final = 0.004
 """Between two streams that are opened, so that they do not beat in step: 1,000 in 4 s."""
@@ -14,7 +14,7 @@ BEGIN_SECONDS: Final = 15.0
 """Longest that open streams may take until each has its first token."""
 
 
-async def one_by_one(target: Target, workload: Workload, *, seconds: float) -> list[int]:
+async def one_by_one(target: Endpoint, workload: Workload, *, seconds: float) -> list[int]:
     """Let one client ask for stream after stream; return each one's microseconds to the first token."""
     connection = await target.connect()
     until = asyncio.get_running_loop().time() + seconds
@@ -25,7 +25,7 @@ async def one_by_one(target: Target, workload: Workload, *, seconds: float) -> l
     return waited
 
 
-async def saturate(target: Target, workload: Workload, *, clients: int, seconds: float) -> int:
+async def saturate(target: Endpoint, workload: Workload, *, clients: int, seconds: float) -> int:
     """Let clients ask for one stream after another without a pause; return how many came."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -44,7 +44,7 @@ async def saturate(target: Target, workload: Workload, *, clients: int, seconds:
 
 
 @asynccontextmanager
-async def held(target: Target, workload: Workload, *, streams: int) -> AsyncIterator[Tally]:
+async def held(target: Endpoint, workload: Workload, *, streams: int) -> AsyncIterator[Tally]:
     """Hold streams open; yields the tally of all as soon as each has begun, and breaks them off at the end."""
     tally = Tally()
     connections: list[Connection] = []

@@ -19,7 +19,7 @@ from chatfleet_lab.bench.client import LoadError, Tally
 from chatfleet_lab.bench.load import held, one_by_one, saturate
 from chatfleet_lab.bench.processes import Cores, Cpu, busy
 from chatfleet_lab.bench.subjects import Running, Subject, running
-from chatfleet_lab.bench.wire import Workload
+from chatfleet_lab.bench.workload import Workload
 from chatfleet_lab.chaos.measure import percentile
 
 SHORT: Final = Workload(20)

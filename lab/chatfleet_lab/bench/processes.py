@@ -1,11 +1,12 @@
 """Servers under test: started on a core of their own, asked for what they cost, and always ended."""
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from harness.process import Program, started
 
 START_SECONDS: Final = 60.0
 """Time that a server gets until it answers."""
@@ -57,19 +58,17 @@ def take_cores() -> Cores:
 class Server:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._process = process
-        self._log = log
+    def __init__(self, program: Program) -> None:
+        self._program = program
 
     @property
     def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+        return self._program.pid
 
     def check(self) -> None:
-        """Raise `RuntimeError`, with its last words, when it has ended."""
-        if self._process.poll() is not None:
-            raise RuntimeError(f"the server ended: {self._log.read_text(errors='replace')[-2000:]}")
+        """Raise `RuntimeError`, with the end of its log, when it has ended."""
+        if self._program.has_ended():
+            raise RuntimeError(f"the server ended: {self._program.last_words()}")
 
     def cpu(self) -> Cpu:
         """Return the processor time of the process and of what it started, so far."""
@@ -90,19 +89,9 @@ class Server:
 @contextmanager
 def server(command: Sequence[str | Path], environment: Mapping[str, str], *, log: Path, core: int) -> Iterator[Server]:
     """Run a command on one core until the block ends, or this process does."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ("setpriv", "--pdeathsig", "KILL", "--", "taskset", "--cpu-list", str(core), *command),
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Server(process, log)
-    finally:
-        process.kill()
-        process.wait()
+    pinned = ("taskset", "--cpu-list", str(core), *command)
+    with started(log.stem, pinned, folder=log.parent, environment={**os.environ, **environment}) as program:
+        yield Server(program)
 
 
 def busy(core: int) -> float:

@@ -38,7 +38,7 @@ class Result(msgspec.Struct, frozen=True):
         return next((outcome.figures for outcome in self.outcomes if outcome.key == key), None)
 
 
-class Target(NamedTuple):
+class Endpoint(NamedTuple):
     """A number to reach. What takes processor time is compared at the speed of the machine on which it was set."""
 
     what: str
@@ -51,24 +51,24 @@ class Target(NamedTuple):
 
 
 TARGETS: Final = (
-    Target("CPU per streamed token", 40, "µs", lambda _, ours, __: ours.cpu_per_token_us),
-    Target(
+    Endpoint("CPU per streamed token", 40, "µs", lambda _, ours, __: ours.cpu_per_token_us),
+    Endpoint(
         "added time to first token, p50",
         0.5,
         "ms",
         lambda _, ours, direct: ours.first_token_p50_ms - direct.first_token_p50_ms,
     ),
-    Target(
+    Endpoint(
         "added time to first token, p99",
         2,
         "ms",
         lambda _, ours, direct: ours.first_token_p99_ms - direct.first_token_p99_ms,
     ),
-    Target("memory, idle", 70, "MB", lambda _, ours, __: ours.idle_mb, timed=False),
-    Target("memory per open stream", 40, "KB", lambda _, ours, __: ours.per_stream_kb, timed=False),
-    Target("import", 0.5, "s", lambda result, _, __: result.import_s),
-    Target("start to first answer", 1.2, "s", lambda _, ours, __: ours.ready_s),
-    Target(
+    Endpoint("memory, idle", 70, "MB", lambda _, ours, __: ours.idle_mb, timed=False),
+    Endpoint("memory per open stream", 40, "KB", lambda _, ours, __: ours.per_stream_kb, timed=False),
+    Endpoint("import", 0.5, "s", lambda result, _, __: result.import_s),
+    Endpoint("start to first answer", 1.2, "s", lambda _, ours, __: ours.ready_s),
+    Endpoint(
         "1,000 streams of 20 tokens/s: added p99 between tokens", 50, "ms", lambda _, ours, __: ours.crowd_gap_p99_ms
     ),
 )
@@ -201,7 +201,7 @@ def _targets(result: Result, ours: Figures) -> str:
         compared = value / _speed(result) if target.timed else value
         met = "yes" if compared <= target.limit else f"**no**, {compared / target.limit:.1f} times"
         rows.append((target.what, f"≤ {target.limit:g} {target.unit}", f"{value:.2f}", f"{compared:.2f}", met))
-    return _table(("What", "Target", "Measured", "At that speed", "Met"), rows)
+    return _table(("What", "Endpoint", "Measured", "At that speed", "Met"), rows)
 
 
 def _ratios(result: Result, ours: Figures) -> str:
@@ -216,7 +216,7 @@ def _ratios(result: Result, ours: Figures) -> str:
         for outcome in result.outcomes[1:]
         if outcome.key != "chatfleet"
     ]
-    return _table(("To", "Streams/s per core", "Target", "Its CPU per token, to ours"), rows)
+    return _table(("To", "Streams/s per core", "Endpoint", "Its CPU per token, to ours"), rows)
 
 
 def _profile(shares: dict[str, float], ours: Figures) -> str:

@@ -14,13 +14,14 @@ from chatfleet_contract.provider_types import ProviderType
 from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
-from chatfleet_lab.bench.client import COMPLETIONS, CONVERSATIONS, Api, LoadError, Target, completions
+from chatfleet_lab.bench.client import COMPLETIONS, CONVERSATIONS, Api, Endpoint, LoadError, completions
 from chatfleet_lab.bench.packages import LITELLM, SMG, TENSORZERO, Package
 from chatfleet_lab.bench.processes import START_SECONDS, Cores, Server, server
-from chatfleet_lab.bench.upstream import LOOPBACK
-from chatfleet_lab.bench.wire import MODEL, Workload
-from harness.net import free_port
+from chatfleet_lab.bench.workload import Workload
+from harness.net import LOOPBACK, free_port
+from harness.polling import eventually_async
 from harness.redis.server import redis_server
+from harness.upstream.prerendered import MODEL
 
 FIRST_SECONDS: Final = 5.0
 """Time for a first stream; then another is tried, since a server may take a request before it can answer it."""
@@ -28,7 +29,7 @@ LOOK_SECONDS: Final = 0.01
 """Between two looks whether a server answers."""
 
 
-class Place(NamedTuple):
+class Setup(NamedTuple):
     """Where one subject finds what it needs."""
 
     folder: Path
@@ -53,7 +54,7 @@ class Subject:
 
     key: str
     name: str
-    launch: Callable[[Place], Launch] | None
+    launch: Callable[[Setup], Launch] | None
     """None: the upstream itself, with nothing between."""
     api: Api = COMPLETIONS
     redis: bool = False
@@ -68,7 +69,7 @@ class Subject:
 class Running:
     """A subject that answers."""
 
-    target: Target
+    target: Endpoint
     process: Server
     ready_seconds: float = field(default=0.0)
     """From its start to the end of its first stream."""
@@ -79,55 +80,54 @@ async def running(subject: Subject, folder: Path, cores: Cores) -> AsyncIterator
     """Run an upstream and a subject before it until the block ends."""
     async with AsyncExitStack() as stack:
         port = free_port()
-        played = _module("upstream", str(port))
+        played = Launch((sys.executable, "-m", "harness.upstream.scripted", str(port), "--prerendered"))
         upstream = stack.enter_context(
             server(played.command, played.environment, log=folder / "upstream.log", core=cores.load)
         )
-        await _answers(Target(port, COMPLETIONS), upstream)
+        await _await_stream(Endpoint(port, COMPLETIONS), upstream)
         if subject.launch is None:
-            yield Running(Target(port, COMPLETIONS), upstream)
+            yield Running(Endpoint(port, COMPLETIONS), upstream)
             return
         if subject.redis:
             (folder / "redis.url").write_text(stack.enter_context(redis_server(folder)))
-        place = Place(folder, free_port(), f"http://{LOOPBACK}:{port}")
+        place = Setup(folder, free_port(), f"http://{LOOPBACK}:{port}")
         launch = subject.launch(place)
         begun = asyncio.get_running_loop().time()
         process = stack.enter_context(
             server(launch.command, launch.environment, log=folder / "server.log", core=cores.server)
         )
-        port = place.port if launch.chosen is None else await _told(launch.chosen, process)
-        target = Target(port, subject.api)
-        await _answers(target, process)
+        port = place.port if launch.chosen is None else await _chosen_port(launch.chosen, process)
+        target = Endpoint(port, subject.api)
+        await _await_stream(target, process)
         yield Running(target, process, asyncio.get_running_loop().time() - begun)
 
 
-async def _told(file: Path, process: Server) -> int:
+async def _chosen_port(file: Path, process: Server) -> int:
     """Return the port in `file` as soon as it is there."""
-    async with asyncio.timeout(START_SECONDS):
-        while not (told := _read(file)):
-            process.check()
-            await asyncio.sleep(LOOK_SECONDS)
-    return int(told)
+
+    def written() -> bool:
+        process.check()
+        return file.exists() and bool(file.read_text())
+
+    await eventually_async(written, seconds=START_SECONDS, every=LOOK_SECONDS)
+    return int(file.read_text())  # noqa: ASYNC240  # nothing is measured yet
 
 
-def _read(file: Path) -> str:
-    return file.read_text() if file.exists() else ""
-
-
-async def _answers(target: Target, process: Server) -> None:
+async def _await_stream(target: Endpoint, process: Server) -> None:
     """Return as soon as a server streams."""
-    async with asyncio.timeout(START_SECONDS):
-        while True:
-            process.check()
-            try:
-                connection = await target.connect()
-                async with asyncio.timeout(FIRST_SECONDS):
-                    await target.stream(connection, Workload(1))
-            except (OSError, LoadError, LookupError):
-                await asyncio.sleep(LOOK_SECONDS)
-            else:
-                connection.transport.abort()
-                return
+
+    async def streams() -> bool:
+        process.check()
+        try:
+            connection = await target.connect()
+            async with asyncio.timeout(FIRST_SECONDS):
+                await target.stream(connection, Workload(1))
+        except (OSError, LoadError, LookupError):
+            return False
+        connection.transport.abort()
+        return True
+
+    await eventually_async(streams, seconds=START_SECONDS, every=LOOK_SECONDS)
 
 
 def _module(name: str, *arguments: str) -> Launch:
@@ -135,7 +135,7 @@ def _module(name: str, *arguments: str) -> Launch:
     return Launch((sys.executable, "-m", f"chatfleet_lab.bench.{name}", *arguments))
 
 
-def _chatfleet(place: Place) -> Launch:
+def _chatfleet(place: Setup) -> Launch:
     url = place.folder / "redis.url"
     config = RuntimeConfig(
         deployment="bench",
@@ -163,11 +163,11 @@ def _chatfleet(place: Place) -> Launch:
     return Launch((sys.executable, "-m", "chatfleet_api"), environment)
 
 
-def _fastapi(place: Place) -> Launch:
+def _fastapi(place: Setup) -> Launch:
     return _module("peers.fastapi_openai", str(place.port), f"{place.upstream}/v1")
 
 
-def _litellm(place: Place) -> Launch:
+def _litellm(place: Setup) -> Launch:
     """Return how LiteLLM is started without a database, a price list from the network, or a report to its makers."""
     file = place.folder / "litellm.yaml"
     file.write_text(
@@ -179,13 +179,13 @@ def _litellm(place: Place) -> Launch:
     return Launch((LITELLM.command("litellm"), *ours), {"LITELLM_TELEMETRY": "False", **dict.fromkeys(quiet, "True")})
 
 
-def _smg(place: Place) -> Launch:
+def _smg(place: Setup) -> Launch:
     ours = ("--host", LOOPBACK, "--port", str(place.port), "--policy", "round_robin")
     metrics = ("--prometheus-host", LOOPBACK, "--prometheus-port", str(free_port()))
     return Launch((SMG.command("smg"), "launch", *ours, *metrics, "--worker-urls", place.upstream))
 
 
-def _tensorzero(place: Place) -> Launch:
+def _tensorzero(place: Setup) -> Launch:
     """Return how the gateway is started that TensorZero's package holds, without a database or a record of requests."""
     file = place.folder / "tensorzero.toml"
     file.write_text(

@@ -17,11 +17,11 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_lab.chaos.fleet import PROCESSES, Platform
-from chatfleet_lab.chaos.machine import machine
 from chatfleet_lab.chaos.node import on_node
 from chatfleet_lab.chaos.report import Report, page
 from chatfleet_lab.chaos.runner import Result, run
 from chatfleet_lab.chaos.scenarios.all import SCENARIOS
+from chatfleet_lab.machine import in_one_line
 from chatfleet_lab.scale.page import found
 from harness.kube.node import install, running_node
 
@@ -41,7 +41,7 @@ def _play(asked: argparse.Namespace, place: Platform) -> int:
     _say(f"{asked.size} form on {asked.on}, seed {asked.seed}, logs in {logs}")
     playable = [scenario for scenario in SCENARIOS if scenario.on_node or place is PROCESSES]
     chosen = [scenario for scenario in playable if scenario.name in (asked.only or NAMES)]
-    report = Report(datetime.now(UTC).date().isoformat(), asked.size, asked.seed, machine(), [])
+    report = Report(datetime.now(UTC).date().isoformat(), asked.size, asked.seed, in_one_line(), [])
     if asked.json and asked.json.exists():
         before = msgspec.json.decode(asked.json.read_bytes(), type=Report)
         report = replace(report, results=[result for result in before.results if _stays(result, asked)])

@@ -1,12 +1,12 @@
 """What happens to pods in the life of a ChatDeployment: scale-downs, rollouts, evictions, suspension; by kubectl."""
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 from chatfleet_lab.scale.series import Cluster
+from harness.polling import eventually_async
 
 Looks: TypeAlias = Callable[[Sequence[str]], bool]
 """Says of the names of the pods whether they are as waited for."""
@@ -63,17 +63,16 @@ class Hand:
         return sorted(pod["name"] for pod in alive)
 
     async def _until(self, holds: Looks, *, also_ending: bool = False) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                if holds(await self._pods(also_ending=also_ending)):
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
+        async def so() -> bool:
+            return holds(await self._pods(also_ending=also_ending))
+
+        await eventually_async(so, seconds=PATIENCE_SECONDS, every=LOOK_SECONDS)
 
     async def _settled(self, replicas: int) -> None:
         """Wait until exactly so many pods are there and ready, besides those on their way out."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                seen = await self._cluster.replicas()
-                if seen.ready == seen.pods == replicas and len(await self._pods()) == replicas:
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
+
+        async def so() -> bool:
+            seen = await self._cluster.replicas()
+            return seen.ready == seen.pods == replicas and len(await self._pods()) == replicas
+
+        await eventually_async(so, seconds=PATIENCE_SECONDS, every=LOOK_SECONDS)

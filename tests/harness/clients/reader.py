@@ -1,9 +1,10 @@
-"""A client of our own dialect's streams, on a bare connection: leaves when it is told to, and comes back."""
+"""A client of our own dialect without an event loop: leaves after some tokens, and comes back to any pod."""
 
 import http.client
 import json
 from typing import Any
 
+from harness.clients.events import Event, EventParser
 from harness.pods.api_process import ApiProcess, fetch
 
 
@@ -40,26 +41,22 @@ class Reader:
         connection.request(method, path, body, headers)
         with connection.getresponse() as response:
             assert response.status == 200, response.read()
-            event: dict[str, str] = {}
+            events = EventParser()
             for line in response:
                 self.lines.append(line.decode().rstrip("\n"))
-                name, _, value = self.lines[-1].partition(": ")
-                if name:
-                    event[name] = value
-                elif "data" in event:
+                for event in events.feed(line):
                     self._take(event)
-                    event = {}
-                    if tokens is not None and len(self.ids) > tokens:
-                        break
+                if tokens is not None and len(self.ids) > tokens:
+                    break
         connection.close()
 
-    def _take(self, event: dict[str, str]) -> None:
-        data = json.loads(event["data"])
-        self.ids.append(event["id"])
-        if event["event"] == "token":
+    def _take(self, event: Event) -> None:
+        data = json.loads(event.data)
+        self.ids.append(event.id)
+        if event.name == "token":
             self.text += data["text"]
-        elif event["event"] in ("complete", "error"):
-            self.ending = event["event"], data
+        elif event.name in ("complete", "error"):
+            self.ending = event.name, data
 
     def saw_each_event_once(self) -> bool:
         return [int(seen.rsplit("-", 1)[1]) for seen in self.ids] == list(range(1, len(self.ids) + 1))

@@ -90,7 +90,7 @@ class Handle:
         return [route for route in routes if f"dev {interface_of(self.name)} " in route]
 
 
-def machine() -> dict[str, object]:
+def machine_state() -> dict[str, object]:
     """What every cluster could change on the machine without it bearing a name."""
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
     interfaces = {path.name for path in Path("/sys/class/net").iterdir()}

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 import msgspec
+import uvloop
 from aiohttp import web
 
 from harness.net import reset, serving
+from harness.upstream import prerendered
 from harness.upstream.dialects import Anthropic, Dialect, OpenAI, Request
 from harness.upstream.ledger import Call, Ledger
 from harness.upstream.playback import NOTHING, Playback, playback_of
@@ -112,7 +114,12 @@ def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
-    asyncio.run(_serve(parser.parse_args().port))
+    parser.add_argument("--prerendered", action="store_true", help="stream prepared bytes, for benchmarks")
+    given = parser.parse_args()
+    if given.prerendered:
+        uvloop.run(prerendered.serve(given.port))
+    else:
+        asyncio.run(_serve(given.port))
 
 
 if __name__ == "__main__":

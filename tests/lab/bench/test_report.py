@@ -6,7 +6,8 @@ import pytest
 from chatfleet_lab.bench.measure import Figures, typical
 from chatfleet_lab.bench.profile import OTHERS, grouped
 from chatfleet_lab.bench.report import REFERENCE_YARDSTICK_US, Outcome, Result, page
-from chatfleet_lab.bench.wire import Workload, asked
+from chatfleet_lab.bench.workload import Workload
+from harness.upstream.script import read_question
 
 
 def make_figures(**changed: float | None) -> Figures:
@@ -79,6 +80,8 @@ def test_samples_are_grouped_by_the_innermost_function() -> None:
 
 
 def test_a_workload_is_read_as_it_was_asked_for() -> None:
-    assert asked(Workload(100, 50).ask()) == Workload(100, 50)
-    with pytest.raises(ValueError, match="not a workload"):
-        asked("hello")
+    script = read_question(Workload(100, 50).ask())
+    assert (script.tokens, script.gap, script.fault(0)) == (100, 1 / 50, None)
+    assert read_question(Workload(100).ask()).gap == 0
+    with pytest.raises(ValueError, match="malformed"):
+        read_question("hello")

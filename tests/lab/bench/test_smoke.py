@@ -12,7 +12,7 @@ from chatfleet_lab.bench.load import held, one_by_one, saturate
 from chatfleet_lab.bench.measure import Seconds, measured
 from chatfleet_lab.bench.processes import Cores
 from chatfleet_lab.bench.subjects import CHATFLEET, DIRECT, OURS, RELAY, Launch, Subject, running
-from chatfleet_lab.bench.wire import Workload
+from chatfleet_lab.bench.workload import Workload
 
 
 @pytest.fixture

@@ -1,20 +1,29 @@
-"""A model's server that costs next to nothing: OpenAI's stream from bytes prepared before, each token with its time.
+"""The fast mode of the scripted upstream: OpenAI's stream from bytes prepared before, each token with its time.
 
-`python -m chatfleet_lab.bench.upstream PORT`. It is the load's half of the machine, so it does no more than it must:
-raw sockets, one timer per token of a paced stream, and one turn of the event loop per token of an unpaced one.
+It plays a script's number of tokens and their gap, and none of its faults. It is the load's half of a benchmark, so it
+does no more than it must: raw sockets, one timer per token of a paced stream, and one turn of the event loop per token
+of an unpaced one. A token is a mark and the moment at which it was sent, so that its delay shows wherever it arrives,
+in any dialect.
 """
 
 import asyncio
 import json
-import sys
+import re
+import time
 from typing import Final, cast
 
-import uvloop
 from typing_extensions import override
 
-from chatfleet_lab.bench.wire import MODEL, Workload, asked, microseconds
+from harness.net import BACKLOG, LOOPBACK
+from harness.upstream.script import Script, read_question
 
-LOOPBACK: Final = "127.0.0.1"
+MODEL: Final = "bench"
+"""The one model that it lists."""
+MARK: Final = b"~"
+"""Begins each token; nothing else on the wire holds it."""
+MARKED: Final = re.compile(rb"~(\d{15})")
+"""A token: the mark, then microseconds of the system's monotonic clock."""
+MARK_BYTES: Final = 16
 _OPEN: Final = (
     b'data: {"id":"chatcmpl-CeK2T0hM4vFqWZyUuR1nE8sPjD6aG","object":"chat.completion.chunk","created":1763690000,'
     b'"model":"bench","service_tier":"default","system_fingerprint":"fp_3f8c1a2b4d","choices":'
@@ -61,9 +70,9 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self, body: bytes) -> None:
         request = json.loads(body)
-        self._workload = asked(request["messages"][-1]["content"])
+        self._script = read_question(request["messages"][-1]["content"])
         self._usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        self._left = self._workload.tokens
+        self._left = self._script.tokens
         self._transport.write(_HEAD + _framed(_FIRST))
         self._due = self._loop.time()
         self._next()
@@ -73,12 +82,12 @@ class _Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if not self._left:
-            self._transport.write(_ending(self._workload, usage=self._usage))
+            self._transport.write(_ending(self._script, usage=self._usage))
             return
         self._left -= 1
         self._transport.write(b"%b%b%015d%b\r\n" % (_TOKEN_SIZE, _TOKEN_HEAD, microseconds(), _TOKEN_TAIL))
-        if self._workload.rate and self._left:
-            self._due += 1 / self._workload.rate
+        if self._script.gap and self._left:
+            self._due += self._script.gap
             self._loop.call_at(self._due, self._next)
         else:
             self._loop.call_soon(self._next)
@@ -96,16 +105,18 @@ def _framed(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def _ending(workload: Workload, *, usage: bool) -> bytes:
-    counted = _OPEN + _USAGE % (workload.tokens, workload.tokens + 9) if usage else b""
+def _ending(script: Script, *, usage: bool) -> bytes:
+    counted = _OPEN + _USAGE % (script.tokens, script.tokens + 9) if usage else b""
     return _framed(_FINISH + counted + _DONE) + b"0\r\n\r\n"
 
 
-async def _serve(port: int) -> None:
+def microseconds() -> int:
+    """Return the time of the clock that all processes of this machine share."""
+    return time.monotonic_ns() // 1000
+
+
+async def serve(port: int) -> None:
+    """Serve until cancelled."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, LOOPBACK, port, backlog=2048)
+    server = await loop.create_server(_Connection, LOOPBACK, port, backlog=BACKLOG)
     await server.serve_forever()
-
-
-if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1])))
