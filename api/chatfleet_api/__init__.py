@@ -1,1 +1,13 @@
-"""The chat API of a pod: streams answers of language models, remembers conversations, reports its health."""
+"""The chat API of a pod: streams answers of language models, stores conversations, reports its health.
+
+Packages, from the ground up; each imports only from those above it in this list (an import-linter contract):
+
+domain       values, error table, live configuration
+redis        client of Redis                                      http       client of upstreams, connection pool, SSE
+providers    language models: vendors, retries, circuit breaker   sessions   conversations in Redis or memory
+runs         run log, fleet, failure detector, takeover
+chat         one turn, and the application services
+web          dialects, routes, middleware, SSE streams
+server       uvicorn, HTTP protocol                               pod        settings, lifecycle, health, metrics
+activator    the process that holds requests while there is no pod
+"""

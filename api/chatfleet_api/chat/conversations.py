@@ -130,7 +130,9 @@ class Conversations:
             case "enqueue":
                 return await self.queue.wait(tenant, conversation, send)
             case "interrupt":
-                return await self.queue.jump(tenant, conversation, send, partial(self.cancel, principal, conversation))
+                return await self.queue.preempt(
+                    tenant, conversation, send, partial(self.cancel, principal, conversation)
+                )
             case "reject":
                 return await send()
             case _:

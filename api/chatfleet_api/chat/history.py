@@ -1,4 +1,4 @@
-"""What a conversation's messages mean for its next turn: what the model is told, and whether an answer is under way."""
+"""What a conversation's messages mean for its next turn: the model's context, and whether an answer is in progress."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,9 +12,9 @@ UNSEEN_SECONDS = 5.0
 
 
 def context(history: Sequence[StoredMessage]) -> tuple[Message, ...]:
-    """Return the messages that a model is given: all that the user has seen.
+    """Return the messages for a model: all that the user has seen.
 
-    A partial answer (failed, cancelled, interrupted) counts when it has text; a pending one has nothing to say.
+    A partial answer (failed, cancelled, interrupted) counts when it has text; a pending one has none.
     """
     return tuple(
         Message(message.role, message.content)
@@ -29,10 +29,10 @@ def pending(history: Sequence[StoredMessage]) -> StoredMessage | None:
 
 
 def may_be_alive(state: RunState, age: float, *, run_seconds: float) -> bool:
-    """Tell whether a run that another pod began `age` seconds ago can still be writing its answer.
+    """Return whether a run that another pod began `age` seconds ago may still write its answer.
 
-    It can while the log has not seen its end, but not for longer than a run may take: then its pod died with it. A run
-    that the log does not know counts as alive for a moment only, because its first events may be on their way.
+    It may while the log has no end of it, but not for longer than a run may take: then its pod died with it. A run that
+    is not in the log counts as alive for a moment only, because its first events may be on their way.
     """
     return (state == "open" and age < run_seconds) or (state == "unknown" and age < UNSEEN_SECONDS)
 

@@ -1,4 +1,4 @@
-"""How a message waits that comes while another is answered: in line, patiently or by interrupting what is before it."""
+"""The queue of a conversation: a message waits while another is answered, or preempts the answers before it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,14 +10,14 @@ from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import SessionStore
 
 BUSY_RETRY_SECONDS: Final = 1.0
-TURN_POLL_SECONDS: Final = 0.1
-"""Between two looks whether a conversation is free."""
-TURN_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.1
+"""Between two checks whether a conversation is free."""
+WAIT_SECONDS: Final = 60.0
 """Longest that a message waits until the answers before it are written; clients and proxies wait no longer either."""
 INTERRUPT_SECONDS: Final = 5.0
 """Longest that a message waits for the end of the answers that it interrupts."""
 
-Ask: TypeAlias = Callable[[], Awaitable[Run]]
+StartRun: TypeAlias = Callable[[], Awaitable[Run]]
 """Starts the run of a message; raises `ConversationConflictError` while the conversation is not free."""
 
 Interrupt: TypeAlias = Callable[[], Awaitable[object]]
@@ -25,47 +25,47 @@ Interrupt: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class Queue:
-    """Where messages wait."""
+    """The messages of this pod that wait, each with a ticket in the queue of its conversation, in the store."""
 
     def __init__(self, sessions: SessionStore, new_id: Callable[[], str]) -> None:
         self._sessions = sessions
         self._new_id = new_id
         self.waiting = 0
-        """Messages that wait in line at this pod."""
+        """Messages that wait."""
 
-    async def wait(self, tenant: str, conversation: str, ask: Ask) -> Run:
-        """Wait in line, first come first served on all pods."""
-        return await self._stand(tenant, conversation, ask, TURN_SECONDS)
+    async def wait(self, tenant: str, conversation: str, start: StartRun) -> Run:
+        """Wait, first come first served on all pods."""
+        return await self._wait_for_turn(tenant, conversation, start, WAIT_SECONDS)
 
-    async def jump(self, tenant: str, conversation: str, ask: Ask, interrupt: Interrupt) -> Run:
-        """Stand in the same line, and end every answer that is written meanwhile; what had come of it is kept."""
-        return await self._stand(tenant, conversation, ask, INTERRUPT_SECONDS, interrupt)
+    async def preempt(self, tenant: str, conversation: str, start: StartRun, interrupt: Interrupt) -> Run:
+        """Wait in the same queue, and interrupt each answer before it; the partial answers are stored."""
+        return await self._wait_for_turn(tenant, conversation, start, INTERRUPT_SECONDS, interrupt)
 
-    async def _stand(
-        self, tenant: str, conversation: str, ask: Ask, seconds: float, interrupt: Interrupt | None = None
+    async def _wait_for_turn(
+        self, tenant: str, conversation: str, start: StartRun, seconds: float, interrupt: Interrupt | None = None
     ) -> Run:
         ticket = self._new_id()
         self.waiting += 1
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    place = await self._sessions.enqueue(tenant, conversation, ticket)
-                    if place == 0 and (run := await _if_free(ask)):
+                    position = await self._sessions.enqueue(tenant, conversation, ticket)
+                    if position == 0 and (run := await _if_free(start)):
                         return run
                     if interrupt is not None:
                         await interrupt()
-                    await asyncio.sleep(TURN_POLL_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS) from None
         finally:
             self.waiting -= 1
-            with suppress(ChatError):  # the place is lost by itself
+            with suppress(ChatError):  # the ticket expires by itself
                 await self._sessions.dequeue(tenant, conversation, ticket)
 
 
-async def _if_free(ask: Ask) -> Run | None:
-    """Return what `ask` returns, None when the conversation is not free."""
+async def _if_free(start: StartRun) -> Run | None:
+    """Return what `start` returns, None when the conversation is not free."""
     try:
-        return await ask()
+        return await start()
     except ConversationConflictError:
         return None

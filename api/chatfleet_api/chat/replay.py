@@ -1,4 +1,4 @@
-"""An answer that was asked for before: joined while it is written, told from the store when its log is gone."""
+"""Replay of an answer to a repeated request: joined while it is written, read from the store when its log is gone."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -28,7 +28,7 @@ class Replay:
         return self.answer.run or ""
 
     def cancel(self) -> None:
-        """Do nothing: whoever asked first decides."""
+        """Do nothing: only the first request can cancel the run."""
 
     async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after` as `Run.read` does; the answer in one piece when its log is gone."""

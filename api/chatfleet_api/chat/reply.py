@@ -1,4 +1,4 @@
-"""What is remembered of an answer while it streams, so that it can be kept when it ends."""
+"""The answer while it streams, put together so that it can be stored when it ends."""
 
 from collections.abc import Callable, Sequence
 from io import StringIO
@@ -12,21 +12,21 @@ class Reply:
     """The answer so far."""
 
     def __init__(self, clock: Callable[[], float], before: Sequence[StreamItem] = ()) -> None:
-        """Begin to listen, after what came `before` on another pod; `clock` tells monotonic seconds."""
+        """Begin after what came `before` on another pod; `clock` returns monotonic seconds."""
         self._clock = clock
         self._began = clock()
         self._text = StringIO()
         self._reasoning = StringIO()
         self._calls: dict[int, list[ToolCall]] = {}
         self.finish: Finish | None = None
-        """The provider's word that the answer is whole."""
+        """Set when the provider has ended the answer."""
         self.first_token_ms: int | None = None
         """Milliseconds until the first piece came."""
         self.take(before)
         self.first_token_ms = None
 
     def take(self, pieces: Sequence[StreamItem]) -> Sequence[Event]:
-        """Remember what one read brought, and return the part of it that readers get: all but the finish."""
+        """Add what one read brought, and return the part of it that readers get: all but the finish."""
         events: list[Event] = []
         for piece in pieces:
             match piece:
@@ -45,7 +45,7 @@ class Reply:
         return events
 
     def elapsed_ms(self) -> int:
-        """Return the milliseconds since the question."""
+        """Return the milliseconds since the request."""
         return round((self._clock() - self._began) * 1000)
 
     @property

@@ -1,7 +1,7 @@
-"""What becomes of a run whose pod died: asked again, continued, or ended; never told twice and never told false.
+"""Takeover of a run whose pod died or handed it over: regenerated, continued, or ended; no event twice, none untrue.
 
-Nothing of the answer was visible: the question is asked again. Text was visible and the model can continue it: it is
-continued. Otherwise the run ends as interrupted, and what had come is kept.
+If nothing of the answer was visible, the request is sent again. If text was visible and the model can continue it, it
+is continued (`Prefill`). Otherwise the run ends as interrupted, and the partial answer is stored.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
 from chatfleet_contract.provider_types import Continuation
 
 MOST_EPOCHS: Final = 3
-"""A run that has outlived so many pods is ended: it may be what kills them."""
-PATIENCE_SECONDS: Final = 60.0
-"""Time in which the state of a run is read, should Redis go away just then."""
+"""A run that has outlived so many pods is ended: it may be what crashes them."""
+REDIS_SECONDS: Final = 60.0
+"""Time in which Redis must answer when the state of a run is read."""
 PAUSE_SECONDS: Final = 0.5
 
 Outcome: TypeAlias = Literal["regenerated", "continued", "interrupted", "finished"]
-"""What becomes of a run that was taken over: asked again, gone on with, ended; or its end was known before."""
+"""What became of a run that was taken over; `finished`: its end was known before."""
 
 _T = TypeVar("_T")
 
@@ -57,7 +57,7 @@ class TakeoverMeter(Protocol):
 
 @dataclass(frozen=True)
 class Takeover:
-    """Goes on with claimed runs."""
+    """Produces the rest of claimed runs."""
 
     catalogue: Live[Models]
     log: RunLog
@@ -67,21 +67,23 @@ class Takeover:
     meter: TakeoverMeter
 
     async def produce(self, claim: Claim, run: Run, *, has_slot: bool) -> None:
-        """Bring a claimed run to its end; without `has_slot` by asking nobody."""
+        """Bring a claimed run to its end; without `has_slot`, without a provider."""
         if claim.cancelled:
             run.cancel()
         record, start = claim.record, claim.record.start
-        before = await _patiently(lambda: self._logged(claim))
+        before = await _once_redis_answers(lambda: self._logged(claim))
         message = None
         if start.conversation and start.message:
             conversation, answer = start.conversation, start.message
-            message = await _patiently(lambda: self._resumed(record.tenant, conversation, answer, claim.fence.epoch))
+            message = await _once_redis_answers(
+                lambda: self._resumed(record.tenant, conversation, answer, claim.fence.epoch)
+            )
         if message and message.status != "pending":
             self.meter.took_over("finished", claim.seconds)
             run.publish((*(() if before else (start,)), *remainder(before, message)))
             return
-        hopeless = not has_slot or (start.conversation is not None and message is None)
-        provider, request = (None, record.request) if hopeless else self._asked(claim, before)
+        unrecoverable = not has_slot or (start.conversation is not None and message is None)
+        provider, request = (None, record.request) if unrecoverable else self._resumption(claim, before)
         self.meter.took_over(_outcome(claim, provider, request), claim.seconds)
         sink = None
         if message:
@@ -105,9 +107,9 @@ class Takeover:
         return events
 
     async def _resumed(self, tenant: str, conversation: str, answer: str, epoch: int) -> StoredMessage | None:
-        """Return the message: final, or pending and from now on in our epoch; None when it is not, or no more, there.
+        """Return the message: final, or pending and now in our epoch; None when it does not exist, or no longer.
 
-        The pod that had the run before cannot store a final one any more.
+        From then on the pod that had the run before is fenced: it cannot store a final one.
         """
         while True:
             try:
@@ -127,22 +129,22 @@ class Takeover:
             else:
                 return ours
 
-    def _asked(self, claim: Claim, before: Sequence[Event]) -> tuple[Provider | None, ChatRequest]:
-        """Return who is asked what, or nobody when the answer cannot go on."""
-        asked = claim.record.request
+    def _resumption(self, claim: Claim, before: Sequence[Event]) -> tuple[Provider | None, ChatRequest]:
+        """Return the provider and the request that continue the answer; no provider when it cannot be continued."""
+        original = claim.record.request
         models = self.catalogue()
         try:
-            continuation = models.continuation(asked.model)
-            request = resumption(before, asked, continuation, epoch=claim.fence.epoch)
+            continuation = models.continuation(original.model)
+            request = resumption(before, original, continuation, epoch=claim.fence.epoch)
             if request is not None:
-                return models.provider(asked.model), request
+                return models.provider(original.model), request
         except ChatError:  # the model has left the catalogue
             pass
-        return None, asked
+        return None, original
 
 
 def lost_usage(claim: Claim, before: Sequence[Event]) -> Usage | None:
-    """Return what the attempts of the pods before have cost: the question each time, and all that was visible."""
+    """Return what the attempts of earlier pods have used: the request each time, and all that was visible."""
     epoch = claim.fence.epoch
     if not epoch:
         return None
@@ -159,45 +161,45 @@ def _outcome(claim: Claim, provider: Provider | None, request: ChatRequest) -> O
 
 
 def resumption(
-    before: Sequence[Event], asked: ChatRequest, continuation: Continuation, *, epoch: int
+    before: Sequence[Event], request: ChatRequest, continuation: Continuation, *, epoch: int
 ) -> ChatRequest | None:
-    """Return what to ask so that the answer goes on after `before`, None when it cannot."""
+    """Return the request that continues the answer after `before`, None when it cannot be continued."""
     if epoch > MOST_EPOCHS:
         return None
     visible = provided(before)
     if not visible:
-        return asked
+        return request
     texts = [piece.text for piece in visible if isinstance(piece, Token)]
     if continuation == "none" or len(texts) < len(visible):
         return None
-    return replace(asked, messages=(*asked.messages, Message("assistant", "".join(texts))), continues=True)
+    return replace(request, messages=(*request.messages, Message("assistant", "".join(texts))), continues=True)
 
 
-def remainder(before: Sequence[Event], kept: StoredMessage) -> tuple[Event, ...]:
-    """Return what is left to tell of an answer that was stored whole, or with its failure, before its pod died."""
-    told = Reply(lambda: 0, provided(before))
-    code = kept.error_code
-    same = (told.reasoning, told.tool_calls) == (kept.reasoning, kept.tool_calls)
-    if code is None and not (same and kept.content.startswith(told.text)):
+def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ...]:
+    """Return the events after `before` of an answer that was stored, whole or failed, before its pod died."""
+    visible = Reply(lambda: 0, provided(before))
+    code = stored.error_code
+    same = (visible.reasoning, visible.tool_calls) == (stored.reasoning, stored.tool_calls)
+    if code is None and not (same and stored.content.startswith(visible.text)):
         code = Code.INTERRUPTED  # whole in the store alone
     if code is not None:
-        partial = bool(kept.content or kept.reasoning or kept.tool_calls)
-        return (replace(Failed.of(ChatError(code)), partial_saved=partial, usage=kept.usage),)
-    rest = kept.content[len(told.text) :]
-    reason: FinishReason = kept.finish_reason or "stop"
-    ending = Complete(
+        partial = bool(stored.content or stored.reasoning or stored.tool_calls)
+        return (replace(Failed.of(ChatError(code)), partial_saved=partial, usage=stored.usage),)
+    rest = stored.content[len(visible.text) :]
+    reason: FinishReason = stored.finish_reason or "stop"
+    end = Complete(
         reason,
-        kept.usage or Usage(estimated=True),
-        kept.latency_ms or 0,
-        provider=kept.provider,
-        upstream_model=kept.upstream_model,
+        stored.usage or Usage(estimated=True),
+        stored.latency_ms or 0,
+        provider=stored.provider,
+        upstream_model=stored.upstream_model,
     )
-    return (Token(rest), ending) if rest else (ending,)
+    return (Token(rest), end) if rest else (end,)
 
 
-async def _patiently(read: Callable[[], Awaitable[_T]]) -> _T:
+async def _once_redis_answers(read: Callable[[], Awaitable[_T]]) -> _T:
     """Return what `read` returns, once Redis answers."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(REDIS_SECONDS):
         while True:
             try:
                 return await read()

@@ -1,1 +1,10 @@
-"""domain."""
+"""The ground of the API: values and tables that every package may use, and that use none.
+
+request          a chat request, as every dialect parses it and every vendor reads it
+events           the events of a run
+errors           error codes, the failure table, and the exceptions
+principal        the caller of a request
+ids              which text is an id
+live             live configuration: `Live`
+usage_estimate   tokens of an answer when the provider does not report them
+"""
