@@ -1,4 +1,4 @@
-"""The number of pods follows the open streams: the real HorizontalPodAutoscaler, our adapter, and no stream cut."""
+"""The number of pods follows the open streams: the real HorizontalPodAutoscaler on our metrics, and no stream cut."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""One real node with Chatfleet, whose own metrics adapter is switched off, and a name for a Prometheus."""
+"""One real node with Chatfleet, whose own metrics API server is switched off, and a name for a Prometheus."""
 
 from collections.abc import Iterator
 

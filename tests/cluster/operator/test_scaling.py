@@ -241,7 +241,7 @@ def api_service(**labels: str) -> str:
     )
 
 
-def test_a_foreign_adapter_is_named_and_pods_only_come_by_cpu(shop: Shop, kubectl: Kubectl) -> None:
+def test_a_foreign_metrics_api_is_named_and_pods_only_come_by_cpu(shop: Shop, kubectl: Kubectl) -> None:
     name = f"apiservice/{names.METRICS_APIS[1]}"
     scaling(shop)
     try:

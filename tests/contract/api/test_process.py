@@ -29,7 +29,7 @@ POD_METRICS = {
     for key, name in vars(metrics).items()
     if key.isupper()
     and not name.startswith(("chatfleet_operator_", "chatfleet_chatdeployment_", "chatfleet_metrics_apiserver_"))
-    and name != metrics.TOKENS_PER_SECOND  # the metrics adapter makes it of the pods' counters
+    and name != metrics.TOKENS_PER_SECOND  # the metrics API server computes it from the counters of the pods
 }
 
 

@@ -42,7 +42,7 @@ def test_the_objects_are_those_of_the_golden_file() -> None:
     shown = {
         "by default": scaler({}),
         "every metric": scaler({"metrics": EVERY_METRIC, "behavior": TOLERANT, "source": "prometheus"}),
-        "a foreign adapter": scaler({"metrics": EVERY_METRIC}, foreign=True),
+        "a foreign metrics API": scaler({"metrics": EVERY_METRIC}, foreign=True),
         "KEDA, from zero": scaler({**KEDA, "minReplicas": 0, "metrics": EVERY_METRIC}),
     }
     expect(readable_by_name(shown), GOLDEN)
@@ -97,7 +97,7 @@ def test_a_tolerance_is_passed_on_only_when_given() -> None:
     assert behavior["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 60}]
 
 
-def test_with_a_foreign_adapter_pods_come_by_cpu_and_none_goes() -> None:
+def test_with_a_foreign_metrics_api_pods_come_by_cpu_and_none_goes() -> None:
     spec_of_scaler = scaler({}, foreign=True)["spec"]
 
     assert [metric["containerResource"]["name"] for metric in spec_of_scaler["metrics"]] == ["cpu"]
@@ -106,7 +106,7 @@ def test_with_a_foreign_adapter_pods_come_by_cpu_and_none_goes() -> None:
 
 
 @pytest.mark.parametrize("autoscaling", [{"source": "prometheus"}, KEDA])
-def test_whose_adapter_it_is_matters_to_the_builtin_source_alone(autoscaling: Manifest) -> None:
+def test_whose_metrics_api_it_is_matters_to_the_builtin_source_alone(autoscaling: Manifest) -> None:
     assert scaler(autoscaling, foreign=True) == scaler(autoscaling)
 
 

@@ -35,7 +35,7 @@ def test_a_status_that_cannot_be_read_counts_as_none() -> None:
     assert parse_resource(live(status={"conditions": "?"})).status.conditions is None
 
 
-def test_the_values_of_a_secret_do_not_leave_the_adapter() -> None:
+def test_the_values_of_a_secret_do_not_leave_the_parser() -> None:
     secret = {
         "kind": "Secret",
         "metadata": {"name": "x", "annotations": {LAST_APPLIED: "geheim", "a": "b"}},

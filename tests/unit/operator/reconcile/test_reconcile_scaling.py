@@ -190,7 +190,7 @@ def api_service(labels: dict[str, str]) -> Manifest:
     }
 
 
-async def test_a_foreign_adapter_is_named_and_left_alone() -> None:
+async def test_a_foreign_metrics_api_is_named_and_not_taken_over() -> None:
     it = await rolled_out(autoscaling=BUILTIN)
     it.cluster.put(api_service({"app": "prometheus-adapter"}))
     await passes(it)
@@ -205,7 +205,7 @@ async def test_a_foreign_adapter_is_named_and_left_alone() -> None:
     assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["Pods"]
 
 
-async def test_an_operator_of_a_few_namespaces_need_not_know_whose_adapter_it_is() -> None:
+async def test_an_operator_of_a_few_namespaces_need_not_know_whose_metrics_api_it_is() -> None:
     it = world(autoscaling=BUILTIN)
 
     def check(read: str) -> None:

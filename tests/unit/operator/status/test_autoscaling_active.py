@@ -66,14 +66,16 @@ DOWN: Manifest = {"type": "Available", "status": "False", "reason": "FailedDisco
 @pytest.mark.parametrize(
     ("versions", "silence"),
     [
-        pytest.param([], "", id="no adapter"),
+        pytest.param([], "", id="no metrics API server"),
         pytest.param([[], []], "", id="not tried yet"),
         pytest.param([[UP], [UP]], "", id="answers"),
         pytest.param([[DOWN], [UP]], "", id="answers in one version"),
         pytest.param([[DOWN], [DOWN]], "FailedDiscoveryCheck: no answer", id="answers in none"),
     ],
 )
-def test_an_adapter_is_silent_when_no_version_of_its_api_answers(versions: list[list[Manifest]], silence: str) -> None:
+def test_a_metrics_api_server_is_silent_when_no_version_of_its_api_answers(
+    versions: list[list[Manifest]], silence: str
+) -> None:
     services = [
         {
             "metadata": {"name": "v", "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY}},
@@ -122,21 +124,21 @@ ROWS = [
         None,
         "False MetricsUnavailable",
         ["metrics API server is unavailable", "FailedDiscoveryCheck: context deadline exceeded"],
-        id="the adapter hangs, which the autoscaler notices late",
+        id="the metrics API server hangs, which the autoscaler notices late",
     ),
     pytest.param(
         seen({**BUILTIN, "metrics": [CPU, {"type": "ActiveStreams"}]}, ABLE, ACTIVE, api=SILENT),
         None,
         "False MetricsUnavailable",
         ["metrics API server is unavailable"],
-        id="the adapter hangs, and there is CPU",
+        id="the metrics API server hangs, and there is CPU",
     ),
     pytest.param(
         seen({**BUILTIN, "metrics": [CPU]}, ABLE, ACTIVE, api=SILENT),
         None,
         "True Scaling",
         [],
-        id="the adapter hangs, and nobody needs it",
+        id="the metrics API server hangs, and nobody needs it",
     ),
     pytest.param(
         seen(BUILTIN, ABLE, DEAD, api=NOBODYS),
@@ -150,21 +152,21 @@ ROWS = [
         None,
         "False MetricsUnavailable",
         ["FailedGetPodsMetric"],
-        id="the user's adapter is dead",
+        id="the metrics API server of the user is dead",
     ),
     pytest.param(
         seen(BUILTIN, ABLE, ACTIVE, api=PROMETHEUS_ADAPTER),
         None,
         "False MetricsAPIConflict",
         ["monitoring/prometheus-adapter", "autoscaling.source", "pods are added by CPU"],
-        id="somebody else's adapter",
+        id="the metrics API server of another owner",
     ),
     pytest.param(
         seen(BUILTIN, ABLE, DEAD, api=PROMETHEUS_ADAPTER),
         None,
         "False MetricsAPIConflict",
         ["monitoring/prometheus-adapter", "no pod is added", "FailedGetPodsMetric"],
-        id="somebody else's adapter, and no CPU either",
+        id="the metrics API server of another owner, and no CPU either",
     ),
     pytest.param(
         seen(BUILTIN, {**ABLE, "status": "False", "reason": "FailedGetScale", "message": "not found"}, ACTIVE),

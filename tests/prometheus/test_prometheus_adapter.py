@@ -23,7 +23,7 @@ SILENT_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def measured(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaled]:
-    """Apply the ChatDeployment beside the adapter; there is no Prometheus yet."""
+    """Apply the ChatDeployment beside prometheus-adapter; there is no Prometheus yet."""
     with prometheus_adapter(node, tmp_path_factory.mktemp("adapter")):
         node.kubectl.apply((MANIFESTS / "measured.yaml").read_text())
         node.kubectl.wait("chatdeployment/measured", "Ready", namespace=SPACE)
