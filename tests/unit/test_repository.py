@@ -114,6 +114,14 @@ def test_the_pins_meet_what_the_distributions_ask_for(name: str, folders: list[s
                 assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), str(requirement)
 
 
+@pytest.mark.parametrize("folder", DISTRIBUTIONS)
+def test_a_distribution_packs_all_of_its_packages(folder: str) -> None:
+    project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+    wheel = project.get("tool", {}).get("hatch", {}).get("build", {}).get("targets", {}).get("wheel", {})
+    packed = wheel.get("packages") or [project["project"]["name"].replace("-", "_")]
+    assert set(packed) == {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+
+
 def test_every_dependency_has_its_reason() -> None:
     told = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
     rows = {name for row in re.findall(r"^\| ([a-z0-9, -]+) \|", told, re.MULTILINE) for name in row.split(", ")}
