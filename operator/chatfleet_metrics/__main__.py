@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -104,7 +105,7 @@ async def main(environ: Mapping[str, str]) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     telemetry = Telemetry(registry)
-    heartbeat = LoopHeartbeat(threading.Event())
+    heartbeat = LoopHeartbeat(threading.Event(), time.monotonic)
     heartbeat.beat()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -184,7 +184,7 @@ async def main(environ: Mapping[str, str]) -> None:
     set_up_logging(settings.log_level.value, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    heartbeat = LoopHeartbeat(threading.Event())
+    heartbeat = LoopHeartbeat(threading.Event(), time.monotonic)
     heartbeat.beat()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,6 @@ have started: both a leader and a standby are ready. `/metrics` is for Prometheu
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from socketserver import TCPServer, ThreadingMixIn
@@ -35,15 +34,17 @@ class LoopHeartbeat:
 
     started: threading.Event
     """Set when the watches have started."""
+    clock: Callable[[], float]
+    """Monotonic."""
     beaten_at: float = 0.0
-    """Monotonic time of the last heartbeat."""
+    """By `clock`."""
 
     def beat(self) -> None:
-        self.beaten_at = time.monotonic()
+        self.beaten_at = self.clock()
 
     def lag(self) -> float:
         """Return the seconds since the last heartbeat."""
-        return time.monotonic() - self.beaten_at
+        return self.clock() - self.beaten_at
 
 
 def health_app(heartbeat: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplication":
