@@ -321,7 +321,7 @@ async def test_a_successor_of_the_object_that_was_seen_is_not_overwritten(bench:
     assert live["data"] == {"theirs": "1"}
 
 
-async def test_an_object_that_a_stranger_has_created_since_the_look_is_not_taken(bench: Bench, namespace: str) -> None:
+async def test_an_object_that_was_not_observed_and_exists_is_not_taken(bench: Bench, namespace: str) -> None:
     await bench.put(config_map(namespace, theirs="1"))
     with pytest.raises(Retry):
         await bench.cluster.apply(config_map(namespace, mine="1"), None)
@@ -368,7 +368,7 @@ def test_no_kind_of_child_is_left_out() -> None:
     assert made == {kind.name for kind in KINDS if kind.child_names and not kind.optional_crd}
 
 
-async def test_a_password_is_drawn_once_and_survives_the_repair_of_its_labels(bench: Bench, namespace: str) -> None:
+async def test_a_password_is_generated_once_and_survives_the_repair_of_its_labels(bench: Bench, namespace: str) -> None:
     made = await bench.cluster.generate(secret(namespace))
     drawn = await bench.get(namespace, SECRET)
     with pytest.raises(Retry):

@@ -57,7 +57,7 @@ class Stage:
     parts: Parts
     pods: Pods
 
-    async def passes(self) -> Requeue:
+    async def reconcile_until_done(self) -> Requeue:
         while (end := await reconcile(REF, self.parts)).requeue is Requeue.IMMEDIATELY:
             pass
         return end.requeue
@@ -121,7 +121,7 @@ async def stage(kubectl: Kubectl) -> AsyncIterator[Stage]:
 async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) -> None:
     await stage.record("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
     await stage.apply(document(REF, replicas=1))
-    await stage.passes()
+    await stage.reconcile_until_done()
     assert await stage.ready() == "False NoReadyPods 1"
     assert stage.pods.asked == []
 
@@ -131,24 +131,24 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) 
     await stage.write_status("pod/support-0", {**made["status"], "podIPs": [{"ip": IP}]})
     await stage.roll_out()
     stage.pods.broken = True
-    await stage.passes()
+    await stage.reconcile_until_done()
     assert await stage.ready() == "False RequestFailed 1"
 
     stage.pods.broken = False
-    assert await stage.passes() is Requeue.SETTLED
+    assert await stage.reconcile_until_done() is Requeue.SETTLED
     assert await stage.ready() == "True Serving 1"
     assert set(stage.pods.asked) == {"/health", "/v1/models"}
     await stage.record("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
 
     await stage.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
-    await stage.passes()
+    await stage.reconcile_until_done()
     assert await stage.ready() == "Unknown Updating 2"
     config = (await stage.get("ConfigMap", "support-runtime"))["data"][names.CONFIG_KEY]
     touched = (await stage.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH]
     assert touched == RuntimeConfig.model_validate_json(config).digest()
 
     await stage.roll_out()
-    await stage.passes()
+    await stage.reconcile_until_done()
     assert await stage.ready() == "True Serving 2"
     columns = await stage.record("get", "chatdep/support", "-n", NAMESPACE)
     assert columns.splitlines()[1].split()[1:3] == ["True", "Serving"]

@@ -129,7 +129,7 @@ class FakeProber:
 
 @dataclass
 class RecordedCalls:
-    """`ports.Recorder` and `ports.Metrics` that remember."""
+    """`ports.Recorder` and `ports.Metrics` in memory."""
 
     conditions: list[Condition] = field(default_factory=list)
     drifted: list[ObjectId] = field(default_factory=list)
@@ -153,12 +153,12 @@ class World:
 
     cluster: FakeCluster = field(default_factory=FakeCluster)
     prober: FakeProber = field(default_factory=FakeProber)
-    told: RecordedCalls = field(default_factory=RecordedCalls)
+    recorded: RecordedCalls = field(default_factory=RecordedCalls)
     moment: str = MOMENT
 
     @property
     def parts(self) -> Parts:
-        return Parts(self.cluster, self.prober, self.told, self.told, DEFAULTS, lambda: self.moment)
+        return Parts(self.cluster, self.prober, self.recorded, self.recorded, DEFAULTS, lambda: self.moment)
 
     def live(self, kind: str, name: str) -> Manifest:
         return self.cluster.get(REF.namespace, ObjectId(kind, name))

@@ -44,7 +44,7 @@ def page(*names: str, following: str | None) -> Manifest:
 
 @pytest.mark.asyncio
 @pytest.mark.looptime
-async def test_what_no_event_told_of_is_found_counted_and_woken() -> None:
+async def test_what_had_no_watch_event_is_relisted_counted_and_enqueued() -> None:
     async def work(ref: Ref) -> Result:
         passes.append(ref.name)
         return Result(Requeue.SETTLED)

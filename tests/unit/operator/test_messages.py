@@ -14,7 +14,7 @@ LONGEST = 200
 """Characters of our own in one sentence, the words of others in it not counted."""
 
 STOP_WORDS = re.compile(
-    r"\b(tells?|told|says?|said|left alone|heirs?|asks? for|asked|just now|is away|by what|wakes?|woken|knows?)\b",
+    r"\b(tells?|told|says?|said|left alone|heirs?|asks? for|asked|just now|is away|by what|wakes?|enqueued|knows?)\b",
     re.IGNORECASE,
 )
 

@@ -39,14 +39,14 @@ LABELS = {names.LABEL_DEPLOYMENT: "labelled"}
         (child(labels=None, ownerReferences=None), None),
     ],
 )
-def test_an_event_wakes_the_resource_that_the_object_belongs_to(body: dict[str, Any], ref: Ref | None) -> None:
+def test_an_event_enqueues_the_owner_of_its_object(body: dict[str, Any], ref: Ref | None) -> None:
     assert owner_of(body) == ref
 
 
 def registered() -> tuple[kopf.OperatorRegistry, list[Ref]]:
-    registry, woken = kopf.OperatorRegistry(), list[Ref]()
-    register(registry, woken.append, log_in)
-    return registry, woken
+    registry, enqueued = kopf.OperatorRegistry(), list[Ref]()
+    register(registry, enqueued.append, log_in)
+    return registry, enqueued
 
 
 def handlers(registry: kopf.OperatorRegistry, part: str) -> list[Any]:
@@ -55,32 +55,32 @@ def handlers(registry: kopf.OperatorRegistry, part: str) -> list[Any]:
     return list(found())
 
 
-async def test_every_event_handler_only_wakes() -> None:
-    registry, woken = registered()
+async def test_every_event_handler_only_enqueues() -> None:
+    registry, enqueued = registered()
     watching = handlers(registry, "_watching")
     for handler in watching:
         await handler.fn(body=child(labels=LABELS), type="DELETED", logger=None, memo=kopf.Memo())
 
-    assert woken == [Ref("shop", "labelled")] * len(watching)
+    assert enqueued == [Ref("shop", "labelled")] * len(watching)
     assert {handler.selector.plural or handler.selector.any_name for handler in watching} == {
         names.PLURAL,
         *(kind.plural for kind in WATCHED),
     }
 
 
-async def test_a_status_that_was_written_wakes_nobody_and_anything_else_does() -> None:
-    registry, woken = registered()
+async def test_a_written_status_enqueues_nothing_and_any_other_change_does() -> None:
+    registry, enqueued = registered()
     (handler,) = (each for each in handlers(registry, "_watching") if each.id == "resource")
     memo = kopf.Memo()
     metadata = {"name": "support", "namespace": "shop", "uid": "1", "generation": 1, "resourceVersion": "1"}
     first = {"kind": names.KIND, "metadata": metadata, "spec": {"replicas": 2}, "status": {"activeStreams": 1}}
 
     async def hear(kind: str = "MODIFIED", **changed: Any) -> int:  # noqa: ANN401  # JSON
-        before = len(woken)
-        status = {"activeStreams": len(woken)}
+        before = len(enqueued)
+        status = {"activeStreams": len(enqueued)}
         body = {**first, "metadata": {**metadata, "resourceVersion": "2", **changed}, "status": status}
         await handler.fn(body=body, type=kind, logger=None, memo=memo)
-        return len(woken) - before
+        return len(enqueued) - before
 
     assert await hear("ADDED") == 1
     assert await hear() == 0
@@ -89,8 +89,8 @@ async def test_a_status_that_was_written_wakes_nobody_and_anything_else_does() -
     assert await hear("DELETED", generation=2, annotations={"x": "y"}) == 1
 
 
-async def test_new_figures_of_an_autoscaler_wake_nobody_and_anything_else_does() -> None:
-    registry, woken = registered()
+async def test_new_metrics_of_an_autoscaler_enqueue_nothing_and_any_other_change_does() -> None:
+    registry, enqueued = registered()
     plural = HORIZONTAL_POD_AUTOSCALER.plural
     (handler,) = (each for each in handlers(registry, "_watching") if each.id == plural)
     memo = kopf.Memo()
@@ -99,9 +99,9 @@ async def test_new_figures_of_an_autoscaler_wake_nobody_and_anything_else_does()
     dead = {**able, "status": "False", "reason": "FailedGetPodsMetric"}
 
     async def hear(body: dict[str, Any], kind: str = "MODIFIED") -> int:
-        before = len(woken)
+        before = len(enqueued)
         await handler.fn(body=body, type=kind, logger=None, memo=memo)
-        return len(woken) - before
+        return len(enqueued) - before
 
     assert await hear(first, "ADDED") == 1
     assert await hear({**first, "status": {**first["status"], "currentMetrics": [{"type": "Pods"}]}}) == 0
@@ -121,7 +121,7 @@ def test_secrets_are_never_watched() -> None:
     assert "secrets" not in {kind.plural for kind in WATCHED}
 
 
-def test_kopf_is_told_all_that_we_rely_on() -> None:
+def test_kopf_has_every_setting_that_we_rely_on() -> None:
     settings = kopf_settings()
 
     assert settings.posting.enabled is False

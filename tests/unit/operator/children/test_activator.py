@@ -73,7 +73,7 @@ def test_whether_it_may_sleep_restarts_no_pod() -> None:
     assert made(0)[ObjectId("Deployment", "support")] == made(1)[ObjectId("Deployment", "support")]
 
 
-def test_it_is_told_all_that_it_needs_and_keeps_nobody_longer_than_its_own_end() -> None:
+def test_its_environment_is_complete_and_it_holds_no_request_longer_than_its_grace_period() -> None:
     streaming = {"maxStreamsPerPod": 20, "maxStreamSeconds": 300, "heartbeatSeconds": 5}
     pod = made(streaming=streaming, observability={"logFormat": "text"})[ROOM]["spec"]["template"]["spec"]
     (variable,) = pod["containers"][0]["env"]

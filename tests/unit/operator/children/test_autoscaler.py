@@ -69,7 +69,7 @@ def test_the_deployment_is_scaled_and_not_the_resource() -> None:
         (False, {"suspend": True}, 0),
     ],
 )
-def test_the_number_of_pods_is_ours_to_say_only_at_the_start_and_when_suspended(
+def test_replicas_are_set_only_at_creation_and_when_suspended(
     deployed: bool,  # noqa: FBT001  # a table's column
     changes: Manifest,
     replicas: int | None,
@@ -116,7 +116,7 @@ def test_keda_takes_no_value_as_an_error() -> None:
     assert streams["metadata"]["ignoreNullValues"] == "false"
 
 
-def test_from_zero_those_who_wait_wake_the_first_pod_and_as_many_more_as_their_streams_need() -> None:
+def test_from_zero_waiting_requests_start_the_first_pod_and_as_many_more_as_their_streams_need() -> None:
     streams, waiting = scaler({**KEDA, "minReplicas": 0})["spec"]["triggers"]
 
     assert streams["metadata"]["threshold"] == "350"
@@ -136,7 +136,7 @@ def test_keda_asks_often_where_somebody_may_wait(least: int, polling: int) -> No
 
 
 @pytest.mark.parametrize(("window", "cooldown"), [(300, 300), (900, 900), (0, 60)])
-def test_the_last_pod_goes_after_as_long_a_quiet_time_as_any_other_and_never_before_prometheus_could_tell(
+def test_the_last_pod_is_removed_after_the_same_idle_time_as_any_other_and_never_before_a_scrape(
     window: int, cooldown: int
 ) -> None:
     behavior = {"scaleDown": {"stabilizationWindowSeconds": window}}

@@ -45,7 +45,7 @@ def applied(plan: Plan) -> dict[ObjectId, str]:
     return {identify(each): each["spec"]["template"]["spec"]["containers"][0]["image"] for each in workloads}
 
 
-def test_a_newer_operator_alone_writes_nothing_and_tells_what_it_would() -> None:
+def test_a_newer_operator_alone_writes_nothing_and_reports_the_newer_revision() -> None:
     seen = resource()
     plan = upgraded(seen)
     status = report(observed(seen), plan, Outcome(), MOMENT)
@@ -155,7 +155,7 @@ RESTARTING: tuple[Manifest, ...] = (
 
 
 @pytest.mark.parametrize("change", RESTARTING, ids=str)
-def test_whatever_changes_a_template_is_known_to_be_asked(change: Mapping[str, Any]) -> None:
+def test_whatever_changes_a_template_is_among_its_inputs(change: Mapping[str, Any]) -> None:
     before, after = workloads(SLEEPING), workloads({**SLEEPING, **change})
     common = before.keys() & after.keys()
     changed = {key for key in common if before[key]["spec"]["template"] != after[key]["spec"]["template"]}
@@ -168,7 +168,7 @@ def test_whatever_changes_a_template_is_known_to_be_asked(change: Mapping[str, A
         assert annotations[0] != annotations[1]
 
 
-def test_what_is_default_is_not_among_what_is_asked() -> None:
+def test_defaults_are_not_among_the_inputs_of_a_template() -> None:
     """A field that a newer operator adds is then no change."""
     said = workloads({"streaming": {"drainSeconds": 10}, "template": {"env": []}})
     redis = {"name": "support-redis", "key": "url"}
@@ -188,13 +188,13 @@ LIVE = (
 """What the spec says that is no part of a pod template: running pods learn of it, or it is not about pods."""
 
 
-def said(part: object, path: str = "") -> Iterator[str]:
+def status_and_reason(part: object, path: str = "") -> Iterator[str]:
     """Return the paths of all that an example says, and those of the fields around it."""
     yield path
     for each in part if isinstance(part, list) else ():
-        yield from said(each, path)
+        yield from status_and_reason(each, path)
     for name, value in part.items() if isinstance(part, dict) else ():
-        yield from said(value, f"{path}.{name}".removeprefix("."))
+        yield from status_and_reason(value, f"{path}.{name}".removeprefix("."))
 
 
 def leaves(schema: Schema, path: str = "") -> Iterator[str]:
@@ -210,7 +210,7 @@ def test_of_every_field_it_is_known_whether_it_is_part_of_a_template() -> None:
     """A new one stands in LIVE, or in RESTARTING and among what its builder calls `asked`: else changes are lost."""
     fields = set(leaves(structural(ChatDeploymentSpec)))
     live = {field for field in fields if field.startswith(LIVE)}
-    restarting = {path for change in RESTARTING for path in said(change)}
+    restarting = {path for change in RESTARTING for path in status_and_reason(change)}
 
     assert fields - live - restarting == set()
 

@@ -32,7 +32,7 @@ def status(message: str) -> bytes:
         (504, "PATCH", Retry),
     ],
 )
-def test_every_answer_says_whether_trying_again_may_help(code: int, method: str, kind: type[Exception]) -> None:
+def test_every_response_becomes_retry_or_refused(code: int, method: str, kind: type[Exception]) -> None:
     error = translate(code, status("quota exceeded"), method, None)
 
     assert type(error) is kind
@@ -40,12 +40,12 @@ def test_every_answer_says_whether_trying_again_may_help(code: int, method: str,
 
 
 @pytest.mark.parametrize("words", ["etcdserver: request timed out", "rpc error: code = Unavailable"])
-def test_trouble_of_the_servers_store_says_nothing_about_what_was_written(words: str) -> None:
+def test_an_error_of_etcd_is_not_about_the_request(words: str) -> None:
     assert isinstance(translate(500, status(words), "PATCH", None), Retry)
 
 
 @pytest.mark.parametrize(("header", "after"), [("7", 7.0), (None, 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)])
-def test_the_server_may_say_when_to_come_back(header: str | None, after: float) -> None:
+def test_retry_after_is_the_least_delay(header: str | None, after: float) -> None:
     error = translate(429, status("slow down"), "GET", header)
 
     assert isinstance(error, Retry)

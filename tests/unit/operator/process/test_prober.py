@@ -51,7 +51,7 @@ async def huge(_request: web.Request) -> web.Response:
     return web.Response(body=b"x" * 5000)
 
 
-async def test_a_pod_tells_about_itself(tmp_path: Path) -> None:
+async def test_the_report_of_a_pod_is_read(tmp_path: Path) -> None:
     asked = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -72,7 +72,7 @@ async def test_a_report_counts_also_when_the_pod_calls_itself_unwell(tmp_path: P
 
 
 @pytest.mark.parametrize("handler", [hang, redirect, garbage, huge])
-async def test_a_pod_that_tells_nothing_sensible_in_time_has_told_nothing(
+async def test_a_pod_without_a_valid_report_in_time_has_none(
     tmp_path: Path, handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "PROBE_BYTES", 4000)
@@ -80,7 +80,7 @@ async def test_a_pod_that_tells_nothing_sensible_in_time_has_told_nothing(
         assert await it.report("pod") is None
 
 
-async def test_the_service_lists_its_models_and_says_by_which_configuration(tmp_path: Path) -> None:
+async def test_a_probe_returns_the_models_and_the_configuration_that_served_it(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
         assert (request.path, request.host) == ("/v1/models", "service.test:8080")
         return web.json_response(MODELS, headers={names.HEADER_CONFIG: "abc"})

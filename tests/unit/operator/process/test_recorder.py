@@ -57,7 +57,7 @@ def condition(
     )
 
 
-async def test_an_event_says_what_happened_to_which_object_and_who_says_so() -> None:
+async def test_an_event_has_the_condition_its_object_and_its_reporter() -> None:
     desk = Desk()
     await desk.record(condition(message="No pod is ready."))
     (event,) = desk.created
@@ -81,7 +81,7 @@ async def test_an_event_says_what_happened_to_which_object_and_who_says_so() -> 
         (condition("ConfigurationValid", ConditionStatus.FALSE, "SecretMissing"), "Warning"),
     ],
 )
-async def test_what_somebody_must_look_at_is_a_warning(told: Condition, kind: str) -> None:
+async def test_a_condition_that_needs_attention_is_a_warning(told: Condition, kind: str) -> None:
     desk = Desk()
     await desk.record(told)
 

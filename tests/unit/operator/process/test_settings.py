@@ -40,7 +40,7 @@ def test_settings_cannot_be_changed() -> None:
         Settings().workers = 3  # type: ignore[misc]
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_is_documented() -> None:
     tree = ast.parse(Path(settings.__file__).read_text())
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings").body
     fields = [index for index, node in enumerate(body) if isinstance(node, ast.AnnAssign)]

@@ -21,15 +21,15 @@ FAILED, GONE, IMMEDIATELY = Result(Requeue.FAILED), Result(Requeue.GONE), Result
 
 @dataclass
 class Bench:
-    """A queue, and what it has done: `passes` are (key, start, end) in the order in which they ended."""
+    """A queue, and what it has done: `reconciliations` are (key, start, end) in the order in which they ended."""
 
-    verdicts: list[Result | BaseException] = field(default_factory=list)
-    """What the passes end with, in order; then SETTLED."""
+    requeues: list[Result | BaseException] = field(default_factory=list)
+    """What each reconciliation ends with, in order; then SETTLED."""
     takes: float = 0.0
     rand: float = MIDDLE
     config: QueueConfig = field(default_factory=QueueConfig)
-    passes: list[tuple[str, float, float]] = field(default_factory=list)
-    told: list[tuple[float, bool]] = field(default_factory=list)
+    reconciliations: list[tuple[str, float, float]] = field(default_factory=list)
+    recorded: list[tuple[float, bool]] = field(default_factory=list)
     busy: int = 0
     busiest: int = 0
 
@@ -42,17 +42,17 @@ class Bench:
         self.busiest = max(self.busiest, self.busy)
         await asyncio.sleep(self.takes)
         self.busy -= 1
-        self.passes.append((key, started, now()))
-        end = self.verdicts.pop(0) if self.verdicts else SETTLED
+        self.reconciliations.append((key, started, now()))
+        end = self.requeues.pop(0) if self.requeues else SETTLED
         if isinstance(end, BaseException):
             raise end
         return end
 
     def reconciled(self, seconds: float, *, failed: bool) -> None:
-        self.told.append((round(seconds, 3), failed))
+        self.recorded.append((round(seconds, 3), failed))
 
     def starts(self, key: str = "a") -> list[float]:
-        return [round(start, 3) for known, start, _ in self.passes if known == key]
+        return [round(start, 3) for known, start, _ in self.reconciliations if known == key]
 
 
 def now() -> float:
@@ -71,7 +71,7 @@ async def running(bench: Bench) -> AsyncIterator[WorkQueue[str]]:
             await task
 
 
-async def test_a_wake_leads_to_a_pass_after_the_debounce() -> None:
+async def test_a_key_is_reconciled_after_the_debounce() -> None:
     bench = Bench()
     async with running(bench) as queue:
         queue.enqueue("a")
@@ -80,7 +80,7 @@ async def test_a_wake_leads_to_a_pass_after_the_debounce() -> None:
     assert bench.starts() == [0.1]
 
 
-async def test_a_burst_of_wakes_is_one_pass_that_does_not_wait_for_the_burst_to_end() -> None:
+async def test_a_burst_of_events_is_one_reconciliation_that_does_not_wait_for_the_burst_to_end() -> None:
     bench = Bench()
     async with running(bench) as queue:
         for _ in range(9):
@@ -92,7 +92,7 @@ async def test_a_burst_of_wakes_is_one_pass_that_does_not_wait_for_the_burst_to_
     assert bench.starts() == [0.1]
 
 
-async def test_a_key_is_never_in_two_passes_at_once_and_a_wake_meanwhile_leads_to_one_more() -> None:
+async def test_a_key_is_never_reconciled_twice_at_a_time_and_an_event_meanwhile_leads_to_one_more() -> None:
     bench = Bench(takes=5)
     async with running(bench) as queue:
         queue.enqueue("a")
@@ -116,7 +116,7 @@ async def test_keys_run_side_by_side_up_to_the_number_of_workers() -> None:
         await asyncio.sleep(4)
 
     assert bench.busiest == 3
-    assert sorted(key for key, _, _ in bench.passes[:7]) == list("abcdefg")
+    assert sorted(key for key, _, _ in bench.reconciliations[:7]) == list("abcdefg")
 
 
 async def test_a_key_that_waits_for_a_worker_waits_once_however_often_it_is_woken() -> None:
@@ -169,8 +169,8 @@ async def test_resyncs_spread_over_time(rand: float, second: float) -> None:
     assert bench.starts() == [0.1, second]
 
 
-async def test_while_something_is_under_way_it_looks_soon_and_then_less_often() -> None:
-    bench = Bench(verdicts=[UNSETTLED] * 7)
+async def test_while_something_is_under_way_it_requeues_soon_and_then_with_back_off() -> None:
+    bench = Bench(requeues=[UNSETTLED] * 7)
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(40)
@@ -179,7 +179,7 @@ async def test_while_something_is_under_way_it_looks_soon_and_then_less_often() 
 
 
 async def test_while_something_fails_the_pauses_grow_to_a_minute() -> None:
-    bench = Bench(verdicts=[FAILED] * 9)
+    bench = Bench(requeues=[FAILED] * 9)
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(250)
@@ -187,8 +187,8 @@ async def test_while_something_fails_the_pauses_grow_to_a_minute() -> None:
     assert bench.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 31.1, 63.1, 123.1, 183.1, 243.1]
 
 
-async def test_a_wake_cuts_the_pause_short_and_begins_anew() -> None:
-    bench = Bench(verdicts=[FAILED] * 6)
+async def test_an_event_ends_the_delay_and_resets_the_back_off() -> None:
+    bench = Bench(requeues=[FAILED] * 6)
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(16)
@@ -199,7 +199,7 @@ async def test_a_wake_cuts_the_pause_short_and_begins_anew() -> None:
 
 
 async def test_success_begins_anew_too() -> None:
-    bench = Bench(verdicts=[FAILED, FAILED, SETTLED, FAILED])
+    bench = Bench(requeues=[FAILED, FAILED, SETTLED, FAILED])
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(14.5)
@@ -208,7 +208,7 @@ async def test_success_begins_anew_too() -> None:
 
 
 async def test_the_server_may_ask_for_a_longer_pause() -> None:
-    bench = Bench(verdicts=[Retry("slow down", after=30), Result(Requeue.FAILED, min_delay=20)])
+    bench = Bench(requeues=[Retry("slow down", after=30), Result(Requeue.FAILED, min_delay=20)])
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(51)
@@ -217,7 +217,7 @@ async def test_the_server_may_ask_for_a_longer_pause() -> None:
 
 
 async def test_a_next_step_that_waits_for_nothing_follows_at_once() -> None:
-    bench = Bench(verdicts=[IMMEDIATELY])
+    bench = Bench(requeues=[IMMEDIATELY])
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(1)
@@ -226,7 +226,7 @@ async def test_a_next_step_that_waits_for_nothing_follows_at_once() -> None:
 
 
 async def test_what_is_gone_is_forgotten_and_may_come_back() -> None:
-    bench = Bench(verdicts=[GONE])
+    bench = Bench(requeues=[GONE])
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(100)
@@ -238,8 +238,8 @@ async def test_what_is_gone_is_forgotten_and_may_come_back() -> None:
     assert bench.starts() == [0.1, 100.1]
 
 
-async def test_a_wake_during_the_last_pass_of_a_key_is_not_lost() -> None:
-    bench = Bench(verdicts=[GONE], takes=5)
+async def test_an_event_during_the_last_reconciliation_of_a_key_is_not_lost() -> None:
+    bench = Bench(requeues=[GONE], takes=5)
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(1)
@@ -250,10 +250,10 @@ async def test_a_wake_during_the_last_pass_of_a_key_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("error", [Refused("no"), Retry("later"), ValueError("a bug")])
-async def test_a_pass_that_raises_is_tried_again_and_stops_nobody_else(
+async def test_a_reconciliation_that_raises_is_retried_and_stops_no_other_key(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = Bench(verdicts=[error])
+    bench = Bench(requeues=[error])
     async with running(bench) as queue:
         queue.enqueue("a")
         queue.enqueue("b")
@@ -262,10 +262,10 @@ async def test_a_pass_that_raises_is_tried_again_and_stops_nobody_else(
     assert bench.starts() == [0.1, 1.1]
     assert bench.starts("b") == [0.1]
     assert str(error) in caplog.text
-    assert (0.0, True) in bench.told
+    assert (0.0, True) in bench.recorded
 
 
-async def test_wakes_before_the_start_are_kept() -> None:
+async def test_keys_enqueued_before_the_start_are_kept() -> None:
     """So a standby loses nothing that happened before it became the leader."""
     bench = Bench()
     bench.queue.enqueue("a")
@@ -276,7 +276,7 @@ async def test_wakes_before_the_start_are_kept() -> None:
     assert bench.starts() == [50.0]
 
 
-async def test_the_resync_of_a_key_does_not_delay_its_next_wake() -> None:
+async def test_the_resync_of_a_key_does_not_delay_its_next_event() -> None:
     bench = Bench()
     async with running(bench) as queue:
         queue.enqueue("a")
@@ -293,26 +293,26 @@ async def test_an_idle_queue_reports_nothing() -> None:
         assert (queue.depth(), queue.age()) == (0, 0.0)
 
 
-async def test_a_thousand_keys_are_served_at_once_and_then_no_faster_than_the_rest_rate() -> None:
+async def test_a_thousand_keys_are_served_at_once_and_then_no_faster_than_the_resync_rate() -> None:
     bench = Bench()
     async with running(bench) as queue:
         for number in range(1000):
             queue.enqueue(str(number))
         await asyncio.sleep(1)
-        assert len(bench.passes) == len({key for key, _, _ in bench.passes}) == 1000
+        assert len(bench.reconciliations) == len({key for key, _, _ in bench.reconciliations}) == 1000
         await asyncio.sleep(38)
-        assert len(bench.passes) == 1000, "at 25 a second, a round takes 40 seconds"
+        assert len(bench.reconciliations) == 1000, "at 25 a second, a round takes 40 seconds"
         await asyncio.sleep(3)
-        assert len(bench.passes) == 2000
+        assert len(bench.reconciliations) == 2000
 
 
-async def test_a_cancelled_queue_stops_its_passes() -> None:
+async def test_a_cancelled_queue_stops_its_reconciliations() -> None:
     bench = Bench(takes=100)
     async with running(bench) as queue:
         queue.enqueue("a")
         await asyncio.sleep(1)
 
-    assert (bench.busy, bench.passes) == (1, [])
+    assert (bench.busy, bench.reconciliations) == (1, [])
 
 
 async def test_a_standby_reports_nothing_and_forgets_nothing() -> None:
@@ -323,4 +323,4 @@ async def test_a_standby_reports_nothing_and_forgets_nothing() -> None:
 
     async with running(bench):
         await asyncio.sleep(0.1)
-    assert [key for key, _, _ in bench.passes] == ["a"]
+    assert [key for key, _, _ in bench.reconciliations] == ["a"]

@@ -60,7 +60,7 @@ def test_a_change_of_the_spec_is_applied_and_is_no_drift() -> None:
     assert not plan.drifted
 
 
-def test_a_child_that_is_removed_after_the_first_pass_is_drift() -> None:
+def test_a_child_that_is_removed_after_the_first_reconciliation_is_drift() -> None:
     before = resource()
     known = replace(before, status=report(observed(before), decide(observed(before), DEFAULTS), Outcome(), MOMENT))
     children = {key: live for key, live in settled(before).items() if key != DEPLOYMENT}
@@ -159,7 +159,7 @@ def test_what_is_already_being_deleted_is_not_deleted_again() -> None:
     assert not decide(observed(external, {**settled(external), key: going}), DEFAULTS).prune
 
 
-def test_a_password_secret_that_somebody_emptied_goes_to_be_drawn_anew() -> None:
+def test_an_emptied_password_secret_is_deleted_and_generated_anew() -> None:
     children = settled(resource())
     children[SECRET] = {**children[SECRET], "data": {"url": ""}}
     plan = decide(observed(resource(), children), DEFAULTS)

@@ -36,7 +36,7 @@ def test_costs_are_written_where_busy_pods_would_go_before_idle_ones(pods: list[
     assert stale_costs(pods) == written
 
 
-def test_pods_that_go_already_or_tell_nothing_have_no_part_in_it() -> None:
+def test_pods_that_terminate_or_have_no_report_get_no_deletion_cost() -> None:
     going = Pod("going", terminating=True, report=pod_report("going", "", active_streams=50))
 
     assert stale_costs([pod("a", 0), going, Pod("silent")]) == {}

@@ -1,4 +1,4 @@
-"""Whole passes, against a cluster in memory that a conformance suite holds to the real one."""
+"""Whole reconciliations, against a cluster in memory that a conformance suite holds to the real one."""
 
 import itertools
 from collections.abc import Callable
@@ -15,28 +15,28 @@ from harness.kube.operator_world import REF, World, foreign, pod, world
 SECRET = ObjectId("Secret", "support-redis")
 
 
-async def passes(it: World, limit: int = 8) -> list[Requeue]:
-    """Run passes until one has nothing more to do at once; returns their verdicts."""
-    verdicts = []
+async def reconcile_until_done(it: World, limit: int = 8) -> list[Requeue]:
+    """Reconcile until nothing is due immediately; returns when each was requeued."""
+    requeues = []
     for _ in range(limit):
-        verdicts.append((await reconcile(REF, it.parts)).requeue)
-        if verdicts[-1] is not Requeue.IMMEDIATELY:
+        requeues.append((await reconcile(REF, it.parts)).requeue)
+        if requeues[-1] is not Requeue.IMMEDIATELY:
             break
-    return verdicts
+    return requeues
 
 
 async def serving_world() -> World:
     it = world()
-    await passes(it)
+    await reconcile_until_done(it)
     it.roll_out()
-    await passes(it)
+    await reconcile_until_done(it)
     return it
 
 
-async def test_a_new_resource_gets_its_children_in_two_passes_and_a_status() -> None:
+async def test_a_new_resource_gets_its_children_in_two_reconciliations_and_a_status() -> None:
     it = world()
 
-    assert await passes(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
+    assert await reconcile_until_done(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
     assert it.cluster.writes == [
         "generate Secret support-redis",
         "apply ServiceAccount support",
@@ -58,23 +58,23 @@ async def test_it_is_ready_once_a_request_through_the_service_was_answered() -> 
     assert it.condition("Ready") == ("True", "Serving")
 
 
-async def test_at_rest_a_pass_writes_nothing() -> None:
+async def test_at_rest_a_reconciliation_writes_nothing() -> None:
     it = await serving_world()
     it.cluster.writes.clear()
 
-    assert await passes(it) == [Requeue.SETTLED]
+    assert await reconcile_until_done(it) == [Requeue.SETTLED]
     assert it.cluster.writes == []
 
 
 async def test_a_new_generation_is_not_ready_before_its_pods_are() -> None:
     it = await serving_world()
     it.change(names.KIND, "support", lambda live: live["spec"].update(template={"image": "example.com/api:2"}))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.condition("Ready") == ("Unknown", "Updating")
     assert it.condition_document("Ready")["observedGeneration"] == 2
     it.roll_out()
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("Ready") == ("True", "Serving")
 
 
@@ -82,8 +82,8 @@ async def test_a_changed_configuration_reaches_running_pods_by_one_touch_each() 
     it = await serving_world()
     it.cluster.writes.clear()
     it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
-    await passes(it)
-    await passes(it)
+    await reconcile_until_done(it)
+    await reconcile_until_done(it)
 
     assert it.cluster.writes == [
         "apply ConfigMap support-runtime",
@@ -111,19 +111,19 @@ async def test_a_deleted_child_comes_back(kind: str, name: str) -> None:
     it = await serving_world()
     it.cluster.writes.clear()
     it.cluster.remove(REF.namespace, ObjectId(kind, name))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert f"apply {kind} {name}" in it.cluster.writes
-    assert it.told.drifted == [ObjectId(kind, name)]
+    assert it.recorded.drifted == [ObjectId(kind, name)]
 
 
-async def test_a_deleted_password_is_drawn_anew_and_restarts_redis() -> None:
+async def test_a_deleted_password_is_generated_anew_and_restarts_redis() -> None:
     it = await serving_world()
     before = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
     it.cluster.remove(REF.namespace, SECRET)
     it.cluster.writes.clear()
 
-    assert await passes(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
+    assert await reconcile_until_done(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
     assert it.cluster.writes[:2] == ["generate Secret support-redis", "apply StatefulSet support-redis"]
     after = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
     assert before != after
@@ -133,7 +133,7 @@ async def test_repairing_the_labels_of_the_password_leaves_its_values() -> None:
     it = await serving_world()
     values = it.live(*SECRET)["data"]
     it.change(*SECRET, lambda live: live["metadata"].update(labels={}))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.live(*SECRET)["data"] == values
     assert it.live(*SECRET)["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "support"
@@ -148,7 +148,7 @@ async def test_fields_that_others_have_set_stay() -> None:
         live["metadata"]["labels"][names.LABEL_COMPONENT] = "edited"
 
     it.change("Deployment", "support", inject)
-    await passes(it)
+    await reconcile_until_done(it)
     live = it.live("Deployment", "support")
 
     assert live["metadata"]["labels"][names.LABEL_COMPONENT] == "api"
@@ -161,14 +161,14 @@ async def test_a_foreign_object_is_reported_and_not_taken() -> None:
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
     it.cluster.put(theirs)
     before = it.live("Service", "support")
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.live("Service", "support") == before
     assert it.condition("ConfigurationValid") == ("False", "NotOwned")
     assert "Service support" in it.condition_document("ConfigurationValid")["message"]
     assert it.live("Deployment", "support")
     it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("ConfigurationValid") == ("True", "Valid")
 
 
@@ -176,14 +176,14 @@ async def test_a_rejected_child_surfaces_in_the_servers_words_and_the_rest_goes_
     it = world()
     it.cluster.before_write = refuse("apply Service support-redis", words="exceeded quota: services")
 
-    assert (await passes(it))[-1] is Requeue.FAILED
+    assert (await reconcile_until_done(it))[-1] is Requeue.FAILED
     assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
     message = it.condition_document("ConfigurationValid")["message"]
     assert message == "Service support-redis: exceeded quota: services"
     assert it.live("Deployment", "support")
 
     it.cluster.before_write = lambda _: None
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("ConfigurationValid") == ("True", "Valid")
 
 
@@ -191,7 +191,7 @@ async def test_a_refused_password_surfaces_too() -> None:
     it = world()
     it.cluster.before_write = refuse("generate")
 
-    assert await passes(it) == [Requeue.FAILED]
+    assert await reconcile_until_done(it) == [Requeue.FAILED]
     assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
 
 
@@ -200,7 +200,7 @@ async def test_no_pod_is_pointed_to_a_configuration_that_was_refused() -> None:
     it.cluster.writes.clear()
     it.cluster.before_write = refuse("apply ConfigMap")
     it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.cluster.writes == ["status support"]
 
@@ -209,12 +209,12 @@ async def test_what_was_repaired_is_looked_at_again_soon() -> None:
     it = await serving_world()
     it.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
 
-    assert await passes(it) == [Requeue.UNSETTLED]
+    assert await reconcile_until_done(it) == [Requeue.UNSETTLED]
     assert it.condition("Ready") == ("True", "Serving")
-    assert await passes(it) == [Requeue.SETTLED]
+    assert await reconcile_until_done(it) == [Requeue.SETTLED]
 
 
-async def test_an_object_that_somebody_puts_in_the_place_of_ours_during_a_pass_is_not_overwritten() -> None:
+async def test_an_object_that_replaces_ours_during_a_reconciliation_is_not_overwritten() -> None:
     it = await serving_world()
     it.change("Service", "support", lambda live: live["spec"].update(type="NodePort"))
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
@@ -226,27 +226,27 @@ async def test_an_object_that_somebody_puts_in_the_place_of_ours_during_a_pass_i
 
     it.cluster.before_write = replace
 
-    assert await passes(it) == [Requeue.FAILED]
+    assert await reconcile_until_done(it) == [Requeue.FAILED]
     assert "ownerReferences" not in it.live("Service", "support")["metadata"]
     it.cluster.before_write = lambda _: None
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("ConfigurationValid") == ("False", "NotOwned")
 
 
 async def test_a_missing_secret_surfaces_and_heals() -> None:
     it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("ConfigurationValid") == ("False", "SecretMissing")
 
     own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "shop"}, "data": {"url": "x"}}
     it.cluster.put(own)
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("ConfigurationValid") == ("True", "Valid")
 
 
 async def test_the_status_is_written_also_when_the_api_server_stops_answering_half_way() -> None:
     it = world()
-    await passes(it)
+    await reconcile_until_done(it)
     it.change(names.KIND, "support", lambda live: live["spec"].update(replicas=5, conversations={"ttlSeconds": 60}))
 
     def fail(write: str) -> None:
@@ -265,13 +265,13 @@ async def test_the_status_is_written_also_when_the_api_server_stops_answering_ha
 async def test_what_the_operator_may_not_read_surfaces(read: str) -> None:
     it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
     it.cluster.before_read = refuse(read, words="cannot get resource")
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
     assert "cannot get resource" in it.condition_document("ConfigurationValid")["message"]
 
 
-async def test_an_api_server_that_does_not_answer_ends_the_pass() -> None:
+async def test_an_api_server_without_a_response_ends_the_reconciliation() -> None:
     it = await serving_world()
     it.cluster.writes.clear()
 
@@ -284,11 +284,11 @@ async def test_an_api_server_that_does_not_answer_ends_the_pass() -> None:
     assert it.cluster.writes == []
 
 
-async def test_a_spec_that_cannot_be_read_is_said_and_changes_nothing() -> None:
+async def test_a_spec_that_cannot_be_read_is_reported_and_changes_nothing() -> None:
     it = await serving_world()
     before = it.live("Deployment", "support")
     it.change(names.KIND, "support", lambda live: live["spec"].pop("models"))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.condition("ConfigurationValid") == ("False", "InvalidSpec")
     assert "spec.models" in it.condition_document("ConfigurationValid")["message"]
@@ -300,18 +300,18 @@ async def test_an_evicted_pod_that_lies_about_is_not_waited_for(phase: str) -> N
     it = await serving_world()
     it.cluster.put(pod("evicted", "192.0.2.9", ready=False))
     it.change("Pod", "evicted", lambda live: live["status"].update(phase=phase))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.condition("Ready") == ("True", "Serving")
 
 
-async def test_the_log_tells_what_was_written_and_what_has_changed(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_has_what_was_written_and_what_has_changed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     it = await serving_world()
     caplog.clear()
     it.change("PodDisruptionBudget", "support", lambda live: live["spec"].update(maxUnavailable=9))
     it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert [record.message for record in caplog.records] == [
         "apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
@@ -326,28 +326,30 @@ async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
     it.cluster.writes.clear()
     it.change(names.KIND, "support", lambda live: live["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"))
 
-    assert await passes(it) == [Requeue.GONE]
+    assert await reconcile_until_done(it) == [Requeue.GONE]
     it.cluster.remove(REF.namespace, ObjectId(names.KIND, "support"))
-    assert await passes(it) == [Requeue.GONE]
+    assert await reconcile_until_done(it) == [Requeue.GONE]
     assert it.cluster.writes == []
-    assert it.told.gone == [REF, REF]
+    assert it.recorded.gone == [REF, REF]
 
 
-async def test_people_are_told_of_transitions_only_and_only_after_the_status_was_written() -> None:
+async def test_only_transitions_are_recorded_and_only_after_the_status_was_written() -> None:
     it = await serving_world()
-    it.told.conditions.clear()
-    await passes(it)
-    assert it.told.conditions == []
+    it.recorded.conditions.clear()
+    await reconcile_until_done(it)
+    assert it.recorded.conditions == []
 
     it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
     it.cluster.before_write = refuse("status")
     with pytest.raises(Refused):
         await reconcile(REF, it.parts)
-    assert it.told.conditions == []
+    assert it.recorded.conditions == []
 
     it.cluster.before_write = lambda _: None
-    await passes(it)
-    assert [(each.type, each.reason) for each in it.told.conditions if each.type == "Ready"] == [("Ready", "Suspended")]
+    await reconcile_until_done(it)
+    assert [(each.type, each.reason) for each in it.recorded.conditions if each.type == "Ready"] == [
+        ("Ready", "Suspended")
+    ]
 
 
 async def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume() -> None:
@@ -355,7 +357,7 @@ async def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume()
     it.change(
         names.KIND, "support", lambda live: live["spec"].update(redis={"urlSecretRef": {"name": "own", "key": "url"}})
     )
-    await passes(it)
+    await reconcile_until_done(it)
     left = {key for _, key in it.cluster.objects if key.name == "support-redis"}
 
     assert left == {ObjectId("PersistentVolumeClaim", "support-redis")}
@@ -404,28 +406,28 @@ async def test_an_operator_that_dies_after_any_write_leaves_nothing_that_the_nex
     async def prepared() -> World:
         it = world()
         if cause is not create:
-            await passes(it)
+            await reconcile_until_done(it)
             it.roll_out()
-            await passes(it)
+            await reconcile_until_done(it)
         cause(it)
         it.cluster.writes.clear()
         return it
 
     reference = await prepared()
-    await passes(reference)
+    await reconcile_until_done(reference)
     total = len(reference.cluster.writes)
 
     for survived in range(1, total + 1):
         it = await prepared()
         it.cluster.after_write = crash_at(survived)
         with pytest.raises(Crashed):
-            await passes(it)
+            await reconcile_until_done(it)
         it.cluster.after_write = lambda _: None
-        await passes(it)
+        await reconcile_until_done(it)
 
         assert final_state(it.cluster) == final_state(reference.cluster), f"died after write {survived} of {total}"
         it.cluster.writes.clear()
-        await passes(it)
+        await reconcile_until_done(it)
         assert it.cluster.writes == [], f"died after write {survived} of {total}"
 
 
@@ -446,7 +448,7 @@ async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> No
     assert (first.requeue, second.requeue) == (Requeue.IMMEDIATELY, Requeue.UNSETTLED)
 
     it.cluster.put(foreign({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}))
-    assert await passes(it) == [Requeue.UNSETTLED]
+    assert await reconcile_until_done(it) == [Requeue.UNSETTLED]
 
 
 @pytest.mark.parametrize(
@@ -457,19 +459,19 @@ async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> No
         {"clusterIP": "198.51.100.9", "ports": [{"port": 80}]},
     ],
 )
-async def test_somebody_elses_service_is_never_asked(spec: Manifest) -> None:
+async def test_a_foreign_service_is_never_probed(spec: Manifest) -> None:
     it = await serving_world()
     it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
     metadata = {"name": "support", "namespace": "shop"}
     it.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
     it.prober.asked.clear()
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.prober.asked == []
     assert it.condition("Ready") == ("False", "Blocked")
 
 
-async def test_an_object_that_a_stranger_creates_after_the_look_is_not_taken_and_is_reported_next() -> None:
+async def test_an_object_that_somebody_creates_after_observe_is_not_taken_and_is_reported_next() -> None:
     it = world()
     stranger: Manifest = {
         "apiVersion": "v1",
@@ -484,13 +486,13 @@ async def test_an_object_that_a_stranger_creates_after_the_look_is_not_taken_and
             it.cluster.put(stranger)
 
     it.cluster.before_write = race
-    await passes(it, 2)
+    await reconcile_until_done(it, 2)
 
     assert it.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
     assert it.live("Service", "support")["metadata"].get("ownerReferences") is None
     assert it.condition("Progressing") == ("True", "RollingOut")
 
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("ConfigurationValid") == ("False", "NotOwned")
     assert it.condition_document("ConfigurationValid")["message"] == (
         "Service support exists and is not owned by this ChatDeployment."

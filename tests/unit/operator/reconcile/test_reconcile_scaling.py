@@ -18,7 +18,7 @@ BUILTIN = {"minReplicas": 3, "maxReplicas": 9}
 KEDA = {**BUILTIN, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
 
 
-async def passes(it: World, count: int = 4) -> Requeue:
+async def reconcile_until_done(it: World, count: int = 4) -> Requeue:
     """Run some passes; returns the last requeue."""
     for _ in range(count):
         requeue = (await reconcile(REF, it.parts)).requeue
@@ -27,9 +27,9 @@ async def passes(it: World, count: int = 4) -> Requeue:
 
 async def rolled_out(pods: int = 3, **spec: Any) -> World:  # noqa: ANN401  # JSON
     it = world(**spec)
-    await passes(it)
+    await reconcile_until_done(it)
     it.roll_out(pods)
-    await passes(it)
+    await reconcile_until_done(it)
     it.cluster.writes.clear()
     return it
 
@@ -61,17 +61,17 @@ def exists(it: World, key: ObjectId) -> bool:
 
 async def test_a_new_deployment_starts_at_the_least_and_is_then_left_to_the_autoscaler() -> None:
     it = world(autoscaling=BUILTIN)
-    await passes(it, 2)
+    await reconcile_until_done(it, 2)
     assert replicas(it) == 3
     assert exists(it, HPA)
 
-    await passes(it)
+    await reconcile_until_done(it)
     scale(it, 7)
     it.roll_out(7)
-    await passes(it)
+    await reconcile_until_done(it)
     it.cluster.writes.clear()
 
-    assert await passes(it) is Requeue.SETTLED
+    assert await reconcile_until_done(it) is Requeue.SETTLED
     assert (replicas(it), it.cluster.writes) == (7, [])
 
 
@@ -79,18 +79,18 @@ async def test_a_new_deployment_starts_at_the_least_and_is_then_left_to_the_auto
 async def test_switching_it_on_goes_on_from_what_is_there_within_the_bounds(before: int, after: int) -> None:
     it = await rolled_out(before, replicas=before)
     declare(it, autoscaling=BUILTIN)
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert replicas(it) == after
     writes = [write for write in it.cluster.writes if "Deployment" in write]
     assert writes == ["hand over replicas of Deployment support", "apply Deployment support"]
 
 
-async def test_switching_it_off_lets_the_autoscaler_go_first_and_then_says_how_many() -> None:
+async def test_switching_it_off_deletes_the_autoscaler_first_and_then_sets_the_replicas() -> None:
     it = await rolled_out(replicas=2, autoscaling=BUILTIN)
     scale(it, 7)
     declare(it, autoscaling=None)
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert replicas(it) == 2
     assert it.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply Deployment support"]
@@ -100,13 +100,13 @@ async def test_suspending_scales_to_zero_without_an_autoscaler_and_resuming_star
     it = await rolled_out(autoscaling=BUILTIN)
     scale(it, 7)
     declare(it, suspend=True)
-    await passes(it)
+    await reconcile_until_done(it)
     assert replicas(it) == 0
     assert not exists(it, HPA)
     assert it.condition("AutoscalingActive") == ("False", "Suspended")
 
     declare(it, suspend=False)
-    await passes(it)
+    await reconcile_until_done(it)
     assert replicas(it) == 3
     assert exists(it, HPA)
 
@@ -115,7 +115,7 @@ async def test_a_new_template_leaves_the_number_of_pods_alone() -> None:
     it = await rolled_out(autoscaling=BUILTIN)
     scale(it, 7)
     declare(it, template={"image": "example.com/api:2"})
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert replicas(it) == 7
     assert "apply Deployment support" in it.cluster.writes
@@ -124,26 +124,26 @@ async def test_a_new_template_leaves_the_number_of_pods_alone() -> None:
 async def test_changing_the_source_removes_the_other_autoscaler_before_the_new_one_comes() -> None:
     it = await rolled_out(autoscaling=BUILTIN)
     declare(it, autoscaling=KEDA)
-    await passes(it)
+    await reconcile_until_done(it)
     assert (exists(it, HPA), exists(it, SCALED_OBJECT)) == (False, True)
     assert it.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply ScaledObject support"]
 
     declare(it, autoscaling=BUILTIN)
-    await passes(it)
+    await reconcile_until_done(it)
     assert (exists(it, HPA), exists(it, SCALED_OBJECT)) == (True, False)
 
 
-async def test_without_keda_it_says_so_and_everything_else_goes_on() -> None:
+async def test_without_keda_a_condition_reports_it_and_everything_else_goes_on() -> None:
     it = world(autoscaling=KEDA)
     it.cluster.unserved.add("ScaledObject")
-    await passes(it)
+    await reconcile_until_done(it)
     it.roll_out(3)
 
-    assert await passes(it) is Requeue.FAILED  # again, with growing pauses
+    assert await reconcile_until_done(it) is Requeue.FAILED  # again, with growing pauses
     assert it.condition("AutoscalingActive") == ("False", "KEDANotInstalled")
     assert it.condition("Ready") == ("True", "Serving")
     it.cluster.unserved.clear()
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
 
 
@@ -157,18 +157,18 @@ async def test_a_number_that_could_not_be_handed_over_is_not_given_up(failure: E
 
     it.cluster.before_write = check
     declare(it, autoscaling=BUILTIN)
-    await passes(it)
+    await reconcile_until_done(it)
     assert replicas(it) == 5
     assert "apply Deployment support" not in it.cluster.writes
 
     it.cluster.before_write = refuse()
-    await passes(it)
+    await reconcile_until_done(it)
     assert replicas(it) == 5
 
 
 async def test_what_the_autoscaler_has_set_meanwhile_is_not_overwritten() -> None:
     it = world(autoscaling=BUILTIN)
-    await passes(it, 2)
+    await reconcile_until_done(it, 2)
 
     def meanwhile(write: str) -> None:
         if write.startswith("apply ConfigMap"):
@@ -176,7 +176,7 @@ async def test_what_the_autoscaler_has_set_meanwhile_is_not_overwritten() -> Non
 
     it.cluster.before_write = meanwhile
     it.cluster.remove(REF.namespace, ObjectId("ConfigMap", "support-runtime"))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert replicas(it) == 8
 
@@ -193,14 +193,14 @@ def api_service(labels: dict[str, str]) -> Manifest:
 async def test_a_foreign_metrics_api_is_named_and_not_taken_over() -> None:
     it = await rolled_out(autoscaling=BUILTIN)
     it.cluster.put(api_service({"app": "prometheus-adapter"}))
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.condition("AutoscalingActive") == ("False", "MetricsAPIConflict")
     assert "monitoring/prometheus-adapter" in it.condition_document("AutoscalingActive")["message"]
     assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["ContainerResource"]
     it.cluster.remove("", ObjectId("APIService", names.METRICS_APIS[1]))
     it.cluster.put(api_service({names.LABEL_MANAGED_BY: names.MANAGED_BY}))
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
     assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["Pods"]
 
@@ -213,7 +213,7 @@ async def test_an_operator_of_a_few_namespaces_need_not_know_whose_metrics_api_i
             raise Refused("cannot get apiservices at the cluster scope")
 
     it.cluster.before_read = check
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert exists(it, HPA)
     assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
@@ -230,7 +230,7 @@ def busy(it: World, **streams: int) -> None:
 async def test_busy_pods_cost_more_to_delete_and_at_rest_nothing_is_written() -> None:
     it = await rolled_out(autoscaling=BUILTIN)
     busy(it, **{"support-1": 9})
-    await passes(it, 1)
+    await reconcile_until_done(it, 1)
     assert [write for write in it.cluster.writes if write.startswith("set deletion cost of")] == [
         "set deletion cost of Pod support-1 9"
     ]
@@ -239,43 +239,43 @@ async def test_busy_pods_cost_more_to_delete_and_at_rest_nothing_is_written() ->
 
     it.cluster.writes.clear()
     busy(it, **{"support-1": 12})
-    await passes(it)
+    await reconcile_until_done(it)
     assert [write for write in it.cluster.writes if write.startswith("set deletion cost of")] == []
 
 
 async def test_a_cost_is_not_written_again_before_its_time() -> None:
     it = await rolled_out(autoscaling=BUILTIN)
     busy(it, **{"support-1": 9})
-    await passes(it)
+    await reconcile_until_done(it)
     it.cluster.writes.clear()
     busy(it, **{"support-0": 50, "support-1": 0})
-    await passes(it)
+    await reconcile_until_done(it)
     assert it.cluster.writes[0] == "set deletion cost of Pod support-0 50"
     assert "set deletion cost of Pod support-1 0" not in it.cluster.writes
 
     it.moment = "2026-01-02T03:04:36Z"
     busy(it, **{"support-2": 40, "support-0": 0})
-    await passes(it, 1)
+    await reconcile_until_done(it, 1)
     assert "set deletion cost of Pod support-0 0" in it.cluster.writes
 
 
 async def test_fewer_replicas_by_hand_take_idle_pods_too() -> None:
     it = await rolled_out(3, replicas=3)
     busy(it, **{"support-0": 9})
-    await passes(it)
+    await reconcile_until_done(it)
     assert not [write for write in it.cluster.writes if write.startswith("set deletion cost of")]
 
     it.cluster.writes.clear()
     declare(it, replicas=2)
-    await passes(it, 1)
+    await reconcile_until_done(it, 1)
     assert it.cluster.writes[:2] == ["set deletion cost of Pod support-0 9", "apply Deployment support"]
 
 
-async def test_tokens_per_second_are_the_sum_of_what_pods_tell() -> None:
+async def test_tokens_per_second_are_the_sum_of_the_reports() -> None:
     it = await rolled_out(2)
     assert "tokensPerSecond" not in it.live(names.KIND, "support")["status"]
     for ip, rate in (("192.0.2.1", 100.4), ("192.0.2.2", 50.2)):
         it.prober.reports[ip] = it.prober.reports[ip].model_copy(update={"tokens_per_second": rate})
-    await passes(it)
+    await reconcile_until_done(it)
 
     assert it.live(names.KIND, "support")["status"]["tokensPerSecond"] == 151

@@ -297,7 +297,7 @@ def test_pods_that_are_added_are_no_rollout(figures: Manifest, progressing: str)
     assert status.desired_replicas == 6
 
 
-def test_at_zero_pods_it_is_said_who_holds_them_there() -> None:
+def test_at_zero_replicas_ready_names_who_has_scaled_them() -> None:
     ready = condition(evaluate_conditions(seen(FROM_ZERO, TRIGGER_ERROR, pods=0)), "Ready")
 
     assert (ready.reason, ready.message) == (

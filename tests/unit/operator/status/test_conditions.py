@@ -62,7 +62,7 @@ def condition(status: ChatDeploymentStatus, kind: str) -> Condition:
     return next(each for each in status.conditions or () if each.type == kind)
 
 
-def said(status: ChatDeploymentStatus, kind: str) -> str:
+def status_and_reason(status: ChatDeploymentStatus, kind: str) -> str:
     found = condition(status, kind)
     return f"{found.status.value} {found.reason}"
 
@@ -281,7 +281,7 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
 def test_conditions_are_true_to_their_word(seen: Observed, outcome: Outcome, expected: str) -> None:
     status = evaluate_conditions(seen, outcome)
 
-    assert " · ".join(said(status, kind) for kind in ConditionType) == expected
+    assert " · ".join(status_and_reason(status, kind) for kind in ConditionType) == expected
 
 
 def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
@@ -289,7 +289,7 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
     going = Pod("going", terminating=True, report=pod_report("going", "0000", redis=down("x"), active_streams=5))
     status = evaluate_conditions(replace(seen, pods=(*seen.pods, going)))
 
-    assert said(status, "Ready") == "True Serving"
+    assert status_and_reason(status, "Ready") == "True Serving"
     assert status.active_streams == 9
 
 
@@ -340,7 +340,7 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
         ),
     ],
 )
-def test_a_message_names_what_is_wrong_and_who_said_so(
+def test_a_message_names_the_object_and_the_cause(
     seen: Observed, outcome: Outcome, kind: str, words: list[str]
 ) -> None:
     message = condition(evaluate_conditions(seen, outcome), kind).message
@@ -359,7 +359,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     assert condition(then, "RedisAvailable").last_transition_time == MOMENT
 
 
-def test_every_condition_tells_which_generation_it_is_about() -> None:
+def test_every_condition_has_the_generation_that_it_is_about() -> None:
     status = evaluate_conditions(serving(replace(resource(), generation=7)))
 
     assert status.observed_generation == 7
