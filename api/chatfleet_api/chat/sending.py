@@ -35,7 +35,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     top_p: float | None = None
     max_tokens: int | None = None
     on_busy: OnBusy | None = None
-    """What to do while an answer is being written; None: what the configuration says."""
+    """What to do while an answer is being written; None: as configured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +72,15 @@ class MessageSender:
             before = await self.sessions.messages(tenant, conversation)
             abandoned = await self._abandoned(tenant, before)
             now = self._now()
-            run_id, said = self.new_id(), StoredMessage(self.new_id(), "user", message.content, now)
+            run_id, question = self.new_id(), StoredMessage(self.new_id(), "user", message.content, now)
             answer_id = idempotency.answer if idempotency else self.new_id()
             answer = StoredMessage(answer_id, "assistant", "", now, status="pending", run=run_id, model=model)
             began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id)
-            request = _request(model, history.context((*before, said)), message)
+            request = _request(model, history.context((*before, question)), message)
             sink = MessageSink(self.sessions, tenant, conversation, answer, self._now)
             record = RunRecord(tenant, began, request)
             async with self.fleet.begin(record):
-                messages = (*abandoned, said, answer)
+                messages = (*abandoned, question, answer)
                 try:
                     append = Append(messages, now=now, expected_version=known.version, idempotency=idempotency)
                     await self.sessions.append(tenant, conversation, append)

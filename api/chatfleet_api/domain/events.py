@@ -74,7 +74,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
 
 
 class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
-    """The provider said that the answer is whole."""
+    """The provider declared the answer complete."""
 
     finish_reason: FinishReason
     usage: Usage

@@ -1,4 +1,4 @@
-"""Ids: which text is one. Only what passes here may become part of a key."""
+"""Ids. Only text that `is_id` accepts may become part of a key."""
 
 from typing import TypeAlias
 from uuid import UUID
@@ -8,7 +8,7 @@ RunKey: TypeAlias = tuple[str, str]
 
 
 def is_id(text: str) -> bool:
-    """Tell whether `text` is a UUID in its canonical form."""
+    """Return whether `text` is a UUID in its canonical form."""
     try:
         return str(UUID(text)) == text
     except ValueError:

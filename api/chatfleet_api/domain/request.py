@@ -1,4 +1,4 @@
-"""What is asked of a model, in OpenAI's terms, typed. Every dialect parses into this; every provider reads it."""
+"""A request to a model, in OpenAI's terms, typed. Every dialect parses into this; every provider reads it."""
 
 from typing import Any, Literal, TypeAlias
 

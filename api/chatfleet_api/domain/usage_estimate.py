@@ -1,4 +1,4 @@
-"""What an answer has cost when the provider did not say. Pure."""
+"""Token counts of an answer whose provider reported none. Pure."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Bytes of a request to a typed body, for every dialect: what is wrong is told by field, with the remedy."""
+"""Bytes of a request to a typed body, for every dialect; an invalid one is reported by field, with the remedy."""
 
 import re
 from typing import Any, Final, TypeVar
@@ -13,10 +13,8 @@ MAX_DEPTH: Final = 64
 """Deepest nesting of the free parts of a body (JSON schemas of tools and answers); far above what vendors take."""
 
 _SHOWN: Final = 200
-"""Characters of a complaint that are shown, because it may quote what the caller sent."""
-_COMPLAINT: Final = re.compile(
-    r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*?)(?:\[\.\.\.\].*)?`)?", re.DOTALL
-)
+"""Characters of a message that are kept, because it may quote the request."""
+_MESSAGE: Final = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*?)(?:\[\.\.\.\].*)?`)?", re.DOTALL)
 _FIELD: Final = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
@@ -25,7 +23,7 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as wrong:
-        raise _complaint(str(wrong)) from None
+        raise _invalid(str(wrong)) from None
     except msgspec.DecodeError as wrong:
         message = f"The body is not valid JSON: {wrong}." if raw else "The body is empty; send a JSON object."
         raise ChatError(Code.INVALID_REQUEST, message) from None
@@ -38,12 +36,10 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 def require_json(content_type: str | None) -> None:
     """Raise `ChatError(UNSUPPORTED_MEDIA_TYPE)` unless the body is declared as JSON.
 
-    A web page of another site cannot declare that without asking first, so nobody's browser can be made to spend here.
+    A web page of another origin cannot declare that without a CORS preflight, so no visitor's browser can spend here.
     """
     if content_type is None or content_type.partition(";")[0].strip().lower() != "application/json":
-        raise ChatError(
-            Code.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON; send the header Content-Type: application/json."
-        )
+        raise ChatError(Code.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON; send Content-Type: application/json.")
 
 
 def limit_depth(value: Any, param: str, depth: int = MAX_DEPTH) -> None:  # noqa: ANN401  # any JSON value
@@ -61,9 +57,9 @@ def too_deep(param: str | None) -> ChatError:
     return ChatError(Code.INVALID_REQUEST, f"The JSON nests too deeply; stay within {MAX_DEPTH} levels.", param=param)
 
 
-def _complaint(text: str) -> ChatError:
+def _invalid(text: str) -> ChatError:
     """Translate msgspec's sentence, such as "Expected `int`, got `str` - at `$.messages[0].role`"."""
-    parts = _COMPLAINT.fullmatch(text)
+    parts = _MESSAGE.fullmatch(text)
     what, path = (parts["what"], parts["path"] or "") if parts else (text, "")
     if field := _FIELD.fullmatch(what):
         param = f"{path}.{field['name']}".removeprefix(".")[:_SHOWN]

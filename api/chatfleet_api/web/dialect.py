@@ -15,7 +15,6 @@ from chatfleet_api.web.services import Services
 class Dialect:
     """All that the application, the errors and the activator need of a dialect."""
 
-    name: str
     prefix: str
     """Owns this path and all below it, but for those that a longer prefix owns. Empty: every path."""
     errors: ErrorFormat
@@ -26,7 +25,7 @@ class Dialect:
     bodies: tuple[type[msgspec.Struct], ...] = ()
     """Bodies of requests and responses, for the OpenAPI document."""
     streams_by_accept: bool = False
-    """Whether `Accept: text/event-stream` asks for a stream when the body does not decide."""
+    """Whether `Accept: text/event-stream` requests a stream when the body does not decide."""
 
     def owns(self, path: str) -> bool:
         """Return whether `path` is at or below the prefix."""

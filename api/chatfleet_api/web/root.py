@@ -1,4 +1,4 @@
-"""The root: what this is, and where to look."""
+"""The root: links to the API, its documentation and its health."""
 
 from fastapi import APIRouter
 
@@ -9,7 +9,7 @@ def root_routes(version: str) -> APIRouter:
 
     @router.get("/")
     async def root() -> dict[str, str]:
-        """Tell what this is, and where to look."""
+        """Return links to the API, its documentation and its health."""
         return {
             "service": "chatfleet",
             "version": version,

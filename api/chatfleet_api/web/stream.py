@@ -22,7 +22,7 @@ from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
 from chatfleet_api.web.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
 
 SEND_SECONDS: Final = 10.0
-"""A client that takes nothing for this long (and up to twice as long) is cut off; the run does not wait for it."""
+"""The connection of a client that takes nothing for this long (up to twice as long) is reset; no run waits for it."""
 
 STREAM_HEADERS: Final = [
     (b"content-type", CONTENT_TYPE),
@@ -91,10 +91,10 @@ class SSEStream:
     async def run(self, read: Read) -> str:
         """Send what `read` yields until the run ends, and return how it did: `complete`, or the code of its failure.
 
-        A client that takes nothing is cut off, and the task that runs this is cancelled.
+        The connection of a client that takes nothing is reset, and the task that runs this is cancelled.
 
         Raises:
-            ChatError: the run failed before anything was sent; the client is to get it as its HTTP status.
+            ChatError: the run failed before anything was sent; an HTTP status can carry it.
         """
         beat = False
         self._task: asyncio.Future[Any] = asyncio.current_task() or self._loop.create_future()
@@ -121,7 +121,7 @@ class SSEStream:
                     last = batch.terminal
                     if self._opened or self._encoder.eager:
                         frames = self._encoder.encode(batch)
-                        if last or not self._written(frames):
+                        if last or not self._write_at_once(frames):
                             await self._write(frames, last=last)
                     else:
                         await self._open(batch)
@@ -144,7 +144,7 @@ class SSEStream:
         return error.code
 
     async def _open(self, batch: Batch) -> None:
-        """Pass on what may be sent first: until then, an answer that fails can still be told by a status."""
+        """Send the first batch, but hold a lone `Start`: until then a failure still gets its HTTP status."""
         last = batch.events[-1]
         if isinstance(last, Failed) and all(isinstance(event, Start | Failed) for event in batch.events):
             raise as_error(last)
@@ -153,7 +153,7 @@ class SSEStream:
         else:
             await self._write(self._encoder.encode(batch), last=batch.terminal)
 
-    def _written(self, frames: bytes) -> bool:
+    def _write_at_once(self, frames: bytes) -> bool:
         """Return whether `frames` could be written at once, as nearly all can."""
         if not (self._opened and self._write_now(frames)):
             return False
@@ -172,7 +172,7 @@ class SSEStream:
         self._since, self._sending = self._loop.time(), False
 
     def _tick(self) -> None:
-        """Look how long it has been silent: a heartbeat is due then, or, if the client takes nothing, its end."""
+        """Send a heartbeat after a silence; reset the connection when the client takes nothing."""
         limit = SEND_SECONDS if self._sending else self._heartbeat
         left = limit - (self._loop.time() - self._since)
         if left <= 0:

@@ -40,7 +40,7 @@ class Pod:
             moves=self.pool,
         )
         self.health = Health(pod="pod-1", version="1.2.3", sources=sources)
-        services = Services(
+        self.services = Services(
             completions=self.chat.completions,
             conversations=self.chat.conversations,
             responses=self.chat.responses,
@@ -55,4 +55,4 @@ class Pod:
             config_digest=lambda: configuration.digest,
             close_connections=lambda: self.lifecycle.leaving or self.pool.near_capacity,
         )
-        self.app: ASGIApp = create_app(services, routers=[health_routes(self.health, self.meter)])
+        self.app: ASGIApp = create_app(self.services, routers=[health_routes(self.health, self.meter)])

@@ -17,7 +17,7 @@ BODY_SECONDS: Final = 30.0
 
 
 class BodyLimit:
-    """Counts what really comes, whatever `Content-Length` says."""
+    """Counts the bytes that arrive, whatever `Content-Length` is."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._app = app

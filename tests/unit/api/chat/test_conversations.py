@@ -1,4 +1,4 @@
-"""The application service: what is refused at once, what is stored before anybody is asked, and who answers."""
+"""Conversations: what is refused at once, what is stored before anybody is asked, and who answers."""
 
 import asyncio
 
@@ -37,13 +37,6 @@ async def refusal(chat: Chat, conversation: str, message: NewMessage) -> ChatErr
     with pytest.raises(ChatError) as caught:
         await chat.conversations.send(CALLER, conversation, message)
     return caught.value
-
-
-async def test_a_question_without_a_conversation_is_answered_and_stored_nowhere() -> None:
-    chat = make_chat(HELLO)
-    run = await chat.completions.start(CALLER, ChatRequest("m", (Message("user", "hi"),)))
-    assert isinstance(await ending(run), Complete)
-    assert (await chat.sessions.list(TENANT)).items == ()
 
 
 async def test_an_unknown_model_is_refused_before_anything_happens() -> None:

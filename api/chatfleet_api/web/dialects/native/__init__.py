@@ -10,7 +10,6 @@ from chatfleet_api.web.dialects.native.routes import conversation_routes, hot_ro
 from chatfleet_api.web.error_format import ErrorFormat
 
 NATIVE: Final = Dialect(
-    name="native",
     prefix="",
     errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
     hot_routes=hot_routes,

@@ -34,7 +34,7 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sent(NamedTuple):
-    """A message to send, and whether the answer is to be streamed (None: as the Accept header message)."""
+    """A message, and whether its answer is streamed (None: as the Accept header requests)."""
 
     message: NewMessage
     stream: bool | None
@@ -45,7 +45,7 @@ _SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
 
 
 def read_new_conversation(raw: bytes) -> NewConversationBody:
-    """Parse and check the body of a new conversation; none at all is as good as an empty one."""
+    """Parse and check the body of a new conversation; it may be missing."""
     body = decode_body(raw or b"{}", _NEW_CONVERSATION)
     limit_depth(body.metadata, "metadata")
     return body
@@ -55,9 +55,7 @@ def read_message(raw: bytes) -> Sent:
     """Parse and check the body of a message; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
     body = decode_body(raw, _SEND_MESSAGE)
     if (body.content is None) == (body.message is None):
-        raise ChatError(
-            Code.INVALID_REQUEST, "Send the text as 'content' (or as 'message'), exactly once.", param="content"
-        )
+        raise ChatError(Code.INVALID_REQUEST, "Send exactly one of 'content' and 'message'.", param="content")
     text = body.content or body.message or ""
     message = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
     return Sent(message, body.stream)

@@ -9,7 +9,6 @@ from chatfleet_api.web.dialects.openai.routes import hot_routes, model_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 OPENAI: Final = Dialect(
-    name="openai",
     prefix="/v1",
     errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
     hot_routes=hot_routes,

@@ -1,7 +1,7 @@
 """What a client of the OpenAI chat completions API sends: the body, checked and turned into a `ChatRequest`.
 
 Source of names, types and ranges: `openai` 3.52, `types/chat/completion_create_params.py`. Every parameter is
-forwarded, honoured here, a hint that changes no answer, or refused by name; none is silently dropped.
+forwarded, applied here, a hint that changes no answer, or rejected by name; none is silently dropped.
 """
 
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from chatfleet_api.web.body import decode_body, limit_depth
 
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 _Unused: TypeAlias = Any
-"""A parameter that is only looked at to refuse it."""
+"""A parameter that is decoded only to be rejected."""
 
 
 class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,18 +112,18 @@ class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     user: str | None = None
     safety_identifier: str | None = None
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=16)] | None = None
-    # Hints: they may make an answer cheaper or quicker, and change none.
+    # Hints: they may make an answer cheaper or faster, and do not change it.
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
-    # Taken with the values of `_ONLY` alone.
+    # Accepted with the values of `_ONLY`.
     n: int | None = None
     logprobs: bool | None = None
     store: bool | None = None
     service_tier: str | None = None
     verbosity: str | None = None
     modalities: list[str] | None = None
-    # Not offered.
+    # Not supported.
     audio: _Unused = None
     function_call: _Unused = None
     functions: _Unused = None
@@ -135,63 +135,64 @@ class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class Completion(NamedTuple):
-    """What is asked, and how the answer is to be given."""
+    """A request, and the form of its response."""
 
     request: ChatRequest
     stream: bool
     include_usage: bool
     metadata: dict[str, str] | None
-    """Labels of the caller's, given back with a whole answer."""
+    """The caller's labels, returned with a response that is not streamed."""
 
 
 _BODY: Final = msgspec.json.Decoder(ChatCompletionBody)
 _ONLY: Final[tuple[tuple[str, tuple[Any, ...], str], ...]] = (
-    ("n", (1,), "Only one answer is given at a time; leave n out or set it to 1."),
-    ("logprobs", (False,), "Log probabilities are not offered; leave logprobs out."),
-    ("top_logprobs", (), "Log probabilities are not offered; leave top_logprobs out."),
+    ("n", (1,), "Only one choice is supported. Omit 'n' or set it to 1."),
+    ("logprobs", (False,), "Log probabilities are not supported. Omit 'logprobs'."),
+    ("top_logprobs", (), "Log probabilities are not supported. Omit 'top_logprobs'."),
     (
         "store",
         (False,),
-        "Answers are not kept by this call; leave store out, or use a conversation (/api/v1/conversations).",
+        "Chat completions are not stored. Omit 'store', or use a conversation (/api/v1/conversations).",
     ),
-    ("service_tier", ("auto", "default"), "Only the service tiers auto and default are offered."),
-    ("verbosity", ("medium",), "verbosity is not offered; leave it out and ask for the length in a message."),
-    ("modalities", (["text"],), 'Only text is answered; leave modalities out or set it to ["text"].'),
-    ("audio", (), "Only text is answered; leave audio out."),
-    ("functions", (), "functions is not offered; use tools."),
-    ("function_call", (), "function_call is not offered; use tool_choice."),
-    ("logit_bias", ({},), "logit_bias is not offered; leave it out."),
-    ("moderation", (), "moderation is not offered; leave it out."),
-    ("prediction", (), "prediction is not offered; leave it out."),
-    ("web_search_options", (), "Web search is not offered; leave web_search_options out."),
+    ("service_tier", ("auto", "default"), "Supported values are: 'auto' and 'default'."),
+    ("verbosity", ("medium",), "Omit 'verbosity', and request the length in a message."),
+    ("modalities", (["text"],), "Only text output is supported. Omit 'modalities' or set it to [\"text\"]."),
+    ("audio", (), "Only text output is supported. Omit 'audio'."),
+    ("functions", (), "Use 'tools' instead of 'functions'."),
+    ("function_call", (), "Use 'tool_choice' instead of 'function_call'."),
+    ("logit_bias", ({},), "Omit 'logit_bias'."),
+    ("moderation", (), "Omit 'moderation'."),
+    ("prediction", (), "Omit 'prediction'."),
+    ("web_search_options", (), "Web search is not supported. Omit 'web_search_options'."),
 )
-"""Parameter, the values that ask for what is done anyway, and what is said to any other."""
+"""Parameter, the values that change nothing, and the error message for any other value."""
 
 
 def read_completion(raw: bytes) -> Completion:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
     body = decode_body(raw, _BODY)
-    _refuse_what_is_not_offered(body)
+    _reject_unsupported(body)
     options = body.stream_options or StreamOptions()
     return Completion(_request(body), bool(body.stream), bool(options.include_usage), body.metadata)
 
 
-def _refuse_what_is_not_offered(body: ChatCompletionBody) -> None:
+def _reject_unsupported(body: ChatCompletionBody) -> None:
     for name, allowed, message in _ONLY:
         value = getattr(body, name)
         if value is not None and value not in allowed:
-            raise _refused(name, f"Unsupported value: '{name}'. {message}")
+            raise _invalid(name, f"Unsupported value: '{name}'. {message}")
     if body.max_tokens is not None and body.max_completion_tokens is not None:
-        raise _refused(
-            "max_tokens", "'max_tokens' and 'max_completion_tokens' mean the same; send max_completion_tokens alone."
+        raise _invalid(
+            "max_tokens",
+            "'max_tokens' and 'max_completion_tokens' exclude each other. Use 'max_completion_tokens'.",
         )
     if body.stream_options is not None:
         if not body.stream:
-            raise _refused("stream_options", "'stream_options' is only allowed when 'stream' is true.")
+            raise _invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.")
         if body.stream_options.include_obfuscation:
-            raise _refused(
+            raise _invalid(
                 "stream_options.include_obfuscation",
-                "Unsupported value: 'stream_options.include_obfuscation'. Streams are not padded here; leave it out.",
+                "Unsupported value: 'stream_options.include_obfuscation'. Streams are not padded. Omit it.",
             )
 
 
@@ -223,23 +224,23 @@ def _free(value: msgspec.Struct | None, param: str) -> Any:  # noqa: ANN401  # J
 
 
 def _message(message: ChatMessage, param: str) -> Message:
-    """Return the message as a model gets it; what an answer carries beside its text and calls is not said again."""
+    """Return the message as a model gets it: of an earlier answer, the text and the tool calls."""
     if message.audio is not None or message.function_call is not None:
         unused = "audio" if message.audio is not None else "function_call"
-        raise _refused(f"{param}.{unused}", f"Unsupported value: '{param}.{unused}'. Use text and tool_calls.")
+        raise _invalid(f"{param}.{unused}", f"Unsupported value: '{param}.{unused}'. Use text and tool_calls.")
     content = message.refusal if message.content is None and message.role == "assistant" else message.content
     if content is None and not (message.role == "assistant" and message.tool_calls):
-        raise _refused(
+        raise _invalid(
             f"{param}.content",
-            f"Missing required parameter: '{param}.content'. Only an assistant's tool calls go without.",
+            f"Missing required parameter: '{param}.content'. Only an assistant message with tool calls may omit it.",
         )
     if message.role == "tool" and not message.tool_call_id:
-        raise _refused(
+        raise _invalid(
             f"{param}.tool_call_id",
-            f"Missing required parameter: '{param}.tool_call_id'. Name the call that this answers.",
+            f"Missing required parameter: '{param}.tool_call_id'. Set it to the id of the tool call.",
         )
     return Message(message.role, content, message.name, message.tool_calls, message.tool_call_id)
 
 
-def _refused(param: str, message: str) -> ChatError:
+def _invalid(param: str, message: str) -> ChatError:
     return ChatError(Code.INVALID_REQUEST, message, param=param)

@@ -9,7 +9,6 @@ from chatfleet_api.web.dialects.responses.routes import PATH, hot_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 RESPONSES: Final = Dialect(
-    name="responses",
     prefix=PATH,
     errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
     hot_routes=hot_routes,

@@ -33,7 +33,7 @@ class ResponseEncoder:
         self._start = Start("", "", 0)
         self._text = StringIO()
         self._ending: Terminal | None = None
-        self._spoken = False
+        self._message_open = False
         self._seq = 0
         self._frames: list[bytes] = []
 
@@ -50,9 +50,9 @@ class ResponseEncoder:
         return escape_line_separators(b"".join(self._frames))
 
     def error_frame(self, error: ChatError) -> bytes:
-        """Return the event that tells why no more can be read."""
+        """Return the event that explains why no more can be read."""
         self._frames = []
-        self._seq = max(self._seq, self._after + 1)  # it is told also to who asked for what comes later
+        self._seq = max(self._seq, self._after + 1)  # also a client that resumes beyond it gets it
         self._emit("error", {"code": error.code, "message": error.message, "param": None})
         return escape_line_separators(b"".join(self._frames))
 
@@ -71,7 +71,7 @@ class ResponseEncoder:
             "instructions": None,
             "metadata": {},
             "model": self._start.model,
-            "output": [self._item(status)] if ending and self._spoken else [],
+            "output": [self._item(status)] if ending and self._message_open else [],
             "parallel_tool_calls": True,
             "temperature": None,
             "tool_choice": "auto",
@@ -87,11 +87,11 @@ class ResponseEncoder:
                 self._emit("response.created", {"response": self.response()})
                 self._emit("response.in_progress", {"response": self.response()})
             case Token():
-                self._speak()
+                self._open_message()
                 self._text.write(event.text)
                 self._emit("response.output_text.delta", self._place() | {"delta": event.text, "logprobs": []})
             case Complete():
-                self._speak()
+                self._open_message()
                 self._end(event)
             case Failed():
                 self._end(event)
@@ -106,10 +106,10 @@ class ResponseEncoder:
         Tools cannot be requested here (`request.py`), so a model has none to call.
         """
 
-    def _speak(self) -> None:
+    def _open_message(self) -> None:
         """Open the one message, with its one part, before its first text."""
-        if not self._spoken:
-            self._spoken = True
+        if not self._message_open:
+            self._message_open = True
             item = {**self._item("in_progress"), "content": []}
             self._emit("response.output_item.added", {"output_index": 0, "item": item})
             self._emit("response.content_part.added", self._place() | {"part": self._part()})
@@ -117,7 +117,7 @@ class ResponseEncoder:
     def _end(self, ending: Terminal) -> None:
         self._ending = ending
         response = self.response()
-        if self._spoken:
+        if self._message_open:
             self._emit("response.output_text.done", self._place() | {"text": self._text.getvalue(), "logprobs": []})
             self._emit("response.content_part.done", self._place() | {"part": self._part()})
             self._emit("response.output_item.done", {"output_index": 0, "item": response["output"][0]})
@@ -128,8 +128,8 @@ class ResponseEncoder:
 
     def _emit(self, kind: str, event: dict[str, Any]) -> None:
         if self._seq > self._after:
-            said = json_text({"type": kind, **event, "sequence_number": self._seq})
-            self._frames.append(b"event: " + kind.encode() + b"\ndata: " + said + b"\n\n")
+            data = json_text({"type": kind, **event, "sequence_number": self._seq})
+            self._frames.append(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")
         self._seq += 1
 
     def _place(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a client of the OpenAI Responses API sends, as far as it is about text, checked and made a `ChatRequest`.
 
-Source of names and ranges: `openai` 3.51, `types/responses/response_create_params.py`. What is not offered is refused
-by its name; only values that ask for what is done anyway are taken besides.
+Source of names and ranges: `openai` 3.51, `types/responses/response_create_params.py`. What is not supported
+is rejected by its name; values that change nothing are accepted.
 """
 
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
@@ -59,11 +59,11 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasoning: ReasoningOptions | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    # Hints: they may make an answer cheaper or quicker, and change none.
+    # Hints: they may make an answer cheaper or faster, and do not change it.
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
-    # Taken with these values alone.
+    # Accepted with these values only.
     tools: _Nothing | None = None
     include: _Nothing | None = None
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=0)] | None = None
@@ -73,25 +73,25 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service_tier: Literal["auto", "default"] | None = None
 
 
-class Asked(NamedTuple):
-    """What is asked, and how the answer is to be given."""
+class ResponseRequest(NamedTuple):
+    """A request, and the form of its response."""
 
     request: ChatRequest
     stream: bool
     background: bool
-    """Whether it is answered also when nobody waits."""
+    """Whether the response is written to its end although its client disconnects."""
     store: bool
-    """Whether it can be asked for later."""
+    """Whether it can be retrieved later."""
 
 
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
 
 
-def read_response(raw: bytes) -> Asked:
+def read_response(raw: bytes) -> ResponseRequest:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
     body = decode_body(raw, _BODY)
     if body.background and body.store is False:
-        message = "'background' needs 'store': an answer in the background is one to come back to. Leave store out."
+        message = "'background' requires 'store': a background response is retrieved later. Omit 'store'."
         raise ChatError(Code.INVALID_REQUEST, message, param="store")
     request = ChatRequest(
         body.model,
@@ -102,7 +102,7 @@ def read_response(raw: bytes) -> Asked:
         reasoning_effort=body.reasoning.effort if body.reasoning else None,
         user=body.user or body.safety_identifier,
     )
-    return Asked(request, bool(body.stream), bool(body.background), body.store is not False)
+    return ResponseRequest(request, bool(body.stream), bool(body.background), body.store is not False)
 
 
 def _messages(body: ResponseBody) -> tuple[Message, ...]:
