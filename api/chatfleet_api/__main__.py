@@ -21,12 +21,12 @@ from chatfleet_api.web.app import create_app
 from chatfleet_contract.runtime import RuntimeConfig
 
 WELCOME: Final = """\
-Chatfleet {version} answers on http://{host}:{port}, from a script: no keys and no cluster needed. {kept}
+Chatfleet {version} serves scripted models on http://{host}:{port}: no API keys and no cluster needed. {kept}
 
   curl -N http://{host}:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
     -d '{{"model": "default", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-  Models         default (tells a story), echo (says what you say)
+  Models         default (a story), echo (repeats your message)
   Documentation  http://{host}:{port}/docs
   Health         http://{host}:{health_port}/health
   Stop           Ctrl-C
@@ -67,14 +67,14 @@ async def _serve(services: Services, serving: socket.socket, health: socket.sock
 
 
 def _welcome(settings: Settings, port: int, health_port: int) -> None:
-    kept = "Everything is kept in memory." if settings.redis_url is None else "Conversations are kept in Redis."
+    kept = "Everything is stored in memory." if settings.redis_url is None else "Conversations are stored in Redis."
     host = settings.host or "localhost"
     sys.stdout.write(WELCOME.format(version=VERSION, host=host, port=port, health_port=health_port, kept=kept))
     sys.stdout.flush()
 
 
 def _read_arguments() -> None:
-    lines = "\n".join(f"  {name:24} {meaning}" for name, meaning in ENVIRONMENT)
+    lines = "\n".join(f"  {name:24} {description}" for name, description in ENVIRONMENT)
     argparse.ArgumentParser(
         "python -m chatfleet_api",
         description="The chat API of a pod. It takes no arguments; its environment is:",

@@ -51,7 +51,7 @@ class TakeoverMeter(Protocol):
     """Counts takeovers."""
 
     def took_over(self, outcome: Outcome, seconds: float) -> None:
-        """Count a run that was taken over, after `seconds` in which nobody produced it."""
+        """Count a run that was taken over after `seconds` without a producer."""
         ...
 
 

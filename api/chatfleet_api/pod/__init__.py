@@ -1,4 +1,4 @@
-"""A pod as a process: what it is told at its start, what it serves, how it ends, and what it reports of itself.
+"""A pod as a process: its settings, what it serves, how it ends, and what it reports of itself.
 
 settings        the environment, read once
 configuration   the runtime configuration and its catalogue of models, reloaded live (`domain/live.py`)

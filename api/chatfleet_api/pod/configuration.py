@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class ConfigurationError(ValueError):
-    """The runtime configuration cannot be used; the message says what is wrong with it."""
+    """The runtime configuration is invalid; the message names the field or the file."""
 
 
 def local() -> RuntimeConfig:
@@ -92,7 +92,7 @@ class Configuration:
             await asyncio.sleep(POLL_SECONDS)
 
     def reload(self, file: Path) -> bool:
-        """Serve what `file` holds if it is new and valid, and return whether it was; `error` tells why it was not."""
+        """Serve what `file` holds if it is new and valid; return whether it was. If not, `error` has the reason."""
         seen, self._text = self._text, None
         try:
             self._text = text = _text_of(file)

@@ -1,4 +1,4 @@
-"""A pod's probes and its report, read from the parts that know: built last, and changed by nobody.
+"""A pod's probes and its report, read from its sources; it is built last and has no state of its own.
 
 Liveness is the main loop's own heartbeat and readiness the pod's own affairs; neither depends on Redis or on an
 upstream, for that would take all pods out at once. The thread that answers probes calls all of this.

@@ -12,12 +12,15 @@ HANDING_OVER      from the deadline (a second SIGINT makes it now) until success
 FOLLOWERS_ONLY    when no run is left here, until `FOLLOW_SECONDS` after the deadline: streams of runs of other pods
 GONE              when the last response has ended: the process exits
 
-While a pod is `leaving`, its report says `draining`, and each response closes its connection, so that clients open
+While a pod is `leaving`, its report has `draining: true`, and each response closes its connection, so that clients open
 their next one to another pod. A stream that is open at SIGTERM goes on until its run ends. At the deadline its run is
-handed over to a successor pod, and the stream follows the run there; at the end of `FOLLOW_SECONDS` the client is asked
-to reconnect. Without a successor, or without Redis, the run ends as `interrupted`. `GRACE_SECONDS` after the deadline
-the server cancels what is still connected. The kubelet kills the process after `terminationGracePeriodSeconds`, which
-the operator sets to `drainSeconds + maxStreamSeconds` and its `EXIT_SECONDS`.
+handed over to a successor pod, and the stream follows the run there; at the end of `FOLLOW_SECONDS` the stream ends
+with a request to reconnect. Without a successor, or without Redis, the run ends as `interrupted`. `GRACE_SECONDS` after
+the deadline the server cancels what is still connected. The kubelet kills the process after the Pod's
+`terminationGracePeriodSeconds`: `drainSeconds`, `maxStreamSeconds` and the operator's `EXIT_SECONDS`.
+
+Who reads it: the probes and the report (`health`), the middleware that closes connections (`request_id`),
+and `Termination`, which drives the HTTP server, the runs (`RunPool`) and their readers (`RunLog.close_readers`).
 """
 
 import asyncio
@@ -36,10 +39,10 @@ from chatfleet_contract.spec import Streaming
 SIGNAL_SECONDS: Final = 5.0
 """Time after `drainSeconds` in which SIGTERM must come. Otherwise the hook was not the kubelet's: back to SERVING."""
 LAST_CALL_SECONDS: Final = 2.0
-"""Time in which every response asks its client to close the connection, before all idle ones are closed: a request
+"""Time in which every response has `Connection: close`, before all idle ones are closed: a request
 that is on its way over one of these would be lost."""
 FOLLOW_SECONDS: Final = 10
-"""Part of `GRACE_SECONDS` in which clients are still sent what other pods produce; then they are asked to reconnect."""
+"""Part of `GRACE_SECONDS` in which clients are still sent what other pods produce; then they have to reconnect."""
 SETTLE_SECONDS: Final = 5.0
 """Time in which runs that are interrupted store what they have."""
 GRACE_SECONDS: Final = 15

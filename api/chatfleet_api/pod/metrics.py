@@ -127,7 +127,7 @@ class Meter:
         return sum(sample.value for metric in self._tokens_total.collect() for sample in metric.samples)
 
     def took_over(self, outcome: Outcome, seconds: float) -> None:
-        """Count a run that was taken over, after `seconds` in which nobody produced it."""
+        """Count a run that was taken over after `seconds` without a producer."""
         self._counters[names.RUN_TAKEOVERS_TOTAL](outcome).inc()
         self._histograms[names.RUN_TAKEOVER_DURATION_SECONDS]().observe(seconds)
 

@@ -27,7 +27,7 @@ class DrainHook(NamedTuple):
 
 
 class Probed(Protocol):
-    """A process that is asked how it is. Each returns why not, or None."""
+    """A process with probes. Each method returns a reason, or None."""
 
     def not_live(self) -> str | None:
         """Return why this process should be restarted."""
@@ -48,22 +48,22 @@ def probe_routes(health: Probed, meter: Meter) -> APIRouter:
 
     @router.get("/live")
     async def live() -> Response:
-        """Tell whether the process is alive; 503 asks for a restart."""
+        """Liveness probe: 503 when the process must be restarted."""
         return _probe_response(health.not_live())
 
     @router.get("/ready")
     async def ready() -> Response:
-        """Tell whether this pod takes requests; 503 while it does not."""
+        """Readiness probe: 503 while this pod should get no requests."""
         return _probe_response(health.not_ready())
 
     @router.get("/startup")
     async def startup() -> Response:
-        """Tell whether this pod has started; 503 until then."""
+        """Startup probe: 503 until this pod has started."""
         return _probe_response(health.not_started())
 
     @router.get("/metrics")
     async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
-        """Return the metrics in Prometheus' text format: all, or the series that are named."""
+        """Metrics in Prometheus' text format: all, or the named series."""
         return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
 
     return router
@@ -75,14 +75,14 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
 
     @router.get("/health")
     async def report() -> Response:
-        """Return this pod's own account: configuration, load, Redis, upstreams."""
+        """Report of this pod: configuration, load, Redis, upstreams."""
         return Response(
             health.report().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
 
     @router.get("/health/detailed")
     async def details() -> Response:
-        """Return all that this pod knows of itself: for people who look for the cause of something."""
+        """The report with details for troubleshooting."""
         return Response(
             health.details().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
@@ -91,12 +91,12 @@ def health_routes(health: Health, meter: Meter) -> APIRouter:
 
 
 def drain_route(hook: DrainHook) -> APIRouter:
-    """Return the route by which the kubelet, and nobody else who reaches the port, announces the end of the pod."""
+    """Return the route of the preStop hook. Without the kubelet's token a request is refused."""
     router = APIRouter()
 
     @router.get(PATH_DRAIN)
     async def drain(token: Annotated[str, Header(alias=HEADER_DRAIN)] = "") -> Response:
-        """Answer when load balancers have had the time to remove this pod."""
+        """Wait until load balancers have had the time to remove this pod."""
         if not hmac.compare_digest(token.encode(), hook.token.get_secret_value().encode()):
             return Response("forbidden: the drain token is missing or wrong", 403, media_type="text/plain")
         pause = hook.seconds()

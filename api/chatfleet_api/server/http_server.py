@@ -1,4 +1,4 @@
-"""uvicorn as we run it: health on a thread and loop of its own, signals left to whoever serves, no stream cut."""
+"""uvicorn for the two ports: health has a thread and an event loop of its own; signals are not handled here."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ lasts 100 ms, would be ten a second in all."""
 
 
 class AddressTakenError(OSError):
-    """A port cannot be listened on; the message says which, and why."""
+    """A port cannot be listened on; the message names it and the reason."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         gc.collect()
-        gc.freeze()  # what lives by now lives to the end, and need not be looked at again
+        gc.freeze()  # what exists by now exists to the end, and need not be traversed again
         self._listening()
 
     @override
@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
 
 @contextmanager
 def health_server(app: ASGIApp, listener: socket.socket) -> Generator[None, None, None]:
-    """Answer probes from a thread with a loop of its own, so that a busy main loop is reported and not suffered."""
+    """Serve probes from a thread with a loop of its own, which a busy main loop does not delay."""
     server = uvicorn.Server(_config(app, HttpToolsProtocol))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="health", daemon=True)
     thread.start()

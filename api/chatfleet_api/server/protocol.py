@@ -1,6 +1,6 @@
-"""uvicorn's HTTP protocol as we run it: it drops clients that do not read, and does not wait for those that dribble.
+"""uvicorn's HTTP/1.1 protocol with timeouts for slow clients, and the ASGI extensions of `web/extensions.py`.
 
-Nor does it lose requests of clients that are quick: the end of an answer and that of its connection arrive together.
+No request of a quick client is lost: the end of a response and that of its connection arrive together.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ HEADERS_SECONDS: Final = 10.0
 """Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""
 
 _CORK: Final = getattr(socket, "TCP_CORK", socket.TCP_NODELAY)
-"""Linux's; elsewhere nothing is held."""
+"""Linux only; elsewhere nothing is held back."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Protocol(HttpToolsProtocol):
-    """Also offers, as ASGI extensions, to write without a coroutine, and to drop a client that does not read."""
+    """Closes connections whose headers are late, and offers the extensions."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's
         super().__init__(*args, **kwargs)
@@ -73,13 +73,13 @@ class Protocol(HttpToolsProtocol):
             self._deadline = None
 
     def _too_slow(self) -> None:
-        """Close the connection, with a word to who has begun to ask."""
+        """Close the connection, after a 408 if a request has begun."""
         if self._begun:
             self.transport.write(_TOO_SLOW)
         self.transport.close()
 
     def _write(self, cycle: RequestResponseCycle, body: bytes) -> bool:
-        """Write a piece of a chunked body, not its last, unless the client is slow or gone or has no head yet."""
+        """Write a piece of a chunked body, not its last, unless the client is slow, gone, or without a head."""
         if self.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
             return False
         if body:  # an empty piece would be the last
@@ -87,17 +87,17 @@ class Protocol(HttpToolsProtocol):
         return True
 
     def _last(self, cycle: RequestResponseCycle, close: bool) -> None:  # noqa: FBT001  # an extension's
-        """Hold what is written last, for it to leave together with the end of the connection that follows it at once.
+        """Hold back the last piece, so that it is sent together with the end of the connection that follows at once.
 
-        A client whose answer began before this pod was to end does not know that the connection ends too. Seen one
-        after the other, it would send its next request between them, and lose it.
+        A client whose response began before this pod was about to end does not expect the connection to close. If it
+        saw one after the other, it would send its next request in between, and lose it.
         """
         cycle.keep_alive = cycle.keep_alive and not close
         if not cycle.keep_alive and not self.transport.is_closing():
             self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, 1)
 
     def _drop(self) -> None:
-        """Reset the connection: if only closed, the kernel would go on offering megabytes to who takes none."""
+        """Reset the connection: after a close, the kernel would keep megabytes for a client that reads none."""
         reset = struct.pack("ii", 1, 0)
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
         self.transport.abort()
