@@ -1,0 +1,43 @@
+"""`spec` of a ChatDeployment, one module per part. `providers` and `autoscaling` are beside this package.
+
+The models are the source of the CRD (`chatfleet_contract.crd`): descriptions, defaults, bounds, enums and CEL rules
+stand beside the field they constrain. Every field here is implemented.
+
+- `chatdeployment`  the spec as a whole, and the rules that involve several parts
+- `redis`           `spec.redis`: your own or a managed Redis
+- `conversations`   `spec.conversations`: retention, disconnects, busy conversations
+- `streaming`       `spec.streaming`: limits and timers
+- `observability`   `spec.observability`: logs
+- `exposure`        `spec.exposure`: the Service
+- `template`        `spec.template`: additions to the pod template
+"""
+
+from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCALE_TO_ZERO_RULE, ChatDeploymentSpec
+from chatfleet_contract.spec.conversations import Conversations, OnBusy, OnClientDisconnect
+from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceType
+from chatfleet_contract.spec.observability import LogFormat, LogLevel, Observability
+from chatfleet_contract.spec.redis import AppendFsync, ManagedRedis, Redis
+from chatfleet_contract.spec.streaming import Streaming
+from chatfleet_contract.spec.template import PodField, Template
+
+__all__ = [
+    "MAX_NAME",
+    "RESOURCE_RULES",
+    "SCALE_TO_ZERO_RULE",
+    "AppendFsync",
+    "ChatDeploymentSpec",
+    "Conversations",
+    "Exposure",
+    "LogFormat",
+    "LogLevel",
+    "ManagedRedis",
+    "Observability",
+    "OnBusy",
+    "OnClientDisconnect",
+    "PodField",
+    "Redis",
+    "ServiceExposure",
+    "ServiceType",
+    "Streaming",
+    "Template",
+]

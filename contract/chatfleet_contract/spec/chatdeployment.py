@@ -1,0 +1,65 @@
+"""`spec` as a whole, and the rules that involve several parts."""
+
+from typing import Final
+
+from pydantic import ConfigDict, Field
+
+from chatfleet_contract.autoscaling import Autoscaling
+from chatfleet_contract.parts import Part, rule, rules
+from chatfleet_contract.providers import CATALOGUE_RULES, Catalogue, Providers
+from chatfleet_contract.spec.conversations import Conversations
+from chatfleet_contract.spec.exposure import Exposure
+from chatfleet_contract.spec.observability import Observability
+from chatfleet_contract.spec.redis import Redis
+from chatfleet_contract.spec.streaming import Streaming
+from chatfleet_contract.spec.template import Template
+
+MAX_NAME: Final = 46
+"""Longest name of a ChatDeployment: pods of `<name>-redis` carry a label `<name>-redis-<hash of 10>`, at most 63."""
+
+
+SCALE_TO_ZERO_RULE = rule(
+    "!has(self.autoscaling) || self.autoscaling.minReplicas > 0 || self.streaming.drainSeconds >= 5",
+    "streaming.drainSeconds must be at least 5 with autoscaling.minReplicas 0, so that the activator can take over from"
+    " the last pod; raise drainSeconds or minReplicas",
+    ".streaming.drainSeconds",
+)
+
+
+class ChatDeploymentSpec(Part):
+    """The desired state of a chat API."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE))
+
+    replicas: int = Field(
+        2, ge=0, le=1000, description="Number of pods, unless autoscaling is set. `kubectl scale` sets this field."
+    )
+    suspend: bool = Field(
+        default=False, description="Drain the pods and scale to zero. Stored state and configuration are kept."
+    )
+    providers: Providers = Field(description="The upstream APIs that answer requests.")
+    models: Catalogue = Field(description="The model catalogue: the models that clients can request.")
+    redis: Redis = Field(
+        description="The Redis that stores conversations and streams: exactly one of urlSecretRef and managed."
+    )
+    conversations: Conversations = Field(
+        Conversations(), description="Retention of conversations, and the life of their answers."
+    )
+    streaming: Streaming = Field(Streaming(), description="Limits and timers of streams.")
+    autoscaling: Autoscaling | None = Field(
+        None, description="Scale the number of pods with load. Unset: spec.replicas sets it."
+    )
+    observability: Observability = Field(Observability(), description="Logging of the pods.")
+    exposure: Exposure = Field(Exposure(), description="How clients reach the pods.")
+    template: Template = Field(Template(), description="Additions to the pod template.")
+
+
+RESOURCE_RULES = (
+    rule(
+        f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        f"metadata.name must have at most {MAX_NAME} lower-case letters, digits and dashes and start with a letter,"
+        " because labels and names of child objects contain it; rename the object",
+        ".metadata.name",
+    ),
+)
+"""Rules of the whole object, beyond its spec."""

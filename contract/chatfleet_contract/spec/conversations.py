@@ -1,0 +1,40 @@
+"""`spec.conversations`: retention of conversations, and the life of their answers."""
+
+from typing import Literal, TypeAlias
+
+from pydantic import Field
+
+from chatfleet_contract.parts import Part
+
+OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
+OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
+
+
+class Conversations(Part):
+    """Retention of conversations, and the life of their answers."""
+
+    ttl_seconds: int = Field(
+        2_592_000,
+        ge=60,
+        le=315_360_000,
+        description="Seconds after its last change until a conversation is deleted. Default: 30 days.",
+    )
+    on_client_disconnect: OnClientDisconnect = Field(
+        "continue",
+        description="What happens to an answer when its client disconnects. continue: it runs to its end, and clients"
+        " can join it again. cancel: it stops, and the text so far is stored.",
+    )
+    on_busy: OnBusy = Field(
+        "reject",
+        description="What happens to a message that arrives while the conversation has a running answer; a request can"
+        " override it (on_busy). reject: 409. enqueue: the message waits in a queue. interrupt: the running answer"
+        " stops, its text so far is stored, and the new message is answered.",
+    )
+    save_interval_milliseconds: int = Field(
+        50,
+        ge=10,
+        le=10_000,
+        description="Upper bound, in milliseconds, of model output that is lost when a pod dies while Redis is"
+        " reachable. Clients never receive output that is not stored; the pod stores it every 15 ms, or every half of"
+        " this value if that is shorter.",
+    )

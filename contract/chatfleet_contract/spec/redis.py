@@ -1,0 +1,83 @@
+"""`spec.redis`: the Redis that stores conversations and streams."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from chatfleet_contract.parts import Part, rule, rules
+from chatfleet_contract.providers import SecretKeyRef
+
+
+class AppendFsync(StrEnum):
+    """When Redis flushes its append-only file to disk (`appendfsync` of redis.conf)."""
+
+    ALWAYS = "always"
+    EVERYSEC = "everysec"
+    NO = "no"
+
+
+class ManagedRedis(Part):
+    """A single Redis with an append-only file, run by the operator."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "quantity(self.storage).compareTo(quantity(oldSelf.storage)) >= 0",
+                "redis.managed.storage must not shrink, because a volume cannot shrink; restore the old size or raise"
+                " it",
+                ".storage",
+            ),
+            rule(
+                "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) ||"
+                " self.storageClassName == oldSelf.storageClassName)",
+                "redis.managed.storageClassName must not change, because a volume cannot move; restore the old class,"
+                " or create another ChatDeployment",
+                ".storageClassName",
+            ),
+        )
+    )
+
+    storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
+        "1Gi", description="Size of the volume, such as 1Gi. It can grow if the StorageClass allows expansion."
+    )
+    storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."
+    )
+    append_fsync: AppendFsync = Field(
+        AppendFsync.EVERYSEC,
+        description="When Redis flushes writes to disk: always, everysec or no (appendfsync of redis.conf).",
+    )
+
+
+class Redis(Part):
+    """The Redis that stores conversations and the logs of running streams."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.urlSecretRef) != has(self.managed)",
+                "redis must have exactly one of urlSecretRef and managed; set one and remove the other",
+            ),
+            rule(
+                "self.waitReplicas == 0 || has(self.urlSecretRef)",
+                "redis.waitReplicas must be 0 without urlSecretRef, because the managed Redis has no replicas; set it"
+                " to 0",
+                ".waitReplicas",
+            ),
+        )
+    )
+
+    url_secret_ref: SecretKeyRef | None = Field(
+        None,
+        description="Secret key with the URL of your own Redis: redis://, rediss://, redis+sentinel:// or"
+        " redis+cluster://.",
+    )
+    managed: ManagedRedis | None = Field(None, description="A Redis that the operator runs for this ChatDeployment.")
+    wait_replicas: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="Replicas of your Redis that must confirm a message before the pod acknowledges it (WAIT). With"
+        " fewer confirmations the pod returns 503 with Retry-After. 0: do not wait.",
+    )
