@@ -30,7 +30,7 @@ STOP = Finish("stop", USAGE)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Script:
+class FakeProvider:
     """A provider that plays `steps`: pieces to yield, seconds to wait, or an error to raise."""
 
     def __init__(self, *steps: Sequence[StreamItem] | float | Exception) -> None:

@@ -79,7 +79,7 @@ class Reply:
         self._writer.transport.abort()
 
 
-Script: TypeAlias = Callable[[Reply], Awaitable[None]]
+Handler: TypeAlias = Callable[[Reply], Awaitable[None]]
 
 
 @dataclass
@@ -87,7 +87,7 @@ class FakeUpstream:
     """What was asked of the server, and what it is to answer: the scripts in turn, the last one for ever."""
 
     url: str
-    scripts: list[Script] = field(default_factory=list)
+    scripts: list[Handler] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     open: int = 0
@@ -96,7 +96,7 @@ class FakeUpstream:
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def answers(self, *scripts: Script) -> None:
+    def answers(self, *scripts: Handler) -> None:
         """Answer by `scripts` from now on."""
         self.scripts = list(scripts)
 
@@ -161,7 +161,7 @@ async def _read(first: bytes, reader: asyncio.StreamReader) -> Request:
 
 
 @asynccontextmanager
-async def fake_upstream(*scripts: Script) -> AsyncIterator[FakeUpstream]:
+async def fake_upstream(*scripts: Handler) -> AsyncIterator[FakeUpstream]:
     """Serve `scripts` on a free port of loopback."""
     fake = FakeUpstream("", list(scripts))
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from chatfleet_contract.provider_types import ProviderType
-from harness.upstream.fake import Reply, Script
+from harness.upstream.fake import Handler, Reply
 
 WORDS = ("One", " two", " three", " fünf")
 INPUT_TOKENS: Final = 7
@@ -135,7 +135,7 @@ def whole(wire: Wire, words: Sequence[str] = WORDS) -> list[bytes]:
     return [*wire.begin(), *map(wire.token, words), *wire.finish()]
 
 
-def answering(wire: Wire, words: Sequence[str] = WORDS) -> Script:
+def answering(wire: Wire, words: Sequence[str] = WORDS) -> Handler:
     """Return the script of a whole answer, one event at a time."""
 
     async def script(reply: Reply) -> None:
@@ -147,7 +147,7 @@ def answering(wire: Wire, words: Sequence[str] = WORDS) -> Script:
     return script
 
 
-def refusing(status: int, body: bytes = b"{}", **headers: str) -> Script:
+def refusing(status: int, body: bytes = b"{}", **headers: str) -> Handler:
     """Return the script of a refusal."""
 
     async def script(reply: Reply) -> None:

@@ -28,7 +28,7 @@ from harness.upstream.catalogue import (
     key_file,
     provider_of,
 )
-from harness.upstream.fake import FakeUpstream, Reply, Script, fake_upstream
+from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream
 from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning:asyncio")  # connections that scripts reset
@@ -40,7 +40,7 @@ def wire(request: pytest.FixtureRequest) -> Wire:
     return value
 
 
-async def outcome_of(wire: Wire, script: Script, **settings: object) -> tuple[Outcome, FakeUpstream]:
+async def outcome_of(wire: Wire, script: Handler, **settings: object) -> tuple[Outcome, FakeUpstream]:
     """Ask an upstream that follows `script`, through everything that wraps it."""
     async with (
         fake_upstream(script) as upstream,
@@ -49,7 +49,7 @@ async def outcome_of(wire: Wire, script: Script, **settings: object) -> tuple[Ou
         return await ask(catalogue.provider("default")), upstream
 
 
-def playing(*steps: object) -> Script:
+def playing(*steps: object) -> Handler:
     """Return a script: send bytes, pause for seconds, or `end`, `cut` or `hang`, after the head of an event stream."""
 
     async def script(reply: Reply) -> None:
@@ -378,7 +378,7 @@ async def test_a_connection_closed_without_an_answer_is_unavailable(wire: Wire) 
 # Leaving
 
 
-async def leaving(wire: Wire, script: Script, **settings: object) -> FakeUpstream:
+async def leaving(wire: Wire, script: Handler, **settings: object) -> FakeUpstream:
     """Ask, cancel once that has been heard, and return the upstream; the one slot must be free then, and nobody ask."""
     async with fake_upstream(script) as upstream:
         settings = {"maxConcurrentRequests": 1} | settings
@@ -496,7 +496,7 @@ async def test_no_word_of_a_key_is_told(wire: Wire, tmp_path: Path) -> None:
     assert "k-123" not in str(outcome.error)
 
 
-async def checked(wire: Wire, script: Script, **settings: object) -> Dependency:
+async def checked(wire: Wire, script: Handler, **settings: object) -> Dependency:
     async with (
         fake_upstream(script) as upstream,
         catalogue_of(config_of(provider_of(wire, upstream.url, **settings))) as catalogue,

@@ -14,7 +14,7 @@ from chatfleet_api.domain.events import Complete, Event, Failed, Token
 from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.providers.provider import StreamItem
 from harness.pods.fleet_pod import open_pod
-from harness.pods.runs import CALLER, STOP, TENANT, Chat, Script, collect, text
+from harness.pods.runs import CALLER, STOP, TENANT, Chat, FakeProvider, collect, text
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 
@@ -24,7 +24,7 @@ class Pods(NamedTuple):
 
 
 STEPS: list[list[StreamItem] | float] = [text("word "), 0.02]
-SLOW = Script(*STEPS * 20, [STOP])
+SLOW = FakeProvider(*STEPS * 20, [STOP])
 
 
 @pytest.fixture(params=TOPOLOGIES)

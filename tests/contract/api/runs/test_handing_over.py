@@ -21,7 +21,7 @@ from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.pods.fleet_pod import open_pod
-from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, text
+from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 from harness.polling import eventually
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -32,7 +32,7 @@ COUNT = 120
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 async def test_a_run_is_continued_elsewhere_at_once_and_followed_here(topologies: Topologies, topology: str) -> None:
-    old, new = Script(text("one "), 600), Script(text("two"), [STOP])
+    old, new = FakeProvider(text("one "), 600), FakeProvider(text("two"), [STOP])
     async with AsyncExitStack() as stack:
         url, name = topologies(topology), str(uuid7())
         first, second = [await open_pod(stack, url, script, "prefill", fleet=name) for script in (old, new)]
@@ -56,7 +56,7 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
     """The stateless one, and every one when no other pod lives that does not end itself."""
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
-        pods = [await open_pod(stack, url, Script(text("one "), 600), fleet=name) for _ in range(2)]
+        pods = [await open_pod(stack, url, FakeProvider(text("one "), 600), fleet=name) for _ in range(2)]
         request = ChatRequest("m", (Message("user", "hi"),))
         alone = await pods[0].chat.completions.start(CALLER, request)
         shared = await pods[1].chat.completions.start(CALLER, request, resumable=True)
@@ -74,7 +74,9 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
 async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Topologies) -> None:
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
-        first, _ = [await open_pod(stack, url, Script(text("one "), 0.4, text("two "), 600), fleet=name) for _ in "ab"]
+        first, _ = [
+            await open_pod(stack, url, FakeProvider(text("one "), 0.4, text("two "), 600), fleet=name) for _ in "ab"
+        ]
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         reader = asyncio.create_task(collect(run.read()))
         await asyncio.sleep(0.3)
@@ -89,8 +91,8 @@ async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Top
 async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_others(topologies: Topologies) -> None:
     url, name = topologies("single"), str(uuid7())
     async with AsyncExitStack() as stack, AsyncExitStack() as dying:
-        second = await open_pod(stack, url, Script(text("two"), [STOP]), "prefill", fleet=name)
-        first = await open_pod(dying, url, Script(text("one "), 600), "prefill", fleet=name)
+        second = await open_pod(stack, url, FakeProvider(text("two"), [STOP]), "prefill", fleet=name)
+        first = await open_pod(dying, url, FakeProvider(text("one "), 600), "prefill", fleet=name)
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         await asyncio.sleep(0.6)  # until each has seen the other
         flushes = iter([None, ChatError(Code.STORAGE_UNAVAILABLE)])  # Redis blinks between the two
@@ -110,7 +112,7 @@ async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_
 async def test_a_reader_of_another_pods_run_is_sent_away_when_this_one_ends(topologies: Topologies) -> None:
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
-        first, second = [await open_pod(stack, url, Script(text("one "), 600), fleet=name) for _ in "ab"]
+        first, second = [await open_pod(stack, url, FakeProvider(text("one "), 600), fleet=name) for _ in "ab"]
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         reader = asyncio.create_task(collect(second.chat.pool.read(TENANT, run.id)))
         await asyncio.sleep(0.3)

@@ -24,7 +24,7 @@ from chatfleet_api.runs.opening import open_run_log
 from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
-from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, conversations, numbered, streaming, text
+from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, conversations, numbered, streaming, text
 from harness.polling import eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -32,12 +32,12 @@ RUN_TAKEOVER_DURATION_SECONDS = 3.0
 MINE: list[list[StreamItem] | float] = [text("mine "), 0.2] * 60
 WORDS: list[list[StreamItem] | float] = [text("word "), 0.1] * 50
 QUICK: list[list[StreamItem] | float] = [text("x"), 0.003] * 300
-HALF = Script(text("one "), text("two "), 60)
-REST = Script(text("three "), text("four"), [STOP])
+HALF = FakeProvider(text("one "), text("two "), 60)
+REST = FakeProvider(text("three "), text("four"), [STOP])
 
 
 class Fleet(Protocol):
-    def __call__(self, *scripts: Script, continuation: Continuation = "none") -> Awaitable[list[FleetPod]]: ...
+    def __call__(self, *scripts: FakeProvider, continuation: Continuation = "none") -> Awaitable[list[FleetPod]]: ...
 
 
 @pytest.fixture(params=TOPOLOGIES)
@@ -46,7 +46,7 @@ async def fleet(request: pytest.FixtureRequest, topologies: Topologies) -> Async
     url, name = topologies(request.param), str(uuid7())
     async with AsyncExitStack() as stack:
 
-        async def open_pods(*scripts: Script, continuation: Continuation = "none") -> list[FleetPod]:
+        async def open_pods(*scripts: FakeProvider, continuation: Continuation = "none") -> list[FleetPod]:
             return [await open_pod(stack, url, script, continuation, fleet=name) for script in scripts]
 
         yield open_pods
@@ -72,7 +72,7 @@ def gapless(events: list[tuple[int, Event]]) -> bool:
 
 
 async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(fleet: Fleet) -> None:
-    silent, scripts = Script(60), [Script(*REST.steps) for _ in range(2)]
+    silent, scripts = FakeProvider(60), [FakeProvider(*REST.steps) for _ in range(2)]
     first, second, third = await fleet(silent, *scripts)
     conversation, run = await ask(first)
     reader = asyncio.create_task(read(third, run))
@@ -91,8 +91,8 @@ async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(f
 
 
 async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_part_is_kept(fleet: Fleet) -> None:
-    rest = Script(*REST.steps)
-    first, second = await fleet(Script(*HALF.steps), rest)
+    rest = FakeProvider(*REST.steps)
+    first, second = await fleet(FakeProvider(*HALF.steps), rest)
     conversation, run = await ask(first)
     reader = asyncio.create_task(read(second, run))
     await asyncio.sleep(0.3)
@@ -112,8 +112,8 @@ async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_par
 
 
 async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
-    rest = Script(*REST.steps)
-    first, second = await fleet(Script(*HALF.steps), rest, continuation="prefill")
+    rest = FakeProvider(*REST.steps)
+    first, second = await fleet(FakeProvider(*HALF.steps), rest, continuation="prefill")
     conversation, run = await ask(first)
     reader = asyncio.create_task(read(second, run))
     await asyncio.sleep(0.3)
@@ -133,8 +133,8 @@ async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
 async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_follow_the_new_owner(
     fleet: Fleet,
 ) -> None:
-    zombie = Script(text("one "), 0.5, *MINE, [STOP])
-    first, second = await fleet(zombie, Script(*REST.steps), continuation="prefill")
+    zombie = FakeProvider(text("one "), 0.5, *MINE, [STOP])
+    first, second = await fleet(zombie, FakeProvider(*REST.steps), continuation="prefill")
     conversation, run = await ask(first)
     here = asyncio.create_task(read(first, run, 2))
     there = asyncio.create_task(read(second, run))
@@ -154,8 +154,8 @@ async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_f
 
 
 async def test_a_reader_on_the_zombie_that_saw_nothing_else_goes_on_from_the_log(fleet: Fleet) -> None:
-    zombie = Script(text("one "), 3, *MINE)
-    first, second = await fleet(zombie, Script(*REST.steps), continuation="prefill")
+    zombie = FakeProvider(text("one "), 3, *MINE)
+    first, second = await fleet(zombie, FakeProvider(*REST.steps), continuation="prefill")
     _, run = await ask(first)
     here = asyncio.create_task(read(first, run))
     await asyncio.sleep(0.3)
@@ -167,8 +167,8 @@ async def test_a_reader_on_the_zombie_that_saw_nothing_else_goes_on_from_the_log
 
 
 async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
-    zombie = Script(text("one "), 3, [STOP])
-    first, second = await fleet(zombie, Script(*REST.steps))
+    zombie = FakeProvider(text("one "), 3, [STOP])
+    first, second = await fleet(zombie, FakeProvider(*REST.steps))
     conversation, run = await ask(first)
     await asyncio.sleep(0.2)
     first.line.whole = False
@@ -181,8 +181,8 @@ async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
 
 
 async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: Fleet) -> None:
-    zombie = Script(text("one "), 60)
-    first, second = await fleet(zombie, Script(*REST.steps), continuation="prefill")
+    zombie = FakeProvider(text("one "), 60)
+    first, second = await fleet(zombie, FakeProvider(*REST.steps), continuation="prefill")
     _, run = await ask(first)
     here = asyncio.create_task(read(first, run))
     await asyncio.sleep(0.3)
@@ -195,7 +195,7 @@ async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: 
 
 
 async def test_an_outage_of_redis_for_all_pods_takes_no_run_from_anybody(fleet: Fleet) -> None:
-    script = Script(*WORDS, [STOP])
+    script = FakeProvider(*WORDS, [STOP])
     pods = await fleet(script, script)
     _, run = await ask(pods[0])
     reader = asyncio.create_task(read(pods[0], run))
@@ -220,7 +220,7 @@ def test_a_run_that_outlived_too_many_pods_is_not_asked_again() -> None:
 
 
 async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed(fleet: Fleet) -> None:
-    first, second = await fleet(Script(60), Script(*REST.steps))
+    first, second = await fleet(FakeProvider(60), FakeProvider(*REST.steps))
     request = ChatRequest("m", (Message("user", "hi"),))
     lost = await first.chat.completions.start(CALLER, request)
     run = await first.chat.completions.start(CALLER, request, resumable=True)
@@ -233,7 +233,7 @@ async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed
 
 async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:
     """Also what it sees last before the pod dies, so that the next owner begins behind it."""
-    first, second = await fleet(Script(*QUICK, [STOP]), Script([STOP]), continuation="prefill")
+    first, second = await fleet(FakeProvider(*QUICK, [STOP]), FakeProvider([STOP]), continuation="prefill")
     _, run = await ask(first)
     seen: list[tuple[int, Event]] = []
 
@@ -295,8 +295,8 @@ async def test_one_pod_wins_a_claim_and_the_log_refuses_the_one_before(
 
 @pytest.mark.parametrize("steps", [[60], [text("one "), 60]], ids=["before the first token", "after it"])
 async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet, steps: list[float]) -> None:
-    script = Script(*steps)
-    first, second = await fleet(script, Script())
+    script = FakeProvider(*steps)
+    first, second = await fleet(script, FakeProvider())
     conversation, run = await ask(first)
     reader = asyncio.create_task(read(second, run))
     await eventually_async(lambda: script.open_streams == 1)
@@ -313,8 +313,8 @@ async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet
 
 
 async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fleet: Fleet) -> None:
-    script = Script(60)
-    first, second = await fleet(script, Script())
+    script = FakeProvider(60)
+    first, second = await fleet(script, FakeProvider())
     conversation, _ = await ask(first)
     await eventually_async(lambda: script.open_streams == 1)
     await second.chat.conversations.delete(CALLER, conversation)
@@ -322,8 +322,8 @@ async def test_a_conversation_that_is_deleted_on_another_pod_stops_its_answer(fl
 
 
 async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet) -> None:
-    rest = Script(*REST.steps)
-    first, second = await fleet(Script(60), rest)
+    rest = FakeProvider(*REST.steps)
+    first, second = await fleet(FakeProvider(60), rest)
     conversation, run = await ask(first)
     first.line.whole = False
     assert await second.chat.conversations.cancel(CALLER, conversation) == run

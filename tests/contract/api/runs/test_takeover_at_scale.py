@@ -16,7 +16,7 @@ from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract import metrics
 from chatfleet_contract.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
-from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, text
+from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
@@ -33,7 +33,7 @@ class Fleet:
         self._name = str(uuid7())
         self.runs: list[str] = []
 
-    async def pod(self, script: Script, *, capacity: int, continuation: Continuation = "none") -> FleetPod:
+    async def pod(self, script: FakeProvider, *, capacity: int, continuation: Continuation = "none") -> FleetPod:
         return await open_pod(self._stack, self._url, script, continuation, fleet=self._name, capacity=capacity)
 
     async def begin(self, pod: FleetPod, count: int) -> None:
@@ -80,8 +80,8 @@ def slowest(pod: FleetPod) -> float:
 
 
 async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_time(fleet: Fleet) -> None:
-    successors = [Script(*QUICK), Script(*QUICK)]
-    first = await fleet.pod(Script(600), capacity=RUNS)
+    successors = [FakeProvider(*QUICK), FakeProvider(*QUICK)]
+    first = await fleet.pod(FakeProvider(600), capacity=RUNS)
     others = [await fleet.pod(script, capacity=RUNS) for script in successors]
     await fleet.begin(first, RUNS)
     await asyncio.sleep(0.3)
@@ -100,8 +100,8 @@ async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_ti
 
 
 async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet: Fleet) -> None:
-    successor = Script(600)
-    first = await fleet.pod(Script(text("one "), 600), capacity=RUNS, continuation="prefill")
+    successor = FakeProvider(600)
+    first = await fleet.pod(FakeProvider(text("one "), 600), capacity=RUNS, continuation="prefill")
     second = await fleet.pod(successor, capacity=10, continuation="prefill")
     await fleet.begin(first, RUNS)
     await asyncio.sleep(0.3)
@@ -120,8 +120,8 @@ async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet:
 
 
 async def test_who_has_room_takes_what_full_pods_leave(fleet: Fleet) -> None:
-    first = await fleet.pod(Script(600), capacity=100)
-    full, free = [await fleet.pod(Script(*QUICK), capacity=capacity) for capacity in (0, 100)]
+    first = await fleet.pod(FakeProvider(600), capacity=100)
+    full, free = [await fleet.pod(FakeProvider(*QUICK), capacity=capacity) for capacity in (0, 100)]
     await fleet.begin(first, 100)
     await asyncio.sleep(0.3)
     first.line.whole = False
@@ -130,8 +130,8 @@ async def test_who_has_room_takes_what_full_pods_leave(fleet: Fleet) -> None:
 
 
 async def test_a_pod_that_ends_takes_nothing_over(fleet: Fleet) -> None:
-    first = await fleet.pod(Script(600), capacity=10)
-    ending, free = [await fleet.pod(Script(*QUICK), capacity=10) for _ in range(2)]
+    first = await fleet.pod(FakeProvider(600), capacity=10)
+    ending, free = [await fleet.pod(FakeProvider(*QUICK), capacity=10) for _ in range(2)]
     await fleet.begin(first, 10)
     ending.chat.pool.draining = True
     await asyncio.sleep(0.5)

@@ -16,7 +16,7 @@ from harness.pods.runs import (
     STOP,
     TENANT,
     Chat,
-    Script,
+    FakeProvider,
     collect,
     make_chat,
     make_pool,
@@ -25,7 +25,7 @@ from harness.pods.runs import (
     text,
 )
 
-HELLO = Script([*text("hello"), STOP])
+HELLO = FakeProvider([*text("hello"), STOP])
 pytestmark = pytest.mark.looptime
 
 
@@ -51,7 +51,7 @@ async def test_an_unknown_model_is_refused_before_anything_happens() -> None:
 
 async def test_a_full_pod_stores_nothing() -> None:
     log = memory_log()
-    chat = make_chat(Script(100), log=log, pool=make_pool(log, capacity=1))
+    chat = make_chat(FakeProvider(100), log=log, pool=make_pool(log, capacity=1))
     conversation = await chat.conversations.create(CALLER)
     await chat.completions.start(CALLER, ChatRequest("m", ()))
     assert (await refusal(chat, conversation.id, NewMessage("hi"))).code is Code.AT_CAPACITY
@@ -64,7 +64,7 @@ async def test_an_unknown_conversation_is_refused() -> None:
 
 
 async def test_question_and_pending_answer_are_stored_before_anybody_is_asked() -> None:
-    script = Script([*text("hello"), STOP])
+    script = FakeProvider([*text("hello"), STOP])
     chat = make_chat(script)
     conversation = await chat.conversations.create(CALLER)
     run = await chat.conversations.send(CALLER, conversation.id, NewMessage("hi"))
@@ -76,7 +76,7 @@ async def test_question_and_pending_answer_are_stored_before_anybody_is_asked() 
 
 
 async def test_the_answer_knows_what_was_said_before() -> None:
-    script = Script([*text("hello"), STOP])
+    script = FakeProvider([*text("hello"), STOP])
     chat = make_chat(script)
     conversation = await chat.conversations.create(CALLER)
     for said in ("one", "two"):
@@ -94,7 +94,7 @@ async def test_the_answer_knows_what_was_said_before() -> None:
 
 
 async def test_a_conversation_is_busy_while_its_answer_is_written_here() -> None:
-    chat = make_chat(Script(100, [STOP]))
+    chat = make_chat(FakeProvider(100, [STOP]))
     conversation = await chat.conversations.create(CALLER)
     run = await chat.conversations.send(CALLER, conversation.id, NewMessage("one"))
     error = await refusal(chat, conversation.id, NewMessage("two"))
@@ -106,7 +106,7 @@ async def test_a_conversation_is_busy_while_its_answer_is_written_here() -> None
 async def test_a_conversation_is_busy_while_another_pod_writes_and_free_soon_after_that_pod_died() -> None:
     """Both pods share log and store; the first dies without a word, so that its log stays open."""
     log, sessions = memory_log(), memory_sessions()
-    first = make_chat(Script(10_000), log=log, sessions=sessions, pool=make_pool(log, run_seconds=20_000))
+    first = make_chat(FakeProvider(10_000), log=log, sessions=sessions, pool=make_pool(log, run_seconds=20_000))
     conversation = await first.conversations.create(CALLER)
     lost = await first.conversations.send(CALLER, conversation.id, NewMessage("one"))
     assert isinstance(lost, Run)
@@ -135,7 +135,7 @@ async def test_of_two_messages_at_once_one_is_refused() -> None:
 
 
 async def test_a_deleted_conversation_stops_its_answer() -> None:
-    script = Script(text("half"), 100, [STOP])
+    script = FakeProvider(text("half"), 100, [STOP])
     chat = make_chat(script)
     conversation = await chat.conversations.create(CALLER, user_id="u", title="t", metadata={"k": "v"})
     assert (conversation.user_id, conversation.title, conversation.metadata) == ("u", "t", {"k": "v"})
@@ -150,7 +150,7 @@ async def test_a_deleted_conversation_stops_its_answer() -> None:
 
 async def test_the_same_message_under_the_same_key_is_answered_once() -> None:
     """While it is answered, afterwards, and when its log is gone."""
-    script = Script(text("hel"), 5, [*text("lo"), STOP])
+    script = FakeProvider(text("hel"), 5, [*text("lo"), STOP])
     chat = make_chat(script, log=memory_log(ttl_seconds=60))
     conversation = (await chat.conversations.create(CALLER)).id
     runs = [await chat.conversations.send(CALLER, conversation, NewMessage("hi"), key="k") for _ in range(2)]
@@ -168,7 +168,7 @@ async def test_the_same_message_under_the_same_key_is_answered_once() -> None:
 
 
 async def test_a_key_that_comes_twice_at_once_is_answered_once() -> None:
-    script = Script(5, [*text("hello"), STOP])
+    script = FakeProvider(5, [*text("hello"), STOP])
     chat = make_chat(script)
     conversation = (await chat.conversations.create(CALLER)).id
     runs = await asyncio.gather(
@@ -192,7 +192,7 @@ async def test_a_key_for_another_message_is_refused_and_may_be_used_again_a_day_
 
 
 async def test_a_message_that_enqueues_waits_its_turn() -> None:
-    script = Script(10, [*text("hello"), STOP])
+    script = FakeProvider(10, [*text("hello"), STOP])
     chat = make_chat(script)
     conversation = (await chat.conversations.create(CALLER)).id
 
@@ -207,7 +207,7 @@ async def test_a_message_that_enqueues_waits_its_turn() -> None:
 
 
 async def test_the_line_before_a_conversation_is_bounded_and_who_leaves_it_frees_the_place() -> None:
-    chat = make_chat(Script(30, [STOP]))
+    chat = make_chat(FakeProvider(30, [STOP]))
     conversation = (await chat.conversations.create(CALLER)).id
     await chat.conversations.send(CALLER, conversation, NewMessage("first"))
     line = [
@@ -224,7 +224,7 @@ async def test_the_line_before_a_conversation_is_bounded_and_who_leaves_it_frees
 
 
 async def test_who_waits_for_too_long_is_refused() -> None:
-    chat = make_chat(Script(100, [STOP]))
+    chat = make_chat(FakeProvider(100, [STOP]))
     conversation = (await chat.conversations.create(CALLER)).id
     await chat.conversations.send(CALLER, conversation, NewMessage("first"))
     error = await refusal(chat, conversation, NewMessage("more", on_busy="enqueue"))
@@ -233,7 +233,7 @@ async def test_who_waits_for_too_long_is_refused() -> None:
 
 
 async def test_a_message_that_interrupts_ends_the_answer_and_keeps_its_part() -> None:
-    script = Script(text("half"), 100, [STOP])
+    script = FakeProvider(text("half"), 100, [STOP])
     chat = make_chat(script)
     conversation = (await chat.conversations.create(CALLER)).id
     first = await chat.conversations.send(CALLER, conversation, NewMessage("one"))
@@ -252,7 +252,7 @@ async def test_a_message_that_interrupts_ends_the_answer_and_keeps_its_part() ->
 
 
 async def test_messages_that_interrupt_keep_the_order_in_which_they_came() -> None:
-    chat = make_chat(Script(text("half"), 100, [STOP]))
+    chat = make_chat(FakeProvider(text("half"), 100, [STOP]))
     conversation = (await chat.conversations.create(CALLER)).id
     await chat.conversations.send(CALLER, conversation, NewMessage("one"))
     await asyncio.sleep(1)

@@ -32,7 +32,7 @@ from harness.pods.runs import (
     STOP,
     TENANT,
     USAGE,
-    Script,
+    FakeProvider,
     collect,
     conversations,
     loop_clock,
@@ -64,7 +64,7 @@ class FlakyStore(MemorySessionStore):
         return await super().append(tenant, conversation, append)
 
 
-async def begin(script: Script, store: MemorySessionStore | None = None, seams: Seams = PLAIN) -> Run:
+async def begin(script: FakeProvider, store: MemorySessionStore | None = None, seams: Seams = PLAIN) -> Run:
     """Start a run; with a store it belongs to a conversation there."""
     sink = None
     if store:
@@ -90,7 +90,7 @@ async def kept(store: MemorySessionStore) -> StoredMessage:
 
 
 async def test_an_answer_is_passed_on_as_it_comes_and_ends_complete() -> None:
-    script = Script(1, text("Hel", "lo"), 2, [*text("!"), STOP])
+    script = FakeProvider(1, text("Hel", "lo"), 2, [*text("!"), STOP])
     assert await events(await begin(script)) == [
         start(),
         Token("Hel"),
@@ -111,7 +111,7 @@ async def test_a_whole_answer_is_kept_with_all_that_is_known_of_it() -> None:
         ToolCall(0, arguments=":1}"),
         STOP,
     ]
-    await events(await begin(Script(2, pieces), store))
+    await events(await begin(FakeProvider(2, pieces), store))
     assert await kept(store) == replace(
         PENDING,
         content="ab",
@@ -126,7 +126,7 @@ async def test_a_whole_answer_is_kept_with_all_that_is_known_of_it() -> None:
 
 async def test_the_answer_is_in_the_store_when_the_reader_sees_the_end() -> None:
     store = FlakyStore(seconds=1)
-    run = await begin(Script([*text("a"), STOP]), store)
+    run = await begin(FakeProvider([*text("a"), STOP]), store)
     async for batch in run.read():
         if batch.terminal:
             assert (await kept(store)).status == "complete"
@@ -134,7 +134,7 @@ async def test_the_answer_is_in_the_store_when_the_reader_sees_the_end() -> None
 
 async def test_an_end_without_a_finish_is_a_failure() -> None:
     store = FlakyStore()
-    ending = await failure(await begin(Script(text("half")), store))
+    ending = await failure(await begin(FakeProvider(text("half")), store))
     assert (ending.code, ending.partial_saved) == (Code.UPSTREAM_TRUNCATED, True)
     answer = await kept(store)
     assert (answer.status, answer.content, answer.error_code) == ("failed", "half", Code.UPSTREAM_TRUNCATED)
@@ -143,7 +143,7 @@ async def test_an_end_without_a_finish_is_a_failure() -> None:
 async def test_an_upstreams_error_is_told_and_what_had_come_is_kept() -> None:
     store = FlakyStore()
     ending = await failure(
-        await begin(Script(text("half"), ChatError(Code.UPSTREAM_RATE_LIMITED, retry_after=7)), store)
+        await begin(FakeProvider(text("half"), ChatError(Code.UPSTREAM_RATE_LIMITED, retry_after=7)), store)
     )
     assert (ending.code, ending.retry_after, ending.partial_saved) == (Code.UPSTREAM_RATE_LIMITED, 7, True)
     assert (await kept(store)).content == "half"
@@ -151,7 +151,7 @@ async def test_an_upstreams_error_is_told_and_what_had_come_is_kept() -> None:
 
 async def test_nothing_came_so_nothing_was_saved() -> None:
     store = FlakyStore()
-    ending = await failure(await begin(Script(ChatError(Code.UPSTREAM_TIMEOUT)), store))
+    ending = await failure(await begin(FakeProvider(ChatError(Code.UPSTREAM_TIMEOUT)), store))
     assert not ending.partial_saved
     assert (await kept(store)).status == "failed"
 
@@ -160,7 +160,7 @@ async def test_a_bug_in_a_provider_ends_the_run_and_tells_readers_nothing_of_its
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FlakyStore()
-    ending = await failure(await begin(Script(text("half"), KeyError("secret")), store))
+    ending = await failure(await begin(FakeProvider(text("half"), KeyError("secret")), store))
     assert (ending.code, ending.partial_saved) == (Code.INTERNAL, True)
     assert "secret" not in ending.message
     assert "secret" in caplog.text
@@ -171,7 +171,7 @@ async def test_a_bug_in_a_provider_ends_the_run_and_tells_readers_nothing_of_its
     [(Code.CANCELLED, "cancelled"), (Code.INTERRUPTED, "interrupted")],
 )
 async def test_a_stop_closes_the_upstream_and_marks_what_had_come(code: Code, status: str) -> None:
-    store, script = FlakyStore(), Script(text("half"), 100, [*text("never"), STOP])
+    store, script = FlakyStore(), FakeProvider(text("half"), 100, [*text("never"), STOP])
     run = await begin(script, store)
     asyncio.get_running_loop().call_later(5, run.stop, code)
     ending = await failure(run)
@@ -182,7 +182,7 @@ async def test_a_stop_closes_the_upstream_and_marks_what_had_come(code: Code, st
 
 
 async def test_a_stop_before_the_upstream_answered_closes_it_too() -> None:
-    script = Script(100, [*text("never"), STOP])
+    script = FakeProvider(100, [*text("never"), STOP])
     run = await begin(script)
     asyncio.get_running_loop().call_later(5, run.cancel)
     assert (await failure(run)).code is Code.CANCELLED
@@ -191,28 +191,28 @@ async def test_a_stop_before_the_upstream_answered_closes_it_too() -> None:
 
 async def test_a_stop_while_the_whole_answer_is_being_kept_changes_nothing() -> None:
     store = FlakyStore(seconds=1)
-    run = await begin(Script([*text("all"), STOP]), store)
+    run = await begin(FakeProvider([*text("all"), STOP]), store)
     asyncio.get_running_loop().call_later(0.5, run.cancel)
     assert isinstance((await events(run))[-1], Complete)
     assert (await kept(store)).status == "complete"
 
 
 async def test_an_answer_that_lasts_too_long_is_interrupted() -> None:
-    script = Script(text("half"), 1000, [STOP])
+    script = FakeProvider(text("half"), 1000, [STOP])
     assert (await failure(await begin(script))).code is Code.INTERRUPTED
     assert (loop_clock(), script.open_streams) == (300, 0)
 
 
 async def test_a_short_outage_of_the_store_delays_the_end_and_loses_nothing() -> None:
     store = FlakyStore(back=1)
-    ending = await failure(await begin(Script(text("half")), store))
+    ending = await failure(await begin(FakeProvider(text("half")), store))
     assert ending.partial_saved
     assert loop_clock() <= SETTLE_SECONDS
 
 
 async def test_a_longer_outage_does_not_hold_the_end_and_the_answer_is_kept_afterwards() -> None:
     store = FlakyStore(back=30)
-    ending = await failure(await begin(Script(text("half")), store))
+    ending = await failure(await begin(FakeProvider(text("half")), store))
     assert loop_clock() == SETTLE_SECONDS
     assert not ending.partial_saved
     await asyncio.sleep(LATE_SETTLE_SECONDS)
@@ -220,12 +220,12 @@ async def test_a_longer_outage_does_not_hold_the_end_and_the_answer_is_kept_afte
 
 
 async def test_a_store_that_hangs_does_not_hold_the_end() -> None:
-    await failure(await begin(Script(text("half")), FlakyStore(seconds=1000)))
+    await failure(await begin(FakeProvider(text("half")), FlakyStore(seconds=1000)))
     assert loop_clock() == SETTLE_SECONDS
 
 
 async def test_an_answer_that_could_not_be_kept_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    await failure(await begin(Script(text("half")), FlakyStore(back=1000)))
+    await failure(await begin(FakeProvider(text("half")), FlakyStore(back=1000)))
     await asyncio.sleep(LATE_SETTLE_SECONDS + 1)
     assert "could not be stored" in caplog.text
 
@@ -233,7 +233,7 @@ async def test_an_answer_that_could_not_be_kept_is_reported(caplog: pytest.LogCa
 async def test_an_answer_that_the_end_of_the_pod_keeps_from_being_stored_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await failure(await begin(Script(text("half")), FlakyStore(back=1000)))
+    await failure(await begin(FakeProvider(text("half")), FlakyStore(back=1000)))
     producer = next(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
     producer.cancel()
     await asyncio.wait([producer])
@@ -242,7 +242,7 @@ async def test_an_answer_that_the_end_of_the_pod_keeps_from_being_stored_is_repo
 
 async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept(caplog: pytest.LogCaptureFixture) -> None:
     store = FlakyStore()
-    run = await begin(Script(text("half"), 5), store)
+    run = await begin(FakeProvider(text("half"), 5), store)
     await asyncio.sleep(1)
     await store.delete(TENANT, CONVERSATION)
     assert not (await failure(run)).partial_saved
@@ -252,13 +252,13 @@ async def test_an_answer_to_a_deleted_conversation_ends_without_being_kept(caplo
 
 
 async def test_an_answer_of_no_conversation_is_kept_nowhere_and_says_so() -> None:
-    assert not (await failure(await begin(Script(text("half"))))).partial_saved
+    assert not (await failure(await begin(FakeProvider(text("half"))))).partial_saved
 
 
 async def test_the_end_and_the_message_say_who_answered() -> None:
     """Which may be a fallback, and not the model that was asked for."""
     signed = replace(STOP, provider="spare", upstream_model="claude-x")
-    job = RunJob(start(), ChatRequest("m", ()), Script(text("hi"), [signed]), None, loop_clock)
+    job = RunJob(start(), ChatRequest("m", ()), FakeProvider(text("hi"), [signed]), None, loop_clock)
     with make_pool().admit() as start_run:
         run = start_run(TENANT, "r", partial(run_turn, job))
     ending = (await collect(run.read()))[-1][1]
@@ -299,7 +299,7 @@ async def two_steps(provider: Provider, request: ChatRequest, emit: Emit) -> Non
 
 
 async def test_a_budget_is_asked_before_the_provider_and_charged_after_the_answer() -> None:
-    script, budget = Script(text("hi"), [STOP]), Allowance(1)
+    script, budget = FakeProvider(text("hi"), [STOP]), Allowance(1)
     await events(await begin(script, seams=Seams(budget=budget)))
     assert budget.settled == [USAGE]
 
@@ -310,7 +310,7 @@ async def test_a_budget_is_asked_before_the_provider_and_charged_after_the_answe
 
 
 async def test_a_guard_changes_the_request_and_what_readers_get_and_the_store_has() -> None:
-    script, store = Script(text("my", "secret"), [STOP]), memory_sessions()
+    script, store = FakeProvider(text("my", "secret"), [STOP]), memory_sessions()
     seen = await events(await begin(script, store, Seams(guard=Redaction())))
     assert [request.model for request in script.asked] == ["guarded"]
     assert [event.text for event in seen if isinstance(event, Token)] == ["my", "***"]
@@ -318,7 +318,7 @@ async def test_a_guard_changes_the_request_and_what_readers_get_and_the_store_ha
 
 
 async def test_a_run_may_take_several_steps_and_ends_once() -> None:
-    script = Script(text("hi"), [STOP])
+    script = FakeProvider(text("hi"), [STOP])
     seen = await events(await begin(script, seams=Seams(steps=two_steps)))
     assert [type(event) for event in seen] == [Start, Token, Token, Complete]
     assert len(script.asked) == 2

@@ -9,13 +9,13 @@ from chatfleet_api.pod.lifecycle import Phase
 from chatfleet_contract import metrics
 from harness.clients.asgi import ask, get
 from harness.pods.api_pod import Pod
-from harness.pods.runs import Script
+from harness.pods.runs import FakeProvider
 
 pytestmark = pytest.mark.looptime
 
 
 async def test_the_root_tells_what_this_is_and_where_to_look() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     told = (await ask(pod.app, get("/"))).json()
     assert told["service"] == "chatfleet"
     for name in ("documentation", "health", "conversations"):
@@ -23,7 +23,7 @@ async def test_the_root_tells_what_this_is_and_where_to_look() -> None:
 
 
 async def test_probes_answer_by_status_and_say_why() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     statuses = {path: (await ask(pod.app, get(path))).status for path in ("/live", "/ready", "/startup")}
     assert statuses == {"/live": 200, "/ready": 503, "/startup": 503}
     assert (await ask(pod.app, get("/ready"))).body == b"not listening yet"
@@ -33,7 +33,7 @@ async def test_probes_answer_by_status_and_say_why() -> None:
 
 
 async def test_the_pods_own_account_and_its_metrics_are_there() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     assert (await ask(pod.app, get("/health"))).json()["config"] == pod.configuration.digest
     answer = await ask(pod.app, get("/metrics"))
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -41,13 +41,13 @@ async def test_the_pods_own_account_and_its_metrics_are_there() -> None:
 
 
 async def test_a_scraper_gets_just_the_series_that_it_names() -> None:
-    answer = await ask(Pod(Script()).app, get(f"/metrics?name[]={metrics.BUILD_INFO}&name[]=unknown"))
+    answer = await ask(Pod(FakeProvider()).app, get(f"/metrics?name[]={metrics.BUILD_INFO}&name[]=unknown"))
     (sample,) = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
     assert sample.startswith(metrics.BUILD_INFO)
 
 
 async def test_the_documentation_tells_of_every_operation_and_all_its_references_lead_somewhere() -> None:
-    answer = await ask(Pod(Script()).app, get("/openapi.json"))
+    answer = await ask(Pod(FakeProvider()).app, get("/openapi.json"))
     document = answer.json()
     operations = {(path, method) for path, methods in document["paths"].items() for method in methods}
     assert operations >= {
@@ -70,7 +70,7 @@ async def test_the_documentation_tells_of_every_operation_and_all_its_references
 
 
 async def test_the_details_are_json_in_wire_names() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     told = (await ask(pod.app, get("/health/detailed"))).json()
     assert told["report"]["config"] == pod.configuration.digest
     assert told["runs"] == {"active": 0, "capacity": 500, "takenOver": 0, "handedOver": 0}

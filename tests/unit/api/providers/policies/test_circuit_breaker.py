@@ -21,13 +21,13 @@ from chatfleet_contract import report
 from chatfleet_contract.provider_types import ProviderType
 from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeProvider
-from harness.pods.runs import STOP, Script, loop_clock, text
+from harness.pods.runs import STOP, FakeProvider, loop_clock, text
 from harness.upstream.catalogue import RecordingMeter, ask, config_of
 
 pytestmark = pytest.mark.looptime
 
 
-class Upstream(Script):
+class Upstream(FakeProvider):
     """A provider whose script can be changed."""
 
     def fail(self, code: Code = Code.UPSTREAM_ERROR) -> None:

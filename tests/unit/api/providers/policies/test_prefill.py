@@ -16,7 +16,7 @@ from chatfleet_api.providers.vendors.anthropic.vendor import Anthropic
 from chatfleet_api.providers.vendors.openai.request import Compatible
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
 from chatfleet_contract.provider_types import Continuation
-from harness.pods.runs import STOP, Script, text
+from harness.pods.runs import STOP, FakeProvider, text
 from harness.upstream.catalogue import ask
 
 QUESTION = Message("user", "Hi.")
@@ -27,7 +27,7 @@ def cut(said: str) -> ChatRequest:
 
 
 async def sent(said: str, continuation: Continuation) -> ChatRequest:
-    script = Script([STOP])
+    script = FakeProvider([STOP])
     await ask(Prefill(script, continuation), cut(said))
     return script.asked[0]
 
@@ -46,7 +46,7 @@ async def sent(said: str, continuation: Continuation) -> ChatRequest:
     ],
 )
 async def test_the_space_that_readers_have_is_not_said_again(said: str, answer: list[str], rest: str) -> None:
-    script = Script(*(text(word) for word in answer), [STOP])
+    script = FakeProvider(*(text(word) for word in answer), [STOP])
     outcome = await ask(Prefill(script, "prefill"), cut(said))
     assert outcome.text == rest
     assert outcome.pieces[-1] == STOP
@@ -67,7 +67,7 @@ async def test_only_who_needs_the_mark_gets_it() -> None:
 
 
 async def test_a_request_that_continues_nothing_passes_as_it_is() -> None:
-    script = Script(text(" a"), [STOP])
+    script = FakeProvider(text(" a"), [STOP])
     asked = ChatRequest("m", (QUESTION, Message("assistant", "Hello ")))
     outcome = await ask(Prefill(script, "prefill"), asked)
     assert (script.asked, outcome.text) == ([asked], " a")
@@ -96,7 +96,7 @@ async def test_a_script_goes_on_where_it_stopped(said: int) -> None:
 
 
 async def test_no_other_model_goes_on_with_an_answer() -> None:
-    other = Script(text("b"), [STOP])
-    chain = Fallback([Script(ChatError(Code.UPSTREAM_ERROR)), other])
+    other = FakeProvider(text("b"), [STOP])
+    chain = Fallback([FakeProvider(ChatError(Code.UPSTREAM_ERROR)), other])
     assert (await ask(chain, cut("a"))).code is Code.UPSTREAM_ERROR
     assert not other.asked

@@ -11,7 +11,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.middleware.hot_routes import HotRoutes
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, Script, text
+from harness.pods.runs import STOP, FakeProvider, text
 
 HOT = (
     ("POST", "/v1/chat/completions"),
@@ -68,14 +68,14 @@ async def test_what_nobody_expected_is_answered_and_raised_again() -> None:
 
 async def test_they_are_documented(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        paths = (await ask(Pod(Script()).app, get("/openapi.json"))).json()["paths"]
+        paths = (await ask(Pod(FakeProvider()).app, get("/openapi.json"))).json()["paths"]
     assert all(method.lower() in paths[path] for method, path in HOT)
     assert not caplog.records
 
 
 @pytest.mark.parametrize(("method", "path"), HOT)
 async def test_another_method_is_told_which_one_to_use(method: str, path: str) -> None:
-    answer = await ask(Pod(Script()).app, Exchange("PATCH", path))
+    answer = await ask(Pod(FakeProvider()).app, Exchange("PATCH", path))
     assert answer.status == HTTPStatus.METHOD_NOT_ALLOWED
     assert method in answer.headers["allow"]
 
@@ -83,5 +83,5 @@ async def test_another_method_is_told_which_one_to_use(method: str, path: str) -
 async def test_fastapi_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastapi.FastAPI.__call__", nobody)
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
-    answer = await ask(Pod(Script(text("a"), [STOP])).app, post("/v1/chat/completions", body))
+    answer = await ask(Pod(FakeProvider(text("a"), [STOP])).app, post("/v1/chat/completions", body))
     assert answer.status == HTTPStatus.OK

@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.middleware.body_limit import BODY_SECONDS, MAX_BODY_BYTES
 from harness.clients.asgi import JSON, Exchange, ask, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, Script, text
+from harness.pods.runs import STOP, FakeProvider, text
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "confidential"}]}
 ACCESS = "chatfleet_api.access"
@@ -17,7 +17,7 @@ ACCESS = "chatfleet_api.access"
 
 @pytest.fixture
 async def pod() -> Pod:
-    return Pod(Script(text("Hello"), [STOP]))
+    return Pod(FakeProvider(text("Hello"), [STOP]))
 
 
 async def test_every_answer_names_its_request_and_the_configuration_that_served_it(pod: Pod) -> None:
@@ -58,7 +58,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read_to_its_end(
 async def test_a_body_that_does_not_come_in_time_is_not_waited_for(path: str) -> None:
     asked = Exchange("POST", path, body=b"{" + b" " * 100_000 + b"}", headers=JSON)
     asked.parts.pop()
-    answer = await ask(Pod(Script([STOP])).app, asked)
+    answer = await ask(Pod(FakeProvider([STOP])).app, asked)
     assert asyncio.get_running_loop().time() == pytest.approx(BODY_SECONDS)
     assert (answer.status, answer.headers["connection"]) == (408, "close")
     assert "request_timeout" in answer.body.decode()
@@ -136,7 +136,7 @@ async def test_what_nobody_expected_is_logged_with_the_requests_id_and_shown_to_
 
 
 async def test_refusals_that_protect_the_pod_are_counted() -> None:
-    pod = Pod(Script(), capacity=0)
+    pod = Pod(FakeProvider(), capacity=0)
     answer = await ask(pod.app, post("/v1/chat/completions", CHAT))
     assert answer.status == 503
     assert answer.headers["retry-after"] == "1"
@@ -144,7 +144,7 @@ async def test_refusals_that_protect_the_pod_are_counted() -> None:
 
 
 async def test_an_error_of_the_service_is_told_in_the_dialect_of_the_path() -> None:
-    pod = Pod(Script(ChatError(Code.UPSTREAM_AUTHENTICATION, detail="key sk-1")))
+    pod = Pod(FakeProvider(ChatError(Code.UPSTREAM_AUTHENTICATION, detail="key sk-1")))
     answer = await ask(pod.app, post("/v1/chat/completions", CHAT))
     assert answer.status == 502
     assert answer.headers["x-should-retry"] == "false"

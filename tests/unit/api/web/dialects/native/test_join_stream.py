@@ -9,7 +9,7 @@ import pytest
 from chatfleet_contract.spec import Conversations
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, Script, text
+from harness.pods.runs import STOP, FakeProvider, text
 
 pytestmark = pytest.mark.looptime
 
@@ -42,7 +42,7 @@ async def answered(pod: Pod) -> tuple[str, Exchange]:
 
 
 def four_events() -> Pod:
-    return Pod(Script(text("a"), 2.0, text("b"), [STOP]))
+    return Pod(FakeProvider(text("a"), 2.0, text("b"), [STOP]))
 
 
 async def test_who_joins_gets_the_whole_answer_also_after_its_end() -> None:
@@ -141,7 +141,7 @@ async def test_a_reader_who_leaves_takes_nothing_from_the_others() -> None:
 
 
 async def test_cancelling_stops_the_upstream_and_keeps_what_had_come() -> None:
-    script = Script(text("a"), 60.0, text("b"), [STOP])
+    script = FakeProvider(text("a"), 60.0, text("b"), [STOP])
     pod = Pod(script)
     path = await begin(pod)
     asked = say(path)
@@ -188,7 +188,7 @@ async def test_an_answer_whose_client_leaves_becomes_what_the_policy_says(
 
 
 async def test_a_message_sent_again_under_its_key_is_answered_once_and_gives_the_same_events() -> None:
-    script = Script(text("a"), [STOP])
+    script = FakeProvider(text("a"), [STOP])
     path = await begin(pod := Pod(script))
     body = {"content": "Hi", "stream": True}
     first, again = [await ask(pod.app, post(f"{path}/messages", body, **{"idempotency-key": "k-1"})) for _ in range(2)]

@@ -10,7 +10,7 @@ from chatfleet_api.web.dialects.native.routes import known_id
 from chatfleet_api.web.extensions import WRITE
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, Script, text
+from harness.pods.runs import STOP, FakeProvider, text
 
 pytestmark = pytest.mark.looptime
 
@@ -24,7 +24,7 @@ async def begin(pod: Pod, **fields: Any) -> str:  # noqa: ANN401  # any JSON
 
 
 async def test_a_conversation_is_made_shown_listed_and_forgotten() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     made = await ask(pod.app, post(BASE, {"user_id": "u", "title": "t", "metadata": {"a": 1}}))
     assert made.status == 201
     conversation = made.json()
@@ -39,7 +39,7 @@ async def test_a_conversation_is_made_shown_listed_and_forgotten() -> None:
 
 
 async def test_a_listing_goes_on_where_it_ended() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     made = [await begin(pod) for _ in range(3)]
     first = (await ask(pod.app, get(f"{BASE}?limit=2"))).json()
     second = (await ask(pod.app, get(f"{BASE}?limit=2&cursor={first['next_cursor']}"))).json()
@@ -49,14 +49,14 @@ async def test_a_listing_goes_on_where_it_ended() -> None:
 
 @pytest.mark.parametrize(("query", "param"), [("limit=0", "limit"), ("limit=x", "limit"), ("cursor=zz", "cursor")])
 async def test_a_listing_that_cannot_be_is_refused_by_field(query: str, param: str) -> None:
-    answer = await ask(Pod(Script()).app, get(f"{BASE}?{query}"))
+    answer = await ask(Pod(FakeProvider()).app, get(f"{BASE}?{query}"))
     assert answer.status == 400
     assert answer.json()["code"] == "invalid_request"
     assert answer.json()["param"] == param
 
 
 async def test_a_message_is_answered_with_its_usage_and_both_are_kept() -> None:
-    script = Script(text("Hel", "lo"), [STOP])
+    script = FakeProvider(text("Hel", "lo"), [STOP])
     pod = Pod(script)
     path = await begin(pod)
     answer = await ask(pod.app, post(f"{path}/messages", {"content": "Hi"}))
@@ -72,7 +72,7 @@ async def test_a_message_is_answered_with_its_usage_and_both_are_kept() -> None:
 
 
 async def test_the_history_is_the_servers() -> None:
-    script = Script(text("Hello"), [STOP])
+    script = FakeProvider(text("Hello"), [STOP])
     pod = Pod(script)
     path = await begin(pod)
     for words in ("one", "two"):
@@ -92,7 +92,7 @@ async def test_the_history_is_the_servers() -> None:
 async def test_a_stream_is_asked_for_by_flag_or_by_header_and_the_flag_decides(
     body: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    pod = Pod(Script(text("Hello"), [STOP]))
+    pod = Pod(FakeProvider(text("Hello"), [STOP]))
     answer = await ask(pod.app, post(f"{await begin(pod)}/messages", body, **headers))
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [line for line in answer.body.decode().split("\n") if line.startswith("event: ")]
@@ -100,13 +100,13 @@ async def test_a_stream_is_asked_for_by_flag_or_by_header_and_the_flag_decides(
 
 
 async def test_the_flag_can_refuse_a_stream() -> None:
-    pod = Pod(Script(text("Hello"), [STOP]))
+    pod = Pod(FakeProvider(text("Hello"), [STOP]))
     asked = post(f"{await begin(pod)}/messages", {"content": "Hi", "stream": False}, accept="text/event-stream")
     assert (await ask(pod.app, asked)).headers["content-type"] == "application/json"
 
 
 async def test_a_stream_begins_before_the_first_token_so_that_it_can_be_resumed() -> None:
-    pod = Pod(Script(60.0, [STOP]))
+    pod = Pod(FakeProvider(60.0, [STOP]))
     asked = post(f"{await begin(pod)}/messages", {"content": "Hi", "stream": True})
     async with asking(pod.app, asked):
         await asked.until(b"event: start")
@@ -114,7 +114,7 @@ async def test_a_stream_begins_before_the_first_token_so_that_it_can_be_resumed(
 
 
 async def test_a_failure_is_the_streams_last_event_with_what_to_do() -> None:
-    pod = Pod(Script(ChatError(Code.UPSTREAM_OVERLOADED)))
+    pod = Pod(FakeProvider(ChatError(Code.UPSTREAM_OVERLOADED)))
     answer = await ask(pod.app, post(f"{await begin(pod)}/messages", {"content": "Hi", "stream": True}))
     last = answer.body.decode().rstrip("\n").split("\n\n")[-1]
     assert "event: error" in last
@@ -123,7 +123,7 @@ async def test_a_failure_is_the_streams_last_event_with_what_to_do() -> None:
 
 
 async def test_a_failure_without_streaming_is_an_http_status() -> None:
-    pod = Pod(Script(text("Hel"), ChatError(Code.UPSTREAM_TRUNCATED)))
+    pod = Pod(FakeProvider(text("Hel"), ChatError(Code.UPSTREAM_TRUNCATED)))
     answer = await ask(pod.app, post(f"{await begin(pod)}/messages", {"content": "Hi"}))
     assert answer.status == 502
     assert answer.json()["code"] == "upstream_truncated"
@@ -131,7 +131,7 @@ async def test_a_failure_without_streaming_is_an_http_status() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_answer_goes_on_when_its_client_leaves(*, stream: bool) -> None:
-    pod = Pod(Script(text("Hel"), 5.0, text("lo"), [STOP]))
+    pod = Pod(FakeProvider(text("Hel"), 5.0, text("lo"), [STOP]))
     path = await begin(pod)
     asked = post(f"{path}/messages", {"content": "Hi", "stream": stream})
     async with asking(pod.app, asked) as answering:
@@ -145,7 +145,7 @@ async def test_an_answer_goes_on_when_its_client_leaves(*, stream: bool) -> None
 
 
 async def test_a_conversation_writes_one_answer_at_a_time() -> None:
-    pod = Pod(Script(60.0, [STOP]))
+    pod = Pod(FakeProvider(60.0, [STOP]))
     path = await begin(pod)
     async with asking(pod.app, post(f"{path}/messages", {"content": "Hi", "stream": True})):
         await asyncio.sleep(1)
@@ -160,7 +160,7 @@ async def test_a_conversation_writes_one_answer_at_a_time() -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_a_conversation_that_is_not_there_is_told(method: str, path: str) -> None:
-    answer = await ask(Pod(Script()).app, Exchange(method, path))
+    answer = await ask(Pod(FakeProvider()).app, Exchange(method, path))
     assert answer.status == 404
     assert answer.json()["code"] == "conversation_not_found"
 
@@ -172,18 +172,18 @@ def test_no_other_text_than_an_id_reaches_the_store() -> None:
 
 
 async def test_no_message_can_be_sent_to_a_conversation_that_is_not_there() -> None:
-    answer = await ask(Pod(Script()).app, post(f"{NOBODY}/messages", {"content": "Hi"}))
+    answer = await ask(Pod(FakeProvider()).app, post(f"{NOBODY}/messages", {"content": "Hi"}))
     assert answer.json()["code"] == "conversation_not_found"
 
 
 async def test_a_body_that_is_not_declared_as_json_is_refused() -> None:
-    pod = Pod(Script())
+    pod = Pod(FakeProvider())
     for path in (BASE, f"{await begin(pod)}/messages"):
         assert (await ask(pod.app, Exchange("POST", path, body=b"{}"))).status == 415
 
 
 async def test_a_stream_that_does_not_wait_for_its_first_token_still_begins_with_its_head() -> None:
-    pod = Pod(Script(1.0, text("a"), 1.0, [STOP]))
+    pod = Pod(FakeProvider(1.0, text("a"), 1.0, [STOP]))
     asked = post(await begin(pod) + "/messages", {"content": "Hi", "stream": True})
     at_once: list[bytes] = []
 

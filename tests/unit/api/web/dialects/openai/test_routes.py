@@ -10,7 +10,7 @@ from chatfleet_api.web.extensions import ABORT, WRITE
 from chatfleet_api.web.stream import SEND_SECONDS
 from harness.clients.asgi import JSON, Exchange, ask, asking, get, post
 from harness.pods.api_pod import HEARTBEAT_SECONDS, Pod
-from harness.pods.runs import STOP, Script, text
+from harness.pods.runs import STOP, FakeProvider, text
 
 pytestmark = pytest.mark.looptime
 
@@ -25,7 +25,7 @@ def exported(pod: Pod) -> str:
 
 
 async def test_a_whole_answer_comes_as_json() -> None:
-    answer = await ask(Pod(Script(text("Hel", "lo"), [STOP])).app, post(PATH, WHOLE))
+    answer = await ask(Pod(FakeProvider(text("Hel", "lo"), [STOP])).app, post(PATH, WHOLE))
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
@@ -33,7 +33,7 @@ async def test_a_whole_answer_comes_as_json() -> None:
 
 
 async def test_a_stream_comes_as_events_until_done() -> None:
-    answer = await ask(Pod(Script(text("Hel", "lo"), [STOP])).app, post(PATH, STREAM))
+    answer = await ask(Pod(FakeProvider(text("Hel", "lo"), [STOP])).app, post(PATH, STREAM))
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -43,14 +43,14 @@ async def test_a_stream_comes_as_events_until_done() -> None:
 
 
 async def test_each_read_of_the_upstream_is_one_send() -> None:
-    answer = await ask(Pod(Script(text("a", "b"), 1.0, text("c"), 1.0, [STOP])).app, post(PATH, STREAM))
+    answer = await ask(Pod(FakeProvider(text("a", "b"), 1.0, text("c"), 1.0, [STOP])).app, post(PATH, STREAM))
     pieces = [message["body"].count(b"data: ") for message in answer.sent[1:]]
     assert pieces == [3, 1, 2]  # start and two tokens; a token; the end and [DONE]
 
 
 async def test_tokens_are_sent_as_they_come() -> None:
     asked = post(PATH, STREAM)
-    async with asking(Pod(Script(text("early"), 60.0, text("late"), [STOP])).app, asked):
+    async with asking(Pod(FakeProvider(text("early"), 60.0, text("late"), [STOP])).app, asked):
         await asked.until(b"early")
         assert asyncio.get_running_loop().time() < 1
 
@@ -59,7 +59,7 @@ async def test_tokens_are_sent_as_they_come() -> None:
 async def test_the_end_of_an_answer_is_no_client_that_leaves(
     body: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    pod = Pod(Script(text("Hel", "lo"), [STOP]))
+    pod = Pod(FakeProvider(text("Hel", "lo"), [STOP]))
     with caplog.at_level(logging.WARNING):
         await ask(pod.app, post(PATH, body))
         await asyncio.sleep(1)
@@ -78,7 +78,7 @@ async def test_between_head_and_end_the_server_writes_at_once_what_the_client_ta
         return True
 
     asked.scope["extensions"] = {WRITE: {"call": write}}
-    await ask(Pod(Script(text("a"), 1.0, text("b"), 1.0, text("c"), 1.0, [STOP])).app, asked)
+    await ask(Pod(FakeProvider(text("a"), 1.0, text("b"), 1.0, text("c"), 1.0, [STOP])).app, asked)
     assert [b'"a"' in asked.sent[1]["body"], b'"b"' in asked.sent[2]["body"], b'"c"' in at_once[0]] == [True] * 3
     assert asked.sent[3]["body"].endswith(b"data: [DONE]\n\n")
     assert len(at_once) == 1
@@ -88,14 +88,14 @@ async def test_between_head_and_end_the_server_writes_at_once_what_the_client_ta
 @pytest.mark.parametrize("code", [Code.UPSTREAM_RATE_LIMITED, Code.UPSTREAM_TIMEOUT, Code.CONTEXT_TOO_LONG])
 async def test_a_failure_before_the_first_token_is_an_http_status(body: dict[str, object], code: Code) -> None:
     error = ChatError(code, retry_after=7)
-    answer = await ask(Pod(Script(2.0, error)).app, post(PATH, body))
+    answer = await ask(Pod(FakeProvider(2.0, error)).app, post(PATH, body))
     assert answer.status == error.facts.status
     assert answer.headers.get("retry-after") == ("7" if error.facts.retryable else None)
     assert answer.json()["error"]["message"] == error.message
 
 
 async def test_a_failure_after_a_token_is_an_event_and_never_done() -> None:
-    pod = Pod(Script(text("Hel"), ChatError(Code.UPSTREAM_TRUNCATED)))
+    pod = Pod(FakeProvider(text("Hel"), ChatError(Code.UPSTREAM_TRUNCATED)))
     answer = await ask(pod.app, post(PATH, STREAM))
     assert answer.status == 200
     assert b'"code":"upstream_truncated"' in answer.body
@@ -105,19 +105,19 @@ async def test_a_failure_after_a_token_is_an_event_and_never_done() -> None:
 
 
 async def test_a_stream_that_failed_before_its_first_token_is_counted_by_its_code() -> None:
-    pod = Pod(Script(ChatError(Code.UPSTREAM_TIMEOUT)))
+    pod = Pod(FakeProvider(ChatError(Code.UPSTREAM_TIMEOUT)))
     await ask(pod.app, post(PATH, STREAM))
     assert 'chatfleet_streams_ended_total{dialect="openai",reason="upstream_timeout"} 1.0' in exported(pod)
 
 
 async def test_a_cut_answer_is_never_whole_without_streaming_either() -> None:
-    answer = await ask(Pod(Script(text("Hel"), ChatError(Code.UPSTREAM_TRUNCATED))).app, post(PATH, WHOLE))
+    answer = await ask(Pod(FakeProvider(text("Hel"), ChatError(Code.UPSTREAM_TRUNCATED))).app, post(PATH, WHOLE))
     assert answer.status == 502
 
 
 async def test_silence_is_filled_with_comments_and_nothing_is_lost_or_repeated() -> None:
     silence = 2.5 * HEARTBEAT_SECONDS
-    answer = await ask(Pod(Script(text("a"), silence, text("b"), silence, [STOP])).app, post(PATH, STREAM))
+    answer = await ask(Pod(FakeProvider(text("a"), silence, text("b"), silence, [STOP])).app, post(PATH, STREAM))
     assert answer.body.count(b": keep-alive\n\n") == 4
     assert answer.body.count(b'"content":"a"') == 1
     assert answer.body.count(b'"content":"b"') == 1
@@ -126,7 +126,7 @@ async def test_silence_is_filled_with_comments_and_nothing_is_lost_or_repeated()
 
 async def test_a_client_that_waits_long_for_the_first_token_gets_its_200_with_the_first_comment() -> None:
     asked = post(PATH, STREAM)
-    pod = Pod(Script(HEARTBEAT_SECONDS + 1.0, ChatError(Code.UPSTREAM_TIMEOUT)))
+    pod = Pod(FakeProvider(HEARTBEAT_SECONDS + 1.0, ChatError(Code.UPSTREAM_TIMEOUT)))
     async with asking(pod.app, asked) as answering:
         await asyncio.sleep(HEARTBEAT_SECONDS - 1)
         assert not asked.sent
@@ -140,7 +140,7 @@ async def test_a_client_that_waits_long_for_the_first_token_gets_its_200_with_th
 async def test_a_client_that_leaves_ends_the_run_and_its_upstream_at_once(
     body: dict[str, object], said: list[object]
 ) -> None:
-    script = Script(*said, 60.0, [STOP])  # type: ignore[arg-type]
+    script = FakeProvider(*said, 60.0, [STOP])  # type: ignore[arg-type]
     pod, asked = Pod(script), post(PATH, body)
     async with asking(pod.app, asked) as answering:
         await asyncio.sleep(1)
@@ -154,7 +154,7 @@ async def test_a_client_that_leaves_ends_the_run_and_its_upstream_at_once(
 
 
 async def test_a_stream_whose_client_left_is_counted_as_such() -> None:
-    pod, asked = Pod(Script(60.0)), post(PATH, STREAM)
+    pod, asked = Pod(FakeProvider(60.0)), post(PATH, STREAM)
     async with asking(pod.app, asked) as answering:
         await asyncio.sleep(1)
         asked.left.set()
@@ -163,7 +163,7 @@ async def test_a_stream_whose_client_left_is_counted_as_such() -> None:
 
 
 async def test_a_client_that_reads_no_more_is_cut_off_and_holds_nothing() -> None:
-    script = Script(text("a"), 1.0, text("b"), 600.0, [STOP])
+    script = FakeProvider(text("a"), 1.0, text("b"), 600.0, [STOP])
     pod, asked = Pod(script), post(PATH, STREAM)
     aborted = asyncio.Event()
     asked.scope["extensions"] = {ABORT: {"call": aborted.set}}
@@ -178,7 +178,9 @@ async def test_a_client_that_reads_no_more_is_cut_off_and_holds_nothing() -> Non
 
 
 async def test_a_body_that_is_not_declared_as_json_is_refused() -> None:
-    answer = await ask(Pod(Script()).app, Exchange("POST", PATH, body=b"{}", headers={"content-type": "text/plain"}))
+    answer = await ask(
+        Pod(FakeProvider()).app, Exchange("POST", PATH, body=b"{}", headers={"content-type": "text/plain"})
+    )
     assert answer.status == 415
 
 
@@ -189,7 +191,7 @@ async def test_a_body_that_is_not_declared_as_json_is_refused() -> None:
 async def test_a_request_that_cannot_be_answered_costs_nothing(
     body: dict[str, object], status: int, param: str
 ) -> None:
-    script = Script()
+    script = FakeProvider()
     answer = await ask(Pod(script).app, post(PATH, body))
     assert answer.status == status
     assert answer.json()["error"]["param"] == param
@@ -197,7 +199,7 @@ async def test_a_request_that_cannot_be_answered_costs_nothing(
 
 
 async def test_models_are_those_of_the_catalogue() -> None:
-    app = Pod(Script()).app
+    app = Pod(FakeProvider()).app
     model = {"id": "m", "object": "model", "created": 0, "owned_by": "chatfleet"}
     assert (await ask(app, get("/v1/models"))).json() == {"object": "list", "data": [model]}
     assert (await ask(app, get("/v1/models/m"))).json() == model
@@ -205,7 +207,7 @@ async def test_models_are_those_of_the_catalogue() -> None:
 
 
 async def test_only_post_is_answered_and_the_others_are_told_so() -> None:
-    answer = await ask(Pod(Script()).app, Exchange("GET", PATH, headers=JSON))
+    answer = await ask(Pod(FakeProvider()).app, Exchange("GET", PATH, headers=JSON))
     assert answer.status == 405
     assert answer.headers["allow"] == "POST"
     assert answer.json()["error"]["code"] == "method_not_supported"
