@@ -5,7 +5,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete
 from chatfleet_api.domain.request import ChatRequest, Message
-from harness.pods.runs import CALLER, STOP, TENANT, Script, collect, make_chat, make_pool, memory_log, text
+from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, make_chat, make_pool, memory_log, text
 
 pytestmark = pytest.mark.looptime
 
@@ -13,7 +13,7 @@ REQUEST = ChatRequest("m", (Message("user", "hi"),))
 
 
 async def test_a_question_without_a_conversation_is_answered_and_stored_nowhere() -> None:
-    chat = make_chat(Script([*text("hello"), STOP]))
+    chat = make_chat(FakeProvider([*text("hello"), STOP]))
     run = await chat.completions.start(CALLER, REQUEST)
     assert isinstance((await collect(run.read()))[-1][1], Complete)
     assert (await chat.sessions.list(TENANT)).items == ()
@@ -21,7 +21,7 @@ async def test_a_question_without_a_conversation_is_answered_and_stored_nowhere(
 
 async def test_a_pod_without_a_free_slot_starts_no_run() -> None:
     log = memory_log()
-    chat = make_chat(Script(100), log=log, pool=make_pool(log, capacity=1))
+    chat = make_chat(FakeProvider(100), log=log, pool=make_pool(log, capacity=1))
     await chat.completions.start(CALLER, REQUEST)
     with pytest.raises(ChatError) as caught:
         await chat.completions.start(CALLER, REQUEST)

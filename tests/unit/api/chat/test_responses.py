@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Failed, Start
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
-from harness.pods.runs import CALLER, STOP, Chat, Script, collect, make_chat, text
+from harness.pods.runs import CALLER, STOP, Chat, FakeProvider, collect, make_chat, text
 
 pytestmark = pytest.mark.looptime
 
@@ -23,7 +23,7 @@ async def refusal(chat: Chat, principal: Principal, run: str) -> Code:
 
 
 async def test_a_response_in_progress_is_its_start_and_later_all_of_it() -> None:
-    chat = make_chat(Script(text("a"), 5, [STOP]))
+    chat = make_chat(FakeProvider(text("a"), 5, [STOP]))
     run = await chat.responses.create(CALLER, REQUEST, background=True)
     await asyncio.sleep(1)
     assert isinstance((await collect(chat.responses.retrieve(CALLER, run.id)))[0][1], Start)
@@ -34,7 +34,7 @@ async def test_a_response_in_progress_is_its_start_and_later_all_of_it() -> None
 
 
 async def test_a_cancelled_response_is_retrieved_as_such() -> None:
-    chat = make_chat(Script(text("a"), 100, [STOP]))
+    chat = make_chat(FakeProvider(text("a"), 100, [STOP]))
     run = await chat.responses.create(CALLER, REQUEST, background=True)
     await asyncio.sleep(1)
     assert await chat.responses.cancel(CALLER, run.id)
@@ -45,7 +45,7 @@ async def test_a_cancelled_response_is_retrieved_as_such() -> None:
 
 
 async def test_an_answer_in_a_conversation_is_no_response() -> None:
-    chat = make_chat(Script(text("a"), [STOP]))
+    chat = make_chat(FakeProvider(text("a"), [STOP]))
     conversation = await chat.conversations.create(CALLER)
     run = await chat.conversations.send(CALLER, conversation.id, NewMessage("hi"))
     await collect(run.read())
@@ -53,7 +53,7 @@ async def test_an_answer_in_a_conversation_is_no_response() -> None:
 
 
 async def test_a_response_of_another_tenant_is_not_found() -> None:
-    chat = make_chat(Script(text("a"), [STOP]))
+    chat = make_chat(FakeProvider(text("a"), [STOP]))
     run = await chat.responses.create(CALLER, REQUEST, background=True)
     await collect(run.read())
     assert await refusal(chat, Principal("other"), run.id) is Code.NOT_FOUND

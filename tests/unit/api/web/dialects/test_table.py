@@ -11,7 +11,7 @@ from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
 from harness.pods.api_pod import Pod
-from harness.pods.runs import Script
+from harness.pods.runs import FakeProvider
 
 MESSAGES = replace(NATIVE, prefix="/v1/messages")
 """A dialect of another vendor, whose paths lie among OpenAI's."""
@@ -49,7 +49,7 @@ def test_prefixes_are_unique_and_one_dialect_owns_what_no_other_does() -> None:
 
 @pytest.mark.looptime
 async def test_the_hot_routes_of_a_dialect_are_its_own_and_documented() -> None:
-    services = Pod(Script()).services
+    services = Pod(FakeProvider()).services
     for dialect in DIALECTS:
         for route in dialect.hot_routes(services):
             assert dialect_of(route.path) is dialect

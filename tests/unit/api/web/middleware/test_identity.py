@@ -8,7 +8,7 @@ from chatfleet_api.web.middleware.identity import Identity
 from chatfleet_api.web.state import principal
 from harness.clients.asgi import ask, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, TENANT, Script, text
+from harness.pods.runs import STOP, TENANT, FakeProvider, text
 
 
 async def test_without_identities_every_caller_is_of_the_default_tenant() -> None:
@@ -26,7 +26,7 @@ async def test_without_identities_every_caller_is_of_the_default_tenant() -> Non
 @pytest.mark.looptime
 async def test_hot_routes_and_fastapis_pass_the_same_caller_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatfleet_api.web.middleware.identity.ANONYMOUS", Principal("other"))
-    pod = Pod(Script(text("a"), [STOP]))
+    pod = Pod(FakeProvider(text("a"), [STOP]))
     created = await ask(pod.app, post("/api/v1/conversations", {}))
     path = f"/api/v1/conversations/{created.json()['id']}/messages"
     assert (await ask(pod.app, post(path, {"content": "Hi"}))).status == 200
