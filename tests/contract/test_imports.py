@@ -64,6 +64,11 @@ VIOLATIONS = (
     ("The API's packages are layers", f"{API}/web/app.py", "import chatfleet_api.pod.health"),
     ("The API's packages are layers", f"{API}/server/protocol.py", "import chatfleet_api.pod.lifecycle"),
     ("The API's packages are layers", f"{API}/pod/lifecycle.py", "import chatfleet_api.server.http_server"),
+    (
+        "The activator knows no model and no conversation",
+        f"{API}/activator/backend.py",
+        "import chatfleet_api.providers.upstream",
+    ),
     ("Turns and dialects know no web framework, no vendor and no store", f"{API}/chat/__init__.py", "import fastapi"),
     ("Routes see ports, never adapters", f"{API}/web/app.py", "import chatfleet_api.sessions.redis"),
     ("Redis stays in its package", f"{API}/domain/errors.py", "import redis"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from io import StringIO
+from typing import assert_never
 
 from chatfleet_api.domain.events import Event, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import Function, MessageToolCall
@@ -39,6 +40,8 @@ class Reply:
                 case Finish():
                     self.finish = piece
                     continue
+                case _:
+                    assert_never(piece)
             events.append(piece)
         if events and self.first_token_ms is None:
             self.first_token_ms = self.elapsed_ms()
