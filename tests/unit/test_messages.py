@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from chatfleet_api.domain import errors as domain_errors
 from chatfleet_api.domain.errors import FACTS
 from chatfleet_contract import metrics
 from chatfleet_contract.crd import definition, resource
@@ -31,6 +32,9 @@ STOP_WORDS: Final = (
 STOP: Final = re.compile(rf"\b({'|'.join(STOP_WORDS)})\b", re.IGNORECASE)
 HOLE: Final = "…"
 """What a placeholder of a format string becomes."""
+
+
+pytestmark = pytest.mark.timeout(60)  # it parses every module once
 
 
 class Sentence(NamedTuple):
@@ -63,7 +67,12 @@ def documented() -> Iterator[Sentence]:
 def parsed(*folders: str) -> Iterator[tuple[str, ast.Module]]:
     for folder in folders:
         for path in sorted((ROOT / folder).glob("**/*.py")):
-            yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+            yield str(path.relative_to(ROOT)), module(path)
+
+
+@cache
+def module(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def text_of(node: ast.expr | None) -> str:
@@ -101,7 +110,7 @@ def conditions() -> Iterator[Sentence]:
 
 
 def errors() -> Iterator[Sentence]:
-    names = [name for name in vars(__import__("chatfleet_api.domain.errors", fromlist=["*"])) if name.endswith("Error")]
+    names = [name for name in vars(domain_errors) if name.endswith("Error")]
     for place, tree in parsed("api/chatfleet_api"):
         for call in calls(tree, names):
             yield Sentence(place, argument(call, 1, "message"))
@@ -113,7 +122,16 @@ def helps() -> Iterator[Sentence]:
             yield Sentence(place, argument(call, 1))
         for call in calls(tree, ("add_argument", "add_parser", "Option", "Argument", "Typer")):
             text = argument(call, None, "help")
-            yield Sentence(place, f"{text[:1].upper()}{text[1:]}")
+            yield Sentence(place, f"{text[:1].upper()}{text[1:]}", DESCRIPTION)
+
+
+def raised() -> Iterator[Sentence]:
+    """Messages of other exceptions: of settings, of the local cluster, of parsers. Some continue a sentence."""
+    for place, tree in parsed("api", "operator", "contract", "tools/cluster/chatfleet_cluster"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                texts = (text_of(each) for each in (*node.exc.args, *(each.value for each in node.exc.keywords)))
+                yield from (Sentence(place, text, DESCRIPTION) for text in texts if " " in text)
 
 
 def logs() -> Iterator[Sentence]:
@@ -132,14 +150,15 @@ def commands() -> Iterator[Sentence]:
 
 @cache
 def sentences() -> tuple[Sentence, ...]:
-    sources = (described(), documented())
+    sources = (described(), documented(), conditions(), errors(), raised(), helps(), logs(), commands())
     return tuple(sentence for source in sources for sentence in source if sentence.text)
 
 
 def test_the_sentences_are_found() -> None:
     """Each source yields as many as there are, roughly: a renamed function must not empty one."""
     counts = {
-        source.__name__: len(list(source())) for source in (described, documented, conditions, errors, helps, logs)
+        source.__name__: len(list(source()))
+        for source in (described, documented, conditions, errors, raised, helps, logs)
     }
     assert not {name: count for name, count in counts.items() if count < 20}, counts
 

@@ -101,7 +101,7 @@ class Configuration:
             changed = self._replace(_parse_of(file, text))
         except ConfigurationError as error:
             if self.error != str(error):
-                logger.warning("the new runtime configuration is invalid, the previous one stays in force: %s", error)
+                logger.warning("the new runtime configuration is invalid, the previous one stays in use: %s", error)
             self.error = str(error)
             return False
         self.digest, self.error = digest_of(text), None
