@@ -1,4 +1,4 @@
-# Redis from Debian, for the local cluster, where no registry with the public image is in reach.
+# Redis from Debian, for the local cluster, which reaches no registry with the public image.
 ARG BASE=docker.io/library/debian:trixie-slim
 FROM ${BASE}
 RUN apt-get update \

@@ -38,7 +38,7 @@ def parse_hierarchies(mounts: str) -> Hierarchies:
 
 
 def hierarchies() -> Hierarchies:
-    """Return those of this machine."""
+    """Return the hierarchies of this machine."""
     return parse_hierarchies(Path("/proc/mounts").read_text())
 
 
@@ -78,7 +78,6 @@ class Group:
             return frozenset()
 
     def exists(self) -> bool:
-        """Whether anything is left."""
         return any(folder.exists() for folder in (self._record, *self._limits))
 
     def kill(self) -> None:

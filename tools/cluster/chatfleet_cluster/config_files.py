@@ -20,10 +20,10 @@ from chatfleet_cluster.layout import (
 )
 
 CNI_PLUGINS = "/usr/lib/cni"
-"""Where Debian's package puts them."""
+"""The folder of Debian's package."""
 PROVISIONER = "chatfleet.io/local"
 OWN_STATE = ("cni", "kubelet")
-"""Folders under /var/lib where components keep state whatever they are told: a cluster sees its own, and all others."""
+"""Folders under /var/lib that components use regardless of their flags; each cluster mounts its own there."""
 KERNEL_SETTINGS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -36,7 +36,7 @@ KERNEL_SETTINGS = (
 
 
 def kubeconfig(server: str, name: str, *, authority: bytes, pair: tuple[bytes, bytes]) -> str:
-    """A kubeconfig with everything inside: `authority` and `pair` (certificate, key) are PEM."""
+    """A kubeconfig with embedded certificates: `authority` and `pair` (certificate, key) are PEM."""
     certificate, key = (base64.b64encode(pem).decode() for pem in pair)
     return _yaml(
         {
@@ -110,7 +110,6 @@ exec sleep infinity
 
 
 def containerd(layout: Layout) -> str:
-    """Containerd's settings."""
     return f"""\
 version = 3
 root = "{layout.folder}/containerd"
@@ -158,7 +157,6 @@ def cni(layout: Layout) -> str:
 
 
 def kubelet(layout: Layout) -> str:
-    """The kubelet's settings."""
     certificate, key = layout.certificate("kubelet")
     authority, _ = layout.certificate("ca")
     return _yaml(
@@ -195,7 +193,6 @@ def kubelet(layout: Layout) -> str:
 
 
 def kube_proxy(layout: Layout, kubeconfig_path: str) -> str:
-    """kube-proxy's settings."""
     return _yaml(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -211,7 +208,7 @@ def kube_proxy(layout: Layout, kubeconfig_path: str) -> str:
 
 
 def corefile(kubeconfig_path: str) -> str:
-    """CoreDNS's settings: the cluster's names, and no others."""
+    """Serves the cluster's names only."""
     return f"""\
 .:{DNS_PORT} {{
     errors
@@ -226,7 +223,7 @@ def corefile(kubeconfig_path: str) -> str:
 
 
 def storage_class() -> Mapping[str, Any]:
-    """The class that claims get when they name none; `volumeBindingMode` waits for the pod, as real clouds do."""
+    """The default storage class; it binds a volume when its pod is scheduled, as clouds do."""
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",

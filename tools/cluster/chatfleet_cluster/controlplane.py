@@ -1,4 +1,4 @@
-"""Only an API server and its etcd, for tests of what an API server decides: schemas, admission, rights, apply.
+"""An API server and its etcd alone, for tests of what an API server decides: schemas, admission, rights, apply.
 
 Needs no root. Everything lies in a temporary folder and listens on loopback; both processes are killed by the kernel
 when the thread that started them ends, however it ends. There are no controllers, unless `controlled` starts them too:
@@ -40,7 +40,7 @@ class ControlPlane:
 
     server: str
     kubeconfig: Path
-    """The administrator's; others are had by impersonation (`--as`)."""
+    """The administrator's; use impersonation (`--as`) for other users."""
     kubectl: Path
     folder: Path
     """Holds the logs `etcd.log` and `kube-apiserver.log`, and the keys of all in `pki`."""
@@ -64,7 +64,7 @@ def running(environ: Mapping[str, str], progress: Progress) -> Iterator[ControlP
 
 @contextmanager
 def controlled(plane: ControlPlane, environ: Mapping[str, str], progress: Progress, *flags: str) -> Iterator[None]:
-    """Run the real controllers beside `plane`: pods are made (and stay Pending), owners take theirs along.
+    """Run the real controllers beside `plane`: they create pods (which stay Pending) and delete what owners leave.
 
     `flags` are added to theirs, and win.
     """

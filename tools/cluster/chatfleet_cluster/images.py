@@ -115,7 +115,7 @@ def buildah_id(image: str) -> str:
 
 
 def push_command(image: str, name: str, file: str) -> tuple[str, ...]:
-    """The command that writes an image of buildah's into a docker archive, to be known there as `name`."""
+    """The command that writes an image from buildah into a docker archive, under `name`."""
     return ("buildah", "push", "--quiet", image, f"docker-archive:{file}:{name}")
 
 
@@ -130,6 +130,6 @@ def _pipe(store: Store, push_command: Sequence[str], image_id: str) -> None:
 
 
 def _text(output: bytes) -> str:
-    """What a program complained of, without its warnings."""
+    """The errors that a program printed, without its warnings."""
     lines = output.decode(errors="replace").splitlines()
     return " ".join(line for line in lines if "level=warning" not in line) or "nothing."

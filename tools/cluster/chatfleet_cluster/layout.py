@@ -1,4 +1,4 @@
-"""Where everything of one cluster lies: its names, paths, addresses and ports. Pure.
+"""The layout of one cluster: its names, paths, addresses and ports. Pure.
 
 Every name derives from the cluster's own, so that two clusters share nothing, and each finds what it left behind even
 after a crash.
@@ -49,7 +49,7 @@ class CIDRs:
 
     @property
     def api_service(self) -> IPv4Address:
-        """The cluster address of the Service `kubernetes`: the first one, as Kubernetes lays down."""
+        """The cluster address of the Service `kubernetes`: always the first one of the range."""
         return self.services[1]
 
     def __iter__(self) -> Iterator[IPv4Network]:
@@ -58,8 +58,6 @@ class CIDRs:
 
 @dataclass(frozen=True)
 class Layout:
-    """One cluster's names and places."""
-
     name: str
     cidrs: CIDRs
 
@@ -75,12 +73,12 @@ class Layout:
 
     @property
     def folder(self) -> Path:
-        """All files of the cluster."""
+        """The folder of all files of the cluster."""
         return folder_of(self.name)
 
     @property
     def record(self) -> Path:
-        """What was decided for this cluster; written last, so its presence says that every other file is there."""
+        """The cluster's address ranges; written last, so that with it every other file is complete."""
         return self.folder / "cluster.json"
 
     @property
@@ -105,12 +103,12 @@ class Layout:
 
     @property
     def containerd_socket(self) -> Path:
-        """Where containerd answers, as seen from inside and outside alike."""
+        """Containerd's socket; the same path inside and outside the namespaces."""
         return self.folder / "containerd.sock"
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's way in."""
+        """The administrator's kubeconfig."""
         return self.folder / "kubeconfig" / "admin"
 
     @property
@@ -119,7 +117,7 @@ class Layout:
         return f"https://{self.cidrs.node}:{API_PORT}"
 
     def log(self, component: str) -> Path:
-        """What a component printed."""
+        """The log of a component."""
         return self.folder / "logs" / f"{component}.log"
 
     def pid_file(self, component: str) -> Path:
@@ -142,7 +140,7 @@ def check_name(name: str) -> str:
 
 
 def id_of(name: str) -> str:
-    """What the cluster called `name` is called where others have names too."""
+    """The name of the cluster in namespaces that it shares with others."""
     return f"chatfleet-{name}"
 
 

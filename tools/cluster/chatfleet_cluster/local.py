@@ -1,4 +1,4 @@
-"""A cluster on this machine itself: `node.py` as one of the kinds of cluster."""
+"""`node.py` as a `Cluster`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""THE page of this tool: how a cluster on this machine comes up and goes away.
+"""The main module of this tool: the start and the removal of a cluster on this machine.
 
 Both take the cluster from whatever state it is in, so both can be repeated, interrupted and killed at any moment.
 """
@@ -37,7 +37,7 @@ PATIENCE = 180.0
 
 
 def up(name: str, wanted: CIDRs | None, environ: Mapping[str, str], progress: Progress) -> Layout:
-    """Bring the cluster up, or to the end of a way up that was broken off; return when its node is Ready.
+    """Start the cluster, or resume an interrupted start; return when its node is Ready.
 
     Starts what does not run. Data survives as long as the cluster's namespaces do; what is left of a cluster that
     lost these is removed first.
@@ -74,7 +74,7 @@ def _group(name: str) -> cgroups.Group:
 
 
 def _resumed(name: str, wanted: CIDRs | None) -> Layout | None:
-    """The cluster as it stands; None when it has to be made anew."""
+    """Return the layout of the running cluster; None when it must be created."""
     layout = bootstrap.load_layout(name)
     if layout is None or not layout.ready.exists() or processes_of(layout).pid(NAMESPACES) is None:
         return None
@@ -115,7 +115,7 @@ def _start_node(layout: Layout, processes: Processes, programs: Mapping[str, Pat
     api, node = api_of(layout), layout.cidrs.node
     storage_class = f"/apis/storage.k8s.io/v1/storageclasses/{STORAGE_CLASS}"
     _until(lambda: api.apply(storage_class, config_files.storage_class()), processes, "kube-apiserver")
-    account = "/api/v1/namespaces/default/serviceaccounts/default"  # pods need it, and come to no good without
+    account = "/api/v1/namespaces/default/serviceaccounts/default"  # pods need it
     _until(lambda: api.answers(account), processes, "kube-controller-manager")
     _until(lambda: http_answers(f"http://{node}:{PROXY_HEALTH_PORT}/healthz"), processes, "kube-proxy")
     _until(lambda: http_answers(f"http://{node}:{DNS_READY_PORT}/ready"), processes, "coredns")
@@ -137,17 +137,15 @@ def inside(layout: Layout, command: Sequence[str]) -> list[str]:
 
 
 def processes_of(layout: Layout) -> Processes:
-    """The cluster's processes."""
     return Processes(layout, _group(layout.name))
 
 
 def api_of(layout: Layout) -> Api:
-    """The cluster's API server."""
     return Api(layout.api_server, layout.folder / "pki")
 
 
 def _remove(name: str) -> None:
-    """Kill, then clear away. Mounts go with the namespaces of the killed processes, routes with the interface."""
+    """Kill, then delete. The kernel removes mounts with the namespaces, and routes with the interface."""
     group = _group(name)
     if group.exists():
         group.kill()
@@ -159,7 +157,7 @@ def _remove(name: str) -> None:
 
 
 def interface_path(name: str) -> Path:
-    """Exists as long as this machine's end of the link to the cluster."""
+    """This path exists as long as this machine's end of the link to the cluster."""
     return Path("/sys/class/net") / interface_of(name)
 
 
