@@ -5,16 +5,17 @@ The end of a pod, as far as runs go, is `RunPool.drain`: no more runs, wait, han
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Protocol
 
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Failed
 from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Fleet
+from chatfleet_api.runs.handoff import hand_over
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
@@ -134,17 +135,13 @@ class RunPool:
                     await asyncio.wait(self._tasks)
 
     async def hand_over(self) -> None:
-        """Hand the runs of the fleet over to successors, if there are any, and let their readers follow them there.
-
-        They stop here without an end, and are released once the log has all that they published. If Redis is
-        unreachable, the first flush fails and every run goes on. If Redis fails later, other pods take the runs over
-        once this pod's lease has run out.
-        """
+        """Hand the runs of the fleet over to successors, if there are any; those that could not be go on here."""
         runs = [run for run in self._runs.values() if run.shared and not run.ended]
         if not runs or not self._fleet.has_successors():
             return
-        with suppress(ChatError):
-            await self._hand_over(runs)
+        with suppress(StorageUnavailableError):
+            await hand_over(runs, log=self._log, fleet=self._fleet)
+            self.handed_over += len(runs)
             logger.info("handed %d streams over to other pods", len(runs))
 
     async def interrupt(self, settle_seconds: float) -> int:
@@ -157,19 +154,6 @@ class RunPool:
             task.cancel()
         await self.idle(settle_seconds)
         return len(left)
-
-    async def _hand_over(self, runs: Sequence[Run]) -> None:
-        await self._flushed(runs)
-        keys = [(run.tenant, run.id) for run in runs]
-        self._fleet.mark_for_handoff(keys)
-        for run in runs:
-            run.hand_over()
-        await self._flushed(runs)
-        await self._fleet.hand_over(keys)
-        self.handed_over += len(runs)
-
-    async def _flushed(self, runs: Sequence[Run]) -> None:
-        await asyncio.gather(*(self._log.flush(run.tenant, run.id) for run in runs))
 
     @contextmanager
     def _held(self, slots: int) -> Generator[None, None, None]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,18 +14,22 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.services import ChatPorts
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Event
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.redis.client import Operation, RedisClient, open_redis
+from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.fleet.supervisor import supervise
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_contract.provider_types import Continuation
 from harness.pods.runs import Chat, OneModel, conversations, streaming
+from harness.polling import eventually_async
 
 
 class Line(RedisClient):
@@ -44,8 +49,41 @@ class FleetPod:
     """A pod, and its line to Redis: cut, the pod is as good as dead to the others; whole again, it is a zombie."""
 
     chat: Chat
+    fleet: Fleet
     meter: Meter
     line: Line
+
+
+class Following:
+    """A reader in the background, and the events that it has seen."""
+
+    def __init__(self, batches: AsyncIterable[Batch]) -> None:
+        self.events: list[tuple[int, Event]] = []
+        self._task = asyncio.create_task(self._read(batches))
+
+    async def seen(self, count: int) -> None:
+        """Return when it has seen so many events."""
+        await eventually_async(lambda: len(self.events) >= count)
+
+    async def whole(self) -> list[tuple[int, Event]]:
+        """Return all events, at the end of the run; raises what the reader met."""
+        async with asyncio.timeout(20):
+            await self._task
+        return self.events
+
+    async def _read(self, batches: AsyncIterable[Batch]) -> None:
+        async for batch in batches:
+            self.events.extend(enumerate(batch.events, batch.first))
+
+
+async def acquainted(*pods: FleetPod) -> None:
+    """Return when each of these pods, all of their fleet, has seen the heartbeats of the others."""
+
+    def seen(pod: FleetPod) -> int:
+        details = pod.fleet.details()
+        return details.pods if details else 0
+
+    await eventually_async(lambda: all(seen(pod) == len(pods) for pod in pods))
 
 
 async def open_pod(
@@ -89,7 +127,7 @@ async def open_pod(
     stack.push_async_callback(cancel, supervising)
     stack.push_async_callback(drain_runs, pool, 0)
     stack.callback(setattr, redis_client, "whole", True)  # noqa: FBT003  # a value
-    return FleetPod(chat, meter, redis_client)
+    return FleetPod(chat, members, meter, redis_client)
 
 
 def _new_id() -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.errors import StorageUnavailableError
 from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS, UNOWNED, FailureDetector
@@ -64,7 +64,7 @@ class Membership:
             heartbeats, cancelled, unowned, at = await self._redis.call(
                 "EVAL", _HEARTBEAT, len(keys), *keys, self._pod, -1 if draining else 1, *map(to_member, finished)
             )
-        except ChatError:
+        except StorageUnavailableError:
             self._detector.reset()
             raise
         pods = [(pod.decode(), int(sent)) for pod, sent in zip(heartbeats[::2], heartbeats[1::2], strict=True)]

@@ -14,7 +14,7 @@ itself has reached Redis without a failure: so an outage of Redis kills nobody, 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
-from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.errors import StorageUnavailableError
 from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
@@ -95,5 +95,5 @@ async def open_redis_fleet(
     try:
         yield fleet
     finally:
-        with suppress(ChatError):  # the others' failure detectors find out
+        with suppress(StorageUnavailableError):  # the others' failure detectors find out
             await fleet.deregister()

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.errors import StorageUnavailableError
 from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS
 from chatfleet_api.runs.fleet.interface import Claim, Fleet, Orphan
 from chatfleet_api.runs.pool import RunPool
@@ -44,7 +44,7 @@ async def supervise(fleet: Fleet, pool: RunPool, successor: Successor) -> None:
                     run.fence_off(last_seq)
             if orphans := [orphan for orphan in found.orphans if not pool.is_producing(orphan.tenant, orphan.run)]:
                 pause = ADOPTION_SECONDS if await _adopt(orphans, fleet, pool, successor) else pause
-        except ChatError:  # Redis is unreachable: the client has logged it, and the failure detector starts anew
+        except StorageUnavailableError:  # the client has logged it, and the failure detector begins anew
             pass
         await asyncio.sleep(pause)
 

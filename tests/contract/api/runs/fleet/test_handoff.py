@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from unittest.mock import patch
 
 import pytest
@@ -20,9 +20,9 @@ from chatfleet_api.runs.log.interface import Moved
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
-from harness.pods.fleet_pod import open_pod
+from harness.pods.fleet_pod import Following, acquainted, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
-from harness.polling import eventually
+from harness.polling import eventually, eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
 LEASE_SECONDS = 1.75
@@ -39,7 +39,7 @@ async def test_a_run_is_continued_elsewhere_at_once_and_followed_here(topologies
         conversation = (await first.chat.conversations.create(CALLER)).id
         run = await first.chat.conversations.send(CALLER, conversation, NewMessage("hi"))
         reader = asyncio.create_task(collect(run.read()))
-        await asyncio.sleep(0.6)  # until each has seen the other
+        await acquainted(first, second)
         began = monotonic()
         assert await drain_runs(first.chat.pool, 0) == 0
         assert old.open_streams == 0
@@ -61,9 +61,10 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
         alone = await pods[0].chat.completions.start(CALLER, request)
         shared = await pods[1].chat.completions.start(CALLER, request, resumable=True)
         readers = [asyncio.create_task(collect(run.read())) for run in (alone, shared)]
-        await asyncio.sleep(0.6)
+        await acquainted(*pods)
+        assert pods[1].fleet.has_successors()
         assert await drain_runs(pods[0].chat.pool, 0) == 1
-        await asyncio.sleep(0.6)
+        await eventually_async(lambda: not pods[1].fleet.has_successors())
         assert await drain_runs(pods[1].chat.pool, 0) == 1
         for reader in readers:
             ending = (await reader)[-1][1]
@@ -74,16 +75,18 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
 async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Topologies) -> None:
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
-        first, _ = [
+        pods = [
             await open_pod(stack, url, FakeProvider(text("one "), 0.4, text("two "), 600), fleet=name) for _ in "ab"
         ]
+        first = pods[0]
+        await acquainted(*pods)
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
-        reader = asyncio.create_task(collect(run.read()))
-        await asyncio.sleep(0.3)
+        reader = Following(run.read())
+        await reader.seen(2)
         first.line.whole = False
-        await asyncio.sleep(0.3)
+        await reader.seen(3)
         assert await drain_runs(first.chat.pool, 0) == 1
-        ending = (await reader)[-1][1]
+        ending = (await reader.whole())[-1][1]
         assert isinstance(ending, Failed)
         assert ending.code is Code.INTERRUPTED
 
@@ -94,14 +97,14 @@ async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_
         second = await open_pod(stack, url, FakeProvider(text("two"), [STOP]), "prefill", fleet=name)
         first = await open_pod(dying, url, FakeProvider(text("one "), 600), "prefill", fleet=name)
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
-        await asyncio.sleep(0.6)  # until each has seen the other
+        await acquainted(first, second)
         flushes = iter([None, ChatError(Code.STORAGE_UNAVAILABLE)])  # Redis blinks between the two
 
         async def flushed(*_: object) -> None:
             if error := next(flushes):
                 raise error
 
-        with patch.object(first.chat.pool, "_flushed", flushed):
+        with patch("chatfleet_api.runs.handoff._flush", flushed):
             await drain_runs(first.chat.pool, 0)
         await dying.aclose()
         async with asyncio.timeout(3 * LEASE_SECONDS):
@@ -114,11 +117,11 @@ async def test_a_reader_of_another_pods_run_is_sent_away_when_this_one_ends(topo
         url, name = topologies("single"), str(uuid7())
         first, second = [await open_pod(stack, url, FakeProvider(text("one "), 600), fleet=name) for _ in "ab"]
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
-        reader = asyncio.create_task(collect(second.chat.pool.read(TENANT, run.id)))
-        await asyncio.sleep(0.3)
+        reader = Following(second.chat.pool.read(TENANT, run.id))
+        await reader.seen(2)
         second.chat.log.close_readers()
         with pytest.raises(Moved):
-            await reader
+            await reader.whole()
         with pytest.raises(ChatError) as caught:
             await collect(second.chat.pool.read(TENANT, run.id))
         assert (caught.value.code, caught.value.retry_after) == (Code.DRAINING, 1)
@@ -185,7 +188,6 @@ def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
     assert first.program.exit_status() == 0
     rest.ids = [*reader.ids]
     assert fetch(f"{second.url}{conversation}/cancel", {}).status == 202
-    sleep(0.2)
     rest.join(second, conversation)
     assert rest.saw_each_event_once()
     assert rest.ending

@@ -18,7 +18,9 @@ from chatfleet_api.runs.log.redis import RedisRunLog, open_redis_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
 from chatfleet_api.runs.tail import Batch
 from harness.faults.proxy import Proxy, proxied
+from harness.pods.fleet_pod import Following
 from harness.pods.runs import TENANT, collect, conversations, numbered, streaming
+from harness.polling import eventually_async
 
 END = Complete("stop", Usage())
 LIMITS = streaming(log_ttl_seconds=60, max_stream_seconds=600)
@@ -127,7 +129,8 @@ async def test_what_is_appended_while_redis_is_away_is_written_when_it_is_back(
     await getattr(proxy, outage)()
     for index in range(20):
         here.publish((Token(str(index)),))
-        await asyncio.sleep(0.01)
+        if index % 10 == 0:
+            await flush_fails(log, run)
     await flush_fails(log, run)
     here.publish((END,))
     async with asyncio.timeout(1):
@@ -151,14 +154,13 @@ async def test_a_reader_is_told_soon_that_redis_is_away(log: RedisRunLog, proxy:
 async def test_a_reader_that_follows_waits_through_an_outage(log: RedisRunLog, proxy: Proxy, run: str) -> None:
     log.append(TENANT, run, numbered(1, 1))
     await log.flush(TENANT, run)
-    reader = asyncio.create_task(numbers(log, run))
-    await asyncio.sleep(0.1)
+    reader = Following(log.read(TENANT, run))
+    await reader.seen(1)
     await proxy.cut()
     log.append(TENANT, run, Batch(2, (END,)))
     await flush_fails(log, run)
     await proxy.heal()
-    async with asyncio.timeout(5):
-        assert await reader == [1, 2]
+    assert [seq for seq, _ in await reader.whole()] == [1, 2]
 
 
 async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
@@ -225,7 +227,7 @@ async def test_hundreds_of_readers_share_the_connections_of_a_pod(
     for seq in range(2, 6):
         for run in runs:
             log.append(TENANT, run, Batch(seq, (END,)) if seq == 5 else numbered(seq, seq))
-        await asyncio.sleep(0.05)
+        await log.flush(TENANT, runs[-1])
     assert [await reader for reader in readers] == [[1, 2, 3, 4, 5]] * 600
     assert len(await server.client_list()) <= 2 * 8 + 1
 
@@ -246,10 +248,16 @@ async def test_what_is_no_id_never_reaches_redis(log: RedisRunLog, proxy: Proxy)
     assert await log.state(TENANT, "}:*") == "unknown"
 
 
+async def has_looked(server: "redis.asyncio.Redis") -> bool:
+    """Return whether a reader has found nothing of its run."""
+    return "cmdstat_xrevrange" in await server.info("commandstats")
+
+
 async def test_a_reader_on_another_pod_may_come_before_the_first_event(
-    log: RedisRunLog, other: RedisRunLog, run: str
+    log: RedisRunLog, other: RedisRunLog, server: "redis.asyncio.Redis", run: str
 ) -> None:
+    await server.config_resetstat()
     early = asyncio.create_task(numbers(other, run))
-    await asyncio.sleep(0.1)
+    await eventually_async(lambda: has_looked(server))
     log.append(TENANT, run, Batch(1, (END,)))
     assert await early == [1]

@@ -1,6 +1,5 @@
 """How much of an answer a crash can lose: never more than `conversations.saveIntervalMilliseconds` of it."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,7 +7,6 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
-from time import sleep
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Conversations
 from harness.clients.reader import begin
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
-from harness.polling import eventually
+from harness.polling import eventually, eventually_async
 from harness.upstream.process import scripted_upstream
 from harness.upstream.script import Script
 
@@ -43,9 +41,7 @@ async def test_the_log_is_written_so_often_that_the_save_interval_holds(
         log: Any = services.log
         assert log.writer.flush_seconds == 0.015
         file.write_text(changed.render())
-        async with asyncio.timeout(5):
-            while services.configuration.current != changed:  # noqa: ASYNC110  # the file is polled
-                await asyncio.sleep(0.05)
+        await eventually_async(lambda: services.configuration.current == changed, seconds=5)
         assert log.writer.flush_seconds == between
 
 
@@ -80,15 +76,22 @@ def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upst
     for script, conversation in zip(scripts, conversations, strict=True):
         said = {"content": script.question, "stream": True}
         Thread(target=_ask, args=(f"{victim.url}{conversation}/messages", said), daemon=True).start()
-    sleep(2)
+    eventually(lambda: all(_call(upstream, script).get("tokens", 0) > 150 for script in scripts), seconds=20)
     victim.program.kill()
     for script, conversation in zip(scripts, conversations, strict=True):
         eventually(partial(_interrupted, successor, conversation), seconds=10)
         kept = _last(successor, conversation)["content"].count(script.key)
-        (call,) = fetch(f"{upstream.removesuffix('/v1')}/ledger", [script.key]).json[script.key]
+        call = _call(upstream, script)
         assert call["ending"] == "closed"
         assert kept > 50
         assert (call["tokens"] - kept) * GAP <= 0.05, (call["tokens"], kept)
+
+
+def _call(upstream: str, script: Script) -> dict[str, Any]:
+    """Return what the upstream knows of the one request with a script."""
+    calls: list[dict[str, Any]] = fetch(f"{upstream.removesuffix('/v1')}/ledger", [script.key]).json[script.key]
+    (call,) = calls or [{}]
+    return call
 
 
 def _ask(url: str, said: object) -> None:

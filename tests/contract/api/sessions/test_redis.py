@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import redis.asyncio
@@ -17,7 +18,9 @@ from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from harness.faults.proxy import Proxy, proxied
+from harness.pods.fleet_pod import reached
 from harness.pods.runs import conversations
+from harness.polling import eventually_async
 from harness.redis.server import redis_server
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -125,13 +128,7 @@ async def test_an_unreachable_redis_is_told_within_the_deadline(
     await unavailable(store)
     assert asyncio.get_running_loop().time() - began < ANSWER_SECONDS + 0.5
     await proxy.heal()
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                await redis_client.call("PING")
-                break
-            except ChatError:
-                await asyncio.sleep(0.1)
+    await eventually_async(lambda: reached(redis_client), seconds=5)
 
 
 async def test_a_full_redis_is_told(store: RedisSessionStore, server: "redis.asyncio.Redis") -> None:
@@ -236,7 +233,10 @@ async def test_a_place_in_a_line_that_is_not_kept_is_lost(
     await store.create(TENANT, new)
     assert await store.enqueue(TENANT, new.id, "died") == 0
     assert await store.enqueue(TENANT, new.id, "waits") == 1
-    await asyncio.sleep(0.15)
-    assert await store.enqueue(TENANT, new.id, "waits") == 1
-    await asyncio.sleep(0.15)
-    assert await store.enqueue(TENANT, new.id, "waits") == 0
+    began = monotonic()
+
+    async def first() -> bool:
+        return await store.enqueue(TENANT, new.id, "waits") == 0
+
+    await eventually_async(first, seconds=2)
+    assert monotonic() - began > 0.1

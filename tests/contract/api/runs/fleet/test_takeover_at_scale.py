@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
 import pytest
@@ -11,12 +11,13 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Complete, Event, Failed
+from chatfleet_api.domain.events import Complete, Event, Failed, Token
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract import metrics
 from chatfleet_contract.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
+from harness.polling import eventually_async
 
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
@@ -37,9 +38,10 @@ class Fleet:
         return await open_pod(self._stack, self._url, script, continuation, fleet=self._name, capacity=capacity)
 
     async def begin(self, pod: FleetPod, count: int) -> None:
-        """Begin so many runs, in a conversation each."""
+        """Begin so many runs, in a conversation each; return when all are in the log."""
         for _ in range(0, count, AT_ONCE):
             self.runs += await asyncio.gather(*(self._ask(pod) for _ in range(min(AT_ONCE, count))))
+        await asyncio.gather(*(pod.chat.log.flush(TENANT, run) for run in self.runs))
 
     async def _ask(self, pod: FleetPod) -> str:
         conversation = (await pod.chat.conversations.create(CALLER)).id
@@ -57,6 +59,14 @@ class Fleet:
 async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         yield Fleet(stack, redis_url)
+
+
+async def visible(pod: FleetPod, run: str) -> None:
+    """Return when something of the answer is in the log, and visible."""
+    async with aclosing(pod.chat.pool.read(TENANT, run)) as batches:
+        async for batch in batches:
+            if isinstance(batch.events[-1], Token):
+                return
 
 
 def counted(pod: FleetPod, outcome: str) -> int:
@@ -84,7 +94,6 @@ async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_ti
     first = await fleet.pod(FakeProvider(600), capacity=RUNS)
     others = [await fleet.pod(script, capacity=RUNS) for script in successors]
     await fleet.begin(first, RUNS)
-    await asyncio.sleep(0.3)
     first.line.whole, cut = False, monotonic()
     endings = await fleet.endings(others[0])
     took = monotonic() - cut
@@ -104,12 +113,12 @@ async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet:
     first = await fleet.pod(FakeProvider(text("one "), 600), capacity=RUNS, continuation="prefill")
     second = await fleet.pod(successor, capacity=10, continuation="prefill")
     await fleet.begin(first, RUNS)
-    await asyncio.sleep(0.3)
+    await asyncio.gather(*(visible(first, run) for run in fleet.runs))
     first.line.whole = False
     runs, fleet.runs = fleet.runs, []
-    async with asyncio.timeout(15):
-        while counted(second, "interrupted") < RUNS - 10 or second.chat.pool.active > 10:  # noqa: ASYNC110  # it happens on another pod
-            await asyncio.sleep(0.05)
+    await eventually_async(
+        lambda: counted(second, "interrupted") >= RUNS - 10 and second.chat.pool.active <= 10, every=0.05
+    )
     assert (counted(second, "continued"), len(successor.asked), second.chat.pool.active) == (10, 10, 10)
     fleet.runs = [run for run in runs if second.chat.pool.find(TENANT, run) is None]
     endings = await fleet.endings(second)
@@ -123,7 +132,6 @@ async def test_who_has_room_takes_what_full_pods_leave(fleet: Fleet) -> None:
     first = await fleet.pod(FakeProvider(600), capacity=100)
     full, free = [await fleet.pod(FakeProvider(*QUICK), capacity=capacity) for capacity in (0, 100)]
     await fleet.begin(first, 100)
-    await asyncio.sleep(0.3)
     first.line.whole = False
     assert Counter(type(ending) for ending in await fleet.endings(full)) == {Complete: 100}
     assert (full.chat.pool.taken_over, free.chat.pool.taken_over) == (0, 100)
@@ -134,7 +142,6 @@ async def test_a_pod_that_ends_takes_nothing_over(fleet: Fleet) -> None:
     ending, free = [await fleet.pod(FakeProvider(*QUICK), capacity=10) for _ in range(2)]
     await fleet.begin(first, 10)
     ending.chat.pool.draining = True
-    await asyncio.sleep(0.5)
     first.line.whole = False
     assert Counter(type(event) for event in await fleet.endings(free)) == {Complete: 10}
     assert (ending.chat.pool.taken_over, free.chat.pool.taken_over) == (0, 10)

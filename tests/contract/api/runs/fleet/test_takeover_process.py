@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import NamedTuple
 
 import pytest
@@ -82,7 +82,7 @@ def test_a_pod_that_was_stopped_and_wakes_adds_nothing(pods: Pods) -> None:
     finally:
         pods.first.program.resume()
     eventually(lambda: "was taken over by another pod" in pods.first.log.read_text(), seconds=5)
-    sleep(0.5)
+    eventually(lambda: pods.first.health("/health").json["activeStreams"] == 0, seconds=5)
     late.join(pods.first, conversation)
     for each in (reader, late):
         assert each.saw_each_event_once()

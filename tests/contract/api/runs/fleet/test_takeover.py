@@ -23,7 +23,7 @@ from chatfleet_api.runs.fleet.redis import RedisFleet
 from chatfleet_api.runs.opening import open_run_log
 from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.provider_types import Continuation
-from harness.pods.fleet_pod import FleetPod, open_pod
+from harness.pods.fleet_pod import FleetPod, Following, acquainted, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, conversations, numbered, streaming, text
 from harness.polling import eventually_async
 from harness.redis.topologies import TOPOLOGIES, Topologies
@@ -47,7 +47,9 @@ async def fleet(request: pytest.FixtureRequest, topologies: Topologies) -> Async
     async with AsyncExitStack() as stack:
 
         async def open_pods(*scripts: FakeProvider, continuation: Continuation = "none") -> list[FleetPod]:
-            return [await open_pod(stack, url, script, continuation, fleet=name) for script in scripts]
+            pods = [await open_pod(stack, url, script, continuation, fleet=name) for script in scripts]
+            await acquainted(*pods)
+            return pods
 
         yield open_pods
 
@@ -55,6 +57,10 @@ async def fleet(request: pytest.FixtureRequest, topologies: Topologies) -> Async
 async def read(pod: FleetPod, run: str, after: int = 0) -> list[tuple[int, Event]]:
     async with asyncio.timeout(20):
         return await collect(pod.chat.pool.read(TENANT, run, after))
+
+
+def follow(pod: FleetPod, run: str, after: int = 0) -> Following:
+    return Following(pod.chat.pool.read(TENANT, run, after))
 
 
 async def ask(pod: FleetPod, said: str = "hi") -> tuple[str, str]:
@@ -75,10 +81,10 @@ async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(f
     silent, scripts = FakeProvider(60), [FakeProvider(*REST.steps) for _ in range(2)]
     first, second, third = await fleet(silent, *scripts)
     conversation, run = await ask(first)
-    reader = asyncio.create_task(read(third, run))
-    await asyncio.sleep(0.3)
+    reader = follow(third, run)
+    await reader.seen(1)
     first.line.whole, cut = False, monotonic()
-    events = await reader
+    events = await reader.whole()
     assert monotonic() - cut < RUN_TAKEOVER_DURATION_SECONDS
     assert gapless(events)
     assert words(events) == "three four"
@@ -94,10 +100,10 @@ async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_par
     rest = FakeProvider(*REST.steps)
     first, second = await fleet(FakeProvider(*HALF.steps), rest)
     conversation, run = await ask(first)
-    reader = asyncio.create_task(read(second, run))
-    await asyncio.sleep(0.3)
+    reader = follow(second, run)
+    await reader.seen(3)
     first.line.whole, cut = False, monotonic()
-    events = await reader
+    events = await reader.whole()
     assert monotonic() - cut < RUN_TAKEOVER_DURATION_SECONDS
     assert gapless(events)
     assert words(events) == "one two "
@@ -115,10 +121,10 @@ async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
     rest = FakeProvider(*REST.steps)
     first, second = await fleet(FakeProvider(*HALF.steps), rest, continuation="prefill")
     conversation, run = await ask(first)
-    reader = asyncio.create_task(read(second, run))
-    await asyncio.sleep(0.3)
+    reader = follow(second, run)
+    await reader.seen(3)
     first.line.whole = False
-    events = await reader
+    events = await reader.whole()
     assert gapless(events)
     assert words(events) == "one two three four"
     assert isinstance(events[-1][1], Complete)
@@ -136,16 +142,16 @@ async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_f
     zombie = FakeProvider(text("one "), 0.5, *MINE, [STOP])
     first, second = await fleet(zombie, FakeProvider(*REST.steps), continuation="prefill")
     conversation, run = await ask(first)
-    here = asyncio.create_task(read(first, run, 2))
-    there = asyncio.create_task(read(second, run))
-    await asyncio.sleep(0.3)
+    here = follow(first, run, 2)
+    there = follow(second, run)
+    await there.seen(2)
     assert zombie.open_streams == 1
     first.line.whole = False
-    events = await there
+    events = await there.whole()
     assert words(events) == "one three four"
     first.line.whole = True
     with pytest.raises(ChatError) as caught:  # it has seen, while Redis was away, what the log never had
-        await here
+        await here.whole()
     assert caught.value.code is Code.INTERRUPTED
     await eventually_async(lambda: zombie.open_streams == 0)
     assert await read(first, run) == events == await read(second, run)
@@ -157,23 +163,24 @@ async def test_a_reader_on_the_zombie_that_saw_nothing_else_goes_on_from_the_log
     zombie = FakeProvider(text("one "), 3, *MINE)
     first, second = await fleet(zombie, FakeProvider(*REST.steps), continuation="prefill")
     _, run = await ask(first)
-    here = asyncio.create_task(read(first, run))
-    await asyncio.sleep(0.3)
+    here = follow(first, run)
+    await here.seen(2)
     first.line.whole = False
     events = await read(second, run)
     first.line.whole = True
-    assert await here == events
+    assert await here.whole() == events
     assert words(events) == "one three four"
 
 
 async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
-    zombie = FakeProvider(text("one "), 3, [STOP])
+    zombie = FakeProvider(text("one "), 2, [STOP])
     first, second = await fleet(zombie, FakeProvider(*REST.steps))
     conversation, run = await ask(first)
-    await asyncio.sleep(0.2)
+    reader = follow(second, run)
+    await reader.seen(2)
     first.line.whole = False
-    await read(second, run)
-    await asyncio.sleep(0.5)
+    await reader.whole()
+    await eventually_async(lambda: zombie.open_streams == 0)  # its answer is whole, and waits for Redis
     first.line.whole = True
     await eventually_async(lambda: first.chat.pool.active == 0)
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
@@ -184,29 +191,29 @@ async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: 
     zombie = FakeProvider(text("one "), 60)
     first, second = await fleet(zombie, FakeProvider(*REST.steps), continuation="prefill")
     _, run = await ask(first)
-    here = asyncio.create_task(read(first, run))
-    await asyncio.sleep(0.3)
+    here = follow(first, run)
+    await here.seen(2)
     first.line.whole = False
     events = await read(second, run)
     assert zombie.open_streams == 1
     first.line.whole = True
     await eventually_async(lambda: zombie.open_streams == 0)
-    assert await here == events
+    assert await here.whole() == events
 
 
 async def test_an_outage_of_redis_for_all_pods_takes_no_run_from_anybody(fleet: Fleet) -> None:
     script = FakeProvider(*WORDS, [STOP])
     pods = await fleet(script, script)
     _, run = await ask(pods[0])
-    reader = asyncio.create_task(read(pods[0], run))
-    await asyncio.sleep(0.3)
+    reader = follow(pods[0], run)
+    await reader.seen(3)
     for pod in pods:
         pod.line.whole = False
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(2.5)  # longer than a lease
     for pod in reversed(pods):  # who is back first must not think that the others are dead
         pod.line.whole = True
-        await asyncio.sleep(0.6)
-    events = await reader
+        await asyncio.sleep(0.6)  # some heartbeats
+    events = await reader.whole()
     assert words(events) == "word " * 50
     assert isinstance(events[-1][1], Complete)
     assert await read(pods[1], run) == events
@@ -224,7 +231,7 @@ async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed
     request = ChatRequest("m", (Message("user", "hi"),))
     lost = await first.chat.completions.start(CALLER, request)
     run = await first.chat.completions.start(CALLER, request, resumable=True)
-    await asyncio.sleep(0.2)
+    await asyncio.gather(*(first.chat.log.flush(TENANT, each.id) for each in (lost, run)))
     first.line.whole = False
     assert words(await read(second, run.id)) == "three four"
     assert second.chat.pool.find(TENANT, lost.id) is None
@@ -298,13 +305,13 @@ async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet
     script = FakeProvider(*steps)
     first, second = await fleet(script, FakeProvider())
     conversation, run = await ask(first)
-    reader = asyncio.create_task(read(second, run))
+    reader = follow(second, run)
     await eventually_async(lambda: script.open_streams == 1)
     asked = monotonic()
     assert await second.chat.conversations.cancel(CALLER, conversation) == run
     await eventually_async(lambda: script.open_streams == 0)
     assert monotonic() - asked < 0.5
-    ending = (await reader)[-1][1]
+    ending = (await reader.whole())[-1][1]
     assert isinstance(ending, Failed)
     assert ending.code is Code.CANCELLED
     assert (await second.chat.sessions.messages(TENANT, conversation))[-1].status == "cancelled"
