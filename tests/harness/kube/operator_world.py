@@ -44,6 +44,20 @@ def spec(**changes: Any) -> Manifest:  # noqa: ANN401  # JSON
     }
 
 
+EVERY_CHILD: tuple[Manifest, ...] = (
+    spec(autoscaling={"maxReplicas": 9}),
+    spec(
+        autoscaling={
+            "minReplicas": 0,
+            "maxReplicas": 9,
+            "source": "keda",
+            "keda": {"prometheusURL": "http://prometheus"},
+        }
+    ),
+)
+"""Specs that together have every child that a ChatDeployment can have."""
+
+
 def document(ref: Ref = REF, **changes: Any) -> Manifest:  # noqa: ANN401  # JSON
     """Return a ChatDeployment as somebody would apply it."""
     return {

@@ -11,7 +11,7 @@ from chatfleet_operator.children import build, possible_children
 from chatfleet_operator.children.labels import with_hash
 from chatfleet_operator.model.values import Desired, LiveState, Manifest, Resource, identify
 from harness.golden import expect, readable
-from harness.kube.operator_world import DEFAULTS, REF, spec
+from harness.kube.operator_world import DEFAULTS, EVERY_CHILD, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -167,8 +167,7 @@ def test_the_config_map_has_the_runtime_configuration_as_pods_read_it() -> None:
 
 
 def test_every_child_has_a_place_where_it_is_looked_for() -> None:
-    documents = (spec(), FULL, spec(autoscaling={"maxReplicas": 9}), SLEEPING)
-    wanted = {identify(each) for document in documents for each in built(document).children}
+    wanted = {identify(each) for document in EVERY_CHILD for each in built(document).children}
 
     assert wanted == set(possible_children(REF.name))
 

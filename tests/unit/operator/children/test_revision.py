@@ -73,11 +73,11 @@ def test_a_resource_that_opts_in_gets_the_newest(always: bool) -> None:  # noqa:
     assert plan.desired.revision == plan.desired.newest_revision
 
 
-def test_a_wish_for_what_is_no_more_changes_nothing() -> None:
+def test_an_opt_in_to_an_unknown_revision_changes_nothing() -> None:
     assert upgraded(replace(resource(), template_revision="0123456789abcdef")).writes == 0
 
 
-def test_the_wish_is_an_annotation_of_the_resource() -> None:
+def test_the_opt_in_is_an_annotation_of_the_resource() -> None:
     live = document()
     live["metadata"].update(uid="1", resourceVersion="1", generation=1)
     assert parse_resource(live).template_revision == ""
@@ -99,7 +99,7 @@ def test_what_reaches_running_pods_still_does_and_restarts_none() -> None:
     assert plan.apply[1]["spec"]["replicas"] == 5
 
 
-def test_drift_is_repaired_to_what_is_in_force() -> None:
+def test_drift_is_repaired_to_the_template_in_effect() -> None:
     live = deepcopy(settled(resource()))
     live[API]["spec"]["template"]["spec"]["containers"][0]["image"] = "example.com/somebody:3"
     plan = upgraded(resource(), live)
@@ -109,7 +109,7 @@ def test_drift_is_repaired_to_what_is_in_force() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "nonsense", "[]"])
-def test_where_nobody_knows_what_was_applied_the_newest_counts(text: str | None) -> None:
+def test_without_a_last_applied_template_the_newest_is_in_effect(text: str | None) -> None:
     live = deepcopy(settled(resource()))
     live[API]["metadata"]["annotations"].pop(names.ANNOTATION_LAST_APPLIED_TEMPLATE)
     if text is not None:
@@ -185,16 +185,16 @@ LIVE = (
     *(f"autoscaling.{part}" for part in ("minReplicas", "maxReplicas", "source", "metrics", "behavior", "keda")),
     "streaming.logTTLSeconds",
 )
-"""What the spec says that is no part of a pod template: running pods learn of it, or it is not about pods."""
+"""Fields of the spec that are no part of a pod template: running pods reload them, or they are not about pods."""
 
 
-def status_and_reason(part: object, path: str = "") -> Iterator[str]:
-    """Return the paths of all that an example says, and those of the fields around it."""
+def paths_in(part: object, path: str = "") -> Iterator[str]:
+    """Return the paths of all fields in an example, and of those around them."""
     yield path
     for each in part if isinstance(part, list) else ():
-        yield from status_and_reason(each, path)
+        yield from paths_in(each, path)
     for name, value in part.items() if isinstance(part, dict) else ():
-        yield from status_and_reason(value, f"{path}.{name}".removeprefix("."))
+        yield from paths_in(value, f"{path}.{name}".removeprefix("."))
 
 
 def leaves(schema: Schema, path: str = "") -> Iterator[str]:
@@ -207,10 +207,10 @@ def leaves(schema: Schema, path: str = "") -> Iterator[str]:
 
 
 def test_of_every_field_it_is_known_whether_it_is_part_of_a_template() -> None:
-    """A new one stands in LIVE, or in RESTARTING and among what its builder calls `asked`: else changes are lost."""
+    """A new one is in LIVE, or in RESTARTING and in `template_inputs_hash` of its builder: else changes are lost."""
     fields = set(leaves(structural(ChatDeploymentSpec)))
     live = {field for field in fields if field.startswith(LIVE)}
-    restarting = {path for change in RESTARTING for path in status_and_reason(change)}
+    restarting = {path for change in RESTARTING for path in paths_in(change)}
 
     assert fields - live - restarting == set()
 
