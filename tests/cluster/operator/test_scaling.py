@@ -217,7 +217,7 @@ def test_an_autoscaler_of_the_same_name_that_is_not_ours_is_named_and_left_alone
     shop.kubectl("autoscale", "deployment", "support", "--max=3", "-n", shop.namespace)
     before = shop.get(HPA)
     shop.apply(autoscaling=BUILTIN)
-    eventually(shop.says("AutoscalingActive", "Rejected", "does not belong"))
+    eventually(shop.says("AutoscalingActive", "Rejected", "is not owned by this ChatDeployment"))
 
     assert shop.get(HPA) == before
     assert shop.condition("ConfigurationValid")["reason"] == "Valid"
@@ -291,8 +291,8 @@ def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: Operator
 
 @pytest.mark.usefixtures("keda")
 def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
-    asleep = {**KEDA, "minReplicas": 0}
-    shop.apply(autoscaling=asleep)
+    from_zero = {**KEDA, "minReplicas": 0}
+    shop.apply(autoscaling=from_zero)
     shop.settles()
     eventually(lambda: shop.exists(SCALED_OBJECT))
     tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"})
@@ -314,7 +314,7 @@ def in_front(shop: Shop) -> Manifest:
 
 
 @pytest.mark.usefixtures("keda")
-def test_the_waiting_room_is_made_once_and_goes_when_there_is_always_a_pod(
+def test_the_activator_is_created_once_and_pruned_when_there_is_always_a_pod(
     shop: Shop, running: OperatorProcess
 ) -> None:
     shop.apply(autoscaling=SLEEPY)
@@ -335,7 +335,7 @@ def test_the_waiting_room_is_made_once_and_goes_when_there_is_always_a_pod(
 
 
 @pytest.mark.usefixtures("keda")
-def test_a_waiting_room_that_somebody_changes_or_deletes_is_repaired(shop: Shop) -> None:
+def test_an_activator_that_somebody_changes_or_deletes_is_repaired(shop: Shop) -> None:
     shop.apply(autoscaling=SLEEPY)
     shop.settles()
     eventually(lambda: shop.count(*ROOM) == len(ROOM))

@@ -45,7 +45,7 @@ def test_the_objects_are_those_of_the_golden_file() -> None:
     expect(readable(rooms), GOLDEN)
 
 
-def test_the_service_in_front_leads_to_pods_and_waiting_room_and_each_has_one_of_its_own() -> None:
+def test_the_service_in_front_leads_to_pods_and_activator_and_each_has_one_of_its_own() -> None:
     children = made()
 
     assert selected(children, "support") == {"support", "support-activator"}
@@ -62,14 +62,14 @@ def test_no_workload_takes_the_pods_of_another() -> None:
 
 
 @pytest.mark.parametrize(("least", "changes"), [(1, {}), (0, {"suspend": True})])
-def test_where_there_is_always_a_pod_or_none_is_wanted_there_is_no_waiting_room(least: int, changes: Manifest) -> None:
+def test_where_there_is_always_a_pod_or_none_is_wanted_there_is_no_activator(least: int, changes: Manifest) -> None:
     children = made(least, **changes)
 
     assert ROOM not in children
     assert selected(children, "support") == {"support"}
 
 
-def test_whether_it_may_sleep_restarts_no_pod() -> None:
+def test_whether_it_may_scale_to_zero_restarts_no_pod() -> None:
     assert made(0)[ObjectId("Deployment", "support")] == made(1)[ObjectId("Deployment", "support")]
 
 
@@ -89,5 +89,5 @@ def test_its_environment_is_complete_and_it_holds_no_request_longer_than_its_gra
     assert pod["terminationGracePeriodSeconds"] >= config.activation_timeout_seconds + config.max_stream_seconds
 
 
-def test_keda_hears_of_the_queue_also_while_the_waiting_room_has_nothing_to_do() -> None:
+def test_keda_reads_the_queue_also_while_the_activator_is_idle() -> None:
     assert made()[ObjectId("Service", "support-activator")]["spec"]["publishNotReadyAddresses"] is True

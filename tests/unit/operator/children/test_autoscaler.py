@@ -48,9 +48,9 @@ def test_the_objects_are_those_of_the_golden_file() -> None:
     expect(readable_by_name(shown), GOLDEN)
 
 
-@pytest.mark.parametrize(("cap", "target"), [(500, "350"), (10, "7"), (1, "1")])
-def test_by_default_a_pod_carries_seven_tenths_of_the_streams_that_it_takes(cap: int, target: str) -> None:
-    (metric,) = scaler({}, streaming={"maxStreamsPerPod": cap})["spec"]["metrics"]
+@pytest.mark.parametrize(("max_streams", "target"), [(500, "350"), (10, "7"), (1, "1")])
+def test_by_default_a_pod_carries_seven_tenths_of_the_streams_that_it_takes(max_streams: int, target: str) -> None:
+    (metric,) = scaler({}, streaming={"maxStreamsPerPod": max_streams})["spec"]["metrics"]
 
     assert metric["pods"]["target"]["averageValue"] == target
 
