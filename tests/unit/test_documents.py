@@ -194,3 +194,22 @@ def remarks(source: Path) -> Iterator[str]:
     )
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
+
+
+def test_every_class_of_the_glossary_exists() -> None:
+    cells = re.findall(r"\| ([^|]*) \|$", (ROOT / "docs" / "development" / "glossary.md").read_text(), re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`([A-Z]\w+|[a-z]+(?:_[a-z]+)+)`", cell)}
+    packages = {Path(path).parent.name for path in tracked() if path.endswith("/__init__.py")}
+    defined = {
+        name
+        for path in tracked()
+        if path.startswith(("api/", "operator/", "contract/")) and path.endswith(".py") and (ROOT / path).exists()
+        for name in re.findall(r"^ *(?:async )?(?:class|def) (\w+)", (ROOT / path).read_text(), re.MULTILINE)
+    }
+    assert not named - defined - packages
+    assert not {
+        path
+        for cell in cells
+        for path in re.findall(r"`([\w/]+/)`", cell)
+        if not any(f"/{path}" in f"/{each}" for each in tracked())
+    }
