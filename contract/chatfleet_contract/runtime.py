@@ -11,7 +11,7 @@ from pydantic import Field
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Retries
+from chatfleet_contract.providers import Azure, Model, Retries
 from chatfleet_contract.spec import Conversations, Observability, Streaming
 
 
@@ -32,7 +32,7 @@ class RuntimeProvider(Part):
     base_url: str | None = Field(None, alias="baseURL")
     api_key_file: str | None = None
     """File with the API key; it may be missing, and may change while the pod runs."""
-    azure_api_version: str | None = None
+    azure: Azure | None = None
     timeouts: RuntimeTimeouts = RuntimeTimeouts()
     retries: Retries = Retries()
     max_concurrent_requests: int = Field(200, ge=1)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.http.connection import BrokenError, Connection
-from chatfleet_api.http.pool import ConnectionPool, parsed
+from chatfleet_api.http.pool import ConnectionPool, parse_url
 from chatfleet_contract.report import PodReport
 
 CONNECT_SECONDS: Final = 2.0
@@ -95,7 +95,7 @@ class HTTPBackend:
 
     @asynccontextmanager
     async def _open(self, url: str, request: ProxiedRequest) -> AsyncIterator["HTTPResponse"]:
-        origin, host, _ = parsed(url)
+        origin, host, _ = parse_url(url)
         try:
             connection = await self._connections.send(origin, _encode(request, host), connect_seconds=CONNECT_SECONDS)
         except OSError as error:

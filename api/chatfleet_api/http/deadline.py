@@ -11,37 +11,35 @@ from chatfleet_api.domain.errors import Code
 
 
 class Watchdog:
-    """Calls `bite` once, when the event loop's time has passed a deadline."""
+    """Calls `on_expiry` once, when the running event loop's time has passed a deadline, which means `code`."""
 
-    def __init__(self, bite: Callable[[], None], until: float, late: Code) -> None:
-        """Watch until then, in the running loop's time; `late` is what it means when that passes."""
-        self.bit: Code | None = None
-        """What the deadline meant that has passed."""
-        self._bite = bite
+    def __init__(self, on_expiry: Callable[[], None], until: float, code: Code) -> None:
+        self.expired: Code | None = None
+        """The meaning of the deadline that has passed."""
+        self._on_expiry = on_expiry
         self._until = until
-        self._late = late
+        self._code = code
         self._loop = asyncio.get_running_loop()
         self._arm()
 
-    def move(self, until: float, late: Code) -> None:
-        """Watch another deadline instead."""
+    def move(self, until: float, code: Code) -> None:
+        """Replace the deadline."""
         self._until = until
-        self._late = late
-        if until < self._looks_at:
+        self._code = code
+        if until < self._fires_at:
             self._timer.cancel()
             self._arm()
 
     def stop(self) -> None:
-        """Watch no longer."""
         self._timer.cancel()
 
     def _arm(self) -> None:
-        self._looks_at = self._until
-        self._timer = self._loop.call_at(self._until, self._look)
+        self._fires_at = self._until
+        self._timer = self._loop.call_at(self._until, self._fire)
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         if self._loop.time() < self._until:
             self._arm()
         else:
-            self.bit = self._late
-            self._bite()
+            self.expired = self._code
+            self._on_expiry()

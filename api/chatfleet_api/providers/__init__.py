@@ -1,7 +1,9 @@
 """Upstreams behind one port: open a stream, then iterate over it.
 
 - `provider`: the port (`Provider`, `Stream`) and what a stream brings (`StreamItem`, `Finish`)
-- `catalogue`: from the runtime configuration to the models that are served, each behind the same policies
+- `catalogue`: what is served: the models of a runtime configuration, and the state of their upstreams
+- `registry`: from a runtime configuration to its catalogue: the order of the policies
+- `environment`: what all providers share: connection pool, metrics, clock, randomness
 - `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `upstream_errors`: what an error response, or an error event inside a stream, means

@@ -2,32 +2,34 @@
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from chatfleet_api.domain.errors import ChatError, Code
 
 
 class FileCredential:
-    """The key in a file, read at first use and again whenever the file has changed."""
+    """The key in a file, read at first use and again whenever the file has changed; without a path there is none."""
 
     def __init__(self, path: str | None) -> None:
-        """Remember where the key is; None: the upstream wants none."""
         self._path = None if path is None else Path(path)
         self._seen: tuple[int, int, int] | None = None
-        self._key = ""
+        self._key = SecretStr("")
 
-    def read(self) -> str | None:
-        """Return the key; raise `ChatError(UPSTREAM_AUTHENTICATION)` when the file holds none that could be sent."""
+    def read(self) -> SecretStr | None:
+        """Return the key; raise `ChatError(UPSTREAM_AUTHENTICATION)` when the file has none that can be sent."""
         if self._path is None:
             return None
         try:
             status = self._path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen != self._seen:
-                self._key, self._seen = self._path.read_text("utf-8").strip(), seen
+                self._key, self._seen = SecretStr(self._path.read_text("utf-8").strip()), seen
         except (OSError, UnicodeDecodeError) as error:
             raise _unusable(self._path, "cannot be read") from error
-        if not self._key:
+        key = self._key.get_secret_value()
+        if not key:
             raise _unusable(self._path, "is empty")
-        if not (self._key.isascii() and self._key.isprintable()):
+        if not (key.isascii() and key.isprintable()):
             raise _unusable(self._path, "must hold one line of printable ASCII")
         return self._key
 
@@ -37,6 +39,4 @@ class FileCredential:
 
 
 def _unusable(path: Path, why: str) -> ChatError:
-    return ChatError(
-        Code.UPSTREAM_AUTHENTICATION, detail=f"the API key file {path} {why}; correct the Secret it comes from"
-    )
+    return ChatError(Code.UPSTREAM_AUTHENTICATION, detail=f"the API key file {path} {why}; correct its Secret")

@@ -43,6 +43,17 @@ class Provider(Protocol):
         ...
 
 
+class Backend(Provider, Protocol):
+    """A provider without policies: the upstream itself."""
+
+    async def check(self) -> None:
+        """Prove, by a request that costs nothing, that the upstream can be reached and accepts the credentials.
+
+        Raises `ChatError` if not.
+        """
+        ...
+
+
 class Opened(AbstractAsyncContextManager[Stream], AsyncIterator[Batch]):
     """Opens the stream that a generator yields: entered when the first batch is there, closed with the block.
 

@@ -1,25 +1,29 @@
 """An upstream over HTTP: one POST, its answer read as bytes under deadlines, its connection closed on every way out.
 
-What vendors differ in (addresses, headers, bodies, the meaning of events) is a `Dialect`; what is alike stands here.
+What differs from vendor to vendor (URLs, authentication, framing, bodies, events) is a row of `vendors.table`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
+
+from pydantic import SecretStr
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.connection import BrokenError, Connection
 from chatfleet_api.http.deadline import Watchdog
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.http.sse import EventReader
 from chatfleet_api.providers.credentials import FileCredential
-from chatfleet_api.providers.provider import Batch, Finish, Opened, Opening, StreamItem
+from chatfleet_api.providers.environment import Environment
+from chatfleet_api.providers.provider import Batch, Opened, Opening, StreamItem
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
-from chatfleet_contract.runtime import RuntimeTimeouts
+from chatfleet_api.providers.vendors.vendor import Framing, HTTPRequest, StreamParser, Vendor
+from chatfleet_contract.provider_types import PROVIDER_TYPES
+from chatfleet_contract.runtime import RuntimeProvider
 
 CHECK_SECONDS: Final = 10.0
 """How long a check may take in all."""
@@ -28,7 +32,7 @@ DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
 
 _BROKEN: Final = (BrokenError, OSError, RuntimeError)
-"""What asking raises when there is no connection, or no more: uvloop the bare one, if it was reset a moment ago."""
+"""Errors of a connection that was not opened, or is lost: uvloop raises the bare one after a reset."""
 
 _HEADERS: Final = MappingProxyType(
     {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
@@ -37,62 +41,28 @@ _HEADERS: Final = MappingProxyType(
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
-class Answer(Protocol):
-    """Reads one answer."""
-
-    done: bool
-    """Whether the `Finish` has been handed out."""
-
-    def read(self, payload: bytes, pieces: list[StreamItem]) -> None:
-        """Append to `pieces` what the next payload brings; raise `ChatError` when it is a failure or cannot be read."""
-        ...
-
-    def end(self) -> Finish:
-        """Return the finish of a stream that ends here; raise `ChatError(UPSTREAM_TRUNCATED)` when it is not whole."""
-        ...
-
-
-class Dialect(Protocol):
-    """What the API of one vendor looks like."""
-
-    @property
-    def models_url(self) -> str:
-        """Where a GET costs nothing and proves the credentials."""
-        ...
-
-    @property
-    def lists_models(self) -> bool:
-        """Whether there must be something at `models_url`; servers that imitate a vendor may leave it out."""
-        ...
-
-    def url(self, request: ChatRequest) -> str:
-        """Return where an answer to `request` is asked for."""
-        ...
-
-    def headers(self, key: str | None, request: ChatRequest | None = None) -> Mapping[str, str]:
-        """Return the headers that authenticate and that choose the API's version; `request` is None for a check."""
-        ...
-
-    def body(self, request: ChatRequest) -> bytes:
-        """Return the JSON that asks for a streamed answer; raise `ChatError` for what this vendor cannot be asked."""
-        ...
-
-    def answer(self, request: ChatRequest) -> Answer:
-        """Return what reads the answer to `request`."""
-        ...
+def connect(vendor: Vendor, provider: RuntimeProvider, environment: Environment) -> "Upstream":
+    """Return the upstream of `provider`; raise `ValueError` when a setting is missing that its type requires."""
+    root = (provider.base_url or "").rstrip("/") or vendor.base_url
+    part, field = PROVIDER_TYPES[provider.type].settings or ("type", "")
+    if root is None:
+        raise ValueError(f"provider {provider.name}: type {provider.type} needs baseURL; add it")
+    if getattr(provider, part) is None:
+        raise ValueError(f"provider {provider.name}: type {provider.type} needs {part}.{field}; add it")
+    return Upstream(environment.connections, vendor, provider, root=root)
 
 
 class Upstream:
     """A `Provider` at the other end of a network connection."""
 
-    def __init__(
-        self, connections: ConnectionPool, dialect: Dialect, *, key: FileCredential, timeouts: RuntimeTimeouts
-    ) -> None:
-        """Ask over `connections`, which others use too."""
+    def __init__(self, connections: ConnectionPool, vendor: Vendor, provider: RuntimeProvider, *, root: str) -> None:
+        """Send requests below `root`; the connections are shared with other upstreams."""
         self._connections = connections
-        self._dialect = dialect
-        self._key = key
-        self._timeouts = timeouts
+        self._vendor = vendor
+        self._credential = FileCredential(provider.api_key_file)
+        self._timeouts = provider.timeouts
+        self._root = vendor.root(root)
+        self._query = vendor.query(provider)
 
     def open(self, request: ChatRequest) -> Opening:
         return Opened(self._batches(request))
@@ -101,20 +71,20 @@ class Upstream:
         time = asyncio.get_running_loop().time
         ends = time() + self._timeouts.total_seconds
         until = min(ends, time() + self._timeouts.first_token_seconds)
-        answer, events, begun = self._dialect.answer(request), EventReader(), False
-        response = await self._ask(request, until)
+        parser, framing, begun = self._vendor.parser(request), self._vendor.framing(), False
+        response = await self._send(request, until)
         watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
         try:
-            while not answer.done:
+            while not parser.done:
                 try:
                     data = await response.read()
                 except _BROKEN as error:
-                    code = watchdog.bit or Code.UPSTREAM_TRUNCATED
+                    code = watchdog.expired or Code.UPSTREAM_TRUNCATED
                     raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
-                pieces, failure = _understand(answer, events, data)
-                if pieces:
+                items, failure = _parse(parser, framing, data)
+                if items:
                     watchdog.move(ends, Code.UPSTREAM_TIMEOUT)  # while the reader is busy, the upstream is not to blame
-                    yield pieces
+                    yield items
                     begun = True
                 if failure:
                     raise failure
@@ -124,64 +94,68 @@ class Upstream:
             await _drain(response)
         finally:
             watchdog.stop()
-            self._connections.leave(response)
+            self._connections.release(response)
 
     async def check(self) -> None:
-        """Prove that the upstream is reachable and takes the key."""
-        key = self._key.read()
-        url = self._dialect.models_url
+        """Prove that the upstream is reachable and accepts the key."""
+        key = self._credential.read()
+        url = f"{self._root}{self._vendor.models_path}{self._query}"
+        headers = {**_HEADERS, **self._vendor.headers(None)}
         with _translated():
             async with asyncio.timeout(CHECK_SECONDS):
-                response = await self._connections.ask(
-                    "GET", url, {**_HEADERS, **self._dialect.headers(key)}, connect_seconds=CHECK_SECONDS
-                )
+                response = await self._request(HTTPRequest("GET", url, headers), key, CHECK_SECONDS)
                 try:
-                    await self._checked(response, key)
+                    await self._require_models(response, url, key)
                 finally:
-                    self._connections.leave(response)
+                    self._connections.release(response)
 
-    async def _checked(self, response: Connection, key: str | None) -> None:
+    async def _require_models(self, response: Connection, url: str, key: SecretStr | None) -> None:
         if response.status not in _ABSENT:
-            await self._accept(response, key)
-        elif self._dialect.lists_models:
-            told = f"GET {self._dialect.models_url} answered HTTP {response.status}; correct baseURL"
-            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=told)
+            await self._require_ok(response, key)
+        elif self._vendor.lists_models:
+            detail = f"GET {url} returned HTTP {response.status}; correct baseURL"
+            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=detail)
 
-    async def _ask(self, request: ChatRequest, until: float) -> Connection:
-        """Return the connection on which the stream of the answer begins; its caller leaves it."""
-        key = self._key.read()
-        url, body = self._dialect.url(request), self._dialect.body(request)
-        headers = {**_HEADERS, "Content-Type": "application/json", **self._dialect.headers(key, request)}
+    async def _send(self, request: ChatRequest, until: float) -> Connection:
+        """Return the connection on which the stream of the answer begins; its caller releases it."""
+        key = self._credential.read()
+        url, body = f"{self._root}{self._vendor.path(request)}{self._query}", self._vendor.body(request)
+        headers = {**_HEADERS, "Content-Type": "application/json", **self._vendor.headers(request)}
         with _translated():
             async with asyncio.timeout_at(until):
-                response = await self._connections.ask(
-                    "POST", url, headers, body, connect_seconds=self._timeouts.connect_seconds
+                response = await self._request(
+                    HTTPRequest("POST", url, headers, body), key, self._timeouts.connect_seconds
                 )
                 try:
-                    await self._accept(response, key)
-                    _require_events(response)
+                    await self._require_ok(response, key)
+                    _require_stream(response, self._vendor.media_type)
                     response.forget_headers()
                 except BaseException:
-                    self._connections.leave(response)
+                    self._connections.release(response)
                     raise
         return response
 
-    async def _accept(self, response: Connection, key: str | None) -> None:
+    async def _request(self, request: HTTPRequest, key: SecretStr | None, connect_seconds: float) -> Connection:
+        method, url, headers, body = request
+        signed = {**headers, **self._vendor.authenticate(key, request)}
+        return await self._connections.request(method, url, signed, body, connect_seconds=connect_seconds)
+
+    async def _require_ok(self, response: Connection, key: SecretStr | None) -> None:
         """Raise what an error response means."""
         if response.status == HTTPStatus.OK:
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
-            self._key.forget()
+            self._credential.forget()
         body = b""
         while len(body) < MAX_BODY_BYTES and (more := await response.read()):
             body += more
-        raise from_response(response.status, response.headers, body, (key,) if key else ())
+        raise from_response(response.status, response.headers, body, (key.get_secret_value(),) if key else ())
 
 
-def _require_events(response: Connection) -> None:
+def _require_stream(response: Connection, media_type: str) -> None:
     kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
-    if kind.partition(";")[0].strip().lower() != "text/event-stream" or coding:
-        raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"{kind} {coding} is not an event stream"))
+    if kind.partition(";")[0].strip().lower() != media_type or coding:
+        raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"expected {media_type}, not {kind} {coding}"))
 
 
 @contextmanager
@@ -195,19 +169,19 @@ def _translated() -> Iterator[None]:
         raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
 
 
-def _understand(answer: Answer, events: EventReader, data: bytes) -> tuple[list[StreamItem], ChatError | None]:
-    """Return the pieces in `data`, and the failure that follows them if there is one."""
-    pieces: list[StreamItem] = []
+def _parse(parser: StreamParser, framing: Framing, data: bytes) -> tuple[list[StreamItem], ChatError | None]:
+    """Return the items in `data`, and the failure that follows them if there is one."""
+    items: list[StreamItem] = []
     try:
-        for payload in events.feed(data):
-            answer.read(payload, pieces)
-            if answer.done:
-                return pieces, None
+        for payload in framing.feed(data):
+            parser.read(payload, items)
+            if parser.done:
+                return items, None
         if not data:
-            pieces.append(answer.end())
+            items.append(parser.end())
     except ChatError as failure:
-        return pieces, failure
-    return pieces, None
+        return items, failure
+    return items, None
 
 
 async def _drain(response: Connection) -> None:

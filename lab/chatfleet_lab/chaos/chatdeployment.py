@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Azure, Provider, SecretKeyRef, Timeouts
+from chatfleet_contract.providers import Provider, SecretKeyRef, Timeouts
 from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Redis
-from chatfleet_lab.chaos.fleet import AZURE_API, Settings, Vendor, models
+from chatfleet_lab.chaos.fleet import Settings, Vendor, models
 
 NAME: Final = "chaos"
 """Of the ChatDeployment, and of the Secret with its key and the URL of Redis."""
@@ -74,7 +73,7 @@ def _provider(name: str, vendor: Vendor, settings: Settings, origin: str) -> Pro
         type=vendor.type,
         base_url=f"{origin}{vendor.path}",
         api_key_secret_ref=_KEY,
-        azure=Azure(api_version=AZURE_API) if vendor.type is ProviderType.AZURE_OPENAI else None,
+        azure=vendor.azure,
         timeouts=Timeouts.model_validate(settings.timeouts.model_dump()),
         retries=settings.retries,
         max_concurrent_requests=10_000,

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.provider_types import Continuation, ProviderType
-from chatfleet_contract.providers import Model, Retries
+from chatfleet_contract.providers import Azure, Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
 from harness.net import LOOPBACK, free_port
@@ -41,11 +41,12 @@ class Vendor(NamedTuple):
     path: str
     continuation: Continuation = "none"
     """How its model goes on with a cut answer."""
+    azure: Azure | None = None
 
 
 VENDORS: Final = (
     Vendor("openai", ProviderType.OPENAI, "/v1"),
-    Vendor("azure", ProviderType.AZURE_OPENAI, ""),
+    Vendor("azure", ProviderType.AZURE_OPENAI, "", azure=Azure(api_version="2024-10-21")),
     Vendor("anthropic", ProviderType.ANTHROPIC, "/anthropic", "prefill"),
     Vendor("compatible", ProviderType.OPENAI_COMPATIBLE, "/v1", "continueFinalMessage"),
 )
@@ -59,7 +60,6 @@ QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_s
 """Deadlines that let a test of silence end soon."""
 ROOMY: Final = Streaming(max_streams_per_pod=10_000)
 """Room for all the streams of any scenario."""
-AZURE_API: Final = "2024-10-21"
 NO_RETRIES: Final = Retries(max=0)
 
 
@@ -193,7 +193,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
                 type=vendor.type,
                 base_url=f"{settings.origins.get(name, upstream)}{vendor.path}",
                 api_key_file=str(key),
-                azure_api_version=AZURE_API if vendor.type is ProviderType.AZURE_OPENAI else None,
+                azure=vendor.azure,
                 timeouts=settings.timeouts,
                 retries=settings.retries,
                 max_concurrent_requests=10_000,

@@ -2,7 +2,7 @@
 
 from chatfleet_contract import names
 from chatfleet_contract.providers import Provider
-from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
@@ -11,16 +11,9 @@ from chatfleet_operator.model.values import Manifest, Ref
 
 
 def _provider(provider: Provider) -> RuntimeProvider:
-    return RuntimeProvider(
-        name=provider.name,
-        type=provider.type,
-        base_url=provider.base_url,
-        api_key_file=names.api_key_file(provider.name) if provider.api_key_secret_ref else None,
-        azure_api_version=provider.azure.api_version if provider.azure else None,
-        timeouts=RuntimeTimeouts.model_validate(provider.timeouts.document()),
-        retries=provider.retries,
-        max_concurrent_requests=provider.max_concurrent_requests,
-    )
+    """Return `provider` with the path of its key's file instead of the Secret; the other settings are the same."""
+    key = names.api_key_file(provider.name) if provider.api_key_secret_ref else None
+    return RuntimeProvider.model_validate({**provider.document(), "apiKeyFile": key})
 
 
 def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:

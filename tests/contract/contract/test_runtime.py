@@ -8,7 +8,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Parameters, Retries
+from chatfleet_contract.providers import Azure, Model, Parameters, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, digest_of
 from chatfleet_contract.spec import Conversations, LogFormat, LogLevel, Observability, Streaming
 
@@ -27,7 +27,7 @@ FULL = RuntimeConfig(
             type=ProviderType.AZURE_OPENAI,
             base_url="https://example.openai.azure.com",
             api_key_file=names.api_key_file("azure"),
-            azure_api_version="2024-10-21",
+            azure=Azure(api_version="2024-10-21"),
             timeouts=RuntimeTimeouts(connect_seconds=0.5, first_token_seconds=20, stall_seconds=1.25, total_seconds=90),
             retries=Retries(max=1, initial_seconds=2, max_seconds=3),
             max_concurrent_requests=7,
@@ -87,7 +87,7 @@ def test_any_change_is_a_change_of_the_digest(path: tuple[str | int, ...]) -> No
 def other(value: object) -> object:
     """Return another value that the same field may have."""
     words = {"azureOpenAI": "openai", "debug": "info", "text": "json", "none": "prefill"}
-    words |= {"continue": "cancel", "reject": "enqueue"}
+    words |= {"continue": "cancel", "reject": "enqueue", "2024-10-21": "2024-10-21-preview"}
     if isinstance(value, str):
         return words.get(value, f"{value}2")
     assert isinstance(value, int | float)

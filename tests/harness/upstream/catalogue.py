@@ -12,10 +12,11 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.providers.catalogue import Catalogue, Environment, Registry
+from chatfleet_api.providers.catalogue import Catalogue
+from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.instrumented import Meter
 from chatfleet_api.providers.provider import Provider, StreamItem
-from chatfleet_contract.provider_types import ProviderType
+from chatfleet_api.providers.registry import Registry
 from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from harness.upstream.wires import Wire
@@ -56,8 +57,7 @@ class RecordingMeter:
 
 def provider_of(wire: Wire, url: str, **settings: object) -> RuntimeProvider:
     """Return the settings of the provider `up` that speaks `wire` at `url`; by default it never tries again."""
-    version = "2024-10-21" if wire.type is ProviderType.AZURE_OPENAI else None
-    common = {"name": "up", "type": wire.type, "baseURL": url + wire.base_path, "azureApiVersion": version}
+    common = {"name": "up", "type": wire.type, "baseURL": url + wire.base_path, **wire.settings}
     return RuntimeProvider.model_validate({"retries": {"max": 0}, **common, **settings})
 
 

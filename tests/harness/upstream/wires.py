@@ -1,7 +1,7 @@
 """How each vendor writes an answer, so that one test can be run against all of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -20,6 +20,11 @@ class Wire(Protocol):
     @property
     def type(self) -> ProviderType:
         """Return the type of provider that writes so."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Return the settings that this type alone requires, as `RuntimeProvider` has them."""
         ...
 
     @property
@@ -55,6 +60,7 @@ class OpenAIWire:
 
     type: ProviderType = ProviderType.OPENAI
     base_path: str = "/v1"
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def begin(self) -> list[bytes]:
         """Return the chunk with the role."""
@@ -90,6 +96,7 @@ class AnthropicWire:
 
     type: ProviderType = ProviderType.ANTHROPIC
     base_path: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def begin(self) -> list[bytes]:
         """Return the start of the message and of its one block of text, with a ping between."""
@@ -122,12 +129,15 @@ class AnthropicWire:
         return event(data, data["type"])
 
 
+AZURE: Final = OpenAIWire(ProviderType.AZURE_OPENAI, "", {"azure": {"apiVersion": "2024-10-21"}})
+
 WIRES: tuple[Wire, ...] = (
     OpenAIWire(),
-    OpenAIWire(ProviderType.AZURE_OPENAI, ""),
+    AZURE,
     OpenAIWire(ProviderType.OPENAI_COMPATIBLE),
     AnthropicWire(),
 )
+"""One for each provider type that has an upstream."""
 
 
 def whole(wire: Wire, words: Sequence[str] = WORDS) -> list[bytes]:

@@ -50,7 +50,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
 
 
 async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "KEEP_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.05)
     async with (
         fake_upstream(answering(WIRE)) as upstream,
         catalogue_of(config_of(provider_of(WIRE, upstream.url))) as catalogue,
@@ -78,9 +78,9 @@ def authority(tmp_path: Path) -> Iterator[Path]:
     plain = serialization.NoEncryption()
     secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + secret)
-    connections.trusted.cache_clear()
+    connections.tls_context.cache_clear()
     yield file
-    connections.trusted.cache_clear()
+    connections.tls_context.cache_clear()
 
 
 async def encrypted(upstream: FakeUpstream, certificate: Path, host: str) -> Outcome:

@@ -207,8 +207,8 @@ async def test_no_deadline_outlives_its_answer(wire: Wire, monkeypatch: pytest.M
     alive = WeakSet[Watchdog]()
 
     class Remembered(Watchdog):
-        def __init__(self, bite: Callable[[], None], until: float, late: Code) -> None:
-            super().__init__(bite, until, late)
+        def __init__(self, on_expiry: Callable[[], None], until: float, code: Code) -> None:
+            super().__init__(on_expiry, until, code)
             alive.add(self)
 
     monkeypatch.setattr("chatfleet_api.providers.upstream.Watchdog", Remembered)

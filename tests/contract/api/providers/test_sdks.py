@@ -14,18 +14,16 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.provider import Finish
-from chatfleet_contract.provider_types import ProviderType
 from chatfleet_contract.providers import Model
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file, provider_of
 from harness.upstream.fake import FakeUpstream, Request, fake_upstream
-from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire, answering, refusing
+from harness.upstream.wires import AZURE, AnthropicWire, OpenAIWire, Wire, answering, refusing
 
 KEY = "k-123"
 MODEL = "family/model:2@x"
 """A name with all that the contract allows in one."""
 COMPARED = ("authorization", "api-key", "x-api-key", "anthropic-version", "content-type", "accept")
 OPENAI = OpenAIWire()
-AZURE = OpenAIWire(ProviderType.AZURE_OPENAI, "")
 ANTHROPIC = AnthropicWire()
 EMPTY_LIST = b'{"object":"list","data":[],"has_more":false}'
 

@@ -49,7 +49,7 @@ class Talk:
         self.wire = Wire()
         self.connection = Connection(Origin("http", "host", 80))
         self.connection.connection_made(self.wire)
-        self.asking = asyncio.ensure_future(self.connection.ask(b"GET / HTTP/1.1\r\n\r\n"))
+        self.asking = asyncio.ensure_future(self.connection.send(b"GET / HTTP/1.1\r\n\r\n"))
 
     async def hear(self, *parts: bytes) -> None:
         """Let `parts` come, each by itself."""
@@ -91,7 +91,7 @@ async def test_one_connection_carries_one_answer_after_another(talk: Talk) -> No
     for _ in range(3):
         await talk.hear(WHOLE)
         assert await talk.rest() == b"abcdef"
-        talk.asking = asyncio.ensure_future(talk.connection.ask(b"again"))
+        talk.asking = asyncio.ensure_future(talk.connection.send(b"again"))
     assert not talk.wire.closed
     talk.asking.cancel()
 
@@ -102,7 +102,7 @@ async def test_headers_are_let_go_while_the_answer_comes_and_the_next_has_its_ow
     talk.connection.forget_headers()
     assert not talk.connection.headers
     assert await talk.connection.read() == b"abcdef"
-    talk.asking = asyncio.ensure_future(talk.connection.ask(b"again"))
+    talk.asking = asyncio.ensure_future(talk.connection.send(b"again"))
     await talk.hear(WHOLE)
     assert await talk.rest() == b"abcdef"
     assert talk.connection.headers["content-type"] == "text/plain"
@@ -191,7 +191,7 @@ async def test_a_reader_learns_that_the_connection_was_closed_here(talk: Talk) -
     reading = asyncio.ensure_future(talk.connection.read())
     await asyncio.sleep(0)
     talk.connection.close()
-    with pytest.raises(BrokenError, match="closed here"):
+    with pytest.raises(BrokenError, match="closed by this side"):
         await reading
     assert talk.wire.closed
 
@@ -199,4 +199,4 @@ async def test_a_reader_learns_that_the_connection_was_closed_here(talk: Talk) -
 @pytest.mark.parametrize("forged", ["a\r\nX: y", "a\nX: y", "a\rb"])
 async def test_no_header_can_be_forged_by_the_value_of_another(forged: str) -> None:
     with pytest.raises(ValueError, match="line break"):
-        await ConnectionPool().ask("GET", "http://127.0.0.1/", {"Authorization": forged}, connect_seconds=1)
+        await ConnectionPool().request("GET", "http://127.0.0.1/", {"Authorization": forged}, connect_seconds=1)

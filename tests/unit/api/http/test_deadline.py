@@ -31,7 +31,7 @@ async def test_the_last_deadline_counts(moves: list[tuple[float, float, Code]], 
         watchdog.move(until, late)
     await asyncio.sleep(20)
     assert bites == pytest.approx([at])
-    assert watchdog.bit is meaning
+    assert watchdog.expired is meaning
 
 
 async def test_a_stopped_one_does_not_bite() -> None:
@@ -39,4 +39,4 @@ async def test_a_stopped_one_does_not_bite() -> None:
     watchdog = Watchdog(lambda: bites.append(None), 5.0, LATE)
     watchdog.stop()
     await asyncio.sleep(20)
-    assert (bites, watchdog.bit) == ([], None)
+    assert (bites, watchdog.expired) == ([], None)

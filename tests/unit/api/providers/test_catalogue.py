@@ -8,9 +8,9 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.providers.catalogue import Catalogue, Defaults
+from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Parameters, Retries
+from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from harness.upstream.catalogue import Outcome, RecordingMeter, ask, config_of, registry_of
@@ -93,20 +93,6 @@ async def test_models_of_one_provider_share_its_limit_also_after_a_new_configura
     assert ended == ["a", "b"]  # though the answer of b takes no time
 
 
-def test_defaults_stand_in_for_what_a_request_does_not_name() -> None:
-    defaults = Defaults(
-        Model(
-            name="a",
-            provider="s",
-            model="vendors-name",
-            parameters=Parameters(temperature=0.5, top_p=0.9, max_tokens=7),
-        )
-    )
-    asked = ChatRequest("a", (), temperature=0.0)
-    assert defaults.under(asked) == ChatRequest("vendors-name", (), temperature=0.0, top_p=0.9, max_tokens=7)
-    assert Defaults(model("a", "x")).under(asked) == ChatRequest("x", (), temperature=0.0)
-
-
 async def test_every_provider_is_checked_by_its_name() -> None:
     other = SCRIPTED.model_copy(update={"name": "t"})
     up = Dependency(state=State.UP)
@@ -121,7 +107,7 @@ async def test_every_provider_is_checked_by_its_name() -> None:
         (config_of(RuntimeProvider(name="p", type=ProviderType.OPENAI_COMPATIBLE)), "provider p: .* needs baseURL"),
         (
             config_of(RuntimeProvider(name="p", type=ProviderType.AZURE_OPENAI, base_url="https://a")),
-            "provider p: .* azureApiVersion",
+            "provider p: .* needs azure.apiVersion",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_contract.providers import Azure
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build, possible_children
 from chatfleet_operator.children.labels import with_hash
@@ -221,7 +222,7 @@ def test_the_runtime_configuration_holds_paths_and_no_reference_to_a_secret() ->
     config = built(FULL).config
 
     assert config.providers[0].api_key_file == names.api_key_file("openai")
-    assert config.providers[1].azure_api_version == "2024-10-21"
+    assert config.providers[1].azure == Azure(api_version="2024-10-21")
     assert config.providers[0].timeouts.connect_seconds == 2
     assert config.redis_url_file == names.REDIS_URL_FILE
     assert "llm-keys" not in config.render()

@@ -1,7 +1,9 @@
-"""A request in OpenAI's terms, said in Anthropic's. Pure; the type checker compares the shapes with the official SDK's.
+"""Translates requests from OpenAI's terms into Anthropic's. Pure.
 
-https://platform.claude.com/docs/en/api/messages. `seed` and the two penalties are hints that Anthropic does not take;
-they are left out, as its OpenAI-compatible endpoint leaves them out. What would change the answer's meaning is refused.
+https://platform.claude.com/docs/en/api/messages. Addresses and headers are those of the official SDK, with which
+tests/contract/api/providers/test_sdks.py compares them; the type checker compares the shapes. `seed` and the two
+penalties are hints that Anthropic does not take; they are left out, as its OpenAI-compatible endpoint leaves them out.
+What would change the answer's meaning is rejected.
 """
 
 import re
@@ -13,9 +15,10 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, TextPart
 
-if TYPE_CHECKING:  # the SDK takes a second to import, and a pod needs none of its code
-    from anthropic.types import (
+if TYPE_CHECKING:
+    from chatfleet_api.providers.vendors.anthropic.sdk_types import (
         ImageBlockParam,
+        MessageCreateParamsStreaming,
         MessageParam,
         OutputConfigParam,
         TextBlockParam,
@@ -24,12 +27,17 @@ if TYPE_CHECKING:  # the SDK takes a second to import, and a pod needs none of i
         ToolResultBlockParam,
         ToolUseBlockParam,
     )
-    from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
     Block: TypeAlias = TextBlockParam | ImageBlockParam | ToolUseBlockParam | ToolResultBlockParam
 
+API_VERSION: Final = "2026-10-21"
+"""The version that the official SDK sends."""
+
+API_VERSION_WITH_SAMPLING: Final = "2023-06-01"
+"""The version before. It still has `temperature` and `top_p`, which the current one rejects at any value."""
+
 DEFAULT_MAX_TOKENS: Final = 8192
-"""Anthropic demands a limit; this one serves when neither the request nor the model's parameters name any."""
+"""Anthropic requires a limit; this one is used when neither the request nor the model's parameters set one."""
 
 _T = TypeVar("_T")
 _DATA_URL: Final = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,(.*)", re.DOTALL)
@@ -67,11 +75,31 @@ class _Format(msgspec.Struct):
     json_schema: _Schema | None = None
 
 
-def translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
-    """Return `request` without its sampling parameters, which the current version of the API no longer has.
+def root(base_url: str) -> str:
+    """Return the root of the API: the version at its end may be missing, as in the SDK's."""
+    return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
 
-    Raises `ChatError(INVALID_REQUEST)`, with the field, for what cannot be said in Anthropic's terms.
+
+def version(request: ChatRequest | None) -> dict[str, str]:
+    """Return the header with the version of the API that has all that the request uses."""
+    return {"anthropic-version": API_VERSION_WITH_SAMPLING if request and _sampling(request) else API_VERSION}
+
+
+def body(request: ChatRequest) -> bytes:
+    """Return the request in Anthropic's terms.
+
+    Raises `ChatError(INVALID_REQUEST)`, with the field, for what Anthropic does not support.
     """
+    return msgspec.json.encode({**_translated(request), **_sampling(request)})
+
+
+def _sampling(request: ChatRequest) -> dict[str, float]:
+    fields = {"temperature": request.temperature, "top_p": request.top_p}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
+    """Return `request` without its sampling parameters, which the current version of the API no longer has."""
     params: MessageCreateParamsStreaming = {
         "model": request.model,
         "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
@@ -198,5 +226,5 @@ def _converted(value: object, wanted: type[_T], where: str) -> _T:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        told = f"{where} cannot be said to this model's provider: {error}"
-        raise ChatError(Code.INVALID_REQUEST, told, param=where) from error
+        message = f"The model's provider does not support this value of '{where}': {error}."
+        raise ChatError(Code.INVALID_REQUEST, message, param=where) from error

@@ -1,1 +1,1 @@
-"""openai."""
+"""OpenAI's chat completions, Azure's and those of imitations: `request` (differences), `stream` (parser)."""

@@ -1,1 +1,1 @@
-"""scripted."""
+"""Answers from a script: `provider`."""

@@ -9,6 +9,7 @@ Its models' names are the script: `SCRIPT[:CODE][@RATE]`.
 When the last message is the assistant's and begins as the script does, the script goes on from there.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from itertools import accumulate
@@ -17,7 +18,9 @@ from typing import Final, NamedTuple
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import Batch, Finish, Opened, Opening
+from chatfleet_contract.runtime import RuntimeProvider
 
 MAX_BATCH: Final = 16
 """Tokens that an unpaced script hands out before others get their turn."""
@@ -75,9 +78,16 @@ class Scripted:
         else:
             yield (Finish("stop", _usage(request, len(pieces))),)
 
+    async def check(self) -> None:
+        """Do nothing: there is no upstream."""
+
+
+def connect_scripted(_: RuntimeProvider, environment: Environment) -> Scripted:
+    return Scripted(clock=environment.clock, sleep=asyncio.sleep)
+
 
 def _script(request: ChatRequest) -> _Script:
-    """Return what to say; raise `ChatError(MODEL_NOT_FOUND)` when the name is no script."""
+    """Parse the script; raise `ChatError(MODEL_NOT_FOUND)` when the name is none."""
     name = _NAME.fullmatch(request.model)
     if name is None or name["code"] not in (None, *Code):
         raise ChatError(Code.MODEL_NOT_FOUND, _HELP, param="model")

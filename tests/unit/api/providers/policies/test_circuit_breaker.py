@@ -7,7 +7,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.providers.catalogue import Environment, Registry
+from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.circuit_breaker import (
     FIRST_PAUSE_SECONDS,
     LEAST,
@@ -17,6 +17,7 @@ from chatfleet_api.providers.policies.circuit_breaker import (
     CircuitBreaking,
 )
 from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
+from chatfleet_api.providers.registry import Registry
 from chatfleet_contract import report
 from chatfleet_contract.provider_types import ProviderType
 from chatfleet_contract.providers import Model, Retries

@@ -12,8 +12,8 @@ from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.policies.fallback import Fallback
 from chatfleet_api.providers.policies.prefill import Prefill
 from chatfleet_api.providers.provider import StreamItem
-from chatfleet_api.providers.vendors.anthropic.vendor import Anthropic
-from chatfleet_api.providers.vendors.openai.request import Compatible
+from chatfleet_api.providers.vendors.anthropic import request as anthropic
+from chatfleet_api.providers.vendors.openai.request import compatible_body
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
 from chatfleet_contract.provider_types import Continuation
 from harness.pods.runs import STOP, FakeProvider, text
@@ -74,14 +74,14 @@ async def test_a_request_that_continues_nothing_passes_as_it_is() -> None:
 
 
 def test_a_compatible_server_is_told_to_go_on_with_the_last_message() -> None:
-    body = msgspec.json.decode(Compatible("https://c").body(cut("Hello")))
+    body = msgspec.json.decode(compatible_body(cut("Hello")))
     assert body["messages"][-1] == {"role": "assistant", "content": "Hello"}
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     assert "continues" not in body
 
 
 async def test_anthropic_gets_the_beginning_as_the_assistants_last_message() -> None:
-    body = msgspec.json.decode(Anthropic().body(await sent("Hello ", "prefill")))
+    body = msgspec.json.decode(anthropic.body(await sent("Hello ", "prefill")))
     assert body["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "Hello"}]}
 
 

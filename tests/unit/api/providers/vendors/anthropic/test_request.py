@@ -7,8 +7,13 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
-from chatfleet_api.providers.vendors.anthropic.request import DEFAULT_MAX_TOKENS
-from chatfleet_api.providers.vendors.anthropic.vendor import API_VERSION, API_VERSION_WITH_SAMPLING, Anthropic
+from chatfleet_api.providers.vendors.anthropic.request import (
+    API_VERSION,
+    API_VERSION_WITH_SAMPLING,
+    DEFAULT_MAX_TOKENS,
+    body,
+    version,
+)
 
 HI = (Message("user", "Hi."),)
 SAID = [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}]
@@ -16,7 +21,7 @@ TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f"}}
 
 
 def said(request: ChatRequest) -> dict[str, Any]:
-    return msgspec.json.decode(Anthropic().body(request), type=dict[str, Any])
+    return msgspec.json.decode(body(request), type=dict[str, Any])
 
 
 def more(**fields: Any) -> dict[str, Any]:  # noqa: ANN401  # the fields' own types
@@ -162,5 +167,5 @@ def test_arguments_that_are_no_object_are_refused_by_field(arguments: str) -> No
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0}, {"top_p": 0.9}])
 def test_the_version_is_the_newest_that_has_what_is_asked(sampling: dict[str, float]) -> None:
-    version = Anthropic().headers("k", ChatRequest("m", HI, **sampling))["anthropic-version"]  # type: ignore[arg-type]
-    assert version == (API_VERSION_WITH_SAMPLING if sampling else API_VERSION)
+    headers = version(ChatRequest("m", HI, **sampling))  # type: ignore[arg-type]
+    assert headers == {"anthropic-version": API_VERSION_WITH_SAMPLING if sampling else API_VERSION}

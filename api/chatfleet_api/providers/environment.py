@@ -1,0 +1,16 @@
+"""What all providers of a pod share; clocks and randomness are injected here."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.policies.instrumented import Meter
+
+
+class Environment(NamedTuple):
+    connections: ConnectionPool
+    meter: Meter
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    rand: Callable[[], float]
+    """Returns a number from 0 to 1."""

@@ -1,0 +1,107 @@
+"""From the runtime configuration to the catalogue: each model a provider behind the same policies, in the same order.
+
+From the outside: fallback, prefill, retry, circuit breaker, concurrency limit, measuring, defaults, upstream. A
+fallback is worth its price only when retries did not help; a back-off holds no slot; waiting for a slot is not the
+upstream's failure.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+
+import msgspec
+
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.catalogue import Catalogue, SharedUpstream
+from chatfleet_api.providers.environment import Environment
+from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker, CircuitBreaking
+from chatfleet_api.providers.policies.concurrency import ConcurrencyLimited, Slots
+from chatfleet_api.providers.policies.fallback import Fallback
+from chatfleet_api.providers.policies.instrumented import Instrumented, Meter, ModelLabels
+from chatfleet_api.providers.policies.prefill import Prefill
+from chatfleet_api.providers.policies.retry import Retrying
+from chatfleet_api.providers.policies.retry_budget import RetryBudget
+from chatfleet_api.providers.provider import Opening, Provider
+from chatfleet_api.providers.vendors.table import VENDORS
+from chatfleet_contract.providers import Model
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+
+
+@contextmanager
+def open_registry(meter: Meter, *, clock: Callable[[], float], rand: Callable[[], float]) -> Iterator["Registry"]:
+    """Yield a registry whose upstreams share their connections, and close these at the end."""
+    with closing(ConnectionPool()) as connections:
+        yield Registry(Environment(connections, meter, clock, rand))
+
+
+class Registry:
+    """Makes catalogues. A provider whose settings did not change keeps its open requests and its circuit breaker."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._upstreams: dict[RuntimeProvider, SharedUpstream] = {}
+
+    def catalogue(self, config: RuntimeConfig) -> Catalogue:
+        """Return the catalogue of `config`; raise `ValueError` when parts of it do not fit together."""
+        upstreams = {
+            provider: self._upstreams.get(provider) or self._connect(provider) for provider in config.providers
+        }
+        providers = {provider.name: provider for provider in config.providers}
+        single = {model.name: self._single(model, _named(providers, model), upstreams) for model in config.models}
+        models = {model.name: _with_fallbacks(model, single) for model in config.models}
+        self._upstreams = upstreams
+        named = {provider.name: upstream for provider, upstream in upstreams.items()}
+        return Catalogue(models, named, {model.name: model.continuation for model in config.models})
+
+    def _connect(self, provider: RuntimeProvider) -> SharedUpstream:
+        clock, meter = self._environment.clock, self._environment.meter
+        return SharedUpstream(
+            VENDORS[provider.type](provider, self._environment),
+            Slots(provider.max_concurrent_requests),
+            CircuitBreaker(on_change=partial(meter.circuit_open, provider.name), clock=clock),
+            RetryBudget(clock),
+        )
+
+    def _single(
+        self, model: Model, provider: RuntimeProvider, upstreams: Mapping[RuntimeProvider, SharedUpstream]
+    ) -> Provider:
+        """Return `model` as its own provider answers it, without fallbacks."""
+        upstream, (_, meter, clock, rand) = upstreams[provider], self._environment
+        labels = ModelLabels(provider.name, model.name, model.model)
+        measured = Instrumented(WithDefaults(upstream.backend, model), labels, meter=meter, clock=clock)
+        limited = ConcurrencyLimited(measured, upstream.slots, timeout_seconds=provider.timeouts.first_token_seconds)
+        retrying = Retrying(
+            CircuitBreaking(limited, upstream.breaker),
+            provider.retries,
+            on_retry=partial(meter.retried, provider.name, model.name),
+            budget=upstream.budget,
+            rand=rand,
+        )
+        return retrying if model.continuation == "none" else Prefill(retrying, model.continuation)
+
+
+class WithDefaults:
+    """A `Provider` that sends the provider's own name of a model, and the model's parameters where they are not set."""
+
+    def __init__(self, inner: Provider, model: Model) -> None:
+        self._inner = inner
+        self._name = model.model
+        self._parameters = model.parameters.model_dump(exclude_none=True)
+
+    def open(self, request: ChatRequest) -> Opening:
+        missing = {name: value for name, value in self._parameters.items() if getattr(request, name) is None}
+        return self._inner.open(msgspec.structs.replace(request, model=self._name, **missing))
+
+
+def _named(providers: Mapping[str, RuntimeProvider], model: Model) -> RuntimeProvider:
+    if model.provider not in providers:
+        raise ValueError(f"model {model.name}: provider {model.provider} is not in providers; add it or correct it")
+    return providers[model.provider]
+
+
+def _with_fallbacks(model: Model, single: Mapping[str, Provider]) -> Provider:
+    if unknown := [name for name in model.fallbacks if name not in single]:
+        raise ValueError(f"model {model.name}: fallbacks {unknown} are not in models; add them or correct them")
+    chain = [single[name] for name in (model.name, *model.fallbacks)]
+    return Fallback(chain) if len(chain) > 1 else chain[0]

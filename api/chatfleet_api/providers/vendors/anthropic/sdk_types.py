@@ -1,0 +1,28 @@
+"""The shapes of the official SDK, for the type checker alone: a pod does not have the SDK."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anthropic.types import (
+        ImageBlockParam,
+        MessageParam,
+        OutputConfigParam,
+        TextBlockParam,
+        ToolChoiceParam,
+        ToolParam,
+        ToolResultBlockParam,
+        ToolUseBlockParam,
+    )
+    from anthropic.types.message_create_params import MessageCreateParamsStreaming
+
+    __all__ = (
+        "ImageBlockParam",
+        "MessageCreateParamsStreaming",
+        "MessageParam",
+        "OutputConfigParam",
+        "TextBlockParam",
+        "ToolChoiceParam",
+        "ToolParam",
+        "ToolResultBlockParam",
+        "ToolUseBlockParam",
+    )

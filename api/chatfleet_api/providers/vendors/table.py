@@ -1,0 +1,63 @@
+"""One row for each provider type. A new type is a folder here, this row, and a row in the contract's table."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from chatfleet_api.providers.environment import Environment
+from chatfleet_api.providers.provider import Backend
+from chatfleet_api.providers.upstream import connect
+from chatfleet_api.providers.vendors.anthropic import request as anthropic
+from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
+from chatfleet_api.providers.vendors.openai import request as openai
+from chatfleet_api.providers.vendors.openai.stream import CompletionParser
+from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
+from chatfleet_api.providers.vendors.vendor import Vendor, key_header
+from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.runtime import RuntimeProvider
+
+Connect: TypeAlias = Callable[[RuntimeProvider, Environment], Backend]
+"""Returns the upstream of a configured provider; raises `ValueError` when its settings do not fit its type."""
+
+OPENAI: Final = Vendor(
+    base_url="https://api.openai.com/v1",
+    path=lambda _: "/chat/completions",
+    models_path="/models",
+    body=openai.body,
+    parser=CompletionParser,
+)
+AZURE_OPENAI: Final = Vendor(
+    path=openai.azure_path,
+    models_path="/openai/models",
+    query=openai.azure_query,
+    authenticate=key_header("api-key"),
+    body=openai.body,
+    parser=CompletionParser,
+)
+OPENAI_COMPATIBLE: Final = Vendor(
+    path=lambda _: "/chat/completions",
+    models_path="/models",
+    lists_models=False,
+    body=openai.compatible_body,
+    parser=CompletionParser,
+)
+ANTHROPIC: Final = Vendor(
+    base_url="https://api.anthropic.com",
+    root=anthropic.root,
+    path=lambda _: "/messages",
+    models_path="/models",
+    headers=anthropic.version,
+    body=anthropic.body,
+    parser=MessageParser,
+)
+
+VENDORS: Final[Mapping[ProviderType, Connect]] = MappingProxyType(
+    {
+        ProviderType.OPENAI: partial(connect, OPENAI),
+        ProviderType.AZURE_OPENAI: partial(connect, AZURE_OPENAI),
+        ProviderType.ANTHROPIC: partial(connect, ANTHROPIC),
+        ProviderType.OPENAI_COMPATIBLE: partial(connect, OPENAI_COMPATIBLE),
+        ProviderType.SCRIPTED: connect_scripted,
+    }
+)

@@ -1,0 +1,87 @@
+"""What is different from vendor to vendor: the columns of the table `VENDORS`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from pydantic import SecretStr
+
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.http.sse import EventReader
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_contract.runtime import RuntimeProvider
+
+
+class StreamParser(Protocol):
+    """Parses one answer."""
+
+    done: bool
+    """Whether the `Finish` has been appended."""
+
+    def read(self, payload: bytes, items: list[StreamItem]) -> None:
+        """Append to `items` what the next payload brings; raise `ChatError` for a failure or what cannot be parsed."""
+        ...
+
+    def end(self) -> Finish:
+        """Return the finish of a stream that ends here; raise `ChatError(UPSTREAM_TRUNCATED)` when it is not whole."""
+        ...
+
+
+class Framing(Protocol):
+    """Cuts the bytes of a stream into payloads."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the payloads that the next bytes complete; raise `ChatError(UPSTREAM_MALFORMED)` if they cannot be."""
+        ...
+
+
+class HTTPRequest(NamedTuple):
+    """A request to a vendor, before it is authenticated."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+Authenticate: TypeAlias = Callable[[SecretStr | None, HTTPRequest], Mapping[str, str]]
+"""Returns the headers that authenticate a request; a signature may cover all of it."""
+
+NO_HEADERS: Final = MappingProxyType[str, str]({})
+
+
+def bearer(key: SecretStr | None, request: HTTPRequest) -> Mapping[str, str]:  # noqa: ARG001  # signatures need it
+    return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else NO_HEADERS
+
+
+def key_header(name: str) -> Authenticate:
+    """Authenticate by a header `name` with the key alone."""
+    return lambda key, _: {name: key.get_secret_value()} if key else NO_HEADERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vendor:
+    """The API of one provider type, over HTTP."""
+
+    base_url: str | None = None
+    """Root of the API when `baseURL` is unset; None: `baseURL` is required."""
+    root: Callable[[str], str] = str
+    """Normalizes the root."""
+    path: Callable[[ChatRequest], str]
+    """Path of the request for an answer, below the root."""
+    models_path: str
+    """Path where a GET costs nothing and proves the credentials."""
+    lists_models: bool = True
+    """Whether there must be something at `models_path`; servers that imitate a vendor may leave it out."""
+    query: Callable[[RuntimeProvider], str] = lambda _: ""
+    """Query of every URL."""
+    headers: Callable[[ChatRequest | None], Mapping[str, str]] = lambda _: NO_HEADERS
+    """Headers besides the common ones, such as the API's version; None: the request is a check."""
+    authenticate: Authenticate = bearer
+    body: Callable[[ChatRequest], bytes]
+    """The JSON of a request for a streamed answer; raises `ChatError` for what this vendor does not support."""
+    media_type: str = "text/event-stream"
+    """Content type of a streamed answer."""
+    framing: Callable[[], Framing] = EventReader
+    parser: Callable[[ChatRequest], StreamParser]

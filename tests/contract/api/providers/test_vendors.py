@@ -1,0 +1,104 @@
+"""A vendor is a row of the table: every provider type has one, and a row may have its own framing and signature."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from chatfleet_api.domain.events import Token, Usage
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.environment import Environment
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.upstream import connect
+from chatfleet_api.providers.vendors import table
+from chatfleet_api.providers.vendors.table import VENDORS
+from chatfleet_api.providers.vendors.vendor import HTTPRequest, Vendor
+from chatfleet_contract.provider_types import PROVIDER_TYPES, ProviderType
+from chatfleet_contract.runtime import RuntimeProvider
+from harness.upstream.catalogue import ask, catalogue_of, config_of, key_file
+from harness.upstream.fake import Reply, fake_upstream
+from harness.upstream.wires import WIRES
+
+
+def test_every_provider_type_has_a_row_and_those_with_an_upstream_a_wire() -> None:
+    assert list(VENDORS) == list(ProviderType)
+    assert {wire.type for wire in WIRES} == {kind for kind in ProviderType if PROVIDER_TYPES[kind].has_upstream}
+
+
+class LengthPrefixed:
+    """Frames that begin with their length in four bytes, as binary event streams do."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._rest += data
+        frames = []
+        while len(self._rest) >= 4 and len(self._rest) >= (end := 4 + int.from_bytes(self._rest[:4])):
+            frames.append(self._rest[4:end])
+            self._rest = self._rest[end:]
+        return frames
+
+
+class WordParser:
+    """An answer whose payloads are words; the word `.` ends it."""
+
+    def __init__(self, _: ChatRequest) -> None:
+        self.done = False
+
+    def read(self, payload: bytes, items: list[StreamItem]) -> None:
+        items.append(Token(payload.decode()) if payload != b"." else self.end())
+
+    def end(self) -> Finish:
+        self.done = True
+        return Finish("stop", Usage(1, 2))
+
+
+def signature(key: SecretStr | None, request: HTTPRequest) -> Mapping[str, str]:
+    assert key is not None
+    signed = msgspec.json.encode([request.method, request.url, sorted(request.headers.items()), request.body])
+    return {"X-Signature": hmac.new(key.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()}
+
+
+PRETEND = Vendor(
+    path=lambda request: f"/model/{request.model}/stream",
+    models_path="/models",
+    query=lambda _: "?v=1",
+    authenticate=signature,
+    body=msgspec.json.encode,
+    media_type="application/vnd.pretend.eventstream",
+    framing=LengthPrefixed,
+    parser=WordParser,
+)
+
+
+async def test_a_vendor_with_its_own_framing_and_signature_is_one_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def pretend(provider: RuntimeProvider, environment: Environment) -> object:
+        return connect(PRETEND, provider, environment)
+
+    async def script(reply: Reply) -> None:
+        await reply.head(200, PRETEND.media_type)
+        frames = b"".join(len(word).to_bytes(4) + word for word in (b"Hi", b" you", b"."))
+        await reply.send(frames[:7], frames[7:])
+        await reply.end()
+
+    monkeypatch.setattr(
+        "chatfleet_api.providers.registry.VENDORS", MappingProxyType({**table.VENDORS, ProviderType.OPENAI: pretend})
+    )
+    async with fake_upstream(script) as upstream:
+        provider = RuntimeProvider(
+            name="up", type=ProviderType.OPENAI, base_url=upstream.url, api_key_file=key_file(tmp_path)
+        )
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    (request,) = upstream.requests
+    assert (outcome.error, outcome.text) == (None, "Hi you")
+    assert request.path == "/model/gpt-x/stream?v=1"
+    assert len(request.headers["x-signature"]) == 64
