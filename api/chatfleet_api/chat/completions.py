@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from chatfleet_api.chat.models import Models
-from chatfleet_api.chat.turn import RunJob, run_turn
+from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -30,6 +30,7 @@ class Completions:
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
+    seams: Seams = PLAIN
 
     async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool = False) -> Run:
         """Start a run.
@@ -43,7 +44,7 @@ class Completions:
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
             began = Start(self.new_id(), request.model, int(self.now().timestamp()))
-            produce = partial(run_turn, RunJob(began, request, provider, None, self.clock))
+            produce = partial(run_turn, RunJob(began, request, provider, None, self.clock, seams=self.seams))
             if not resumable:
                 return start(tenant, began.run, produce)
             async with self.fleet.begin(RunRecord(tenant, began, request)):

@@ -12,7 +12,7 @@ from chatfleet_api.chat import history
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
-from chatfleet_api.chat.turn import MessageSink, RunJob, run_turn
+from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
@@ -54,6 +54,7 @@ class MessageSender:
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
+    seams: Seams = PLAIN
 
     async def send(
         self, tenant: str, conversation: str, message: NewMessage, *, idempotency: IdempotencyRecord | None = None
@@ -88,7 +89,7 @@ class MessageSender:
                     recover = partial(self.takeover.produce, Claim(record, Fence()), has_slot=True)
                     start(tenant, run_id, recover, Fence())
                     raise
-                job = RunJob(began, request, provider, sink, self.clock)
+                job = RunJob(began, request, provider, sink, self.clock, seams=self.seams)
                 return start(tenant, run_id, partial(run_turn, job), Fence())
 
     async def _abandoned(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:

@@ -12,6 +12,7 @@ from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
+from chatfleet_api.chat.turn import PLAIN, Seams
 from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.interface import RunLog
@@ -39,6 +40,8 @@ class ChatPorts:
     meter: TakeoverMeter
     on_busy: Live[OnBusy]
     """The configured policy for a message that comes while an answer is being written."""
+    seams: Seams = PLAIN
+    """What features add to each run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,10 @@ def chat_services(ports: ChatPorts) -> ChatServices:
     """Return the application services."""
     pool, log, sessions, new_id = ports.pool, ports.log, ports.sessions, ports.new_id
     catalogue, fleet, clock, now = ports.catalogue, ports.fleet, ports.clock, ports.now
-    completions = Completions(catalogue=catalogue, pool=pool, fleet=fleet, clock=clock, now=now, new_id=new_id)
-    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter)
+    completions = Completions(
+        catalogue=catalogue, pool=pool, fleet=fleet, clock=clock, now=now, new_id=new_id, seams=ports.seams
+    )
+    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter, ports.seams)
     queue = Queue(sessions, new_id)
     sender = MessageSender(
         catalogue=catalogue,
@@ -70,6 +75,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         clock=clock,
         now=now,
         new_id=new_id,
+        seams=ports.seams,
     )
     conversations = Conversations(
         sessions=sessions, pool=pool, sender=sender, queue=queue, on_busy=ports.on_busy, now=now, new_id=new_id

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from chatfleet_api.chat import history
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.turn import MessageSink, RunJob, provided, run_turn
+from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, provided, run_turn
 from chatfleet_api.domain.errors import (
     ChatError,
     Code,
@@ -65,6 +65,7 @@ class Takeover:
     clock: Callable[[], float]
     now: Callable[[], datetime]
     meter: TakeoverMeter
+    seams: Seams = PLAIN
 
     async def produce(self, claim: Claim, run: Run, *, has_slot: bool) -> None:
         """Bring a claimed run to its end; without `has_slot`, without a provider."""
@@ -89,7 +90,7 @@ class Takeover:
         if message:
             sink = MessageSink(self.sessions, record.tenant, start.conversation or "", message, self._now)
         spent = lost_usage(claim, before)
-        await run_turn(RunJob(start, request, provider, sink, self.clock, before, spent), run)
+        await run_turn(RunJob(start, request, provider, sink, self.clock, before, spent, self.seams), run)
 
     def _now(self) -> str:
         return history.stamp(self.now())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from chatfleet_api.chat.services import ChatPorts, chat_services
+from chatfleet_api.chat.turn import PLAIN, Seams
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event, Start, Token, Usage
 from chatfleet_api.domain.live import Live
@@ -154,6 +155,7 @@ def make_chat(
     sessions: SessionStore | None = None,
     pool: RunPool | None = None,
     new_id: Callable[[], str] | None = None,
+    seams: Seams = PLAIN,
 ) -> Chat:
     """Return a chat service on memory, with one model."""
     log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
@@ -169,5 +171,6 @@ def make_chat(
             new_id=new_id,
             meter=Meter("tests"),
             on_busy=Live.fixed("reject"),
+            seams=seams,
         )
     )
