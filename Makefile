@@ -69,7 +69,7 @@ simulate-scale: setup ## The real autoscaler under half an hour of simulated loa
 	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/measurements/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(pytest) tests/cluster $(waiting) 3
+	@$(pytest) tests/cluster tests/lab/scale $(waiting) 3
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(pytest) tests/cluster_tool

@@ -11,7 +11,7 @@ pytest_plugins = ["harness.redis.server", "harness.redis.topologies"]
 HERE = Path(__file__).parent
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """Variables that tests of single parts inherit."""
-MACHINE = ("cluster", "cluster_tool", "e2e", "prometheus")
+MACHINE = ("cluster/", "cluster_tool/", "e2e/", "lab/scale/", "prometheus/")
 """Folders whose tests drive this machine's own tools (builders, clusters) and need its set-up for these."""
 
 
@@ -23,7 +23,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away the developer's environment, so that a test passes or fails alike for everyone."""
-    if request.path.relative_to(HERE).parts[0] in MACHINE:
+    if request.path.relative_to(HERE).as_posix().startswith(MACHINE):
         return
     for name in os.environ.keys() - {*KEPT, "PYTEST_CURRENT_TEST"}:
         monkeypatch.delenv(name)

@@ -1,1 +1,1 @@
-"""scenarios."""
+"""One file a promise; its name is the scenario's."""
