@@ -201,7 +201,7 @@ def _targets(result: Result, ours: Figures) -> str:
         compared = value / _speed(result) if target.timed else value
         met = "yes" if compared <= target.limit else f"**no**, {compared / target.limit:.1f} times"
         rows.append((target.what, f"≤ {target.limit:g} {target.unit}", f"{value:.2f}", f"{compared:.2f}", met))
-    return _table(("What", "Endpoint", "Measured", "At that speed", "Met"), rows)
+    return _table(("What", "Target", "Measured", "At that speed", "Met"), rows)
 
 
 def _ratios(result: Result, ours: Figures) -> str:
@@ -216,7 +216,7 @@ def _ratios(result: Result, ours: Figures) -> str:
         for outcome in result.outcomes[1:]
         if outcome.key != "chatfleet"
     ]
-    return _table(("To", "Streams/s per core", "Endpoint", "Its CPU per token, to ours"), rows)
+    return _table(("To", "Streams/s per core", "Target", "Its CPU per token, to ours"), rows)
 
 
 def _profile(shares: dict[str, float], ours: Figures) -> str:

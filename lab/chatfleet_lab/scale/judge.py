@@ -86,7 +86,7 @@ def stayed(samples: Sequence[Sample], silence: tuple[float, float]) -> Outcome:
         "pods before": during[0],
         "pods at the end": later[-1],
     }
-    what = f"no pod tells its figures for {(end - begin) / 60:g} minutes, in which most streams end"
+    what = f"no pod exports its figures for {(end - begin) / 60:g} minutes, in which most streams end"
     kept = gone == 0 and later[-1] < during[-1]
     aims = {"scale-downs without figures": "0", "pods at the end": "fewer"}
     return Outcome("silence", what, figures, aims, kept, course(samples))

@@ -68,7 +68,7 @@ def _simulated(simulation: Simulation | None) -> Iterator[str]:
         f"The real HorizontalPodAutoscaler with our defaults and our metrics API server (`make simulate-scale`,"
         f" {simulation.when}, seed {simulation.seed}), in time that runs {simulation.factor} times as fast: the"
         f" autoscaler's period and windows, the starts of pods ({simulation.start_seconds} s) and streams (about"
-        f" {simulation.stream_seconds} s) are divided. Pods are objects that no kubelet starts, and tell figures over"
+        f" {simulation.stream_seconds} s) are divided. Pods are objects that no kubelet starts, and export figures over"
         f" HTTP; a delay of this machine of 0.1 s counts as {simulation.factor * 0.1:g} s. Figures are in the seconds"
         f" that were simulated. The sizes behind them: [Sizing](../guide/autoscaling.md#sizing)."
     )

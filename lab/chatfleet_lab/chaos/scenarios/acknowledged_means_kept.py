@@ -35,7 +35,7 @@ HELD = 0.3
 """Seconds by which Redis' replies are late when a pod is killed between a write and its word to the client."""
 SENDERS = 4
 """Messages that are on their way through such a pod."""
-KILLED = "pods killed between write and word"
+KILLED = "pods killed between write and acknowledgement"
 FAILED_OVER = "failovers to a replica 1 s behind"
 TRY_AGAIN = "storage_unavailable", "conversation_busy", "conversation_changed"
 
@@ -153,7 +153,7 @@ async def _kill_pod(stage: Stage) -> None:
         question for question, received in zip(questions, await asyncio.gather(*sent), strict=True) if received.sequence
     ]
     _add(stage.found, KILLED, 1)
-    _add(stage.found, "of their messages written and not told", sum(question not in heard for question in there))
+    _add(stage.found, "of their messages written, not acknowledged", sum(question not in heard for question in there))
     await asyncio.gather(
         fleet.add(), *(_send_again(stage, question) for question in questions if question not in heard)
     )
@@ -186,7 +186,7 @@ CONTROL = (PLANS[-1]._replace(replicas=0),)
 
 SCENARIO = Scenario(
     "acknowledged means kept",
-    "Whose answer has begun, that message is kept, whatever is killed; one that is sent again is kept once.",
+    "A message whose answer has begun is kept, whatever is killed; one that is sent again is kept once.",
     "redis.waitReplicas: 0, and a primary that dies while its replica is 1 s behind",
     play,
     hurt=("Redis kill -9", KILLED, FAILED_OVER, "acknowledged"),

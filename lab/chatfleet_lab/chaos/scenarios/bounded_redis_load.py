@@ -93,7 +93,7 @@ def findings(before: Sample, after: Sample, judged: Sequence[Judgement]) -> Find
 
 SCENARIO = Scenario(
     "bounded Redis load",
-    "However many streams a pod has, it holds at most 8 connections to Redis and writes once in 15 ms.",
+    "A pod holds at most 8 connections to Redis and writes once in 15 ms, for any number of streams.",
     "a relay that writes each token by itself",
     play,
     hurt=("streams",),

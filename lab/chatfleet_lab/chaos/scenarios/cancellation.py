@@ -94,7 +94,7 @@ def findings(left: Sequence[tuple[Question, ReceivedStream]], calls: dict[str, l
                 found.count("conversations that went on")
                 found.require(call.ending == "whole", f"An answer in a conversation was {call.ending} by leaving.")
                 continue
-            found.require(call.attempt == 0, f"{question.model} was asked again after its client had gone.")
+            found.require(call.attempt == 0, f"{question.model} got another request after its client had disconnected.")
             if call.ending == "fault":
                 continue  # it had ended before its client left
             delays.append(late := (call.ended or look.at) - received.ended)
@@ -116,7 +116,7 @@ def findings(left: Sequence[tuple[Question, ReceivedStream]], calls: dict[str, l
 
 SCENARIO = Scenario(
     "cancellation",
-    f"Who leaves a completion frees its upstream within {LEFT_WITHIN['long']:g} s; conversations go on.",
+    f"A client that disconnects frees its upstream within {LEFT_WITHIN['long']:g} s; conversations go on.",
     "a relay that does not watch its clients",
     play,
     hurt=("clients",),

@@ -76,8 +76,8 @@ def findings(stopped: Sequence[tuple[Judgement, float]], calls: dict[str, list[C
 
 SCENARIO = Scenario(
     "cancellation at another pod",
-    "An answer that is cancelled at another pod than the one that writes it stops, with its upstream, within 1 s.",
-    "no Redis: a pod knows its own answers only",
+    "An answer that is cancelled at any other pod stops within 1 s, and so does its upstream request.",
+    "no Redis: a pod knows only its own answers",
     play,
     hurt=("answers",),
     targets={"upstream left p99 ms": "≤ 500"},

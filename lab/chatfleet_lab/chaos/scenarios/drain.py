@@ -40,7 +40,7 @@ async def _round(trial: Trial, found: Findings) -> None:
         await trial.until_streaming(questions)
         ending.program.terminate()
         refused = await _refuses(trial, ending)
-        found.require(refused, f"A pod that was asked to end still took connections after {REFUSES:g} s.")
+        found.require(refused, f"A pod still accepted connections after {REFUSES:g} s.")
         late = await trial.ask_all([Question(Script(trial.key(), 3), "openai")], lambda: other.url)
         for judged in (*await streams, *late):
             _tell(found, judged)
@@ -67,7 +67,7 @@ def _tell(found: Findings, judged: Judgement) -> None:
 
 SCENARIO = Scenario(
     "drain",
-    "A pod that gets SIGTERM refuses new connections, brings every stream to its whole end, and exits with status 0.",
+    "On SIGTERM a pod refuses new connections, completes every stream, and exits with status 0.",
     f"maxStreamSeconds: {SHORT_LIFE}, which cuts the wait for open streams short",
     play,
     hurt=("streams",),

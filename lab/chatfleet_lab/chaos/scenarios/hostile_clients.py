@@ -146,13 +146,13 @@ def _gap(judged: Sequence[Judgement]) -> float:
 
 SCENARIO = Scenario(
     "hostile clients",
-    "Clients that dribble are gone 2 s after their deadline; streams beside them, and beside slow readers, are whole.",
+    "Slow clients are disconnected within 2 s of their deadline; other streams are whole.",
     "a relay without deadlines",
     play,
     hurt=("clients with slow headers", "clients with slow body", "readers of a byte a second"),
     targets={
-        "slow headers: gone after s, slowest": "≤ 12",
-        "slow body: gone after s, slowest": "≤ 32",
+        "slow headers: disconnected after s, slowest": "≤ 12",
+        "slow body: disconnected after s, slowest": "≤ 32",
         "memory MB": "≤ 100",
     },
     aim="2,000 slow connections and 500 readers at 1 B/s beside 200 streams",

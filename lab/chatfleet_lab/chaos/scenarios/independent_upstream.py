@@ -107,7 +107,7 @@ async def _application(trial: Trial, fleet: Fleet, question: Question, found: Fi
         received = await trial.client.ask(fleet.url, question)
         if received.ends and received.ends[0] in {"complete", *REFUSED}:
             break
-        found.count(f"told to the application: {' '.join(received.ends) or received.closing}")
+        found.count(f"received by the application: {' '.join(received.ends) or received.closing}")
     return received
 
 
@@ -123,8 +123,8 @@ async def _verdict(url: str) -> tuple[int, str]:
 
 SCENARIO = Scenario(
     "independent upstream",
-    "llmock, with faults of its own, finds nothing wrong with an application behind Chatfleet, by its strict verdict.",
-    "a relay that says success whatever the end was",
+    "llmock, with its own faults and its strict verdict, finds no error of an application behind Chatfleet.",
+    "a relay that reports success after any end",
     play,
     hurt=("answers",),
     targets={"llmock report --strict, exit status": "0"},

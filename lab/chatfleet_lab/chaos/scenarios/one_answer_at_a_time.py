@@ -100,7 +100,7 @@ _CHECKS = {"reject": _rejected, "enqueue": _in_line, "interrupt": _in_place}
 
 SCENARIO = Scenario(
     "one answer at a time",
-    "A message that comes too soon is refused, waits its turn or interrupts, as asked for; order is kept.",
+    "A message to a busy conversation is refused, queued or interrupts, as requested; order is kept.",
     "Chatfleet without turns",
     play,
     hurt=("conversations, reject", "conversations, enqueue", "conversations, interrupt"),

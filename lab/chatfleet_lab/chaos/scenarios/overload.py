@@ -68,8 +68,8 @@ def findings(rounds: Sequence[Sequence[Judgement]], capacity: int, within: float
 
 SCENARIO = Scenario(
     "overload",
-    "Beyond its capacity a pod answers 503 with Retry-After at once, and every stream that it took is whole.",
-    "maxStreamsPerPod: as many as are asked for",
+    "Beyond its capacity a pod answers 503 with Retry-After at once; every accepted stream is whole.",
+    "maxStreamsPerPod: no limit",
     play,
     hurt=("complete", "refused"),
     targets={"refused within p99 ms": "≤ 50"},

@@ -113,7 +113,7 @@ def _tell(found: Findings, judged: Judgement) -> None:
 
 SCENARIO = Scenario(
     "paused pod",
-    "A pod that wakes after its lease appends nothing to what others took over, and leaves its upstream.",
+    "A pod that resumes after its lease appends nothing to runs of other pods, and closes its upstream requests.",
     "Chatfleet without fencing",
     play,
     hurt=("calls of the paused pod: closed",),

@@ -76,7 +76,7 @@ async def _require_kept(trial: Trial, found: Findings, question: Question, conve
 
 SCENARIO = Scenario(
     "pod crash",
-    "What a killed pod was streaming never looks whole, other pods go on, and acknowledged messages are kept.",
+    "Streams of a killed pod never look complete, other pods go on, and acknowledged messages are kept.",
     "a relay that ends its responses by closing the connection",
     play,
     hurt=("pods killed",),

@@ -148,7 +148,7 @@ class _Trial:
         self._require(told == (503, ["storage_unavailable"]), f"a turn that needs Redis was {verdict}: {told}")
         self._require(bool(received.retry_after), "a turn was refused without Retry-After")
         self._require(waited <= REFUSED_WITHIN[self.trial.size], f"a turn was refused only after {waited:.1f} s")
-        self._require(await self.pod.is_ready(), "the pod said that it is not ready")
+        self._require(await self.pod.is_ready(), "the pod reported that it is not ready")
         self._slowest("slowest refusal ms", waited)
 
     async def _is_back(self, talk: str) -> None:
@@ -197,7 +197,7 @@ class _Trial:
 
 SCENARIO = Scenario(
     "Redis outage",
-    "Without Redis answers and completions go on and turns get 503 with Retry-After; when it returns, all is kept.",
+    "During a Redis outage open answers and completions go on, other turns get 503 with Retry-After; nothing is lost.",
     "a relay that waits for Redis at every token",
     play,
     hurt=("outages", "complete"),

@@ -135,7 +135,7 @@ async def _all_settled(trial: Trial, fleet: Fleet, questions: Sequence[Question]
 
 SCENARIO = Scenario(
     "resume",
-    "Who comes back to any pod sees each token once and one end, also when pods are killed.",
+    "A client that resumes at any pod receives each token once and one end, also when pods are killed.",
     "no Redis: each pod keeps its streams to itself",
     play,
     hurt=("kills", "answers", "returns"),

@@ -81,10 +81,10 @@ def findings(judged: Sequence[Judgement], calls: dict[str, list[Call]]) -> Findi
         expected, wanted = _agreed(script)
         what = f"{question.model}, {question.dialect}, {script.always or script.faults}"
         found.require(verdict is wanted or (verdict, wanted) == _UNSTARTED, f"{what} was {verdict}, not {wanted}.")
-        found.require(len(attempts) == expected, f"{what} was asked {len(attempts)} times, not {expected}.")
+        found.require(len(attempts) == expected, f"{what} got {len(attempts)} requests, not {expected}.")
         for before, after, pause in zip(attempts, attempts[1:], _pauses(script), strict=False):
             waited = after.began - (before.ended or before.began)
-            found.require(waited >= pause - CLOCK, f"{what} was asked again after {waited:.2f} s, not {pause:g} s.")
+            found.require(waited >= pause - CLOCK, f"{what} was retried after {waited:.2f} s, not {pause:g} s.")
     complete = sum(verdict is Verdict.COMPLETE for _, _, verdict in judged)
     found.figures = {"answers": len(judged), "complete": complete, "upstream calls": asked}
     return found
@@ -106,7 +106,7 @@ def _pauses(script: Script) -> tuple[float, ...]:
 
 SCENARIO = Scenario(
     "retries",
-    "What fails before its first token is tried again, as often and as late as agreed; what fails after it is not.",
+    "A request that fails before its first token is retried, as configured; one that fails after it is not.",
     "retries.max: 0",
     play,
     hurt=("answers",),

@@ -70,7 +70,7 @@ def findings(judged: Iterable[Judgement], unread: Iterable[Call]) -> Findings:
         )
     found.figures |= {
         "unread answers": len(seconds),
-        "they came within ms": milliseconds(max(seconds)),
+        "read from upstream within ms": milliseconds(max(seconds)),
         "between tokens p50 ms": milliseconds(percentile(gaps, 0.5)),
         "between tokens p99 ms": milliseconds(percentile(gaps, 0.99)),
     }
@@ -79,10 +79,10 @@ def findings(judged: Iterable[Judgement], unread: Iterable[Call]) -> Findings:
 
 SCENARIO = Scenario(
     "slow readers",
-    "What a client does not read comes from the upstream as fast as ever, and other streams go on beside it.",
+    "A client that does not read slows neither its upstream nor other streams.",
     "a relay that waits for its reader at every token",
     play,
     hurt=("unread answers",),
-    targets={"they came within ms": "≤ 10,000"},
+    targets={"read from upstream within ms": "≤ 10,000"},
     aim="500 readers at 1 B/s",
 )

@@ -131,7 +131,7 @@ def findings(judged: Iterable[Judgement]) -> Findings:
             continue
         found.require(verdict in HONEST, f"{what} was {verdict}: {received.ends}.")
         told = CODES[fault.status if fault.kind == "status" else fault.kind]
-        found.require(told.issuperset(received.ends), f"{what} was told as {received.ends}.")
+        found.require(told.issuperset(received.ends), f"{what} ended as {received.ends}.")
         if fault.retry_after and received.status != HTTPStatus.OK:
             found.require(received.retry_after == fault.retry_after, f"{what} lost its Retry-After.")
     found.figures = {
@@ -143,8 +143,8 @@ def findings(judged: Iterable[Judgement]) -> Findings:
 
 SCENARIO = Scenario(
     "truthful endings",
-    "Every fault of an upstream, at every moment, is told to clients of every dialect, and never as success.",
-    "a relay that passes tokens on and ends its streams as most do",
+    "Every upstream fault, at every moment, reaches clients of every dialect as an error, never as success.",
+    "a relay that forwards tokens and ends its streams as most do",
     play,
     hurt=("answers",),
     targets={"lied": "0", "hung": "0"},
