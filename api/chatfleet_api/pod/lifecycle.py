@@ -149,8 +149,8 @@ class Termination:
         loop.add_signal_handler(signal.SIGTERM, self.on_sigterm, server)
         loop.add_signal_handler(signal.SIGINT, self.on_sigint, server)
         await server.serve(sockets)
-        if self._drain is not None and (cut := await self._drain):
-            logger.warning("%d streams were interrupted", cut)
+        if interrupted := await self._drained():
+            logger.warning("%d streams were interrupted", interrupted)
         self._lifecycle.enter(Phase.GONE)
 
     def listening(self) -> None:
@@ -190,6 +190,14 @@ class Termination:
         self._lifecycle.enter(Phase.DRAINING)
         self._deadline_seconds = seconds
         server.close_within(seconds + GRACE_SECONDS)
+
+    async def _drained(self) -> int:
+        """Wait for the end of the runs, also if a second SIGINT moves the deadline meanwhile."""
+        while (drain := self._drain) is not None:
+            await asyncio.wait((drain,))
+            if drain is self._drain:
+                return drain.result()
+        return 0
 
     def _drain_within(self, seconds: int) -> None:
         """Let runs end until the deadline, then hand over those that are left; follow other pods' runs for longer."""

@@ -128,6 +128,19 @@ async def test_a_second_sigint_moves_the_deadline_to_now() -> None:
     assert pod.log.closed_at == 1 + FOLLOW_SECONDS
 
 
+async def test_a_second_sigint_also_moves_the_deadline_of_runs_without_readers() -> None:
+    pod = Ending(connected=False)
+    with pod.running():
+        pod.termination.on_sigint(pod.server)
+        await asyncio.sleep(1)  # the sockets are closed
+        serving = asyncio.ensure_future(pod.termination.serve(pod.server, []))
+        await asyncio.sleep(1)
+        assert not serving.done()
+        pod.termination.on_sigint(pod.server)
+        await serving
+    assert (pod.pool.active, pod.lifecycle.phase) == (0, Phase.GONE)
+
+
 def test_the_hook_announces_the_end_and_a_pod_without_a_signal_serves_on() -> None:
     lifecycle = Lifecycle(clock := Clock())
     lifecycle.enter(Phase.SERVING)
