@@ -77,7 +77,9 @@ class World:
             context.load_cert_chain(self.pki / f"{client}.crt", self.pki / f"{client}.key")
         return context
 
-    async def ask(self, path: str, headers: Mapping[str, str], client: str = "", server: int = 0) -> tuple[int, Any]:
+    async def request(
+        self, path: str, headers: Mapping[str, str], client: str = "", server: int = 0
+    ) -> tuple[int, Any]:
         """Send a request to a replica itself, past the API server; returns the status and the document."""
         url = f"https://127.0.0.1:{self.servers[server].api_port}{path}"
         async with (
@@ -86,10 +88,10 @@ class World:
         ):
             return answer.status, await answer.json()
 
-    def told_by_each(self, namespace: str) -> list[dict[str, str]]:
+    def served_by_each(self, namespace: str) -> list[dict[str, str]]:
         """Return what each replica serves of a namespace's pods: value by name."""
         path = ALL.replace("default", namespace)
-        answers = [asyncio.run(self.ask(path, {}, "admin", each)) for each, _ in enumerate(self.servers)]
+        answers = [asyncio.run(self.request(path, {}, "admin", each)) for each, _ in enumerate(self.servers)]
         return [by_name(document) for _, document in answers]
 
     def available(self) -> bool:
@@ -120,13 +122,13 @@ def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(world:
     with telling(chatfleet_active_streams=37) as busy, telling(chatfleet_active_streams=0) as idle:
         create(world.kubectl, pod("figures", "busy", "support"), busy.address)
         create(world.kubectl, pod("figures", "idle", "other"), idle.address)
-        eventually(lambda: world.told_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
+        eventually(lambda: world.served_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
         assert world.figures("figures") == {"busy": "37", "idle": "0"}
         assert world.figures("figures", selector="chatfleet.io/deployment%3Dsupport") == {"busy": "37"}
         assert world.figures("figures", metrics.QUEUED_REQUESTS) == {}
 
 
-def test_both_versions_are_served_and_say_what_there_is(world: World) -> None:
+def test_both_versions_are_served_and_discovered(world: World) -> None:
     for version in names.METRICS_VERSIONS:
         document = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}/{version}"))
         assert {each["name"] for each in document["resources"]} == {
@@ -142,9 +144,9 @@ def test_a_pod_that_falls_silent_or_leaves_has_no_figure(world: World) -> None:
         with telling(chatfleet_active_streams=3) as silent:
             for name, figures in {"stays": stays, "leaves": leaves, "silent": silent}.items():
                 create(world.kubectl, pod("silence", name, "support"), figures.address)
-            eventually(lambda: world.told_by_each("silence") == [{"stays": "1", "leaves": "2", "silent": "3"}] * 2)
+            eventually(lambda: world.served_by_each("silence") == [{"stays": "1", "leaves": "2", "silent": "3"}] * 2)
         world.kubectl("delete", "pod", "leaves", "-n", "silence", "--wait=false")
-        eventually(lambda: world.told_by_each("silence") == [{"stays": "1"}] * 2, seconds=10)
+        eventually(lambda: world.served_by_each("silence") == [{"stays": "1"}] * 2, seconds=10)
 
 
 ROOT = {"X-Remote-User": "root", "X-Remote-Group": "system:masters"}
@@ -167,21 +169,21 @@ AUTOSCALER = {"X-Remote-User": "system:serviceaccount:kube-system:horizontal-pod
         ),
     ],
 )
-async def test_who_asks_is_known_by_certificate(
+async def test_users_are_authenticated_by_certificate(
     world: World, client: str, headers: Mapping[str, str], status: int, words: str
 ) -> None:
-    answered, document = await world.ask(ALL, headers, client)
+    answered, document = await world.request(ALL, headers, client)
     assert answered == status
     assert words in document.get("message", "")
 
 
-async def test_who_asks_is_known_by_token_and_may_what_the_api_server_says(world: World) -> None:
+async def test_users_are_authenticated_by_token_and_authorized_by_the_api_server(world: World) -> None:
     for name in ("may", "may-not"):
         world.kubectl("create", "serviceaccount", name)
     world.kubectl("create", "clusterrolebinding", "may", f"--clusterrole={NAME}-reader", "--serviceaccount=default:may")
     for name, status in {"may": 200, "may-not": 403}.items():
         token = world.kubectl("create", "token", name).strip()
-        assert (await world.ask(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
+        assert (await world.request(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
 
 
 async def test_a_renewal_of_the_certificate_fails_no_request(world: World) -> None:
@@ -189,7 +191,7 @@ async def test_a_renewal_of_the_certificate_fails_no_request(world: World) -> No
     context, calls, failures = world.context("admin"), 0, list[str]()
 
     async def load(port: int) -> None:
-        """Ask with a handshake of its own each time."""
+        """Send each request over a connection of its own."""
         nonlocal calls
         connector = aiohttp.TCPConnector(force_close=True, ssl=context)
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -294,7 +296,7 @@ def replicas(kubectl: Kubectl) -> int:
 
 
 def condition(kubectl: Kubectl) -> tuple[str, str] | None:
-    """Return what the autoscaler says about its figures."""
+    """Return the condition of the autoscaler about its figures."""
     status = kubectl.json("get", "hpa/support", "-n", "scale").get("status", {})
     told = {each["type"]: (each["status"], each["reason"]) for each in status.get("conditions") or ()}
     return told.get("ScalingActive")
@@ -321,13 +323,15 @@ def test_a_foreign_server_is_never_taken_over(world: World) -> None:
     eventually(world.available, seconds=60)
 
 
-async def test_one_that_is_told_to_stop_answers_until_nobody_asks_it_any_more(world: World, tmp_path: Path) -> None:
+async def test_after_sigterm_it_serves_until_the_api_server_sends_no_more_requests(
+    world: World, tmp_path: Path
+) -> None:
     with metrics_apiserver(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
         leaving = replace(world, servers=[third])
         third.program.terminate()
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
-            assert (await leaving.ask(ALL, {}, "admin"))[0] == 200
+            assert (await leaving.request(ALL, {}, "admin"))[0] == 200
         assert await asyncio.to_thread(third.program.exit_status, 20) == 0
 
 

@@ -1,4 +1,4 @@
-"""Who is who, and who may do what: decisions over real certificates and scripted reviews."""
+"""Authentication and authorization with real certificates and scripted reviews."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -110,14 +110,14 @@ def test_no_names_mean_any_name_and_no_authority_means_nobody() -> None:
     assert authenticate_certificate(nobody, Credentials(certificate(PROXY), ANN), NOW) is None
 
 
-def test_a_config_that_cannot_be_read_is_said() -> None:
+def test_an_invalid_config_is_an_error() -> None:
     for changes in ({"client-ca-file": "nonsense"}, {"requestheader-allowed-names": "nonsense"}):
         with pytest.raises(ValueError, match=r"."):
             trust(**changes)
 
 
 class Reviews:
-    """An API server that answers as told, and remembers what it was asked."""
+    """An API server with a scripted status, which records the reviews."""
 
     def __init__(self, status: dict[str, Any]) -> None:
         self.status = status
@@ -142,7 +142,7 @@ BEARER = (("Authorization", "Bearer secret"),)
 KNOWN = {"authenticated": True, "user": {"username": "bob", "uid": "7", "groups": ["g"], "extra": {"k": ["v"]}}}
 
 
-async def test_a_token_is_whose_the_api_server_says_and_asked_for_once_in_a_while() -> None:
+async def test_a_token_is_reviewed_by_the_api_server_and_cached() -> None:
     reviews, clock = Reviews(KNOWN), Clock()
     tokens = TokenAuthenticator(reviews, TTLCache(clock))
     bob = User("bob", frozenset({"g", AUTHENTICATED}), (("k", ("v",)),), "7")
@@ -156,7 +156,7 @@ async def test_a_token_is_whose_the_api_server_says_and_asked_for_once_in_a_whil
 
 
 @pytest.mark.parametrize("headers", [(), (("Authorization", "Basic secret"),), BEARER * 2])
-async def test_without_one_token_nobody_is_asked(headers: tuple[tuple[str, str], ...]) -> None:
+async def test_without_one_token_there_is_no_review(headers: tuple[tuple[str, str], ...]) -> None:
     reviews = Reviews(KNOWN)
     assert await TokenAuthenticator(reviews, TTLCache(Clock())).authenticate(headers) is None
     assert not reviews.asked
@@ -190,7 +190,7 @@ ALL_PODS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods/*/chatfleet
         ),
     ],
 )
-def test_the_api_server_is_asked_about_a_path_in_its_own_words(path: str, attributes: dict[str, Any]) -> None:
+def test_a_path_is_reviewed_as_the_api_server_parses_it(path: str, attributes: dict[str, Any]) -> None:
     expected = json.loads(json.dumps(attributes).replace("null", json.dumps(path)))
     spec = subject_access_review(User("ann", frozenset({"b", "a"}), (("k", ("v",)),), "7"), request_attributes(path))[
         "spec"

@@ -17,7 +17,7 @@ STREAMS = metrics.ACTIVE_STREAMS
 
 
 class Known:
-    """Three pods of one namespace: a busy one, an idle one, and one that nobody has heard of lately."""
+    """Three pods of one namespace: a busy one, an idle one, and one without a fresh sample."""
 
     def in_namespace(self, namespace: str) -> Mapping[str, Target]:
         pods = {"busy": "support", "idle": "other", "silent": "support"} if namespace == "shop" else {}
@@ -33,7 +33,7 @@ def ask(path: str, **query: str) -> Any:  # noqa: ANN401  # a document of the AP
     return respond(path, query, Known(), NOW)
 
 
-def test_the_autoscaler_gets_what_the_pods_of_its_deployment_said() -> None:
+def test_the_autoscaler_gets_the_figures_of_its_deployment() -> None:
     selector = "chatfleet.io/deployment=support"
     assert ask(f"{V2}/namespaces/shop/pods/*/{STREAMS}", labelSelector=selector) == {
         "kind": "MetricValueList",
@@ -51,7 +51,7 @@ def test_the_autoscaler_gets_what_the_pods_of_its_deployment_said() -> None:
     }
 
 
-def test_the_older_version_says_the_same_in_its_own_words() -> None:
+def test_the_older_version_has_its_own_fields() -> None:
     (item,) = ask(f"{V1}/namespaces/shop/pods/idle/{metrics.TOKENS_PER_SECOND}")["items"]
     assert item == {
         "describedObject": {"kind": "Pod", "namespace": "shop", "name": "idle", "apiVersion": "v1"},
@@ -73,13 +73,13 @@ def test_the_older_version_says_the_same_in_its_own_words() -> None:
         ({"metricLabelSelector": "!model"}, ["busy", "idle"]),
     ],
 )
-def test_idle_pods_are_told_and_silent_ones_left_out(query: dict[str, str], chosen: list[str]) -> None:
+def test_idle_pods_are_listed_and_silent_ones_omitted(query: dict[str, str], chosen: list[str]) -> None:
     items = ask(f"{V2}/namespaces/shop/pods/*/{STREAMS}", **query)["items"]
     assert [item["describedObject"]["name"] for item in items] == chosen
 
 
 @pytest.mark.parametrize(("path", "version"), [(V2, "v1beta2"), (V1, "v1beta1")])
-def test_discovery_tells_each_metric(path: str, version: str) -> None:
+def test_discovery_lists_each_metric(path: str, version: str) -> None:
     document = ask(path)
     assert (document["kind"], document["groupVersion"]) == ("APIResourceList", f"custom.metrics.k8s.io/{version}")
     assert document["resources"][0] == {

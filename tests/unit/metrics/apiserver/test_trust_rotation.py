@@ -1,4 +1,4 @@
-"""What is looked after, on virtual time: when we register, and what trouble changes (nothing)."""
+"""The refresh loop on virtual time: when we register, and that a failure changes nothing."""
 
 import asyncio
 import logging
@@ -56,7 +56,7 @@ async def run(kept: TrustRotation, seconds: float, *, ready_after: float = 0) ->
         await asyncio.wait_for(kept.run(lambda: clock.time() >= ready_after), seconds)
 
 
-async def test_we_register_once_ready_and_look_again_now_and_then() -> None:
+async def test_we_register_once_ready_and_refresh_at_intervals() -> None:
     server, registered = Server(), list[float]()
     await run(rotation(server, registered), 41, ready_after=9)
 
@@ -82,7 +82,7 @@ async def test_a_replica_that_loses_the_race_serves_nothing_of_its_own_and_looks
     assert (loser.is_loaded, len(registered)) == (True, 1)
 
 
-async def test_trouble_with_tls_is_trouble_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_of_tls_is_a_failure_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     server, registered = Server(), list[float]()
     kept = rotation(server, registered)
 
@@ -97,7 +97,7 @@ async def test_trouble_with_tls_is_trouble_like_any_other(monkeypatch: pytest.Mo
     assert kept.is_loaded
 
 
-async def test_trouble_leaves_everything_as_it_was_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_changes_nothing_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     server, registered = Server(), list[float]()
     kept = rotation(server, registered)
     await kept.refresh()

@@ -52,7 +52,7 @@ def idle(at: float) -> Sample:
             (2.0, 20, 5),
             id="restarted a while ago",
         ),
-        pytest.param(History(tokens(10, 100)).append(Sample(15, {})), None, id="not told"),
+        pytest.param(History(tokens(10, 100)).append(Sample(15, {})), None, id="not reported"),
         pytest.param(History(idle(10)).append(idle(15)), (0.0, 15, 5), id="no token yet"),
         pytest.param(History(idle(10)).append(tokens(15, 10)), (2.0, 15, 5), id="the first tokens"),
         pytest.param(History(tokens(10, 100)).append(idle(15)), None, id="just restarted, and no token yet"),

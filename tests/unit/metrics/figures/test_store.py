@@ -1,4 +1,4 @@
-"""Which pods have a say, and what is known of them."""
+"""Scrape targets and their samples."""
 
 from typing import Any
 
@@ -30,17 +30,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def fleet(clock: Clock) -> FigureStore:
+def store(clock: Clock) -> FigureStore:
     return FigureStore(5, clock)
 
 
-def streams(fleet: FigureStore) -> dict[str, float | None]:
-    readings = {each.name: fleet.reading(each.uid, metrics.ACTIVE_STREAMS) for each in fleet}
+def streams(store: FigureStore) -> dict[str, float | None]:
+    readings = {each.name: store.reading(each.uid, metrics.ACTIVE_STREAMS) for each in store}
     return {name: reading.value if reading else None for name, reading in readings.items()}
 
 
-def say(fleet: FigureStore, name: str, value: float) -> None:
-    fleet.record(fleet.in_namespace("shop")[name], {metrics.ACTIVE_STREAMS: value})
+def report(store: FigureStore, name: str, value: float) -> None:
+    store.record(store.in_namespace("shop")[name], {metrics.ACTIVE_STREAMS: value})
 
 
 @pytest.mark.parametrize(
@@ -53,54 +53,54 @@ def say(fleet: FigureStore, name: str, value: float) -> None:
         {"status": {"podIP": ""}},
     ],
 )
-def test_only_a_pod_that_runs_and_stays_is_asked(changes: dict[str, Any]) -> None:
+def test_only_a_running_pod_is_scraped(changes: dict[str, Any]) -> None:
     assert target(pod("one")) is not None
     assert target(pod("one", **changes)) is None
 
 
-def test_a_pod_that_is_silent_for_three_periods_has_no_figure(fleet: FigureStore, clock: Clock) -> None:
-    fleet.replace([pod("one"), pod("two"), pod("new")])
-    say(fleet, "one", 3)
-    say(fleet, "two", 0)
-    assert streams(fleet) == {"one": 3, "two": 0, "new": None}
+def test_a_pod_that_is_silent_for_three_periods_has_no_figure(store: FigureStore, clock: Clock) -> None:
+    store.replace([pod("one"), pod("two"), pod("new")])
+    report(store, "one", 3)
+    report(store, "two", 0)
+    assert streams(store) == {"one": 3, "two": 0, "new": None}
     clock.now += 10
-    say(fleet, "two", 0)
+    report(store, "two", 0)
     clock.now += 6
-    assert streams(fleet) == {"one": None, "two": 0, "new": None}
+    assert streams(store) == {"one": None, "two": 0, "new": None}
 
 
-def test_a_pod_leaves_when_it_is_deleted_or_ends(fleet: FigureStore) -> None:
-    fleet.replace([pod("one"), pod("two"), pod("three")])
-    fleet.delete(pod("one"))
-    fleet.update(pod("two", metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
-    assert [each.name for each in fleet] == ["three"]
+def test_a_pod_leaves_when_it_is_deleted_or_ends(store: FigureStore) -> None:
+    store.replace([pod("one"), pod("two"), pod("three")])
+    store.delete(pod("one"))
+    store.update(pod("two", metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
+    assert [each.name for each in store] == ["three"]
 
 
-def test_a_successor_of_the_same_name_starts_without_a_past(fleet: FigureStore) -> None:
-    fleet.replace([pod("one")])
-    say(fleet, "one", 3)
-    fleet.update(pod("one", uid="successor"))
-    assert streams(fleet) == {"one": None}
-    fleet.update(pod("one"))
-    assert streams(fleet) == {"one": None}
+def test_a_successor_of_the_same_name_starts_without_a_past(store: FigureStore) -> None:
+    store.replace([pod("one")])
+    report(store, "one", 3)
+    store.update(pod("one", uid="successor"))
+    assert streams(store) == {"one": None}
+    store.update(pod("one"))
+    assert streams(store) == {"one": None}
 
 
-def test_a_new_list_forgets_who_is_not_on_it_and_keeps_what_the_others_said(fleet: FigureStore) -> None:
-    fleet.replace([pod("one"), pod("two")])
-    say(fleet, "one", 1)
-    say(fleet, "two", 2)
-    fleet.replace([pod("two")])
-    assert streams(fleet) == {"two": 2}
-    fleet.replace([pod("one"), pod("two")])
-    assert streams(fleet) == {"one": None, "two": 2}
+def test_a_new_list_forgets_who_is_not_on_it_and_keeps_the_samples_of_the_others(store: FigureStore) -> None:
+    store.replace([pod("one"), pod("two")])
+    report(store, "one", 1)
+    report(store, "two", 2)
+    store.replace([pod("two")])
+    assert streams(store) == {"two": 2}
+    store.replace([pod("one"), pod("two")])
+    assert streams(store) == {"one": None, "two": 2}
 
 
-def test_what_a_pod_said_when_it_had_left_is_not_kept(fleet: FigureStore) -> None:
-    fleet.replace([pod("one")])
-    left = fleet.in_namespace("shop")["one"]
-    fleet.delete(pod("one"))
-    fleet.record(left, {metrics.ACTIVE_STREAMS: 1})
-    assert fleet.reading("one", metrics.ACTIVE_STREAMS) is None
-    fleet.update(pod("one", uid="successor"))
-    fleet.record(left, {metrics.ACTIVE_STREAMS: 1})
-    assert fleet.reading("one", metrics.ACTIVE_STREAMS) is None
+def test_a_sample_of_a_deleted_pod_is_not_kept(store: FigureStore) -> None:
+    store.replace([pod("one")])
+    left = store.in_namespace("shop")["one"]
+    store.delete(pod("one"))
+    store.record(left, {metrics.ACTIVE_STREAMS: 1})
+    assert store.reading("one", metrics.ACTIVE_STREAMS) is None
+    store.update(pod("one", uid="successor"))
+    store.record(left, {metrics.ACTIVE_STREAMS: 1})
+    assert store.reading("one", metrics.ACTIVE_STREAMS) is None
