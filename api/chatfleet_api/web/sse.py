@@ -10,7 +10,7 @@ from chatfleet_api.runs.tail import Batch
 HEARTBEAT: Final = b": keep-alive\n\n"
 """A comment: every client skips it, every proxy sees traffic."""
 
-COME_BACK: Final = b"retry: 1000\n: this server ends; come back for the rest\n"
+RECONNECT: Final = b"retry: 1000\n: this server is shutting down; reconnect for the rest\n"
 """Ends a stream that goes on elsewhere. No event, hence no empty line: browsers take `retry` all the same, and clients
 that know no `retry` are not given an event without data."""
 

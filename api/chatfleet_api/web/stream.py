@@ -19,7 +19,7 @@ from chatfleet_api.web import extensions
 from chatfleet_api.web.client import CLIENT_DISCONNECTED, COMPLETE, Client
 from chatfleet_api.web.collect import as_error
 from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
-from chatfleet_api.web.sse import COME_BACK, CONTENT_TYPE, HEARTBEAT, Encoder
+from chatfleet_api.web.sse import CONTENT_TYPE, HEARTBEAT, RECONNECT, Encoder
 
 SEND_SECONDS: Final = 10.0
 """The connection of a client that takes nothing for this long (up to twice as long) is reset; no run waits for it."""
@@ -131,7 +131,7 @@ class SSEStream:
         except Moved:
             if not self._opened:
                 raise
-            await self._write(COME_BACK, last=True)
+            await self._write(RECONNECT, last=True)
             return MOVED
         except ChatError as error:
             return await self._fail(error)

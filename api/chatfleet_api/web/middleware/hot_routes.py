@@ -22,7 +22,6 @@ class HotRoutes:
         self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
         for route in self._routes:
             match, known = route.matches(scope)
             if match is Match.FULL:

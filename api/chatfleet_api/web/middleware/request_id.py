@@ -39,7 +39,6 @@ class RequestId:
         self._close_connections = close_connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

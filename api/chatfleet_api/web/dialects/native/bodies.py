@@ -127,7 +127,7 @@ def usage_body(usage: Usage) -> UsageBody:
 
 def cost_usd(usage: Usage | None) -> str | None:
     """Return the price of an answer, in decimal digits; None when it is not known."""
-    return None if usage is None or usage.cost_usd is None else str(usage.cost_usd)
+    return None if usage is None or usage.cost_usd is None else f"{usage.cost_usd:f}"
 
 
 def conversation_body(conversation: Conversation) -> ConversationBody:

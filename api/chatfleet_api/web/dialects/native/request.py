@@ -33,7 +33,7 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
 
 
-class Sent(NamedTuple):
+class MessageRequest(NamedTuple):
     """A message, and whether its answer is streamed (None: as the Accept header requests)."""
 
     message: NewMessage
@@ -51,11 +51,11 @@ def read_new_conversation(raw: bytes) -> NewConversationBody:
     return body
 
 
-def read_message(raw: bytes) -> Sent:
+def read_message(raw: bytes) -> MessageRequest:
     """Parse and check the body of a message; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
     body = decode_body(raw, _SEND_MESSAGE)
     if (body.content is None) == (body.message is None):
         raise ChatError(Code.INVALID_REQUEST, "Send exactly one of 'content' and 'message'.", param="content")
     text = body.content or body.message or ""
     message = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
-    return Sent(message, body.stream)
+    return MessageRequest(message, body.stream)

@@ -134,7 +134,7 @@ class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     web_search_options: _Unused = None
 
 
-class Completion(NamedTuple):
+class CompletionRequest(NamedTuple):
     """A request, and the form of its response."""
 
     request: ChatRequest
@@ -168,12 +168,12 @@ _ONLY: Final[tuple[tuple[str, tuple[Any, ...], str], ...]] = (
 """Parameter, the values that change nothing, and the error message for any other value."""
 
 
-def read_completion(raw: bytes) -> Completion:
+def read_completion(raw: bytes) -> CompletionRequest:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
     body = decode_body(raw, _BODY)
     _reject_unsupported(body)
     options = body.stream_options or StreamOptions()
-    return Completion(_request(body), bool(body.stream), bool(options.include_usage), body.metadata)
+    return CompletionRequest(_request(body), bool(body.stream), bool(options.include_usage), body.metadata)
 
 
 def _reject_unsupported(body: ChatCompletionBody) -> None:

@@ -14,7 +14,7 @@ from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, Completion, read_completion
+from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, CompletionRequest, read_completion
 from chatfleet_api.web.documentation import fails, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute, Operation
 from chatfleet_api.web.services import Services
@@ -42,7 +42,7 @@ class CreateCompletion(HotEndpoint):
             run.cancel()
 
 
-async def _whole(run: Run, completion: Completion) -> bytes:
+async def _whole(run: Run, completion: CompletionRequest) -> bytes:
     return completion_body(await collect(run.read()), completion.metadata)
 
 

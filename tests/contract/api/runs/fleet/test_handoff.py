@@ -184,7 +184,7 @@ def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
         reading.result(30)
     assert reader.ending is None
     assert reader.lines[-2] == "retry: 1000"
-    assert reader.lines[-1].startswith(": this server ends")
+    assert reader.lines[-1].startswith(": this server is shutting down")
     assert first.program.exit_status() == 0
     rest.ids = [*reader.ids]
     assert fetch(f"{second.url}{conversation}/cancel", {}).status == 202

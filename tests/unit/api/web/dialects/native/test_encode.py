@@ -1,6 +1,7 @@
 """The bytes of our own dialect."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.dialects.native.bodies import conversation_with_messages
 from chatfleet_api.web.dialects.native.encode import EventEncoder
 from chatfleet_api.web.dialects.native.errors import error_body
-from chatfleet_api.web.dialects.native.request import Sent, read_message, read_new_conversation
+from chatfleet_api.web.dialects.native.request import MessageRequest, read_message, read_new_conversation
 
 USAGE = Usage(input_tokens=9, output_tokens=4, reasoning_tokens=1, cache_read_tokens=5, cache_write_tokens=2)
 USAGE_JSON = (
@@ -85,15 +86,15 @@ def test_an_error_tells_code_message_remedy_and_request() -> None:
 @pytest.mark.parametrize(
     ("body", "sent"),
     [
-        ({"content": "Hi"}, Sent(NewMessage("Hi"), None)),
-        ({"message": "Hi", "stream": False}, Sent(NewMessage("Hi"), stream=False)),
+        ({"content": "Hi"}, MessageRequest(NewMessage("Hi"), None)),
+        ({"message": "Hi", "stream": False}, MessageRequest(NewMessage("Hi"), stream=False)),
         (
             {"content": "Hi", "model": "m", "stream": True, "temperature": 0, "top_p": 1, "max_tokens": 9},
-            Sent(NewMessage("Hi", "m", 0.0, 1.0, 9), stream=True),
+            MessageRequest(NewMessage("Hi", "m", 0.0, 1.0, 9), stream=True),
         ),
     ],
 )
-def test_a_message_is_text_and_how_to_answer_it(body: dict[str, Any], sent: Sent) -> None:
+def test_a_message_is_text_and_how_to_answer_it(body: dict[str, Any], sent: MessageRequest) -> None:
     assert read_message(json.dumps(body).encode()) == sent
 
 
@@ -137,3 +138,8 @@ def test_a_stored_message_is_shown_with_the_names_of_both_vendors_and_an_unknown
     assert (shown.usage.input_tokens, shown.usage.output_tokens) == (9, 4)
     assert shown.conversation_id == "c1"
     assert shown.cost_usd is None
+
+
+def test_a_known_price_is_shown_in_decimal_digits() -> None:
+    priced = Usage(1, 1, cost_usd=Decimal("0.00000012"))
+    assert '"cost_usd":"0.00000012"' in encoded(Complete("stop", priced, 20, 5))

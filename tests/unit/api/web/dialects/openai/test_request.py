@@ -9,14 +9,14 @@ from openai.types.chat import completion_create_params as vendor
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, Completion, read_completion
+from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, CompletionRequest, read_completion
 
 HI = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}, "strict": True}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
 
 
-def read(**parameters: Any) -> Completion:  # noqa: ANN401  # any JSON
+def read(**parameters: Any) -> CompletionRequest:  # noqa: ANN401  # any JSON
     return read_completion(json.dumps({"model": "m", "messages": [HI], **parameters}).encode())
 
 
@@ -28,7 +28,7 @@ def refusal(**parameters: Any) -> ChatError:  # noqa: ANN401  # any JSON
 
 
 def test_a_minimal_request_asks_for_one_whole_answer() -> None:
-    assert read() == Completion(
+    assert read() == CompletionRequest(
         ChatRequest("m", (Message("user", "Hi"),)), stream=False, include_usage=False, metadata=None
     )
 
