@@ -173,7 +173,7 @@ class RedisClient:
     def _done(self, task: asyncio.Future[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever still waits has it; nobody else needs it
+            task.exception()  # a caller that still waits has it; nothing else needs it
 
     async def aclose(self) -> None:
         """Wait for the commands under way; callers must have ended."""

@@ -1,7 +1,7 @@
 """The fencing token of a run: each takeover raises it, and a write that carries an older one is refused.
 
 A pod that was cut off, or stopped, for longer than its lease may wake and go on writing a run that another pod has
-taken over. It cannot be kept from trying; so whoever stores checks the token, in the same atomic step as the write:
+taken over. It cannot be kept from trying; so each store checks the token, in the same atomic step as the write:
 
 - the run log, by the epoch of the producer: `log/append_script.py`;
 - the session store, by the epoch of the answer's message: `APPEND` in `sessions/scripts.py`.

@@ -1,6 +1,6 @@
-"""The runs of one pod: how many there may be (back-pressure), where they are found, and how they end with the pod.
+"""The runs of one pod: admission within a capacity limit, where they are found, and how they end with the pod.
 
-The end of a pod, as far as runs go, is `RunPool.drain`: no more runs, wait, hand off to other pods, interrupt the rest.
+The order of a pod's end is in `pod/lifecycle.py`: drain, hand over, interrupt the rest.
 """
 
 import asyncio
@@ -105,7 +105,7 @@ class RunPool:
         return self._runs.get((tenant, run_id))
 
     def is_producing(self, tenant: str, run_id: str) -> bool:
-        """Tell whether this pod produces the run, or has yet to write something of it to the log."""
+        """Return whether this pod produces the run, or has yet to write something of it to the log."""
         return (tenant, run_id) in self._runs or self._log.is_writing(tenant, run_id)
 
     def read(self, tenant: str, run_id: str, after: int = 0) -> AsyncGenerator[Batch, None]:

@@ -85,9 +85,10 @@ class Run:
     async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
 
-        Any number of readers may read, at any pace: one that falls behind the tail goes on from the log, and meets its
-        errors there. When another pod takes the run over, readers go on from the log, too; one that has seen more than
-        the log had by then (because Redis was unreachable) gets `ChatError(INTERRUPTED)`.
+        Any number of readers may read, at any pace: one that falls behind the tail goes on from the log (backpressure:
+        it slows down nothing else), and meets its errors there. When another pod takes the run over, readers go on from
+        the log, too; one that has seen more than the log had by then (because Redis was unreachable) gets
+        `ChatError(INTERRUPTED)`.
         """
         tail = self._tail
         while True:
@@ -139,5 +140,5 @@ class Run:
 
     def _reason(self) -> ChatError:
         if self._stopped is None:
-            return ChatError(Code.INTERRUPTED, "The answer took longer than a stream may last.")
+            return ChatError(Code.INTERRUPTED, "The answer exceeded the maximum duration of a stream.")
         return ChatError(self._stopped)

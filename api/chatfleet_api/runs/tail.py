@@ -79,7 +79,7 @@ class Tail:
         self._wake()
 
     def holds(self, seq: int) -> bool:
-        """Tell whether a reader that has seen `seq` can go on here."""
+        """Return whether a reader that has seen `seq` can go on here."""
         return not self.closed and seq + 1 >= self.first
 
     async def read(self, after: int) -> AsyncGenerator[Batch, None]:

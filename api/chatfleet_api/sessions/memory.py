@@ -89,7 +89,7 @@ class MemorySessionStore:
         return record if expires > self._clock() else None
 
     async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
-        """Add a ticket, or keep it. It does not expire: whoever waits in this process removes it."""
+        """Add a ticket, or keep it. It does not expire: the request that waits in this process removes it."""
         queue = self._find(tenant, conversation).queue
         if ticket not in queue:
             if len(queue) >= MAX_QUEUED:

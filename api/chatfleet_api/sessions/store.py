@@ -44,7 +44,7 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str | None = None
     """Run that writes, or wrote, this message."""
     epoch: int = 0
-    """How often that run was taken over by another pod: the fencing token of whoever writes this message."""
+    """How often that run was taken over by another pod: the fencing token of the pod that writes this message."""
     provider: str | None = None
     """Name of the provider that answered."""
     model: str | None = None
@@ -148,5 +148,5 @@ class SessionStore(Protocol):
 
 
 def newest(entries: Iterable[StoredMessage]) -> tuple[StoredMessage, ...]:
-    """Return the messages that `entries` make: in order of their first entry, each as its last entry says."""
+    """Return the messages that `entries` make: in order of their first entry, each in the state of its last entry."""
     return tuple({entry.id: entry for entry in entries}.values())

@@ -29,7 +29,7 @@ class FailureDetector:
         """Take the newest heartbeats of all pods; return the dead ones, with the seconds since their last heartbeat.
 
         `at` is the server's time, in ms: it gives the age of a new heartbeat, which is never older than our last
-        observation, so that a clock that jumps kills nobody.
+        observation, so that no pod is dead because a clock jumps.
         """
         now, before, observed = self._clock(), self._seen, self._observed
         self._observed = now

@@ -28,7 +28,7 @@ class Orphan(NamedTuple):
     tenant: str
     run: str
     seconds: float = 0.0
-    """For how long nobody has produced it, as far as the observer knows."""
+    """For how long no pod has produced it, as far as the observer knows."""
 
 
 class Claim(NamedTuple):
@@ -39,7 +39,7 @@ class Claim(NamedTuple):
     cancelled: bool = False
     """Whether its end was requested."""
     seconds: float = 0.0
-    """For how long nobody has produced it, as far as we know."""
+    """For how long no pod has produced it, as far as this one knows."""
 
 
 class HeartbeatResult(NamedTuple):
@@ -92,7 +92,7 @@ class Fleet(Protocol):
         ...
 
     def has_successors(self) -> bool:
-        """Tell whether another pod lives that takes runs over."""
+        """Return whether another pod lives that takes runs over."""
         ...
 
     def mark_for_handoff(self, runs: Sequence[RunKey]) -> None:

@@ -146,7 +146,7 @@ class Ownership:
         return sorted(orphans, key=lambda _: self._rand())[:MAX_ORPHANS]
 
     async def claim(self, orphans: Sequence[Orphan]) -> Sequence[Claim | None]:
-        """Take over those of `orphans` that nobody was quicker to take (None) and that have not ended (None)."""
+        """Take over those of `orphans` that no other pod was quicker to take (None) and that have not ended (None)."""
         members = [to_member((orphan.tenant, orphan.run)) for orphan in orphans]
         await self._redis.call("SADD", owned_key(self._redis, self._pod), *members)
         replies = await self._redis.call_all(

@@ -8,7 +8,7 @@
   and, once true, `cancelled` and `ended`. A run that its pod has handed over belongs to `UNOWNED`, and is in its set.
 
 A pod is dead when its heartbeat has not changed for `LEASE_SECONDS` of the observer's own time, in which the observer
-itself has reached Redis without a failure: so an outage of Redis kills nobody, and clocks need not agree.
+itself has reached Redis without a failure: so no pod is dead because of an outage of Redis, and clocks need not agree.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence

@@ -38,12 +38,12 @@ class RunLog(Protocol):
         """Take the next batch of a run (its `first` follows the last one's `last`). Never waits: it is written soon.
 
         `producer` learns when it is committed, or refused because another pod has taken the run over. None: a run that
-        nobody takes over.
+        belongs to this pod alone.
         """
         ...
 
     def is_writing(self, tenant: str, run: str) -> bool:
-        """Tell whether something of the run is still to be written here, or may be."""
+        """Return whether something of the run is still to be written here, or may be."""
         ...
 
     async def flush(self, tenant: str, run: str) -> None:
@@ -66,6 +66,11 @@ class RunLog(Protocol):
     def close_readers(self) -> None:
         """Send readers to other pods for what is still to come, because this pod ends."""
         ...
+
+
+def unknown_run() -> ChatError:
+    """Return the error for a run that the log does not know, or no longer wholly."""
+    return ChatError(Code.NOT_FOUND, "The stream does not exist, or its events have expired.")
 
 
 class Moved(ChatError):  # noqa: N818  # no failure

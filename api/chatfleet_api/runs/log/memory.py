@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
-from chatfleet_api.runs.log.interface import Producer, RunState
+from chatfleet_api.runs.log.interface import Producer, RunState, unknown_run
 from chatfleet_api.runs.tail import Batch, Tail
 from chatfleet_contract.spec import Streaming
 
@@ -37,7 +36,7 @@ class MemoryRunLog:
     async def read(self, tenant: str, run: str, after: int = 0) -> AsyncGenerator[Batch, None]:
         tail = self._find(tenant, run)
         if tail is None:
-            raise ChatError(Code.NOT_FOUND, "This stream does not exist, or its events have expired.")
+            raise unknown_run()
         async with aclosing(tail.read(after)) as batches:
             async for batch in batches:
                 yield batch

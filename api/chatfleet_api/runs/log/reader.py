@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from chatfleet_api.domain.errors import ChatError, Code, position_lost
+from chatfleet_api.domain.errors import position_lost
 from chatfleet_api.domain.ids import is_id
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.keys import events_key, record_key
 from chatfleet_api.runs.log.append_script import ENTRY_FIELD
-from chatfleet_api.runs.log.interface import RunState
+from chatfleet_api.runs.log.interface import RunState, unknown_run
 from chatfleet_api.runs.log.tailing import LogTailer, contiguous
 from chatfleet_api.runs.log.writer import LogWriter
 from chatfleet_api.runs.tail import Batch
@@ -34,7 +34,7 @@ class LogReader:
     async def read(self, tenant: str, run: str, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield what comes after `after`, until the terminal event."""
         if not is_id(run):
-            raise _unknown()
+            raise unknown_run()
         await self._writer.flush_first(tenant, run)
         key = events_key(self._redis, tenant, run)
         found = await self._tailer.now(key, after)
@@ -50,7 +50,7 @@ class LogReader:
                 if news.terminal:
                     return
             if found and found[-1].last > after:
-                raise _unknown()
+                raise unknown_run()
             found = await self._tailer.later(key, after, seconds=IDLE_SECONDS)
 
     async def state(self, tenant: str, run: str) -> RunState:
@@ -75,10 +75,10 @@ class LogReader:
         return _decoder.decode(found[0][1][ENTRY_FIELD]) if found else None
 
     async def _over(self, tenant: str, run: str, after: int) -> bool:
-        """Tell whether nothing can come after `after`."""
+        """Return whether nothing can come after `after`."""
         last = await self._last(events_key(self._redis, tenant, run))
         if last is None and not await self._has_record(tenant, run):
-            raise _unknown()
+            raise unknown_run()
         if last is None or not last.terminal:
             return False
         if last.last < after:
@@ -86,9 +86,5 @@ class LogReader:
         return last.last == after
 
     async def _has_record(self, tenant: str, run: str) -> bool:
-        """Tell whether the fleet knows the run: then its events will come, from whichever pod."""
+        """Return whether the fleet knows the run: then its events will come, from whichever pod."""
         return bool(await self._redis.call("EXISTS", record_key(self._redis, tenant, run)))
-
-
-def _unknown() -> ChatError:
-    return ChatError(Code.NOT_FOUND, "This stream does not exist, or its events have expired.")

@@ -39,7 +39,7 @@ class WriteBuffer:
 
     @property
     def epoch(self) -> str | int:
-        """The producer's epoch, empty for a run that nobody takes over."""
+        """The producer's epoch, empty for a run of this pod alone."""
         return "" if self.producer is None else self.producer.fence.epoch
 
     def append(self, batch: Batch) -> None:

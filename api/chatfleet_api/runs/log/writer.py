@@ -112,7 +112,7 @@ class LogWriter:
             logger.error("Redis is unreachable: the logs of %d runs lack their last events", len(self._pending))
 
     async def _write(self) -> bool:
-        """Try to write all there is, notify whoever waits for it, and return whether it succeeded."""
+        """Try to write all there is, wake every `flush`, and return whether it succeeded."""
         self._work.clear()
         self._encode()
         failure: ChatError | None = None
