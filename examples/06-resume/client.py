@@ -1,4 +1,4 @@
-"""Asks a question in a conversation and prints the answer as it comes, without a gap, also when pods die meanwhile.
+"""Sends a message to a conversation and prints the answer as it arrives, without a gap, even if pods die.
 
 python client.py http://localhost:8000 "Tell me a story."      (needs: pip install httpx httpx-sse)
 """
@@ -19,13 +19,13 @@ PATIENCE_SECONDS = 60
 """Longest time without any event until this gives up."""
 PAUSE_SECONDS = 0.5
 PASSING = {409, 429, 502, 503}
-"""Statuses after which asking again helps."""
+"""Statuses after which a retry can succeed."""
 
 
 def answer(api: httpx.Client, conversation: str, question: str) -> Iterator[ServerSentEvent]:
     """Yield the events of the answer, each once and in order, over as many connections as it takes."""
     path = f"/api/v1/conversations/{conversation}"
-    key = str(uuid4())  # asked twice, it is answered once
+    key = str(uuid4())  # the message may be sent twice, and is answered once
     last = ""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -53,12 +53,12 @@ def answer(api: httpx.Client, conversation: str, question: str) -> Iterator[Serv
 
 
 def number(event_id: str) -> int:
-    """Return the number of an event, which is the end of its id; 0 before the first."""
+    """Return the sequence number at the end of an event's id; 0 before the first event."""
     return int(event_id.rpartition("-")[2] or 0)
 
 
 def main() -> int:
-    """Return 0 when the answer is whole."""
+    """Return 0 if the answer is complete."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", help="where the ChatDeployment is, such as http://localhost:8000")
     parser.add_argument("question")
