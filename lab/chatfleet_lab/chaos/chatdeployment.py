@@ -68,13 +68,13 @@ def spec_of(settings: Settings, pods: int, upstream: Callable[[str], str]) -> Ch
 
 
 def _provider(name: str, vendor: Vendor, settings: Settings, origin: str) -> Provider:
-    return Provider(
-        name=name,
-        type=vendor.type,
-        base_url=f"{origin}{vendor.path}",
-        api_key_secret_ref=_KEY,
-        azure=vendor.azure,
-        timeouts=Timeouts.model_validate(settings.timeouts.model_dump()),
-        retries=settings.retries,
-        max_concurrent_requests=10_000,
+    return Provider.model_validate(
+        {
+            "name": name,
+            "apiKeySecretRef": _KEY,
+            "timeouts": Timeouts.model_validate(settings.timeouts.model_dump()),
+            "retries": settings.retries,
+            "maxConcurrentRequests": 10_000,
+            **vendor.settings(origin),
+        }
     )

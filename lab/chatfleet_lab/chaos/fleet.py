@@ -18,12 +18,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
-from chatfleet_contract.provider_types import Continuation, ProviderType
-from chatfleet_contract.providers import Azure, Model, Retries
+from chatfleet_contract.provider_types import PROVIDER_TYPES, Continuation, ProviderType
+from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
 from harness.net import LOOPBACK, free_port
 from harness.process import Target, ready, started
+from harness.upstream.wires import WIRES, Wire
 
 Server: TypeAlias = tuple[str, ...]
 """What `python -m` runs."""
@@ -34,22 +35,25 @@ BASELINE: Final[Server] = ("chatfleet_lab.chaos.baseline",)
 
 
 class Vendor(NamedTuple):
-    """A kind of upstream: the name of its model, its provider, where the scripted upstream has its API."""
+    """A kind of upstream: the name of its model, and what the scripted upstream is for its provider."""
 
     name: str
-    type: ProviderType
-    path: str
-    continuation: Continuation = "none"
+    wire: Wire
+    continuation: Continuation
     """How its model goes on with a cut answer."""
-    azure: Azure | None = None
+
+    def settings(self, origin: str) -> dict[str, object]:
+        """Return the settings of a provider whose upstream is at `origin`."""
+        return {"type": self.wire.type, "baseURL": origin + self.wire.base_path, **self.wire.settings}
 
 
-VENDORS: Final = (
-    Vendor("openai", ProviderType.OPENAI, "/v1"),
-    Vendor("azure", ProviderType.AZURE_OPENAI, "", azure=Azure(api_version="2024-10-21")),
-    Vendor("anthropic", ProviderType.ANTHROPIC, "/anthropic", "prefill"),
-    Vendor("compatible", ProviderType.OPENAI_COMPATIBLE, "/v1", "continueFinalMessage"),
-)
+def _continuation(kind: ProviderType) -> Continuation:
+    """Return how models of this type go on, the mode that asks for it before the one that does not."""
+    modes: tuple[Continuation, ...] = ("continueFinalMessage", "prefill")
+    return next((mode for mode in modes if mode in PROVIDER_TYPES[kind].continuations), "none")
+
+
+VENDORS: Final = tuple(Vendor(wire.name, wire, _continuation(wire.type)) for wire in WIRES)
 MODELS: Final = tuple(vendor.name for vendor in VENDORS)
 CONTINUED: Final = tuple(vendor.name for vendor in VENDORS if vendor.continuation != "none")
 """Models whose cut answers another pod brings to their whole end."""
@@ -188,15 +192,15 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         deployment="chaos",
         namespace="chaos",
         providers=tuple(
-            RuntimeProvider(
-                name=name,
-                type=vendor.type,
-                base_url=f"{settings.origins.get(name, upstream)}{vendor.path}",
-                api_key_file=str(key),
-                azure=vendor.azure,
-                timeouts=settings.timeouts,
-                retries=settings.retries,
-                max_concurrent_requests=10_000,
+            RuntimeProvider.model_validate(
+                {
+                    "name": name,
+                    "apiKeyFile": str(key),
+                    "timeouts": settings.timeouts,
+                    "retries": settings.retries,
+                    "maxConcurrentRequests": 10_000,
+                    **vendor.settings(settings.origins.get(name, upstream)),
+                }
             )
             for name, vendor in settings.vendors()
         ),

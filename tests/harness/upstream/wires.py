@@ -23,6 +23,11 @@ class Wire(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """Return a short name of the type, as a provider may have it."""
+        ...
+
+    @property
     def settings(self) -> Mapping[str, object]:
         """Return the settings that this type alone requires, as `RuntimeProvider` has them."""
         ...
@@ -58,6 +63,7 @@ def event(data: dict[str, Any], name: str = "") -> bytes:
 class OpenAIWire:
     """OpenAI's chunks."""
 
+    name: str = "openai"
     type: ProviderType = ProviderType.OPENAI
     base_path: str = "/v1"
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -94,8 +100,9 @@ class OpenAIWire:
 class AnthropicWire:
     """Anthropic's events."""
 
+    name: str = "anthropic"
     type: ProviderType = ProviderType.ANTHROPIC
-    base_path: str = ""
+    base_path: str = "/anthropic"
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def begin(self) -> list[bytes]:
@@ -129,15 +136,15 @@ class AnthropicWire:
         return event(data, data["type"])
 
 
-AZURE: Final = OpenAIWire(ProviderType.AZURE_OPENAI, "", {"azure": {"apiVersion": "2024-10-21"}})
+AZURE: Final = OpenAIWire("azure", ProviderType.AZURE_OPENAI, "", {"azure": {"apiVersion": "2024-10-21"}})
 
 WIRES: tuple[Wire, ...] = (
     OpenAIWire(),
     AZURE,
-    OpenAIWire(ProviderType.OPENAI_COMPATIBLE),
+    OpenAIWire("compatible", ProviderType.OPENAI_COMPATIBLE),
     AnthropicWire(),
 )
-"""One for each provider type that has an upstream."""
+"""One for each provider type that has an upstream. Tests and the chaos scenarios take their vendors from here."""
 
 
 def whole(wire: Wire, words: Sequence[str] = WORDS) -> list[bytes]:

@@ -20,7 +20,7 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-WIRES = (OpenAIWire(), OpenAIWire(ProviderType.OPENAI_COMPATIBLE), AnthropicWire(base_path="/anthropic"))
+WIRES = (OpenAIWire(), OpenAIWire("compatible", ProviderType.OPENAI_COMPATIBLE), AnthropicWire())
 
 
 @pytest.fixture(params=WIRES, ids=lambda wire: wire.type)

@@ -129,7 +129,7 @@ async def test_openai_is_asked_and_understood_as_its_sdk_does(wire: Wire, tmp_pa
 async def test_anthropic_is_asked_and_understood_as_its_sdk_does(tmp_path: Path) -> None:
     async with (
         fake_upstream(answering(ANTHROPIC)) as upstream,
-        AsyncAnthropic(base_url=upstream.url, api_key=KEY, max_retries=0) as client,
+        AsyncAnthropic(base_url=upstream.url + ANTHROPIC.base_path, api_key=KEY, max_retries=0) as client,
     ):
         async with client.messages.stream(
             model=MODEL,
@@ -178,7 +178,7 @@ async def test_openai_is_checked_by_the_sdks_list_of_models(wire: Wire, tmp_path
 async def test_anthropic_is_checked_by_the_sdks_list_of_models(tmp_path: Path) -> None:
     async with (
         fake_upstream(refusing(200, EMPTY_LIST)) as upstream,
-        AsyncAnthropic(base_url=upstream.url, api_key=KEY, max_retries=0) as client,
+        AsyncAnthropic(base_url=upstream.url + ANTHROPIC.base_path, api_key=KEY, max_retries=0) as client,
     ):
         await client.models.list()
         await checked(ANTHROPIC, upstream, tmp_path)
