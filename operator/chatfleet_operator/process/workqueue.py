@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, assert_never
 
 from chatfleet_operator.model.errors import ClusterError, Retry
 from chatfleet_operator.model.values import Requeue, Result
@@ -148,19 +148,28 @@ class WorkQueue(Generic[K]):
     def _requeue(self, key: K, entry: _Entry, result: Result) -> None:
         if entry.dirty:
             self._schedule(key, entry, self.config.debounce)
-        elif result.requeue is Requeue.GONE:
-            del self._entries[key]
-        else:
-            self._schedule(key, entry, max(self._delay(entry, result.requeue), result.min_delay))
+            return
+        match result.requeue:
+            case Requeue.GONE:
+                del self._entries[key]
+                return
+            case Requeue.IMMEDIATELY:
+                delay = 0.0
+            case Requeue.SETTLED:
+                entry.tries = 0
+                delay = max(self.config.resync, len(self._entries) / self.config.resync_rate) * self._jitter()
+            case Requeue.UNSETTLED:
+                delay = self._backoff(entry, self.config.resync)
+            case Requeue.FAILED:
+                delay = self._backoff(entry, self.config.backoff_max)
+            case _:
+                assert_never(result.requeue)
+        self._schedule(key, entry, max(delay, result.min_delay))
 
-    def _delay(self, entry: _Entry, requeue: Requeue) -> float:
-        spread = 1 + self.config.jitter * (2 * self.rand() - 1)
-        if requeue is Requeue.IMMEDIATELY:
-            return 0.0
-        if requeue is Requeue.SETTLED:
-            entry.tries = 0
-            return max(self.config.resync, len(self._entries) / self.config.resync_rate) * spread
-        longest = self.config.backoff_max if requeue is Requeue.FAILED else self.config.resync
+    def _backoff(self, entry: _Entry, longest: float) -> float:
         delay = min(self.config.backoff_base * 2.0 ** min(entry.tries, 16), longest)
         entry.tries += 1
-        return delay * spread
+        return delay * self._jitter()
+
+    def _jitter(self) -> float:
+        return 1 + self.config.jitter * (2 * self.rand() - 1)
