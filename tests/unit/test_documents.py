@@ -213,3 +213,25 @@ def test_every_class_of_the_glossary_exists() -> None:
         for path in re.findall(r"`([\w/]+/)`", cell)
         if not any(f"/{path}" in f"/{each}" for each in tracked())
     }
+
+
+SCENARIOS = ROOT / "lab" / "chatfleet_lab" / "chaos" / "scenarios"
+"""Named by what they prove."""
+MAPPED = ("api", "operator", "contract", "lab", "tools/cluster")
+
+
+def test_every_module_is_on_the_map_of_its_package() -> None:
+    """The docstring of a package, or of the package around it, names each module with what is in it."""
+    packages = {path.parent for folder in MAPPED for path in (ROOT / folder).glob("**/__init__.py")} - {SCENARIOS}
+    missing = {
+        str(module.relative_to(ROOT))
+        for package in packages
+        for module in (*package.glob("*.py"), *(path.parent for path in package.glob("*/__init__.py")))
+        if module.stem not in {"__init__", "__main__"} and not re.search(rf"\b{module.stem}\b", map_of(package))
+    }
+    assert not missing
+
+
+def map_of(package: Path) -> str:
+    texts = (path.read_text() for each in (package, package.parent) if (path := each / "__init__.py").exists())
+    return " ".join(ast.get_docstring(ast.parse(text)) or "" for text in texts)

@@ -2,7 +2,8 @@
 
 run.py      one run on the pod that produces it: numbers its events, serves its readers, ends once
 tail.py     batches of numbered events, and the newest of a run in memory with the wait for more
-pool.py     the runs of a pod: admission within a capacity limit, drain and hand-off
+pool.py     the runs of a pod: admission within a capacity limit, drain
+handoff.py  the hand-off of runs, and of their readers, by a pod that ends
 fence.py    the fencing token that makes the last owner of a run the only one that can write it
 keys.py     the Redis keys of runs and of the fleet
 opening.py  opens log, fleet and pool, in memory or in Redis

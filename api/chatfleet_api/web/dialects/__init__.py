@@ -1,9 +1,10 @@
-"""The dialects, one package each, and the table of all of them.
+"""The dialects, one package each (`openai`, `responses`, `native`), and the table of all of them.
 
 request      reads what clients send
 encode       writes what they get: responses, and the frames of streams
 errors       the body of an HTTP error, and the frame that ends a stream
-routes       its routes, and their part of the OpenAPI document
+routes       its routes
+operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
 __init__     the registration: one `Dialect`
 
 A new dialect is a package and a row of `DIALECTS`.
