@@ -13,7 +13,7 @@ from chatfleet_api.web.dialects.responses import RESPONSES
 from harness.pods.api_pod import Pod
 from harness.pods.runs import FakeProvider
 
-MESSAGES = replace(NATIVE, prefix="/v1/messages")
+PRETEND = replace(NATIVE, prefix="/v1/pretend")
 """A dialect of another vendor, whose paths lie among OpenAI's."""
 
 
@@ -36,8 +36,8 @@ def test_the_longest_prefix_owns_a_path(path: str, dialect: Dialect) -> None:
 
 
 def test_a_dialect_may_own_paths_among_those_of_another() -> None:
-    dialects = (*DIALECTS, MESSAGES)
-    assert longest_match(dialects, "/v1/messages/count_tokens") is MESSAGES
+    dialects = (*DIALECTS, PRETEND)
+    assert longest_match(dialects, "/v1/pretend/count_tokens") is PRETEND
     assert longest_match(dialects, "/v1/models") is OPENAI
 
 
