@@ -1,4 +1,4 @@
-"""An upstream in trouble is spared: by a breaker when it fails too often, and by a budget for retries always."""
+"""The circuit breaker stops requests to an upstream that fails too often, and lets them through again."""
 
 import asyncio
 
@@ -16,7 +16,6 @@ from chatfleet_api.providers.policies.circuit_breaker import (
     CircuitBreaker,
     CircuitBreaking,
 )
-from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
 from chatfleet_api.providers.registry import Registry
 from chatfleet_contract import report
 from chatfleet_contract.provider_types import ProviderType
@@ -39,15 +38,15 @@ class Upstream(FakeProvider):
 
 
 class World:
-    """An upstream that is spared when it fails."""
+    """An upstream behind a circuit breaker."""
 
     def __init__(self) -> None:
-        self.told: list[bool] = []
+        self.changes: list[bool] = []
         self.upstream = Upstream()
-        self.spared = CircuitBreaking(self.upstream, CircuitBreaker(on_change=self.told.append, clock=loop_clock))
+        self.provider = CircuitBreaking(self.upstream, CircuitBreaker(on_change=self.changes.append, clock=loop_clock))
 
     async def ask(self, times: int = 1) -> list[Code | None]:
-        return [(await ask(self.spared)).code for _ in range(times)]
+        return [(await ask(self.provider)).code for _ in range(times)]
 
     @property
     def asked(self) -> int:
@@ -55,7 +54,7 @@ class World:
 
 
 async def broken() -> World:
-    """Return a world whose upstream is spared from now on."""
+    """Return a world whose circuit is open."""
     world = World()
     world.upstream.fail()
     await world.ask(LEAST)
@@ -64,8 +63,8 @@ async def broken() -> World:
 
 async def test_who_fails_too_often_is_not_asked_and_the_caller_is_told_when_to_return() -> None:
     world = await broken()
-    outcome = await ask(world.spared)
-    assert (outcome.code, world.asked, world.told) == (Code.UPSTREAM_CIRCUIT_OPEN, LEAST, [True])
+    outcome = await ask(world.provider)
+    assert (outcome.code, world.asked, world.changes) == (Code.UPSTREAM_CIRCUIT_OPEN, LEAST, [True])
     assert outcome.error is not None
     assert outcome.error.retry_after == pytest.approx(FIRST_PAUSE_SECONDS)
 
@@ -85,7 +84,7 @@ async def test_failures_among_more_answers_are_borne() -> None:
         await world.ask(2)
         world.upstream.fail()
         await world.ask()
-    assert world.told == []
+    assert world.changes == []
 
 
 async def test_failures_of_long_ago_do_not_count() -> None:
@@ -94,7 +93,7 @@ async def test_failures_of_long_ago_do_not_count() -> None:
     await world.ask(LEAST - 1)
     await asyncio.sleep(WINDOW_SECONDS + 1)
     await world.ask()
-    assert world.told == []
+    assert world.changes == []
 
 
 @pytest.mark.parametrize(
@@ -104,14 +103,14 @@ async def test_what_is_not_the_upstreams_trouble_does_not_count(code: Code) -> N
     world = World()
     world.upstream.fail(code)
     await world.ask(2 * LEAST)
-    assert (world.asked, world.told) == (2 * LEAST, [])
+    assert (world.asked, world.changes) == (2 * LEAST, [])
 
 
 async def test_an_answer_that_breaks_off_counts() -> None:
     world = World()
     world.upstream.steps = (text("a"), ChatError(Code.UPSTREAM_TRUNCATED))
     await world.ask(LEAST)
-    assert world.told == [True]
+    assert world.changes == [True]
 
 
 async def test_one_answer_after_the_pause_ends_it() -> None:
@@ -119,7 +118,7 @@ async def test_one_answer_after_the_pause_ends_it() -> None:
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
     world.upstream.heal()
     assert await world.ask(3) == [None] * 3
-    assert world.told == [True, False]
+    assert world.changes == [True, False]
 
 
 async def test_a_probe_that_fails_doubles_the_pause() -> None:
@@ -130,7 +129,7 @@ async def test_a_probe_that_fails_doubles_the_pause() -> None:
     assert await world.ask() == [Code.UPSTREAM_CIRCUIT_OPEN]
     await asyncio.sleep(0.1)
     assert await world.ask() == [Code.UPSTREAM_ERROR]
-    assert world.told == [True]
+    assert world.changes == [True]
 
 
 async def test_who_is_back_after_a_long_time_is_asked_again_within_15_seconds() -> None:
@@ -147,7 +146,7 @@ async def test_one_probes_at_a_time_also_when_it_is_given_up() -> None:
     world = await broken()
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
     world.upstream.steps = (60.0, [STOP])
-    probe = asyncio.ensure_future(ask(world.spared))
+    probe = asyncio.ensure_future(ask(world.provider))
     await asyncio.sleep(1)
     assert await world.ask() == [Code.UPSTREAM_CIRCUIT_OPEN]
     probe.cancel()
@@ -159,7 +158,7 @@ async def test_one_probes_at_a_time_also_when_it_is_given_up() -> None:
 async def test_failures_from_before_the_pause_do_not_prolong_it() -> None:
     world = World()
     world.upstream.steps = (3.0, ChatError(Code.UPSTREAM_TIMEOUT))
-    late = asyncio.ensure_future(ask(world.spared))
+    late = asyncio.ensure_future(ask(world.provider))
     await asyncio.sleep(0.1)
     world.upstream.fail()
     await world.ask(LEAST)
@@ -169,7 +168,7 @@ async def test_failures_from_before_the_pause_do_not_prolong_it() -> None:
     assert await world.ask() == [None]
 
 
-async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_at_once() -> None:
+async def test_models_of_one_provider_share_its_circuit_breaker_and_fallbacks_answer_at_once() -> None:
     meter = RecordingMeter()
     providers = [RuntimeProvider(name=name, type=ProviderType.SCRIPTED, retries=Retries(max=3)) for name in "st"]
     models = [
@@ -191,21 +190,3 @@ async def test_models_of_one_provider_are_spared_together_and_fallbacks_answer_a
         "s": report.Breaker.OPEN,
         "t": report.Breaker.CLOSED,
     }
-
-
-def test_a_fifth_of_the_requests_may_be_retries_beyond_a_small_floor() -> None:
-    budget = RetryBudget(lambda: 0.0)
-    spent = 0
-    for _ in range(1000):
-        budget.earn()
-        spent += budget.spend()
-    assert spent == pytest.approx(SHARE * 1000 + FLOOR, abs=1)
-
-
-def test_the_floor_comes_back_with_time() -> None:
-    now = 0.0
-    budget = RetryBudget(lambda: now)
-    while budget.spend():
-        pass
-    now += FLOOR_SECONDS / FLOOR
-    assert [budget.spend(), budget.spend()] == [True, False]

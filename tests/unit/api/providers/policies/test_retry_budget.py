@@ -1,0 +1,23 @@
+"""Retries are a share of the requests, beyond a small floor that comes back with time."""
+
+import pytest
+
+from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
+
+
+def test_a_fifth_of_the_requests_may_be_retries_beyond_a_small_floor() -> None:
+    budget = RetryBudget(lambda: 0.0)
+    spent = 0
+    for _ in range(1000):
+        budget.earn()
+        spent += budget.spend()
+    assert spent == pytest.approx(SHARE * 1000 + FLOOR, abs=1)
+
+
+def test_the_floor_comes_back_with_time() -> None:
+    now = 0.0
+    budget = RetryBudget(lambda: now)
+    while budget.spend():
+        pass
+    now += FLOOR_SECONDS / FLOOR
+    assert [budget.spend(), budget.spend()] == [True, False]
