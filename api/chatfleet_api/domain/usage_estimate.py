@@ -9,14 +9,14 @@ BYTES_PER_TOKEN: Final = 4
 """Usual for English, https://platform.openai.com/tokenizer; scripts of more bytes have fewer characters to a token."""
 
 
-def usage_estimate(request: ChatRequest, pieces: int) -> Usage:
-    """Return a guess, marked as such: a token for each piece that came, and one for every four bytes of text sent.
+def usage_estimate(request: ChatRequest, items: int) -> Usage:
+    """Return a guess, marked as such: a token for each item that came, and one for every four bytes of text sent.
 
     Upstreams that report no usage send one token at a time, so the guess at the output is close. Images count nothing.
     """
     texts = (text for message in request.messages for text in _texts(message.content))
     sent = sum(len(text.encode()) for text in texts)
-    return Usage(input_tokens=-(-sent // BYTES_PER_TOKEN), output_tokens=pieces, estimated=True)
+    return Usage(input_tokens=-(-sent // BYTES_PER_TOKEN), output_tokens=items, estimated=True)
 
 
 def _texts(content: object) -> list[str]:

@@ -84,7 +84,7 @@ class Opened(AbstractAsyncContextManager[Stream], AsyncIterator[Batch]):
 
 
 class Chosen(AbstractAsyncContextManager[Stream]):
-    """Opens what `choose` has entered, and leaves it with the block: for policies that open one of several."""
+    """Opens what `choose` has entered, and exits it with the block: for policies that open one of several."""
 
     __slots__ = ("_choose", "_chosen")
 
@@ -104,11 +104,11 @@ class Chosen(AbstractAsyncContextManager[Stream]):
 
 
 Entered: TypeAlias = tuple[Opening, Stream]
-"""A block that was entered, and its stream."""
+"""An entered block and its stream."""
 
 
 async def enter(opening: Opening) -> Entered:
-    """Enter `opening`; whoever gets the pair has to leave it."""
+    """Enter `opening`; the caller has to exit it."""
     return opening, await opening.__aenter__()
 
 

@@ -149,7 +149,8 @@ class Upstream:
         body = b""
         while len(body) < MAX_BODY_BYTES and (more := await response.read()):
             body += more
-        raise from_response(response.status, response.headers, body, (key.get_secret_value(),) if key else ())
+        hidden = (key.get_secret_value(),) if key else ()
+        raise from_response(response.status, response.headers, body, hidden=hidden, codes=self._vendor.error_codes)
 
 
 def _require_stream(response: Connection, media_type: str) -> None:

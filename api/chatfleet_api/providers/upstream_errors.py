@@ -1,8 +1,8 @@
-"""What an upstream's error response means: HTTP status, headers and error object in, `ChatError` out. Pure.
+"""Maps an upstream's errors to ours: an error response, or an error object in a stream, in, `ChatError` out. Pure.
 
 Status codes and error types are those of https://platform.openai.com/docs/guides/error-codes and
-https://platform.claude.com/docs/en/api/errors. A vendor's own words reach the caller only where they are about the
-caller's request.
+https://platform.claude.com/docs/en/api/errors. A vendor's message reaches the client only where it is about the
+client's request.
 """
 
 import re
@@ -17,7 +17,7 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 
 MAX_BODY_BYTES: Final = 65_536
-"""As much of an error's body as is read."""
+"""Limit of what is read of an error's body."""
 
 MAX_PUBLIC_CHARS: Final = 300
 
@@ -28,7 +28,7 @@ _BY_STATUS: Final = MappingProxyType(
         403: Code.UPSTREAM_AUTHENTICATION,
         404: Code.MODEL_NOT_FOUND,
         408: Code.UPSTREAM_TIMEOUT,
-        409: Code.UPSTREAM_ERROR,  # a lock that was not to be had in time; the official SDKs try again too
+        409: Code.UPSTREAM_ERROR,  # a lock timeout; the official SDKs retry it too
         413: Code.CONTEXT_TOO_LONG,
         429: Code.UPSTREAM_RATE_LIMITED,
         502: Code.UPSTREAM_UNAVAILABLE,
@@ -38,7 +38,7 @@ _BY_STATUS: Final = MappingProxyType(
     }
 )
 
-_BY_NAME: Final = MappingProxyType(
+ERROR_CODES: Final = MappingProxyType(
     {
         "context_length_exceeded": Code.CONTEXT_TOO_LONG,
         "request_too_large": Code.CONTEXT_TOO_LONG,
@@ -55,13 +55,13 @@ _BY_NAME: Final = MappingProxyType(
         "timeout_error": Code.UPSTREAM_TIMEOUT,
     }
 )
-"""By the error's `code` or `type`, where these say more than the status, or where there is no status."""
+"""By the error's `code` or `type`, which go before the status. One table, since gateways mix the vendors' names."""
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _TOO_LONG: Final = re.compile(r"context (length|window)|prompt is too long|maximum context", re.IGNORECASE)
 _SECRETS: Final = re.compile(r"\b(?:sk|pk|key|api)-[\w-]{6,}|(?i:bearer)\s+\S+")
 _ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG})
-_NO_MODEL: Final = "The model's provider does not know this model."
+_NO_MODEL: Final = "The upstream does not have this model."
 
 
 class ErrorObject(msgspec.Struct):
@@ -77,37 +77,45 @@ class _Body(msgspec.Struct):
     message: str | None = None
 
 
-def from_response(status: int, headers: Mapping[str, str], body: bytes, hidden: tuple[str, ...] = ()) -> ChatError:
-    """Return what an HTTP response other than the wanted one means.
+def from_response(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    hidden: tuple[str, ...] = (),
+    codes: Mapping[str, Code] = ERROR_CODES,
+) -> ChatError:
+    """Return the error of an HTTP response that is not a success.
 
     Args:
         status: HTTP status.
         headers: The response's headers, by names in lower case.
         body: The response's body, or as much of it as was read.
-        hidden: Texts that nobody may see, such as the API key.
+        hidden: Secrets to remove from all texts, such as the API key.
+        codes: Codes by the vendor's names of errors.
     """
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         where = clean(headers.get("location", ""), hidden)
         return ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"HTTP {status} redirects to {where}; correct baseURL")
     error = _error_object(body)
-    code = _code(status, error)
-    words = error.message or body.decode("utf-8", "replace")
+    code = _code(status, error, codes)
+    text = error.message or body.decode("utf-8", "replace")
     return ChatError(
         code,
         _public(code, error, hidden),
         retry_after=retry_after(headers),
-        detail=clean(f"HTTP {status} {error.type or error.code or ''}: {words}", hidden),
+        detail=clean(f"HTTP {status} {error.type or error.code or ''}: {text}", hidden),
     )
 
 
-def from_event(error: ErrorObject | str) -> ChatError:
-    """Return what an error object inside a stream means."""
+def from_event(error: ErrorObject | str, codes: Mapping[str, Code] = ERROR_CODES) -> ChatError:
+    """Return the error of an error object inside a stream."""
     if isinstance(error, str):
         error = ErrorObject(message=error)
-    refused = HTTPStatus.BAD_REQUEST if error.type == "invalid_request_error" else HTTPStatus.INTERNAL_SERVER_ERROR
-    code = _code(error.code if isinstance(error.code, int) else refused, error)
-    told = f"inside the stream, {error.type or error.code or 'error'}: {error.message or ''}"
-    return ChatError(code, _public(code, error), detail=clean(told))
+    status = HTTPStatus.BAD_REQUEST if error.type == "invalid_request_error" else HTTPStatus.INTERNAL_SERVER_ERROR
+    code = _code(error.code if isinstance(error.code, int) else status, error, codes)
+    detail = f"inside the stream, {error.type or error.code or 'error'}: {error.message or ''}"
+    return ChatError(code, _public(code, error), detail=clean(detail))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -149,10 +157,10 @@ def _error_object(body: bytes) -> ErrorObject:
     return parsed.error if isinstance(parsed.error, ErrorObject) else ErrorObject(parsed.error or parsed.message)
 
 
-def _code(status: int, error: ErrorObject) -> Code:
+def _code(status: int, error: ErrorObject, codes: Mapping[str, Code]) -> Code:
     for name in (error.code, error.type):
-        if isinstance(name, str) and name in _BY_NAME:
-            return _BY_NAME[name]
+        if isinstance(name, str) and name in codes:
+            return codes[name]
     if status == HTTPStatus.BAD_REQUEST and _TOO_LONG.search(error.message or ""):
         return Code.CONTEXT_TOO_LONG
     is_callers = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
@@ -160,7 +168,7 @@ def _code(status: int, error: ErrorObject) -> Code:
 
 
 def _public(code: Code, error: ErrorObject, hidden: tuple[str, ...] = ()) -> str | None:
-    """Return what the caller may read: the vendor's words if they are about the request, else None for our own."""
+    """Return the vendor's message if it is about the request; None: use our own."""
     if code is Code.MODEL_NOT_FOUND:
         return _NO_MODEL
     return clean(error.message, hidden, MAX_PUBLIC_CHARS) if code in _ABOUT_THE_REQUEST and error.message else None

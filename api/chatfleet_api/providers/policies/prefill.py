@@ -36,7 +36,7 @@ class Prefill:
 
 
 def without_space(request: ChatRequest) -> tuple[ChatRequest, str]:
-    """Return what to ask so that `request` is continued, and the space at its end that is not sent."""
+    """Return the request to send, and the space at its end that is not sent."""
     *before, last = request.messages
     text = last.content if isinstance(last.content, str) else ""
     sent = text.rstrip()

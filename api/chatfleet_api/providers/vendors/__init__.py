@@ -6,6 +6,6 @@
 - `anthropic/`: messages
 - `scripted/`: answers from a script, without an upstream
 
-A folder has `request` (the request in the vendor's terms), `stream` (its parser) and, for names of errors that
-`providers.upstream_errors` does not know, `errors`.
+A folder has `request` (the request in the vendor's terms), `stream` (the parser of its answer) and, where the vendor
+has names of errors that `providers.upstream_errors` does not know, `errors`.
 """

@@ -1,15 +1,17 @@
 """What is different from vendor to vendor: the columns of the table `VENDORS`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from pydantic import SecretStr
 
+from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.sse import EventReader
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.upstream_errors import ERROR_CODES
 from chatfleet_contract.runtime import RuntimeProvider
 
 
@@ -85,3 +87,5 @@ class Vendor:
     """Content type of a streamed answer."""
     framing: Callable[[], Framing] = EventReader
     parser: Callable[[ChatRequest], StreamParser]
+    error_codes: Mapping[str, Code] = field(default_factory=lambda: ERROR_CODES)
+    """Codes by the vendor's names of errors, in error responses."""

@@ -3,26 +3,28 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 import pytest
 from pydantic import SecretStr
 
+from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.upstream import connect
+from chatfleet_api.providers.upstream_errors import ERROR_CODES
 from chatfleet_api.providers.vendors import table
 from chatfleet_api.providers.vendors.table import VENDORS
 from chatfleet_api.providers.vendors.vendor import HTTPRequest, Vendor
 from chatfleet_contract.provider_types import PROVIDER_TYPES, ProviderType
+from chatfleet_contract.providers import Retries
 from chatfleet_contract.runtime import RuntimeProvider
-from harness.upstream.catalogue import ask, catalogue_of, config_of, key_file
-from harness.upstream.fake import Reply, fake_upstream
-from harness.upstream.wires import WIRES
+from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file
+from harness.upstream.fake import Handler, Reply, Request, fake_upstream
+from harness.upstream.wires import WIRES, refusing
 
 
 def test_every_provider_type_has_a_row_and_those_with_an_upstream_a_wire() -> None:
@@ -74,31 +76,41 @@ PRETEND = Vendor(
     media_type="application/vnd.pretend.eventstream",
     framing=LengthPrefixed,
     parser=WordParser,
+    error_codes={**ERROR_CODES, "ThrottlingException": Code.UPSTREAM_RATE_LIMITED},
 )
+
+
+async def answer(script: Handler, monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[Outcome, Request]:
+    """Return what the pretend vendor, in place of a type's own, makes of the script of its upstream."""
+    rows = {**table.VENDORS, ProviderType.OPENAI: partial(connect, PRETEND)}
+    monkeypatch.setattr("chatfleet_api.providers.registry.VENDORS", rows)
+    async with fake_upstream(script) as upstream:
+        key, retries = key_file(folder), Retries(max=0)
+        provider = RuntimeProvider(
+            name="up", type=ProviderType.OPENAI, base_url=upstream.url, api_key_file=key, retries=retries
+        )
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    (request,) = upstream.requests
+    return outcome, request
 
 
 async def test_a_vendor_with_its_own_framing_and_signature_is_one_row(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def pretend(provider: RuntimeProvider, environment: Environment) -> object:
-        return connect(PRETEND, provider, environment)
-
     async def script(reply: Reply) -> None:
         await reply.head(200, PRETEND.media_type)
         frames = b"".join(len(word).to_bytes(4) + word for word in (b"Hi", b" you", b"."))
         await reply.send(frames[:7], frames[7:])
         await reply.end()
 
-    monkeypatch.setattr(
-        "chatfleet_api.providers.registry.VENDORS", MappingProxyType({**table.VENDORS, ProviderType.OPENAI: pretend})
-    )
-    async with fake_upstream(script) as upstream:
-        provider = RuntimeProvider(
-            name="up", type=ProviderType.OPENAI, base_url=upstream.url, api_key_file=key_file(tmp_path)
-        )
-        async with catalogue_of(config_of(provider)) as catalogue:
-            outcome = await ask(catalogue.provider("default"))
-    (request,) = upstream.requests
+    outcome, request = await answer(script, monkeypatch, tmp_path)
     assert (outcome.error, outcome.text) == (None, "Hi you")
     assert request.path == "/model/gpt-x/stream?v=1"
     assert len(request.headers["x-signature"]) == 64
+
+
+async def test_a_vendor_may_have_its_own_names_of_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = refusing(400, b'{"error":{"type":"ThrottlingException","message":"Too many."}}')
+    outcome, _ = await answer(script, monkeypatch, tmp_path)
+    assert outcome.code is Code.UPSTREAM_RATE_LIMITED

@@ -57,7 +57,7 @@ def test_a_page_of_some_proxy_reaches_nobody_but_the_operator() -> None:
 
 @pytest.mark.parametrize("secret", ["sk-proj-abcdefgh", "Bearer abc.def", "hidden-one"])
 def test_secrets_are_hidden_even_from_the_operator(secret: str) -> None:
-    error = from_response(400, {}, body(f"You sent {secret} here"), ("hidden-one",))
+    error = from_response(400, {}, body(f"You sent {secret} here"), hidden=("hidden-one",))
     assert error.message == "You sent [hidden] here"
     assert secret not in str(error)
 

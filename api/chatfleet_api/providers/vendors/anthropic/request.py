@@ -201,12 +201,12 @@ def _tool_choice(request: ChatRequest) -> "ToolChoiceParam | None":
         case "none":
             return {"type": "none"}
         case None | "auto":
-            asked = request.tool_choice is not None or (one_at_a_time and request.tools)
-            return {"type": "auto", "disable_parallel_tool_use": one_at_a_time} if asked else None
+            chosen = request.tool_choice is not None or (one_at_a_time and request.tools)
+            return {"type": "auto", "disable_parallel_tool_use": one_at_a_time} if chosen else None
         case "required":
             return {"type": "any", "disable_parallel_tool_use": one_at_a_time}
-        case chosen:
-            name = _converted(chosen, _Chosen, "tool_choice").function.name
+        case function:
+            name = _converted(function, _Chosen, "tool_choice").function.name
             return {"type": "tool", "name": name, "disable_parallel_tool_use": one_at_a_time}
 
 

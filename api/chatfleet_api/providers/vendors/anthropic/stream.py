@@ -1,6 +1,6 @@
-"""Reads the answer of Anthropic's Messages API from the payloads of its stream. Pure.
+"""Parses the answer of Anthropic's Messages API from the payloads of its stream. Pure.
 
-https://platform.claude.com/docs/en/build-with-claude/streaming, which asks to pass over events of unknown types.
+https://platform.claude.com/docs/en/build-with-claude/streaming, which requires that unknown events are ignored.
 """
 
 from types import MappingProxyType
@@ -25,7 +25,7 @@ _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
         "refusal": "content_filter",
     }
 )
-"""`pause_turn` is missing: it comes with the server's own tools only, which are never asked for, and is no end."""
+"""`pause_turn` is missing: it comes with the server's own tools only, which are never used, and is no end."""
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
@@ -71,7 +71,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Event(msgspec.Struct, gc=False):
-    """Any event: they share their fields, and unknown ones must be passed over."""
+    """Any event: they share their fields, and unknown ones are ignored."""
 
     type: str
     index: int = 0
@@ -86,13 +86,12 @@ _decode = msgspec.json.Decoder(_Event).decode
 
 
 class MessageParser:
-    """Reads the events of one message, which is whole when `message_stop` comes after a reason to stop."""
+    """Parses the events of one message, which is whole when `message_stop` comes after a reason to stop."""
 
     def __init__(self, request: ChatRequest) -> None:
-        """Read the answer to `request`."""
         self.done = False
         self._request = request
-        self._pieces = 0
+        self._items = 0
         self._started = False
         self._reason: FinishReason | None = None
         self._usage = _Usage()
@@ -101,22 +100,22 @@ class MessageParser:
         self._silent_call = False
         """Whether the tool call that is being read has had no arguments yet."""
 
-    def read(self, payload: bytes, pieces: list[StreamItem]) -> None:
-        """Append to `pieces` what one event brings."""
+    def read(self, payload: bytes, items: list[StreamItem]) -> None:
+        """Append to `items` what one event brings."""
         try:
             event = _decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"not an event of a message: {error}") from error
-        before = len(pieces)
+        before = len(items)
         if event.type == "content_block_delta":
             self._in_order()
-            self._delta(event, pieces)
+            self._delta(event, items)
         elif event.type == "content_block_start":
             self._in_order()
-            self._block(event, pieces)
+            self._block(event, items)
         elif event.type == "content_block_stop":
             if self._silent_call and event.index in self._calls:  # OpenAI's callers are used to JSON, even for nothing
-                pieces.append(ToolCall(self._calls[event.index], arguments="{}"))
+                items.append(ToolCall(self._calls[event.index], arguments="{}"))
                 self._silent_call = False
         elif event.type == "message_start":
             self._started = True
@@ -126,10 +125,10 @@ class MessageParser:
             self._count(event.usage)
             self._stop(event.delta.stop_reason if event.delta else None)
         elif event.type == "message_stop":
-            pieces.append(self._finish())
+            items.append(self._finish())
         elif event.type == "error":
             raise from_event(event.error or ErrorObject())
-        self._pieces += len(pieces) - before
+        self._items += len(items) - before
 
     def end(self) -> Finish:
         """Raise, since only `message_stop` ends a message."""
@@ -139,24 +138,24 @@ class MessageParser:
         if not self._started:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail="the stream does not begin with message_start")
 
-    def _block(self, event: _Event, pieces: list[StreamItem]) -> None:
+    def _block(self, event: _Event, items: list[StreamItem]) -> None:
         block = event.content_block or _Block("")
         if block.type == "tool_use":
             call = self._calls[event.index] = len(self._calls)
             self._silent_call = True
-            pieces.append(ToolCall(call, block.id, block.name))
+            items.append(ToolCall(call, block.id, block.name))
         elif block.text:
-            pieces.append(Token(block.text))
+            items.append(Token(block.text))
 
-    def _delta(self, event: _Event, pieces: list[StreamItem]) -> None:
+    def _delta(self, event: _Event, items: list[StreamItem]) -> None:
         delta = event.delta or _Delta()
         if delta.text:
-            pieces.append(Token(delta.text))
+            items.append(Token(delta.text))
         elif delta.thinking:
-            pieces.append(Reasoning(delta.thinking))
+            items.append(Reasoning(delta.thinking))
         elif delta.partial_json and event.index in self._calls:
             self._silent_call = False
-            pieces.append(ToolCall(self._calls[event.index], arguments=delta.partial_json))
+            items.append(ToolCall(self._calls[event.index], arguments=delta.partial_json))
 
     def _count(self, usage: _Usage | None) -> None:
         """Take the numbers that are there: they are totals so far, and what is missing has not changed."""
@@ -174,4 +173,4 @@ class MessageParser:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the message stopped without a reason")
         self.done = True
         usage = self._usage.usage() if self._usage.output_tokens is not None else None
-        return Finish(self._reason, usage or usage_estimate(self._request, self._pieces))
+        return Finish(self._reason, usage or usage_estimate(self._request, self._items))

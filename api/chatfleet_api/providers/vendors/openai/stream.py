@@ -1,7 +1,7 @@
-"""Reads the answer of OpenAI's chat completions from the payloads of its stream. Pure.
+"""Parses the answer of OpenAI's chat completions from the payloads of its stream. Pure.
 
 https://platform.openai.com/docs/api-reference/chat-streaming. Decodes the few fields that matter, at a hundredth of
-what the SDK's objects cost, and passes over what it does not know.
+what the SDK's objects cost, and ignores what it does not know.
 """
 
 from types import MappingProxyType
@@ -26,7 +26,7 @@ _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
         "stop_sequence": "stop",
     }
 )
-"""OpenAI's own, and text-generation-inference's. Any other (`abort`, `error`) says that the answer is not whole."""
+"""OpenAI's own, and text-generation-inference's. Any other (`abort`, `error`) means that the answer is not whole."""
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -93,26 +93,25 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class CompletionParser:
-    """Reads the chunks of one chat completion.
+    """Parses the chunks of one chat completion.
 
     The answer is whole when a `finish_reason` has come. It ends at `[DONE]` or with the stream, since the usage
     comes after that.
     """
 
-    __slots__ = ("_pieces", "_reason", "_request", "_usage", "done")
+    __slots__ = ("_items", "_reason", "_request", "_usage", "done")
 
     def __init__(self, request: ChatRequest) -> None:
-        """Read the answer to `request`."""
         self.done = False
         self._request = request
         self._reason: FinishReason | None = None
         self._usage: _Usage | None = None
-        self._pieces = 0
+        self._items = 0
 
-    def read(self, payload: bytes, pieces: list[StreamItem]) -> None:
-        """Append to `pieces` what one chunk brings."""
+    def read(self, payload: bytes, items: list[StreamItem]) -> None:
+        """Append to `items` what one chunk brings."""
         if payload == b"[DONE]":
-            pieces.append(self.end())
+            items.append(self.end())
             return
         try:
             chunk = _decode(payload)
@@ -120,41 +119,41 @@ class CompletionParser:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"not a chat completion chunk: {error}") from error
         if chunk.error is not None:
             raise from_event(chunk.error)
-        before = len(pieces)
+        before = len(items)
         for choice in chunk.choices or ():
             if choice.delta is not None:
-                _append(choice.delta, pieces)
+                _append(choice.delta, items)
             if choice.finish_reason:
                 self._reason = _finish_reason(choice.finish_reason)
-        self._pieces += len(pieces) - before
+        self._items += len(items) - before
         self._usage = chunk.usage or self._usage
 
     def end(self) -> Finish:
-        """Return the finish, if the provider said that it is one."""
+        """Return the finish, if the provider sent a reason."""
         if self._reason is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without a finish_reason")
         self.done = True
-        return Finish(self._reason, self._usage.usage() if self._usage else usage_estimate(self._request, self._pieces))
+        return Finish(self._reason, self._usage.usage() if self._usage else usage_estimate(self._request, self._items))
 
 
-def _append(delta: _Delta, pieces: list[StreamItem]) -> None:
+def _append(delta: _Delta, items: list[StreamItem]) -> None:
     if reasoning := delta.reasoning_content or delta.reasoning:
-        pieces.append(Reasoning(reasoning))
+        items.append(Reasoning(reasoning))
     if delta.content:
-        pieces.append(Token(delta.content))
+        items.append(Token(delta.content))
     if delta.refusal:
-        pieces.append(Token(delta.refusal))
+        items.append(Token(delta.refusal))
     if delta.tool_calls:
-        pieces += [_piece(position, call) for position, call in enumerate(delta.tool_calls)]
+        items += [_tool_call(position, call) for position, call in enumerate(delta.tool_calls)]
 
 
-def _piece(position: int, call: _Call) -> ToolCall:
+def _tool_call(position: int, call: _Call) -> ToolCall:
     function = call.function or _Function()
     index = position if call.index is None else call.index
     return ToolCall(index, call.id, function.name, function.arguments or "")
 
 
-def _finish_reason(said: str) -> FinishReason:
-    if said not in _FINISH_REASONS:
-        raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(said)}")
-    return _FINISH_REASONS[said]
+def _finish_reason(reason: str) -> FinishReason:
+    if reason not in _FINISH_REASONS:
+        raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(reason)}")
+    return _FINISH_REASONS[reason]

@@ -60,23 +60,23 @@ class Scripted:
     async def _recite(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
         script = _script(request)
         limit = len(script.tokens) if request.max_tokens is None else request.max_tokens
-        pieces = [Token(token) for token in script.tokens[:limit]]
+        tokens = [Token(token) for token in script.tokens[:limit]]
         begun = self._clock()
-        said = 0
-        while said < len(pieces):
-            due = said + MAX_BATCH
+        sent = 0
+        while sent < len(tokens):
+            due = sent + MAX_BATCH
             if script.rate:
-                await self._sleep(max(0.0, begun + (said + 1) / script.rate - self._clock()))
-                due = max(said + 1, int((self._clock() - begun) * script.rate))
-            yield pieces[said:due]
-            said = due
+                await self._sleep(max(0.0, begun + (sent + 1) / script.rate - self._clock()))
+                due = max(sent + 1, int((self._clock() - begun) * script.rate))
+            yield tokens[sent:due]
+            sent = due
             await self._sleep(0)
         if limit < len(script.tokens):
             yield (Finish("length", _usage(request, limit)),)
         elif script.failure:
             raise ChatError(script.failure, detail="as scripted")
         else:
-            yield (Finish("stop", _usage(request, len(pieces))),)
+            yield (Finish("stop", _usage(request, len(tokens))),)
 
     async def check(self) -> None:
         """Do nothing: there is no upstream."""
@@ -95,16 +95,16 @@ def _script(request: ChatRequest) -> _Script:
         tokens = [f" {number}" if number > 1 else "1" for number in range(1, int(name["count"]) + 1)]
     else:
         tokens = _WORD.findall(_STORY if name["script"] == "story" else _last_words(request.messages))
-    tokens = tokens[_said(tokens, request.messages[-1]) :] if request.messages else tokens
+    tokens = tokens[_already_sent(tokens, request.messages[-1]) :] if request.messages else tokens
     return _Script(tokens, Code(name["code"]) if name["code"] else None, int(name["rate"] or 0) or None)
 
 
-def _said(tokens: Sequence[str], last: Message) -> int:
-    """Return how many of `tokens` the assistant has said in `last`."""
-    said = _text(last) if last.role == "assistant" else ""
+def _already_sent(tokens: Sequence[str], last: Message) -> int:
+    """Return how many of `tokens` are in the assistant's message `last`."""
+    sent = _text(last) if last.role == "assistant" else ""
     ends = accumulate(map(len, tokens))
-    number = next((number for number, end in enumerate(ends, 1) if end >= len(said)), 0) if said else 0
-    return number if "".join(tokens[:number]) == said else 0
+    number = next((number for number, end in enumerate(ends, 1) if end >= len(sent)), 0) if sent else 0
+    return number if "".join(tokens[:number]) == sent else 0
 
 
 def _last_words(messages: Sequence[Message]) -> str:
@@ -116,6 +116,6 @@ def _text(message: Message) -> str:
     return parts if isinstance(parts, str) else " ".join(getattr(part, "text", "") for part in parts)
 
 
-def _usage(request: ChatRequest, said: int) -> Usage:
-    asked = sum(len(_WORD.findall(_text(message))) for message in request.messages)
-    return Usage(input_tokens=asked, output_tokens=said)
+def _usage(request: ChatRequest, sent: int) -> Usage:
+    received = sum(len(_WORD.findall(_text(message))) for message in request.messages)
+    return Usage(input_tokens=received, output_tokens=sent)
