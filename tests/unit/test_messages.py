@@ -134,6 +134,16 @@ def raised() -> Iterator[Sentence]:
                 yield from (Sentence(place, text, DESCRIPTION) for text in texts if " " in text)
 
 
+def operations() -> Iterator[Sentence]:
+    """The OpenAPI document, as far as it is written by hand."""
+    for place, tree in parsed("api/chatfleet_api/web"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                texts = (text_of(value) for key, value in pairs if text_of(key) in {"summary", "description"})
+                yield from (Sentence(place, text, DESCRIPTION) for text in texts)
+
+
 def logs() -> Iterator[Sentence]:
     for place, tree in parsed("api", "operator"):
         for call in calls(tree, ("debug", "info", "warning", "error", "exception")):
@@ -150,7 +160,7 @@ def commands() -> Iterator[Sentence]:
 
 @cache
 def sentences() -> tuple[Sentence, ...]:
-    sources = (described(), documented(), conditions(), errors(), raised(), helps(), logs(), commands())
+    sources = (described(), documented(), conditions(), errors(), raised(), helps(), operations(), logs(), commands())
     return tuple(sentence for source in sources for sentence in source if sentence.text)
 
 

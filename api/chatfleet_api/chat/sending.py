@@ -93,7 +93,7 @@ class MessageSender:
                 return start(tenant, run_id, partial(run_turn, job), Fence())
 
     async def _abandoned(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
-        """Return the pending answer that nobody writes any more, as interrupted; CONVERSATION_BUSY if somebody may."""
+        """Return the pending answer as interrupted if no pod writes it any more; raise CONVERSATION_BUSY if one may."""
         answer = history.pending(before)
         if answer is None:
             return ()

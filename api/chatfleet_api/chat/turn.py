@@ -7,7 +7,7 @@ steps        calls the provider once: `single_step`; an agent's `Steps` call it 
 settle       stores the answer, and charges what was used: `Budget.settle`
 publish_end  publishes the terminal event
 
-A run ends exactly once, and its end is true: `Complete` only when the provider itself said that the answer is whole,
+A run ends exactly once, and its end is true: `Complete` only when the provider itself completed the answer,
 `partial_saved` only when the store has it. A seam without a feature is None, and costs nothing for each token.
 """
 

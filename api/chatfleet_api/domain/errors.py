@@ -90,7 +90,7 @@ class ConversationNotFoundError(RejectedError):
 
 
 class ConversationConflictError(ChatError):
-    """Somebody else uses the conversation: wait, then try the same again."""
+    """Another request uses the conversation: wait, then retry."""
 
 
 class ConversationChangedError(ConversationConflictError):

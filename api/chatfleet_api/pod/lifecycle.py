@@ -158,7 +158,7 @@ class Termination:
         self._lifecycle.enter(Phase.SERVING)
 
     def closed(self) -> None:
-        """Begin to drain the runs: nobody can connect any more, so nobody who connects is refused."""
+        """Begin to drain the runs: no client can connect any more, so none that connects is refused."""
         self._drain_within(self._deadline_seconds)
 
     def on_sigterm(self, server: Server) -> None:

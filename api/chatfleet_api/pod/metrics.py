@@ -70,7 +70,7 @@ class Meter:
     """
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each counter
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         counters = {row.name: Counter(*row[:3], registry=registry) for row in COUNTERS}

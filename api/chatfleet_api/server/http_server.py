@@ -73,7 +73,7 @@ class Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn closes the sockets before it first waits, so that nobody can still connect when `closed` has effect.
+        # uvicorn closes the sockets before it first waits, so that no client can connect when `closed` has effect.
         self._closed()
         await super().shutdown(sockets)
 

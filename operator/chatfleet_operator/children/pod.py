@@ -10,7 +10,7 @@ USER_ID: Final = 10001
 """User and group of the processes, in the images and on their volumes."""
 
 READ_ONLY: Final = 0o440
-"""Mode of mounted files: readable by the group of the pod, and by nobody else."""
+"""Mode of mounted files: readable only by the group of the pod."""
 
 
 def pod_security() -> Manifest:

@@ -34,7 +34,7 @@ class Refusal(NamedTuple):
 
 
 class Refused(ClusterError):  # noqa: N818  # named by what happened to the caller
-    """A retry changes nothing until somebody changes something."""
+    """A retry cannot succeed until an object changes."""
 
     def __init__(self, message: str, reason: RefusalReason = RefusalReason.REJECTED) -> None:
         super().__init__(truncate(message))

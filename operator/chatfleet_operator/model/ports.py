@@ -88,7 +88,7 @@ class Metrics(Protocol):
     """The metrics of reconciliations."""
 
     def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
-        """Count objects that somebody else has changed and a reconciliation repairs."""
+        """Count objects that others have changed and a reconciliation repairs."""
         ...
 
     def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:

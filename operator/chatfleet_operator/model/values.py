@@ -183,14 +183,14 @@ class Plan:
     """The number of pods, to be owned by another field manager of ours: else applying without it would reset it."""
     apply: tuple[Manifest, ...] = ()
     drifted: frozenset[ObjectId] = frozenset()
-    """Those of `apply` that somebody else changed or removed."""
+    """Those of `apply` that others changed or removed."""
     prune: tuple[Deletion, ...] = ()
     refresh_config: tuple[str, ...] = ()
     """Names of pods whose mounted configuration is to be refreshed at once."""
     deletion_costs: Mapping[str, int] = field(default_factory=dict)
     """By pod, where it has to be written."""
     foreign: tuple[ObjectId, ...] = ()
-    """Objects of somebody else under the names of ours. They are never written."""
+    """Objects of others under the names of ours. They are never written."""
 
     @property
     def writes(self) -> int:

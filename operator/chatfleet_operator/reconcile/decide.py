@@ -86,7 +86,7 @@ def _handed_over(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> M
         return None
     most, fewest = spec.autoscaling.max_replicas, spec.autoscaling.min_replicas
     known = live["metadata"]
-    # Only if nobody has written since: it may have been the autoscaler.
+    # Only if there was no write since: it may have been the autoscaler's.
     head = {key: known[key] for key in ("name", "namespace", "resourceVersion")}
     spec_of_pods = {"replicas": max(fewest, min(most, int(live["spec"]["replicas"])))}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": head, "spec": spec_of_pods}
@@ -117,7 +117,7 @@ def _differs(seen: Observed, child: Manifest) -> bool:
 
 
 def _is_drift(seen: Observed, child: Manifest) -> bool:
-    """What was last applied is what we want now, so that somebody else has made the difference."""
+    """What was last applied is what we want now, so others have made the difference."""
     live = seen.children.get(identify(child))
     if live is None:
         return _served_before(seen)
@@ -146,7 +146,7 @@ def _leftovers(seen: Observed, wanted: Desired) -> tuple[Deletion, ...]:
 
 
 def _lost_its_values(live: Manifest) -> bool:
-    """A generated Secret that somebody has emptied is deleted, and then generated anew."""
+    """A generated Secret that was emptied is deleted, and then generated again."""
     return live["kind"] == "Secret" and not (live.get("data") or {}).keys() >= GENERATED_KEYS
 
 

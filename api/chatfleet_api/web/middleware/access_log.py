@@ -25,7 +25,7 @@ class RequestMeter(Protocol):
 
 
 class AccessLog:
-    """Also the last resort for what nobody caught: it is logged with the request's id, and goes no further."""
+    """Also the last resort for uncaught exceptions: they are logged with the request's id, and go no further."""
 
     def __init__(self, app: ASGIApp, *, meter: RequestMeter, clock: Callable[[], float]) -> None:
         self._app = app

@@ -26,7 +26,7 @@ JOIN: Final[Operation] = {
     ],
     "responses": {
         "200": {"description": "The events.", "content": {"text/event-stream": {}}},
-        "204": {"description": "Nothing is to come."},
+        "204": {"description": "There are no further events."},
         **fails(ErrorBody),
     },
 }

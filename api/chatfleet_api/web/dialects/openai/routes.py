@@ -23,7 +23,7 @@ from chatfleet_api.web.stream import SSEStreams
 
 
 class CreateCompletion(HotEndpoint):
-    """Nobody can come back to such a run, so it ends when its client disconnects."""
+    """No client can resume such a run, so it ends when its client disconnects."""
 
     def __init__(self, completions: Completions, streams: SSEStreams) -> None:
         self._completions = completions
