@@ -20,8 +20,8 @@ from chatfleet_contract import names
 from chatfleet_operator.model.values import Manifest
 from harness.kube.controllers import operated
 from harness.kube.kubectl import Kubectl
+from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.kube.operator_world import pod_report
-from harness.kube.shop import Shop
 from harness.polling import eventually, remains
 
 DEPLOYMENT = "deployment/support"
@@ -68,44 +68,44 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 
 
 @pytest.fixture
-def shop(kubernetes: Kubectl) -> Shop:
+def shop(kubernetes: Kubectl) -> LiveChatDeployment:
     name = f"shop-{next(numbers)}"
     kubernetes("create", "namespace", name)
-    return Shop(kubernetes, name)
+    return LiveChatDeployment(kubernetes, name)
 
 
-def scaling(shop: Shop, **bounds: int) -> None:
+def scaling(shop: LiveChatDeployment, **bounds: int) -> None:
     shop.apply(autoscaling={"minReplicas": 2, "maxReplicas": 9, **bounds})
 
 
-def replicas(shop: Shop) -> int:
+def replicas(shop: LiveChatDeployment) -> int:
     wanted: int = shop.get(DEPLOYMENT)["spec"]["replicas"]
     return wanted
 
 
-def scale(shop: Shop, wanted: int) -> None:
+def scale(shop: LiveChatDeployment, wanted: int) -> None:
     shop.kubectl("scale", DEPLOYMENT, f"--replicas={wanted}", "-n", shop.namespace)
 
 
-def pods(shop: Shop) -> list[str]:
+def pods(shop: LiveChatDeployment) -> list[str]:
     """Return the names of the pods that are to stay."""
     chosen = f"{names.LABEL_COMPONENT}={names.COMPONENT_API}"
     listed = shop.kubectl.json("get", "pods", "-n", shop.namespace, "-l", chosen)["items"]
     return [each["metadata"]["name"] for each in listed if "deletionTimestamp" not in each["metadata"]]
 
 
-def test_metrics_that_are_dead_are_told_in_the_autoscalers_words_and_take_no_pod_away(shop: Shop) -> None:
+def test_metrics_that_are_dead_are_told_in_the_autoscalers_words_and_take_no_pod_away(shop: LiveChatDeployment) -> None:
     scaling(shop)
     eventually(lambda: len(pods(shop)) == 2)
     scale(shop, 5)
     eventually(lambda: len(pods(shop)) == 5)
-    eventually(shop.says("AutoscalingActive", "MetricsAPIMissing", "FailedGetPodsMetric"), seconds=60)
+    eventually(shop.has_condition("AutoscalingActive", "MetricsAPIMissing", "FailedGetPodsMetric"), seconds=60)
     remains(lambda: replicas(shop) == 5, seconds=3 * SYNC)
 
     assert shop.condition("AutoscalingActive")["status"] == "False"
 
 
-def test_the_number_that_the_autoscaler_sets_stays_and_is_its_own(shop: Shop) -> None:
+def test_the_number_that_the_autoscaler_sets_stays_and_is_its_own(shop: LiveChatDeployment) -> None:
     scaling(shop)
     eventually(lambda: len(pods(shop)) == 2)
     scale(shop, 6)
@@ -122,7 +122,7 @@ def test_the_number_that_the_autoscaler_sets_stays_and_is_its_own(shop: Shop) ->
     remains(lambda: replicas(shop) == 3, seconds=2 * SYNC)
 
 
-def test_pods_with_the_fewest_streams_go_first(shop: Shop) -> None:
+def test_pods_with_the_fewest_streams_go_first(shop: LiveChatDeployment) -> None:
     """Left to itself a ReplicaSet takes the pods that became ready last: here, the busy ones."""
     scaling(shop)
     eventually(lambda: len(pods(shop)) == 2)
@@ -144,14 +144,14 @@ def test_pods_with_the_fewest_streams_go_first(shop: Shop) -> None:
     assert costs(shop) == {name: str(streams[name]) for name in busy}
 
 
-def costs(shop: Shop) -> dict[str, str]:
+def costs(shop: LiveChatDeployment) -> dict[str, str]:
     """Return the deletion costs that pods carry."""
     listed = shop.kubectl.json("get", "pods", "-n", shop.namespace)["items"]
     told = {each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in listed}
     return {name: each[names.POD_DELETION_COST] for name, each in told.items() if names.POD_DELETION_COST in each}
 
 
-def run(shop: Shop, name: str, address: object, *, ready_for: timedelta) -> None:
+def run(shop: LiveChatDeployment, name: str, address: object, *, ready_for: timedelta) -> None:
     """Say, in the kubelet's stead, that a pod runs and for how long it has been ready."""
     since = (datetime.now(UTC) - ready_for).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready: Manifest = {"type": "Ready", "status": "True", "lastTransitionTime": since}

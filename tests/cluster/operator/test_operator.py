@@ -16,8 +16,8 @@ from chatfleet_contract import metrics, names
 from chatfleet_operator.kube import RULES
 from chatfleet_operator.model.values import Manifest
 from harness.kube.kubectl import Kubectl
+from harness.kube.live_chatdeployment import CHILDREN, LiveChatDeployment
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
-from harness.kube.shop import CHILDREN, Shop
 from harness.polling import eventually
 
 numbers = itertools.count(1)
@@ -54,28 +54,28 @@ def namespace(kubectl: Kubectl) -> str:
 
 
 @pytest.fixture
-def shop(kubectl: Kubectl, namespace: str, running: OperatorProcess) -> Shop:  # noqa: ARG001  # it works there
-    return Shop(kubectl, namespace)
+def shop(kubectl: Kubectl, namespace: str, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
+    return LiveChatDeployment(kubectl, namespace)
 
 
 @pytest.fixture(scope="module")
-def settled(kubectl: Kubectl, running: OperatorProcess) -> Shop:  # noqa: ARG001  # it works there
+def settled(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
     """Return a shop for many: whatever somebody changes there is repaired."""
     kubectl("create", "namespace", "settled")
-    shop = Shop(kubectl, "settled")
+    shop = LiveChatDeployment(kubectl, "settled")
     shop.apply()
     shop.settles()
     return shop
 
 
-def versions(shop: Shop) -> dict[str, str]:
+def versions(shop: LiveChatDeployment) -> dict[str, str]:
     listed = shop.kubectl.json("get", *CHILDREN, "chatdeployment/support", "-n", shop.namespace)
     return {
         f"{each['kind']} {each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in listed["items"]
     }
 
 
-def test_applying_makes_all_children_and_a_status(shop: Shop) -> None:
+def test_applying_makes_all_children_and_a_status(shop: LiveChatDeployment) -> None:
     shop.apply()
     shop.settles()
     live = shop.get()
@@ -93,7 +93,7 @@ def test_applying_makes_all_children_and_a_status(shop: Shop) -> None:
     assert live["status"]["url"] == f"http://support.{shop.namespace}.svc"
 
 
-def test_nothing_is_written_on_the_users_object_but_its_status(shop: Shop) -> None:
+def test_nothing_is_written_on_the_users_object_but_its_status(shop: LiveChatDeployment) -> None:
     shop.apply()
     shop.settles()
     metadata = shop.get()["metadata"]
@@ -105,7 +105,7 @@ def test_nothing_is_written_on_the_users_object_but_its_status(shop: Shop) -> No
 
 
 def test_applying_twice_makes_no_new_generation_and_at_rest_nothing_is_written(
-    shop: Shop, running: OperatorProcess
+    shop: LiveChatDeployment, running: OperatorProcess
 ) -> None:
     shop.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
     shop.settles()
@@ -119,7 +119,7 @@ def test_applying_twice_makes_no_new_generation_and_at_rest_nothing_is_written(
 
 
 @pytest.mark.parametrize("what", CHILDREN)
-def test_a_deleted_child_comes_back(settled: Shop, what: str) -> None:
+def test_a_deleted_child_comes_back(settled: LiveChatDeployment, what: str) -> None:
     before = settled.get(what)["metadata"]["uid"]
     if what.startswith("persistentvolumeclaim"):  # nothing uses it here, but its finalizer has no controller either
         settled.patch(what, {"metadata": {"finalizers": None}})
@@ -154,7 +154,7 @@ ORPHANED: Manifest = {"metadata": {"ownerReferences": None}}
 
 @pytest.mark.parametrize("drift", ["edited", "labels stripped", "orphaned"])
 @pytest.mark.parametrize("what", CHILDREN)
-def test_a_child_that_somebody_changed_is_repaired(settled: Shop, what: str, drift: str) -> None:
+def test_a_child_that_somebody_changed_is_repaired(settled: LiveChatDeployment, what: str, drift: str) -> None:
     before = asked_for(settled.get(what))
     settled.patch(what, {"edited": EDITS[what], "labels stripped": STRIPPED, "orphaned": ORPHANED}[drift])
 
@@ -168,7 +168,7 @@ def asked_for(live: Manifest) -> Manifest:
     return {**live, "metadata": metadata, "status": None}
 
 
-def test_what_others_have_set_survives(shop: Shop) -> None:
+def test_what_others_have_set_survives(shop: LiveChatDeployment) -> None:
     shop.apply()
     shop.settles()
     theirs = {"metadata": {"annotations": {"mesh.example.com/on": "yes"}, "labels": {"team": "shop"}}}
@@ -182,7 +182,7 @@ def test_what_others_have_set_survives(shop: Shop) -> None:
     assert shop.get("service/support")["metadata"]["annotations"]["mesh.example.com/on"] == "yes"
 
 
-def test_the_scale_subresource_scales(shop: Shop, kubectl: Kubectl) -> None:
+def test_the_scale_subresource_scales(shop: LiveChatDeployment, kubectl: Kubectl) -> None:
     shop.apply()
     shop.settles()
     kubectl("scale", "chatdep/support", "--replicas=5", "-n", shop.namespace)
@@ -190,28 +190,32 @@ def test_the_scale_subresource_scales(shop: Shop, kubectl: Kubectl) -> None:
     eventually(lambda: shop.get("deployment/support")["spec"]["replicas"] == 5)
 
 
-def test_a_foreign_object_of_the_same_name_is_reported_and_not_taken(shop: Shop, kubectl: Kubectl) -> None:
+def test_a_foreign_object_of_the_same_name_is_reported_and_not_taken(
+    shop: LiveChatDeployment, kubectl: Kubectl
+) -> None:
     kubectl("create", "service", "clusterip", "support", "--tcp=80", "-n", shop.namespace)
     before = shop.get("service/support")
     shop.apply()
-    eventually(shop.says("ConfigurationValid", "NotOwned", "Service support"))
+    eventually(shop.has_condition("ConfigurationValid", "NotOwned", "Service support"))
 
     assert shop.get("service/support") == before
     assert shop.exists("deployment/support")
     assert "url" not in shop.get()["status"]
     shop.delete("service/support")
-    eventually(shop.says("ConfigurationValid", "Valid"), seconds=15)
+    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=15)
 
 
-def test_a_missing_secret_is_named_and_heals_by_itself(shop: Shop, running: OperatorProcess, kubectl: Kubectl) -> None:
+def test_a_missing_secret_is_named_and_heals_by_itself(
+    shop: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
+) -> None:
     shop.apply(redis={"urlSecretRef": {"name": "own", "key": "url"}})
-    eventually(shop.says("ConfigurationValid", "SecretMissing", "key url", "Secret own"), seconds=10)
+    eventually(shop.has_condition("ConfigurationValid", "SecretMissing", "key url", "Secret own"), seconds=10)
     kubectl("create", "secret", "generic", "own", "--from-literal=other=x", "-n", shop.namespace)
     running.reconciled(2)
-    assert shop.says("ConfigurationValid", "SecretMissing")()
+    assert shop.has_condition("ConfigurationValid", "SecretMissing")()
 
     shop.patch("secret/own", {"stringData": {"url": "redis://x"}})
-    eventually(shop.says("ConfigurationValid", "Valid"), seconds=10)
+    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=10)
 
 
 @pytest.mark.parametrize(
@@ -223,18 +227,22 @@ def test_a_missing_secret_is_named_and_heals_by_itself(shop: Shop, running: Oper
         ({"env": [{"name": "not a name=", "value": "x"}]}, "env[3].name"),
     ],
 )
-def test_a_rejected_child_surfaces_in_the_servers_words_and_heals(shop: Shop, template: Manifest, words: str) -> None:
+def test_a_rejected_child_surfaces_in_the_servers_words_and_heals(
+    shop: LiveChatDeployment, template: Manifest, words: str
+) -> None:
     shop.apply(template=template)
-    eventually(shop.says("ConfigurationValid", "ChildRejected", "Deployment support", words), seconds=10)
+    eventually(shop.has_condition("ConfigurationValid", "ChildRejected", "Deployment support", words), seconds=10)
     assert shop.exists("service/support")
     assert shop.condition("Progressing")["reason"] == "Blocked"
 
     shop.apply(template={})
-    eventually(shop.says("ConfigurationValid", "Valid"), seconds=10)
+    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=10)
     assert shop.exists("deployment/support")
 
 
-def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(shop: Shop, kubectl: Kubectl) -> None:
+def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(
+    shop: LiveChatDeployment, kubectl: Kubectl
+) -> None:
     name = shop.namespace
     shop.apply()
     shop.settles()
@@ -243,12 +251,14 @@ def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(shop: S
     eventually(lambda: refused(shop, "poddisruptionbudget/support", deny))
     kubectl("delete", "pdb/support", "-n", name)
 
-    eventually(shop.says("ConfigurationValid", "ChildRejected", "PodDisruptionBudget", "no budgets here"), seconds=10)
+    eventually(
+        shop.has_condition("ConfigurationValid", "ChildRejected", "PodDisruptionBudget", "no budgets here"), seconds=10
+    )
     kubectl("delete", "validatingadmissionpolicybinding", name)
-    eventually(shop.says("ConfigurationValid", "Valid"), seconds=70)
+    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=70)
 
 
-def refused(shop: Shop, what: str, patch: Manifest) -> bool:
+def refused(shop: LiveChatDeployment, what: str, patch: Manifest) -> bool:
     try:
         shop.patch(what, patch)
     except AssertionError as failed:
@@ -286,7 +296,9 @@ def policy(namespace: str) -> list[Manifest]:
     ]
 
 
-def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(shop: Shop, kubectl: Kubectl) -> None:
+def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(
+    shop: LiveChatDeployment, kubectl: Kubectl
+) -> None:
     shop.apply()
     shop.settles()
     kubectl("create", "secret", "generic", "own", "--from-literal=url=redis://x", "-n", shop.namespace)
@@ -299,12 +311,14 @@ def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(shop: S
     assert shop.exists("persistentvolumeclaim/support-redis")
 
 
-def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on(shop: Shop) -> None:
+def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on(shop: LiveChatDeployment) -> None:
     shop.apply()
     shop.settles()
     shop.apply(redis={"managed": {"storage": "2Gi"}}, replicas=4)
 
-    eventually(shop.says("ConfigurationValid", "ChildRejected", "PersistentVolumeClaim support-redis", "immutable"))
+    eventually(
+        shop.has_condition("ConfigurationValid", "ChildRejected", "PersistentVolumeClaim support-redis", "immutable")
+    )
     assert shop.get("deployment/support")["spec"]["replicas"] == 4
 
 
@@ -312,7 +326,7 @@ def test_with_rights_in_one_namespace_it_works_there_and_what_it_made_can_go_wit
     kubectl: Kubectl, namespace: str, folder: Path
 ) -> None:
     """What deletes the children then is Kubernetes' own collector: it follows the owner references."""
-    shop = Shop(kubectl, namespace)
+    shop = LiveChatDeployment(kubectl, namespace)
     kubeconfig = account(kubectl, folder, "narrow")
     grant(kubectl, role("Role", "narrow", RULES, namespace), account="narrow")
     settings = {"LEADER_ELECTION": "false", "NAMESPACES": namespace}
@@ -332,9 +346,11 @@ def test_with_rights_in_one_namespace_it_works_there_and_what_it_made_can_go_wit
     assert not shop.exists("chatdeployment/support")
 
 
-def test_events_tell_of_transitions_and_then_nothing(shop: Shop, running: OperatorProcess, kubectl: Kubectl) -> None:
+def test_events_tell_of_transitions_and_then_nothing(
+    shop: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
+) -> None:
     shop.apply(replicas=0)
-    eventually(shop.says("Ready", "ScaledToZero"))
+    eventually(shop.has_condition("Ready", "ScaledToZero"))
 
     def events() -> list[Manifest]:
         found: list[Manifest] = kubectl.json("get", "events.v1.events.k8s.io", "-n", shop.namespace)["items"]
@@ -355,7 +371,7 @@ def test_events_tell_of_transitions_and_then_nothing(shop: Shop, running: Operat
 
 
 def test_a_resource_of_which_the_operator_may_read_nothing_says_so(
-    shop: Shop, kubectl: Kubectl, running: OperatorProcess
+    shop: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
 ) -> None:
     shop.apply()
     shop.settles()
@@ -364,11 +380,12 @@ def test_a_resource_of_which_the_operator_may_read_nothing_says_so(
     try:
         kubectl.apply(yaml.safe_dump({**bare(rules), "rules": without}))
         eventually(
-            shop.says("ConfigurationValid", "ChildRejected", "ConfigMap support-runtime", "cannot get"), seconds=15
+            shop.has_condition("ConfigurationValid", "ChildRejected", "ConfigMap support-runtime", "cannot get"),
+            seconds=15,
         )
     finally:
         kubectl.apply(yaml.safe_dump(bare(rules)))
-    eventually(shop.says("ConfigurationValid", "Valid"), seconds=15)
+    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=15)
     assert running.get("/live")[0] == 200
 
 

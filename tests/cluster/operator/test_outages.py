@@ -21,9 +21,9 @@ from harness.kube.autoscaled import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, 
 from harness.kube.controllers import operated
 from harness.kube.figures import babbles, fails, forgets, hangs, new_address, run, telling
 from harness.kube.kubectl import Kubectl
+from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.kube.metrics_apiserver_process import METRICS, MetricsAPIServerProcess, install, metrics_apiserver
 from harness.kube.operator_world import document
-from harness.kube.shop import Shop
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.polling import eventually, remains
 from harness.redis.server import redis_server
@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def made(kubectl: Kubectl, stack: ExitStack) -> Mapping[str, Fleet]:
     """Make all fleets, and let their pods run and have as much to do as they should."""
-    fleets = {name: Fleet(Shop(kubectl, name)) for name in (*SIZES, WITHOUT_REDIS)}
+    fleets = {name: Fleet(LiveChatDeployment(kubectl, name)) for name in (*SIZES, WITHOUT_REDIS)}
     spaces = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in fleets)
     kubectl.apply(yaml.safe_dump_all(spaces))
     kubectl.apply(yaml.safe_dump_all(document(Ref(name, "support"), autoscaling=AUTOSCALING) for name in fleets))

@@ -16,8 +16,8 @@ import yaml
 from chatfleet_contract import names
 from chatfleet_operator.model.values import Manifest
 from harness.kube.kubectl import Kubectl
+from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator
-from harness.kube.shop import Shop
 from harness.polling import eventually
 
 KEDA_CRD = Path(__file__).parent / "fixtures" / "keda-scaledobjects.yaml"
@@ -56,13 +56,13 @@ def keda(kubectl: Kubectl) -> Iterator[None]:
 
 
 @pytest.fixture
-def shop(kubectl: Kubectl, running: OperatorProcess) -> Shop:  # noqa: ARG001  # it works there
+def shop(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
     name = f"scaling-{next(numbers)}"
     kubectl("create", "namespace", name)
-    return Shop(kubectl, name)
+    return LiveChatDeployment(kubectl, name)
 
 
-def scaling(shop: Shop, **spec: Any) -> Shop:  # noqa: ANN401  # JSON
+def scaling(shop: LiveChatDeployment, **spec: Any) -> LiveChatDeployment:  # noqa: ANN401  # JSON
     shop.apply(autoscaling=BUILTIN, **spec)
     shop.settles()
     eventually(lambda: shop.exists(HPA))
@@ -70,23 +70,23 @@ def scaling(shop: Shop, **spec: Any) -> Shop:  # noqa: ANN401  # JSON
     return shop
 
 
-def held(shop: Shop, manager: str) -> str:
+def held(shop: LiveChatDeployment, manager: str) -> str:
     """Return the fields of the Deployment that a manager holds."""
     managers = shop.get(DEPLOYMENT)["metadata"]["managedFields"]
     return json.dumps([entry["fieldsV1"] for entry in managers if entry["manager"] == manager])
 
 
-def replicas(shop: Shop) -> int:
+def replicas(shop: LiveChatDeployment) -> int:
     count: int = shop.get(DEPLOYMENT)["spec"]["replicas"]
     return count
 
 
-def scale(shop: Shop, count: int) -> None:
+def scale(shop: LiveChatDeployment, count: int) -> None:
     """Set the number of pods through the subresource that autoscalers write."""
     shop.kubectl("scale", DEPLOYMENT, f"--replicas={count}", "-n", shop.namespace)
 
 
-def tell(shop: Shop, what: str, *conditions: Manifest) -> None:
+def tell(shop: LiveChatDeployment, what: str, *conditions: Manifest) -> None:
     """Write the conditions of an object that scales, as its controller does."""
     said = [{"lastTransitionTime": "2026-01-01T00:00:00Z", **condition} for condition in conditions]
     status: Manifest = {"conditions": said}
@@ -98,7 +98,7 @@ def tell(shop: Shop, what: str, *conditions: Manifest) -> None:
     )
 
 
-def rest(shop: Shop, running: OperatorProcess) -> dict[str, float]:
+def rest(shop: LiveChatDeployment, running: OperatorProcess) -> dict[str, float]:
     """Let some passes go by; returns what was written in them."""
     before = running.writes()
     running.reconciled(3)
@@ -107,7 +107,7 @@ def rest(shop: Shop, running: OperatorProcess) -> dict[str, float]:
 
 
 def test_the_autoscaler_is_made_and_owned_and_once_it_is_there_nothing_is_written(
-    shop: Shop, running: OperatorProcess
+    shop: LiveChatDeployment, running: OperatorProcess
 ) -> None:
     scaling(shop)
     running.reconciled(2)
@@ -123,7 +123,7 @@ def test_the_autoscaler_is_made_and_owned_and_once_it_is_there_nothing_is_writte
 
 
 def test_what_the_autoscaler_sets_is_left_alone_and_what_is_not_its_own_is_repaired(
-    shop: Shop, running: OperatorProcess
+    shop: LiveChatDeployment, running: OperatorProcess
 ) -> None:
     scaling(shop)
     assert replicas(shop) == 2
@@ -144,7 +144,7 @@ def test_what_the_autoscaler_sets_is_left_alone_and_what_is_not_its_own_is_repai
     eventually(lambda: shop.get()["status"]["desiredReplicas"] == 9)
 
 
-def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(shop: Shop) -> None:
+def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(shop: LiveChatDeployment) -> None:
     scaling(shop)
     shop.patch(HPA, {"spec": {"maxReplicas": 99}})
     eventually(lambda: shop.get(HPA)["spec"]["maxReplicas"] == 9, seconds=2)
@@ -153,7 +153,7 @@ def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(shop: Sho
     eventually(lambda: shop.exists(HPA) and shop.get(HPA)["metadata"]["uid"] != before, seconds=2)
 
 
-def watched(shop: Shop, until: int) -> set[int]:
+def watched(shop: LiveChatDeployment, until: int) -> set[int]:
     """Return every number of pods that there was until it was `until`, by the Deployment's own history."""
     seen = set[int]()
 
@@ -165,7 +165,7 @@ def watched(shop: Shop, until: int) -> set[int]:
     return seen
 
 
-def test_switching_it_on_and_off_makes_no_jump(shop: Shop, running: OperatorProcess) -> None:
+def test_switching_it_on_and_off_makes_no_jump(shop: LiveChatDeployment, running: OperatorProcess) -> None:
     shop.apply(replicas=4)
     shop.settles()
     shop.apply(replicas=4, autoscaling=BUILTIN)
@@ -184,13 +184,13 @@ def test_switching_it_on_and_off_makes_no_jump(shop: Shop, running: OperatorProc
 
 
 def test_suspending_removes_the_autoscaler_and_resuming_starts_at_the_least(
-    shop: Shop, running: OperatorProcess
+    shop: LiveChatDeployment, running: OperatorProcess
 ) -> None:
     scaling(shop)
     scale(shop, 7)
     shop.patch("chatdeployment/support", {"spec": {"suspend": True}})
     eventually(lambda: replicas(shop) == 0 and not shop.exists(HPA))
-    eventually(shop.says("AutoscalingActive", "Suspended"))
+    eventually(shop.has_condition("AutoscalingActive", "Suspended"))
 
     shop.patch("chatdeployment/support", {"spec": {"suspend": False}})
     eventually(lambda: replicas(shop) == 2 and shop.exists(HPA))
@@ -198,26 +198,26 @@ def test_suspending_removes_the_autoscaler_and_resuming_starts_at_the_least(
     assert replicas(shop) == 2
 
 
-def test_the_condition_follows_the_autoscaler_within_seconds(shop: Shop) -> None:
+def test_the_condition_follows_the_autoscaler_within_seconds(shop: LiveChatDeployment) -> None:
     scaling(shop)
     able: Manifest = {"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale", "message": "ok"}
     active: Manifest = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
     dead = {**active, "status": "False", "reason": "FailedGetPodsMetric", "message": "no metrics returned"}
-    eventually(shop.says("AutoscalingActive", "AutoscalerPending"))
+    eventually(shop.has_condition("AutoscalingActive", "AutoscalerPending"))
     tell(shop, HPA, able, active)
-    eventually(shop.says("AutoscalingActive", "Scaling"), seconds=5)
+    eventually(shop.has_condition("AutoscalingActive", "Scaling"), seconds=5)
     tell(shop, HPA, able, dead)
-    eventually(shop.says("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"), seconds=5)
+    eventually(shop.has_condition("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"), seconds=5)
     assert shop.condition("AutoscalingActive")["status"] == "False"
 
 
-def test_an_autoscaler_of_the_same_name_that_is_not_ours_is_named_and_left_alone(shop: Shop) -> None:
+def test_an_autoscaler_of_the_same_name_that_is_not_ours_is_named_and_left_alone(shop: LiveChatDeployment) -> None:
     shop.apply()
     eventually(lambda: shop.exists(DEPLOYMENT))
     shop.kubectl("autoscale", "deployment", "support", "--max=3", "-n", shop.namespace)
     before = shop.get(HPA)
     shop.apply(autoscaling=BUILTIN)
-    eventually(shop.says("AutoscalingActive", "Rejected", "is not owned by this ChatDeployment"))
+    eventually(shop.has_condition("AutoscalingActive", "Rejected", "is not owned by this ChatDeployment"))
 
     assert shop.get(HPA) == before
     assert shop.condition("ConfigurationValid")["reason"] == "Valid"
@@ -241,26 +241,28 @@ def api_service(**labels: str) -> str:
     )
 
 
-def test_a_foreign_metrics_api_is_named_and_pods_only_come_by_cpu(shop: Shop, kubectl: Kubectl) -> None:
+def test_a_foreign_metrics_api_is_named_and_pods_only_come_by_cpu(shop: LiveChatDeployment, kubectl: Kubectl) -> None:
     name = f"apiservice/{names.METRICS_APIS[1]}"
     scaling(shop)
     try:
         kubectl.apply(api_service(app="prometheus-adapter"))
         before = kubectl.json("get", name)["spec"]
-        eventually(shop.says("AutoscalingActive", "MetricsAPIConflict", "monitoring/prometheus-adapter"), seconds=10)
+        eventually(
+            shop.has_condition("AutoscalingActive", "MetricsAPIConflict", "monitoring/prometheus-adapter"), seconds=10
+        )
         eventually(lambda: shop.get(HPA)["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled")
         assert kubectl.json("get", name)["spec"] == before
         kubectl.apply(api_service(**{names.LABEL_MANAGED_BY: names.MANAGED_BY}))
-        eventually(shop.says("AutoscalingActive", "MetricsUnavailable", "ServiceNotFound"), seconds=10)
+        eventually(shop.has_condition("AutoscalingActive", "MetricsUnavailable", "ServiceNotFound"), seconds=10)
     finally:
         kubectl("delete", name)
 
 
 def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
-    shop: Shop, kubectl: Kubectl, running: OperatorProcess
+    shop: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
 ) -> None:
     shop.apply(autoscaling=KEDA)
-    eventually(shop.says("AutoscalingActive", "KEDANotInstalled", "Install KEDA"))
+    eventually(shop.has_condition("AutoscalingActive", "KEDANotInstalled", "Install KEDA"))
     assert shop.exists(DEPLOYMENT)
     assert shop.condition("ConfigurationValid")["reason"] == "Valid"
     assert running.get("/live")[0] == 200
@@ -274,7 +276,7 @@ def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
 
 
 @pytest.mark.usefixtures("keda")
-def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: OperatorProcess) -> None:
+def test_changing_the_source_leaves_one_autoscaler(shop: LiveChatDeployment, running: OperatorProcess) -> None:
     scaling(shop)
     scale(shop, 6)
     shop.apply(autoscaling=KEDA)
@@ -282,7 +284,7 @@ def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: Operator
     assert rest(shop, running).keys() <= {"ChatDeployment/status", "Event"}
     assert replicas(shop) == 6
     tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ok"})
-    eventually(shop.says("AutoscalingActive", "Scaling"), seconds=10)
+    eventually(shop.has_condition("AutoscalingActive", "Scaling"), seconds=10)
 
     shop.apply(autoscaling={**BUILTIN, "source": "prometheus"})
     eventually(lambda: shop.exists(HPA) and not shop.exists(SCALED_OBJECT))
@@ -290,14 +292,14 @@ def test_changing_the_source_leaves_one_autoscaler(shop: Shop, running: Operator
 
 
 @pytest.mark.usefixtures("keda")
-def test_keda_may_hold_it_at_zero(shop: Shop, running: OperatorProcess) -> None:
+def test_keda_may_hold_it_at_zero(shop: LiveChatDeployment, running: OperatorProcess) -> None:
     from_zero = {**KEDA, "minReplicas": 0}
     shop.apply(autoscaling=from_zero)
     shop.settles()
     eventually(lambda: shop.exists(SCALED_OBJECT))
     tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"})
-    eventually(shop.says("AutoscalingActive", "ScaledToZero"), seconds=10)
-    eventually(shop.says("Ready", "ScaledToZero", "autoscaler"))
+    eventually(shop.has_condition("AutoscalingActive", "ScaledToZero"), seconds=10)
+    eventually(shop.has_condition("Ready", "ScaledToZero", "autoscaler"))
     scale(shop, 1)
     rest(shop, running)
     assert replicas(shop) == 1
@@ -307,7 +309,7 @@ ROOM = ("deployment/support-activator", "service/support-activator", "service/su
 SLEEPY: Manifest = {**KEDA, "minReplicas": 0}
 
 
-def in_front(shop: Shop) -> Manifest:
+def in_front(shop: LiveChatDeployment) -> Manifest:
     """Return what the Service in front selects by."""
     chosen: Manifest = shop.get("service/support")["spec"]["selector"]
     return chosen
@@ -315,7 +317,7 @@ def in_front(shop: Shop) -> Manifest:
 
 @pytest.mark.usefixtures("keda")
 def test_the_activator_is_created_once_and_pruned_when_there_is_always_a_pod(
-    shop: Shop, running: OperatorProcess
+    shop: LiveChatDeployment, running: OperatorProcess
 ) -> None:
     shop.apply(autoscaling=SLEEPY)
     shop.settles()
@@ -335,7 +337,7 @@ def test_the_activator_is_created_once_and_pruned_when_there_is_always_a_pod(
 
 
 @pytest.mark.usefixtures("keda")
-def test_an_activator_that_somebody_changes_or_deletes_is_repaired(shop: Shop) -> None:
+def test_an_activator_that_somebody_changes_or_deletes_is_repaired(shop: LiveChatDeployment) -> None:
     shop.apply(autoscaling=SLEEPY)
     shop.settles()
     eventually(lambda: shop.count(*ROOM) == len(ROOM))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from chatfleet_contract import metrics, names
 from harness.kube.kubectl import Kubectl
+from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.kube.operator_process import account, cluster_wide, grant, operator
-from harness.kube.shop import Shop
 from harness.polling import eventually
 
 
-def generations(shop: Shop) -> dict[str, int]:
+def generations(shop: LiveChatDeployment) -> dict[str, int]:
     """Return how often each workload was changed: each change of a pod template is one."""
     return {
         each: shop.get(each)["metadata"]["generation"] for each in ("deployment/support", "statefulset/support-redis")
@@ -20,7 +20,7 @@ def test_a_newer_operator_restarts_pods_when_the_resource_opts_in(kubectl: Kubec
     kubectl("create", "namespace", "upgrade")
     kubeconfig = account(kubectl, tmp_path)
     grant(kubectl, *cluster_wide())
-    shop = Shop(kubectl, "upgrade")
+    shop = LiveChatDeployment(kubectl, "upgrade")
 
     def image() -> str:
         return str(shop.get("deployment/support")["spec"]["template"]["spec"]["containers"][0]["image"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from chatfleet_contract import metrics, names
 from harness.kube.figures import Fault, Figures
-from harness.kube.shop import Shop
+from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.polling import eventually, remains
 
 DEPLOYMENT = "deployment/support"
@@ -34,7 +34,7 @@ AUTOSCALING = {
 class Fleet:
     """One ChatDeployment."""
 
-    shop: Shop
+    shop: LiveChatDeployment
     figures: list[Figures] = field(default_factory=list)
     before: tuple[int, int] = (0, 0)
 
@@ -65,7 +65,7 @@ class Fleet:
 
     def works(self) -> bool:
         """Say whether the number of pods follows what they have to do."""
-        return self.shop.says("AutoscalingActive", "Scaling")()
+        return self.shop.has_condition("AutoscalingActive", "Scaling")()
 
     def settles(self, pods: int) -> None:
         """Wait until it works, with so many pods, and remember that."""
@@ -75,7 +75,9 @@ class Fleet:
 
     def stands_still(self, *words: str) -> None:
         """See that the outage is told in time, and that nothing has changed then, nor some looks later."""
-        eventually(self.shop.says("AutoscalingActive", "MetricsUnavailable", *words), seconds=TOLD_WITHIN, every=0.5)
+        eventually(
+            self.shop.has_condition("AutoscalingActive", "MetricsUnavailable", *words), seconds=TOLD_WITHIN, every=0.5
+        )
         assert self.shop.condition("AutoscalingActive")["status"] == "False"
         remains(lambda: self.live() == self.before, seconds=LOOKS * SYNC)
         assert not self.works()

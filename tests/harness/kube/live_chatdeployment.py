@@ -23,7 +23,7 @@ CHILDREN = (
 )
 
 
-class Shop:
+class LiveChatDeployment:
     """One namespace with one ChatDeployment."""
 
     def __init__(self, kubectl: Kubectl, namespace: str) -> None:
@@ -55,7 +55,7 @@ class Shop:
         found: Manifest = next((each for each in conditions if each["type"] == kind), {})
         return found
 
-    def says(self, kind: str, reason: str, *words: str, generation: int | None = None) -> Callable[[], bool]:
+    def has_condition(self, kind: str, reason: str, *words: str, generation: int | None = None) -> Callable[[], bool]:
         def check() -> bool:
             said = self.condition(kind)
             current = generation is None or said.get("observedGeneration") == generation
