@@ -16,13 +16,12 @@ from chatfleet_contract import metrics, names
 from chatfleet_operator.kube import RULES
 from chatfleet_operator.model.values import Manifest
 from harness.kube.kubectl import Kubectl
-from harness.kube.live_chatdeployment import CHILDREN, LiveChatDeployment
+from harness.kube.live_chatdeployment import CHILDREN, WATCHED, LiveChatDeployment
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
 from harness.polling import eventually
 
 numbers = itertools.count(1)
 RESYNC = 2
-WATCHED = tuple(each for each in CHILDREN if each.split("/")[0] not in {"secret", "persistentvolumeclaim"})
 
 
 @pytest.fixture(scope="module")

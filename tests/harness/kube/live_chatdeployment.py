@@ -5,22 +5,17 @@ from typing import Any
 
 import yaml
 
+from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.model.values import Manifest, Ref
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_world import document
+from harness.kube.operator_world import document, resource, settled
 from harness.polling import eventually
 
-CHILDREN = (
-    "serviceaccount/support",
-    "configmap/support-runtime",
-    "secret/support-redis",
-    "persistentvolumeclaim/support-redis",
-    "service/support-redis",
-    "statefulset/support-redis",
-    "service/support",
-    "poddisruptionbudget/support",
-    "deployment/support",
-)
+CHILDREN = tuple(f"{key.kind.lower()}/{key.name}" for key in settled(resource()))
+"""Of a ChatDeployment with a managed Redis and without autoscaling, in kubectl's notation."""
+
+WATCHED = tuple(f"{key.kind.lower()}/{key.name}" for key in settled(resource()) if BY_NAME[key.kind].watched)
+"""Those whose change the operator learns of at once."""
 
 
 class LiveChatDeployment:
