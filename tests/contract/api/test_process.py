@@ -96,7 +96,7 @@ def test_a_configuration_that_does_not_fit_together_is_told(tmp_path: Path) -> N
     (tmp_path / "c.json").write_text(config.model_copy(update={"models": (model,)}).render())
     ended = run_api(CHATFLEET_CONFIG_FILE=str(tmp_path / "c.json"), CHATFLEET_PORT="0", CHATFLEET_HEALTH_PORT="0")
     assert ended.returncode == 2
-    assert "provider nobody is not among providers" in ended.stderr
+    assert "provider nobody is not in providers" in ended.stderr
 
 
 def test_probes_and_report_are_on_the_health_port(api: ApiProcess) -> None:
