@@ -1,6 +1,7 @@
-"""What a pod has yet to write of one run: batches that gather, become entries, and wait for Redis."""
+"""What a pod has yet to write of its runs: batches that gather, become entries, and wait for Redis."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -9,6 +10,10 @@ from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.runs.log.interface import Producer
 from chatfleet_api.runs.tail import Batch, merged
 
+MAX_BUFFERED_BYTES: Final = 32 * 1024 * 1024
+"""Encoded events that a pod keeps while Redis is unreachable: about a million tokens."""
+
+logger = logging.getLogger(__name__)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -73,6 +78,77 @@ class WriteBuffer:
         if self.producer is not None:
             self.producer.fence_off(last_seq)
         return _size(self.entries)
+
+
+class WriteBuffers:
+    """The write buffers of all runs of a pod, and the bound on their size.
+
+    Beyond `MAX_BUFFERED_BYTES` the run that wants more loses what is unwritten of it.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[RunKey, WriteBuffer] = {}
+        """Of the runs that have not ended."""
+        self._pending: dict[WriteBuffer, None] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """Return the number of runs of which something is unwritten."""
+        return len(self._pending)
+
+    def find(self, tenant: str, run: str) -> WriteBuffer | None:
+        return self._buffers.get((tenant, run))
+
+    def append(self, buffer: WriteBuffer, batch: Batch) -> None:
+        """Add a batch to a buffer, which is from now on the one of its run."""
+        self._buffers[buffer.run] = buffer
+        buffer.append(batch)
+        self._pending[buffer] = None
+
+    def encode(self) -> None:
+        """Make entries of all batches, as far as there is space."""
+        for buffer in self._pending:
+            self._bytes += buffer.encode()
+            if self._bytes > MAX_BUFFERED_BYTES:
+                if not buffer.lossy:
+                    logger.error("Redis was unreachable for too long: the log of run %s has a gap", buffer.run[1])
+                self._bytes -= buffer.drop_unwritten()
+
+    def unwritten(self) -> Iterator[tuple[WriteBuffer, Entry]]:
+        return ((buffer, entry) for buffer in self._pending for entry in buffer.entries)
+
+    def written(self, chunk: Sequence[tuple[WriteBuffer, Entry]], refused: Sequence[tuple[int, int]]) -> None:
+        """Remove a chunk of the unwritten; `refused` are those that were fenced off, by index, with the last event."""
+        fenced = {chunk[index][0]: last_seq for index, last_seq in refused}
+        for buffer, last_seq in fenced.items():
+            self._fence_off(buffer, last_seq)
+        for buffer, entry in chunk:
+            if buffer in fenced:
+                continue
+            del buffer.entries[0]
+            buffer.stored = entry.last
+            self._bytes -= len(entry.payload)
+            if not buffer.entries and not buffer.fresh:
+                del self._pending[buffer]
+            if entry.terminal:
+                self._forget(buffer)
+            buffer.publish_committed(entry.last)
+
+    def publish_uncommitted(self) -> None:
+        """Let all producers show readers what is unwritten, since it cannot be written at the moment."""
+        for buffer in self._pending:
+            buffer.publish_committed(buffer.last)
+
+    def _fence_off(self, buffer: WriteBuffer, last_seq: int) -> None:
+        """Drop what is unwritten of a run that another pod has taken over."""
+        logger.warning("run %s was taken over by another pod", buffer.run[1])
+        del self._pending[buffer]
+        self._forget(buffer)
+        self._bytes -= buffer.fence_off(last_seq)
+
+    def _forget(self, buffer: WriteBuffer) -> None:
+        if self._buffers.get(buffer.run) is buffer:
+            del self._buffers[buffer.run]
 
 
 def _size(entries: Iterable[Entry]) -> int:

@@ -6,18 +6,17 @@ refused by `append_script.py`; the producer then stops, and its readers go on fr
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.keys import events_key, record_key
 from chatfleet_api.runs.log.append_script import Chunk, append_entries
 from chatfleet_api.runs.log.interface import Producer
-from chatfleet_api.runs.log.write_buffer import Entry, WriteBuffer
+from chatfleet_api.runs.log.write_buffer import WriteBuffer, WriteBuffers
 from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.spec import Conversations, Streaming
 
@@ -26,8 +25,6 @@ FLUSH_SECONDS: Final = 0.015
 what came since the last one, and no reader has seen it."""
 MAX_BACKOFF_SECONDS: Final = 1.0
 """Longest back-off between two attempts while Redis is unreachable."""
-MAX_BUFFERED_BYTES: Final = 32 * 1024 * 1024
-"""Encoded events that a pod keeps while Redis is unreachable: about a million tokens."""
 ENTRIES_PER_WRITE: Final = 1000
 """Keeps one script within a few milliseconds of the server's time."""
 
@@ -37,8 +34,8 @@ logger = logging.getLogger(__name__)
 class LogWriter:
     """Appends the events of this pod's runs to their logs.
 
-    While Redis is unreachable, events are buffered, and written when it is back. Beyond `MAX_BUFFERED_BYTES` the run
-    that wants more loses its buffer: readers from the log meet the gap as `NOT_FOUND`, those on this pod do not.
+    While Redis is unreachable, events are buffered, and written when it is back. What `WriteBuffers`
+    drops by then, readers from the log meet as a gap (`NOT_FOUND`), those on this pod do not.
     """
 
     def __init__(self, redis: RedisClient, streaming: Live[Streaming], conversations: Live[Conversations]) -> None:
@@ -46,9 +43,7 @@ class LogWriter:
         self._redis = redis
         self._streaming = streaming
         self._conversations = conversations
-        self._buffers: dict[RunKey, WriteBuffer] = {}
-        self._pending: dict[WriteBuffer, None] = {}
-        self._buffered_bytes = 0
+        self._buffers = WriteBuffers()
         self._unreachable = False
         self._work = asyncio.Event()
         self._attempt: asyncio.Future[ChatError | None] = asyncio.Future()
@@ -60,22 +55,21 @@ class LogWriter:
 
     def append(self, tenant: str, run: str, batch: Batch, producer: Producer | None = None) -> None:
         """Take the next batch; it is written with the next flush."""
-        buffer = self._buffers.get((tenant, run))
+        buffer = self._buffers.find(tenant, run)
         if buffer is None or buffer.producer is not producer:
             keys = events_key(self._redis, tenant, run), record_key(self._redis, tenant, run)
-            buffer = self._buffers[tenant, run] = WriteBuffer((tenant, run), keys, producer)
-        buffer.append(batch)
-        self._pending[buffer] = None
+            buffer = WriteBuffer((tenant, run), keys, producer)
+        self._buffers.append(buffer, batch)
         self._work.set()
         if self._unreachable:
             buffer.publish_committed(batch.last)
 
     def is_writing(self, tenant: str, run: str) -> bool:
-        return (tenant, run) in self._buffers
+        return self._buffers.find(tenant, run) is not None
 
     async def flush(self, tenant: str, run: str) -> None:
         """Wait for the write that brings the run up to now, or raise what it fails with."""
-        buffer = self._buffers.get((tenant, run))
+        buffer = self._buffers.find(tenant, run)
         wanted = buffer.last if buffer else 0
         while buffer and buffer.stored < wanted and not buffer.lossy:
             if error := await asyncio.shield(self._attempt):
@@ -85,7 +79,7 @@ class LogWriter:
 
     async def flush_first(self, tenant: str, run: str) -> None:
         """Return when Redis has the first entry of a run that has just begun here; at once for every other."""
-        buffer = self._buffers.get((tenant, run))
+        buffer = self._buffers.find(tenant, run)
         if buffer and not buffer.stored:
             await self.flush(tenant, run)
 
@@ -109,36 +103,24 @@ class LogWriter:
     async def aclose(self) -> None:
         """Try once to write what is left."""
         if not await self._write():
-            logger.error("Redis is unreachable: the logs of %d runs lack their last events", len(self._pending))
+            logger.error("Redis is unreachable: the logs of %d runs lack their last events", len(self._buffers))
 
     async def _write(self) -> bool:
         """Try to write all there is, wake every `flush`, and return whether it succeeded."""
         self._work.clear()
-        self._encode()
+        self._buffers.encode()
         failure: ChatError | None = None
         try:
-            while chunk := [*islice(self._unwritten(), ENTRIES_PER_WRITE)]:
-                self._written(chunk, await self._append(chunk))
+            while chunk := [*islice(self._buffers.unwritten(), ENTRIES_PER_WRITE)]:
+                self._buffers.written(chunk, await self._append(chunk))
         except ChatError as error:
             failure = error
             self._work.set()
-            for buffer in self._pending:
-                buffer.publish_committed(buffer.last)
+            self._buffers.publish_uncommitted()
         self._unreachable = failure is not None
         attempt, self._attempt = self._attempt, asyncio.Future()
         attempt.set_result(failure)
         return failure is None
-
-    def _encode(self) -> None:
-        for buffer in self._pending:
-            self._buffered_bytes += buffer.encode()
-            if self._buffered_bytes > MAX_BUFFERED_BYTES:
-                if not buffer.lossy:
-                    logger.error("Redis was unreachable for too long: the log of run %s has a gap", buffer.run[1])
-                self._buffered_bytes -= buffer.drop_unwritten()
-
-    def _unwritten(self) -> Iterator[tuple[WriteBuffer, Entry]]:
-        return ((buffer, entry) for buffer in self._pending for entry in buffer.entries)
 
     async def _append(self, chunk: Chunk) -> Sequence[tuple[int, int]]:
         streaming = self._streaming()
@@ -146,30 +128,3 @@ class LogWriter:
         return await append_entries(
             self._redis, chunk, live_seconds=streaming.max_stream_seconds + kept, ended_seconds=kept
         )
-
-    def _written(self, chunk: Chunk, refused: Sequence[tuple[int, int]]) -> None:
-        fenced = {chunk[index][0]: last_seq for index, last_seq in refused}
-        for buffer, last_seq in fenced.items():
-            self._fence_off(buffer, last_seq)
-        for buffer, entry in chunk:
-            if buffer in fenced:
-                continue
-            del buffer.entries[0]
-            buffer.stored = entry.last
-            self._buffered_bytes -= len(entry.payload)
-            if not buffer.entries and not buffer.fresh:
-                del self._pending[buffer]
-            if entry.terminal:
-                self._forget(buffer)
-            buffer.publish_committed(entry.last)
-
-    def _fence_off(self, buffer: WriteBuffer, last_seq: int) -> None:
-        """Drop what is unwritten of a run that another pod has taken over."""
-        logger.warning("run %s was taken over by another pod", buffer.run[1])
-        del self._pending[buffer]
-        self._forget(buffer)
-        self._buffered_bytes -= buffer.fence_off(last_seq)
-
-    def _forget(self, buffer: WriteBuffer) -> None:
-        if self._buffers.get(buffer.run) is buffer:
-            del self._buffers[buffer.run]

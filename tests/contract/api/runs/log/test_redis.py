@@ -13,7 +13,7 @@ from chatfleet_api.domain.events import Complete, Token, Usage
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.redis.connect import ANSWER_SECONDS
 from chatfleet_api.runs.log import reader as log_reader
-from chatfleet_api.runs.log import writer as log_writer
+from chatfleet_api.runs.log import write_buffer
 from chatfleet_api.runs.log.redis import RedisRunLog, open_redis_run_log
 from chatfleet_api.runs.run import TAIL_EVENTS, Run
 from chatfleet_api.runs.tail import Batch
@@ -170,7 +170,7 @@ async def test_beyond_the_bound_a_run_loses_what_is_unwritten_and_says_so(
     for run in (small, large):
         log.append(TENANT, run, numbered(1, 1))
         await log.flush(TENANT, run)
-    monkeypatch.setattr(log_writer, "MAX_BUFFERED_BYTES", 2000)
+    monkeypatch.setattr(write_buffer, "MAX_BUFFERED_BYTES", 2000)
     await proxy.cut()
     log.append(TENANT, small, numbered(2, 2))
     for seq in range(2, 50):
