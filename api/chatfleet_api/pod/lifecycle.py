@@ -1,4 +1,4 @@
-"""A pod's life in phases, and THE page on its end: what becomes of an open stream at SIGTERM.
+"""A pod's life in phases, and THE page on its graceful shutdown: what becomes of an open stream at SIGTERM.
 
 STARTING          until connections are accepted; the startup probe fails
 SERVING           until the pod's end
