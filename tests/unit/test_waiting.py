@@ -12,6 +12,7 @@ EXCEPTIONS = {
     "harness/clients/follower.py": "a client's own pause before it comes back",
     "harness/pods/activator.py": "plays a pod that takes its time; virtual in unit tests",
     "harness/pods/runs.py": "plays a provider that takes its time; virtual in unit tests",
+    "harness/upstream/plays.py": "plays a provider that takes its time; virtual in unit tests",
     "harness/upstream/fake.py": "keeps two sends apart on the wire",
     **dict.fromkeys(
         (
