@@ -38,7 +38,7 @@ class Result(msgspec.Struct, frozen=True):
         return next((outcome.figures for outcome in self.outcomes if outcome.key == key), None)
 
 
-class Endpoint(NamedTuple):
+class Target(NamedTuple):
     """A number to reach. What takes processor time is compared at the speed of the machine on which it was set."""
 
     what: str
@@ -51,24 +51,24 @@ class Endpoint(NamedTuple):
 
 
 TARGETS: Final = (
-    Endpoint("CPU per streamed token", 40, "µs", lambda _, ours, __: ours.cpu_per_token_us),
-    Endpoint(
+    Target("CPU per streamed token", 40, "µs", lambda _, ours, __: ours.cpu_per_token_us),
+    Target(
         "added time to first token, p50",
         0.5,
         "ms",
         lambda _, ours, direct: ours.first_token_p50_ms - direct.first_token_p50_ms,
     ),
-    Endpoint(
+    Target(
         "added time to first token, p99",
         2,
         "ms",
         lambda _, ours, direct: ours.first_token_p99_ms - direct.first_token_p99_ms,
     ),
-    Endpoint("memory, idle", 70, "MB", lambda _, ours, __: ours.idle_mb, timed=False),
-    Endpoint("memory per open stream", 40, "KB", lambda _, ours, __: ours.per_stream_kb, timed=False),
-    Endpoint("import", 0.5, "s", lambda result, _, __: result.import_s),
-    Endpoint("start to first answer", 1.2, "s", lambda _, ours, __: ours.ready_s),
-    Endpoint(
+    Target("memory, idle", 70, "MB", lambda _, ours, __: ours.idle_mb, timed=False),
+    Target("memory per open stream", 40, "KB", lambda _, ours, __: ours.per_stream_kb, timed=False),
+    Target("import", 0.5, "s", lambda result, _, __: result.import_s),
+    Target("start to first answer", 1.2, "s", lambda _, ours, __: ours.ready_s),
+    Target(
         "1,000 streams of 20 tokens/s: added p99 between tokens", 50, "ms", lambda _, ours, __: ours.crowd_gap_p99_ms
     ),
 )

@@ -90,13 +90,13 @@ async def running(subject: Subject, folder: Path, cores: Cores) -> AsyncIterator
             return
         if subject.redis:
             (folder / "redis.url").write_text(stack.enter_context(redis_server(folder)))
-        place = Setup(folder, free_port(), f"http://{LOOPBACK}:{port}")
-        launch = subject.launch(place)
+        setup = Setup(folder, free_port(), f"http://{LOOPBACK}:{port}")
+        launch = subject.launch(setup)
         begun = asyncio.get_running_loop().time()
         process = stack.enter_context(
             server(launch.command, launch.environment, log=folder / "server.log", core=cores.server)
         )
-        port = place.port if launch.chosen is None else await _chosen_port(launch.chosen, process)
+        port = setup.port if launch.chosen is None else await _chosen_port(launch.chosen, process)
         target = Endpoint(port, subject.api)
         await _await_stream(target, process)
         yield Running(target, process, asyncio.get_running_loop().time() - begun)
@@ -135,8 +135,8 @@ def _module(name: str, *arguments: str) -> Launch:
     return Launch((sys.executable, "-m", f"chatfleet_lab.bench.{name}", *arguments))
 
 
-def _chatfleet(place: Setup) -> Launch:
-    url = place.folder / "redis.url"
+def _chatfleet(setup: Setup) -> Launch:
+    url = setup.folder / "redis.url"
     config = RuntimeConfig(
         deployment="bench",
         namespace="bench",
@@ -144,7 +144,7 @@ def _chatfleet(place: Setup) -> Launch:
             RuntimeProvider(
                 name="upstream",
                 type=ProviderType.OPENAI_COMPATIBLE,
-                base_url=f"{place.upstream}/v1",
+                base_url=f"{setup.upstream}/v1",
                 max_concurrent_requests=2000,
             ),
         ),
@@ -152,50 +152,50 @@ def _chatfleet(place: Setup) -> Launch:
         redis_url_file=str(url) if url.exists() else None,
         streaming=Streaming(max_streams_per_pod=2000),
     )
-    file = place.folder / "runtime.json"
+    file = setup.folder / "runtime.json"
     file.write_text(config.render())
     environment = {
         ENV_CONFIG_FILE: str(file),
         ENV_HOST: LOOPBACK,
-        ENV_PORT: str(place.port),
+        ENV_PORT: str(setup.port),
         ENV_HEALTH_PORT: str(free_port()),
     }
     return Launch((sys.executable, "-m", "chatfleet_api"), environment)
 
 
-def _fastapi(place: Setup) -> Launch:
-    return _module("peers.fastapi_openai", str(place.port), f"{place.upstream}/v1")
+def _fastapi(setup: Setup) -> Launch:
+    return _module("peers.fastapi_openai", str(setup.port), f"{setup.upstream}/v1")
 
 
-def _litellm(place: Setup) -> Launch:
+def _litellm(setup: Setup) -> Launch:
     """Return how LiteLLM is started without a database, a price list from the network, or a report to its makers."""
-    file = place.folder / "litellm.yaml"
+    file = setup.folder / "litellm.yaml"
     file.write_text(
         f'model_list: [{{model_name: {MODEL}, litellm_params: {{model: "openai/{MODEL}",'
-        f' api_base: "{place.upstream}/v1", api_key: none}}}}]\n'
+        f' api_base: "{setup.upstream}/v1", api_key: none}}}}]\n'
     )
     quiet = ("LITELLM_LOCAL_MODEL_COST_MAP", "NO_DOCS", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY")
-    ours = ("--config", file, "--host", LOOPBACK, "--port", str(place.port), "--num_workers", "1")
+    ours = ("--config", file, "--host", LOOPBACK, "--port", str(setup.port), "--num_workers", "1")
     return Launch((LITELLM.command("litellm"), *ours), {"LITELLM_TELEMETRY": "False", **dict.fromkeys(quiet, "True")})
 
 
-def _smg(place: Setup) -> Launch:
-    ours = ("--host", LOOPBACK, "--port", str(place.port), "--policy", "round_robin")
+def _smg(setup: Setup) -> Launch:
+    ours = ("--host", LOOPBACK, "--port", str(setup.port), "--policy", "round_robin")
     metrics = ("--prometheus-host", LOOPBACK, "--prometheus-port", str(free_port()))
-    return Launch((SMG.command("smg"), "launch", *ours, *metrics, "--worker-urls", place.upstream))
+    return Launch((SMG.command("smg"), "launch", *ours, *metrics, "--worker-urls", setup.upstream))
 
 
-def _tensorzero(place: Setup) -> Launch:
+def _tensorzero(setup: Setup) -> Launch:
     """Return how the gateway is started that TensorZero's package holds, without a database or a record of requests."""
-    file = place.folder / "tensorzero.toml"
+    file = setup.folder / "tensorzero.toml"
     file.write_text(
         "[gateway]\nobservability.enabled = false\n"
         f'[models.{MODEL}]\nrouting = ["upstream"]\n'
         f'[models.{MODEL}.providers.upstream]\ntype = "openai"\nmodel_name = "{MODEL}"\n'
-        f'api_base = "{place.upstream}/v1"\napi_key_location = "none"\n'
+        f'api_base = "{setup.upstream}/v1"\napi_key_location = "none"\n'
     )
     script = Path(__file__).parent / "peers" / "tensorzero_gateway.py"
-    chosen = place.folder / "port"
+    chosen = setup.folder / "port"
     return Launch((TENSORZERO.command("python"), script, file, chosen), chosen=chosen)
 
 
