@@ -14,17 +14,11 @@ EXCEPTIONS = {
     "harness/pods/runs.py": "plays a provider that takes its time; virtual in unit tests",
     "harness/upstream/plays.py": "plays a provider that takes its time; virtual in unit tests",
     "harness/upstream/fake.py": "keeps two sends apart on the wire",
-    **dict.fromkeys(
-        (
-            "contract/api/http/test_pool.py",
-            "contract/api/providers/test_conformance.py",
-            "contract/api/redis/test_lag_tolerant_timeout.py",
-            "contract/api/runs/fleet/test_takeover.py",
-            "contract/api/sessions/test_replicas.py",
-            "contract/api/sessions/test_redis.py",
-        ),
-        "leases and timeouts of a real Redis, or of a real connection",
-    ),
+    "contract/api/providers/test_conformance.py": "slow upstreams and readers, against a connection's deadlines",
+    "contract/api/redis/test_lag_tolerant_timeout.py": "blocks the event loop",
+    "contract/api/runs/fleet/test_takeover.py": "an outage that outlasts the leases of a real Redis",
+    "contract/api/sessions/test_redis.py": "cancels calls of a real Redis at any moment",
+    "contract/api/sessions/test_replicas.py": "replication of a real Redis",
     "harness/upstream/scripted.py": "plays the pauses of a script, in a process of its own",
 }
 """Files that sleep, and why."""
@@ -46,4 +40,4 @@ def sleeps(file: Path) -> Iterator[int]:
 def test_no_test_sleeps_on_the_wall_clock() -> None:
     files = {str(file.relative_to(TESTS)): file for file in TESTS.rglob("*.py")}
     sleeping = {name: [*sleeps(file)] for name, file in files.items() if not name.startswith(REAL_TIME)}
-    assert {name for name, lines in sleeping.items() if lines} <= EXCEPTIONS.keys()
+    assert {name for name, lines in sleeping.items() if lines} == EXCEPTIONS.keys()

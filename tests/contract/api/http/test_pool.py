@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.http import pool as connections
+from harness.polling import eventually_async
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, Reply, fake_upstream
 from harness.upstream.wires import WIRES, WORDS, answering, whole
@@ -57,8 +58,7 @@ async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch
     ):
         await ask(catalogue.provider("default"))
         assert upstream.open == 1
-        await asyncio.sleep(1)
-        assert not upstream.open
+        await eventually_async(lambda: not upstream.open)
 
 
 @pytest.fixture
