@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from typing_extensions import override
@@ -125,6 +125,17 @@ def started(
     finally:
         program.kill()
         program.exit_status(None)
+
+
+@asynccontextmanager
+async def awaited(process: AbstractContextManager[Program]) -> AsyncIterator[Program]:
+    """Run a program within an event loop, which goes on while the program ends: it notices the lost connections."""
+    with process as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+            await program.ended()
 
 
 def await_ready(program: Program, is_ready: Callable[[], object], *, seconds: float = START_SECONDS) -> None:

@@ -23,7 +23,7 @@ from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
 from harness.net import LOOPBACK, free_port
-from harness.process import Target, ready, started
+from harness.process import Target, awaited, ready, started
 from harness.upstream.wires import WIRES, Wire
 
 Server: TypeAlias = tuple[str, ...]
@@ -236,7 +236,8 @@ async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]
         ENV_HEALTH_PORT: str(health_port),
         ENV_POD_NAME: name,
     }
-    with started(name, (sys.executable, "-m", *server), folder=folder, environment=environment) as program:
+    process = started(name, (sys.executable, "-m", *server), folder=folder, environment=environment)
+    async with awaited(process) as program:
         pod = Pod(program, f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{health_port}")
         await ready(program, pod.is_ready)
         yield pod

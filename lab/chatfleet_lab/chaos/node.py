@@ -26,7 +26,7 @@ from chatfleet_lab.chaos.chatdeployment import HARNESS, NAME, manifests, spec_of
 from chatfleet_lab.chaos.fleet import CHATFLEET, VENDORS, Fleet, Platform, Pod, Settings
 from harness.faults.proxy import Proxy
 from harness.kube.node import Node, process_of
-from harness.process import Program, Target, started
+from harness.process import Program, Target, awaited, started
 
 READY_SECONDS: Final = 120.0
 """Time that a pod gets until it is ready, the first one with all that the operator does before."""
@@ -132,7 +132,9 @@ class Pods:
         follow = ("logs", "--follow", name, "-n", self.cluster.namespace)
         command = (kubectl.binary, "--kubeconfig", kubectl.kubeconfig, *follow)
         log_name = f"pod-{name}-{status['restartCount']}"
-        log = self.stack.enter_context(started(log_name, command, folder=self.folder, environment=HOME))
+        log = await self.stack.enter_async_context(
+            awaited(started(log_name, command, folder=self.folder, environment=HOME))
+        )
         container = Container(status["containerID"], process_of(name), log, self.cluster)
         self.stack.callback(container.close)
         return Pod(container, f"http://{address}:{PORT_SERVING}", f"http://{address}:{PORT_HEALTH}")

@@ -35,6 +35,7 @@ class Proxy:
         self.links: set[Link] = set()
         """The connections that are open."""
         self.replies_lost = 0
+        self.closed = False
         self._server: asyncio.Server | None = None
 
     @property
@@ -48,6 +49,7 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.closed = True
         self._deafen()
         for link in tuple(self.links):
             link.give_up()
@@ -122,10 +124,13 @@ class Link:
         self.client = End(self, "up")
         self.server = End(self, "down")
         self._dialling: asyncio.Task[None] | None = None
+        self._over = False
 
     def opened(self, end: "End") -> None:
         """Connect to the server when there is a client, and read from the client when there is a server."""
-        if end is self.client:
+        if self._over or self.proxy.closed:
+            end.reset()
+        elif end is self.client:
             self.proxy.links.add(self)
             self._dialling = asyncio.ensure_future(self._dial())
         else:
@@ -141,7 +146,6 @@ class Link:
             self._end(End.close)
 
     def reset(self) -> None:
-        """Reset both connections."""
         self._end(End.reset)
 
     def give_up(self) -> None:
@@ -151,6 +155,7 @@ class Link:
         self.reset()
 
     def _end(self, how: "Callable[[End], None]") -> None:
+        self._over = True
         self.proxy.links.discard(self)
         how(self.client)
         how(self.server)
@@ -182,7 +187,6 @@ class End(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
         assert isinstance(transport, asyncio.Transport)  # for the type checker
         self._transport = transport
         if self._link.other(self)._transport is None:  # noqa: SLF001  # its twin
@@ -251,12 +255,10 @@ class End(asyncio.Protocol):
         self._link.finished()
 
     def close(self) -> None:
-        """Close, when all is sent."""
         if self._transport:
             self._transport.close()
 
     def reset(self) -> None:
-        """Reset."""
         if self._transport:
             reset(self._transport)
 

@@ -21,7 +21,7 @@ from harness.faults.proxy import Proxy
 from harness.faults.toxics import BLACKHOLE
 from harness.net import LOOPBACK, free_port
 from harness.polling import eventually_async
-from harness.process import START_SECONDS, Program, ready
+from harness.process import START_SECONDS, Program, awaited, ready
 from harness.redis.server import redis_process
 
 SERVICE: Final = "main"
@@ -61,7 +61,7 @@ class Server:
     async def start(self) -> None:
         """Start it, or start it again with the data that it had, and wait until it answers."""
         process = redis_process(self._folder, self.port, *self._lines, arguments=self._arguments)
-        self._program = program = self._stack.enter_context(process)
+        self._program = program = await self._stack.enter_async_context(awaited(process))
         await ready(program, self._answers)
 
     async def kill(self) -> None:

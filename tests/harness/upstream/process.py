@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from harness.net import LOOPBACK, free_port, is_open
-from harness.process import Program, await_ready, ready, started
+from harness.process import Program, await_ready, awaited, ready, started
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
 
@@ -49,8 +49,9 @@ def scripted_upstream(folder: Path) -> Iterator[Upstream]:
 async def open_upstream(folder: Path) -> AsyncIterator[Upstream]:
     """Do as `scripted_upstream` does, and let the event loop run while the process starts."""
     with _launched(folder) as upstream:
-        await ready(upstream.program, upstream.is_ready)
-        yield upstream
+        async with awaited(nullcontext(upstream.program)):
+            await ready(upstream.program, upstream.is_ready)
+            yield upstream
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import Question
 from harness.clients.received import ReceivedStream
-from harness.process import started
+from harness.process import awaited, started
 from harness.upstream.script import Script
 
 NORMAL = {"short": 15, "long": 200}
@@ -93,7 +93,7 @@ async def _crowd(trial: Trial, pod: Pod, kinds: Mapping[Kind, int], longest: flo
     readers = Group([_unread(trial) for _ in range(READERS[trial.size])], longest, reads=True)
     (file := trial.folder / "crowd.json").write_bytes(msgspec.json.encode([*dribblers, readers]))
     command = (sys.executable, "-m", "chatfleet_lab.chaos.crowd", str(pod.port), file)
-    with started("crowd", command, folder=trial.folder) as program:
+    async with awaited(started("crowd", command, folder=trial.folder)) as program:
         await program.ended()
     told = msgspec.json.decode(program.log.read_bytes(), type=list[list[float]])
     return [(kind, seconds) for kind, lasted in zip(kinds, told, strict=False) for seconds in lasted]

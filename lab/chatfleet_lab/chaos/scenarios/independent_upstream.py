@@ -22,7 +22,7 @@ from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
 from harness.clients.client import STREAMED, Question
 from harness.clients.received import ReceivedStream
 from harness.net import LOOPBACK, free_port
-from harness.process import ready, started
+from harness.process import awaited, ready, started
 from harness.upstream.script import Script
 
 ROUNDS = {"short": 1, "long": 3}
@@ -68,7 +68,7 @@ async def play(trial: Trial) -> Findings:
 async def _llmock(folder: Path) -> AsyncIterator[str]:
     port = free_port()
     command = (sys.executable, "-m", "llmock.cli", "serve", "--port", str(port), "--response-style", "hello", *PACED)
-    with started("llmock", command, folder=folder) as program:
+    async with awaited(started("llmock", command, folder=folder)) as program:
 
         async def answers() -> bool:
             try:
