@@ -1,12 +1,11 @@
 """The contract between operator, API pods, metrics API server, chart and dashboards: pure data.
 
-- `spec/`, `providers`, `autoscaling`  `spec` of a ChatDeployment: fields, defaults, bounds and CEL rules
-- `provider_types`                    the table of provider types, and the rules that follow from it
-- `status`                            `status` of a ChatDeployment: conditions and their reasons
-- `runtime`                           the runtime configuration: operator -> ConfigMap -> pods
-- `report`                            the report of a pod: `GET /health` -> operator
-- `names`                             labels, annotations, ports, paths, headers, names of child objects
-- `metrics`                           names of all metrics
-- `parts`                             base of the models, and the notation of CEL rules
-- `crd`, `schema`, `reference`        generators of the CustomResourceDefinition and docs/reference
+- `spec/`                       `spec` of a ChatDeployment: fields, defaults, bounds and CEL rules
+- `status`                      `status` of a ChatDeployment: conditions and their reasons
+- `runtime`                     the runtime configuration: operator -> ConfigMap -> pods
+- `report`                      the report of a pod: `GET /health` -> operator
+- `names`                       labels, annotations, ports, paths, headers, names of child objects
+- `metrics`                     names of all metrics
+- `parts`                       base of the models, and the notation of CEL rules
+- `crd`, `schema`, `reference`  generators of the CustomResourceDefinition and docs/reference
 """

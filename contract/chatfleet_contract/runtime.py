@@ -10,9 +10,9 @@ from pydantic import Field
 
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Azure, Model, Retries
 from chatfleet_contract.spec import Conversations, Observability, Streaming
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Azure, Model, Retries
 
 
 class RuntimeTimeouts(Part):

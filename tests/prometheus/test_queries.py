@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chatfleet_contract.autoscaling import MetricType
+from chatfleet_contract.spec.autoscaling import MetricType
 from chatfleet_operator.children.scaled_object import query
 from chatfleet_operator.model.values import Ref
 from harness.kube.prometheus import require_prometheus

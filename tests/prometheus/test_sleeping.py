@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from chatfleet_contract.autoscaling import MetricType
+from chatfleet_contract.spec.autoscaling import MetricType
 from chatfleet_operator.children.scaled_object import query
 from chatfleet_operator.model.values import Ref
 from harness.kube.prometheus import prometheus

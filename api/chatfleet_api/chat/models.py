@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from chatfleet_api.providers.provider import Provider
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 
 
 class Models(Protocol):

@@ -33,7 +33,7 @@ from chatfleet_api.runs.fleet.interface import Claim
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 
 MOST_EPOCHS: Final = 3
 """A run that has outlived so many pods is ended: it may be what crashes them."""

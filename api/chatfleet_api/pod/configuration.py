@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.providers.catalogue import Catalogue
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, digest_of
 from chatfleet_contract.spec import LogFormat, Observability
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
 
 POLL_SECONDS: Final = 1.0
 """Time between two reads of the file. The kubelet swaps a link, which a read survives and a file watch may miss."""

@@ -11,8 +11,8 @@ from chatfleet_api.providers.policies.concurrency import Slots
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Backend, Provider
 from chatfleet_contract import report
-from chatfleet_contract.provider_types import Continuation
 from chatfleet_contract.report import Dependency, State, Traffic
+from chatfleet_contract.spec.provider_types import Continuation
 
 LONGEST_NAME: Final = 128
 """What an error repeats of a model's name: as much as a name of the catalogue may have."""

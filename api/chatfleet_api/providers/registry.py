@@ -24,8 +24,8 @@ from chatfleet_api.providers.policies.retry import Retrying
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Opening, Provider
 from chatfleet_api.providers.vendors.table import VENDORS
-from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec.providers import Model
 
 
 @contextmanager

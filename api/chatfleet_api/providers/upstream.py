@@ -22,8 +22,8 @@ from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import Batch, Opened, Opening, StreamItem
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
 from chatfleet_api.providers.vendors.vendor import Framing, HTTPRequest, StreamParser, Vendor
-from chatfleet_contract.provider_types import PROVIDER_TYPES
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
 
 CHECK_SECONDS: Final = 10.0
 """How long a check may take in all."""

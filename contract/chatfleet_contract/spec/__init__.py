@@ -1,9 +1,12 @@
-"""`spec` of a ChatDeployment, one module per part. `providers` and `autoscaling` are beside this package.
+"""`spec` of a ChatDeployment, one module per part.
 
 The models are the source of the CRD (`chatfleet_contract.crd`): descriptions, defaults, bounds, enums and CEL rules
 stand beside the field they constrain. Every field here is implemented.
 
 - `chatdeployment`  the spec as a whole, and the rules that involve several parts
+- `providers`       `spec.providers` and `spec.models`: upstream APIs, their limits, the catalogue
+- `provider_types`  the table of provider types, and the rules that follow from it
+- `autoscaling`     `spec.autoscaling`: metrics, bounds, rates
 - `redis`           `spec.redis`: your own or a managed Redis
 - `conversations`   `spec.conversations`: retention, disconnects, busy conversations
 - `streaming`       `spec.streaming`: limits and timers

@@ -4,12 +4,12 @@ from typing import Final
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.autoscaling import Autoscaling
 from chatfleet_contract.parts import Part, rule, rules
-from chatfleet_contract.providers import CATALOGUE_RULES, Catalogue, Providers
+from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import Conversations
 from chatfleet_contract.spec.exposure import Exposure
 from chatfleet_contract.spec.observability import Observability
+from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Providers
 from chatfleet_contract.spec.redis import Redis
 from chatfleet_contract.spec.streaming import Streaming
 from chatfleet_contract.spec.template import Template

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules
-from chatfleet_contract.providers import SecretKeyRef
+from chatfleet_contract.spec.providers import SecretKeyRef
 
 
 class AppendFsync(StrEnum):

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
 from chatfleet_lab.bench.client import COMPLETIONS, CONVERSATIONS, Api, Endpoint, LoadError, completions
 from chatfleet_lab.bench.packages import LITELLM, SMG, TENSORZERO, Package
 from chatfleet_lab.bench.processes import START_SECONDS, Cores, Server, server

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from chatfleet_contract.providers import Provider, SecretKeyRef, Timeouts
 from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Redis
+from chatfleet_contract.spec.providers import Provider, SecretKeyRef, Timeouts
 from chatfleet_lab.chaos.fleet import Settings, Vendor, models
 
 NAME: Final = "chaos"

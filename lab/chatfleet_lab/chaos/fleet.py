@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
-from chatfleet_contract.provider_types import PROVIDER_TYPES, Continuation, ProviderType
-from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Streaming
+from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
+from chatfleet_contract.spec.providers import Model, Retries
 from harness.net import LOOPBACK, free_port
 from harness.process import Target, awaited, ready, started
 from harness.upstream.wires import WIRES, Wire

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT, PORT_HEALTH, PORT_SERVING
-from chatfleet_contract.providers import MAX_PROVIDERS
+from chatfleet_contract.spec.providers import MAX_PROVIDERS
 from chatfleet_lab.chaos.chatdeployment import HARNESS, NAME, manifests, spec_of
 from chatfleet_lab.chaos.fleet import CHATFLEET, VENDORS, Fleet, Platform, Pod, Settings
 from harness.faults.proxy import Proxy

@@ -5,7 +5,7 @@ and KEDA detect a second autoscaler of the same Deployment. Without metrics neit
 """
 
 from chatfleet_contract import names
-from chatfleet_contract.autoscaling import Autoscaling, MetricType, ScalingMetric, Source
+from chatfleet_contract.spec.autoscaling import Autoscaling, MetricType, ScalingMetric, Source
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER
 from chatfleet_operator.children.labels import Owner, new_child

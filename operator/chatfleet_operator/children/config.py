@@ -1,9 +1,9 @@
 """The ConfigMap with the runtime configuration: the spec without its Secrets, as running pods read it."""
 
 from chatfleet_contract import names
-from chatfleet_contract.providers import Provider
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.spec.providers import Provider
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
 from chatfleet_operator.children.labels import new_child

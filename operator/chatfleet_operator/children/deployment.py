@@ -9,8 +9,8 @@ from copy import deepcopy
 from typing import Final
 
 from chatfleet_contract import names
-from chatfleet_contract.providers import SecretKeyRef
 from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
+from chatfleet_contract.spec.providers import SecretKeyRef
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector

@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatfleet_contract import metrics, names
-from chatfleet_contract.autoscaling import Keda, MetricType, ScalingMetric
+from chatfleet_contract.spec.autoscaling import Keda, MetricType, ScalingMetric
 from chatfleet_operator.children.activator import may_scale_to_zero, queue_url
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import SCALED_OBJECT

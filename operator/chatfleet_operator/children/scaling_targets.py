@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatfleet_contract import metrics
-from chatfleet_contract.autoscaling import Autoscaling, MetricType, ScalingMetric
+from chatfleet_contract.spec.autoscaling import Autoscaling, MetricType, ScalingMetric
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.model.values import Manifest
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Azure, Model, Parameters, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, digest_of
 from chatfleet_contract.spec import Conversations, LogFormat, LogLevel, Observability, Streaming
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Azure, Model, Parameters, Retries
 
 LEAST = RuntimeConfig(
     deployment="support",

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from chatfleet_contract.names import ENV_DRAIN_TOKEN, HEADER_DRAIN, PATH_DRAIN
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model, Retries
 from harness.net import LOOPBACK, free_port
 from harness.process import Program, await_ready, started
 

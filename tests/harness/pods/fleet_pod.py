@@ -27,7 +27,7 @@ from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.runs import Chat, OneModel, conversations, streaming
 from harness.polling import eventually_async
 

@@ -21,8 +21,8 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import SessionStore
-from chatfleet_contract.provider_types import Continuation
 from chatfleet_contract.spec import Conversations, Streaming
+from chatfleet_contract.spec.provider_types import Continuation
 
 TENANT = "default"
 CALLER = Principal(TENANT)

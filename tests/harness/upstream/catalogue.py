@@ -17,8 +17,8 @@ from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.instrumented import Meter
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.providers.registry import Registry
-from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec.providers import Model
 from harness.upstream.wires import Wire
 
 HELLO = ChatRequest("default", (Message("user", "Hello there."),))

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from chatfleet_contract.provider_types import ProviderType
+from chatfleet_contract.spec.provider_types import ProviderType
 from harness.upstream.fake import Handler, Reply
 
 WORDS = ("One", " two", " three", " fünf")

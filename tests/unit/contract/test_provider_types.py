@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatfleet_contract.provider_types import PROVIDER_TYPES, ProviderType, continuation_rule, provider_rules
+from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType, continuation_rule, provider_rules
 
 
 def test_every_type_has_a_row() -> None:

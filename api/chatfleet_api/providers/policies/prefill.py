@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Batch, Opened, Opening, Provider, StreamItem
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 
 
 class Prefill:

@@ -13,7 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Chosen, Entered, Opening, Provider, enter
-from chatfleet_contract.providers import Retries
+from chatfleet_contract.spec.providers import Retries
 
 MAX_RETRY_AFTER: Final = 30.0
 """Seconds. After a longer Retry-After the pod does not retry; the client gets it as its own Retry-After."""

@@ -14,8 +14,8 @@ from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
 from chatfleet_api.providers.vendors.vendor import Vendor, key_header
-from chatfleet_contract.provider_types import ProviderType
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
 
 Connect: TypeAlias = Callable[[RuntimeProvider, Environment], Backend]
 """Returns the upstream of a configured provider; raises `ValueError` when its settings do not fit its type."""

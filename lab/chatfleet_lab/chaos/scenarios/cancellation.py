@@ -7,7 +7,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from chatfleet_contract.metrics import ACTIVE_STREAMS
-from chatfleet_contract.providers import Retries
+from chatfleet_contract.spec.providers import Retries
 from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial

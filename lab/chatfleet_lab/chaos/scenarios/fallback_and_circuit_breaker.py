@@ -6,7 +6,7 @@ from contextlib import suppress
 from time import monotonic
 
 from chatfleet_contract.metrics import UPSTREAM_ATTEMPTS_TOTAL, UPSTREAM_CIRCUIT_OPEN
-from chatfleet_contract.providers import Retries
+from chatfleet_contract.spec.providers import Retries
 from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial

@@ -15,8 +15,8 @@ from typing import Final
 
 import aiohttp
 
-from chatfleet_contract.providers import Retries
 from chatfleet_contract.runtime import RuntimeTimeouts
+from chatfleet_contract.spec.providers import Retries
 from chatfleet_lab.chaos.fleet import Fleet, Settings
 from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
 from harness.clients.client import STREAMED, Question

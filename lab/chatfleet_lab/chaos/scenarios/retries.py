@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chatfleet_contract.providers import Retries
+from chatfleet_contract.spec.providers import Retries
 from chatfleet_lab.chaos.fleet import QUICK, Settings, copy_of
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict

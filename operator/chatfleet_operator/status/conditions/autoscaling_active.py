@@ -6,7 +6,7 @@ added here, with the remedy.
 
 from typing import Final, NamedTuple
 
-from chatfleet_contract.autoscaling import Source
+from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_contract.status import ConditionStatus, Reason
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT
 from chatfleet_operator.model.errors import RefusalReason, truncate

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from chatfleet_contract.providers import Model
 from chatfleet_contract.report import State
+from chatfleet_contract.spec.providers import Model
 from chatfleet_contract.status import ConditionStatus, ConditionType, Reason
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.status.assessment import Assessment

@@ -14,10 +14,10 @@ from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.deadline import Watchdog
 from chatfleet_api.providers.provider import Finish, StreamItem
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import (
     HELLO,
     Outcome,

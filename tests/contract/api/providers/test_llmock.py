@@ -7,9 +7,9 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import ToolCall
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Finish
-from chatfleet_contract.provider_types import ProviderType
 from chatfleet_contract.report import State
 from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.spec.provider_types import ProviderType
 from harness.upstream.catalogue import RecordingMeter, ask, catalogue_of, config_of, provider_of
 from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire
 

@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.provider import Finish
-from chatfleet_contract.providers import Model
+from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file, provider_of
 from harness.upstream.fake import FakeUpstream, Request, fake_upstream
 from harness.upstream.wires import AZURE, AnthropicWire, OpenAIWire, Wire, answering, refusing

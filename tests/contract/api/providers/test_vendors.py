@@ -19,9 +19,9 @@ from chatfleet_api.providers.upstream_errors import ERROR_CODES
 from chatfleet_api.providers.vendors import table
 from chatfleet_api.providers.vendors.table import VENDORS
 from chatfleet_api.providers.vendors.vendor import HTTPRequest, Vendor
-from chatfleet_contract.provider_types import PROVIDER_TYPES, ProviderType
-from chatfleet_contract.providers import Retries
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType
+from chatfleet_contract.spec.providers import Retries
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file
 from harness.upstream.fake import Handler, Reply, Request, fake_upstream
 from harness.upstream.wires import WIRES, refusing

@@ -9,9 +9,9 @@ import pytest
 from llmock.pytest_plugin import LLMock
 from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessageParam
 
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model, Retries
 from harness.pods.api_process import ApiProcess, api_process, scripted
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello twice"}

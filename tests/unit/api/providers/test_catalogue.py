@@ -9,10 +9,10 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model, Retries
 from harness.upstream.catalogue import Outcome, RecordingMeter, ask, config_of, registry_of
 
 SCRIPTED = RuntimeProvider(name="s", type=ProviderType.SCRIPTED, retries=Retries(max=0))

@@ -2,7 +2,7 @@
 
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.registry import WithDefaults
-from chatfleet_contract.providers import Model, Parameters
+from chatfleet_contract.spec.providers import Model, Parameters
 from harness.pods.runs import STOP, FakeProvider
 from harness.upstream.catalogue import ask
 

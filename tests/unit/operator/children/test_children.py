@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_contract.providers import Azure
 from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.spec.providers import Azure
 from chatfleet_operator.children import build, possible_children
 from chatfleet_operator.children.labels import with_hash
 from chatfleet_operator.model.values import Desired, LiveState, Manifest, Resource, identify

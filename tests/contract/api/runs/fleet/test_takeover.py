@@ -22,7 +22,7 @@ from chatfleet_api.runs.fleet.interface import Claim, Orphan, RunRecord
 from chatfleet_api.runs.fleet.redis import RedisFleet
 from chatfleet_api.runs.opening import open_run_log
 from chatfleet_api.runs.tail import Batch
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, Following, acquainted, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, conversations, numbered, streaming, text
 from harness.polling import eventually_async

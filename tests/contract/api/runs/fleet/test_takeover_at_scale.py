@@ -14,7 +14,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Token
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract import metrics
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 from harness.polling import eventually_async

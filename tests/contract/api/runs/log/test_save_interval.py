@@ -13,10 +13,10 @@ import pytest
 
 from chatfleet_api.pod.services import open_services
 from chatfleet_api.pod.settings import Settings
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Conversations
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
 from harness.clients.reader import begin
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually, eventually_async

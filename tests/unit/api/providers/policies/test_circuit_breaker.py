@@ -18,9 +18,9 @@ from chatfleet_api.providers.policies.circuit_breaker import (
 )
 from chatfleet_api.providers.registry import Registry
 from chatfleet_contract import report
-from chatfleet_contract.provider_types import ProviderType
-from chatfleet_contract.providers import Model, Retries
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model, Retries
 from harness.pods.runs import STOP, FakeProvider, loop_clock, text
 from harness.upstream.catalogue import RecordingMeter, ask, config_of
 

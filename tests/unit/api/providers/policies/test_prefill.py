@@ -15,7 +15,7 @@ from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
 from chatfleet_api.providers.vendors.openai.request import compatible_body
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
-from chatfleet_contract.provider_types import Continuation
+from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.runs import STOP, FakeProvider, text
 from harness.upstream.catalogue import ask
 

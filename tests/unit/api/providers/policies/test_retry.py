@@ -8,7 +8,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
 from chatfleet_api.providers.policies.retry import MAX_RETRY_AFTER, Retrying, backoff
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
-from chatfleet_contract.providers import Retries
+from chatfleet_contract.spec.providers import Retries
 from harness.upstream.catalogue import ask
 from harness.upstream.plays import ANSWER, DONE, Playing, overloaded
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules
-from chatfleet_contract.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
+from chatfleet_contract.spec.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
 
 MAX_PROVIDERS = 32
 MAX_MODELS = 64
