@@ -133,7 +133,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None
 
 
 def parse_arguments(arguments: list[str]) -> None:
-    """Print the help or the version if asked for; all settings are environment variables."""
+    """Print the help or the version on request; all settings are environment variables."""
     variables = ", ".join(PREFIX + name.upper() for name in Settings.model_fields)
     parser = argparse.ArgumentParser(
         prog="python -m chatfleet_metrics",

@@ -201,3 +201,15 @@ def test_documents_use_the_terms_of_the_field() -> None:
         if not any(document.is_relative_to(folder) for folder in records)
     }
     assert not {(name, found[0]) for name, text in texts.items() for found in STOP.finditer(text)}
+
+
+def test_docstrings_use_the_terms_of_the_field() -> None:
+    """Those of the product: where a reader searches for a mechanism."""
+    found = {
+        (place, word[0])
+        for place, tree in parsed("api", "operator", "contract")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and (text := text_of(node.value))
+        for word in STOP.finditer(text)
+    }
+    assert not found

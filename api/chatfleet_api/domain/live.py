@@ -1,4 +1,4 @@
-"""Live configuration: a value that is read again each time it is needed, so that a new configuration is in force."""
+"""Live configuration: a value that is read again each time it is needed, so that a new configuration takes effect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

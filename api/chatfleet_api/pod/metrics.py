@@ -28,7 +28,7 @@ from chatfleet_contract import metrics as names
 FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds, after the OpenTelemetry GenAI conventions (gen_ai.client.operation.time_to_first_chunk)."""
 TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
-"""Seconds; a pod is dead after 1.75 s without a sign of life, and 3 s are promised."""
+"""Seconds; a pod is dead after 1.75 s without a heartbeat, and 3 s are promised."""
 
 _MODEL: Final = ("provider", "model")
 

@@ -22,7 +22,7 @@ OF_NO_OBJECT: Final = "1"
 """A resourceVersion that no object has: etcd's first revision is empty.
 
 Server-side apply creates what is absent and compares the version of what exists. So it conflicts with an object that
-somebody has created since we looked, instead of taking it over by force.
+was created since we looked, instead of taking it over by force.
 """
 
 

@@ -2,7 +2,7 @@
 
 values       what was observed, what is desired, the plan, the outcome, the result
 ports        what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
-errors       Retry and Refused, named by what the caller should do
+errors       Retry and Refused, named by the action of the caller
 parse        from the API server's JSON to values
 compare      does a live object hold what we want?
 ownership    whose an object is, and which field managers are ours

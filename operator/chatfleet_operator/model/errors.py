@@ -1,4 +1,4 @@
-"""What can go wrong at the API server, named by what the caller should do."""
+"""What can go wrong at the API server, named by the action of the caller."""
 
 from enum import Enum
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ class ClusterError(Exception):
     """The API server did not do what was requested."""
 
 
-class Retry(ClusterError):  # noqa: N818  # named by what the caller should do
+class Retry(ClusterError):  # noqa: N818  # named by the action of the caller
     """Try again later: the cause is transient (network, overload, conflict)."""
 
     def __init__(self, message: str, after: float = 0.0) -> None:

@@ -34,7 +34,7 @@ class Cluster(Protocol):
         """Apply `manifest` under our field manager and return the object as it then is.
 
         `uid` is that of the object that was observed under this name; None: there was none. `Retry` when another
-        object has this name now, so that what somebody else has created in between is never overwritten.
+        object has this name now, so that what others have created in between is never overwritten.
         """
         ...
 

@@ -1,6 +1,6 @@
 """From the snapshot to a plan: pure, a value that can be printed and tested as a table.
 
-A child is applied when it is absent, when its manifest has changed since it was last applied, or when somebody else
+A child is applied when it is absent, when its manifest has changed since it was last applied, or when others
 changed a field that we set. So nothing is written at rest, drift is repaired, and fields of others stay as they are.
 """
 

@@ -1,4 +1,4 @@
-"""Retries with back-off: opens again what may succeed the next time, as long as nobody has seen a token of it."""
+"""Retries with back-off: opens again what may succeed the next time, as long as no client has seen a token of it."""
 
 import asyncio
 from collections.abc import Callable

@@ -7,7 +7,7 @@
    orphans. A pod that ends hands its runs over: they are orphans at once (`ownership.py`, `hand_over`).
 4. Each pod claims a share of the orphans, as far as it has slots (`supervisor.py`). Redis gives each run to one pod,
    with a fencing token that is one epoch higher (`ownership.py`, `_CLAIM`; `../fence.py`).
-5. The new owner goes on after the last event in the log, or asks the model again, or ends the run
+5. The new owner goes on after the last event in the log, or repeats the request to the model, or ends the run
    (`chatfleet_api.chat.takeover`).
 6. The old owner, if it is alive after all, is fenced off: the log and the session store refuse what it writes, and its
    next heartbeat, or append, stops it (`../log/append_script.py`, `ownership.py`, `fenced`).

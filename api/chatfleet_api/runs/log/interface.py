@@ -69,7 +69,7 @@ class RunLog(Protocol):
 
 
 def unknown_run() -> ChatError:
-    """Return the error for a run that the log does not know, or no longer wholly."""
+    """Return the error for a run that the log does not know, or no longer completely."""
     return ChatError(Code.NOT_FOUND, "The stream does not exist, or its events have expired.")
 
 

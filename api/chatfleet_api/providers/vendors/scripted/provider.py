@@ -2,7 +2,7 @@
 
 Its models' names are the script: `SCRIPT[:CODE][@RATE]`.
 
-- `echo` gives back the last user message, word by word; `story` tells a short tale; `count-N` counts from 1 to N.
+- `echo` gives back the last user message, word by word; `story` is a short story; `count-N` counts from 1 to N.
 - `:CODE` fails with that error code where the script ends, so `count-0:upstream_overloaded` fails at once.
 - `@RATE` paces the answer at that many tokens a second; without it the answer comes as fast as it is taken.
 
