@@ -86,7 +86,8 @@ class RunPool:
         if self.draining:
             raise ChatError(Code.DRAINING, retry_after=RETRY_SECONDS)
         if self._full():
-            raise ChatError(Code.AT_CAPACITY, retry_after=RETRY_SECONDS)
+            message = f"The server is at capacity ({self.max_streams} streams)."
+            raise ChatError(Code.AT_CAPACITY, message, retry_after=RETRY_SECONDS)
         with self._held(1):
             yield self._start
 
