@@ -86,8 +86,8 @@ bench: setup ## Measure the API beside its peers and write docs/measurements/ben
 test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
 	@$(pytest) tests/lab/bench
 
-docs: setup ## Check that the documents speak of commands and files that exist.
-	@$(bin)/pytest tests/unit/test_documents.py
+docs: setup ## Check links, paths and examples of the documents, and the words of all messages.
+	@$(bin)/pytest tests/unit/test_documents.py tests/unit/test_messages.py
 
 coverage: setup ## Print how much of our packages test-unit and test-contract ran, lines and branches.
 	@tools/coverage
