@@ -6,7 +6,8 @@ bin := .venv/bin
 waiting := --dist loadfile --numprocesses
 pytest := $(bin)/pytest --durations=25
 # The same, and which lines and branches of our packages ran; tools/coverage adds it up.
-covered = rm -f .coverage.$(1)* && COVERAGE_FILE=$(CURDIR)/.coverage.$(1) $(bin)/coverage run -m pytest --durations=25
+covered = mkdir -p .coverage_data && rm -f .coverage_data/$(1).* && \
+	COVERAGE_FILE=$(CURDIR)/.coverage_data/$(1) $(bin)/coverage run -m pytest --durations=25
 
 ##@ Start here
 
