@@ -122,7 +122,7 @@ class Operator:
             return
         try:
             await lease.acquire()
-            logger.info("this operator is the leader")
+            logger.info("This operator is the leader")
             self._telemetry.leading(leader=True)
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(queue.run())
@@ -172,9 +172,9 @@ async def _until_served(connection: Connection) -> None:
         try:
             if await connection.serves(f"apis/{names.API_VERSION}", names.PLURAL):
                 return
-            logger.info("waiting for %s", wanted)
+            logger.info("Waiting for %s", wanted)
         except ClusterError as error:
-            logger.warning("waiting for %s: %s", wanted, error)
+            logger.warning("Waiting for %s: %s", wanted, error)
         await asyncio.sleep(CRD_SECONDS)
 
 

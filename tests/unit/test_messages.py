@@ -145,10 +145,12 @@ def operations() -> Iterator[Sentence]:
 
 
 def logs() -> Iterator[Sentence]:
-    for place, tree in parsed("api", "operator"):
-        for call in calls(tree, ("debug", "info", "warning", "error", "exception")):
-            text = argument(call, 0)
-            yield Sentence(place, f"{text[:1].upper()}{text[1:]}")
+    """Log messages; an argument becomes a hole, and a message that is nothing else has its words elsewhere."""
+    for place, tree in parsed("api", "operator", "contract", "tools/cluster/chatfleet_cluster"):
+        for call in calls(tree, ("debug", "info", "warning", "error", "exception", "critical", "log")):
+            if ast.unparse(call.func).startswith("logger."):
+                text = argument(call, 1 if ast.unparse(call.func) == "logger.log" else 0)
+                yield Sentence(place, re.sub(r"%[sdr]", HOLE, text))
 
 
 def commands() -> Iterator[Sentence]:
@@ -189,6 +191,10 @@ def test_sentences_start_with_a_capital_and_end_with_a_full_stop(source: object)
         (place, text) for place, text in texts if not re.match(rf"[A-Z`{HOLE}]|spec\.|metadata\.|custom\.", text)
     ]
     assert not [(place, text) for place, text in texts if not re.search(rf"[.{HOLE}]`?$", text)]
+
+
+def test_log_messages_start_with_a_capital_and_end_without_a_full_stop() -> None:
+    assert not [(place, text) for place, text, _ in logs() if not re.match(rf"[A-Z{HOLE}]", text) or text[-1] == "."]
 
 
 def test_documents_use_the_terms_of_the_field() -> None:

@@ -157,10 +157,10 @@ async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
         return _finished(reply)
     except ChatError as error:
         if error.detail:
-            logger.warning("run %s failed: %s", run.id, error)
+            logger.warning("Run %s failed: %s", run.id, error)
         return Failed.of(error)
     except Exception:  # the edge of a run: whatever broke, what there is of the answer is stored and its readers get it
-        logger.exception("run %s failed", run.id)
+        logger.exception("Run %s failed", run.id)
         return Failed.of(ChatError(Code.INTERNAL))
 
 
@@ -235,7 +235,7 @@ async def _settle_late(sink: MessageSink, message: StoredMessage) -> None:
         outcome = await settle(sink, message, seconds=LATE_SETTLE_SECONDS)
     finally:
         if outcome == "unreachable":
-            logger.error("the answer of run %s could not be stored and is lost", message.run)
+            logger.error("The answer of run %s could not be stored and is lost", message.run)
 
 
 def publish_end(run: Run, end: Terminal) -> None:

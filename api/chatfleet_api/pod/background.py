@@ -26,7 +26,7 @@ async def _restarting(run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
         except Exception:  # the edge of a task: it must not end, and nothing else must end with it
-            logger.exception("a background task failed and is restarted")
+            logger.exception("A background task failed and is restarted")
         await asyncio.sleep(RESTART_SECONDS)
 
 

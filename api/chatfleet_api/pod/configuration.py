@@ -88,7 +88,7 @@ class Configuration:
         while True:
             if self.reload(file):
                 set_up_logs(self.current.observability)
-                logger.info("serving a new runtime configuration")
+                logger.info("Serving a new runtime configuration")
             await asyncio.sleep(POLL_SECONDS)
 
     def reload(self, file: Path) -> bool:
@@ -101,7 +101,7 @@ class Configuration:
             changed = self._replace(_parse_of(file, text))
         except ConfigurationError as error:
             if self.error != str(error):
-                logger.warning("the new runtime configuration is invalid, the previous one stays in use: %s", error)
+                logger.warning("The new runtime configuration is invalid, the previous one stays in use: %s", error)
             self.error = str(error)
             return False
         self.digest, self.error = digest_of(text), None

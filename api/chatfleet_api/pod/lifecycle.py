@@ -186,7 +186,7 @@ class Termination:
             self._close_within(server, self._streaming().max_stream_seconds)
 
     def _close_within(self, server: Server, seconds: int) -> None:
-        logger.info("draining: %d streams are open and have up to %d s", self._pool.active, seconds)
+        logger.info("Draining: %d streams are open and have up to %d s", self._pool.active, seconds)
         self._lifecycle.enter(Phase.DRAINING)
         self._deadline_seconds = seconds
         server.close_within(seconds + GRACE_SECONDS)

@@ -126,7 +126,7 @@ class RedisClient:
         evicting = {server["maxmemory_policy"] for server in servers} - {"noeviction"}
         refused = f"Redis may evict keys (maxmemory-policy {', '.join(sorted(evicting))}); set it to noeviction"
         if evicting and self._refused is None:
-            logger.error("refusing to use Redis: %s", refused)
+            logger.error("Refusing to use Redis: %s", refused)
         self._refused = refused if evicting else None
         self._require_noeviction()
 
@@ -197,7 +197,7 @@ async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncG
     try:
         redis.reload_url()
     except OSError as unreadable:
-        logger.warning("cannot read the URL of Redis yet: %s", unreadable)
+        logger.warning("Cannot read the URL of Redis yet: %s", unreadable)
     try:
         yield redis
     finally:

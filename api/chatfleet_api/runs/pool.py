@@ -143,7 +143,7 @@ class RunPool:
         with suppress(StorageUnavailableError):
             await hand_over(runs, log=self._log, fleet=self._fleet)
             self.handed_over += len(runs)
-            logger.info("handed %d streams over to other pods", len(runs))
+            logger.info("Handed %d streams over to other pods", len(runs))
 
     async def interrupt(self, settle_seconds: float) -> int:
         """End the runs that are left, which get `settle_seconds` to store what they have; return their number."""
@@ -185,5 +185,5 @@ class RunPool:
         del self._runs[run.tenant, run.id]
         code = Code.INTERRUPTED if task.cancelled() else Code.INTERNAL
         if error := None if task.cancelled() else task.exception():
-            logger.error("the producer of run %s failed", run.id, exc_info=error)
+            logger.error("The producer of run %s failed", run.id, exc_info=error)
         run.publish((Failed.of(ChatError(code)),))

@@ -211,7 +211,8 @@ class Plan:
             "set deletion cost of": self.deletion_costs,
         }
         named = {verb: sorted(map(str, objects)) for verb, objects in steps.items()}
-        return "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)
+        text = "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)
+        return f"{text[:1].upper()}{text[1:]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,5 +99,5 @@ def serve(app: "WSGIApplication", port: int) -> WSGIServer:
     """Serve `app` on all addresses from a thread of its own until `shutdown()`; the port is `server_port`."""
     server = make_server("", port, app, server_class=_Server, handler_class=_Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    logger.info("serving health and metrics on port %d", server.server_port)
+    logger.info("Serving health and metrics on port %d", server.server_port)
     return server

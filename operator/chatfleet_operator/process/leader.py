@@ -75,7 +75,7 @@ class Lease:
                     await self._write()
                     return
             except ClusterError as error:
-                logger.info("the Lease could not be acquired: %s", error)
+                logger.info("The Lease could not be acquired: %s", error)
             await asyncio.sleep(_pause(self._record, _now() - seen_at))
 
     async def hold(self) -> None:
@@ -87,7 +87,7 @@ class Lease:
                 async with asyncio.timeout(max(left, 0)):
                     await self._renew()
             except (ClusterError, TimeoutError) as error:
-                logger.warning("the Lease could not be renewed: %s", str(error) or "timeout")
+                logger.warning("The Lease could not be renewed: %s", str(error) or "timeout")
                 self._record = None  # read it again: a write may have succeeded without a response
             if not self.is_held():
                 self._renewed_at = None

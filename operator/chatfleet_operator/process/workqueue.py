@@ -139,10 +139,10 @@ class WorkQueue(Generic[K]):
         try:
             return await self.reconcile(key)
         except ClusterError as error:
-            logger.warning("reconciliation failed: %s", error, extra={"object": str(key)})
+            logger.warning("Reconciliation failed: %s", error, extra={"object": str(key)})
             return Result(Requeue.FAILED, min_delay=error.after if isinstance(error, Retry) else 0.0)
         except Exception:  # the process edge: one object must not stop the others
-            logger.exception("reconciliation failed unexpectedly", extra={"object": str(key)})
+            logger.exception("Reconciliation failed unexpectedly", extra={"object": str(key)})
             return Result(Requeue.FAILED)
 
     def _requeue(self, key: K, entry: _Entry, result: Result) -> None:

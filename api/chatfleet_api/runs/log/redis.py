@@ -69,4 +69,4 @@ async def open_redis_run_log(
 
 def _report(writing: asyncio.Task[None]) -> None:
     if not writing.cancelled():
-        logger.critical("runs are no longer logged", exc_info=writing.exception())
+        logger.critical("Runs are no longer logged", exc_info=writing.exception())

@@ -141,7 +141,7 @@ class WriteBuffers:
 
     def _fence_off(self, buffer: WriteBuffer, last_seq: int) -> None:
         """Drop what is unwritten of a run that another pod has taken over."""
-        logger.warning("run %s was taken over by another pod", buffer.run[1])
+        logger.warning("Run %s was taken over by another pod", buffer.run[1])
         del self._pending[buffer]
         self._forget(buffer)
         self._bytes -= buffer.fence_off(last_seq)

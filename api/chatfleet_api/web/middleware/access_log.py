@@ -48,7 +48,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, watched)
         except Exception:  # the edge of a request
-            logger.exception("request failed", extra={"request_id": request_id(scope)})
+            logger.exception("Request failed", extra={"request_id": request_id(scope)})
         finally:
             self._meter.answered(getattr(scope.get("route"), "path", "unmatched"), status)
             logger.log(

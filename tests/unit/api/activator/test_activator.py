@@ -250,7 +250,7 @@ async def test_a_client_that_takes_nothing_is_dropped_without_a_word(
 
     assert dropped == [True]
     assert loop_clock() <= 11.1
-    assert "request failed" not in caplog.text
+    assert "Request failed" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/live", "/ready", "/startup", "/health"])

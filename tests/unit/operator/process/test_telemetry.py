@@ -101,7 +101,7 @@ def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Tel
 def record(error: Exception | None = None, **extra: object) -> logging.LogRecord:
     info = (type(error), error, None) if error else None
     made = logging.LogRecord(
-        "chatfleet_operator.process.workqueue", logging.WARNING, "", 0, "reconciliation failed: %s", ("x",), info
+        "chatfleet_operator.process.workqueue", logging.WARNING, "", 0, "Reconciliation failed: %s", ("x",), info
     )
     made.__dict__.update(extra)
     return made
@@ -110,7 +110,7 @@ def record(error: Exception | None = None, **extra: object) -> logging.LogRecord
 def test_a_log_line_is_json_and_names_its_object() -> None:
     line = json.loads(JsonFormatter().format(record(object="shop/support")))
 
-    assert line["message"] == "reconciliation failed: x"
+    assert line["message"] == "Reconciliation failed: x"
     assert (line["level"], line["object"]) == ("warning", "shop/support")
     assert line["ts"].endswith("Z")
 

@@ -307,7 +307,7 @@ async def test_the_log_has_what_was_written_and_what_has_changed(caplog: pytest.
     await reconcile_until_done(it)
 
     assert [record.message for record in caplog.records] == [
-        "apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
+        "Apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
         "Ready is False: spec.suspend is true. Conversations and configuration are kept.",
         "Progressing is True: Deployment support is not rolled out yet.",
     ]

@@ -130,7 +130,7 @@ async def test_what_nobody_expected_is_logged_with_the_requests_id_and_shown_to_
     assert answer.status == 500
     assert answer.json()["error"]["code"] == "internal"
     assert "hunter2" not in str(answer.sent)
-    failed = next(line for line in caplog.records if line.getMessage() == "request failed")
+    failed = next(line for line in caplog.records if line.getMessage() == "Request failed")
     assert failed.__dict__["request_id"] == answer.headers["x-request-id"]
     assert failed.exc_info
 
