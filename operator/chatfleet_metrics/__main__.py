@@ -16,6 +16,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from chatfleet_contract import names
 from chatfleet_metrics.apiserver.authentication import TokenAuthenticator
 from chatfleet_metrics.apiserver.authorization import Authorization
 from chatfleet_metrics.apiserver.registration import Endpoint, Registration
@@ -23,9 +24,9 @@ from chatfleet_metrics.apiserver.server import MetricsAPI
 from chatfleet_metrics.apiserver.tls import ServerTLS
 from chatfleet_metrics.apiserver.trust_rotation import TrustRotation
 from chatfleet_metrics.apiserver.ttl_cache import TTLCache
-from chatfleet_metrics.figures.pods import API_PODS
-from chatfleet_metrics.figures.scrape import HttpFetch, Scraper, open_session
-from chatfleet_metrics.figures.store import FigureStore
+from chatfleet_metrics.samples.pods import API_PODS
+from chatfleet_metrics.samples.scrape import HttpFetch, Scraper, open_session
+from chatfleet_metrics.samples.store import SampleStore
 from chatfleet_metrics.settings import PREFIX, Settings
 from chatfleet_metrics.telemetry import Telemetry
 from chatfleet_operator.kube import Connection, Reflector, connect
@@ -35,7 +36,7 @@ from chatfleet_operator.process.health import LoopHeartbeat, health_app, serve
 from chatfleet_operator.process.settings import BadSettings, read
 from chatfleet_operator.process.telemetry import set_up_logging
 
-PROGRAM: Final = "chatfleet-metrics-apiserver"
+PROGRAM: Final = names.METRICS_APISERVER
 
 DRAIN_SECONDS: Final = 5.0
 """How long the API is served after SIGTERM: until then the API server may still send requests here."""
@@ -48,7 +49,7 @@ def utc_now() -> datetime:
 async def run(connection: Connection, settings: Settings, telemetry: Telemetry, heartbeat: LoopHeartbeat) -> None:
     """Watch, scrape, register and serve until cancelled."""
     clock = asyncio.get_running_loop().time
-    store = FigureStore(settings.period_seconds, clock)
+    store = SampleStore(settings.period_seconds, clock)
     service = Ref(settings.namespace, settings.service)
     registration = Registration(connection, Endpoint(service, settings.service_port, settings.owner), telemetry)
     trust = TrustRotation(
@@ -60,7 +61,7 @@ async def run(connection: Connection, settings: Settings, telemetry: Telemetry, 
         tls=ServerTLS(),
     )
     api = MetricsAPI(
-        figures=store,
+        source=store,
         tokens=TokenAuthenticator(connection, TTLCache(clock)),
         authorization=Authorization(connection, TTLCache(clock)),
         trust=lambda: trust.trust,
@@ -83,7 +84,7 @@ async def run(connection: Connection, settings: Settings, telemetry: Telemetry, 
 
 async def _beat(heartbeat: LoopHeartbeat) -> None:
     while True:
-        heartbeat.beat()
+        heartbeat.record()
         await asyncio.sleep(1)
 
 
@@ -106,7 +107,7 @@ async def main(environ: Mapping[str, str]) -> None:
     registry = CollectorRegistry()
     telemetry = Telemetry(registry)
     heartbeat = LoopHeartbeat(threading.Event(), time.monotonic)
-    heartbeat.beat()
+    heartbeat.record()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -36,7 +36,7 @@ class Settings(BaseModel):
     """Port of /live, /ready and /metrics."""
 
     period_seconds: float = Field(5.0, ge=1, le=60)
-    """Seconds between two scrapes of a pod. A pod without an answer for three periods has no figure."""
+    """Seconds between two scrapes of a pod. A pod without an answer for three periods has no value."""
 
     log_level: LogLevel = LogLevel.INFO
     """Minimum severity of log messages."""

@@ -110,7 +110,7 @@ class Operator:
 
     async def _beat(self, queue: WorkQueue[Ref]) -> None:
         while True:
-            self._heartbeat.beat()
+            self._heartbeat.record()
             self._telemetry.queue(queue.depth(), queue.age())
             self._telemetry.watch(time.monotonic() - self._last_event)
             await asyncio.sleep(1)
@@ -185,7 +185,7 @@ async def main(environ: Mapping[str, str]) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     heartbeat = LoopHeartbeat(threading.Event(), time.monotonic)
-    heartbeat.beat()
+    heartbeat.record()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

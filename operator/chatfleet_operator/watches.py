@@ -1,4 +1,4 @@
-"""Kopf, as a watch client only: every event enqueues a key in the work queue, and nothing else happens here.
+"""Kopf, as a watch client only: every watch event enqueues a key in the work queue, and nothing else happens here.
 
 No create, update, resume, delete, timer or daemon handler: those are about edges, and write finalizers and annotations
 on objects that are not ours. With `__main__` the only module that imports kopf.
@@ -93,7 +93,7 @@ def connection_info(access: Access) -> kopf.ConnectionInfo:
         certificate_path=access.certificate_file,
         private_key_path=access.key_file,
         scheme="Bearer" if access.token else None,
-        token=access.token,
+        token=access.token.get_secret_value() if access.token else None,
         insecure=access.insecure,
     )
 
@@ -125,7 +125,7 @@ def watch(
     started: threading.Event,
     stop: threading.Event,
 ) -> None:
-    """Metrics until `stop` is set; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
+    """Watch until `stop` is set; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
 
     For a thread of its own: kopf brings its event loop, and on its way out ends every task that it finds in it.
     """

@@ -1,7 +1,7 @@
 """The documents of `custom.metrics.k8s.io`, both versions, from a path and a query. Pure.
 
 The HorizontalPodAutoscaler requests `/apis/custom.metrics.k8s.io/v1beta2/namespaces/NS/pods/*/METRIC?labelSelector=…`.
-The list omits pods without a fresh figure, so that the autoscaler treats them as missing. Only pods have metrics.
+The list omits pods without a fresh sample, so that the autoscaler treats them as missing. Only pods have metrics.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, Protocol
 from chatfleet_contract.names import METRICS_GROUP as GROUP
 from chatfleet_contract.names import METRICS_VERSIONS as VERSIONS
 from chatfleet_metrics.apiserver.selectors import BadSelector, Selector, parse_selector, selects
-from chatfleet_metrics.figures.pods import Target
-from chatfleet_metrics.figures.samples import SERVED, Reading
+from chatfleet_metrics.samples.pods import Target
+from chatfleet_metrics.samples.sample import SERVED, MetricValue
 from chatfleet_operator.model.values import Manifest
 
 ALL: Final = "*"
@@ -39,26 +39,26 @@ class StatusError(Exception):
         }
 
 
-class Figures(Protocol):
-    """The pods and their figures."""
+class MetricSource(Protocol):
+    """The pods and the values of their metrics."""
 
     def in_namespace(self, namespace: str) -> Mapping[str, Target]:
         """Return the pods of a namespace by name."""
         ...
 
-    def reading(self, uid: str, metric: str) -> Reading | None:
-        """Return a fresh figure of a pod; None when there is none."""
+    def value(self, uid: str, metric: str) -> MetricValue | None:
+        """Return `metric` of a pod; None when there is no fresh sample."""
         ...
 
 
 class Now(NamedTuple):
-    """The current time, on the clock of the figures and as a date."""
+    """The current time, on the clock of the samples and as a date."""
 
     clock: float
     time: datetime
 
     def timestamp(self, at: float) -> str:
-        """Return the time `at` of the figures' clock in Kubernetes' format."""
+        """Return the time `at` of the samples' clock in Kubernetes' format."""
         return (self.time - timedelta(seconds=self.clock - at)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -71,7 +71,7 @@ class _MetricRequest(NamedTuple):
     series: Selector
 
 
-def respond(path: str, query: Mapping[str, str], figures: Figures, now: Now) -> Manifest:
+def respond(path: str, query: Mapping[str, str], source: MetricSource, now: Now) -> Manifest:
     """Return the document at `path`; raises StatusError."""
     match path.strip("/").split("/"):
         case ["apis", group] if group == GROUP:
@@ -81,7 +81,7 @@ def respond(path: str, query: Mapping[str, str], figures: Figures, now: Now) -> 
         case ["apis", group, version, "namespaces", namespace, resource, name, metric] if (
             (group, version) in _GROUP_VERSIONS and resource == PODS and metric in SERVED
         ):
-            return _values(_parse(version, (namespace, name, metric), query), figures, now)
+            return _values(_parse(version, (namespace, name, metric), query), source, now)
         case ["apis", group, version, *_, metric] if (group, version) in _GROUP_VERSIONS and metric not in SERVED:
             raise StatusError(
                 404, "NotFound", f'the server could not find the metric "{metric}"; it serves {", ".join(SERVED)}'
@@ -123,14 +123,14 @@ def _parse(version: str, subject: tuple[str, str, str], query: Mapping[str, str]
     return _MetricRequest(version, *subject, pods, series)
 
 
-def _values(request: _MetricRequest, figures: Figures, now: Now) -> Manifest:
-    pods = figures.in_namespace(request.namespace)
+def _values(request: _MetricRequest, source: MetricSource, now: Now) -> Manifest:
+    pods = source.in_namespace(request.namespace)
     if request.name == ALL:
         chosen = [pod for pod in pods.values() if selects(request.pods, pod.labels)]
     else:
         chosen = [pods[request.name]] if request.name in pods else []
-    readings = ((pod, figures.reading(pod.uid, request.metric)) for pod in chosen if selects(request.series, {}))
-    items = [_item(request, pod, reading, now) for pod, reading in readings if reading]
+    values = ((pod, source.value(pod.uid, request.metric)) for pod in chosen if selects(request.series, {}))
+    items = [_item(request, pod, value, now) for pod, value in values if value]
     if not items and request.name != ALL:
         raise StatusError(
             404,
@@ -140,12 +140,12 @@ def _values(request: _MetricRequest, figures: Figures, now: Now) -> Manifest:
     return {"kind": "MetricValueList", "apiVersion": f"{GROUP}/{request.version}", "metadata": {}, "items": items}
 
 
-def _item(request: _MetricRequest, pod: Target, reading: Reading, now: Now) -> Manifest:
+def _item(request: _MetricRequest, pod: Target, value: MetricValue, now: Now) -> Manifest:
     described = {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "apiVersion": "v1"}
-    common = {"describedObject": described, "timestamp": now.timestamp(reading.at), "value": quantity(reading.value)}
+    common = {"describedObject": described, "timestamp": now.timestamp(value.at), "value": quantity(value.value)}
     if request.version == "v1beta1":
-        return {**common, "metricName": request.metric, "window": reading.window, "selector": None}
-    return {**common, "metric": {"name": request.metric, "selector": None}, "windowSeconds": reading.window}
+        return {**common, "metricName": request.metric, "window": value.window, "selector": None}
+    return {**common, "metric": {"name": request.metric, "selector": None}, "windowSeconds": value.window}
 
 
 def quantity(value: float) -> str:

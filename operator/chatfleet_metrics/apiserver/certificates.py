@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from chatfleet_contract.names import METRICS_APISERVER
 from chatfleet_operator.model.values import Manifest, Ref
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
@@ -98,7 +99,7 @@ def _is_due(serving: KeyPair, signer: KeyPair, host: str, now: datetime) -> bool
 def _authority(now: datetime) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
     # A name of its own distinguishes an authority from its successor.
-    name = _name(f"chatfleet-metrics-apiserver-{x509.random_serial_number():x}"[:64])
+    name = _name(f"{METRICS_APISERVER}-{x509.random_serial_number():x}"[:64])
     builder = _builder((name, name), key, now, AUTHORITY_LIFETIME)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     return KeyPair(builder.add_extension(_usage(signs=True), critical=True).sign(key, hashes.SHA256()), key)
@@ -107,7 +108,7 @@ def _authority(now: datetime) -> KeyPair:
 def issue(signer: KeyPair, host: str, now: datetime) -> KeyPair:
     """Return a new serving certificate for `host`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder((_name("chatfleet-metrics-apiserver"), signer.certificate.subject), key, now, LIFETIME)
+    builder = _builder((_name(METRICS_APISERVER), signer.certificate.subject), key, now, LIFETIME)
     extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_usage(signs=False), True),

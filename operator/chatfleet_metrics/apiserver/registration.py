@@ -21,7 +21,7 @@ from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.values import Manifest, Ref
 
 API_VERSION: Final = "apiregistration.k8s.io/v1"
-FIELD_MANAGER: Final = "chatfleet-metrics-apiserver"
+FIELD_MANAGER: Final = names.METRICS_APISERVER
 PRIORITIES: Final[Mapping[str, int]] = {"v1beta2": 200, "v1beta1": 100}
 """Within the group; the highest version is preferred."""
 GROUP_PRIORITY: Final = 100

@@ -11,7 +11,7 @@ from aiohttp import web
 from cryptography import x509
 
 from chatfleet_metrics.apiserver import api
-from chatfleet_metrics.apiserver.api import Figures, Now, StatusError
+from chatfleet_metrics.apiserver.api import MetricSource, Now, StatusError
 from chatfleet_metrics.apiserver.authentication import Credentials, TokenAuthenticator, Trust, authenticate_certificate
 from chatfleet_metrics.apiserver.authorization import Authorization
 from chatfleet_metrics.apiserver.users import User, request_attributes
@@ -29,7 +29,7 @@ class Metrics(Protocol):
 
 @dataclass(slots=True)
 class MetricsAPI:
-    figures: Figures
+    source: MetricSource
     tokens: TokenAuthenticator
     authorization: Authorization
     trust: Callable[[], Trust]
@@ -68,7 +68,7 @@ class MetricsAPI:
         if not await self.authorization.allows(user, request_attributes(request.path)):
             raise StatusError(403, "Forbidden", f'User "{user.name}" cannot get path "{request.path}"')
         now = Now(asyncio.get_running_loop().time(), self.now())
-        return api.respond(request.path, request.query, self.figures, now)
+        return api.respond(request.path, request.query, self.source, now)
 
     async def _authenticate(self, request: web.Request) -> User | None:
         headers = list(request.headers.items())

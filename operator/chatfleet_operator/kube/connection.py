@@ -12,7 +12,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from chatfleet_contract import names
 from chatfleet_operator.children.kinds import KINDS
@@ -100,7 +100,7 @@ class Access:
     ca_data: str | None
     certificate_file: str | None
     key_file: str | None
-    token: str | None
+    token: SecretStr | None
     insecure: bool
 
 
@@ -158,7 +158,7 @@ class Connection:
             ca_data=known.ca_cert_data,
             certificate_file=known.cert_file,
             key_file=known.key_file,
-            token=header.split(" ", 1)[-1] if header else None,
+            token=SecretStr(header.split(" ", 1)[-1]) if header else None,
             insecure=not known.verify_ssl,
         )
 

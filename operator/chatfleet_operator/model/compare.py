@@ -66,5 +66,4 @@ def _list_contains(live: list[Any], desired: list[Any], list_keys: ListKeys, fie
 
 
 def item_key(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[object, ...]:
-    """Return the key of `item` in its list."""
     return tuple(item.get(key) for key in keys)

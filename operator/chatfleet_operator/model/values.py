@@ -47,6 +47,11 @@ class ObjectId(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
+def deployment_id(ref: Ref) -> ObjectId:
+    """Return the Deployment of the API pods: it has the name of the ChatDeployment."""
+    return ObjectId("Deployment", ref.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What the operator's settings decide where the spec does not."""
@@ -94,7 +99,6 @@ class Pod:
     """One API pod."""
 
     name: str
-    ip: str | None = None
     ready: bool = False
     terminating: bool = False
     """Being deleted, or finished: it does not count as one of the pods that should serve."""

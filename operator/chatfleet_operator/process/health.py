@@ -36,15 +36,15 @@ class LoopHeartbeat:
     """Set when the watches have started."""
     clock: Callable[[], float]
     """Monotonic."""
-    beaten_at: float = 0.0
+    recorded_at: float = 0.0
     """By `clock`."""
 
-    def beat(self) -> None:
-        self.beaten_at = self.clock()
+    def record(self) -> None:
+        self.recorded_at = self.clock()
 
     def lag(self) -> float:
         """Return the seconds since the last heartbeat."""
-        return self.clock() - self.beaten_at
+        return self.clock() - self.recorded_at
 
 
 def health_app(heartbeat: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplication":

@@ -21,6 +21,7 @@ from chatfleet_operator.model.values import (
     ObjectId,
     Observed,
     Plan,
+    deployment_id,
     identify,
 )
 from chatfleet_operator.reconcile.deletion_cost import stale_costs
@@ -56,15 +57,11 @@ def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Des
     secret = _ours(seen, ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
     live_state = LiveState(
         secret_uid=secret["metadata"]["uid"] if secret else "",
-        deployed=_ours(seen, _deployment(seen)) is not None,
+        deployed=_ours(seen, deployment_id(seen.resource.ref)) is not None,
         workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
     )
     return build(seen.resource, spec, defaults, live=live_state)
-
-
-def _deployment(seen: Observed) -> ObjectId:
-    return ObjectId("Deployment", seen.resource.ref.name)
 
 
 def _ours(seen: Observed, key: ObjectId) -> Manifest | None:
@@ -74,14 +71,14 @@ def _ours(seen: Observed, key: ObjectId) -> Manifest | None:
 
 def _replicas(seen: Observed, wanted: Desired) -> int | None:
     """Return the number of pods that we set; None: an autoscaler sets it."""
-    deployment = next(child for child in wanted.children if identify(child) == _deployment(seen))
+    deployment = next(child for child in wanted.children if identify(child) == deployment_id(seen.resource.ref))
     replicas: int | None = deployment["spec"].get("replicas")
     return replicas
 
 
 def _handed_over(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> Manifest | None:
     """Return the number of pods to keep while an autoscaler takes over: the current one, within its bounds."""
-    live = _ours(seen, _deployment(seen))
+    live = _ours(seen, deployment_id(seen.resource.ref))
     if spec.autoscaling is None or live is None or _replicas(seen, wanted) is not None or not holds_replicas(live):
         return None
     most, fewest = spec.autoscaling.max_replicas, spec.autoscaling.min_replicas
@@ -94,7 +91,7 @@ def _handed_over(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> M
 
 def _pods_may_go(seen: Observed, wanted: Desired) -> bool:
     """Whether pods may be removed soon: by an autoscaler at any time, by ourselves in this very plan."""
-    live, replicas = _ours(seen, _deployment(seen)), _replicas(seen, wanted)
+    live, replicas = _ours(seen, deployment_id(seen.resource.ref)), _replicas(seen, wanted)
     return live is not None and (replicas is None or 0 < replicas < int(live["spec"].get("replicas") or 0))
 
 

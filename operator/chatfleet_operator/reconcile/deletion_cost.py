@@ -14,7 +14,7 @@ from chatfleet_operator.model.values import Pod
 WRITE_SECONDS: Final = 30.0
 """Least time between two writes of one pod's cost."""
 
-SEVERAL: Final = 2
+IMBALANCE_FACTOR: Final = 2
 """Pods differ when one has more than this many times the streams of the other."""
 
 
@@ -26,8 +26,8 @@ def stale_costs(pods: Iterable[Pod]) -> Mapping[str, int]:
     min_cost_from = list(accumulate(reversed(costs), min))[::-1]
 
     def is_misplaced(pod: Pod) -> bool:
-        fewer = bisect_left(streams, _streams(pod) / SEVERAL)  # pods before this index have far fewer streams
-        more = bisect_right(streams, _streams(pod) * SEVERAL)  # pods from this index on have far more
+        fewer = bisect_left(streams, _streams(pod) / IMBALANCE_FACTOR)  # pods before this index have far fewer streams
+        more = bisect_right(streams, _streams(pod) * IMBALANCE_FACTOR)  # pods from this index on have far more
         removed_too_early = fewer > 0 and max_cost_up_to[fewer - 1] >= pod.deletion_cost
         removed_too_late = more < len(known) and min_cost_from[more] <= pod.deletion_cost
         return removed_too_early or removed_too_late

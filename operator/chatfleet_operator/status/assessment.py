@@ -9,7 +9,7 @@ from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.ownership import is_ours
-from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Plan, Pod
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Plan, Pod, deployment_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Assessment:
         return int(live["spec"].get("replicas") or 0) if live else self.spec.autoscaling.min_replicas
 
     @property
-    def enough(self) -> int:
+    def required_replicas(self) -> int:
         """Pods that must be ready before the generation counts as rolled out: an autoscaler may add more later."""
         if self.spec is None or self.spec.autoscaling is None:
             return self.replicas
@@ -52,29 +52,28 @@ class Assessment:
 
     @property
     def pods(self) -> tuple[Pod, ...]:
-        """Pods that are to stay."""
+        """Pods that are not terminating."""
         return tuple(pod for pod in self.seen.pods if not pod.terminating)
 
     @property
     def reports(self) -> tuple[PodReport, ...]:
-        """What the pods that are to stay reading about themselves."""
+        """Reports of the pods that are not terminating."""
         return tuple(pod.report for pod in self.pods if pod.report)
 
-    def child(self, kind: str, name: str) -> Manifest | None:
+    def child(self, key: ObjectId) -> Manifest | None:
         """Return our object as it is after this reconciliation; None: it is absent or not ours."""
-        key = ObjectId(kind, name)
         live = self.outcome.applied.get(key) or self.seen.children.get(key)
         return live if live and is_ours(live, self.seen.resource) else None
 
     @property
     def deployment(self) -> Manifest | None:
         """The Deployment of the API pods."""
-        return self.child("Deployment", self.seen.resource.ref.name)
+        return self.child(deployment_id(self.seen.resource.ref))
 
     @property
     def redis(self) -> Manifest | None:
         """The StatefulSet of a managed Redis."""
-        return self.child("StatefulSet", names.redis_name(self.seen.resource.ref.name))
+        return self.child(ObjectId("StatefulSet", names.redis_name(self.seen.resource.ref.name)))
 
 
 def status_int(workload: Manifest | None, name: str) -> int:

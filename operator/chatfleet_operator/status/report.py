@@ -6,7 +6,7 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.children.labels import selector
-from chatfleet_operator.model.values import Observed, Outcome, Plan, Ref, Resource, Timestamp
+from chatfleet_operator.model.values import ObjectId, Observed, Outcome, Plan, Ref, Resource, Timestamp
 from chatfleet_operator.status.assessment import Assessment, status_int
 from chatfleet_operator.status.conditions import evaluate_conditions
 from chatfleet_operator.status.conditions.result import ConditionResult
@@ -26,7 +26,7 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
         replicas=status_int(assessment.deployment, "replicas"),
         ready_replicas=status_int(assessment.deployment, "readyReplicas"),
         selector=",".join(f"{key}={value}" for key, value in sorted(own_selector.items())),
-        url=_url(resource.ref, spec) if spec and assessment.child("Service", resource.ref.name) else None,
+        url=_url(resource.ref, spec) if spec and assessment.child(ObjectId("Service", resource.ref.name)) else None,
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
         template_revision=plan.desired.revision if plan.desired else resource.status.template_revision,

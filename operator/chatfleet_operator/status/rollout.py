@@ -1,7 +1,7 @@
 """What still keeps the current generation from being complete."""
 
 from chatfleet_contract import names
-from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.model.values import ObjectId, deployment_id
 from chatfleet_operator.status.assessment import Assessment, is_observed, status_int
 
 
@@ -13,8 +13,8 @@ def rollout(assessment: Assessment) -> str:
 
 
 def _deployment(assessment: Assessment) -> str:
-    live, wanted = assessment.deployment, assessment.enough
-    key = ObjectId("Deployment", assessment.seen.resource.ref.name)
+    live, wanted = assessment.deployment, assessment.required_replicas
+    key = deployment_id(assessment.seen.resource.ref)
     if live is None or not is_observed(live):
         return f"{key} is not rolled out yet."
     updated, ready = status_int(live, "updatedReplicas"), status_int(live, "readyReplicas")

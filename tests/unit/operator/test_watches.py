@@ -5,6 +5,7 @@ from typing import Any
 
 import kopf
 import pytest
+from pydantic import SecretStr
 
 from chatfleet_contract import names
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER
@@ -12,7 +13,7 @@ from chatfleet_operator.kube import Access
 from chatfleet_operator.model.values import Ref
 from chatfleet_operator.watches import WATCHED, connection_info, kopf_settings, owner_of, register
 
-ACCESS = Access("https://192.0.2.1:6443", "/ca.crt", None, None, None, "token", insecure=False)
+ACCESS = Access("https://192.0.2.1:6443", "/ca.crt", None, None, None, SecretStr("token"), insecure=False)
 
 
 async def log_in() -> Access:

@@ -10,7 +10,7 @@ from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_contract.status import ConditionStatus, Reason
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT
 from chatfleet_operator.model.errors import RefusalReason, truncate
-from chatfleet_operator.model.values import Manifest, ObjectId
+from chatfleet_operator.model.values import Manifest, ObjectId, deployment_id
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions.messages import not_owned, rejected
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
@@ -43,10 +43,6 @@ def _autoscaler(assessment: Assessment) -> ObjectId:
     keda = assessment.spec and assessment.spec.autoscaling and assessment.spec.autoscaling.source is Source.KEDA
     kind = SCALED_OBJECT if keda else HORIZONTAL_POD_AUTOSCALER
     return ObjectId(kind.name, assessment.seen.resource.ref.name)
-
-
-def _deployment(assessment: Assessment) -> ObjectId:
-    return ObjectId("Deployment", assessment.seen.resource.ref.name)
 
 
 def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
@@ -90,7 +86,7 @@ def _metrics_api_conflict(assessment: Assessment) -> ConditionResult | None:
     api = assessment.seen.metrics_api
     if api is None or not api.foreign:
         return None
-    cpu = _read_condition(assessment.child(*_autoscaler(assessment)), "ScalingActive")
+    cpu = _read_condition(assessment.child(_autoscaler(assessment)), "ScalingActive")
     effect = "pods are added by CPU and not removed"
     if cpu.status == FALSE:
         effect = f"no pod is added or removed, since CPU cannot be read either ({cpu.message})"
@@ -127,7 +123,7 @@ def _by_pod_autoscaler(assessment: Assessment) -> ConditionResult | None:
     key = _autoscaler(assessment)
     if key.kind != HORIZONTAL_POD_AUTOSCALER.name:
         return None
-    live = assessment.child(*key)
+    live = assessment.child(key)
     able, active = _read_condition(live, "AbleToScale"), _read_condition(live, "ScalingActive")
     if able.status == FALSE or active.reason == "ScalingDisabled":
         failed = able if able.status == FALSE else active
@@ -140,14 +136,14 @@ def _by_pod_autoscaler(assessment: Assessment) -> ConditionResult | None:
 
 
 def _scaling(assessment: Assessment, live: Manifest | None) -> ConditionResult:
-    scales = f"{_autoscaler(assessment)} scales {_deployment(assessment)}."
+    scales = f"{_autoscaler(assessment)} scales {deployment_id(assessment.seen.resource.ref)}."
     at_most = _read_condition(live, "ScalingLimited").reason == "TooManyReplicas"
     return true(Reason.SCALING, f"{scales} Its metrics call for more than maxReplicas." if at_most else scales)
 
 
 def _by_scaled_object(assessment: Assessment) -> ConditionResult:
     key = _autoscaler(assessment)
-    live = assessment.child(*key)
+    live = assessment.child(key)
     ready, active = _read_condition(live, "Ready"), _read_condition(live, "HPAActive")
     paused = _read_condition(live, "Paused")
     if paused.status == TRUE:
@@ -158,7 +154,8 @@ def _by_scaled_object(assessment: Assessment) -> ConditionResult:
         return false(Reason.SCALING_FAILED, ready.message)
     if assessment.deployment and assessment.replicas == 0:  # pods that do not exist have no metrics: no error
         return true(
-            Reason.SCALED_TO_ZERO, f"KEDA has scaled {_deployment(assessment)} to 0 replicas; a request starts a pod."
+            Reason.SCALED_TO_ZERO,
+            f"KEDA has scaled {deployment_id(assessment.seen.resource.ref)} to 0 replicas; a request starts a pod.",
         )
     if ready.status != TRUE or active.status == FALSE:
         return _no_metrics(assessment, ready if ready.status != TRUE else active)

@@ -6,15 +6,15 @@ from typing import Final
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.values import ObjectId
 
-MOST_NAMED: Final = 2
+MAX_LISTED: Final = 2
 """Objects that one sentence names; of more it gives the number."""
 
 
 def listed(items: Iterable[object]) -> str:
     """Return `items` separated by commas, the first few by name."""
     names = [str(item) for item in items]
-    more = len(names) - MOST_NAMED
-    return ", ".join([*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
+    more = len(names) - MAX_LISTED
+    return ", ".join([*names[:MAX_LISTED], *([f"{more} more"] if more > 0 else [])])
 
 
 def not_owned(foreign: Sequence[ObjectId]) -> str:

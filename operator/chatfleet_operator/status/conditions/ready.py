@@ -5,7 +5,7 @@ from typing import Final
 from chatfleet_contract.report import State
 from chatfleet_contract.spec.providers import Model
 from chatfleet_contract.status import ConditionStatus, ConditionType, Reason
-from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.model.values import ObjectId, deployment_id
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions import configuration_valid, redis_available
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, first, true, unknown
@@ -19,12 +19,11 @@ def _no_replicas(assessment: Assessment) -> ConditionResult | None:
     if assessment.spec.suspend:
         return false(Reason.SUSPENDED, "spec.suspend is true. Conversations and configuration are kept.")
     if assessment.spec.autoscaling:
-        return false(Reason.SCALED_TO_ZERO, f"{_deployment(assessment)} is scaled to 0 replicas by its autoscaler.")
+        return false(
+            Reason.SCALED_TO_ZERO,
+            f"{deployment_id(assessment.seen.resource.ref)} is scaled to 0 replicas by its autoscaler.",
+        )
     return false(Reason.SCALED_TO_ZERO, "spec.replicas is 0.")
-
-
-def _deployment(assessment: Assessment) -> ObjectId:
-    return ObjectId("Deployment", assessment.seen.resource.ref.name)
 
 
 def _blocked_by(kind: ConditionType, result: ConditionResult) -> ConditionResult | None:
@@ -63,18 +62,21 @@ def _no_model_answers(assessment: Assessment) -> ConditionResult | None:
 
     if any(may_answer(model) for model in models.values()):
         return None
-    return false(Reason.BLOCKED, "Every model's upstreams are down. See UpstreamsAvailable.")
+    return false(Reason.BLOCKED, "No model has an available upstream. See UpstreamsAvailable.")
+
+
+def _service(assessment: Assessment) -> ObjectId:
+    return ObjectId("Service", assessment.seen.resource.ref.name)
 
 
 def _request(assessment: Assessment) -> str:
-    return f"GET /v1/models through {ObjectId('Service', assessment.seen.resource.ref.name)}"
+    return f"GET /v1/models through {_service(assessment)}"
 
 
 def _no_cluster_ip(assessment: Assessment) -> ConditionResult | None:
     if assessment.seen.probe:
         return None
-    service = ObjectId("Service", assessment.seen.resource.ref.name)
-    return unknown(Reason.UPDATING, f"{service} has no cluster IP yet.")
+    return unknown(Reason.UPDATING, f"{_service(assessment)} has no cluster IP yet.")
 
 
 def _request_failed(assessment: Assessment) -> ConditionResult | None:

@@ -27,8 +27,7 @@ def _reachable(assessment: Assessment) -> ConditionResult | None:
     up, pods = len(_by_pod(assessment, State.UP)), len(assessment.pods)
     if not up:
         return None
-    count = f"All {pods}" if up == pods else f"{up} of {pods}"
-    return true(Reason.CONNECTED, f"{count} pods reach Redis.")
+    return true(Reason.CONNECTED, f"{up} of {pods} pods can reach Redis.")
 
 
 def _unreported(_assessment: Assessment) -> ConditionResult:

@@ -40,10 +40,9 @@ def _none_called(assessment: Assessment) -> ConditionResult | None:
 def _available(assessment: Assessment) -> ConditionResult:
     states = provider_states(assessment)
     uncalled = [name for name, state in states.items() if state.state is State.UNKNOWN]
-    if uncalled:
-        count = f"{len(states) - len(uncalled)} of {len(states)} upstreams are available."
-        return true(Reason.AVAILABLE, f"{count} Not called yet: {listed(uncalled)}.")
-    return true(Reason.AVAILABLE, f"All {len(states)} upstreams are available.")
+    available = len(states) - len(uncalled)
+    count = f"{available} of {len(states)} upstreams {'is' if available == 1 else 'are'} available."
+    return true(Reason.AVAILABLE, f"{count} Not called yet: {listed(uncalled)}." if uncalled else count)
 
 
 RULES: Final[tuple[Rule, ...]] = (_down, _none_called, _available)

@@ -8,8 +8,8 @@ import pytest
 
 from chatfleet_contract import metrics
 from chatfleet_metrics.apiserver.api import Now, StatusError, quantity, respond
-from chatfleet_metrics.figures.pods import Target
-from chatfleet_metrics.figures.samples import Reading
+from chatfleet_metrics.samples.pods import Target
+from chatfleet_metrics.samples.sample import MetricValue
 
 NOW = Now(1000.0, datetime(2026, 11, 20, 4, 30, 0, 900_000, tzinfo=UTC))
 V2, V1 = "/apis/custom.metrics.k8s.io/v1beta2", "/apis/custom.metrics.k8s.io/v1beta1"
@@ -24,16 +24,16 @@ class Known:
         labels = "chatfleet.io/deployment"
         return {name: Target(name, "shop", name, "10.0.0.1", {labels: of}) for name, of in pods.items()}
 
-    def reading(self, uid: str, metric: str) -> Reading | None:
-        values = {"busy": Reading(36.5, 988.0), "idle": Reading(0, 999.5)}
-        return values.get(uid) if metric == STREAMS else Reading(12, 990.0, 5)
+    def value(self, uid: str, metric: str) -> MetricValue | None:
+        values = {"busy": MetricValue(36.5, 988.0), "idle": MetricValue(0, 999.5)}
+        return values.get(uid) if metric == STREAMS else MetricValue(12, 990.0, 5)
 
 
 def ask(path: str, **query: str) -> Any:  # noqa: ANN401  # a document of the API
     return respond(path, query, Known(), NOW)
 
 
-def test_the_autoscaler_gets_the_figures_of_its_deployment() -> None:
+def test_the_autoscaler_gets_the_values_of_its_deployment() -> None:
     selector = "chatfleet.io/deployment=support"
     assert ask(f"{V2}/namespaces/shop/pods/*/{STREAMS}", labelSelector=selector) == {
         "kind": "MetricValueList",

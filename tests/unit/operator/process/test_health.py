@@ -24,8 +24,8 @@ def get(path: str, heartbeat: LoopHeartbeat, registry: CollectorRegistry | None 
 
 def heartbeat(*, started: bool = True, lag: float = 0.0) -> LoopHeartbeat:
     made = LoopHeartbeat(threading.Event(), lambda: 1000.0)
-    made.beat()
-    made.beaten_at -= lag
+    made.record()
+    made.recorded_at -= lag
     if started:
         made.started.set()
     return made

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from chatfleet_operator.model.values import Pod
-from chatfleet_operator.reconcile.deletion_cost import SEVERAL, WRITE_SECONDS, stale_costs
+from chatfleet_operator.reconcile.deletion_cost import IMBALANCE_FACTOR, WRITE_SECONDS, stale_costs
 from harness.kube.operator_world import pod_report
 
 
@@ -52,7 +52,7 @@ def test_once_written_no_pod_goes_before_one_with_far_fewer_streams() -> None:
         assert not stale_costs(pods)
         for one in pods:
             for other in pods:
-                assert streams(one) * SEVERAL >= streams(other) or one.deletion_cost < other.deletion_cost
+                assert streams(one) * IMBALANCE_FACTOR >= streams(other) or one.deletion_cost < other.deletion_cost
 
 
 def streams(of: Pod) -> int:

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import aiohttp
 
 from chatfleet_contract import names
-from chatfleet_metrics.figures.pods import Target
-from chatfleet_metrics.figures.samples import SCRAPED, parse_exposition
-from chatfleet_metrics.figures.store import FigureStore
+from chatfleet_metrics.samples.pods import Target
+from chatfleet_metrics.samples.sample import SCRAPED, parse_exposition
+from chatfleet_metrics.samples.store import SampleStore
 from chatfleet_operator.process.prober import direct, read_body
 
 TIMEOUT_SECONDS: Final = 2.0
@@ -51,7 +51,7 @@ class Metrics(Protocol):
 class Scraper:
     """Scrapes all pods, period by period."""
 
-    def __init__(self, fetch: Fetch, store: FigureStore, metrics: Metrics) -> None:
+    def __init__(self, fetch: Fetch, store: SampleStore, metrics: Metrics) -> None:
         self._fetch = fetch
         self._store = store
         self._metrics = metrics

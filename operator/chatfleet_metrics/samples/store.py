@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from chatfleet_metrics.figures.pods import Target, target
-from chatfleet_metrics.figures.samples import SERVED, History, Reading, Sample
+from chatfleet_metrics.samples.pods import Target, target
+from chatfleet_metrics.samples.sample import SERVED, History, MetricValue, Sample
 from chatfleet_operator.model.values import Manifest
 
 
-class FigureStore:
+class SampleStore:
     """All pods. Times are those of `clock`; a pod is scraped every `period` seconds."""
 
     def __init__(self, period: float, clock: Callable[[], float]) -> None:
@@ -21,7 +21,6 @@ class FigureStore:
         return iter([target for by_name in self._targets.values() for target in by_name.values()])
 
     def in_namespace(self, namespace: str) -> Mapping[str, Target]:
-        """Return the targets of a namespace by name."""
         return self._targets.get(namespace, {})
 
     def replace(self, objects: Sequence[Manifest]) -> None:
@@ -55,7 +54,7 @@ class FigureStore:
         if current and current.uid == pod.uid:  # and no successor of the same name
             self._histories[pod.uid] = history.append(sample) if history else History(sample)
 
-    def reading(self, uid: str, metric: str) -> Reading | None:
+    def value(self, uid: str, metric: str) -> MetricValue | None:
         """Return `metric` of a pod; None when there is no fresh sample."""
         history = self._histories.get(uid)
         if history is None or history.is_stale(self.clock(), self.period):

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from chatfleet_contract import metrics
-from chatfleet_metrics.figures.samples import SERVED, History, Sample, parse_exposition
+from chatfleet_metrics.samples.sample import SERVED, History, Sample, parse_exposition
 
 
 def test_the_series_of_a_real_exposition_are_summed_over_their_labels() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from chatfleet_contract import metrics
-from chatfleet_metrics.figures.pods import target
-from chatfleet_metrics.figures.store import FigureStore
+from chatfleet_metrics.samples.pods import target
+from chatfleet_metrics.samples.store import SampleStore
 
 
 def pod(name: str, uid: str = "", **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # fields of a Kubernetes object
@@ -30,16 +30,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(clock: Clock) -> FigureStore:
-    return FigureStore(5, clock)
+def store(clock: Clock) -> SampleStore:
+    return SampleStore(5, clock)
 
 
-def streams(store: FigureStore) -> dict[str, float | None]:
-    readings = {each.name: store.reading(each.uid, metrics.ACTIVE_STREAMS) for each in store}
-    return {name: reading.value if reading else None for name, reading in readings.items()}
+def streams(store: SampleStore) -> dict[str, float | None]:
+    values = {each.name: store.value(each.uid, metrics.ACTIVE_STREAMS) for each in store}
+    return {name: value.value if value else None for name, value in values.items()}
 
 
-def report(store: FigureStore, name: str, value: float) -> None:
+def report(store: SampleStore, name: str, value: float) -> None:
     store.record(store.in_namespace("shop")[name], {metrics.ACTIVE_STREAMS: value})
 
 
@@ -58,7 +58,7 @@ def test_only_a_running_pod_is_scraped(changes: dict[str, Any]) -> None:
     assert target(pod("one", **changes)) is None
 
 
-def test_a_pod_that_is_silent_for_three_periods_has_no_figure(store: FigureStore, clock: Clock) -> None:
+def test_a_pod_that_is_silent_for_three_periods_has_no_value(store: SampleStore, clock: Clock) -> None:
     store.replace([pod("one"), pod("two"), pod("new")])
     report(store, "one", 3)
     report(store, "two", 0)
@@ -69,14 +69,14 @@ def test_a_pod_that_is_silent_for_three_periods_has_no_figure(store: FigureStore
     assert streams(store) == {"one": None, "two": 0, "new": None}
 
 
-def test_a_pod_leaves_when_it_is_deleted_or_ends(store: FigureStore) -> None:
+def test_a_pod_leaves_when_it_is_deleted_or_ends(store: SampleStore) -> None:
     store.replace([pod("one"), pod("two"), pod("three")])
     store.delete(pod("one"))
     store.update(pod("two", metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
     assert [each.name for each in store] == ["three"]
 
 
-def test_a_successor_of_the_same_name_starts_without_a_past(store: FigureStore) -> None:
+def test_a_successor_of_the_same_name_starts_without_a_past(store: SampleStore) -> None:
     store.replace([pod("one")])
     report(store, "one", 3)
     store.update(pod("one", uid="successor"))
@@ -85,7 +85,7 @@ def test_a_successor_of_the_same_name_starts_without_a_past(store: FigureStore) 
     assert streams(store) == {"one": None}
 
 
-def test_a_new_list_forgets_who_is_not_on_it_and_keeps_the_samples_of_the_others(store: FigureStore) -> None:
+def test_a_new_list_forgets_who_is_not_on_it_and_keeps_the_samples_of_the_others(store: SampleStore) -> None:
     store.replace([pod("one"), pod("two")])
     report(store, "one", 1)
     report(store, "two", 2)
@@ -95,12 +95,12 @@ def test_a_new_list_forgets_who_is_not_on_it_and_keeps_the_samples_of_the_others
     assert streams(store) == {"one": None, "two": 2}
 
 
-def test_a_sample_of_a_deleted_pod_is_not_kept(store: FigureStore) -> None:
+def test_a_sample_of_a_deleted_pod_is_not_kept(store: SampleStore) -> None:
     store.replace([pod("one")])
     left = store.in_namespace("shop")["one"]
     store.delete(pod("one"))
     store.record(left, {metrics.ACTIVE_STREAMS: 1})
-    assert store.reading("one", metrics.ACTIVE_STREAMS) is None
+    assert store.value("one", metrics.ACTIVE_STREAMS) is None
     store.update(pod("one", uid="successor"))
     store.record(left, {metrics.ACTIVE_STREAMS: 1})
-    assert store.reading("one", metrics.ACTIVE_STREAMS) is None
+    assert store.value("one", metrics.ACTIVE_STREAMS) is None

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chatfleet_metrics.figures.pods import API_PODS, target, trim
+from chatfleet_metrics.samples.pods import API_PODS, target, trim
 
 
 def pod(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  # fields of a Kubernetes object

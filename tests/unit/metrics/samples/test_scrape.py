@@ -13,9 +13,9 @@ import yaml
 from aiohttp import web
 
 from chatfleet_contract import metrics
-from chatfleet_metrics.figures.pods import Target
-from chatfleet_metrics.figures.scrape import CONCURRENCY, MAX_RESPONSE_BYTES, HttpFetch, ScrapeError, Scraper
-from chatfleet_metrics.figures.store import FigureStore
+from chatfleet_metrics.samples.pods import Target
+from chatfleet_metrics.samples.scrape import CONCURRENCY, MAX_RESPONSE_BYTES, HttpFetch, ScrapeError, Scraper
+from chatfleet_metrics.samples.store import SampleStore
 from chatfleet_operator.model.compare import quantity
 
 ROOT = Path(__file__).parents[4]
@@ -36,20 +36,20 @@ class Metrics:
         self.cycles.append((pods, seconds))
 
 
-def fleet(count: int) -> FigureStore:
-    made = FigureStore(5, asyncio.get_running_loop().time)
+def fleet(count: int) -> SampleStore:
+    made = SampleStore(5, asyncio.get_running_loop().time)
     metadata = [{"namespace": "shop", "name": f"p{i}", "uid": f"p{i}"} for i in range(count)]
     made.replace([{"metadata": each, "status": {"phase": "Running", "podIP": "10.0.0.1"}} for each in metadata])
     return made
 
 
-def scraper(pods: FigureStore, fetch: Callable[[Target], Awaitable[bytes]]) -> tuple[Scraper, Metrics]:
+def scraper(pods: SampleStore, fetch: Callable[[Target], Awaitable[bytes]]) -> tuple[Scraper, Metrics]:
     seen = Metrics()
     return Scraper(fetch, pods, seen), seen
 
 
 @pytest.mark.looptime
-async def test_pods_that_do_not_answer_hold_up_nobody_and_have_no_figure() -> None:
+async def test_pods_that_do_not_answer_delay_no_other_and_have_no_value() -> None:
     async def fetch(pod: Target) -> bytes:
         if pod.name == "p0":
             await asyncio.sleep(2)
@@ -60,14 +60,14 @@ async def test_pods_that_do_not_answer_hold_up_nobody_and_have_no_figure() -> No
     made, seen = scraper(pods, fetch)
     await made.scrape_all()
 
-    known = {pod.name for pod in pods if pods.reading(pod.uid, metrics.ACTIVE_STREAMS)}
+    known = {pod.name for pod in pods if pods.value(pod.uid, metrics.ACTIVE_STREAMS)}
     assert known == {"p2", "p3"}
     assert seen.outcomes == {"ok": 2, "unreachable": 1, "unreadable": 1}
     assert seen.cycles == [(4, 2.0)]
 
 
 @pytest.mark.looptime
-async def test_with_a_third_of_ten_thousand_pods_dead_the_others_figures_stay_fresh() -> None:
+async def test_with_a_third_of_ten_thousand_pods_dead_the_others_samples_stay_fresh() -> None:
     async def fetch(pod: Target) -> bytes:
         if int(pod.name[1:]) % 3 == 0:
             await asyncio.sleep(2)
@@ -80,7 +80,7 @@ async def test_with_a_third_of_ten_thousand_pods_dead_the_others_figures_stay_fr
     await made.scrape_all()
 
     assert seen.cycles[1][1] < 3 * pods.period
-    assert sum(pods.reading(pod.uid, metrics.ACTIVE_STREAMS) is not None for pod in pods) == 6_666
+    assert sum(pods.value(pod.uid, metrics.ACTIVE_STREAMS) is not None for pod in pods) == 6_666
 
 
 @pytest.mark.looptime
@@ -161,7 +161,7 @@ async def fails(_request: web.Request) -> web.Response:
 
 
 @pytest.mark.parametrize("answer", [hangs, is_endless, leads_elsewhere, fails])
-async def test_an_answer_of_another_kind_is_no_figure(
+async def test_an_answer_of_another_kind_is_no_sample(
     tmp_path: Path, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> None:
     with pytest.raises(ScrapeError):

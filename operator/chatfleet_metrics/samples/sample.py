@@ -1,7 +1,7 @@
 """Samples of a pod's metrics: parsing, rates and staleness. Pure.
 
-A sample is never carried forward: a pod without an answer for three periods has no figure. The autoscaler must then
-assume the worst and does not scale down. A pod that reports 0 has the figure 0.
+A sample is never carried forward: a pod without an answer for three periods has no value. The autoscaler must then
+assume the worst and does not scale down. A pod that reports 0 has the value 0.
 """
 
 import math
@@ -28,8 +28,8 @@ class Sample(NamedTuple):
     values: Mapping[str, float]
 
 
-class Reading(NamedTuple):
-    """A figure as it is served."""
+class MetricValue(NamedTuple):
+    """The value of a metric, as it is served."""
 
     value: float
     at: float
@@ -69,15 +69,15 @@ def parse_exposition(text: bytes) -> dict[str, float]:
     return found
 
 
-def _gauge(name: str) -> Callable[[History], Reading | None]:
-    def read(history: History) -> Reading | None:
+def _gauge(name: str) -> Callable[[History], MetricValue | None]:
+    def read(history: History) -> MetricValue | None:
         value = history.last.values.get(name)
-        return None if value is None else Reading(value, history.last.at)
+        return None if value is None else MetricValue(value, history.last.at)
 
     return read
 
 
-def _tokens_per_second(history: History) -> Reading | None:
+def _tokens_per_second(history: History) -> MetricValue | None:
     """Return the rate between the last two samples; None after a restart, when the counter has decreased."""
     last, before = history
     if before is None or last.at <= before.at:
@@ -86,7 +86,7 @@ def _tokens_per_second(history: History) -> Reading | None:
     if new is None or old is None or new < old:
         return None
     seconds = last.at - before.at
-    return Reading((new - old) / seconds, last.at, max(1, round(seconds)))
+    return MetricValue((new - old) / seconds, last.at, max(1, round(seconds)))
 
 
 def _tokens(values: Mapping[str, float]) -> float | None:
@@ -94,7 +94,7 @@ def _tokens(values: Mapping[str, float]) -> float | None:
     return values.get(metrics.TOKENS_TOTAL, 0.0 if metrics.ACTIVE_STREAMS in values else None)
 
 
-SERVED: Final[Mapping[str, Callable[[History], Reading | None]]] = {
+SERVED: Final[Mapping[str, Callable[[History], MetricValue | None]]] = {
     metrics.ACTIVE_STREAMS: _gauge(metrics.ACTIVE_STREAMS),
     metrics.TOKENS_PER_SECOND: _tokens_per_second,
     metrics.QUEUED_REQUESTS: _gauge(metrics.QUEUED_REQUESTS),
