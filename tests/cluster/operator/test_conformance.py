@@ -1,4 +1,4 @@
-"""What a pass may rely on: the cluster in memory and a real API server answer alike."""
+"""What a reconciliation may rely on: the cluster in memory and a real API server answer alike."""
 
 import asyncio
 import itertools

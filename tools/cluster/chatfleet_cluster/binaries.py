@@ -158,7 +158,7 @@ def _build_all(missing: Mapping[str, Path], environ: Mapping[str, str], progress
         return
     _check_go()
     check_space(cache_folder(environ), BUILD_SPACE if len(missing) > 1 else BUILD_SPACE // 4, "to build programs")
-    progress.info(f"Building {len(missing)} programs, once for this machine. All {len(NODE)} take about 10 minutes.")
+    progress.info(f"Building {len(missing)} programs, once for this machine. All {len(NODE)} take 10 to 15 minutes.")
     for number, (name, path) in enumerate(missing.items(), 1):
         module = module_of(name)
         edition = " ".join(filter(None, (name, version(module))))

@@ -51,7 +51,7 @@ def up(
 ) -> None:
     """Start a cluster, or resume an interrupted start. Does nothing when the cluster is up.
 
-    The first start on a machine builds the programs from source, which takes about 10 minutes; later starts take about
+    The first start on a machine builds the programs from source, which takes 10 to 15 minutes; later starts take about
     10 seconds. Without --link, --pods and --services, free address ranges are used.
     """
     progress = _steps()
