@@ -217,6 +217,8 @@ def test_every_class_of_the_glossary_exists() -> None:
 
 SCENARIOS = ROOT / "lab" / "chatfleet_lab" / "chaos" / "scenarios"
 """Named by what they prove."""
+VENDORS = ROOT / "api" / "chatfleet_api" / "providers" / "vendors"
+"""Its folders are the rows of a table; its map refers to that."""
 MAPPED = ("api", "operator", "contract", "lab", "tools/cluster")
 
 
@@ -228,8 +230,16 @@ def test_every_module_is_on_the_map_of_its_package() -> None:
         for package in packages
         for module in (*package.glob("*.py"), *(path.parent for path in package.glob("*/__init__.py")))
         if module.stem not in {"__init__", "__main__"} and not re.search(rf"\b{module.stem}\b", map_of(package))
+        if not (package == VENDORS and module.is_dir())
     }
     assert not missing
+
+
+def test_the_map_of_vendors_refers_to_their_table_which_imports_every_folder() -> None:
+    assert re.search(r"`<vendor>/`.*see `table\.py`", map_of(VENDORS))
+    table = (VENDORS / "table.py").read_text()
+    imported = set(re.findall(r"^from chatfleet_api\.providers\.vendors\.(\w+)", table, re.MULTILINE))
+    assert {path.parent.name for path in VENDORS.glob("*/__init__.py")} <= imported
 
 
 def map_of(package: Path) -> str:

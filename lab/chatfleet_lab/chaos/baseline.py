@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from redis.asyncio import Redis
@@ -22,9 +23,12 @@ from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.net import BACKLOG, LOOPBACK
+from harness.upstream.wires import wire_of
 
 TRIES = 3
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+_MAX_TOKENS = 4096
+"""For each answer; some vendors require a limit."""
 _STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 
@@ -32,7 +36,9 @@ class Relay:
     """The sinner."""
 
     def __init__(self, config: RuntimeConfig, session: aiohttp.ClientSession, redis: Redis | None) -> None:
-        self._bases = {provider.name: provider.base_url for provider in config.providers}
+        self._urls = {
+            provider.name: f"{provider.base_url}{wire_of(provider.type).path}" for provider in config.providers
+        }
         self._session = session
         self._redis = redis
 
@@ -51,14 +57,13 @@ class Relay:
         writer.close()
 
     async def _tokens(self, asked: dict[str, object]) -> AsyncIterator[str]:
-        base, anthropic = self._bases[str(asked["model"])], str(asked["model"]).startswith("anthropic")
-        path = "/v1/messages" if anthropic else "/chat/completions"
-        body = {**asked, "stream": True, **({"max_tokens": 4096} if anthropic else {})}
-        async with self._session.post(f"{base}{path}", json=body) as response:
+        model = str(asked["model"])
+        body = {**asked, "stream": True, "max_tokens": _MAX_TOKENS}
+        async with self._session.post(self._urls[model].format(model=model), json=body) as response:
             async for line in response.content:
                 with suppress(ValueError, LookupError, TypeError):
                     event = json.loads(line.removeprefix(b"data: "))
-                    yield event["delta"]["text"] if anthropic else event["choices"][0]["delta"]["content"]
+                    yield _text(event)
 
     async def _send(self, writer: asyncio.StreamWriter, token: str) -> None:
         if self._redis is not None:
@@ -68,6 +73,12 @@ class Relay:
         with suppress(ConnectionError):
             writer.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
             await writer.drain()
+
+
+def _text(event: dict[str, Any]) -> str:
+    """Return the text of an event, in any wire format."""
+    text: str = event["delta"]["text"] if "delta" in event else event["choices"][0]["delta"]["content"]
+    return text
 
 
 async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Redis
 from chatfleet_contract.spec.providers import Provider, SecretKeyRef, Timeouts
-from chatfleet_lab.chaos.fleet import Settings, Vendor, models
+from chatfleet_lab.chaos.fleet import Settings, UpstreamKind, models
 
 NAME: Final = "chaos"
 """Of the ChatDeployment, and of the Secret with its key and the URL of Redis."""
@@ -58,7 +58,7 @@ def spec_of(settings: Settings, pods: int, upstream: Callable[[str], str]) -> Ch
     """
     return ChatDeploymentSpec(
         replicas=pods,
-        providers=[_provider(name, vendor, settings, upstream(name)) for name, vendor in settings.vendors()],
+        providers=[_provider(name, kind, settings, upstream(name)) for name, kind in settings.upstreams()],
         models=[*models(settings)],
         redis=Redis(url_secret_ref=_REDIS, wait_replicas=settings.wait_replicas)
         if settings.redis_url
@@ -67,7 +67,7 @@ def spec_of(settings: Settings, pods: int, upstream: Callable[[str], str]) -> Ch
     )
 
 
-def _provider(name: str, vendor: Vendor, settings: Settings, origin: str) -> Provider:
+def _provider(name: str, kind: UpstreamKind, settings: Settings, origin: str) -> Provider:
     return Provider.model_validate(
         {
             "name": name,
@@ -75,6 +75,6 @@ def _provider(name: str, vendor: Vendor, settings: Settings, origin: str) -> Pro
             "timeouts": Timeouts.model_validate(settings.timeouts.model_dump()),
             "retries": settings.retries,
             "maxConcurrentRequests": 10_000,
-            **vendor.settings(origin),
+            **kind.settings(origin),
         }
     )

@@ -34,7 +34,7 @@ BASELINE: Final[Server] = ("chatfleet_lab.chaos.baseline",)
 """The server of control runs that need no part of ours."""
 
 
-class Vendor(NamedTuple):
+class UpstreamKind(NamedTuple):
     """A kind of upstream: the name of its model, and what the scripted upstream is for its provider."""
 
     name: str
@@ -53,9 +53,9 @@ def _continuation(kind: ProviderType) -> Continuation:
     return next((mode for mode in modes if mode in PROVIDER_TYPES[kind].continuations), "none")
 
 
-VENDORS: Final = tuple(Vendor(wire.name, wire, _continuation(wire.type)) for wire in WIRES)
-MODELS: Final = tuple(vendor.name for vendor in VENDORS)
-CONTINUED: Final = tuple(vendor.name for vendor in VENDORS if vendor.continuation != "none")
+UPSTREAMS: Final = tuple(UpstreamKind(wire.name, wire, _continuation(wire.type)) for wire in WIRES)
+MODELS: Final = tuple(kind.name for kind in UPSTREAMS)
+CONTINUED: Final = tuple(kind.name for kind in UPSTREAMS if kind.continuation != "none")
 """Models whose cut answers another pod brings to their whole end."""
 
 PATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=30, stall_seconds=30, total_seconds=120)
@@ -82,12 +82,12 @@ class Settings:
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of models, by name."""
     copies: int = 1
-    """Of each vendor, as providers of their own: what one suffers does not make the pods spare another."""
+    """Of each kind, as providers of their own: what one suffers does not make the pods spare another."""
     server: Server = CHATFLEET
 
-    def vendors(self) -> list[tuple[str, Vendor]]:
-        """Return each vendor with the name of its provider, copies too."""
-        return [(copy_of(vendor.name, number), vendor) for vendor in VENDORS for number in range(self.copies)]
+    def upstreams(self) -> list[tuple[str, UpstreamKind]]:
+        """Return each kind of upstream with the name of its provider, copies too."""
+        return [(copy_of(kind.name, number), kind) for kind in UPSTREAMS for number in range(self.copies)]
 
 
 def copy_of(model: str, number: int) -> str:
@@ -167,7 +167,7 @@ class Platform(NamedTuple):
     name: Literal["processes", "node"]
     open_fleet: OpenFleet
     most_copies: int
-    """Of each vendor that one fleet may have."""
+    """Of each kind of upstream that one fleet may have."""
 
 
 @asynccontextmanager
@@ -199,10 +199,10 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
                     "timeouts": settings.timeouts,
                     "retries": settings.retries,
                     "maxConcurrentRequests": 10_000,
-                    **vendor.settings(settings.origins.get(name, upstream)),
+                    **kind.settings(settings.origins.get(name, upstream)),
                 }
             )
-            for name, vendor in settings.vendors()
+            for name, kind in settings.upstreams()
         ),
         models=models(settings),
         redis_url_file=str(redis_url) if settings.redis_url else None,
@@ -219,9 +219,9 @@ def models(settings: Settings) -> tuple[Model, ...]:
             provider=name,
             model=f"{name}-model",
             fallbacks=[*settings.fallbacks.get(name, ())],
-            continuation=vendor.continuation,
+            continuation=kind.continuation,
         )
-        for name, vendor in settings.vendors()
+        for name, kind in settings.upstreams()
     )
 
 

@@ -23,7 +23,7 @@ from typing_extensions import override
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT, PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.spec.providers import MAX_PROVIDERS
 from chatfleet_lab.chaos.chatdeployment import HARNESS, NAME, manifests, spec_of
-from chatfleet_lab.chaos.fleet import CHATFLEET, VENDORS, Fleet, Platform, Pod, Settings
+from chatfleet_lab.chaos.fleet import CHATFLEET, UPSTREAMS, Fleet, Platform, Pod, Settings
 from harness.faults.proxy import Proxy
 from harness.kube.node import Node, process_of
 from harness.process import Program, Target, awaited, started
@@ -172,4 +172,4 @@ async def _open_fleet(
 
 def on_node(node: Node) -> Platform:
     """Return a node, with the chart installed, as the place where fleets run."""
-    return Platform("node", partial(_open_fleet, node), MAX_PROVIDERS // len(VENDORS))
+    return Platform("node", partial(_open_fleet, node), MAX_PROVIDERS // len(UPSTREAMS))

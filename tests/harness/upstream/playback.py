@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from harness.upstream.dialects import Dialect, RefusedError, Request
 from harness.upstream.script import Fault, FaultKind, Script, read_question
+from harness.upstream.wire_formats import RefusedError, Request, WireFormat
 
 EVENT_STREAM = "text/event-stream"
 GARBAGE = b'data: {"choices": [{"delta": {"content": \n\n'
@@ -40,11 +40,11 @@ NOTHING = Playback((), "hang", status=0)
 """Not even headers."""
 
 
-def playback_of(dialect: Dialect, request: Request, attempts: Callable[[str], int]) -> tuple[Script, Playback]:
+def playback_of(wire_format: WireFormat, request: Request, attempts: Callable[[str], int]) -> tuple[Script, Playback]:
     """Return what the question asks for, and how it is answered this time.
 
     Args:
-        dialect: What the response is written in.
+        wire_format: What the response is written in.
         request: What was asked.
         attempts: Tells how often the question of a key was asked before.
 
@@ -54,10 +54,10 @@ def playback_of(dialect: Dialect, request: Request, attempts: Callable[[str], in
     if not request.stream:
         raise RefusedError("this upstream only streams")
     script = read_question(request.question)
-    pieces = script.pieces(dialect.prefix(request))
+    pieces = script.pieces(wire_format.prefix(request))
     match fault := script.fault(attempts(script.key)):
         case Fault(kind="status"):
-            body = dialect.error_body(fault.status, "scripted")
+            body = wire_format.error_body(fault.status, "scripted")
             return script, Playback(
                 (Step(body),), status=fault.status, content_type="application/json", retry_after=fault.retry_after
             )
@@ -66,12 +66,14 @@ def playback_of(dialect: Dialect, request: Request, attempts: Callable[[str], in
         case Fault(kind="headers"):
             return script, NOTHING
         case _:
-            steps, ending = _stream(dialect, pieces, script, fault)
+            steps, ending = _stream(wire_format, pieces, script, fault)
             return script, Playback(tuple(steps), ending, whole=fault is None)
 
 
-def _stream(dialect: Dialect, pieces: list[str], script: Script, fault: Fault | None) -> tuple[list[Step], Ending]:
-    frames = dialect.frames(pieces)
+def _stream(
+    wire_format: WireFormat, pieces: list[str], script: Script, fault: Fault | None
+) -> tuple[list[Step], Ending]:
+    frames = wire_format.frames(pieces)
     pauses = (script.first, *(script.gap for _ in pieces))
     tokens = [Step(frame, pause, 1) for frame, pause in zip(frames.tokens, pauses, strict=False)]
     steps = [Step(frames.opening), *tokens, Step(frames.finish), Step(frames.goodbye)]

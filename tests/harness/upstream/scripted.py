@@ -1,4 +1,4 @@
-"""A scripted upstream: speaks the dialects of the vendors, plays the script in the question, and keeps a ledger.
+"""A scripted upstream: speaks the wire formats of the vendors, plays the script in the question, and keeps a ledger.
 
 As a process: `python -m harness.upstream.scripted PORT`; `POST /ledger` with a list of keys
 then tells the calls for these questions.
@@ -15,9 +15,10 @@ from aiohttp import web
 
 from harness.net import reset, serving
 from harness.upstream import prerendered
-from harness.upstream.dialects import Anthropic, Dialect, OpenAI, Request
 from harness.upstream.ledger import Call, Ledger
 from harness.upstream.playback import NOTHING, Playback, playback_of
+from harness.upstream.wire_formats import Request, WireFormat, format_of
+from harness.upstream.wires import WIRES
 
 MAX_BODY_BYTES = 16 << 20
 """Room for questions with long keys, and for the keys of thousands of questions."""
@@ -26,30 +27,24 @@ MAX_BODY_BYTES = 16 << 20
 def upstream_app(ledger: Ledger) -> web.Application:
     """Return the upstream as an application that writes into `ledger`."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    openai, anthropic = _answering(OpenAI(), ledger), _answering(Anthropic(), ledger)
-    app.add_routes(
-        [
-            web.post("/v1/chat/completions", openai),
-            web.post("/openai/deployments/{model}/chat/completions", openai),
-            web.post("/anthropic/v1/messages", anthropic),
-            web.get("/v1/models", _models),
-            web.get("/openai/models", _models),
-            web.get("/anthropic/v1/models", _models),
-            web.post("/ledger", _telling(ledger)),
-        ]
-    )
+    formats = {wire.base_path + wire.path: format_of(wire) for wire in WIRES}  # vendors that write alike share paths
+    app.add_routes(web.post(path, _answering(wire_format, ledger)) for path, wire_format in formats.items())
+    app.add_routes(web.get(path, _models) for path in {wire.base_path + wire.models_path for wire in WIRES})
+    app.add_routes([web.post("/ledger", _telling(ledger))])
     return app
 
 
-def _answering(dialect: Dialect, ledger: Ledger) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _answering(wire_format: WireFormat, ledger: Ledger) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(http: web.Request) -> web.StreamResponse:
         try:
             request = msgspec.json.decode(await http.read(), type=Request)
-            script, performance = playback_of(dialect, request, ledger.attempts)
+            script, performance = playback_of(wire_format, request, ledger.attempts)
         except ValueError as error:
-            return web.Response(status=400, body=dialect.error_body(400, str(error)), content_type="application/json")
+            return web.Response(
+                status=400, body=wire_format.error_body(400, str(error)), content_type="application/json"
+            )
         call = ledger.begin(script.key, monotonic())
-        call.model, call.after = request.model, len(dialect.prefix(request))
+        call.model, call.after = request.model, len(wire_format.prefix(request))
         try:
             response = await _play(http, performance, call)
         except (asyncio.CancelledError, ConnectionError):

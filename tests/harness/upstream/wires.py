@@ -1,4 +1,4 @@
-"""How each vendor writes an answer, so that one test can be run against all of them."""
+"""How each vendor writes an answer, and at which paths, so that one test can be run against all of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +37,16 @@ class Wire(Protocol):
         """Return what stands in `baseURL` between the host and the vendor's own paths."""
         ...
 
+    @property
+    def path(self) -> str:
+        """Return the path of the request for an answer, below `base_path`; `{model}` stands for the model's name."""
+        ...
+
+    @property
+    def models_path(self) -> str:
+        """Return the path of the list of models, below `base_path`."""
+        ...
+
     def begin(self) -> list[bytes]:
         """Return the events before the first token."""
         ...
@@ -67,6 +77,8 @@ class OpenAIWire:
     type: ProviderType = ProviderType.OPENAI
     base_path: str = "/v1"
     settings: Mapping[str, object] = field(default_factory=dict)
+    path: str = "/chat/completions"
+    models_path: str = "/models"
 
     def begin(self) -> list[bytes]:
         """Return the chunk with the role."""
@@ -104,6 +116,8 @@ class AnthropicWire:
     type: ProviderType = ProviderType.ANTHROPIC
     base_path: str = "/anthropic"
     settings: Mapping[str, object] = field(default_factory=dict)
+    path: str = "/v1/messages"
+    models_path: str = "/v1/models"
 
     def begin(self) -> list[bytes]:
         """Return the start of the message and of its one block of text, with a ping between."""
@@ -136,7 +150,14 @@ class AnthropicWire:
         return event(data, data["type"])
 
 
-AZURE: Final = OpenAIWire("azure", ProviderType.AZURE_OPENAI, "", {"azure": {"apiVersion": "2024-10-21"}})
+AZURE: Final = OpenAIWire(
+    "azure",
+    ProviderType.AZURE_OPENAI,
+    "",
+    {"azure": {"apiVersion": "2024-10-21"}},
+    path="/openai/deployments/{model}/chat/completions",
+    models_path="/openai/models",
+)
 
 WIRES: tuple[Wire, ...] = (
     OpenAIWire(),
@@ -144,7 +165,12 @@ WIRES: tuple[Wire, ...] = (
     OpenAIWire("compatible", ProviderType.OPENAI_COMPATIBLE),
     AnthropicWire(),
 )
-"""One for each provider type that has an upstream. Tests and the chaos scenarios take their vendors from here."""
+"""One for each provider type that has an upstream. Tests, the scripted upstream and the chaos scenarios follow it."""
+
+
+def wire_of(kind: ProviderType) -> Wire:
+    """Return the wire of a provider type that has an upstream."""
+    return next(wire for wire in WIRES if wire.type is kind)
 
 
 def whole(wire: Wire, words: Sequence[str] = WORDS) -> list[bytes]:

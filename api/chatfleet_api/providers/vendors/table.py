@@ -1,4 +1,4 @@
-"""One row for each provider type. A new type is a folder here, this row, and a row in the contract's table."""
+"""One row for each provider type, in the order of `ProviderType`."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

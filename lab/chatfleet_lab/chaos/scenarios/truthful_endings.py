@@ -148,6 +148,6 @@ SCENARIO = Scenario(
     play,
     hurt=("answers",),
     targets={"lied": "0", "hung": "0"},
-    aim="30 faults at first, middle and last token, for four vendors and three dialects",
+    aim="30 faults at first, middle and last token, for every type of provider and three dialects",
     on_node=True,
 )

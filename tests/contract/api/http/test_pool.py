@@ -18,9 +18,9 @@ from chatfleet_api.http import pool as connections
 from harness.polling import eventually_async
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, Reply, fake_upstream
-from harness.upstream.wires import WIRES, WORDS, answering, whole
+from harness.upstream.wires import WORDS, OpenAIWire, answering, whole
 
-WIRE = WIRES[0]
+WIRE = OpenAIWire()
 
 
 async def asked(url: str, times: int = 1) -> list[Outcome]:

@@ -4,6 +4,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming. Decodes the few f
 what the SDK's objects cost, and ignores what it does not know.
 """
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -16,7 +17,7 @@ from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
 
-_FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
+FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
     {
         "stop": "stop",
         "length": "length",
@@ -99,10 +100,12 @@ class CompletionParser:
     comes after that.
     """
 
-    __slots__ = ("_items", "_reason", "_request", "_usage", "done")
+    __slots__ = ("_finish_reasons", "_items", "_reason", "_request", "_usage", "done")
 
-    def __init__(self, request: ChatRequest) -> None:
+    def __init__(self, request: ChatRequest, *, finish_reasons: Mapping[str, FinishReason] = FINISH_REASONS) -> None:
+        """Parse the answer to `request`, of a vendor that ends whole answers with one of `finish_reasons`."""
         self.done = False
+        self._finish_reasons = finish_reasons
         self._request = request
         self._reason: FinishReason | None = None
         self._usage: _Usage | None = None
@@ -124,7 +127,7 @@ class CompletionParser:
             if choice.delta is not None:
                 _append(choice.delta, items)
             if choice.finish_reason:
-                self._reason = _finish_reason(choice.finish_reason)
+                self._reason = self._finish_reason(choice.finish_reason)
         self._items += len(items) - before
         self._usage = chunk.usage or self._usage
 
@@ -134,6 +137,11 @@ class CompletionParser:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without a finish_reason")
         self.done = True
         return Finish(self._reason, self._usage.usage() if self._usage else usage_estimate(self._request, self._items))
+
+    def _finish_reason(self, reason: str) -> FinishReason:
+        if reason not in self._finish_reasons:
+            raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(reason)}")
+        return self._finish_reasons[reason]
 
 
 def _append(delta: _Delta, items: list[StreamItem]) -> None:
@@ -151,9 +159,3 @@ def _tool_call(position: int, call: _Call) -> ToolCall:
     function = call.function or _Function()
     index = position if call.index is None else call.index
     return ToolCall(index, call.id, function.name, function.arguments or "")
-
-
-def _finish_reason(reason: str) -> FinishReason:
-    if reason not in _FINISH_REASONS:
-        raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(reason)}")
-    return _FINISH_REASONS[reason]

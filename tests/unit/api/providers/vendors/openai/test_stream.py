@@ -1,5 +1,8 @@
 """OpenAI's chunks become pieces; only a finish reason makes an answer whole."""
 
+from collections.abc import Callable
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -10,6 +13,7 @@ from chatfleet_api.domain.events import Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
+from chatfleet_api.providers.vendors.vendor import StreamParser
 
 REQUEST = ChatRequest("m", (Message("user", "eight by"),))
 DONE = b"[DONE]"
@@ -20,8 +24,8 @@ def chunk(delta: dict[str, Any] | None = None, reason: str | None = None, **more
     return msgspec.json.encode({"id": "1", "choices": choices, **more})
 
 
-def read(*payloads: bytes) -> list[StreamItem]:
-    answer, pieces = CompletionParser(REQUEST), list[StreamItem]()
+def read(*payloads: bytes, parser: Callable[[ChatRequest], StreamParser] = CompletionParser) -> list[StreamItem]:
+    answer, pieces = parser(REQUEST), list[StreamItem]()
     for payload in payloads:
         answer.read(payload, pieces)
     if not answer.done:
@@ -29,9 +33,9 @@ def read(*payloads: bytes) -> list[StreamItem]:
     return pieces
 
 
-def failure(*payloads: bytes) -> ChatError:
+def failure(*payloads: bytes, parser: Callable[[ChatRequest], StreamParser] = CompletionParser) -> ChatError:
     with pytest.raises(ChatError) as caught:
-        read(*payloads)
+        read(*payloads, parser=parser)
     return caught.value
 
 
@@ -119,6 +123,13 @@ def test_a_reason_that_is_not_known_to_be_an_end_is_none(reason: str) -> None:
     error = failure(chunk({"content": "a"}, reason), DONE)
     assert error.code is Code.UPSTREAM_TRUNCATED
     assert reason in (error.detail or "")
+
+
+def test_a_vendor_may_have_its_own_reasons_instead() -> None:
+    own = partial(CompletionParser, finish_reasons=MappingProxyType({"model_length": "length"}))
+    assert read(chunk({}, "model_length"), parser=own)[-1] == Finish("length", Usage(2, 0, estimated=True))
+    assert failure(chunk({}, "model_length")).code is Code.UPSTREAM_TRUNCATED
+    assert failure(STOP, parser=own).code is Code.UPSTREAM_TRUNCATED
 
 
 @pytest.mark.parametrize(

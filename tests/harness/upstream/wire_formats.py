@@ -1,6 +1,8 @@
-"""What the scripted upstream is asked, and how far it is like the vendors whose wires it writes. Pure."""
+"""How the scripted upstream reads requests and answers them, in each wire format. Pure."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -31,7 +33,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What the upstream is asked, in either dialect."""
+    """What the upstream is asked, in any wire format."""
 
     model: str
     messages: list[Message]
@@ -71,8 +73,8 @@ class Frames(NamedTuple):
         return cls(b"".join(wire.begin()), tokens, b"".join(finish), goodbye, wire.error(error))
 
 
-class Dialect(Protocol):
-    """One vendor's API."""
+class WireFormat(Protocol):
+    """What a vendor accepts, and how it answers or refuses."""
 
     def prefix(self, request: Request) -> str:
         """Return what the answer already has; raises `RefusedError` for what the vendor would refuse."""
@@ -87,7 +89,7 @@ class Dialect(Protocol):
         ...
 
 
-class OpenAI:
+class OpenAIFormat:
     """OpenAI's chat completions, and those who imitate them."""
 
     def prefix(self, request: Request) -> str:
@@ -108,7 +110,7 @@ class OpenAI:
         return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": None}})
 
 
-class Anthropic:
+class AnthropicFormat:
     """Anthropic's messages."""
 
     def prefix(self, request: Request) -> str:
@@ -129,3 +131,14 @@ class Anthropic:
         """Return the vendor's error object."""
         kind = {400: "invalid_request_error", 429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
+
+
+FORMATS: Final[Mapping[type[Wire], Callable[[], WireFormat]]] = MappingProxyType(
+    {OpenAIWire: OpenAIFormat, AnthropicWire: AnthropicFormat}
+)
+"""By the class of the wire. Vendors that write alike share a class."""
+
+
+def format_of(wire: Wire) -> WireFormat:
+    """Return the wire format of `wire`."""
+    return FORMATS[type(wire)]()
