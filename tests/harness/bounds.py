@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatfleet_contract.schema import Schema
+from harness.schema_values import texts_of
 
 Document = dict[str, Any]
 Place = tuple[str | int, ...]
@@ -36,16 +37,6 @@ NO_BOUNDS = {
     "exclusiveMinimum",  # tried with minimum
     "x-kubernetes-validations",  # tried by fixtures written by hand
 }
-
-PATTERNS = {
-    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": ("a-1", "A"),
-    r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$": ("org/Model-1.5:latest@x_y", "a b"),
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$": ("2025-01-01", "latest"),
-    r"^[1-9][0-9]*(Mi|Gi|Ti)$": ("512Mi", "1GB"),
-    r"^https?://[^\s/?#]+(/[^\s?#]*)?$": ("https://prometheus.example.com:9090/tenant", "prometheus:9090"),
-    r"^[0-9]+(\.[0-9]+)?m?$": ("50m", "-1"),
-}
-"""For each pattern a text that it takes and one that it does not."""
 
 LONGEST = {
     ".spec.providers[].baseURL": "https://" + "b" * 2040,
@@ -85,7 +76,9 @@ def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterato
     for path, node in schema.walk():
         place = _place(path)
         for keyword in sorted(node.document().keys() - NO_BOUNDS):
-            base = next(each for each in ([least, *full] if keyword == "minItems" else full) if _has(each, place))
+            bases = [least, *full] if keyword == "minItems" else full
+            base = next((each for each in bases if _has(each, place)), None)
+            assert base, f"{path}: add the field to the first item or object in tests/harness/kube/full.yaml"
             if keyword == "required":
                 for name in node.required or []:
                     inner = (*place, name)
@@ -115,17 +108,19 @@ def _values(  # noqa: C901  # one case for each keyword
             yield letter * bound, letter * (bound - 1)
         case "maxLength":
             longest = LONGEST.get(path, letter * bound)
-            assert len(longest) == bound
+            assert len(longest) == bound, (
+                f"{path}: add the longest text that is allowed to LONGEST in tests/harness/bounds.py"
+            )
             yield longest, longest[0] + longest
         case "pattern":
-            taken, refused = PATTERNS[bound]
+            taken, refused = texts_of(path, bound)
             yield letter if path in REFERENCES else taken, refused
         case "format":
             yield {"date-time": "2026-01-01T00:00:00Z"}[bound], "nonsense"
         case "enum":
             yield from ((present if path in ALL_PRESENT else value, "nonsense") for value in bound)
         case "minItems":
-            assert len(present) == bound
+            assert len(present) == bound, f"{path}: needs {bound} items in minimal.yaml"
             yield present, []
         case "maxItems":
             yield _grown(present, node, bound), _grown(present, node, bound + 1)
@@ -134,7 +129,7 @@ def _values(  # noqa: C901  # one case for each keyword
         case "x-kubernetes-list-map-keys":
             yield present, [*present, present[-1]]
         case _:
-            raise AssertionError(f"{path}: say here how to try {keyword}")
+            raise AssertionError(f"{path}: add how to try {keyword} to _values in tests/harness/bounds.py")
 
 
 def _grown(items: list[Any], node: Schema, size: int) -> list[Any]:
@@ -162,7 +157,7 @@ def _get(document: Any, place: Place) -> Any:  # noqa: ANN401  # JSON
 def _has(document: Document, place: Place) -> bool:
     try:
         _get(document, place)
-    except KeyError:
+    except (KeyError, IndexError):
         return False
     return True
 

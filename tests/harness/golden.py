@@ -1,10 +1,11 @@
 """Golden files: text that a person can read, compared byte by byte."""
 
+import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -15,11 +16,19 @@ RENEW = os.environ.get("RENEW_GOLDEN")
 """Set to write the files anew; read the difference before it is kept."""
 
 
+COMMAND: Final = "RENEW_GOLDEN=1 .venv/bin/pytest tests/unit/operator/children"
+
+
 def expect(text: str, file: Path) -> None:
     """Assert that `text` is what `file` holds."""
     if RENEW:
         file.write_text(text)
-    assert text == file.read_text()
+    golden = file.read_text() if file.exists() else ""
+    if text != golden:
+        difference = "".join(
+            difflib.unified_diff(golden.splitlines(keepends=True), text.splitlines(keepends=True), "file", "built")
+        )
+        raise AssertionError(f"{file} differs from what is built. If that is intended: {COMMAND}\n{difference}")
 
 
 HASHES = frozenset(

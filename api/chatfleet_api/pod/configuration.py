@@ -98,7 +98,7 @@ class Configuration:
             self._text = text = _text_of(file)
             if text == seen:
                 return False
-            changed = self._replace(_parse_of(file, text))
+            changed = self.replace(_parse_of(file, text))
         except ConfigurationError as error:
             if self.error != str(error):
                 logger.warning("The new runtime configuration is invalid, the previous one stays in use: %s", error)
@@ -107,7 +107,8 @@ class Configuration:
         self.digest, self.error = digest_of(text), None
         return changed
 
-    def _replace(self, config: RuntimeConfig) -> bool:
+    def replace(self, config: RuntimeConfig) -> bool:
+        """Serve `config`; return whether it differs from the current one. Raises `ConfigurationError`."""
         if config == self.current:
             return False
         self.current, self.catalogue = config, self._built(config)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics
+from chatfleet_contract.report import FleetDetails
 from chatfleet_contract.runtime import RuntimeConfig
 
 VERSION: Final = version("chatfleet-api")
@@ -46,6 +47,55 @@ class Services:
     meter: Meter
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """What the servers' parts are wired from; tests have a clock and randomness of their own."""
+
+    configuration: Configuration
+    ports: ChatPorts
+    meter: Meter
+    lifecycle: Lifecycle
+    uniform: Callable[[float, float], float]
+    """Returns a random number between two."""
+    version: str
+
+    def sources(
+        self, redis: RedisMonitor | None = None, fleet: Callable[[], FleetDetails | None] = lambda: None
+    ) -> Sources:
+        """Return what the health of the pod is read from."""
+        configuration, clock = self.configuration, self.ports.clock
+        return Sources(
+            configuration=configuration,
+            streaming=configuration.live.map(lambda live: live.streaming),
+            lifecycle=self.lifecycle,
+            heartbeat=LoopHeartbeat(self.ports.pool, clock=clock),
+            upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=self.uniform),
+            tokens=TokenRate(self.meter.tokens, clock=clock),
+            moves=self.ports.pool,
+            redis=redis,
+            fleet=fleet,
+        )
+
+    def web(self, chat: ChatServices) -> web.Services:
+        """Return what the serving port works with."""
+        configuration, ports = self.configuration, self.ports
+        return web.Services(
+            completions=chat.completions,
+            conversations=chat.conversations,
+            responses=chat.responses,
+            joining=chat.joining,
+            models=ports.catalogue,
+            streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
+            on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
+            version=self.version,
+            meter=self.meter,
+            clock=ports.clock,
+            new_id=ports.new_id,
+            config_digest=lambda: configuration.digest,
+            close_connections=lambda: self.lifecycle.leaving or ports.pool.near_capacity,
+        )
+
+
 @asynccontextmanager
 async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGenerator[Services, None]:
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
@@ -54,8 +104,10 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         configuration = Configuration(config, build=registry.catalogue)
         async with open_stores(settings, configuration.live) as stores:
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
-            chat = _chat(configuration, stores, pool, meter)
-            sources = _sources(configuration, stores, pool, meter)
+            wiring = _wiring(configuration, stores, pool, meter)
+            chat = chat_services(wiring.ports)
+            redis = None if stores.redis is None else RedisMonitor(stores.redis.check)
+            sources = wiring.sources(redis, stores.fleet.details)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
             tasks = [sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
@@ -64,59 +116,30 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             if (file := settings.config_file) is not None:
                 tasks.append(lambda: configuration.watch(file))
             async with background(*tasks):
-                serving = _web(configuration, chat, sources.lifecycle, pool, meter=meter)
-                yield Services(configuration, serving, health, sources.lifecycle, pool, stores.log, meter)
+                serving = wiring.web(chat)
+                yield Services(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter)
 
 
-def _chat(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter) -> ChatServices:
-    return chat_services(
-        ChatPorts(
-            catalogue=configuration.live_catalogue,
-            pool=pool,
-            log=stores.log,
-            fleet=stores.fleet,
-            sessions=stores.sessions,
-            clock=time.monotonic,
-            now=lambda: datetime.now(UTC),
-            new_id=_new_id,
-            meter=meter,
-            on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
-        )
-    )
-
-
-def _sources(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter) -> Sources:
-    clock = time.monotonic
-    return Sources(
-        configuration=configuration,
-        streaming=configuration.live.map(lambda live: live.streaming),
-        lifecycle=Lifecycle(clock),
-        heartbeat=LoopHeartbeat(pool, clock=clock),
-        upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=random.uniform),
-        tokens=TokenRate(meter.tokens, clock=clock),
-        moves=pool,
-        redis=None if stores.redis is None else RedisMonitor(stores.redis.check),
-        fleet=stores.fleet.details,
-    )
-
-
-def _web(
-    configuration: Configuration, chat: ChatServices, lifecycle: Lifecycle, pool: RunPool, *, meter: Meter
-) -> web.Services:
-    return web.Services(
-        completions=chat.completions,
-        conversations=chat.conversations,
-        responses=chat.responses,
-        joining=chat.joining,
-        models=configuration.live_catalogue,
-        streams=SSEStreams(configuration.live.map(lambda live: live.streaming.heartbeat_seconds), meter),
-        on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
-        version=VERSION,
-        meter=meter,
+def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter) -> Wiring:
+    ports = ChatPorts(
+        catalogue=configuration.live_catalogue,
+        pool=pool,
+        log=stores.log,
+        fleet=stores.fleet,
+        sessions=stores.sessions,
         clock=time.monotonic,
+        now=lambda: datetime.now(UTC),
         new_id=_new_id,
-        config_digest=lambda: configuration.digest,
-        close_connections=lambda: lifecycle.leaving or pool.near_capacity,
+        meter=meter,
+        on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
+    )
+    return Wiring(
+        configuration=configuration,
+        ports=ports,
+        meter=meter,
+        lifecycle=Lifecycle(time.monotonic),
+        uniform=random.uniform,
+        version=VERSION,
     )
 
 

@@ -2,6 +2,9 @@
 
 Headers wait for the first token (unless the dialect is eager), so that a failure before it gets a true HTTP status; a
 client that waits longer than a heartbeat gets its 200 with the heartbeat.
+
+Two ways to write: `_write_at_once` (the server's `write_now`) for nearly all batches, without a wait; `_write` (ASGI
+`send`) for the head, the end, heartbeats and clients that are slow.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ from chatfleet_api.web.client import CLIENT_DISCONNECTED, COMPLETE, Client
 from chatfleet_api.web.collect import as_error
 from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
 from chatfleet_api.web.sse import CONTENT_TYPE, HEARTBEAT, RECONNECT, Encoder
+from chatfleet_contract.spec import Streaming
 
 SEND_SECONDS: Final = 10.0
 """The connection of a client that takes nothing for this long (up to twice as long) is reset; no run waits for it."""
@@ -49,7 +53,7 @@ class StreamMeter(Protocol):
 class SSEStreams:
     """What all streams of a pod have in common."""
 
-    heartbeat_seconds: Live[float]
+    streaming: Live[Streaming]
     meter: StreamMeter
 
     async def send(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
@@ -59,7 +63,7 @@ class SSEStreams:
         can still carry the error.
         """
         reason = CLIENT_DISCONNECTED
-        stream = SSEStream(encoder, client, heartbeat_seconds=self.heartbeat_seconds(), after=after)
+        stream = SSEStream(encoder, client, streaming=self.streaming, after=after)
         try:
             reason = await until_disconnect(client.receive, stream.run(read))
         except ClientDisconnected:
@@ -75,12 +79,12 @@ class SSEStreams:
 class SSEStream:
     """One stream to one client."""
 
-    def __init__(self, encoder: Encoder, client: Client, *, heartbeat_seconds: float, after: int) -> None:
+    def __init__(self, encoder: Encoder, client: Client, *, streaming: Live[Streaming], after: int) -> None:
         self._encoder = encoder
         self._send = client.send
         self._abort = extensions.abort(client.scope)
         self._write_now = extensions.write_now(client.scope)
-        self._heartbeat = heartbeat_seconds
+        self._streaming = streaming
         self._loop = asyncio.get_running_loop()
         self._held = b""
         self._after = after
@@ -98,7 +102,7 @@ class SSEStream:
         """
         beat = False
         self._task: asyncio.Future[Any] = asyncio.current_task() or self._loop.create_future()
-        self._timer = self._loop.call_later(min(self._heartbeat, SEND_SECONDS), self._tick)
+        self._timer = self._loop.call_later(min(self._streaming().heartbeat_seconds, SEND_SECONDS), self._tick)
         try:
             while True:
                 try:
@@ -173,7 +177,8 @@ class SSEStream:
 
     def _tick(self) -> None:
         """Send a heartbeat after a silence; reset the connection when the client takes nothing."""
-        limit = SEND_SECONDS if self._sending else self._heartbeat
+        heartbeat = self._streaming().heartbeat_seconds
+        limit = SEND_SECONDS if self._sending else heartbeat
         left = limit - (self._loop.time() - self._since)
         if left <= 0:
             if self._sending:
@@ -182,5 +187,5 @@ class SSEStream:
                 return
             if not self._silence.expired():
                 self._silence.reschedule(0)
-            left = self._heartbeat
+            left = heartbeat
         self._timer = self._loop.call_later(min(left, SEND_SECONDS), self._tick)

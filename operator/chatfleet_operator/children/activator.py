@@ -22,6 +22,9 @@ PRE_STOP_SECONDS: Final = 5
 PROGRESS_DEADLINE_SECONDS: Final = 2_147_483_647
 """No deadline for a rollout: an activator without work is healthy, and not Ready."""
 
+STREAMING_FIELDS: Final = {"max_streams_per_pod", "heartbeat_seconds", "max_stream_seconds"}
+"""What its pod template is built from: a change of another field must not restart the activator."""
+
 
 def may_scale_to_zero(spec: ChatDeploymentSpec) -> bool:
     """Whether there may be no API pod although requests are to be served."""
@@ -110,7 +113,7 @@ def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, conf
     streams = spec.streaming.max_stream_seconds
     manifest["metadata"]["annotations"] = template_inputs_hash(
         template=spec.template.model_dump(mode="json", exclude_defaults=True),
-        streaming=spec.streaming.model_dump(exclude_defaults=True),
+        streaming=spec.streaming.model_dump(include=STREAMING_FIELDS, exclude_defaults=True),
         observability=spec.observability.model_dump(mode="json", exclude_defaults=True),
         activation_timeout_seconds=config.activation_timeout_seconds,
     )

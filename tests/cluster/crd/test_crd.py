@@ -15,6 +15,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from harness.bounds import REASONS, Bound, bounds
 from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
+from harness.kube.full_chatdeployment import OWN_REDIS_FIELDS, full_chatdeployment, with_own_redis
 from harness.kube.kubectl import Kubectl
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -25,13 +26,8 @@ def read(name: str) -> Any:  # noqa: ANN401  # a fixture of any shape
 
 
 MINIMAL: Document = read("minimal.yaml")
-FULL: Document = read("full.yaml")
-OTHERWISE: Document = {
-    "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1},
-    "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
-}
-"""Values that cannot stand beside those of the full document."""
-OWN_REDIS: Document = {**FULL, "spec": {**FULL["spec"], **OTHERWISE}}
+FULL = full_chatdeployment()
+OWN_REDIS = with_own_redis(FULL)
 RULES: list[dict[str, Any]] = read("rules.yaml")
 BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS], MINIMAL))
 
@@ -114,8 +110,8 @@ def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
 
 def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeployments) -> None:
     unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
-    own = (".urlSecretRef", ".urlSecretRef.name", ".urlSecretRef.key", ".waitReplicas")
-    assert unseen == {f".spec.redis{path}" for path in own}
+    own = {*OWN_REDIS_FIELDS, ".spec.redis.urlSecretRef.name", ".spec.redis.urlSecretRef.key"}
+    assert unseen == own
     chatdeployments.try_create(FULL)
     chatdeployments.try_create(OWN_REDIS)
 

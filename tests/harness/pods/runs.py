@@ -82,7 +82,8 @@ class Chat:
     """The application services of one pod, and what they work with."""
 
     def __init__(self, ports: ChatPorts) -> None:
-        services = chat_services(ports)
+        self.ports, self.services = ports, chat_services(ports)
+        services = self.services
         self.completions, self.conversations = services.completions, services.conversations
         self.responses, self.joining = services.responses, services.joining
         self.takeover, self.queue = services.takeover, services.queue

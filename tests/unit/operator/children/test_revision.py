@@ -1,17 +1,21 @@
 """A new operator restarts no pods, until the resource asks for its templates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_contract.schema import Schema, structural
+from chatfleet_contract.schema import structural
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ConditionType
-from chatfleet_operator.children import build
+from chatfleet_operator.children import BUILDERS, autoscaler, scaled_object
+from chatfleet_operator.children.config import runtime_config
+from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.labels import Owner
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.parse import parse_resource
 from chatfleet_operator.model.values import (
@@ -26,12 +30,12 @@ from chatfleet_operator.model.values import (
 )
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
+from harness.kube.full_chatdeployment import full_chatdeployment, with_own_redis
 from harness.kube.operator_world import DEFAULTS, MOMENT, REF, document, observed, resource, settled, spec
+from harness.schema_values import changed, leaves
 
 NEWER = Defaults(api_image="example.com/api:2", redis_image="example.com/redis:9")
 API, REDIS = ObjectId("Deployment", "support"), ObjectId("StatefulSet", "support-redis")
-KEDA = {"source": "keda", "keda": {"prometheusURL": "http://prometheus"}}
-SLEEPING: dict[str, Any] = {"autoscaling": {"minReplicas": 0, "maxReplicas": 9, **KEDA}}
 
 
 def upgraded(seen: Resource, live: dict[ObjectId, Manifest] | None = None) -> Plan:
@@ -118,59 +122,144 @@ def test_without_a_last_applied_template_the_newest_is_in_effect(text: str | Non
     assert applied(upgraded(resource(), live)) == {API: NEWER.api_image}
 
 
-def workloads(changes: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId, Manifest]:  # an identity
-    wanted = ChatDeploymentSpec.model_validate(spec(**changes))
-    found = LiveState(secret_uid=secret_uid)
-    children = build(Resource(REF, "uid-1", "1", 1, wanted), wanted, DEFAULTS, live=found).children
+AUTOSCALERS = {autoscaler.build, scaled_object.build}
+"""They have no pods, and cannot be built from a metric that the API server would reject."""
+
+
+def workloads(wish: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId, Manifest]:  # an identity
+    wanted = ChatDeploymentSpec.model_validate(wish)
+    owner, found = Owner(REF, "uid-1"), LiveState(secret_uid=secret_uid)
+    context = BuildContext(owner, wanted, DEFAULTS, found, runtime_config(REF, wanted))
+    children = [child for builder in BUILDERS if builder not in AUTOSCALERS for child in builder(context)]
     return {identify(each): each for each in children if each["kind"] in {"Deployment", "StatefulSet"}}
 
 
-KEY = {"name": "keys", "key": "openai"}
-TEMPLATES: tuple[Manifest, ...] = (
-    {"image": "example.com/own:2"},
-    {"resources": {"requests": {"cpu": "1"}}},
-    {"nodeSelector": {"disk": "fast"}},
-    {"tolerations": [{"key": "chat", "operator": "Exists"}]},
-    {"affinity": {"nodeAffinity": {}}},
-    {"topologySpreadConstraints": [{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]},
-    {"priorityClassName": "high"},
-    {"labels": {"team": "shop"}},
-    {"annotations": {"a": "b"}},
-    {"env": [{"name": "A", "value": "b"}]},
+def with_activator(document: Manifest) -> Manifest:
+    """Return the spec of `document`, scaled to zero, so that it has each workload."""
+    autoscaling = full_chatdeployment()["spec"]["autoscaling"]
+    return {**document["spec"], "suspend": False, "autoscaling": {**autoscaling, "minReplicas": 0}}
+
+
+FULL = full_chatdeployment()
+SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)))
+SCHEMA = structural(ChatDeploymentSpec)
+RESTARTING = frozenset(
+    {
+        "autoscaling.activationTimeoutSeconds",
+        "observability.logFormat",
+        "observability.logLevel",
+        "providers.apiKeySecretRef.key",
+        "providers.apiKeySecretRef.name",
+        "providers.name",
+        "redis.managed.appendFsync",
+        "redis.urlSecretRef.key",
+        "redis.urlSecretRef.name",
+        "streaming.drainSeconds",
+        "streaming.heartbeatSeconds",
+        "streaming.maxStreamSeconds",
+        "streaming.maxStreamsPerPod",
+        "template.affinity",
+        "template.annotations",
+        "template.env",
+        "template.image",
+        "template.labels",
+        "template.nodeSelector",
+        "template.priorityClassName",
+        "template.resources",
+        "template.tolerations",
+        "template.topologySpreadConstraints",
+    }
 )
-RESTARTING: tuple[Manifest, ...] = (
-    *({"template": each} for each in TEMPLATES),
-    {"streaming": {"drainSeconds": 7}},
-    {"streaming": {"maxStreamSeconds": 99}},
-    {"streaming": {"maxStreamsPerPod": 99}},
-    {"streaming": {"heartbeatSeconds": 9}},
-    {"observability": {"logLevel": "debug"}},
-    {"observability": {"logFormat": "text"}},
-    {"providers": [{"name": "scripted", "type": "openai", "apiKeySecretRef": KEY}]},
-    {"providers": [{"name": "scripted", "type": "openai", "apiKeySecretRef": {**KEY, "key": "other"}}]},
-    {"redis": {"managed": {"appendFsync": "always"}}},
-    {"redis": {"urlSecretRef": {"name": "redis", "key": "url"}}},
-    {"autoscaling": {**SLEEPING["autoscaling"], "activationTimeoutSeconds": 7}},
-)
+"""Fields of the spec whose change restarts pods, because they are part of a pod template; all others are live.
+
+A live field reaches running pods in their runtime configuration (`chatfleet_api.domain.live.Live`), or is not about
+pods. It needs no line here.
+"""
+
+RESTARTING_AS_A_WHOLE = {"template", *(path for path in RESTARTING if path.startswith("template."))}
+"""Each of these restarts the API pods; the activator's hash has them all, and stays the same in every release."""
 
 
-@pytest.mark.parametrize("change", RESTARTING, ids=str)
-def test_whatever_changes_a_template_is_among_its_inputs(change: Mapping[str, Any]) -> None:
-    before, after = workloads(SLEEPING), workloads({**SLEEPING, **change})
-    common = before.keys() & after.keys()
-    changed = {key for key in common if before[key]["spec"]["template"] != after[key]["spec"]["template"]}
+@dataclass(frozen=True)
+class Change:
+    """One field of a spec, changed or removed, and the workloads before and after."""
 
-    assert changed
-    for key in changed:
-        annotations = [
-            each[key]["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_INPUTS_HASH] for each in (before, after)
-        ]
-        assert annotations[0] != annotations[1]
+    path: str
+    before: Mapping[ObjectId, Manifest]
+    after: Mapping[ObjectId, Manifest]
+
+    def templates(self) -> set[ObjectId]:
+        """Return the workloads whose pod template changes."""
+        return self._differing(lambda each: each["spec"]["template"])
+
+    def hashes(self) -> set[ObjectId]:
+        """Return the workloads whose template-inputs-hash changes."""
+        return self._differing(lambda each: each["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_INPUTS_HASH])
+
+    def _differing(self, part: Callable[[Manifest], object]) -> set[ObjectId]:
+        common = self.before.keys() & self.after.keys()
+        return {key for key in common if part(self.before[key]) != part(self.after[key])}
+
+
+@cache
+def changes() -> tuple[Change, ...]:
+    """Return each change of one field."""
+    return tuple(
+        Change(path, before, workloads(other))
+        for each in SPECS
+        for before in [workloads(each)]
+        for path, other in changed(SCHEMA, each)
+    )
+
+
+def remedies(restarting: Collection[str], declared: Collection[str]) -> list[str]:
+    """Return what to do about each field that restarts pods and is not declared, or the reverse."""
+    undeclared = (
+        f"spec.{path} is part of a pod template: a change restarts pods. If it is meant to be live, remove it from the "
+        "template in operator/chatfleet_operator/children/. Otherwise add a line to RESTARTING in test_revision.py "
+        "and the field to template_inputs_hash of its builder."
+        for path in sorted({*restarting} - {*declared})
+    )
+    live = (
+        f"spec.{path} is part of no pod template: it is live. Remove its line from RESTARTING in test_revision.py."
+        for path in sorted({*declared} - {*restarting})
+    )
+    return [*undeclared, *live]
+
+
+def test_a_field_that_restarts_pods_is_declared() -> None:
+    fields = set(leaves(SCHEMA))
+    restarting = {change.path for change in changes() if change.templates()} & fields
+
+    assert {change.path for change in changes()} >= fields
+    assert not remedies(restarting, RESTARTING), "\n".join(remedies(restarting, RESTARTING))
+
+
+def test_an_undeclared_field_is_named_with_the_remedy() -> None:
+    (undeclared, live) = remedies({"streaming.a"}, {"streaming.b"})
+
+    assert undeclared.startswith("spec.streaming.a is part of a pod template")
+    assert "add a line to RESTARTING in test_revision.py" in undeclared
+    assert live.startswith("spec.streaming.b is part of no pod template")
+
+
+@pytest.mark.parametrize("path", sorted({change.path for change in changes()}))
+def test_a_template_inputs_hash_changes_with_its_template_and_only_then(path: str) -> None:
+    """A missing input loses changes; one too many restarts pods by a live field after an upgrade of the operator."""
+    for change in changes():
+        if change.path == path:
+            missing = change.templates() - change.hashes()
+            surplus = change.hashes() - change.templates()
+            assert not missing, f"spec.{path}: add the field to template_inputs_hash of the builder of {missing}"
+            assert not surplus or path in RESTARTING_AS_A_WHOLE, (
+                f"spec.{path}: remove the field from template_inputs_hash of the builder of {surplus}, whose pod "
+                "template does not use it"
+            )
 
 
 def test_defaults_are_not_among_the_inputs_of_a_template() -> None:
     """A field that a newer operator adds is then no change."""
-    said = workloads({"streaming": {"drainSeconds": 10}, "template": {"env": []}})
+    said = workloads(spec(streaming={"drainSeconds": 10}, template={"env": []}))
     redis = {"name": "support-redis", "key": "url"}
 
     assert (
@@ -179,43 +268,7 @@ def test_defaults_are_not_among_the_inputs_of_a_template() -> None:
     )
 
 
-LIVE = (
-    *("replicas", "suspend", "models", "conversations", "exposure", "redis.waitReplicas", "redis.managed.storage"),
-    *(f"providers.{part}" for part in ("type", "baseURL", "azure", "timeouts", "retries", "maxConcurrentRequests")),
-    *(f"autoscaling.{part}" for part in ("minReplicas", "maxReplicas", "source", "metrics", "behavior", "keda")),
-    "streaming.logTTLSeconds",
-)
-"""Fields of the spec that are no part of a pod template: running pods reload them, or they are not about pods."""
-
-
-def paths_in(part: object, path: str = "") -> Iterator[str]:
-    """Return the paths of all fields in an example, and of those around them."""
-    yield path
-    for each in part if isinstance(part, list) else ():
-        yield from paths_in(each, path)
-    for name, value in part.items() if isinstance(part, dict) else ():
-        yield from paths_in(value, f"{path}.{name}".removeprefix("."))
-
-
-def leaves(schema: Schema, path: str = "") -> Iterator[str]:
-    """Return the paths of all single fields of a schema."""
-    parts = schema.properties or (schema.items.properties if schema.items else None) or {}
-    for name, part in parts.items():
-        yield from leaves(part, f"{path}.{name}".removeprefix("."))
-    if not parts:
-        yield path
-
-
-def test_of_every_field_it_is_known_whether_it_is_part_of_a_template() -> None:
-    """A new one is in LIVE, or in RESTARTING and in `template_inputs_hash` of its builder: else changes are lost."""
-    fields = set(leaves(structural(ChatDeploymentSpec)))
-    live = {field for field in fields if field.startswith(LIVE)}
-    restarting = {path for change in RESTARTING for path in paths_in(change)}
-
-    assert fields - live - restarting == set()
-
-
 def test_another_password_restarts_redis() -> None:
-    first, second = (workloads({}, uid)[REDIS]["metadata"]["annotations"] for uid in ("a", "b"))
+    first, second = (workloads(spec(), uid)[REDIS]["metadata"]["annotations"] for uid in ("a", "b"))
 
     assert first[names.ANNOTATION_TEMPLATE_INPUTS_HASH] != second[names.ANNOTATION_TEMPLATE_INPUTS_HASH]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chatfleet_contract.spec import Conversations
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
 from harness.pods.runs import STOP, FakeProvider, text
@@ -173,9 +172,7 @@ async def test_an_answer_whose_client_leaves_becomes_what_the_policy_says(
     stream: bool,
 ) -> None:
     pod = four_events()
-    current = pod.configuration.current
-    conversations = Conversations(on_client_disconnect=policy)
-    pod.configuration.current = current.model_copy(update={"conversations": conversations})
+    pod.change("conversations", on_client_disconnect=policy)
     path = await begin(pod)
     asked = say(path, stream=stream)
     async with asking(pod.app, asked) as answering:

@@ -124,6 +124,16 @@ async def test_silence_is_filled_with_comments_and_nothing_is_lost_or_repeated()
     assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
+async def test_a_live_field_of_streaming_applies_to_the_next_use_within_an_open_stream() -> None:
+    pod = Pod(FakeProvider(text("a"), 100.0, [STOP]))
+    asked = post(PATH, STREAM)
+    async with asking(pod.app, asked) as answering:
+        await asked.until(b'"content":"a"')
+        pod.change("streaming", heartbeat_seconds=40)
+        await answering
+    assert asked.body.count(b": keep-alive\n\n") == 2
+
+
 async def test_a_client_that_waits_long_for_the_first_token_gets_its_200_with_the_first_comment() -> None:
     asked = post(PATH, STREAM)
     pod = Pod(FakeProvider(HEARTBEAT_SECONDS + 1.0, ChatError(Code.UPSTREAM_TIMEOUT)))
