@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from chatfleet_api.activator.backend import (
@@ -39,9 +38,8 @@ class Activator:
         """Serve one request, whose body `BodyLimit` has read already."""
         client = Client(scope, receive, send)
         request = _proxied(scope, (await receive())["body"])
-        response = ClientResponse(
-            client, streams=wants_stream(client, request.body), heartbeat_seconds=self.heartbeat_seconds
-        )
+        streams = dialect_of(scope["path"]).wants_stream(client.header(b"accept") or "", request.body)
+        response = ClientResponse(client, streams=streams, heartbeat_seconds=self.heartbeat_seconds)
         with suppress(ClientDisconnected):
             await until_disconnect(receive, self._serve(request, response))
 
@@ -72,25 +70,6 @@ class Activator:
                 return await stack.enter_async_context(self.backend.send(request))
             except NoPodError:
                 self.pods.lost()
-
-
-class _Body(msgspec.Struct):
-    stream: bool | None = None
-
-
-def wants_stream(client: Client, body: bytes) -> bool:
-    """Return whether the request is for a stream, as the API reads it: by its body, in some dialects also by Accept.
-
-    An invalid body is for none; the pod will report what is wrong with it.
-    """
-    try:
-        stream = msgspec.json.decode(body, type=_Body).stream
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        stream = None
-    if stream is not None:
-        return stream
-    by_accept = dialect_of(client.scope["path"]).streams_by_accept
-    return by_accept and "text/event-stream" in (client.header(b"accept") or "")
 
 
 def _proxied(scope: Scope, body: bytes) -> ProxiedRequest:

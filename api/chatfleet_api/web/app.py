@@ -26,7 +26,8 @@ def create_app(services: Services, *, routers: Sequence[APIRouter]) -> ASGIApp:
     for dialect in DIALECTS:
         for router in dialect.routers(services):
             app.include_router(router)
-    for router in (*routers, root_routes(services.version)):
+    links = [link for dialect in DIALECTS for link in dialect.links]
+    for router in (*routers, root_routes(services.version, links)):
         app.include_router(router)
     document(app, hot, bodies=[body for dialect in DIALECTS for body in dialect.bodies])
 

@@ -18,6 +18,13 @@ _MESSAGE: Final = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<pat
 _FIELD: Final = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
+class _StreamField(msgspec.Struct):
+    stream: bool | None = None
+
+
+_STREAM: Final = msgspec.json.Decoder(_StreamField)
+
+
 def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Return the body; raise `ChatError(INVALID_REQUEST)`, with the offending field as `param`, when it is wrong."""
     try:
@@ -31,6 +38,14 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise ChatError(Code.INVALID_REQUEST, "The body is not valid UTF-8; encode the JSON text as UTF-8.") from None
     except RecursionError:
         raise too_deep(None) from None
+
+
+def stream_field(raw: bytes) -> bool | None:
+    """Return the field `stream` of a body that nothing has checked, None when it is absent or not readable."""
+    try:
+        return _STREAM.decode(raw).stream
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def require_json(content_type: str | None) -> None:

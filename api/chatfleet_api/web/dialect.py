@@ -18,14 +18,19 @@ class Dialect:
     prefix: str
     """Owns this path and all below it, but for those that a longer prefix owns. Empty: every path."""
     errors: ErrorFormat
+    wants_stream: Callable[[str, bytes], bool]
+    """Returns whether a request is for a stream, given its `Accept` header (empty: none) and its unchecked body.
+
+    The activator decides by it before a pod reads the request. A body that the dialect rejects must not make it raise.
+    """
     hot_routes: Callable[[Services], Sequence[HotRoute]]
     """The routes that are called for every answer."""
     routers: Callable[[Services], Sequence[APIRouter]] = lambda _: ()
     """FastAPI's, for all others."""
     bodies: tuple[type[msgspec.Struct], ...] = ()
     """Bodies of requests and responses, for the OpenAPI document."""
-    streams_by_accept: bool = False
-    """Whether `Accept: text/event-stream` requests a stream when the body does not decide."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Names and paths by which `GET /` lists it."""
 
     def owns(self, path: str) -> bool:
         """Return whether `path` is at or below the prefix."""

@@ -64,7 +64,7 @@ def parse_error_response(response: ErrorResponse, path: str) -> ChatError:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ChatError(Code.INTERNAL, detail=f"HTTP {response.status} without a readable error")
     with_status = (code for code, facts in FACTS.items() if facts.status == response.status)
-    code = next((code for code in with_status if errors.vendor_code(code) == fields.code), Code.INTERNAL)
+    code = next((code for code in with_status if errors.dialect_code(code) == fields.code), Code.INTERNAL)
     return ChatError(code, fields.message, param=fields.param, retry_after=_retry_after(response))
 
 

@@ -1,10 +1,12 @@
 """The root: links to the API, its documentation and its health."""
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter
 
 
-def root_routes(version: str) -> APIRouter:
-    """Return the route of `/`."""
+def root_routes(version: str, links: Iterable[tuple[str, str]]) -> APIRouter:
+    """Return the route of `/`, with `links` to the dialects."""
     router = APIRouter(tags=["Health"])
 
     @router.get("/")
@@ -14,8 +16,7 @@ def root_routes(version: str) -> APIRouter:
             "service": "chatfleet",
             "version": version,
             "documentation": "/docs",
-            "openai_base_url": "/v1",
-            "conversations": "/api/v1/conversations",
+            **dict(links),
             "health": "/health",
         }
 

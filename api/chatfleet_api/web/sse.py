@@ -1,4 +1,4 @@
-"""Server-sent events whose framing no text can forge (WHATWG HTML, section 9.2), and the port of all encoders."""
+"""Server-sent events whose framing no text can forge (WHATWG HTML, section 9.2), and the interface of all encoders."""
 
 from typing import Final, Protocol
 
@@ -24,15 +24,19 @@ class Encoder(Protocol):
     """Turns the events of one run into the bytes of one stream."""
 
     dialect: str
-    eager: bool
+    """Label of its streams in metrics."""
+    opens_before_first_token: bool
     """Whether the stream opens with the run's start; if not, a failure before the first token is an HTTP status."""
 
     def encode(self, batch: Batch) -> bytes:
-        """Return the frames of the next batch, in one piece."""
+        """Return the frames of the next batch, in one piece; `b""` when the client gets nothing for them."""
         ...
 
     def error_frame(self, error: ChatError) -> bytes:
-        """Return the frame that ends a stream whose events cannot be read to their end."""
+        """Return the frame that ends a stream whose events cannot be read to their end.
+
+        A stream without a run, hence without an encoder, ends with `ErrorFormat.frame` instead.
+        """
         ...
 
 

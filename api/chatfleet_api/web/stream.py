@@ -1,7 +1,7 @@
 """SSE streams: the events of one run to one client, a batch at a time, with heartbeats, while the client reads.
 
-Headers wait for the first token (unless the dialect is eager), so that a failure before it gets a true HTTP status; a
-client that waits longer than a heartbeat gets its 200 with the heartbeat.
+Headers wait for the first token (unless the encoder opens before it), so that a failure before it gets a true HTTP
+status; a client that waits longer than a heartbeat gets its 200 with the heartbeat.
 
 Two ways to write: `_write_at_once` (the server's `write_now`) for nearly all batches, without a wait; `_write` (ASGI
 `send`) for the head, the end, heartbeats and clients that are slow.
@@ -123,7 +123,7 @@ class SSEStream:
                 async for batch in batches:
                     self._after = batch.last
                     last = batch.terminal
-                    if self._opened or self._encoder.eager:
+                    if self._opened or self._encoder.opens_before_first_token:
                         frames = self._encoder.encode(batch)
                         if last or not self._write_at_once(frames):
                             await self._write(frames, last=last)

@@ -19,11 +19,11 @@ from harness.clients.events import EventParser
 from harness.clients.received import DialectReader, NativeReader, OpenAIReader, ReceivedStream, ResponsesReader
 from harness.upstream.script import Script
 
-DialectName: TypeAlias = Literal["native", "openai", "openai-whole", "responses"]
+ClientAPI: TypeAlias = Literal["native", "openai", "openai-whole", "responses"]
 """A message in a conversation; a chat completion, streamed; the same, not streamed; a response in the background."""
-DIALECTS: tuple[DialectName, ...] = ("native", "openai", "openai-whole")
-STREAMED: tuple[DialectName, ...] = ("native", "openai")
-RESUMABLE: tuple[DialectName, ...] = ("native", "responses")
+CLIENT_APIS: tuple[ClientAPI, ...] = ("native", "openai", "openai-whole")
+STREAMED: tuple[ClientAPI, ...] = ("native", "openai")
+RESUMABLE: tuple[ClientAPI, ...] = ("native", "responses")
 EVENT_STREAM: Final = "text/event-stream"
 
 PATIENCE = 30.0
@@ -36,7 +36,7 @@ class Question:
 
     script: Script
     model: str
-    dialect: DialectName = "openai"
+    dialect: ClientAPI = "openai"
     conversation: str | None = None
     """Native dialect: the conversation to ask in; None: a new one."""
     once: str | None = None
@@ -118,7 +118,7 @@ class NoStreamError(Exception):
         received.closing = "clean"
 
 
-def reader_for(dialect: DialectName) -> DialectReader:
+def reader_for(dialect: ClientAPI) -> DialectReader:
     """Return how answers of a dialect are read."""
     match dialect:
         case "native":

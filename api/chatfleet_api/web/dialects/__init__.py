@@ -7,7 +7,7 @@ routes       its routes
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
 __init__     the registration: one `Dialect`
 
-A new dialect is a package and a row of `DIALECTS`.
+A new dialect is a package, and a row of `DIALECTS` (and its name above).
 """
 
 from typing import Final

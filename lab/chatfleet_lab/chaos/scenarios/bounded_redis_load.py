@@ -8,7 +8,7 @@ from typing import NamedTuple
 from chatfleet_lab.chaos.fleet import Fleet, Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
-from harness.clients.client import DialectName, Question
+from harness.clients.client import ClientAPI, Question
 from harness.clients.received import ReceivedStream
 from harness.redis.proxied import Server, open_single
 from harness.upstream.script import Script
@@ -61,7 +61,7 @@ async def play(trial: Trial) -> Findings:
 
 
 def _questions(trial: Trial) -> list[Question]:
-    dialect: DialectName = "responses" if trial.protected else "openai"
+    dialect: ClientAPI = "responses" if trial.protected else "openai"
     scripts = [Script(trial.key(), TOKENS[trial.size], gap=GAP[trial.size]) for _ in range(STREAMS[trial.size])]
     return [Question(script, "openai", dialect) for script in scripts]
 

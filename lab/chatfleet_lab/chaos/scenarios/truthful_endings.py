@@ -11,7 +11,7 @@ from chatfleet_contract.runtime import RuntimeTimeouts
 from chatfleet_lab.chaos.fleet import MODELS, PATIENT, QUICK, Settings, copy_of
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
-from harness.clients.client import DIALECTS, DialectName, Question
+from harness.clients.client import CLIENT_APIS, ClientAPI, Question
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import Faults, Toxics
 from harness.net import LOOPBACK
@@ -58,7 +58,7 @@ CODES: dict[FaultKind | int, frozenset[str]] = {
     529: frozenset({"upstream_overloaded"}),
 }
 """The codes that tell each fault, by its kind or HTTP status."""
-Asked: TypeAlias = tuple[str, Fault | None, DialectName]
+Asked: TypeAlias = tuple[str, Fault | None, ClientAPI]
 """A model, what goes wrong, and what the client speaks."""
 HONEST = frozenset({Verdict.INTERRUPTED, Verdict.REFUSED})
 
@@ -83,7 +83,7 @@ async def _ask(
     trial: Trial, faults: Sequence[Fault | None], timeouts: RuntimeTimeouts, *, origin: str | None = None
 ) -> list[Judgement]:
     """Ask for answers with these faults, of every model in every dialect, where the upstream is at `origin`."""
-    dialects: tuple[DialectName, ...] = DIALECTS if trial.protected else ("openai",)
+    dialects: tuple[ClientAPI, ...] = CLIENT_APIS if trial.protected else ("openai",)
     most = trial.place.most_copies * PER_COPY // len(dialects)
     parts = [faults[begin : begin + most] for begin in range(0, len(faults), most)]
     settings = Settings(timeouts, server=trial.server)

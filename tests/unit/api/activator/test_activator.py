@@ -5,11 +5,15 @@ import json
 
 import pytest
 
-from chatfleet_api.domain.errors import Code
+from chatfleet_api.activator.response import ClientResponse
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.pod.lifecycle import Phase
-from chatfleet_api.web.errors import CLOSE
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.errors import CLOSE, error_response
 from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.activator import JSON_BODY, FakeBackend, FakeResponse, Front
+from harness.pods.dialects import EACH_DIALECT, path_of
 from harness.pods.runs import loop_clock
 
 pytestmark = pytest.mark.looptime
@@ -95,26 +99,16 @@ async def test_who_asks_for_no_stream_gets_nothing_before_its_answer() -> None:
     assert (exchange.status, exchange.body) == (400, b"{}")
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "accept", "streams"),
-    [
-        (CHAT, {"stream": True}, "*/*", True),
-        (CHAT, {}, "text/event-stream", False),
-        (MESSAGES, {}, "text/event-stream", True),
-        (MESSAGES, {"stream": False}, "text/event-stream", False),
-        (MESSAGES, [], "*/*", False),
-    ],
-)
-async def test_what_counts_as_asking_for_a_stream_is_what_the_api_takes_for_it(
-    path: str,
-    body: object,
-    accept: str,
-    streams: bool,  # noqa: FBT001  # a table's column
+@EACH_DIALECT
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.parametrize("body", [{"stream": True}, {"stream": False}, {}, []])
+async def test_what_counts_as_asking_for_a_stream_is_what_the_dialect_takes_for_it(
+    dialect: Dialect, body: object, accept: str
 ) -> None:
-    exchange = post(path, body, accept=accept)
+    exchange = post(path_of(dialect), body, accept=accept)
     async with Front(FakeBackend()) as front, asking(front.app, exchange):
         await asyncio.sleep(1)
-        assert bool(exchange.sent) is streams
+        assert bool(exchange.sent) is dialect.wants_stream(accept, json.dumps(body).encode())
 
 
 async def test_the_time_that_a_request_is_held_is_bounded() -> None:
@@ -170,25 +164,33 @@ async def test_a_client_that_leaves_ends_its_wait_and_later_its_answer() -> None
         assert (pods.open, front.pending.waiting) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("path", "event"),
-    [
-        (CHAT, b'data: {"error":{"message":"No.","type":"invalid_request_error","param":"model","code":null}}\n\n'),
-        ("/v1/responses", b"event: error\ndata: "),
-        (MESSAGES, b'event: error\ndata: {"type":"error","code":"invalid_request","message":"No."'),
-    ],
-)
-async def test_an_error_of_the_pod_after_the_200_is_the_last_event_of_the_dialect(path: str, event: bytes) -> None:
-    said = {"message": "No.", "code": None if path.startswith("/v1/") else "invalid_request", "param": "model"}
-    body = {"error": said} if path.startswith("/v1/") else said
-    pods = FakeBackend(answer=FakeResponse(400, [JSON_BODY], (json.dumps(body).encode(),)))
+@EACH_DIALECT
+async def test_an_error_of_the_pod_after_the_200_is_the_last_event_of_the_dialect(dialect: Dialect) -> None:
+    path, error = path_of(dialect), ChatError(Code.INVALID_REQUEST, "No.", param="model")
+    answer = error_response(error, path, "made-id")
     exchange = stream(path)
+    exchange.scope["state"] = {"request_id": "made-id"}
+    client = Client(exchange.scope, exchange.receive, exchange.send)
+    response = ClientResponse(client, streams=True, heartbeat_seconds=15)
+    await response.keep_alive_until(asyncio.sleep(5))
+    await response.relay(FakeResponse(answer.status, answer.headers, (answer.body,)))
+
+    assert exchange.status == 200
+    assert exchange.body == BEAT + dialect.errors.frame(error, "made-id")
+    assert exchange.complete
+
+
+async def test_an_error_of_the_pod_after_the_200_ends_the_stream() -> None:
+    body = b'{"error":{"message":"No.","code":null,"param":"model"}}'
+    exchange = stream()
+    pods = FakeBackend(answer=FakeResponse(400, [JSON_BODY], (body,)))
     async with Front(pods) as front, asking(front.app, exchange) as answering:
         await after(5, pods)
         await answering
 
-    assert exchange.body.removeprefix(BEAT).startswith(event)
-    assert (exchange.body.count(b"\ndata: {") + exchange.body.count(b"[DONE]"), exchange.complete) == (1, True)
+    event = b'data: {"error":{"message":"No.","type":"invalid_request_error","param":"model","code":null}}\n\n'
+    assert exchange.body.removeprefix(BEAT) == event
+    assert exchange.complete
 
 
 async def test_nothing_to_come_after_the_200_is_an_empty_stream() -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from chatfleet_api.domain.errors import FACTS, ChatError, Code
 from chatfleet_api.web.body import require_json
+from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.errors import ErrorResponse, error_frame, error_response, parse_error_response
+from harness.clients.events import EventParser
+from harness.pods.dialects import EACH_DIALECT, has_codes, path_of
 
 
 @pytest.mark.parametrize(
@@ -53,30 +56,30 @@ def test_a_body_that_a_web_page_of_another_site_could_send_unasked_is_not(given:
     assert caught.value.code is Code.UNSUPPORTED_MEDIA_TYPE
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
+@EACH_DIALECT
 @pytest.mark.parametrize("code", FACTS)
-def test_an_error_that_another_process_answered_is_understood_as_what_it_was(path: str, code: Code) -> None:
-    sent = ChatError(code, "No.", param="model", retry_after=7)
-    read = parse_error_response(error_response(sent, path, "q1"), path)
-    assert (read.code, read.message, read.param) == (code, "No.", "model")
+def test_an_error_that_another_process_answered_is_understood_as_what_it_was(dialect: Dialect, code: Code) -> None:
+    path = path_of(dialect)
+    answer = error_response(ChatError(code, "No.", param="model", retry_after=7), path, "q1")
+    read = parse_error_response(answer, path)
+    assert read.facts.status == answer.status
+    assert error_response(read, path, "q1").body == answer.body
     assert read.retry_after == (7 if FACTS[code].retryable else None)
+    if has_codes(dialect):
+        assert (read.code, read.message, read.param) == (code, "No.", "model")
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"[]", b'{"error": 1}', b"\xff", b"[" * 100_000])
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
-def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(path: str, body: bytes) -> None:
-    assert parse_error_response(ErrorResponse(502, [], body), path).code is Code.INTERNAL
+@EACH_DIALECT
+def test_an_answer_that_is_no_error_of_ours_is_an_internal_one(dialect: Dialect, body: bytes) -> None:
+    assert parse_error_response(ErrorResponse(502, [], body), path_of(dialect)).code is Code.INTERNAL
 
 
-@pytest.mark.parametrize(
-    ("path", "frame"),
-    [
-        ("/v1/chat/completions", b'data: {"error":{"message":"No pod became ready in time."'),
-        ("/v1/responses", b'event: error\ndata: {"type":"error","code":"starting"'),
-        ("/api/v1/conversations/1/messages", b'event: error\ndata: {"type":"error","code":"starting"'),
-    ],
-)
-def test_a_stream_that_never_got_a_run_ends_in_its_dialect(path: str, frame: bytes) -> None:
-    event = error_frame(ChatError(Code.STARTING), path, "q1")
-    assert event.startswith(frame)
-    assert event.endswith(b"}\n\n")
+@EACH_DIALECT
+def test_a_stream_that_never_got_a_run_ends_with_one_event_of_its_dialect(dialect: Dialect) -> None:
+    error = ChatError(Code.STARTING, "Nobody\u2028\r\n\r\ndata: is there.")
+    frame = error_frame(error, path_of(dialect), "q1")
+    assert frame == dialect.errors.frame(error, "q1")
+    (event,) = EventParser().feed(frame)
+    assert "Nobody" in event.data
+    assert b"[DONE]" not in frame

@@ -4,16 +4,18 @@ from typing import Final
 
 from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.dialects.native import bodies
-from chatfleet_api.web.dialects.native.errors import error_body, error_frame, parse_error, vendor_code
-from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody
-from chatfleet_api.web.dialects.native.routes import conversation_routes, hot_routes
+from chatfleet_api.web.dialects.native.errors import dialect_code, error_body, error_frame, parse_error
+from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
+from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 NATIVE: Final = Dialect(
     prefix="",
-    errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
+    errors=ErrorFormat(error_body, error_frame, parse_error, dialect_code),
+    wants_stream=wants_stream,
     hot_routes=hot_routes,
     routers=lambda services: (conversation_routes(services.conversations),),
+    links=(("conversations", PREFIX),),
     bodies=(
         NewConversationBody,
         SendMessageBody,
@@ -25,5 +27,4 @@ NATIVE: Final = Dialect(
         bodies.CancelBody,
         bodies.ErrorBody,
     ),
-    streams_by_accept=True,
 )

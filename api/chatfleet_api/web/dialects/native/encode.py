@@ -39,7 +39,7 @@ class EventEncoder:
     """Encodes one run as `start`, then `token`, `reasoning` and `tool_call` events, and one `complete` or `error`."""
 
     dialect = "native"
-    eager = True
+    opens_before_first_token = True
 
     def __init__(self, run: str, request_id: str) -> None:
         self._id = b"id: " + run.encode() + b"-"

@@ -26,6 +26,6 @@ def parse_error(body: bytes) -> ErrorFields:
     return msgspec.json.decode(body, type=ErrorFields)
 
 
-def vendor_code(code: Code) -> str:
+def dialect_code(code: Code) -> str:
     """Return the code itself."""
     return code.value

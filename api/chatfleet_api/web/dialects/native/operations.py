@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from chatfleet_api.web.dialects.native.bodies import ErrorBody
+from chatfleet_api.web.dialects.native.bodies import ErrorBody, MessageReply
 from chatfleet_api.web.dialects.native.request import SendMessageBody
-from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import Operation
 
 _CONVERSATION: Final = {
@@ -25,7 +25,7 @@ JOIN: Final[Operation] = {
         {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "<run>-<number>, or the number."},
     ],
     "responses": {
-        "200": {"description": "The events.", "content": {"text/event-stream": {}}},
+        **returns(None, description="The events.", streams=True),
         "204": {"description": "There are no further events."},
         **fails(ErrorBody),
     },
@@ -39,13 +39,7 @@ SEND: Final[Operation] = {
     "parameters": [_CONVERSATION, {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}],
     **takes(SendMessageBody),
     "responses": {
-        "200": {
-            "description": "The answer, or its events.",
-            "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/MessageReply"}},
-                "text/event-stream": {},
-            },
-        },
+        **returns(MessageReply, description="The answer, or its events.", streams=True),
         **fails(ErrorBody),
     },
 }

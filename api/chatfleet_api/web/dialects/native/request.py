@@ -6,7 +6,7 @@ import msgspec
 
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.web.body import decode_body, limit_depth
+from chatfleet_api.web.body import decode_body, limit_depth, stream_field
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -34,7 +34,7 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MessageRequest(NamedTuple):
-    """A message, and whether its answer is streamed (None: as the Accept header requests)."""
+    """A message, and whether its answer is streamed, as far as the body decides it."""
 
     message: NewMessage
     stream: bool | None
@@ -59,3 +59,13 @@ def read_message(raw: bytes) -> MessageRequest:
     text = body.content or body.message or ""
     message = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
     return MessageRequest(message, body.stream)
+
+
+def is_streamed(stream: bool | None, accept: str) -> bool:  # noqa: FBT001  # a field of the body
+    """Return whether the answer is streamed: as the body requests, else as the Accept header does."""
+    return stream if stream is not None else "text/event-stream" in accept
+
+
+def wants_stream(accept: str, body: bytes) -> bool:
+    """Return whether a request is for a stream; an invalid body decides nothing."""
+    return is_streamed(stream_field(body), accept)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -21,7 +21,12 @@ from chatfleet_api.web.client import CLIENT_DISCONNECTED, Client
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.native import bodies, operations
 from chatfleet_api.web.dialects.native.encode import EventEncoder
-from chatfleet_api.web.dialects.native.request import NewConversationBody, read_message, read_new_conversation
+from chatfleet_api.web.dialects.native.request import (
+    NewConversationBody,
+    is_streamed,
+    read_message,
+    read_new_conversation,
+)
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
 from chatfleet_api.web.middleware.identity import Caller
@@ -56,7 +61,7 @@ class SendMessage(HotEndpoint):
         conversation, principal = known_id(client.path_param("conversation_id")), client.principal
         sent = read_message(await client.body())
         run = await self._conversations.send(principal, conversation, sent.message, key=_key(client))
-        if sent.stream if sent.stream is not None else "text/event-stream" in (client.header(b"accept") or ""):
+        if is_streamed(sent.stream, client.header(b"accept") or ""):
             ended = await self._streams.send(run.read, EventEncoder(run.id, client.request_id), client)
         else:
             ended = await client.respond_with(self._whole(principal, conversation, run))
@@ -131,7 +136,7 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
     @router.post(
         "",
         status_code=201,
-        openapi_extra=takes(NewConversationBody, required=False) | returns(bodies.ConversationBody, 201),
+        openapi_extra=takes(NewConversationBody, required=False) | _answers(bodies.ConversationBody, 201),
     )
     async def create_conversation(request: Request, caller: Caller) -> Response:
         """Create a conversation."""
@@ -142,7 +147,7 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         made = await conversations.create(caller, user_id=body.user_id, title=body.title, metadata=body.metadata)
         return _json(bodies.conversation_body(made), status=201)
 
-    @router.get("", openapi_extra=returns(bodies.ConversationList))
+    @router.get("", openapi_extra=_answers(bodies.ConversationList))
     async def list_conversations(
         caller: Caller,
         user_id: Annotated[str | None, Query(max_length=256)] = None,
@@ -153,7 +158,7 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         page = await conversations.list(caller, user_id=user_id, limit=limit, cursor=cursor)
         return _json(bodies.ConversationList([*map(bodies.conversation_body, page.items)], page.next))
 
-    @router.get("/{conversation_id}", openapi_extra=returns(bodies.ConversationWithMessages))
+    @router.get("/{conversation_id}", openapi_extra=_answers(bodies.ConversationWithMessages))
     async def get_conversation(conversation_id: str, caller: Caller) -> Response:
         """Return a conversation with its messages."""
         known = await conversations.get(caller, known_id(conversation_id))
@@ -166,13 +171,13 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         await conversations.delete(caller, known_id(conversation_id))
         return Response(status_code=204)
 
-    @router.post("/{conversation_id}/cancel", openapi_extra=returns(bodies.CancelBody, 202))
+    @router.post("/{conversation_id}/cancel", openapi_extra=_answers(bodies.CancelBody, 202))
     async def cancel_answer(conversation_id: str, caller: Caller) -> Response:
         """Cancel the answer that is being written: 202, or 200 when there is none."""
         run = await conversations.cancel(caller, known_id(conversation_id))
         return _json(bodies.CancelBody(conversation_id, run), status=200 if run is None else 202)
 
-    @router.get("/{conversation_id}/messages", openapi_extra=returns(bodies.MessageList))
+    @router.get("/{conversation_id}/messages", openapi_extra=_answers(bodies.MessageList))
     async def list_messages(conversation_id: str, caller: Caller) -> Response:
         """List the messages of a conversation, oldest first."""
         messages = await conversations.messages(caller, known_id(conversation_id))
@@ -189,6 +194,10 @@ def known_id(text: str) -> str:
     if _ID.fullmatch(text) is None:
         raise ChatError(Code.CONVERSATION_NOT_FOUND)
     return text
+
+
+def _answers(body: type[msgspec.Struct], status: int = 200) -> dict[str, Any]:
+    return {"responses": returns(body, status)}
 
 
 def _json(body: msgspec.Struct, *, status: int = 200) -> Response:

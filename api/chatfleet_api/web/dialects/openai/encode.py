@@ -4,7 +4,7 @@ Formats: `openai` 3.52, `types/chat/chat_completion_chunk.py`, `types/chat/chat_
 Reasoning is sent as `reasoning_content`, the field that DeepSeek began and most clients read.
 """
 
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError
@@ -21,7 +21,7 @@ class ChunkEncoder:
     """Encodes one run as `chat.completion.chunk` events; `[DONE]` follows a whole answer and nothing else."""
 
     dialect = "openai"
-    eager = False
+    opens_before_first_token = False
 
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
@@ -54,6 +54,8 @@ class ChunkEncoder:
                 return self._finish(event)
             case Failed():
                 return self.error_frame(as_error(event))
+            case _:
+                assert_never(event)
 
     def _begin(self, start: Start) -> bytes:
         known = {

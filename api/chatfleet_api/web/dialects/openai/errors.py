@@ -36,7 +36,7 @@ def error_body(error: ChatError, _request_id: str = "") -> bytes:
     """Return the body of an HTTP error."""
     status = error.facts.status
     kind = _TYPES.get(status) or _TYPES[400 if status < 500 else 500]  # noqa: PLR2004  # HTTP's own border
-    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, vendor_code(error.code))))
+    return json_text(VendorErrorBody(VendorError(error.message, kind, error.param, dialect_code(error.code))))
 
 
 def error_frame(error: ChatError, _request_id: str = "") -> bytes:
@@ -49,7 +49,7 @@ def parse_error(body: bytes) -> ErrorFields:
     return msgspec.json.decode(body, type=_Parsed).error
 
 
-def vendor_code(code: Code) -> str | None:
+def dialect_code(code: Code) -> str | None:
     """Return how the vendor calls `code`."""
     chosen = FACTS[code].openai_code
     return code.value if chosen == "" else chosen

@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, MessageToolCall, Role, TextPart
-from chatfleet_api.web.body import decode_body, limit_depth
+from chatfleet_api.web.body import decode_body, limit_depth, stream_field
 
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 _Unused: TypeAlias = Any
@@ -174,6 +174,11 @@ def read_completion(raw: bytes) -> CompletionRequest:
     _reject_unsupported(body)
     options = body.stream_options or StreamOptions()
     return CompletionRequest(_request(body), bool(body.stream), bool(options.include_usage), body.metadata)
+
+
+def wants_stream(_accept: str, body: bytes) -> bool:
+    """Return whether the body requests a stream, as `read_completion` decides it; an invalid body requests none."""
+    return bool(stream_field(body))
 
 
 def _reject_unsupported(body: ChatCompletionBody) -> None:

@@ -15,7 +15,7 @@ from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, CompletionRequest, read_completion
-from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute, Operation
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.sse import json_text
@@ -53,10 +53,7 @@ _CREATE: Final[Operation] = {
     "operationId": "create_chat_completion",
     **takes(ChatCompletionBody),
     "responses": {
-        "200": {
-            "description": "A chat.completion, or its chunks.",
-            "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}},
-        },
+        **returns(dict, description="A chat.completion, or its chunks.", streams=True),
         **fails(VendorErrorBody),
     },
 }

@@ -3,14 +3,15 @@
 from typing import Final
 
 from chatfleet_api.web.dialect import Dialect
-from chatfleet_api.web.dialects.responses.errors import error_body, error_frame, parse_error, vendor_code
-from chatfleet_api.web.dialects.responses.request import ResponseBody
+from chatfleet_api.web.dialects.responses.errors import dialect_code, error_body, error_frame, parse_error
+from chatfleet_api.web.dialects.responses.request import ResponseBody, wants_stream
 from chatfleet_api.web.dialects.responses.routes import PATH, hot_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 RESPONSES: Final = Dialect(
     prefix=PATH,
-    errors=ErrorFormat(error_body, error_frame, parse_error, vendor_code),
+    errors=ErrorFormat(error_body, error_frame, parse_error, dialect_code),
+    wants_stream=wants_stream,
     hot_routes=hot_routes,
     bodies=(ResponseBody,),
 )

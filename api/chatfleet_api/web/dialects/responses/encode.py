@@ -26,7 +26,7 @@ class ResponseEncoder:
 
     def __init__(self, response_id: str | None = None, *, after: int = -1, background: bool = False) -> None:
         """Leave out the events up to number `after`; without an id, the response has the one of its run."""
-        self.eager = background
+        self.opens_before_first_token = background
         self._id = response_id
         self._after = after
         self._background = background

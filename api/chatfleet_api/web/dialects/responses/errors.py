@@ -1,10 +1,10 @@
 """Errors of the OpenAI Responses API: the vendor's body, and an event of its own in a stream."""
 
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.web.dialects.openai.errors import VendorErrorBody, error_body, parse_error, vendor_code
+from chatfleet_api.web.dialects.openai.errors import VendorErrorBody, dialect_code, error_body, parse_error
 from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
 
-__all__ = ["VendorErrorBody", "error_body", "error_frame", "parse_error", "vendor_code"]
+__all__ = ["VendorErrorBody", "dialect_code", "error_body", "error_frame", "parse_error"]
 
 
 def error_frame(error: ChatError, _request_id: str = "") -> bytes:

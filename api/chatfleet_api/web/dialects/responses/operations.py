@@ -4,16 +4,13 @@ from typing import Any, Final
 
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.request import ResponseBody
-from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import Operation
 
 _TAGS: Final = ["OpenAI dialect"]
 _ONE: Final = {"name": "response_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _RESPONSES: Final[dict[int | str, Any]] = {
-    "200": {
-        "description": "A response, or its events.",
-        "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}},
-    },
+    **returns(dict, description="A response, or its events.", streams=True),
     **fails(VendorErrorBody),
 }
 CREATE: Final[Operation] = {

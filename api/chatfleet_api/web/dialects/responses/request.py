@@ -10,7 +10,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.web.body import decode_body
+from chatfleet_api.web.body import decode_body, stream_field
 
 _Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
@@ -103,6 +103,11 @@ def read_response(raw: bytes) -> ResponseRequest:
         user=body.user or body.safety_identifier,
     )
     return ResponseRequest(request, bool(body.stream), bool(body.background), body.store is not False)
+
+
+def wants_stream(_accept: str, body: bytes) -> bool:
+    """Return whether the body requests a stream, as `read_response` decides it; an invalid body requests none."""
+    return bool(stream_field(body))
 
 
 def _messages(body: ResponseBody) -> tuple[Message, ...]:

@@ -1,5 +1,6 @@
 """The table of dialects: from a path to the dialect that owns it."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,10 @@ from chatfleet_api.web.dialects import DIALECTS, dialect_of
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
+from harness.clients.asgi import ask, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import FakeProvider
+from harness.pods.dialects import EACH_DIALECT, has_codes
+from harness.pods.runs import STOP, FakeProvider, text
 
 PRETEND = replace(NATIVE, prefix="/v1/pretend")
 """A dialect of another vendor, whose paths lie among OpenAI's."""
@@ -56,8 +59,57 @@ async def test_the_hot_routes_of_a_dialect_are_its_own_and_documented() -> None:
             assert {"summary", "operationId", "responses"} <= route.operation.keys()
 
 
+@EACH_DIALECT
 @pytest.mark.parametrize("code", FACTS)
-def test_the_word_for_a_code_is_unique_among_those_of_its_status(code: Code) -> None:
-    for dialect in DIALECTS:
-        words = [dialect.errors.vendor_code(each) for each in FACTS if FACTS[each].status == FACTS[code].status]
-        assert len(set(words)) == len(words)
+def test_the_code_that_clients_see_is_unique_among_those_of_its_status(dialect: Dialect, code: Code) -> None:
+    shown = [dialect.errors.dialect_code(each) for each in FACTS if FACTS[each].status == FACTS[code].status]
+    assert len(set(shown)) == (len(shown) if has_codes(dialect) else 1)
+
+
+def test_the_dialects_of_today_have_codes() -> None:
+    assert all(has_codes(dialect) for dialect in (OPENAI, RESPONSES, NATIVE))
+
+
+@EACH_DIALECT
+@pytest.mark.parametrize("accept", ["", "*/*", "text/event-stream"])
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"stream": 1}', b"\xff", b"[" * 100_000])
+def test_a_body_that_is_not_valid_decides_nothing(dialect: Dialect, accept: str, body: bytes) -> None:
+    assert dialect.wants_stream(accept, body) is dialect.wants_stream(accept, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "accept", "streams"),
+    [
+        *((each, b'{"stream":true}', "*/*", True) for each in (OPENAI, RESPONSES, NATIVE)),
+        *((each, b'{"stream":false}', "text/event-stream", False) for each in (OPENAI, RESPONSES, NATIVE)),
+        (OPENAI, b"{}", "text/event-stream", False),
+        (RESPONSES, b"{}", "text/event-stream", False),
+        (NATIVE, b"{}", "text/event-stream", True),
+        (NATIVE, b"{}", "", False),
+        (NATIVE, b"[]", "*/*", False),
+    ],
+)
+def test_what_requests_a_stream(dialect: Dialect, body: bytes, accept: str, *, streams: bool) -> None:
+    assert dialect.wants_stream(accept, body) is streams
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}),
+        ("/v1/responses", {"model": "m", "input": "Hi"}),
+        ("/api/v1/conversations/{id}/messages", {"content": "Hi", "model": "m"}),
+    ],
+)
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.parametrize("stream", [{}, {"stream": None}, {"stream": True}, {"stream": False}])
+async def test_routes_stream_what_their_dialect_takes_for_a_request_of_a_stream(
+    path: str, fields: dict[str, object], accept: str, stream: dict[str, object]
+) -> None:
+    pod = Pod(FakeProvider(text("Hi"), [STOP]))
+    made = await ask(pod.app, post("/api/v1/conversations", {}))
+    exchange = await ask(pod.app, post(path.format(id=made.json()["id"]), fields | stream, accept=accept))
+    assert exchange.status == 200
+    streams = exchange.headers["content-type"].startswith("text/event-stream")
+    assert streams is dialect_of(path).wants_stream(accept, json.dumps(fields | stream).encode())

@@ -13,7 +13,7 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.dialects.native.bodies import conversation_with_messages
 from chatfleet_api.web.dialects.native.encode import EventEncoder
-from chatfleet_api.web.dialects.native.errors import error_body
+from chatfleet_api.web.dialects.native.errors import error_body, error_frame
 from chatfleet_api.web.dialects.native.request import MessageRequest, read_message, read_new_conversation
 
 USAGE = Usage(input_tokens=9, output_tokens=4, reasoning_tokens=1, cache_read_tokens=5, cache_write_tokens=2)
@@ -143,3 +143,9 @@ def test_a_stored_message_is_shown_with_the_names_of_both_vendors_and_an_unknown
 def test_a_known_price_is_shown_in_decimal_digits() -> None:
     priced = Usage(1, 1, cost_usd=Decimal("0.00000012"))
     assert '"cost_usd":"0.00000012"' in encoded(Complete("stop", priced, 20, 5))
+
+
+def test_a_stream_that_never_got_a_run_ends_with_its_error() -> None:
+    event = error_frame(ChatError(Code.STARTING), "q1")
+    assert event.startswith(b'event: error\ndata: {"type":"error","code":"starting"')
+    assert event.endswith(b"}\n\n")

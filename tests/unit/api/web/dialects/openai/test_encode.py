@@ -11,7 +11,7 @@ from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Star
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
-from chatfleet_api.web.dialects.openai.errors import error_body
+from chatfleet_api.web.dialects.openai.errors import error_body, error_frame
 from harness.clients.asgi import each
 
 START = Start("r1", "m", 1700000000)
@@ -142,3 +142,9 @@ def test_errors_carry_the_vendors_type_and_code(error: ChatError, kind: str, cod
 @pytest.mark.parametrize("code", FACTS)
 def test_no_error_shows_what_is_for_operators_only(code: Code) -> None:
     assert b"10.0.0.7" not in error_body(ChatError(code, detail="connect to 10.0.0.7 failed"))
+
+
+def test_a_stream_that_never_got_a_run_ends_with_its_error() -> None:
+    event = error_frame(ChatError(Code.STARTING), "q1")
+    assert event.startswith(b'data: {"error":{"message":"No pod became ready in time."')
+    assert event.endswith(b"}\n\n")

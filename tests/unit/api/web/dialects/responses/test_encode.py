@@ -6,6 +6,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Start, Token, Usage
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
+from chatfleet_api.web.dialects.responses.errors import error_frame
 
 ANSWER = Batch(1, (Start("r", "m", 0), Token("Hello"), Complete("stop", Usage(), 1)))
 LAST = 8
@@ -32,3 +33,9 @@ def test_a_log_that_breaks_off_before_the_place_is_told_all_the_same() -> None:
 
     assert told.startswith(b"event: error\n")
     assert b'"sequence_number":7' in told
+
+
+def test_a_stream_that_never_got_a_run_ends_with_its_error() -> None:
+    event = error_frame(ChatError(Code.STARTING), "q1")
+    assert event.startswith(b'event: error\ndata: {"type":"error","code":"starting"')
+    assert event.endswith(b"}\n\n")
