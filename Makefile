@@ -34,8 +34,8 @@ lint: setup ## Check style, formatting and who may import whom.
 types: setup ## Check the types of code and tests.
 	@$(bin)/mypy
 
-crds: setup ## Regenerate crds/ and docs/reference/ from the models in contract/ and the chart's values.
-	@$(bin)/python -m chatfleet_contract.crd && $(bin)/python tools/values.py
+crds: setup ## Regenerate crds/, docs/reference/ and the chart's RBAC rules from models, values and code.
+	@$(bin)/python -m chatfleet_contract.crd && $(bin)/python tools/values.py && $(bin)/python tools/operator_rules.py
 
 requirements: setup ## Resolve the dependencies anew and pin them by hash; with UPGRADE=1 to their newest releases.
 	@tools/requirements $(if $(UPGRADE),--upgrade)

@@ -9,6 +9,7 @@ import pytest
 from openai import NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from chatfleet_operator.children.kinds import KINDS
 from harness.kube.helm import NAMESPACE as SYSTEM
 from harness.kube.node import API_IMAGE, NAMESPACE, ROOT, Node
 from harness.polling import eventually
@@ -204,7 +205,7 @@ def test_deletion_cascades_with_the_operator_gone(support: Node) -> None:
 
     support.kubectl("delete", "chatdeployment", "support", "-n", NAMESPACE, "--timeout=30s")
 
-    kinds = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,pdb,pvc,pods"
+    kinds = ",".join(f"{kind.plural}.{kind.group}".rstrip(".") for kind in KINDS if not kind.optional_crd)
     ours = ["get", kinds, "-n", NAMESPACE, "-l", "chatfleet.io/deployment=support"]
     eventually(lambda: not support.kubectl.json(*ours)["items"], seconds=90)
     support.kubectl("scale", *operator, "--replicas=2")

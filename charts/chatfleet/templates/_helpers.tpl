@@ -18,23 +18,9 @@ app.kubernetes.io/part-of: chatfleet
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The rights that the operator's code needs, in the order of its table (chatfleet_operator.kube.rbac). */}}
+{{/* The rights that the operator's code needs; `make crds` writes the file. */}}
 {{- define "chatfleet.rules" -}}
-- {apiGroups: [chatfleet.io], resources: [chatdeployments], verbs: [get, list, watch]}
-- {apiGroups: [chatfleet.io], resources: [chatdeployments/status], verbs: [patch]}
-- {apiGroups: [chatfleet.io], resources: [chatdeployments/finalizers], verbs: [update]}
-- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [apps], resources: [statefulsets], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [""], resources: [serviceaccounts, configmaps], verbs: [get, list, watch, create, patch]}
-- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
-- {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [keda.sh], resources: [scaledobjects], verbs: [get, create, patch, delete]}
-- {apiGroups: [""], resources: [pods], verbs: [list, watch, patch]}
-# No list, no watch: only Secrets that a ChatDeployment refers to are read, one by one.
-- {apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}
-- {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, create, patch]}
-- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+{{ .Files.Get "files/operator-rules.yaml" | trimSuffix "\n" }}
 {{- end }}
 
 {{/* Its cluster-wide rights, when it watches all namespaces. */}}

@@ -11,7 +11,8 @@ scaling_targets     what a pod should carry, for both of them
 context             what a builder gets                            labels       metadata of a child
 pod                 what all pods have in common                   revision     which pod templates are in effect
 
-A new child: a row (or a name) in `kinds`, a module here with `build`, a line in `BUILDERS`, the chart's RBAC, a test.
+A new child: docs/development/add-a-child.md. A row (or a name) in `kinds`, a module here with `build`, a line in
+`BUILDERS`; the chart's RBAC and the golden files are generated.
 A builder never returns or keeps a caller's mutable, and a selector has nothing but our own two labels.
 """
 
@@ -32,7 +33,7 @@ from chatfleet_operator.children import (
     service_account,
 )
 from chatfleet_operator.children.context import BuildContext
-from chatfleet_operator.children.kinds import KINDS
+from chatfleet_operator.children.kinds import CHILD_KINDS
 from chatfleet_operator.children.labels import Owner, with_hash
 from chatfleet_operator.children.revision import effective_templates, revision
 from chatfleet_operator.model.values import Defaults, Desired, LiveState, Manifest, ObjectId, Resource
@@ -48,12 +49,14 @@ BUILDERS: Final[tuple[Callable[[BuildContext], tuple[Manifest, ...]], ...]] = (
     autoscaler.build,
     scaled_object.build,
 )
-"""In the order in which children are applied: what others need comes first."""
+"""In the order in which children are applied: what others refer to comes before them, autoscalers come last."""
 
 
 def possible_children(deployment_name: str) -> tuple[ObjectId, ...]:
     """Return every object that could be ours, whatever the spec is now."""
-    return tuple(ObjectId(kind.name, child_name(deployment_name)) for kind in KINDS for child_name in kind.child_names)
+    return tuple(
+        ObjectId(kind.name, child_name(deployment_name)) for kind in CHILD_KINDS for child_name in kind.child_names
+    )
 
 
 def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, live: LiveState) -> Desired:

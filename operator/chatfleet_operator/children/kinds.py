@@ -1,4 +1,4 @@
-"""The table of kinds: what a child of a ChatDeployment can be, and everything that depends on its kind.
+"""The table of kinds: those of the children of a ChatDeployment, and Pod; with everything that depends on a kind.
 
 From it derive the API paths (`kube/connection.py`), the rights (`kube/rbac.py`), what is watched (`watches.py`), what
 is looked up, pruned and deleted first (`reconcile/`), and how lists are compared (`model/compare.py`).
@@ -11,6 +11,8 @@ from typing import Final, TypeAlias
 from chatfleet_contract import names
 from chatfleet_operator.model.compare import METADATA_LIST_KEYS, ListKeys
 
+# The verbs of a child: WATCH and APPLY. DELETE too, if a spec can stop wanting it. GET instead of WATCH for Secrets
+# and kinds with an optional CRD.
 GET, WATCH = ("get",), ("get", "list", "watch")
 APPLY = ("create", "patch")
 """Server-side apply needs both: it creates what is absent."""
@@ -36,17 +38,19 @@ class Kind:
     verbs: tuple[str, ...]
     """The rights that the operator needs on it, in every namespace that it watches."""
     child_names: tuple[ChildName, ...] = ()
-    """The children of this kind that a ChatDeployment may have, whatever its spec is."""
+    """The children of this kind that a ChatDeployment may have, whatever its spec is: each name is one read per
+    reconciliation."""
     list_keys: ListKeys = field(default_factory=dict)
-    """By field: the keys of a list that is a map (`x-kubernetes-list-map-keys`). Every other list is atomic."""
+    """By field: the keys of a list that is a map, `x-kubernetes-list-map-keys` in the API's OpenAPI document. Atomic
+    lists need none. With wrong keys the child is applied again in every reconciliation."""
     autoscaler: bool = False
     """It sets the number of pods: deleted before anything else is written, and not needed to serve."""
     has_pods: bool = False
     """It has a pod template."""
     holds_data: bool = False
-    """It goes with the ChatDeployment, and is never pruned before."""
+    """It is deleted only with the ChatDeployment: its row has no DELETE, and pruning would skip it even with one."""
     optional_crd: bool = False
-    """A cluster may not serve it. Such a kind is not watched."""
+    """A cluster may not serve it. Such a kind is not watched: GET instead of WATCH."""
 
     @property
     def api_version(self) -> str:
@@ -127,10 +131,8 @@ PERSISTENT_VOLUME_CLAIM: Final = Kind(
     child_names=(names.redis_name,),
     holds_data=True,
 )
-# Not applied by us: the pods of our workloads.
-POD: Final = Kind(*("Pod", "", "v1", "pods"), verbs=("list", "watch", "patch"))
 
-KINDS: Final = (
+CHILD_KINDS: Final = (
     DEPLOYMENT,
     STATEFUL_SET,
     SERVICE,
@@ -139,10 +141,14 @@ KINDS: Final = (
     POD_DISRUPTION_BUDGET,
     HORIZONTAL_POD_AUTOSCALER,
     SCALED_OBJECT,
-    POD,
     SECRET,
     PERSISTENT_VOLUME_CLAIM,
 )
+
+POD: Final = Kind(*("Pod", "", "v1", "pods"), verbs=("list", "watch", "patch"))
+"""No child: the pods of our workloads, which are watched and annotated."""
+
+KINDS: Final = (*CHILD_KINDS, POD)
 
 BY_NAME: Final[Mapping[str, Kind]] = {kind.name: kind for kind in KINDS}
 AUTOSCALERS: Final = frozenset(kind.name for kind in KINDS if kind.autoscaler)

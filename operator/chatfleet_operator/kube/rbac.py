@@ -1,4 +1,7 @@
-"""The rights that the code needs, no more: the chart grants exactly these, and a test compares the two."""
+"""The rights that the code needs, no more: the chart grants exactly these, and tests compare the two.
+
+`make crds` writes RULES to the chart; the other rules are in its templates.
+"""
 
 from typing import Final, NamedTuple
 

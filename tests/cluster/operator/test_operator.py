@@ -134,17 +134,17 @@ def within(what: str) -> float:
     return 2 if what in WATCHED else 2 + RESYNC
 
 
+HASH_EDITED: Manifest = {"metadata": {"annotations": {names.ANNOTATION_LAST_APPLIED_HASH: "0"}}}
 EDITS: dict[str, Manifest] = {
     "serviceaccount/support": {"automountServiceAccountToken": True},
     "configmap/support-runtime": {"data": {names.CONFIG_KEY: "{}"}},
-    "secret/support-redis": {"metadata": {"annotations": {names.ANNOTATION_LAST_APPLIED_HASH: "0"}}},
-    "persistentvolumeclaim/support-redis": {"metadata": {"annotations": {names.ANNOTATION_LAST_APPLIED_HASH: "0"}}},
     "service/support-redis": {"spec": {"selector": {names.LABEL_COMPONENT: "api"}}},
     "statefulset/support-redis": {"spec": {"replicas": 3}},
     "service/support": {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 9}]}},
     "poddisruptionbudget/support": {"spec": {"maxUnavailable": 9}},
     "deployment/support": {"spec": {"replicas": 9, "template": {"spec": {"serviceAccountName": "default"}}}},
 }
+"""Edits of fields that a child's spec has; for other children: `HASH_EDITED`."""
 STRIPPED: Manifest = {
     "metadata": {"labels": {names.LABEL_DEPLOYMENT: None, names.LABEL_COMPONENT: None, names.LABEL_MANAGED_BY: None}}
 }
@@ -155,7 +155,9 @@ ORPHANED: Manifest = {"metadata": {"ownerReferences": None}}
 @pytest.mark.parametrize("what", CHILDREN)
 def test_a_child_that_somebody_changed_is_repaired(settled: LiveChatDeployment, what: str, drift: str) -> None:
     before = asked_for(settled.get(what))
-    settled.patch(what, {"edited": EDITS[what], "labels stripped": STRIPPED, "orphaned": ORPHANED}[drift])
+    settled.patch(
+        what, {"edited": EDITS.get(what, HASH_EDITED), "labels stripped": STRIPPED, "orphaned": ORPHANED}[drift]
+    )
 
     eventually(lambda: asked_for(settled.get(what)) == before, seconds=within(what), every=0.1)
 

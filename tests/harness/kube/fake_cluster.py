@@ -11,7 +11,7 @@ from typing import Any
 
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
-from chatfleet_operator.children.kinds import list_keys
+from chatfleet_operator.children.kinds import WORKLOADS, list_keys
 from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.model.compare import ListKeys, item_key
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
@@ -19,8 +19,8 @@ from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
 from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
 
-WITH_GENERATION = {"ChatDeployment", "Deployment", "StatefulSet", "PodDisruptionBudget"}
-"""Kinds whose generation counts changes of their spec."""
+WITH_GENERATION = WORKLOADS | {names.KIND}
+"""Kinds whose generation is read; it counts changes of their spec. Real API servers count that of others too."""
 
 
 class Crashed(BaseException):  # not an error that anybody may handle: the process is gone

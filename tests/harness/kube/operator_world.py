@@ -12,6 +12,7 @@ from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator.children import build
+from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.model.values import (
     Defaults,
     LiveState,
@@ -110,7 +111,7 @@ def _alive(manifest: Manifest) -> Manifest:
     live = {**deepcopy(manifest), "metadata": {**manifest["metadata"], "uid": f"uid-{kind}", "generation": 1}}
     if kind == "Secret":
         live["data"] = {"password": "", "url": ""}
-    if kind in {"Deployment", "StatefulSet"}:
+    if kind in WORKLOADS:
         _rolled_out(live, live["spec"].setdefault("replicas", 2))
     return live
 

@@ -9,6 +9,7 @@ from chatfleet_contract import names
 from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
+from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.model.values import LiveState, Manifest, ObjectId, Resource, identify
 from harness.golden import expect, readable
 from harness.kube.operator_world import DEFAULTS, REF, spec
@@ -34,7 +35,7 @@ def pod_labels(children: dict[ObjectId, Manifest], kind: str, name: str) -> dict
 def selected(children: dict[ObjectId, Manifest], service: str) -> set[str]:
     """Return the names of the workloads whose pods a Service selects."""
     chosen = children[ObjectId("Service", service)]["spec"]["selector"].items()
-    workloads = [key for key in children if key.kind in {"Deployment", "StatefulSet"}]
+    workloads = [key for key in children if key.kind in WORKLOADS]
     return {key.name for key in workloads if chosen <= pod_labels(children, *key).items()}
 
 
@@ -55,9 +56,9 @@ def test_the_service_in_front_leads_to_pods_and_activator_and_each_has_one_of_it
 
 def test_no_workload_takes_the_pods_of_another() -> None:
     children = made()
-    for key in (key for key in children if key.kind in {"Deployment", "StatefulSet"}):
+    for key in (key for key in children if key.kind in WORKLOADS):
         chosen = children[key]["spec"]["selector"]["matchLabels"].items()
-        others = [pod_labels(children, *other) for other in children if other.kind == "Deployment" and other != key]
+        others = [pod_labels(children, *other) for other in children if other.kind in WORKLOADS and other != key]
         assert not [labels for labels in others if chosen <= labels.items()]
 
 

@@ -15,6 +15,7 @@ from chatfleet_contract.status import ConditionType
 from chatfleet_operator.children import BUILDERS, autoscaler, scaled_object
 from chatfleet_operator.children.config import runtime_config
 from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.children.labels import Owner
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.parse import parse_resource
@@ -45,7 +46,7 @@ def upgraded(seen: Resource, live: dict[ObjectId, Manifest] | None = None) -> Pl
 
 def applied(plan: Plan) -> dict[ObjectId, str]:
     """Return the workloads that are applied, with their images."""
-    workloads = (each for each in plan.apply if each["kind"] in {"Deployment", "StatefulSet"})
+    workloads = (each for each in plan.apply if each["kind"] in WORKLOADS)
     return {identify(each): each["spec"]["template"]["spec"]["containers"][0]["image"] for each in workloads}
 
 
@@ -131,7 +132,7 @@ def workloads(wish: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId
     owner, found = Owner(REF, "uid-1"), LiveState(secret_uid=secret_uid)
     context = BuildContext(owner, wanted, DEFAULTS, found, runtime_config(REF, wanted))
     children = [child for builder in BUILDERS if builder not in AUTOSCALERS for child in builder(context)]
-    return {identify(each): each for each in children if each["kind"] in {"Deployment", "StatefulSet"}}
+    return {identify(each): each for each in children if each["kind"] in WORKLOADS}
 
 
 def with_activator(document: Manifest) -> Manifest:

@@ -87,27 +87,19 @@ async def test_a_changed_configuration_reaches_running_pods_by_one_touch_each() 
     assert it.condition("Ready") == ("Unknown", "Updating")
 
 
-CHILDREN = [
-    ("ServiceAccount", "support"),
-    ("ConfigMap", "support-runtime"),
-    ("PersistentVolumeClaim", "support-redis"),
-    ("Service", "support-redis"),
-    ("StatefulSet", "support-redis"),
-    ("Service", "support"),
-    ("PodDisruptionBudget", "support"),
-    ("Deployment", "support"),
-]
+APPLIED = [key for key in settled(resource()) if key != SECRET]
+"""Children of a ChatDeployment with a managed Redis, without its password, which is generated."""
 
 
-@pytest.mark.parametrize(("kind", "name"), CHILDREN)
-async def test_a_deleted_child_comes_back(kind: str, name: str) -> None:
+@pytest.mark.parametrize("key", APPLIED, ids=str)
+async def test_a_deleted_child_comes_back(key: ObjectId) -> None:
     it = await serving_world()
     it.cluster.writes.clear()
-    it.cluster.remove(REF.namespace, ObjectId(kind, name))
+    it.cluster.remove(REF.namespace, key)
     await reconcile_until_done(it)
 
-    assert f"apply {kind} {name}" in it.cluster.writes
-    assert it.recorded.drifted == [ObjectId(kind, name)]
+    assert f"apply {key}" in it.cluster.writes
+    assert it.recorded.drifted == [key]
 
 
 async def test_a_deleted_password_is_generated_anew_and_restarts_redis() -> None:
