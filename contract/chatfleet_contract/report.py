@@ -43,7 +43,7 @@ class PodReport(Part):
     """By name of the provider."""
 
 
-class Breaker(StrEnum):
+class CircuitState(StrEnum):
     """State of a circuit breaker: requests pass, fail at once, or pass one at a time as probes."""
 
     CLOSED = "closed"
@@ -51,16 +51,16 @@ class Breaker(StrEnum):
     HALF_OPEN = "half-open"
 
 
-class Traffic(Part):
+class UpstreamTraffic(Part):
     """Current traffic of this pod to one upstream."""
 
-    breaker: Breaker
+    breaker: CircuitState
     circuit_open_seconds: float = 0
     """Seconds until an open circuit breaker lets a probe pass."""
     retries_left: float
     """Retries left in the retry budget."""
-    calls: int
-    calls_limit: int
+    active_requests: int
+    max_concurrent_requests: int
     queued: int
     """Requests that wait for a free slot."""
 
@@ -71,14 +71,14 @@ class UpstreamDetails(Part):
     seen: Dependency
     checked_seconds_ago: float | None = None
     """Age of the last check; None: not checked yet."""
-    traffic: Traffic | None = None
+    traffic: UpstreamTraffic | None = None
 
 
 class RunDetails(Part):
     """The runs of this pod."""
 
     active: int
-    capacity: int
+    max_streams: int
     taken_over: int
     """Runs taken over from other pods since the start."""
     handed_over: int

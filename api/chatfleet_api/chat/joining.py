@@ -25,7 +25,7 @@ class LastSeen(NamedTuple):
     seq: int
 
 
-class Position(NamedTuple):
+class ResumePoint(NamedTuple):
     """Where to read on: after event `seq` of `run`."""
 
     run: str
@@ -40,7 +40,7 @@ class Joining:
     log: RunLog
     pool: RunPool
 
-    async def find(self, principal: Principal, conversation: str, seen: LastSeen | None) -> Position | None:
+    async def find(self, principal: Principal, conversation: str, seen: LastSeen | None) -> ResumePoint | None:
         """Return where to read on after `seen`, None when nothing is to come.
 
         The newest run is joined, in progress or ended; a reader of an older one gets the rest of that.
@@ -53,7 +53,7 @@ class Joining:
         run = joinable_run(messages, seen)
         if run is None:
             return None
-        at = Position(run, seen.seq if seen else 0)
+        at = ResumePoint(run, seen.seq if seen else 0)
         if any(message.run == run and message.status == "pending" for message in messages):
             return at
         state = await self.log.state(tenant, run)
@@ -67,7 +67,7 @@ class Joining:
         """Yield a run's events beyond `after` until its end, wherever it is produced."""
         return self.pool.read(principal.tenant, run, after)
 
-    async def _has_more(self, principal: Principal, at: Position) -> bool:
+    async def _has_more(self, principal: Principal, at: ResumePoint) -> bool:
         async with aclosing(self.read(principal, at.run, at.seq)) as batches:
             return await anext(batches, None) is not None
 

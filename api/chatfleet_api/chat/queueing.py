@@ -17,7 +17,7 @@ WAIT_SECONDS: Final = 60.0
 INTERRUPT_SECONDS: Final = 5.0
 """Longest that a message waits for the end of the answers that it interrupts."""
 
-StartRun: TypeAlias = Callable[[], Awaitable[Run]]
+TryStartRun: TypeAlias = Callable[[], Awaitable[Run]]
 """Starts the run of a message; raises `ConversationConflictError` while the conversation is not free."""
 
 Interrupt: TypeAlias = Callable[[], Awaitable[object]]
@@ -33,16 +33,16 @@ class Queue:
         self.waiting = 0
         """Messages that wait."""
 
-    async def wait(self, tenant: str, conversation: str, start: StartRun) -> Run:
+    async def wait(self, tenant: str, conversation: str, start: TryStartRun) -> Run:
         """Wait, first come first served on all pods."""
         return await self._wait_for_turn(tenant, conversation, start, WAIT_SECONDS)
 
-    async def preempt(self, tenant: str, conversation: str, start: StartRun, interrupt: Interrupt) -> Run:
+    async def preempt(self, tenant: str, conversation: str, start: TryStartRun, interrupt: Interrupt) -> Run:
         """Wait in the same queue, and interrupt each answer before it; the partial answers are stored."""
         return await self._wait_for_turn(tenant, conversation, start, INTERRUPT_SECONDS, interrupt)
 
     async def _wait_for_turn(
-        self, tenant: str, conversation: str, start: StartRun, seconds: float, interrupt: Interrupt | None = None
+        self, tenant: str, conversation: str, start: TryStartRun, seconds: float, interrupt: Interrupt | None = None
     ) -> Run:
         ticket = self._new_id()
         self.waiting += 1
@@ -63,7 +63,7 @@ class Queue:
                 await self._sessions.dequeue(tenant, conversation, ticket)
 
 
-async def _if_free(start: StartRun) -> Run | None:
+async def _if_free(start: TryStartRun) -> Run | None:
     """Return what `start` returns, None when the conversation is not free."""
     try:
         return await start()

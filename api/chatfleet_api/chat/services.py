@@ -57,7 +57,6 @@ class ChatServices:
 
 
 def chat_services(ports: ChatPorts) -> ChatServices:
-    """Return the application services."""
     pool, log, sessions, new_id = ports.pool, ports.log, ports.sessions, ports.new_id
     catalogue, fleet, clock, now = ports.catalogue, ports.fleet, ports.clock, ports.now
     completions = Completions(

@@ -35,9 +35,9 @@ from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
 from chatfleet_contract.spec.provider_types import Continuation
 
-MOST_EPOCHS: Final = 3
+MAX_TAKEOVERS: Final = 3
 """A run that has outlived so many pods is ended: it may be what crashes them."""
-REDIS_SECONDS: Final = 60.0
+REDIS_TIMEOUT_SECONDS: Final = 60.0
 """Time in which Redis must answer when the state of a run is read."""
 PAUSE_SECONDS: Final = 0.5
 
@@ -165,7 +165,7 @@ def resumption(
     before: Sequence[Event], request: ChatRequest, continuation: Continuation, *, epoch: int
 ) -> ChatRequest | None:
     """Return the request that continues the answer after `before`, None when it cannot be continued."""
-    if epoch > MOST_EPOCHS:
+    if epoch > MAX_TAKEOVERS:
         return None
     visible = provided(before)
     if not visible:
@@ -200,7 +200,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
 
 async def _once_redis_answers(read: Callable[[], Awaitable[_T]]) -> _T:
     """Return what `read` returns, once Redis answers."""
-    async with asyncio.timeout(REDIS_SECONDS):
+    async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
         while True:
             try:
                 return await read()

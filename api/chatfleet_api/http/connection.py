@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as asyncio documents it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as asyncio has it
         self._transport = transport
 
     @override

@@ -1,7 +1,7 @@
 """A deadline that is moved at every read of a stream, and so must cost next to nothing to move.
 
-`asyncio.timeout` around each read costs 5.5 µs (two timer operations and a context manager), a third of a token's whole
-budget; this costs two attributes.
+`asyncio.timeout` around each read costs 5.5 µs (two timer operations and a context manager), a third of a token's
+whole budget; this costs two attributes.
 """
 
 import asyncio

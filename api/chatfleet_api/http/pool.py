@@ -13,7 +13,7 @@ from aiohappyeyeballs import start_connection
 from chatfleet_api.http.connection import Connection, Origin
 
 IDLE_SECONDS: Final = 15.0
-"""How long an idle connection is idle; servers and load balancers close them after 60 s and more."""
+"""Idle timeout: shorter than the 60 s and more of servers and load balancers."""
 DNS_SECONDS: Final = 10.0
 """How long a DNS answer is used: a thousand connections that open at once resolve the name once."""
 HAPPY_EYEBALLS_SECONDS: Final = 0.25

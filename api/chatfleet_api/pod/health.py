@@ -23,14 +23,14 @@ from chatfleet_contract.report import (
 from chatfleet_contract.spec import Streaming
 
 
-class Served(Protocol):
+class ConfigurationState(Protocol):
     """The configuration that is being served."""
 
     digest: str
     error: str | None
 
 
-class Moves(Protocol):
+class RunCounters(Protocol):
     """Runs that changed their pod."""
 
     taken_over: int
@@ -41,13 +41,13 @@ class Moves(Protocol):
 class Sources:
     """What a pod's health is read from."""
 
-    configuration: Served
+    configuration: ConfigurationState
     streaming: Live[Streaming]
     lifecycle: Lifecycle
     heartbeat: LoopHeartbeat
     upstreams: UpstreamMonitor
     tokens: TokenRate
-    moves: Moves
+    run_counters: RunCounters
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
@@ -65,6 +65,7 @@ class Health:
 
     @property
     def max_streams(self) -> int:
+        """`streaming.maxStreamsPerPod`."""
         return self._sources.streaming().max_streams_per_pod
 
     def not_live(self) -> str | None:
@@ -89,7 +90,7 @@ class Health:
             version=self._version,
             config=sources.configuration.digest,
             config_error=sources.configuration.error,
-            draining=sources.lifecycle.leaving,
+            draining=sources.lifecycle.terminating,
             active_streams=self.active,
             max_streams=self.max_streams,
             tokens_per_second=round(sources.tokens.per_second, 1),
@@ -107,9 +108,9 @@ class Health:
         }
         runs = RunDetails(
             active=self.active,
-            capacity=self.max_streams,
-            taken_over=sources.moves.taken_over,
-            handed_over=sources.moves.handed_over,
+            max_streams=self.max_streams,
+            taken_over=sources.run_counters.taken_over,
+            handed_over=sources.run_counters.handed_over,
         )
         return PodDetails(report=self.report(), upstreams=upstreams, runs=runs, fleet=sources.fleet())
 
@@ -118,6 +119,6 @@ class Health:
         return sum(upstream.queued for upstream in self._sources.upstreams.traffic().values())
 
     def redis_up(self) -> float:
-        """Return 1 when Redis was last seen up, or is not used; else 0."""
+        """Return 1 while Redis is available, or not used; else 0."""
         redis = self._sources.redis
         return float(redis is None or redis.state.state is State.UP)

@@ -12,9 +12,9 @@ HANDING_OVER      from the deadline (a second SIGINT makes it now) until success
 FOLLOWERS_ONLY    when no run is left here, until `FOLLOW_SECONDS` after the deadline: streams of runs of other pods
 GONE              when the last response has ended: the process exits
 
-While a pod is `leaving`, its report has `draining: true`, and each response closes its connection, so that clients open
-their next one to another pod. A stream that is open at SIGTERM goes on until its run ends. At the deadline its run is
-handed over to a successor pod, and the stream follows the run there; at the end of `FOLLOW_SECONDS` the stream ends
+While a pod is `terminating`, its report has `draining: true`, and each response closes its connection, so that clients
+open their next one to another pod. A stream that is open at SIGTERM goes on until its run ends. At the deadline its run
+is handed over to a successor pod, and the stream follows the run there; at the end of `FOLLOW_SECONDS` the stream ends
 with a request to reconnect. Without a successor, or without Redis, the run ends as `interrupted`. `GRACE_SECONDS` after
 the deadline the server cancels what is still connected. The kubelet kills the process after the Pod's
 `terminationGracePeriodSeconds`: `drainSeconds`, `maxStreamSeconds` and the operator's `EXIT_SECONDS`.
@@ -77,7 +77,7 @@ class Lifecycle:
         return self._phase
 
     @property
-    def leaving(self) -> bool:
+    def terminating(self) -> bool:
         """Whether clients should use other pods. Requests may still be accepted."""
         return self._phase > Phase.SERVING or self._clock() < self._endpoint_removal_until
 
@@ -86,7 +86,7 @@ class Lifecycle:
         self._phase = max(self._phase, phase)
 
     def remove_endpoint(self, seconds: float) -> None:
-        """Be `leaving` while load balancers take `seconds` to remove the pod, and until SIGTERM is overdue."""
+        """Be `terminating` while load balancers take `seconds` to remove the pod, and until SIGTERM is overdue."""
         self._endpoint_removal_until = self._clock() + seconds + SIGNAL_SECONDS
 
     def not_started(self) -> str | None:

@@ -57,7 +57,7 @@ HISTOGRAMS: Final = (
     Metric(names.TIME_TO_FIRST_TOKEN, "Seconds from a request to its first token.", _MODEL, FIRST_TOKEN_BUCKETS),
     Metric(
         names.RUN_TAKEOVER_DURATION_SECONDS,
-        "Seconds without a producer until a run was taken over.",
+        "Seconds from the last activity of the previous owner to the takeover.",
         buckets=TAKEOVER_BUCKETS,
     ),
 )

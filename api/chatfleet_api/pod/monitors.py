@@ -10,28 +10,29 @@ from typing import Final, Protocol
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
-from chatfleet_contract.report import Breaker, Dependency, State, Traffic
+from chatfleet_contract.report import CircuitState, Dependency, State, UpstreamTraffic
 
 HEARTBEAT_SECONDS: Final = 0.5
 STUCK_SECONDS: Final = 10.0
 """Age of the last heartbeat at which the main loop counts as stuck."""
-REDIS_SECONDS: Final = 3.0
+REDIS_CHECK_SECONDS: Final = 3.0
 """Time between two checks of Redis."""
-UPSTREAM_SECONDS: Final = 30.0
+UPSTREAM_CHECK_SECONDS: Final = 30.0
 """Time between two checks of the upstreams, give or take a fifth, so that the pods of a fleet do not check in step."""
-UPSTREAM_DOWN_SECONDS: Final = 5.0
+UPSTREAM_DOWN_CHECK_SECONDS: Final = 5.0
 """The same while one of them is down."""
 UPSTREAM_JITTER: Final = 0.2
 
 _CIRCUIT_OPEN: Final = Dependency(
-    state=State.DOWN, message="the circuit breaker is open after too many failures; the next attempt follows soon"
+    state=State.DOWN,
+    message="the circuit breaker is open after too many failures; a probe request follows within seconds",
 )
 
 
 class Load(Protocol):
     @property
     def active(self) -> int:
-        """Streams that are open."""
+        """Open streams."""
         ...
 
 
@@ -40,7 +41,7 @@ class Upstreams(Protocol):
         """Check each upstream, by provider's name."""
         ...
 
-    def traffic(self) -> Mapping[str, Traffic]:
+    def traffic(self) -> Mapping[str, UpstreamTraffic]:
         """Return the state of each upstream's circuit breaker, limits and queue. Any thread may call this."""
         ...
 
@@ -57,10 +58,10 @@ class LoopHeartbeat:
 
     async def run(self) -> None:
         while True:
-            self.beat()
+            self.record()
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    def beat(self) -> None:
+    def record(self) -> None:
         self.active = self._load.active
         self._last = self._clock()
 
@@ -85,7 +86,7 @@ class RedisMonitor:
                 self.state = Dependency(state=State.DOWN, message=error.detail or error.message)
             else:
                 self.state = Dependency(state=State.UP)
-            await asyncio.sleep(REDIS_SECONDS)
+            await asyncio.sleep(REDIS_CHECK_SECONDS)
 
 
 class UpstreamMonitor:
@@ -104,7 +105,7 @@ class UpstreamMonitor:
         while True:
             self._checked, self._checked_at = await self._upstreams().check(), self._clock()
             down = any(seen.state is State.DOWN for seen in self.states().values())
-            pause = UPSTREAM_DOWN_SECONDS if down else UPSTREAM_SECONDS
+            pause = UPSTREAM_DOWN_CHECK_SECONDS if down else UPSTREAM_CHECK_SECONDS
             await asyncio.sleep(pause * self._rand(1 - UPSTREAM_JITTER, 1 + UPSTREAM_JITTER))
 
     def states(self) -> Mapping[str, Dependency]:
@@ -112,12 +113,12 @@ class UpstreamMonitor:
         traffic = self.traffic()
         return {name: _circuit_open(traffic.get(name)) or seen for name, seen in self._checked.items()}
 
-    def traffic(self) -> Mapping[str, Traffic]:
+    def traffic(self) -> Mapping[str, UpstreamTraffic]:
         return self._upstreams().traffic()
 
     def seconds_since_check(self) -> float | None:
         return None if self._checked_at is None else self._clock() - self._checked_at
 
 
-def _circuit_open(traffic: Traffic | None) -> Dependency | None:
-    return None if traffic is None or traffic.breaker is Breaker.CLOSED else _CIRCUIT_OPEN
+def _circuit_open(traffic: UpstreamTraffic | None) -> Dependency | None:
+    return None if traffic is None or traffic.breaker is CircuitState.CLOSED else _CIRCUIT_OPEN

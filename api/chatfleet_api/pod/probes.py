@@ -26,7 +26,7 @@ class DrainHook(NamedTuple):
     lifecycle: Lifecycle
 
 
-class Probed(Protocol):
+class ProbeSource(Protocol):
     """A process with probes. Each method returns a reason, or None."""
 
     def not_live(self) -> str | None:
@@ -42,8 +42,7 @@ class Probed(Protocol):
         ...
 
 
-def probe_routes(health: Probed, meter: Meter) -> APIRouter:
-    """Return the routes of probes and metrics."""
+def probe_routes(health: ProbeSource, meter: Meter) -> APIRouter:
     router = APIRouter(tags=["Health"])
 
     @router.get("/live")
@@ -62,7 +61,9 @@ def probe_routes(health: Probed, meter: Meter) -> APIRouter:
         return _probe_response(health.not_started())
 
     @router.get("/metrics")
-    async def metrics(names: Annotated[list[str], Query(alias="name[]")] = []) -> Response:  # noqa: B006  # never changed
+    async def metrics(
+        names: Annotated[list[str], Query(alias="name[]")] = [],  # noqa: B006  # never changed
+    ) -> Response:
         """Metrics in Prometheus' text format: all, or the named series."""
         return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
 
@@ -70,7 +71,6 @@ def probe_routes(health: Probed, meter: Meter) -> APIRouter:
 
 
 def health_routes(health: Health, meter: Meter) -> APIRouter:
-    """Return the routes of a pod's health."""
     router = probe_routes(health, meter)
 
     @router.get("/health")

@@ -71,7 +71,7 @@ class Wiring:
             heartbeat=LoopHeartbeat(self.ports.pool, clock=clock),
             upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=self.uniform),
             tokens=TokenRate(self.meter.tokens, clock=clock),
-            moves=self.ports.pool,
+            run_counters=self.ports.pool,
             redis=redis,
             fleet=fleet,
         )
@@ -92,7 +92,7 @@ class Wiring:
             clock=ports.clock,
             new_id=ports.new_id,
             config_digest=lambda: configuration.digest,
-            close_connections=lambda: self.lifecycle.leaving or ports.pool.near_capacity,
+            close_connections=lambda: self.lifecycle.terminating or ports.pool.near_capacity,
         )
 
 
@@ -144,16 +144,16 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
 
 
 def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> None:
-    meter.gauge(metrics.ACTIVE_STREAMS, "Streams that are open.", lambda: health.active)
-    meter.gauge(metrics.STREAM_CAPACITY, "Most streams that this pod accepts.", lambda: health.max_streams)
+    meter.gauge(metrics.ACTIVE_STREAMS, "Open streams.", lambda: health.active)
+    meter.gauge(metrics.STREAM_CAPACITY, "Maximum of concurrent streams.", lambda: health.max_streams)
     meter.gauge(
         metrics.QUEUED_REQUESTS,
-        "Requests that wait for their turn in a conversation, or for a slot of an upstream.",
+        "Requests that wait in the queue of a conversation or for a provider.",
         lambda: chat.queue.waiting + health.queued_upstream(),
     )
-    meter.gauge(metrics.REDIS_UP, "1 if Redis was last seen up, or is not used.", health.redis_up)
+    meter.gauge(metrics.REDIS_UP, "1 while Redis is available, or not used.", health.redis_up)
     meter.counter(
-        metrics.RUNS_HANDED_OVER_TOTAL, "Runs handed over to other pods when this one ended.", lambda: pool.handed_over
+        metrics.RUNS_HANDED_OVER_TOTAL, "Runs handed over to other pods at shutdown.", lambda: pool.handed_over
     )
 
 

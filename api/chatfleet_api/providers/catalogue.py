@@ -11,7 +11,7 @@ from chatfleet_api.providers.policies.concurrency import Slots
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Backend, Provider
 from chatfleet_contract import report
-from chatfleet_contract.report import Dependency, State, Traffic
+from chatfleet_contract.report import Dependency, State, UpstreamTraffic
 from chatfleet_contract.spec.provider_types import Continuation
 
 LONGEST_NAME: Final = 128
@@ -27,16 +27,16 @@ class SharedUpstream:
     breaker: CircuitBreaker
     budget: RetryBudget
 
-    def traffic(self) -> Traffic:
+    def traffic(self) -> UpstreamTraffic:
         """Return the state of the policies, also to another thread: nothing here waits or changes anything."""
         left = self.breaker.seconds_left
-        open_state = report.Breaker.OPEN if left else report.Breaker.HALF_OPEN
-        return Traffic(
-            breaker=open_state if self.breaker.open else report.Breaker.CLOSED,
+        open_state = report.CircuitState.OPEN if left else report.CircuitState.HALF_OPEN
+        return UpstreamTraffic(
+            breaker=open_state if self.breaker.open else report.CircuitState.CLOSED,
             circuit_open_seconds=left,
             retries_left=self.budget.left,
-            calls=self.slots.taken,
-            calls_limit=self.slots.limit,
+            active_requests=self.slots.taken,
+            max_concurrent_requests=self.slots.limit,
             queued=self.slots.queued,
         )
 
@@ -76,7 +76,7 @@ class Catalogue:
         seen = await asyncio.gather(*(_check(upstream.backend) for upstream in self._upstreams.values()))
         return dict(zip(self._upstreams, seen, strict=True))
 
-    def traffic(self) -> dict[str, Traffic]:
+    def traffic(self) -> dict[str, UpstreamTraffic]:
         """Return the state of the policies of every upstream, by provider's name."""
         return {name: upstream.traffic() for name, upstream in self._upstreams.items()}
 

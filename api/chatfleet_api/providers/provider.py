@@ -24,8 +24,8 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 
 
 StreamItem: TypeAlias = Delta | Finish
-Batch: TypeAlias = Sequence[StreamItem]
-Stream: TypeAlias = AsyncIterator[Batch]
+ItemBatch: TypeAlias = Sequence[StreamItem]
+Stream: TypeAlias = AsyncIterator[ItemBatch]
 Opening: TypeAlias = AbstractAsyncContextManager[Stream]
 
 
@@ -54,7 +54,7 @@ class Backend(Provider, Protocol):
         ...
 
 
-class Opened(AbstractAsyncContextManager[Stream], AsyncIterator[Batch]):
+class GeneratorOpening(AbstractAsyncContextManager[Stream], AsyncIterator[ItemBatch]):
     """Opens the stream that a generator yields: entered when the first batch is there, closed with the block.
 
     It costs a batch one call: `__anext__` hands out the generator's own awaitable and adds no frame.
@@ -62,9 +62,9 @@ class Opened(AbstractAsyncContextManager[Stream], AsyncIterator[Batch]):
 
     __slots__ = ("_batches", "_first")
 
-    def __init__(self, batches: AsyncGenerator[Batch, None]) -> None:
+    def __init__(self, batches: AsyncGenerator[ItemBatch, None]) -> None:
         self._batches = batches
-        self._first: Batch | None = None
+        self._first: ItemBatch | None = None
 
     @override
     async def __aenter__(self) -> Stream:
@@ -76,41 +76,41 @@ class Opened(AbstractAsyncContextManager[Stream], AsyncIterator[Batch]):
         await self._batches.aclose()
 
     @override
-    def __anext__(self) -> Awaitable[Batch]:
+    def __anext__(self) -> Awaitable[ItemBatch]:
         if self._first is None:
             return anext(self._batches)
         first, self._first = self._first, None
         return _ready(first)
 
 
-class Chosen(AbstractAsyncContextManager[Stream]):
-    """Opens what `choose` has entered, and exits it with the block: for policies that open one of several."""
+class DeferredOpening(AbstractAsyncContextManager[Stream]):
+    """Enters what `enter_stream` opens, and exits it with the block: for policies that open one of several."""
 
-    __slots__ = ("_choose", "_chosen")
+    __slots__ = ("_enter", "_opening")
 
-    def __init__(self, choose: "Callable[[], Awaitable[Entered]]") -> None:
-        self._choose = choose
+    def __init__(self, enter_stream: "Callable[[], Awaitable[EnteredStream]]") -> None:
+        self._enter = enter_stream
 
     @override
     async def __aenter__(self) -> Stream:
-        self._chosen, stream = await self._choose()
+        self._opening, stream = await self._enter()
         return stream
 
     @override
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        return await self._chosen.__aexit__(kind, error, traceback)
+        return await self._opening.__aexit__(kind, error, traceback)
 
 
-Entered: TypeAlias = tuple[Opening, Stream]
+EnteredStream: TypeAlias = tuple[Opening, Stream]
 """An entered block and its stream."""
 
 
-async def enter(opening: Opening) -> Entered:
+async def enter(opening: Opening) -> EnteredStream:
     """Enter `opening`; the caller has to exit it."""
     return opening, await opening.__aenter__()
 
 
-async def _ready(batch: Batch) -> Batch:
+async def _ready(batch: ItemBatch) -> ItemBatch:
     return batch

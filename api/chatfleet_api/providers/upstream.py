@@ -19,7 +19,7 @@ from chatfleet_api.http.deadline import Watchdog
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.credentials import FileCredential
 from chatfleet_api.providers.environment import Environment
-from chatfleet_api.providers.provider import Batch, Opened, Opening, StreamItem
+from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, StreamItem
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
 from chatfleet_api.providers.vendors.vendor import Framing, HTTPRequest, StreamParser, Vendor
 from chatfleet_contract.runtime import RuntimeProvider
@@ -65,9 +65,9 @@ class Upstream:
         self._query = vendor.query(provider)
 
     def open(self, request: ChatRequest) -> Opening:
-        return Opened(self._batches(request))
+        return GeneratorOpening(self._batches(request))
 
-    async def _batches(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         time = asyncio.get_running_loop().time
         ends = time() + self._timeouts.total_seconds
         until = min(ends, time() + self._timeouts.first_token_seconds)

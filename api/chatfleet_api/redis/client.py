@@ -97,7 +97,14 @@ class RedisClient:
         replies: list[Any] = await self._request(run)
         return replies
 
-    async def call_replicated(self, command: Command, key: str, *, ttl_seconds: int, replicas: int) -> Any:  # noqa: ANN401
+    async def call_replicated(
+        self,
+        command: Command,
+        key: str,
+        *,
+        ttl_seconds: int,
+        replicas: int,
+    ) -> Any:  # noqa: ANN401
         """Return the reply to one command that writes to `key`, when as many as `replicas` have what it wrote.
 
         Raises `ChatError(STORAGE_UNAVAILABLE)` as `call` does, and when too few have it in time: it is stored then, and

@@ -7,8 +7,8 @@ FORMS: Final = (
     "redis://[user:password@]host:port/database, "
     "redis+sentinel://[user:password@]host:port,host:port/service/database or "
     "redis+cluster://[user:password@]host:port,host:port; with rediss in place of redis for TLS, which takes "
-    "?ssl_ca_certs=file, ssl_certfile, ssl_keyfile, ssl_cert_reqs and ssl_check_hostname; ?sentinel_password for "
-    "sentinels that want one"
+    "?ssl_ca_certs=file, ssl_certfile, ssl_keyfile, ssl_cert_reqs and ssl_check_hostname; for sentinels with "
+    "authentication, ?sentinel_username and ?sentinel_password"
 )
 _DEFAULT_PORTS: Final = {"": 6379, "sentinel": 26379, "cluster": 6379}
 _TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")

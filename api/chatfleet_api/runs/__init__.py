@@ -6,7 +6,7 @@ pool.py     the runs of a pod: admission within a capacity limit, drain
 handoff.py  the hand-off of runs, and of their readers, by a pod that ends
 fence.py    the fencing token that makes the last owner of a run the only one that can write it
 keys.py     the Redis keys of runs and of the fleet
-opening.py  opens log, fleet and pool, in memory or in Redis
+opening.py  opens the run log and the fleet, in memory or in Redis
 log/        where events are written to and read from, by any pod
 fleet/      which pods live, which runs each owns, and who takes over from the dead
 """

@@ -7,7 +7,6 @@ from chatfleet_api.redis.client import RedisClient
 
 
 def events_key(redis: RedisClient, tenant: str, run: str) -> str:
-    """Return the key of a run's stream of events."""
     return redis.key(tenant, "events", run)
 
 
@@ -17,17 +16,14 @@ def record_key(redis: RedisClient, tenant: str, run: str) -> str:
 
 
 def pods_key(redis: RedisClient) -> str:
-    """Return the key of the pods and their heartbeats."""
     return redis.shared_key("pods")
 
 
 def owned_key(redis: RedisClient, pod: str) -> str:
-    """Return the key of the runs that a pod owns."""
-    return redis.shared_key(f"produces:{pod}")
+    return redis.shared_key(f"owned:{pod}")
 
 
 def cancels_key(redis: RedisClient, pod: str) -> str:
-    """Return the key of the runs that a pod is to cancel."""
     return redis.shared_key(f"cancels:{pod}")
 
 

@@ -54,11 +54,11 @@ class RunPool:
         self.taken_over = 0
         """Runs taken over from other pods, ever."""
         self.handed_over = 0
-        """Runs handed over to other pods when this one ended."""
+        """Runs handed over to other pods at shutdown."""
 
     @property
     def max_streams(self) -> int:
-        """Runs at a time."""
+        """Most runs at a time: `streaming.maxStreamsPerPod`."""
         return self._streaming().max_streams_per_pod
 
     @property

@@ -28,7 +28,6 @@ def read_cursor(cursor: str) -> Position:
     """Return the position that `cursor` was made from; raises `ChatError(INVALID_REQUEST)` when no listing made it."""
     changed, _, conversation = cursor.partition(".")
     if not (changed.isascii() and changed.isdigit() and len(changed) <= 16 and is_id(conversation)):  # noqa: PLR2004
-        raise ChatError(
-            Code.INVALID_REQUEST, "Send 'cursor' as an earlier page gave it, or leave it out.", param="cursor"
-        )
+        message = "Invalid value for 'cursor': send next_cursor of an earlier page."
+        raise ChatError(Code.INVALID_REQUEST, message, param="cursor")
     return Position(int(changed), conversation)

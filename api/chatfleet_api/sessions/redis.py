@@ -155,10 +155,10 @@ class RedisSessionStore:
         return self._key(tenant, "conversation", conversation), self._key(tenant, "messages", conversation)
 
     def _idempotency_key(self, tenant: str, conversation: str, key: str) -> str:
-        return self._key(tenant, f"once:{hashlib.sha256(key.encode()).hexdigest()[:32]}", conversation)
+        return self._key(tenant, f"idempotency:{hashlib.sha256(key.encode()).hexdigest()[:32]}", conversation)
 
     def _queue_keys(self, tenant: str, conversation: str) -> Sequence[str]:
-        return [self._redis.key(tenant, kind, conversation) for kind in ("line", "line-seen")]
+        return [self._redis.key(tenant, kind, conversation) for kind in ("queue", "queue-renewed")]
 
     def _key(self, tenant: str, kind: str, conversation: str) -> str:
         if not is_id(conversation):

@@ -26,25 +26,20 @@ class Client:
 
     @property
     def principal(self) -> Principal:
-        """The caller."""
         return state.principal(self.scope)
 
     @property
     def request_id(self) -> str:
-        """The id of the request."""
         return state.request_id(self.scope)
 
     @property
     def query(self) -> QueryParams:
-        """The parameters in the URL."""
         return QueryParams(self.scope["query_string"])
 
     def path_param(self, name: str) -> str:
-        """Return a parameter of the path."""
         return str(self.scope["path_params"][name])
 
     def header(self, name: bytes) -> str | None:
-        """Return the value of a header of the request, None when it was not sent."""
         return next((value.decode("latin-1") for key, value in self.scope["headers"] if key == name), None)
 
     async def body(self) -> bytes:

@@ -100,20 +100,20 @@ class SSEStream:
         Raises:
             ChatError: the run failed before anything was sent; an HTTP status can carry it.
         """
-        beat = False
+        heartbeat_due = False
         self._task: asyncio.Future[Any] = asyncio.current_task() or self._loop.create_future()
         self._timer = self._loop.call_later(min(self._streaming().heartbeat_seconds, SEND_SECONDS), self._tick)
         try:
             while True:
                 try:
                     async with asyncio.timeout(None) as self._silence:
-                        if beat:
+                        if heartbeat_due:
                             await self._write(HEARTBEAT)
                         return await self._follow(read)
                 except TimeoutError:
                     if not self._silence.expired():
                         raise
-                    beat = True
+                    heartbeat_due = True
         finally:
             self._timer.cancel()
 

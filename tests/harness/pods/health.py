@@ -9,7 +9,7 @@ from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
-from chatfleet_contract.report import Dependency, Traffic
+from chatfleet_contract.report import Dependency, UpstreamTraffic
 from chatfleet_contract.spec import Streaming
 from harness.upstream.catalogue import registry_of
 
@@ -37,14 +37,14 @@ class FakeUpstreams:
 
     def __init__(self) -> None:
         self.seen: Mapping[str, Dependency] = {}
-        self.now: Mapping[str, Traffic] = {}
+        self.now: Mapping[str, UpstreamTraffic] = {}
         self.checks = 0
 
     async def check(self) -> Mapping[str, Dependency]:
         self.checks += 1
         return self.seen
 
-    def traffic(self) -> Mapping[str, Traffic]:
+    def traffic(self) -> Mapping[str, UpstreamTraffic]:
         return self.now
 
 
@@ -69,7 +69,7 @@ class HealthOf:
             heartbeat=self.heartbeat,
             upstreams=self.upstreams,
             tokens=TokenRate(lambda: 0, clock=self.clock),
-            moves=self.load,
+            run_counters=self.load,
             redis=self.redis,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)
@@ -78,7 +78,7 @@ class HealthOf:
         """Listen, and have `active` streams open at the last heartbeat."""
         self.lifecycle.enter(Phase.SERVING)
         self.load.active = active
-        self.heartbeat.beat()
+        self.heartbeat.record()
         return self.health
 
 

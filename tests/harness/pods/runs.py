@@ -13,7 +13,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.providers.provider import Finish, Opened, Opening, Provider, StreamItem
+from chatfleet_api.providers.provider import Finish, GeneratorOpening, Opening, Provider, StreamItem
 from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
@@ -40,7 +40,7 @@ class FakeProvider:
         self.open_streams = 0
 
     def open(self, request: ChatRequest) -> Opening:
-        return Opened(self._play(request))
+        return GeneratorOpening(self._play(request))
 
     async def _play(self, request: ChatRequest) -> AsyncGenerator[Sequence[StreamItem], None]:
         self.asked.append(request)

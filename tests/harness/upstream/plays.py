@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Finish, Opened, Opening, StreamItem
+from chatfleet_api.providers.provider import Finish, GeneratorOpening, Opening, StreamItem
 
 DONE = Finish("stop", Usage(output_tokens=2))
 ANSWER = ((Token("a"), Token("b")), 1.0, (DONE,))
@@ -26,7 +26,7 @@ class Playing:
         self.most_open = 0
 
     def open(self, request: ChatRequest) -> Opening:  # noqa: ARG002  # the port's
-        return Opened(self._play())
+        return GeneratorOpening(self._play())
 
     async def _play(self) -> AsyncGenerator[Sequence[StreamItem], None]:
         self.asked.append(asyncio.get_running_loop().time())

@@ -17,9 +17,9 @@ WINDOW: Final = 50
 """Newest attempts that are looked at."""
 WINDOW_SECONDS: Final = 30.0
 """Age up to which they count."""
-LEAST: Final = 10
+MIN_ATTEMPTS: Final = 10
 """Attempts without which nothing is concluded."""
-RATIO: Final = 0.5
+FAILURE_RATIO: Final = 0.5
 """Share of failures among them that is too much."""
 FIRST_PAUSE_SECONDS: Final = 5.0
 LONGEST_PAUSE_SECONDS: Final = 10.0
@@ -88,7 +88,7 @@ class CircuitBreaker:
 
     def _too_many(self, now: float) -> bool:
         recent = [well for at, well in self._attempts if now - at <= WINDOW_SECONDS]
-        return len(recent) >= LEAST and recent.count(False) >= RATIO * len(recent)
+        return len(recent) >= MIN_ATTEMPTS and recent.count(False) >= FAILURE_RATIO * len(recent)
 
 
 class CircuitBreaking:

@@ -5,7 +5,7 @@ from functools import partial
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Chosen, Entered, Opening, Provider, enter
+from chatfleet_api.providers.provider import DeferredOpening, EnteredStream, Opening, Provider, enter
 
 
 class Fallback:
@@ -16,9 +16,9 @@ class Fallback:
 
     def open(self, request: ChatRequest) -> Opening:
         """Open the first model that can be; when none can, raise what the first one raised."""
-        return Chosen(partial(self._first_open, request))
+        return DeferredOpening(partial(self._first_open, request))
 
-    async def _first_open(self, request: ChatRequest) -> Entered:
+    async def _first_open(self, request: ChatRequest) -> EnteredStream:
         failures: list[ChatError] = []
         for provider in self._chain[:1] if request.continues else self._chain:
             try:

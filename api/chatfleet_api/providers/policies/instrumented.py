@@ -13,7 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
-from chatfleet_api.providers.provider import Batch, Finish, Opened, Opening, Provider
+from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening, Provider
 
 STEP: Final = 16
 """Items that are counted together while they come."""
@@ -62,9 +62,9 @@ class Instrumented:
         self._clock = clock
 
     def open(self, request: ChatRequest) -> Opening:
-        return Opened(self._measured(request))
+        return GeneratorOpening(self._measured(request))
 
-    async def _measured(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
+    async def _measured(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         begun, count, counted = self._clock(), 0, 0
         code: Code | None = Code.CANCELLED
         usage: Usage | None = None

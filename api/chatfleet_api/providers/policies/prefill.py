@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Batch, Opened, Opening, Provider, StreamItem
+from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, Provider, StreamItem
 from chatfleet_contract.spec.provider_types import Continuation
 
 
@@ -23,9 +23,9 @@ class Prefill:
         self._marked = continuation == "continueFinalMessage"
 
     def open(self, request: ChatRequest) -> Opening:
-        return Opened(self._continued(request)) if request.continues else self._inner.open(request)
+        return GeneratorOpening(self._continued(request)) if request.continues else self._inner.open(request)
 
-    async def _continued(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
+    async def _continued(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         request, repeated = without_space(request)
         request = replace(request, continues=request.continues and self._marked)
         async with self._inner.open(request) as stream:
@@ -44,7 +44,7 @@ def without_space(request: ChatRequest) -> tuple[ChatRequest, str]:
     return replace(request, messages=messages, continues=bool(sent)), text[len(sent) :]
 
 
-def without_repetition(items: Batch, repeated: str) -> tuple[Batch, str]:
+def without_repetition(items: ItemBatch, repeated: str) -> tuple[ItemBatch, str]:
     """Return `items` without the beginning of `repeated`, and how much of it later ones may still repeat."""
     rest: list[StreamItem] = []
     for item in items:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
-from chatfleet_api.providers.provider import Chosen, Entered, Opening, Provider, enter
+from chatfleet_api.providers.provider import DeferredOpening, EnteredStream, Opening, Provider, enter
 from chatfleet_contract.spec.providers import Retries
 
 MAX_RETRY_AFTER: Final = 30.0
@@ -42,10 +42,10 @@ class Retrying:
         self._rand = rand
 
     def open(self, request: ChatRequest) -> Opening:
-        return Chosen(partial(self._open, request))
+        return DeferredOpening(partial(self._open, request))
 
-    async def _open(self, request: ChatRequest) -> Entered:
-        self._budget.earn()
+    async def _open(self, request: ChatRequest) -> EnteredStream:
+        self._budget.deposit()
         try:
             return await enter(self._inner.open(request))
         except ChatError as error:
@@ -54,11 +54,11 @@ class Retrying:
             failure = error
         return await self._retry(request, failure)
 
-    async def _retry(self, request: ChatRequest, failure: ChatError) -> Entered:
+    async def _retry(self, request: ChatRequest, failure: ChatError) -> EnteredStream:
         """Go on after a first attempt that ended in `failure`. Most requests never come here, and pay nothing."""
         failed = [failure]
 
-        async def attempt() -> Entered:
+        async def attempt() -> EnteredStream:
             if failed:
                 raise failed.pop()
             return await enter(self._inner.open(request))
@@ -88,7 +88,7 @@ class _Spent(stop_base):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        return not self._budget.spend()
+        return not self._budget.withdraw()
 
 
 def is_transient(error: BaseException) -> bool:

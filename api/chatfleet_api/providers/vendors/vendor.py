@@ -58,7 +58,6 @@ def bearer(key: SecretStr | None, request: HTTPRequest) -> Mapping[str, str]:  #
 
 
 def key_header(name: str) -> Authenticate:
-    """Authenticate by a header `name` with the key alone."""
     return lambda key, _: {name: key.get_secret_value()} if key else NO_HEADERS
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 LEASE_SECONDS: Final = 1.75
 """A pod whose heartbeat has not changed for so long is dead."""
-UNOWNED: Final = "nobody"
+UNOWNED: Final = "unowned"
 """Owner of the runs that were handed over; as a pod, it is dead from the first observation."""
 
 

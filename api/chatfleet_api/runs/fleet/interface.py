@@ -100,7 +100,7 @@ class Fleet(Protocol):
         ...
 
     async def hand_over(self, runs: Sequence[RunKey]) -> None:
-        """Release runs, so that other pods take them over at once; all of them is in the log.
+        """Release runs, so that other pods take them over at once; all their events are in the log.
 
         Raises `ChatError(STORAGE_UNAVAILABLE)`: then they do so when this pod's lease has run out.
         """

@@ -25,18 +25,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 """
 _CLAIM: Final = """
 local dead, me = unpack(ARGV)
-local owner, before, epoch, ended, cancelled, record =
-  unpack(redis.call('HMGET', KEYS[1], 'owner', 'before', 'epoch', 'ended', 'cancelled', 'record'))
+local owner, previous_owner, epoch, ended, cancelled, record =
+  unpack(redis.call('HMGET', KEYS[1], 'owner', 'previous_owner', 'epoch', 'ended', 'cancelled', 'record'))
 if ended then return false end
 if owner == dead or owner == UNOWNED then
   local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local last_seq = last and string.match(last[1], '^%d+') or 0
   epoch = epoch + 1 -- the next fencing token: what the owner before appends is refused from here on
-  redis.call('HSET', KEYS[1], 'owner', me, 'before', dead, 'epoch', epoch, 'after:' .. epoch, last_seq)
-elseif owner ~= me or before ~= dead then
+  redis.call('HSET', KEYS[1], 'owner', me, 'previous_owner', dead, 'epoch', epoch, 'last_seq:' .. epoch, last_seq)
+elseif owner ~= me or previous_owner ~= dead then
   return false
 end
-return {tonumber(epoch), tonumber(redis.call('HGET', KEYS[1], 'after:' .. epoch)), cancelled and 1 or 0, record}
+return {tonumber(epoch), tonumber(redis.call('HGET', KEYS[1], 'last_seq:' .. epoch)), cancelled and 1 or 0, record}
 """.replace("UNOWNED", f"'{UNOWNED}'")
 """One claimant wins, also when its claim comes twice."""
 _HAND_OVER: Final = """
@@ -101,19 +101,19 @@ class Ownership:
                 ("SREM", owned_key(self._redis, self._pod), *members),
             ]
         )
-        self.forget(runs)
+        self.untrack(runs)
         self._handing_over.difference_update(runs)
 
     def finished(self, is_producing: Callable[[str, str], bool]) -> Sequence[RunKey]:
         """Return the runs of ours that are over."""
         return [run for run in self._owned if run not in self._handing_over and not is_producing(*run)]
 
-    def forget(self, runs: Sequence[RunKey]) -> None:
+    def untrack(self, runs: Sequence[RunKey]) -> None:
         """Own these runs no longer."""
         for run in runs:
             self._owned.pop(run, None)
 
-    def expect(self, runs: Sequence[RunKey]) -> None:
+    def track(self, runs: Sequence[RunKey]) -> None:
         """Own these runs as far as Redis knows, so that they are released once they are not produced here."""
         for run in runs:
             self._owned.setdefault(run, 0)
@@ -122,7 +122,7 @@ class Ownership:
         """Return the runs of ours that other pods have taken over, and after which event: to them we were dead."""
         owned = [*self._owned.items()]
         replies = await self._redis.call_all(
-            [("HGET", record_key(self._redis, *run), f"after:{epoch + 1}") for run, epoch in owned]
+            [("HGET", record_key(self._redis, *run), f"last_seq:{epoch + 1}") for run, epoch in owned]
         )
         return [
             (*run, int(last_seq)) for (run, _), last_seq in zip(owned, replies, strict=True) if last_seq is not None

@@ -2,10 +2,11 @@
 
 - `pods`: a sorted set of the pods, each with the server's time (ms) of its last heartbeat; negative while it drains,
   and takes nothing over.
-- `produces:<pod>`, `cancels:<pod>`: sets of runs, what a pod owns and what it is to cancel.
-- the record of a run, a hash in the slot of its log: `record`, `owner`, `before` (the owner before), `epoch` (the
-  fencing token), for each epoch that was begun by a takeover `after:<epoch>` (the last event that the log had by then),
-  and, once true, `cancelled` and `ended`. A run that its pod has handed over belongs to `UNOWNED`, and is in its set.
+- `owned:<pod>`, `cancels:<pod>`: sets of runs, what a pod owns and what it is to cancel.
+- the record of a run, a hash in the slot of its log: `record`, `owner`, `previous_owner`, `epoch`
+  (the fencing token), for each epoch that was begun by a takeover `last_seq:<epoch>` (the last event that the log had
+  by then), and, once true, `cancelled` and `ended`. A run that its pod has handed over belongs to `UNOWNED`, and is in
+  its set.
 
 A pod is dead when its heartbeat has not changed for `LEASE_SECONDS` of the observer's own time, in which the observer
 itself has reached Redis without a failure: so no pod is dead because of an outage of Redis, and clocks need not agree.
@@ -51,10 +52,10 @@ class RedisFleet:
         membership, ownership = self._membership, self._ownership
         finished = ownership.finished(is_producing)
         seen = await membership.heartbeat(finished, draining=draining)
-        ownership.forget(finished)
+        ownership.untrack(finished)
         fenced = await ownership.fenced() if seen.expired else ()
         membership.renew(seen.at)
-        ownership.expect(seen.cancelled)
+        ownership.track(seen.cancelled)
         orphans: Sequence[Orphan] = ()
         if seen.dead and not draining:
             orphans = await ownership.orphans(seen.dead, successors=membership.successors)
@@ -76,7 +77,7 @@ class RedisFleet:
         return self._membership.details()
 
     async def deregister(self) -> None:
-        """Leave the fleet, unless runs are left that another pod has to end."""
+        """Remove this pod from the fleet, unless it has runs that another pod must end."""
         await self.heartbeat(lambda *_: False, draining=False)
         await self._membership.deregister()
 

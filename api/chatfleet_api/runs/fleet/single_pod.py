@@ -18,7 +18,12 @@ class SinglePodFleet:
     async def cancel(self, tenant: str, run: str) -> bool:  # noqa: ARG002  # the interface's
         return False
 
-    async def heartbeat(self, is_producing: Callable[[str, str], bool], *, draining: bool) -> HeartbeatResult:  # noqa: ARG002  # the interface's
+    async def heartbeat(
+        self,
+        is_producing: Callable[[str, str], bool],  # noqa: ARG002  # the interface's
+        *,
+        draining: bool,  # noqa: ARG002  # the interface's
+    ) -> HeartbeatResult:
         return HeartbeatResult((), (), (), inf)
 
     def details(self) -> None:

@@ -15,13 +15,13 @@ HEARTBEAT_SECONDS: Final = 0.25
 """Between two heartbeats. A cancellation from another pod waits as long at most."""
 GRAIN_SECONDS: Final = 0.005
 """Timers may fire a little early: the next heartbeat comes so much later than the next lease runs out."""
-ADOPTION_SECONDS: Final = 0.05
+TAKEOVER_SECONDS: Final = 0.05
 """Between two heartbeats while there are runs to be taken over."""
 FULL_POD_GRACE_SECONDS: Final = 2.0
 """How much longer a run stays an orphan when the pods that see it are full: one with a free slot comes first."""
 
 
-class Successor(Protocol):
+class TakeoverHandler(Protocol):
     """Brings a run that another pod began to its end."""
 
     def __call__(self, claim: Claim, run: Run, *, has_slot: bool) -> Coroutine[Any, Any, None]:
@@ -29,8 +29,8 @@ class Successor(Protocol):
         ...
 
 
-async def supervise(fleet: Fleet, pool: RunPool, successor: Successor) -> None:
-    """Take part in the fleet, until cancelled; `successor` produces the rest of runs that were taken over."""
+async def supervise(fleet: Fleet, pool: RunPool, handler: TakeoverHandler) -> None:
+    """Take part in the fleet, until cancelled; `handler` produces the rest of runs that were taken over."""
     while True:
         pause = HEARTBEAT_SECONDS
         try:
@@ -43,13 +43,13 @@ async def supervise(fleet: Fleet, pool: RunPool, successor: Successor) -> None:
                 if run := pool.find(tenant, run_id):
                     run.fence_off(last_seq)
             if orphans := [orphan for orphan in found.orphans if not pool.is_producing(orphan.tenant, orphan.run)]:
-                pause = ADOPTION_SECONDS if await _adopt(orphans, fleet, pool, successor) else pause
+                pause = TAKEOVER_SECONDS if await _take_over(orphans, fleet, pool, handler) else pause
         except StorageUnavailableError:  # the client has logged it, and the failure detector begins anew
             pass
         await asyncio.sleep(pause)
 
 
-async def _adopt(orphans: Sequence[Orphan], fleet: Fleet, pool: RunPool, successor: Successor) -> bool:
+async def _take_over(orphans: Sequence[Orphan], fleet: Fleet, pool: RunPool, handler: TakeoverHandler) -> bool:
     """Take over as many as there are free slots, and, to end them, those that have waited for one long enough.
 
     Returns whether there were any of these.
@@ -61,6 +61,6 @@ async def _adopt(orphans: Sequence[Orphan], fleet: Fleet, pool: RunPool, success
             return False
         for index, claim in enumerate(await fleet.claim(taken)):
             if claim is not None:
-                produce = partial(successor, claim, has_slot=index < free)
+                produce = partial(handler, claim, has_slot=index < free)
                 start(claim.record.tenant, claim.record.start.run, produce, claim.fence)
     return True

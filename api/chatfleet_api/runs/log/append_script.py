@@ -24,7 +24,7 @@ for i = 1, #entries do
   local key, record = KEYS[2 * i - 1], KEYS[2 * i]
   local epoch, last, final, entry = unpack(entries[i])
   -- The fence: once a takeover has begun the next epoch, what this one appends is refused.
-  local last_seq = epoch ~= '' and redis.call('HGET', record, 'after:' .. epoch + 1)
+  local last_seq = epoch ~= '' and redis.call('HGET', record, 'last_seq:' .. epoch + 1)
   if last_seq then
     fenced[#fenced + 1] = {i, tonumber(last_seq)}
   else

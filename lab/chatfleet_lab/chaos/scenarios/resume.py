@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from chatfleet_api.chat.takeover import MOST_EPOCHS
+from chatfleet_api.chat.takeover import MAX_TAKEOVERS
 from chatfleet_lab.chaos.fleet import CONTINUED, Fleet, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
@@ -100,7 +100,7 @@ def findings(
     found = Findings({"answers": len(judged)})
     for (question, received, verdict), times in zip(judged, asked, strict=True):
         found.count(verdict)
-        goes_on = question.model in CONTINUED and times <= MOST_EPOCHS
+        goes_on = question.model in CONTINUED and times <= MAX_TAKEOVERS
         allowed = (Verdict.COMPLETE,) if goes_on else (Verdict.COMPLETE, Verdict.INTERRUPTED)
         found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {received.ends}.")
     returns = [wait for journey in journeys for wait in journey.returns]

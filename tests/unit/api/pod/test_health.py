@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import Phase
-from chatfleet_contract.report import Breaker, Dependency, State, Traffic
+from chatfleet_contract.report import CircuitState, Dependency, State, UpstreamTraffic
 from harness.pods.health import Clock, HealthOf
 
 pytestmark = pytest.mark.looptime
@@ -93,7 +93,7 @@ async def test_an_upstream_is_down_as_soon_as_its_circuit_opens_and_up_as_soon_a
     pod = HealthOf()
     health, seen = pod.serve(), []
     await _check(pod, {"s": UP})
-    for breaker in (Breaker.CLOSED, Breaker.OPEN, Breaker.HALF_OPEN, Breaker.CLOSED):
+    for breaker in (CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED):
         pod.fake_upstreams.now = {"s": _traffic(breaker)}
         seen.append(health.report().upstreams["s"].state)
     assert seen == [State.UP, State.DOWN, State.DOWN, State.UP]
@@ -102,19 +102,19 @@ async def test_an_upstream_is_down_as_soon_as_its_circuit_opens_and_up_as_soon_a
 async def test_the_details_tell_how_old_a_check_is_and_what_goes_on() -> None:
     pod = HealthOf(clock := Clock())
     health = pod.serve()
-    pod.fake_upstreams.now = {"s": _traffic(Breaker.CLOSED)}
+    pod.fake_upstreams.now = {"s": _traffic(CircuitState.CLOSED)}
     await _check(pod, {"s": UP})
     clock.now += 7
     details = health.details()
     assert (details.upstreams["s"].seen, details.upstreams["s"].checked_seconds_ago) == (UP, 7)
-    assert details.upstreams["s"].traffic == _traffic(Breaker.CLOSED)
-    assert (details.runs.active, details.runs.capacity, details.fleet) == (3, 10, None)
+    assert details.upstreams["s"].traffic == _traffic(CircuitState.CLOSED)
+    assert (details.runs.active, details.runs.max_streams, details.fleet) == (3, 10, None)
     assert details.report == health.report()
     assert health.queued_upstream() == 1
 
 
-def _traffic(breaker: Breaker) -> Traffic:
-    return Traffic(breaker=breaker, retries_left=3, calls=2, calls_limit=5, queued=1)
+def _traffic(breaker: CircuitState) -> UpstreamTraffic:
+    return UpstreamTraffic(breaker=breaker, retries_left=3, active_requests=2, max_concurrent_requests=5, queued=1)
 
 
 async def _check(pod: HealthOf, seen: dict[str, Dependency]) -> None:

@@ -145,9 +145,9 @@ def test_the_hook_announces_the_end_and_a_pod_without_a_signal_serves_on() -> No
     lifecycle = Lifecycle(clock := Clock())
     lifecycle.enter(Phase.SERVING)
     lifecycle.remove_endpoint(10)
-    assert (lifecycle.phase, lifecycle.leaving, lifecycle.not_ready()) == (Phase.ENDPOINT_REMOVAL, True, None)
+    assert (lifecycle.phase, lifecycle.terminating, lifecycle.not_ready()) == (Phase.ENDPOINT_REMOVAL, True, None)
     clock.now += 10 + SIGNAL_SECONDS
-    assert (lifecycle.phase, lifecycle.leaving) == (Phase.SERVING, False)
+    assert (lifecycle.phase, lifecycle.terminating) == (Phase.SERVING, False)
 
 
 def test_a_phase_that_has_passed_does_not_come_back() -> None:

@@ -10,7 +10,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
-from chatfleet_contract.report import Dependency, State, Traffic
+from chatfleet_contract.report import Dependency, State, UpstreamTraffic
 from harness.pods.health import Clock, FakeLoad
 from harness.pods.runs import loop_clock
 
@@ -61,7 +61,7 @@ async def test_upstreams_are_checked_now_and_then_and_sooner_while_one_is_down(
             times.append(loop_clock())
             return {"a": seen}
 
-        def traffic(self) -> Mapping[str, Traffic]:
+        def traffic(self) -> Mapping[str, UpstreamTraffic]:
             return {}
 
     monitor = UpstreamMonitor(Live.fixed(Upstreams()), clock=loop_clock, rand=random.uniform)

@@ -42,9 +42,9 @@ async def test_a_pod_that_is_about_to_end_says_so_and_still_takes_requests_until
 async def test_a_pod_whose_end_does_not_come_goes_on_as_if_nobody_had_told_of_it() -> None:
     pod = HealthOf(loop_clock)
     await ask(health_app(pod), pre_stop())
-    assert (pod.lifecycle.leaving, pod.health.report().draining) == (True, True)
+    assert (pod.lifecycle.terminating, pod.health.report().draining) == (True, True)
     await asyncio.sleep(SIGNAL_SECONDS)
-    assert (pod.lifecycle.leaving, pod.health.report().draining, pod.health.not_ready()) == (False, False, None)
+    assert (pod.lifecycle.terminating, pod.health.report().draining, pod.health.not_ready()) == (False, False, None)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ async def test_only_who_shows_the_pods_token_can_tell_it_of_its_end(
 ) -> None:
     pod = HealthOf()
     assert (await ask(health_app(pod, token), pre_stop(**shown))).status == status
-    assert pod.lifecycle.leaving is (status == 200)
+    assert pod.lifecycle.terminating is (status == 200)

@@ -78,4 +78,4 @@ async def test_the_details_are_json_in_wire_names() -> None:
     pod = Pod(FakeProvider())
     told = (await ask(pod.app, get("/health/detailed"))).json()
     assert told["report"]["config"] == pod.configuration.digest
-    assert told["runs"] == {"active": 0, "capacity": 10, "takenOver": 0, "handedOver": 0}
+    assert told["runs"] == {"active": 0, "maxStreams": 10, "takenOver": 0, "handedOver": 0}

@@ -19,7 +19,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.environment import Environment
-from chatfleet_api.providers.provider import Batch, Finish, Opened, Opening
+from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening
 from chatfleet_contract.runtime import RuntimeProvider
 
 MAX_BATCH: Final = 16
@@ -55,9 +55,9 @@ class Scripted:
         self._sleep = sleep
 
     def open(self, request: ChatRequest) -> Opening:
-        return Opened(self._recite(request))
+        return GeneratorOpening(self._recite(request))
 
-    async def _recite(self, request: ChatRequest) -> AsyncGenerator[Batch, None]:
+    async def _recite(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         script = _script(request)
         limit = len(script.tokens) if request.max_tokens is None else request.max_tokens
         tokens = [Token(token) for token in script.tokens[:limit]]

@@ -95,7 +95,6 @@ class JoinStream(HotEndpoint):
 
 
 def hot_routes(services: Services) -> Sequence[HotRoute]:
-    """Return the routes of answers."""
     one, streams = PREFIX + "/{conversation_id}", services.streams
     send = SendMessage(services.conversations, streams, on_client_disconnect=services.on_client_disconnect)
     join = JoinStream(services.joining, streams)
@@ -130,7 +129,6 @@ def _position(text: str, param: str) -> LastSeen:
 
 
 def conversation_routes(conversations: Conversations) -> APIRouter:
-    """Return the routes of conversations."""
     router = APIRouter(prefix=PREFIX, tags=["Conversations"], responses=fails(bodies.ErrorBody))
 
     @router.post(

@@ -60,13 +60,11 @@ _CREATE: Final[Operation] = {
 
 
 def hot_routes(services: Services) -> Sequence[HotRoute]:
-    """Return the routes of chat completions."""
     create = CreateCompletion(services.completions, services.streams)
     return (HotRoute("POST", "/v1/chat/completions", endpoint=create, operation=_CREATE),)
 
 
 def model_routes(models: Live[Models]) -> APIRouter:
-    """Return the routes of the catalogue."""
     router = APIRouter(prefix="/v1/models", tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
 
     @router.get("")

@@ -11,7 +11,7 @@ import pytest
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.sending import NewMessage
-from chatfleet_api.chat.takeover import MOST_EPOCHS, resumption
+from chatfleet_api.chat.takeover import MAX_TAKEOVERS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
@@ -222,8 +222,8 @@ async def test_an_outage_of_redis_for_all_pods_takes_no_run_from_anybody(fleet: 
 def test_a_run_that_outlived_too_many_pods_is_not_asked_again() -> None:
     """It may be what kills them."""
     asked = ChatRequest("m", ())
-    assert resumption((), asked, "none", epoch=MOST_EPOCHS) == asked
-    assert resumption((), asked, "none", epoch=MOST_EPOCHS + 1) is None
+    assert resumption((), asked, "none", epoch=MAX_TAKEOVERS) == asked
+    assert resumption((), asked, "none", epoch=MAX_TAKEOVERS + 1) is None
 
 
 async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed(fleet: Fleet) -> None:

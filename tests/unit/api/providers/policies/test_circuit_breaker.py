@@ -10,7 +10,7 @@ from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.circuit_breaker import (
     FIRST_PAUSE_SECONDS,
-    LEAST,
+    MIN_ATTEMPTS,
     WINDOW,
     WINDOW_SECONDS,
     CircuitBreaker,
@@ -57,14 +57,14 @@ async def broken() -> World:
     """Return a world whose circuit is open."""
     world = World()
     world.upstream.fail()
-    await world.ask(LEAST)
+    await world.ask(MIN_ATTEMPTS)
     return world
 
 
 async def test_who_fails_too_often_is_not_asked_and_the_caller_is_told_when_to_return() -> None:
     world = await broken()
     outcome = await ask(world.provider)
-    assert (outcome.code, world.asked, world.changes) == (Code.UPSTREAM_CIRCUIT_OPEN, LEAST, [True])
+    assert (outcome.code, world.asked, world.changes) == (Code.UPSTREAM_CIRCUIT_OPEN, MIN_ATTEMPTS, [True])
     assert outcome.error is not None
     assert outcome.error.retry_after == pytest.approx(FIRST_PAUSE_SECONDS)
 
@@ -72,7 +72,7 @@ async def test_who_fails_too_often_is_not_asked_and_the_caller_is_told_when_to_r
 async def test_a_few_failures_prove_nothing() -> None:
     world = World()
     world.upstream.fail()
-    await world.ask(LEAST - 1)
+    await world.ask(MIN_ATTEMPTS - 1)
     world.upstream.heal()
     assert await world.ask() == [None]
 
@@ -90,7 +90,7 @@ async def test_failures_among_more_answers_are_borne() -> None:
 async def test_failures_of_long_ago_do_not_count() -> None:
     world = World()
     world.upstream.fail()
-    await world.ask(LEAST - 1)
+    await world.ask(MIN_ATTEMPTS - 1)
     await asyncio.sleep(WINDOW_SECONDS + 1)
     await world.ask()
     assert world.changes == []
@@ -102,14 +102,14 @@ async def test_failures_of_long_ago_do_not_count() -> None:
 async def test_what_is_not_the_upstreams_trouble_does_not_count(code: Code) -> None:
     world = World()
     world.upstream.fail(code)
-    await world.ask(2 * LEAST)
-    assert (world.asked, world.changes) == (2 * LEAST, [])
+    await world.ask(2 * MIN_ATTEMPTS)
+    assert (world.asked, world.changes) == (2 * MIN_ATTEMPTS, [])
 
 
 async def test_an_answer_that_breaks_off_counts() -> None:
     world = World()
     world.upstream.steps = (text("a"), ChatError(Code.UPSTREAM_TRUNCATED))
-    await world.ask(LEAST)
+    await world.ask(MIN_ATTEMPTS)
     assert world.changes == [True]
 
 
@@ -161,7 +161,7 @@ async def test_failures_from_before_the_pause_do_not_prolong_it() -> None:
     late = asyncio.ensure_future(ask(world.provider))
     await asyncio.sleep(0.1)
     world.upstream.fail()
-    await world.ask(LEAST)
+    await world.ask(MIN_ATTEMPTS)
     await late
     await asyncio.sleep(FIRST_PAUSE_SECONDS - 2.9)
     world.upstream.heal()
@@ -187,6 +187,6 @@ async def test_models_of_one_provider_share_its_circuit_breaker_and_fallbacks_an
     assert loop_clock() == before
     assert meter.circuits == [("s", True)]
     assert {name: seen.breaker for name, seen in catalogue.traffic().items()} == {
-        "s": report.Breaker.OPEN,
-        "t": report.Breaker.CLOSED,
+        "s": report.CircuitState.OPEN,
+        "t": report.CircuitState.CLOSED,
     }

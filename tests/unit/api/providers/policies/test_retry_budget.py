@@ -2,22 +2,22 @@
 
 import pytest
 
-from chatfleet_api.providers.policies.retry_budget import FLOOR, FLOOR_SECONDS, SHARE, RetryBudget
+from chatfleet_api.providers.policies.retry_budget import MIN_RETRIES, RATIO, REFILL_SECONDS, RetryBudget
 
 
 def test_a_fifth_of_the_requests_may_be_retries_beyond_a_small_floor() -> None:
     budget = RetryBudget(lambda: 0.0)
     spent = 0
     for _ in range(1000):
-        budget.earn()
-        spent += budget.spend()
-    assert spent == pytest.approx(SHARE * 1000 + FLOOR, abs=1)
+        budget.deposit()
+        spent += budget.withdraw()
+    assert spent == pytest.approx(RATIO * 1000 + MIN_RETRIES, abs=1)
 
 
 def test_the_floor_comes_back_with_time() -> None:
     now = 0.0
     budget = RetryBudget(lambda: now)
-    while budget.spend():
+    while budget.withdraw():
         pass
-    now += FLOOR_SECONDS / FLOOR
-    assert [budget.spend(), budget.spend()] == [True, False]
+    now += REFILL_SECONDS / MIN_RETRIES
+    assert [budget.withdraw(), budget.withdraw()] == [True, False]
