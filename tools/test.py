@@ -35,6 +35,7 @@ LANES: tuple[tuple[Step, ...], ...] = (
         Step("types", 90),
         Step("test-unit", 60),
         Step("test-contract", 180),
+        Step("coverage", 20),
         Step("test-bench", 60),
         Step("test-chaos", 300),
     ),
