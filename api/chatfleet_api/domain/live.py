@@ -21,8 +21,3 @@ class Live(Generic[T_co]):
         """Return a view of what `part` makes of the value."""
         read = self.read
         return Live(lambda: part(read()))
-
-    @staticmethod
-    def fixed(value: U) -> "Live[U]":
-        """Return a view of a value that never changes."""
-        return Live(lambda: value)

@@ -22,9 +22,9 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.providers.registry import open_registry
-from chatfleet_api.runs.fleet.supervisor import supervise
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.supervisor import supervise
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics

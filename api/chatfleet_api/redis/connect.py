@@ -4,7 +4,7 @@ The client's defaults are not ours: see `docs/decisions/0301-redis-client.md`.
 """
 
 from contextlib import AsyncExitStack
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, assert_never
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
@@ -30,20 +30,22 @@ CLOSED: Final = RuntimeError
 
 def connect(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluster:
     """Return a client that is closed with `stack`. It connects when it is used."""
-    settings = {**_settings(), **address.tls, **address.credentials, "max_connections": CONNECTIONS + WAITS}
+    settings = {**_settings(), **address.tls, **address.credentials.arguments(), "max_connections": CONNECTIONS + WAITS}
     client: Redis | RedisCluster
     match address.topology:
         case "sentinel":
-            access = {**_settings(), **address.tls, **address.sentinel_credentials}
+            access = {**_settings(), **address.tls, **address.sentinel_credentials.arguments()}
             sentinel = Sentinel(address.hosts, sentinel_kwargs=access)  # type: ignore[no-untyped-call]  # redis-py
             for watcher in sentinel.sentinels:
                 stack.push_async_callback(watcher.aclose)
             client = sentinel.master_for(address.service, db=address.database, **settings)
         case "cluster":
             client = RedisCluster(startup_nodes=[ClusterNode(*host) for host in address.hosts], **settings)
-        case _:
+        case "single":
             ((host, port),) = address.hosts
             client = Redis(host=host, port=port, db=address.database, **settings)
+        case _:
+            assert_never(address.topology)
     stack.push_async_callback(client.aclose)
     return client
 

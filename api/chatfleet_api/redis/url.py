@@ -1,7 +1,9 @@
 """The URL of a Redis, for every topology. Pure."""
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import SecretStr
 
 FORMS: Final = (
     "redis://[user:password@]host:port/database, "
@@ -10,7 +12,13 @@ FORMS: Final = (
     "?ssl_ca_certs=file, ssl_certfile, ssl_keyfile, ssl_cert_reqs and ssl_check_hostname; for sentinels with "
     "authentication, ?sentinel_username and ?sentinel_password"
 )
-_DEFAULT_PORTS: Final = {"": 6379, "sentinel": 26379, "cluster": 6379}
+Topology: TypeAlias = Literal["single", "sentinel", "cluster"]
+_TOPOLOGIES: Final[dict[str, tuple[Topology, int]]] = {
+    "": ("single", 6379),
+    "sentinel": ("sentinel", 26379),
+    "cluster": ("cluster", 6379),
+}
+"""Of each suffix of the scheme the topology and its default port."""
 _TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
@@ -22,18 +30,28 @@ class Host(NamedTuple):
     port: int
 
 
+class Credentials(NamedTuple):
+    """A user and a password, each empty when not given."""
+
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+    def arguments(self) -> dict[str, str]:
+        """Return the client's arguments, those that are given."""
+        given = {"username": self.username, "password": self.password.get_secret_value()}
+        return {key: value for key, value in given.items() if value}
+
+
 class RedisAddress(NamedTuple):
     """The servers of a Redis, and the credentials for them."""
 
-    topology: str
-    """Empty for a single server, else `sentinel` or `cluster`."""
+    topology: Topology
     hosts: tuple[Host, ...]
     service: str
     """Name under which the sentinels know the servers; else empty."""
     database: int
-    credentials: dict[str, str]
-    """`username` and `password`, as far as given."""
-    sentinel_credentials: dict[str, str]
+    credentials: Credentials
+    sentinel_credentials: Credentials
     tls: dict[str, str | bool]
     """Arguments of the client, empty without TLS."""
 
@@ -46,13 +64,14 @@ def read_redis_url(url: str) -> RedisAddress:
     """
     try:
         parts = urlsplit(url.strip())
-        base, _, topology = parts.scheme.partition("+")
+        base, _, suffix = parts.scheme.partition("+")
+        topology, port = _TOPOLOGIES[suffix]
         user, _, hosts = parts.netloc.rpartition("@")
         service, database = _path(topology, parts.path)
         query = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
         address = RedisAddress(
             topology,
-            tuple(_host(host, _DEFAULT_PORTS[topology]) for host in hosts.split(",")),
+            tuple(_host(host, port) for host in hosts.split(",")),
             service,
             database,
             _credentials(*map(unquote, user.partition(":")[::2])),
@@ -61,12 +80,12 @@ def read_redis_url(url: str) -> RedisAddress:
         )
     except (ValueError, KeyError):
         raise ValueError(f"the URL of Redis must be {FORMS}") from None
-    if topology == "" and len(address.hosts) > 1:
+    if topology == "single" and len(address.hosts) > 1:
         raise ValueError(f"several hosts need a topology: the URL of Redis must be {FORMS}")
     return address
 
 
-def _path(topology: str, path: str) -> tuple[str, int]:
+def _path(topology: Topology, path: str) -> tuple[str, int]:
     parts = [unquote(part) for part in path.split("/") if part]
     service = parts.pop(0) if topology == "sentinel" and parts else ""
     (database,) = parts or ["0"]
@@ -82,9 +101,8 @@ def _host(text: str, port: int) -> Host:
     return Host(parts.hostname, parts.port or port)
 
 
-def _credentials(username: str, password: str) -> dict[str, str]:
-    given = {"username": username, "password": password}
-    return {key: value for key, value in given.items() if value}
+def _credentials(username: str, password: str) -> Credentials:
+    return Credentials(username, SecretStr(password))
 
 
 def _tls(base: str, query: dict[str, str]) -> dict[str, str | bool]:

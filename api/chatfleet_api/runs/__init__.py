@@ -1,12 +1,13 @@
 """Runs: generations that may outlive the request, and the pod, that began them.
 
-run.py      one run on the pod that produces it: numbers its events, serves its readers, ends once
-tail.py     batches of numbered events, and the newest of a run in memory with the wait for more
-pool.py     the runs of a pod: admission within a capacity limit, drain
-handoff.py  the hand-off of runs, and of their readers, by a pod that ends
-fence.py    the fencing token that makes the last owner of a run the only one that can write it
-keys.py     the Redis keys of runs and of the fleet
-opening.py  opens the run log and the fleet, in memory or in Redis
-log/        where events are written to and read from, by any pod
-fleet/      which pods live, which runs each owns, and who takes over from the dead
+run.py         one run on the pod that produces it: numbers its events, serves its readers, ends once
+tail.py        batches of numbered events, and the newest of a run in memory with the wait for more
+pool.py        the runs of a pod: admission within a capacity limit, drain
+supervisor.py  the loop of a pod in its fleet: heartbeats, cancellations, fencing, takeovers
+handoff.py     the hand-off of runs, and of their readers, by a pod that ends
+fence.py       the fencing token that makes the last owner of a run the only one that can write it
+keys.py        the Redis keys of runs and of the fleet
+opening.py     opens the run log and the fleet, in memory or in Redis
+log/           where events are written to and read from, by any pod
+fleet/         which pods live, which runs each owns, and who takes over from the dead
 """

@@ -15,19 +15,19 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.services import ChatPorts
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event
-from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.redis.client import Operation, RedisClient, open_redis
 from chatfleet_api.runs.fleet.interface import Fleet
-from chatfleet_api.runs.fleet.supervisor import supervise
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.supervisor import supervise
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_contract.spec.provider_types import Continuation
+from harness.pods.live import fixed
 from harness.pods.runs import Chat, OneModel, conversations, streaming
 from harness.polling import eventually_async
 
@@ -107,11 +107,11 @@ async def open_pod(
     )
     log = await stack.enter_async_context(open_run_log(redis_client, streams, conversations(), clock=time.monotonic))
     pool = RunPool(log, members, streams)
-    sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), Live.fixed(0))
+    sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), fixed(0))
     meter = Meter("tests")
     chat = Chat(
         ChatPorts(
-            catalogue=Live.fixed(OneModel(provider, continuation)),
+            catalogue=fixed(OneModel(provider, continuation)),
             pool=pool,
             log=log,
             fleet=members,
@@ -120,7 +120,7 @@ async def open_pod(
             now=lambda: datetime.now(UTC),
             new_id=_new_id,
             meter=meter,
-            on_busy=Live.fixed("reject"),
+            on_busy=fixed("reject"),
         )
     )
     supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))

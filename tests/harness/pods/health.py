@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle, Phase
@@ -11,6 +10,7 @@ from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMoni
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import Dependency, UpstreamTraffic
 from chatfleet_contract.spec import Streaming
+from harness.pods.live import fixed
 from harness.upstream.catalogue import registry_of
 
 
@@ -59,12 +59,12 @@ class HealthOf:
         self.heartbeat = LoopHeartbeat(self.load, clock=self.clock)
         self.redis = RedisMonitor(_answers)
         self.upstreams = UpstreamMonitor(
-            Live.fixed(self.fake_upstreams), clock=self.clock, rand=lambda low, high: (low + high) / 2
+            fixed(self.fake_upstreams), clock=self.clock, rand=lambda low, high: (low + high) / 2
         )
         streaming = Streaming(max_streams_per_pod=max_streams)
         sources = Sources(
             configuration=Configuration(local(), build=registry_of(Meter("tests")).catalogue),
-            streaming=Live.fixed(streaming),
+            streaming=fixed(streaming),
             lifecycle=self.lifecycle,
             heartbeat=self.heartbeat,
             upstreams=self.upstreams,

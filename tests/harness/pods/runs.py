@@ -23,6 +23,7 @@ from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_contract.spec import Conversations, Streaming
 from chatfleet_contract.spec.provider_types import Continuation
+from harness.pods.live import fixed
 
 TENANT = "default"
 CALLER = Principal(TENANT)
@@ -128,12 +129,12 @@ async def collect(batches: AsyncIterable[Batch]) -> list[tuple[int, Event]]:
 
 def streaming(**changed: float) -> Live[Streaming]:
     """Return limits of streams that differ from the defaults, also beyond what a ChatDeployment may have."""
-    return Live.fixed(Streaming().model_copy(update=changed))
+    return fixed(Streaming().model_copy(update=changed))
 
 
 def conversations(**changed: float) -> Live[Conversations]:
     """Return how conversations are kept, where it differs from the defaults."""
-    return Live.fixed(Conversations().model_copy(update=changed))
+    return fixed(Conversations().model_copy(update=changed))
 
 
 def memory_log(ttl_seconds: float = 60) -> MemoryRunLog:
@@ -162,7 +163,7 @@ def make_chat(
     log, sessions, new_id = log or memory_log(), sessions or memory_sessions(), new_id or ids()
     return Chat(
         ChatPorts(
-            catalogue=Live.fixed(OneModel(provider)),
+            catalogue=fixed(OneModel(provider)),
             pool=pool or make_pool(log),
             log=log,
             fleet=SinglePodFleet(),
@@ -171,7 +172,7 @@ def make_chat(
             now=loop_now,
             new_id=new_id,
             meter=Meter("tests"),
-            on_busy=Live.fixed("reject"),
+            on_busy=fixed("reject"),
             seams=seams,
         )
     )

@@ -5,7 +5,7 @@
 2. Every pod sends a heartbeat, four times a second, and sees those of the others (`membership.py`).
 3. A pod whose heartbeat has not changed for the length of its lease is dead (`failure_detector.py`); its runs are
    orphans. A pod that ends hands its runs over: they are orphans at once (`ownership.py`, `hand_over`).
-4. Each pod claims a share of the orphans, as far as it has slots (`supervisor.py`). Redis gives each run to one pod,
+4. Each pod claims a share of the orphans, as far as it has slots (`../supervisor.py`). Redis gives each run to one pod,
    with a fencing token that is one epoch higher (`ownership.py`, `_CLAIM`; `../fence.py`).
 5. The new owner goes on after the last event in the log, or repeats the request to the model, or ends the run
    (`chatfleet_api.chat.takeover`).

@@ -11,7 +11,6 @@ import redis.asyncio
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.redis.connect import ANSWER_SECONDS, CONNECTIONS
 from chatfleet_api.sessions import redis as sessions
@@ -19,6 +18,7 @@ from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from harness.faults.proxy import Proxy, proxied
 from harness.pods.fleet_pod import reached
+from harness.pods.live import fixed
 from harness.pods.runs import conversations
 from harness.polling import eventually_async
 from harness.redis.server import redis_server
@@ -55,7 +55,7 @@ async def redis_client(proxy: Proxy) -> AsyncIterator[RedisClient]:
 
 @pytest.fixture
 def store(redis_client: RedisClient) -> RedisSessionStore:
-    return RedisSessionStore(redis_client, conversations(ttl_seconds=100), Live.fixed(0))
+    return RedisSessionStore(redis_client, conversations(ttl_seconds=100), fixed(0))
 
 
 def conversation(user_id: str | None = "u") -> Conversation:

@@ -24,6 +24,7 @@ from harness.clients.reader import begin
 from harness.faults.proxy import proxied
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.pods.fleet_pod import reached
+from harness.pods.live import fixed
 from harness.pods.runs import conversations
 from harness.polling import eventually
 from harness.redis.server import redis_server
@@ -136,7 +137,7 @@ async def test_a_message_is_refused_while_too_few_replicas_have_it(primary_and_r
 
 async def test_a_replica_that_hangs_holds_up_nothing_else(primary_and_replica: tuple[str, int]) -> None:
     url, replica = primary_and_replica
-    async with store(url, Live.fixed(1)) as (sessions, redis_client, conversation):
+    async with store(url, fixed(1)) as (sessions, redis_client, conversation):
         with stopped(replica):
             waiting = [asyncio.create_task(say(sessions, conversation, "lagging")) for _ in range(3 * WAITS)]
             await asyncio.sleep(0.1)
@@ -155,7 +156,7 @@ async def test_what_was_acknowledged_survives_the_promotion_of_a_replica_that_la
     with replicated(tmp_path) as (primary, replica):
         async with proxied(primary) as between:
             await asyncio.to_thread(follow, replica, between.redis_url)
-            async with store(primary, Live.fixed(replicas)) as (sessions, _, conversation):
+            async with store(primary, fixed(replicas)) as (sessions, _, conversation):
                 for number in range(6):
                     if number == 3:
                         await between.hang()  # the replica hears nothing any more
@@ -167,7 +168,7 @@ async def test_what_was_acknowledged_survives_the_promotion_of_a_replica_that_la
             os.kill(process_of(primary), signal.SIGKILL)
             with redis.Redis.from_url(replica) as client:
                 client.replicaof("NO", "ONE")
-            async with store(replica, Live.fixed(0)) as (promoted, _, _):
+            async with store(replica, fixed(0)) as (promoted, _, _):
                 kept = [message.content for message in await promoted.messages(TENANT, conversation)]
     assert len(set(acknowledged) - set(kept)) == lost, (acknowledged, kept)
 

@@ -10,7 +10,6 @@ from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
-from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import Function, MessageToolCall
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.sessions.memory import MemorySessionStore
@@ -23,6 +22,7 @@ from chatfleet_api.sessions.store import (
     SessionStore,
     StoredMessage,
 )
+from harness.pods.live import fixed
 from harness.pods.runs import conversations, loop_clock
 from harness.redis.topologies import TOPOLOGIES, Topologies
 
@@ -35,7 +35,7 @@ async def store(request: pytest.FixtureRequest, topologies: Topologies) -> Async
         yield MemorySessionStore(conversations(), clock=loop_clock)
         return
     async with open_redis(topologies(request.param), "tests", "chat") as redis_client:
-        yield RedisSessionStore(redis_client, conversations(), Live.fixed(0))
+        yield RedisSessionStore(redis_client, conversations(), fixed(0))
 
 
 @pytest.fixture

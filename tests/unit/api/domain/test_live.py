@@ -13,7 +13,3 @@ def test_a_view_follows_the_value_that_it_reads() -> None:
     current[0] = "new"
 
     assert (view(), shouted()) == ("new", "NEW")
-
-
-def test_a_fixed_view_needs_no_configuration() -> None:
-    assert Live.fixed(3)() == 3

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import pytest
 from typing_extensions import override
 
-from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.lifecycle import (
     FOLLOW_SECONDS,
     GRACE_SECONDS,
@@ -22,6 +21,7 @@ from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_contract.spec import Streaming
 from harness.pods.health import Clock
+from harness.pods.live import fixed
 from harness.pods.runs import TENANT, loop_clock, make_pool, memory_log, start
 
 pytestmark = pytest.mark.looptime
@@ -63,7 +63,7 @@ class Ending:
     def __init__(self, *, connected: bool = True, drain_seconds: int = 10, run_seconds: float = 1000) -> None:
         self.lifecycle = Lifecycle(loop_clock)
         self.server = FakeServer(connected=connected)
-        streaming = Live.fixed(Streaming(drain_seconds=drain_seconds, max_stream_seconds=MAX_STREAM_SECONDS))
+        streaming = fixed(Streaming(drain_seconds=drain_seconds, max_stream_seconds=MAX_STREAM_SECONDS))
         self.log = Closing(streaming, clock=loop_clock)
         self.pool = make_pool(memory_log())
         self.termination = Termination(self.lifecycle, pool=self.pool, log=self.log, streaming=streaming)

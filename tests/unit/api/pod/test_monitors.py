@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_contract.report import Dependency, State, UpstreamTraffic
 from harness.pods.health import Clock, FakeLoad
+from harness.pods.live import fixed
 from harness.pods.runs import loop_clock
 
 pytestmark = pytest.mark.looptime
@@ -64,7 +64,7 @@ async def test_upstreams_are_checked_now_and_then_and_sooner_while_one_is_down(
         def traffic(self) -> Mapping[str, UpstreamTraffic]:
             return {}
 
-    monitor = UpstreamMonitor(Live.fixed(Upstreams()), clock=loop_clock, rand=random.uniform)
+    monitor = UpstreamMonitor(fixed(Upstreams()), clock=loop_clock, rand=random.uniform)
     running = asyncio.ensure_future(monitor.run())
     await asyncio.sleep(100)
     running.cancel()

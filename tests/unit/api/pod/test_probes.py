@@ -6,13 +6,13 @@ import pytest
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.lifecycle import SIGNAL_SECONDS
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.probes import DrainHook, create_health_app
 from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
 from harness.clients.asgi import Exchange, ask, asking, get
 from harness.pods.health import HealthOf
+from harness.pods.live import fixed
 from harness.pods.runs import loop_clock
 
 pytestmark = pytest.mark.looptime
@@ -21,7 +21,7 @@ TOKEN = "secret"
 
 
 def health_app(pod: HealthOf, token: str = TOKEN) -> ASGIApp:
-    return create_health_app(pod.serve(), Meter("1.2.3"), DrainHook(SecretStr(token), Live.fixed(10), pod.lifecycle))
+    return create_health_app(pod.serve(), Meter("1.2.3"), DrainHook(SecretStr(token), fixed(10), pod.lifecycle))
 
 
 def pre_stop(**headers: str) -> Exchange:

@@ -3,12 +3,13 @@
 from traceback import format_exception
 
 import pytest
+from pydantic import SecretStr
 
-from chatfleet_api.redis.url import Host, RedisAddress, read_redis_url
+from chatfleet_api.redis.url import Credentials, Host, RedisAddress, Topology, read_redis_url
 
 
-def address(topology: str, *hosts: Host, service: str = "", database: int = 0, **rest: object) -> RedisAddress:
-    given = {"credentials": {}, "sentinel_credentials": {}, "tls": {}, **rest}
+def address(topology: Topology, *hosts: Host, service: str = "", database: int = 0, **rest: object) -> RedisAddress:
+    given = {"credentials": Credentials(), "sentinel_credentials": Credentials(), "tls": {}, **rest}
     return RedisAddress(topology, hosts, service, database, **given)  # type: ignore[arg-type]
 
 
@@ -18,16 +19,19 @@ TLS = {"ssl": True, "ssl_check_hostname": True}
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("redis://redis", address("", Host("redis", 6379))),
-        (" redis://redis:1234/5\n", address("", Host("redis", 1234), database=5)),
-        ("redis://[::1]:1234/", address("", Host("::1", 1234))),
-        ("redis://:p%40ss%2F@redis", address("", Host("redis", 6379), credentials={"password": "p@ss/"})),
-        ("redis://u:p@redis", address("", Host("redis", 6379), credentials={"username": "u", "password": "p"})),
-        ("rediss://redis", address("", Host("redis", 6379), tls=TLS)),
+        ("redis://redis", address("single", Host("redis", 6379))),
+        (" redis://redis:1234/5\n", address("single", Host("redis", 1234), database=5)),
+        ("redis://[::1]:1234/", address("single", Host("::1", 1234))),
+        (
+            "redis://:p%40ss%2F@redis",
+            address("single", Host("redis", 6379), credentials=Credentials(password=SecretStr("p@ss/"))),
+        ),
+        ("redis://u:p@redis", address("single", Host("redis", 6379), credentials=Credentials("u", SecretStr("p")))),
+        ("rediss://redis", address("single", Host("redis", 6379), tls=TLS)),
         (
             "rediss://redis?ssl_ca_certs=/ca.pem&ssl_check_hostname=no",
             address(
-                "",
+                "single",
                 Host("redis", 6379),
                 tls={"ssl": True, "ssl_check_hostname": False, "ssl_ca_certs": "/ca.pem"},
             ),
@@ -40,8 +44,8 @@ TLS = {"ssl": True, "ssl_check_hostname": True}
                 Host("b", 1),
                 service="main",
                 database=2,
-                credentials={"password": "p"},
-                sentinel_credentials={"password": "s"},
+                credentials=Credentials(password=SecretStr("p")),
+                sentinel_credentials=Credentials(password=SecretStr("s")),
             ),
         ),
         ("redis+cluster://a:1,b", address("cluster", Host("a", 1), Host("b", 6379))),
@@ -80,3 +84,9 @@ def test_what_is_no_url_of_a_redis_is_refused_without_a_word_of_the_password(url
     ) as caught:
         read_redis_url(url)
     assert "secret" not in "".join(format_exception(caught.value))
+
+
+def test_an_address_shows_no_password() -> None:
+    shown = repr(read_redis_url("redis+sentinel://u:secret@a/main?sentinel_password=secret"))
+
+    assert "secret" not in shown

@@ -8,9 +8,9 @@ from typing_extensions import override
 
 from chatfleet_api.runs.fleet.interface import Claim, HeartbeatResult
 from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
-from chatfleet_api.runs.fleet.supervisor import GRAIN_SECONDS, HEARTBEAT_SECONDS, supervise
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.run import Run
+from chatfleet_api.runs.supervisor import GRAIN_SECONDS, HEARTBEAT_SECONDS, supervise
 from harness.pods.runs import loop_clock, make_pool
 
 pytestmark = pytest.mark.looptime
