@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chatfleet_lab.scale.load import Count, Load
+from harness.clients.load import Count, Load
 from harness.kube.node import ROOT, Node
 from harness.polling import eventually
 
@@ -67,5 +67,5 @@ def test_pods_come_with_the_streams_and_go_after_them_and_no_stream_is_cut(elast
         running.result(60)
     eventually(lambda: status(elastic)["desiredReplicas"] == 2, seconds=120, every=1)
 
-    assert (load.tally.cut, load.tally.refused, dict(load.tally.why)) == (0, 0, {})
-    assert load.tally.whole >= STREAMS
+    assert (load.counts.cut, load.counts.refused, dict(load.counts.why)) == (0, 0, {})
+    assert load.counts.whole >= STREAMS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, LABEL_DEPLOYMENT
-from chatfleet_lab.scale.load import Count, Load
+from harness.clients.load import Count, Load
 from harness.kube.node import MANIFESTS, NAMESPACE, Node
 from harness.polling import eventually
 
@@ -52,7 +52,7 @@ def test_a_drained_node_lets_pods_go_one_by_one_and_cuts_no_stream(support: Node
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(asyncio.run, load.run(seconds=200))
         try:
-            eventually(lambda: load.tally.live == STREAMS)
+            eventually(lambda: load.counts.live == STREAMS)
             with drain(support, machine, log := tmp_path / "drain.log") as draining:
                 eventually(lambda: REFUSAL in log.read_text())  # no other node takes the first pod's successor
                 refused = pods(support)
@@ -64,5 +64,5 @@ def test_a_drained_node_lets_pods_go_one_by_one_and_cuts_no_stream(support: Node
 
     assert sum(refused[pod] for pod in before & refused.keys()) + len(before - refused.keys()) == 1
     assert not before & pods(support).keys()
-    assert (load.tally.cut, load.tally.refused, dict(load.tally.why)) == (0, 0, {})
-    assert load.tally.whole >= 2 * STREAMS
+    assert (load.counts.cut, load.counts.refused, dict(load.counts.why)) == (0, 0, {})
+    assert load.counts.whole >= 2 * STREAMS

@@ -29,7 +29,7 @@ class LoadError(RuntimeError):
 
 
 @dataclass
-class Tally:
+class TokenTimes:
     """What came in all streams of one load. Times in microseconds."""
 
     tokens: int = 0
@@ -44,13 +44,13 @@ class Tally:
 class Connection(asyncio.Protocol):
     """One kept connection, one request at a time."""
 
-    def __init__(self, tally: Tally | None) -> None:
-        """Count every token, and note its times, in `tally`; without one they are only counted."""
+    def __init__(self, times: TokenTimes | None) -> None:
+        """Count every token, and note its times, in `times`; without one they are only counted."""
         self.tokens = 0
         """Of the stream so far."""
         self.begun = asyncio.Event()
         """Whether any stream's first token came."""
-        self._tally = tally
+        self._times = times
         self._tail = b""
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._clear()
@@ -92,8 +92,8 @@ class Connection(asyncio.Protocol):
                 self.first = microseconds()
                 self.begun.set()
             self.tokens += count
-        if self._tally is not None:
-            self._note(self._tally, data, count)
+        if self._times is not None:
+            self._note(self._times, data, count)
         if (self._tail.endswith(_END) or (self._plain and _whole(self._tail))) and not self._ended.done():
             self._ended.set_result(None)
 
@@ -109,28 +109,28 @@ class Connection(asyncio.Protocol):
         self._tail = self._rest = b""
         self._plain = False
 
-    def _note(self, tally: Tally, data: bytes, count: int) -> None:
+    def _note(self, times: TokenTimes, data: bytes, count: int) -> None:
         now = microseconds()
         data = self._rest + data
         last = data.rfind(MARK)
         self._rest = data[last:] if last >= 0 and len(data) - last < MARK_BYTES else b""
-        tally.tokens += count
+        times.tokens += count
         for text in MARKED.findall(data):
             sent = int(text)
-            tally.delays.append(now - sent)
+            times.delays.append(now - sent)
             if self._sent:
-                tally.gaps.append(now - self._arrived)
-                tally.sent_gaps.append(sent - self._sent)
+                times.gaps.append(now - self._arrived)
+                times.sent_gaps.append(sent - self._sent)
             self._arrived, self._sent = now, sent
 
 
 class Api(NamedTuple):
-    """How a stream is asked for."""
+    """How a stream is requested."""
 
     ending: bytes
     """What the end of a whole answer looks like."""
     request: Callable[[Connection, Workload], Awaitable[bytes]]
-    """Return the request for a stream, after what must be asked before on this connection."""
+    """Return the request for a stream, after what must be sent before on this connection."""
 
 
 class Endpoint(NamedTuple):
@@ -139,10 +139,10 @@ class Endpoint(NamedTuple):
     port: int
     api: Api
 
-    async def connect(self, tally: Tally | None = None) -> Connection:
+    async def connect(self, times: TokenTimes | None = None) -> Connection:
         """Open a connection."""
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(tally), LOOPBACK, self.port)
+        _, connection = await loop.create_connection(lambda: Connection(times), LOOPBACK, self.port)
         return connection
 
     async def stream(self, connection: Connection, workload: Workload) -> int:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from chatfleet_lab.bench.client import Connection, Endpoint, LoadError, Tally
+from chatfleet_lab.bench.client import Connection, Endpoint, LoadError, TokenTimes
 from chatfleet_lab.bench.workload import Workload
 
 RAMP_SECONDS: Final = 0.004
@@ -44,18 +44,18 @@ async def saturate(target: Endpoint, workload: Workload, *, clients: int, second
 
 
 @asynccontextmanager
-async def held(target: Endpoint, workload: Workload, *, streams: int) -> AsyncIterator[Tally]:
-    """Hold streams open; yields the tally of all as soon as each has begun, and breaks them off at the end."""
-    tally = Tally()
+async def held(target: Endpoint, workload: Workload, *, streams: int) -> AsyncIterator[TokenTimes]:
+    """Hold streams open; yields the times of all as soon as each has begun, and breaks them off at the end."""
+    times = TokenTimes()
     connections: list[Connection] = []
     try:
         for _ in range(streams):
-            connection = await target.connect(tally)
+            connection = await target.connect(times)
             connections.append(connection)
             connection.begin(await target.api.request(connection, workload))
             await asyncio.sleep(RAMP_SECONDS)
         await _begun(connections)
-        yield tally
+        yield times
         lost = sum(connection.transport.is_closing() for connection in connections)
         if lost:
             raise LoadError(f"{lost} of {streams} streams ended before their time")

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from chatfleet_lab.bench.client import LoadError, Tally
+from chatfleet_lab.bench.client import LoadError, TokenTimes
 from chatfleet_lab.bench.load import held, one_by_one, saturate
 from chatfleet_lab.bench.processes import Cores, Cpu, busy
 from chatfleet_lab.bench.subjects import Running, Subject, running
@@ -88,7 +88,7 @@ async def measured(subject: Subject, cores: Cores, seconds: Seconds) -> Figures:
     return msgspec.structs.replace(
         figures,
         per_stream_kb=per_stream,
-        crowd_gap_p99_ms=_added_gap_ms(crowd.tally) if crowd else None,
+        crowd_gap_p99_ms=_added_gap_ms(crowd.times) if crowd else None,
         crowd_cpu_per_token_us=crowd.cpu_per_token_us if crowd else None,
     )
 
@@ -108,8 +108,8 @@ async def _measured(subject: Subject, run: Running, cores: Cores, seconds: Secon
     streams = await saturate(run.target, LONG, clients=CLIENTS, seconds=seconds.saturate)
     streams_per_s = streams / (time.monotonic() - begun)
     streams_per_core_s = streams / run.process.cpu().since(before).total
-    async with held(run.target, STEADY, streams=subject.steady) as tally:
-        steady = await _Window.over(tally, run, cores.server, seconds.steady)
+    async with held(run.target, STEADY, streams=subject.steady) as times:
+        steady = await _Window.over(times, run, cores.server, seconds.steady)
     return Figures(
         ready_s=run.ready_seconds,
         idle_mb=idle / 1e6,
@@ -120,8 +120,8 @@ async def _measured(subject: Subject, run: Running, cores: Cores, seconds: Secon
         cpu_per_token_us=steady.cpu_per_token_us,
         kernel_share=steady.cpu.kernel / steady.cpu.total,
         delivered=steady.tokens / (subject.steady * STEADY.rate * steady.seconds),
-        delay_p50_ms=percentile(steady.tally.delays, 0.5) / 1000,
-        delay_p99_ms=percentile(steady.tally.delays, 0.99) / 1000,
+        delay_p50_ms=percentile(steady.times.delays, 0.5) / 1000,
+        delay_p99_ms=percentile(steady.times.delays, 0.99) / 1000,
         others_share=steady.others,
     )
 
@@ -129,20 +129,20 @@ async def _measured(subject: Subject, run: Running, cores: Cores, seconds: Secon
 class _Window:
     """What happened while streams were open, from one moment to another."""
 
-    tally: Tally
+    times: TokenTimes
     cpu: Cpu
     seconds: float
     others: float
 
     @classmethod
-    async def over(cls, tally: Tally, run: Running, core: int, seconds: float) -> "_Window":
+    async def over(cls, times: TokenTimes, run: Running, core: int, seconds: float) -> "_Window":
         """Watch for some seconds, and forget what was before."""
         window, loop = cls(), asyncio.get_running_loop()
-        for noted in (tally.delays, tally.gaps, tally.sent_gaps):
+        for noted in (times.delays, times.gaps, times.sent_gaps):
             noted.clear()
-        tokens, cpu, work, begun = tally.tokens, run.process.cpu(), busy(core), loop.time()
+        tokens, cpu, work, begun = times.tokens, run.process.cpu(), busy(core), loop.time()
         await asyncio.sleep(seconds)
-        window.tally = Tally(tally.tokens - tokens, [*tally.delays], [*tally.gaps], [*tally.sent_gaps])
+        window.times = TokenTimes(times.tokens - tokens, [*times.delays], [*times.gaps], [*times.sent_gaps])
         window.seconds = loop.time() - begun
         window.cpu = run.process.cpu().since(cpu)
         window.others = (busy(core) - work - window.cpu.total) / window.seconds
@@ -150,7 +150,7 @@ class _Window:
 
     @property
     def tokens(self) -> int:
-        return self.tally.tokens
+        return self.times.tokens
 
     @property
     def cpu_per_token_us(self) -> float:
@@ -168,15 +168,15 @@ async def _per_stream(subject: Subject, run: Running, seconds: float) -> float:
 
 async def _crowd(subject: Subject, run: Running, cores: Cores, seconds: float) -> _Window | None:
     try:
-        async with held(run.target, CROWD, streams=subject.crowd) as tally:
-            return await _Window.over(tally, run, cores.server, seconds)
+        async with held(run.target, CROWD, streams=subject.crowd) as times:
+            return await _Window.over(times, run, cores.server, seconds)
     except LoadError as error:
         sys.stderr.write(f"[bench]   {subject.key}: {error}\n")
         return None
 
 
-def _added_gap_ms(tally: Tally) -> float:
-    return (percentile(tally.gaps, 0.99) - percentile(tally.sent_gaps, 0.99)) / 1000
+def _added_gap_ms(times: TokenTimes) -> float:
+    return (percentile(times.gaps, 0.99) - percentile(times.sent_gaps, 0.99)) / 1000
 
 
 def typical(rounds: Sequence[Figures]) -> Figures:

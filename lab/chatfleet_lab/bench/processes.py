@@ -1,4 +1,4 @@
-"""Servers under test: started on a core of their own, asked for what they cost, and always ended."""
+"""Servers under test: started on a core of their own, their costs read, and always ended."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

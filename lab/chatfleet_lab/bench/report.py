@@ -98,7 +98,7 @@ _COLUMNS: Final = f"""\
   100 streams of {STEADY.rate} tokens/s (LiteLLM: 20); **came**: the share of these tokens that was delivered.
 - **Per stream**: growth of the process with 1,000 open streams (LiteLLM: 200).
 - **Crowd**: 1,000 streams of 20 tokens/s; CPU per token, and the p99 of the time between two tokens beyond the
-  upstream's own. "-": it was not borne, or not asked of a server that did not deliver 98 % before.
+  upstream's own. "-": failed, or not run as the server did not deliver 98 % before.
 - **Start**: from the start of the process to the end of its first stream.
 - **Disturbed**: share of the server's core that other work on the machine took meanwhile; delays of disturbed rows are
   worth little.

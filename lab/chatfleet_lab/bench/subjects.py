@@ -60,9 +60,9 @@ class Subject:
     redis: bool = False
     package: Package | None = None
     steady: int = 100
-    """Streams of 50 tokens/s that it is asked to hold; fewer where these alone are too many."""
+    """Streams of 50 tokens/s that it has to hold; fewer where these alone are too many."""
     crowd: int = 1000
-    """Streams that it is asked to hold at slower rates."""
+    """Streams that it has to hold at slower rates."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The page that tells what was promised, how it was tried, and what came of it. Pure: a report in, Markdown out."""
+"""The page of the promises, how each was tested, and the results. Pure: a report in, Markdown out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -17,7 +17,8 @@ _INTRODUCTION: Final = """\
 Written by `make chaos` and `make chaos-node`; do not edit. The harness is `lab/chatfleet_lab/chaos`, the same figures
 for programs are in [reliability.json](reliability.json).
 
-Each scenario hurts a real fleet (processes of the API, Debian's Redis, a scripted upstream) and checks a promise.
+Each scenario injects faults into a real fleet (processes of the API, Debian's Redis, a scripted upstream) and checks a
+promise.
 Where it says "on a node", the operator made the pods on a real Kubernetes node, and its kubelet brings them back; their
 control runs are processes.
 Clients compare what they get with a script that both they and the upstream know, and with the upstream's own ledger of
@@ -29,10 +30,10 @@ _LIMITS: Final = """\
 
 At 10 times the load of one pod, its processor: a pod is one process, so streams beyond a core's worth come late, and
 those beyond `maxStreamsPerPod` are refused; add pods. A takeover of 10 times the streams takes one script for each of
-them, some tenths of a second of Redis, and as many free slots on the other pods: what finds none waits for one.
+them, some tenths of a second of Redis, and as many free slots on the other pods: streams beyond those wait for a slot.
 
-At 100 times, Redis: each pod's sign of life is answered with those of all others, four times a second, so the cost
-grows with the square of the pods (at 100 pods 40,000 signs a second, at 1,000 pods 4 million, which is too much); and
+At 100 times, Redis: each pod's heartbeat is answered with those of all others, four times a second, so the cost grows
+with the square of the pods (at 100 pods 40,000 heartbeats a second, at 1,000 pods 4 million, which is too much); and
 the log of an hour's tokens (`logTTLSeconds`) has to fit into its memory. Then use a cluster for the logs, or more
 ChatDeployments, each with a Redis of its own.
 
@@ -73,12 +74,12 @@ def page(report: Report, scaling: str = "") -> str:
 
 
 def _table(results: Iterable[Result]) -> str:
-    lines = ["| Scenario | What was hurt | Promise | The control broke it |", "|---|---|---|---|"]
+    lines = ["| Scenario | Fault injected | Promise | Violations in the control run |", "|---|---|---|---|"]
     for result in results:
         kept = "kept" if result.passed else "**broken**"
-        hurt = ", ".join(f"{_shown(result.figures, name)} {name}" for name in result.hurt if name in result.figures)
+        injected = ", ".join(f"{_shown(result.figures, name)} {name}" for name in result.hurt if name in result.figures)
         lines.append(
-            f"| [{_name(result)}](#{_anchor(result)}) | {hurt} | {kept} | {len(result.control_failures):,} times |"
+            f"| [{_name(result)}](#{_anchor(result)}) | {injected} | {kept} | {len(result.control_failures):,} |"
         )
     return "\n".join([*lines, ""])
 
@@ -87,14 +88,14 @@ def _section(result: Result) -> str:
     names = dict.fromkeys([*result.figures, *result.targets, *result.control_figures])
     lines = [
         *(f"## {_title(result)}", "", result.promise, ""),
-        *(f"Control: {result.control}. Much would be: {result.aim}. It took {result.seconds:g} s.", ""),
-        *("| Figure | Aim | Chatfleet | Control |", "|---|---|---|---|"),
+        *(f"Control: {result.control}. Full size: {result.aim}. Duration: {result.seconds:g} s.", ""),
+        *("| Figure | Target | Chatfleet | Control |", "|---|---|---|---|"),
         *(
             f"| {name} | {result.targets.get(name, '')} | {_shown(result.figures, name, result.targets)} "
             f"| {_shown(result.control_figures, name)} |"
             for name in names
         ),
-        *("", f"The control, for example: {result.control_failures[0]}" if result.control_failures else ""),
+        *("", f"A violation in the control run: {result.control_failures[0]}" if result.control_failures else ""),
     ]
     return "\n".join([*lines, "", *_broken(result.failures), ""]).rstrip() + "\n"
 

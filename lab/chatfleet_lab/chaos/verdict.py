@@ -1,5 +1,6 @@
 """What an answer was worth: the client's claims against the script and the upstream's ledger. Pure."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from itertools import pairwise
@@ -14,9 +15,9 @@ class Verdict(StrEnum):
     """From the best to the worst."""
 
     COMPLETE = "complete"
-    """The whole answer, told so."""
+    """The whole answer, and its end."""
     INTERRUPTED = "interrupted"
-    """A true beginning of the answer, and one error that says that it is no more."""
+    """A true beginning of the answer, and one error."""
     REFUSED = "refused"
     """An HTTP error, and no answer."""
     CUT = "cut"
@@ -27,13 +28,13 @@ class Verdict(StrEnum):
     """Something is missing within."""
     DUPLICATED = "duplicated"
     """Something came twice."""
-    LIED = "lied"
-    """An end that claims to be whole, and is not; or an end that is told more than once."""
+    FALSE_SUCCESS = "false_success"
+    """An end that claims to be whole, and is not; or more than one end."""
 
 
-_UNTOLD = MappingProxyType[Closing, Verdict](
+_WITHOUT_END = MappingProxyType[Closing, Verdict](
     {
-        "clean": Verdict.LIED,  # a response that ends in good order says that this was all
+        "clean": Verdict.FALSE_SUCCESS,  # a response that ends in good order claims to be whole
         "broken": Verdict.CUT,
         "never": Verdict.HUNG,
     }
@@ -41,18 +42,28 @@ _UNTOLD = MappingProxyType[Closing, Verdict](
 """Without any terminal event."""
 
 
+def listed(ends: Sequence[str]) -> str:
+    """Return terminal events as they are quoted in a sentence."""
+    return ", ".join(ends) or "no terminal event"
+
+
+def outcome(verdict: Verdict, received: ReceivedStream) -> str:
+    """Return a verdict and its terminal events as they are quoted in a sentence."""
+    return f"{verdict} ({listed(received.ends)})"
+
+
 def judge(received: ReceivedStream, script: Script, calls: list[Call]) -> Verdict:
     """Return what the answer was worth; `calls` are those that the upstream got for this script."""
     if fault := _fault_within(received, script):
         return fault
     if len(received.ends) > 1:
-        return Verdict.LIED
+        return Verdict.FALSE_SUCCESS
     if received.ends == ["complete"]:
         true = received.text == script.answer and any(call.ending == "whole" for call in calls)
-        return Verdict.COMPLETE if true else Verdict.LIED
+        return Verdict.COMPLETE if true else Verdict.FALSE_SUCCESS
     if received.ends:
         return Verdict.INTERRUPTED if received.status == HTTPStatus.OK else Verdict.REFUSED
-    return _UNTOLD[received.closing]
+    return _WITHOUT_END[received.closing]
 
 
 def _fault_within(received: ReceivedStream, script: Script) -> Verdict | None:

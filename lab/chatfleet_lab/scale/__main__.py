@@ -18,16 +18,16 @@ from rich.console import Console
 from rich.live import Live
 
 from chatfleet_lab.scale.crowd import noisy
-from chatfleet_lab.scale.endure import Endured, endure
-from chatfleet_lab.scale.judge import Simulation, turned
-from chatfleet_lab.scale.late import late_rules
-from chatfleet_lab.scale.load import Count, Load, Profile, Tally
+from chatfleet_lab.scale.delayed_rules import delayed_rules
+from chatfleet_lab.scale.endure import EnduranceResult, endure
+from chatfleet_lab.scale.evaluate import Simulation, turned
 from chatfleet_lab.scale.page import rewrite
 from chatfleet_lab.scale.plot import plot
 from chatfleet_lab.scale.series import Cluster, Replicas, Sample, sampled, save
-from chatfleet_lab.scale.simulate import NOISE_SECONDS, SEED, Wishes, say, simulated
+from chatfleet_lab.scale.simulate import NOISE_SECONDS, SEED, Wishes, print_outcomes, simulated
 from chatfleet_lab.scale.subject import START_SECONDS, STREAM_SECONDS
 from chatfleet_lab.scale.view import view
+from harness.clients.load import Count, Load, Profile, StreamCounts
 from harness.kube.node import Node, component, install, running_node
 
 NAMESPACE = "crowd"
@@ -58,8 +58,8 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
     console = Console(stderr=True)
 
     def look(at: float, seen: Replicas) -> Sample:
-        tally = load.tally
-        return Sample(at, tally.live, profile(at), *seen, tally.whole, tally.cut, tally.refused)
+        counts = load.counts
+        return Sample(at, counts.live, profile(at), *seen, counts.whole, counts.cut, counts.refused)
 
     with Live(console=console, auto_refresh=False) as screen:
 
@@ -74,72 +74,75 @@ async def watched(load: Load, cluster: Cluster, profile: Profile, *, seconds: fl
     return samples
 
 
-def watch(asked: argparse.Namespace) -> int:
+def watch(arguments: argparse.Namespace) -> int:
     """Follow a profile of load and draw what came; returns 0 when no stream was cut, also if full pods refused some."""
-    course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in asked.profile.split())]
-    seconds = asked.noise or course[-1][0]
-    profile = noisy(SEED, seconds=seconds, peak=asked.peak) if asked.noise else steps(course)
-    load = Load(asked.url, Count(asked.model, asked.words), profile, retries=DEFAULT_MAX_RETRIES)  # as applications do
-    cluster = Cluster(shlex.split(asked.kubectl), asked.namespace, asked.name)
+    course = [(float(at), int(streams)) for at, streams in (point.split(":") for point in arguments.profile.split())]
+    seconds = arguments.noise or course[-1][0]
+    profile = noisy(SEED, seconds=seconds, peak=arguments.peak) if arguments.noise else steps(course)
+    count = Count(arguments.model, arguments.words)
+    load = Load(arguments.url, count, profile, retries=DEFAULT_MAX_RETRIES)  # as applications do
+    cluster = Cluster(shlex.split(arguments.kubectl), arguments.namespace, arguments.name)
     samples = asyncio.run(watched(load, cluster, profile, seconds=seconds))
-    if asked.json:
-        save(samples, asked.json)
-    if asked.outcome:
-        judged = turned(samples, control=False)
-        asked.outcome.write_bytes(msgspec.json.format(msgspec.json.encode(judged)) + b"\n")
-        rewrite(asked.outcome.parent)
-    if asked.plot:
-        plot(samples, asked.plot, title=f"{asked.name}: streams and pods", target=asked.target)
-    tell(load.tally)
-    return 1 if load.tally.cut else 0
+    if arguments.json:
+        save(samples, arguments.json)
+    if arguments.outcome:
+        outcome = turned(samples, control=False)
+        arguments.outcome.write_bytes(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
+        rewrite(arguments.outcome.parent)
+    if arguments.plot:
+        plot(samples, arguments.plot, title=f"{arguments.name}: streams and pods", target=arguments.target)
+    print_counts(load.counts)
+    return 1 if load.counts.cut else 0
 
 
-def tell(tally: Tally) -> None:
+def print_counts(counts: StreamCounts) -> None:
     """Print what became of the streams."""
-    sys.stdout.write(f"{tally.begun} streams: {tally.whole} whole, {tally.cut} cut, {tally.refused} refused\n")
-    for why, times in tally.why.most_common():
+    sys.stdout.write(f"{counts.begun} streams: {counts.whole} whole, {counts.cut} cut, {counts.refused} refused\n")
+    for why, times in counts.why.most_common():
         sys.stdout.write(f"  {times} x {why}\n")
 
 
-def prove(asked: argparse.Namespace) -> int:
+def prove(arguments: argparse.Namespace) -> int:
     """Play both arms on a node whose rules are late; returns 0 when only the one without the hook lost streams."""
     with running_node(ENDURE_CLUSTER) as node:
         install(node)
         node.kubectl("create", "namespace", NAMESPACE)
-        protected = _endured(node, asked, drain_seconds=DRAIN_SECONDS, rounds=asked.rounds)
-        control = _endured(node, asked, drain_seconds=0, rounds=min(asked.rounds, asked.control_rounds))
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode([protected, control])) + b"\n")
-        rewrite(asked.json.parent)
+        protected = _endured(node, arguments, drain_seconds=DRAIN_SECONDS, rounds=arguments.rounds)
+        control = _endured(node, arguments, drain_seconds=0, rounds=min(arguments.rounds, arguments.control_rounds))
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode([protected, control])) + b"\n")
+        rewrite(arguments.json.parent)
     sys.stdout.write(msgspec.json.format(msgspec.json.encode([protected, control])).decode() + "\n")
     kept = not protected.cut and not protected.refused
     shown = control.cut + control.refused > 0
     return 0 if kept and shown else 1
 
 
-def simulate(asked: argparse.Namespace) -> int:
+def simulate(arguments: argparse.Namespace) -> int:
     """Let the real autoscaler follow simulated loads in compressed time; returns 0 when every aim was met."""
-    outcomes = simulated(Wishes(asked.factor, noisy(asked.seed, seconds=NOISE_SECONDS)), seed=asked.seed)
-    say(outcomes)
-    if asked.json:
+    outcomes = simulated(Wishes(arguments.factor, noisy(arguments.seed, seconds=NOISE_SECONDS)), seed=arguments.seed)
+    print_outcomes(outcomes)
+    if arguments.json:
         today = datetime.now(UTC).date().isoformat()
-        played = Simulation(today, asked.factor, asked.seed, START_SECONDS, STREAM_SECONDS, outcomes)
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(played)) + b"\n")
-        rewrite(asked.json.parent)
+        played = Simulation(today, arguments.factor, arguments.seed, START_SECONDS, STREAM_SECONDS, outcomes)
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(played)) + b"\n")
+        rewrite(arguments.json.parent)
     return 0 if all(each.kept for each in outcomes) else 1
 
 
-def _endured(node: Node, asked: argparse.Namespace, *, drain_seconds: int, rounds: int) -> Endured:
+def _endured(node: Node, arguments: argparse.Namespace, *, drain_seconds: int, rounds: int) -> EnduranceResult:
     manifest = ENDURE_MANIFEST.read_text().replace(f"drainSeconds: {DRAIN_SECONDS}", f"drainSeconds: {drain_seconds}")
     node.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifest)
     node.kubectl.wait("chatdeployment/crowd", "Ready", namespace=NAMESPACE)
-    load = Load(node.service("crowd", NAMESPACE), COUNT, lambda now: min(asked.streams, round(now * STARTS_A_SECOND)))
+    load = Load(
+        node.service("crowd", NAMESPACE), COUNT, lambda now: min(arguments.streams, round(now * STARTS_A_SECOND))
+    )
     kubectl = (str(node.kubectl.binary), "--kubeconfig", str(node.kubectl.kubeconfig))
     cluster = Cluster(kubectl, NAMESPACE, "crowd")
 
-    async def played() -> Endured:
-        async with late_rules(component("kube-proxy", ENDURE_CLUSTER)):
-            return await endure(load, cluster, rounds=rounds, at_once=asked.streams, drain_seconds=drain_seconds)
+    async def played() -> EnduranceResult:
+        async with delayed_rules(component("kube-proxy", ENDURE_CLUSTER)):
+            return await endure(load, cluster, rounds=rounds, at_once=arguments.streams, drain_seconds=drain_seconds)
 
     return asyncio.run(played())
 
@@ -175,8 +178,8 @@ def main() -> int:
     model.add_argument("--factor", type=int, default=5, help="by which all seconds are divided: 1, 3, 5 or 15")
     model.add_argument("--seed", type=int, default=SEED, help="of all chance")
     model.add_argument("--json", type=Path, help="file for the figures")
-    asked = parser.parse_args()
-    played: int = asked.play(asked)
+    arguments = parser.parse_args()
+    played: int = arguments.play(arguments)
     return played
 
 

@@ -128,7 +128,7 @@ def _begin(cluster: "_Cluster", kubectl: Kubectl, subjects: Sequence[Subject], f
 
 
 def _turn(cluster: "_Cluster", subject: Subject, now: float) -> None:
-    for pod, figures in subject.turn(now, cluster.pods(subject.name), cluster.replicas(subject.name)):
+    for pod, figures in subject.step(now, cluster.pods(subject.name), cluster.replicas(subject.name)):
         cluster.run(pod, figures.address)
 
 

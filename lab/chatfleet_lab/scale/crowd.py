@@ -6,7 +6,7 @@ from collections.abc import Collection
 from heapq import heappop, heappush
 from random import Random
 
-from chatfleet_lab.scale.load import Profile
+from harness.clients.load import Profile
 
 
 class Crowd:
@@ -25,7 +25,7 @@ class Crowd:
         self.refused = 0
         """Streams that find no room just now, and try again."""
 
-    def turn(self, now: float, ready: Collection[str]) -> None:
+    def step(self, now: float, ready: Collection[str]) -> None:
         """Let streams end whose time has come, and others begin on pods that are `ready`; never moves one."""
         while self._ends and self._ends[0][0] <= now:
             self.on[heappop(self._ends)[1]] -= 1

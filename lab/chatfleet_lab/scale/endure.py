@@ -8,16 +8,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from chatfleet_lab.scale.hurt import Hand
-from chatfleet_lab.scale.load import Load, Tally
+from chatfleet_lab.scale.disruptions import ClusterActions
 from chatfleet_lab.scale.series import Cluster
+from harness.clients.load import Load, StreamCounts
 
 HIGH: Final = 4
 LOW: Final = 2
 WARM_SECONDS: Final = 5.0
 
 
-class Endured(msgspec.Struct, frozen=True):
+class EnduranceResult(msgspec.Struct, frozen=True):
     """What one run showed."""
 
     drain_seconds: int
@@ -31,7 +31,7 @@ class Endured(msgspec.Struct, frozen=True):
     done: dict[str, int]
     """How often each thing was done to the pods."""
     why: dict[str, int]
-    """What clients were told of streams that were cut or refused."""
+    """What clients received for streams that were cut or refused."""
 
 
 class Step(NamedTuple):
@@ -41,56 +41,56 @@ class Step(NamedTuple):
     do: Callable[[], Awaitable[None]]
 
 
-def round_of(hand: Hand) -> Sequence[Step]:
+def round_of(actions: ClusterActions) -> Sequence[Step]:
     """Return what is done in one round."""
     return (
-        Step("scale-ups", lambda: hand.scale(HIGH)),
-        Step("rollouts", hand.roll_out),
-        Step("evictions", hand.evict),
-        Step("scale-downs", lambda: hand.scale(LOW)),
+        Step("scale-ups", lambda: actions.scale(HIGH)),
+        Step("rollouts", actions.roll_out),
+        Step("evictions", actions.evict),
+        Step("scale-downs", lambda: actions.scale(LOW)),
     )
 
 
-async def endure(load: Load, cluster: Cluster, *, rounds: int, at_once: int, drain_seconds: int) -> Endured:
+async def endure(load: Load, cluster: Cluster, *, rounds: int, at_once: int, drain_seconds: int) -> EnduranceResult:
     """Keep `at_once` streams open through `rounds` of all that befalls pods, and through a suspension at the end."""
-    hand = Hand(cluster)
+    actions = ClusterActions(cluster)
     done: dict[str, int] = {}
     begun = monotonic()
     running = asyncio.create_task(load.run())
     try:
         await asyncio.sleep(WARM_SECONDS)
         for number in range(1, rounds + 1):
-            for step in round_of(hand):
+            for step in round_of(actions):
                 await step.do()
                 done[step.name] = done.get(step.name, 0) + 1
-            _say(f"round {number} of {rounds}, {monotonic() - begun:.0f} s: {_told(load.tally)}")
+            log(f"round {number} of {rounds}, {monotonic() - begun:.0f} s: {_summary(load.counts)}")
         load.stop()  # a suspended ChatDeployment takes nothing new, and ends what is open
-        await hand.suspend(suspended=True)
+        await actions.suspend(suspended=True)
         await running
-        await hand.gone()
+        await actions.gone()
         done["suspensions"] = 1
     finally:
         running.cancel()
-        await hand.suspend(suspended=False)
-    tally = load.tally
-    _say(_told(tally))
-    return Endured(
+        await actions.suspend(suspended=False)
+    counts = load.counts
+    log(_summary(counts))
+    return EnduranceResult(
         drain_seconds=drain_seconds,
         seconds=round(monotonic() - begun),
-        streams=tally.begun,
+        streams=counts.begun,
         at_once=at_once,
-        whole=tally.whole,
-        cut=tally.cut,
-        refused=tally.refused,
+        whole=counts.whole,
+        cut=counts.cut,
+        refused=counts.refused,
         done=done,
-        why=dict(tally.why),
+        why=dict(counts.why),
     )
 
 
-def _told(tally: Tally) -> str:
-    why = f" {dict(tally.why)}" if tally.why else ""
-    return f"{tally.whole} streams whole, {tally.live} open, {tally.cut} cut, {tally.refused} refused{why}"
+def _summary(counts: StreamCounts) -> str:
+    why = f" {dict(counts.why)}" if counts.why else ""
+    return f"{counts.whole} streams whole, {counts.live} open, {counts.cut} cut, {counts.refused} refused{why}"
 
 
-def _say(words: str) -> None:
+def log(words: str) -> None:
     sys.stderr.write(f"[chaos-scale] {words}\n")

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from chatfleet_lab.chaos.report import Report, page
-from chatfleet_lab.scale.endure import Endured
-from chatfleet_lab.scale.judge import Outcome, Simulation
-from chatfleet_lab.scale.late import STILL_SECONDS
+from chatfleet_lab.scale.delayed_rules import STOPPED_SECONDS
+from chatfleet_lab.scale.endure import EnduranceResult
+from chatfleet_lab.scale.evaluate import Outcome, Simulation
 
 ENDURED: Final = "scaling.json"
 SIMULATED: Final = "scaling-simulated.json"
@@ -20,7 +20,7 @@ def found(folder: Path) -> str:
     """Return the section from the files of figures that are in `folder`."""
     endured, simulated, watched = folder / ENDURED, folder / SIMULATED, folder / WATCHED
     return section(
-        msgspec.json.decode(endured.read_bytes(), type=list[Endured]) if endured.exists() else [],
+        msgspec.json.decode(endured.read_bytes(), type=list[EnduranceResult]) if endured.exists() else [],
         msgspec.json.decode(simulated.read_bytes(), type=Simulation) if simulated.exists() else None,
         msgspec.json.decode(watched.read_bytes(), type=Outcome) if watched.exists() else None,
     )
@@ -34,18 +34,18 @@ def rewrite(folder: Path) -> None:
         (folder / "reliability.md").write_text(page(report, found(folder)))
 
 
-def section(endured: Sequence[Endured], simulation: Simulation | None, watched: Outcome | None = None) -> str:
+def section(endured: Sequence[EnduranceResult], simulation: Simulation | None, watched: Outcome | None = None) -> str:
     """Return Markdown; empty where nothing was played."""
     parts = [*_endured(endured), *_simulated(simulation), *_watched(watched)]
     return "\n".join(["## Scaling", "", *parts]).rstrip() + "\n" if parts else ""
 
 
-def _endured(arms: Sequence[Endured]) -> Iterator[str]:
+def _endured(arms: Sequence[EnduranceResult]) -> Iterator[str]:
     if not arms:
         return
     yield (
         "Streams on a real node while its pods come and go (`make chaos-scale`). What a Service leads to changes late,"
-        f" as in a cluster of many nodes: kube-proxy stands still for {STILL_SECONDS:g} s at a time. The control has no"
+        f" as in a cluster of many nodes: kube-proxy is paused for {STOPPED_SECONDS:g} s at a time. The control has no"
         " `drainSeconds`."
     )
     yield from (
@@ -84,7 +84,7 @@ def _watched(outcome: Outcome | None) -> Iterator[str]:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    yield from ("| Scenario | Figure | Aim | Seen |", "|---|---|---|---|")
+    yield from ("| Scenario | Figure | Target | Measured |", "|---|---|---|---|")
     for outcome in outcomes:
         yield from _rows(outcome)
     yield ""

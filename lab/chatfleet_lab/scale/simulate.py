@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from chatfleet_lab.scale.compressed import play, stage
-from chatfleet_lab.scale.judge import AFTER, BEFORE, STEP_AT, Outcome, stayed, stepped, turned
-from chatfleet_lab.scale.load import Profile
+from chatfleet_lab.scale.evaluate import AFTER, BEFORE, STEP_AT, Outcome, stayed, stepped, turned
 from chatfleet_lab.scale.subject import Subject
 from chatfleet_operator.model.values import Manifest
+from harness.clients.load import Profile
 
 SEED: Final = 7
 NOISE_SECONDS: Final = 1800
@@ -58,7 +58,7 @@ def _step(now: float) -> int:
     return BEFORE if now < STEP_AT else AFTER
 
 
-def say(outcomes: Sequence[Outcome]) -> None:
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print what was seen."""
     for each in outcomes:
         sys.stdout.write(f"{'kept  ' if each.kept else 'BROKEN'} {each.name}: {each.what}; {each.figures}\n")

@@ -8,9 +8,9 @@ from typing import Final
 
 from chatfleet_contract import metrics
 from chatfleet_lab.scale.crowd import Crowd
-from chatfleet_lab.scale.load import Profile
 from chatfleet_lab.scale.series import Sample
 from chatfleet_operator.model.values import Manifest
+from harness.clients.load import Profile
 from harness.kube.figures import Figures, telling
 
 CAP: Final = 100
@@ -42,23 +42,23 @@ class Subject:
         chance = Random(self.seed)  # noqa: S311  # the same each time
         self._crowd = Crowd(self.profile, cap=self.cap, stream_seconds=STREAM_SECONDS, chance=chance)
         self._seen: dict[str, float] = {}
-        self._told: dict[str, Figures] = {}
+        self._serving: dict[str, Figures] = {}
         self._free: list[Figures] = []
 
-    def turn(self, now: float, pods: Collection[str], desired: int) -> Iterator[tuple[str, Figures]]:
+    def step(self, now: float, pods: Collection[str], desired: int) -> Iterator[tuple[str, Figures]]:
         """Go on to `now`: pods, streams, figures, one sample; yields the pods that have just started."""
-        for gone in self._told.keys() - {*pods}:
-            self._free.append(self._told.pop(gone))
+        for gone in self._serving.keys() - {*pods}:
+            self._free.append(self._serving.pop(gone))
         for pod in pods:
-            if now - self._seen.setdefault(pod, now) >= self.start_seconds and pod not in self._told:
-                self._told[pod] = self._free.pop() if self._free else self.alive.enter_context(telling())
-                self._told[pod].told = {metrics.ACTIVE_STREAMS: 0}
-                yield pod, self._told[pod]
+            if now - self._seen.setdefault(pod, now) >= self.start_seconds and pod not in self._serving:
+                self._serving[pod] = self._free.pop() if self._free else self.alive.enter_context(telling())
+                self._serving[pod].told = {metrics.ACTIVE_STREAMS: 0}
+                yield pod, self._serving[pod]
         crowd = self._crowd
-        crowd.turn(now, self._told)
+        crowd.step(now, self._serving)
         begin, end = self.silence
-        for pod, figures in self._told.items():
+        for pod, figures in self._serving.items():
             figures.silent = begin <= now < end
             figures.told = {metrics.ACTIVE_STREAMS: crowd.on[pod]}
-        seen = desired, len(pods), len(self._told)
+        seen = desired, len(pods), len(self._serving)
         self.samples.append(Sample(now, crowd.live, crowd.wanted, *seen, refused=crowd.refused))

@@ -31,7 +31,7 @@ def view(samples: Sequence[Sample]) -> Group:
     rows.add_row("desired", str(now.desired), Text(course([each.desired for each in samples]), style="yellow"))
     rows.add_row("ready", str(now.ready), Text(course([each.ready for each in samples]), style="green"))
     lost = f"cut {now.cut}, refused {now.refused}"
-    told = Text(f"{now.at:5.0f} s   {now.whole} streams whole, ").append(
+    heading = Text(f"{now.at:5.0f} s   {now.whole} streams whole, ").append(
         lost, style="bold red" if now.cut or now.refused else "bold green"
     )
-    return Group(told, rows)
+    return Group(heading, rows)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chatfleet_lab.scale.load import Count, Load
+from harness.clients.load import Count, Load
 from harness.kube.node import Node
 from harness.polling import remains
 
@@ -59,4 +59,4 @@ class Scaled:
             finally:
                 load.stop()
             running.result(60)
-        assert (load.tally.cut, load.tally.refused, dict(load.tally.why)) == (0, 0, {})
+        assert (load.counts.cut, load.counts.refused, dict(load.counts.why)) == (0, 0, {})

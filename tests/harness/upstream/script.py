@@ -7,6 +7,7 @@ tell, without talking to each other, what the whole answer is. Pure.
 from typing import Literal, TypeAlias
 
 import msgspec
+from typing_extensions import override
 
 FaultKind: TypeAlias = Literal[
     "status",  # an HTTP error instead of an answer
@@ -30,6 +31,11 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     after: int = 0
     status: int = 500
     retry_after: str | None = None
+
+    @override
+    def __str__(self) -> str:
+        kind = f"status {self.status}" if self.kind == "status" else self.kind
+        return f"fault {kind} after {self.after} tokens"
 
 
 class Script(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatfleet_lab.scale.judge import RIGHT, Outcome
+from chatfleet_lab.scale.evaluate import RIGHT, Outcome
 from chatfleet_lab.scale.simulate import Wishes, simulated
 
 FACTOR = 15
@@ -25,7 +25,7 @@ def outcomes() -> dict[str, Outcome]:
 
 
 def test_a_step_gets_the_right_number_of_pods_and_none_too_many(outcomes: dict[str, Outcome]) -> None:
-    figures = outcomes["step"].figures  # times are judged at length: here a busy machine counts fifteen times
+    figures = outcomes["step"].figures  # times are outcome at length: here a busy machine counts fifteen times
     assert figures["pods at the end"] in RIGHT
     assert figures["pods too many"] <= 1
 

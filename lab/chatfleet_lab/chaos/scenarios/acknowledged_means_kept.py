@@ -174,7 +174,7 @@ async def _send_again(stage: Stage, question: Question) -> None:
         await asyncio.sleep(AGAIN)
     kept = await roles_and_texts(stage.trial, stage.fleet, str(question.conversation))
     expected = [("user", question.script.question), ("assistant", question.script.answer)]
-    stage.found.require(judged.verdict is Verdict.COMPLETE, f"What was sent again was {judged.verdict}.")
+    stage.found.require(judged.verdict is Verdict.COMPLETE, f"What was sent again ended as {judged.verdict}.")
     stage.found.require(kept == expected, f"What was sent again is kept as {kept}.")
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chatfleet_lab.chaos.fleet import Fleet, Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import ClientAPI, Question
 from harness.clients.received import ReceivedStream
 from harness.redis.proxied import Server, open_single
@@ -78,7 +78,7 @@ def findings(before: Sample, after: Sample, judged: Sequence[Judgement]) -> Find
     found = Findings({"streams": len(judged)})
     for _, received, verdict in judged:
         found.count(verdict)
-        found.require(verdict is Verdict.COMPLETE, f"A stream was {verdict}: {received.ends}.")
+        found.require(verdict is Verdict.COMPLETE, f"A stream ended as {outcome(verdict, received)}.")
     found.require(trips <= MOST_TRIPS, f"A pod needed {trips:.0f} round trips to Redis a second.")
     found.require(connections <= MOST_CONNECTIONS, f"A pod held {connections} connections to Redis.")
     tokens = sum(1 / question.script.gap for question, *_ in judged)

@@ -100,7 +100,7 @@ def findings(left: Sequence[tuple[Question, ReceivedStream]], calls: dict[str, l
             delays.append(late := (call.ended or look.at) - received.ended)
             found.require(
                 call.ending == "closed" and late <= look.within,
-                f"{question.model} was left {late:.1f} s after its client had gone ({call.ending}).",
+                f"{question.model} was disconnected {late:.1f} s after its client had disconnected ({call.ending}).",
             )
     found.require(
         len(delays) >= len(left) / 10, f"Of {len(left)} clients only {len(delays)} came as far as an upstream."

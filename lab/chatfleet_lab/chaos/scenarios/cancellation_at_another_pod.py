@@ -7,6 +7,7 @@ from time import monotonic
 from chatfleet_lab.chaos.fleet import Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
+from chatfleet_lab.chaos.verdict import listed
 from harness.clients.client import Question
 from harness.polling import eventually_async
 from harness.redis.proxied import open_single
@@ -62,10 +63,11 @@ def findings(stopped: Sequence[tuple[Judgement, float]], calls: dict[str, list[C
     found, delays = Findings({"answers": len(stopped)}), []
     for (question, received, _), at in stopped:
         (call,) = calls[question.script.key]
-        found.require(received.ends == ["cancelled"], f"A cancelled answer ended as {received.ends}.")
+        found.require(received.ends == ["cancelled"], f"A cancelled answer ended with {listed(received.ends)}.")
         delays.append(late := (call.ended or monotonic()) - at)
         found.require(
-            call.ending == "closed" and late <= within, f"The upstream was left {late:.2f} s later ({call.ending})."
+            call.ending == "closed" and late <= within,
+            f"The upstream was disconnected {late:.2f} s later ({call.ending}).",
         )
     found.figures |= {
         "upstream left p50 ms": milliseconds(percentile(delays, 0.5)),

@@ -5,7 +5,7 @@ import asyncio
 from chatfleet_contract.spec import Streaming
 from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import STREAMED, Question
 from harness.upstream.script import Script
 
@@ -59,7 +59,7 @@ async def _refuses(trial: Trial, pod: Pod) -> bool:
 def _tell(found: Findings, judged: Judgement) -> None:
     found.require(
         judged.verdict is Verdict.COMPLETE,
-        f"A stream of {judged.question.dialect} was {judged.verdict}: {judged.received.ends}.",
+        f"A stream of {judged.question.dialect} ended as {outcome(judged.verdict, judged.received)}.",
     )
     found.count("streams")
     found.count(judged.verdict)

@@ -14,7 +14,7 @@ import aiohttp
 from chatfleet_contract.metrics import TOKENS_TOTAL
 from chatfleet_lab.chaos.fleet import MODELS, Fleet, Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, listed, outcome
 from harness.clients.client import Message, Question, Tokens
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import Faults, Toxics
@@ -124,7 +124,7 @@ class _Messages:
         answered = await self._answered(question)
         self.found.count("keys")
         self.found.require(
-            answered.verdict is Verdict.COMPLETE, f"A message was {answered.verdict}: {answered.received.ends}."
+            answered.verdict is Verdict.COMPLETE, f"A message ended as {outcome(answered.verdict, answered.received)}."
         )
         await self._once(question)
 
@@ -142,7 +142,9 @@ class _Messages:
         with suppress(TimeoutError):
             await eventually_async(equal, seconds=COUNTED)
         self.found.figures |= {"tokens reported": told.output_tokens, "tokens counted": counted.output_tokens}
-        self.found.require(counted == told, f"The upstream reported {told}, and the pods counted {counted}.")
+        self.found.require(
+            counted == told, f"The upstream reported {_shown(told)}, and the pods counted {_shown(counted)}."
+        )
 
     async def _counted(self, kind: str) -> int:
         return round(sum([await pod.metric(TOKENS_TOTAL, type=kind) for pod in self.fleet.pods]))
@@ -180,13 +182,19 @@ class _Messages:
         roles, costs = [message.role for message in kept], [message.usage for message in kept]
         self.found.require(roles == ["user", "assistant"], f"A conversation has {len(kept)} messages, not 2.")
         told = Tokens(INPUT_TOKENS, question.script.tokens)
-        self.found.require(costs[1:] == [told], f"An answer of {told} is kept as of {costs[1:]}.")
+        self.found.require(
+            costs[1:] == [told], f"An answer of {_shown(told)} is kept as of {', '.join(map(_shown, costs[1:]))}."
+        )
         other = await self._answered(replace(question, script=self._script()))
         self.found.count(f"another body under the key: {other.received.status}")
         self.found.require(
             other.received.status == HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"Another body under the same key got {other.received.status} {other.received.ends}.",
+            f"Another body under the same key got status {other.received.status} and {listed(other.received.ends)}.",
         )
+
+
+def _shown(usage: Tokens | None) -> str:
+    return f"{usage.input_tokens} + {usage.output_tokens} tokens" if usage else "unknown usage"
 
 
 SCENARIO = Scenario(

@@ -21,7 +21,7 @@ from chatfleet_lab.chaos.crowd import TICK, Group
 from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import Question
 from harness.clients.received import ReceivedStream
 from harness.process import awaited, started
@@ -121,7 +121,9 @@ def findings(alone: Sequence[Judgement], beside: Sequence[Judgement], lasted: Se
     """Tell how streams fared alone and beside hostile clients, and when those were gone. Pure."""
     found = Findings()
     for _, received, verdict in beside:
-        found.require(verdict is Verdict.COMPLETE, f"A stream beside hostile clients was {verdict}: {received.ends}.")
+        found.require(
+            verdict is Verdict.COMPLETE, f"A stream beside hostile clients ended as {outcome(verdict, received)}."
+        )
     for kind, seconds in lasted:
         found.count(f"clients with {kind.name}")
         name = f"{kind.name}: gone after s, slowest"

@@ -19,6 +19,7 @@ from chatfleet_contract.runtime import RuntimeTimeouts
 from chatfleet_contract.spec.providers import Retries
 from chatfleet_lab.chaos.fleet import Fleet, Settings
 from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
+from chatfleet_lab.chaos.verdict import listed
 from harness.clients.client import STREAMED, Question
 from harness.clients.received import ReceivedStream
 from harness.net import LOOPBACK, free_port
@@ -97,7 +98,7 @@ async def _try(trial: Trial, found: Findings, fleet: Fleet, llmock: str, model: 
         whole = whole or received.text
         found.count("answers")
         told = REFUSED if name == "400" else {"complete"}
-        found.require(told.issuperset(received.ends), f"{name} of {model} ended as {received.ends}.")
+        found.require(told.issuperset(received.ends), f"{name} of {model} ended with {listed(received.ends)}.")
         found.require(name == "400" or received.text == whole, f"{name} of {model} gave half an answer as whole.")
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from chatfleet_contract.spec import OnBusy
 from chatfleet_lab.chaos.fleet import Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, listed, outcome
 from harness.clients.client import Question
 from harness.redis.proxied import open_single
 from harness.upstream.ledger import Call
@@ -75,25 +75,31 @@ def _one_at_a_time(found: Findings, kind: OnBusy, calls: Sequence[Call]) -> None
 
 def _rejected(found: Findings, judged: Sequence[Judgement]) -> None:
     first, *others = judged
-    found.require(first.verdict is Verdict.COMPLETE, f"reject: the first answer was {first.verdict}.")
+    found.require(first.verdict is Verdict.COMPLETE, f"reject: the first answer ended as {first.verdict}.")
     for other in others:
-        told = other.received.status, other.received.ends, bool(other.received.retry_after)
-        found.count(f"reject: {told[0]}")
-        found.require(told == (HTTPStatus.CONFLICT, ["conversation_busy"], True), f"reject: a message got {told}.")
+        status, ends = other.received.status, other.received.ends
+        found.count(f"reject: {status}")
+        rejected = (status, ends) == (HTTPStatus.CONFLICT, ["conversation_busy"])
+        found.require(rejected, f"reject: a message got status {status} and {listed(ends)}.")
+        found.require(bool(other.received.retry_after), "reject: a message got no Retry-After.")
 
 
 def _in_line(found: Findings, judged: Sequence[Judgement]) -> None:
     for one in judged:
         found.count(f"enqueue: {one.verdict}")
-        found.require(one.verdict is Verdict.COMPLETE, f"enqueue: an answer was {one.verdict}: {one.received.ends}.")
+        found.require(
+            one.verdict is Verdict.COMPLETE, f"enqueue: an answer ended as {outcome(one.verdict, one.received)}."
+        )
 
 
 def _in_place(found: Findings, judged: Sequence[Judgement]) -> None:
     *others, last = judged
-    found.require(last.verdict is Verdict.COMPLETE, f"interrupt: the last answer was {last.verdict}.")
+    found.require(last.verdict is Verdict.COMPLETE, f"interrupt: the last answer ended as {last.verdict}.")
     for one in others:
-        found.count(f"interrupt: {one.received.ends}")
-        found.require(one.received.ends == ["cancelled"], f"interrupt: an answer ended as {one.received.ends}.")
+        found.count(f"interrupt: {listed(one.received.ends)}")
+        found.require(
+            one.received.ends == ["cancelled"], f"interrupt: an answer ended with {listed(one.received.ends)}."
+        )
 
 
 _CHECKS = {"reject": _rejected, "enqueue": _in_line, "interrupt": _in_place}

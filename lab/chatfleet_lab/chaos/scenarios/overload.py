@@ -7,7 +7,7 @@ from chatfleet_contract.spec import Streaming
 from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, listed
 from harness.clients.client import STREAMED, Question
 from harness.clients.received import ReceivedStream
 from harness.upstream.script import Script
@@ -57,7 +57,7 @@ def findings(rounds: Sequence[Sequence[Judgement]], capacity: int, within: float
             waits.append(waited := received.ended - received.asked)
             found.require(
                 (received.status, received.ends) == (503, ["at_capacity"]),
-                f"A stream beyond the capacity got {received.status} {received.ends}.",
+                f"A stream beyond the capacity got status {received.status} and {listed(received.ends)}.",
             )
             found.require(bool(received.retry_after), "A refusal did not say when to come again.")
             found.require(waited <= within, f"A refusal took {waited:.2f} s.")

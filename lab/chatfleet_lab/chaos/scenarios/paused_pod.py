@@ -8,7 +8,7 @@ from time import monotonic
 from chatfleet_lab.chaos.fleet import CONTINUED, Fleet, Settings
 from chatfleet_lab.chaos.measure import milliseconds
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import Question
 from harness.clients.follower import follow
 from harness.polling import eventually_async
@@ -24,7 +24,7 @@ PAUSED = 4.0
 """Seconds; the lease is 1.75."""
 PATIENCE = 30.0
 LEFT_WITHIN = {"short": 4.0, "long": 2.0}
-"""Seconds after its waking in which a pod must have left its upstream; the short form runs on busy machines."""
+"""Seconds after it resumed in which a pod must have left its upstream; the short form runs on busy machines."""
 
 
 async def play(trial: Trial) -> Findings:
@@ -96,7 +96,7 @@ async def _left(trial: Trial, found: Findings, questions: list[Question], woken:
     calls = await trial.upstream.ledger(question.script for question in questions)
     for first, *_ in calls.values():
         found.count(f"calls of the paused pod: {first.ending}")
-        found.require(first.ending == "closed", f"A call of the paused pod was {first.ending} after its waking.")
+        found.require(first.ending == "closed", f"A call of the paused pod was {first.ending} after it resumed.")
     late = max((of_one[0].ended or monotonic()) - woken for of_one in calls.values())
     found.figures["upstream left after waking, slowest ms"] = max(
         milliseconds(late), int(found.figures.get("upstream left after waking, slowest ms", 0))
@@ -107,7 +107,7 @@ def _tell(found: Findings, judged: Judgement) -> None:
     found.count(judged.verdict)
     found.require(
         judged.verdict is Verdict.COMPLETE,
-        f"An answer of a paused pod was {judged.verdict} to a reader: {judged.received.ends}.",
+        f"An answer of a paused pod ended as {outcome(judged.verdict, judged.received)} for a reader.",
     )
 
 

@@ -41,10 +41,10 @@ async def _round(trial: Trial, found: Findings, settings: Settings) -> None:
         of_victim, of_other = await streams
         for judged in of_victim:
             found.count(f"of the killed pod: {judged.verdict}")
-            found.require(judged.verdict is Verdict.CUT, f"A stream of the killed pod was {judged.verdict}.")
+            found.require(judged.verdict is Verdict.CUT, f"A stream of the killed pod ended as {judged.verdict}.")
         for judged in of_other:
             found.count(f"of the other pod: {judged.verdict}")
-            found.require(judged.verdict is Verdict.COMPLETE, f"A stream of the other pod was {judged.verdict}.")
+            found.require(judged.verdict is Verdict.COMPLETE, f"A stream of the other pod ended as {judged.verdict}.")
         for question in doomed:
             if question.conversation is not None:
                 await _require_kept(trial, found, question, question.conversation, other)

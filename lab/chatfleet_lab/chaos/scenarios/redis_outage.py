@@ -12,7 +12,7 @@ import aiohttp
 from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.measure import milliseconds
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import Question
 from harness.faults.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
 from harness.polling import eventually_async
@@ -135,7 +135,7 @@ class _Trial:
             await self._is_refused(talk)
         for judged in (*await self._ask(self._completions(5)), *await streams):
             self.found.count(judged.verdict)
-            what = f"an answer of {judged.question.dialect} was {judged.verdict}: {judged.received.ends}"
+            what = f"an answer of {judged.question.dialect} ended as {outcome(judged.verdict, judged.received)}"
             self._require(judged.verdict is Verdict.COMPLETE, what)
         await self.outage.end(self.redis)
         for talk, check in zip(talks, (self._is_kept, self._is_back), strict=False):
@@ -144,8 +144,8 @@ class _Trial:
     async def _is_refused(self, talk: str) -> None:
         ((_, received, verdict),) = await self._ask([self._turn(talk, 3)])
         waited = received.ended - received.asked
-        told = (received.status, received.ends)
-        self._require(told == (503, ["storage_unavailable"]), f"a turn that needs Redis was {verdict}: {told}")
+        refused = (received.status, received.ends) == (503, ["storage_unavailable"])
+        self._require(refused, f"a turn that needs Redis got status {received.status} and {outcome(verdict, received)}")
         self._require(bool(received.retry_after), "a turn was refused without Retry-After")
         self._require(waited <= REFUSED_WITHIN[self.trial.size], f"a turn was refused only after {waited:.1f} s")
         self._require(await self.pod.is_ready(), "the pod reported that it is not ready")

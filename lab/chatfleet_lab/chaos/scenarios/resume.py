@@ -7,7 +7,7 @@ from chatfleet_api.chat.takeover import MAX_TAKEOVERS
 from chatfleet_lab.chaos.fleet import CONTINUED, Fleet, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import RESUMABLE, Question
 from harness.clients.follower import FollowedStream, follow
 from harness.polling import eventually_async
@@ -102,7 +102,9 @@ def findings(
         found.count(verdict)
         goes_on = question.model in CONTINUED and times <= MAX_TAKEOVERS
         allowed = (Verdict.COMPLETE,) if goes_on else (Verdict.COMPLETE, Verdict.INTERRUPTED)
-        found.require(verdict in allowed, f"{question.dialect} of {question.model} was {verdict}: {received.ends}.")
+        found.require(
+            verdict in allowed, f"{question.dialect} of {question.model} ended as {outcome(verdict, received)}."
+        )
     returns = [wait for journey in journeys for wait in journey.returns]
     longest = [max(journey.received.waits, default=0.0) for journey in journeys]
     found.require(bool(returns), "Nobody came back.")

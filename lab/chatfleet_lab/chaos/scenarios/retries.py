@@ -79,8 +79,9 @@ def findings(judged: Sequence[Judgement], calls: dict[str, list[Call]]) -> Findi
         script, attempts = question.script, calls[question.script.key]
         asked += len(attempts)
         expected, wanted = _agreed(script)
-        what = f"{question.model}, {question.dialect}, {script.always or script.faults}"
-        found.require(verdict is wanted or (verdict, wanted) == _UNSTARTED, f"{what} was {verdict}, not {wanted}.")
+        faults = ", ".join(map(str, [script.always] if script.always else script.faults))
+        what = f"{question.model}, {question.dialect}, {faults}"
+        found.require(verdict is wanted or (verdict, wanted) == _UNSTARTED, f"{what} ended as {verdict}, not {wanted}.")
         found.require(len(attempts) == expected, f"{what} got {len(attempts)} requests, not {expected}.")
         for before, after, pause in zip(attempts, attempts[1:], _pauses(script), strict=False):
             waited = after.began - (before.ended or before.began)

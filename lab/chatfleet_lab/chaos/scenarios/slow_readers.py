@@ -59,14 +59,16 @@ def findings(judged: Iterable[Judgement], unread: Iterable[Call]) -> Findings:
     found, gaps, seconds = Findings(), [], []
     for question, received, verdict in judged:
         found.count(verdict)
-        found.require(verdict is Verdict.COMPLETE, f"A stream of {question.dialect} beside slow readers was {verdict}.")
+        found.require(
+            verdict is Verdict.COMPLETE, f"A stream of {question.dialect} beside slow readers ended as {verdict}."
+        )
         gaps += [after - before for before, after in pairwise(received.times)]
     for call in unread:
         took = (call.ended or call.began + UNHELD) - call.began
         seconds.append(took)
         found.require(
             call.ending == "whole" and took < UNHELD,
-            f"An answer that nobody read was held after {call.tokens} of {LONG_ANSWER} tokens ({call.ending}).",
+            f"An unread answer paused after {call.tokens} of {LONG_ANSWER} tokens ({call.ending}).",
         )
     found.figures |= {
         "unread answers": len(seconds),

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from chatfleet_contract.runtime import RuntimeTimeouts
 from chatfleet_lab.chaos.fleet import MODELS, PATIENT, QUICK, Settings, copy_of
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
-from chatfleet_lab.chaos.verdict import Verdict
+from chatfleet_lab.chaos.verdict import Verdict, listed, outcome
 from harness.clients.client import CLIENT_APIS, ClientAPI, Question
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import Faults, Toxics
@@ -124,14 +124,14 @@ def findings(judged: Iterable[Judgement]) -> Findings:
     verdicts: Counter[Verdict] = Counter()
     for question, received, verdict in judged:
         fault = question.script.always
-        what = f"{fault} of {question.model} to a client of {question.dialect}"
+        what = f"{fault or 'an answer'} of {question.model} to a client of {question.dialect}"
         verdicts[verdict] += 1
         if fault is None:
-            found.require(verdict is Verdict.COMPLETE, f"Without a fault, {what} was {verdict}.")
+            found.require(verdict is Verdict.COMPLETE, f"Without a fault, {what} ended as {verdict}.")
             continue
-        found.require(verdict in HONEST, f"{what} was {verdict}: {received.ends}.")
+        found.require(verdict in HONEST, f"{what} ended as {outcome(verdict, received)}.")
         told = CODES[fault.status if fault.kind == "status" else fault.kind]
-        found.require(told.issuperset(received.ends), f"{what} ended as {received.ends}.")
+        found.require(told.issuperset(received.ends), f"{what} ended with {listed(received.ends)}.")
         if fault.retry_after and received.status != HTTPStatus.OK:
             found.require(received.retry_after == fault.retry_after, f"{what} lost its Retry-After.")
     found.figures = {
@@ -147,7 +147,7 @@ SCENARIO = Scenario(
     "a relay that forwards tokens and ends its streams as most do",
     play,
     hurt=("answers",),
-    targets={"lied": "0", "hung": "0"},
+    targets={"false_success": "0", "hung": "0"},
     aim="30 faults at first, middle and last token, for every type of provider and three dialects",
     on_node=True,
 )

@@ -34,7 +34,7 @@ def read(*events: str) -> ReceivedStream:
         ((CREATED, TOKENS[0], FAILED), Verdict.INTERRUPTED),
         ((CREATED, TOKENS[1], COMPLETED), Verdict.LOST),
         ((CREATED, TOKENS[0], *TOKENS, COMPLETED), Verdict.DUPLICATED),
-        ((CREATED, *TOKENS), Verdict.LIED),
+        ((CREATED, *TOKENS), Verdict.FALSE_SUCCESS),
     ],
 )
 def test_a_response_is_worth_what_its_numbers_and_its_script_say(events: tuple[str, ...], verdict: Verdict) -> None:

@@ -46,12 +46,12 @@ def test_a_verdict_says_what_broke_or_that_nothing_was_proven() -> None:
 def test_the_page_tells_what_was_hurt_and_shows_every_figure_beside_its_aim() -> None:
     shown = text(KEPT)
     assert "Last run: 2026-01-02, short form, seed 7, on 2 cores." in shown
-    assert "| [drain](#drain) | 1,000 streams | kept | 1 times |" in shown
+    assert "| [drain](#drain) | 1,000 streams | kept | 1 |" in shown
     assert "| streams |  | 1,000 |  |" in shown
     assert "| lost | 0 | 0 |  |" in shown
     assert "| cut |  |  | 3 |" in shown
     assert "10,000 streams" in shown
-    assert "The control, for example: One was cut." in shown
+    assert "A violation in the control run: One was cut." in shown
 
 
 def test_the_page_tells_what_was_broken() -> None:

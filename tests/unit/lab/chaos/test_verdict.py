@@ -53,13 +53,13 @@ PIECES = ("k:0", "k:1", "k:2", "k:3")
     [
         (native(*TOKENS, "5 complete"), WHOLE, Verdict.COMPLETE),
         (native(*TOKENS, "5 complete"), [*BROKEN, *WHOLE], Verdict.COMPLETE),
-        (native(*TOKENS, "5 complete"), BROKEN, Verdict.LIED),
-        (native(*TOKENS, "5 complete"), [], Verdict.LIED),
-        (native(*TOKENS[:2], "3 complete"), WHOLE, Verdict.LIED),
-        (native(*TOKENS, "5 complete", "6 internal"), WHOLE, Verdict.LIED),
+        (native(*TOKENS, "5 complete"), BROKEN, Verdict.FALSE_SUCCESS),
+        (native(*TOKENS, "5 complete"), [], Verdict.FALSE_SUCCESS),
+        (native(*TOKENS[:2], "3 complete"), WHOLE, Verdict.FALSE_SUCCESS),
+        (native(*TOKENS, "5 complete", "6 internal"), WHOLE, Verdict.FALSE_SUCCESS),
         (native(*TOKENS[:2], "3 upstream_truncated"), BROKEN, Verdict.INTERRUPTED),
         (native("1 upstream_truncated"), BROKEN, Verdict.INTERRUPTED),
-        (native(*TOKENS[:2]), BROKEN, Verdict.LIED),
+        (native(*TOKENS[:2]), BROKEN, Verdict.FALSE_SUCCESS),
         (native(*TOKENS[:2], closing="broken"), BROKEN, Verdict.CUT),
         (native(*TOKENS[:2], closing="never"), BROKEN, Verdict.HUNG),
         (native("1 k:0", "3 k:1"), WHOLE, Verdict.LOST),
@@ -71,11 +71,11 @@ PIECES = ("k:0", "k:1", "k:2", "k:3")
         (native("1 k:0", "2 k:2", closing="broken"), WHOLE, Verdict.LOST),
         (openai(*PIECES, last=FINISH + DONE), WHOLE, Verdict.COMPLETE),
         (openai(*PIECES, last=DONE), WHOLE, Verdict.COMPLETE),
-        (openai(*PIECES, last=FINISH + DONE), BROKEN, Verdict.LIED),
-        (openai(*PIECES[:2], last=DONE), BROKEN, Verdict.LIED),
+        (openai(*PIECES, last=FINISH + DONE), BROKEN, Verdict.FALSE_SUCCESS),
+        (openai(*PIECES[:2], last=DONE), BROKEN, Verdict.FALSE_SUCCESS),
         (openai(*PIECES[:2], last=ERROR), BROKEN, Verdict.INTERRUPTED),
-        (openai(*PIECES[:2], last=ERROR + DONE), BROKEN, Verdict.LIED),
-        (openai(*PIECES[:2]), BROKEN, Verdict.LIED),
+        (openai(*PIECES[:2], last=ERROR + DONE), BROKEN, Verdict.FALSE_SUCCESS),
+        (openai(*PIECES[:2]), BROKEN, Verdict.FALSE_SUCCESS),
         (openai("k:0", "k:2", last=FINISH + DONE), BROKEN, Verdict.LOST),
         (openai("k:0", "k:1", "k:0", last=FINISH + DONE), BROKEN, Verdict.DUPLICATED),
     ],
@@ -98,7 +98,7 @@ def test_a_completion_that_is_no_stream_is_judged_alike() -> None:
     received = ReceivedStream(status=200)
     OpenAIReader().whole(body, received)
     assert judge(received, SCRIPT, WHOLE) is Verdict.COMPLETE
-    assert judge(received, SCRIPT, BROKEN) is Verdict.LIED
+    assert judge(received, SCRIPT, BROKEN) is Verdict.FALSE_SUCCESS
 
 
 def test_no_connection_is_no_claim() -> None:

@@ -1,4 +1,4 @@
-"""The simulation's own arithmetic: the crowd, what is judged, what the page tells."""
+"""The simulation's own arithmetic: the crowd, what is outcome, what the page tells."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from chatfleet_lab.scale.compressed import autoscaler
 from chatfleet_lab.scale.crowd import Crowd, noisy
-from chatfleet_lab.scale.endure import Endured
-from chatfleet_lab.scale.judge import Outcome, Simulation, stayed, stepped, turned
+from chatfleet_lab.scale.endure import EnduranceResult
+from chatfleet_lab.scale.evaluate import Outcome, Simulation, stayed, stepped, turned
 from chatfleet_lab.scale.page import section
 from chatfleet_lab.scale.series import Sample
 from chatfleet_lab.scale.subject import Subject
@@ -22,26 +22,26 @@ def crowd(wanted: int) -> Crowd:
 
 def test_streams_stay_where_they_began_until_they_end() -> None:
     clients = crowd(10)
-    clients.turn(0, ["a"])
-    clients.turn(1, ["a", "b"])
+    clients.step(0, ["a"])
+    clients.step(1, ["a", "b"])
     assert clients.on == {"a": 10}
-    clients.turn(46, ["a", "b"])
+    clients.step(46, ["a", "b"])
     assert clients.live == 10
     assert set(clients.on) == {"a", "b"}
 
 
 def test_what_finds_no_room_is_refused_and_comes_back() -> None:
     clients = crowd(25)
-    clients.turn(0, ["a", "b"])
+    clients.step(0, ["a", "b"])
     assert (clients.live, clients.refused) == (20, 5)
-    clients.turn(1, ["a", "b", "c"])
+    clients.step(1, ["a", "b", "c"])
     assert (clients.live, clients.refused) == (25, 0)
 
 
 def test_streams_of_a_pod_that_leaves_go_on_to_their_end() -> None:
     clients = crowd(10)
-    clients.turn(0, ["a"])
-    clients.turn(1, ["b"])
+    clients.step(0, ["a"])
+    clients.step(1, ["b"])
     assert clients.live == 10
     assert clients.on == {"a": 10}
 
@@ -65,8 +65,8 @@ def test_the_autoscaler_is_our_own_with_its_seconds_divided() -> None:
 def test_a_pod_serves_only_after_its_start() -> None:
     with ExitStack() as alive:
         subject = Subject("support", lambda _: 10, 60, alive, {}, start_seconds=15)
-        assert list(subject.turn(0, ["a"], 1)) == []
-        assert list(subject.turn(14, ["a"], 1)) == []
+        assert list(subject.step(0, ["a"], 1)) == []
+        assert list(subject.step(14, ["a"], 1)) == []
         assert subject.samples[-1].refused == 10
 
 
@@ -110,7 +110,7 @@ def test_silence_may_take_no_pod_and_the_pods_must_go_after_it() -> None:
 
 def test_the_page_tells_what_endured_and_what_was_simulated() -> None:
     outcome = Outcome("step", "a step", {"pods too many": 1}, {"pods too many": "≤ 1"}, kept=True, course=[])
-    endured = Endured(5, 60, 1200, 60, 1199, 1, 0, {"rollouts": 20}, {})
+    endured = EnduranceResult(5, 60, 1200, 60, 1199, 1, 0, {"rollouts": 20}, {})
     shown = section([endured], Simulation("2026-01-02", 5, 7, 15, 30, [outcome]))
     assert "| drainSeconds 5 | 1,200 | 1,199 | 1 | 0 | 20 rollouts | 60 s |" in shown
     assert "| a step | pods too many | ≤ 1 | 1 |" in shown

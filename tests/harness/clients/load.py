@@ -27,7 +27,7 @@ class Count(NamedTuple):
 
 
 @dataclass
-class Tally:
+class StreamCounts:
     """What became of the streams so far."""
 
     live: int = 0
@@ -37,20 +37,20 @@ class Tally:
     refused: int = 0
     """Did not begin."""
     why: Counter[str] = field(default_factory=Counter)
-    """What the client was told of those that were cut or refused."""
+    """What the client received for those that were cut or refused."""
 
     @property
     def begun(self) -> int:
-        """Streams that were asked for."""
+        """Streams that were requested."""
         return self.live + self.whole + self.cut + self.refused
 
 
 class Load:
-    """Streams from one client by the official SDK; without its retries, unless asked for, nothing is smoothed over."""
+    """Streams from one client by the official SDK; without its retries, unless wanted, nothing is smoothed over."""
 
     def __init__(self, url: str, count: Count, profile: Profile, *, retries: int = 0) -> None:
         """Stream `count` from the Service at `url`."""
-        self.tally = Tally()
+        self.counts = StreamCounts()
         self._sdk = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=retries, timeout=120)
         self._count = count
         self._profile = profile
@@ -65,24 +65,24 @@ class Load:
         begun = monotonic()
         async with self._sdk, asyncio.TaskGroup() as streams:
             while (now := monotonic() - begun) < seconds and not self._stopped:
-                missing = self._profile(now) - self.tally.live
+                missing = self._profile(now) - self.counts.live
                 for _ in range(min(missing, STARTS_PER_TICK)):
-                    self.tally.live += 1
+                    self.counts.live += 1
                     streams.create_task(self._stream())
                 await asyncio.sleep(TICK_SECONDS)
 
     async def _stream(self) -> None:
-        said: list[str] = []
+        received: list[str] = []
         reason = None
         problem = ""
         try:
-            asked = ChatCompletionUserMessageParam(role="user", content="count")
+            message = ChatCompletionUserMessageParam(role="user", content="count")
             async with await self._sdk.chat.completions.create(
-                model=self._count.model, messages=[asked], stream=True
+                model=self._count.model, messages=[message], stream=True
             ) as chunks:
                 async for chunk in chunks:
                     if chunk.choices:
-                        said.append(chunk.choices[0].delta.content or "")
+                        received.append(chunk.choices[0].delta.content or "")
                         reason = chunk.choices[0].finish_reason or reason
         except APIStatusError as error:
             problem = f"status {error.status_code}"
@@ -90,17 +90,17 @@ class Load:
             problem = f"{type(error.__cause__ or error).__name__}"
         except APIError as error:
             problem = f"error {error.code}"
-        self._note(said, reason, problem)
+        self._note(received, reason, problem)
 
-    def _note(self, said: list[str], reason: str | None, problem: str) -> None:
-        tally = self.tally
-        tally.live -= 1
-        whole = "".join(said).split() == [str(number) for number in range(1, self._count.words + 1)]
+    def _note(self, received: list[str], reason: str | None, problem: str) -> None:
+        counts = self.counts
+        counts.live -= 1
+        whole = "".join(received).split() == [str(number) for number in range(1, self._count.words + 1)]
         if whole and reason == "stop":
-            tally.whole += 1
-        elif problem and not said:
-            tally.refused += 1
-            tally.why[problem] += 1
+            counts.whole += 1
+        elif problem and not received:
+            counts.refused += 1
+            counts.why[problem] += 1
         else:
-            tally.cut += 1
-            tally.why[problem or f"ended after {len(said)} pieces with {reason}"] += 1
+            counts.cut += 1
+            counts.why[problem or f"ended after {len(received)} pieces with {reason}"] += 1

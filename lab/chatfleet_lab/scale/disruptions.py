@@ -9,19 +9,19 @@ from chatfleet_lab.scale.series import Cluster
 from harness.polling import eventually_async
 
 Looks: TypeAlias = Callable[[Sequence[str]], bool]
-"""Says of the names of the pods whether they are as waited for."""
+"""Whether the pods, by their names, are as expected."""
 PATIENCE_SECONDS: Final = 180.0
 LOOK_SECONDS: Final = 0.5
 
 
-class Hand:
-    """A platform team's hand on one ChatDeployment."""
+class ClusterActions:
+    """What a platform team does to one ChatDeployment."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
     async def scale(self, replicas: int) -> None:
-        """Scale, and wait until so many are ready and the others are told to go."""
+        """Scale, and wait until so many are ready and the others end."""
         await self._cluster.run("scale", f"chatdeployment/{self._cluster.name}", f"--replicas={replicas}")
         await self._settled(replicas)
 
