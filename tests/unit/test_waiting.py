@@ -10,6 +10,7 @@ REAL_TIME = ("e2e", "lab", "prometheus", "cluster_tool")
 EXCEPTIONS = {
     "harness/polling.py": "the poller",
     "harness/clients/follower.py": "a client's own pause before it comes back",
+    "harness/clients/load.py": "begins streams at a steady rate",
     "harness/pods/activator.py": "plays a pod that takes its time; virtual in unit tests",
     "harness/pods/runs.py": "plays a provider that takes its time; virtual in unit tests",
     "harness/upstream/plays.py": "plays a provider that takes its time; virtual in unit tests",
