@@ -4,6 +4,7 @@ MAKEFLAGS += --no-print-directory
 bin := .venv/bin
 # For slow tests, which mostly wait: some files at a time.
 waiting := --dist loadfile --numprocesses
+reliability := --json docs/measurements/reliability.json --page docs/measurements/reliability.md
 pytest := $(bin)/pytest --durations=25
 # The same, and which lines and branches of our packages ran; tools/coverage adds it up.
 covered = mkdir -p .coverage_data && rm -f .coverage_data/$(1).* && \
@@ -14,10 +15,10 @@ covered = mkdir -p .coverage_data && rm -f .coverage_data/$(1).* && \
 demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from it.
 	@tools/demo
 
-demo-resume: setup ## Kill the pod that writes an answer, in mid-sentence: its client gets every word.
+demo-resume: setup ## Kill the pod that writes an answer; the client resumes without loss.
 	@tools/demo-resume
 
-demo-autoscale: setup ## Raise and lower the load, watch pods come and go, and get a picture of it; six minutes.
+demo-autoscale: setup ## Raise and lower the load, and draw how the pods follow it; six minutes.
 	@tools/demo-autoscale
 
 run: setup ## Serve the API on this machine with the scripted provider, without any cluster.
@@ -25,10 +26,10 @@ run: setup ## Serve the API on this machine with the scripted provider, without 
 
 ##@ Change the code
 
-fmt: setup ## Format the Python code and mend what the linter can mend.
+fmt: setup ## Format the code and apply the linter's fixes.
 	@$(bin)/ruff check --quiet --fix-only . && $(bin)/ruff format .
 
-lint: setup ## Check style, formatting and who may import whom.
+lint: setup ## Check style, formatting and the import rules.
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/lint-imports --no-logo
 
 types: setup ## Check the types of code and tests.
@@ -40,12 +41,12 @@ crds: setup ## Regenerate crds/, docs/reference/ and the chart's RBAC rules from
 requirements: setup ## Resolve the dependencies anew and pin them by hash; with UPGRADE=1 to their newest releases.
 	@tools/requirements $(if $(UPGRADE),--upgrade)
 
-setup: ## Install what all this needs; every target does this first, and it does nothing when done.
+setup: ## Install the development environment; does nothing when it is up to date.
 	@tools/setup
 
 ##@ Test
 
-test: setup ## Run all checks and tests below, side by side where they only wait, until one fails.
+test: setup ## Run all checks and tests below, until one fails.
 	@$(bin)/python tools/test.py
 
 test-unit: setup ## Test single parts: no network, no clock, no cluster.
@@ -54,19 +55,19 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 test-contract: setup ## Test the promises between the parts, with a real Redis.
 	@$(call covered,contract) tests/contract $(waiting) 3
 
-test-chaos: setup ## Hurt pods, upstreams and Redis, a little of everything, and see each promise kept.
+test-chaos: setup ## Run the short form of every chaos scenario.
 	@$(pytest) tests/lab/chaos
 
-chaos: setup ## The same at length, about half an hour; writes docs/measurements/reliability.md.
-	@$(bin)/python -m chatfleet_lab.chaos --json docs/measurements/reliability.json --page docs/measurements/reliability.md
+chaos: setup ## Run the full form; half an hour; writes docs/measurements/reliability.md.
+	@$(bin)/python -m chatfleet_lab.chaos $(reliability)
 
-chaos-node: setup ## What pods do, on a real node instead of with processes; needs root; adds to docs/measurements/reliability.md.
-	@$(bin)/python -m chatfleet_lab.chaos --on node --json docs/measurements/reliability.json --page docs/measurements/reliability.md
+chaos-node: setup ## Run the scenarios of pods on a real node; needs root; adds to the same page.
+	@$(bin)/python -m chatfleet_lab.chaos --on node $(reliability)
 
-chaos-scale: setup ## Twenty scale-downs, rollouts and evictions under open streams; needs root; writes docs/measurements/scaling.json.
+chaos-scale: setup ## Scale down, roll out and evict under open streams; needs root; adds to the same page.
 	@$(bin)/python -m chatfleet_lab.scale endure --json docs/measurements/scaling.json
 
-simulate-scale: setup ## The real autoscaler under half an hour of simulated load; seven minutes; writes docs/measurements/scaling-simulated.json.
+simulate-scale: setup ## Run the real autoscaler under simulated load; seven minutes; adds to the same page.
 	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/measurements/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
@@ -75,25 +76,25 @@ test-cluster: setup ## Test against a real kube-apiserver and etcd.
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(pytest) tests/cluster_tool
 
-e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for the cluster of your kubeconfig.
+e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for your kubeconfig's cluster.
 	@$(pytest) tests/e2e
 
-test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter, built from source; needs root and prometheus.
+test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter; needs root and prometheus.
 	@$(pytest) tests/prometheus
 
-bench: setup ## Measure the API beside its peers and write docs/measurements/benchmarks.md; about a quarter of an hour.
+bench: setup ## Measure the API beside its peers; 15 minutes; writes docs/measurements/benchmarks.md.
 	@$(bin)/python -m chatfleet_lab.bench
 
-test-bench: setup ## Test the benchmark itself, and that every subject streams all its tokens.
+test-bench: setup ## Test the benchmark, and that every subject streams all its tokens.
 	@$(pytest) tests/lab/bench
 
 docs: setup ## Check links, paths and examples of the documents, and the words of all messages.
 	@$(bin)/pytest tests/unit/test_documents.py tests/unit/test_messages.py
 
-coverage: setup ## Print how much of our packages test-unit and test-contract ran, lines and branches.
+coverage: setup ## Print the coverage of the last test-unit and test-contract, lines and branches.
 	@tools/coverage
 
-changelog: setup ## Show the changes that are not released yet, as the next release will list them.
+changelog: setup ## Print the unreleased changes, as the next release will list them.
 	@$(bin)/towncrier build --draft --version Unreleased
 
 ##@ Local cluster
@@ -101,13 +102,14 @@ changelog: setup ## Show the changes that are not released yet, as the next rele
 cluster-up: setup ## Start a real one-node Kubernetes on this machine; needs root.
 	@$(bin)/chatfleet-cluster up
 
-cluster-down: setup ## Stop it and remove every trace of it.
+cluster-down: setup ## Stop the local cluster and remove its files.
 	@$(bin)/chatfleet-cluster down
 
 images: setup ## Build the two container images.
 	@tools/images/build
 
 help: ## Print this list.
-	@awk -F':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
 
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
