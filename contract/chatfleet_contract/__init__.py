@@ -5,7 +5,8 @@
 - `runtime`                     the runtime configuration: operator -> ConfigMap -> pods
 - `report`                      the report of a pod: `GET /health` -> operator
 - `names`                       labels, annotations, ports, paths, headers, names of child objects
-- `metrics`                     names of all metrics
+- `metrics`                     all metrics: names, labels and descriptions
+- `logs`                        fields of a JSON log line
 - `parts`                       base of the models, and the notation of CEL rules
 - `crd`, `schema`, `reference`  generators of the CustomResourceDefinition and docs/reference
 """

@@ -1,84 +1,193 @@
-"""Names of the metrics of pods, operator and metrics API server. Dashboards, alerts and autoscalers use them.
+"""All metrics of pods, operator and metrics API server. Dashboards, alerts and autoscalers use them.
 
 Names follow the Prometheus conventions (base units, `_total` on counters). Cardinality is bounded: `model` and
-`provider` are names of the catalogue, never input of a client. `docs/reference/metrics.md` is written from this module.
+`provider` are names of the catalogue, never input of a client. The processes export the rows of these tables, and
+`docs/reference/metrics.md` is written from them.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class Kind(StrEnum):
+    """Type of a metric, as in Prometheus."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Metric(NamedTuple):
+    """One metric."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+
+    @property
+    def arguments(self) -> tuple[str, str, tuple[str, ...]]:
+        """The first arguments of each metric of prometheus_client."""
+        return self.name, self.help, self.labels
+
 
 # API pods and activator
 
 ACTIVE_STREAMS: Final = "chatfleet_active_streams"
-"""Gauge: open streams."""
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
-"""Gauge: maximum of concurrent streams, `streaming.maxStreamsPerPod`."""
 QUEUED_REQUESTS: Final = "chatfleet_queued_requests"
-"""Gauge: requests that wait in a queue of a conversation or for a provider; of the activator: for a ready pod."""
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
-"""Counter by `provider`, `model` and `type` (`input`, `output`): tokens sent to and received from providers."""
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
-"""Counter by `route` and `status`: HTTP responses."""
 REQUESTS_REJECTED_TOTAL: Final = "chatfleet_requests_rejected_total"
-"""Counter by `reason`: requests rejected to protect the pod."""
 STREAMS_ENDED_TOTAL: Final = "chatfleet_streams_ended_total"
-"""Counter by `dialect` and `reason` (`complete`, an error code, or why the connection ended): streams to clients."""
 TIME_TO_FIRST_TOKEN: Final = "chatfleet_time_to_first_token_seconds"
-"""Histogram by `provider` and `model`: time from the request to a provider to its first token."""
 UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
-"""Counter by `provider`, `model` and `outcome` (`complete` or an error code): attempts at providers."""
 UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
-"""Counter by `provider`, `model` and `reason` (an error code): retries."""
 UPSTREAM_CIRCUIT_OPEN: Final = "chatfleet_upstream_circuit_open"
-"""Gauge by `provider`: 1 while the circuit breaker is open."""
 RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
-"""Counter by `outcome`: runs taken over from other pods."""
 RUN_TAKEOVER_DURATION_SECONDS: Final = "chatfleet_run_takeover_duration_seconds"
-"""Histogram: time from the last activity of the previous owner to the takeover."""
 RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
-"""Counter: runs handed over to other pods at shutdown."""
 REDIS_UP: Final = "chatfleet_redis_up"
-"""Gauge: 1 while Redis is available, or not used."""
 BUILD_INFO: Final = "chatfleet_build_info"
-"""Gauge by `version`: always 1."""
+
+POD_METRICS: Final = (
+    Metric(ACTIVE_STREAMS, Kind.GAUGE, (), "Open streams."),
+    Metric(STREAM_CAPACITY, Kind.GAUGE, (), "Maximum of concurrent streams, `streaming.maxStreamsPerPod`."),
+    Metric(
+        QUEUED_REQUESTS,
+        Kind.GAUGE,
+        (),
+        "Requests in a queue: of a conversation or a provider; in the activator, for a ready pod.",
+    ),
+    Metric(
+        TOKENS_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model", "type"),
+        "Tokens sent to (`input`) and received from (`output`) providers.",
+    ),
+    Metric(REQUESTS_TOTAL, Kind.COUNTER, ("route", "status"), "HTTP responses."),
+    Metric(REQUESTS_REJECTED_TOTAL, Kind.COUNTER, ("reason",), "Requests rejected to protect the pod."),
+    Metric(
+        STREAMS_ENDED_TOTAL,
+        Kind.COUNTER,
+        ("dialect", "reason"),
+        "Streams to clients that ended: `complete`, an error code, or why the connection ended.",
+    ),
+    Metric(
+        TIME_TO_FIRST_TOKEN,
+        Kind.HISTOGRAM,
+        ("provider", "model"),
+        "Time from a request to a provider to its first token.",
+    ),
+    Metric(
+        UPSTREAM_ATTEMPTS_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model", "outcome"),
+        "Attempts at providers: `complete` or an error code.",
+    ),
+    Metric(
+        UPSTREAM_RETRIES_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model", "reason"),
+        "Retries, by the error code that caused them.",
+    ),
+    Metric(UPSTREAM_CIRCUIT_OPEN, Kind.GAUGE, ("provider",), "Circuit breaker of a provider: 1 open, 0 closed."),
+    Metric(RUN_TAKEOVERS_TOTAL, Kind.COUNTER, ("outcome",), "Runs taken over from other pods."),
+    Metric(
+        RUN_TAKEOVER_DURATION_SECONDS,
+        Kind.HISTOGRAM,
+        (),
+        "Time from the last activity of the previous owner to the takeover.",
+    ),
+    Metric(RUNS_HANDED_OVER_TOTAL, Kind.COUNTER, (), "Runs handed over to other pods at shutdown."),
+    Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),
+    Metric(BUILD_INFO, Kind.GAUGE, ("version",), "Always 1."),
+)
 
 # Metrics API server
 
 TOKENS_PER_SECOND: Final = "chatfleet_tokens_per_second"
-"""Gauge, on `custom.metrics.k8s.io` only: rate of `chatfleet_tokens_total` of a pod."""
 METRICS_APISERVER_SCRAPES_TOTAL: Final = "chatfleet_metrics_apiserver_scrapes_total"
-"""Counter by `outcome`: scrapes of pods."""
 METRICS_APISERVER_SCRAPE_CYCLE_DURATION_SECONDS: Final = "chatfleet_metrics_apiserver_scrape_cycle_duration_seconds"
-"""Gauge: duration of the last scrape cycle."""
 METRICS_APISERVER_PODS: Final = "chatfleet_metrics_apiserver_pods"
-"""Gauge: pods in the last scrape cycle."""
 METRICS_APISERVER_REQUESTS_TOTAL: Final = "chatfleet_metrics_apiserver_requests_total"
-"""Counter by `status`: requests to the API."""
 METRICS_APISERVER_API_WRITES_TOTAL: Final = "chatfleet_metrics_apiserver_api_writes_total"
-"""Counter by `verb` and `kind`: writes accepted by the Kubernetes API server."""
 METRICS_APISERVER_REGISTERED: Final = "chatfleet_metrics_apiserver_registered"
-"""Gauge by `version`: 1 if the APIService is ours, -1 if it is another server's, 0 if there is none."""
+
+APISERVER_METRICS: Final = (
+    Metric(
+        TOKENS_PER_SECOND, Kind.GAUGE, (), "Rate of `chatfleet_tokens_total` of a pod; on `custom.metrics.k8s.io` only."
+    ),
+    Metric(METRICS_APISERVER_SCRAPES_TOTAL, Kind.COUNTER, ("outcome",), "Scrapes of pods."),
+    Metric(
+        METRICS_APISERVER_SCRAPE_CYCLE_DURATION_SECONDS,
+        Kind.GAUGE,
+        (),
+        "Duration of the last scrape cycle; if it exceeds the period, raise the period.",
+    ),
+    Metric(METRICS_APISERVER_PODS, Kind.GAUGE, (), "Pods in the last scrape cycle."),
+    Metric(METRICS_APISERVER_REQUESTS_TOTAL, Kind.COUNTER, ("status",), "Requests to the API."),
+    Metric(
+        METRICS_APISERVER_API_WRITES_TOTAL,
+        Kind.COUNTER,
+        ("verb", "kind"),
+        "Writes accepted by the Kubernetes API server.",
+    ),
+    Metric(
+        METRICS_APISERVER_REGISTERED,
+        Kind.GAUGE,
+        ("version",),
+        "APIService: 1 ours, -1 of another server, 0 absent.",
+    ),
+)
 
 # Operator
 
 RECONCILE_DURATION_SECONDS: Final = "chatfleet_operator_reconcile_duration_seconds"
-"""Histogram: duration of a reconciliation."""
 RECONCILE_ERRORS_TOTAL: Final = "chatfleet_operator_reconcile_errors_total"
-"""Counter: failed reconciliations."""
 WORKQUEUE_DEPTH: Final = "chatfleet_operator_workqueue_depth"
-"""Gauge: ChatDeployments that wait for a worker."""
 WORKQUEUE_LONGEST_WAIT_SECONDS: Final = "chatfleet_operator_workqueue_longest_wait_seconds"
-"""Gauge: wait of the first ChatDeployment in the work queue."""
 WATCH_EVENTS_MISSED_TOTAL: Final = "chatfleet_operator_watch_events_missed_total"
-"""Counter: ChatDeployments found by the periodic list without a watch event."""
 WATCH_EVENT_AGE_SECONDS: Final = "chatfleet_operator_watch_event_age_seconds"
-"""Gauge: time since the last watch event."""
 LEADER: Final = "chatfleet_operator_leader"
-"""Gauge: 1 while this replica holds the Lease."""
 EVENTS_DROPPED_TOTAL: Final = "chatfleet_operator_events_dropped_total"
-"""Counter: Kubernetes Events that were not written because of the rate limit."""
 API_WRITES_TOTAL: Final = "chatfleet_operator_api_writes_total"
-"""Counter by `verb` and `kind`: writes accepted by the Kubernetes API server."""
 DRIFT_REPAIRS_TOTAL: Final = "chatfleet_operator_drift_repairs_total"
-"""Counter by `kind`: child objects found changed or deleted by others."""
 CONDITION: Final = "chatfleet_chatdeployment_condition"
-"""Gauge by `namespace`, `name`, `type` and `reason`: condition of a ChatDeployment; 1 True, 0 False, -1 Unknown."""
+
+OPERATOR_METRICS: Final = (
+    Metric(RECONCILE_DURATION_SECONDS, Kind.HISTOGRAM, (), "Duration of a reconciliation."),
+    Metric(RECONCILE_ERRORS_TOTAL, Kind.COUNTER, (), "Failed reconciliations."),
+    Metric(WORKQUEUE_DEPTH, Kind.GAUGE, (), "ChatDeployments that wait for a worker."),
+    Metric(WORKQUEUE_LONGEST_WAIT_SECONDS, Kind.GAUGE, (), "Wait of the first ChatDeployment in the work queue."),
+    Metric(
+        WATCH_EVENTS_MISSED_TOTAL, Kind.COUNTER, (), "ChatDeployments found by the periodic list without a watch event."
+    ),
+    Metric(WATCH_EVENT_AGE_SECONDS, Kind.GAUGE, (), "Time since the last watch event."),
+    Metric(LEADER, Kind.GAUGE, (), "Lease: 1 held by this replica, 0 not."),
+    Metric(
+        EVENTS_DROPPED_TOTAL,
+        Kind.COUNTER,
+        (),
+        "Kubernetes Events that were not written: over the rate limit, or refused by the API server.",
+    ),
+    Metric(API_WRITES_TOTAL, Kind.COUNTER, ("verb", "kind"), "Writes accepted by the Kubernetes API server."),
+    Metric(DRIFT_REPAIRS_TOTAL, Kind.COUNTER, ("kind",), "Child objects found changed or deleted by others."),
+    Metric(
+        CONDITION,
+        Kind.GAUGE,
+        ("namespace", "name", "type", "reason"),
+        "Condition of a ChatDeployment: 1 True, 0 False, -1 Unknown.",
+    ),
+)
+
+SECTIONS: Final[Mapping[str, tuple[Metric, ...]]] = {
+    "API pods and activator": POD_METRICS,
+    "Metrics API server": APISERVER_METRICS,
+    "Operator": OPERATOR_METRICS,
+}
+"""The tables by process."""
+
+METRICS: Final[Mapping[str, Metric]] = {row.name: row for rows in SECTIONS.values() for row in rows}
+"""All metrics by name."""

@@ -5,6 +5,7 @@ It contains no secrets, only paths of files with secrets. Running pods reload it
 
 import hashlib
 import json
+from typing import Final
 
 from pydantic import Field
 
@@ -12,16 +13,18 @@ from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Observability, Streaming
 from chatfleet_contract.spec.provider_types import ProviderType
-from chatfleet_contract.spec.providers import Azure, Model, Retries
+from chatfleet_contract.spec.providers import Azure, Model, Retries, Timeouts
+
+_DEFAULTS: Final = Timeouts()
 
 
 class RuntimeTimeouts(Part):
     """Deadlines of one attempt, in seconds."""
 
-    connect_seconds: float = Field(5, gt=0)
-    first_token_seconds: float = Field(60, gt=0)
-    stall_seconds: float = Field(30, gt=0)
-    total_seconds: float = Field(600, gt=0)
+    connect_seconds: float = Field(_DEFAULTS.connect_seconds, gt=0)
+    first_token_seconds: float = Field(_DEFAULTS.first_token_seconds, gt=0)
+    stall_seconds: float = Field(_DEFAULTS.stall_seconds, gt=0)
+    total_seconds: float = Field(_DEFAULTS.total_seconds, gt=0)
 
 
 class RuntimeProvider(Part):

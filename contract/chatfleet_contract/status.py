@@ -29,129 +29,104 @@ class ConditionStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """The cause of a condition's status. Stable: alerts and scripts may match on them.
-
-    `docs/reference/conditions.md` is written from these docstrings, and `docs/operations/troubleshooting.md` has a
-    paragraph for each reason of each condition.
-    """
+    """The cause of a condition's status. Stable: alerts and scripts may match on them; `REASONS` describes them."""
 
     BLOCKED = "Blocked"
-    """Another condition, named in the message, prevents this one from being True."""
     SUSPENDED = "Suspended"
-    """`spec.suspend` is true."""
     SCALED_TO_ZERO = "ScaledToZero"
-    """The desired number of pods is 0."""
 
     # Ready
     SERVING = "Serving"
-    """A request through the Service was answered with the current configuration."""
     NO_READY_PODS = "NoReadyPods"
-    """No API pod is ready."""
     UPDATING = "Updating"
-    """A rollout is in progress, and an earlier generation may serve requests."""
     REQUEST_FAILED = "RequestFailed"
-    """Pods are ready, but a request through the Service failed."""
 
     # Progressing
     ROLLING_OUT = "RollingOut"
-    """Pods of the current generation are not complete."""
     COMPLETE = "Complete"
-    """All pods run the current generation."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
-    """The Deployment made no progress within its deadline."""
 
     # ConfigurationValid
     VALID = "Valid"
-    """The spec, its Secrets and all child objects are accepted."""
     INVALID_SPEC = "InvalidSpec"
-    """The operator or a pod cannot parse the spec."""
     SECRET_MISSING = "SecretMissing"  # a reason, not a secret
-    """A Secret, or a key in it, does not exist."""
     NOT_OWNED = "NotOwned"
-    """An object with the name of a child exists that the ChatDeployment does not control."""
     CHILD_REJECTED = "ChildRejected"
-    """The API server rejected a child object; the message is that of the API server."""
 
     # RedisAvailable, UpstreamsAvailable
     CONNECTED = "Connected"
-    """Every pod that reports can use Redis."""
     AVAILABLE = "Available"
-    """Every provider that was requested responds to at least one pod."""
     UNAVAILABLE = "Unavailable"
-    """A pod cannot use Redis, or a provider responds to no pod."""
     NO_POD_REPORT = "NoPodReport"
-    """No pod has reported about it yet."""
 
     # AutoscalingActive
     SCALING = "Scaling"
-    """The autoscaler reads its metrics and sets the number of pods."""
     DISABLED = "Disabled"
-    """`spec.autoscaling` is not set."""
     AUTOSCALER_PENDING = "AutoscalerPending"
-    """The autoscaler has not reported a status yet."""
     METRICS_UNAVAILABLE = "MetricsUnavailable"
-    """The autoscaler cannot read its metrics, and removes no pods; the message is that of the autoscaler."""
     SCALING_FAILED = "ScalingFailed"
-    """The autoscaler cannot set the number of pods; the message is that of the autoscaler."""
     METRICS_API_MISSING = "MetricsAPIMissing"
-    """No server is registered for `custom.metrics.k8s.io`."""
     METRICS_API_CONFLICT = "MetricsAPIConflict"
-    """Another adapter serves `custom.metrics.k8s.io`; pods are added on CPU, and none is removed."""
     KEDA_NOT_INSTALLED = "KEDANotInstalled"
-    """The cluster has no ScaledObject kind."""
     REJECTED = "Rejected"
-    """The API server rejected the autoscaler object, or the ChatDeployment does not control it."""
 
 
-REASONS: Final[Mapping[ConditionType, tuple[Reason, ...]]] = {
-    ConditionType.READY: (
-        Reason.SERVING,
-        Reason.SUSPENDED,
-        Reason.SCALED_TO_ZERO,
-        Reason.NO_READY_PODS,
-        Reason.UPDATING,
-        Reason.REQUEST_FAILED,
-        Reason.BLOCKED,
-    ),
-    ConditionType.PROGRESSING: (
-        Reason.ROLLING_OUT,
-        Reason.COMPLETE,
-        Reason.DEADLINE_EXCEEDED,
-        Reason.BLOCKED,
-    ),
-    ConditionType.CONFIGURATION_VALID: (
-        Reason.VALID,
-        Reason.INVALID_SPEC,
-        Reason.NOT_OWNED,
-        Reason.CHILD_REJECTED,
-        Reason.SECRET_MISSING,
-    ),
-    ConditionType.REDIS_AVAILABLE: (
-        Reason.CONNECTED,
-        Reason.UNAVAILABLE,
-        Reason.NO_POD_REPORT,
-    ),
-    ConditionType.UPSTREAMS_AVAILABLE: (
-        Reason.AVAILABLE,
-        Reason.UNAVAILABLE,
-        Reason.NO_POD_REPORT,
-    ),
-    ConditionType.AUTOSCALING_ACTIVE: (
-        Reason.SCALING,
-        Reason.SCALED_TO_ZERO,
-        Reason.DISABLED,
-        Reason.SUSPENDED,
-        Reason.AUTOSCALER_PENDING,
-        Reason.METRICS_UNAVAILABLE,
-        Reason.METRICS_API_MISSING,
-        Reason.METRICS_API_CONFLICT,
-        Reason.SCALING_FAILED,
-        Reason.KEDA_NOT_INSTALLED,
-        Reason.REJECTED,
-        Reason.BLOCKED,
-    ),
+REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
+    ConditionType.READY: {
+        Reason.SERVING: "A request through the Service was answered with the current configuration.",
+        Reason.SUSPENDED: "`spec.suspend` is true.",
+        Reason.SCALED_TO_ZERO: "`spec.replicas` is 0, or the autoscaler has scaled the Deployment to 0 replicas.",
+        Reason.NO_READY_PODS: "No API pod is ready.",
+        Reason.UPDATING: "A rollout is in progress, and an earlier generation may serve requests.",
+        Reason.REQUEST_FAILED: "Pods are ready, but a request through the Service failed.",
+        Reason.BLOCKED: "The condition named in the message is not True, and requests may fail.",
+    },
+    ConditionType.PROGRESSING: {
+        Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
+        Reason.COMPLETE: "All pods run the current generation.",
+        Reason.DEADLINE_EXCEEDED: "The Deployment made no progress within its deadline.",
+        Reason.BLOCKED: "The spec is invalid, or the Deployment cannot be written: nothing is rolled out.",
+    },
+    ConditionType.CONFIGURATION_VALID: {
+        Reason.VALID: "The spec, its Secrets and all child objects are accepted.",
+        Reason.INVALID_SPEC: "The operator or a pod cannot parse the spec.",
+        Reason.NOT_OWNED: "An object with the name of a child exists that the ChatDeployment does not control.",
+        Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
+        Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
+    },
+    ConditionType.REDIS_AVAILABLE: {
+        Reason.CONNECTED: "Every pod that reports can use Redis.",
+        Reason.UNAVAILABLE: "A pod cannot use Redis; the message is that of the pod.",
+        Reason.NO_POD_REPORT: "No pod has reported on Redis yet.",
+    },
+    ConditionType.UPSTREAMS_AVAILABLE: {
+        Reason.AVAILABLE: "Every provider that was requested responds to at least one pod.",
+        Reason.UNAVAILABLE: "A provider responds to no pod; the message is that of a pod.",
+        Reason.NO_POD_REPORT: "No pod has requested a provider yet.",
+    },
+    ConditionType.AUTOSCALING_ACTIVE: {
+        Reason.SCALING: "The autoscaler reads its metrics and sets the number of pods.",
+        Reason.SCALED_TO_ZERO: "KEDA has scaled the Deployment to 0 replicas; a request starts a pod.",
+        Reason.DISABLED: "`spec.autoscaling` is not set.",
+        Reason.SUSPENDED: "`spec.suspend` is true.",
+        Reason.AUTOSCALER_PENDING: "The autoscaler has not reported a status yet.",
+        Reason.METRICS_UNAVAILABLE: (
+            "The autoscaler cannot read its metrics, and removes no pods; the message names the cause."
+        ),
+        Reason.METRICS_API_MISSING: "No server is registered for `custom.metrics.k8s.io`.",
+        Reason.METRICS_API_CONFLICT: (
+            "Another metrics API server serves `custom.metrics.k8s.io`; pods are added on CPU, and none is removed."
+        ),
+        Reason.SCALING_FAILED: ("The autoscaler cannot set the number of pods; the message is that of the autoscaler."),
+        Reason.KEDA_NOT_INSTALLED: "The cluster has no ScaledObject kind.",
+        Reason.REJECTED: "The API server rejected the autoscaler object, or the ChatDeployment does not control it.",
+        Reason.BLOCKED: "The spec is invalid: autoscaling is not updated.",
+    },
 }
-"""The possible reasons of each condition."""
+"""The possible reasons of each condition, and what each means there: `docs/reference/conditions.md` is written from it.
+
+`docs/operations/troubleshooting.md` has a paragraph for each.
+"""
 
 
 class Condition(Part):

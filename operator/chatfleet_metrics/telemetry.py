@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from chatfleet_contract import metrics
+from chatfleet_contract.metrics import METRICS
 from chatfleet_metrics.apiserver.registration import Ownership
 
 _REGISTERED: Final = {Ownership.OURS: 1, Ownership.ABSENT: 0, Ownership.FOREIGN: -1}
@@ -14,30 +15,18 @@ class Telemetry:
     """Labels are outcomes, statuses and the two versions of the group."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._scrapes = Counter(
-            metrics.METRICS_APISERVER_SCRAPES_TOTAL, "Scrapes of pods, by outcome.", ["outcome"], registry=registry
-        )
-        self._seconds = Gauge(
-            metrics.METRICS_APISERVER_SCRAPE_CYCLE_DURATION_SECONDS,
-            "Duration of the last scrape cycle; if it exceeds the period, raise the period.",
-            registry=registry,
-        )
-        self._pods = Gauge(metrics.METRICS_APISERVER_PODS, "Pods in the last scrape cycle.", registry=registry)
-        self._requests = Counter(
-            metrics.METRICS_APISERVER_REQUESTS_TOTAL, "Requests, by status.", ["status"], registry=registry
-        )
-        self._writes = Counter(
-            metrics.METRICS_APISERVER_API_WRITES_TOTAL,
-            "Writes that the API server accepted.",
-            ["verb", "kind"],
-            registry=registry,
-        )
-        self._registered = Gauge(
-            metrics.METRICS_APISERVER_REGISTERED,
-            "Owner of the APIService: 1 this server, 0 none, -1 another server.",
-            ["version"],
-            registry=registry,
-        )
+        def counter(name: str) -> Counter:
+            return Counter(*METRICS[name].arguments, registry=registry)
+
+        def gauge(name: str) -> Gauge:
+            return Gauge(*METRICS[name].arguments, registry=registry)
+
+        self._scrapes = counter(metrics.METRICS_APISERVER_SCRAPES_TOTAL)
+        self._seconds = gauge(metrics.METRICS_APISERVER_SCRAPE_CYCLE_DURATION_SECONDS)
+        self._pods = gauge(metrics.METRICS_APISERVER_PODS)
+        self._requests = counter(metrics.METRICS_APISERVER_REQUESTS_TOTAL)
+        self._writes = counter(metrics.METRICS_APISERVER_API_WRITES_TOTAL)
+        self._registered = gauge(metrics.METRICS_APISERVER_REGISTERED)
 
     def scraped(self, outcome: str) -> None:
         self._scrapes.labels(outcome).inc()

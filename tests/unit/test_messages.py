@@ -14,10 +14,9 @@ import pytest
 
 from chatfleet_api.domain import errors as domain_errors
 from chatfleet_api.domain.errors import FACTS
-from chatfleet_contract import metrics
 from chatfleet_contract.crd import definition, resource
-from chatfleet_contract.reference import docstrings
-from chatfleet_contract.status import Reason
+from chatfleet_contract.metrics import METRICS
+from chatfleet_contract.status import REASONS
 
 ROOT = Path(__file__).parents[2]
 SENTENCE: Final = 200
@@ -57,8 +56,9 @@ def described() -> Iterator[Sentence]:
 
 def documented() -> Iterator[Sentence]:
     """The descriptions of metrics and reasons, and what clients read of an error code."""
-    yield from (Sentence(f"metric {name}", text) for name, text in docstrings(metrics).items())
-    yield from (Sentence(f"reason {name}", text) for name, text in docstrings(Reason).items())
+    yield from (Sentence(f"metric {row.name}", row.help) for row in METRICS.values())
+    for condition, reasons in REASONS.items():
+        yield from (Sentence(f"reason {reason} of {condition}", text) for reason, text in reasons.items())
     for code, facts in FACTS.items():
         yield Sentence(f"error {code}", facts.message)
         yield Sentence(f"action of {code}", facts.suggested_action)
@@ -73,6 +73,12 @@ def parsed(*folders: str) -> Iterator[tuple[str, ast.Module]]:
 @cache
 def module(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
+
+
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module: to walk the trees takes longer than to parse them."""
+    return tuple(ast.walk(tree))
 
 
 def text_of(node: ast.expr | None) -> str:
@@ -90,7 +96,7 @@ def text_of(node: ast.expr | None) -> str:
 
 def calls(tree: ast.Module, names: Iterable[str]) -> Iterator[ast.Call]:
     wanted = set(names)
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in wanted:
@@ -128,7 +134,7 @@ def helps() -> Iterator[Sentence]:
 def raised() -> Iterator[Sentence]:
     """Messages of other exceptions: of settings, of the local cluster, of parsers. Some continue a sentence."""
     for place, tree in parsed("api", "operator", "contract", "tools/cluster/chatfleet_cluster"):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 texts = (text_of(each) for each in (*node.exc.args, *(each.value for each in node.exc.keywords)))
                 yield from (Sentence(place, text, DESCRIPTION) for text in texts if " " in text)
@@ -137,7 +143,7 @@ def raised() -> Iterator[Sentence]:
 def operations() -> Iterator[Sentence]:
     """The OpenAPI document, as far as it is written by hand."""
     for place, tree in parsed("api/chatfleet_api/web"):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Dict):
                 pairs = zip(node.keys, node.values, strict=True)
                 texts = (text_of(value) for key, value in pairs if text_of(key) in {"summary", "description"})
@@ -214,7 +220,7 @@ def test_docstrings_use_the_terms_of_the_field() -> None:
     found = {
         (place, word[0])
         for place, tree in parsed("api", "operator", "contract")
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Expr) and (text := text_of(node.value))
         for word in STOP.finditer(text)
     }

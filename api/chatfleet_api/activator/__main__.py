@@ -51,7 +51,7 @@ async def _run(config: ActivatorConfig) -> None:
         backend = HTTPBackend(config.pods_url, config.pods_health_url)
         pods = PodWatch(backend.ready, clock=clock)
         pending = PendingRequests(config.max_streams, pods, lifecycle)
-        meter.gauge(metrics.QUEUED_REQUESTS, "Requests that wait for a pod.", lambda: pending.waiting)
+        meter.gauge(metrics.QUEUED_REQUESTS, lambda: pending.waiting)
         activator = Activator(pending, pods, backend, config.activation_timeout_seconds, config.heartbeat_seconds)
         app = create_app(activator, meter, clock=clock, new_id=lambda: str(uuid7()))
         async with asyncio.TaskGroup() as tasks:

@@ -13,9 +13,9 @@ from chatfleet_api.pod.probes import probe_routes
 from chatfleet_api.web.middleware.access_log import AccessLog
 from chatfleet_api.web.middleware.body_limit import BodyLimit
 from chatfleet_api.web.middleware.request_id import RequestId
-from chatfleet_contract.names import PATH_QUEUE
+from chatfleet_contract.names import PATH_HEALTH, PATH_LIVE, PATH_QUEUE, PATH_READY, PATH_STARTUP
 
-PROBED: Final = frozenset({"/live", "/ready", "/startup", "/health"})
+PROBED: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH})
 """Paths of the health checks of load balancers. They must neither wait nor activate a pod."""
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.http.connection import BrokenError, Connection
 from chatfleet_api.http.pool import ConnectionPool, parse_url
+from chatfleet_contract.names import PATH_HEALTH
 from chatfleet_contract.report import PodReport
 
 CONNECT_SECONDS: Final = 2.0
@@ -45,7 +46,7 @@ class ProxiedRequest(NamedTuple):
     body: bytes
 
 
-_READINESS: Final = ProxiedRequest("GET", "/health", [], b"")
+_READINESS: Final = ProxiedRequest("GET", PATH_HEALTH, [], b"")
 
 
 class ProxiedResponse(Protocol):

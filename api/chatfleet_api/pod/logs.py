@@ -1,12 +1,12 @@
 """Logs: the shape of a line, for machines or for people."""
 
 import logging
-import time
 from typing import Any, Final
 
 import msgspec
 from typing_extensions import override
 
+from chatfleet_contract.logs import log_fields
 from chatfleet_contract.spec import LogFormat, Observability
 
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
@@ -28,16 +28,7 @@ class JSONLines(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **_extra(record),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return msgspec.json.encode(log_fields(record, _extra(record)), enc_hook=str).decode()
 
 
 class TextLines(logging.Formatter):

@@ -1,11 +1,12 @@
 """Metrics: the verbs by which the rest of the API counts.
 
-Names are the contract's. Labels are bounded: names of the catalogue, templates of paths, codes of `errors.py`.
+Names, labels and descriptions are the contract's. Labels are bounded: names of the catalogue, templates of paths,
+codes of `errors.py`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,47 +25,31 @@ from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_contract import metrics as names
+from chatfleet_contract.metrics import METRICS, Metric
 
 FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds, after the OpenTelemetry GenAI conventions (gen_ai.client.operation.time_to_first_chunk)."""
 TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
 """Seconds; a pod is dead after 1.75 s without a heartbeat, and 3 s are promised."""
 
-_MODEL: Final = ("provider", "model")
-
-
-class Metric(NamedTuple):
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-
-
 COUNTERS: Final = (
-    Metric(names.REQUESTS_TOTAL, "Requests, by path template and status.", ("route", "status")),
-    Metric(names.STREAMS_ENDED_TOTAL, "Streams that ended, by reason.", ("dialect", "reason")),
-    Metric(names.REQUESTS_REJECTED_TOTAL, "Requests rejected to protect this pod.", ("reason",)),
-    Metric(names.TOKENS_TOTAL, "Tokens sent to and received from upstreams.", (*_MODEL, "type")),
-    Metric(names.UPSTREAM_ATTEMPTS_TOTAL, "Attempts at upstreams, by outcome.", (*_MODEL, "outcome")),
-    Metric(names.UPSTREAM_RETRIES_TOTAL, "Retries, by the error that caused them.", (*_MODEL, "reason")),
-    Metric(names.RUN_TAKEOVERS_TOTAL, "Runs taken over from other pods, by outcome.", ("outcome",)),
+    names.REQUESTS_TOTAL,
+    names.STREAMS_ENDED_TOTAL,
+    names.REQUESTS_REJECTED_TOTAL,
+    names.TOKENS_TOTAL,
+    names.UPSTREAM_ATTEMPTS_TOTAL,
+    names.UPSTREAM_RETRIES_TOTAL,
+    names.RUN_TAKEOVERS_TOTAL,
 )
-GAUGES: Final = (
-    Metric(names.BUILD_INFO, "Version of this process, as a label.", ("version",)),
-    Metric(names.UPSTREAM_CIRCUIT_OPEN, "1 while the circuit breaker of an upstream is open.", ("provider",)),
-)
-HISTOGRAMS: Final = (
-    Metric(names.TIME_TO_FIRST_TOKEN, "Seconds from a request to its first token.", _MODEL, FIRST_TOKEN_BUCKETS),
-    Metric(
-        names.RUN_TAKEOVER_DURATION_SECONDS,
-        "Seconds from the last activity of the previous owner to the takeover.",
-        buckets=TAKEOVER_BUCKETS,
-    ),
-)
+GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN)
+HISTOGRAMS: Final = {
+    names.TIME_TO_FIRST_TOKEN: FIRST_TOKEN_BUCKETS,
+    names.RUN_TAKEOVER_DURATION_SECONDS: TAKEOVER_BUCKETS,
+}
 
 
 class Meter:
-    """Counts. Each verb is one event; a new metric is one row above, and its verb.
+    """Counts. Each verb is one event; a new metric is a row of the contract, a name above, and its verb.
 
     A labelled series is looked up once for each set of labels: the library does it under a lock, in 2 µs.
     """
@@ -73,22 +58,22 @@ class Meter:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each counter
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        counters = {row.name: Counter(*row[:3], registry=registry) for row in COUNTERS}
-        gauges = {row.name: Gauge(*row[:3], registry=registry) for row in GAUGES}
+        counters = {name: Counter(*METRICS[name].arguments, registry=registry) for name in COUNTERS}
+        gauges = {name: Gauge(*METRICS[name].arguments, registry=registry) for name in GAUGES}
         self._tokens_total = counters[names.TOKENS_TOTAL]
         self._counters = {name: cache(counter.labels) for name, counter in counters.items()}
         self._gauges = {name: cache(gauge.labels) for name, gauge in gauges.items()}
-        self._histograms = {row.name: _histogram(row, registry) for row in HISTOGRAMS}
+        self._histograms = {name: _histogram(METRICS[name], buckets, registry) for name, buckets in HISTOGRAMS.items()}
         self._tokens = self._counters[names.TOKENS_TOTAL]
         self._gauges[names.BUILD_INFO](version).set(1)
 
-    def gauge(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+    def gauge(self, name: str, value: Callable[[], float]) -> None:
         """Export `value`, which each scrape calls, from another thread."""
-        Gauge(name, help_text, registry=self._registry).set_function(value)
+        Gauge(*METRICS[name].arguments, registry=self._registry).set_function(value)
 
-    def counter(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+    def counter(self, name: str, value: Callable[[], float]) -> None:
         """Export a `value` that is counted elsewhere, as `gauge` does."""
-        self._registry.register(_Counted(name, help_text, value))
+        self._registry.register(_Counted(METRICS[name], value))
 
     def exposition(self, only: Sequence[str] = ()) -> bytes:
         """Return all metrics in Prometheus' text format; with names of series, these alone, which costs far less."""
@@ -137,18 +122,18 @@ class Meter:
         self._tokens(provider, model, "output").inc(usage.output_tokens)
 
 
-def _histogram(row: Metric, registry: CollectorRegistry) -> Callable[..., Histogram]:
+def _histogram(row: Metric, buckets: Sequence[float], registry: CollectorRegistry) -> Callable[..., Histogram]:
     """Return what finds the series of some labels; a metric without labels is its own series."""
-    made = Histogram(*row[:3], buckets=row.buckets, registry=registry)
+    made = Histogram(*row.arguments, buckets=buckets, registry=registry)
     return cache(made.labels) if row.labels else lambda: made
 
 
 class _Counted(Collector):
     """A counter that each scrape reads."""
 
-    def __init__(self, name: str, help_text: str, value: Callable[[], float]) -> None:
-        self._name, self._help, self._value = name, help_text, value
+    def __init__(self, row: Metric, value: Callable[[], float]) -> None:
+        self._row, self._value = row, value
 
     @override
     def collect(self) -> Iterator[CounterMetricFamily]:
-        yield CounterMetricFamily(self._name, self._help, value=self._value())
+        yield CounterMetricFamily(self._row.name, self._row.help, value=self._value())

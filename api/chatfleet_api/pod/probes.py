@@ -13,7 +13,15 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
+from chatfleet_contract.names import (
+    HEADER_DRAIN,
+    PATH_DRAIN,
+    PATH_HEALTH,
+    PATH_LIVE,
+    PATH_METRICS,
+    PATH_READY,
+    PATH_STARTUP,
+)
 
 
 class DrainHook(NamedTuple):
@@ -45,22 +53,22 @@ class ProbeSource(Protocol):
 def probe_routes(health: ProbeSource, meter: Meter) -> APIRouter:
     router = APIRouter(tags=["Health"])
 
-    @router.get("/live")
+    @router.get(PATH_LIVE)
     async def live() -> Response:
         """Liveness probe: 503 when the process must be restarted."""
         return _probe_response(health.not_live())
 
-    @router.get("/ready")
+    @router.get(PATH_READY)
     async def ready() -> Response:
         """Readiness probe: 503 while this pod should get no requests."""
         return _probe_response(health.not_ready())
 
-    @router.get("/startup")
+    @router.get(PATH_STARTUP)
     async def startup() -> Response:
         """Startup probe: 503 until this pod has started."""
         return _probe_response(health.not_started())
 
-    @router.get("/metrics")
+    @router.get(PATH_METRICS)
     async def metrics(
         names: Annotated[list[str], Query(alias="name[]")] = [],  # noqa: B006  # never changed
     ) -> Response:
@@ -73,14 +81,14 @@ def probe_routes(health: ProbeSource, meter: Meter) -> APIRouter:
 def health_routes(health: Health, meter: Meter) -> APIRouter:
     router = probe_routes(health, meter)
 
-    @router.get("/health")
+    @router.get(PATH_HEALTH)
     async def report() -> Response:
         """Report of this pod: configuration, load, Redis, upstreams."""
         return Response(
             health.report().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
         )
 
-    @router.get("/health/detailed")
+    @router.get(f"{PATH_HEALTH}/detailed")
     async def details() -> Response:
         """The report with details for troubleshooting."""
         return Response(

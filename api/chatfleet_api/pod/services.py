@@ -144,17 +144,11 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
 
 
 def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> None:
-    meter.gauge(metrics.ACTIVE_STREAMS, "Open streams.", lambda: health.active)
-    meter.gauge(metrics.STREAM_CAPACITY, "Maximum of concurrent streams.", lambda: health.max_streams)
-    meter.gauge(
-        metrics.QUEUED_REQUESTS,
-        "Requests that wait in the queue of a conversation or for a provider.",
-        lambda: chat.queue.waiting + health.queued_upstream(),
-    )
-    meter.gauge(metrics.REDIS_UP, "1 while Redis is available, or not used.", health.redis_up)
-    meter.counter(
-        metrics.RUNS_HANDED_OVER_TOTAL, "Runs handed over to other pods at shutdown.", lambda: pool.handed_over
-    )
+    meter.gauge(metrics.ACTIVE_STREAMS, lambda: health.active)
+    meter.gauge(metrics.STREAM_CAPACITY, lambda: health.max_streams)
+    meter.gauge(metrics.QUEUED_REQUESTS, lambda: chat.queue.waiting + health.queued_upstream())
+    meter.gauge(metrics.REDIS_UP, health.redis_up)
+    meter.counter(metrics.RUNS_HANDED_OVER_TOTAL, lambda: pool.handed_over)
 
 
 def _new_id() -> str:

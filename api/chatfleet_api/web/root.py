@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter
 
+from chatfleet_contract.names import PATH_HEALTH
+
 
 def root_routes(version: str, links: Iterable[tuple[str, str]]) -> APIRouter:
     """Return the route of `/`, with `links` to the dialects."""
@@ -17,7 +19,7 @@ def root_routes(version: str, links: Iterable[tuple[str, str]]) -> APIRouter:
             "version": version,
             "documentation": "/docs",
             **dict(links),
-            "health": "/health",
+            "health": PATH_HEALTH,
         }
 
     return router

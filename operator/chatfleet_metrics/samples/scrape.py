@@ -93,7 +93,7 @@ class HttpFetch:
         self._session = session
 
     async def __call__(self, pod: Target) -> bytes:
-        url = f"{direct(pod.ip, names.PORT_HEALTH)}/metrics?{QUERY}"
+        url = f"{direct(pod.ip, names.PORT_HEALTH)}{names.PATH_METRICS}?{QUERY}"
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:  # noqa: PLR2004

@@ -100,9 +100,9 @@ def _container(spec: ChatDeploymentSpec, default_image: str, config: ActivatorCo
         # The process takes 60 MB, and the request bodies that it holds at most 64.
         "resources": {"requests": {"cpu": "25m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": container_security(),
-        "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
-        "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
-        "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=1, failures=1),
+        "startupProbe": http_probe(names.PATH_STARTUP, names.PORT_NAME_HEALTH, period=1, failures=60),
+        "livenessProbe": http_probe(names.PATH_LIVE, names.PORT_NAME_HEALTH, period=10, failures=3),
+        "readinessProbe": http_probe(names.PATH_READY, names.PORT_NAME_HEALTH, period=1, failures=1),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
     }
 

@@ -83,9 +83,9 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
         ],
         "resources": deepcopy(template.resources),
         "securityContext": container_security(),
-        "startupProbe": http_probe("/startup", names.PORT_NAME_HEALTH, period=1, failures=60),
-        "livenessProbe": http_probe("/live", names.PORT_NAME_HEALTH, period=10, failures=3),
-        "readinessProbe": http_probe("/ready", names.PORT_NAME_HEALTH, period=2, failures=3),
+        "startupProbe": http_probe(names.PATH_STARTUP, names.PORT_NAME_HEALTH, period=1, failures=60),
+        "livenessProbe": http_probe(names.PATH_LIVE, names.PORT_NAME_HEALTH, period=10, failures=3),
+        "readinessProbe": http_probe(names.PATH_READY, names.PORT_NAME_HEALTH, period=2, failures=3),
         **_drain(spec.streaming, drain_token),
     }
 

@@ -16,6 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from typing_extensions import override
 
+from chatfleet_contract.names import PATH_LIVE, PATH_METRICS, PATH_READY
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -50,13 +52,13 @@ class LoopHeartbeat:
 def health_app(heartbeat: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIApplication":
     metrics = make_wsgi_app(registry)
     checks: dict[str, Callable[[], bool]] = {
-        "/live": lambda: heartbeat.lag() < MAX_LAG_SECONDS,
-        "/ready": lambda: heartbeat.started.is_set() and heartbeat.lag() < MAX_LAG_SECONDS,
+        PATH_LIVE: lambda: heartbeat.lag() < MAX_LAG_SECONDS,
+        PATH_READY: lambda: heartbeat.started.is_set() and heartbeat.lag() < MAX_LAG_SECONDS,
     }
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
+        if path == PATH_METRICS:
             exposition: Iterable[bytes] = metrics(environ, start_response)
             return exposition
         check = checks.get(path)
@@ -69,7 +71,7 @@ def health_app(heartbeat: LoopHeartbeat, registry: CollectorRegistry) -> "WSGIAp
 
 def _response(check: Callable[[], bool] | None) -> tuple[str, bytes]:
     if check is None:
-        return "404 Not Found", b"not found; available: /live, /ready, /metrics\n"
+        return "404 Not Found", f"not found; available: {PATH_LIVE}, {PATH_READY}, {PATH_METRICS}\n".encode()
     return ("200 OK", b"ok\n") if check() else ("503 Service Unavailable", b"unavailable\n")
 
 

@@ -47,7 +47,7 @@ class HttpProber:
     async def report(self, ip: str) -> PodReport | None:
         try:
             async with self._session.get(
-                f"{self._locate(ip, names.PORT_HEALTH)}/health", allow_redirects=False
+                f"{self._locate(ip, names.PORT_HEALTH)}{names.PATH_HEALTH}", allow_redirects=False
             ) as response:
                 return PodReport.model_validate_json(await read_body(response, PROBE_BYTES))
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):

@@ -3,17 +3,22 @@
 import json
 import logging
 import sys
-import time
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from typing_extensions import override
 
 from chatfleet_contract import metrics
+from chatfleet_contract.logs import log_fields
+from chatfleet_contract.metrics import METRICS
 from chatfleet_contract.spec import LogFormat
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionStatus
 from chatfleet_operator.model.values import ObjectId, Ref
 
-_STATUS_VALUES = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
+RECONCILE_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds."""
+
+_STATUS_VALUES: Final = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
 
 
 class Telemetry:
@@ -21,41 +26,25 @@ class Telemetry:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
-            metrics.RECONCILE_DURATION_SECONDS,
-            "Duration of one reconciliation.",
-            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-            registry=registry,
+            *METRICS[metrics.RECONCILE_DURATION_SECONDS].arguments, buckets=RECONCILE_BUCKETS, registry=registry
         )
-        self._errors = Counter(metrics.RECONCILE_ERRORS_TOTAL, "Reconciliations that failed.", registry=registry)
-        self._writes = Counter(
-            metrics.API_WRITES_TOTAL, "Writes that the API server accepted.", ["verb", "kind"], registry=registry
-        )
-        self._repairs = Counter(
-            metrics.DRIFT_REPAIRS_TOTAL,
-            "Objects that others had changed or removed.",
-            ["kind"],
-            registry=registry,
-        )
-        self._condition = Gauge(
-            metrics.CONDITION,
-            "Conditions: 1 True, 0 False, -1 Unknown.",
-            ["namespace", "name", "type", "reason"],
-            registry=registry,
-        )
-        self._depth = Gauge(metrics.WORKQUEUE_DEPTH, "ChatDeployments that wait for a worker.", registry=registry)
-        self._age = Gauge(
-            metrics.WORKQUEUE_LONGEST_WAIT_SECONDS,
-            "Longest wait in the work queue.",
-            registry=registry,
-        )
-        self._watch = Gauge(metrics.WATCH_EVENT_AGE_SECONDS, "Time since the last watch event.", registry=registry)
-        self._leader = Gauge(metrics.LEADER, "1 while this operator holds the Lease.", registry=registry)
-        self._missed = Counter(
-            metrics.WATCH_EVENTS_MISSED_TOTAL,
-            "ChatDeployments found by a relist alone.",
-            registry=registry,
-        )
-        self._dropped = Counter(metrics.EVENTS_DROPPED_TOTAL, "Events that were not written.", registry=registry)
+
+        def counter(name: str) -> Counter:
+            return Counter(*METRICS[name].arguments, registry=registry)
+
+        def gauge(name: str) -> Gauge:
+            return Gauge(*METRICS[name].arguments, registry=registry)
+
+        self._errors = counter(metrics.RECONCILE_ERRORS_TOTAL)
+        self._writes = counter(metrics.API_WRITES_TOTAL)
+        self._repairs = counter(metrics.DRIFT_REPAIRS_TOTAL)
+        self._condition = gauge(metrics.CONDITION)
+        self._depth = gauge(metrics.WORKQUEUE_DEPTH)
+        self._age = gauge(metrics.WORKQUEUE_LONGEST_WAIT_SECONDS)
+        self._watch = gauge(metrics.WATCH_EVENT_AGE_SECONDS)
+        self._leader = gauge(metrics.LEADER)
+        self._missed = counter(metrics.WATCH_EVENTS_MISSED_TOTAL)
+        self._dropped = counter(metrics.EVENTS_DROPPED_TOTAL)
         self._shown: dict[Ref, frozenset[tuple[str, str]]] = {}
 
     def queue(self, depth: int, age: float) -> None:
@@ -104,21 +93,12 @@ class Telemetry:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ts, level, logger, message, and the object it is about."""
+    """One JSON object a line, with the object that it is about."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if about := getattr(record, "object", None):
-            line["object"] = str(about)
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        about = getattr(record, "object", None)
+        return json.dumps(log_fields(record, {"object": str(about)} if about else {}), ensure_ascii=False)
 
 
 class TextFormatter(logging.Formatter):

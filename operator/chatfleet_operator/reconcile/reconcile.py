@@ -1,4 +1,4 @@
-"""The page: observe, decide, carry out, report, requeue.
+"""The steps of one reconciliation: observe, decide, carry out, report, requeue.
 
 One reconciliation brings one ChatDeployment nearer to its spec and writes its status. It starts from nothing but the
 live state, so it may end anywhere and run again; run twice, the second one writes nothing.

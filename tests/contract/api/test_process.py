@@ -24,13 +24,7 @@ from harness.pods.api_process import ApiProcess, api_process, fetch, run_api, sc
 from harness.polling import eventually
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Hi"}
-POD_METRICS = {
-    name
-    for key, name in vars(metrics).items()
-    if key.isupper()
-    and not name.startswith(("chatfleet_operator_", "chatfleet_chatdeployment_", "chatfleet_metrics_apiserver_"))
-    and name != metrics.TOKENS_PER_SECOND  # the metrics API server computes it from the counters of the pods
-}
+POD_METRICS = {row.name for row in metrics.POD_METRICS}
 
 
 @pytest.fixture(scope="module")

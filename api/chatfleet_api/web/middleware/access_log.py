@@ -7,10 +7,11 @@ from typing import Final, Protocol
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatfleet_api.web.state import request_id
+from chatfleet_contract.names import PATH_HEALTH, PATH_LIVE, PATH_METRICS, PATH_READY, PATH_STARTUP
 
 logger = logging.getLogger("chatfleet_api.access")
 
-_QUIET: Final = frozenset({"/live", "/ready", "/startup", "/health", "/metrics"})
+_QUIET: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH, PATH_METRICS})
 """Paths that probes and scrapers request all day long: logged at level debug."""
 _CLIENT_CLOSED_REQUEST: Final = 499
 """Logged for a caller that left before its answer began (nginx' number)."""

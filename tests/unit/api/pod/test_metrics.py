@@ -8,7 +8,7 @@ from chatfleet_contract import metrics
 
 def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     meter = Meter("1.2.3")
-    meter.gauge(metrics.ACTIVE_STREAMS, "Open.", lambda: 3)
+    meter.gauge(metrics.ACTIVE_STREAMS, lambda: 3)
     meter.answered("/v1/models", 200)
     meter.stream_ended("openai", "complete")
     meter.rejected(Code.AT_CAPACITY)

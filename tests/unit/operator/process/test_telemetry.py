@@ -12,6 +12,7 @@ from chatfleet_contract.spec import LogFormat
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.process.telemetry import JsonFormatter, Telemetry, set_up_logging
+from harness.exposition import exported
 from harness.kube.operator_world import MOMENT, REF
 
 
@@ -98,6 +99,11 @@ def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Tel
     assert {(name, labels): registry.get_sample_value(name, dict(labels)) for name, labels in expected} == expected
 
 
+@pytest.mark.usefixtures("telemetry")
+def test_the_metrics_of_the_contract_are_exported(registry: CollectorRegistry) -> None:
+    assert exported(registry) == {row.name: row.help for row in metrics.OPERATOR_METRICS}
+
+
 def record(error: Exception | None = None, **extra: object) -> logging.LogRecord:
     info = (type(error), error, None) if error else None
     made = logging.LogRecord(
@@ -110,16 +116,17 @@ def record(error: Exception | None = None, **extra: object) -> logging.LogRecord
 def test_a_log_line_is_json_and_names_its_object() -> None:
     line = json.loads(JsonFormatter().format(record(object="shop/support")))
 
+    assert list(line) == ["time", "level", "logger", "message", "object"]
     assert line["message"] == "Reconciliation failed: x"
     assert (line["level"], line["object"]) == ("warning", "shop/support")
-    assert line["ts"].endswith("Z")
+    assert line["time"].endswith("Z")
 
 
 def test_an_exception_stays_in_its_line() -> None:
     text = JsonFormatter().format(record(ValueError("a\nb")))
 
     assert "\n" not in text
-    assert "ValueError" in json.loads(text)["error"]
+    assert "ValueError" in json.loads(text)["exception"]
 
 
 @pytest.mark.parametrize("style", list(LogFormat))

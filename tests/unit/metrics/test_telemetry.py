@@ -1,0 +1,14 @@
+"""The metrics of the metrics API server."""
+
+from prometheus_client import CollectorRegistry
+
+from chatfleet_contract import metrics
+from chatfleet_metrics.telemetry import Telemetry
+from harness.exposition import exported
+
+
+def test_the_metrics_of_the_contract_are_exported() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry)
+    served = {row.name: row.help for row in metrics.APISERVER_METRICS if row.name != metrics.TOKENS_PER_SECOND}
+    assert exported(registry) == served
