@@ -27,7 +27,7 @@ from chatfleet_operator.model.values import LiveState, Manifest, Ref, Resource
 from harness.kube.figures import status
 from harness.kube.kubectl import Kubectl
 from harness.kube.metrics_apiserver_process import SERVICES, install, metrics_apiserver
-from harness.kube.operator_world import DEFAULTS, spec
+from harness.kube.operated_cluster import DEFAULTS, spec
 from harness.polling import eventually
 
 SPACE: Final = "simulated"

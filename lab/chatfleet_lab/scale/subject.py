@@ -11,7 +11,7 @@ from chatfleet_lab.scale.crowd import Crowd
 from chatfleet_lab.scale.series import Sample
 from chatfleet_operator.model.values import Manifest
 from harness.clients.load import Profile
-from harness.kube.figures import Figures, telling
+from harness.kube.figures import Figures, exporting
 
 CAP: Final = 100
 START_SECONDS: Final = 15
@@ -51,14 +51,14 @@ class Subject:
             self._free.append(self._serving.pop(gone))
         for pod in pods:
             if now - self._seen.setdefault(pod, now) >= self.start_seconds and pod not in self._serving:
-                self._serving[pod] = self._free.pop() if self._free else self.alive.enter_context(telling())
-                self._serving[pod].told = {metrics.ACTIVE_STREAMS: 0}
+                self._serving[pod] = self._free.pop() if self._free else self.alive.enter_context(exporting())
+                self._serving[pod].samples = {metrics.ACTIVE_STREAMS: 0}
                 yield pod, self._serving[pod]
         crowd = self._crowd
         crowd.step(now, self._serving)
         begin, end = self.silence
         for pod, figures in self._serving.items():
             figures.silent = begin <= now < end
-            figures.told = {metrics.ACTIVE_STREAMS: crowd.on[pod]}
+            figures.samples = {metrics.ACTIVE_STREAMS: crowd.on[pod]}
         seen = desired, len(pods), len(self._serving)
         self.samples.append(Sample(now, crowd.live, crowd.wanted, *seen, refused=crowd.refused))

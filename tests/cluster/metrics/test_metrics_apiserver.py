@@ -23,7 +23,7 @@ from chatfleet_cluster.progress import Progress
 from chatfleet_contract import metrics, names
 from chatfleet_metrics.apiserver import certificates
 from chatfleet_metrics.apiserver.certificates import Certificates, issue
-from harness.kube.figures import Figures, create, pod, run, telling
+from harness.kube.figures import Figures, create, exporting, pod, run
 from harness.kube.kubectl import Kubectl
 from harness.kube.metrics_apiserver_process import (
     HOST,
@@ -48,7 +48,7 @@ def by_name(document: Any) -> dict[str, str]:  # noqa: ANN401  # a document of t
 
 
 @dataclass
-class World:
+class MetricsCluster:
     kubectl: Kubectl
     kubeconfig: Path
     servers: list[MetricsAPIServerProcess]
@@ -101,7 +101,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsCluster]:
     """Start an API server of its own with all controllers, and two replicas."""
     folder, progress = tmp_path_factory.mktemp("metrics-apiserver"), Progress(Console(stderr=True))
     with ExitStack() as stack:
@@ -112,41 +112,41 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         servers = [
             stack.enter_context(metrics_apiserver(kubectl, kubeconfig, folder / f"{name}.log", {})) for name in "ab"
         ]
-        world = World(kubectl, kubeconfig, servers, plane.folder / "pki")
-        eventually(world.available)
-        yield world
+        cluster = MetricsCluster(kubectl, kubeconfig, servers, plane.folder / "pki")
+        eventually(cluster.available)
+        yield cluster
 
 
-def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(world: World) -> None:
-    world.kubectl("create", "namespace", "figures")
-    with telling(chatfleet_active_streams=37) as busy, telling(chatfleet_active_streams=0) as idle:
-        create(world.kubectl, pod("figures", "busy", "support"), busy.address)
-        create(world.kubectl, pod("figures", "idle", "other"), idle.address)
-        eventually(lambda: world.served_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
-        assert world.figures("figures") == {"busy": "37", "idle": "0"}
-        assert world.figures("figures", selector="chatfleet.io/deployment%3Dsupport") == {"busy": "37"}
-        assert world.figures("figures", metrics.QUEUED_REQUESTS) == {}
+def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(cluster: MetricsCluster) -> None:
+    cluster.kubectl("create", "namespace", "figures")
+    with exporting(chatfleet_active_streams=37) as busy, exporting(chatfleet_active_streams=0) as idle:
+        create(cluster.kubectl, pod("figures", "busy", "support"), busy.address)
+        create(cluster.kubectl, pod("figures", "idle", "other"), idle.address)
+        eventually(lambda: cluster.served_by_each("figures") == [{"busy": "37", "idle": "0"}] * 2)
+        assert cluster.figures("figures") == {"busy": "37", "idle": "0"}
+        assert cluster.figures("figures", selector="chatfleet.io/deployment%3Dsupport") == {"busy": "37"}
+        assert cluster.figures("figures", metrics.QUEUED_REQUESTS) == {}
 
 
-def test_both_versions_are_served_and_discovered(world: World) -> None:
+def test_both_versions_are_served_and_discovered(cluster: MetricsCluster) -> None:
     for version in names.METRICS_VERSIONS:
-        document = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}/{version}"))
+        document = json.loads(cluster.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}/{version}"))
         assert {each["name"] for each in document["resources"]} == {
             f"pods/{metric}" for metric in (metrics.ACTIVE_STREAMS, metrics.TOKENS_PER_SECOND, metrics.QUEUED_REQUESTS)
         }
-    group = json.loads(world.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}"))
+    group = json.loads(cluster.kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}"))
     assert group["preferredVersion"]["version"] == "v1beta2"
 
 
-def test_a_pod_that_falls_silent_or_leaves_has_no_figure(world: World) -> None:
-    world.kubectl("create", "namespace", "silence")
-    with telling(chatfleet_active_streams=1) as stays, telling(chatfleet_active_streams=2) as leaves:
-        with telling(chatfleet_active_streams=3) as silent:
+def test_a_pod_that_falls_silent_or_leaves_has_no_figure(cluster: MetricsCluster) -> None:
+    cluster.kubectl("create", "namespace", "silence")
+    with exporting(chatfleet_active_streams=1) as stays, exporting(chatfleet_active_streams=2) as leaves:
+        with exporting(chatfleet_active_streams=3) as silent:
             for name, figures in {"stays": stays, "leaves": leaves, "silent": silent}.items():
-                create(world.kubectl, pod("silence", name, "support"), figures.address)
-            eventually(lambda: world.served_by_each("silence") == [{"stays": "1", "leaves": "2", "silent": "3"}] * 2)
-        world.kubectl("delete", "pod", "leaves", "-n", "silence", "--wait=false")
-        eventually(lambda: world.served_by_each("silence") == [{"stays": "1"}] * 2, seconds=10)
+                create(cluster.kubectl, pod("silence", name, "support"), figures.address)
+            eventually(lambda: cluster.served_by_each("silence") == [{"stays": "1", "leaves": "2", "silent": "3"}] * 2)
+        cluster.kubectl("delete", "pod", "leaves", "-n", "silence", "--wait=false")
+        eventually(lambda: cluster.served_by_each("silence") == [{"stays": "1"}] * 2, seconds=10)
 
 
 ROOT = {"X-Remote-User": "root", "X-Remote-Group": "system:masters"}
@@ -170,25 +170,27 @@ AUTOSCALER = {"X-Remote-User": "system:serviceaccount:kube-system:horizontal-pod
     ],
 )
 async def test_users_are_authenticated_by_certificate(
-    world: World, client: str, headers: Mapping[str, str], status: int, words: str
+    cluster: MetricsCluster, client: str, headers: Mapping[str, str], status: int, words: str
 ) -> None:
-    answered, document = await world.request(ALL, headers, client)
+    answered, document = await cluster.request(ALL, headers, client)
     assert answered == status
     assert words in document.get("message", "")
 
 
-async def test_users_are_authenticated_by_token_and_authorized_by_the_api_server(world: World) -> None:
+async def test_users_are_authenticated_by_token_and_authorized_by_the_api_server(cluster: MetricsCluster) -> None:
     for name in ("may", "may-not"):
-        world.kubectl("create", "serviceaccount", name)
-    world.kubectl("create", "clusterrolebinding", "may", f"--clusterrole={NAME}-reader", "--serviceaccount=default:may")
+        cluster.kubectl("create", "serviceaccount", name)
+    cluster.kubectl(
+        "create", "clusterrolebinding", "may", f"--clusterrole={NAME}-reader", "--serviceaccount=default:may"
+    )
     for name, status in {"may": 200, "may-not": 403}.items():
-        token = world.kubectl("create", "token", name).strip()
-        assert (await world.request(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
+        token = cluster.kubectl("create", "token", name).strip()
+        assert (await cluster.request(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
 
 
-async def test_a_renewal_of_the_certificate_fails_no_request(world: World) -> None:
-    before = world.held()
-    context, calls, failures = world.context("admin"), 0, list[str]()
+async def test_a_renewal_of_the_certificate_fails_no_request(cluster: MetricsCluster) -> None:
+    before = cluster.held()
+    context, calls, failures = cluster.context("admin"), 0, list[str]()
 
     async def load(port: int) -> None:
         """Send each request over a connection of its own."""
@@ -207,26 +209,26 @@ async def test_a_renewal_of_the_certificate_fails_no_request(world: World) -> No
         nonlocal calls
         while True:
             try:
-                await asyncio.to_thread(world.figures, "default")
+                await asyncio.to_thread(cluster.figures, "default")
                 calls += 1
             except AssertionError as failed:
                 failures.append(repr(failed))
 
-    loads = [asyncio.create_task(load(each.api_port)) for each in world.servers] + [asyncio.create_task(through())]
+    loads = [asyncio.create_task(load(each.api_port)) for each in cluster.servers] + [asyncio.create_task(through())]
     aged = issue(before.authorities[-1], HOST, datetime.now(UTC) - timedelta(days=61))
-    world.hold(replace(before, serving=aged))
-    await asyncio.to_thread(eventually, lambda: world.held().serving.issued_at > aged.issued_at, seconds=40)
-    await asyncio.to_thread(eventually, lambda: all(serial(each) == newest(world) for each in world.servers))
+    cluster.hold(replace(before, serving=aged))
+    await asyncio.to_thread(eventually, lambda: cluster.held().serving.issued_at > aged.issued_at, seconds=40)
+    await asyncio.to_thread(eventually, lambda: all(serial(each) == newest(cluster) for each in cluster.servers))
     for each in loads:
         each.cancel()
     await asyncio.wait(loads)
     assert failures == []
     assert calls > 100
-    assert world.held().authorities[0].certificate == before.authorities[0].certificate
+    assert cluster.held().authorities[0].certificate == before.authorities[0].certificate
 
 
-def newest(world: World) -> int:
-    return world.held().serving.certificate.serial_number
+def newest(cluster: MetricsCluster) -> int:
+    return cluster.held().serving.certificate.serial_number
 
 
 def serial(server: MetricsAPIServerProcess) -> int:
@@ -260,34 +262,34 @@ spec:
 """
 
 
-def test_the_real_autoscaler_scales_up_never_down_without_figures_and_down_with_them(world: World) -> None:
-    kubectl = world.kubectl
+def test_the_real_autoscaler_scales_up_never_down_without_figures_and_down_with_them(cluster: MetricsCluster) -> None:
+    kubectl = cluster.kubectl
     kubectl("create", "namespace", "scale")
     kubectl.apply(DEPLOYMENT)
     with ExitStack() as alive:
-        served = serve_all(world, alive, 2, streams=100)
+        served = serve_all(cluster, alive, 2, streams=100)
         eventually(lambda: replicas(kubectl) == 4, seconds=60)
         assert condition(kubectl) == ("True", "ValidMetricFound")
-        served |= serve_all(world, alive, 4, streams=10, known=served)
+        served |= serve_all(cluster, alive, 4, streams=10, known=served)
     eventually(lambda: condition(kubectl) == ("False", "FailedGetPodsMetric"), seconds=60)
     remains(lambda: replicas(kubectl) == 4, seconds=12)  # more than two looks of the autoscaler
     with ExitStack() as alive:
-        serve_all(world, alive, 4, streams=10)
+        serve_all(cluster, alive, 4, streams=10)
         eventually(lambda: replicas(kubectl) == 1, seconds=60)
 
 
 def serve_all(
-    world: World, alive: ExitStack, pods: int, *, streams: float, known: Mapping[str, Figures] | None = None
+    cluster: MetricsCluster, alive: ExitStack, pods: int, *, streams: float, known: Mapping[str, Figures] | None = None
 ) -> dict[str, Figures]:
     """Let each of the Deployment's pods, once there are so many, run and tell its figures."""
     told = dict(known or {})
     listed = ("get", "pods", "-n", "scale", "-l", "chatfleet.io/deployment=support")
-    eventually(lambda: len(world.kubectl.json(*listed)["items"]) == pods)
-    for each in world.kubectl.json(*listed)["items"]:
+    eventually(lambda: len(cluster.kubectl.json(*listed)["items"]) == pods)
+    for each in cluster.kubectl.json(*listed)["items"]:
         name = each["metadata"]["name"]
         if name not in told:
-            told[name] = alive.enter_context(telling(chatfleet_active_streams=streams))
-            run(world.kubectl, "scale", name, told[name].address)
+            told[name] = alive.enter_context(exporting(chatfleet_active_streams=streams))
+            run(cluster.kubectl, "scale", name, told[name].address)
     return told
 
 
@@ -302,32 +304,32 @@ def condition(kubectl: Kubectl) -> tuple[str, str] | None:
     return told.get("ScalingActive")
 
 
-def test_a_foreign_server_is_never_taken_over(world: World) -> None:
+def test_a_foreign_server_is_never_taken_over(cluster: MetricsCluster) -> None:
     ours, taken = SERVICES
-    foreign = world.kubectl.json("get", "apiservice", taken)
+    foreign = cluster.kubectl.json("get", "apiservice", taken)
     foreign["metadata"] = {"name": taken, "labels": {"app.kubernetes.io/name": "prometheus-adapter"}}
     foreign["spec"]["service"] = {"namespace": "monitoring", "name": "prometheus-adapter", "port": 443}
     foreign.pop("status")
-    world.kubectl("replace", "-f", "-", stdin=yaml.safe_dump(foreign))
+    cluster.kubectl("replace", "-f", "-", stdin=yaml.safe_dump(foreign))
 
-    eventually(lambda: not world.kubectl("get", "apiservice", ours, "--ignore-not-found"), seconds=40)
+    eventually(lambda: not cluster.kubectl("get", "apiservice", ours, "--ignore-not-found"), seconds=40)
     eventually(
         lambda: all(
-            each.metric(metrics.METRICS_APISERVER_REGISTERED, version="v1beta1") == -1 for each in world.servers
+            each.metric(metrics.METRICS_APISERVER_REGISTERED, version="v1beta1") == -1 for each in cluster.servers
         )
     )
-    assert world.kubectl.json("get", "apiservice", taken)["spec"]["service"]["name"] == "prometheus-adapter"
-    assert "is not taken over" in world.servers[0].log.read_text()
+    assert cluster.kubectl.json("get", "apiservice", taken)["spec"]["service"]["name"] == "prometheus-adapter"
+    assert "is not taken over" in cluster.servers[0].log.read_text()
 
-    world.kubectl("delete", "apiservice", taken)
-    eventually(world.available, seconds=60)
+    cluster.kubectl("delete", "apiservice", taken)
+    eventually(cluster.available, seconds=60)
 
 
 async def test_after_sigterm_it_serves_until_the_api_server_sends_no_more_requests(
-    world: World, tmp_path: Path
+    cluster: MetricsCluster, tmp_path: Path
 ) -> None:
-    with metrics_apiserver(world.kubectl, world.kubeconfig, tmp_path / "c.log", {}) as third:
-        leaving = replace(world, servers=[third])
+    with metrics_apiserver(cluster.kubectl, cluster.kubeconfig, tmp_path / "c.log", {}) as third:
+        leaving = replace(cluster, servers=[third])
         third.program.terminate()
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
@@ -335,12 +337,12 @@ async def test_after_sigterm_it_serves_until_the_api_server_sends_no_more_reques
         assert await asyncio.to_thread(third.program.exit_status, 20) == 0
 
 
-def test_at_rest_the_replicas_write_nothing(world: World) -> None:
+def test_at_rest_the_replicas_write_nothing(cluster: MetricsCluster) -> None:
     def kept() -> float:
         written = ("APIService", "Secret")
         return sum(
             each.metric(metrics.METRICS_APISERVER_API_WRITES_TOTAL, kind=kind)
-            for each in world.servers
+            for each in cluster.servers
             for kind in written
         )
 
@@ -348,12 +350,12 @@ def test_at_rest_the_replicas_write_nothing(world: World) -> None:
     remains(lambda: kept() == before, seconds=20)  # more than one look
 
 
-def test_uninstalled_it_holds_up_no_namespace(world: World) -> None:
-    kubectl = world.kubectl
+def test_uninstalled_it_holds_up_no_namespace(cluster: MetricsCluster) -> None:
+    kubectl = cluster.kubectl
     kubectl("create", "namespace", "leaves")
-    for each in world.servers:
+    for each in cluster.servers:
         each.stop()
-    eventually(lambda: not world.available(), seconds=60)
+    eventually(lambda: not cluster.available(), seconds=60)
     kubectl("delete", "namespace", "leaves", "--wait=false")
     eventually(lambda: "DiscoveryFailed" in kubectl("get", "namespace", "leaves", "-o", "yaml"))  # why all this is done
 

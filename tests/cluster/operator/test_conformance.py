@@ -25,12 +25,12 @@ from chatfleet_operator.model.ports import Cluster
 from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, Resource, identify
 from harness.kube.fake_cluster import FakeCluster
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_world import DEFAULTS, EVERY_CHILD, MOMENT, document, pod
+from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, MOMENT, document, pod
 
 numbers = itertools.count(1)
 
 
-class Bench(Protocol):
+class ClusterUnderTest(Protocol):
     """A cluster under test, with what other people do to it."""
 
     @property
@@ -44,7 +44,7 @@ class Bench(Protocol):
 
 
 @dataclass
-class FakeBench:
+class FakeUnderTest:
     cluster: FakeCluster
 
     async def put(self, manifest: Manifest) -> Manifest:
@@ -70,7 +70,7 @@ def merge_patch(live: Manifest, patch: Manifest) -> None:
 
 
 @dataclass
-class RealBench:
+class RealUnderTest:
     connection: Connection
 
     @property
@@ -100,11 +100,11 @@ class RealBench:
 
 
 @asynccontextmanager
-async def real(kubectl: Kubectl, namespace: str) -> AsyncIterator[RealBench]:
+async def real(kubectl: Kubectl, namespace: str) -> AsyncIterator[RealUnderTest]:
     await asyncio.to_thread(kubectl, "create", "namespace", namespace)
     await asyncio.to_thread(kubectl, "create", "serviceaccount", "default", "-n", namespace)
     async with connect({**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}, lambda *_: None) as connection:
-        yield RealBench(connection)
+        yield RealUnderTest(connection)
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def namespace() -> str:
 
 
 @pytest.fixture(params=["fake", "real"])
-async def bench(request: pytest.FixtureRequest, namespace: str) -> AsyncIterator[Bench]:
+async def under_test(request: pytest.FixtureRequest, namespace: str) -> AsyncIterator[ClusterUnderTest]:
     if request.param == "fake":
-        yield FakeBench(FakeCluster())
+        yield FakeUnderTest(FakeCluster())
     else:
         async with real(request.getfixturevalue("kubectl"), namespace) as it:
             yield it
@@ -162,20 +162,20 @@ def environment(live: Manifest | None) -> dict[str, str]:
     return {each["name"]: each["value"] for each in live["spec"]["template"]["spec"]["containers"][0]["env"]}
 
 
-async def test_what_is_not_there_is_none(bench: Bench, namespace: str) -> None:
-    assert await bench.cluster.resource(Ref(namespace, "support")) is None
-    assert await bench.cluster.child(namespace, CONFIG) is None
-    assert await bench.cluster.secret_keys(namespace, "none") == frozenset()
-    assert await bench.cluster.pods(namespace, {"a": "b"}) == []
+async def test_what_is_not_there_is_none(under_test: ClusterUnderTest, namespace: str) -> None:
+    assert await under_test.cluster.resource(Ref(namespace, "support")) is None
+    assert await under_test.cluster.child(namespace, CONFIG) is None
+    assert await under_test.cluster.secret_keys(namespace, "none") == frozenset()
+    assert await under_test.cluster.pods(namespace, {"a": "b"}) == []
 
 
-async def test_a_resource_counts_the_generations_of_its_spec(bench: Bench, namespace: str) -> None:
+async def test_a_resource_counts_the_generations_of_its_spec(under_test: ClusterUnderTest, namespace: str) -> None:
     ref = Ref(namespace, "support")
-    await bench.put(document(ref))
-    first = await bench.cluster.resource(ref)
-    await bench.merge(namespace, ObjectId(names.KIND, "support"), {"spec": {"replicas": 5}})
-    await bench.merge(namespace, ObjectId(names.KIND, "support"), {"metadata": {"labels": {"a": "b"}}})
-    second = await bench.cluster.resource(ref)
+    await under_test.put(document(ref))
+    first = await under_test.cluster.resource(ref)
+    await under_test.merge(namespace, ObjectId(names.KIND, "support"), {"spec": {"replicas": 5}})
+    await under_test.merge(namespace, ObjectId(names.KIND, "support"), {"metadata": {"labels": {"a": "b"}}})
+    second = await under_test.cluster.resource(ref)
 
     assert first
     assert second
@@ -184,48 +184,52 @@ async def test_a_resource_counts_the_generations_of_its_spec(bench: Bench, names
     assert first.uid == second.uid
 
 
-async def test_applying_creates_under_our_name_and_returns_what_then_is(bench: Bench, namespace: str) -> None:
-    applied = await bench.cluster.apply(config_map(namespace, k="v"), None)
+async def test_applying_creates_under_our_name_and_returns_what_then_is(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    applied = await under_test.cluster.apply(config_map(namespace, k="v"), None)
 
     assert applied["data"] == {"k": "v"}
     assert applied["metadata"]["uid"]
     assert {entry["manager"] for entry in applied["metadata"]["managedFields"]} == {names.FIELD_MANAGER}
-    assert applied == await bench.cluster.child(namespace, CONFIG)
+    assert applied == await under_test.cluster.child(namespace, CONFIG)
 
 
-async def test_applying_the_same_again_changes_nothing(bench: Bench, namespace: str) -> None:
-    first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
-    second = await bench.cluster.apply(deployment(namespace, {"A": "1"}), first["metadata"]["uid"])
+async def test_applying_the_same_again_changes_nothing(under_test: ClusterUnderTest, namespace: str) -> None:
+    first = await under_test.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    second = await under_test.cluster.apply(deployment(namespace, {"A": "1"}), first["metadata"]["uid"])
 
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
     assert second["metadata"]["generation"] == 1
 
 
 async def test_applying_takes_back_what_is_no_longer_asked_for_and_leaves_what_others_have_set(
-    bench: Bench, namespace: str
+    under_test: ClusterUnderTest, namespace: str
 ) -> None:
-    first = await bench.cluster.apply(config_map(namespace, mine="1", old="1"), None)
-    await bench.merge(namespace, CONFIG, {"data": {"theirs": "1"}, "metadata": {"labels": {"b": "2"}}})
-    live = await bench.cluster.apply(config_map(namespace, mine="2"), first["metadata"]["uid"])
+    first = await under_test.cluster.apply(config_map(namespace, mine="1", old="1"), None)
+    await under_test.merge(namespace, CONFIG, {"data": {"theirs": "1"}, "metadata": {"labels": {"b": "2"}}})
+    live = await under_test.cluster.apply(config_map(namespace, mine="2"), first["metadata"]["uid"])
 
     assert live["data"] == {"mine": "2", "theirs": "1"}
     assert live["metadata"]["labels"] == {"a": "1", "b": "2"}
 
 
-async def test_applying_takes_a_field_back_from_somebody_who_changed_it(bench: Bench, namespace: str) -> None:
-    first = await bench.cluster.apply(config_map(namespace, k="1"), None)
-    await bench.merge(namespace, CONFIG, {"data": {"k": "2"}, "metadata": {"labels": None}})
-    live = await bench.cluster.apply(config_map(namespace, k="1"), first["metadata"]["uid"])
+async def test_applying_takes_a_field_back_from_somebody_who_changed_it(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    first = await under_test.cluster.apply(config_map(namespace, k="1"), None)
+    await under_test.merge(namespace, CONFIG, {"data": {"k": "2"}, "metadata": {"labels": None}})
+    live = await under_test.cluster.apply(config_map(namespace, k="1"), first["metadata"]["uid"])
 
     assert live["data"] == {"k": "1"}
     assert live["metadata"]["labels"] == {"a": "1"}
 
 
-async def test_items_of_a_list_by_name_come_and_go_one_by_one(bench: Bench, namespace: str) -> None:
-    first = await bench.cluster.apply(deployment(namespace, {"A": "1", "B": "1"}), None)
+async def test_items_of_a_list_by_name_come_and_go_one_by_one(under_test: ClusterUnderTest, namespace: str) -> None:
+    first = await under_test.cluster.apply(deployment(namespace, {"A": "1", "B": "1"}), None)
     sidecar: list[Any] = [*first["spec"]["template"]["spec"]["containers"], {"name": "sidecar", "image": "mesh"}]
-    await bench.merge(namespace, DEPLOYMENT, {"spec": {"template": {"spec": {"containers": sidecar}}}})
-    live = await bench.cluster.apply(deployment(namespace, {"A": "2"}), first["metadata"]["uid"])
+    await under_test.merge(namespace, DEPLOYMENT, {"spec": {"template": {"spec": {"containers": sidecar}}}})
+    live = await under_test.cluster.apply(deployment(namespace, {"A": "2"}), first["metadata"]["uid"])
 
     assert environment(live) == {"A": "2"}
     assert {each["name"] for each in live["spec"]["template"]["spec"]["containers"]} == {"main", "sidecar"}
@@ -244,13 +248,13 @@ def unscaled(manifest: Manifest) -> Manifest:
 
 @pytest.mark.parametrize("replicas", [3, 5])
 async def test_what_is_handed_over_stays_when_it_is_no_longer_asked_for(
-    bench: Bench, namespace: str, replicas: int
+    under_test: ClusterUnderTest, namespace: str, replicas: int
 ) -> None:
     ours = deployment(namespace, {"A": "1"})
     ours["spec"]["replicas"] = 3
-    first = await bench.cluster.apply(ours, None)
-    held = await bench.cluster.hand_over_replicas(holding(first, replicas))
-    given_up = await bench.cluster.apply(unscaled(ours), first["metadata"]["uid"])
+    first = await under_test.cluster.apply(ours, None)
+    held = await under_test.cluster.hand_over_replicas(holding(first, replicas))
+    given_up = await under_test.cluster.apply(unscaled(ours), first["metadata"]["uid"])
 
     assert holds_replicas(first)
     assert holds_replicas(held) == (replicas == 3), "the same number is held by both"
@@ -258,86 +262,94 @@ async def test_what_is_handed_over_stays_when_it_is_no_longer_asked_for(
     assert given_up["spec"]["replicas"] == replicas
 
 
-async def test_who_sets_the_number_of_pods_holds_it(bench: Bench, namespace: str) -> None:
+async def test_who_sets_the_number_of_pods_holds_it(under_test: ClusterUnderTest, namespace: str) -> None:
     ours = deployment(namespace, {"A": "1"})
-    first = await bench.cluster.apply(ours, None)
-    await bench.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
-    theirs = await bench.cluster.child(namespace, DEPLOYMENT)
-    after = await bench.cluster.apply(unscaled(ours), first["metadata"]["uid"])
-    again = await bench.cluster.apply(ours, first["metadata"]["uid"])
+    first = await under_test.cluster.apply(ours, None)
+    await under_test.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
+    theirs = await under_test.cluster.child(namespace, DEPLOYMENT)
+    after = await under_test.cluster.apply(unscaled(ours), first["metadata"]["uid"])
+    again = await under_test.cluster.apply(ours, first["metadata"]["uid"])
 
     assert theirs
     assert (holds_replicas(theirs), after["spec"]["replicas"]) == (False, 7)
     assert (holds_replicas(again), again["spec"]["replicas"]) == (True, 1)
 
 
-async def test_nothing_is_handed_over_over_what_somebody_has_written_meanwhile(bench: Bench, namespace: str) -> None:
-    first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
-    await bench.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
+async def test_nothing_is_handed_over_over_what_somebody_has_written_meanwhile(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    first = await under_test.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    await under_test.merge(namespace, DEPLOYMENT, {"spec": {"replicas": 7}})
     with pytest.raises(Retry):
-        await bench.cluster.hand_over_replicas(holding(first, 5))
+        await under_test.cluster.hand_over_replicas(holding(first, 5))
 
-    live = await bench.cluster.child(namespace, DEPLOYMENT)
+    live = await under_test.cluster.child(namespace, DEPLOYMENT)
     assert live
     assert live["spec"]["replicas"] == 7
 
 
 async def test_a_kind_that_is_not_installed_is_refused_and_there_is_no_object_of_it(
-    bench: Bench, namespace: str
+    under_test: ClusterUnderTest, namespace: str
 ) -> None:
-    if isinstance(bench, FakeBench):
-        bench.cluster.unserved.add("ScaledObject")
+    if isinstance(under_test, FakeUnderTest):
+        under_test.cluster.unserved.add("ScaledObject")
     manifest = {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
         "metadata": {"name": "support", "namespace": namespace},
     }
-    assert await bench.cluster.child(namespace, identify(manifest)) is None
+    assert await under_test.cluster.child(namespace, identify(manifest)) is None
     with pytest.raises(Refused) as refused:
-        await bench.cluster.apply(manifest, None)
+        await under_test.cluster.apply(manifest, None)
     assert refused.value.refusal.reason is RefusalReason.NO_KIND
 
 
-async def test_an_object_of_the_whole_cluster_is_found_without_a_namespace(bench: Bench) -> None:
-    assert await bench.cluster.child("", ObjectId("APIService", names.METRICS_APIS[0])) is None
+async def test_an_object_of_the_whole_cluster_is_found_without_a_namespace(under_test: ClusterUnderTest) -> None:
+    assert await under_test.cluster.child("", ObjectId("APIService", names.METRICS_APIS[0])) is None
 
 
-async def test_a_workload_counts_the_generations_of_its_spec_alone(bench: Bench, namespace: str) -> None:
-    first = await bench.cluster.apply(deployment(namespace, {"A": "1"}), None)
-    await bench.merge(namespace, DEPLOYMENT, {"metadata": {"labels": {"x": "y"}}})
-    unchanged = await bench.cluster.child(namespace, DEPLOYMENT)
-    changed = await bench.cluster.apply(deployment(namespace, {"A": "2"}), first["metadata"]["uid"])
+async def test_a_workload_counts_the_generations_of_its_spec_alone(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    first = await under_test.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    await under_test.merge(namespace, DEPLOYMENT, {"metadata": {"labels": {"x": "y"}}})
+    unchanged = await under_test.cluster.child(namespace, DEPLOYMENT)
+    changed = await under_test.cluster.apply(deployment(namespace, {"A": "2"}), first["metadata"]["uid"])
 
     assert unchanged
     assert (unchanged["metadata"]["generation"], changed["metadata"]["generation"]) == (1, 2)
 
 
-async def test_a_successor_of_the_object_that_was_seen_is_not_overwritten(bench: Bench, namespace: str) -> None:
-    await bench.put(config_map(namespace, theirs="1"))
+async def test_a_successor_of_the_object_that_was_seen_is_not_overwritten(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    await under_test.put(config_map(namespace, theirs="1"))
     with pytest.raises(Retry):
-        await bench.cluster.apply(config_map(namespace, mine="1"), "00000000-0000-0000-0000-000000000000")
+        await under_test.cluster.apply(config_map(namespace, mine="1"), "00000000-0000-0000-0000-000000000000")
 
-    live = await bench.cluster.child(namespace, CONFIG)
+    live = await under_test.cluster.child(namespace, CONFIG)
     assert live
     assert live["data"] == {"theirs": "1"}
 
 
-async def test_an_object_that_was_not_observed_and_exists_is_not_taken(bench: Bench, namespace: str) -> None:
-    await bench.put(config_map(namespace, theirs="1"))
+async def test_an_object_that_was_not_observed_and_exists_is_not_taken(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    await under_test.put(config_map(namespace, theirs="1"))
     with pytest.raises(Retry):
-        await bench.cluster.apply(config_map(namespace, mine="1"), None)
+        await under_test.cluster.apply(config_map(namespace, mine="1"), None)
 
-    live = await bench.cluster.child(namespace, CONFIG)
+    live = await under_test.cluster.child(namespace, CONFIG)
     assert live
     assert live["data"] == {"theirs": "1"}
     assert names.FIELD_MANAGER not in {entry["manager"] for entry in live["metadata"]["managedFields"]}
 
 
-async def test_an_object_that_was_seen_and_is_gone_is_not_created(bench: Bench, namespace: str) -> None:
+async def test_an_object_that_was_seen_and_is_gone_is_not_created(under_test: ClusterUnderTest, namespace: str) -> None:
     with pytest.raises(Retry):
-        await bench.cluster.apply(config_map(namespace, mine="1"), "00000000-0000-0000-0000-000000000000")
+        await under_test.cluster.apply(config_map(namespace, mine="1"), "00000000-0000-0000-0000-000000000000")
 
-    assert await bench.cluster.child(namespace, CONFIG) is None
+    assert await under_test.cluster.child(namespace, CONFIG) is None
 
 
 def possible_manifests(ref: Ref) -> list[Manifest]:
@@ -350,13 +362,13 @@ def possible_manifests(ref: Ref) -> list[Manifest]:
 
 
 async def test_a_child_of_every_kind_is_created_applied_again_and_never_taken_over(
-    bench: Bench, namespace: str
+    under_test: ClusterUnderTest, namespace: str
 ) -> None:
     for manifest in possible_manifests(Ref(namespace, "support")):
-        created = await bench.cluster.apply(manifest, None)
-        again = await bench.cluster.apply(manifest, created["metadata"]["uid"])
+        created = await under_test.cluster.apply(manifest, None)
+        again = await under_test.cluster.apply(manifest, created["metadata"]["uid"])
         with pytest.raises(Retry):
-            await bench.cluster.apply(manifest, None)
+            await under_test.cluster.apply(manifest, None)
 
         (entry,) = again["metadata"]["managedFields"]
         assert (entry["manager"], entry["operation"]) == (names.FIELD_MANAGER, "Apply")
@@ -364,14 +376,16 @@ async def test_a_child_of_every_kind_is_created_applied_again_and_never_taken_ov
         assert contains(again, manifest, list_keys(manifest["kind"]))
 
 
-async def test_a_password_is_generated_once_and_survives_the_repair_of_its_labels(bench: Bench, namespace: str) -> None:
-    made = await bench.cluster.generate(secret(namespace))
-    drawn = await bench.get(namespace, SECRET)
+async def test_a_password_is_generated_once_and_survives_the_repair_of_its_labels(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    made = await under_test.cluster.generate(secret(namespace))
+    drawn = await under_test.get(namespace, SECRET)
     with pytest.raises(Retry):
-        await bench.cluster.generate(secret(namespace))
-    await bench.merge(namespace, SECRET, {"metadata": {"labels": None}})
-    repaired = await bench.cluster.apply(secret(namespace), made["metadata"]["uid"])
-    after = await bench.get(namespace, SECRET)
+        await under_test.cluster.generate(secret(namespace))
+    await under_test.merge(namespace, SECRET, {"metadata": {"labels": None}})
+    repaired = await under_test.cluster.apply(secret(namespace), made["metadata"]["uid"])
+    after = await under_test.get(namespace, SECRET)
 
     assert drawn
     assert after
@@ -379,32 +393,34 @@ async def test_a_password_is_generated_once_and_survives_the_repair_of_its_label
     assert after["data"] == drawn["data"]
     assert len({drawn["data"]["password"], drawn["data"]["url"], ""}) == 3
     assert after["metadata"]["labels"] == {"a": "1"}
-    assert await bench.cluster.secret_keys(namespace, "support-redis") == {"password", "url"}
+    assert await under_test.cluster.secret_keys(namespace, "support-redis") == {"password", "url"}
     assert {entry["manager"] for entry in drawn["metadata"]["managedFields"]} == {f"{names.FIELD_MANAGER}-generate"}
 
 
-async def test_only_the_object_that_was_seen_is_deleted(bench: Bench, namespace: str) -> None:
-    live = await bench.put(config_map(namespace, k="v"))
+async def test_only_the_object_that_was_seen_is_deleted(under_test: ClusterUnderTest, namespace: str) -> None:
+    live = await under_test.put(config_map(namespace, k="v"))
     with pytest.raises(Retry):
-        await bench.cluster.delete(namespace, Deletion(CONFIG, "00000000-0000-0000-0000-000000000000"))
-    assert await bench.cluster.child(namespace, CONFIG)
+        await under_test.cluster.delete(namespace, Deletion(CONFIG, "00000000-0000-0000-0000-000000000000"))
+    assert await under_test.cluster.child(namespace, CONFIG)
 
-    await bench.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
-    assert await bench.cluster.child(namespace, CONFIG) is None
-    await bench.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
+    await under_test.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
+    assert await under_test.cluster.child(namespace, CONFIG) is None
+    await under_test.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
 
 
-async def test_pods_are_found_by_their_labels_refreshed_and_given_a_deletion_cost(bench: Bench, namespace: str) -> None:
+async def test_pods_are_found_by_their_labels_refreshed_and_given_a_deletion_cost(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
     ref = Ref(namespace, "support")
     for name in ("b", "a"):
         made = pod(name, "192.0.2.1", ref=ref)
-        await bench.put({**made, "spec": {"containers": [{"name": "api", "image": "i"}]}})
+        await under_test.put({**made, "spec": {"containers": [{"name": "api", "image": "i"}]}})
     labels = {names.LABEL_DEPLOYMENT: "support", names.LABEL_COMPONENT: "api"}
-    await bench.cluster.refresh_config(namespace, "a", "abc")
-    await bench.cluster.refresh_config(namespace, "gone", "abc")
-    await bench.cluster.set_deletion_cost(namespace, "a", 7, MOMENT)
-    await bench.cluster.set_deletion_cost(namespace, "gone", 7, MOMENT)
-    found = await bench.cluster.pods(namespace, labels)
+    await under_test.cluster.refresh_config(namespace, "a", "abc")
+    await under_test.cluster.refresh_config(namespace, "gone", "abc")
+    await under_test.cluster.set_deletion_cost(namespace, "a", 7, MOMENT)
+    await under_test.cluster.set_deletion_cost(namespace, "gone", 7, MOMENT)
+    found = await under_test.cluster.pods(namespace, labels)
 
     assert [each["metadata"]["name"] for each in found] == ["a", "b"]
     assert found[0]["metadata"]["annotations"] == {
@@ -412,15 +428,15 @@ async def test_pods_are_found_by_their_labels_refreshed_and_given_a_deletion_cos
         names.POD_DELETION_COST: "7",
         names.ANNOTATION_DELETION_COST_TIME: MOMENT,
     }
-    assert await bench.cluster.pods(namespace, {**labels, names.LABEL_COMPONENT: "redis"}) == []
+    assert await under_test.cluster.pods(namespace, {**labels, names.LABEL_COMPONENT: "redis"}) == []
 
 
 async def test_a_status_is_written_without_a_new_generation_and_read_back_as_it_was(
-    bench: Bench, namespace: str
+    under_test: ClusterUnderTest, namespace: str
 ) -> None:
     ref = Ref(namespace, "support")
-    await bench.put(document(ref))
-    resource = await bench.cluster.resource(ref)
+    await under_test.put(document(ref))
+    resource = await under_test.cluster.resource(ref)
     assert resource
     told = Condition(
         type="Ready",
@@ -431,28 +447,30 @@ async def test_a_status_is_written_without_a_new_generation_and_read_back_as_it_
         last_transition_time=MOMENT,
     )
     status = ChatDeploymentStatus(observed_generation=1, active_streams=0, models=["default"], conditions=[told])
-    await bench.cluster.write_status(resource, status)
-    after = await bench.cluster.resource(ref)
+    await under_test.cluster.write_status(resource, status)
+    after = await under_test.cluster.resource(ref)
 
     assert after
     assert (after.status, after.generation, after.spec) == (status, 1, resource.spec)
 
-    await bench.cluster.write_status(after, ChatDeploymentStatus(observed_generation=2))
-    without = await bench.cluster.resource(ref)
+    await under_test.cluster.write_status(after, ChatDeploymentStatus(observed_generation=2))
+    without = await under_test.cluster.resource(ref)
     assert without
     assert without.status == ChatDeploymentStatus(observed_generation=2)
 
 
-async def test_a_status_is_not_written_to_what_has_changed_meanwhile(bench: Bench, namespace: str) -> None:
+async def test_a_status_is_not_written_to_what_has_changed_meanwhile(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
     ref = Ref(namespace, "support")
-    await bench.put(document(ref))
-    live = await bench.cluster.resource(ref)
+    await under_test.put(document(ref))
+    live = await under_test.cluster.resource(ref)
     assert live
-    await bench.merge(namespace, ObjectId(names.KIND, "support"), {"spec": {"replicas": 5}})
+    await under_test.merge(namespace, ObjectId(names.KIND, "support"), {"spec": {"replicas": 5}})
     with pytest.raises(Retry):
-        await bench.cluster.write_status(live, ChatDeploymentStatus(observed_generation=9))
+        await under_test.cluster.write_status(live, ChatDeploymentStatus(observed_generation=9))
 
-    after = await bench.cluster.resource(ref)
+    after = await under_test.cluster.resource(ref)
     assert after
     assert after.status.observed_generation is None
 

@@ -21,7 +21,7 @@ from chatfleet_operator.model.values import Manifest
 from harness.kube.controllers import operated
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import LiveChatDeployment
-from harness.kube.operator_world import pod_report
+from harness.kube.operated_cluster import pod_report
 from harness.polling import eventually, remains
 
 DEPLOYMENT = "deployment/support"
@@ -34,19 +34,19 @@ numbers = count(1)
 pytestmark = pytest.mark.timeout(240)
 
 
-class Teller(ThreadingHTTPServer):
-    """What a pod with so many streams tells on its health port."""
+class FakePod(ThreadingHTTPServer):
+    """A pod with so many streams: its health port."""
 
     daemon_threads = True
 
     def __init__(self, pod: str, streams: int) -> None:
-        super().__init__((next(addresses), names.PORT_HEALTH), _Telling)
+        super().__init__((next(addresses), names.PORT_HEALTH), _FakePodHandler)
         self.pod = pod
         self.streams = streams
 
 
-class _Telling(BaseHTTPRequestHandler):
-    server: Teller
+class _FakePodHandler(BaseHTTPRequestHandler):
+    server: FakePod
 
     def do_GET(self) -> None:
         body = json.dumps(pod_report(self.server.pod, "", active_streams=self.server.streams).document()).encode()
@@ -57,7 +57,7 @@ class _Telling(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:  # the name is the standard library's
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -68,93 +68,99 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 
 
 @pytest.fixture
-def shop(kubernetes: Kubectl) -> LiveChatDeployment:
-    name = f"shop-{next(numbers)}"
+def chatdeployment(kubernetes: Kubectl) -> LiveChatDeployment:
+    name = f"controllers-{next(numbers)}"
     kubernetes("create", "namespace", name)
     return LiveChatDeployment(kubernetes, name)
 
 
-def scaling(shop: LiveChatDeployment, **bounds: int) -> None:
-    shop.apply(autoscaling={"minReplicas": 2, "maxReplicas": 9, **bounds})
+def scaling(chatdeployment: LiveChatDeployment, **bounds: int) -> None:
+    chatdeployment.apply(autoscaling={"minReplicas": 2, "maxReplicas": 9, **bounds})
 
 
-def replicas(shop: LiveChatDeployment) -> int:
-    wanted: int = shop.get(DEPLOYMENT)["spec"]["replicas"]
+def replicas(chatdeployment: LiveChatDeployment) -> int:
+    wanted: int = chatdeployment.get(DEPLOYMENT)["spec"]["replicas"]
     return wanted
 
 
-def scale(shop: LiveChatDeployment, wanted: int) -> None:
-    shop.kubectl("scale", DEPLOYMENT, f"--replicas={wanted}", "-n", shop.namespace)
+def scale(chatdeployment: LiveChatDeployment, wanted: int) -> None:
+    chatdeployment.kubectl("scale", DEPLOYMENT, f"--replicas={wanted}", "-n", chatdeployment.namespace)
 
 
-def pods(shop: LiveChatDeployment) -> list[str]:
+def pods(chatdeployment: LiveChatDeployment) -> list[str]:
     """Return the names of the pods that are to stay."""
     chosen = f"{names.LABEL_COMPONENT}={names.COMPONENT_API}"
-    listed = shop.kubectl.json("get", "pods", "-n", shop.namespace, "-l", chosen)["items"]
+    listed = chatdeployment.kubectl.json("get", "pods", "-n", chatdeployment.namespace, "-l", chosen)["items"]
     return [each["metadata"]["name"] for each in listed if "deletionTimestamp" not in each["metadata"]]
 
 
-def test_metrics_that_are_dead_are_told_in_the_autoscalers_words_and_take_no_pod_away(shop: LiveChatDeployment) -> None:
-    scaling(shop)
-    eventually(lambda: len(pods(shop)) == 2)
-    scale(shop, 5)
-    eventually(lambda: len(pods(shop)) == 5)
-    eventually(shop.has_condition("AutoscalingActive", "MetricsAPIMissing", "FailedGetPodsMetric"), seconds=60)
-    remains(lambda: replicas(shop) == 5, seconds=3 * SYNC)
+def test_metrics_that_are_dead_are_told_in_the_autoscalers_words_and_take_no_pod_away(
+    chatdeployment: LiveChatDeployment,
+) -> None:
+    scaling(chatdeployment)
+    eventually(lambda: len(pods(chatdeployment)) == 2)
+    scale(chatdeployment, 5)
+    eventually(lambda: len(pods(chatdeployment)) == 5)
+    eventually(
+        chatdeployment.has_condition("AutoscalingActive", "MetricsAPIMissing", "FailedGetPodsMetric"), seconds=60
+    )
+    remains(lambda: replicas(chatdeployment) == 5, seconds=3 * SYNC)
 
-    assert shop.condition("AutoscalingActive")["status"] == "False"
+    assert chatdeployment.condition("AutoscalingActive")["status"] == "False"
 
 
-def test_the_number_that_the_autoscaler_sets_stays_and_is_its_own(shop: LiveChatDeployment) -> None:
-    scaling(shop)
-    eventually(lambda: len(pods(shop)) == 2)
-    scale(shop, 6)
-    scaling(shop, maxReplicas=3)  # what is above the bound needs no metric
-    eventually(lambda: replicas(shop) == 3)
-    eventually(lambda: len(pods(shop)) == 3)
+def test_the_number_that_the_autoscaler_sets_stays_and_is_its_own(chatdeployment: LiveChatDeployment) -> None:
+    scaling(chatdeployment)
+    eventually(lambda: len(pods(chatdeployment)) == 2)
+    scale(chatdeployment, 6)
+    scaling(chatdeployment, maxReplicas=3)  # what is above the bound needs no metric
+    eventually(lambda: replicas(chatdeployment) == 3)
+    eventually(lambda: len(pods(chatdeployment)) == 3)
     holders = [
         entry["manager"]
-        for entry in shop.get(DEPLOYMENT)["metadata"]["managedFields"]
+        for entry in chatdeployment.get(DEPLOYMENT)["metadata"]["managedFields"]
         if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
     ]
 
     assert holders == ["kube-controller-manager"]
-    remains(lambda: replicas(shop) == 3, seconds=2 * SYNC)
+    remains(lambda: replicas(chatdeployment) == 3, seconds=2 * SYNC)
 
 
-def test_pods_with_the_fewest_streams_go_first(shop: LiveChatDeployment) -> None:
+def test_pods_with_the_fewest_streams_go_first(chatdeployment: LiveChatDeployment) -> None:
     """Left to itself a ReplicaSet takes the pods that became ready last: here, the busy ones."""
-    scaling(shop)
-    eventually(lambda: len(pods(shop)) == 2)
-    scale(shop, 6)
-    eventually(lambda: len(pods(shop)) == 6)
-    streams = dict(zip(pods(shop), (0, 40, 0, 9, 0, 120), strict=True))
+    scaling(chatdeployment)
+    eventually(lambda: len(pods(chatdeployment)) == 2)
+    scale(chatdeployment, 6)
+    eventually(lambda: len(pods(chatdeployment)) == 6)
+    streams = dict(zip(pods(chatdeployment), (0, 40, 0, 9, 0, 120), strict=True))
     busy = {name for name, some in streams.items() if some}
     with ExitStack() as stack:
         for name, some in streams.items():
-            server = stack.enter_context(Teller(name, some))
+            server = stack.enter_context(FakePod(name, some))
             threading.Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.shutdown)
-            run(shop, name, server.server_address[0], ready_for=timedelta(minutes=1 if some else 600))
-        eventually(lambda: costs(shop).keys() == busy)
-        scale(shop, 3)
-        eventually(lambda: len(pods(shop)) == 3)
+            run(chatdeployment, name, server.server_address[0], ready_for=timedelta(minutes=1 if some else 600))
+        eventually(lambda: costs(chatdeployment).keys() == busy)
+        scale(chatdeployment, 3)
+        eventually(lambda: len(pods(chatdeployment)) == 3)
 
-    assert set(pods(shop)) == busy
-    assert costs(shop) == {name: str(streams[name]) for name in busy}
+    assert set(pods(chatdeployment)) == busy
+    assert costs(chatdeployment) == {name: str(streams[name]) for name in busy}
 
 
-def costs(shop: LiveChatDeployment) -> dict[str, str]:
+def costs(chatdeployment: LiveChatDeployment) -> dict[str, str]:
     """Return the deletion costs that pods carry."""
-    listed = shop.kubectl.json("get", "pods", "-n", shop.namespace)["items"]
+    listed = chatdeployment.kubectl.json("get", "pods", "-n", chatdeployment.namespace)["items"]
     told = {each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in listed}
     return {name: each[names.POD_DELETION_COST] for name, each in told.items() if names.POD_DELETION_COST in each}
 
 
-def run(shop: LiveChatDeployment, name: str, address: object, *, ready_for: timedelta) -> None:
+def run(chatdeployment: LiveChatDeployment, name: str, address: object, *, ready_for: timedelta) -> None:
     """Say, in the kubelet's stead, that a pod runs and for how long it has been ready."""
     since = (datetime.now(UTC) - ready_for).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready: Manifest = {"type": "Ready", "status": "True", "lastTransitionTime": since}
     status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [ready]}
     patch = json.dumps({"status": status})
-    shop.kubectl("patch", "pod", name, "-n", shop.namespace, "--subresource=status", "--type=merge", "-p", patch)
+    chatdeployment.kubectl(
+        "patch", "pod", name, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge", "-p", patch
+    )

@@ -10,8 +10,8 @@ import yaml
 
 from chatfleet_operator.model.values import Ref
 from harness.kube.kubectl import Kubectl
+from harness.kube.operated_cluster import document
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator
-from harness.kube.operator_world import document
 from harness.polling import eventually
 
 

@@ -53,31 +53,31 @@ def namespace(kubectl: Kubectl) -> str:
 
 
 @pytest.fixture
-def shop(kubectl: Kubectl, namespace: str, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
+def chatdeployment(kubectl: Kubectl, namespace: str, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
     return LiveChatDeployment(kubectl, namespace)
 
 
 @pytest.fixture(scope="module")
 def settled(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
-    """Return a shop for many: whatever somebody changes there is repaired."""
+    """Return a ChatDeployment that many tests share: every change in it is repaired."""
     kubectl("create", "namespace", "settled")
-    shop = LiveChatDeployment(kubectl, "settled")
-    shop.apply()
-    shop.settles()
-    return shop
+    chatdeployment = LiveChatDeployment(kubectl, "settled")
+    chatdeployment.apply()
+    chatdeployment.settles()
+    return chatdeployment
 
 
-def versions(shop: LiveChatDeployment) -> dict[str, str]:
-    listed = shop.kubectl.json("get", *CHILDREN, "chatdeployment/support", "-n", shop.namespace)
+def versions(chatdeployment: LiveChatDeployment) -> dict[str, str]:
+    listed = chatdeployment.kubectl.json("get", *CHILDREN, "chatdeployment/support", "-n", chatdeployment.namespace)
     return {
         f"{each['kind']} {each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in listed["items"]
     }
 
 
-def test_applying_makes_all_children_and_a_status(shop: LiveChatDeployment) -> None:
-    shop.apply()
-    shop.settles()
-    live = shop.get()
+def test_applying_makes_all_children_and_a_status(chatdeployment: LiveChatDeployment) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
+    live = chatdeployment.get()
 
     assert {each["type"] for each in live["status"]["conditions"]} == {
         "Ready",
@@ -87,15 +87,15 @@ def test_applying_makes_all_children_and_a_status(shop: LiveChatDeployment) -> N
         "UpstreamsAvailable",
         "AutoscalingActive",
     }
-    assert shop.condition("ConfigurationValid")["status"] == "True"
-    assert shop.condition("Ready")["reason"] == "NoReadyPods"
-    assert live["status"]["url"] == f"http://support.{shop.namespace}.svc"
+    assert chatdeployment.condition("ConfigurationValid")["status"] == "True"
+    assert chatdeployment.condition("Ready")["reason"] == "NoReadyPods"
+    assert live["status"]["url"] == f"http://support.{chatdeployment.namespace}.svc"
 
 
-def test_nothing_is_written_on_the_users_object_but_its_status(shop: LiveChatDeployment) -> None:
-    shop.apply()
-    shop.settles()
-    metadata = shop.get()["metadata"]
+def test_nothing_is_written_on_the_users_object_but_its_status(chatdeployment: LiveChatDeployment) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
+    metadata = chatdeployment.get()["metadata"]
 
     assert "finalizers" not in metadata
     assert "annotations" not in metadata
@@ -104,16 +104,16 @@ def test_nothing_is_written_on_the_users_object_but_its_status(shop: LiveChatDep
 
 
 def test_applying_twice_makes_no_new_generation_and_at_rest_nothing_is_written(
-    shop: LiveChatDeployment, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
 ) -> None:
-    shop.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
-    shop.settles()
+    chatdeployment.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
+    chatdeployment.settles()
     running.reconciled(2)
-    before, written = versions(shop), running.writes()
-    shop.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
+    before, written = versions(chatdeployment), running.writes()
+    chatdeployment.apply(template={"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}})
     running.reconciled(3)
 
-    assert versions(shop) == before
+    assert versions(chatdeployment) == before
     assert running.writes() == written
 
 
@@ -169,54 +169,54 @@ def asked_for(live: Manifest) -> Manifest:
     return {**live, "metadata": metadata, "status": None}
 
 
-def test_what_others_have_set_survives(shop: LiveChatDeployment) -> None:
-    shop.apply()
-    shop.settles()
+def test_what_others_have_set_survives(chatdeployment: LiveChatDeployment) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
     theirs = {"metadata": {"annotations": {"mesh.example.com/on": "yes"}, "labels": {"team": "shop"}}}
-    shop.patch("deployment/support", theirs)
-    shop.patch("service/support", {**theirs, "spec": {"externalIPs": ["192.0.2.7"]}})
-    shop.apply(replicas=4)
-    eventually(lambda: shop.get("deployment/support")["spec"]["replicas"] == 4)
+    chatdeployment.patch("deployment/support", theirs)
+    chatdeployment.patch("service/support", {**theirs, "spec": {"externalIPs": ["192.0.2.7"]}})
+    chatdeployment.apply(replicas=4)
+    eventually(lambda: chatdeployment.get("deployment/support")["spec"]["replicas"] == 4)
 
-    assert shop.get("deployment/support")["metadata"]["labels"]["team"] == "shop"
-    assert shop.get("service/support")["spec"]["externalIPs"] == ["192.0.2.7"]
-    assert shop.get("service/support")["metadata"]["annotations"]["mesh.example.com/on"] == "yes"
+    assert chatdeployment.get("deployment/support")["metadata"]["labels"]["team"] == "shop"
+    assert chatdeployment.get("service/support")["spec"]["externalIPs"] == ["192.0.2.7"]
+    assert chatdeployment.get("service/support")["metadata"]["annotations"]["mesh.example.com/on"] == "yes"
 
 
-def test_the_scale_subresource_scales(shop: LiveChatDeployment, kubectl: Kubectl) -> None:
-    shop.apply()
-    shop.settles()
-    kubectl("scale", "chatdep/support", "--replicas=5", "-n", shop.namespace)
+def test_the_scale_subresource_scales(chatdeployment: LiveChatDeployment, kubectl: Kubectl) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
+    kubectl("scale", "chatdep/support", "--replicas=5", "-n", chatdeployment.namespace)
 
-    eventually(lambda: shop.get("deployment/support")["spec"]["replicas"] == 5)
+    eventually(lambda: chatdeployment.get("deployment/support")["spec"]["replicas"] == 5)
 
 
 def test_a_foreign_object_of_the_same_name_is_reported_and_not_taken(
-    shop: LiveChatDeployment, kubectl: Kubectl
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl
 ) -> None:
-    kubectl("create", "service", "clusterip", "support", "--tcp=80", "-n", shop.namespace)
-    before = shop.get("service/support")
-    shop.apply()
-    eventually(shop.has_condition("ConfigurationValid", "NotOwned", "Service support"))
+    kubectl("create", "service", "clusterip", "support", "--tcp=80", "-n", chatdeployment.namespace)
+    before = chatdeployment.get("service/support")
+    chatdeployment.apply()
+    eventually(chatdeployment.has_condition("ConfigurationValid", "NotOwned", "Service support"))
 
-    assert shop.get("service/support") == before
-    assert shop.exists("deployment/support")
-    assert "url" not in shop.get()["status"]
-    shop.delete("service/support")
-    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    assert chatdeployment.get("service/support") == before
+    assert chatdeployment.exists("deployment/support")
+    assert "url" not in chatdeployment.get()["status"]
+    chatdeployment.delete("service/support")
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
 
 
 def test_a_missing_secret_is_named_and_heals_by_itself(
-    shop: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
+    chatdeployment: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
 ) -> None:
-    shop.apply(redis={"urlSecretRef": {"name": "own", "key": "url"}})
-    eventually(shop.has_condition("ConfigurationValid", "SecretMissing", "key url", "Secret own"), seconds=10)
-    kubectl("create", "secret", "generic", "own", "--from-literal=other=x", "-n", shop.namespace)
+    chatdeployment.apply(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    eventually(chatdeployment.has_condition("ConfigurationValid", "SecretMissing", "key url", "Secret own"), seconds=10)
+    kubectl("create", "secret", "generic", "own", "--from-literal=other=x", "-n", chatdeployment.namespace)
     running.reconciled(2)
-    assert shop.has_condition("ConfigurationValid", "SecretMissing")()
+    assert chatdeployment.has_condition("ConfigurationValid", "SecretMissing")()
 
-    shop.patch("secret/own", {"stringData": {"url": "redis://x"}})
-    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=10)
+    chatdeployment.patch("secret/own", {"stringData": {"url": "redis://x"}})
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=10)
 
 
 @pytest.mark.parametrize(
@@ -229,39 +229,42 @@ def test_a_missing_secret_is_named_and_heals_by_itself(
     ],
 )
 def test_a_rejected_child_surfaces_in_the_servers_words_and_heals(
-    shop: LiveChatDeployment, template: Manifest, words: str
+    chatdeployment: LiveChatDeployment, template: Manifest, words: str
 ) -> None:
-    shop.apply(template=template)
-    eventually(shop.has_condition("ConfigurationValid", "ChildRejected", "Deployment support", words), seconds=10)
-    assert shop.exists("service/support")
-    assert shop.condition("Progressing")["reason"] == "Blocked"
+    chatdeployment.apply(template=template)
+    eventually(
+        chatdeployment.has_condition("ConfigurationValid", "ChildRejected", "Deployment support", words), seconds=10
+    )
+    assert chatdeployment.exists("service/support")
+    assert chatdeployment.condition("Progressing")["reason"] == "Blocked"
 
-    shop.apply(template={})
-    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=10)
-    assert shop.exists("deployment/support")
+    chatdeployment.apply(template={})
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=10)
+    assert chatdeployment.exists("deployment/support")
 
 
 def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(
-    shop: LiveChatDeployment, kubectl: Kubectl
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl
 ) -> None:
-    name = shop.namespace
-    shop.apply()
-    shop.settles()
+    name = chatdeployment.namespace
+    chatdeployment.apply()
+    chatdeployment.settles()
     kubectl.apply(yaml.safe_dump_all(policy(name)))
     deny = {"metadata": {"annotations": {"a": str(time.time())}}}
-    eventually(lambda: refused(shop, "poddisruptionbudget/support", deny))
+    eventually(lambda: refused(chatdeployment, "poddisruptionbudget/support", deny))
     kubectl("delete", "pdb/support", "-n", name)
 
     eventually(
-        shop.has_condition("ConfigurationValid", "ChildRejected", "PodDisruptionBudget", "no budgets here"), seconds=10
+        chatdeployment.has_condition("ConfigurationValid", "ChildRejected", "PodDisruptionBudget", "no budgets here"),
+        seconds=10,
     )
     kubectl("delete", "validatingadmissionpolicybinding", name)
-    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=70)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=70)
 
 
-def refused(shop: LiveChatDeployment, what: str, patch: Manifest) -> bool:
+def refused(chatdeployment: LiveChatDeployment, what: str, patch: Manifest) -> bool:
     try:
-        shop.patch(what, patch)
+        chatdeployment.patch(what, patch)
     except AssertionError as failed:
         return "no budgets here" in str(failed)
     return False
@@ -298,63 +301,67 @@ def policy(namespace: str) -> list[Manifest]:
 
 
 def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(
-    shop: LiveChatDeployment, kubectl: Kubectl
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl
 ) -> None:
-    shop.apply()
-    shop.settles()
-    kubectl("create", "secret", "generic", "own", "--from-literal=url=redis://x", "-n", shop.namespace)
-    shop.patch(
+    chatdeployment.apply()
+    chatdeployment.settles()
+    kubectl("create", "secret", "generic", "own", "--from-literal=url=redis://x", "-n", chatdeployment.namespace)
+    chatdeployment.patch(
         "chatdeployment/support", {"spec": {"redis": {"managed": None, "urlSecretRef": {"name": "own", "key": "url"}}}}
     )
     gone = ("statefulset/support-redis", "service/support-redis", "secret/support-redis")
 
-    eventually(lambda: not any(map(shop.exists, gone)))
-    assert shop.exists("persistentvolumeclaim/support-redis")
+    eventually(lambda: not any(map(chatdeployment.exists, gone)))
+    assert chatdeployment.exists("persistentvolumeclaim/support-redis")
 
 
-def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on(shop: LiveChatDeployment) -> None:
-    shop.apply()
-    shop.settles()
-    shop.apply(redis={"managed": {"storage": "2Gi"}}, replicas=4)
+def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on(
+    chatdeployment: LiveChatDeployment,
+) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
+    chatdeployment.apply(redis={"managed": {"storage": "2Gi"}}, replicas=4)
 
     eventually(
-        shop.has_condition("ConfigurationValid", "ChildRejected", "PersistentVolumeClaim support-redis", "immutable")
+        chatdeployment.has_condition(
+            "ConfigurationValid", "ChildRejected", "PersistentVolumeClaim support-redis", "immutable"
+        )
     )
-    assert shop.get("deployment/support")["spec"]["replicas"] == 4
+    assert chatdeployment.get("deployment/support")["spec"]["replicas"] == 4
 
 
 def test_with_rights_in_one_namespace_it_works_there_and_what_it_made_can_go_without_it(
     kubectl: Kubectl, namespace: str, folder: Path
 ) -> None:
     """What deletes the children then is Kubernetes' own collector: it follows the owner references."""
-    shop = LiveChatDeployment(kubectl, namespace)
+    chatdeployment = LiveChatDeployment(kubectl, namespace)
     kubeconfig = account(kubectl, folder, "narrow")
     grant(kubectl, role("Role", "narrow", RULES, namespace), account="narrow")
     settings = {"LEADER_ELECTION": "false", "NAMESPACES": namespace}
     with operator(kubeconfig, folder / "short.log", settings) as process:
-        shop.apply()
-        shop.settles()
+        chatdeployment.apply()
+        chatdeployment.settles()
         assert process.stop() == 0
     assert denied(process) == set()
-    resource = shop.get()["metadata"]
+    resource = chatdeployment.get()["metadata"]
     for each in CHILDREN:
-        (owner,) = shop.get(each)["metadata"]["ownerReferences"]
+        (owner,) = chatdeployment.get(each)["metadata"]["ownerReferences"]
         assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (resource["uid"], True, True)
         if not each.startswith("persistentvolumeclaim"):
-            assert "finalizers" not in shop.get(each)["metadata"]
+            assert "finalizers" not in chatdeployment.get(each)["metadata"]
 
     kubectl("delete", "chatdeployment/support", "-n", namespace, "--timeout=5s")
-    assert not shop.exists("chatdeployment/support")
+    assert not chatdeployment.exists("chatdeployment/support")
 
 
 def test_events_tell_of_transitions_and_then_nothing(
-    shop: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
+    chatdeployment: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
 ) -> None:
-    shop.apply(replicas=0)
-    eventually(shop.has_condition("Ready", "ScaledToZero"))
+    chatdeployment.apply(replicas=0)
+    eventually(chatdeployment.has_condition("Ready", "ScaledToZero"))
 
     def events() -> list[Manifest]:
-        found: list[Manifest] = kubectl.json("get", "events.v1.events.k8s.io", "-n", shop.namespace)["items"]
+        found: list[Manifest] = kubectl.json("get", "events.v1.events.k8s.io", "-n", chatdeployment.namespace)["items"]
         return found
 
     eventually(lambda: len(events()) >= 6)
@@ -367,26 +374,28 @@ def test_events_tell_of_transitions_and_then_nothing(
         "RedisAvailable is Unknown",
         "UpstreamsAvailable is Unknown",
     ]
-    assert {each["regarding"]["uid"] for each in events()} == {shop.get()["metadata"]["uid"]}
-    assert "ScaledToZero" in kubectl("describe", "chatdeployment/support", "-n", shop.namespace)
+    assert {each["regarding"]["uid"] for each in events()} == {chatdeployment.get()["metadata"]["uid"]}
+    assert "ScaledToZero" in kubectl("describe", "chatdeployment/support", "-n", chatdeployment.namespace)
 
 
 def test_a_resource_of_which_the_operator_may_read_nothing_says_so(
-    shop: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
 ) -> None:
-    shop.apply()
-    shop.settles()
+    chatdeployment.apply()
+    chatdeployment.settles()
     rules = kubectl.json("get", "clusterrole", "chatfleet-operator")
     without = [rule for rule in rules["rules"] if rule["resources"] != ["configmaps"]]
     try:
         kubectl.apply(yaml.safe_dump({**bare(rules), "rules": without}))
         eventually(
-            shop.has_condition("ConfigurationValid", "ChildRejected", "ConfigMap support-runtime", "cannot get"),
+            chatdeployment.has_condition(
+                "ConfigurationValid", "ChildRejected", "ConfigMap support-runtime", "cannot get"
+            ),
             seconds=15,
         )
     finally:
         kubectl.apply(yaml.safe_dump(bare(rules)))
-    eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
     assert running.get("/live")[0] == 200
 
 

@@ -19,18 +19,18 @@ from chatfleet_contract import metrics, names
 from chatfleet_operator.model.values import Ref
 from harness.kube.autoscaled import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
 from harness.kube.controllers import operated
-from harness.kube.figures import babbles, fails, forgets, hangs, new_address, run, telling
+from harness.kube.figures import exporting, fails, hangs, new_address, returns_html, returns_nan, run
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.kube.metrics_apiserver_process import METRICS, MetricsAPIServerProcess, install, metrics_apiserver
-from harness.kube.operator_world import document
+from harness.kube.operated_cluster import document
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.polling import eventually, remains
 from harness.redis.server import redis_server
 
 ROOT = Path(__file__).parents[3]
 HOUR = timedelta(hours=1)
-FAULTS = (hangs, fails, babbles, forgets)
+FAULTS = (hangs, fails, returns_nan, returns_html)
 SIZES = {"unreadable": len(FAULTS), "killed": 2, "stopped": 2, "skewed": 2}
 """Fleets, each for one test, by their number of pods."""
 WITHOUT_REDIS = "without-redis"
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass
-class World:
+class MetricsCluster:
     """An API server of its own, all controllers, and the operator as it is by default."""
 
     kubectl: Kubectl
@@ -55,12 +55,12 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsCluster]:
     folder = tmp_path_factory.mktemp("outages")
     sync = f"--horizontal-pod-autoscaler-sync-period={SYNC}s"
     with ExitStack() as stack:
         kubectl = stack.enter_context(operated(folder, {}, sync))
-        yield World(kubectl, install(kubectl, folder), folder, made(kubectl, stack))
+        yield MetricsCluster(kubectl, install(kubectl, folder), folder, made(kubectl, stack))
 
 
 def made(kubectl: Kubectl, stack: ExitStack) -> Mapping[str, Fleet]:
@@ -70,80 +70,82 @@ def made(kubectl: Kubectl, stack: ExitStack) -> Mapping[str, Fleet]:
     kubectl.apply(yaml.safe_dump_all(spaces))
     kubectl.apply(yaml.safe_dump_all(document(Ref(name, "support"), autoscaling=AUTOSCALING) for name in fleets))
     for name, size in SIZES.items():
-        eventually(partial(fleets[name].shop.exists, DEPLOYMENT))
+        eventually(partial(fleets[name].chatdeployment.exists, DEPLOYMENT))
         kubectl("scale", DEPLOYMENT, f"--replicas={size}", "-n", name)
     for name, size in SIZES.items():
         eventually(partial(fleets[name].has, size))
         for pod in fleets[name].pods():
-            figures = stack.enter_context(telling(**{metrics.ACTIVE_STREAMS: BUSY}))
+            figures = stack.enter_context(exporting(**{metrics.ACTIVE_STREAMS: BUSY}))
             run(kubectl, name, pod, figures.address)
             fleets[name].figures.append(figures)
     return fleets
 
 
-def test_pods_that_hang_fail_or_tell_nonsense_are_kept_until_they_tell_that_they_are_idle(world: World) -> None:
-    fleet = world.fleets["unreadable"]
-    with world.metrics_apiserver():
+def test_pods_that_hang_fail_or_tell_nonsense_are_kept_until_they_tell_that_they_are_idle(
+    cluster: MetricsCluster,
+) -> None:
+    fleet = cluster.fleets["unreadable"]
+    with cluster.metrics_apiserver():
         fleet.settles(SIZES["unreadable"])
-        fleet.ail(FAULTS)
-        fleet.tell(0)
+        fleet.inject(FAULTS)
+        fleet.set_metrics(0)
         fleet.stands_still("FailedGetPodsMetric", "no metrics returned")
-        fleet.ail([None] * len(FAULTS))
+        fleet.inject([None] * len(FAULTS))
         fleet.shrinks()
 
 
-def test_a_killed_metrics_api_server_keeps_all_pods_until_there_is_another(world: World) -> None:
-    fleet = world.fleets["killed"]
-    with world.metrics_apiserver() as killed:
+def test_a_killed_metrics_api_server_keeps_all_pods_until_there_is_another(cluster: MetricsCluster) -> None:
+    fleet = cluster.fleets["killed"]
+    with cluster.metrics_apiserver() as killed:
         fleet.settles(SIZES["killed"])
         killed.kill()
-        fleet.tell(0)
+        fleet.set_metrics(0)
         fleet.stands_still()
-    with world.metrics_apiserver():
+    with cluster.metrics_apiserver():
         fleet.shrinks()
 
 
-def test_a_metrics_api_server_that_hangs_keeps_all_pods_until_it_goes_on(world: World) -> None:
+def test_a_metrics_api_server_that_hangs_keeps_all_pods_until_it_goes_on(cluster: MetricsCluster) -> None:
     """The autoscaler's own request hangs as well, for a minute: by then the operator reports the cause."""
-    fleet = world.fleets["stopped"]
-    with world.metrics_apiserver() as stopped:
+    fleet = cluster.fleets["stopped"]
+    with cluster.metrics_apiserver() as stopped:
         fleet.settles(SIZES["stopped"])
         stopped.program.pause()
-        fleet.tell(0)
+        fleet.set_metrics(0)
         fleet.stands_still("FailedDiscoveryCheck")
         stopped.program.resume()
         fleet.shrinks()
 
 
-def test_clocks_that_are_an_hour_off_decide_nothing(world: World) -> None:
+def test_clocks_that_are_an_hour_off_decide_nothing(cluster: MetricsCluster) -> None:
     """Two servers take turns, one early and one late: staleness does not depend on the time of day."""
-    fleet = world.fleets["skewed"]
-    with world.metrics_apiserver("early", -HOUR), world.metrics_apiserver("late", HOUR):
+    fleet = cluster.fleets["skewed"]
+    with cluster.metrics_apiserver("early", -HOUR), cluster.metrics_apiserver("late", HOUR):
         fleet.settles(SIZES["skewed"])
         for wrong in (-1, 1):
-            eventually(partial(is_hours_off, world, wrong))
-        fleet.ail([hangs, hangs])
-        fleet.tell(0)
+            eventually(partial(is_hours_off, cluster, wrong))
+        fleet.inject([hangs, hangs])
+        fleet.set_metrics(0)
         fleet.stands_still("FailedGetPodsMetric", "no metrics returned")
-        fleet.ail([None, None])
+        fleet.inject([None, None])
         fleet.shrinks()
 
 
-def is_hours_off(world: World, hours: int) -> bool:
+def is_hours_off(cluster: MetricsCluster, hours: int) -> bool:
     """Return whether the server that responds now is the one with this wrong clock."""
-    told = json.loads(world.kubectl("get", "--raw", f"{METRICS}/namespaces/skewed/pods/%2A/{metrics.ACTIVE_STREAMS}"))
+    told = json.loads(cluster.kubectl("get", "--raw", f"{METRICS}/namespaces/skewed/pods/%2A/{metrics.ACTIVE_STREAMS}"))
     with_hash = datetime.fromisoformat(told["items"][0]["timestamp"])
     return round((with_hash - datetime.now(UTC)) / HOUR) == hours
 
 
-def test_without_redis_a_real_pod_goes_on_telling_its_streams(world: World, tmp_path: Path) -> None:
-    fleet, host = world.fleets[WITHOUT_REDIS], new_address()
+def test_without_redis_a_real_pod_goes_on_telling_its_streams(cluster: MetricsCluster, tmp_path: Path) -> None:
+    fleet, host = cluster.fleets[WITHOUT_REDIS], new_address()
     ports = (names.PORT_SERVING, names.PORT_HEALTH)
     config = scripted("endless").model_copy(update={"redis_url_file": str(tmp_path / "url")})
-    with ExitStack() as redis, ExitStack() as streams, world.metrics_apiserver():
+    with ExitStack() as redis, ExitStack() as streams, cluster.metrics_apiserver():
         (tmp_path / "url").write_text(redis.enter_context(redis_server(tmp_path)))
         with api_process(tmp_path, config, at=ports, CHATFLEET_HOST=host):
-            run(world.kubectl, WITHOUT_REDIS, fleet.pods()[0], host)
+            run(cluster.kubectl, WITHOUT_REDIS, fleet.pods()[0], host)
             for _ in range(2 * BUSY):
                 streams.enter_context(streaming(host))
             fleet.settles(2)

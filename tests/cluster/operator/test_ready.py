@@ -22,7 +22,7 @@ from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Requeue
 from chatfleet_operator.process.prober import HttpProber
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_world import DEFAULTS, MOMENT, RecordedCalls, document, pod, pod_report
+from harness.kube.operated_cluster import DEFAULTS, MOMENT, RecordedCalls, document, pod, pod_report
 
 NAMESPACE = "ready"
 REF = Ref(NAMESPACE, "support")
@@ -30,7 +30,7 @@ IP = "192.0.2.1"
 
 
 @dataclass
-class Pods:
+class FakePods:
     """The pods of the Deployment, and the Service before them: one server that serves one configuration."""
 
     config: RuntimeConfig | None = None
@@ -50,12 +50,12 @@ class Pods:
 
 
 @dataclass
-class Stage:
+class Reconciliation:
     """One ChatDeployment, its pods, and passes over it."""
 
     kubectl: Kubectl
     parts: Parts
-    pods: Pods
+    pods: FakePods
 
     async def reconcile_until_done(self) -> Requeue:
         while (end := await reconcile(REF, self.parts)).requeue is Requeue.IMMEDIATELY:
@@ -95,7 +95,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def played(pods: Pods) -> AsyncIterator[HttpProber]:
+async def played(pods: FakePods) -> AsyncIterator[HttpProber]:
     """Serve `pods` on loopback, and lead every address of the cluster there."""
     app = web.Application()
     app.router.add_get("/{path:.*}", pods.answer)
@@ -109,46 +109,46 @@ async def played(pods: Pods) -> AsyncIterator[HttpProber]:
 
 
 @pytest.fixture
-async def stage(kubectl: Kubectl) -> AsyncIterator[Stage]:
+async def reconciliation(kubectl: Kubectl) -> AsyncIterator[Reconciliation]:
     await asyncio.to_thread(kubectl, "create", "namespace", NAMESPACE)
     environ = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
-    told, pods = RecordedCalls(), Pods()
+    told, pods = RecordedCalls(), FakePods()
     async with connect(environ, lambda *_: None) as connection, played(pods) as prober:
         parts = Parts(KubernetesCluster(connection), prober, told, told, DEFAULTS, lambda: MOMENT)
-        yield Stage(kubectl, parts, pods)
+        yield Reconciliation(kubectl, parts, pods)
 
 
-async def test_ready_is_true_only_for_what_was_asked_and_answered(stage: Stage) -> None:
-    await stage.record("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
-    await stage.apply(document(REF, replicas=1))
-    await stage.reconcile_until_done()
-    assert await stage.ready() == "False NoReadyPods 1"
-    assert stage.pods.asked == []
+async def test_ready_is_true_only_for_what_was_asked_and_answered(reconciliation: Reconciliation) -> None:
+    await reconciliation.record("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
+    await reconciliation.apply(document(REF, replicas=1))
+    await reconciliation.reconcile_until_done()
+    assert await reconciliation.ready() == "False NoReadyPods 1"
+    assert reconciliation.pods.asked == []
 
     made = pod("support-0", IP, ref=REF)
     bare = {"containers": [{"name": "api", "image": "i"}], "serviceAccountName": "support-of-test"}
-    await stage.apply({**made, "spec": bare})
-    await stage.write_status("pod/support-0", {**made["status"], "podIPs": [{"ip": IP}]})
-    await stage.roll_out()
-    stage.pods.broken = True
-    await stage.reconcile_until_done()
-    assert await stage.ready() == "False RequestFailed 1"
+    await reconciliation.apply({**made, "spec": bare})
+    await reconciliation.write_status("pod/support-0", {**made["status"], "podIPs": [{"ip": IP}]})
+    await reconciliation.roll_out()
+    reconciliation.pods.broken = True
+    await reconciliation.reconcile_until_done()
+    assert await reconciliation.ready() == "False RequestFailed 1"
 
-    stage.pods.broken = False
-    assert await stage.reconcile_until_done() is Requeue.SETTLED
-    assert await stage.ready() == "True Serving 1"
-    assert set(stage.pods.asked) == {"/health", "/v1/models"}
-    await stage.record("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
+    reconciliation.pods.broken = False
+    assert await reconciliation.reconcile_until_done() is Requeue.SETTLED
+    assert await reconciliation.ready() == "True Serving 1"
+    assert set(reconciliation.pods.asked) == {"/health", "/v1/models"}
+    await reconciliation.record("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
 
-    await stage.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
-    await stage.reconcile_until_done()
-    assert await stage.ready() == "Unknown Updating 2"
-    config = (await stage.get("ConfigMap", "support-runtime"))["data"][names.CONFIG_KEY]
-    touched = (await stage.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH]
+    await reconciliation.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
+    await reconciliation.reconcile_until_done()
+    assert await reconciliation.ready() == "Unknown Updating 2"
+    config = (await reconciliation.get("ConfigMap", "support-runtime"))["data"][names.CONFIG_KEY]
+    touched = (await reconciliation.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH]
     assert touched == RuntimeConfig.model_validate_json(config).digest()
 
-    await stage.roll_out()
-    await stage.reconcile_until_done()
-    assert await stage.ready() == "True Serving 2"
-    columns = await stage.record("get", "chatdep/support", "-n", NAMESPACE)
+    await reconciliation.roll_out()
+    await reconciliation.reconcile_until_done()
+    assert await reconciliation.ready() == "True Serving 2"
+    columns = await reconciliation.record("get", "chatdep/support", "-n", NAMESPACE)
     assert columns.splitlines()[1].split()[1:3] == ["True", "Serving"]

@@ -9,7 +9,7 @@ import pytest
 
 from chatfleet_operator.children import build, redis
 from chatfleet_operator.model.values import LiveState, Manifest
-from harness.kube.operator_world import DEFAULTS, resource
+from harness.kube.operated_cluster import DEFAULTS, resource
 from harness.net import free_port
 from harness.polling import eventually
 

@@ -56,171 +56,173 @@ def keda(kubectl: Kubectl) -> Iterator[None]:
 
 
 @pytest.fixture
-def shop(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
+def chatdeployment(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
     name = f"scaling-{next(numbers)}"
     kubectl("create", "namespace", name)
     return LiveChatDeployment(kubectl, name)
 
 
-def scaling(shop: LiveChatDeployment, **spec: Any) -> LiveChatDeployment:  # noqa: ANN401  # JSON
-    shop.apply(autoscaling=BUILTIN, **spec)
-    shop.settles()
-    eventually(lambda: shop.exists(HPA))
-    eventually(lambda: "f:replicas" not in held(shop, names.FIELD_MANAGER))
-    return shop
+def scaling(chatdeployment: LiveChatDeployment, **spec: Any) -> LiveChatDeployment:  # noqa: ANN401  # JSON
+    chatdeployment.apply(autoscaling=BUILTIN, **spec)
+    chatdeployment.settles()
+    eventually(lambda: chatdeployment.exists(HPA))
+    eventually(lambda: "f:replicas" not in held(chatdeployment, names.FIELD_MANAGER))
+    return chatdeployment
 
 
-def held(shop: LiveChatDeployment, manager: str) -> str:
+def held(chatdeployment: LiveChatDeployment, manager: str) -> str:
     """Return the fields of the Deployment that a manager holds."""
-    managers = shop.get(DEPLOYMENT)["metadata"]["managedFields"]
+    managers = chatdeployment.get(DEPLOYMENT)["metadata"]["managedFields"]
     return json.dumps([entry["fieldsV1"] for entry in managers if entry["manager"] == manager])
 
 
-def replicas(shop: LiveChatDeployment) -> int:
-    count: int = shop.get(DEPLOYMENT)["spec"]["replicas"]
+def replicas(chatdeployment: LiveChatDeployment) -> int:
+    count: int = chatdeployment.get(DEPLOYMENT)["spec"]["replicas"]
     return count
 
 
-def scale(shop: LiveChatDeployment, count: int) -> None:
+def scale(chatdeployment: LiveChatDeployment, count: int) -> None:
     """Set the number of pods through the subresource that autoscalers write."""
-    shop.kubectl("scale", DEPLOYMENT, f"--replicas={count}", "-n", shop.namespace)
+    chatdeployment.kubectl("scale", DEPLOYMENT, f"--replicas={count}", "-n", chatdeployment.namespace)
 
 
-def tell(shop: LiveChatDeployment, what: str, *conditions: Manifest) -> None:
+def tell(chatdeployment: LiveChatDeployment, what: str, *conditions: Manifest) -> None:
     """Write the conditions of an object that scales, as its controller does."""
     said = [{"lastTransitionTime": "2026-01-01T00:00:00Z", **condition} for condition in conditions]
     status: Manifest = {"conditions": said}
     if what == HPA:
         status |= {"currentReplicas": 2, "desiredReplicas": 2}
-    shop.kubectl(
-        *("patch", what, "-n", shop.namespace, "--subresource=status", "--type=merge"),
+    chatdeployment.kubectl(
+        *("patch", what, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge"),
         *("-p", yaml.safe_dump({"status": status})),
     )
 
 
-def rest(shop: LiveChatDeployment, running: OperatorProcess) -> dict[str, float]:
+def rest(chatdeployment: LiveChatDeployment, running: OperatorProcess) -> dict[str, float]:
     """Let some passes go by; returns what was written in them."""
     before = running.writes()
     running.reconciled(3)
-    assert shop.get()["metadata"]["generation"]
+    assert chatdeployment.get()["metadata"]["generation"]
     return {kind: count - before.get(kind, 0) for kind, count in running.writes().items() if count != before.get(kind)}
 
 
 def test_the_autoscaler_is_made_and_owned_and_once_it_is_there_nothing_is_written(
-    shop: LiveChatDeployment, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
 ) -> None:
-    scaling(shop)
+    scaling(chatdeployment)
     running.reconciled(2)
-    before = shop.get(HPA)
-    shop.apply(autoscaling=BUILTIN)
+    before = chatdeployment.get(HPA)
+    chatdeployment.apply(autoscaling=BUILTIN)
 
-    assert rest(shop, running) == {}
-    after = shop.get(HPA)
+    assert rest(chatdeployment, running) == {}
+    after = chatdeployment.get(HPA)
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     (owner,) = after["metadata"]["ownerReferences"]
-    assert (owner["kind"], owner["uid"]) == (names.KIND, shop.get()["metadata"]["uid"])
+    assert (owner["kind"], owner["uid"]) == (names.KIND, chatdeployment.get()["metadata"]["uid"])
     assert [each["pods"]["target"]["averageValue"] for each in after["spec"]["metrics"]] == ["350", "4k"]
 
 
 def test_what_the_autoscaler_sets_is_left_alone_and_what_is_not_its_own_is_repaired(
-    shop: LiveChatDeployment, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
 ) -> None:
-    scaling(shop)
-    assert replicas(shop) == 2
+    scaling(chatdeployment)
+    assert replicas(chatdeployment) == 2
     for count in (7, 3, 9):
-        scale(shop, count)
-        rest(shop, running)
-        assert replicas(shop) == count
-    shop.patch(DEPLOYMENT, {"spec": {"template": {"spec": {"serviceAccountName": "default"}}}})
-    shop.apply(autoscaling=BUILTIN, template={"labels": {"team": "shop"}})
+        scale(chatdeployment, count)
+        rest(chatdeployment, running)
+        assert replicas(chatdeployment) == count
+    chatdeployment.patch(DEPLOYMENT, {"spec": {"template": {"spec": {"serviceAccountName": "default"}}}})
+    chatdeployment.apply(autoscaling=BUILTIN, template={"labels": {"team": "shop"}})
 
     def template() -> Manifest:
-        found: Manifest = shop.get(DEPLOYMENT)["spec"]["template"]
+        found: Manifest = chatdeployment.get(DEPLOYMENT)["spec"]["template"]
         return found
 
     eventually(lambda: template()["metadata"]["labels"].get("team") == "shop")
     eventually(lambda: template()["spec"]["serviceAccountName"] == "support")
-    assert replicas(shop) == 9
-    eventually(lambda: shop.get()["status"]["desiredReplicas"] == 9)
+    assert replicas(chatdeployment) == 9
+    eventually(lambda: chatdeployment.get()["status"]["desiredReplicas"] == 9)
 
 
-def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(shop: LiveChatDeployment) -> None:
-    scaling(shop)
-    shop.patch(HPA, {"spec": {"maxReplicas": 99}})
-    eventually(lambda: shop.get(HPA)["spec"]["maxReplicas"] == 9, seconds=2)
-    before = shop.get(HPA)["metadata"]["uid"]
-    shop.delete(HPA)
-    eventually(lambda: shop.exists(HPA) and shop.get(HPA)["metadata"]["uid"] != before, seconds=2)
+def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(chatdeployment: LiveChatDeployment) -> None:
+    scaling(chatdeployment)
+    chatdeployment.patch(HPA, {"spec": {"maxReplicas": 99}})
+    eventually(lambda: chatdeployment.get(HPA)["spec"]["maxReplicas"] == 9, seconds=2)
+    before = chatdeployment.get(HPA)["metadata"]["uid"]
+    chatdeployment.delete(HPA)
+    eventually(lambda: chatdeployment.exists(HPA) and chatdeployment.get(HPA)["metadata"]["uid"] != before, seconds=2)
 
 
-def watched(shop: LiveChatDeployment, until: int) -> set[int]:
+def watched(chatdeployment: LiveChatDeployment, until: int) -> set[int]:
     """Return every number of pods that there was until it was `until`, by the Deployment's own history."""
     seen = set[int]()
 
     def look() -> bool:
-        seen.add(replicas(shop))
+        seen.add(replicas(chatdeployment))
         return until in seen
 
     eventually(look, every=0.05)
     return seen
 
 
-def test_switching_it_on_and_off_makes_no_jump(shop: LiveChatDeployment, running: OperatorProcess) -> None:
-    shop.apply(replicas=4)
-    shop.settles()
-    shop.apply(replicas=4, autoscaling=BUILTIN)
-    eventually(lambda: shop.exists(HPA))
-    rest(shop, running)
-    assert replicas(shop) == 4
-    assert "f:replicas" not in held(shop, names.FIELD_MANAGER)
+def test_switching_it_on_and_off_makes_no_jump(chatdeployment: LiveChatDeployment, running: OperatorProcess) -> None:
+    chatdeployment.apply(replicas=4)
+    chatdeployment.settles()
+    chatdeployment.apply(replicas=4, autoscaling=BUILTIN)
+    eventually(lambda: chatdeployment.exists(HPA))
+    rest(chatdeployment, running)
+    assert replicas(chatdeployment) == 4
+    assert "f:replicas" not in held(chatdeployment, names.FIELD_MANAGER)
 
-    scale(shop, 7)
-    shop.apply(replicas=4)
-    assert watched(shop, until=4) <= {7, 4}
-    eventually(lambda: not shop.exists(HPA))
-    rest(shop, running)
-    assert replicas(shop) == 4
-    assert shop.condition("AutoscalingActive")["reason"] == "Disabled"
+    scale(chatdeployment, 7)
+    chatdeployment.apply(replicas=4)
+    assert watched(chatdeployment, until=4) <= {7, 4}
+    eventually(lambda: not chatdeployment.exists(HPA))
+    rest(chatdeployment, running)
+    assert replicas(chatdeployment) == 4
+    assert chatdeployment.condition("AutoscalingActive")["reason"] == "Disabled"
 
 
 def test_suspending_removes_the_autoscaler_and_resuming_starts_at_the_least(
-    shop: LiveChatDeployment, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
 ) -> None:
-    scaling(shop)
-    scale(shop, 7)
-    shop.patch("chatdeployment/support", {"spec": {"suspend": True}})
-    eventually(lambda: replicas(shop) == 0 and not shop.exists(HPA))
-    eventually(shop.has_condition("AutoscalingActive", "Suspended"))
+    scaling(chatdeployment)
+    scale(chatdeployment, 7)
+    chatdeployment.patch("chatdeployment/support", {"spec": {"suspend": True}})
+    eventually(lambda: replicas(chatdeployment) == 0 and not chatdeployment.exists(HPA))
+    eventually(chatdeployment.has_condition("AutoscalingActive", "Suspended"))
 
-    shop.patch("chatdeployment/support", {"spec": {"suspend": False}})
-    eventually(lambda: replicas(shop) == 2 and shop.exists(HPA))
-    rest(shop, running)
-    assert replicas(shop) == 2
+    chatdeployment.patch("chatdeployment/support", {"spec": {"suspend": False}})
+    eventually(lambda: replicas(chatdeployment) == 2 and chatdeployment.exists(HPA))
+    rest(chatdeployment, running)
+    assert replicas(chatdeployment) == 2
 
 
-def test_the_condition_follows_the_autoscaler_within_seconds(shop: LiveChatDeployment) -> None:
-    scaling(shop)
+def test_the_condition_follows_the_autoscaler_within_seconds(chatdeployment: LiveChatDeployment) -> None:
+    scaling(chatdeployment)
     able: Manifest = {"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale", "message": "ok"}
     active: Manifest = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "ok"}
     dead = {**active, "status": "False", "reason": "FailedGetPodsMetric", "message": "no metrics returned"}
-    eventually(shop.has_condition("AutoscalingActive", "AutoscalerPending"))
-    tell(shop, HPA, able, active)
-    eventually(shop.has_condition("AutoscalingActive", "Scaling"), seconds=5)
-    tell(shop, HPA, able, dead)
-    eventually(shop.has_condition("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"), seconds=5)
-    assert shop.condition("AutoscalingActive")["status"] == "False"
+    eventually(chatdeployment.has_condition("AutoscalingActive", "AutoscalerPending"))
+    tell(chatdeployment, HPA, able, active)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "Scaling"), seconds=5)
+    tell(chatdeployment, HPA, able, dead)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"), seconds=5)
+    assert chatdeployment.condition("AutoscalingActive")["status"] == "False"
 
 
-def test_an_autoscaler_of_the_same_name_that_is_not_ours_is_named_and_left_alone(shop: LiveChatDeployment) -> None:
-    shop.apply()
-    eventually(lambda: shop.exists(DEPLOYMENT))
-    shop.kubectl("autoscale", "deployment", "support", "--max=3", "-n", shop.namespace)
-    before = shop.get(HPA)
-    shop.apply(autoscaling=BUILTIN)
-    eventually(shop.has_condition("AutoscalingActive", "Rejected", "is not owned by this ChatDeployment"))
+def test_an_autoscaler_of_the_same_name_that_is_not_ours_is_named_and_left_alone(
+    chatdeployment: LiveChatDeployment,
+) -> None:
+    chatdeployment.apply()
+    eventually(lambda: chatdeployment.exists(DEPLOYMENT))
+    chatdeployment.kubectl("autoscale", "deployment", "support", "--max=3", "-n", chatdeployment.namespace)
+    before = chatdeployment.get(HPA)
+    chatdeployment.apply(autoscaling=BUILTIN)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "Rejected", "is not owned by this ChatDeployment"))
 
-    assert shop.get(HPA) == before
-    assert shop.condition("ConfigurationValid")["reason"] == "Valid"
+    assert chatdeployment.get(HPA) == before
+    assert chatdeployment.condition("ConfigurationValid")["reason"] == "Valid"
 
 
 def api_service(**labels: str) -> str:
@@ -241,114 +243,129 @@ def api_service(**labels: str) -> str:
     )
 
 
-def test_a_foreign_metrics_api_is_named_and_pods_only_come_by_cpu(shop: LiveChatDeployment, kubectl: Kubectl) -> None:
+def test_a_foreign_metrics_api_is_named_and_pods_only_come_by_cpu(
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl
+) -> None:
     name = f"apiservice/{names.METRICS_APIS[1]}"
-    scaling(shop)
+    scaling(chatdeployment)
     try:
         kubectl.apply(api_service(app="prometheus-adapter"))
         before = kubectl.json("get", name)["spec"]
         eventually(
-            shop.has_condition("AutoscalingActive", "MetricsAPIConflict", "monitoring/prometheus-adapter"), seconds=10
+            chatdeployment.has_condition("AutoscalingActive", "MetricsAPIConflict", "monitoring/prometheus-adapter"),
+            seconds=10,
         )
-        eventually(lambda: shop.get(HPA)["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled")
+        eventually(lambda: chatdeployment.get(HPA)["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled")
         assert kubectl.json("get", name)["spec"] == before
         kubectl.apply(api_service(**{names.LABEL_MANAGED_BY: names.MANAGED_BY}))
-        eventually(shop.has_condition("AutoscalingActive", "MetricsUnavailable", "ServiceNotFound"), seconds=10)
+        eventually(
+            chatdeployment.has_condition("AutoscalingActive", "MetricsUnavailable", "ServiceNotFound"), seconds=10
+        )
     finally:
         kubectl("delete", name)
 
 
 def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
-    shop: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
 ) -> None:
-    shop.apply(autoscaling=KEDA)
-    eventually(shop.has_condition("AutoscalingActive", "KEDANotInstalled", "Install KEDA"))
-    assert shop.exists(DEPLOYMENT)
-    assert shop.condition("ConfigurationValid")["reason"] == "Valid"
+    chatdeployment.apply(autoscaling=KEDA)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "KEDANotInstalled", "Install KEDA"))
+    assert chatdeployment.exists(DEPLOYMENT)
+    assert chatdeployment.condition("ConfigurationValid")["reason"] == "Valid"
     assert running.get("/live")[0] == 200
     kubectl("apply", "--server-side", "-f", str(KEDA_CRD))
     eventually(lambda: kubectl("get", "--raw", "/apis/keda.sh/v1alpha1/scaledobjects"))
     try:
-        eventually(lambda: shop.exists(SCALED_OBJECT), seconds=70)
+        eventually(lambda: chatdeployment.exists(SCALED_OBJECT), seconds=70)
     finally:
         kubectl("delete", "-f", str(KEDA_CRD), "--wait=false")
         eventually(lambda: not kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found"))
 
 
 @pytest.mark.usefixtures("keda")
-def test_changing_the_source_leaves_one_autoscaler(shop: LiveChatDeployment, running: OperatorProcess) -> None:
-    scaling(shop)
-    scale(shop, 6)
-    shop.apply(autoscaling=KEDA)
-    eventually(lambda: shop.exists(SCALED_OBJECT) and not shop.exists(HPA))
-    assert rest(shop, running).keys() <= {"ChatDeployment/status", "Event"}
-    assert replicas(shop) == 6
-    tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ok"})
-    eventually(shop.has_condition("AutoscalingActive", "Scaling"), seconds=10)
+def test_changing_the_source_leaves_one_autoscaler(
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
+) -> None:
+    scaling(chatdeployment)
+    scale(chatdeployment, 6)
+    chatdeployment.apply(autoscaling=KEDA)
+    eventually(lambda: chatdeployment.exists(SCALED_OBJECT) and not chatdeployment.exists(HPA))
+    assert rest(chatdeployment, running).keys() <= {"ChatDeployment/status", "Event"}
+    assert replicas(chatdeployment) == 6
+    tell(
+        chatdeployment,
+        SCALED_OBJECT,
+        {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ok"},
+    )
+    eventually(chatdeployment.has_condition("AutoscalingActive", "Scaling"), seconds=10)
 
-    shop.apply(autoscaling={**BUILTIN, "source": "prometheus"})
-    eventually(lambda: shop.exists(HPA) and not shop.exists(SCALED_OBJECT))
-    assert replicas(shop) == 6
+    chatdeployment.apply(autoscaling={**BUILTIN, "source": "prometheus"})
+    eventually(lambda: chatdeployment.exists(HPA) and not chatdeployment.exists(SCALED_OBJECT))
+    assert replicas(chatdeployment) == 6
 
 
 @pytest.mark.usefixtures("keda")
-def test_keda_may_hold_it_at_zero(shop: LiveChatDeployment, running: OperatorProcess) -> None:
+def test_keda_may_hold_it_at_zero(chatdeployment: LiveChatDeployment, running: OperatorProcess) -> None:
     from_zero = {**KEDA, "minReplicas": 0}
-    shop.apply(autoscaling=from_zero)
-    shop.settles()
-    eventually(lambda: shop.exists(SCALED_OBJECT))
-    tell(shop, SCALED_OBJECT, {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"})
-    eventually(shop.has_condition("AutoscalingActive", "ScaledToZero"), seconds=10)
-    eventually(shop.has_condition("Ready", "ScaledToZero", "autoscaler"))
-    scale(shop, 1)
-    rest(shop, running)
-    assert replicas(shop) == 1
+    chatdeployment.apply(autoscaling=from_zero)
+    chatdeployment.settles()
+    eventually(lambda: chatdeployment.exists(SCALED_OBJECT))
+    tell(
+        chatdeployment,
+        SCALED_OBJECT,
+        {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"},
+    )
+    eventually(chatdeployment.has_condition("AutoscalingActive", "ScaledToZero"), seconds=10)
+    eventually(chatdeployment.has_condition("Ready", "ScaledToZero", "autoscaler"))
+    scale(chatdeployment, 1)
+    rest(chatdeployment, running)
+    assert replicas(chatdeployment) == 1
 
 
 ROOM = ("deployment/support-activator", "service/support-activator", "service/support-pods")
 SLEEPY: Manifest = {**KEDA, "minReplicas": 0}
 
 
-def in_front(shop: LiveChatDeployment) -> Manifest:
+def in_front(chatdeployment: LiveChatDeployment) -> Manifest:
     """Return what the Service in front selects by."""
-    chosen: Manifest = shop.get("service/support")["spec"]["selector"]
+    chosen: Manifest = chatdeployment.get("service/support")["spec"]["selector"]
     return chosen
 
 
 @pytest.mark.usefixtures("keda")
 def test_the_activator_is_created_once_and_pruned_when_there_is_always_a_pod(
-    shop: LiveChatDeployment, running: OperatorProcess
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
 ) -> None:
-    shop.apply(autoscaling=SLEEPY)
-    shop.settles()
-    eventually(lambda: shop.count(*ROOM) == len(ROOM) and shop.exists(SCALED_OBJECT))
-    rest(shop, running)
-    before = [shop.get(each)["metadata"]["resourceVersion"] for each in ROOM]
-    shop.apply(autoscaling=SLEEPY)
-    assert rest(shop, running) == {}
-    assert [shop.get(each)["metadata"]["resourceVersion"] for each in ROOM] == before
-    assert names.LABEL_COMPONENT not in in_front(shop)
+    chatdeployment.apply(autoscaling=SLEEPY)
+    chatdeployment.settles()
+    eventually(lambda: chatdeployment.count(*ROOM) == len(ROOM) and chatdeployment.exists(SCALED_OBJECT))
+    rest(chatdeployment, running)
+    before = [chatdeployment.get(each)["metadata"]["resourceVersion"] for each in ROOM]
+    chatdeployment.apply(autoscaling=SLEEPY)
+    assert rest(chatdeployment, running) == {}
+    assert [chatdeployment.get(each)["metadata"]["resourceVersion"] for each in ROOM] == before
+    assert names.LABEL_COMPONENT not in in_front(chatdeployment)
 
-    template = shop.get(DEPLOYMENT)["spec"]["template"]
-    shop.apply(autoscaling={**SLEEPY, "minReplicas": 1})
-    eventually(lambda: not shop.count(*ROOM))
-    assert in_front(shop)[names.LABEL_COMPONENT] == names.COMPONENT_API
-    assert shop.get(DEPLOYMENT)["spec"]["template"] == template
+    template = chatdeployment.get(DEPLOYMENT)["spec"]["template"]
+    chatdeployment.apply(autoscaling={**SLEEPY, "minReplicas": 1})
+    eventually(lambda: not chatdeployment.count(*ROOM))
+    assert in_front(chatdeployment)[names.LABEL_COMPONENT] == names.COMPONENT_API
+    assert chatdeployment.get(DEPLOYMENT)["spec"]["template"] == template
 
 
 @pytest.mark.usefixtures("keda")
-def test_an_activator_that_somebody_changes_or_deletes_is_repaired(shop: LiveChatDeployment) -> None:
-    shop.apply(autoscaling=SLEEPY)
-    shop.settles()
-    eventually(lambda: shop.count(*ROOM) == len(ROOM))
-    shop.patch(ROOM[0], {"spec": {"replicas": 0}})
-    eventually(lambda: shop.get(ROOM[0])["spec"]["replicas"] == 1, seconds=2)
-    uids = [shop.get(each)["metadata"]["uid"] for each in ROOM]
+def test_an_activator_that_somebody_changes_or_deletes_is_repaired(chatdeployment: LiveChatDeployment) -> None:
+    chatdeployment.apply(autoscaling=SLEEPY)
+    chatdeployment.settles()
+    eventually(lambda: chatdeployment.count(*ROOM) == len(ROOM))
+    chatdeployment.patch(ROOM[0], {"spec": {"replicas": 0}})
+    eventually(lambda: chatdeployment.get(ROOM[0])["spec"]["replicas"] == 1, seconds=2)
+    uids = [chatdeployment.get(each)["metadata"]["uid"] for each in ROOM]
     for each in ROOM:
-        shop.delete(each)
+        chatdeployment.delete(each)
 
     def back() -> bool:
-        found = [shop.get(each)["metadata"]["uid"] for each in ROOM]
+        found = [chatdeployment.get(each)["metadata"]["uid"] for each in ROOM]
         return not set(found) & set(uids)
 
     eventually(back, seconds=5)

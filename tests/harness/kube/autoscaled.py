@@ -1,4 +1,4 @@
-"""A ChatDeployment whose number of pods the real autoscaler sets, and pods that tell what a test says."""
+"""A ChatDeployment whose number of pods the real autoscaler sets, and pods whose metrics a test sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ DEPLOYMENT = "deployment/support"
 SYNC = 1
 """Seconds between two looks of the autoscaler."""
 LOOKS = 5
-"""Looks for which nothing may change, after the outage has been told."""
-TOLD_WITHIN = 60
+"""Looks for which nothing may change, after the outage is in the condition."""
+REPORTED_WITHIN = 60
 BUSY = 10
 """Streams that one pod should carry."""
 AUTOSCALING = {
@@ -34,38 +34,40 @@ AUTOSCALING = {
 class Fleet:
     """One ChatDeployment."""
 
-    shop: LiveChatDeployment
+    chatdeployment: LiveChatDeployment
     figures: list[Figures] = field(default_factory=list)
     before: tuple[int, int] = (0, 0)
 
     def live(self) -> tuple[int, int]:
         """Return how many pods are wanted, and the Deployment's generation: no change, of whatever, escapes that."""
-        live = self.shop.get(DEPLOYMENT)
+        live = self.chatdeployment.get(DEPLOYMENT)
         return live["spec"]["replicas"], live["metadata"]["generation"]
 
     def pods(self) -> list[str]:
         """Return the names of the API pods."""
         chosen = f"{names.LABEL_COMPONENT}={names.COMPONENT_API}"
-        listed = self.shop.kubectl.json("get", "pods", "-n", self.shop.namespace, "-l", chosen)["items"]
+        listed = self.chatdeployment.kubectl.json("get", "pods", "-n", self.chatdeployment.namespace, "-l", chosen)[
+            "items"
+        ]
         return [each["metadata"]["name"] for each in listed]
 
     def has(self, pods: int) -> bool:
-        """Say whether there are so many pods."""
+        """Return whether there are so many pods."""
         return len(self.pods()) == pods
 
-    def tell(self, streams: float) -> None:
-        """Let each pod have so much to do."""
+    def set_metrics(self, streams: float) -> None:
+        """Set the open streams of each pod."""
         for pod in self.figures:
-            pod.told[metrics.ACTIVE_STREAMS] = streams
+            pod.samples[metrics.ACTIVE_STREAMS] = streams
 
-    def ail(self, faults: Sequence[Fault | None]) -> None:
+    def inject(self, faults: Sequence[Fault | None]) -> None:
         """Let each pod fail in its own way; None: it is well."""
         for pod, fault in zip(self.figures, faults, strict=True):
             pod.fault = fault
 
     def works(self) -> bool:
-        """Say whether the number of pods follows what they have to do."""
-        return self.shop.has_condition("AutoscalingActive", "Scaling")()
+        """Return whether the number of pods follows what they have to do."""
+        return self.chatdeployment.has_condition("AutoscalingActive", "Scaling")()
 
     def settles(self, pods: int) -> None:
         """Wait until it works, with so many pods, and remember that."""
@@ -74,11 +76,13 @@ class Fleet:
         self.before = self.live()
 
     def stands_still(self, *words: str) -> None:
-        """See that the outage is told in time, and that nothing has changed then, nor some looks later."""
+        """See that the outage is reported in time, and that nothing has changed then, nor some looks later."""
         eventually(
-            self.shop.has_condition("AutoscalingActive", "MetricsUnavailable", *words), seconds=TOLD_WITHIN, every=0.5
+            self.chatdeployment.has_condition("AutoscalingActive", "MetricsUnavailable", *words),
+            seconds=REPORTED_WITHIN,
+            every=0.5,
         )
-        assert self.shop.condition("AutoscalingActive")["status"] == "False"
+        assert self.chatdeployment.condition("AutoscalingActive")["status"] == "False"
         remains(lambda: self.live() == self.before, seconds=LOOKS * SYNC)
         assert not self.works()
 

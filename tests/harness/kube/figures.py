@@ -1,4 +1,4 @@
-"""Pods without a kubelet: objects whose status says Running, and small servers that tell their figures."""
+"""Pods without a kubelet: objects whose status says Running, and small servers that export metrics."""
 
 import json
 import os
@@ -24,17 +24,17 @@ def new_address() -> str:
 
 
 class Figures(ThreadingHTTPServer):
-    """What one pod tells on its health port; `told` may change at any time."""
+    """What one pod exports on its health port; `samples` may change at any time."""
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: str, told: Mapping[str, float]) -> None:
+    def __init__(self, address: str, samples: Mapping[str, float]) -> None:
         super().__init__((address, names.PORT_HEALTH), _Handler)
         self.address = address
-        self.told = dict(told)
+        self.samples = dict(samples)
         self.silent = False
-        """Connections that are open are heard no more."""
+        """Connections that are open are read no more."""
         self.fault: Fault | None = None
         """How it answers instead."""
 
@@ -51,49 +51,49 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.server.fault(self)
             return
-        body = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in self.server.told.items()).encode()
-        _say(self, 200, body)
+        body = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in self.server.samples.items()).encode()
+        _respond(self, 200, body)
 
     @override
     def log_message(self, format: str, *args: object) -> None:  # the name is the standard library's
-        """Say nothing."""
+        """Log nothing."""
 
 
 Fault = Callable[[BaseHTTPRequestHandler], None]
-"""What a pod does to one who asks."""
+"""What a pod does with a request."""
 
 
-def hangs(asked: BaseHTTPRequestHandler) -> None:
-    """Say nothing until the other end gives up: as a pod behind a broken network."""
-    asked.rfile.read(1)
+def hangs(request: BaseHTTPRequestHandler) -> None:
+    """Send nothing until the other end gives up: as a pod behind a broken network."""
+    request.rfile.read(1)
 
 
-def fails(asked: BaseHTTPRequestHandler) -> None:
+def fails(request: BaseHTTPRequestHandler) -> None:
     """Answer 500, with figures that would look idle."""
-    _say(asked, 500, b"chatfleet_active_streams 0\n")
+    _respond(request, 500, b"chatfleet_active_streams 0\n")
 
 
-def babbles(asked: BaseHTTPRequestHandler) -> None:
+def returns_nan(request: BaseHTTPRequestHandler) -> None:
     """Answer 200 with figures that are none."""
-    _say(asked, 200, b"chatfleet_active_streams NaN\n")
+    _respond(request, 200, b"chatfleet_active_streams NaN\n")
 
 
-def forgets(asked: BaseHTTPRequestHandler) -> None:
+def returns_html(request: BaseHTTPRequestHandler) -> None:
     """Answer 200 with what is no metric at all."""
-    _say(asked, 200, b"<html>Welcome</html>\n")
+    _respond(request, 200, b"<html>Welcome</html>\n")
 
 
-def _say(asked: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
-    asked.send_response(status)
-    asked.send_header("Content-Length", str(len(body)))
-    asked.end_headers()
-    asked.wfile.write(body)
+def _respond(request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    request.send_response(status)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
 
 
 @contextmanager
-def telling(**told: float) -> Iterator[Figures]:
+def exporting(**samples: float) -> Iterator[Figures]:
     """Serve figures at an address of their own."""
-    with Figures(new_address(), told) as server:
+    with Figures(new_address(), samples) as server:
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         try:
             yield server
@@ -114,18 +114,18 @@ def pod(namespace: str, name: str, deployment: str) -> dict[str, Any]:
 
 
 def create(kubectl: Kubectl, made: dict[str, Any], address: str) -> None:
-    """Create a pod and say that it runs at `address`."""
+    """Create a pod whose status is that it runs at `address`."""
     kubectl.apply(yaml.safe_dump(made))
     run(kubectl, made["metadata"]["namespace"], made["metadata"]["name"], address)
 
 
 def status(address: str) -> dict[str, Any]:
-    """Return what a kubelet says of a pod that runs at `address` and is ready."""
+    """Return the status, as of a kubelet, of a pod that runs at `address` and is ready."""
     ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "Initialized", "PodScheduled")]
     return {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": ready}
 
 
 def run(kubectl: Kubectl, namespace: str, name: str, address: str) -> None:
-    """Say, in the kubelet's stead, that a pod runs at `address` and is ready."""
+    """Set, in the kubelet's place, the status that a pod runs at `address` and is ready."""
     patch = json.dumps({"status": status(address)})
     kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)

@@ -8,7 +8,7 @@ import yaml
 from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.model.values import Manifest, Ref
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_world import document, resource, settled
+from harness.kube.operated_cluster import document, resource, settled
 from harness.polling import eventually
 
 CHILDREN = tuple(f"{key.kind.lower()}/{key.name}" for key in settled(resource()))

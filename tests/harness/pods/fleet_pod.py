@@ -32,7 +32,7 @@ from harness.pods.runs import Chat, OneModel, conversations, streaming
 from harness.polling import eventually_async
 
 
-class Line(RedisClient):
+class SeverableRedis(RedisClient):
     """A way to Redis that can be cut."""
 
     whole = True
@@ -46,12 +46,12 @@ class Line(RedisClient):
 
 @dataclass(frozen=True)
 class FleetPod:
-    """A pod, and its line to Redis: cut, the pod is as good as dead to the others; whole again, it is a zombie."""
+    """A pod, and its client of Redis: cut, the pod is as good as dead to the others; whole again, it is a zombie."""
 
     chat: Chat
     fleet: Fleet
     meter: Meter
-    line: Line
+    redis: SeverableRedis
 
 
 class Following:
@@ -97,8 +97,8 @@ async def open_pod(
 ) -> FleetPod:
     """Return a pod that works until `stack` is left."""
     redis_client = await stack.enter_async_context(open_redis(url, "tests", fleet))
-    redis_client.__class__ = Line
-    assert isinstance(redis_client, Line)
+    redis_client.__class__ = SeverableRedis
+    assert isinstance(redis_client, SeverableRedis)
     while not await reached(redis_client):  # a cluster's client takes its time to find its servers
         pass
     streams = streaming(max_streams_per_pod=capacity, max_stream_seconds=60, log_ttl_seconds=60)

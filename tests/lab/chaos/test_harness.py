@@ -54,35 +54,35 @@ async def proxy(echo: int) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-class Line:
+class ProxiedConnection:
     """A client's connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    async def say(self, data: bytes) -> bytes:
+    async def exchange(self, data: bytes) -> bytes:
         """Send, and return as much as comes back of it within a second."""
         self.writer.write(data)
         return await asyncio.wait_for(self.reader.readexactly(len(data)), 1)
 
 
 @pytest.fixture
-async def line(proxy: Proxy) -> AsyncIterator[Line]:
-    line = Line(*await asyncio.open_connection(LOOPBACK, proxy.port))
-    assert await line.say(b"before") == b"before"
-    yield line
-    line.writer.close()
+async def connection(proxy: Proxy) -> AsyncIterator[ProxiedConnection]:
+    connection = ProxiedConnection(*await asyncio.open_connection(LOOPBACK, proxy.port))
+    assert await connection.exchange(b"before") == b"before"
+    yield connection
+    connection.writer.close()
 
 
-async def test_a_healthy_proxy_passes_everything_on_both_ways(line: Line) -> None:
+async def test_a_healthy_proxy_passes_everything_on_both_ways(connection: ProxiedConnection) -> None:
     data = bytes(range(256)) * 40_000
-    assert await line.say(data) == data
+    assert await connection.exchange(data) == data
 
 
-async def test_the_end_of_what_one_side_says_reaches_the_other(line: Line, proxy: Proxy) -> None:
-    line.writer.write(b"last words")
-    line.writer.write_eof()
-    assert await line.reader.read() == b"last words"
+async def test_the_end_of_what_one_side_says_reaches_the_other(connection: ProxiedConnection, proxy: Proxy) -> None:
+    connection.writer.write(b"last words")
+    connection.writer.write_eof()
+    assert await connection.reader.read() == b"last words"
     await eventually_async(lambda: _gone(proxy))
 
 
@@ -90,86 +90,88 @@ async def _gone(proxy: Proxy) -> bool:
     return not proxy.links
 
 
-async def test_latency_delays_all_and_turns_nothing_around(line: Line, proxy: Proxy) -> None:
+async def test_latency_delays_all_and_turns_nothing_around(connection: ProxiedConnection, proxy: Proxy) -> None:
     await proxy.set(Faults(down=Toxics(latency=0.2)))
     began = monotonic()
     for number in range(50):
-        line.writer.write(b"%04d" % number)
+        connection.writer.write(b"%04d" % number)
         await asyncio.sleep(0)
-    assert await line.reader.readexactly(200) == b"".join(b"%04d" % number for number in range(50))
+    assert await connection.reader.readexactly(200) == b"".join(b"%04d" % number for number in range(50))
     assert 0.2 <= monotonic() - began < 1
 
 
-async def test_what_is_under_way_is_not_overtaken_when_a_fault_ends(line: Line, proxy: Proxy) -> None:
+async def test_what_is_under_way_is_not_overtaken_when_a_fault_ends(
+    connection: ProxiedConnection, proxy: Proxy
+) -> None:
     await proxy.set(Faults(up=Toxics(latency=0.2)))
-    line.writer.write(b"first")
+    connection.writer.write(b"first")
     await eventually_async(lambda: _heard(proxy))
     await proxy.set(HEALTHY)
-    assert await line.say(b" second") == b"first s"
+    assert await connection.exchange(b" second") == b"first s"
 
 
 async def _heard(proxy: Proxy) -> bool:
     return all(link.client.under_way for link in proxy.links)
 
 
-async def test_a_narrow_line_takes_its_time(line: Line, proxy: Proxy) -> None:
+async def test_a_narrow_line_takes_its_time(connection: ProxiedConnection, proxy: Proxy) -> None:
     await proxy.set(Faults(up=Toxics(bytes_per_second=10_000)))
     began = monotonic()
-    line.writer.write(bytes(5_000))
-    await line.reader.readexactly(5_000)
+    connection.writer.write(bytes(5_000))
+    await connection.reader.readexactly(5_000)
     assert 0.45 <= monotonic() - began < 2
 
 
-async def test_a_black_hole_takes_everything_and_gives_nothing(line: Line, proxy: Proxy) -> None:
+async def test_a_black_hole_takes_everything_and_gives_nothing(connection: ProxiedConnection, proxy: Proxy) -> None:
     await proxy.set(BLACKHOLE)
     with pytest.raises(TimeoutError):
-        await line.say(b"hello")
+        await connection.exchange(b"hello")
     await proxy.set(HEALTHY)
-    assert await line.say(b"again") == b"again"
+    assert await connection.exchange(b"again") == b"again"
 
 
-async def test_a_fault_may_hit_one_connection_alone(line: Line, proxy: Proxy) -> None:
+async def test_a_fault_may_hit_one_connection_alone(connection: ProxiedConnection, proxy: Proxy) -> None:
     (hit,) = proxy.links
-    other = Line(*await asyncio.open_connection(LOOPBACK, proxy.port))
+    other = ProxiedConnection(*await asyncio.open_connection(LOOPBACK, proxy.port))
     hit.faults = BLACKHOLE
     with pytest.raises(TimeoutError):
-        await line.say(b"hello")
-    assert await other.say(b"hello") == b"hello"
+        await connection.exchange(b"hello")
+    assert await other.exchange(b"hello") == b"hello"
     other.writer.close()
 
 
-async def test_a_reset_is_seen_as_one(line: Line, proxy: Proxy) -> None:
+async def test_a_reset_is_seen_as_one(connection: ProxiedConnection, proxy: Proxy) -> None:
     proxy.reset()
     with pytest.raises(ConnectionResetError):
-        await line.reader.read()
+        await connection.reader.read()
 
 
-async def test_a_connection_is_cut_after_its_bytes(line: Line, proxy: Proxy) -> None:
+async def test_a_connection_is_cut_after_its_bytes(connection: ProxiedConnection, proxy: Proxy) -> None:
     await proxy.set(Faults(down=Toxics(cut_after=len(b"before") + 3)))
-    line.writer.write(b"hello")
-    assert await line.reader.readexactly(3) == b"hel"
+    connection.writer.write(b"hello")
+    assert await connection.reader.readexactly(3) == b"hel"
     with pytest.raises(ConnectionResetError):
-        await line.reader.read()
+        await connection.reader.read()
 
 
-async def test_a_cut_may_come_before_anything_more(line: Line, proxy: Proxy) -> None:
+async def test_a_cut_may_come_before_anything_more(connection: ProxiedConnection, proxy: Proxy) -> None:
     await proxy.set(Faults(down=Toxics(cut_after=0)))
-    line.writer.write(b"hello")
+    connection.writer.write(b"hello")
     with pytest.raises(ConnectionResetError):
-        await line.reader.read()
+        await connection.reader.read()
 
 
-async def test_corruption_turns_bytes(line: Line, proxy: Proxy) -> None:
+async def test_corruption_turns_bytes(connection: ProxiedConnection, proxy: Proxy) -> None:
     await proxy.set(Faults(down=Toxics(corrupt_every=8)))
-    assert await line.say(b"hello") == b"h" + bytes([ord("e") ^ 0xFF]) + b"llo"
+    assert await connection.exchange(b"hello") == b"h" + bytes([ord("e") ^ 0xFF]) + b"llo"
 
 
-async def test_half_a_close_leaves_the_other_half_open(line: Line, proxy: Proxy, echo: int) -> None:
+async def test_half_a_close_leaves_the_other_half_open(connection: ProxiedConnection, proxy: Proxy, echo: int) -> None:
     assert echo == proxy.to
     proxy.half_close()
-    assert await line.reader.read() == b""
+    assert await connection.reader.read() == b""
     assert len(proxy.links) == 1
-    line.writer.write_eof()
+    connection.writer.write_eof()
     await eventually_async(lambda: _gone(proxy))
 
 
@@ -191,18 +193,18 @@ async def test_where_nobody_listens_a_proxy_resets(echo: int) -> None:
         writer.close()
 
 
-async def test_a_proxy_is_switched_over_http(line: Line, proxy: Proxy) -> None:
+async def test_a_proxy_is_switched_over_http(connection: ProxiedConnection, proxy: Proxy) -> None:
     async with serving(control_app(proxy)) as port, aiohttp.ClientSession(f"http://{LOOPBACK}:{port}") as control:
         async with control.put("/faults", json={"down": {"corrupt_every": 7}}) as response:
             assert response.status == 200
-        assert await line.say(b"x") == bytes([ord("x") ^ 0xFF])
+        assert await connection.exchange(b"x") == bytes([ord("x") ^ 0xFF])
         async with control.put("/faults", json={"down": {"latency": "long"}}) as response:
             assert response.status == 400
             assert "$.down.latency" in await response.text()
         async with control.post("/reset"):
             pass
         with pytest.raises(ConnectionResetError):
-            await line.reader.read()
+            await connection.reader.read()
 
 
 @pytest.fixture

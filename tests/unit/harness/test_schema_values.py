@@ -12,7 +12,7 @@ from chatfleet_contract.schema import structural
 from chatfleet_contract.spec import ChatDeploymentSpec
 from harness.bounds import bounds
 from harness.kube.full_chatdeployment import full_chatdeployment, with_own_redis
-from harness.kube.operator_world import document
+from harness.kube.operated_cluster import document
 from harness.schema_values import UnknownValueError, changed, filled, leaves
 
 

@@ -41,7 +41,7 @@ TRY_AGAIN = "storage_unavailable", "conversation_busy", "conversation_changed"
 
 
 @dataclass
-class Stage:
+class FleetUnderTest:
     """A fleet with its Redis, writers at work."""
 
     trial: Trial
@@ -54,14 +54,14 @@ class Stage:
 
 
 class Plan(NamedTuple):
-    """What is played on one stage."""
+    """What is played on one under_test."""
 
     topology: Callable[[Path], AbstractAsyncContextManager[Redis]]
     replicas: int
     """That must have what is acknowledged."""
     name: str
     """Of what is done to Redis under writers."""
-    hurt: Callable[[Stage], Awaitable[None]]
+    hurt: Callable[[FleetUnderTest], Awaitable[None]]
     times: Mapping[Size, int]
     pods: Mapping[Size, int]
     """How many pods are killed then; the writers have gone, for they would find Redis too slow."""
@@ -88,52 +88,52 @@ async def _play(trial: Trial, plan: Plan, found: Findings, folder: Path) -> None
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(plan.topology(folder))
         settings = Settings(redis_url=redis.url, wait_replicas=plan.replicas)
-        stage = Stage(trial, found, await stack.enter_async_context(trial.fleet(settings, pods=2)), redis)
+        under_test = FleetUnderTest(trial, found, await stack.enter_async_context(trial.fleet(settings, pods=2)), redis)
         async with asyncio.TaskGroup() as group:
-            writers = [group.create_task(write(trial, stage.fleet, stage.written)) for _ in range(WRITERS)]
+            writers = [group.create_task(write(trial, under_test.fleet, under_test.written)) for _ in range(WRITERS)]
             for _ in range(plan.times[trial.size]):
                 await asyncio.sleep(trial.random.uniform(*BETWEEN))
-                await plan.hurt(stage)
+                await plan.hurt(under_test)
             for writer in writers:
                 writer.cancel()
         for _ in range(plan.pods[trial.size]):
-            await _kill_pod(stage)
-        missing = await lost(trial, stage.fleet, stage.written)
+            await _kill_pod(under_test)
+        missing = await lost(trial, under_test.fleet, under_test.written)
     _add(found, plan.name, plan.times[trial.size])
-    _add(found, "acknowledged", len(stage.written.acknowledged))
-    _add(found, "refused", stage.written.refused)
+    _add(found, "acknowledged", len(under_test.written.acknowledged))
+    _add(found, "refused", under_test.written.refused)
     _add(found, "lost", len(missing))
-    _add(found, "loss window ms", milliseconds(window(missing, stage.deaths)))
+    _add(found, "loss window ms", milliseconds(window(missing, under_test.deaths)))
 
 
 def _add(found: Findings, name: str, number: int) -> None:
     found.figures[name] = int(found.figures.get(name, 0)) + number
 
 
-async def _kill_redis(stage: Stage) -> None:
-    (server,) = stage.redis.servers
-    stage.deaths.append(monotonic())
+async def _kill_redis(under_test: FleetUnderTest) -> None:
+    (server,) = under_test.redis.servers
+    under_test.deaths.append(monotonic())
     await server.kill()
     await asyncio.sleep(DOWN)
     await server.start()
 
 
-async def _fail_over(stage: Stage) -> None:
+async def _fail_over(under_test: FleetUnderTest) -> None:
     """Let the replica fall behind, kill the primary, and wait until there is a pair again."""
-    primary = await stage.redis.primary()
-    await stage.redis.part()
+    primary = await under_test.redis.primary()
+    await under_test.redis.part()
     await asyncio.sleep(BEHIND)
-    stage.deaths.append(monotonic())
+    under_test.deaths.append(monotonic())
     await primary.kill()
-    await stage.redis.promoted(primary)
+    await under_test.redis.promoted(primary)
     await primary.start()
-    await stage.redis.in_step()
+    await under_test.redis.in_step()
 
 
-async def _kill_pod(stage: Stage) -> None:
+async def _kill_pod(under_test: FleetUnderTest) -> None:
     """Kill a pod as soon as Redis has a message of which no client has heard, and send all messages again."""
-    trial, fleet = stage.trial, stage.fleet
-    victim, (server,) = trial.random.choice(fleet.running), stage.redis.servers
+    trial, fleet = under_test.trial, under_test.fleet
+    victim, (server,) = trial.random.choice(fleet.running), under_test.redis.servers
     questions = [await _question(trial, fleet) for _ in range(SENDERS)]
 
     async def written() -> list[Question]:
@@ -152,10 +152,14 @@ async def _kill_pod(stage: Stage) -> None:
     heard = [
         question for question, received in zip(questions, await asyncio.gather(*sent), strict=True) if received.sequence
     ]
-    _add(stage.found, KILLED, 1)
-    _add(stage.found, "of their messages written, not acknowledged", sum(question not in heard for question in there))
+    _add(under_test.found, KILLED, 1)
+    _add(
+        under_test.found,
+        "of their messages written, not acknowledged",
+        sum(question not in heard for question in there),
+    )
     await asyncio.gather(
-        fleet.add(), *(_send_again(stage, question) for question in questions if question not in heard)
+        fleet.add(), *(_send_again(under_test, question) for question in questions if question not in heard)
     )
 
 
@@ -164,18 +168,18 @@ async def _question(trial: Trial, fleet: Fleet) -> Question:
     return Question(script, "openai", "native", await trial.conversation(lambda: fleet.url), once=script.key)
 
 
-async def _send_again(stage: Stage, question: Question) -> None:
+async def _send_again(under_test: FleetUnderTest, question: Question) -> None:
     """Send a message under its key until it is answered, and look that it is there once."""
     while True:
-        (judged,) = await stage.trial.ask_all([question], lambda: stage.fleet.url)
+        (judged,) = await under_test.trial.ask_all([question], lambda: under_test.fleet.url)
         refused = judged.verdict is Verdict.REFUSED and judged.received.ends[0] in TRY_AGAIN
         if not (refused or judged.verdict is Verdict.CUT):  # the Service may still lead to the pod that is dead
             break
         await asyncio.sleep(AGAIN)
-    kept = await roles_and_texts(stage.trial, stage.fleet, str(question.conversation))
+    kept = await roles_and_texts(under_test.trial, under_test.fleet, str(question.conversation))
     expected = [("user", question.script.question), ("assistant", question.script.answer)]
-    stage.found.require(judged.verdict is Verdict.COMPLETE, f"What was sent again ended as {judged.verdict}.")
-    stage.found.require(kept == expected, f"What was sent again is kept as {kept}.")
+    under_test.found.require(judged.verdict is Verdict.COMPLETE, f"What was sent again ended as {judged.verdict}.")
+    under_test.found.require(kept == expected, f"What was sent again is kept as {kept}.")
 
 
 PLANS = (

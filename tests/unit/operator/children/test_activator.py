@@ -12,7 +12,7 @@ from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.model.values import LiveState, Manifest, ObjectId, Resource, identify
 from harness.golden import expect, readable
-from harness.kube.operator_world import DEFAULTS, REF, spec
+from harness.kube.operated_cluster import DEFAULTS, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden" / "activator.yaml"
 KEDA = {"source": "keda", "keda": {"prometheusURL": "http://prometheus.monitoring.svc:9090"}}

@@ -10,7 +10,7 @@ from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import AUTOSCALERS
 from chatfleet_operator.model.values import LiveState, Manifest, Resource, identify
 from harness.golden import expect, readable_by_name
-from harness.kube.operator_world import DEFAULTS, REF, spec
+from harness.kube.operated_cluster import DEFAULTS, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden" / "autoscalers.yaml"
 

@@ -12,7 +12,7 @@ from chatfleet_operator.children import build, possible_children
 from chatfleet_operator.children.labels import with_hash
 from chatfleet_operator.model.values import Desired, LiveState, Manifest, Resource, identify
 from harness.golden import expect, readable
-from harness.kube.operator_world import DEFAULTS, EVERY_CHILD, REF, spec
+from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -32,7 +32,7 @@ from chatfleet_operator.model.values import (
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
 from harness.kube.full_chatdeployment import full_chatdeployment, with_own_redis
-from harness.kube.operator_world import DEFAULTS, MOMENT, REF, document, observed, resource, settled, spec
+from harness.kube.operated_cluster import DEFAULTS, MOMENT, REF, document, observed, resource, settled, spec
 from harness.schema_values import changed, leaves
 
 NEWER = Defaults(api_image="example.com/api:2", redis_image="example.com/redis:9")

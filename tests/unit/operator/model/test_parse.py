@@ -1,7 +1,7 @@
 """From the API server's JSON to our values."""
 
 from chatfleet_operator.model.parse import LAST_APPLIED, blank_values, parse_resource
-from harness.kube.operator_world import REF, document
+from harness.kube.operated_cluster import REF, document
 
 
 def live(**changes: object) -> dict[str, object]:

@@ -13,7 +13,7 @@ from chatfleet_contract import names
 from chatfleet_operator.model.values import ProbeResult
 from chatfleet_operator.process import prober as probe
 from chatfleet_operator.process.prober import HttpProber, direct
-from harness.kube.operator_world import pod_report
+from harness.kube.operated_cluster import pod_report
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MODELS = {"object": "list", "data": [{"id": "default", "object": "model"}, {"id": "spare"}]}

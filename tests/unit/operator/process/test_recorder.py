@@ -10,13 +10,13 @@ from chatfleet_operator.model.errors import Refused, Retry
 from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.process import recorder
 from chatfleet_operator.process.recorder import BURST, REFILL, SERIES, EventRecorder
-from harness.kube.operator_world import MOMENT, resource
+from harness.kube.operated_cluster import MOMENT, resource
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
 
 @dataclass
-class Desk:
+class FakeEventSink:
     """A recorder, its clock, and what it has written."""
 
     moment: datetime = START
@@ -58,9 +58,9 @@ def condition(
 
 
 async def test_an_event_has_the_condition_its_object_and_its_reporter() -> None:
-    desk = Desk()
-    await desk.record(condition(message="No pod is ready."))
-    (event,) = desk.created
+    sink = FakeEventSink()
+    await sink.record(condition(message="No pod is ready."))
+    (event,) = sink.created
 
     assert event["note"] == "Ready is False: No pod is ready."
     assert (event["type"], event["reason"], event["action"]) == ("Warning", "NoReadyPods", "Reconcile")
@@ -82,68 +82,68 @@ async def test_an_event_has_the_condition_its_object_and_its_reporter() -> None:
     ],
 )
 async def test_a_condition_that_needs_attention_is_a_warning(told: Condition, kind: str) -> None:
-    desk = Desk()
-    await desk.record(told)
+    sink = FakeEventSink()
+    await sink.record(told)
 
-    assert desk.created[0]["type"] == kind
+    assert sink.created[0]["type"] == kind
 
 
 async def test_the_same_again_is_counted_and_not_written_anew() -> None:
-    desk = Desk()
+    sink = FakeEventSink()
     for _ in range(3):
-        await desk.record(condition(), after=timedelta(minutes=1))
-    name = desk.created[0]["metadata"]["name"]
+        await sink.record(condition(), after=timedelta(minutes=1))
+    name = sink.created[0]["metadata"]["name"]
 
-    assert len(desk.created) == 1
-    assert [(namespace, known, series["count"]) for namespace, known, series in desk.counted] == [
+    assert len(sink.created) == 1
+    assert [(namespace, known, series["count"]) for namespace, known, series in sink.counted] == [
         ("shop", name, 2),
         ("shop", name, 3),
     ]
-    assert desk.counted[-1][2]["lastObservedTime"] == "2026-01-02T03:07:05.000678Z"
+    assert sink.counted[-1][2]["lastObservedTime"] == "2026-01-02T03:07:05.000678Z"
 
 
 async def test_after_a_while_the_same_is_news_again() -> None:
-    desk = Desk()
-    await desk.record(condition())
-    await desk.record(condition(), after=SERIES)
+    sink = FakeEventSink()
+    await sink.record(condition())
+    await sink.record(condition(), after=SERIES)
 
-    assert len(desk.created) == 2
+    assert len(sink.created) == 2
 
 
 async def test_an_object_that_flaps_has_a_limit_and_gets_more_with_time() -> None:
-    desk = Desk()
+    sink = FakeEventSink()
     for number in range(BURST + 5):
-        await desk.record(condition(message=str(number)))
-    assert (len(desk.created), desk.dropped) == (BURST, 5)
+        await sink.record(condition(message=str(number)))
+    assert (len(sink.created), sink.dropped) == (BURST, 5)
 
-    await desk.record(condition(message="later"), after=REFILL)
-    await desk.record(condition(message="and more"))
-    assert (len(desk.created), desk.dropped) == (BURST + 1, 6)
+    await sink.record(condition(message="later"), after=REFILL)
+    await sink.record(condition(message="and more"))
+    assert (len(sink.created), sink.dropped) == (BURST + 1, 6)
 
 
 @pytest.mark.parametrize("error", [Refused("events is forbidden"), Retry("timeout")])
 async def test_an_event_that_cannot_be_written_is_counted_and_fails_nothing(error: Exception) -> None:
-    desk = Desk(error=error)
-    await desk.record(condition())
-    assert desk.dropped == 1
+    sink = FakeEventSink(error=error)
+    await sink.record(condition())
+    assert sink.dropped == 1
 
-    desk.error = None
-    await desk.record(condition())
-    assert len(desk.created) == 1
+    sink.error = None
+    await sink.record(condition())
+    assert len(sink.created) == 1
 
 
 async def test_a_long_note_is_cut_where_the_api_server_cuts_off_and_stays_text() -> None:
-    desk = Desk()
-    await desk.record(condition(message="ü" * 2000))
+    sink = FakeEventSink()
+    await sink.record(condition(message="ü" * 2000))
 
-    assert len(desk.created[0]["note"].encode()) <= 1024
-    assert desk.created[0]["note"].endswith("ü")
+    assert len(sink.created[0]["note"].encode()) <= 1024
+    assert sink.created[0]["note"].endswith("ü")
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "MAX_REMEMBERED", 2)
-    desk = Desk()
+    sink = FakeEventSink()
     for message in ("a", "b", "c", "a"):
-        await desk.record(condition(message=message), after=timedelta(milliseconds=1))
+        await sink.record(condition(message=message), after=timedelta(milliseconds=1))
 
-    assert len(desk.created) == 4
+    assert len(sink.created) == 4

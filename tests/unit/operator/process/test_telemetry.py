@@ -13,7 +13,7 @@ from chatfleet_contract.status import ChatDeploymentStatus, Condition, Condition
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.process.telemetry import JsonFormatter, Telemetry, set_up_logging
 from harness.exposition import exported
-from harness.kube.operator_world import MOMENT, REF
+from harness.kube.operated_cluster import MOMENT, REF
 
 
 def status(reason: str = "R", **conditions: ConditionStatus) -> ChatDeploymentStatus:

@@ -10,7 +10,7 @@ from chatfleet_operator.model.ownership import GENERATE_MANAGER, is_ours
 from chatfleet_operator.model.values import Manifest, ObjectId, Outcome, Pod, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
-from harness.kube.operator_world import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
+from harness.kube.operated_cluster import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
 
 DEPLOYMENT = ObjectId("Deployment", "support")
 SECRET = ObjectId("Secret", "support-redis")

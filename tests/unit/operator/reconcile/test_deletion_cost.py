@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_operator.model.values import Pod
 from chatfleet_operator.reconcile.deletion_cost import IMBALANCE_FACTOR, WRITE_SECONDS, stale_costs
-from harness.kube.operator_world import pod_report
+from harness.kube.operated_cluster import pod_report
 
 
 def pod(name: str, streams: int, cost: int = 0, age: float = WRITE_SECONDS) -> Pod:

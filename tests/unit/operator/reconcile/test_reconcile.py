@@ -10,81 +10,81 @@ from chatfleet_operator.model.errors import ClusterError, Refused, Retry
 from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import Crashed, FakeCluster, refuse
-from harness.kube.operator_world import REF, World, foreign, pod, resource, settled, world
+from harness.kube.operated_cluster import REF, OperatedCluster, foreign, operated_cluster, pod, resource, settled
 
 SECRET = ObjectId("Secret", "support-redis")
 
 
-async def reconcile_until_done(it: World, limit: int = 8) -> list[Requeue]:
+async def reconcile_until_done(operated: OperatedCluster, limit: int = 8) -> list[Requeue]:
     """Reconcile until nothing is due immediately; returns when each was requeued."""
     requeues = []
     for _ in range(limit):
-        requeues.append((await reconcile(REF, it.parts)).requeue)
+        requeues.append((await reconcile(REF, operated.parts)).requeue)
         if requeues[-1] is not Requeue.IMMEDIATELY:
             break
     return requeues
 
 
-async def serving_world() -> World:
-    it = world()
-    await reconcile_until_done(it)
-    it.roll_out()
-    await reconcile_until_done(it)
-    return it
+async def serving_cluster() -> OperatedCluster:
+    operated = operated_cluster()
+    await reconcile_until_done(operated)
+    operated.roll_out()
+    await reconcile_until_done(operated)
+    return operated
 
 
 async def test_a_new_resource_gets_its_children_in_two_reconciliations_and_a_status() -> None:
-    it = world()
+    operated = operated_cluster()
 
-    assert await reconcile_until_done(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
-    assert it.cluster.writes == [
+    assert await reconcile_until_done(operated) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
+    assert operated.cluster.writes == [
         "generate Secret support-redis",
         *(f"apply {key}" for key in settled(resource()) if key != SECRET),  # the order is that of the golden files
         "status support",
     ]
-    assert it.condition("Ready") == ("False", "NoReadyPods")
+    assert operated.condition("Ready") == ("False", "NoReadyPods")
 
 
 async def test_it_is_ready_once_a_request_through_the_service_was_answered() -> None:
-    it = await serving_world()
+    operated = await serving_cluster()
 
-    assert it.condition("Ready") == ("True", "Serving")
+    assert operated.condition("Ready") == ("True", "Serving")
 
 
 async def test_at_rest_a_reconciliation_writes_nothing() -> None:
-    it = await serving_world()
-    it.cluster.writes.clear()
+    operated = await serving_cluster()
+    operated.cluster.writes.clear()
 
-    assert await reconcile_until_done(it) == [Requeue.SETTLED]
-    assert it.cluster.writes == []
+    assert await reconcile_until_done(operated) == [Requeue.SETTLED]
+    assert operated.cluster.writes == []
 
 
 async def test_a_new_generation_is_not_ready_before_its_pods_are() -> None:
-    it = await serving_world()
-    it.change(names.KIND, "support", lambda live: live["spec"].update(template={"image": "example.com/api:2"}))
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    operated.change(names.KIND, "support", lambda live: live["spec"].update(template={"image": "example.com/api:2"}))
+    await reconcile_until_done(operated)
 
-    assert it.condition("Ready") == ("Unknown", "Updating")
-    assert it.condition_document("Ready")["observedGeneration"] == 2
-    it.roll_out()
-    await reconcile_until_done(it)
-    assert it.condition("Ready") == ("True", "Serving")
+    assert operated.condition("Ready") == ("Unknown", "Updating")
+    assert operated.condition_document("Ready")["observedGeneration"] == 2
+    operated.roll_out()
+    await reconcile_until_done(operated)
+    assert operated.condition("Ready") == ("True", "Serving")
 
 
 async def test_a_changed_configuration_reaches_running_pods_by_one_touch_each() -> None:
-    it = await serving_world()
-    it.cluster.writes.clear()
-    it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
-    await reconcile_until_done(it)
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    operated.cluster.writes.clear()
+    operated.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
+    await reconcile_until_done(operated)
+    await reconcile_until_done(operated)
 
-    assert it.cluster.writes == [
+    assert operated.cluster.writes == [
         "apply ConfigMap support-runtime",
         "refresh config of Pod support-0",
         "refresh config of Pod support-1",
         "status support",
     ]
-    assert it.condition("Ready") == ("Unknown", "Updating")
+    assert operated.condition("Ready") == ("Unknown", "Updating")
 
 
 APPLIED = [key for key in settled(resource()) if key != SECRET]
@@ -93,48 +93,48 @@ APPLIED = [key for key in settled(resource()) if key != SECRET]
 
 @pytest.mark.parametrize("key", APPLIED, ids=str)
 async def test_a_deleted_child_comes_back(key: ObjectId) -> None:
-    it = await serving_world()
-    it.cluster.writes.clear()
-    it.cluster.remove(REF.namespace, key)
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    operated.cluster.writes.clear()
+    operated.cluster.remove(REF.namespace, key)
+    await reconcile_until_done(operated)
 
-    assert f"apply {key}" in it.cluster.writes
-    assert it.recorded.drifted == [key]
+    assert f"apply {key}" in operated.cluster.writes
+    assert operated.recorded.drifted == [key]
 
 
 async def test_a_deleted_password_is_generated_anew_and_restarts_redis() -> None:
-    it = await serving_world()
-    before = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
-    it.cluster.remove(REF.namespace, SECRET)
-    it.cluster.writes.clear()
+    operated = await serving_cluster()
+    before = operated.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
+    operated.cluster.remove(REF.namespace, SECRET)
+    operated.cluster.writes.clear()
 
-    assert await reconcile_until_done(it) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
-    assert it.cluster.writes[:2] == ["generate Secret support-redis", "apply StatefulSet support-redis"]
-    after = it.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
+    assert await reconcile_until_done(operated) == [Requeue.IMMEDIATELY, Requeue.UNSETTLED]
+    assert operated.cluster.writes[:2] == ["generate Secret support-redis", "apply StatefulSet support-redis"]
+    after = operated.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
     assert before != after
 
 
 async def test_repairing_the_labels_of_the_password_leaves_its_values() -> None:
-    it = await serving_world()
-    values = it.live(*SECRET)["data"]
-    it.change(*SECRET, lambda live: live["metadata"].update(labels={}))
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    values = operated.live(*SECRET)["data"]
+    operated.change(*SECRET, lambda live: live["metadata"].update(labels={}))
+    await reconcile_until_done(operated)
 
-    assert it.live(*SECRET)["data"] == values
-    assert it.live(*SECRET)["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "support"
+    assert operated.live(*SECRET)["data"] == values
+    assert operated.live(*SECRET)["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "support"
 
 
 async def test_fields_that_others_have_set_stay() -> None:
-    it = await serving_world()
+    operated = await serving_cluster()
 
     def inject(live: Manifest) -> None:
         live["metadata"]["annotations"]["mesh.example.com/injected"] = "yes"
         live["spec"]["template"]["spec"]["containers"].append({"name": "sidecar", "image": "mesh"})
         live["metadata"]["labels"][names.LABEL_COMPONENT] = "edited"
 
-    it.change("Deployment", "support", inject)
-    await reconcile_until_done(it)
-    live = it.live("Deployment", "support")
+    operated.change("Deployment", "support", inject)
+    await reconcile_until_done(operated)
+    live = operated.live("Deployment", "support")
 
     assert live["metadata"]["labels"][names.LABEL_COMPONENT] == "api"
     assert live["metadata"]["annotations"]["mesh.example.com/injected"] == "yes"
@@ -142,161 +142,163 @@ async def test_fields_that_others_have_set_stay() -> None:
 
 
 async def test_a_foreign_object_is_reported_and_not_taken() -> None:
-    it = world()
+    operated = operated_cluster()
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
-    it.cluster.put(theirs)
-    before = it.live("Service", "support")
-    await reconcile_until_done(it)
+    operated.cluster.put(theirs)
+    before = operated.live("Service", "support")
+    await reconcile_until_done(operated)
 
-    assert it.live("Service", "support") == before
-    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
-    assert "Service support" in it.condition_document("ConfigurationValid")["message"]
-    assert it.live("Deployment", "support")
-    it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
-    await reconcile_until_done(it)
-    assert it.condition("ConfigurationValid") == ("True", "Valid")
+    assert operated.live("Service", "support") == before
+    assert operated.condition("ConfigurationValid") == ("False", "NotOwned")
+    assert "Service support" in operated.condition_document("ConfigurationValid")["message"]
+    assert operated.live("Deployment", "support")
+    operated.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("True", "Valid")
 
 
 async def test_a_rejected_child_surfaces_in_the_servers_words_and_the_rest_goes_on() -> None:
-    it = world()
-    it.cluster.before_write = refuse("apply Service support-redis", words="exceeded quota: services")
+    operated = operated_cluster()
+    operated.cluster.before_write = refuse("apply Service support-redis", words="exceeded quota: services")
 
-    assert (await reconcile_until_done(it))[-1] is Requeue.FAILED
-    assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
-    message = it.condition_document("ConfigurationValid")["message"]
+    assert (await reconcile_until_done(operated))[-1] is Requeue.FAILED
+    assert operated.condition("ConfigurationValid") == ("False", "ChildRejected")
+    message = operated.condition_document("ConfigurationValid")["message"]
     assert message == "Service support-redis: exceeded quota: services"
-    assert it.live("Deployment", "support")
+    assert operated.live("Deployment", "support")
 
-    it.cluster.before_write = lambda _: None
-    await reconcile_until_done(it)
-    assert it.condition("ConfigurationValid") == ("True", "Valid")
+    operated.cluster.before_write = lambda _: None
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("True", "Valid")
 
 
 async def test_a_refused_password_surfaces_too() -> None:
-    it = world()
-    it.cluster.before_write = refuse("generate")
+    operated = operated_cluster()
+    operated.cluster.before_write = refuse("generate")
 
-    assert await reconcile_until_done(it) == [Requeue.FAILED]
-    assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
+    assert await reconcile_until_done(operated) == [Requeue.FAILED]
+    assert operated.condition("ConfigurationValid") == ("False", "ChildRejected")
 
 
 async def test_no_pod_is_pointed_to_a_configuration_that_was_refused() -> None:
-    it = await serving_world()
-    it.cluster.writes.clear()
-    it.cluster.before_write = refuse("apply ConfigMap")
-    it.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    operated.cluster.writes.clear()
+    operated.cluster.before_write = refuse("apply ConfigMap")
+    operated.change(names.KIND, "support", lambda live: live["spec"].update(conversations={"ttlSeconds": 60}))
+    await reconcile_until_done(operated)
 
-    assert it.cluster.writes == ["status support"]
+    assert operated.cluster.writes == ["status support"]
 
 
 async def test_what_was_repaired_is_looked_at_again_soon() -> None:
-    it = await serving_world()
-    it.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
+    operated = await serving_cluster()
+    operated.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
 
-    assert await reconcile_until_done(it) == [Requeue.UNSETTLED]
-    assert it.condition("Ready") == ("True", "Serving")
-    assert await reconcile_until_done(it) == [Requeue.SETTLED]
+    assert await reconcile_until_done(operated) == [Requeue.UNSETTLED]
+    assert operated.condition("Ready") == ("True", "Serving")
+    assert await reconcile_until_done(operated) == [Requeue.SETTLED]
 
 
 async def test_an_object_that_replaces_ours_during_a_reconciliation_is_not_overwritten() -> None:
-    it = await serving_world()
-    it.change("Service", "support", lambda live: live["spec"].update(type="NodePort"))
+    operated = await serving_cluster()
+    operated.change("Service", "support", lambda live: live["spec"].update(type="NodePort"))
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
 
     def replace(write: str) -> None:
         if write == "apply Service support":
-            it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
-            it.cluster.put(theirs)
+            operated.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+            operated.cluster.put(theirs)
 
-    it.cluster.before_write = replace
+    operated.cluster.before_write = replace
 
-    assert await reconcile_until_done(it) == [Requeue.FAILED]
-    assert "ownerReferences" not in it.live("Service", "support")["metadata"]
-    it.cluster.before_write = lambda _: None
-    await reconcile_until_done(it)
-    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
+    assert await reconcile_until_done(operated) == [Requeue.FAILED]
+    assert "ownerReferences" not in operated.live("Service", "support")["metadata"]
+    operated.cluster.before_write = lambda _: None
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("False", "NotOwned")
 
 
 async def test_a_missing_secret_surfaces_and_heals() -> None:
-    it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
-    await reconcile_until_done(it)
-    assert it.condition("ConfigurationValid") == ("False", "SecretMissing")
+    operated = operated_cluster(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("False", "SecretMissing")
 
     own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "shop"}, "data": {"url": "x"}}
-    it.cluster.put(own)
-    await reconcile_until_done(it)
-    assert it.condition("ConfigurationValid") == ("True", "Valid")
+    operated.cluster.put(own)
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("True", "Valid")
 
 
 async def test_the_status_is_written_also_when_the_api_server_stops_answering_half_way() -> None:
-    it = world()
-    await reconcile_until_done(it)
-    it.change(names.KIND, "support", lambda live: live["spec"].update(replicas=5, conversations={"ttlSeconds": 60}))
+    operated = operated_cluster()
+    await reconcile_until_done(operated)
+    operated.change(
+        names.KIND, "support", lambda live: live["spec"].update(replicas=5, conversations={"ttlSeconds": 60})
+    )
 
     def fail(write: str) -> None:
         if write == "apply Deployment support":
             raise Retry("the server is currently unable to handle the request", after=7)
 
-    it.cluster.before_write = fail
-    end = await reconcile(REF, it.parts)
+    operated.cluster.before_write = fail
+    end = await reconcile(REF, operated.parts)
 
     assert (end.requeue, end.min_delay) == (Requeue.FAILED, 7)
-    assert it.condition("Progressing") == ("True", "RollingOut")
-    assert "unable to handle" in it.condition_document("Progressing")["message"]
+    assert operated.condition("Progressing") == ("True", "RollingOut")
+    assert "unable to handle" in operated.condition_document("Progressing")["message"]
 
 
 @pytest.mark.parametrize("read", ["get Deployment support", "list Pod", "get Secret own"])
 async def test_what_the_operator_may_not_read_surfaces(read: str) -> None:
-    it = world(redis={"urlSecretRef": {"name": "own", "key": "url"}})
-    it.cluster.before_read = refuse(read, words="cannot get resource")
-    await reconcile_until_done(it)
+    operated = operated_cluster(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    operated.cluster.before_read = refuse(read, words="cannot get resource")
+    await reconcile_until_done(operated)
 
-    assert it.condition("ConfigurationValid") == ("False", "ChildRejected")
-    assert "cannot get resource" in it.condition_document("ConfigurationValid")["message"]
+    assert operated.condition("ConfigurationValid") == ("False", "ChildRejected")
+    assert "cannot get resource" in operated.condition_document("ConfigurationValid")["message"]
 
 
 async def test_an_api_server_without_a_response_ends_the_reconciliation() -> None:
-    it = await serving_world()
-    it.cluster.writes.clear()
+    operated = await serving_cluster()
+    operated.cluster.writes.clear()
 
     def fail(read: str) -> None:
         raise Retry(f"{read}: timeout")
 
-    it.cluster.before_read = fail
+    operated.cluster.before_read = fail
     with pytest.raises(ClusterError, match="timeout"):
-        await reconcile(REF, it.parts)
-    assert it.cluster.writes == []
+        await reconcile(REF, operated.parts)
+    assert operated.cluster.writes == []
 
 
 async def test_a_spec_that_cannot_be_read_is_reported_and_changes_nothing() -> None:
-    it = await serving_world()
-    before = it.live("Deployment", "support")
-    it.change(names.KIND, "support", lambda live: live["spec"].pop("models"))
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    before = operated.live("Deployment", "support")
+    operated.change(names.KIND, "support", lambda live: live["spec"].pop("models"))
+    await reconcile_until_done(operated)
 
-    assert it.condition("ConfigurationValid") == ("False", "InvalidSpec")
-    assert "spec.models" in it.condition_document("ConfigurationValid")["message"]
-    assert it.live("Deployment", "support") == before
+    assert operated.condition("ConfigurationValid") == ("False", "InvalidSpec")
+    assert "spec.models" in operated.condition_document("ConfigurationValid")["message"]
+    assert operated.live("Deployment", "support") == before
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 async def test_an_evicted_pod_that_lies_about_is_not_waited_for(phase: str) -> None:
-    it = await serving_world()
-    it.cluster.put(pod("evicted", "192.0.2.9", ready=False))
-    it.change("Pod", "evicted", lambda live: live["status"].update(phase=phase))
-    await reconcile_until_done(it)
+    operated = await serving_cluster()
+    operated.cluster.put(pod("evicted", "192.0.2.9", ready=False))
+    operated.change("Pod", "evicted", lambda live: live["status"].update(phase=phase))
+    await reconcile_until_done(operated)
 
-    assert it.condition("Ready") == ("True", "Serving")
+    assert operated.condition("Ready") == ("True", "Serving")
 
 
 async def test_the_log_has_what_was_written_and_what_has_changed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    it = await serving_world()
+    operated = await serving_cluster()
     caplog.clear()
-    it.change("PodDisruptionBudget", "support", lambda live: live["spec"].update(maxUnavailable=9))
-    it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
-    await reconcile_until_done(it)
+    operated.change("PodDisruptionBudget", "support", lambda live: live["spec"].update(maxUnavailable=9))
+    operated.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
+    await reconcile_until_done(operated)
 
     assert [record.message for record in caplog.records] == [
         "Apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
@@ -307,43 +309,45 @@ async def test_the_log_has_what_was_written_and_what_has_changed(caplog: pytest.
 
 
 async def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
-    it = await serving_world()
-    it.cluster.writes.clear()
-    it.change(names.KIND, "support", lambda live: live["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"))
+    operated = await serving_cluster()
+    operated.cluster.writes.clear()
+    operated.change(
+        names.KIND, "support", lambda live: live["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z")
+    )
 
-    assert await reconcile_until_done(it) == [Requeue.GONE]
-    it.cluster.remove(REF.namespace, ObjectId(names.KIND, "support"))
-    assert await reconcile_until_done(it) == [Requeue.GONE]
-    assert it.cluster.writes == []
-    assert it.recorded.gone == [REF, REF]
+    assert await reconcile_until_done(operated) == [Requeue.GONE]
+    operated.cluster.remove(REF.namespace, ObjectId(names.KIND, "support"))
+    assert await reconcile_until_done(operated) == [Requeue.GONE]
+    assert operated.cluster.writes == []
+    assert operated.recorded.gone == [REF, REF]
 
 
 async def test_only_transitions_are_recorded_and_only_after_the_status_was_written() -> None:
-    it = await serving_world()
-    it.recorded.conditions.clear()
-    await reconcile_until_done(it)
-    assert it.recorded.conditions == []
+    operated = await serving_cluster()
+    operated.recorded.conditions.clear()
+    await reconcile_until_done(operated)
+    assert operated.recorded.conditions == []
 
-    it.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
-    it.cluster.before_write = refuse("status")
+    operated.change(names.KIND, "support", lambda live: live["spec"].update(suspend=True))
+    operated.cluster.before_write = refuse("status")
     with pytest.raises(Refused):
-        await reconcile(REF, it.parts)
-    assert it.recorded.conditions == []
+        await reconcile(REF, operated.parts)
+    assert operated.recorded.conditions == []
 
-    it.cluster.before_write = lambda _: None
-    await reconcile_until_done(it)
-    assert [(each.type, each.reason) for each in it.recorded.conditions if each.type == "Ready"] == [
+    operated.cluster.before_write = lambda _: None
+    await reconcile_until_done(operated)
+    assert [(each.type, each.reason) for each in operated.recorded.conditions if each.type == "Ready"] == [
         ("Ready", "Suspended")
     ]
 
 
 async def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume() -> None:
-    it = await serving_world()
-    it.change(
+    operated = await serving_cluster()
+    operated.change(
         names.KIND, "support", lambda live: live["spec"].update(redis={"urlSecretRef": {"name": "own", "key": "url"}})
     )
-    await reconcile_until_done(it)
-    left = {key for _, key in it.cluster.objects if key.name == "support-redis"}
+    await reconcile_until_done(operated)
+    left = {key for _, key in operated.cluster.objects if key.name == "support-redis"}
 
     assert left == {ObjectId("PersistentVolumeClaim", "support-redis")}
 
@@ -360,12 +364,12 @@ def final_state(cluster: FakeCluster) -> dict[ObjectId, Manifest]:
     return {key: stable(live) for (_, key), live in cluster.objects.items()}
 
 
-def create(_: World) -> None:
+def create(_: OperatedCluster) -> None:
     """The resource is new."""
 
 
-def change_much(it: World) -> None:
-    it.change(
+def change_much(operated: OperatedCluster) -> None:
+    operated.change(
         names.KIND,
         "support",
         lambda live: live["spec"].update(
@@ -374,46 +378,48 @@ def change_much(it: World) -> None:
     )
 
 
-def switch_redis(it: World) -> None:
-    it.change(
+def switch_redis(operated: OperatedCluster) -> None:
+    operated.change(
         names.KIND, "support", lambda live: live["spec"].update(redis={"urlSecretRef": {"name": "own", "key": "url"}})
     )
 
 
-def lose_the_password(it: World) -> None:
-    it.cluster.remove(REF.namespace, SECRET)
+def lose_the_password(operated: OperatedCluster) -> None:
+    operated.cluster.remove(REF.namespace, SECRET)
 
 
 @pytest.mark.parametrize("cause", [create, change_much, switch_redis, lose_the_password])
 async def test_an_operator_that_dies_after_any_write_leaves_nothing_that_the_next_does_not_finish(
-    cause: Callable[[World], None],
+    cause: Callable[[OperatedCluster], None],
 ) -> None:
-    async def prepared() -> World:
-        it = world()
+    async def prepared() -> OperatedCluster:
+        operated = operated_cluster()
         if cause is not create:
-            await reconcile_until_done(it)
-            it.roll_out()
-            await reconcile_until_done(it)
-        cause(it)
-        it.cluster.writes.clear()
-        return it
+            await reconcile_until_done(operated)
+            operated.roll_out()
+            await reconcile_until_done(operated)
+        cause(operated)
+        operated.cluster.writes.clear()
+        return operated
 
     reference = await prepared()
     await reconcile_until_done(reference)
     total = len(reference.cluster.writes)
 
     for survived in range(1, total + 1):
-        it = await prepared()
-        it.cluster.after_write = crash_at(survived)
+        operated = await prepared()
+        operated.cluster.after_write = crash_at(survived)
         with pytest.raises(Crashed):
-            await reconcile_until_done(it)
-        it.cluster.after_write = lambda _: None
-        await reconcile_until_done(it)
+            await reconcile_until_done(operated)
+        operated.cluster.after_write = lambda _: None
+        await reconcile_until_done(operated)
 
-        assert final_state(it.cluster) == final_state(reference.cluster), f"died after write {survived} of {total}"
-        it.cluster.writes.clear()
-        await reconcile_until_done(it)
-        assert it.cluster.writes == [], f"died after write {survived} of {total}"
+        assert final_state(operated.cluster) == final_state(reference.cluster), (
+            f"died after write {survived} of {total}"
+        )
+        operated.cluster.writes.clear()
+        await reconcile_until_done(operated)
+        assert operated.cluster.writes == [], f"died after write {survived} of {total}"
 
 
 def crash_at(number: int) -> Callable[[str], None]:
@@ -428,12 +434,14 @@ def crash_at(number: int) -> Callable[[str], None]:
 
 async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> None:
     """The Lease keeps them apart; should it fail, uids and the API server's own checks still do."""
-    it = world()
-    first, second = await reconcile(REF, it.parts), await reconcile(REF, it.parts)
+    operated = operated_cluster()
+    first, second = await reconcile(REF, operated.parts), await reconcile(REF, operated.parts)
     assert (first.requeue, second.requeue) == (Requeue.IMMEDIATELY, Requeue.UNSETTLED)
 
-    it.cluster.put(foreign({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}))
-    assert await reconcile_until_done(it) == [Requeue.UNSETTLED]
+    operated.cluster.put(
+        foreign({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}})
+    )
+    assert await reconcile_until_done(operated) == [Requeue.UNSETTLED]
 
 
 @pytest.mark.parametrize(
@@ -445,19 +453,19 @@ async def test_two_operators_that_both_start_at_nothing_end_in_one_state() -> No
     ],
 )
 async def test_a_foreign_service_is_never_probed(spec: Manifest) -> None:
-    it = await serving_world()
-    it.cluster.remove(REF.namespace, ObjectId("Service", "support"))
+    operated = await serving_cluster()
+    operated.cluster.remove(REF.namespace, ObjectId("Service", "support"))
     metadata = {"name": "support", "namespace": "shop"}
-    it.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-    it.prober.asked.clear()
-    await reconcile_until_done(it)
+    operated.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    operated.prober.asked.clear()
+    await reconcile_until_done(operated)
 
-    assert it.prober.asked == []
-    assert it.condition("Ready") == ("False", "Blocked")
+    assert operated.prober.asked == []
+    assert operated.condition("Ready") == ("False", "Blocked")
 
 
 async def test_an_object_that_somebody_creates_after_observe_is_not_taken_and_is_reported_next() -> None:
-    it = world()
+    operated = operated_cluster()
     stranger: Manifest = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -467,20 +475,20 @@ async def test_an_object_that_somebody_creates_after_observe_is_not_taken_and_is
 
     def race(write: str) -> None:
         if write == "apply Service support":
-            it.cluster.before_write = lambda _: None
-            it.cluster.put(stranger)
+            operated.cluster.before_write = lambda _: None
+            operated.cluster.put(stranger)
 
-    it.cluster.before_write = race
-    await reconcile_until_done(it, 2)
+    operated.cluster.before_write = race
+    await reconcile_until_done(operated, 2)
 
-    assert it.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
-    assert it.live("Service", "support")["metadata"].get("ownerReferences") is None
-    assert it.condition("Progressing") == ("True", "RollingOut")
+    assert operated.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
+    assert operated.live("Service", "support")["metadata"].get("ownerReferences") is None
+    assert operated.condition("Progressing") == ("True", "RollingOut")
 
-    await reconcile_until_done(it)
-    assert it.condition("ConfigurationValid") == ("False", "NotOwned")
-    assert it.condition_document("ConfigurationValid")["message"] == (
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("False", "NotOwned")
+    assert operated.condition_document("ConfigurationValid")["message"] == (
         "Service support exists and is not owned by this ChatDeployment."
         " Rename the ChatDeployment or delete the Service."
     )
-    assert it.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
+    assert operated.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}

@@ -9,7 +9,7 @@ from chatfleet_operator.model.errors import Refused, Retry
 from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import refuse
-from harness.kube.operator_world import MOMENT, REF, World, world
+from harness.kube.operated_cluster import MOMENT, REF, OperatedCluster, operated_cluster
 
 HPA = ObjectId("HorizontalPodAutoscaler", "support")
 SCALED_OBJECT = ObjectId("ScaledObject", "support")
@@ -18,167 +18,167 @@ BUILTIN = {"minReplicas": 3, "maxReplicas": 9}
 KEDA = {**BUILTIN, "source": "keda", "keda": {"prometheusURL": "http://prometheus:9090"}}
 
 
-async def reconcile_until_done(it: World, count: int = 4) -> Requeue:
+async def reconcile_until_done(operated: OperatedCluster, count: int = 4) -> Requeue:
     """Run some passes; returns the last requeue."""
     for _ in range(count):
-        requeue = (await reconcile(REF, it.parts)).requeue
+        requeue = (await reconcile(REF, operated.parts)).requeue
     return requeue
 
 
-async def rolled_out(pods: int = 3, **spec: Any) -> World:  # noqa: ANN401  # JSON
-    it = world(**spec)
-    await reconcile_until_done(it)
-    it.roll_out(pods)
-    await reconcile_until_done(it)
-    it.cluster.writes.clear()
-    return it
+async def rolled_out(pods: int = 3, **spec: Any) -> OperatedCluster:  # noqa: ANN401  # JSON
+    operated = operated_cluster(**spec)
+    await reconcile_until_done(operated)
+    operated.roll_out(pods)
+    await reconcile_until_done(operated)
+    operated.cluster.writes.clear()
+    return operated
 
 
-def declare(it: World, **spec: Any) -> None:  # noqa: ANN401  # JSON
+def declare(operated: OperatedCluster, **spec: Any) -> None:  # noqa: ANN401  # JSON
     """Change the spec; None takes a field away."""
 
     def change(live: Manifest) -> None:
         live["spec"] = {key: value for key, value in {**live["spec"], **spec}.items() if value is not None}
 
-    it.change(names.KIND, "support", change)
+    operated.change(names.KIND, "support", change)
 
 
-def scale(it: World, pods: int) -> None:
+def scale(operated: OperatedCluster, pods: int) -> None:
     """Set the number of pods as an autoscaler does."""
-    it.cluster.edit(
+    operated.cluster.edit(
         REF.namespace, DEPLOYMENT, lambda live: live["spec"].update(replicas=pods), manager="kube-controller-manager"
     )
 
 
-def replicas(it: World) -> int:
-    count: int = it.live(*DEPLOYMENT)["spec"]["replicas"]
+def replicas(operated: OperatedCluster) -> int:
+    count: int = operated.live(*DEPLOYMENT)["spec"]["replicas"]
     return count
 
 
-def exists(it: World, key: ObjectId) -> bool:
-    return (REF.namespace, key) in it.cluster.objects
+def exists(operated: OperatedCluster, key: ObjectId) -> bool:
+    return (REF.namespace, key) in operated.cluster.objects
 
 
 async def test_a_new_deployment_starts_at_the_least_and_is_then_left_to_the_autoscaler() -> None:
-    it = world(autoscaling=BUILTIN)
-    await reconcile_until_done(it, 2)
-    assert replicas(it) == 3
-    assert exists(it, HPA)
+    operated = operated_cluster(autoscaling=BUILTIN)
+    await reconcile_until_done(operated, 2)
+    assert replicas(operated) == 3
+    assert exists(operated, HPA)
 
-    await reconcile_until_done(it)
-    scale(it, 7)
-    it.roll_out(7)
-    await reconcile_until_done(it)
-    it.cluster.writes.clear()
+    await reconcile_until_done(operated)
+    scale(operated, 7)
+    operated.roll_out(7)
+    await reconcile_until_done(operated)
+    operated.cluster.writes.clear()
 
-    assert await reconcile_until_done(it) is Requeue.SETTLED
-    assert (replicas(it), it.cluster.writes) == (7, [])
+    assert await reconcile_until_done(operated) is Requeue.SETTLED
+    assert (replicas(operated), operated.cluster.writes) == (7, [])
 
 
 @pytest.mark.parametrize(("before", "after"), [(5, 5), (2, 3), (12, 9), (0, 3)])
 async def test_switching_it_on_goes_on_from_what_is_there_within_the_bounds(before: int, after: int) -> None:
-    it = await rolled_out(before, replicas=before)
-    declare(it, autoscaling=BUILTIN)
-    await reconcile_until_done(it)
+    operated = await rolled_out(before, replicas=before)
+    declare(operated, autoscaling=BUILTIN)
+    await reconcile_until_done(operated)
 
-    assert replicas(it) == after
-    writes = [write for write in it.cluster.writes if "Deployment" in write]
+    assert replicas(operated) == after
+    writes = [write for write in operated.cluster.writes if "Deployment" in write]
     assert writes == ["hand over replicas of Deployment support", "apply Deployment support"]
 
 
 async def test_switching_it_off_deletes_the_autoscaler_first_and_then_sets_the_replicas() -> None:
-    it = await rolled_out(replicas=2, autoscaling=BUILTIN)
-    scale(it, 7)
-    declare(it, autoscaling=None)
-    await reconcile_until_done(it)
+    operated = await rolled_out(replicas=2, autoscaling=BUILTIN)
+    scale(operated, 7)
+    declare(operated, autoscaling=None)
+    await reconcile_until_done(operated)
 
-    assert replicas(it) == 2
-    assert it.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply Deployment support"]
+    assert replicas(operated) == 2
+    assert operated.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply Deployment support"]
 
 
 async def test_suspending_scales_to_zero_without_an_autoscaler_and_resuming_starts_at_the_least() -> None:
-    it = await rolled_out(autoscaling=BUILTIN)
-    scale(it, 7)
-    declare(it, suspend=True)
-    await reconcile_until_done(it)
-    assert replicas(it) == 0
-    assert not exists(it, HPA)
-    assert it.condition("AutoscalingActive") == ("False", "Suspended")
+    operated = await rolled_out(autoscaling=BUILTIN)
+    scale(operated, 7)
+    declare(operated, suspend=True)
+    await reconcile_until_done(operated)
+    assert replicas(operated) == 0
+    assert not exists(operated, HPA)
+    assert operated.condition("AutoscalingActive") == ("False", "Suspended")
 
-    declare(it, suspend=False)
-    await reconcile_until_done(it)
-    assert replicas(it) == 3
-    assert exists(it, HPA)
+    declare(operated, suspend=False)
+    await reconcile_until_done(operated)
+    assert replicas(operated) == 3
+    assert exists(operated, HPA)
 
 
 async def test_a_new_template_leaves_the_number_of_pods_alone() -> None:
-    it = await rolled_out(autoscaling=BUILTIN)
-    scale(it, 7)
-    declare(it, template={"image": "example.com/api:2"})
-    await reconcile_until_done(it)
+    operated = await rolled_out(autoscaling=BUILTIN)
+    scale(operated, 7)
+    declare(operated, template={"image": "example.com/api:2"})
+    await reconcile_until_done(operated)
 
-    assert replicas(it) == 7
-    assert "apply Deployment support" in it.cluster.writes
+    assert replicas(operated) == 7
+    assert "apply Deployment support" in operated.cluster.writes
 
 
 async def test_changing_the_source_removes_the_other_autoscaler_before_the_new_one_comes() -> None:
-    it = await rolled_out(autoscaling=BUILTIN)
-    declare(it, autoscaling=KEDA)
-    await reconcile_until_done(it)
-    assert (exists(it, HPA), exists(it, SCALED_OBJECT)) == (False, True)
-    assert it.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply ScaledObject support"]
+    operated = await rolled_out(autoscaling=BUILTIN)
+    declare(operated, autoscaling=KEDA)
+    await reconcile_until_done(operated)
+    assert (exists(operated, HPA), exists(operated, SCALED_OBJECT)) == (False, True)
+    assert operated.cluster.writes[:2] == ["delete HorizontalPodAutoscaler support", "apply ScaledObject support"]
 
-    declare(it, autoscaling=BUILTIN)
-    await reconcile_until_done(it)
-    assert (exists(it, HPA), exists(it, SCALED_OBJECT)) == (True, False)
+    declare(operated, autoscaling=BUILTIN)
+    await reconcile_until_done(operated)
+    assert (exists(operated, HPA), exists(operated, SCALED_OBJECT)) == (True, False)
 
 
 async def test_without_keda_a_condition_reports_it_and_everything_else_goes_on() -> None:
-    it = world(autoscaling=KEDA)
-    it.cluster.unserved.add("ScaledObject")
-    await reconcile_until_done(it)
-    it.roll_out(3)
+    operated = operated_cluster(autoscaling=KEDA)
+    operated.cluster.unserved.add("ScaledObject")
+    await reconcile_until_done(operated)
+    operated.roll_out(3)
 
-    assert await reconcile_until_done(it) is Requeue.FAILED  # again, with growing pauses
-    assert it.condition("AutoscalingActive") == ("False", "KEDANotInstalled")
-    assert it.condition("Ready") == ("True", "Serving")
-    it.cluster.unserved.clear()
-    await reconcile_until_done(it)
-    assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
+    assert await reconcile_until_done(operated) is Requeue.FAILED  # again, with growing pauses
+    assert operated.condition("AutoscalingActive") == ("False", "KEDANotInstalled")
+    assert operated.condition("Ready") == ("True", "Serving")
+    operated.cluster.unserved.clear()
+    await reconcile_until_done(operated)
+    assert operated.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
 
 
 @pytest.mark.parametrize("failure", [Refused("denied"), Retry("conflict")])
 async def test_a_number_that_could_not_be_handed_over_is_not_given_up(failure: Exception) -> None:
-    it = await rolled_out(5, replicas=5)
+    operated = await rolled_out(5, replicas=5)
 
     def check(write: str) -> None:
         if write.startswith("hand over replicas of"):
             raise failure
 
-    it.cluster.before_write = check
-    declare(it, autoscaling=BUILTIN)
-    await reconcile_until_done(it)
-    assert replicas(it) == 5
-    assert "apply Deployment support" not in it.cluster.writes
+    operated.cluster.before_write = check
+    declare(operated, autoscaling=BUILTIN)
+    await reconcile_until_done(operated)
+    assert replicas(operated) == 5
+    assert "apply Deployment support" not in operated.cluster.writes
 
-    it.cluster.before_write = refuse()
-    await reconcile_until_done(it)
-    assert replicas(it) == 5
+    operated.cluster.before_write = refuse()
+    await reconcile_until_done(operated)
+    assert replicas(operated) == 5
 
 
 async def test_what_the_autoscaler_has_set_meanwhile_is_not_overwritten() -> None:
-    it = world(autoscaling=BUILTIN)
-    await reconcile_until_done(it, 2)
+    operated = operated_cluster(autoscaling=BUILTIN)
+    await reconcile_until_done(operated, 2)
 
     def meanwhile(write: str) -> None:
         if write.startswith("apply ConfigMap"):
-            scale(it, 8)
+            scale(operated, 8)
 
-    it.cluster.before_write = meanwhile
-    it.cluster.remove(REF.namespace, ObjectId("ConfigMap", "support-runtime"))
-    await reconcile_until_done(it)
+    operated.cluster.before_write = meanwhile
+    operated.cluster.remove(REF.namespace, ObjectId("ConfigMap", "support-runtime"))
+    await reconcile_until_done(operated)
 
-    assert replicas(it) == 8
+    assert replicas(operated) == 8
 
 
 def api_service(labels: dict[str, str]) -> Manifest:
@@ -191,91 +191,91 @@ def api_service(labels: dict[str, str]) -> Manifest:
 
 
 async def test_a_foreign_metrics_api_is_named_and_not_taken_over() -> None:
-    it = await rolled_out(autoscaling=BUILTIN)
-    it.cluster.put(api_service({"app": "prometheus-adapter"}))
-    await reconcile_until_done(it)
+    operated = await rolled_out(autoscaling=BUILTIN)
+    operated.cluster.put(api_service({"app": "prometheus-adapter"}))
+    await reconcile_until_done(operated)
 
-    assert it.condition("AutoscalingActive") == ("False", "MetricsAPIConflict")
-    assert "monitoring/prometheus-adapter" in it.condition_document("AutoscalingActive")["message"]
-    assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["ContainerResource"]
-    it.cluster.remove("", ObjectId("APIService", names.METRICS_APIS[1]))
-    it.cluster.put(api_service({names.LABEL_MANAGED_BY: names.MANAGED_BY}))
-    await reconcile_until_done(it)
-    assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
-    assert [metric["type"] for metric in it.live(*HPA)["spec"]["metrics"]] == ["Pods"]
+    assert operated.condition("AutoscalingActive") == ("False", "MetricsAPIConflict")
+    assert "monitoring/prometheus-adapter" in operated.condition_document("AutoscalingActive")["message"]
+    assert [metric["type"] for metric in operated.live(*HPA)["spec"]["metrics"]] == ["ContainerResource"]
+    operated.cluster.remove("", ObjectId("APIService", names.METRICS_APIS[1]))
+    operated.cluster.put(api_service({names.LABEL_MANAGED_BY: names.MANAGED_BY}))
+    await reconcile_until_done(operated)
+    assert operated.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
+    assert [metric["type"] for metric in operated.live(*HPA)["spec"]["metrics"]] == ["Pods"]
 
 
 async def test_an_operator_of_a_few_namespaces_need_not_know_whose_metrics_api_it_is() -> None:
-    it = world(autoscaling=BUILTIN)
+    operated = operated_cluster(autoscaling=BUILTIN)
 
     def check(read: str) -> None:
         if read.startswith("get APIService"):
             raise Refused("cannot get apiservices at the cluster scope")
 
-    it.cluster.before_read = check
-    await reconcile_until_done(it)
+    operated.cluster.before_read = check
+    await reconcile_until_done(operated)
 
-    assert exists(it, HPA)
-    assert it.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
-    assert it.condition("ConfigurationValid") == ("True", "Valid")
+    assert exists(operated, HPA)
+    assert operated.condition("AutoscalingActive") == ("Unknown", "AutoscalerPending")
+    assert operated.condition("ConfigurationValid") == ("True", "Valid")
 
 
-def busy(it: World, **streams: int) -> None:
+def busy(operated: OperatedCluster, **streams: int) -> None:
     """Let the pods named hold so many streams."""
-    for ip, report in it.prober.reports.items():
+    for ip, report in operated.prober.reports.items():
         if report.pod in streams:
-            it.prober.reports[ip] = report.model_copy(update={"active_streams": streams[report.pod]})
+            operated.prober.reports[ip] = report.model_copy(update={"active_streams": streams[report.pod]})
 
 
 async def test_busy_pods_cost_more_to_delete_and_at_rest_nothing_is_written() -> None:
-    it = await rolled_out(autoscaling=BUILTIN)
-    busy(it, **{"support-1": 9})
-    await reconcile_until_done(it, 1)
-    assert [write for write in it.cluster.writes if write.startswith("set deletion cost of")] == [
+    operated = await rolled_out(autoscaling=BUILTIN)
+    busy(operated, **{"support-1": 9})
+    await reconcile_until_done(operated, 1)
+    assert [write for write in operated.cluster.writes if write.startswith("set deletion cost of")] == [
         "set deletion cost of Pod support-1 9"
     ]
-    annotations = it.live("Pod", "support-1")["metadata"]["annotations"]
+    annotations = operated.live("Pod", "support-1")["metadata"]["annotations"]
     assert annotations == {names.POD_DELETION_COST: "9", names.ANNOTATION_DELETION_COST_TIME: MOMENT}
 
-    it.cluster.writes.clear()
-    busy(it, **{"support-1": 12})
-    await reconcile_until_done(it)
-    assert [write for write in it.cluster.writes if write.startswith("set deletion cost of")] == []
+    operated.cluster.writes.clear()
+    busy(operated, **{"support-1": 12})
+    await reconcile_until_done(operated)
+    assert [write for write in operated.cluster.writes if write.startswith("set deletion cost of")] == []
 
 
 async def test_a_cost_is_not_written_again_before_its_time() -> None:
-    it = await rolled_out(autoscaling=BUILTIN)
-    busy(it, **{"support-1": 9})
-    await reconcile_until_done(it)
-    it.cluster.writes.clear()
-    busy(it, **{"support-0": 50, "support-1": 0})
-    await reconcile_until_done(it)
-    assert it.cluster.writes[0] == "set deletion cost of Pod support-0 50"
-    assert "set deletion cost of Pod support-1 0" not in it.cluster.writes
+    operated = await rolled_out(autoscaling=BUILTIN)
+    busy(operated, **{"support-1": 9})
+    await reconcile_until_done(operated)
+    operated.cluster.writes.clear()
+    busy(operated, **{"support-0": 50, "support-1": 0})
+    await reconcile_until_done(operated)
+    assert operated.cluster.writes[0] == "set deletion cost of Pod support-0 50"
+    assert "set deletion cost of Pod support-1 0" not in operated.cluster.writes
 
-    it.moment = "2026-01-02T03:04:36Z"
-    busy(it, **{"support-2": 40, "support-0": 0})
-    await reconcile_until_done(it, 1)
-    assert "set deletion cost of Pod support-0 0" in it.cluster.writes
+    operated.moment = "2026-01-02T03:04:36Z"
+    busy(operated, **{"support-2": 40, "support-0": 0})
+    await reconcile_until_done(operated, 1)
+    assert "set deletion cost of Pod support-0 0" in operated.cluster.writes
 
 
 async def test_fewer_replicas_by_hand_take_idle_pods_too() -> None:
-    it = await rolled_out(3, replicas=3)
-    busy(it, **{"support-0": 9})
-    await reconcile_until_done(it)
-    assert not [write for write in it.cluster.writes if write.startswith("set deletion cost of")]
+    operated = await rolled_out(3, replicas=3)
+    busy(operated, **{"support-0": 9})
+    await reconcile_until_done(operated)
+    assert not [write for write in operated.cluster.writes if write.startswith("set deletion cost of")]
 
-    it.cluster.writes.clear()
-    declare(it, replicas=2)
-    await reconcile_until_done(it, 1)
-    assert it.cluster.writes[:2] == ["set deletion cost of Pod support-0 9", "apply Deployment support"]
+    operated.cluster.writes.clear()
+    declare(operated, replicas=2)
+    await reconcile_until_done(operated, 1)
+    assert operated.cluster.writes[:2] == ["set deletion cost of Pod support-0 9", "apply Deployment support"]
 
 
 async def test_tokens_per_second_are_the_sum_of_the_reports() -> None:
-    it = await rolled_out(2)
-    assert "tokensPerSecond" not in it.live(names.KIND, "support")["status"]
+    operated = await rolled_out(2)
+    assert "tokensPerSecond" not in operated.live(names.KIND, "support")["status"]
     for ip, rate in (("192.0.2.1", 100.4), ("192.0.2.2", 50.2)):
-        it.prober.reports[ip] = it.prober.reports[ip].model_copy(update={"tokens_per_second": rate})
-    await reconcile_until_done(it)
+        operated.prober.reports[ip] = operated.prober.reports[ip].model_copy(update={"tokens_per_second": rate})
+    await reconcile_until_done(operated)
 
-    assert it.live(names.KIND, "support")["status"]["tokensPerSecond"] == 151
+    assert operated.live(names.KIND, "support")["status"]["tokensPerSecond"] == 151

@@ -11,7 +11,7 @@ from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.values import Manifest, MetricsApi, ObjectId, Observed, Outcome
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
-from harness.kube.operator_world import DEFAULTS, MOMENT, foreign, observed, resource, settled
+from harness.kube.operated_cluster import DEFAULTS, MOMENT, foreign, observed, resource, settled
 
 HPA = ObjectId("HorizontalPodAutoscaler", "support")
 SCALED_OBJECT = ObjectId("ScaledObject", "support")

@@ -12,7 +12,7 @@ from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Pod, ProbeResult, Resource
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report, transitions
-from harness.kube.operator_world import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
+from harness.kube.operated_cluster import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
 
 DEPLOYMENT = ObjectId("Deployment", "support")
 STATEFUL_SET = ObjectId("StatefulSet", "support-redis")

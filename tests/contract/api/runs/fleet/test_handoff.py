@@ -83,7 +83,7 @@ async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Top
         run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), resumable=True)
         reader = Following(run.read())
         await reader.seen(2)
-        first.line.whole = False
+        first.redis.whole = False
         await reader.seen(3)
         assert await drain_runs(first.chat.pool, 0) == 1
         ending = (await reader.whole())[-1][1]

@@ -83,7 +83,7 @@ async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(f
     conversation, run = await ask(first)
     reader = follow(third, run)
     await reader.seen(1)
-    first.line.whole, cut = False, monotonic()
+    first.redis.whole, cut = False, monotonic()
     events = await reader.whole()
     assert monotonic() - cut < RUN_TAKEOVER_DURATION_SECONDS
     assert gapless(events)
@@ -102,7 +102,7 @@ async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_par
     conversation, run = await ask(first)
     reader = follow(second, run)
     await reader.seen(3)
-    first.line.whole, cut = False, monotonic()
+    first.redis.whole, cut = False, monotonic()
     events = await reader.whole()
     assert monotonic() - cut < RUN_TAKEOVER_DURATION_SECONDS
     assert gapless(events)
@@ -123,7 +123,7 @@ async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
     conversation, run = await ask(first)
     reader = follow(second, run)
     await reader.seen(3)
-    first.line.whole = False
+    first.redis.whole = False
     events = await reader.whole()
     assert gapless(events)
     assert words(events) == "one two three four"
@@ -146,10 +146,10 @@ async def test_a_zombie_appends_nothing_and_stops_its_upstream_and_its_readers_f
     there = follow(second, run)
     await there.seen(2)
     assert zombie.open_streams == 1
-    first.line.whole = False
+    first.redis.whole = False
     events = await there.whole()
     assert words(events) == "one three four"
-    first.line.whole = True
+    first.redis.whole = True
     with pytest.raises(ChatError) as caught:  # it has seen, while Redis was away, what the log never had
         await here.whole()
     assert caught.value.code is Code.INTERRUPTED
@@ -165,9 +165,9 @@ async def test_a_reader_on_the_zombie_that_saw_nothing_else_goes_on_from_the_log
     _, run = await ask(first)
     here = follow(first, run)
     await here.seen(2)
-    first.line.whole = False
+    first.redis.whole = False
     events = await read(second, run)
-    first.line.whole = True
+    first.redis.whole = True
     assert await here.whole() == events
     assert words(events) == "one three four"
 
@@ -178,10 +178,10 @@ async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
     conversation, run = await ask(first)
     reader = follow(second, run)
     await reader.seen(2)
-    first.line.whole = False
+    first.redis.whole = False
     await reader.whole()
     await eventually_async(lambda: zombie.open_streams == 0)  # its answer is whole, and waits for Redis
-    first.line.whole = True
+    first.redis.whole = True
     await eventually_async(lambda: first.chat.pool.active == 0)
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one ", "interrupted")
@@ -193,10 +193,10 @@ async def test_a_zombie_that_has_nothing_to_write_stops_its_upstream_too(fleet: 
     _, run = await ask(first)
     here = follow(first, run)
     await here.seen(2)
-    first.line.whole = False
+    first.redis.whole = False
     events = await read(second, run)
     assert zombie.open_streams == 1
-    first.line.whole = True
+    first.redis.whole = True
     await eventually_async(lambda: zombie.open_streams == 0)
     assert await here.whole() == events
 
@@ -208,10 +208,10 @@ async def test_an_outage_of_redis_for_all_pods_takes_no_run_from_anybody(fleet: 
     reader = follow(pods[0], run)
     await reader.seen(3)
     for pod in pods:
-        pod.line.whole = False
+        pod.redis.whole = False
     await asyncio.sleep(2.5)  # longer than a lease
     for pod in reversed(pods):  # who is back first must not think that the others are dead
-        pod.line.whole = True
+        pod.redis.whole = True
         await asyncio.sleep(0.6)  # some heartbeats
     events = await reader.whole()
     assert words(events) == "word " * 50
@@ -232,7 +232,7 @@ async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed
     lost = await first.chat.completions.start(CALLER, request)
     run = await first.chat.completions.start(CALLER, request, resumable=True)
     await asyncio.gather(*(first.chat.log.flush(TENANT, each.id) for each in (lost, run)))
-    first.line.whole = False
+    first.redis.whole = False
     assert words(await read(second, run.id)) == "three four"
     assert second.chat.pool.find(TENANT, lost.id) is None
     assert await second.chat.log.state(TENANT, lost.id) == "open"
@@ -244,9 +244,9 @@ async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:
     _, run = await ask(first)
     seen: list[tuple[int, Event]] = []
 
-    key = second.line.key(TENANT, "events", run)
+    key = second.redis.key(TENANT, "events", run)
     async for batch in first.chat.pool.read(TENANT, run):
-        ((newest, _),) = await second.line.call("XREVRANGE", key, "+", "-", "COUNT", 1)
+        ((newest, _),) = await second.redis.call("XREVRANGE", key, "+", "-", "COUNT", 1)
         assert int(newest.partition(b"-")[0]) >= batch.last
         seen.extend(enumerate(batch.events, batch.first))
     assert gapless(seen)
@@ -332,7 +332,7 @@ async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet)
     rest = FakeProvider(*REST.steps)
     first, second = await fleet(FakeProvider(60), rest)
     conversation, run = await ask(first)
-    first.line.whole = False
+    first.redis.whole = False
     assert await second.chat.conversations.cancel(CALLER, conversation) == run
     ending = (await read(second, run))[-1][1]
     assert isinstance(ending, Failed)

@@ -94,7 +94,7 @@ async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_ti
     first = await fleet.pod(FakeProvider(600), capacity=RUNS)
     others = [await fleet.pod(script, capacity=RUNS) for script in successors]
     await fleet.begin(first, RUNS)
-    first.line.whole, cut = False, monotonic()
+    first.redis.whole, cut = False, monotonic()
     endings = await fleet.endings(others[0])
     took = monotonic() - cut
     assert Counter(type(ending) for ending in endings) == {Complete: RUNS}
@@ -114,7 +114,7 @@ async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet:
     second = await fleet.pod(successor, capacity=10, continuation="prefill")
     await fleet.begin(first, RUNS)
     await asyncio.gather(*(visible(first, run) for run in fleet.runs))
-    first.line.whole = False
+    first.redis.whole = False
     runs, fleet.runs = fleet.runs, []
     await eventually_async(
         lambda: counted(second, "interrupted") >= RUNS - 10 and second.chat.pool.active <= 10, every=0.05
@@ -132,7 +132,7 @@ async def test_who_has_room_takes_what_full_pods_leave(fleet: Fleet) -> None:
     first = await fleet.pod(FakeProvider(600), capacity=100)
     full, free = [await fleet.pod(FakeProvider(*QUICK), capacity=capacity) for capacity in (0, 100)]
     await fleet.begin(first, 100)
-    first.line.whole = False
+    first.redis.whole = False
     assert Counter(type(ending) for ending in await fleet.endings(full)) == {Complete: 100}
     assert (full.chat.pool.taken_over, free.chat.pool.taken_over) == (0, 100)
 
@@ -142,6 +142,6 @@ async def test_a_pod_that_ends_takes_nothing_over(fleet: Fleet) -> None:
     ending, free = [await fleet.pod(FakeProvider(*QUICK), capacity=10) for _ in range(2)]
     await fleet.begin(first, 10)
     ending.chat.pool.draining = True
-    first.line.whole = False
+    first.redis.whole = False
     assert Counter(type(event) for event in await fleet.endings(free)) == {Complete: 10}
     assert (ending.chat.pool.taken_over, free.chat.pool.taken_over) == (0, 10)

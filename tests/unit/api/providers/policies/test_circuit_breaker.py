@@ -37,7 +37,7 @@ class Upstream(FakeProvider):
         self.steps = (text("a"), [STOP])
 
 
-class World:
+class ProtectedUpstream:
     """An upstream behind a circuit breaker."""
 
     def __init__(self) -> None:
@@ -53,119 +53,119 @@ class World:
         return len(self.upstream.asked)
 
 
-async def broken() -> World:
-    """Return a world whose circuit is open."""
-    world = World()
-    world.upstream.fail()
-    await world.ask(MIN_ATTEMPTS)
-    return world
+async def broken() -> ProtectedUpstream:
+    """Return one whose circuit is open."""
+    protected = ProtectedUpstream()
+    protected.upstream.fail()
+    await protected.ask(MIN_ATTEMPTS)
+    return protected
 
 
 async def test_who_fails_too_often_is_not_asked_and_the_caller_is_told_when_to_return() -> None:
-    world = await broken()
-    outcome = await ask(world.provider)
-    assert (outcome.code, world.asked, world.changes) == (Code.UPSTREAM_CIRCUIT_OPEN, MIN_ATTEMPTS, [True])
+    protected = await broken()
+    outcome = await ask(protected.provider)
+    assert (outcome.code, protected.asked, protected.changes) == (Code.UPSTREAM_CIRCUIT_OPEN, MIN_ATTEMPTS, [True])
     assert outcome.error is not None
     assert outcome.error.retry_after == pytest.approx(FIRST_PAUSE_SECONDS)
 
 
 async def test_a_few_failures_prove_nothing() -> None:
-    world = World()
-    world.upstream.fail()
-    await world.ask(MIN_ATTEMPTS - 1)
-    world.upstream.heal()
-    assert await world.ask() == [None]
+    protected = ProtectedUpstream()
+    protected.upstream.fail()
+    await protected.ask(MIN_ATTEMPTS - 1)
+    protected.upstream.heal()
+    assert await protected.ask() == [None]
 
 
 async def test_failures_among_more_answers_are_borne() -> None:
-    world = World()
+    protected = ProtectedUpstream()
     for _ in range(WINDOW):
-        world.upstream.heal()
-        await world.ask(2)
-        world.upstream.fail()
-        await world.ask()
-    assert world.changes == []
+        protected.upstream.heal()
+        await protected.ask(2)
+        protected.upstream.fail()
+        await protected.ask()
+    assert protected.changes == []
 
 
 async def test_failures_of_long_ago_do_not_count() -> None:
-    world = World()
-    world.upstream.fail()
-    await world.ask(MIN_ATTEMPTS - 1)
+    protected = ProtectedUpstream()
+    protected.upstream.fail()
+    await protected.ask(MIN_ATTEMPTS - 1)
     await asyncio.sleep(WINDOW_SECONDS + 1)
-    await world.ask()
-    assert world.changes == []
+    await protected.ask()
+    assert protected.changes == []
 
 
 @pytest.mark.parametrize(
     "code", [Code.UPSTREAM_REJECTED, Code.UPSTREAM_AUTHENTICATION, Code.UPSTREAM_RATE_LIMITED, Code.AT_CAPACITY]
 )
 async def test_what_is_not_the_upstreams_trouble_does_not_count(code: Code) -> None:
-    world = World()
-    world.upstream.fail(code)
-    await world.ask(2 * MIN_ATTEMPTS)
-    assert (world.asked, world.changes) == (2 * MIN_ATTEMPTS, [])
+    protected = ProtectedUpstream()
+    protected.upstream.fail(code)
+    await protected.ask(2 * MIN_ATTEMPTS)
+    assert (protected.asked, protected.changes) == (2 * MIN_ATTEMPTS, [])
 
 
 async def test_an_answer_that_breaks_off_counts() -> None:
-    world = World()
-    world.upstream.steps = (text("a"), ChatError(Code.UPSTREAM_TRUNCATED))
-    await world.ask(MIN_ATTEMPTS)
-    assert world.changes == [True]
+    protected = ProtectedUpstream()
+    protected.upstream.steps = (text("a"), ChatError(Code.UPSTREAM_TRUNCATED))
+    await protected.ask(MIN_ATTEMPTS)
+    assert protected.changes == [True]
 
 
 async def test_one_answer_after_the_pause_ends_it() -> None:
-    world = await broken()
+    protected = await broken()
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
-    world.upstream.heal()
-    assert await world.ask(3) == [None] * 3
-    assert world.changes == [True, False]
+    protected.upstream.heal()
+    assert await protected.ask(3) == [None] * 3
+    assert protected.changes == [True, False]
 
 
 async def test_a_probe_that_fails_doubles_the_pause() -> None:
-    world = await broken()
+    protected = await broken()
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
-    assert await world.ask(2) == [Code.UPSTREAM_ERROR, Code.UPSTREAM_CIRCUIT_OPEN]
+    assert await protected.ask(2) == [Code.UPSTREAM_ERROR, Code.UPSTREAM_CIRCUIT_OPEN]
     await asyncio.sleep(2 * FIRST_PAUSE_SECONDS - 0.1)
-    assert await world.ask() == [Code.UPSTREAM_CIRCUIT_OPEN]
+    assert await protected.ask() == [Code.UPSTREAM_CIRCUIT_OPEN]
     await asyncio.sleep(0.1)
-    assert await world.ask() == [Code.UPSTREAM_ERROR]
-    assert world.changes == [True]
+    assert await protected.ask() == [Code.UPSTREAM_ERROR]
+    assert protected.changes == [True]
 
 
 async def test_who_is_back_after_a_long_time_is_asked_again_within_15_seconds() -> None:
-    world = await broken()
+    protected = await broken()
     for _ in range(260):
         await asyncio.sleep(1)
-        await world.ask()
-    world.upstream.heal()
+        await protected.ask()
+    protected.upstream.heal()
     await asyncio.sleep(15)
-    assert await world.ask() == [None]
+    assert await protected.ask() == [None]
 
 
 async def test_one_probes_at_a_time_also_when_it_is_given_up() -> None:
-    world = await broken()
+    protected = await broken()
     await asyncio.sleep(FIRST_PAUSE_SECONDS)
-    world.upstream.steps = (60.0, [STOP])
-    probe = asyncio.ensure_future(ask(world.provider))
+    protected.upstream.steps = (60.0, [STOP])
+    probe = asyncio.ensure_future(ask(protected.provider))
     await asyncio.sleep(1)
-    assert await world.ask() == [Code.UPSTREAM_CIRCUIT_OPEN]
+    assert await protected.ask() == [Code.UPSTREAM_CIRCUIT_OPEN]
     probe.cancel()
     await asyncio.wait([probe])
-    world.upstream.heal()
-    assert await world.ask() == [None]
+    protected.upstream.heal()
+    assert await protected.ask() == [None]
 
 
 async def test_failures_from_before_the_pause_do_not_prolong_it() -> None:
-    world = World()
-    world.upstream.steps = (3.0, ChatError(Code.UPSTREAM_TIMEOUT))
-    late = asyncio.ensure_future(ask(world.provider))
+    protected = ProtectedUpstream()
+    protected.upstream.steps = (3.0, ChatError(Code.UPSTREAM_TIMEOUT))
+    late = asyncio.ensure_future(ask(protected.provider))
     await asyncio.sleep(0.1)
-    world.upstream.fail()
-    await world.ask(MIN_ATTEMPTS)
+    protected.upstream.fail()
+    await protected.ask(MIN_ATTEMPTS)
     await late
     await asyncio.sleep(FIRST_PAUSE_SECONDS - 2.9)
-    world.upstream.heal()
-    assert await world.ask() == [None]
+    protected.upstream.heal()
+    assert await protected.ask() == [None]
 
 
 async def test_models_of_one_provider_share_its_circuit_breaker_and_fallbacks_answer_at_once() -> None:

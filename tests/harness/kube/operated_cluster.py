@@ -163,8 +163,8 @@ class RecordedCalls:
 
 
 @dataclass
-class World:
-    """A cluster with one ChatDeployment in it, and everything that a pass needs."""
+class OperatedCluster:
+    """A cluster with one ChatDeployment in it, and everything that a reconciliation needs."""
 
     cluster: FakeCluster = field(default_factory=FakeCluster)
     prober: FakeProber = field(default_factory=FakeProber)
@@ -216,8 +216,8 @@ def _rolled_out(live: Manifest, replicas: int) -> None:
     live["status"] = {"observedGeneration": generation, **dict.fromkeys(figures, replicas)}
 
 
-def world(**changes: Any) -> World:  # noqa: ANN401  # JSON
-    """Return a cluster in which somebody has just applied a ChatDeployment."""
-    made = World()
+def operated_cluster(**changes: Any) -> OperatedCluster:  # noqa: ANN401  # JSON
+    """Return a cluster in which a ChatDeployment was applied."""
+    made = OperatedCluster()
     made.cluster.put(deepcopy(document(**changes)))
     return made
