@@ -43,13 +43,13 @@ VIOLATIONS = (
     ("The metrics API server's decisions are pure", f"{METRICS}/apiserver/api.py", "import time"),
     ("The metrics API server's decisions are pure", f"{METRICS}/samples/sample.py", "import asyncio"),
     (
-        "The metrics API server serves figures, and figures know no server",
-        f"{METRICS}/figures/store.py",
+        "The metrics API server serves samples, and samples know no server",
+        f"{METRICS}/samples/store.py",
         "import chatfleet_metrics.apiserver.users",
     ),
     (
         "The metrics API server shares the operator's client and process parts, not its reconciler",
-        f"{METRICS}/figures/pods.py",
+        f"{METRICS}/samples/pods.py",
         "import chatfleet_operator.watches",
     ),
     (
@@ -67,6 +67,7 @@ VIOLATIONS = (
     ("The API's packages are layers", f"{API}/web/app.py", "import chatfleet_api.pod.health"),
     ("The API's packages are layers", f"{API}/server/protocol.py", "import chatfleet_api.pod.lifecycle"),
     ("The API's packages are layers", f"{API}/pod/lifecycle.py", "import chatfleet_api.server.http_server"),
+    ("The parts of runs are layers", f"{API}/runs/run.py", "import chatfleet_api.runs.pool"),
     (
         "The activator knows no model and no conversation",
         f"{API}/activator/backend.py",

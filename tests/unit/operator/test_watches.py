@@ -1,6 +1,7 @@
 """Kopf only watches: what it is asked, and what wakes whom."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -143,3 +144,7 @@ async def test_kopf_reaches_the_cluster_as_we_do() -> None:
 
     assert (info.server, info.ca_path, info.scheme, info.token) == (ACCESS.server, "/ca.crt", "Bearer", "token")
     assert connection_info(Access("https://x", None, None, "/crt", "/key", None, insecure=False)).scheme is None
+
+
+def test_no_representation_shows_the_token() -> None:
+    assert "hidden" not in repr(replace(ACCESS, token=SecretStr("hidden")))
