@@ -29,6 +29,10 @@ NO_FRAGMENTS = ("README.md", "template.md.jinja")
 """In changelog.d, beside the fragments."""
 MODULE_LINES = 300
 FUNCTION_LINES = 60
+CLASS_LINES = 150
+LONG_CLASSES = {"api/chatfleet_api/redis/client.py: RedisClient"}
+"""Not yet below it."""
+PRODUCT = tuple(ROOT / folder for folder in ("contract", "operator", "api"))
 TARGETS = (
     "help setup fmt lint types test test-unit test-contract test-cluster e2e demo cluster-up cluster-down images crds"
     " docs run requirements"
@@ -46,6 +50,11 @@ def files() -> tuple[Path, ...]:
 def modules() -> Iterator[Path]:
     """Yield the modules of our distributions."""
     yield from (path for path in files() if path.suffix == ".py" and ROOT / "tests" not in path.parents)
+
+
+def modules_of(folder: Path) -> Iterator[Path]:
+    """Yield the modules in a folder of the tests."""
+    yield from (path for path in files() if path.suffix == ".py" and folder in path.parents)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -85,6 +94,31 @@ def test_functions_are_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     assert not {name: length for name, length in functions if length > FUNCTION_LINES}
+
+
+def test_classes_of_the_product_are_short() -> None:
+    classes = (
+        (f"{path.relative_to(ROOT)}: {node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for path in modules()
+        if any(path.is_relative_to(folder) for folder in PRODUCT)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert not {name: length for name, length in classes if length > CLASS_LINES and name not in LONG_CLASSES}
+
+
+def test_the_map_of_the_harness_names_every_module_and_no_other() -> None:
+    harness = ROOT / "tests" / "harness"
+    rows = re.findall(r"^\| (`.+`) \|", (harness / "README.md").read_text(), re.MULTILINE)
+    named = set()
+    for row in rows:
+        folder = ""
+        for name in re.findall(r"`([^`]+)`", row):
+            folder = name.rpartition("/")[0] or folder
+            named.add(name if "/" in name or not folder else f"{folder}/{name}")
+    assert {name for name in named if name.endswith(".py")} == {
+        str(path.relative_to(harness)) for path in modules_of(harness)
+    }
 
 
 def test_help_names_every_target_with_a_sentence() -> None:

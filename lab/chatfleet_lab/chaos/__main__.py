@@ -30,36 +30,36 @@ CLUSTER = "chaos"
 
 
 def main() -> int:
-    """Play what the arguments ask for; returns 1 when a promise was broken."""
-    asked = _arguments()
-    with _place(asked.on) as place:
-        return _play(asked, place)
+    """Run the selected scenarios; returns 1 when a promise was broken."""
+    arguments = _arguments()
+    with _place(arguments.on) as place:
+        return run_scenarios(arguments, place)
 
 
-def _play(asked: argparse.Namespace, place: Platform) -> int:
+def run_scenarios(arguments: argparse.Namespace, place: Platform) -> int:
     logs = Path(mkdtemp(prefix="chatfleet-chaos-"))
-    _say(f"{asked.size} form on {asked.on}, seed {asked.seed}, logs in {logs}")
+    log(f"{arguments.size} form on {arguments.on}, seed {arguments.seed}, logs in {logs}")
     playable = [scenario for scenario in SCENARIOS if scenario.on_node or place is PROCESSES]
-    chosen = [scenario for scenario in playable if scenario.name in (asked.only or NAMES)]
-    report = Report(datetime.now(UTC).date().isoformat(), asked.size, asked.seed, in_one_line(), [])
-    if asked.json and asked.json.exists():
-        before = msgspec.json.decode(asked.json.read_bytes(), type=Report)
-        report = replace(report, results=[result for result in before.results if _stays(result, asked)])
+    chosen = [scenario for scenario in playable if scenario.name in (arguments.only or NAMES)]
+    report = Report(datetime.now(UTC).date().isoformat(), arguments.size, arguments.seed, in_one_line(), [])
+    if arguments.json and arguments.json.exists():
+        before = msgspec.json.decode(arguments.json.read_bytes(), type=Report)
+        report = replace(report, results=[result for result in before.results if _keep(result, arguments)])
     for number, scenario in enumerate(chosen, 1):
-        _say(f"{number} of {len(chosen)}: {scenario.name}")
-        result = asyncio.run(run(scenario, asked.size, asked.seed, logs / str(number), place))
+        log(f"{number} of {len(chosen)}: {scenario.name}")
+        result = asyncio.run(run(scenario, arguments.size, arguments.seed, logs / str(number), place))
         report = report.having(result, NAMES)
-        _say(f"{result.verdict()} {result.seconds:g} s, {result.figures}")
-        if asked.json:
-            asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-        if asked.page:
-            asked.page.write_text(page(report, found(asked.page.parent)))
+        log(f"{result.verdict()} {result.seconds:g} s, {result.figures}")
+        if arguments.json:
+            arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        if arguments.page:
+            arguments.page.write_text(page(report, found(arguments.page.parent)))
     return 0 if all(result.passed for result in report.results) else 1
 
 
-def _stays(result: Result, asked: argparse.Namespace) -> bool:
+def _keep(result: Result, arguments: argparse.Namespace) -> bool:
     """Return whether a result of an earlier run is still one: of the same size, and not of what is played anew."""
-    return result.size == asked.size and (result.on != asked.on or bool(asked.only))
+    return result.size == arguments.size and (result.on != arguments.on or bool(arguments.only))
 
 
 @contextmanager
@@ -72,8 +72,8 @@ def _place(name: str) -> Iterator[Platform]:
         yield on_node(node)
 
 
-def _say(words: str) -> None:
-    sys.stdout.write(f"[chaos] {words}\n")
+def log(message: str) -> None:
+    sys.stdout.write(f"[chaos] {message}\n")
     sys.stdout.flush()
 
 
@@ -81,17 +81,17 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chatfleet_lab.chaos", description=__doc__)
     parser.add_argument("--size", choices=("short", "long"), default="long", help="how much load, how many rounds")
     parser.add_argument("--on", choices=("processes", "node"), default=PROCESSES.name, help="what the pods are")
-    parser.add_argument("--seed", type=int, default=randbelow(10**6), help="of all chance; default: any")
+    parser.add_argument("--seed", type=int, default=randbelow(10**6), help="seed; default: random")
     parser.add_argument(
         "--only", action="append", choices=NAMES, help="a scenario; may be repeated; the file keeps the others"
     )
     parser.add_argument("--json", type=Path, help="file for the results")
     parser.add_argument("--page", type=Path, help="file for the page")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     here_only = {scenario.name for scenario in SCENARIOS if not scenario.on_node}
-    if asked.on != PROCESSES.name and (kept := here_only.intersection(asked.only or ())):
+    if arguments.on != PROCESSES.name and (kept := here_only.intersection(arguments.only or ())):
         parser.error(f"played with processes alone: {', '.join(sorted(kept))}")
-    return asked
+    return arguments
 
 
 if __name__ == "__main__":

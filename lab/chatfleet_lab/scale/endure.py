@@ -92,5 +92,5 @@ def _summary(counts: StreamCounts) -> str:
     return f"{counts.whole} streams whole, {counts.live} open, {counts.cut} cut, {counts.refused} refused{why}"
 
 
-def log(words: str) -> None:
-    sys.stderr.write(f"[chaos-scale] {words}\n")
+def log(message: str) -> None:
+    sys.stderr.write(f"[chaos-scale] {message}\n")

@@ -11,9 +11,9 @@ from harness.clients.client import Client, NoStreamError, Question, Request, rea
 from harness.clients.received import ReceivedStream
 
 SILENCE: Final = 1.0
-"""Seconds without an event after which it takes its connection for dead; scripts that it follows are never so slow."""
+"""Seconds without an event after which it takes its connection as dead; scripts that it follows are never so slow."""
 PAUSE: Final = 0.05
-"""Seconds before it tries again when it was refused, or found nobody."""
+"""Seconds before it tries again when it was refused, or found no server."""
 
 
 class FollowedStream(NamedTuple):
@@ -26,13 +26,13 @@ class FollowedStream(NamedTuple):
 async def follow(
     client: Client, url: Callable[[], str], question: Question, *, stays: Iterator[float], patience: float
 ) -> FollowedStream:
-    """Ask, and read to the end; leave after each of `stays` (seconds), and come back to the next `url`."""
-    journey = FollowedStream(ReceivedStream(asked=monotonic()), [])
-    received, reader = journey.received, reader_for(question.dialect)
+    """Send the question, read to the end; leave after each of `stays` (seconds), and come back to the next `url`."""
+    followed = FollowedStream(ReceivedStream(asked=monotonic()), [])
+    received, reader = followed.received, reader_for(question.dialect)
 
-    async def leg(stay: float) -> None:
+    async def attempt(stay: float) -> None:
         """Read until the end of the answer, of the stay or of the connection."""
-        heard = len(received.waits)
+        before = len(received.waits)
         try:
             async with asyncio.timeout(stay):
                 await client.receive(_request(url(), question, received), reader, received, silence=SILENCE)
@@ -40,17 +40,17 @@ async def follow(
             await asyncio.sleep(PAUSE)
         except TimeoutError:
             received.since = monotonic()
-        if 0 < heard < len(received.waits):
-            journey.returns.append(received.waits[heard])
+        if 0 < before < len(received.waits):
+            followed.returns.append(received.waits[before])
 
     try:
         async with asyncio.timeout(patience):
             while not received.ends and received.closing != "clean":
-                await leg(next(stays))
+                await attempt(next(stays))
     except TimeoutError:
         pass  # the end never came
     received.ended = monotonic()
-    return journey
+    return followed
 
 
 def _request(url: str, question: Question, seen: ReceivedStream) -> Request:

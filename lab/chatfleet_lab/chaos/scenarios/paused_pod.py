@@ -60,15 +60,15 @@ async def _round(trial: Trial, found: Findings, fleet: Fleet) -> None:
     zombie.program.resume()
     woken = monotonic()
     await _left(trial, found, questions, woken)
-    journeys = await readers
+    followed = await readers
     late = await asyncio.gather(
         *(
             follow(trial.client, lambda: zombie.url, question, stays=repeat(PATIENCE), patience=PATIENCE)
             for question in questions
         )
     )
-    for read in (journeys, late):
-        for judged in await trial.judge_all(questions, [journey.received for journey in read]):
+    for read in (followed, late):
+        for judged in await trial.judge_all(questions, [stream.received for stream in read]):
             _tell(found, judged)
     for question in questions:
         kept = await trial.client.messages(heir.url, str(question.conversation))

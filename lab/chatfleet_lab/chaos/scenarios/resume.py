@@ -45,10 +45,10 @@ async def play(trial: Trial) -> Findings:
             kills = await _kill(trial, fleet, readers)
             read = [one for of_reader in await readers for one in of_reader]
             questions = [question for question, _ in read]
-            judged = await trial.judge_all(questions, [journey.received for _, journey in read])
+            judged = await trial.judge_all(questions, [stream.received for _, stream in read])
             calls = await trial.upstream.ledger(question.script for question in questions)
             asked = [len(calls[question.script.key]) for question in questions]
-            found = findings(judged, asked, [journey for _, journey in read], SILENT[trial.size])
+            found = findings(judged, asked, [stream for _, stream in read], SILENT[trial.size])
             found.figures = {"kills": kills, **found.figures}
             if trial.protected:
                 await _all_settled(trial, fleet, questions, found)
@@ -94,7 +94,7 @@ async def _kill(
 
 
 def findings(
-    judged: Sequence[Judgement], asked: Sequence[int], journeys: Sequence[FollowedStream], silent: float
+    judged: Sequence[Judgement], asked: Sequence[int], followed: Sequence[FollowedStream], silent: float
 ) -> Findings:
     """Tell what readers got, and how long they waited for it at most; `asked` is how often the upstream was. Pure."""
     found = Findings({"answers": len(judged)})
@@ -105,8 +105,8 @@ def findings(
         found.require(
             verdict in allowed, f"{question.dialect} of {question.model} ended as {outcome(verdict, received)}."
         )
-    returns = [wait for journey in journeys for wait in journey.returns]
-    longest = [max(journey.received.waits, default=0.0) for journey in journeys]
+    returns = [wait for stream in followed for wait in stream.returns]
+    longest = [max(stream.received.waits, default=0.0) for stream in followed]
     found.require(bool(returns), "Nobody came back.")
     found.require(max(longest) <= silent, f"A reader waited {max(longest):.1f} s for the next event.")
     found.figures |= {

@@ -58,7 +58,7 @@ async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch
     ):
         await ask(catalogue.provider("default"))
         assert upstream.open == 1
-        await eventually_async(lambda: not upstream.open)
+        await eventually_async(lambda: not upstream.open, seconds=1)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def playing(*steps: object) -> Handler:
                 case "hang":
                     await reply.hang()
                 case float():
-                    await asyncio.sleep(step)
+                    await asyncio.sleep(step)  # the upstream's pause
 
     return script
 
@@ -197,7 +197,7 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_upstream(wire: Wire) -> N
         pieces: list[StreamItem] = []
         async for batch in batches:
             if len(pieces) < 2:
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(0.4)  # a reader that is slower than the deadline between two tokens
             pieces += batch
     assert isinstance(pieces[-1], Finish)
 
@@ -273,7 +273,7 @@ async def test_a_connection_that_breaks_while_the_reader_is_busy_is_no_end_eithe
         catalogue.provider("default").open(HELLO) as batches,
     ):
         await anext(batches)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the connection breaks meanwhile
         with pytest.raises(ChatError) as caught:
             await anext(batches)
     assert caught.value.code is Code.UPSTREAM_TRUNCATED
@@ -293,7 +293,7 @@ async def test_what_breaks_after_the_answer_is_whole_breaks_nothing(wire: Wire) 
     ):
         pieces: list[StreamItem] = []
         async for batch in batches:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # what breaks arrives meanwhile
             pieces += batch
     assert isinstance(pieces[-1], Finish)
 
@@ -386,10 +386,10 @@ async def leaving(wire: Wire, script: Handler, **settings: object) -> FakeUpstre
             provider = catalogue.provider("default")
             asking = asyncio.ensure_future(ask(provider))
             await upstream.asked()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # what the upstream has sent arrives meanwhile
             asking.cancel()
             await asyncio.wait([asking])
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a retry, if there was one, would have arrived
             assert len(upstream.requests) == 1
             upstream.answers(answering(wire))
             assert (await ask(provider)).error is None

@@ -28,7 +28,7 @@ def test_an_answer_that_the_loop_read_late_is_an_answer(redis_url: str) -> None:
 def test_time_in_which_the_loop_stood_still_before_the_deadline_is_not_counted() -> None:
     async def play() -> None:
         async with lag_tolerant_timeout(0.8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # a timely turn before the lag
             time.sleep(0.5)  # noqa: ASYNC251  # this is what it is about
             await asyncio.sleep(0.4)  # on time at the deadline itself
 

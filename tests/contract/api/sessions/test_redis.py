@@ -186,7 +186,7 @@ async def test_a_storm_of_cancelled_callers_mixes_no_replies_and_leaks_no_connec
 
     for _ in range(50):
         calls = [asyncio.create_task(call(new)) for new in mine]
-        await asyncio.sleep(chance.random() * 0.01)
+        await asyncio.sleep(chance.random() * 0.01)  # calls are cancelled at any moment
         for task in calls:
             if chance.random() < 0.7:
                 task.cancel()

@@ -140,7 +140,7 @@ async def test_a_replica_that_hangs_holds_up_nothing_else(primary_and_replica: t
     async with store(url, fixed(1)) as (sessions, redis_client, conversation):
         with stopped(replica):
             waiting = [asyncio.create_task(say(sessions, conversation, "lagging")) for _ in range(3 * WAITS)]
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # all calls wait for the replica by then
             asked = monotonic()
             await redis_client.call("PING")
             assert monotonic() - asked < 0.2
