@@ -120,7 +120,7 @@ async def drain_runs(pool: RunPool, deadline_seconds: float, enter: Callable[[Ph
 
     Returns the number of interrupted runs. `enter` is called with each phase.
     """
-    pool.begin_draining()
+    pool.admission.begin_draining()
     await pool.idle(deadline_seconds)
     enter(Phase.HANDING_OVER)
     await pool.hand_over()
@@ -186,7 +186,7 @@ class Termination:
             self._close_within(server, self._streaming().max_stream_seconds)
 
     def _close_within(self, server: Server, seconds: int) -> None:
-        logger.info("Draining: %d streams are open and have up to %d s", self._pool.active, seconds)
+        logger.info("Draining: %d streams are open and have up to %d s", self._pool.admission.active, seconds)
         self._lifecycle.enter(Phase.DRAINING)
         self._deadline_seconds = seconds
         server.close_within(seconds + GRACE_SECONDS)

@@ -68,7 +68,7 @@ class Wiring:
             configuration=configuration,
             streaming=configuration.live.map(lambda live: live.streaming),
             lifecycle=self.lifecycle,
-            heartbeat=LoopHeartbeat(self.ports.pool, clock=clock),
+            heartbeat=LoopHeartbeat(self.ports.pool.admission, clock=clock),
             upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=self.uniform),
             tokens=TokenRate(self.meter.tokens, clock=clock),
             run_counters=self.ports.pool,
@@ -92,7 +92,7 @@ class Wiring:
             clock=ports.clock,
             new_id=ports.new_id,
             config_digest=lambda: configuration.digest,
-            close_connections=lambda: self.lifecycle.terminating or ports.pool.near_capacity,
+            close_connections=lambda: self.lifecycle.terminating or ports.pool.admission.near_capacity,
         )
 
 

@@ -1,6 +1,7 @@
 """Redis: one connection pool of a pod, whatever the topology.
 
-client.py                commands, keys, deadlines, and what failures mean; `open_redis`
+client.py                commands, keys, and which Redis is refused; `open_redis`
+executor.py              runs operations: slots, deadlines, a new URL, and what failures mean
 connect.py               a connection pool for each topology: one server, sentinels, a cluster
 replication.py           writes that wait for replicas
 url.py                   the URL of a Redis, for every topology

@@ -1,29 +1,21 @@
-"""One Redis, whatever its topology: commands, keys, deadlines, and what its failures mean."""
+"""One Redis, whatever its topology: commands, keys, and which Redis is refused."""
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.connect import ANSWER_SECONDS, CLOSED, CONNECTIONS, WAITS, Command, connect
-from chatfleet_api.redis.lag_tolerant_timeout import lag_tolerant_timeout
+from chatfleet_api.redis.connect import Command
+from chatfleet_api.redis.executor import RETRY_SECONDS, Executor
 from chatfleet_api.redis.replication import call_together
-from chatfleet_api.redis.url import read_redis_url
 
 REPLICA_SECONDS: Final = 0.5
 """Longest that a write waits for replicas."""
-RETRY_SECONDS: Final = 2.0
-"""Retry-After of a request that fails because Redis is unreachable."""
-
-Operation: TypeAlias = Callable[[Redis | RedisCluster], Awaitable[Any]]
-_FAILURES: Final = (RedisError, RedisClusterException, OSError, TimeoutError, CLOSED, ValueError)
 
 logger = logging.getLogger(__name__)
 
@@ -34,37 +26,15 @@ class RedisClient:
     Every command that is called here must be harmless when it arrives twice: it is repeated after a lost reply.
     """
 
-    def __init__(self, read_url: Callable[[], str], prefix: str) -> None:
-        self._read_url = read_url
-        self._url: str | None = None
-        self._client: Redis | RedisCluster | None = None
-        self._closing = AsyncExitStack()
-        self._reachable = True
-        self._refused: str | None = None
+    def __init__(self, executor: Executor, prefix: str) -> None:
+        self._executor = executor
         self._prefix = prefix
-        self._slots = asyncio.Semaphore(CONNECTIONS)
-        self._waits = asyncio.Semaphore(WAITS)
-        self._running: set[asyncio.Future[Any]] = set()
+        self._refused: str | None = None
 
     @property
     def clustered(self) -> bool:
         """Whether the keys of one command, or script, must share a hash tag."""
-        return isinstance(self._client, RedisCluster)
-
-    def reload_url(self) -> None:
-        """Read the URL again, and use it: a password, or the whole Redis, may have changed.
-
-        Raises:
-            OSError: the URL cannot be read.
-            ValueError: it is not valid.
-        """
-        url = self._read_url()
-        if url == self._url:
-            return
-        address, former = read_redis_url(url), self._closing
-        self._closing = AsyncExitStack()
-        self._client, self._url = connect(address, self._closing), url
-        self._keep(asyncio.ensure_future(former.aclose()))
+        return self._executor.clustered
 
     def key(self, tenant: str, kind: str, item: str = "") -> str:
         """Return the key of `kind` of one conversation or run; keys of the same item can be used in one script."""
@@ -82,7 +52,7 @@ class RedisClient:
             ChatError: STORAGE_UNAVAILABLE, within `ANSWER_SECONDS`, whatever is wrong with Redis.
         """
         self._require_noeviction()
-        return await self._request(lambda client: client.execute_command(*command))
+        return await self._executor.run(lambda client: client.execute_command(*command))
 
     async def call_all(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to independent commands that are sent together, as `call` does for one."""
@@ -94,7 +64,7 @@ class RedisClient:
                 pipeline.execute_command(*command)
             return await pipeline.execute()
 
-        replies: list[Any] = await self._request(run)
+        replies: list[Any] = await self._executor.run(run)
         return replies
 
     async def call_replicated(
@@ -114,8 +84,8 @@ class RedisClient:
         milliseconds = round(REPLICA_SECONDS * 1000)
         # WAIT is about what its own connection wrote last, which after a lost reply would be nothing: hence the EXPIRE.
         confirmation = (("EXPIRE", key, ttl_seconds), ("WAIT", replicas, milliseconds))
-        reply, _, reached = await self._request(
-            lambda client: call_together(client, key, command, confirmation), self._waits
+        reply, _, reached = await self._executor.run(
+            lambda client: call_together(client, key, command, confirmation), waits=True
         )
         if reached < replicas:
             detail = f"{reached} of {replicas} replicas acknowledged the write"
@@ -128,7 +98,7 @@ class RedisClient:
         While it may evict keys, every command is refused: acknowledged writes would be lost without notice. The policy
         is read by INFO, which is allowed where CONFIG is not.
         """
-        found = await self._request(lambda client: client.execute_command("INFO", "memory"))
+        found = await self._executor.run(lambda client: client.execute_command("INFO", "memory"))
         servers = [found] if "maxmemory_policy" in found else found.values()
         evicting = {server["maxmemory_policy"] for server in servers} - {"noeviction"}
         refused = f"Redis may evict keys (maxmemory-policy {', '.join(sorted(evicting))}); set it to noeviction"
@@ -141,55 +111,6 @@ class RedisClient:
         if self._refused is not None:
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=self._refused)
 
-    async def _request(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:  # noqa: ANN401
-        """Run `operation` in a task of its own: callers may be cancelled, a command is never torn from its reply."""
-        slots = slots or self._slots
-        task: asyncio.Future[Any] | None = None
-        try:
-            async with lag_tolerant_timeout(ANSWER_SECONDS):
-                await slots.acquire()
-                task = self._begin(operation, slots)
-                reply = await asyncio.shield(task)
-        except _FAILURES as error:
-            reason = f"{type(error).__name__} {error}" if task else "all connections are busy"
-            if task and self._reachable:
-                self._reachable = False
-                logger.warning("Redis is unreachable: %s", reason)
-            raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=reason) from error
-        if not self._reachable:
-            self._reachable = True
-            logger.warning("Redis is reachable again")
-        return reply
-
-    def _begin(self, operation: Operation, slots: asyncio.Semaphore) -> asyncio.Future[Any]:
-        """Start `operation` in the slot that was taken for it."""
-        task = asyncio.ensure_future(self._operate(operation))
-        task.add_done_callback(lambda _: slots.release())
-        self._keep(task)
-        return task
-
-    async def _operate(self, operation: Operation) -> Any:  # noqa: ANN401
-        if self._client is None or not self._reachable:
-            self.reload_url()
-        return await operation(cast("Redis | RedisCluster", self._client))
-
-    def _keep(self, task: asyncio.Future[Any]) -> None:
-        self._running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Future[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # a caller that still waits has it; nothing else needs it
-
-    async def aclose(self) -> None:
-        """Wait for the commands under way; callers must have ended."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=ANSWER_SECONDS)
-        for task in self._running:
-            task.cancel()
-        await self._closing.aclose()
-
 
 @asynccontextmanager
 async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[RedisClient, None]:
@@ -200,12 +121,12 @@ async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncG
     Raises:
         ValueError: `url` is not valid.
     """
-    redis = RedisClient(lambda: url if isinstance(url, str) else url.read_text().strip(), f"{namespace}/{deployment}")
+    executor = Executor(lambda: url if isinstance(url, str) else url.read_text().strip())
     try:
-        redis.reload_url()
+        executor.reload_url()
     except OSError as unreadable:
         logger.warning("Cannot read the URL of Redis yet: %s", unreadable)
     try:
-        yield redis
+        yield RedisClient(executor, f"{namespace}/{deployment}")
     finally:
-        await redis.aclose()
+        await executor.aclose()

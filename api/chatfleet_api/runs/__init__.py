@@ -2,7 +2,8 @@
 
 run.py         one run on the pod that produces it: numbers its events, serves its readers, ends once
 tail.py        batches of numbered events, and the newest of a run in memory with the wait for more
-pool.py        the runs of a pod: admission within a capacity limit, drain
+admission.py   the capacity limit of a pod, and the slots that are held for runs before they start
+pool.py        the runs of a pod: started, found, and ended with the pod
 supervisor.py  the loop of a pod in its fleet: heartbeats, cancellations, fencing, takeovers
 handoff.py     the hand-off of runs, and of their readers, by a pod that ends
 fence.py       the fencing token that makes the last owner of a run the only one that can write it

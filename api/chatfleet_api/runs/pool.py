@@ -1,4 +1,4 @@
-"""The runs of one pod: admission within a capacity limit, where they are found, and how they end with the pod.
+"""The runs of one pod: how they are started, where they are found, and how they end with the pod.
 
 The order of a pod's end is in `pod/lifecycle.py`: drain, hand over, interrupt the rest.
 """
@@ -12,7 +12,9 @@ from typing import Protocol
 
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Failed
+from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
+from chatfleet_api.runs.admission import Admission
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.handoff import hand_over
@@ -20,11 +22,6 @@ from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.spec import Streaming
-
-RETRY_SECONDS = 1.0
-"""Retry-After of a refused request: another pod may take it at once."""
-NEAR_CAPACITY = 0.7
-"""Share of the capacity, that for which an autoscaler adds pods (`docs/guide/autoscaling.md`)."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,35 +43,18 @@ class RunPool:
         self._log = log
         self._fleet = fleet
         self._streaming = streaming
-        self._runs: dict[tuple[str, str], Run] = {}
+        self._runs: dict[RunKey, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._admitted = 0
-        self.draining = False
-        """Whether no more runs are taken, because the pod ends."""
+        self.admission = Admission(self._runs, streaming)
         self.taken_over = 0
         """Runs taken over from other pods, ever."""
         self.handed_over = 0
         """Runs handed over to other pods at shutdown."""
 
     @property
-    def max_streams(self) -> int:
-        """Most runs at a time: `streaming.maxStreamsPerPod`."""
-        return self._streaming().max_streams_per_pod
-
-    @property
     def max_stream_seconds(self) -> float:
         """Longest life of a run that begins now."""
         return self._streaming().max_stream_seconds
-
-    @property
-    def near_capacity(self) -> bool:
-        """Whether the next request had better go to another pod: kept connections would go on leading here."""
-        return self._admitted + len(self._runs) >= NEAR_CAPACITY * self.max_streams
-
-    @property
-    def active(self) -> int:
-        """Slots taken: runs that have not ended, and requests admitted to start one."""
-        return self._admitted + sum(not run.ended for run in self._runs.values())
 
     @contextmanager
     def admit(self) -> Generator[StartRun, None, None]:
@@ -83,12 +63,7 @@ class RunPool:
         Raises:
             ChatError: AT_CAPACITY or DRAINING, with the time to try again.
         """
-        if self.draining:
-            raise ChatError(Code.DRAINING, retry_after=RETRY_SECONDS)
-        if self._full():
-            message = f"The server is at capacity ({self.max_streams} streams)."
-            raise ChatError(Code.AT_CAPACITY, message, retry_after=RETRY_SECONDS)
-        with self._held(1):
+        with self.admission.admit():
             yield self._start
 
     @contextmanager
@@ -97,8 +72,7 @@ class RunPool:
 
         A run that is only to be ended may be started without a slot.
         """
-        free = min(most, max(self.max_streams - self.active, 0))
-        with self._held(free):
+        with self.admission.reserve(most) as free:
             yield free, self._start
 
     def find(self, tenant: str, run_id: str) -> Run | None:
@@ -123,10 +97,6 @@ class RunPool:
             run.cancel()
             return True
         return await self._fleet.cancel(tenant, run_id)
-
-    def begin_draining(self) -> None:
-        """Admit no more runs."""
-        self.draining = True
 
     async def idle(self, seconds: float) -> None:
         """Return when no run is under way, or when `seconds` have passed."""
@@ -155,18 +125,6 @@ class RunPool:
             task.cancel()
         await self.idle(settle_seconds)
         return len(left)
-
-    @contextmanager
-    def _held(self, slots: int) -> Generator[None, None, None]:
-        self._admitted += slots
-        try:
-            yield
-        finally:
-            self._admitted -= slots
-
-    def _full(self) -> bool:
-        # The first is quick; the second counts each run.
-        return self._admitted + len(self._runs) >= self.max_streams and self.active >= self.max_streams
 
     def _start(
         self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None

@@ -34,7 +34,7 @@ async def supervise(fleet: Fleet, pool: RunPool, handler: TakeoverHandler) -> No
     while True:
         pause = HEARTBEAT_SECONDS
         try:
-            found = await fleet.heartbeat(pool.is_producing, draining=pool.draining)
+            found = await fleet.heartbeat(pool.is_producing, draining=pool.admission.draining)
             pause = min(HEARTBEAT_SECONDS, found.next_expiry + GRAIN_SECONDS)
             for tenant, run_id in found.cancelled:
                 if run := pool.find(tenant, run_id):

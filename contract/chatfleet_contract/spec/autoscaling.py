@@ -1,7 +1,7 @@
 """`spec.autoscaling`: metrics, bounds and rates of scaling."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
@@ -9,6 +9,8 @@ from chatfleet_contract.parts import Part, keyed, rule, rules
 
 MAX_METRICS = 4
 """One per type."""
+DEFAULT_TARGET_PERCENT: Final = 70
+"""Percent of a pod's capacity, streams or CPU, at which pods are added, unless the spec has a target."""
 
 Quantity = Annotated[str, Field(max_length=20)]
 """A Kubernetes quantity, such as 350, 1.5k or 500m; a CEL rule validates it."""
@@ -64,7 +66,7 @@ class ScalingMetric(Part):
     )
     average_value: Quantity | None = Field(
         None,
-        description='Target per pod, such as "350". Unset with ActiveStreams: 70 percent of'
+        description=f'Target per pod, such as "350". Unset with ActiveStreams: {DEFAULT_TARGET_PERCENT} percent of'
         " streaming.maxStreamsPerPod.",
     )
     average_utilization: int | None = Field(

@@ -5,12 +5,11 @@ and KEDA detect a second autoscaler of the same Deployment. Without metrics neit
 """
 
 from chatfleet_contract import names
-from chatfleet_contract.spec.autoscaling import Autoscaling, MetricType, ScalingMetric, Source
+from chatfleet_contract.spec.autoscaling import DEFAULT_TARGET_PERCENT, Autoscaling, MetricType, ScalingMetric, Source
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER
 from chatfleet_operator.children.labels import Owner, new_child
 from chatfleet_operator.children.scaling_targets import (
-    DEFAULT_TARGET_PERCENT,
     METRIC_NAMES,
     deployment_target,
     scaling_metrics,

@@ -3,12 +3,9 @@
 from typing import Final
 
 from chatfleet_contract import metrics
-from chatfleet_contract.spec.autoscaling import Autoscaling, MetricType, ScalingMetric
+from chatfleet_contract.spec.autoscaling import DEFAULT_TARGET_PERCENT, Autoscaling, MetricType, ScalingMetric
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.model.values import Manifest
-
-DEFAULT_TARGET_PERCENT: Final = 70
-"""Percent of a pod's capacity, streams or CPU, that it should carry unless the spec sets a target."""
 
 METRIC_NAMES: Final = {
     MetricType.ACTIVE_STREAMS: metrics.ACTIVE_STREAMS,

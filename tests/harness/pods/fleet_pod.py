@@ -18,7 +18,8 @@ from chatfleet_api.domain.events import Event
 from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
-from chatfleet_api.redis.client import Operation, RedisClient, open_redis
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.executor import Executor, Operation
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.opening import open_fleet, open_run_log
@@ -32,16 +33,16 @@ from harness.pods.runs import Chat, OneModel, conversations, streaming
 from harness.polling import eventually_async
 
 
-class SeverableRedis(RedisClient):
+class SeverableRedis(Executor):
     """A way to Redis that can be cut."""
 
     whole = True
 
     @override
-    async def _request(self, operation: Operation, slots: asyncio.Semaphore | None = None) -> Any:
+    async def run(self, operation: Operation, *, waits: bool = False) -> Any:
         if not self.whole:
             raise ChatError(Code.STORAGE_UNAVAILABLE)
-        return await super()._request(operation, slots)
+        return await super().run(operation, waits=waits)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class FleetPod:
     fleet: Fleet
     meter: Meter
     redis: SeverableRedis
+    redis_client: RedisClient
 
 
 class Following:
@@ -96,9 +98,10 @@ async def open_pod(
     capacity: int = 10,
 ) -> FleetPod:
     """Return a pod that works until `stack` is left."""
-    redis_client = await stack.enter_async_context(open_redis(url, "tests", fleet))
-    redis_client.__class__ = SeverableRedis
-    assert isinstance(redis_client, SeverableRedis)
+    redis = SeverableRedis(lambda: url)
+    redis.reload_url()
+    stack.push_async_callback(redis.aclose)
+    redis_client = RedisClient(redis, f"tests/{fleet}")
     while not await reached(redis_client):  # a cluster's client takes its time to find its servers
         pass
     streams = streaming(max_streams_per_pod=capacity, max_stream_seconds=60, log_ttl_seconds=60)
@@ -126,8 +129,8 @@ async def open_pod(
     supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))
     stack.push_async_callback(cancel, supervising)
     stack.push_async_callback(drain_runs, pool, 0)
-    stack.callback(setattr, redis_client, "whole", True)  # noqa: FBT003  # a value
-    return FleetPod(chat, members, meter, redis_client)
+    stack.callback(setattr, redis, "whole", True)  # noqa: FBT003  # a value
+    return FleetPod(chat, members, meter, redis, redis_client)
 
 
 def _new_id() -> str:

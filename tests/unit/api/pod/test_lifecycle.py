@@ -109,7 +109,7 @@ async def test_a_pod_is_through_as_soon_as_its_last_run_has_ended() -> None:
     with pod.running():
         pod.termination.on_sigint(pod.server)
         await asyncio.sleep(4)
-        assert (pod.lifecycle.phase, pod.pool.draining) == (Phase.DRAINING, True)
+        assert (pod.lifecycle.phase, pod.pool.admission.draining) == (Phase.DRAINING, True)
         await asyncio.sleep(2)
     assert pod.lifecycle.phase is Phase.FOLLOWERS_ONLY
 
@@ -119,10 +119,10 @@ async def test_a_second_sigint_moves_the_deadline_to_now() -> None:
     with pod.running():
         pod.termination.on_sigint(pod.server)
         await asyncio.sleep(1)
-        assert pod.pool.active == 1
+        assert pod.pool.admission.active == 1
         pod.termination.on_sigint(pod.server)
         await asyncio.sleep(1)
-    assert (pod.pool.active, pod.lifecycle.phase) == (0, Phase.FOLLOWERS_ONLY)
+    assert (pod.pool.admission.active, pod.lifecycle.phase) == (0, Phase.FOLLOWERS_ONLY)
     assert [seconds for _, seconds in pod.server.closing] == [MAX_STREAM_SECONDS + GRACE_SECONDS, GRACE_SECONDS]
     await asyncio.sleep(FOLLOW_SECONDS)
     assert pod.log.closed_at == 1 + FOLLOW_SECONDS
@@ -138,7 +138,7 @@ async def test_a_second_sigint_also_moves_the_deadline_of_runs_without_readers()
         assert not serving.done()
         pod.termination.on_sigint(pod.server)
         await serving
-    assert (pod.pool.active, pod.lifecycle.phase) == (0, Phase.GONE)
+    assert (pod.pool.admission.active, pod.lifecycle.phase) == (0, Phase.GONE)
 
 
 def test_the_hook_announces_the_end_and_a_pod_without_a_signal_serves_on() -> None:

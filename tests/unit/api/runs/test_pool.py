@@ -51,7 +51,7 @@ async def test_a_pod_is_crowded_from_the_share_on_for_which_pods_are_added() -> 
     near_capacity = []
     for number in range(7):
         begin(pool, 60, f"r{number}")
-        near_capacity.append(pool.near_capacity)
+        near_capacity.append(pool.admission.near_capacity)
     assert near_capacity == [False] * 6 + [True]
     await drain_runs(pool, 0)
 
@@ -90,9 +90,9 @@ async def test_a_full_pool_refuses_at_once_and_says_when_to_come_back() -> None:
 async def test_a_slot_is_held_from_admission_on_and_given_back_without_a_run() -> None:
     pool = make_pool(capacity=1)
     with pool.admit():
-        assert pool.active == 1
+        assert pool.admission.active == 1
         assert refused(pool).code is Code.AT_CAPACITY
-    assert pool.active == 0
+    assert pool.admission.active == 0
     begin(pool, 1)
 
 
@@ -102,7 +102,7 @@ async def test_the_limits_may_change_while_the_pod_runs() -> None:
     begin(pool, 5)
     current = Streaming(max_streams_per_pod=2)
     begin(pool, 5, "second")
-    assert pool.active == 2
+    assert pool.admission.active == 2
 
 
 async def test_a_producer_that_crashes_ends_its_run_as_internal(caplog: pytest.LogCaptureFixture) -> None:

@@ -182,7 +182,7 @@ async def test_the_final_message_of_a_zombie_is_refused(fleet: Fleet) -> None:
     await reader.whole()
     await eventually_async(lambda: zombie.open_streams == 0)  # its answer is whole, and waits for Redis
     first.redis.whole = True
-    await eventually_async(lambda: first.chat.pool.active == 0)
+    await eventually_async(lambda: first.chat.pool.admission.active == 0)
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one ", "interrupted")
 
@@ -244,9 +244,9 @@ async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:
     _, run = await ask(first)
     seen: list[tuple[int, Event]] = []
 
-    key = second.redis.key(TENANT, "events", run)
+    key = second.redis_client.key(TENANT, "events", run)
     async for batch in first.chat.pool.read(TENANT, run):
-        ((newest, _),) = await second.redis.call("XREVRANGE", key, "+", "-", "COUNT", 1)
+        ((newest, _),) = await second.redis_client.call("XREVRANGE", key, "+", "-", "COUNT", 1)
         assert int(newest.partition(b"-")[0]) >= batch.last
         seen.extend(enumerate(batch.events, batch.first))
     assert gapless(seen)

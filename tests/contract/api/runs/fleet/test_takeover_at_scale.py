@@ -117,9 +117,9 @@ async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet:
     first.redis.whole = False
     runs, fleet.runs = fleet.runs, []
     await eventually_async(
-        lambda: counted(second, "interrupted") >= RUNS - 10 and second.chat.pool.active <= 10, every=0.05
+        lambda: counted(second, "interrupted") >= RUNS - 10 and second.chat.pool.admission.active <= 10, every=0.05
     )
-    assert (counted(second, "continued"), len(successor.asked), second.chat.pool.active) == (10, 10, 10)
+    assert (counted(second, "continued"), len(successor.asked), second.chat.pool.admission.active) == (10, 10, 10)
     fleet.runs = [run for run in runs if second.chat.pool.find(TENANT, run) is None]
     endings = await fleet.endings(second)
     assert len(endings) == RUNS - 10
@@ -141,7 +141,7 @@ async def test_a_pod_that_ends_takes_nothing_over(fleet: Fleet) -> None:
     first = await fleet.pod(FakeProvider(600), capacity=10)
     ending, free = [await fleet.pod(FakeProvider(*QUICK), capacity=10) for _ in range(2)]
     await fleet.begin(first, 10)
-    ending.chat.pool.draining = True
+    ending.chat.pool.admission.draining = True
     first.redis.whole = False
     assert Counter(type(event) for event in await fleet.endings(free)) == {Complete: 10}
     assert (ending.chat.pool.taken_over, free.chat.pool.taken_over) == (0, 10)

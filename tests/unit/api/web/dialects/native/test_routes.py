@@ -138,7 +138,7 @@ async def test_an_answer_goes_on_when_its_client_leaves(*, stream: bool) -> None
         await asyncio.sleep(1)
         asked.left.set()
         await answering
-    assert pod.pool.active == 1
+    assert pod.pool.admission.active == 1
     await asyncio.sleep(5)
     kept = (await ask(pod.app, get(f"{path}/messages"))).json()["messages"]
     assert (kept[1]["content"], kept[1]["status"]) == ("Hello", "complete")

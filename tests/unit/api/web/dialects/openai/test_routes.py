@@ -159,7 +159,7 @@ async def test_a_client_that_leaves_ends_the_run_and_its_upstream_at_once(
         await answering
         await asyncio.sleep(0.01)
     assert script.open_streams == 0
-    assert pod.pool.active == 0
+    assert pod.pool.admission.active == 0
     assert asyncio.get_running_loop().time() < 1.1
 
 
