@@ -1,9 +1,15 @@
-"""The metrics that a process exports."""
-
-from prometheus_client import CollectorRegistry, generate_latest
+"""The metrics that a process exports, in Prometheus' text format."""
 
 
-def exported(registry: CollectorRegistry) -> dict[str, str]:
-    """Return the description of each metric, without the times of creation that clients add to counters."""
-    heads = [line.split(" ", 3)[2:] for line in generate_latest(registry).decode().splitlines() if "# HELP" in line]
-    return {name: text for name, text in heads if not name.endswith("_created")}
+def exported(exposition: bytes) -> dict[str, tuple[str, str]]:
+    """Return the type and the description of each metric of ours, without the times of creation of counters."""
+    lines = exposition.decode().splitlines()
+    descriptions, types = (
+        dict(line.removeprefix(head).split(" ", 1) for line in lines if line.startswith(head))
+        for head in ("# HELP ", "# TYPE ")
+    )
+    return {
+        name: (types[name], text)
+        for name, text in descriptions.items()
+        if name.startswith("chatfleet_") and not name.endswith("_created")
+    }

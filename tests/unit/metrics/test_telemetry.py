@@ -1,6 +1,6 @@
 """The metrics of the metrics API server."""
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from chatfleet_contract import metrics
 from chatfleet_metrics.telemetry import Telemetry
@@ -10,5 +10,5 @@ from harness.exposition import exported
 def test_the_metrics_of_the_contract_are_exported() -> None:
     registry = CollectorRegistry()
     Telemetry(registry)
-    served = {row.name: row.help for row in metrics.APISERVER_METRICS if row.name != metrics.TOKENS_PER_SECOND}
-    assert exported(registry) == served
+    rows = (row for row in metrics.APISERVER_METRICS if row.name != metrics.TOKENS_PER_SECOND)
+    assert exported(generate_latest(registry)) == {row.name: (row.kind, row.help) for row in rows}

@@ -4,6 +4,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_contract import metrics
+from harness.exposition import exported
 
 
 def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
@@ -18,6 +19,8 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     meter.first_token("p", "m", 0.3)
     meter.used("p", "m", Usage(input_tokens=5, output_tokens=7))
     lines = meter.exposition().decode().splitlines()
+    for name, facts in exported(meter.exposition()).items():
+        assert facts == (metrics.METRICS[name].kind, metrics.METRICS[name].help)
     for line in (
         'chatfleet_build_info{version="1.2.3"} 1.0',
         "chatfleet_active_streams 3.0",

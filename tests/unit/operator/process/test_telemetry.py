@@ -101,7 +101,7 @@ def test_every_verb_moves_its_metric(registry: CollectorRegistry, telemetry: Tel
 
 @pytest.mark.usefixtures("telemetry")
 def test_the_metrics_of_the_contract_are_exported(registry: CollectorRegistry) -> None:
-    assert exported(registry) == {row.name: row.help for row in metrics.OPERATOR_METRICS}
+    assert exported(generate_latest(registry)) == {row.name: (row.kind, row.help) for row in metrics.OPERATOR_METRICS}
 
 
 def record(error: Exception | None = None, **extra: object) -> logging.LogRecord:
