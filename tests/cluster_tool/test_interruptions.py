@@ -59,7 +59,7 @@ def test_after_a_kill_up_brings_it_to_the_end(cluster: Handle, moment: str) -> N
 def test_an_interrupted_up_says_how_to_go_on(cluster: Handle) -> None:
     said = stop_half_way(cluster, "pids/kube-apiserver", signal.SIGINT)
 
-    assert f"`chatfleet-cluster up --name {cluster.name}` goes on from here; `down` removes what there is." in said
+    assert f"`chatfleet-cluster up --name {cluster.name}` resumes; `down` removes the cluster." in said
     assert "Traceback" not in said
 
 

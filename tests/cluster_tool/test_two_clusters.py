@@ -203,7 +203,7 @@ def test_an_interface_of_somebody_else_is_not_touched(pair: Pair) -> None:
         third.do("down")
 
         assert refused.returncode == 1
-        assert f"has an interface {interface} of another owner" in refused.stderr
+        assert f"Interface {interface} exists and does not belong to this tool." in refused.stderr
         assert third.traces() == [interface]
     finally:
         subprocess.run(["ip", "link", "delete", interface], check=True)
