@@ -32,8 +32,8 @@ def scale(node: Node, pods: int) -> None:
 
 
 def ready(node: Node, deployment: str) -> int:
-    told = node.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)["status"]
-    count: int = told.get("readyReplicas", 0)
+    status = node.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)["status"]
+    count: int = status.get("readyReplicas", 0)
     return count
 
 
@@ -76,7 +76,7 @@ class Callers:
         return f"{answer.status} {body[-200:]!r}"
 
 
-async def until(node: Node, deployment: str, count: int) -> None:
+async def has_ready(node: Node, deployment: str, count: int) -> None:
     await asyncio.to_thread(eventually, lambda: ready(node, deployment) == count, seconds=90)
 
 
@@ -87,16 +87,16 @@ async def test_down_to_no_pod_and_back_nobody_is_refused(sleepy: Node) -> None:
             await asyncio.sleep(2)
             assert callers.ends.keys() <= {"answered"}
             await asyncio.to_thread(scale, sleepy, 1)
-            await until(sleepy, "sleepy", 1)
-            await until(sleepy, "sleepy-activator", 0)
+            await has_ready(sleepy, "sleepy", 1)
+            await has_ready(sleepy, "sleepy-activator", 0)
             before = callers.ends["answered"]
             await asyncio.sleep(2)
             assert callers.ends["answered"] > before
             await asyncio.to_thread(scale, sleepy, 0)
-            await until(sleepy, "sleepy-activator", 1)
+            await has_ready(sleepy, "sleepy-activator", 1)
             await asyncio.to_thread(eventually, lambda: not pods_of_the_api(sleepy), seconds=60)
         await asyncio.to_thread(scale, sleepy, 1)
-        await until(sleepy, "sleepy", 1)
+        await has_ready(sleepy, "sleepy", 1)
         await asyncio.sleep(3)
     assert callers.ends.keys() == {"answered"}
     print(f"answered {callers.ends.total()}, first bytes {sorted(callers.first_bytes)[-5:]}")  # noqa: T201  # -s shows
@@ -104,7 +104,7 @@ async def test_down_to_no_pod_and_back_nobody_is_refused(sleepy: Node) -> None:
 
 async def test_a_first_token_comes_within_a_second_of_the_first_pod(sleepy: Node) -> None:
     scale(sleepy, 0)
-    await until(sleepy, "sleepy-activator", 1)
+    await has_ready(sleepy, "sleepy-activator", 1)
     await asyncio.to_thread(eventually, lambda: not pods_of_the_api(sleepy), seconds=60)
     sdk = OpenAI(base_url=f"{sleepy.service('sleepy', NAMESPACE)}/v1", api_key="none", max_retries=0)
 

@@ -10,18 +10,9 @@ from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMoni
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import Dependency, UpstreamTraffic
 from chatfleet_contract.spec import Streaming
+from harness.clock import ManualClock
 from harness.pods.live import fixed
 from harness.upstream.catalogue import registry_of
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FakeLoad:
@@ -52,7 +43,7 @@ class HealthOf:
     """A pod's health, and all that it is read from."""
 
     def __init__(self, clock: Callable[[], float] | None = None, *, max_streams: int = 10) -> None:
-        self.clock = clock or Clock()
+        self.clock = clock or ManualClock()
         self.load = FakeLoad()
         self.fake_upstreams = FakeUpstreams()
         self.lifecycle = Lifecycle(self.clock)

@@ -7,7 +7,8 @@ import pytest
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import Phase
 from chatfleet_contract.report import CircuitState, Dependency, State, UpstreamTraffic
-from harness.pods.health import Clock, HealthOf
+from harness.clock import ManualClock
+from harness.pods.health import HealthOf
 
 pytestmark = pytest.mark.looptime
 
@@ -43,7 +44,7 @@ def test_a_full_pod_is_not_ready_until_a_stream_ends() -> None:
 
 
 async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_dead() -> None:
-    pod = HealthOf(clock := Clock())
+    pod = HealthOf(clock := ManualClock())
     health = pod.serve()
     pod.redis.state = DOWN
     await _check(pod, {"a": DOWN})
@@ -100,7 +101,7 @@ async def test_an_upstream_is_down_as_soon_as_its_circuit_opens_and_up_as_soon_a
 
 
 async def test_the_details_tell_how_old_a_check_is_and_what_goes_on() -> None:
-    pod = HealthOf(clock := Clock())
+    pod = HealthOf(clock := ManualClock())
     health = pod.serve()
     pod.fake_upstreams.now = {"s": _traffic(CircuitState.CLOSED)}
     await _check(pod, {"s": UP})

@@ -20,7 +20,7 @@ from chatfleet_api.pod.lifecycle import (
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_contract.spec import Streaming
-from harness.pods.health import Clock
+from harness.clock import ManualClock
 from harness.pods.live import fixed
 from harness.pods.runs import TENANT, loop_clock, make_pool, memory_log, start
 
@@ -142,7 +142,7 @@ async def test_a_second_sigint_also_moves_the_deadline_of_runs_without_readers()
 
 
 def test_the_hook_announces_the_end_and_a_pod_without_a_signal_serves_on() -> None:
-    lifecycle = Lifecycle(clock := Clock())
+    lifecycle = Lifecycle(clock := ManualClock())
     lifecycle.enter(Phase.SERVING)
     lifecycle.remove_endpoint(10)
     assert (lifecycle.phase, lifecycle.terminating, lifecycle.not_ready()) == (Phase.ENDPOINT_REMOVAL, True, None)
@@ -151,7 +151,7 @@ def test_the_hook_announces_the_end_and_a_pod_without_a_signal_serves_on() -> No
 
 
 def test_a_phase_that_has_passed_does_not_come_back() -> None:
-    lifecycle = Lifecycle(Clock())
+    lifecycle = Lifecycle(ManualClock())
     assert lifecycle.not_started()
     lifecycle.enter(Phase.DRAINING)
     lifecycle.enter(Phase.LAST_CALL)

@@ -10,7 +10,8 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_contract.report import Dependency, State, UpstreamTraffic
-from harness.pods.health import Clock, FakeLoad
+from harness.clock import ManualClock
+from harness.pods.health import FakeLoad
 from harness.pods.live import fixed
 from harness.pods.runs import loop_clock
 
@@ -21,7 +22,7 @@ DOWN = Dependency(state=State.DOWN, message="refused")
 
 
 async def test_the_heart_beats_as_long_as_the_loop_runs() -> None:
-    load, clock = FakeLoad(), Clock()
+    load, clock = FakeLoad(), ManualClock()
     heartbeat = LoopHeartbeat(load, clock=clock)
     load.active = 4
     clock.now += 60

@@ -7,6 +7,7 @@ import pytest
 from chatfleet_contract import metrics
 from chatfleet_metrics.samples.pods import target
 from chatfleet_metrics.samples.store import SampleStore
+from harness.clock import ManualClock
 
 
 def pod(name: str, uid: str = "", **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # fields of a Kubernetes object
@@ -15,22 +16,13 @@ def pod(name: str, uid: str = "", **changes: Any) -> dict[str, Any]:  # noqa: AN
     return {"metadata": {**metadata, **changes.get("metadata", {})}, "status": {**status, **changes.get("status", {})}}
 
 
-class Clock:
-    """Time that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(clock: Clock) -> SampleStore:
+def store(clock: ManualClock) -> SampleStore:
     return SampleStore(5, clock)
 
 
@@ -58,7 +50,7 @@ def test_only_a_running_pod_is_scraped(changes: dict[str, Any]) -> None:
     assert target(pod("one", **changes)) is None
 
 
-def test_a_pod_that_is_silent_for_three_periods_has_no_value(store: SampleStore, clock: Clock) -> None:
+def test_a_pod_that_is_silent_for_three_periods_has_no_value(store: SampleStore, clock: ManualClock) -> None:
     store.replace([pod("one"), pod("two"), pod("new")])
     report(store, "one", 3)
     report(store, "two", 0)

@@ -1,8 +1,6 @@
-"""Authentication and authorization with real certificates and scripted reviews."""
+"""Authentication with real certificates and scripted reviews of tokens."""
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,14 +14,10 @@ from chatfleet_metrics.apiserver.authentication import (
     authenticate_certificate,
     read_trust,
 )
-from chatfleet_metrics.apiserver.authorization import (
-    ALLOWED_SECONDS,
-    DENIED_SECONDS,
-    Authorization,
-    subject_access_review,
-)
-from chatfleet_metrics.apiserver.ttl_cache import ENTRIES, TTLCache
-from chatfleet_metrics.apiserver.users import AUTHENTICATED, ResourceAttributes, User, request_attributes
+from chatfleet_metrics.apiserver.ttl_cache import TTLCache
+from chatfleet_metrics.apiserver.users import AUTHENTICATED, User
+from harness.clock import ManualClock
+from harness.kube.reviews import FakeReviews
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 PROXY, CLIENTS = Authority.create("same-name", NOW), Authority.create("same-name", NOW)
@@ -116,38 +110,16 @@ def test_an_invalid_config_is_an_error() -> None:
             trust(**changes)
 
 
-class Reviews:
-    """An API server with a scripted status, which records the reviews."""
-
-    def __init__(self, status: dict[str, Any]) -> None:
-        self.status = status
-        self.asked: list[dict[str, Any]] = []
-
-    async def write(self, method: str, kind: str, namespace: str, *, body: dict[str, Any]) -> dict[str, Any]:
-        assert (method, kind, namespace) == ("POST", body["kind"], "")
-        self.asked.append(body["spec"])
-        return {"status": self.status}
-
-
-class Clock:
-    """Time that a test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 BEARER = (("Authorization", "Bearer secret"),)
 KNOWN = {"authenticated": True, "user": {"username": "bob", "uid": "7", "groups": ["g"], "extra": {"k": ["v"]}}}
 
 
 async def test_a_token_is_reviewed_by_the_api_server_and_cached() -> None:
-    reviews, clock = Reviews(KNOWN), Clock()
+    reviews, clock = FakeReviews(KNOWN), ManualClock(0.0)
     tokens = TokenAuthenticator(reviews, TTLCache(clock))
     bob = User("bob", frozenset({"g", AUTHENTICATED}), (("k", ("v",)),), "7")
     assert [await tokens.authenticate(BEARER) for _ in range(3)] == [bob] * 3
-    assert reviews.asked == [{"token": "secret"}]
+    assert reviews.specs == [{"token": "secret"}]
     clock.now = 11
     reviews.status = {}
     assert await tokens.authenticate(BEARER) is None
@@ -157,67 +129,6 @@ async def test_a_token_is_reviewed_by_the_api_server_and_cached() -> None:
 
 @pytest.mark.parametrize("headers", [(), (("Authorization", "Basic secret"),), BEARER * 2])
 async def test_without_one_token_there_is_no_review(headers: tuple[tuple[str, str], ...]) -> None:
-    reviews = Reviews(KNOWN)
-    assert await TokenAuthenticator(reviews, TTLCache(Clock())).authenticate(headers) is None
-    assert not reviews.asked
-
-
-ALL_PODS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods/*/chatfleet_active_streams"
-
-
-@pytest.mark.parametrize(
-    ("path", "attributes"),
-    [
-        (
-            ALL_PODS,
-            {
-                "resourceAttributes": {
-                    "verb": "get",
-                    "group": "custom.metrics.k8s.io",
-                    "version": "v1beta2",
-                    "namespace": "shop",
-                    "resource": "pods",
-                    "subresource": "chatfleet_active_streams",
-                    "name": "*",
-                }
-            },
-        ),
-        ("/apis/custom.metrics.k8s.io/v1beta2", {"nonResourceAttributes": {"path": None, "verb": "get"}}),
-        ("/openapi/v2", {"nonResourceAttributes": {"path": None, "verb": "get"}}),
-        (
-            "/apis/g/v/nodes/n",
-            {"resourceAttributes": {"verb": "get", "group": "g", "version": "v", "resource": "nodes", "name": "n"}},
-        ),
-    ],
-)
-def test_a_path_is_reviewed_as_the_api_server_parses_it(path: str, attributes: dict[str, Any]) -> None:
-    expected = json.loads(json.dumps(attributes).replace("null", json.dumps(path)))
-    spec = subject_access_review(User("ann", frozenset({"b", "a"}), (("k", ("v",)),), "7"), request_attributes(path))[
-        "spec"
-    ]
-    assert spec == {"user": "ann", "groups": ["a", "b"], "uid": "7", "extra": {"k": ["v"]}, **expected}
-
-
-@pytest.mark.parametrize(
-    ("status", "allowed", "seconds"),
-    [({"allowed": True}, True, ALLOWED_SECONDS), ({"allowed": False}, False, DENIED_SECONDS), ({}, False, 5.0)],
-)
-async def test_a_decision_holds_for_a_while(status: dict[str, Any], seconds: float, *, allowed: bool) -> None:
-    reviews, clock = Reviews(status), Clock()
-    authorization = Authorization(reviews, TTLCache(clock))
-    for clock.now in (0.0, seconds - 0.1):
-        assert await authorization.allows(User("ann"), request_attributes(ALL_PODS)) is allowed
-    assert len(reviews.asked) == 1
-    assert await authorization.allows(User("bob"), request_attributes(ALL_PODS)) is allowed
-    assert await authorization.allows(User("ann"), ResourceAttributes("/apis")) is allowed
-    clock.now = seconds
-    await authorization.allows(User("ann"), request_attributes(ALL_PODS))
-    assert len(reviews.asked) == 4
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    cache: TTLCache[int, int] = TTLCache(Clock())
-    for number in range(ENTRIES + 1):
-        cache.put(number, number, 10)
-    assert cache.get(0) is None
-    assert cache.get(1) == 1
+    reviews = FakeReviews(KNOWN)
+    assert await TokenAuthenticator(reviews, TTLCache(ManualClock(0.0))).authenticate(headers) is None
+    assert not reviews.specs
