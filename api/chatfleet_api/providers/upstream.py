@@ -21,7 +21,7 @@ from chatfleet_api.providers.credentials import FileCredential
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, StreamItem
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
-from chatfleet_api.providers.vendors.vendor import Framing, HTTPRequest, StreamParser, Vendor
+from chatfleet_api.providers.vendor import Framing, HTTPRequest, StreamParser, Vendor
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
 

@@ -6,17 +6,16 @@ each step below is one atomic script, also on a cluster. The listings (`index.py
 is written first, and what a listing has too much is skipped and removed.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.ids import is_id
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.sessions.index import ConversationIndex
+from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
 from chatfleet_api.sessions.listing import Position, read_cursor
 from chatfleet_api.sessions.scripts import APPEND, CREATE, DELETE, DEQUEUE, ENQUEUE, MESSAGES
 from chatfleet_api.sessions.store import (
@@ -51,12 +50,12 @@ class RedisSessionStore:
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
-        keys = self._keys(tenant, conversation.id)
+        keys = conversation_keys(self._redis, tenant, conversation.id)
         await self._script(CREATE, keys, self._ttl_seconds, _encode(conversation), conversation.updated_at)
         await self._index.touch(tenant, conversation, conversation.updated_at)
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
-        key, _ = self._keys(tenant, conversation)
+        key, _ = conversation_keys(self._redis, tenant, conversation)
         found = _read(await self._redis.call("HMGET", key, "record", "version", "updated"))
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
@@ -84,22 +83,22 @@ class RedisSessionStore:
         return Page(tuple(conversation for _, conversation in found[:limit]), more)
 
     async def delete(self, tenant: str, conversation: str) -> None:
-        record = await self._script(DELETE, self._keys(tenant, conversation))
+        record = await self._script(DELETE, conversation_keys(self._redis, tenant, conversation))
         if record is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         await self._index.remove(self._index.keys(tenant, _conversation.decode(record).user_id), [conversation])
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
-        found = await self._script(MESSAGES, self._keys(tenant, conversation))
+        found = await self._script(MESSAGES, conversation_keys(self._redis, tenant, conversation))
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         return newest(_message.decode(entry) for entry in found)
 
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
         first, record = append.messages[0], append.idempotency
-        keys = [*self._keys(tenant, conversation)]
+        keys = [*conversation_keys(self._redis, tenant, conversation)]
         if record is not None:
-            keys.append(self._idempotency_key(tenant, conversation, record.key))
+            keys.append(idempotency_key(self._redis, tenant, conversation, record.key))
         outcome, *rest = await self._committed(
             keys,
             *(self._ttl_seconds, "" if append.expected_version is None else append.expected_version, append.now),
@@ -115,11 +114,11 @@ class RedisSessionStore:
         return int(version)
 
     async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
-        found = await self._redis.call("GET", self._idempotency_key(tenant, conversation, key))
+        found = await self._redis.call("GET", idempotency_key(self._redis, tenant, conversation, key))
         return None if found is None else _idempotency.decode(found)
 
     async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
-        keys = [self._keys(tenant, conversation)[0], *self._queue_keys(tenant, conversation)]
+        keys = [conversation_keys(self._redis, tenant, conversation)[0], *queue_keys(self._redis, tenant, conversation)]
         ahead = await self._script(ENQUEUE, keys, ticket, round(TICKET_SECONDS * 1000), MAX_QUEUED)
         if ahead == b"missing":
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
@@ -128,10 +127,10 @@ class RedisSessionStore:
         return int(ahead)
 
     async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
-        await self._script(DEQUEUE, self._queue_keys(tenant, conversation), ticket)
+        await self._script(DEQUEUE, queue_keys(self._redis, tenant, conversation), ticket)
 
     async def _records(self, tenant: str, positions: Sequence[Position]) -> Sequence[Conversation | None]:
-        keys = [self._keys(tenant, position.conversation)[0] for position in positions]
+        keys = [conversation_keys(self._redis, tenant, position.conversation)[0] for position in positions]
         replies = await self._redis.call_all([("HMGET", key, "record", "version", "updated") for key in keys])
         return [_read(reply) for reply in replies]
 
@@ -149,21 +148,6 @@ class RedisSessionStore:
     @property
     def _ttl_seconds(self) -> int:
         return self._conversations().ttl_seconds
-
-    def _keys(self, tenant: str, conversation: str) -> tuple[str, str]:
-        """Return the keys of the record and of the messages."""
-        return self._key(tenant, "conversation", conversation), self._key(tenant, "messages", conversation)
-
-    def _idempotency_key(self, tenant: str, conversation: str, key: str) -> str:
-        return self._key(tenant, f"idempotency:{hashlib.sha256(key.encode()).hexdigest()[:32]}", conversation)
-
-    def _queue_keys(self, tenant: str, conversation: str) -> Sequence[str]:
-        return [self._redis.key(tenant, kind, conversation) for kind in ("queue", "queue-renewed")]
-
-    def _key(self, tenant: str, kind: str, conversation: str) -> str:
-        if not is_id(conversation):
-            raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return self._redis.key(tenant, kind, conversation)
 
 
 def _read(reply: Sequence[bytes | None]) -> Conversation | None:

@@ -8,12 +8,12 @@ from typing import Final, TypeAlias
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import Backend
 from chatfleet_api.providers.upstream import connect
+from chatfleet_api.providers.vendor import Vendor, key_header
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
 from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
-from chatfleet_api.providers.vendors.vendor import Vendor, key_header
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
 

@@ -150,10 +150,7 @@ class Ownership:
         members = [to_member((orphan.tenant, orphan.run)) for orphan in orphans]
         await self._redis.call("SADD", owned_key(self._redis, self._pod), *members)
         replies = await self._redis.call_all(
-            [
-                ("EVAL", _CLAIM, 2, *self._run_keys(orphan.tenant, orphan.run), orphan.pod, self._pod)
-                for orphan in orphans
-            ]
+            [("EVAL", _CLAIM, 2, *_run_keys(self._redis, orphan), orphan.pod, self._pod) for orphan in orphans]
         )
         await self._redis.call_all(
             [
@@ -169,11 +166,12 @@ class Ownership:
             self._owned[orphan.tenant, orphan.run] = claim.fence.epoch if claim else 0
         return claims
 
-    def _run_keys(self, tenant: str, run: str) -> tuple[str, str]:
-        return record_key(self._redis, tenant, run), events_key(self._redis, tenant, run)
-
     @property
     def _lifetime_seconds(self) -> int:
         """Longest life of a run that begins now, and of its log."""
         streaming = self._streaming()
         return streaming.max_stream_seconds + streaming.log_ttl_seconds
+
+
+def _run_keys(redis: RedisClient, orphan: Orphan) -> tuple[str, str]:
+    return record_key(redis, orphan.tenant, orphan.run), events_key(redis, orphan.tenant, orphan.run)

@@ -16,9 +16,9 @@ from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.upstream import connect
 from chatfleet_api.providers.upstream_errors import ERROR_CODES
+from chatfleet_api.providers.vendor import HTTPRequest, Vendor
 from chatfleet_api.providers.vendors import table
 from chatfleet_api.providers.vendors.table import VENDORS
-from chatfleet_api.providers.vendors.vendor import HTTPRequest, Vendor
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType
 from chatfleet_contract.spec.providers import Retries

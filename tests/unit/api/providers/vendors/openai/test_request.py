@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.vendor import HTTPRequest, Vendor
 from chatfleet_api.providers.vendors.table import AZURE_OPENAI, OPENAI, OPENAI_COMPATIBLE
-from chatfleet_api.providers.vendors.vendor import HTTPRequest, Vendor
 
 ADDED = {"stream": True, "stream_options": {"include_usage": True}}
 EVERYWHERE = pytest.mark.parametrize("vendor", [OPENAI, AZURE_OPENAI, OPENAI_COMPATIBLE])

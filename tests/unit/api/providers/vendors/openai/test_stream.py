@@ -12,8 +12,8 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.vendor import StreamParser
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
-from chatfleet_api.providers.vendors.vendor import StreamParser
 
 REQUEST = ChatRequest("m", (Message("user", "eight by"),))
 DONE = b"[DONE]"
