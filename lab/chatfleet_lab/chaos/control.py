@@ -38,7 +38,7 @@ def fencing() -> None:
     async def nothing(_: Ownership) -> tuple[()]:
         return ()
 
-    _replace(append_script, "APPEND", "redis.call('HGET', record, 'after:' .. epoch + 1)", "false")
+    _replace(append_script, "APPEND", "redis.call('HGET', record, 'last_seq:' .. epoch + 1)", "false")
     _replace(sessions, "APPEND", "if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end\n", "")
     put(Ownership, "fenced", nothing)
 
