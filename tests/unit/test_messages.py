@@ -166,9 +166,32 @@ def commands() -> Iterator[Sentence]:
     yield from (Sentence("NOTES.txt", line.strip()) for line in notes.splitlines())
 
 
+def laboratory() -> Iterator[Sentence]:
+    """What the lab and the tools print and publish: every literal of some words that is no docstring."""
+    for place, tree in parsed("lab/chatfleet_lab", "tools"):
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in docs | inner:
+                text = text_of(node)
+                if text.count(" ") > 1:  # pages are of any length
+                    yield Sentence(place, text, len(text))
+
+
 @cache
 def sentences() -> tuple[Sentence, ...]:
-    sources = (described(), documented(), conditions(), errors(), raised(), helps(), operations(), logs(), commands())
+    sources = (
+        described(),
+        documented(),
+        conditions(),
+        errors(),
+        raised(),
+        helps(),
+        operations(),
+        logs(),
+        commands(),
+        laboratory(),
+    )
     return tuple(sentence for source in sources for sentence in source if sentence.text)
 
 
@@ -176,7 +199,7 @@ def test_the_sentences_are_found() -> None:
     """Each source yields as many as there are, roughly: a renamed function must not empty one."""
     counts = {
         source.__name__: len(list(source()))
-        for source in (described, documented, conditions, errors, raised, helps, logs)
+        for source in (described, documented, conditions, errors, raised, helps, logs, laboratory)
     }
     assert not {name: count for name, count in counts.items() if count < 20}, counts
 

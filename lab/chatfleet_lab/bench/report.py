@@ -87,7 +87,7 @@ has other work: **compare rows of one run, not runs.**
 
 {machine}
 Yardstick: Python parses the JSON of one token in {yardstick:.1f} µs here, and did in {reference} µs where the targets
-were set. Where a table says "at that speed", times were divided by {speed:.2f}: an estimate, no measurement.
+were set. Under "at that speed", times were divided by {speed:.2f}: an estimate, no measurement.
 """
 
 _COLUMNS: Final = f"""\

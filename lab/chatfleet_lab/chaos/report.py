@@ -19,8 +19,8 @@ for programs are in [reliability.json](reliability.json).
 
 Each scenario injects faults into a real fleet (processes of the API, Debian's Redis, a scripted upstream) and checks a
 promise.
-Where it says "on a node", the operator made the pods on a real Kubernetes node, and its kubelet brings them back; their
-control runs are processes.
+In those marked "on a node", the operator made the pods on a real Kubernetes node, and its kubelet brings them back;
+their control runs are processes.
 Clients compare what they get with a script that both they and the upstream know, and with the upstream's own ledger of
 calls. Then the same is played without the protection. If that **control** does not break the promise, the scenario
 counts as failed, because it would prove nothing.

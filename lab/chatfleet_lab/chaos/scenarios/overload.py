@@ -59,7 +59,7 @@ def findings(rounds: Sequence[Sequence[Judgement]], capacity: int, within: float
                 (received.status, received.ends) == (503, ["at_capacity"]),
                 f"A stream beyond the capacity got status {received.status} and {listed(received.ends)}.",
             )
-            found.require(bool(received.retry_after), "A refusal did not say when to come again.")
+            found.require(bool(received.retry_after), "A refusal had no Retry-After.")
             found.require(waited <= within, f"A refusal took {waited:.2f} s.")
     found.figures |= {"refused within p50 ms": milliseconds(percentile(waits, 0.5))}
     found.figures |= {"refused within p99 ms": milliseconds(percentile(waits, 0.99))}

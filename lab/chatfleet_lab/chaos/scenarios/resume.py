@@ -107,7 +107,7 @@ def findings(
         )
     returns = [wait for stream in followed for wait in stream.returns]
     longest = [max(stream.received.waits, default=0.0) for stream in followed]
-    found.require(bool(returns), "Nobody came back.")
+    found.require(bool(returns), "No client came back.")
     found.require(max(longest) <= silent, f"A reader waited {max(longest):.1f} s for the next event.")
     found.figures |= {
         "returns": len(returns),
