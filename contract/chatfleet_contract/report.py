@@ -54,7 +54,7 @@ class CircuitState(StrEnum):
 class UpstreamTraffic(Part):
     """Current traffic of this pod to one upstream."""
 
-    breaker: CircuitState
+    circuit: CircuitState
     circuit_open_seconds: float = 0
     """Seconds until an open circuit breaker lets a probe pass."""
     retries_left: float

@@ -121,4 +121,4 @@ class UpstreamMonitor:
 
 
 def _circuit_open(traffic: UpstreamTraffic | None) -> Dependency | None:
-    return None if traffic is None or traffic.breaker is CircuitState.CLOSED else _CIRCUIT_OPEN
+    return None if traffic is None or traffic.circuit is CircuitState.CLOSED else _CIRCUIT_OPEN

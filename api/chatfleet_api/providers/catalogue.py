@@ -32,7 +32,7 @@ class SharedUpstream:
         left = self.breaker.seconds_left
         open_state = report.CircuitState.OPEN if left else report.CircuitState.HALF_OPEN
         return UpstreamTraffic(
-            breaker=open_state if self.breaker.open else report.CircuitState.CLOSED,
+            circuit=open_state if self.breaker.open else report.CircuitState.CLOSED,
             circuit_open_seconds=left,
             retries_left=self.budget.left,
             active_requests=self.slots.taken,

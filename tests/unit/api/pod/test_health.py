@@ -115,7 +115,7 @@ async def test_the_details_tell_how_old_a_check_is_and_what_goes_on() -> None:
 
 
 def _traffic(breaker: CircuitState) -> UpstreamTraffic:
-    return UpstreamTraffic(breaker=breaker, retries_left=3, active_requests=2, max_concurrent_requests=5, queued=1)
+    return UpstreamTraffic(circuit=breaker, retries_left=3, active_requests=2, max_concurrent_requests=5, queued=1)
 
 
 async def _check(pod: HealthOf, seen: dict[str, Dependency]) -> None:

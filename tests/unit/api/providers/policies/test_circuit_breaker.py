@@ -186,7 +186,7 @@ async def test_models_of_one_provider_share_its_circuit_breaker_and_fallbacks_an
     assert (await ask(catalogue.provider("a"), ChatRequest("a", ()))).text == "1 2"
     assert loop_clock() == before
     assert meter.circuits == [("s", True)]
-    assert {name: seen.breaker for name, seen in catalogue.traffic().items()} == {
+    assert {name: seen.circuit for name, seen in catalogue.traffic().items()} == {
         "s": report.CircuitState.OPEN,
         "t": report.CircuitState.CLOSED,
     }
