@@ -62,7 +62,8 @@ async def test_a_server_that_ends_is_an_error_with_its_last_words(tmp_path: Path
 
 async def test_all_figures_of_a_subject_are_measured(cores: Cores) -> None:
     quick = Seconds(one_by_one=0.2, saturate=0.2, steady=0.5, crowd=0.1, slow=0.1)
-    figures = await measured(replace(RELAY, crowd=20), cores, quick)
+    few = replace(RELAY, steady=20, crowd=20)  # what this core can serve beside other tests
+    figures = await measured(few, cores, quick)
     assert figures.cpu_per_token_us > 0
     assert figures.streams_per_core_s > 0
     assert 0 < figures.delivered < 1.2
