@@ -6,9 +6,9 @@ bin := .venv/bin
 waiting := --dist loadfile --numprocesses
 reliability := --json docs/measurements/reliability.json --page docs/measurements/reliability.md
 pytest := $(bin)/pytest --durations=25
-# The same, and which lines and branches of our packages ran; tools/coverage adds it up.
-covered = mkdir -p .coverage_data && rm -f .coverage_data/$(1).* && \
-	COVERAGE_FILE=$(CURDIR)/.coverage_data/$(1) $(bin)/coverage run -m pytest --durations=25
+# The same, and which lines and branches of our packages ran; tools/coverage prints it.
+covered := rm -rf .coverage_data && mkdir .coverage_data && \
+	COVERAGE_FILE=$(CURDIR)/.coverage_data/unit $(bin)/coverage run -m pytest --durations=25
 
 ##@ Start here
 
@@ -50,10 +50,10 @@ test: setup ## Run all checks and tests below, until one fails.
 	@$(bin)/python tools/test.py
 
 test-unit: setup ## Test single parts: no network, no clock, no cluster.
-	@$(call covered,unit) tests/unit
+	@$(covered) tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(call covered,contract) tests/contract $(waiting) 3
+	@$(pytest) tests/contract $(waiting) 3
 
 test-chaos: setup ## Run the short form of every chaos scenario.
 	@$(pytest) tests/lab/chaos
@@ -91,7 +91,7 @@ test-bench: setup ## Test the benchmark, and that every subject streams all its 
 docs: setup ## Check links, paths and examples of the documents, and the words of all messages.
 	@$(bin)/pytest tests/unit/test_documents.py tests/unit/test_messages.py
 
-coverage: setup ## Print the coverage of the last test-unit and test-contract, lines and branches.
+coverage: setup ## Print the coverage of the last test-unit, lines and branches.
 	@tools/coverage
 
 changelog: setup ## Print the unreleased changes, as the next release will list them.

@@ -33,9 +33,9 @@ LANES: tuple[tuple[Step, ...], ...] = (
     (
         Step("lint", 15),
         Step("types", 90),
-        Step("test-unit", 60),
-        Step("test-contract", 180),
+        Step("test-unit", 120),
         Step("coverage", 20),
+        Step("test-contract", 240),
         Step("test-bench", 60),
         Step("test-chaos", 300),
     ),
