@@ -19,6 +19,8 @@ from harness.pods.fleet_pod import FleetPod, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 from harness.polling import eventually_async
 
+pytestmark = pytest.mark.timed
+
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
 AT_ONCE = 20
