@@ -1,8 +1,9 @@
 """Run every check and test of this repository: `make test`.
 
 The steps of a lane run one after the other, the lanes side by side: steps that wait (for pods, timers, a cluster) share
-the cores with steps that compute. Steps that measure time run last, with nothing beside them. The output of a step is printed when the step ends, and every half minute a line
-names what is running. The first failure stops everything. A step over its budget is reported, not failed.
+the cores with steps that compute. Steps that measure time run last, with nothing beside them. The output of a step is
+printed when the step ends, and every half minute a line names what is running. The first failure stops everything. A
+step over its budget is reported, not failed.
 """
 
 import asyncio
