@@ -1,9 +1,9 @@
 """Run every check and test of this repository: `make test`.
 
-The steps of a lane run one after the other, the lanes side by side: steps that wait (for pods, timers, a cluster) share
-the cores with steps that compute. Steps that measure time run last, with nothing beside them. The output of a step is
-printed when the step ends, and every half minute a line names what is running. The first failure stops everything. A
-step over its budget is reported, not failed.
+Phases run one after the other, the lanes of a phase side by side, and the steps of a lane one after the other: steps
+that wait (for pods, timers, a cluster) share the cores with steps that compute, and steps that depend on time have them
+for themselves. The output of a step is printed when the step ends, and every half minute a line names what is running.
+The first failure stops everything. A step over its budget is reported, not failed.
 """
 
 import asyncio
@@ -31,23 +31,20 @@ class Step(NamedTuple):
 
 
 Lane: TypeAlias = tuple[Step, ...]
+Phase: TypeAlias = tuple[Lane, ...]
 
-LANES: tuple[Lane, ...] = (
+PHASES: tuple[Phase, ...] = (
     (
-        Step("lint", 15),
-        Step("types", 90),
-        Step("test-unit", 160),
-        Step("coverage", 20),
-        Step("test-contract", 320),
-        Step("test-chaos", 360),
+        (Step("lint", 15), Step("types", 90), Step("test-unit", 200), Step("coverage", 20)),
+        (Step("test-cluster", 380),),
     ),
+    ((Step("test-contract", 240), Step("test-timed", 40)),),  # alone: deadlines of Redis and of pods are their subject
     (
-        Step("test-cluster", 380),
-        Step("test-cluster-tool", 130),
-        Step("e2e", 450),
+        (Step("test-chaos", 360),),
+        (Step("test-cluster-tool", 130), Step("e2e", 450)),
     ),
+    ((Step("test-bench", 60),),),  # alone: it measures
 )
-ALONE: Lane = (Step("test-timed", 40), Step("test-bench", 60))
 
 INTERRUPTED = Step("test", 0)
 """What failed when somebody stopped the run between two steps."""
@@ -136,16 +133,16 @@ def say(line: str) -> None:
     print(f"[test] {line}", flush=True)
 
 
-async def main(lanes: tuple[Lane, ...] = LANES, alone: Lane = ALONE) -> int:
-    """Run all `lanes`, then the steps that are to run alone; returns the exit status."""
+async def main(phases: tuple[Phase, ...] = PHASES) -> int:
+    """Run `phases`, one after the other; returns the exit status."""
     run = Run()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted, run)
     helpers = [asyncio.ensure_future(run.heartbeat()), asyncio.ensure_future(run.enforce_cleanup())]
     try:
-        await asyncio.gather(*map(run.lane, lanes))
-        await run.lane(alone)
+        for phase in phases:
+            await asyncio.gather(*map(run.lane, phase))
     finally:
         for helper in helpers:
             helper.cancel()

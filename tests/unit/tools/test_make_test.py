@@ -36,7 +36,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 async def run(runner: ModuleType, *lanes: tuple[tuple[str, int], ...]) -> int:
     steps = tuple(tuple(runner.Step(target, budget) for target, budget in lane) for lane in lanes)
-    status: int = await runner.main(steps, ())
+    status: int = await runner.main((steps,))
     return status
 
 
@@ -64,10 +64,10 @@ async def test_a_step_over_its_budget_is_reported_and_passes(
     assert "OVER BUDGET" in capfd.readouterr().out
 
 
-async def test_what_measures_time_runs_when_nothing_else_does(
+async def test_a_phase_begins_when_the_one_before_has_ended(
     runner: ModuleType, capfd: pytest.CaptureFixture[str]
 ) -> None:
     beside, alone = runner.Step("quick", 60), runner.Step("quiet", 60)
-    assert await runner.main(((beside,), (beside._replace(budget=61),)), (alone,)) == 0
+    assert await runner.main((((beside,), (beside._replace(budget=61),)), ((alone,),))) == 0
     printed = capfd.readouterr().out
     assert printed.rindex("passed: make quick") < printed.index("started: make quiet")
