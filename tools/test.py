@@ -38,12 +38,9 @@ PHASES: tuple[Phase, ...] = (
         (Step("lint", 15), Step("types", 90), Step("test-unit", 200), Step("coverage", 20)),
         (Step("test-cluster", 380),),
     ),
-    ((Step("test-contract", 240), Step("test-timed", 40)),),  # alone: deadlines of Redis and of pods are their subject
-    (
-        (Step("test-chaos", 360),),
-        (Step("test-cluster-tool", 130), Step("e2e", 450)),
-    ),
-    ((Step("test-bench", 60),),),  # alone: it measures
+    # Alone: deadlines of Redis, of pods and of streams are their subject, or they measure.
+    ((Step("test-contract", 200), Step("test-timed", 40), Step("test-bench", 60), Step("test-chaos", 300)),),
+    ((Step("test-cluster-tool", 130), Step("e2e", 450)),),
 )
 
 INTERRUPTED = Step("test", 0)
