@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def facts() -> dict[str, str]:
-    """Return what figures depend on, by what it is."""
+    """Return the properties of the machine that measurements depend on, by name."""
     redis = subprocess.run(("redis-server", "--version"), capture_output=True, text=True, check=True).stdout
     return {
         "processor": f"{_line('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",

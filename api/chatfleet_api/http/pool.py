@@ -55,7 +55,7 @@ class ConnectionPool:
                 connection = await self._connect(origin)
         try:
             await connection.send(request)
-        except BaseException:
+        except BaseException:  # cancellation too: a half-sent request makes the connection unusable
             connection.close()
             raise
         return connection

@@ -130,7 +130,7 @@ class Upstream:
                     await self._require_ok(response, key)
                     _require_stream(response, self._vendor.media_type)
                     response.forget_headers()
-                except BaseException:
+                except BaseException:  # cancellation too: no way out leaks the connection
                     self._connections.release(response)
                     raise
         return response

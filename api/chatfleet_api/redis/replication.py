@@ -36,7 +36,7 @@ async def _on_one_connection(node: ClusterNode | None, commands: Sequence[Comman
         for command in commands:
             await connection.send_command(*command)
             replies.append(await connection.read_response())
-    except BaseException:
+    except BaseException:  # cancellation too: an unread reply would answer the next command
         await connection.disconnect()
         raise
     else:

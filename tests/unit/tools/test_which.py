@@ -1,4 +1,4 @@
-"""Which cluster is used, and that the user is told why."""
+"""The command selects a kind of cluster, and prints the reason."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 """AutoscalingActive: the autoscaler reads its metrics and can set the number of pods.
 
-The object that scales reports on itself, and is believed. What it cannot know, such as who serves its metrics, is
+The condition follows the status of the scaling object. What it cannot know, such as who serves its metrics, is
 added here, with the remedy.
 """
 

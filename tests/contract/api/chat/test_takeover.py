@@ -253,7 +253,7 @@ async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:
 
 
 class Recorded:
-    """A producer that notes what it is told."""
+    """A takeover handler that records its calls."""
 
     def __init__(self, fence: Fence) -> None:
         self.fence = fence

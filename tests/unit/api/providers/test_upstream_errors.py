@@ -1,4 +1,4 @@
-"""What an upstream's error response means, and how little of its words is told."""
+"""Error responses of upstreams map to codes, and their text stays out of public messages."""
 
 import pytest
 

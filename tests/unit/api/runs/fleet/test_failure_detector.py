@@ -1,4 +1,4 @@
-"""Who is dead is told by silence that this pod has seen itself, and told as soon as it is true."""
+"""A pod is dead when this pod has seen no heartbeat of it for a lease, and is reported dead at once."""
 
 from collections.abc import Mapping
 
