@@ -13,7 +13,7 @@ from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Observability, Streaming
 from chatfleet_contract.spec.provider_types import ProviderType
-from chatfleet_contract.spec.providers import Azure, Model, Retries, Timeouts
+from chatfleet_contract.spec.providers import Azure, Compatibility, Model, Retries, Timeouts
 
 _DEFAULTS: Final = Timeouts()
 
@@ -36,6 +36,7 @@ class RuntimeProvider(Part):
     api_key_file: str | None = None
     """File with the API key; it may be missing, and may change while the pod runs."""
     azure: Azure | None = None
+    compatibility: Compatibility = Compatibility()
     timeouts: RuntimeTimeouts = RuntimeTimeouts()
     retries: Retries = Retries()
     max_concurrent_requests: int = Field(200, ge=1)

@@ -7,6 +7,7 @@
 - `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `upstream_errors`: what an error response, or an error event inside a stream, means
+- `whole`: answers that come as one JSON document instead of a stream
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
 - `credentials`: API keys in mounted files
 - `vendors/`: one folder for each vendor's API, and the table of all provider types

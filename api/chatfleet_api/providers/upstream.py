@@ -22,6 +22,7 @@ from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, StreamItem
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
 from chatfleet_api.providers.vendor import Framing, HTTPRequest, StreamParser, Vendor
+from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
 
@@ -61,6 +62,7 @@ class Upstream:
         self._vendor = vendor
         self._credential = FileCredential(provider.api_key_file)
         self._timeouts = provider.timeouts
+        self._compatibility = provider.compatibility
         self._root = vendor.root(root)
         self._query = vendor.query(provider)
 
@@ -70,9 +72,11 @@ class Upstream:
     async def _batches(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         time = asyncio.get_running_loop().time
         ends = time() + self._timeouts.total_seconds
-        until = min(ends, time() + self._timeouts.first_token_seconds)
-        parser, framing, begun = self._vendor.parser(request), self._vendor.framing(), False
-        response = await self._send(request, until)
+        until, begun = ends, False
+        if self._compatibility.stream:  # else the first token comes with the last
+            until = min(ends, time() + self._timeouts.first_token_seconds)
+        response, whole = await self._send(request, until)
+        parser, framing = self._reader(request, whole=whole)
         watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
         try:
             while not parser.done:
@@ -116,10 +120,20 @@ class Upstream:
             detail = f"GET {url} returned HTTP {response.status}; correct baseURL"
             raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=detail)
 
-    async def _send(self, request: ChatRequest, until: float) -> Connection:
-        """Return the connection on which the stream of the answer begins; its caller releases it."""
+    def _reader(self, request: ChatRequest, *, whole: bool) -> tuple[StreamParser, Framing]:
+        """Return what reads the answer: a stream, or one document."""
+        parser, events_of = self._vendor.parser(request), self._vendor.events_of
+        if whole and events_of:
+            return WholeParser(parser), WholeFraming(events_of)
+        return parser, self._vendor.framing()
+
+    async def _send(self, request: ChatRequest, until: float) -> tuple[Connection, bool]:
+        """Return the connection on which the answer begins, and whether it is one document; its caller releases it."""
         key = self._credential.read()
-        url, body = f"{self._root}{self._vendor.path(request)}{self._query}", self._vendor.body(request)
+        url, body = (
+            f"{self._root}{self._vendor.path(request)}{self._query}",
+            self._vendor.body(request, self._compatibility),
+        )
         headers = {**_HEADERS, "Content-Type": "application/json", **self._vendor.headers(request)}
         with _translated():
             async with asyncio.timeout_at(until):
@@ -128,12 +142,23 @@ class Upstream:
                 )
                 try:
                     await self._require_ok(response, key)
-                    _require_stream(response, self._vendor.media_type)
+                    whole = self._is_whole(response)
                     response.forget_headers()
                 except BaseException:  # cancellation too: no way out leaks the connection
                     self._connections.release(response)
                     raise
-        return response
+        return response, whole
+
+    def _is_whole(self, response: Connection) -> bool:
+        """Return whether the answer is one document, also from an upstream that ignores the wish for a stream."""
+        kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
+        media_type = kind.partition(";")[0].strip().lower()
+        if media_type == self._vendor.media_type and not coding:
+            return False
+        if coding or not self._vendor.events_of or (self._compatibility.stream and media_type != MEDIA_TYPE):
+            expected = self._vendor.media_type if self._compatibility.stream else MEDIA_TYPE
+            raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"expected {expected}, not {kind} {coding}"))
+        return True
 
     async def _request(self, request: HTTPRequest, key: SecretStr | None, connect_seconds: float) -> Connection:
         method, url, headers, body = request
@@ -151,12 +176,6 @@ class Upstream:
             body += more
         hidden = (key.get_secret_value(),) if key else ()
         raise from_response(response.status, response.headers, body, hidden=hidden, codes=self._vendor.error_codes)
-
-
-def _require_stream(response: Connection, media_type: str) -> None:
-    kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
-    if kind.partition(";")[0].strip().lower() != media_type or coding:
-        raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"expected {media_type}, not {kind} {coding}"))
 
 
 @contextmanager

@@ -13,13 +13,16 @@ from chatfleet_api.http.sse import EventReader
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.upstream_errors import ERROR_CODES
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.providers import Compatibility
 
 
 class StreamParser(Protocol):
     """Parses one answer."""
 
-    done: bool
-    """Whether the `Finish` has been appended."""
+    @property
+    def done(self) -> bool:
+        """Whether the `Finish` has been appended."""
+        ...
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the next payload brings; raise `ChatError` for a failure or what cannot be parsed."""
@@ -80,11 +83,13 @@ class Vendor:
     headers: Callable[[ChatRequest | None], Mapping[str, str]] = lambda _: NO_HEADERS
     """Headers besides the common ones, such as the API's version; None: the request is a check."""
     authenticate: Authenticate = bearer
-    body: Callable[[ChatRequest], bytes]
-    """The JSON of a request for a streamed answer; raises `ChatError` for what this vendor does not support."""
+    body: Callable[[ChatRequest, Compatibility], bytes]
+    """The JSON of a request, streamed unless left out; raises `ChatError` for what this vendor does not support."""
     media_type: str = "text/event-stream"
     """Content type of a streamed answer."""
     framing: Callable[[], Framing] = EventReader
+    events_of: Callable[[bytes], list[bytes]] | None = None
+    """Turns an answer that came as one JSON document into the payloads of its stream; None: it comes as a stream."""
     parser: Callable[[ChatRequest], StreamParser]
     error_codes: Mapping[str, Code] = field(default_factory=lambda: ERROR_CODES)
     """Codes by the vendor's names of errors, in error responses."""

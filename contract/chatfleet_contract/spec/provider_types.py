@@ -28,6 +28,8 @@ class ProviderTraits(NamedTuple):
     needs_base_url: bool = False
     has_upstream: bool = True
     """False: it generates its answers, and takes neither a key nor a URL."""
+    stream_options: bool = False
+    """Whether requests have `stream_options`, which `compatibility` can leave out."""
     settings: tuple[str, str] | None = None
     """Its own part of `Provider`, required and allowed for this type alone, and the part's required field."""
     continuations: frozenset[Continuation] = frozenset()
@@ -37,13 +39,13 @@ _PREFILL: Final = frozenset[Continuation]({"prefill"})
 
 PROVIDER_TYPES: Final = MappingProxyType(
     {
-        ProviderType.OPENAI: ProviderTraits(needs_key=True),
+        ProviderType.OPENAI: ProviderTraits(needs_key=True, stream_options=True),
         ProviderType.AZURE_OPENAI: ProviderTraits(
-            needs_key=True, needs_base_url=True, settings=("azure", "apiVersion")
+            needs_key=True, needs_base_url=True, stream_options=True, settings=("azure", "apiVersion")
         ),
         ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL),
         ProviderType.OPENAI_COMPATIBLE: ProviderTraits(
-            needs_base_url=True, continuations=_PREFILL | {"continueFinalMessage"}
+            needs_base_url=True, stream_options=True, continuations=_PREFILL | {"continueFinalMessage"}
         ),
         ProviderType.SCRIPTED: ProviderTraits(has_upstream=False, continuations=_PREFILL),
     }
@@ -71,6 +73,16 @@ def _without_upstream(kind: str) -> Json:
     return rule(
         f"self.type != '{kind}' || (!has(self.baseURL) && !has(self.apiKeySecretRef))",
         f"baseURL and apiKeySecretRef are not allowed for type {kind}, which calls no upstream; remove them",
+    )
+
+
+def _can_leave_out(field: str, types: list[str]) -> Json:
+    """Return the rule that `compatibility` sets `field` to false only for `types`."""
+    return rule(
+        f"{_is_one_of('self.type', types)} || !has(self.compatibility) || !has(self.compatibility.{field}) ||"
+        f" self.compatibility.{field}",
+        f"compatibility.{field} can be false only for the types {', '.join(types)}; remove it",
+        f".compatibility.{field}",
     )
 
 
@@ -112,4 +124,6 @@ def provider_rules() -> list[Json]:
         ),
         *(_own_settings(kind, *traits.settings) for kind, traits in PROVIDER_TYPES.items() if traits.settings),
         *map(_without_upstream, _types(lambda traits: not traits.has_upstream)),
+        _can_leave_out("stream", _types(lambda traits: traits.has_upstream)),
+        _can_leave_out("streamOptions", _types(lambda traits: traits.stream_options)),
     ]

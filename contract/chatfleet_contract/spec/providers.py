@@ -35,6 +35,21 @@ class Azure(Part):
     )
 
 
+class Compatibility(Part):
+    """What the upstream accepts. Settings for servers that reject a part of the usual request."""
+
+    stream: bool = Field(
+        default=True,
+        description="Whether answers may be streamed by the upstream. false: each is requested as one response, which"
+        " must arrive within timeouts.totalSeconds; clients still get a stream if they request one.",
+    )
+    stream_options: bool = Field(
+        default=True,
+        description="Whether the upstream accepts `stream_options`, which requests token counts in a stream. false: it"
+        " is not sent, and counts are estimates unless the upstream sends them anyway.",
+    )
+
+
 class Timeouts(Part):
     """Deadlines of one attempt, in seconds."""
 
@@ -111,6 +126,9 @@ class Provider(Part):
         None, description="Secret key with the API key. Pods mount it as a file and reload it when it changes."
     )
     azure: Azure | None = Field(None, description="Settings of type azureOpenAI.")
+    compatibility: Compatibility = Field(
+        Compatibility(), description="What the upstream accepts, for servers that reject a part of the usual request."
+    )
     timeouts: Timeouts = Field(Timeouts(), description="Deadlines of one attempt.")
     retries: Retries = Field(Retries(), description="Retries before the first token.")
     max_concurrent_requests: int = Field(

@@ -10,8 +10,10 @@ from chatfleet_api.providers.provider import Backend
 from chatfleet_api.providers.upstream import connect
 from chatfleet_api.providers.vendor import Vendor, key_header
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
+from chatfleet_api.providers.vendors.anthropic import whole as anthropic_whole
 from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
 from chatfleet_api.providers.vendors.openai import request as openai
+from chatfleet_api.providers.vendors.openai import whole as openai_whole
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
 from chatfleet_contract.runtime import RuntimeProvider
@@ -26,6 +28,7 @@ OPENAI: Final = Vendor(
     models_path="/models",
     body=openai.body,
     parser=CompletionParser,
+    events_of=openai_whole.events_of,
 )
 AZURE_OPENAI: Final = Vendor(
     path=openai.azure_path,
@@ -34,6 +37,7 @@ AZURE_OPENAI: Final = Vendor(
     authenticate=key_header("api-key"),
     body=openai.body,
     parser=CompletionParser,
+    events_of=openai_whole.events_of,
 )
 OPENAI_COMPATIBLE: Final = Vendor(
     path=lambda _: "/chat/completions",
@@ -41,6 +45,7 @@ OPENAI_COMPATIBLE: Final = Vendor(
     lists_models=False,
     body=openai.compatible_body,
     parser=CompletionParser,
+    events_of=openai_whole.events_of,
 )
 ANTHROPIC: Final = Vendor(
     base_url="https://api.anthropic.com",
@@ -50,6 +55,7 @@ ANTHROPIC: Final = Vendor(
     headers=anthropic.version,
     body=anthropic.body,
     parser=MessageParser,
+    events_of=anthropic_whole.events_of,
 )
 
 VENDORS: Final[Mapping[ProviderType, Connect]] = MappingProxyType(

@@ -72,7 +72,7 @@ PRETEND = Vendor(
     models_path="/models",
     query=lambda _: "?v=1",
     authenticate=signature,
-    body=msgspec.json.encode,
+    body=lambda request, _: msgspec.json.encode(request),
     media_type="application/vnd.pretend.eventstream",
     framing=LengthPrefixed,
     parser=WordParser,

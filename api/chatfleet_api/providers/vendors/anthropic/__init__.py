@@ -1,1 +1,1 @@
-"""Anthropic's Messages API: `request` (translation), `stream` (parser), `sdk_types` (shapes for the type checker)."""
+"""Anthropic's Messages API: `request` (translation), `stream` and `whole` (parsers), `sdk_types` (shapes to check)."""

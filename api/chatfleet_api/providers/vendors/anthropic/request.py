@@ -14,6 +14,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, TextPart
+from chatfleet_contract.spec.providers import Compatibility
 
 if TYPE_CHECKING:
     from chatfleet_api.providers.vendors.anthropic.sdk_types import (
@@ -85,12 +86,12 @@ def version(request: ChatRequest | None) -> dict[str, str]:
     return {"anthropic-version": API_VERSION_WITH_SAMPLING if request and _sampling(request) else API_VERSION}
 
 
-def body(request: ChatRequest) -> bytes:
+def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -> bytes:  # noqa: B008  # frozen
     """Return the request in Anthropic's terms.
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Anthropic does not support.
     """
-    return msgspec.json.encode({**_translated(request), **_sampling(request)})
+    return msgspec.json.encode({**_translated(request), **_sampling(request), "stream": compatibility.stream})
 
 
 def _sampling(request: ChatRequest) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""OpenAI's chat completions, Azure's and those of imitations: `request` (differences), `stream` (parser)."""
+"""OpenAI's chat completions, Azure's and those of imitations: `request` (differences), `stream`, `whole` (parsers)."""

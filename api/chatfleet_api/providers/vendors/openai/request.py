@@ -11,22 +11,30 @@ import msgspec
 
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.providers import Compatibility
+
+ALL: Final = Compatibility()
 
 CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generation_prompt": False})
 """Makes vLLM and SGLang continue the last message instead of answering it."""
 
 
-def body(request: ChatRequest, *, limit_field: str = "max_completion_tokens") -> bytes:
-    """Return the request with the fields that it sets and no more, streamed and with usage."""
+def body(
+    request: ChatRequest, compatibility: Compatibility = ALL, *, limit_field: str = "max_completion_tokens"
+) -> bytes:
+    """Return the request with the fields that it sets and no more, streamed and with usage unless left out."""
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
     if fields.pop("continues"):
         fields |= CONTINUE
     if "max_tokens" in fields:
         fields[limit_field] = fields.pop("max_tokens")
-    return msgspec.json.encode({**fields, "stream": True, "stream_options": {"include_usage": True}})
+    fields["stream"] = compatibility.stream
+    if compatibility.stream and compatibility.stream_options:
+        fields["stream_options"] = {"include_usage": True}
+    return msgspec.json.encode(fields)
 
 
-def compatible_body(request: ChatRequest) -> bytes:
+def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
     """Return the request for a server that imitates OpenAI: vLLM, llama.cpp, Ollama, text-generation-inference.
 
     They all know `max_tokens`, and their chat templates know the role `system` but not `developer`.
@@ -35,7 +43,7 @@ def compatible_body(request: ChatRequest) -> bytes:
         msgspec.structs.replace(message, role="system") if message.role == "developer" else message
         for message in request.messages
     )
-    return body(msgspec.structs.replace(request, messages=messages), limit_field="max_tokens")
+    return body(msgspec.structs.replace(request, messages=messages), compatibility, limit_field="max_tokens")
 
 
 def azure_path(request: ChatRequest) -> str:

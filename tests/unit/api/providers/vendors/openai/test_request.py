@@ -8,19 +8,29 @@ import pytest
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.vendor import HTTPRequest, Vendor
 from chatfleet_api.providers.vendors.table import AZURE_OPENAI, OPENAI, OPENAI_COMPATIBLE
+from chatfleet_contract.spec.providers import Compatibility
 
 ADDED = {"stream": True, "stream_options": {"include_usage": True}}
 EVERYWHERE = pytest.mark.parametrize("vendor", [OPENAI, AZURE_OPENAI, OPENAI_COMPATIBLE])
 
 
-def said(vendor: Vendor, request: ChatRequest) -> dict[str, Any]:
-    return msgspec.json.decode(vendor.body(request), type=dict[str, Any])
+def said(vendor: Vendor, request: ChatRequest, **compatibility: bool) -> dict[str, Any]:
+    return msgspec.json.decode(vendor.body(request, Compatibility(**compatibility)), type=dict[str, Any])
 
 
 @EVERYWHERE
 def test_no_more_is_sent_than_was_asked_but_for_the_stream_and_its_usage(vendor: Vendor) -> None:
     messages = [{"role": "user", "content": "Hi."}]
     assert said(vendor, ChatRequest("m", (Message("user", "Hi."),))) == {"model": "m", "messages": messages, **ADDED}
+
+
+@EVERYWHERE
+def test_what_an_upstream_does_not_accept_is_left_out(vendor: Vendor) -> None:
+    request = ChatRequest("m", (Message("user", "Hi."),))
+    without_options = said(vendor, request, stream_options=False)
+    assert (without_options["stream"], "stream_options" in without_options) == (True, False)
+    whole = said(vendor, request, stream=False)
+    assert (whole["stream"], "stream_options" in whole) == (False, False)
 
 
 @EVERYWHERE

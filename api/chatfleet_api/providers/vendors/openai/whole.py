@@ -1,0 +1,37 @@
+"""A chat completion that came as one JSON document, as the payloads of a stream. Pure.
+
+https://platform.openai.com/docs/api-reference/chat/object. A message has the fields of a delta, so one chunk has it
+all, and what `stream` tolerates is tolerated here too.
+"""
+
+import msgspec
+
+from chatfleet_api.providers.whole import decoder
+
+_ABSENT = msgspec.Raw(b"null")
+
+
+class _Choice(msgspec.Struct):
+    message: msgspec.Raw = _ABSENT
+    finish_reason: msgspec.Raw = _ABSENT
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+
+
+_decode = decoder(_Completion)
+
+
+def events_of(document: bytes) -> list[bytes]:
+    """Return the chunk that brings the whole answer, and the mark of its end; raise `ChatError` if it is none."""
+    completion = _decode(document)
+    if completion.choices is None:
+        return [document, b"[DONE]"]  # an error, in whichever shape, or no answer at all
+    choices = [{"delta": choice.message, "finish_reason": choice.finish_reason} for choice in completion.choices]
+    chunk: dict[str, object] = {"choices": choices, "usage": completion.usage}
+    if completion.error != _ABSENT:
+        chunk["error"] = completion.error
+    return [msgspec.json.encode(chunk), b"[DONE]"]

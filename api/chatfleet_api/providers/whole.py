@@ -1,0 +1,92 @@
+"""Answers that come as one JSON document instead of a stream: its bytes become the payloads of a stream.
+
+So one parser reads both, and everything behind it sees the same items.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import ToolCall
+from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.vendor import StreamParser
+
+MAX_WHOLE_BYTES: Final = 32 << 20
+"""Far above any answer, also with images in it."""
+MEDIA_TYPE: Final = "application/json"
+
+_T = TypeVar("_T")
+_CUT: Final = "Input data was truncated"
+"""The message of msgspec for a document that ends too early."""
+
+
+class WholeFraming:
+    """Collects a response until its end, and returns the payloads that `events_of` makes of it."""
+
+    def __init__(self, events_of: Callable[[bytes], list[bytes]]) -> None:
+        self._events_of = events_of
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes; nothing marks the end.
+
+        Raises `ChatError(UPSTREAM_MALFORMED)` when the response exceeds `MAX_WHOLE_BYTES` or is not an answer.
+        """
+        if not data:
+            return self._events_of(b"".join(self._parts))
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_WHOLE_BYTES:
+            raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"the answer exceeds {MAX_WHOLE_BYTES} bytes")
+        return []
+
+
+def decoder(kind: type[_T]) -> Callable[[bytes], _T]:
+    """Return a function that decodes a whole response; it raises `ChatError` if the response is cut or not JSON."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def decoded(document: bytes) -> _T:
+        try:
+            return decode(document)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            code = Code.UPSTREAM_TRUNCATED if str(error) == _CUT else Code.UPSTREAM_MALFORMED
+            raise ChatError(code, detail=f"not an answer in JSON: {error}") from error
+
+    return decoded
+
+
+class WholeParser:
+    """Parses the payloads of a whole answer, whose output, without the provider's usage, is estimated by its length."""
+
+    def __init__(self, parser: StreamParser) -> None:
+        """Read with `parser`, whose estimate counts pieces: a whole answer is a single one."""
+        self._parser = parser
+
+    @property
+    def done(self) -> bool:
+        """Whether the `Finish` has been appended."""
+        return self._parser.done
+
+    def read(self, payload: bytes, items: list[StreamItem]) -> None:
+        """Append to `items` what the payload brings."""
+        self._parser.read(payload, items)
+        last = items[-1] if items else None
+        if isinstance(last, Finish) and last.usage.estimated:
+            size = sum(len(_text(item).encode()) for item in items[:-1])
+            usage = replace(last.usage, output_tokens=-(-size // BYTES_PER_TOKEN))
+            items[-1] = replace(last, usage=usage)
+
+    def end(self) -> Finish:
+        """Return the finish of a response that ends here."""
+        return self._parser.end()
+
+
+def _text(item: StreamItem) -> str:
+    if isinstance(item, Finish):
+        return ""
+    return item.arguments if isinstance(item, ToolCall) else item.text

@@ -1,0 +1,234 @@
+"""An upstream that rejects a part of the usual request, or never streams, answers all the same: over connections."""
+
+import msgspec
+import pytest
+
+from chatfleet_api.domain.errors import Code
+from chatfleet_api.domain.events import Reasoning, Token, ToolCall, Usage
+from chatfleet_api.providers.provider import Finish
+from chatfleet_contract.spec.provider_types import ProviderType
+from harness.upstream.catalogue import ask, catalogue_of, config_of, provider_of
+from harness.upstream.fake import Handler, Reply, fake_upstream
+from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole
+
+OPENAI_LIKE = [wire for wire in WIRES if wire.type is not ProviderType.ANTHROPIC]
+TOOL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Paris"}'}}
+COMPLETION = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "Let me look.",
+                "reasoning_content": "Hm.",
+                "refusal": None,
+                "tool_calls": [TOOL, {**TOOL, "id": "call_2"}],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11},
+}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "content": [
+        {"type": "thinking", "thinking": "Hm.", "signature": "x"},
+        {"type": "text", "text": "Let me look.", "citations": None},
+        {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Paris"}},
+        {"type": "tool_use", "id": "call_2", "name": "weather", "input": {"city": "Paris"}},
+    ],
+    "stop_reason": "tool_use",
+    "usage": {"input_tokens": 7, "output_tokens": 4},
+}
+BY_TYPE = {ProviderType.ANTHROPIC: MESSAGE}
+
+
+@pytest.fixture(params=WIRES, ids=lambda wire: wire.type)
+def wire(request: pytest.FixtureRequest) -> Wire:
+    value: Wire = request.param
+    return value
+
+
+def document(wire: Wire) -> dict[str, object]:
+    return dict(BY_TYPE.get(wire.type, COMPLETION))
+
+
+def unstreamed(body: object, *, pieces: int = 3, **headers: str) -> Handler:
+    """Return the script of an upstream that gives its answer as one document, whose bytes come in `pieces`."""
+    data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+    async def script(reply: Reply) -> None:
+        await reply.head(**{"content_type": "application/json; charset=utf-8", **headers})  # type: ignore[arg-type]
+        step = -(-len(data) // pieces)
+        for at in range(0, len(data), step):
+            await reply.send(data[at : at + step])
+        await reply.end()
+
+    return script
+
+
+def only_unstreamed(wire: Wire) -> Handler:
+    """Return the script of an upstream that rejects a request for a stream."""
+    said = b'{"error":{"message":"This model cannot be streamed.","type":"invalid_request_error","param":"stream"}}'
+
+    async def script(reply: Reply) -> None:
+        await (refusing(400, said) if reply.request.json["stream"] else unstreamed(document(wire)))(reply)
+
+    return script
+
+
+def without_stream_options(wire: Wire) -> Handler:
+    """Return the script of an upstream that rejects `stream_options`, and streams without usage."""
+    said = (
+        b'{"error":{"message":"Unrecognized request argument supplied: stream_options","type":"invalid_request_error"}}'
+    )
+
+    async def script(reply: Reply) -> None:
+        if "stream_options" in reply.request.json:
+            await refusing(400, said)(reply)
+            return
+        await reply.head()
+        await reply.send(*[event for event in whole(wire) if b'"prompt_tokens"' not in event])
+        await reply.end()
+
+    return script
+
+
+async def test_a_whole_answer_is_the_same_items_as_a_stream(wire: Wire) -> None:
+    async with fake_upstream(only_unstreamed(wire)) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"stream": False})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+            again = await ask(catalogue.provider("default"))
+    assert (outcome.error, again.pieces) == (None, outcome.pieces)
+    joined: dict[int, ToolCall] = {}
+    for item in outcome.pieces:
+        if isinstance(item, ToolCall):
+            so_far = joined.get(item.index, ToolCall(item.index))
+            joined[item.index] = ToolCall(
+                item.index, so_far.id or item.id, so_far.name or item.name, so_far.arguments + item.arguments
+            )
+    assert [item for item in outcome.pieces if not isinstance(item, ToolCall)] == [
+        Reasoning("Hm."),
+        Token("Let me look."),
+        Finish("tool_calls", Usage(input_tokens=7, output_tokens=4), "up", "gpt-x"),
+    ]
+    assert list(joined.values()) == [
+        ToolCall(0, "call_1", "weather", '{"city":"Paris"}'),
+        ToolCall(1, "call_2", "weather", '{"city":"Paris"}'),
+    ]
+    assert upstream.connections == 1
+    assert "stream_options" not in upstream.requests[0].json
+
+
+async def test_a_whole_answer_is_understood_although_a_stream_was_requested(wire: Wire) -> None:
+    async with (
+        fake_upstream(unstreamed(document(wire))) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+    ):
+        outcome = await ask(catalogue.provider("default"))
+    assert (outcome.error, outcome.text) == (None, "Hm.Let me look.")
+    assert upstream.requests[0].json["stream"] is True
+
+
+async def test_a_stream_is_understood_although_none_was_requested(wire: Wire) -> None:
+    async with fake_upstream(answering(wire)) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"stream": False})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    assert (outcome.error, outcome.text) == (None, "".join(WORDS))
+
+
+async def test_a_whole_answer_without_usage_is_estimated_by_its_length(wire: Wire) -> None:
+    body = {name: value for name, value in document(wire).items() if name != "usage"}
+    async with fake_upstream(unstreamed(body)) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"stream": False})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            finish = (await ask(catalogue.provider("default"))).pieces[-1]
+    assert isinstance(finish, Finish)
+    assert finish.usage == Usage(input_tokens=3, output_tokens=12, estimated=True)
+
+
+UNUSABLE = {
+    b"": Code.UPSTREAM_TRUNCATED,
+    b"<html>": Code.UPSTREAM_MALFORMED,
+    b"[" * 100_000: Code.UPSTREAM_MALFORMED,
+    b'{"usage":' + b"[" * 100_000: Code.UPSTREAM_MALFORMED,
+    b"[]": Code.UPSTREAM_MALFORMED,
+    b"{}": Code.UPSTREAM_TRUNCATED,
+    b'{"type":"error","error":{"type":"overloaded_error","message":"Busy."}}': Code.UPSTREAM_OVERLOADED,
+    b'{"error":{"type":"rate_limit_error","message":"Slow down."}}': Code.UPSTREAM_RATE_LIMITED,
+}
+
+
+@pytest.mark.parametrize("body", UNUSABLE, ids=range(len(UNUSABLE)))
+async def test_what_is_no_whole_answer_is_never_a_success(wire: Wire, body: bytes) -> None:
+    async with fake_upstream(unstreamed(body, pieces=1)) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"stream": False})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    assert outcome.code is UNUSABLE[body]
+
+
+async def test_a_whole_answer_that_is_cut_is_truncated(wire: Wire) -> None:
+    data = msgspec.json.encode(document(wire))
+
+    async def closed(reply: Reply) -> None:
+        await reply.head(content_type="application/json")
+        await reply.send(data[:50])
+        reply.cut()
+
+    for script in (closed, unstreamed(data[:50])):
+        async with fake_upstream(script) as upstream:
+            provider = provider_of(wire, upstream.url, compatibility={"stream": False})
+            async with catalogue_of(config_of(provider)) as catalogue:
+                assert (await ask(catalogue.provider("default"))).code is Code.UPSTREAM_TRUNCATED
+
+
+async def test_a_whole_answer_has_until_the_total_timeout(wire: Wire) -> None:
+    async def slow(reply: Reply) -> None:
+        await reply.head(content_type="application/json")
+        await reply.hang()
+
+    for script in (slow, Reply.hang):
+        async with fake_upstream(script) as upstream:
+            timeouts = {"firstTokenSeconds": 30, "stallSeconds": 30, "totalSeconds": 0.1}
+            provider = provider_of(wire, upstream.url, compatibility={"stream": False}, timeouts=timeouts)
+            async with catalogue_of(config_of(provider)) as catalogue:
+                assert (await ask(catalogue.provider("default"))).code is Code.UPSTREAM_TIMEOUT
+            await upstream.abandoned()
+
+
+async def test_a_whole_answer_need_not_come_within_the_timeout_of_a_first_token(wire: Wire) -> None:
+    timeouts = {"firstTokenSeconds": 0.001, "stallSeconds": 0.001, "totalSeconds": 30}
+    async with fake_upstream(unstreamed(document(wire))) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"stream": False}, timeouts=timeouts)
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    assert outcome.error is None
+
+
+@pytest.mark.parametrize("wire", OPENAI_LIKE, ids=lambda wire: wire.type)
+async def test_an_upstream_without_stream_options_answers_with_estimated_usage(wire: Wire) -> None:
+    async with fake_upstream(without_stream_options(wire)) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"streamOptions": False})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    assert (outcome.error, outcome.text) == (None, "".join(WORDS))
+    finish = outcome.pieces[-1]
+    assert isinstance(finish, Finish)
+    assert finish.usage == Usage(input_tokens=3, output_tokens=4, estimated=True)
+
+
+@pytest.mark.parametrize("wire", OPENAI_LIKE, ids=lambda wire: wire.type)
+async def test_usage_that_comes_without_stream_options_is_exact(wire: Wire) -> None:
+    async with fake_upstream(answering(wire)) as upstream:
+        provider = provider_of(wire, upstream.url, compatibility={"streamOptions": False})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            finish = (await ask(catalogue.provider("default"))).pieces[-1]
+    assert isinstance(finish, Finish)
+    assert finish.usage == Usage(input_tokens=7, output_tokens=4)
