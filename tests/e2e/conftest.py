@@ -1,4 +1,4 @@
-"""One real node with Chatfleet installed by Helm, shared by all end-to-end tests; they run in the order they stand."""
+"""A real node with Chatfleet installed by Helm; a worker of pytest-xdist has one, and shares it among its files."""
 
 import subprocess
 import urllib.request

@@ -18,7 +18,8 @@ from harness.kube.kubectl import Kubectl
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = ROOT / "tests/e2e/manifests"
-CLUSTER = "e2e"
+CLUSTER = f"e2e{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+"""Each worker of pytest-xdist has a cluster of its own."""
 UPSTREAM_PORT = 9100
 NAMESPACE = "shop"
 OPERATOR_IMAGE = "chatfleet.local/operator:dev"
