@@ -3,6 +3,8 @@
 https://platform.claude.com/docs/en/build-with-claude/streaming, which requires that unknown events are ignored.
 """
 
+import json
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +16,15 @@ from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
+from chatfleet_api.providers.vendors.anthropic.events import (
+    MAX_TOKENS,
+    Block,
+    Event,
+    EventDelta,
+    EventUsage,
+    decode,
+    text_of,
+)
 
 _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
     {
@@ -27,62 +38,23 @@ _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
 )
 """`pause_turn` is missing: it comes with the server's own tools only, which are never used, and is no end."""
 
-
-class _OutputDetails(msgspec.Struct, gc=False):
-    thinking_tokens: int = 0
+_NO_DELTA: Final = EventDelta()
 
 
-class _Usage(msgspec.Struct, gc=False):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens_details: _OutputDetails | None = None
+class _Call:
+    """A tool call whose block has begun."""
 
-    def usage(self) -> Usage:
-        """Return these numbers in our terms, in which the input includes what the cache took or gave."""
-        written, read = self.cache_creation_input_tokens or 0, self.cache_read_input_tokens or 0
-        return Usage(
-            input_tokens=(self.input_tokens or 0) + written + read,
-            output_tokens=self.output_tokens or 0,
-            reasoning_tokens=self.output_tokens_details.thinking_tokens if self.output_tokens_details else 0,
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-        )
+    __slots__ = ("given", "id", "is_whole", "number", "silent")
 
-
-class _Message(msgspec.Struct, gc=False):
-    usage: _Usage | None = None
-
-
-class _Block(msgspec.Struct, gc=False):
-    type: str
-    text: str = ""
-    id: str | None = None
-    name: str | None = None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
-    stop_reason: str | None = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    """Any event: they share their fields, and unknown ones are ignored."""
-
-    type: str
-    index: int = 0
-    message: _Message | None = None
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: _Usage | None = None
-    error: ErrorObject | None = None
-
-
-_decode = msgspec.json.Decoder(_Event).decode
+    def __init__(self, number: int, block: Block) -> None:
+        self.number = number
+        self.id = block.id
+        self.given = _given(block.input)
+        """The input that came with the block's start. Anthropic's own is empty; pieces that follow go before it."""
+        self.silent = True
+        """Whether no piece of the arguments has come yet."""
+        self.is_whole = False
+        """Whether the block has stopped without a piece, so that `given` was all."""
 
 
 class MessageParser:
@@ -94,18 +66,18 @@ class MessageParser:
         self._items = 0
         self._started = False
         self._reason: FinishReason | None = None
-        self._usage = _Usage()
-        self._calls: dict[int, int] = {}
-        """From the number of a content block to the number of its tool call: blocks of other kinds are not counted."""
-        self._silent_call = False
-        """Whether the tool call that is being read has had no arguments yet."""
+        self._figures: dict[str, int] = {}
+        self._is_counted = False
+        """Whether the output has been counted at its end: the number at the start is only that of the start."""
+        self._calls: list[_Call] = []
+        self._open: dict[int, _Call | None] = {}
+        """From the number of a content block to its tool call; None: a block of another kind."""
+        self._last = 0
+        """Number of the block that began last, which an event without number is about."""
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what one event brings."""
-        try:
-            event = _decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"not an event of a message: {error}") from error
+        event = decode(payload)
         before = len(items)
         if event.type == "content_block_delta":
             self._in_order()
@@ -114,18 +86,16 @@ class MessageParser:
             self._in_order()
             self._block(event, items)
         elif event.type == "content_block_stop":
-            if self._silent_call and event.index in self._calls:  # OpenAI's callers are used to JSON, even for nothing
-                items.append(ToolCall(self._calls[event.index], arguments="{}"))
-                self._silent_call = False
+            _complete(self._open.get(self._last if event.index is None else event.index), items)
         elif event.type == "message_start":
             self._started = True
             self._count(event.message.usage if event.message else None)
         elif event.type == "message_delta":
             self._in_order()
-            self._count(event.usage)
+            self._is_counted |= self._count(event.usage)
             self._stop(event.delta.stop_reason if event.delta else None)
         elif event.type == "message_stop":
-            items.append(self._finish())
+            self._finish(items)
         elif event.type == "error":
             raise from_event(event.error or ErrorObject())
         self._items += len(items) - before
@@ -138,39 +108,115 @@ class MessageParser:
         if not self._started:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail="the stream does not begin with message_start")
 
-    def _block(self, event: _Event, items: list[StreamItem]) -> None:
-        block = event.content_block or _Block("")
+    def _block(self, event: Event, items: list[StreamItem]) -> None:
+        block = event.content_block or Block()
+        index = self._last = len(self._open) if event.index is None else event.index
+        known = self._open.get(index)
         if block.type == "tool_use":
-            call = self._calls[event.index] = len(self._calls)
-            self._silent_call = True
-            items.append(ToolCall(call, block.id, block.name))
-        elif block.text:
+            if known and block.id and known.id == block.id:
+                known.given = _given(block.input) or known.given
+                return
+            call = self._open[index] = _Call(len(self._calls), block)
+            self._calls.append(call)
+            _complete(known, items)
+            items.append(ToolCall(call.number, block.id or f"toolu_{call.number}", block.name))
+            return
+        self._open[index] = None
+        _complete(known, items)
+        if block.text:
             items.append(Token(block.text))
+        elif block.thinking:
+            items.append(Reasoning(block.thinking))
 
-    def _delta(self, event: _Event, items: list[StreamItem]) -> None:
-        delta = event.delta or _Delta()
-        if delta.text:
-            items.append(Token(delta.text))
-        elif delta.thinking:
-            items.append(Reasoning(delta.thinking))
-        elif delta.partial_json and event.index in self._calls:
-            self._silent_call = False
-            items.append(ToolCall(self._calls[event.index], arguments=delta.partial_json))
+    def _delta(self, event: Event, items: list[StreamItem]) -> None:
+        delta = event.delta or _NO_DELTA
+        kind = delta.type
+        if kind == "text_delta":
+            if delta.text:
+                items.append(Token(delta.text))
+        elif kind == "thinking_delta":
+            if delta.thinking:
+                items.append(Reasoning(delta.thinking))
+        elif kind == "input_json_delta" and delta.partial_json:
+            self._argument(event.index, delta.partial_json, items)
 
-    def _count(self, usage: _Usage | None) -> None:
-        """Take the numbers that are there: they are totals so far, and what is missing has not changed."""
-        for name, value in msgspec.structs.asdict(usage or _Usage()).items():
-            if value is not None:
-                setattr(self._usage, name, value)
+    def _argument(self, index: int | None, piece: str, items: list[StreamItem]) -> None:
+        call = self._open.get(self._last if index is None else index)
+        if call is None:
+            return
+        if call.is_whole:
+            raise ChatError(Code.UPSTREAM_MALFORMED, detail="arguments came after the end of their tool call")
+        call.silent = False
+        items.append(ToolCall(call.number, arguments=piece))
+
+    def _count(self, usage: EventUsage | None) -> bool:
+        """Take the numbers that are there, totals so far; return whether the output is one of them.
+
+        Zero does not count: servers that do not know a number send it, also after the true one.
+        """
+        if usage is None:
+            return False
+        details = usage.output_tokens_details
+        numbers = {
+            "input": usage.input_tokens,
+            "output": usage.output_tokens,
+            "written": usage.cache_creation_input_tokens,
+            "read": usage.cache_read_input_tokens,
+            "thinking": details.thinking_tokens if details else None,
+        }
+        known = {name: value for name, value in numbers.items() if value and 0 < value <= MAX_TOKENS}
+        self._figures |= known
+        return "output" in known
 
     def _stop(self, reason: str | None) -> None:
-        if reason is not None and reason not in _FINISH_REASONS:
+        if not reason:
+            return
+        if reason not in _FINISH_REASONS:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the message stopped for {clean(reason)}")
-        self._reason = _FINISH_REASONS[reason] if reason else self._reason
+        self._reason = _FINISH_REASONS[reason]
 
-    def _finish(self) -> Finish:
+    def _finish(self, items: list[StreamItem]) -> None:
         if self._reason is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the message stopped without a reason")
+        for call in self._calls:
+            _complete(call, items)
         self.done = True
-        usage = self._usage.usage() if self._usage.output_tokens is not None else None
-        return Finish(self._reason, usage or usage_estimate(self._request, self._items))
+        reason = "tool_calls" if self._calls and self._reason == "stop" else self._reason
+        items.append(Finish(reason, self._usage()))
+
+    def _usage(self) -> Usage:
+        """Return the numbers in our terms, in which the input includes what the cache took or gave."""
+        figures = self._figures
+        written, read = figures.get("written", 0), figures.get("read", 0)
+        counted = Usage(
+            input_tokens=figures.get("input", 0) + written + read,
+            output_tokens=figures.get("output", 0),
+            reasoning_tokens=figures.get("thinking", 0),
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+        )
+        if self._is_counted:
+            return counted
+        guess = usage_estimate(self._request, self._items)
+        return msgspec.structs.replace(
+            counted,
+            input_tokens=counted.input_tokens or guess.input_tokens,
+            output_tokens=max(counted.output_tokens, guess.output_tokens),
+            estimated=True,
+        )
+
+
+def _complete(call: _Call | None, items: list[StreamItem]) -> None:
+    """Append the arguments of a call that had no pieces: OpenAI's callers are used to JSON, even for nothing."""
+    if call is not None and call.silent:
+        call.silent, call.is_whole = False, True
+        items.append(ToolCall(call.number, arguments=call.given or "{}"))
+
+
+def _given(raw: msgspec.Raw) -> str:
+    """Return the arguments in a block's `input`, which may be JSON in a string; nothing when it is empty."""
+    text = bytes(raw).decode("utf-8", "replace").strip()
+    if text.startswith('"'):
+        with suppress(ValueError):
+            text = text_of(json.loads(text, strict=False)).strip()
+    return "" if text in ("", "null", "{}") else text

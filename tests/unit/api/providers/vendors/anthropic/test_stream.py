@@ -159,9 +159,10 @@ def test_a_message_begins_with_its_start(first: bytes) -> None:
     assert failure(first).code is Code.UPSTREAM_MALFORMED
 
 
-@pytest.mark.parametrize(
-    "payload", [b"", b"{", b"[DONE]", b'{"type":1}', b'{"delta":{}}', b'{"type":"ping","index":"1"}']
-)
+DEEP = b'{"type":"content_block_delta","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[]", b"7", b'{"type":1}', b'{"delta":{}}', DEEP, DEEP[:50_000]])
 def test_what_is_no_event_is_malformed(payload: bytes) -> None:
     assert failure(START, payload).code is Code.UPSTREAM_MALFORMED
 
@@ -179,3 +180,152 @@ def test_what_is_no_event_is_malformed(payload: bytes) -> None:
 )
 def test_an_error_inside_the_stream_is_told_apart_by_its_type(kind: str, code: Code) -> None:
     assert failure(START, event("error", error={"type": kind, "message": "x"})).code is code
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b'{"type":"error","message":"Busy."}', "Busy."),
+        (b'{"type":"error","error":"Busy."}', "Busy."),
+        (b'{"error":{"message":"Busy.","code":503}}', "Busy."),
+        (b'{"type":"error","error":{"type":"api_error","message":{"detail":"Busy."}}}', "Busy."),
+    ],
+)
+def test_an_error_in_any_form_keeps_its_words(payload: bytes, message: str) -> None:
+    assert message in (failure(START, payload).detail or "")
+
+
+TEXT = [Token("a"), Finish("stop", Usage(input_tokens=7, output_tokens=4))]
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        b"",
+        b" ",
+        b"[DONE]",
+        b'{"type":"ping","index":"1"}',
+        b'{"type":"ping","delta":7,"usage":[],"content_block":"x","message":"x","error":7}',
+        b'{"type":"content_block_delta","index":0,"delta":null}',
+        b'{"type":"content_block_delta","index":null,"delta":{"type":"text_delta","text":null}}',
+        b'{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":null,"text":null}}',
+        b'{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":null}}',
+        b'{"type":"content_block_delta","delta":{"type":"delta_of_tomorrow","text":"b","partial_json":"c"}}',
+        b'{"type":"content_block_start","index":3,"content_block":{"type":"text","text":null}}',
+        b'{"type":"content_block_stop","index":9}',
+        b'{"type":"message_delta","delta":null,"usage":null}',
+        b'{"type":"message_delta","delta":{"stop_reason":null},"usage":{}}',
+        b'{"type":"message_delta","usage":{"input_tokens":-1,"output_tokens":-7}}',
+        b'{"type":"message_delta","usage":{"input_tokens":"many","output_tokens":true,"output_tokens_details":null}}',
+        b'{"type":"message_delta","usage":{"output_tokens":1e999,"cache_read_input_tokens":123456789012345678901234}}',
+    ],
+)
+def test_what_says_nothing_changes_nothing(harmless: bytes) -> None:
+    payloads = (START, block("text", text=""), delta("text_delta", text="a"), ending())
+    assert read(*payloads[:3], harmless, payloads[3], STOP) == TEXT
+    assert read(*payloads, harmless, STOP) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ([{"type": "text", "text": "a"}, "b"], "ab"),
+        ({"text": "a"}, "a"),
+    ],
+)
+def test_text_in_parts_is_text(said: object, meant: str) -> None:
+    assert read(START, delta("text_delta", text=said), ending(), STOP)[0] == Token(meant)
+
+
+@pytest.mark.parametrize("text", [rb"\ud83d", b"\xff"])
+def test_what_is_no_character_is_replaced(text: bytes) -> None:
+    broken = b'{"type":"content_block_delta","delta":{"type":"text_delta","text":"a' + text + b'"}}'
+    assert read(START, broken, ending(), STOP)[0] == Token("a\N{REPLACEMENT CHARACTER}")
+
+
+def test_a_later_zero_does_not_undo_a_figure() -> None:
+    zeros: dict[str, Any] = {"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": None}
+    start = event("message_start", message={"usage": {"input_tokens": 7, "cache_read_input_tokens": 5}})
+    finish = read(start, ending(**zeros), event("message_delta", usage={"output_tokens": 0}), STOP)[-1]
+    assert finish == Finish("stop", Usage(input_tokens=12, output_tokens=4, cache_read_tokens=5))
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"output_tokens": 0}, {"output_tokens": -3}])
+def test_an_output_that_is_not_counted_at_the_end_is_estimated(usage: object) -> None:
+    silent = event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
+    texts = [delta("text_delta", text="a")] * 3
+    assert read(START, *texts, silent, STOP)[-1] == Finish(
+        "stop", Usage(input_tokens=7, output_tokens=3, estimated=True)
+    )
+
+
+def calls(*payloads: bytes) -> list[tuple[str | None, str | None, str]]:
+    """Return id, name and whole arguments of the calls, by their numbers, which begin with 0."""
+    made: list[tuple[str | None, str | None, str]] = []
+    for piece in read(START, *payloads, ending("tool_use"), STOP):
+        if isinstance(piece, ToolCall) and piece.index == len(made):
+            made.append((piece.id, piece.name, piece.arguments))
+        elif isinstance(piece, ToolCall):
+            ident, name, arguments = made[piece.index]
+            made[piece.index] = (ident, name, arguments + piece.arguments)
+    return made
+
+
+@pytest.mark.parametrize("given", [{"x": 1}, '{"x":1}'])
+@pytest.mark.parametrize("last", [(end(5),), ()], ids=["stopped", "never stopped"])
+def test_an_input_that_comes_whole_is_kept(given: object, last: tuple[bytes, ...]) -> None:
+    assert calls(block("tool_use", 5, id="t", name="f", input=given), *last) == [("t", "f", '{"x":1}')]
+
+
+def test_pieces_go_before_an_input_that_came_with_the_start() -> None:
+    start = block("tool_use", id="t", name="f", input={"x": 1})
+    assert calls(start, delta("input_json_delta", partial_json='{"x":2}'), end()) == [("t", "f", '{"x":2}')]
+
+
+def test_arguments_in_one_object_are_kept() -> None:
+    start = block("tool_use", id="t", name="f", input=None)
+    assert calls(start, delta("input_json_delta", partial_json={"x": 2}), end()) == [("t", "f", '{"x": 2}')]
+
+
+def test_blocks_that_overlap_keep_their_arguments() -> None:
+    assert calls(
+        block("tool_use", 1, id="a", name="f", input={}),
+        block("tool_use", 2, id="b", name="g", input={}),
+        block("tool_use", 3, id="c", name="h", input={}),
+        delta("input_json_delta", 1, partial_json='{"x"'),
+        delta("input_json_delta", 2, partial_json='{"y"'),
+        delta("input_json_delta", 1, partial_json=":1}"),
+        end(1),
+        delta("input_json_delta", 2, partial_json=":2}"),
+        end(3),
+    ) == [("a", "f", '{"x":1}'), ("b", "g", '{"y":2}'), ("c", "h", "{}")]
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_a_block_that_begins_is_a_call_of_its_own_whatever_its_index(index: int | None) -> None:
+    payloads = [
+        event("content_block_start", index=index, content_block={"type": "tool_use", "id": ident, "name": "f"})
+        for ident in ("a", "b")
+    ]
+    piece = event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": '{"x":1}'})
+    assert calls(payloads[0], payloads[1], piece) == [("a", "f", "{}"), ("b", "f", '{"x":1}')]
+
+
+def test_a_block_that_begins_twice_is_one_call() -> None:
+    start = block("tool_use", id="t", name="f", input={})
+    assert calls(start, start, delta("input_json_delta", partial_json='{"x":1}'), end()) == [("t", "f", '{"x":1}')]
+
+
+def test_a_call_without_id_gets_one() -> None:
+    assert calls(block("tool_use", name="f"), end()) == [("toolu_0", "f", "{}")]
+
+
+def test_arguments_after_the_end_of_a_call_without_any_are_not_lost_in_silence() -> None:
+    late = (block("tool_use", id="t", name="f"), end(), delta("input_json_delta", partial_json="{}"))
+    assert failure(START, *late).code is Code.UPSTREAM_MALFORMED
+
+
+def test_an_answer_with_tool_calls_stops_for_them() -> None:
+    finish = read(START, block("tool_use", id="t", name="f"), end(), ending("end_turn"), STOP)[-1]
+    assert isinstance(finish, Finish)
+    assert finish.reason == "tool_calls"

@@ -1,0 +1,191 @@
+"""Events of Anthropic's Messages API, decoded: strictly and fast, and by need where an upstream differs. Pure.
+
+Only `type` decides the truth of an event. A field of another type than Anthropic documents is read as what it can mean,
+or left out; that costs a second decoding, of this event alone.
+"""
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.providers.upstream_errors import ErrorObject, clean
+
+MAX_TOKENS: Final = 2**53
+"""Largest count of tokens that is believed; JSON numbers above it are not exact for every reader."""
+
+
+class OutputDetails(msgspec.Struct, gc=False):
+    """Parts of the output."""
+
+    thinking_tokens: int | None = None
+
+
+class EventUsage(msgspec.Struct, gc=False):
+    """Numbers as Anthropic reports them."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class StartedMessage(msgspec.Struct, gc=False):
+    """The message of `message_start`."""
+
+    usage: EventUsage | None = None
+
+
+class Block(msgspec.Struct, gc=False):
+    """The block of `content_block_start`."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class EventDelta(msgspec.Struct, gc=False):
+    """The delta of `content_block_delta`, and that of `message_delta`."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """Any event: they share their fields, and unknown ones are ignored."""
+
+    type: str
+    index: int | None = None
+    message: StartedMessage | None = None
+    content_block: Block | None = None
+    delta: EventDelta | None = None
+    usage: EventUsage | None = None
+    error: ErrorObject | None = None
+
+
+_decode = msgspec.json.Decoder(Event).decode
+
+
+def decode(payload: bytes) -> Event:
+    """Return the event in `payload`; raise `ChatError(UPSTREAM_MALFORMED)` if there is none."""
+    try:
+        return _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _tolerated(payload)
+    except RecursionError as error:
+        raise _malformed("the JSON nests too deeply") from error
+
+
+def text_of(value: object) -> str:
+    """Return the text of a string, of a part with a `text`, or of a list of both; half surrogate pairs are replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return text_of(value.get("text"))
+    return "".join(map(text_of, value)) if isinstance(value, list) else ""
+
+
+def _tolerated(payload: bytes) -> Event:
+    if payload.strip() in (b"", b"[DONE]"):  # keep-alives of gateways, and the end that OpenAI's clients wait for
+        return Event("")
+    try:
+        fields = json.loads(payload.decode("utf-8", "replace"), strict=False)
+    except ValueError as error:
+        raise _malformed(str(error)) from error
+    except RecursionError as error:
+        raise _malformed("the JSON nests too deeply") from error
+    if not isinstance(fields, dict):
+        raise _malformed("not an object")
+    if not isinstance(fields.get("type"), str):
+        if not fields.get("error"):
+            raise _malformed("without a type")
+        fields["type"] = "error"
+    return Event(
+        type=fields["type"],
+        index=_number(fields.get("index")),
+        message=StartedMessage(_usage(_object(fields.get("message")).get("usage"))),
+        content_block=_block(_object(fields.get("content_block"))),
+        delta=_delta(_object(fields.get("delta"))),
+        usage=_usage(fields.get("usage")),
+        error=_error(fields) if fields["type"] == "error" else None,
+    )
+
+
+def _block(fields: dict[str, Any]) -> Block:
+    return Block(
+        text_of(fields.get("type")),
+        text_of(fields.get("text")),
+        text_of(fields.get("thinking")),
+        _name(fields.get("id")),
+        _name(fields.get("name")),
+        msgspec.Raw(_json(fields.get("input")).encode()),
+    )
+
+
+def _delta(fields: dict[str, Any]) -> EventDelta:
+    partial = fields.get("partial_json")
+    return EventDelta(
+        text_of(fields.get("type")),
+        text_of(fields.get("text")),
+        text_of(fields.get("thinking")),
+        text_of(partial) if isinstance(partial, str) else _json(partial),
+        text_of(fields.get("stop_reason")),
+    )
+
+
+def _usage(fields: object) -> EventUsage:
+    numbers = _object(fields)
+    details = _object(numbers.get("output_tokens_details"))
+    return EventUsage(
+        _number(numbers.get("input_tokens")),
+        _number(numbers.get("output_tokens")),
+        _number(numbers.get("cache_creation_input_tokens")),
+        _number(numbers.get("cache_read_input_tokens")),
+        OutputDetails(_number(details.get("thinking_tokens"))),
+    )
+
+
+def _error(fields: dict[str, Any]) -> ErrorObject:
+    """Return the error of an event, which may stand in `error` or, flat, beside the type."""
+    error = fields.get("error") or fields
+    if not isinstance(error, dict):
+        return ErrorObject(message=text_of(error) or _json(error))
+    kind, message, code = (error.get(name) for name in ("type", "message", "code"))
+    return ErrorObject(
+        message=text_of(message) or _json(message),
+        type=kind if isinstance(kind, str) and error is not fields else None,
+        code=code if isinstance(code, str | int) else None,
+    )
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _name(value: object) -> str | None:
+    return text_of(value) or (str(value) if isinstance(value, int) else None)
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(MAX_TOKENS)):
+        return int(value)
+    if isinstance(value, bool):
+        return None
+    return int(value) if isinstance(value, int | float) and 0 <= value <= MAX_TOKENS else None
+
+
+def _json(value: object) -> str:
+    """Return `value` as ASCII, in which half a surrogate pair is an escape; nothing for null."""
+    return "" if value is None else json.dumps(value)
+
+
+def _malformed(what: str) -> ChatError:
+    return ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"not an event of a message: {what}"))
