@@ -7,7 +7,7 @@ hot_route       routes that bypass FastAPI because they are called for every ans
 client          one request as ASGI shows it; `disconnect` ends work when its client disconnects
 stream          SSE streams: a run's events to one client, with heartbeats; `sse` is the framing
 collect         a run read to its end, for clients that do not stream
-body            request bodies decoded with msgspec, and complaints about them
+body            request bodies decoded with msgspec, and complaints about them; `supported`: values that change nothing
 errors          errors as HTTP responses and as SSE frames; `error_handlers` for those that FastAPI catches
 error_format    what the `errors` module of a dialect offers
 middleware/     request id, access log, identity, body limit, hot routes: pure ASGI

@@ -11,6 +11,7 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, MessageToolCall, Role, TextPart
 from chatfleet_api.web.body import decode_body, limit_depth, stream_field
+from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 _Unused: TypeAlias = Any
@@ -116,9 +117,10 @@ class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
-    # Accepted with the values of `_ONLY`.
+    # Accepted with the values of `_SUPPORTED`.
     n: int | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = None
     store: bool | None = None
     service_tier: str | None = None
     verbosity: str | None = None
@@ -130,7 +132,6 @@ class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     logit_bias: _Unused = None
     moderation: _Unused = None
     prediction: _Unused = None
-    top_logprobs: _Unused = None
     web_search_options: _Unused = None
 
 
@@ -145,27 +146,27 @@ class CompletionRequest(NamedTuple):
 
 
 _BODY: Final = msgspec.json.Decoder(ChatCompletionBody)
-_ONLY: Final[tuple[tuple[str, tuple[Any, ...], str], ...]] = (
-    ("n", (1,), "Only one choice is supported. Omit 'n' or set it to 1."),
-    ("logprobs", (False,), "Log probabilities are not supported. Omit 'logprobs'."),
-    ("top_logprobs", (), "Log probabilities are not supported. Omit 'top_logprobs'."),
-    (
+_SUPPORTED: Final = (
+    Supported("n", (1,), "Only one choice is supported. Omit 'n' or set it to 1."),
+    Supported("logprobs", (False,), "Log probabilities are not supported. Omit 'logprobs'."),
+    LOG_PROBABILITIES,
+    Supported(
         "store",
         (False,),
         "Chat completions are not stored. Omit 'store', or use a conversation (/api/v1/conversations).",
     ),
-    ("service_tier", ("auto", "default"), "Supported values are: 'auto' and 'default'."),
-    ("verbosity", ("medium",), "Omit 'verbosity', and request the length in a message."),
-    ("modalities", (["text"],), "Only text output is supported. Omit 'modalities' or set it to [\"text\"]."),
-    ("audio", (), "Only text output is supported. Omit 'audio'."),
-    ("functions", (), "Use 'tools' instead of 'functions'."),
-    ("function_call", (), "Use 'tool_choice' instead of 'function_call'."),
-    ("logit_bias", ({},), "Omit 'logit_bias'."),
-    ("moderation", (), "Omit 'moderation'."),
-    ("prediction", (), "Omit 'prediction'."),
-    ("web_search_options", (), "Web search is not supported. Omit 'web_search_options'."),
+    SERVICE_TIER,
+    PADDING,
+    Supported("verbosity", ("medium",), "Omit 'verbosity', and request the length in a message."),
+    Supported("modalities", (["text"],), "Only text output is supported. Omit 'modalities' or set it to [\"text\"]."),
+    Supported("audio", (), "Only text output is supported. Omit 'audio'."),
+    Supported("functions", ([],), "Use 'tools' instead of 'functions'."),
+    Supported("function_call", ("none", "auto"), "Use 'tool_choice' instead of 'function_call'."),
+    Supported("logit_bias", ({},), "Omit 'logit_bias'."),
+    Supported("moderation", (), "Omit 'moderation'."),
+    Supported("prediction", (), "Omit 'prediction'."),
+    Supported("web_search_options", (), "Web search is not supported. Omit 'web_search_options'."),
 )
-"""Parameter, the values that change nothing, and the error message for any other value."""
 
 
 def read_completion(raw: bytes) -> CompletionRequest:
@@ -182,23 +183,14 @@ def wants_stream(_accept: str, body: bytes) -> bool:
 
 
 def _reject_unsupported(body: ChatCompletionBody) -> None:
-    for name, allowed, message in _ONLY:
-        value = getattr(body, name)
-        if value is not None and value not in allowed:
-            raise _invalid(name, f"Unsupported value: '{name}'. {message}")
+    reject_unsupported(body, _SUPPORTED)
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         raise _invalid(
             "max_tokens",
             "'max_tokens' and 'max_completion_tokens' exclude each other. Use 'max_completion_tokens'.",
         )
-    if body.stream_options is not None:
-        if not body.stream:
-            raise _invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.")
-        if body.stream_options.include_obfuscation:
-            raise _invalid(
-                "stream_options.include_obfuscation",
-                "Unsupported value: 'stream_options.include_obfuscation'. Streams are not padded. Omit it.",
-            )
+    if not body.stream and body.stream_options is not None and body.stream_options.include_usage:
+        raise _invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.")
 
 
 def _request(body: ChatCompletionBody) -> ChatRequest:

@@ -11,8 +11,10 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.web.body import decode_body, stream_field
+from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
-_Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)]
+_Checked: TypeAlias = Any
+"""A parameter of which `_SUPPORTED` knows the values that are accepted."""
 
 
 class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -32,7 +34,7 @@ class InputMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[InputText | OutputText]
-    type: Literal["message"] = "message"
+    type: Literal["message"] | None = None
     id: str | None = None
     status: str | None = None
     phase: str | None = None
@@ -42,6 +44,29 @@ class ReasoningOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much the model is to reason."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: _Checked = None
+    generate_summary: _Checked = None
+    context: _Checked = None  # any: there is no reasoning in the input
+    mode: _Checked = None
+
+
+class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The form of the text."""
+
+    format: _Checked = None
+    verbosity: _Checked = None
+
+
+class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How images of the input are compressed; there are none."""
+
+    context_compression: _Checked = None
+
+
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of a streamed response."""
+
+    include_obfuscation: bool | None = None
 
 
 class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,14 +88,25 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
-    # Accepted with these values only.
-    tools: _Nothing | None = None
-    include: _Nothing | None = None
-    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=0)] | None = None
-    tool_choice: Literal["auto", "none"] | None = None
     parallel_tool_calls: bool | None = None
-    truncation: Literal["disabled"] | None = None
-    service_tier: Literal["auto", "default"] | None = None
+    max_tool_calls: int | None = None
+    # Accepted with the values of `_SUPPORTED`.
+    text: TextOptions | None = None
+    stream_options: StreamOptions | None = None
+    top_logprobs: int | None = None
+    tools: _Checked = None
+    tool_choice: _Checked = None
+    include: _Checked = None
+    metadata: _Checked = None
+    truncation: _Checked = None
+    service_tier: _Checked = None
+    context_management: _Checked = None
+    image: ImageOptions | None = None
+    access_programs: _Checked = None
+    conversation: _Checked = None
+    previous_response_id: _Checked = None
+    prompt: _Checked = None
+    moderation: _Checked = None
 
 
 class ResponseRequest(NamedTuple):
@@ -85,11 +121,38 @@ class ResponseRequest(NamedTuple):
 
 
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
+_HISTORY: Final = "Send the earlier messages in 'input', or use a conversation (/api/v1/conversations)."
+_NO_SUMMARY: Final = "Summaries of reasoning are not supported. Omit it."
+_SUPPORTED: Final = (
+    Supported("text.format", ({"type": "text"},), "Only text is supported. Use /v1/chat/completions for JSON."),
+    Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
+    PADDING,
+    LOG_PROBABILITIES,
+    SERVICE_TIER,
+    Supported("reasoning.summary", (), _NO_SUMMARY),
+    Supported("reasoning.generate_summary", (), _NO_SUMMARY),
+    Supported("reasoning.context", ("auto", "current_turn", "all_turns"), "Omit it."),
+    Supported("reasoning.mode", ("standard",), "Omit it."),
+    Supported("tools", ([],), "Use /v1/chat/completions for tools."),
+    Supported("tool_choice", ("auto", "none"), "Use /v1/chat/completions for tools."),
+    Supported("include", ([],), "No further output is supported. Omit 'include'."),
+    Supported("metadata", ({},), "Responses keep no metadata. Omit 'metadata'."),
+    Supported("truncation", ("disabled",), "The input is never truncated. Omit 'truncation' and shorten the input."),
+    Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
+    Supported("image.context_compression", ("auto",), "Images are not supported. Omit 'image'."),
+    Supported("access_programs", ({},), "Omit 'access_programs'."),
+    Supported("conversation", (), _HISTORY),
+    Supported("previous_response_id", (), _HISTORY),
+    Supported("prompt", (), "Prompt templates are not supported. Send the text in 'instructions' and 'input'."),
+    Supported("moderation", (), "Omit 'moderation'."),
+)
+"""The parameters that no model here understands, and the values of them that request what is done anyway."""
 
 
 def read_response(raw: bytes) -> ResponseRequest:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
     body = decode_body(raw, _BODY)
+    reject_unsupported(body, _SUPPORTED)
     if body.background and body.store is False:
         message = "'background' requires 'store': a background response is retrieved later. Omit 'store'."
         raise ChatError(Code.INVALID_REQUEST, message, param="store")
