@@ -59,7 +59,7 @@ test-timed: setup ## Test promises between the parts that name a time; run it wi
 	@$(pytest) tests/contract -m timed
 
 test-chaos: setup ## Run the short form of every chaos scenario.
-	@$(pytest) tests/lab/chaos
+	@$(pytest) tests/lab/chaos --numprocesses 2
 
 chaos: setup ## Run the full form; half an hour; writes docs/measurements/reliability.md.
 	@$(bin)/python -m chatfleet_lab.chaos $(reliability)
