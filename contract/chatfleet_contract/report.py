@@ -20,7 +20,7 @@ class Dependency(Part):
 
     state: State
     message: str | None = None
-    """Human-readable cause; contains no secret."""
+    """Human-readable cause, or what is not proven of a state that is up; contains no secret."""
 
 
 class PodReport(Part):

@@ -8,6 +8,7 @@
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `upstream_errors`: what an error response, or an error event inside a stream, means
 - `whole`: answers that come as one JSON document instead of a stream
+- `refusals`: what an upstream refuses whatever its clients ask, remembered for its check
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
 - `credentials`: API keys in mounted files
 - `vendors/`: one folder for each vendor's API, and the table of all provider types

@@ -83,7 +83,7 @@ class Catalogue:
 
 async def _check(backend: Backend) -> Dependency:
     try:
-        await backend.check()
+        note = await backend.check()
     except ChatError as error:
         return Dependency(state=State.DOWN, message=error.detail or error.message)
-    return Dependency(state=State.UP)
+    return Dependency(state=State.UP, message=note)

@@ -46,10 +46,10 @@ class Provider(Protocol):
 class Backend(Provider, Protocol):
     """A provider without policies: the upstream itself."""
 
-    async def check(self) -> None:
+    async def check(self) -> str | None:
         """Prove, by a request that costs nothing, that the upstream can be reached and accepts the credentials.
 
-        Raises `ChatError` if not.
+        Returns what could not be proven, and what requests of clients have shown; raises `ChatError` if it is down.
         """
         ...
 

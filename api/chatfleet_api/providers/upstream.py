@@ -20,6 +20,7 @@ from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.credentials import FileCredential
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, StreamItem
+from chatfleet_api.providers.refusals import Refusals
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
 from chatfleet_api.providers.vendor import Framing, HTTPRequest, StreamParser, Vendor
 from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser
@@ -63,6 +64,7 @@ class Upstream:
         self._credential = FileCredential(provider.api_key_file)
         self._timeouts = provider.timeouts
         self._compatibility = provider.compatibility
+        self._refusals = Refusals(provider.compatibility, lambda: asyncio.get_running_loop().time())
         self._root = vendor.root(root)
         self._query = vendor.query(provider)
 
@@ -100,8 +102,11 @@ class Upstream:
             watchdog.stop()
             self._connections.release(response)
 
-    async def check(self) -> None:
-        """Prove that the upstream is reachable and accepts the key."""
+    async def check(self) -> str | None:
+        """Prove that the upstream is reachable and accepts the key, and has not refused all that was requested.
+
+        Returns what was not proven, or what it refused.
+        """
         key = self._credential.read()
         url = f"{self._root}{self._vendor.models_path}{self._query}"
         headers = {**_HEADERS, **self._vendor.headers(None)}
@@ -109,16 +114,33 @@ class Upstream:
             async with asyncio.timeout(CHECK_SECONDS):
                 response = await self._request(HTTPRequest("GET", url, headers), key, CHECK_SECONDS)
                 try:
-                    await self._require_models(response, url, key)
+                    unproven = await self._require_models(response, url, key)
                 finally:
                     self._connections.release(response)
+        verdict = self._refusals.verdict(key)
+        if verdict.down:
+            raise ChatError(Code.UPSTREAM_REJECTED, detail=verdict.reasons)
+        return verdict.reasons or unproven
 
-    async def _require_models(self, response: Connection, url: str, key: SecretStr | None) -> None:
+    async def _require_models(self, response: Connection, url: str, key: SecretStr | None) -> str | None:
+        """Raise what the list of models shows; return what it does not, where it may be missing."""
         if response.status not in _ABSENT:
             await self._require_ok(response, key)
-        elif self._vendor.lists_models:
-            detail = f"GET {url} returned HTTP {response.status}; correct baseURL"
-            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=detail)
+            return None
+        seen = f"GET {url} returned HTTP {response.status}"
+        if self._vendor.lists_models:
+            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"{seen}; correct baseURL")
+        if self._refusals.any_answered:
+            return None
+        return f"only the connection was checked, because {seen}; requests will show whether baseURL and key are valid"
+
+    async def _require_answer(self, request: ChatRequest, response: Connection, key: SecretStr | None) -> None:
+        """Raise what an error response means, with its remedy; remember whether other requests would get it too."""
+        try:
+            await self._require_ok(response, key)
+        except ChatError as error:
+            raise self._refusals.learned(request.model, error, status=response.status, key=key) from None
+        self._refusals.answered(request.model)
 
     def _reader(self, request: ChatRequest, *, whole: bool) -> tuple[StreamParser, Framing]:
         """Return what reads the answer: a stream, or one document."""
@@ -141,24 +163,13 @@ class Upstream:
                     HTTPRequest("POST", url, headers, body), key, self._timeouts.connect_seconds
                 )
                 try:
-                    await self._require_ok(response, key)
-                    whole = self._is_whole(response)
+                    await self._require_answer(request, response, key)
+                    whole = _is_whole(response, self._vendor, streams=self._compatibility.stream)
                     response.forget_headers()
                 except BaseException:  # cancellation too: no way out leaks the connection
                     self._connections.release(response)
                     raise
         return response, whole
-
-    def _is_whole(self, response: Connection) -> bool:
-        """Return whether the answer is one document, also from an upstream that ignores the wish for a stream."""
-        kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
-        media_type = kind.partition(";")[0].strip().lower()
-        if media_type == self._vendor.media_type and not coding:
-            return False
-        if coding or not self._vendor.events_of or (self._compatibility.stream and media_type != MEDIA_TYPE):
-            expected = self._vendor.media_type if self._compatibility.stream else MEDIA_TYPE
-            raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"expected {expected}, not {kind} {coding}"))
-        return True
 
     async def _request(self, request: HTTPRequest, key: SecretStr | None, connect_seconds: float) -> Connection:
         method, url, headers, body = request
@@ -176,6 +187,18 @@ class Upstream:
             body += more
         hidden = (key.get_secret_value(),) if key else ()
         raise from_response(response.status, response.headers, body, hidden=hidden, codes=self._vendor.error_codes)
+
+
+def _is_whole(response: Connection, vendor: Vendor, *, streams: bool) -> bool:
+    """Return whether the answer is one document, also from an upstream that ignores the wish for a stream."""
+    kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
+    media_type = kind.partition(";")[0].strip().lower()
+    if media_type == vendor.media_type and not coding:
+        return False
+    if coding or not vendor.events_of or (streams and media_type != MEDIA_TYPE):
+        expected = vendor.media_type if streams else MEDIA_TYPE
+        raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"expected {expected}, not {kind} {coding}"))
+    return True
 
 
 @contextmanager

@@ -16,9 +16,13 @@ def provider_states(assessment: Assessment) -> dict[str, Dependency]:
 
     def seen(name: str) -> Dependency:
         reported = [report.upstreams[name] for report in assessment.reports if name in report.upstreams]
-        return max(reported, key=lambda state: _WEIGHT[state.state], default=Dependency(state=State.UNKNOWN))
+        return max(reported, key=_weight, default=Dependency(state=State.UNKNOWN))
 
     return {provider.name: seen(provider.name) for provider in (assessment.spec.providers if assessment.spec else ())}
+
+
+def _weight(seen: Dependency) -> tuple[int, bool]:
+    return _WEIGHT[seen.state], seen.message is not None
 
 
 def _down(assessment: Assessment) -> ConditionResult | None:
@@ -42,7 +46,10 @@ def _available(assessment: Assessment) -> ConditionResult:
     uncalled = [name for name, state in states.items() if state.state is State.UNKNOWN]
     available = len(states) - len(uncalled)
     count = f"{available} of {len(states)} upstreams {'is' if available == 1 else 'are'} available."
-    return true(Reason.AVAILABLE, f"{count} Not called yet: {listed(uncalled)}." if uncalled else count)
+    up = {name: state for name, state in states.items() if state.state is State.UP}
+    notes = [f"Upstream {name}: {state.message.rstrip('.')}." for name, state in up.items() if state.message]
+    missing = [f"Not called yet: {listed(uncalled)}."] if uncalled else []
+    return true(Reason.AVAILABLE, " ".join([count, *missing, *notes]))
 
 
 RULES: Final[tuple[Rule, ...]] = (_down, _none_called, _available)

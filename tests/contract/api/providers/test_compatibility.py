@@ -6,10 +6,12 @@ import pytest
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Reasoning, Token, ToolCall, Usage
 from chatfleet_api.providers.provider import Finish
+from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import Handler, Reply, fake_upstream
-from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole
+from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole, wire_of
 
 OPENAI_LIKE = [wire for wire in WIRES if wire.type is not ProviderType.ANTHROPIC]
 TOOL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Paris"}'}}
@@ -196,7 +198,7 @@ async def test_a_whole_answer_has_until_the_total_timeout(wire: Wire) -> None:
 
     for script in (slow, Reply.hang):
         async with fake_upstream(script) as upstream:
-            timeouts = {"firstTokenSeconds": 30, "stallSeconds": 30, "totalSeconds": 0.1}
+            timeouts = {"firstTokenSeconds": 30, "stallSeconds": 30, "totalSeconds": 0.5}
             provider = provider_of(wire, upstream.url, compatibility={"stream": False}, timeouts=timeouts)
             async with catalogue_of(config_of(provider)) as catalogue:
                 assert (await ask(catalogue.provider("default"))).code is Code.UPSTREAM_TIMEOUT
@@ -232,3 +234,86 @@ async def test_usage_that_comes_without_stream_options_is_exact(wire: Wire) -> N
             finish = (await ask(catalogue.provider("default"))).pieces[-1]
     assert isinstance(finish, Finish)
     assert finish.usage == Usage(input_tokens=7, output_tokens=4)
+
+
+# What an upstream refuses, without the setting
+
+
+async def test_the_reason_of_a_refused_stream_and_its_remedy_reach_client_and_condition(wire: Wire) -> None:
+    async with (
+        fake_upstream(only_unstreamed(wire)) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+    ):
+        outcome = await ask(catalogue.provider("default"))
+        upstream.answers(refusing(200))
+        seen = (await catalogue.check())["up"]
+        upstream.answers(answering(wire))
+        await ask(catalogue.provider("default"))
+        upstream.answers(refusing(200))
+        later = (await catalogue.check())["up"]
+    assert outcome.error is not None
+    assert outcome.code is Code.UPSTREAM_REJECTED
+    assert outcome.error.message == (
+        "This model cannot be streamed. Set compatibility.stream of the provider to false."
+    )
+    assert seen.state is State.DOWN
+    assert "requests for model gpt-x fail: HTTP 400" in (seen.message or "")
+    assert "This model cannot be streamed.; set compatibility.stream to false" in (seen.message or "")
+    assert later == Dependency(state=State.UP)
+
+
+@pytest.mark.parametrize("wire", OPENAI_LIKE, ids=lambda wire: wire.type)
+async def test_the_reason_of_refused_stream_options_reaches_client_and_condition(wire: Wire) -> None:
+    async with (
+        fake_upstream(without_stream_options(wire)) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+    ):
+        outcome = await ask(catalogue.provider("default"))
+        upstream.answers(refusing(200))
+        seen = (await catalogue.check())["up"]
+    assert outcome.error is not None
+    assert outcome.error.message == (
+        "Unrecognized request argument supplied: stream_options."
+        " Set compatibility.streamOptions of the provider to false."
+    )
+    assert seen.state is State.DOWN
+    assert "set compatibility.streamOptions to false" in (seen.message or "")
+
+
+async def test_a_key_that_only_the_list_of_models_accepts_is_down(wire: Wire) -> None:
+    async with (
+        fake_upstream(refusing(401)) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+    ):
+        await ask(catalogue.provider("default"))
+        upstream.answers(refusing(200))
+        seen = (await catalogue.check())["up"]
+    assert seen.state is State.DOWN
+    assert "HTTP 401" in (seen.message or "")
+
+
+async def test_one_model_that_is_missing_is_a_note_beside_those_that_answer(wire: Wire) -> None:
+    models = [Model(name=name, provider="up", model=name) for name in ("default", "gone")]
+    async with (
+        fake_upstream(answering(wire), refusing(404), refusing(200)) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url), models=models)) as catalogue,
+    ):
+        await ask(catalogue.provider("default"))
+        assert (await ask(catalogue.provider("gone"))).code is Code.MODEL_NOT_FOUND
+        seen = (await catalogue.check())["up"]
+    assert seen.state is State.UP
+    assert "requests for model gone fail: HTTP 404" in (seen.message or "")
+
+
+async def test_a_check_without_a_list_of_models_reports_what_it_did_not_try() -> None:
+    wire = wire_of(ProviderType.OPENAI_COMPATIBLE)
+    async with (
+        fake_upstream(refusing(404), answering(wire), refusing(404)) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+    ):
+        before = (await catalogue.check())["up"]
+        await ask(catalogue.provider("default"))
+        after = (await catalogue.check())["up"]
+    assert before.state is State.UP
+    assert (before.message or "").startswith("only the connection was checked")
+    assert after == Dependency(state=State.UP)

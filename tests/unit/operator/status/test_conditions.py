@@ -223,6 +223,12 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="no model can answer",
         ),
         pytest.param(
+            serving(upstreams={"scripted": Dependency(state=State.UP, message="only the connection was checked")}),
+            Outcome(),
+            "True Serving · False Complete · True Valid · True Connected · True Available · False Disabled",
+            id="an upstream answers, and not all of it is proven",
+        ),
+        pytest.param(
             serving(resource(**TWO_PROVIDERS), upstreams={"one": down("HTTP 401")}),
             Outcome(),
             "True Serving · False Complete · True Valid · True Connected · False Unavailable · False Disabled",

@@ -1,1 +1,7 @@
-"""Anthropic's Messages API: `request` (translation), `stream` and `whole` (parsers), `sdk_types` (shapes to check)."""
+"""Anthropic's Messages API.
+
+- `request`: from our requests to Anthropic's
+- `stream`: the parser of a streamed message; `events`: the shapes of its events
+- `whole`: a message that came as one JSON document
+- `sdk_types`: shapes of the official SDK, for the type checker
+"""
