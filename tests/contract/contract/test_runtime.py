@@ -37,7 +37,7 @@ FULL = RuntimeConfig(
         Model(
             name="default",
             provider="azure",
-            model="gpt-4.1",
+            model="gpt-6-sol",
             fallbacks=["other"],
             parameters=Parameters(temperature=0.1, top_p=0.9, max_tokens=100),
         ),

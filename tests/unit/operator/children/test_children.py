@@ -34,8 +34,8 @@ FULL = spec(
         },
     ],
     models=[
-        {"name": "default", "provider": "openai", "model": "gpt-4.1-mini", "fallbacks": ["spare"]},
-        {"name": "spare", "provider": "azure", "model": "gpt-4.1", "parameters": {"temperature": 0.2}},
+        {"name": "default", "provider": "openai", "model": "gpt-6-luna", "fallbacks": ["spare"]},
+        {"name": "spare", "provider": "azure", "model": "gpt-6-sol", "parameters": {"temperature": 0.2}},
     ],
     redis={"urlSecretRef": {"name": "redis", "key": "url"}},
     streaming={"drainSeconds": 0, "maxStreamSeconds": 120},
