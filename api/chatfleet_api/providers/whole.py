@@ -3,6 +3,7 @@
 So one parser reads both, and everything behind it sees the same items.
 """
 
+import json
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -13,6 +14,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ToolCall
 from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.upstream_errors import clean
 from chatfleet_api.providers.vendor import StreamParser
 
 MAX_WHOLE_BYTES: Final = 32 << 20
@@ -54,10 +56,20 @@ def decoder(kind: type[_T]) -> Callable[[bytes], _T]:
         try:
             return decode(document)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            code = Code.UPSTREAM_TRUNCATED if str(error) == _CUT else Code.UPSTREAM_MALFORMED
-            raise ChatError(code, detail=f"not an answer in JSON: {error}") from error
+            if str(error) == _CUT:
+                raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the answer ends within its JSON") from error
+        try:
+            return decode(_tolerated(document))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"not an answer in JSON: {error}")) from error
 
     return decoded
+
+
+def _tolerated(document: bytes) -> bytes:
+    """Return `document` as strict JSON: texts with half a surrogate pair, bytes that are not UTF-8, bare controls."""
+    text = json.dumps(json.loads(document.decode("utf-8-sig", "replace"), strict=False), ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 class WholeParser:

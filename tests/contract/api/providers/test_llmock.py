@@ -10,6 +10,7 @@ from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.report import State
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Compatibility
 from harness.upstream.catalogue import RecordingMeter, ask, catalogue_of, config_of, provider_of
 from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire
 
@@ -50,6 +51,25 @@ async def test_its_tool_calls_are_understood(config: RuntimeConfig, llmock: LLMo
     calls = [piece for piece in pieces if isinstance(piece, ToolCall)]
     assert (calls[0].index, calls[0].name) == (0, "weather")
     assert calls[0].id
+    assert "".join(call.arguments for call in calls).replace(" ", "") == '{"city":"Ulm"}'
+    assert isinstance(pieces[-1], Finish)
+    assert pieces[-1].reason == "tool_calls"
+
+
+async def test_its_answers_in_one_response_are_understood(config: RuntimeConfig, llmock: LLMock) -> None:
+    (provider,) = config.providers
+    whole = provider.model_copy(update={"compatibility": Compatibility(stream=False)})
+    request = ChatRequest("default", (Message("user", "Weather in Ulm?"),), tools=(WEATHER,))
+    async with catalogue_of(config.model_copy(update={"providers": (whole,)})) as catalogue:
+        llmock.reply("Grüße aus Ulm, wie immer.")
+        outcome = await ask(catalogue.provider("default"))
+        llmock.call_tool("weather", {"city": "Ulm"})
+        pieces = (await ask(catalogue.provider("default"), request)).pieces
+    assert (outcome.error, outcome.text) == (None, "Grüße aus Ulm, wie immer.")
+    assert isinstance(outcome.pieces[-1], Finish)
+    assert not outcome.pieces[-1].usage.estimated
+    calls = [piece for piece in pieces if isinstance(piece, ToolCall)]
+    assert [call.name for call in calls if call.name] == ["weather"]
     assert "".join(call.arguments for call in calls).replace(" ", "") == '{"city":"Ulm"}'
     assert isinstance(pieces[-1], Finish)
     assert pieces[-1].reason == "tool_calls"

@@ -11,8 +11,11 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessagePara
 
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
-from chatfleet_contract.spec.providers import Model, Retries
+from chatfleet_contract.spec.providers import Compatibility, Model, Retries
 from harness.pods.api_process import ApiProcess, api_process, scripted
+
+VENDORS = ("o", "a", "o-whole", "a-whole")
+"""Models at two vendors, streamed by them and not."""
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello twice"}
 
@@ -150,8 +153,10 @@ def vendors(llmock: LLMock, tmp_path: Path) -> Iterator[openai.OpenAI]:
         RuntimeProvider(name="o", type=ProviderType.OPENAI, base_url=f"{llmock.url}/v1", **common),  # type: ignore[arg-type]
         RuntimeProvider(name="a", type=ProviderType.ANTHROPIC, base_url=f"{llmock.url}/anthropic/v1", **common),  # type: ignore[arg-type]
     )
-    models = tuple(Model(name=name, provider=name, model="some-model") for name in ("o", "a"))
-    config = RuntimeConfig(deployment="support", namespace="shop", providers=providers, models=models)
+    unstreamed = {"compatibility": Compatibility(stream=False)}
+    whole = (provider.model_copy(update=unstreamed | {"name": f"{provider.name}-whole"}) for provider in providers)
+    models = tuple(Model(name=name, provider=name, model="some-model") for name in VENDORS)
+    config = RuntimeConfig(deployment="support", namespace="shop", providers=(*providers, *whole), models=models)
     with (
         api_process(tmp_path, config) as running,
         openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client,
@@ -160,7 +165,7 @@ def vendors(llmock: LLMock, tmp_path: Path) -> Iterator[openai.OpenAI]:
 
 
 def test_both_vendors_answer_alike(vendors: openai.OpenAI, llmock: LLMock) -> None:
-    for model in ("o", "a"):
+    for model in VENDORS:
         llmock.reply("Grüße aus Ulm.", times=None)
         whole = vendors.chat.completions.create(model=model, messages=[HI])
         with vendors.chat.completions.create(model=model, messages=[HI], stream=True) as stream:

@@ -4,22 +4,24 @@ https://platform.openai.com/docs/api-reference/chat/object. A message has the fi
 all, and what `stream` tolerates is tolerated here too.
 """
 
+from typing import Final
+
 import msgspec
 
 from chatfleet_api.providers.whole import decoder
 
-_ABSENT = msgspec.Raw(b"null")
+_NULL: Final = msgspec.Raw(b"null")
 
 
 class _Choice(msgspec.Struct):
-    message: msgspec.Raw = _ABSENT
-    finish_reason: msgspec.Raw = _ABSENT
+    message: msgspec.Raw = _NULL
+    finish_reason: msgspec.Raw = _NULL
 
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _ABSENT
-    error: msgspec.Raw = _ABSENT
+    usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
 
 
 _decode = decoder(_Completion)
@@ -32,6 +34,6 @@ def events_of(document: bytes) -> list[bytes]:
         return [document, b"[DONE]"]  # an error, in whichever shape, or no answer at all
     choices = [{"delta": choice.message, "finish_reason": choice.finish_reason} for choice in completion.choices]
     chunk: dict[str, object] = {"choices": choices, "usage": completion.usage}
-    if completion.error != _ABSENT:
+    if completion.error != _NULL:
         chunk["error"] = completion.error
     return [msgspec.json.encode(chunk), b"[DONE]"]
