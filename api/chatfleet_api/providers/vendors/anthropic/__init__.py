@@ -1,6 +1,6 @@
 """Anthropic's Messages API.
 
-- `request`: from our requests to Anthropic's
+- `request`: from our requests to Anthropic's; `conversation`, `images`: their messages and the images in these
 - `stream`: the parser of a streamed message; `events`: the shapes of its events
 - `whole`: a message that came as one JSON document
 - `sdk_types`: shapes of the official SDK, for the type checker

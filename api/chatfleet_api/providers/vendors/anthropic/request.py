@@ -6,30 +6,23 @@ penalties are hints that Anthropic does not take; they are left out, as its Open
 What would change the answer's meaning is rejected.
 """
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, TextPart
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.vendors.anthropic.conversation import called_tools, instructions, turns
 from chatfleet_contract.spec.providers import Compatibility
 
 if TYPE_CHECKING:
     from chatfleet_api.providers.vendors.anthropic.sdk_types import (
-        ImageBlockParam,
         MessageCreateParamsStreaming,
-        MessageParam,
         OutputConfigParam,
-        TextBlockParam,
         ToolChoiceParam,
         ToolParam,
-        ToolResultBlockParam,
-        ToolUseBlockParam,
     )
-
-    Block: TypeAlias = TextBlockParam | ImageBlockParam | ToolUseBlockParam | ToolResultBlockParam
 
 API_VERSION: Final = "2026-10-21"
 """The version that the official SDK sends."""
@@ -41,7 +34,6 @@ DEFAULT_MAX_TOKENS: Final = 8192
 """Anthropic requires a limit; this one is used when neither the request nor the model's parameters set one."""
 
 _T = TypeVar("_T")
-_DATA_URL: Final = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,(.*)", re.DOTALL)
 
 
 class _Function(msgspec.Struct):
@@ -91,7 +83,10 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Anthropic does not support.
     """
-    return msgspec.json.encode({**_translated(request), **_sampling(request), "stream": compatibility.stream})
+    try:
+        return msgspec.json.encode({**_translated(request), **_sampling(request), "stream": compatibility.stream})
+    except RecursionError as error:
+        raise ChatError(Code.INVALID_REQUEST, "The JSON nests too deeply; use fewer levels.") from error
 
 
 def _sampling(request: ChatRequest) -> dict[str, float]:
@@ -104,17 +99,21 @@ def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
     params: MessageCreateParamsStreaming = {
         "model": request.model,
         "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
-        "messages": _messages(request.messages),
+        "messages": turns(request.messages),
         "stream": True,
     }
-    if system := _system(request.messages):
+    if system := instructions(request.messages):
         params["system"] = system
     if request.stop:
+        _require_visible(request.stop)
         params["stop_sequences"] = list(request.stop)
     if request.user:
         params["metadata"] = {"user_id": request.user}
     if request.tools:
         params["tools"] = _tools(request.tools)
+    elif called := called_tools(request.messages):  # Anthropic demands them beside calls of the past
+        params["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
+        params["tool_choice"] = {"type": "none"}
     if choice := _tool_choice(request):
         params["tool_choice"] = choice
     if output := _output(request):
@@ -124,63 +123,10 @@ def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
     return params
 
 
-def _system(messages: Sequence[Message]) -> str:
-    """Return all instructions as one: Anthropic has them before the conversation, not within it."""
-    instructions = (message for message in messages if message.role in ("system", "developer"))
-    blocks = (block for message in instructions for block in _parts(message))
-    return "\n\n".join(block["text"] for block in blocks if block["type"] == "text")
-
-
-def _messages(messages: Sequence[Message]) -> "list[MessageParam]":
-    """Return the conversation, in which the roles alternate and no message is empty."""
-    turns: list[tuple[bool, list[Block]]] = []
-    for position, message in enumerate(messages):
-        is_assistant = message.role == "assistant"
-        blocks = _blocks(message, f"messages[{position}]")
-        if turns and turns[-1][0] == is_assistant:
-            turns[-1][1].extend(blocks)
-        elif blocks:
-            turns.append((is_assistant, blocks))
-    return [_turn(blocks, is_assistant=is_assistant) for is_assistant, blocks in turns]
-
-
-def _turn(blocks: "list[Block]", *, is_assistant: bool) -> "MessageParam":
-    return {"role": "assistant", "content": blocks} if is_assistant else {"role": "user", "content": blocks}
-
-
-def _blocks(message: Message, where: str) -> "list[Block]":
-    if message.role in ("system", "developer"):
-        return []
-    if message.role == "tool":
-        return [{"type": "tool_result", "tool_use_id": message.tool_call_id or "", "content": _parts(message)}]
-    blocks: list[Block] = [*_parts(message)]
-    for position, call in enumerate(message.tool_calls or ()):
-        arguments = _arguments(call.function.arguments, f"{where}.tool_calls[{position}].function.arguments")
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments})
-    return blocks
-
-
-def _parts(message: Message) -> "list[TextBlockParam | ImageBlockParam]":
-    content = message.content or []
-    parts = [TextPart(content)] if isinstance(content, str) else content
-    return [_part(part) for part in parts if not (isinstance(part, TextPart) and not part.text)]
-
-
-def _part(part: TextPart | ImagePart) -> "TextBlockParam | ImageBlockParam":
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    data = _DATA_URL.fullmatch(part.image_url.url)
-    if data is None:
-        return {"type": "image", "source": {"type": "url", "url": part.image_url.url}}
-    kind = cast(Literal["image/jpeg", "image/png", "image/gif", "image/webp"], data[1])
-    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data[2]}}
-
-
-def _arguments(text: str, where: str) -> dict[str, object]:
-    try:
-        return msgspec.json.decode(text or "{}", type=dict[str, object])
-    except msgspec.MsgspecError as error:
-        raise ChatError(Code.INVALID_REQUEST, f"{where} must be a JSON object: {error}", param=where) from error
+def _require_visible(stop: Sequence[str]) -> None:
+    if blank := next((text for text in stop if not text.strip()), None):
+        message = f"The model's provider does not support {blank!r} in 'stop'; use sequences with visible characters."
+        raise ChatError(Code.INVALID_REQUEST, message, param="stop")
 
 
 def _tools(tools: Sequence[dict[str, Any]]) -> "list[ToolParam]":

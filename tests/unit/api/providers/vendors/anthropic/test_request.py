@@ -1,5 +1,6 @@
 """A request in OpenAI's terms is said in Anthropic's, or refused with the field that cannot be said."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from chatfleet_api.providers.vendors.anthropic.request import (
     body,
     version,
 )
+from harness.upstream.vendor_rules import anthropic_refusal
 
 HI = (Message("user", "Hi."),)
 SAID = [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}]
@@ -169,3 +171,148 @@ def test_arguments_that_are_no_object_are_refused_by_field(arguments: str) -> No
 def test_the_version_is_the_newest_that_has_what_is_asked(sampling: dict[str, float]) -> None:
     headers = version(ChatRequest("m", HI, **sampling))  # type: ignore[arg-type]
     assert headers == {"anthropic-version": API_VERSION_WITH_SAMPLING if sampling else API_VERSION}
+
+
+def taken(*messages: Message, **fields: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # the fields' own types
+    """Return the turns of a body that breaks none of Anthropic's rules."""
+    body = said(ChatRequest("m", messages, **fields))
+    assert anthropic_refusal(body) is None
+    turns: list[dict[str, Any]] = body["messages"]
+    return turns
+
+
+def calling(*idents: str, text: str | None = None) -> Message:
+    return Message("assistant", text, tool_calls=[MessageToolCall(ident, Function("f", "{}")) for ident in idents])
+
+
+def test_texts_without_a_visible_character_are_left_out() -> None:
+    blank = (Message("system", " \n"), Message("assistant", "\t"), Message("user", [TextPart(" "), TextPart("b")]))
+    assert taken(*HI, *blank) == [{"role": "user", "content": [{"type": "text", "text": t} for t in ("Hi.", "b")]}]
+    assert "system" not in said(ChatRequest("m", (*HI, *blank)))
+
+
+@pytest.mark.parametrize("messages", [(), (Message("user", " "),), (Message("system", "Be brief."),)])
+def test_a_request_without_a_question_is_refused_by_field(messages: tuple[Message, ...]) -> None:
+    assert refused(ChatRequest("m", messages)) == (Code.INVALID_REQUEST, "messages")
+
+
+def test_a_last_answer_does_not_end_in_white_space_and_others_may() -> None:
+    turns = taken(*HI, Message("assistant", "a \n"), *HI, Message("assistant", [TextPart("b"), TextPart("c \n")]))
+    assert [block["text"] for turn in turns[1::2] for block in turn["content"]] == ["a \n", "b", "c"]
+
+
+def test_a_conversation_that_the_assistant_began_is_taken() -> None:
+    assert [turn["role"] for turn in taken(Message("assistant", "Welcome."), *HI)] == ["user", "assistant", "user"]
+
+
+def test_ids_of_other_vendors_are_mapped_alike_for_call_and_result_and_occur_once() -> None:
+    results = [Message("tool", "r", tool_call_id=ident) for ident in ("functions.get:1", "functions.get:0")]
+    turns = taken(*HI, calling("functions.get:0", "functions.get:1"), *results, calling("functions.get:0"), results[1])
+    idents = [block.get("id") or block.get("tool_use_id") for turn in turns[1:] for block in turn["content"]]
+    assert idents == [
+        *("functions_get_0", "functions_get_1"),
+        *("functions_get_1", "functions_get_0"),
+        *("functions_get_0_2", "functions_get_0_2"),
+    ]
+
+
+def test_calls_that_share_an_id_or_have_none_are_answered_in_their_order() -> None:
+    for ident in ("x", ""):
+        results = [Message("tool", text, tool_call_id=ident) for text in "ab"]
+        _, asked, answered = taken(*HI, calling(ident, ident), *results)
+        assert [block["tool_use_id"] for block in answered["content"]] == [block["id"] for block in asked["content"]]
+
+
+def test_results_come_first_and_a_call_without_one_gets_one() -> None:
+    turns = taken(*HI, calling("a", "b"), Message("user", "And?"), Message("tool", " ", tool_call_id="b"))
+    none = {"type": "tool_result", "tool_use_id": "a", "content": "The tool gave no result.", "is_error": True}
+    assert turns[-1]["content"] == [
+        {"type": "tool_result", "tool_use_id": "b"},
+        none,
+        {"type": "text", "text": "And?"},
+    ]
+    assert taken(*HI, calling("a"))[-1] == {"role": "user", "content": [none]}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (Message("tool", "r", tool_call_id="a"),),
+        (calling("a"), Message("tool", "r", tool_call_id="b")),
+        (calling("a"), *[Message("tool", "r", tool_call_id="a")] * 2),
+        (calling("a"), *HI, Message("assistant", "b"), Message("tool", "r", tool_call_id="a")),
+    ],
+    ids=["no call", "another call", "twice", "too late"],
+)
+def test_a_result_without_its_call_is_refused_by_field(messages: tuple[Message, ...]) -> None:
+    assert refused(ChatRequest("m", (*HI, *messages))) == (
+        Code.INVALID_REQUEST,
+        f"messages[{len(messages)}].tool_call_id",
+    )
+
+
+def test_calls_of_the_past_have_their_tools_defined_and_are_not_repeated() -> None:
+    body = said(ChatRequest("m", (*HI, calling("a"), Message("tool", "r", tool_call_id="a"))))
+    assert (body["tools"], body["tool_choice"]) == (
+        [{"name": "f", "input_schema": {"type": "object"}}],
+        {"type": "none"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("data:image/jpg;base64,AAAA", "image/jpeg"),
+        ("data:image/PNG;base64,AAAA", "image/png"),
+        ("DATA:image/gif;charset=utf-8;name=a.gif;BASE64,AA\nAA", "image/gif"),
+        ("data:image/png;base64,/9j/AAAA", "image/jpeg"),
+        ("data:;base64,iVBORw0KGgo=", "image/png"),
+    ],
+)
+def test_an_image_has_the_type_that_anthropic_knows_it_by(url: str, kind: str) -> None:
+    (turn,) = said(ChatRequest("m", (Message("user", [ImagePart(ImageURL(url))]),)))["messages"]
+    source = turn["content"][0]["source"]
+    assert (source["type"], source["media_type"]) == ("base64", kind)
+    assert source["data"] in url.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("data:image/svg+xml;base64,PHN2Zz4=", "image/svg+xml"),
+        ("data:image/svg+xml;utf8,<svg/>", "image/svg+xml"),
+        ("data:image/heic;base64,AAAA", "image/heic"),
+        ("data:,", "without a type"),
+        ("data:image/png,abc", "base64"),
+        ("data:image/png;base64,", "base64"),
+    ],
+)
+def test_an_image_that_anthropic_does_not_take_is_refused_by_name(url: str, named: str) -> None:
+    with pytest.raises(ChatError, match=re.escape(named)) as caught:
+        said(ChatRequest("m", (Message("user", [ImagePart(ImageURL(url))]),)))
+    assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "messages[0].content")
+
+
+@pytest.mark.parametrize("arguments", ['{"a":' * 100_000 + "1" + "}" * 100_000, '{"a":' * 100_000])
+def test_arguments_that_nest_too_deeply_are_refused_by_field(arguments: str) -> None:
+    call = MessageToolCall("1", Function("f", arguments))
+    request = ChatRequest("m", (*HI, Message("assistant", None, tool_calls=[call])))
+    assert refused(request) == (Code.INVALID_REQUEST, "messages[1].tool_calls[0].function.arguments")
+
+
+def test_a_body_that_nests_too_deeply_is_refused() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(2_000):
+        schema = {"a": schema}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    assert refused(ChatRequest("m", HI, tools=(tool,))) == (Code.INVALID_REQUEST, None)
+
+
+@pytest.mark.parametrize("arguments", ["", "null", "{}"])
+def test_arguments_may_be_nothing(arguments: str) -> None:
+    call = MessageToolCall("1", Function("f", arguments))
+    assert taken(*HI, Message("assistant", tool_calls=[call]))[1]["content"][0]["input"] == {}
+
+
+def test_a_stop_that_nobody_sees_is_refused_by_field() -> None:
+    assert refused(ChatRequest("m", HI, stop=("END", "\n"))) == (Code.INVALID_REQUEST, "stop")

@@ -1,0 +1,145 @@
+"""A conversation that one model began goes on with any other, chosen by the client or as a fallback."""
+
+import base64
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from chatfleet_api.domain.events import Token, ToolCall
+from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
+from chatfleet_api.providers.catalogue import Catalogue
+from chatfleet_api.providers.provider import StreamItem
+from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType
+from chatfleet_contract.spec.providers import Model
+from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
+from harness.upstream.fake import Handler, Reply, fake_upstream
+from harness.upstream.vendor_rules import IMAGES, anthropic_refusal, openai_refusal
+from harness.upstream.wires import AnthropicWire, Wire, event, wire_of
+
+TURNS = 10
+BROKEN = "count-0:upstream_overloaded"
+"""A model that is always overloaded: a script, and a name that the scripts of upstreams know."""
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "get", "parameters": {"type": "object"}}}
+JPEG = base64.b64encode(IMAGES["image/jpeg"] + b"1").decode()
+PNG = base64.b64encode(IMAGES["image/png"] + b"1").decode()
+URLS = (
+    f"data:image/jpg;base64,{JPEG}",
+    f"data:IMAGE/PNG;charset=utf-8;base64,{PNG}",
+    f"data:image/png;base64,{JPEG}",
+    "https://example.com/a.png",
+)
+IDS = {ProviderType.ANTHROPIC: "toolu_{}_{}", ProviderType.OPENAI_COMPATIBLE: "functions.get:{1}"}
+"""The second number begins anew with each answer."""
+
+
+def tool_calls(wire: Wire, answer: int) -> list[bytes]:
+    """Return the events of an answer with two tool calls."""
+    idents = [IDS.get(wire.type, "call_{}_{}").format(answer, number) for number in range(2)]
+    if isinstance(wire, AnthropicWire):
+        first, *_ = wire.begin()
+        events = [first]
+        for number, ident in enumerate(idents):
+            block = {"type": "tool_use", "id": ident, "name": "get", "input": {}}
+            delta = {"type": "input_json_delta", "partial_json": '{"x":1}'}
+            events.append(event({"type": "content_block_start", "index": number, "content_block": block}))
+            events.append(event({"type": "content_block_delta", "index": number, "delta": delta}))
+            events.append(event({"type": "content_block_stop", "index": number}))
+        end = event({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}})
+        return [*events, end, wire.finish()[-1]]
+    calls = [
+        {"index": number, "id": ident, "type": "function", "function": {"name": "get", "arguments": '{"x":1}'}}
+        for number, ident in enumerate(idents)
+    ]
+    deltas: list[tuple[dict[str, Any], str | None]] = [({"tool_calls": calls}, None), ({}, "tool_calls")]
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]} for delta, reason in deltas]
+    return [*map(event, chunks), b"data: [DONE]\n\n"]
+
+
+def strict(wire: Wire) -> Handler:
+    """Return the script of an upstream that refuses what its vendor refuses, and calls tools before it answers."""
+    answers = itertools.count()
+    refusal = anthropic_refusal if isinstance(wire, AnthropicWire) else openai_refusal
+
+    async def script(reply: Reply) -> None:
+        body = reply.request.json
+        overloaded = BROKEN in (body["model"], reply.request.path.split("/")[-3])
+        if overloaded or (wrong := refusal(body)):
+            await reply.head(529 if overloaded else 400, "application/json")
+            await reply.send(msgspec.json.encode({"error": {"message": "Busy." if overloaded else wrong}}))
+            await reply.end()
+            return
+        number = next(answers)
+        is_answered = body["messages"][-1]["role"] == "tool" or b'"tool_result"' in msgspec.json.encode(
+            body["messages"][-1]
+        )
+        words = ("Well.", " \n")
+        events = [*wire.begin(), *map(wire.token, words), *wire.finish()] if is_answered else tool_calls(wire, number)
+        await reply.head()
+        await reply.send(*events)
+        await reply.end()
+
+    return script
+
+
+@asynccontextmanager
+async def catalogue_across(first: ProviderType, second: ProviderType) -> AsyncIterator[Catalogue]:
+    """Open a catalogue with a model of each type, and one of the first that falls back to the second."""
+    async with AsyncExitStack() as stack:
+        providers = []
+        for name, kind in (("a", first), ("b", second)):
+            if not PROVIDER_TYPES[kind].has_upstream:
+                providers.append(RuntimeProvider(name=name, type=kind))
+                continue
+            wire = wire_of(kind)
+            upstream = await stack.enter_async_context(fake_upstream(strict(wire)))
+            providers.append(provider_of(wire, upstream.url, name=name))
+        models = [
+            Model(name="chosen", provider="a", model="echo"),
+            Model(name="broken", provider="a", model=BROKEN, fallbacks=["other"]),
+            Model(name="other", provider="b", model="echo"),
+        ]
+        yield await stack.enter_async_context(catalogue_of(config_of(*providers, models=models)))
+
+
+def answer_of(pieces: Sequence[StreamItem]) -> Message:
+    """Return the answer as a client sends it back."""
+    calls: dict[int, MessageToolCall] = {}
+    for piece in pieces:
+        if isinstance(piece, ToolCall):
+            known = calls.get(piece.index, MessageToolCall(piece.id or "", Function(piece.name or "", "")))
+            arguments = known.function.arguments + piece.arguments
+            calls[piece.index] = MessageToolCall(known.id, Function(known.function.name, arguments))
+    text = "".join(piece.text for piece in pieces if isinstance(piece, Token))
+    return Message("assistant", text or None, tool_calls=list(calls.values()) or None)
+
+
+async def talk(catalogue: Catalogue, models: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Yield the answers of the conversation in which each of `models` takes a turn."""
+    messages = [Message("system", "Be brief.")]
+    for turn, model in enumerate(models):
+        picture = ImagePart(ImageURL(URLS[turn % len(URLS)]))
+        messages.append(Message("user", [TextPart("Look."), TextPart(" \n"), picture]))
+        calls: list[MessageToolCall] | None = []
+        while calls is not None:
+            request = ChatRequest(model, tuple(messages), tools=(TOOL,))
+            outcome = await ask(catalogue.provider(model), request)
+            yield outcome
+            messages.append(answer_of(outcome.pieces))
+            calls = messages[-1].tool_calls
+            messages += [Message("tool", "", tool_call_id=call.id) for call in calls or ()]
+
+
+@pytest.mark.parametrize("later", ["other", "broken"], ids=["chosen", "as a fallback"])
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(ProviderType, 2)))
+async def test_a_conversation_goes_on_with_another_model(first: ProviderType, second: ProviderType, later: str) -> None:
+    half = TURNS // 2
+    async with catalogue_across(first, second) as catalogue:
+        outcomes = [outcome async for outcome in talk(catalogue, ["chosen"] * half + [later] * half)]
+    assert [outcome.error.detail or outcome.error.message for outcome in outcomes if outcome.error is not None] == []
+    asked = {kind: 2 if PROVIDER_TYPES[kind].has_upstream else 1 for kind in (first, second)}
+    assert len(outcomes) == half * (asked[first] + asked[second])
