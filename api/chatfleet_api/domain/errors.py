@@ -52,6 +52,9 @@ class ChatError(Exception):
     put an upstream's body, a host name or a secret there. Details for operators go into `detail`, which is only logged.
     """
 
+    final: bool = False
+    """Whether the same upstream is not requested again, although the code allows it."""
+
     def __init__(
         self,
         code: Code,

@@ -23,7 +23,7 @@ from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Openin
 from chatfleet_api.providers.refusals import Refusals
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
 from chatfleet_api.providers.vendor import Framing, HTTPRequest, StreamParser, Vendor
-from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser
+from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser, requested_once
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
 
@@ -69,7 +69,10 @@ class Upstream:
         self._query = vendor.query(provider)
 
     def open(self, request: ChatRequest) -> Opening:
-        return GeneratorOpening(self._batches(request))
+        batches = self._batches(request)
+        if not self._compatibility.stream:
+            batches = requested_once(batches, self._timeouts.total_seconds)
+        return GeneratorOpening(batches)
 
     async def _batches(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         time = asyncio.get_running_loop().time

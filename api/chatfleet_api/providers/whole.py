@@ -3,8 +3,10 @@
 So one parser reads both, and everything behind it sees the same items.
 """
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,7 +15,7 @@ from msgspec.structs import replace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ToolCall
 from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN
-from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.provider import Finish, ItemBatch, StreamItem
 from chatfleet_api.providers.upstream_errors import clean
 from chatfleet_api.providers.vendor import StreamParser
 
@@ -46,6 +48,21 @@ class WholeFraming:
         if self._size > MAX_WHOLE_BYTES:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"the answer exceeds {MAX_WHOLE_BYTES} bytes")
         return []
+
+
+async def requested_once(
+    batches: AsyncGenerator[ItemBatch, None], total_seconds: float
+) -> AsyncGenerator[ItemBatch, None]:
+    """Yield `batches`; an answer that took its whole time without an end is not requested, and paid, again."""
+    time = asyncio.get_running_loop().time
+    ends = time() + total_seconds
+    async with aclosing(batches):
+        try:
+            async for items in batches:
+                yield items
+        except ChatError as error:
+            error.final = error.code is Code.UPSTREAM_TIMEOUT and time() >= ends
+            raise
 
 
 def decoder(kind: type[_T]) -> Callable[[bytes], _T]:

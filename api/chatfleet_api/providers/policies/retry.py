@@ -96,6 +96,7 @@ def is_transient(error: BaseException) -> bool:
     return (
         isinstance(error, ChatError)
         and error.facts.retry_upstream
+        and not error.final
         and (error.retry_after is None or error.retry_after <= MAX_RETRY_AFTER)
     )
 

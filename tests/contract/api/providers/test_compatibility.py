@@ -198,11 +198,15 @@ async def test_a_whole_answer_has_until_the_total_timeout(wire: Wire) -> None:
 
     for script in (slow, Reply.hang):
         async with fake_upstream(script) as upstream:
-            timeouts = {"firstTokenSeconds": 30, "stallSeconds": 30, "totalSeconds": 0.5}
-            provider = provider_of(wire, upstream.url, compatibility={"stream": False}, timeouts=timeouts)
-            async with catalogue_of(config_of(provider)) as catalogue:
+            settings = {
+                "compatibility": {"stream": False},
+                "timeouts": {"firstTokenSeconds": 30, "stallSeconds": 30, "totalSeconds": 0.5},
+                "retries": {"max": 3},
+            }
+            async with catalogue_of(config_of(provider_of(wire, upstream.url, **settings))) as catalogue:
                 assert (await ask(catalogue.provider("default"))).code is Code.UPSTREAM_TIMEOUT
             await upstream.abandoned()
+            assert len(upstream.requests) == 1  # an answer that takes so long is paid each time
 
 
 async def test_a_whole_answer_need_not_come_within_the_timeout_of_a_first_token(wire: Wire) -> None:

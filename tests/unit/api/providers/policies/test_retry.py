@@ -63,6 +63,15 @@ async def test_what_would_fail_again_is_not_tried_again(code: Code) -> None:
     assert len(inner.asked) == 1
 
 
+async def test_a_failure_that_is_final_is_not_tried_again() -> None:
+    failure = ChatError(Code.UPSTREAM_TIMEOUT)
+    failure.final = True
+    inner = Playing((failure,))
+    provider, told = retrying(inner)
+    assert (await ask(provider)).error is failure
+    assert (len(inner.asked), told) == (1, [])
+
+
 async def test_a_wait_that_is_asked_for_wins_and_one_too_long_is_passed_on() -> None:
     inner = Playing((overloaded(7),), (overloaded(0.1),), (overloaded(MAX_RETRY_AFTER + 1),), ANSWER)
     provider, _ = retrying(inner)
