@@ -15,7 +15,7 @@ from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType
-from chatfleet_contract.spec.providers import Model
+from chatfleet_contract.spec.providers import Model, Retries
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import Handler, Reply, fake_upstream
 from harness.upstream.vendor_rules import IMAGES, anthropic_refusal, openai_refusal
@@ -93,7 +93,7 @@ async def catalogue_across(first: ProviderType, second: ProviderType) -> AsyncIt
         providers = []
         for name, kind in (("a", first), ("b", second)):
             if not PROVIDER_TYPES[kind].has_upstream:
-                providers.append(RuntimeProvider(name=name, type=kind))
+                providers.append(RuntimeProvider(name=name, type=kind, retries=Retries(max=0)))
                 continue
             wire = wire_of(kind)
             upstream = await stack.enter_async_context(fake_upstream(strict(wire)))
