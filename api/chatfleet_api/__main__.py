@@ -14,7 +14,7 @@ from chatfleet_api.pod.lifecycle import Termination
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.pod.probes import DrainHook, create_health_app, health_routes
 from chatfleet_api.pod.services import VERSION, Services, open_services
-from chatfleet_api.pod.settings import ENVIRONMENT, Settings, read_settings
+from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_PORT, ENVIRONMENT, Settings, read_settings
 from chatfleet_api.process import run
 from chatfleet_api.server.http_server import Server, health_server, listen, listeners
 from chatfleet_api.web.app import create_app
@@ -48,7 +48,11 @@ def _start() -> Coroutine[Any, Any, None]:
 
 
 async def _run(settings: Settings, config: RuntimeConfig) -> None:
-    with listen(settings.host, settings.port) as serving, listen(settings.host, settings.health_port) as health:
+    host = settings.host
+    with (
+        listen(host, settings.port, setting=ENV_PORT) as serving,
+        listen(host, settings.health_port, setting=ENV_HEALTH_PORT) as health,
+    ):
         async with open_services(settings, config) as services:
             if settings.config_file is None:
                 _welcome(settings, serving.getsockname()[1], health.getsockname()[1])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.kube.node import MANIFESTS, NAMESPACE, ROOT, UPSTREAM_PORT, Node, install, running_node
+from harness.kube.node import MANIFESTS, NAMESPACE, ROOT, UPSTREAM_PORT, Node, install, running_node, upstream_manifest
 from harness.polling import eventually
 
 
@@ -33,7 +33,7 @@ def upstream(node: Node) -> Iterator[str]:
             url = f"http://{node.host}:{UPSTREAM_PORT}"
             eventually(lambda: answers(f"{url}/health"))
             node.kubectl("create", "namespace", NAMESPACE)
-            node.kubectl.apply((MANIFESTS / "upstream.yaml").read_text().replace("HOST", node.host))
+            node.kubectl.apply(upstream_manifest(node, UPSTREAM_PORT))
             yield url
         finally:
             server.terminate()

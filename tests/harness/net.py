@@ -22,7 +22,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and that was not returned before."""
+    """Return a port that nobody listens on, at any address, and that was not returned before."""
     while True:
         port = choice(_PORTS)
         if port not in _given and _is_free(port):
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 def _is_free(port: int) -> bool:
     try:
-        socket.create_server((LOOPBACK, port)).close()
+        socket.create_server(("", port)).close()
     except OSError:
         return False
     return True

@@ -1,7 +1,9 @@
 """uvicorn for the two ports: health has a thread and an event loop of its own; signals are not handled here."""
 
 import asyncio
+import errno
 import gc
+import os
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -27,15 +29,21 @@ class AddressTakenError(OSError):
     """A port cannot be listened on; the message names it and the reason."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to `host` (empty: every address, IPv4 and IPv6) and `port` (0: any that is free)."""
+def listen(host: str, port: int, *, setting: str | None = None) -> socket.socket:
+    """Return a socket bound to `host` (empty: every address, IPv4 and IPv6) and `port` (0: any that is free).
+
+    `setting` is the variable that sets the port, which the error for a port in use names.
+    """
     try:
         if not host and socket.has_dualstack_ipv6():
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise AddressTakenError(f"cannot listen on {host or '*'}:{port}: {error.strerror or error}") from None
+        reason = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE and setting is not None:
+            reason = f"{os.strerror(error.errno)}. End what listens there, or set {setting} to another port"
+        raise AddressTakenError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
 
 
 def listeners(serving: socket.socket) -> list[socket.socket]:

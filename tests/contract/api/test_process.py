@@ -65,7 +65,7 @@ def test_help_names_every_variable() -> None:
         ({"CHATFLEET_PORT": "http"}, "CHATFLEET_PORT is 'http'; set it to a port between 0"),
         ({"CHATFLEET_CONFIG_FILE": "/nowhere"}, "/nowhere cannot be read: No such file or directory"),
         ({"CHATFLEET_REDIS_URL": "http://r"}, "the URL of Redis is not valid: "),
-        ({"CHATFLEET_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1:8000: "),
+        ({"CHATFLEET_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1:0: "),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_sentence_and_status_2(environment: dict[str, str], says: str) -> None:
@@ -81,7 +81,8 @@ def test_a_port_that_is_taken_is_told() -> None:
         port = taken.getsockname()[1]
         ended = run_api(CHATFLEET_PORT="0", CHATFLEET_HEALTH_PORT=str(port))
     assert ended.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+    remedy = "End what listens there, or set CHATFLEET_HEALTH_PORT to another port"
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use. {remedy}" in ended.stderr
 
 
 def test_a_configuration_that_does_not_fit_together_is_told(tmp_path: Path) -> None:

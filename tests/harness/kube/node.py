@@ -15,12 +15,13 @@ from chatfleet_cluster.progress import Progress
 from chatfleet_contract.names import ENV_POD_NAME
 from harness.kube.helm import CHART, Helm
 from harness.kube.kubectl import Kubectl
+from harness.net import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = ROOT / "tests/e2e/manifests"
 CLUSTER = f"e2e{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 """Each worker of pytest-xdist has a cluster of its own."""
-UPSTREAM_PORT = 9100
+UPSTREAM_PORT = free_port()
 NAMESPACE = "shop"
 OPERATOR_IMAGE = "chatfleet.local/operator:dev"
 API_IMAGE = "chatfleet.local/api:dev"
@@ -42,6 +43,12 @@ class Node:
         """Return the URL of a Service as this machine reaches it."""
         spec = self.kubectl.json("get", "service", name, "-n", namespace)["spec"]
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+
+def upstream_manifest(node: Node, port: int) -> str:
+    """Return the Service by which pods reach what listens at `port` of this machine."""
+    manifest = (MANIFESTS / "upstream.yaml").read_text()
+    return manifest.replace("<HOST>", node.host).replace("<PORT>", str(port))
 
 
 def install(node: Node, *values: str) -> None:

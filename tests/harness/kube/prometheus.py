@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from chatfleet_contract.names import COMPONENT_API, LABEL_COMPONENT, PORT_HEALTH
-from harness.kube.node import MANIFESTS, Node
+from harness.kube.node import Node, upstream_manifest
+from harness.net import free_port
 from harness.process import await_ready, started
 
-PORT = 9090
+PORT = free_port()
+"""Where Prometheus listens on this machine."""
+SERVICE_PORT = 9090
+"""Where it is reached inside the cluster."""
 MONITORING = "monitoring"
 SCRAPE_SECONDS = 2
 LIST_SECONDS = 1.0
@@ -33,7 +37,7 @@ def require_prometheus() -> None:
 def name_prometheus(node: Node) -> None:
     """Give Prometheus a name inside the cluster, whether it runs or not."""
     node.kubectl("create", "namespace", MONITORING)
-    upstream = (MANIFESTS / "upstream.yaml").read_text().replace("HOST", node.host).replace("9100", str(PORT))
+    upstream = upstream_manifest(node, PORT).replace("port: 9100}", f"port: {SERVICE_PORT}}}")
     node.kubectl.apply(
         upstream.replace("namespace: shop", f"namespace: {MONITORING}").replace("upstream", "prometheus")
     )

@@ -129,11 +129,10 @@ def api_process(
 
 
 def run_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the API to its end, which is expected soon."""
+    """Run the API to its end, which is expected soon; by default on any free ports."""
     command = (sys.executable, "-m", "chatfleet_api", *arguments)
-    return subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
-    )
+    given = os.environ | {"CHATFLEET_PORT": "0", "CHATFLEET_HEALTH_PORT": "0"} | environment
+    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=START_SECONDS, check=False)
 
 
 def fetch(url: str, body: object = None, **headers: str) -> Answer:

@@ -1,5 +1,6 @@
 """`tools/images/build` on a small tree, with a Docker engine that only remembers what it was asked to build."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -29,6 +30,20 @@ case $1 in
 esac
 """
 
+BUILDAH = """#!/bin/bash
+# buildah, as far as the tools of the images use it; no base image exists.
+echo "buildah $*" >>"$FAKE/calls"
+case $1 in
+  info | mount) echo "$FAKE" ;;
+  inspect) exit 1 ;;
+esac
+"""
+DEBOOTSTRAP = """#!/bin/bash
+cat "$FAKE/says"
+exit 1
+"""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="buildah is only used by root")
+
 
 def script(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,13 +65,18 @@ class Images:
         script(self.tree / ".venv/bin/python", "#!/bin/sh\n# pip without settings\n")
 
     def build(self, **environment: str) -> "subprocess.CompletedProcess[str]":
+        with self.start(**environment) as running:
+            stdout, stderr = running.communicate()
+        return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
+
+    def start(self, **environment: str) -> "subprocess.Popen[str]":
         path = f"{self.engine / 'bin'}:{os.environ['PATH']}"
-        return subprocess.run(
+        return subprocess.Popen(
             [self.tree / "tools/images/build"],
             env={**os.environ, "PATH": path, "FAKE": str(self.engine), **environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
     def built(self) -> list[str]:
@@ -168,3 +188,48 @@ def test_what_a_dockerfile_copies_is_let_into_the_context(name: str) -> None:
 
     assert copied
     assert {source.split("/")[0] for sources in copied for source in sources.split()} <= set(let_in)
+
+
+@pytest.fixture
+def buildah(images: Images) -> Images:
+    """Images on a machine without a Docker engine, where no base image can be made."""
+    script(images.engine / "bin/docker", "#!/bin/sh\nexit 1\n")
+    script(images.engine / "bin/buildah", BUILDAH)
+    script(images.engine / "bin/debootstrap", DEBOOTSTRAP)
+    (images.engine / "says").write_text("E: nothing\n")
+    return images
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (
+            "E: Failed getting release file http://debian/dists/trixie/Release",
+            "no Debian mirror is in reach",
+        ),
+        ("mount: permission denied", "the reason is above"),
+    ],
+)
+def test_a_base_image_that_cannot_be_made_has_its_true_reason(buildah: Images, says: str, reason: str) -> None:
+    (buildah.engine / "says").write_text(f"{says}\n")
+
+    failed = buildah.build()
+
+    assert failed.returncode == 1
+    assert says in failed.stderr
+    assert f"error: the base image cannot be made: {reason}\n" in failed.stderr
+
+
+@needs_root
+def test_two_checkouts_never_build_at_once(buildah: Images) -> None:
+    with (buildah.engine / "chatfleet-images.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with buildah.start() as second:
+            assert second.stderr is not None
+            assert "waiting for another build of images on this machine" in second.stderr.readline()
+            assert "buildah from" not in (buildah.engine / "calls").read_text()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            rest = second.stderr.read()
+    assert "error: the base image cannot be made" in rest
+    assert "buildah from --quiet --name chatfleet-base scratch" in (buildah.engine / "calls").read_text()
