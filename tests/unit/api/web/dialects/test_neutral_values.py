@@ -11,9 +11,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from openai.types.chat import completion_create_params
-from openai.types.responses import response_create_params, response_text_config_param
-from openai.types.shared_params import reasoning
+from openai.types.chat import (
+    chat_completion_assistant_message_param,
+    chat_completion_content_part_image_param,
+    chat_completion_developer_message_param,
+    chat_completion_stream_options_param,
+    chat_completion_system_message_param,
+    chat_completion_user_message_param,
+    completion_create_params,
+)
+from openai.types.responses import easy_input_message_param, response_create_params, response_text_config_param
+from openai.types.shared_params import function_definition, reasoning, response_format_json_schema
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.dialects.native.request import (
@@ -59,6 +67,21 @@ RESPONSES = Dialect(
         Type(reasoning, "Reasoning", "reasoning"),
     ),
 )
+MESSAGES: list[tuple[Type, dict[str, Any]]] = [
+    (
+        Type(chat_completion_assistant_message_param, "ChatCompletionAssistantMessageParam"),
+        {"role": "assistant", "content": "Hi"},
+    ),
+    (Type(chat_completion_user_message_param, "ChatCompletionUserMessageParam"), {"role": "user", "content": "Hi"}),
+    (
+        Type(chat_completion_system_message_param, "ChatCompletionSystemMessageParam"),
+        {"role": "system", "content": "Hi"},
+    ),
+    (
+        Type(chat_completion_developer_message_param, "ChatCompletionDeveloperMessageParam"),
+        {"role": "developer", "content": "Hi"},
+    ),
+]
 DEFAULT = re.compile(
     r"(?:[Dd]efaults to|[Tt]he default is|default behavior is|default format is|which is the default:) "
     r"(?P<after>`[^`]+`|'\w+'|true|false)"
@@ -125,6 +148,50 @@ def defaults() -> Iterator[Any]:
 @pytest.mark.parametrize(("dialect", "sent"), list(nulls()))
 def test_each_parameter_of_the_vendor_may_be_null(dialect: Dialect, sent: dict[str, Any]) -> None:
     assert dialect.read(json.dumps(dialect.least | sent).encode()) == dialect.read(json.dumps(dialect.least).encode())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "of", "least", "placed"),
+    [
+        *((CHAT, of, least, lambda it: {"messages": [it]}) for of, least in MESSAGES),
+        (
+            CHAT,
+            Type(chat_completion_content_part_image_param, "ImageURL"),
+            {"url": "https://example.com/a.png"},
+            lambda it: {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": it}]}]},
+        ),
+        (
+            CHAT,
+            Type(function_definition, "FunctionDefinition"),
+            {"name": "f"},
+            lambda it: {"tools": [{"type": "function", "function": it}]},
+        ),
+        (
+            CHAT,
+            Type(response_format_json_schema, "JSONSchema"),
+            {"name": "f"},
+            lambda it: {"response_format": {"type": "json_schema", "json_schema": it}},
+        ),
+        (
+            CHAT,
+            Type(chat_completion_stream_options_param, "ChatCompletionStreamOptionsParam"),
+            {},
+            lambda it: {"stream": True, "stream_options": it},
+        ),
+        (
+            RESPONSES,
+            Type(easy_input_message_param, "EasyInputMessageParam"),
+            {"role": "user", "content": "Hi"},
+            lambda it: {"input": [it]},
+        ),
+    ],
+)
+def test_each_field_of_a_nested_object_may_be_null(
+    dialect: Dialect, of: Type, least: dict[str, Any], placed: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    empty = dict.fromkeys(field for field, _ in fields(of)) | least
+    with_nulls, without = (json.dumps(dialect.least | placed(each)).encode() for each in (empty, least))
+    assert dialect.read(with_nulls) == dialect.read(without)
 
 
 @pytest.mark.parametrize(("dialect", "sent"), list(defaults()))
