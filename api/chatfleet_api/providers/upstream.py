@@ -127,10 +127,12 @@ class Upstream:
 
     async def _require_models(self, response: Connection, url: str, key: SecretStr | None) -> str | None:
         """Raise what the list of models shows; return what it does not, where it may be missing."""
-        if response.status not in _ABSENT:
+        kind = response.headers.get("content-type", "").lower()
+        is_page = response.status == HTTPStatus.OK and kind.startswith("text/html")  # of a site, not of an API
+        if response.status not in _ABSENT and not is_page:
             await self._require_ok(response, key)
             return None
-        seen = f"GET {url} returned HTTP {response.status}"
+        seen = f"GET {url} returned HTTP {response.status}{' with a web page' if is_page else ''}"
         if self._vendor.lists_models:
             raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"{seen}; correct baseURL")
         if self._refusals.any_answered:

@@ -309,6 +309,16 @@ async def test_one_model_that_is_missing_is_a_note_beside_those_that_answer(wire
     assert "requests for model gone fail: HTTP 404" in (seen.message or "")
 
 
+async def test_a_check_does_not_take_a_web_page_for_a_list_of_models(wire: Wire) -> None:
+    async with (
+        fake_upstream(unstreamed(b"<html>", content_type="text/html")) as upstream,
+        catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
+    ):
+        seen = (await catalogue.check())["up"]
+    assert seen.state is (State.UP if wire.type is ProviderType.OPENAI_COMPATIBLE else State.DOWN)
+    assert "returned HTTP 200 with a web page" in (seen.message or "")
+
+
 async def test_a_check_without_a_list_of_models_reports_what_it_did_not_try() -> None:
     wire = wire_of(ProviderType.OPENAI_COMPATIBLE)
     async with (
