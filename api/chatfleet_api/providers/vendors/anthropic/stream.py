@@ -34,9 +34,16 @@ _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
         "model_context_window_exceeded": "length",
         "tool_use": "tool_calls",
         "refusal": "content_filter",
+        "stop": "stop",
+        "length": "length",
+        "tool_calls": "tool_calls",
+        "content_filter": "content_filter",
     }
 )
-"""`pause_turn` is missing: it comes with the server's own tools only, which are never used, and is no end."""
+"""The last four are OpenAI's, which gateways hand on.
+
+`pause_turn` is missing: it comes with the server's own tools only, which are never used, and is no end.
+"""
 
 _NO_DELTA: Final = EventDelta()
 
@@ -131,13 +138,11 @@ class MessageParser:
     def _delta(self, event: Event, items: list[StreamItem]) -> None:
         delta = event.delta or _NO_DELTA
         kind = delta.type
-        if kind == "text_delta":
-            if delta.text:
-                items.append(Token(delta.text))
-        elif kind == "thinking_delta":
-            if delta.thinking:
-                items.append(Reasoning(delta.thinking))
-        elif kind == "input_json_delta" and delta.partial_json:
+        if delta.text and kind in ("text_delta", ""):
+            items.append(Token(delta.text))
+        elif delta.thinking and kind in ("thinking_delta", ""):
+            items.append(Reasoning(delta.thinking))
+        elif delta.partial_json and kind in ("input_json_delta", ""):
             self._argument(event.index, delta.partial_json, items)
 
     def _argument(self, index: int | None, piece: str, items: list[StreamItem]) -> None:

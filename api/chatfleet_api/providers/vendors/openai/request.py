@@ -3,17 +3,21 @@
 Addresses, headers and fields are those of the official SDK: tests/contract/api/providers/test_sdks.py compares them.
 """
 
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.providers import Compatibility
 
 ALL: Final = Compatibility()
+
+MAX_ID: Final = 40
+"""Longest id of a tool call that OpenAI takes."""
 
 CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generation_prompt": False})
 """Makes vLLM and SGLang continue the last message instead of answering it."""
@@ -24,6 +28,7 @@ def body(
 ) -> bytes:
     """Return the request with the fields that it sets and no more, streamed and with usage unless left out."""
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
+    fields["messages"] = [_with_short_ids(message) for message in request.messages]
     if fields.pop("continues"):
         fields |= CONTINUE
     if "max_tokens" in fields:
@@ -32,6 +37,21 @@ def body(
     if compatibility.stream and compatibility.stream_options:
         fields["stream_options"] = {"include_usage": True}
     return msgspec.json.encode(fields)
+
+
+def _with_short_ids(message: Message) -> Message:
+    """Return `message` with ids of tool calls that OpenAI takes; those of vLLM are longer."""
+    if message.tool_call_id:
+        return msgspec.structs.replace(message, tool_call_id=_short(message.tool_call_id))
+    if message.tool_calls:
+        calls = [msgspec.structs.replace(call, id=_short(call.id)) for call in message.tool_calls]
+        return msgspec.structs.replace(message, tool_calls=calls)
+    return message
+
+
+def _short(ident: str) -> str:
+    """Return the same short id for the same long one, so that call and result match."""
+    return ident if len(ident) <= MAX_ID else f"call_{sha256(ident.encode()).hexdigest()[:32]}"
 
 
 def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:

@@ -130,6 +130,7 @@ def test_usage_that_never_comes_is_estimated_and_marked() -> None:
         ("model_context_window_exceeded", "length"),
         ("tool_use", "tool_calls"),
         ("refusal", "content_filter"),
+        ("length", "length"),
     ],
 )
 def test_each_reason_to_stop_has_its_finish_reason(said: str, meant: FinishReason) -> None:
@@ -235,6 +236,10 @@ def test_what_says_nothing_changes_nothing(harmless: bytes) -> None:
 )
 def test_text_in_parts_is_text(said: object, meant: str) -> None:
     assert read(START, delta("text_delta", text=said), ending(), STOP)[0] == Token(meant)
+
+
+def test_a_delta_without_type_is_what_it_holds() -> None:
+    assert read(START, event("content_block_delta", delta={"text": "a"}), ending(), STOP) == TEXT
 
 
 @pytest.mark.parametrize("text", [rb"\ud83d", b"\xff"])

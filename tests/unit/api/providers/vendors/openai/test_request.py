@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import ChatRequest, Function, Message, MessageToolCall
 from chatfleet_api.providers.vendor import HTTPRequest, Vendor
 from chatfleet_api.providers.vendors.table import AZURE_OPENAI, OPENAI, OPENAI_COMPATIBLE
 from chatfleet_contract.spec.providers import Compatibility
@@ -55,3 +55,16 @@ def test_only_openai_knows_developers() -> None:
 
 def test_without_a_key_no_credentials_are_sent() -> None:
     assert OPENAI_COMPATIBLE.authenticate(None, HTTPRequest("POST", "https://c", {})) == {}
+
+
+@EVERYWHERE
+def test_ids_of_tool_calls_that_are_too_long_for_openai_are_shortened_alike(vendor: Vendor) -> None:
+    def idents(ident: str) -> tuple[str, str]:
+        call = Message("assistant", tool_calls=[MessageToolCall(ident, Function("f", "{}"))])
+        asked, answered = said(vendor, ChatRequest("m", (call, Message("tool", "r", tool_call_id=ident))))["messages"]
+        return asked["tool_calls"][0]["id"], answered["tool_call_id"]
+
+    long, other = (idents(f"chatcmpl-tool-{digit * 32}") for digit in "ab")
+    assert long[0] == long[1] != other[0]
+    assert len(long[0]) <= 40
+    assert idents("call_1") == ("call_1", "call_1")
