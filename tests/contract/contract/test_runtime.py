@@ -90,6 +90,8 @@ def other(value: object) -> object:
     words |= {"continue": "cancel", "reject": "enqueue", "2024-10-21": "2024-10-21-preview"}
     if isinstance(value, str):
         return words.get(value, f"{value}2")
+    if isinstance(value, bool):
+        return not value
     assert isinstance(value, int | float)
     return value / 2 if isinstance(value, float) else value + 1
 
