@@ -71,17 +71,11 @@ class Event(msgspec.Struct, gc=False):
     error: ErrorObject | None = None
 
 
-_decode = msgspec.json.Decoder(Event).decode
+decode = msgspec.json.Decoder(Event).decode
+"""Decodes an event as Anthropic documents it: the fast way, which every token takes."""
 
-
-def decode(payload: bytes) -> Event:
-    """Return the event in `payload`; raise `ChatError(UPSTREAM_MALFORMED)` if there is none."""
-    try:
-        return _decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _tolerated(payload)
-    except RecursionError as error:
-        raise _malformed("the JSON nests too deeply") from error
+UNEXPECTED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What `decode` raises."""
 
 
 def text_of(value: object) -> str:
@@ -93,7 +87,10 @@ def text_of(value: object) -> str:
     return "".join(map(text_of, value)) if isinstance(value, list) else ""
 
 
-def _tolerated(payload: bytes) -> Event:
+def tolerated(payload: bytes, unexpected: Exception) -> Event:
+    """Return the event in `payload`, which `decode` did not accept; raise `ChatError(UPSTREAM_MALFORMED)` if none."""
+    if isinstance(unexpected, RecursionError):
+        raise _malformed("the JSON nests too deeply")
     if payload.strip() in (b"", b"[DONE]"):  # keep-alives of gateways, and the end that OpenAI's clients wait for
         return Event("")
     try:

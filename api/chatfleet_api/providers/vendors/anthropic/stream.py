@@ -18,12 +18,14 @@ from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
 from chatfleet_api.providers.vendors.anthropic.events import (
     MAX_TOKENS,
+    UNEXPECTED,
     Block,
     Event,
     EventDelta,
     EventUsage,
     decode,
     text_of,
+    tolerated,
 )
 
 _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
@@ -84,7 +86,10 @@ class MessageParser:
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what one event brings."""
-        event = decode(payload)
+        try:
+            event = decode(payload)
+        except UNEXPECTED as error:
+            event = tolerated(payload, error)
         before = len(items)
         if event.type == "content_block_delta":
             self._in_order()
@@ -138,7 +143,7 @@ class MessageParser:
     def _delta(self, event: Event, items: list[StreamItem]) -> None:
         delta = event.delta or _NO_DELTA
         kind = delta.type
-        if delta.text and kind in ("text_delta", ""):
+        if (kind == "text_delta" and delta.text) or (delta.text and not kind):
             items.append(Token(delta.text))
         elif delta.thinking and kind in ("thinking_delta", ""):
             items.append(Reasoning(delta.thinking))
