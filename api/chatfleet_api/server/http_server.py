@@ -13,7 +13,6 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chatfleet_api.server.protocol import Protocol
 
@@ -94,7 +93,7 @@ class Server(uvicorn.Server):
 @contextmanager
 def health_server(app: ASGIApp, listener: socket.socket) -> Generator[None, None, None]:
     """Serve probes from a thread with a loop of its own, which a busy main loop does not delay."""
-    server = uvicorn.Server(_config(app, HttpToolsProtocol))
+    server = uvicorn.Server(_config(app, Protocol))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="health", daemon=True)
     thread.start()
     try:

@@ -9,6 +9,7 @@ import struct
 from functools import partial
 from typing import Any, Final
 
+import httptools
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -17,9 +18,14 @@ from chatfleet_api.web.extensions import ABORT, LAST, WRITE
 HEADERS_SECONDS: Final = 10.0
 """Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""
 
+HEAD_BYTES: Final = 64 * 1024
+"""Bytes of a request's target and headers; more would be held in memory for a client that never ends them."""
+
 _CORK: Final = getattr(socket, "TCP_CORK", socket.TCP_NODELAY)
 """Linux only; elsewhere nothing is held back."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_OF_UPGRADE: Final = frozenset((b"connection", b"upgrade", b"http2-settings"))
 
 
 class Protocol(HttpToolsProtocol):
@@ -29,6 +35,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._begun = False
+        self._head_bytes = 0
+        self._upgrade = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's narrowing
@@ -42,7 +50,11 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        begun = self._begun
+        self._feed(data)
+        self._head_bytes = self._head_bytes + len(data) if begun and self._begun else 0
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse_head()
         # Data has ended uvicorn's own wait between two requests. There is no cycle before the first.
         if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # so uvicorn declares it
             self._expect_headers()
@@ -53,14 +65,58 @@ class Protocol(HttpToolsProtocol):
         self._begun = True
 
     @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._begun:  # else it is a trailer, which nobody reads
+            super().on_header(name, value)
+
+    @override
+    def on_message_complete(self) -> None:
+        if not self._upgrade:
+            super().on_message_complete()
+
+    @override
     def on_headers_complete(self) -> None:
         self._headers_came()
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrade = True  # the parser skips the body: `_feed` gives the request to another
+            return
         super().on_headers_complete()
         self.scope["extensions"] = {  # the application's task begins after this
             ABORT: {"call": self._drop},
             LAST: {"call": partial(self._last, self.cycle)},
             WRITE: {"call": partial(self._write, self.cycle)},
         }
+
+    def _feed(self, data: bytes) -> None:
+        """Parse `data`. A request to upgrade is served on HTTP/1.1, body and all, as RFC 9110 7.8 permits."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self._upgrade:
+                self.send_400_response("CONNECT is not supported.")
+                return
+            self._upgrade = False
+            head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._feed(head + data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] not in _OF_UPGRADE]
+        if not self.parser.should_keep_alive() or any(
+            name == b"connection" and b"close" in value.lower() for name, value in self.headers
+        ):
+            lines.append(b"connection: close")
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _refuse_head(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
 
     def _expect_headers(self) -> None:
         if self._deadline is None and not self.transport.is_closing():

@@ -7,8 +7,9 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.runs.tail import Batch
 
-HEARTBEAT: Final = b": keep-alive\n\n"
-"""A comment: every client skips it, every proxy sees traffic."""
+HEARTBEAT: Final = b": keep-alive\n"
+"""A whole comment: every client skips it, every proxy sees traffic. An empty line behind it would dispatch an event
+without data, at which `openai-go` up to 3.42 fails."""
 
 RECONNECT: Final = b"retry: 1000\n: this server is shutting down; reconnect for the rest\n"
 """Ends a stream that goes on elsewhere. No event, hence no empty line: browsers take `retry` all the same, and clients

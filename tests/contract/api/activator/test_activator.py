@@ -25,7 +25,7 @@ from harness.polling import eventually
 from harness.process import Program, await_ready, started
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello twice"}
-BEAT = b": keep-alive\n\n"
+BEAT = b": keep-alive\n"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.looptime
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/api/v1/conversations/0/messages"
-BEAT = b": keep-alive\n\n"
+BEAT = b": keep-alive\n"
 
 
 def stream(path: str = CHAT, **headers: str) -> Exchange:
