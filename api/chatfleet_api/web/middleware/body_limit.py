@@ -15,6 +15,8 @@ MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 """Time in which the whole body must have come: the largest at 1 Mbit/s."""
 
+_COMPRESSED: Final = "The body is compressed, which is not supported; send it without Content-Encoding."
+
 
 class BodyLimit:
     """Counts the bytes that arrive, whatever `Content-Length` is."""
@@ -37,6 +39,9 @@ class BodyLimit:
             await _refuse(ChatError(Code.REQUEST_TIMEOUT), scope, send)
             return
         if body is None:
+            return
+        if body and _compressed(scope):
+            await send_error(ChatError(Code.UNSUPPORTED_MEDIA_TYPE, _COMPRESSED), scope, send)
             return
         first: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
@@ -64,6 +69,13 @@ class BodyLimit:
                 )
             more = message.get("more_body", False)
         return b"".join(parts)
+
+
+def _compressed(scope: Scope) -> bool:
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
+        for name, value in scope["headers"]
+    )
 
 
 async def _refuse(error: ChatError, scope: Scope, send: Send) -> None:

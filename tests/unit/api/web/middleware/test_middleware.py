@@ -53,6 +53,14 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read_to_its_end(
     assert (await asked.receive())["body"]  # there was more
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
+async def test_a_compressed_body_is_refused_with_the_remedy(pod: Pod, path: str) -> None:
+    headers = {**JSON, "content-encoding": "gzip"}
+    answer = await ask(pod.app, Exchange("POST", path, body=b"\x1f\x8b", headers=headers))
+    assert answer.status == 415
+    assert "without Content-Encoding" in answer.body.decode()
+
+
 @pytest.mark.looptime
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
 async def test_a_body_that_does_not_come_in_time_is_not_waited_for(path: str) -> None:
