@@ -28,6 +28,7 @@ class Code(StrEnum):
     STARTING = "starting"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     CONTEXT_TOO_LONG = "context_too_long"
+    CONTENT_FILTERED = "content_filtered"
     UPSTREAM_REJECTED = "upstream_rejected"
     UPSTREAM_AUTHENTICATION = "upstream_authentication"
     UPSTREAM_RATE_LIMITED = "upstream_rate_limited"
@@ -201,6 +202,11 @@ FACTS: Final = MappingProxyType(
             "The messages exceed the context window of the model.",
             "Shorten the messages or start a new conversation.",
         )._replace(try_fallback=False, openai_code="context_length_exceeded"),
+        Code.CONTENT_FILTERED: _rejected(
+            400,
+            "The upstream's content filter rejected the messages.",
+            "Change the messages that the filter rejects.",
+        )._replace(try_fallback=False, openai_code="content_filter"),
         Code.UPSTREAM_REJECTED: _rejected(400, "The upstream rejected the request.")._replace(try_fallback=False),
         Code.UPSTREAM_AUTHENTICATION: Facts(
             UpstreamError, 502, "The upstream rejected the credentials of this service.", _OPERATOR
@@ -216,7 +222,8 @@ FACTS: Final = MappingProxyType(
         Code.UPSTREAM_TIMEOUT: _upstream(504, "The upstream did not respond in time."),
         Code.UPSTREAM_STALLED: _upstream(504, "The upstream stopped sending in the middle of the answer.", retry=False),
         Code.UPSTREAM_TRUNCATED: _upstream(502, "The upstream closed the stream before it sent a finish reason."),
-        Code.UPSTREAM_MALFORMED: _upstream(502, "The upstream sent a response that cannot be parsed."),
+        # The upstream has answered, and is paid: another try costs the same and is likely to end alike.
+        Code.UPSTREAM_MALFORMED: _retryable(UpstreamError, 502, "The upstream sent a response that cannot be parsed."),
         Code.UPSTREAM_ERROR: _upstream(502, "The upstream returned an error."),
         Code.CANCELLED: Facts(
             StoppedError,

@@ -74,6 +74,11 @@ class Connection(asyncio.Protocol):
         """Whether another request can be sent: the response is complete and read, and the connection is open."""
         return self.whole and self._keeps and not self._parts and not self._failure and not self._transport.is_closing()
 
+    @property
+    def answered(self) -> bool:
+        """Whether a byte of the response has come."""
+        return self._headed or self._head_bytes > 0
+
     def forget_headers(self) -> None:
         """Free the headers once they were read: kilobytes, for as long as a stream is open."""
         self.raw_headers.clear()

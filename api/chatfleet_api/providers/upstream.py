@@ -6,6 +6,7 @@ What differs from vendor to vendor (URLs, authentication, framing, bodies, event
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -32,6 +33,9 @@ CHECK_SECONDS: Final = 10.0
 
 DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
+
+ENDING_SECONDS: Final = 2.0
+"""How long to wait for the usage and the mark of the end after a reason to finish: some servers send neither."""
 
 _BROKEN: Final = (BrokenError, OSError, RuntimeError)
 """Errors of a connection that was not opened, or is lost: uvloop raises the bare one after a reset."""
@@ -88,6 +92,9 @@ class Upstream:
                 try:
                     data = await response.read()
                 except _BROKEN as error:
+                    if watchdog.expired and parser.is_ending:
+                        yield [parser.end()]
+                        return
                     code = watchdog.expired or Code.UPSTREAM_TRUNCATED
                     raise ChatError(code, detail=clean(f"{type(error).__name__}: {error}")) from error
                 items, failure = _parse(parser, framing, data)
@@ -97,8 +104,8 @@ class Upstream:
                     begun = True
                 if failure:
                     raise failure
-                stalls = time() + self._timeouts.stall_seconds
-                if begun and stalls < ends:
+                stalls = time() + (ENDING_SECONDS if parser.is_ending else self._timeouts.stall_seconds)
+                if (begun or parser.is_ending) and stalls < ends:
                     watchdog.move(stalls, Code.UPSTREAM_STALLED)
             await _drain(response)
         finally:
@@ -191,12 +198,14 @@ class Upstream:
         while len(body) < MAX_BODY_BYTES and (more := await response.read()):
             body += more
         hidden = (key.get_secret_value(),) if key else ()
-        raise from_response(response.status, response.headers, body, hidden=hidden, codes=self._vendor.error_codes)
+        headers = {"date": formatdate(usegmt=True), **response.headers}  # ours where the server sends none
+        raise from_response(response.status, headers, body, hidden=hidden, codes=self._vendor.error_codes)
 
 
 def _is_whole(response: Connection, vendor: Vendor, *, streams: bool) -> bool:
     """Return whether the answer is one document, also from an upstream that ignores the wish for a stream."""
     kind, coding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
+    coding = "" if coding.strip().lower() == "identity" else coding
     media_type = kind.partition(";")[0].strip().lower()
     if media_type == vendor.media_type and not coding:
         return False

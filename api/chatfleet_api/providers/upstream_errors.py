@@ -7,14 +7,14 @@ client's request.
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.providers.error_objects import ErrorObject, parse_error
 
 MAX_BODY_BYTES: Final = 65_536
 """Limit of what is read of an error's body."""
@@ -41,6 +41,9 @@ _BY_STATUS: Final = MappingProxyType(
 ERROR_CODES: Final = MappingProxyType(
     {
         "context_length_exceeded": Code.CONTEXT_TOO_LONG,
+        "exceed_context_size_error": Code.CONTEXT_TOO_LONG,  # llama.cpp
+        "content_filter": Code.CONTENT_FILTERED,  # Azure
+        "content_policy_violation": Code.CONTENT_FILTERED,
         "request_too_large": Code.CONTEXT_TOO_LONG,
         "insufficient_quota": Code.UPSTREAM_AUTHENTICATION,  # comes as a 429, but no waiting helps
         "billing_error": Code.UPSTREAM_AUTHENTICATION,
@@ -58,23 +61,32 @@ ERROR_CODES: Final = MappingProxyType(
 """By the error's `code` or `type`, which go before the status. One table, since gateways mix the vendors' names."""
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_TOO_LONG: Final = re.compile(r"context (length|window)|prompt is too long|maximum context", re.IGNORECASE)
+_TOO_LONG: Final = re.compile(
+    r"|".join(  # noqa: FLY002  # a line for each, with its source
+        (
+            r"context (length|window)",  # OpenAI, Azure, vLLM, DeepSeek, Groq, Mistral, Ollama, OpenRouter
+            r"context (limit|size)",  # Anthropic's "exceed context limit", llama.cpp's "available context size"
+            r"maximum context",
+            r"maximum prompt length",  # xAI
+            r"maximum model length",  # vLLM's offline checks
+            r"(prompt|input|request|messages?) (is|are) too (long|large)",  # Anthropic, Amazon Bedrock, Perplexity
+            r"too many (input )?tokens",  # Cohere, Amazon Bedrock
+            r"input token count .*exceeds",  # Gemini
+            r"`?inputs`?( tokens)? (\+|must have less than)",  # text-generation-inference, Together
+            r"exceeds the maximum number of tokens",
+            r"reduce the length of the (messages|prompt|input)",  # OpenAI, Groq
+        )
+    ),
+    re.IGNORECASE,
+)
+"""How vendors word that the messages do not fit into the model's context."""
+_TOO_LONG_STATUSES: Final = frozenset({400, 413, 422})
 _SECRETS: Final = re.compile(r"\b(?:sk|pk|key|api)-[\w-]{6,}|(?i:bearer)\s+\S+")
-_ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG})
+_ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG, Code.CONTENT_FILTERED})
+_ERROR_STATUSES: Final = range(400, 600)
+_LONGEST_WAIT_SECONDS: Final = 86_400.0
+"""Longest wait that is passed on; an upstream's clock may be years off."""
 _NO_MODEL: Final = "The upstream does not have this model."
-
-
-class ErrorObject(msgspec.Struct):
-    """The `error` of either vendor, and of the servers that imitate them."""
-
-    message: str | None = None
-    type: str | None = None
-    code: str | int | None = None
-
-
-class _Body(msgspec.Struct):
-    error: ErrorObject | str | None = None
-    message: str | None = None
 
 
 def from_response(
@@ -89,7 +101,7 @@ def from_response(
 
     Args:
         status: HTTP status.
-        headers: The response's headers, by names in lower case.
+        headers: The response's headers, by names in lower case. A date in `retry-after` is read by the one in `date`.
         body: The response's body, or as much of it as was read.
         hidden: Secrets to remove from all texts, such as the API key.
         codes: Codes by the vendor's names of errors.
@@ -97,7 +109,7 @@ def from_response(
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         where = clean(headers.get("location", ""), hidden)
         return ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"HTTP {status} redirects to {where}; correct baseURL")
-    error = _error_object(body)
+    error = parse_error(body)
     code = _code(status, error, codes)
     text = error.message or body.decode("utf-8", "replace")
     return ChatError(
@@ -113,31 +125,35 @@ def from_event(error: ErrorObject | str, codes: Mapping[str, Code] = ERROR_CODES
     if isinstance(error, str):
         error = ErrorObject(message=error)
     status = HTTPStatus.BAD_REQUEST if error.type == "invalid_request_error" else HTTPStatus.INTERNAL_SERVER_ERROR
-    code = _code(error.code if isinstance(error.code, int) else status, error, codes)
+    code = _code(error.code if isinstance(error.code, int) and error.code in _ERROR_STATUSES else status, error, codes)
     detail = f"inside the stream, {error.type or error.code or 'error'}: {error.message or ''}"
     return ChatError(code, _public(code, error), detail=clean(detail))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait that the headers ask for: `retry-after-ms`, or `Retry-After` as a number or a date."""
+    """Return the seconds to wait that the headers ask for, a day at most.
+
+    They stand in `retry-after-ms`, or in `Retry-After` as a number or a date. A date is read by the one in `date`, so
+    that neither clock needs to be right.
+    """
     milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return milliseconds / 1000
     wanted = headers.get("retry-after", "")
-    seconds = _number(wanted)
-    return _seconds_until(wanted, headers.get("date", "")) if seconds is None else seconds
+    seconds = _number(wanted) if milliseconds is None else milliseconds / 1000
+    if seconds is None and (date := _date(wanted)) and (now := _date(headers.get("date", ""))):
+        seconds = max(0.0, (date - now).total_seconds())
+    return None if seconds is None else min(seconds, _LONGEST_WAIT_SECONDS)
 
 
 def _number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def _seconds_until(date: str, now: str) -> float | None:
-    """Return the time between two HTTP dates; with the server's own `now`, neither clock needs to be right."""
+def _date(text: str) -> datetime | None:
     try:
-        return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds())
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def clean(text: str, hidden: tuple[str, ...] = (), limit: int = 1_000) -> str:
@@ -148,20 +164,11 @@ def clean(text: str, hidden: tuple[str, ...] = (), limit: int = 1_000) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _error_object(body: bytes) -> ErrorObject:
-    """Return the error in `body`, whichever of the known shapes it has; an empty one when it has none."""
-    try:
-        parsed = msgspec.json.decode(body, type=_Body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ErrorObject()
-    return parsed.error if isinstance(parsed.error, ErrorObject) else ErrorObject(parsed.error or parsed.message)
-
-
 def _code(status: int, error: ErrorObject, codes: Mapping[str, Code]) -> Code:
     for name in (error.code, error.type):
         if isinstance(name, str) and name in codes:
             return codes[name]
-    if status == HTTPStatus.BAD_REQUEST and _TOO_LONG.search(error.message or ""):
+    if status in _TOO_LONG_STATUSES and _TOO_LONG.search(error.message or ""):
         return Code.CONTEXT_TOO_LONG
     is_callers = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
     return _BY_STATUS.get(status, Code.UPSTREAM_REJECTED if is_callers else Code.UPSTREAM_ERROR)

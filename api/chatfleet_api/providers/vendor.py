@@ -24,6 +24,11 @@ class StreamParser(Protocol):
         """Whether the `Finish` has been appended."""
         ...
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the answer is whole, and only its usage or the mark of its end may still come."""
+        ...
+
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the next payload brings; raise `ChatError` for a failure or what cannot be parsed."""
         ...

@@ -101,6 +101,11 @@ class WholeParser:
         """Whether the `Finish` has been appended."""
         return self._parser.done
 
+    @property
+    def is_ending(self) -> bool:
+        """A document ends with its response."""
+        return False
+
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the payload brings."""
         self._parser.read(payload, items)

@@ -82,6 +82,27 @@ class Reply:
 Handler: TypeAlias = Callable[[Reply], Awaitable[None]]
 
 
+def playing(*steps: object) -> Handler:
+    """Return a script: send bytes, pause for seconds, or `end`, `cut` or `hang`, after the head of an event stream."""
+
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        for step in steps:
+            match step:
+                case bytes():
+                    await reply.send(step)
+                case "end":
+                    await reply.end()
+                case "cut":
+                    reply.cut()
+                case "hang":
+                    await reply.hang()
+                case float():
+                    await asyncio.sleep(step)  # the upstream's pause
+
+    return script
+
+
 @dataclass
 class FakeUpstream:
     """What was asked of the server, and what it is to answer: the scripts in turn, the last one for ever."""

@@ -41,6 +41,30 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> No
         assert upstream.connections == 3
 
 
+async def test_a_reused_connection_that_the_server_closes_is_replaced_at_once() -> None:
+    async def closed(reply: Reply) -> None:
+        reply.cut()
+
+    async with fake_upstream(answering(WIRE)) as upstream:
+        upstream.answers(answering(WIRE), closed, answering(WIRE))
+        provider = provider_of(WIRE, upstream.url, retries={"max": 0})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            outcomes = [await ask(catalogue.provider("default")) for _ in range(2)]
+        assert [outcome.text for outcome in outcomes] == ["".join(WORDS)] * 2
+        assert (len(upstream.requests), upstream.connections) == (3, 2)
+
+
+async def test_a_new_connection_that_the_server_closes_is_not_replaced() -> None:
+    async def closed(reply: Reply) -> None:
+        reply.cut()
+
+    async with fake_upstream(closed) as upstream:
+        provider = provider_of(WIRE, upstream.url, retries={"max": 0})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            assert (await ask(catalogue.provider("default"))).code is Code.UPSTREAM_UNAVAILABLE
+        assert len(upstream.requests) == 1
+
+
 async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     async def old(reply: Reply) -> None:
         await reply.raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b"".join(whole(WIRE)))

@@ -28,7 +28,7 @@ from harness.upstream.catalogue import (
     key_file,
     provider_of,
 )
-from harness.upstream.fake import FakeUpstream, Handler, Reply, Request, fake_upstream
+from harness.upstream.fake import FakeUpstream, Handler, Reply, Request, fake_upstream, playing
 from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole, wire_of
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning:asyncio")  # connections that scripts reset
@@ -47,27 +47,6 @@ async def outcome_of(wire: Wire, script: Handler, **settings: object) -> tuple[O
         catalogue_of(config_of(provider_of(wire, upstream.url, **settings))) as catalogue,
     ):
         return await ask(catalogue.provider("default")), upstream
-
-
-def playing(*steps: object) -> Handler:
-    """Return a script: send bytes, pause for seconds, or `end`, `cut` or `hang`, after the head of an event stream."""
-
-    async def script(reply: Reply) -> None:
-        await reply.head()
-        for step in steps:
-            match step:
-                case bytes():
-                    await reply.send(step)
-                case "end":
-                    await reply.end()
-                case "cut":
-                    reply.cut()
-                case "hang":
-                    await reply.hang()
-                case float():
-                    await asyncio.sleep(step)  # the upstream's pause
-
-    return script
 
 
 # A whole answer
@@ -233,7 +212,7 @@ async def test_what_cannot_be_read_is_malformed(wire: Wire, nonsense: bytes) -> 
 
 
 async def test_an_endless_event_is_malformed_and_not_kept(wire: Wire) -> None:
-    outcome, _ = await outcome_of(wire, playing(b"data: ", *[b"x" * 60_000] * 40, "hang"))
+    outcome, _ = await outcome_of(wire, playing(b"data: ", *[b"x" * 600_000] * 40, "hang"))
     assert outcome.code is Code.UPSTREAM_MALFORMED
 
 
@@ -246,6 +225,25 @@ async def test_only_an_event_stream_is_read(wire: Wire, headers: dict[str, str])
 
     outcome, _ = await outcome_of(wire, script)
     assert outcome.code is Code.UPSTREAM_MALFORMED
+
+
+async def test_a_stream_that_is_not_compressed_may_be_called_so(wire: Wire) -> None:
+    async def script(reply: Reply) -> None:
+        await reply.head(Content_Encoding="identity")
+        await reply.send(*whole(wire))
+        await reply.end()
+
+    outcome, _ = await outcome_of(wire, script)
+    assert (outcome.code, outcome.text) == (None, "".join(WORDS))
+
+
+async def test_data_that_cannot_be_read_is_not_paid_again_nor_held_against_the_upstream(wire: Wire) -> None:
+    async with fake_upstream(playing(*wire.begin(), b"data: {nonsense\n\n", "end")) as upstream:
+        provider = provider_of(wire, upstream.url, retries={"max": 3, "initialSeconds": 1})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            codes = [(await ask(catalogue.provider("default"))).code for _ in range(20)]
+        assert codes == [Code.UPSTREAM_MALFORMED] * 20
+        assert len(upstream.requests) == 20
 
 
 async def test_broken_http_ends_a_stream(wire: Wire) -> None:

@@ -50,6 +50,8 @@ class LengthPrefixed:
 class WordParser:
     """An answer whose payloads are words; the word `.` ends it."""
 
+    is_ending = False
+
     def __init__(self, _: ChatRequest) -> None:
         self.done = False
 

@@ -3,7 +3,7 @@
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.http.sse import MAX_EVENT_BYTES, EventReader
+from chatfleet_api.http.sse import LONG_EVENT_BYTES, MAX_EVENT_BYTES, EventReader
 
 STREAM = (
     b"\xef\xbb\xbf: a comment\n\n"
@@ -52,3 +52,13 @@ def test_an_event_without_an_end_is_not_collected_for_ever() -> None:
     with pytest.raises(ChatError) as caught:
         reader.feed(b"x")
     assert caught.value.code is Code.UPSTREAM_MALFORMED
+
+
+@pytest.mark.parametrize("size", [1, 1_000, LONG_EVENT_BYTES - 1, LONG_EVENT_BYTES, LONG_EVENT_BYTES + 7])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_an_event_of_megabytes_is_read_however_it_is_cut(size: int, newline: bytes) -> None:
+    long = b"x" * (size * 3 + 2_000_000 // (2 if size < LONG_EVENT_BYTES else 1))
+    stream = b"".join(b"data: " + payload + newline * 2 for payload in (b"a", long, b"b"))
+    step = max(size, 997)
+    assert read(*(stream[at : at + step] for at in range(0, len(stream), step))) == [b"a", long, b"b"]
+    assert read(stream[:-1], stream[-1:]) == [b"a", long, b"b"]

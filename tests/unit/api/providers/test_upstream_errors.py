@@ -3,7 +3,8 @@
 import pytest
 
 from chatfleet_api.domain.errors import FACTS, Code
-from chatfleet_api.providers.upstream_errors import MAX_PUBLIC_CHARS, from_response, retry_after
+from chatfleet_api.providers.error_objects import ErrorObject
+from chatfleet_api.providers.upstream_errors import MAX_PUBLIC_CHARS, from_event, from_response, retry_after
 
 
 def body(message: str, **fields: str) -> bytes:
@@ -81,6 +82,8 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         ({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": DATE}, 30.0),
         ({"retry-after": "Wed, 21 Oct 2026 07:27:00 GMT", "date": DATE}, 0.0),
         ({"retry-after": DATE}, None),
+        ({"retry-after": "Sat, 21 Oct 2056 07:28:00 GMT", "date": DATE}, 86_400.0),
+        ({"retry-after": "946080000"}, 86_400.0),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "inf"}, None),
@@ -91,3 +94,66 @@ def test_the_wait_that_is_asked_for_is_understood_in_all_its_forms(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+        "Your input exceeds the context window of this model.",
+        "the request exceeds the available context size. try increasing the context size",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        "This model's maximum prompt length is 131072 but the request contains 140000 tokens.",
+        "Input is too long for requested model.",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.",
+        "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000",
+        "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
+        "too many tokens: size limit exceeded by 20 tokens.",
+        "Please reduce the length of the messages or completion.",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_prompt_that_is_too_long_is_known_by_every_vendors_words(status: int, message: str) -> None:
+    assert from_response(status, {}, body(message)).code is Code.CONTEXT_TOO_LONG
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'[{"error":{"code":400,"message":"why","status":"INVALID_ARGUMENT"}}]',
+        b'{"detail":"why"}',
+        b'{"detail":{"message":"why"}}',
+        b'{"object":"error","message":{"detail":[{"msg":"why"}]},"type":"invalid_request_error"}',
+        b'{"success":false,"errors":[{"code":1000,"message":"why"}]}',
+        b'{"errors":["why"]}',
+        b'{"error":"why","error_type":"validation"}',
+        b'{"error":{"message":"why","code":null,"param":[]}}',
+        b'{"message":"why"}',
+    ],
+)
+def test_the_message_of_a_rejection_is_found_in_every_shape(said: bytes) -> None:
+    error = from_response(400, {}, said)
+    assert (error.code, error.message) == (Code.UPSTREAM_REJECTED, "why")
+
+
+def test_fastapi_names_the_field() -> None:
+    said = b'{"detail":[{"loc":["body","n"],"msg":"too small"},{"loc":["body","m"],"msg":"missing"}]}'
+    assert from_response(422, {}, said).message == "body.n: too small; body.m: missing"
+
+
+@pytest.mark.parametrize("said", [b"[" * 100_000, b'{"error":' * 100_000, b'{"a":' * 9 + b"1" + b"}" * 9, b"[]", b"7"])
+def test_a_body_without_an_error_is_none(said: bytes) -> None:
+    assert from_response(500, {}, said).code is Code.UPSTREAM_ERROR
+
+
+def test_azures_content_filter_has_its_own_code() -> None:
+    error = from_response(400, {}, body("The response was filtered.", code="content_filter"))
+    assert (error.code, error.message) == (Code.CONTENT_FILTERED, "The response was filtered.")
+    assert not FACTS[error.code].try_fallback
+
+
+def test_a_number_that_is_no_status_does_not_decide() -> None:
+    assert from_event(ErrorObject("broken", code=1000)).code is Code.UPSTREAM_ERROR

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.providers.upstream_errors import ErrorObject, clean
+from chatfleet_api.providers.error_objects import ErrorObject
+from chatfleet_api.providers.upstream_errors import clean
 
 MAX_TOKENS: Final = 2**53
 """Largest count of tokens that is believed; JSON numbers above it are not exact for every reader."""

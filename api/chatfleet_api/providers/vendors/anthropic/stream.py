@@ -14,8 +14,9 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.providers.error_objects import ErrorObject
 from chatfleet_api.providers.provider import Finish, StreamItem
-from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
+from chatfleet_api.providers.upstream_errors import clean, from_event
 from chatfleet_api.providers.vendors.anthropic.events import (
     MAX_TOKENS,
     UNEXPECTED,
@@ -68,6 +69,8 @@ class _Call:
 
 class MessageParser:
     """Parses the events of one message, which is whole when `message_stop` comes after a reason to stop."""
+
+    is_ending = False  # since `message_stop` is the end
 
     def __init__(self, request: ChatRequest) -> None:
         self.done = False

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
+from chatfleet_api.domain.events import FinishReason, Reasoning, Token
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Finish, StreamItem
-from chatfleet_api.providers.upstream_errors import ErrorObject, clean, from_event
+from chatfleet_api.providers.upstream_errors import clean, from_event
+from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, Chunk, Delta, decode, tolerated
+from chatfleet_api.providers.vendors.openai.tool_calls import ToolCalls
+from chatfleet_api.providers.vendors.openai.usage import UsageCount
 
 FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
     {
@@ -23,74 +23,36 @@ FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
         "length": "length",
         "tool_calls": "tool_calls",
         "content_filter": "content_filter",
+        # Hugging Face's text-generation-inference, and Together.
         "eos_token": "stop",
+        "eos": "stop",
         "stop_sequence": "stop",
+        # Anthropic, by gateways that hand its words on.
+        "end_turn": "stop",
+        "max_tokens": "length",
+        "model_context_window_exceeded": "length",
+        "tool_use": "tool_calls",
+        "refusal": "content_filter",
+        # Mistral.
+        "model_length": "length",
+        # Cohere.
+        "complete": "stop",
+        "tool_call": "tool_calls",
+        "error_toxic": "content_filter",
+        # Gemini, which also sends STOP and MAX_TOKENS.
+        "safety": "content_filter",
+        "recitation": "content_filter",
+        "blocklist": "content_filter",
+        "prohibited_content": "content_filter",
+        "spii": "content_filter",
+        # Amazon Bedrock.
+        "guardrail_intervened": "content_filter",
+        "content_filtered": "content_filter",
+        # Zhipu.
+        "sensitive": "content_filter",
     }
 )
-"""OpenAI's own, and text-generation-inference's. Any other (`abort`, `error`) means that the answer is not whole."""
-
-
-class _Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _Call(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    """DeepSeek's name, and that of most compatible servers."""
-    reasoning: str | None = None
-    """OpenRouter's name, and that of newer vLLM."""
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _PromptDetails(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-    def usage(self) -> Usage:
-        """Return these numbers in our terms."""
-        prompt = self.prompt_tokens_details or _PromptDetails()
-        completion = self.completion_tokens_details or _CompletionDetails()
-        return Usage(
-            input_tokens=self.prompt_tokens,
-            output_tokens=self.completion_tokens,
-            reasoning_tokens=completion.reasoning_tokens or 0,
-            cache_read_tokens=prompt.cached_tokens or 0,
-            cache_write_tokens=prompt.cache_write_tokens or 0,
-        )
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: ErrorObject | str | None = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
+"""By the words that vendors document, in lower case. Any other (`abort`, `error`): the answer is not whole."""
 
 
 class CompletionParser:
@@ -100,7 +62,7 @@ class CompletionParser:
     comes after that.
     """
 
-    __slots__ = ("_finish_reasons", "_items", "_reason", "_request", "_usage", "done")
+    __slots__ = ("_calls", "_finish_reasons", "_items", "_reason", "_request", "_usage", "done")
 
     def __init__(self, request: ChatRequest, *, finish_reasons: Mapping[str, FinishReason] = FINISH_REASONS) -> None:
         """Parse the answer to `request`, of a vendor that ends whole answers with one of `finish_reasons`."""
@@ -108,54 +70,66 @@ class CompletionParser:
         self._finish_reasons = finish_reasons
         self._request = request
         self._reason: FinishReason | None = None
-        self._usage: _Usage | None = None
+        self._usage = UsageCount()
+        self._calls = ToolCalls(f"call_{len(request.messages)}_")  # a conversation grows, so that ids are not repeated
         self._items = 0
+
+    @property
+    def is_ending(self) -> bool:
+        return self._reason is not None
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what one chunk brings."""
-        if payload == b"[DONE]":
+        chunk = _chunk(payload)
+        if chunk is None:
             items.append(self.end())
             return
-        try:
-            chunk = _decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"not a chat completion chunk: {error}") from error
-        if chunk.error is not None:
+        if chunk.error:
             raise from_event(chunk.error)
         before = len(items)
         for choice in chunk.choices or ():
             if choice.delta is not None:
-                _append(choice.delta, items)
+                self._append(choice.delta, items)
             if choice.finish_reason:
-                self._reason = self._finish_reason(choice.finish_reason)
+                self._finish(choice.finish_reason, items)
         self._items += len(items) - before
-        self._usage = chunk.usage or self._usage
+        if chunk.usage is not None:
+            self._usage.read(chunk.usage)
 
     def end(self) -> Finish:
         """Return the finish, if the provider sent a reason."""
         if self._reason is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without a finish_reason")
         self.done = True
-        return Finish(self._reason, self._usage.usage() if self._usage else usage_estimate(self._request, self._items))
+        return Finish(self._reason, self._usage.usage(self._request, self._items))
 
-    def _finish_reason(self, reason: str) -> FinishReason:
-        if reason not in self._finish_reasons:
-            raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(reason)}")
-        return self._finish_reasons[reason]
+    def _finish(self, word: str, items: list[StreamItem]) -> None:
+        """Take a reason; `stop` beside tool calls is theirs, and replaces none that is more precise."""
+        reason = self._finish_reasons.get(word) or self._finish_reasons.get(word.lower())
+        if reason is None:
+            raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(word)}")
+        items += self._calls.complete()
+        if reason == "stop":
+            reason = self._reason or ("tool_calls" if self._calls else "stop")
+        self._reason = reason
+
+    def _append(self, delta: Delta, items: list[StreamItem]) -> None:
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            items.append(Reasoning(reasoning))
+        if delta.content:
+            items.append(Token(delta.content))
+        if delta.refusal:
+            items.append(Token(delta.refusal))
+        if delta.tool_calls:
+            items += [item for call in delta.tool_calls if (item := self._calls.read(call))]
 
 
-def _append(delta: _Delta, items: list[StreamItem]) -> None:
-    if reasoning := delta.reasoning_content or delta.reasoning:
-        items.append(Reasoning(reasoning))
-    if delta.content:
-        items.append(Token(delta.content))
-    if delta.refusal:
-        items.append(Token(delta.refusal))
-    if delta.tool_calls:
-        items += [_tool_call(position, call) for position, call in enumerate(delta.tool_calls)]
-
-
-def _tool_call(position: int, call: _Call) -> ToolCall:
-    function = call.function or _Function()
-    index = position if call.index is None else call.index
-    return ToolCall(index, call.id, function.name, function.arguments or "")
+def _chunk(payload: bytes) -> Chunk | None:
+    """Return a chunk; None: the mark of the end."""
+    try:
+        chunk = decode(payload)
+    except UNEXPECTED as error:
+        return tolerated(payload, error)
+    if chunk.choices is None and chunk.usage is None and not chunk.error:
+        return tolerated(payload)  # an error without the `error` around it
+    return chunk

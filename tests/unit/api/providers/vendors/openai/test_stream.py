@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
@@ -70,8 +70,8 @@ def test_tool_calls_become_pieces_by_their_index() -> None:
     assert pieces[:-1] == [
         ToolCall(0, "a", "f"),
         ToolCall(0, arguments='{"x":1}'),
-        ToolCall(0, "b", "g"),
-        ToolCall(1, "c", "h"),
+        ToolCall(1, "b", "g"),
+        ToolCall(2, "c", "h"),
     ]
     assert isinstance(pieces[-1], Finish)
     assert pieces[-1].reason == "tool_calls"
@@ -103,6 +103,172 @@ def test_usage_tells_cached_and_reasoning_tokens_as_parts_of_the_totals() -> Non
     )
 
 
+Piece: TypeAlias = dict[str, Any]
+
+
+def piece(name: str | None = None, arguments: object = None, **more: object) -> Piece:
+    return {"function": {"name": name, "arguments": arguments}, **more}
+
+
+def together(*pieces: Piece) -> list[tuple[str | None, str | None, str]]:
+    """Return id, name and arguments of each call as a client that follows the numbers gets them."""
+    calls: dict[int, list[ToolCall]] = {}
+    for item in read(*(chunk({"tool_calls": [each]}) for each in pieces), chunk({}, "tool_calls"))[:-1]:
+        assert isinstance(item, ToolCall)
+        calls.setdefault(item.index, []).append(item)
+    assert list(calls) == list(range(len(calls)))
+    for first, *others in calls.values():
+        assert first.id
+        assert first.name
+        assert not any(other.id or other.name for other in others)
+    return [(all_[0].id, all_[0].name, "".join(each.arguments for each in all_)) for all_ in calls.values()]
+
+
+CITY, ZONE = '{"city":"Paris"}', '{"tz":"CET"}'
+TWO = [("a", "weather", CITY), ("b", "clock", ZONE)]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece("weather", CITY, id="a"), piece("clock", ZONE, id="b")],
+        [piece("weather", CITY, id="a", index=0), piece("clock", ZONE, id="b", index=0)],
+        [piece("weather", CITY, id="a", index=1), piece("clock", ZONE, id="b", index=2)],
+        [
+            piece("weather", '{"city":', id="a", index=0),
+            piece("clock", '{"tz":', id="b", index=1),
+            piece("weather", '"Paris"}', id="a", index=0),
+            piece("clock", '"CET"}', id="b", index=1),
+        ],
+        [
+            piece("weather", '{"city":', id="a"),
+            piece("clock", '{"tz":', id="b"),
+            piece("weather", '"Paris"}', id="a"),
+            piece("clock", '"CET"}', id="b"),
+        ],
+        [
+            piece("", '{"city":', id="", index=0),
+            piece("weather", '"Paris"}', id="", index=0),
+            piece(None, "", id="a", index=0),
+            piece("clock", ZONE, id="b", index=1),
+        ],
+        [piece("weather", {"city": "Paris"}, id="a"), piece("clock", {"tz": "CET"}, id="b")],
+    ],
+    ids=["ids alone", "one index", "indexes from 1", "repeated", "repeated, no index", "late", "objects"],
+)
+def test_tool_calls_are_kept_apart_by_what_identifies_them(pieces: list[Piece]) -> None:
+    assert [(call, name, arguments.replace(" ", "")) for call, name, arguments in together(*pieces)] == TWO
+
+
+@pytest.mark.parametrize("missing", [{}, {"id": None}, {"id": ""}])
+def test_a_tool_call_without_id_gets_one(missing: Piece) -> None:
+    wanted = [("weather", CITY), ("clock", ZONE), ("clock", ZONE)]
+    calls = together(*(piece(name, arguments, **missing) for name, arguments in wanted))
+    assert [call[1:] for call in calls] == wanted
+    assert len({call[0] for call in calls}) == len(calls)
+
+
+def test_a_made_id_is_not_repeated_in_the_next_turn() -> None:
+    payloads = chunk({"tool_calls": [piece("weather", CITY)]}), chunk({}, "tool_calls")
+    longer = ChatRequest("m", (*REQUEST.messages, Message("assistant", "ok"), Message("user", "again")))
+    first, later = read(*payloads)[0], read(*payloads, parser=lambda _: CompletionParser(longer))[0]
+    assert isinstance(first, ToolCall)
+    assert isinstance(later, ToolCall)
+    assert first.id != later.id
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["eos"], "stop"),
+        (["STOP"], "stop"),
+        (["end_turn"], "stop"),
+        (["model_length"], "length"),
+        (["MAX_TOKENS"], "length"),
+        (["SAFETY"], "content_filter"),
+        (["length", "stop"], "length"),
+    ],
+)
+def test_the_words_of_other_vendors_are_ends(words: list[str], reason: str) -> None:
+    last = read(chunk({"content": "a"}), *(chunk({}, word) for word in words), DONE)[-1]
+    assert isinstance(last, Finish)
+    assert last.reason == reason
+
+
+@pytest.mark.parametrize("words", [["stop"], ["tool_calls", "stop"], ["stop", "stop"]])
+def test_an_answer_with_tool_calls_stops_for_them(words: list[str]) -> None:
+    last = read(chunk({"tool_calls": [piece("f", "{}", id="a")]}), *(chunk({}, word) for word in words))[-1]
+    assert isinstance(last, Finish)
+    assert last.reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (
+            [{"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 10}],
+            Usage(3, 7, reasoning_tokens=5),
+        ),
+        (
+            [COUNTED | {"total_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 4}}],
+            Usage(3, 6, reasoning_tokens=4),
+        ),
+        ([COUNTED | {"total_tokens": 5}, {"prompt_tokens": 0, "completion_tokens": 0}], Usage(3, 2)),
+        ([{"prompt_tokens": 3.0, "completion_tokens": "2", "total_tokens": None}], Usage(3, 2)),
+        ([COUNTED, {"prompt_tokens": -1, "completion_tokens": -7, "total_tokens": -8}], Usage(3, 2)),
+        ([COUNTED, "none"], Usage(3, 2)),
+        ([{}], Usage(2, 1, estimated=True)),
+        ([{"prompt_tokens": 0, "completion_tokens": 0}], Usage(2, 1, estimated=True)),
+        ([{"prompt_tokens": 5, "completion_tokens": -1}], Usage(5, 1, estimated=True)),
+        ([7, [], {"prompt_tokens_details": 5}], Usage(2, 1, estimated=True)),
+    ],
+)
+def test_usage_is_never_wrong_for_an_odd_figure(reported: list[object], expected: Usage) -> None:
+    payloads = [chunk({"content": "a"}), *(chunk(usage=usage) for usage in reported), STOP]
+    assert read(*payloads)[-1] == Finish("stop", expected)
+
+
+@pytest.mark.parametrize(
+    ("payload", "items"),
+    [
+        (chunk({"content": "a"}, usage=None, error=""), [Token("a")]),
+        (chunk({"content": "a"}, error={}), [Token("a")]),
+        (chunk({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}), [Token("ab")]),
+        (
+            chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}),
+            [Reasoning("hm")],
+        ),
+        (chunk({"content": "a", "reasoning_content": {"text": "hm"}}), [Reasoning("hm"), Token("a")]),
+        (chunk({"content": "a", "role": 7, "refusal": False}), [Token("a")]),
+        (b'{"choices":[{"delta":{"content":"a\\ud83d"}}]}', [Token("a\ufffd")]),
+        (b'{"choices":[{"delta":{"content":"a\xff"}}]}', [Token("a\ufffd")]),
+        (b"", []),
+        (b"{}", []),
+    ],
+)
+def test_an_odd_value_that_nobody_needs_ends_no_answer(payload: bytes, items: list[StreamItem]) -> None:
+    assert read(payload, STOP, b"[DONE] ")[:-1] == items
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"object": "error", "message": "too many", "type": "RateLimit", "code": 429}, Code.UPSTREAM_RATE_LIMITED),
+        ({"message": "overloaded", "code": 503}, Code.UPSTREAM_OVERLOADED),
+        ({"message": "broken", "type": "server_error"}, Code.UPSTREAM_ERROR),
+        ({"error": {"message": {"why": "broken"}, "code": [1]}}, Code.UPSTREAM_ERROR),
+    ],
+)
+def test_a_flat_error_is_an_error_even_after_a_reason(body: dict[str, object], code: Code) -> None:
+    assert failure(STOP, msgspec.json.encode(body), DONE).code is code
+
+
+@pytest.mark.parametrize("field", ["delta", "usage", "error"])
+def test_json_that_nests_too_deeply_is_malformed(field: str) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert failure(b'{"choices":[{"delta":{}}],"%s":%s}' % (field.encode(), deep)).code is Code.UPSTREAM_MALFORMED
+
+
 def test_usage_that_never_comes_is_estimated_and_marked() -> None:
     pieces = read(chunk({"content": "a"}), chunk({"content": "b"}), chunk({"content": "c"}), STOP, DONE)
     assert pieces[-1] == Finish("stop", Usage(input_tokens=2, output_tokens=3, estimated=True))
@@ -126,9 +292,9 @@ def test_a_reason_that_is_not_known_to_be_an_end_is_none(reason: str) -> None:
 
 
 def test_a_vendor_may_have_its_own_reasons_instead() -> None:
-    own = partial(CompletionParser, finish_reasons=MappingProxyType({"model_length": "length"}))
-    assert read(chunk({}, "model_length"), parser=own)[-1] == Finish("length", Usage(2, 0, estimated=True))
-    assert failure(chunk({}, "model_length")).code is Code.UPSTREAM_TRUNCATED
+    own = partial(CompletionParser, finish_reasons=MappingProxyType({"own_length": "length"}))
+    assert read(chunk({}, "own_length"), parser=own)[-1] == Finish("length", Usage(2, 0, estimated=True))
+    assert failure(chunk({}, "own_length")).code is Code.UPSTREAM_TRUNCATED
     assert failure(STOP, parser=own).code is Code.UPSTREAM_TRUNCATED
 
 
@@ -146,6 +312,6 @@ def test_an_error_inside_the_stream_is_an_error_even_after_a_reason(error: objec
     assert failure(STOP, chunk(error=error)).code is code
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"choices":{}}', b'{"choices":[{"delta":"x"}]}', b'"\xff"'])
+@pytest.mark.parametrize("payload", [b"{", b"[]", b'{"choices":{}}', b'{"choices":[{"delta":"x"}]}', b'"\xff"'])
 def test_what_is_no_chunk_is_malformed(payload: bytes) -> None:
     assert failure(payload).code is Code.UPSTREAM_MALFORMED

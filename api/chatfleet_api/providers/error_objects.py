@@ -1,0 +1,81 @@
+"""Errors as upstreams write them, in the many shapes of those who imitate OpenAI or Anthropic. Pure."""
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+_WRAPPERS: Final = ("error", "errors", "detail")
+"""Fields that hold an error: OpenAI's and Anthropic's, Cloudflare's, and FastAPI's."""
+_TEXTS: Final = ("message", "msg", "error_message")
+_MAX_LEVELS: Final = 4
+
+
+class ErrorObject(msgspec.Struct):
+    """What is known of an error."""
+
+    message: str | None = None
+    type: str | None = None
+    code: str | int | None = None
+    """The vendor's name for it, or an HTTP status."""
+
+    def __bool__(self) -> bool:
+        return bool(self.message or self.type or self.code)
+
+
+def parse_error(body: bytes) -> ErrorObject:
+    """Return the error in the body of a response; an empty one when it is not JSON."""
+    try:
+        return error_of(json.loads(body.decode("utf-8", "replace"), strict=False))
+    except (ValueError, RecursionError):
+        return ErrorObject()
+
+
+def error_of(value: object, levels: int = _MAX_LEVELS) -> ErrorObject:
+    """Return the error in a JSON value: an object, one inside another, the first of a list (Gemini), or a text."""
+    if isinstance(value, str):
+        return ErrorObject(text_of(value) or None)
+    if isinstance(value, list):
+        return _of_list(value, levels)
+    if not isinstance(value, dict) or not levels:
+        return ErrorObject()
+    outer = _fields(value, levels)
+    for name in _WRAPPERS:
+        if inner := error_of(value.get(name), levels - 1):
+            return ErrorObject(inner.message or outer.message, inner.type or outer.type, inner.code or outer.code)
+    return outer
+
+
+def text_of(value: object) -> str:
+    """Return a string without half surrogate pairs; nothing for another value."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else ""
+
+
+def _of_list(values: list[Any], levels: int) -> ErrorObject:
+    """Return the first error of a list, and the messages of all."""
+    errors = [error for value in values if (error := error_of(value, levels - 1))] if levels else []
+    if not errors:
+        return ErrorObject()
+    message = "; ".join(error.message for error in errors if error.message)
+    return ErrorObject(message or None, errors[0].type, errors[0].code)
+
+
+def _fields(value: dict[str, Any], levels: int) -> ErrorObject:
+    message = next((value[name] for name in _TEXTS if value.get(name)), None)
+    text = text_of(message) or error_of(message, levels - 1).message or (_json(message) if message else None)
+    if text and isinstance(value.get("loc"), list):  # where FastAPI found a fault
+        text = f"{'.'.join(map(str, value['loc']))}: {text}"
+    kinds = (value.get("type"), value.get("error_type"), value.get("status"))
+    codes = (value.get("code"), value.get("status_code"), value.get("status"))
+    return ErrorObject(
+        text,
+        next((kind for kind in kinds if isinstance(kind, str) and kind), None),
+        next((code for code in codes if isinstance(code, str | int) and not isinstance(code, bool) and code), None),
+    )
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return ""

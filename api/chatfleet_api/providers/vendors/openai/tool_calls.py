@@ -1,0 +1,96 @@
+"""The tool calls of one answer, kept apart by their identity. Pure."""
+
+import msgspec
+
+from chatfleet_api.domain.events import ToolCall
+from chatfleet_api.providers.vendors.openai.chunks import Call, Function
+
+_NO_FUNCTION = Function()
+
+
+class _Open:
+    """A tool call that has begun."""
+
+    __slots__ = ("arguments", "id", "index", "is_announced", "name", "number")
+
+    def __init__(self, number: int, index: int | None) -> None:
+        self.number = number
+        self.index = index
+        """The upstream's index, which need not be unique."""
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments = ""
+        self.is_announced = False
+        """Whether clients have its id and name."""
+
+
+class ToolCalls:
+    """Numbers tool calls from 0 and gives each one's id and name once, when both are known.
+
+    Another id at a known index is a new call, since Ollama sends index 0 with each; so is an id without index, which is
+    how Gemini sends them. Pieces of a call without an id are held back until `complete`, which makes one.
+    """
+
+    __slots__ = ("_calls", "_prefix")
+
+    def __init__(self, prefix: str) -> None:
+        """Begin the ids that are made with `prefix`."""
+        self._calls: list[_Open] = []
+        self._prefix = prefix
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def read(self, piece: Call) -> ToolCall | None:
+        """Return what clients get of a piece now."""
+        function = piece.function or _NO_FUNCTION
+        text = function.arguments or ""
+        call = self._call_of(piece, function.name, text)
+        call.id = call.id or piece.id or None
+        call.name = call.name or function.name or None
+        call.arguments += text
+        if not call.is_announced:
+            return _announced(call) if call.id and call.name else None
+        return ToolCall(call.number, arguments=text) if text else None
+
+    def complete(self) -> list[ToolCall]:
+        """Return what was held back, with an id for each call that has none."""
+        held = [call for call in self._calls if not call.is_announced]
+        for call in held:
+            call.id = call.id or f"{self._prefix}{call.number}"
+        return [_announced(call) for call in held]
+
+    def _call_of(self, piece: Call, name: str | None, text: str) -> _Open:
+        for call in reversed(self._calls):
+            if _is_of(piece, name, text, call):
+                return call
+        call = _Open(len(self._calls), piece.index)
+        self._calls.append(call)
+        return call
+
+
+def _is_of(piece: Call, name: str | None, text: str, call: _Open) -> bool:
+    """Return whether `piece` continues `call`."""
+    if piece.index is not None and call.index is not None and piece.index != call.index:
+        return False
+    if piece.id and call.id:
+        return piece.id == call.id
+    if piece.id and piece.index is None:
+        return False  # an id without index begins a call
+    if not name or not call.name:
+        return True
+    # A name that comes again is repeated on each chunk, unless the call before is whole and this one begins anew.
+    return name == call.name and not (text.lstrip().startswith("{") and _is_json(call.arguments))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+def _announced(call: _Open) -> ToolCall:
+    call.is_announced = True
+    return ToolCall(call.number, call.id, call.name, call.arguments)

@@ -1,0 +1,60 @@
+"""The token counts of one chat completion, from all that its upstream reported. Pure."""
+
+from msgspec.structs import replace
+
+from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.providers.vendors.openai.chunks import ChunkUsage
+
+_MAX_TOKENS = 2**53
+"""Largest count that is believed; JSON numbers above it are not exact for every reader."""
+
+
+class UsageCount:
+    """Keeps the newest figures; what is no count of tokens does not replace one that is."""
+
+    __slots__ = ("_cached", "_completion", "_prompt", "_reasoning", "_total", "_written")
+
+    def __init__(self) -> None:
+        self._prompt = self._completion = self._total = 0
+        self._cached = self._written = self._reasoning = 0
+
+    def read(self, usage: ChunkUsage) -> None:
+        """Take the figures of a chunk, totals so far. Zero does not count: servers send it for a number not known."""
+        self._prompt = _count(usage.prompt_tokens) or self._prompt
+        self._completion = _count(usage.completion_tokens) or self._completion
+        self._total = _count(usage.total_tokens) or self._total
+        if parts := usage.prompt_tokens_details:
+            self._cached = _count(parts.cached_tokens) or self._cached
+            self._written = _count(parts.cache_write_tokens) or self._written
+        if details := usage.completion_tokens_details:
+            self._reasoning = _count(details.reasoning_tokens) or self._reasoning
+
+    def usage(self, request: ChatRequest, items: int) -> Usage:
+        """Return the figures in our terms; an estimate for an output of `items` without a count.
+
+        xAI and Gemini count reasoning beside the completion, so that the total is more than prompt and completion.
+        """
+        beside = max(0, self._total - self._prompt - self._completion) if self._prompt else 0
+        output = self._completion + beside
+        counted = Usage(
+            input_tokens=self._prompt,
+            output_tokens=output,
+            reasoning_tokens=min(max(self._reasoning, beside), output),
+            cache_read_tokens=self._cached,
+            cache_write_tokens=self._written,
+        )
+        if output or (self._prompt and not items):
+            return counted
+        guess = usage_estimate(request, items)
+        return replace(
+            counted,
+            input_tokens=self._prompt or guess.input_tokens,
+            output_tokens=guess.output_tokens,
+            estimated=True,
+        )
+
+
+def _count(value: int | None) -> int:
+    return value if value and 0 < value <= _MAX_TOKENS else 0
