@@ -35,11 +35,11 @@ Phase: TypeAlias = tuple[Lane, ...]
 
 PHASES: tuple[Phase, ...] = (
     (
-        (Step("lint", 15), Step("types", 90), Step("test-unit", 200), Step("coverage", 20)),
+        (Step("lint", 15), Step("types", 90), Step("test-unit", 240), Step("coverage", 20)),
         (Step("test-cluster", 380),),
     ),
     # Alone: deadlines of Redis, of pods and of streams are their subject, or they measure.
-    ((Step("test-contract", 200), Step("test-timed", 40), Step("test-bench", 60), Step("test-chaos", 180)),),
+    ((Step("test-contract", 240), Step("test-timed", 40), Step("test-bench", 60), Step("test-chaos", 180)),),
     ((Step("test-cluster-tool", 140), Step("e2e", 330)),),
 )
 
