@@ -222,8 +222,7 @@ FACTS: Final = MappingProxyType(
         Code.UPSTREAM_TIMEOUT: _upstream(504, "The upstream did not respond in time."),
         Code.UPSTREAM_STALLED: _upstream(504, "The upstream stopped sending in the middle of the answer.", retry=False),
         Code.UPSTREAM_TRUNCATED: _upstream(502, "The upstream closed the stream before it sent a finish reason."),
-        # The upstream has answered, and is paid: another try costs the same and is likely to end alike.
-        Code.UPSTREAM_MALFORMED: _retryable(UpstreamError, 502, "The upstream sent a response that cannot be parsed."),
+        Code.UPSTREAM_MALFORMED: _upstream(502, "The upstream sent a response that cannot be parsed."),
         Code.UPSTREAM_ERROR: _upstream(502, "The upstream returned an error."),
         Code.CANCELLED: Facts(
             StoppedError,

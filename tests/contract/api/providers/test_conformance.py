@@ -237,15 +237,6 @@ async def test_a_stream_that_is_not_compressed_may_be_called_so(wire: Wire) -> N
     assert (outcome.code, outcome.text) == (None, "".join(WORDS))
 
 
-async def test_data_that_cannot_be_read_is_not_paid_again_nor_held_against_the_upstream(wire: Wire) -> None:
-    async with fake_upstream(playing(*wire.begin(), b"data: {nonsense\n\n", "end")) as upstream:
-        provider = provider_of(wire, upstream.url, retries={"max": 3, "initialSeconds": 1})
-        async with catalogue_of(config_of(provider)) as catalogue:
-            codes = [(await ask(catalogue.provider("default"))).code for _ in range(20)]
-        assert codes == [Code.UPSTREAM_MALFORMED] * 20
-        assert len(upstream.requests) == 20
-
-
 async def test_broken_http_ends_a_stream(wire: Wire) -> None:
     async def script(reply: Reply) -> None:
         await reply.head()
