@@ -7,7 +7,7 @@ import msgspec
 
 _WRAPPERS: Final = ("error", "errors", "detail")
 """Fields that hold an error: OpenAI's and Anthropic's, Cloudflare's, and FastAPI's."""
-_TEXTS: Final = ("message", "msg", "error_message")
+_TEXTS: Final = ("message", "msg", "error_message", "error_msg")
 _MAX_LEVELS: Final = 4
 
 
@@ -66,7 +66,7 @@ def _fields(value: dict[str, Any], levels: int) -> ErrorObject:
     if text and isinstance(value.get("loc"), list):  # where FastAPI found a fault
         text = f"{'.'.join(map(str, value['loc']))}: {text}"
     kinds = (value.get("type"), value.get("error_type"), value.get("status"))
-    codes = (value.get("code"), value.get("status_code"), value.get("status"))
+    codes = (value.get("code"), value.get("error_code"), value.get("status_code"), value.get("status"))
     return ErrorObject(
         text,
         next((kind for kind in kinds if isinstance(kind, str) and kind), None),

@@ -104,8 +104,11 @@ class Upstream:
                     begun = True
                 if failure:
                     raise failure
-                stalls = time() + (ENDING_SECONDS if parser.is_ending else self._timeouts.stall_seconds)
-                if (begun or parser.is_ending) and stalls < ends:
+                stalls = time() + self._timeouts.stall_seconds
+                if parser.is_ending:
+                    ends = stalls = min(ends, time() + ENDING_SECONDS)  # once: what still comes does not move it
+                begun = begun or parser.is_holding
+                if (begun or parser.is_ending) and stalls <= ends:
                     watchdog.move(stalls, Code.UPSTREAM_STALLED)
             await _drain(response)
         finally:

@@ -29,6 +29,11 @@ class StreamParser(Protocol):
         """Whether the answer is whole, and only its usage or the mark of its end may still come."""
         ...
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a part of the answer has come that is held back until more is known."""
+        ...
+
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the next payload brings; raise `ChatError` for a failure or what cannot be parsed."""
         ...

@@ -106,6 +106,11 @@ class WholeParser:
         """A document ends with its response."""
         return False
 
+    @property
+    def is_holding(self) -> bool:
+        """A document comes at once."""
+        return False
+
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the payload brings."""
         self._parser.read(payload, items)

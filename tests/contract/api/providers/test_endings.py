@@ -1,5 +1,6 @@
 """What ends an answer of an upstream that speaks OpenAI's dialect in its own way."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -52,3 +53,22 @@ async def test_an_error_after_the_reason_is_no_success(error: bytes) -> None:
 async def test_an_event_of_two_megabytes_is_read() -> None:
     outcome = await outcome_of(*WIRE.begin(), WIRE.token("x" * 2_000_000), *WIRE.finish(), "end")
     assert (outcome.code, len(outcome.text)) == (None, 2_000_000)
+
+
+async def test_comments_after_the_reason_do_not_keep_an_answer_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstreams, "ENDING_SECONDS", 0.1)
+    pings = [b": ping\n\n", 0.03] * 1_000
+    async with asyncio.timeout(15):  # the comments take twice as long
+        outcome = await outcome_of(*whole(WIRE)[:-1], *pings, "hang")
+    assert (outcome.code, outcome.text) == (None, "".join(WORDS))
+
+
+async def test_a_call_without_id_that_comes_slowly_is_no_silence() -> None:
+    pieces = [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in ({"function": {"name": "f"}},) * 9
+    ]
+    slowly = [step for fields in pieces for step in (event(fields), 0.15)]
+    async with fake_upstream(playing(*slowly, event(STOP), b"data: [DONE]\n\n", "end")) as upstream:
+        provider = provider_of(WIRE, upstream.url, timeouts={"firstTokenSeconds": 1}, retries={"max": 0})
+        async with catalogue_of(config_of(provider)) as catalogue:
+            assert (await ask(catalogue.provider("default"))).code is None

@@ -70,7 +70,7 @@ class _Call:
 class MessageParser:
     """Parses the events of one message, which is whole when `message_stop` comes after a reason to stop."""
 
-    is_ending = False  # since `message_stop` is the end
+    is_ending = is_holding = False  # since `message_stop` is the end
 
     def __init__(self, request: ChatRequest) -> None:
         self.done = False

@@ -14,6 +14,8 @@ from chatfleet_api.providers.error_objects import ErrorObject, error_of
 from chatfleet_api.providers.upstream_errors import clean
 
 _END: Final = (b"", b"[DONE]")
+_FLAT: Final = frozenset({"message", "detail", "errors", "error_message", "error_msg", "error_code"})
+"""Fields of errors that stand where those of a chunk belong."""
 
 
 class Function(msgspec.Struct, gc=False):
@@ -183,10 +185,10 @@ def _part(details: object, name: str) -> int | None:
 
 def _error(fields: dict[str, Any]) -> ErrorObject | None:
     """Return the error of a chunk, which may stand in `error`, or flat where the fields of a chunk belong."""
-    if fields.get("error"):
-        return error_of(fields)
+    if error := fields.get("error"):
+        return error_of(fields) or ErrorObject(json.dumps(error))  # one that cannot be read is an error too
     is_flat = fields.get("object") == "error" or not fields.get("choices")
-    return error_of(fields) if is_flat and ("message" in fields or "detail" in fields or "errors" in fields) else None
+    return error_of(fields) if is_flat and not _FLAT.isdisjoint(fields) else None
 
 
 def _object(value: object, what: str) -> dict[str, Any]:

@@ -78,6 +78,10 @@ class CompletionParser:
     def is_ending(self) -> bool:
         return self._reason is not None
 
+    @property
+    def is_holding(self) -> bool:
+        return bool(self._calls)
+
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what one chunk brings."""
         chunk = _chunk(payload)
@@ -104,13 +108,16 @@ class CompletionParser:
         return Finish(self._reason, self._usage.usage(self._request, self._items))
 
     def _finish(self, word: str, items: list[StreamItem]) -> None:
-        """Take a reason; `stop` beside tool calls is theirs, and replaces none that is more precise."""
         reason = self._finish_reasons.get(word) or self._finish_reasons.get(word.lower())
         if reason is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(word)}")
+        self._end_with(reason, items)
+
+    def _end_with(self, reason: FinishReason, items: list[StreamItem]) -> None:
+        """Take a reason; `stop` beside tool calls is theirs, and replaces none that is more precise."""
         items += self._calls.complete()
         if reason == "stop":
-            reason = self._reason or ("tool_calls" if self._calls else "stop")
+            reason = "tool_calls" if self._calls and self._reason in (None, "stop") else self._reason or "stop"
         self._reason = reason
 
     def _append(self, delta: Delta, items: list[StreamItem]) -> None:
@@ -122,6 +129,8 @@ class CompletionParser:
             items.append(Token(delta.refusal))
         if delta.tool_calls:
             items += [item for call in delta.tool_calls if (item := self._calls.read(call))]
+            if self._reason is not None:  # the call comes after the reason
+                self._end_with("stop", items)
 
 
 def _chunk(payload: bytes) -> Chunk | None:
@@ -130,6 +139,6 @@ def _chunk(payload: bytes) -> Chunk | None:
         chunk = decode(payload)
     except UNEXPECTED as error:
         return tolerated(payload, error)
-    if chunk.choices is None and chunk.usage is None and not chunk.error:
-        return tolerated(payload)  # an error without the `error` around it
+    if not chunk.error and (chunk.error is not None or (not chunk.choices and chunk.usage is None)):
+        return tolerated(payload)  # an error in a form of its own
     return chunk

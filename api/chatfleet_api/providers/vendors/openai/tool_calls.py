@@ -11,7 +11,7 @@ _NO_FUNCTION = Function()
 class _Open:
     """A tool call that has begun."""
 
-    __slots__ = ("arguments", "id", "index", "is_announced", "name", "number")
+    __slots__ = ("id", "index", "is_announced", "name", "number", "pieces")
 
     def __init__(self, number: int, index: int | None) -> None:
         self.number = number
@@ -19,7 +19,7 @@ class _Open:
         """The upstream's index, which need not be unique."""
         self.id: str | None = None
         self.name: str | None = None
-        self.arguments = ""
+        self.pieces: list[str] = []
         self.is_announced = False
         """Whether clients have its id and name."""
 
@@ -48,7 +48,7 @@ class ToolCalls:
         call = self._call_of(piece, function.name, text)
         call.id = call.id or piece.id or None
         call.name = call.name or function.name or None
-        call.arguments += text
+        call.pieces.append(text)
         if not call.is_announced:
             return _announced(call) if call.id and call.name else None
         return ToolCall(call.number, arguments=text) if text else None
@@ -80,7 +80,7 @@ def _is_of(piece: Call, name: str | None, text: str, call: _Open) -> bool:
     if not name or not call.name:
         return True
     # A name that comes again is repeated on each chunk, unless the call before is whole and this one begins anew.
-    return name == call.name and not (text.lstrip().startswith("{") and _is_json(call.arguments))
+    return name == call.name and not (text.lstrip().startswith("{") and _is_json("".join(call.pieces)))
 
 
 def _is_json(text: str) -> bool:
@@ -93,4 +93,4 @@ def _is_json(text: str) -> bool:
 
 def _announced(call: _Open) -> ToolCall:
     call.is_announced = True
-    return ToolCall(call.number, call.id, call.name, call.arguments)
+    return ToolCall(call.number, call.id, call.name, "".join(call.pieces))

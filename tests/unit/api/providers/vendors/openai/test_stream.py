@@ -195,6 +195,14 @@ def test_the_words_of_other_vendors_are_ends(words: list[str], reason: str) -> N
     assert last.reason == reason
 
 
+@pytest.mark.parametrize("identity", [{}, {"id": "a"}])
+def test_a_tool_call_after_the_reason_is_kept(identity: Piece) -> None:
+    *calls, last = read(chunk({}, "stop"), chunk({"tool_calls": [piece("f", CITY, **identity)]}), DONE)
+    assert [call.arguments for call in calls if isinstance(call, ToolCall)] == [CITY]
+    assert isinstance(last, Finish)
+    assert last.reason == "tool_calls"
+
+
 @pytest.mark.parametrize("words", [["stop"], ["tool_calls", "stop"], ["stop", "stop"]])
 def test_an_answer_with_tool_calls_stops_for_them(words: list[str]) -> None:
     last = read(chunk({"tool_calls": [piece("f", "{}", id="a")]}), *(chunk({}, word) for word in words))[-1]
@@ -257,6 +265,11 @@ def test_an_odd_value_that_nobody_needs_ends_no_answer(payload: bytes, items: li
         ({"message": "overloaded", "code": 503}, Code.UPSTREAM_OVERLOADED),
         ({"message": "broken", "type": "server_error"}, Code.UPSTREAM_ERROR),
         ({"error": {"message": {"why": "broken"}, "code": [1]}}, Code.UPSTREAM_ERROR),
+        ({"error": {"foo": 1}}, Code.UPSTREAM_ERROR),
+        ({"error": True}, Code.UPSTREAM_ERROR),
+        ({"object": "error", "message": "overloaded", "code": 503, "choices": []}, Code.UPSTREAM_OVERLOADED),
+        ({"error_code": 503, "error_msg": "overloaded"}, Code.UPSTREAM_OVERLOADED),
+        ({"error_message": "broken"}, Code.UPSTREAM_ERROR),
     ],
 )
 def test_a_flat_error_is_an_error_even_after_a_reason(body: dict[str, object], code: Code) -> None:
