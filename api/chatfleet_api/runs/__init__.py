@@ -2,6 +2,8 @@
 
 run.py         one run on the pod that produces it: numbers its events, serves its readers, ends once
 tail.py        batches of numbered events, and the newest of a run in memory with the wait for more
+unread.py      what the one reader of a run that is not logged has yet to take
+sizes.py       how much memory events take
 admission.py   the capacity limit of a pod, and the slots that are held for runs before they start
 pool.py        the runs of a pod: started, found, and ended with the pod
 supervisor.py  the loop of a pod in its fleet: heartbeats, cancellations, fencing, takeovers

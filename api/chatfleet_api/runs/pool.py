@@ -21,6 +21,7 @@ from chatfleet_api.runs.handoff import hand_over
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.runs.unread import Unread, UnreadBounds
 from chatfleet_contract.spec import Streaming
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,18 @@ class StartRun(Protocol):
     """Starts a run in the slot that was admitted."""
 
     def __call__(
-        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None
+        self,
+        tenant: str,
+        run_id: str,
+        produce: Callable[[Run], Awaitable[None]],
+        fence: Fence | None = None,
+        *,
+        logged: bool = True,
     ) -> Run:
-        """Start `produce` as a task of the pool and return its run; no `fence`: the run is this pod's alone."""
+        """Start `produce` as a task of the pool and return its run; no `fence`: the run is this pod's alone.
+
+        Not `logged`: it cannot be retrieved, and the caller is its one reader.
+        """
         ...
 
 
@@ -45,6 +55,7 @@ class RunPool:
         self._streaming = streaming
         self._runs: dict[RunKey, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unread = UnreadBounds()
         self.admission = Admission(self._runs, streaming)
         self.taken_over = 0
         """Runs taken over from other pods, ever."""
@@ -76,8 +87,9 @@ class RunPool:
             yield free, self._start
 
     def find(self, tenant: str, run_id: str) -> Run | None:
-        """Return the run when this pod produces it."""
-        return self._runs.get((tenant, run_id))
+        """Return the run when this pod produces it, and it can be retrieved."""
+        run = self._runs.get((tenant, run_id))
+        return run if run is not None and run.logged else None
 
     def is_producing(self, tenant: str, run_id: str) -> bool:
         """Return whether this pod produces the run, or has yet to write something of it to the log."""
@@ -127,9 +139,16 @@ class RunPool:
         return len(left)
 
     def _start(
-        self, tenant: str, run_id: str, produce: Callable[[Run], Awaitable[None]], fence: Fence | None = None
+        self,
+        tenant: str,
+        run_id: str,
+        produce: Callable[[Run], Awaitable[None]],
+        fence: Fence | None = None,
+        *,
+        logged: bool = True,
     ) -> Run:
-        run = Run(tenant, run_id, self._log, seconds=self.max_stream_seconds, fence=fence)
+        log = self._log if logged else Unread(self._unread)
+        run = Run(tenant, run_id, log, seconds=self.max_stream_seconds, fence=fence)
         self._runs[tenant, run_id] = run
         self.taken_over += run.fence.epoch > 0
         task = asyncio.ensure_future(produce(run))

@@ -1,4 +1,4 @@
-"""One generation, on the pod that produces it: written by its producer alone, read by anyone, ended exactly once."""
+"""One generation, on the pod that produces it: written by its producer alone, ended exactly once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -9,6 +9,7 @@ from chatfleet_api.domain.events import Event
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.tail import Batch, Tail
+from chatfleet_api.runs.unread import Unread
 
 TAIL_EVENTS = 64
 """Newest events kept for readers: 3 s at 20 tokens/s, in 12 KB. A reader further behind reads from the log."""
@@ -21,21 +22,28 @@ class Run:
     they have seen, a pod that takes the run over has seen, too.
     """
 
-    def __init__(self, tenant: str, run_id: str, log: RunLog, *, seconds: float, fence: Fence | None = None) -> None:
-        """Make the run; `seconds` is the longest that its answer may take. No `fence`: a run of this pod alone."""
+    def __init__(
+        self, tenant: str, run_id: str, log: RunLog | Unread, *, seconds: float, fence: Fence | None = None
+    ) -> None:
+        """Make the run; `seconds` is the longest that its answer may take. No `fence`: a run of this pod alone.
+
+        `log` keeps its events; of a run that cannot be retrieved, what its one reader has yet to take.
+        """
         self.tenant = tenant
         self.id = run_id
         """UUIDv7."""
         self.fence = fence or Fence()
         self.shared = fence is not None
         """Whether it belongs to the fleet."""
-        self._log = log
         self._last = self.fence.last_seq
         self._uncommitted: list[Batch] = []  # few, and an empty deque takes 0.6 KB
-        self._tail = Tail(TAIL_EVENTS, after=self._last)
+        self._log = None if isinstance(log, Unread) else log
+        self._tail = log if isinstance(log, Unread) else Tail(TAIL_EVENTS, after=self._last)
+        if isinstance(log, Unread):
+            log.on_overflow(self._left_behind)
         self._seconds = seconds
         self._scope: asyncio.Timeout | None = None
-        self._stopped: Code | None = None
+        self._stopped: ChatError | None = None
         self._fenced: int | None = None
         self._ended = False
 
@@ -43,6 +51,11 @@ class Run:
     def ended(self) -> bool:
         """Whether this pod's part is over: the terminal event was published, or another pod has the run."""
         return self._ended
+
+    @property
+    def logged(self) -> bool:
+        """Whether it can be retrieved."""
+        return self._log is not None
 
     @property
     def fenced(self) -> bool:
@@ -58,7 +71,9 @@ class Run:
             return
         batch = Batch(self._last + 1, tuple(events))
         self._last, self._ended = batch.last, batch.terminal
-        if self.shared:
+        if self._log is None:
+            self._tail.append(batch)
+        elif self.shared:
             self._uncommitted.append(batch)
             self._log.append(self.tenant, self.id, batch, self)
         else:
@@ -82,14 +97,18 @@ class Run:
         if not self._ended:
             self.fence_off(self._last)
 
-    async def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
+    def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
 
-        Any number of readers may read, at any pace: one that falls behind the tail goes on from the log (backpressure:
-        it slows down nothing else), and meets its errors there. When another pod takes the run over, readers go on from
+        A run that is not logged has one reader, and keeps for it what it has not taken (`unread.py`). Of others any
+        number of readers may read, at any pace: one that falls behind the tail goes on from the log (backpressure: it
+        slows down nothing else), and meets its errors there. When another pod takes the run over, readers go on from
         the log, too; one that has seen more than the log had by then (because Redis was unreachable) gets
         `ChatError(INTERRUPTED)`.
         """
+        return self._tail.read(after) if self._log is None else self._read(self._log, after)
+
+    async def _read(self, log: RunLog, after: int) -> AsyncGenerator[Batch, None]:
         tail = self._tail
         while True:
             if self._fenced is not None and after > self._fenced:
@@ -102,7 +121,7 @@ class Run:
                 if tail.holds(after):
                     return
             else:
-                async with aclosing(self._log.read(self.tenant, self.id, after)) as missed:
+                async with aclosing(log.read(self.tenant, self.id, after)) as missed:
                     async for batch in missed:
                         yield batch
                         after = batch.last
@@ -115,10 +134,10 @@ class Run:
         """End the run on request: the upstream is closed, the end is `Failed(CANCELLED)`."""
         self.stop(Code.CANCELLED)
 
-    def stop(self, code: Code) -> None:
+    def stop(self, code: Code, message: str | None = None) -> None:
         """End the run with `Failed(code)`. The first code counts; no effect once the answer is whole."""
         if self._stopped is None:
-            self._stopped = code
+            self._stopped = ChatError(code, message)
             if self._scope is not None and not self._scope.expired():
                 self._scope.reschedule(0)
 
@@ -141,4 +160,7 @@ class Run:
     def _reason(self) -> ChatError:
         if self._stopped is None:
             return ChatError(Code.INTERRUPTED, "The answer exceeded the maximum duration of a stream.")
-        return ChatError(self._stopped)
+        return self._stopped
+
+    def _left_behind(self) -> None:
+        self.stop(Code.INTERRUPTED, "The answer was interrupted because its client reads too slowly.")

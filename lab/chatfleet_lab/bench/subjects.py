@@ -200,11 +200,17 @@ def _tensorzero(setup: Setup) -> Launch:
 
 
 DIRECT: Final = Subject("direct", "no server between", None)
-CHATFLEET: Final = Subject("chatfleet", "**Chatfleet**, run log in Redis", _chatfleet, redis=True)
+CHATFLEET: Final = Subject("chatfleet", "**Chatfleet**, with Redis", _chatfleet, redis=True)
 OURS: Final = (
     CHATFLEET,
     Subject("chatfleet_memory", "Chatfleet, all in memory", _chatfleet),
-    Subject("chatfleet_conversations", "Chatfleet, conversations in Redis", _chatfleet, CONVERSATIONS, redis=True),
+    Subject(
+        "chatfleet_conversations",
+        "Chatfleet, conversations and run log in Redis",
+        _chatfleet,
+        CONVERSATIONS,
+        redis=True,
+    ),
 )
 RELAY: Final = Subject("fastapi_openai", "FastAPI and the `openai` SDK", _fastapi)
 OTHERS: Final = (

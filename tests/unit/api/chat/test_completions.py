@@ -1,5 +1,9 @@
 """Runs that belong to no conversation."""
 
+import gc
+import sys
+from contextlib import aclosing
+
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -26,3 +30,43 @@ async def test_a_pod_without_a_free_slot_starts_no_run() -> None:
     with pytest.raises(ChatError) as caught:
         await chat.completions.start(CALLER, REQUEST)
     assert caught.value.code is Code.AT_CAPACITY
+
+
+async def test_a_completion_leaves_nothing_behind() -> None:
+    """Nobody can ask for its events again: 20,000 of them take no memory, and no log knows one."""
+    log = memory_log(ttl_seconds=3600)
+    provider = FakeProvider(text("some "), text("words "), text("of an answer"), [STOP])
+    chat = make_chat(provider, log=log)
+    before, last = 0, ""
+    for number in range(20_000):
+        run = await chat.completions.start(CALLER, REQUEST)
+        last = run.id
+        async with aclosing(run.read()) as batches:
+            async for batch in batches:
+                assert batch.events
+        provider.asked.clear()
+        if number == 100:
+            gc.collect()
+            before = sys.getallocatedblocks()
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 2_000
+    assert await log.state(TENANT, last) == "unknown"
+
+
+async def test_what_can_be_asked_for_by_its_id_is_kept() -> None:
+    log = memory_log()
+    chat = make_chat(FakeProvider([*text("hello"), STOP]), log=log)
+    run = await chat.completions.start(CALLER, REQUEST, "log")
+    await collect(run.read())
+    assert isinstance((await collect(chat.pool.read(TENANT, run.id)))[-1][1], Complete)
+
+
+async def test_a_run_that_is_kept_nowhere_has_no_second_reader_while_it_goes_on() -> None:
+    chat = make_chat(FakeProvider(text("secret"), 100))
+    run = await chat.completions.start(CALLER, REQUEST)
+    await anext(run.read())
+    assert chat.pool.find(TENANT, run.id) is None
+    assert not await chat.pool.cancel(TENANT, run.id)
+    with pytest.raises(ChatError) as caught:
+        await collect(chat.pool.read(TENANT, run.id))
+    assert caught.value.code is Code.NOT_FOUND

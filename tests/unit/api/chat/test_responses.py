@@ -57,3 +57,17 @@ async def test_a_response_of_another_tenant_is_not_found() -> None:
     run = await chat.responses.create(CALLER, REQUEST, background=True)
     await collect(run.read())
     assert await refusal(chat, Principal("other"), run.id) is Code.NOT_FOUND
+
+
+async def test_a_response_that_is_not_stored_is_kept_nowhere() -> None:
+    chat = make_chat(FakeProvider(text("a"), [STOP]))
+    run = await chat.responses.create(CALLER, REQUEST, background=False, store=False)
+    await collect(run.read())
+    assert await refusal(chat, CALLER, run.id) is Code.NOT_FOUND
+
+
+async def test_a_response_that_is_stored_is_retrieved_also_without_a_background() -> None:
+    chat = make_chat(FakeProvider(text("a"), [STOP]))
+    run = await chat.responses.create(CALLER, REQUEST, background=False)
+    await collect(run.read())
+    assert isinstance((await collect(chat.responses.retrieve(CALLER, run.id)))[-1][1], Complete)

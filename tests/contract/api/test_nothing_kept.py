@@ -1,0 +1,74 @@
+"""What nobody can ask for again is not kept: not in Redis, and not in the memory of the pod."""
+
+import http.client
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from chatfleet_contract.runtime import RuntimeConfig
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+
+STREAMS = 2_000
+CLIENTS = 4
+WORDS = 100
+MAX_GROWTH_MB = 12.0
+"""Much less than the 2,000 answers take as events: 40 MB."""
+BODY = {"model": "count", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def config(redis_file: Path | None = None) -> RuntimeConfig:
+    """Return that of a pod whose model counts to 100 as fast as it can."""
+    given = scripted("count")
+    model = given.models[0].model_copy(update={"model": f"count-{WORDS}"})
+    return given.model_copy(update={"models": (model,), "redis_url_file": redis_file and str(redis_file)})
+
+
+def stream(api: ApiProcess, times: int, path: str = "/v1/chat/completions", **body: object) -> None:
+    """Read so many streams to their end, one after the other on one connection."""
+    sent = json.dumps(BODY | body)
+    with closing(http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)) as connection:
+        for _ in range(times):
+            connection.request("POST", path, sent, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.read().endswith((b"data: [DONE]\n\n", b"}\n\n"))
+
+
+def stream_many(api: ApiProcess, streams: int) -> None:
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        for each in [threads.submit(stream, api, streams // CLIENTS) for _ in range(CLIENTS)]:
+            each.result()
+
+
+def resident_mb(api: ApiProcess) -> float:
+    (line,) = [line for line in Path(f"/proc/{api.program.pid}/status").read_text().splitlines() if "VmRSS" in line]
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize("in_redis", [True, False], ids=["redis", "memory"])
+def test_plain_completions_leave_no_key_and_no_memory(tmp_path: Path, redis_url: str, *, in_redis: bool) -> None:
+    file = tmp_path / "redis"
+    file.write_text(redis_url)
+    with api_process(tmp_path, config(file if in_redis else None)) as api, Redis.from_url(redis_url) as server:
+        stream_many(api, STREAMS // 10)
+        before = resident_mb(api)
+        stream_many(api, STREAMS)
+        assert resident_mb(api) - before < MAX_GROWTH_MB
+        assert [key for key in server.keys("*") if not key.endswith(b":pods")] == []
+
+
+def test_an_id_that_nobody_stored_leads_nowhere_and_one_that_is_stored_does(tmp_path: Path, redis_url: str) -> None:
+    file = tmp_path / "redis"
+    file.write_text(redis_url)
+    with api_process(tmp_path, config(file)) as api, Redis.from_url(redis_url) as server:
+        completion = fetch(f"{api.url}/v1/chat/completions", BODY | {"stream": False}).json["id"]
+        run = completion.removeprefix("chatcmpl-")
+        assert fetch(f"{api.url}/v1/responses/resp_{run}").status == 404
+        fetch(f"{api.url}/v1/responses", {"model": "count", "input": "Hi", "store": False})
+        assert not server.keys("*:events")
+        stored = fetch(f"{api.url}/v1/responses", {"model": "count", "input": "Hi"}).json["id"]
+        assert fetch(f"{api.url}/v1/responses/{stored}").json["status"] == "completed"
+        assert len(server.keys("*:events")) == 1
