@@ -95,7 +95,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
     },
     ConditionType.REDIS_AVAILABLE: {
-        Reason.CONNECTED: "Every pod that reports can use Redis.",
+        Reason.CONNECTED: "Every pod that reports can use Redis; the message has what a pod could not check.",
         Reason.UNAVAILABLE: "A pod cannot use Redis; the message is that of the pod.",
         Reason.NO_POD_REPORT: "No pod has reported on Redis yet.",
     },

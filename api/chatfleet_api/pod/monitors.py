@@ -74,18 +74,19 @@ class LoopHeartbeat:
 class RedisMonitor:
     """Checks Redis every few seconds."""
 
-    def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, check: Callable[[], Awaitable[str | None]]) -> None:
+        """`check` returns what it could not check, and raises `ChatError` when Redis cannot be used."""
         self.state = Dependency(state=State.UNKNOWN)
         self._check = check
 
     async def run(self) -> None:
         while True:
             try:
-                await self._check()
+                warning = await self._check()
             except ChatError as error:
                 self.state = Dependency(state=State.DOWN, message=error.detail or error.message)
             else:
-                self.state = Dependency(state=State.UP)
+                self.state = Dependency(state=State.UP, message=warning)
             await asyncio.sleep(REDIS_CHECK_SECONDS)
 
 

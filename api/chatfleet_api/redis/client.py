@@ -11,11 +11,15 @@ from redis.asyncio import Redis, RedisCluster
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.redis.connect import Command
+from chatfleet_api.redis.eviction import Eviction, read_eviction
 from chatfleet_api.redis.executor import RETRY_SECONDS, Executor
 from chatfleet_api.redis.replication import call_together
 
 REPLICA_SECONDS: Final = 0.5
 """Longest that a write waits for replicas."""
+
+_PROBE: Final = "return redis.call('EXISTS', KEYS[1])"
+"""A script on a key of ours: what an ACL has to allow first of all."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ class RedisClient:
         self._executor = executor
         self._prefix = prefix
         self._refused: str | None = None
+        self._warned = False
 
     @property
     def clustered(self) -> bool:
@@ -92,20 +97,21 @@ class RedisClient:
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=detail)
         return reply
 
-    async def check(self) -> None:
-        """Return when Redis answers and keeps what it is given; raises as `call` does.
+    async def check(self) -> str | None:
+        """Return when Redis serves the keys and keeps what it is given; raises as `call` does.
 
-        While it may evict keys, every command is refused: acknowledged writes would be lost without notice. The policy
-        is read by INFO, which is allowed where CONFIG is not.
+        While it may evict keys, every command is refused. Returns what could not be checked, with the remedy.
         """
-        found = await self._executor.run(lambda client: client.execute_command("INFO", "memory"))
-        servers = [found] if "maxmemory_policy" in found else found.values()
-        evicting = {server["maxmemory_policy"] for server in servers} - {"noeviction"}
-        refused = f"Redis may evict keys (maxmemory-policy {', '.join(sorted(evicting))}); set it to noeviction"
-        if evicting and self._refused is None:
-            logger.error("Refusing to use Redis: %s", refused)
-        self._refused = refused if evicting else None
+        probe = ("EVAL", _PROBE, 1, self.shared_key("pods"))
+        await self._executor.run(lambda client: client.execute_command(*probe))
+        found: Eviction = await self._executor.run(read_eviction)
+        if found.refused and self._refused is None:
+            logger.error("Refusing to use Redis: %s", found.refused)
+        if found.warning and not self._warned:
+            logger.warning("Redis: %s", found.warning)
+        self._refused, self._warned = found.refused, found.warning is not None
         self._require_noeviction()
+        return found.warning
 
     def _require_noeviction(self) -> None:
         if self._refused is not None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import NoPermissionError, RedisClusterException, RedisError
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.redis.connect import ANSWER_SECONDS, CLOSED, CONNECTIONS, WAITS, connect
@@ -19,6 +19,8 @@ RETRY_SECONDS: Final = 2.0
 
 Operation: TypeAlias = Callable[[Redis | RedisCluster], Awaitable[Any]]
 _FAILURES: Final = (RedisError, RedisClusterException, OSError, TimeoutError, CLOSED, ValueError)
+_IN_SCRIPT: Final = "The user executing the script can't"
+"""How Redis words, within a script, that an ACL forbids a command or a key."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,14 +70,14 @@ class Executor:
                 task = self._begin(operation, slots)
                 reply = await asyncio.shield(task)
         except _FAILURES as error:
-            reason = f"{type(error).__name__} {error}" if task else "all connections are busy"
+            reason = _reason(error) if task else "all connections are busy"
             if task and self._reachable:
                 self._reachable = False
-                logger.warning("Redis is unreachable: %s", reason)
+                logger.warning("Redis cannot be used: %s", reason)
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=reason) from error
         if not self._reachable:
             self._reachable = True
-            logger.warning("Redis is reachable again")
+            logger.warning("Redis can be used again")
         return reply
 
     async def aclose(self) -> None:
@@ -106,3 +108,13 @@ class Executor:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # a caller that still waits has it; nothing else needs it
+
+
+def _reason(error: BaseException) -> str:
+    """Return why an operation failed; the client may hide that an ACL forbids it behind an error of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, NoPermissionError) or _IN_SCRIPT in str(cause):
+            return f"Redis refuses a command: {cause}; grant its user what the documentation of Redis lists"
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__} {error}"

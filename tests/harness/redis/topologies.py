@@ -15,6 +15,7 @@ import redis
 
 from harness.net import free_port
 from harness.polling import eventually
+from harness.redis.acl import restricted
 from harness.redis.server import redis_server
 
 
@@ -75,8 +76,24 @@ def _done(client: "redis.Redis", *command: object) -> bool:
     return True
 
 
-_BUILDERS = {"single": _single, "sentinel": _sentinel, "cluster": clustered}
-TOPOLOGIES = tuple(_BUILDERS)
+@contextmanager
+def _acl(folder: Path) -> Iterator[str]:
+    with redis_server(folder) as url:
+        yield restricted(url)
+
+
+@contextmanager
+def _cluster_acl(folder: Path) -> Iterator[str]:
+    with clustered(folder) as url:
+        yield restricted(url)
+
+
+_OPEN = {"single": _single, "sentinel": _sentinel, "cluster": clustered}
+_RESTRICTED = {"acl": _acl, "cluster-acl": _cluster_acl}
+_BUILDERS = _OPEN | _RESTRICTED
+TOPOLOGIES = tuple(_OPEN)
+RESTRICTED = tuple(_RESTRICTED)
+"""Servers on which pods may do what the documentation lists, and nothing else."""
 Topologies: TypeAlias = Callable[[str], str]
 
 

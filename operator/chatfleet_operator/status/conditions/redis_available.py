@@ -24,10 +24,11 @@ def _unreachable(assessment: Assessment) -> ConditionResult | None:
 
 
 def _reachable(assessment: Assessment) -> ConditionResult | None:
-    up, pods = len(_by_pod(assessment, State.UP)), len(assessment.pods)
+    up, pods = _by_pod(assessment, State.UP), len(assessment.pods)
     if not up:
         return None
-    return true(Reason.CONNECTED, f"{up} of {pods} pods can reach Redis.")
+    unproven = next((f" Pod {pod}: {redis.message}" for pod, redis in up.items() if redis.message), "")
+    return true(Reason.CONNECTED, f"{len(up)} of {pods} pods can reach Redis.{unproven}")
 
 
 def _unreported(_assessment: Assessment) -> ConditionResult:

@@ -26,7 +26,7 @@ from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, Following, acquainted, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, conversations, numbered, streaming, text
 from harness.polling import eventually_async
-from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
 MINE: list[list[StreamItem] | float] = [text("mine "), 0.2] * 60
@@ -40,7 +40,7 @@ class Fleet(Protocol):
     def __call__(self, *scripts: FakeProvider, continuation: Continuation = "none") -> Awaitable[list[FleetPod]]: ...
 
 
-@pytest.fixture(params=TOPOLOGIES)
+@pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
 async def fleet(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[Fleet]:
     """Open a pod for each script, in a fleet of their own."""
     url, name = topologies(request.param), str(uuid7())

@@ -23,14 +23,14 @@ from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.pods.fleet_pod import Following, acquainted, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 from harness.polling import eventually, eventually_async
-from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 LEASE_SECONDS = 1.75
 COUNT = 120
 """Words of the model, 20 a second."""
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", [*TOPOLOGIES, *RESTRICTED])
 async def test_a_run_is_continued_elsewhere_at_once_and_followed_here(topologies: Topologies, topology: str) -> None:
     old, new = FakeProvider(text("one "), 600), FakeProvider(text("two"), [STOP])
     async with AsyncExitStack() as stack:

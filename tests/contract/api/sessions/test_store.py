@@ -24,12 +24,12 @@ from chatfleet_api.sessions.store import (
 )
 from harness.pods.live import fixed
 from harness.pods.runs import conversations, loop_clock
-from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 BEGAN = datetime.now(UTC)
 
 
-@pytest.fixture(params=["memory", *TOPOLOGIES])
+@pytest.fixture(params=["memory", *TOPOLOGIES, *RESTRICTED])
 async def store(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[SessionStore]:
     if request.param == "memory":
         yield MemorySessionStore(conversations(), clock=loop_clock)

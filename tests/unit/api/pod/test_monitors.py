@@ -35,11 +35,13 @@ async def test_the_heart_beats_as_long_as_the_loop_runs() -> None:
 
 
 async def test_redis_is_checked_every_few_seconds() -> None:
-    answers: list[Exception | None] = [ChatError(Code.STORAGE_UNAVAILABLE, detail="refused"), None]
+    answers: list[Exception | str | None] = [ChatError(Code.STORAGE_UNAVAILABLE, detail="refused"), None, "unknown"]
 
-    async def check() -> None:
-        if error := answers.pop(0):
-            raise error
+    async def check() -> str | None:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     redis = RedisMonitor(check)
     assert redis.state.state is State.UNKNOWN
@@ -47,8 +49,10 @@ async def test_redis_is_checked_every_few_seconds() -> None:
     await asyncio.sleep(1)
     assert redis.state == DOWN
     await asyncio.sleep(3)
-    running.cancel()
     assert redis.state == UP
+    await asyncio.sleep(3)
+    running.cancel()
+    assert redis.state == Dependency(state=State.UP, message="unknown")
 
 
 @pytest.mark.parametrize(("seen", "at_least", "at_most"), [(UP, 24, 36), (DOWN, 4, 6)])

@@ -205,6 +205,12 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="one pod does not reach Redis",
         ),
         pytest.param(
+            serving(redis=Dependency(state=State.UP, message="maxmemory-policy is unknown")),
+            Outcome(),
+            "True Serving · False Complete · True Valid · True Connected · True Available · False Disabled",
+            id="Redis does not show whether it evicts",
+        ),
+        pytest.param(
             serving(redis=UNKNOWN),
             Outcome(),
             "Unknown Blocked · False Complete · True Valid · Unknown NoPodReport · True Available · False Disabled",
@@ -325,6 +331,12 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
             Outcome(),
             "RedisAvailable",
             ["1 of 2 pods", "pod-0", "connection refused"],
+        ),
+        (
+            with_report(serving(), 1, redis=Dependency(state=State.UP, message="maxmemory-policy is unknown")),
+            Outcome(),
+            "RedisAvailable",
+            ["2 of 2 pods can reach Redis. Pod pod-1: maxmemory-policy is unknown"],
         ),
         (
             with_report(serving(), 0, redis=down("connection refused")),

@@ -15,7 +15,7 @@ from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.providers.provider import StreamItem
 from harness.pods.fleet_pod import open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, Chat, FakeProvider, collect, text
-from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 
 class Pods(NamedTuple):
@@ -27,7 +27,7 @@ STEPS: list[list[StreamItem] | float] = [text("word "), 0.02]
 SLOW = FakeProvider(*STEPS * 20, [STOP])
 
 
-@pytest.fixture(params=TOPOLOGIES)
+@pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
 async def pods(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[Pods]:
     async with AsyncExitStack() as stack:
         url, name = topologies(request.param), str(uuid7())  # a fleet that has no runs of other tests to take over

@@ -16,12 +16,12 @@ from chatfleet_api.runs.opening import open_run_log
 from chatfleet_api.runs.tail import Batch
 from harness.pods.fleet_pod import reached
 from harness.pods.runs import TENANT, collect, conversations, loop_clock, numbered, streaming
-from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 END = Complete("stop", Usage())
 
 
-@pytest.fixture(params=["memory", *TOPOLOGIES])
+@pytest.fixture(params=["memory", *TOPOLOGIES, *RESTRICTED])
 async def log(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[RunLog]:
     if request.param == "memory":
         yield MemoryRunLog(streaming(log_ttl_seconds=60), clock=loop_clock)

@@ -1,0 +1,129 @@
+"""Redis as it is hosted: what pods need of an ACL, and what they report when it shows less."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uuid_utils import uuid7
+
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.pod.monitors import RedisMonitor
+from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
+from chatfleet_contract.report import Dependency, State
+from harness.pods.api_process import api_process, scripted
+from harness.pods.live import fixed
+from harness.pods.runs import conversations
+from harness.polling import eventually, eventually_async
+from harness.redis.acl import INFO, documented_acl, restricted
+from harness.redis.server import redis_server
+
+NOW = "2026-11-21T09:00:00.000Z"
+API = Path(__file__).parents[4] / "api" / "chatfleet_api"
+OF_THE_CLIENT = {"ping", "select", "command", "cluster|slots"}
+"""Commands that the client library sends by itself."""
+UNKNOWN = "maxmemory-policy is unknown: Redis refuses INFO (this user has no permissions to run the 'info' command)"
+REMEDY = "; make sure that it is noeviction, or allow INFO"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A server of the test's own: the ACL is for all of it."""
+    with redis_server(tmp_path) as url:
+        yield url
+
+
+def without(*words: str) -> list[str]:
+    return [word for word in documented_acl() if word not in words]
+
+
+async def use(redis_client: RedisClient, replicas: int = 0) -> None:
+    """Store a message."""
+    sessions, conversation = RedisSessionStore(redis_client, conversations(), fixed(replicas)), str(uuid7())
+    await sessions.create("default", Conversation(conversation, None, None, {}, NOW, NOW))
+    await sessions.append(
+        "default",
+        conversation,
+        Append((StoredMessage(str(uuid7()), "user", "hi", NOW),), now=NOW, expected_version=None),
+    )
+
+
+async def reported(redis_client: RedisClient) -> Dependency:
+    """Return the first state that a pod reports."""
+    monitor = RedisMonitor(redis_client.check)
+    running = asyncio.ensure_future(monitor.run())
+    await eventually_async(lambda: monitor.state.state is not State.UNKNOWN)
+    running.cancel()
+    return monitor.state
+
+
+def test_the_documented_acl_grants_what_the_code_sends_and_no_more() -> None:
+    source = "".join(file.read_text() for file in API.rglob("*.py"))
+    scripts = set(re.findall(r"redis\.p?call\('([A-Z]+)'", source))
+    called = set(re.findall(r"\"([A-Z]{3,})\",(?! \()", source))
+    granted = {word[1:] for word in documented_acl() if word.startswith("+")}
+    assert granted - OF_THE_CLIENT <= {name.lower() for name in scripts | called}
+    assert {name.lower() for name in scripts} <= granted
+
+
+async def test_a_user_of_one_deployment_needs_no_other_keys(server: str) -> None:
+    acl = (
+        " ".join(documented_acl()).replace("~chatfleet:*", "~chatfleet:{tests/chat}* ~chatfleet:{tests/chat/*").split()
+    )
+    url = restricted(server, acl)
+    async with open_redis(url, "tests", "chat") as ours, open_redis(url, "tests", "chatter") as another:
+        await use(ours)
+        assert await reported(ours) == Dependency(state=State.UP)
+        with pytest.raises(ChatError) as caught:
+            await use(another)
+        assert caught.value.detail
+        assert "Redis refuses a command" in caught.value.detail
+
+
+async def test_replicas_can_be_waited_for(server: str) -> None:
+    async with open_redis(restricted(server), "tests", "chat") as redis_client:
+        with pytest.raises(ChatError) as caught:
+            await use(redis_client, replicas=1)
+    assert caught.value.detail == "0 of 1 replicas acknowledged the write"
+
+
+async def test_without_info_all_works_and_the_report_has_what_is_unknown(
+    server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_redis(restricted(server, without(INFO)), "tests", "chat") as redis_client:
+        await use(redis_client)
+        for _ in range(3):
+            assert await reported(redis_client) == Dependency(state=State.UP, message=UNKNOWN + REMEDY)
+        await use(redis_client)
+    assert [record.message for record in caplog.records] == [f"Redis: {UNKNOWN}{REMEDY}"]
+
+
+async def test_a_permission_that_is_missing_is_named_in_the_report(server: str) -> None:
+    async with open_redis(restricted(server, without("+exists")), "tests", "chat") as redis_client:
+        found = await reported(redis_client)
+    assert found.state is State.DOWN
+    assert "Redis refuses a command" in (found.message or "")
+
+
+async def test_a_cluster_that_may_not_be_explored_is_named_as_such(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url:
+        restricted(url, without("+cluster|slots"))
+        async with open_redis(
+            restricted(url, without("+cluster|slots")).replace("redis:", "redis+cluster:")[:-2], "t", "c"
+        ) as client:
+            found = await reported(client)
+    assert "cluster|slots" in (found.message or "")
+
+
+def test_a_pod_of_a_hosted_redis_is_healthy(tmp_path: Path, server: str) -> None:
+    """No error is logged, either."""
+    (tmp_path / "url").write_text(restricted(server, without(INFO)))
+    config = scripted("echo").model_copy(update={"redis_url_file": str(tmp_path / "url")})
+    with api_process(tmp_path, config) as api:
+        eventually(lambda: api.health("/health").json["redis"]["state"] == "up", seconds=5)
+        assert api.health("/health").json["redis"]["message"] == UNKNOWN + REMEDY
+        assert b"chatfleet_redis_up 1.0" in api.health("/metrics").body
+        assert "Traceback" not in api.log.read_text()
