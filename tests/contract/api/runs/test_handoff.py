@@ -145,7 +145,7 @@ def pods(tmp_path: Path, redis_url: str) -> Iterator[tuple[ApiProcess, ApiProces
         yield first, second
 
 
-def test_a_client_of_a_pod_that_ends_gets_the_whole_answer_from_its_heir(
+def test_a_client_of_a_pod_that_ends_gets_the_whole_answer_from_another_pod(
     pods: tuple[ApiProcess, ApiProcess], tmp_path: Path, redis_url: str
 ) -> None:
     first, second = pods

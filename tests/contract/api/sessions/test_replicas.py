@@ -53,6 +53,13 @@ def follow(replica: str, primary: str) -> None:
         eventually(lambda: client.info("replication").get("master_link_status") == "up", seconds=20)
 
 
+def in_step(primary: str) -> None:
+    """Wait until a replica has every write of the primary so far."""
+    with redis.Redis.from_url(primary) as client:
+        client.set("in-step", "1")  # WAIT counts from the last write of its own connection
+        assert client.wait(1, 20_000) == 1
+
+
 def process_of(url: str) -> int:
     with redis.Redis.from_url(url) as client:
         return int(client.info("server")["process_id"])
@@ -159,6 +166,7 @@ async def test_what_was_acknowledged_survives_the_promotion_of_a_replica_that_la
             async with store(primary, fixed(replicas)) as (sessions, _, conversation):
                 for number in range(6):
                     if number == 3:
+                        await asyncio.to_thread(in_step, primary)
                         await between.hang()  # the replica hears nothing any more
                     try:
                         await say(sessions, conversation, str(number))
