@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from chatfleet_api.providers.surrogates import replaced
+
 _WRAPPERS: Final = ("error", "errors", "detail")
 """Fields that hold an error: OpenAI's and Anthropic's, Cloudflare's, and FastAPI's."""
 _TEXTS: Final = ("message", "msg", "error_message", "error_msg")
@@ -48,7 +50,7 @@ def error_of(value: object, levels: int = _MAX_LEVELS) -> ErrorObject:
 
 def text_of(value: object) -> str:
     """Return a string without half surrogate pairs; nothing for another value."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else ""
+    return replaced(value) if isinstance(value, str) else ""
 
 
 def _of_list(values: list[Any], levels: int) -> ErrorObject:

@@ -11,6 +11,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.error_objects import ErrorObject
+from chatfleet_api.providers.surrogates import replaced
 from chatfleet_api.providers.upstream_errors import clean
 
 MAX_TOKENS: Final = 2**53
@@ -80,9 +81,9 @@ UNEXPECTED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def text_of(value: object) -> str:
-    """Return the text of a string, of a part with a `text`, or of a list of both; half surrogate pairs are replaced."""
+    """Return the text of a string, of a part with a `text`, or of a list of both; it may hold half surrogate pairs."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value
     if isinstance(value, dict):
         return text_of(value.get("text"))
     return "".join(map(text_of, value)) if isinstance(value, list) else ""
@@ -119,7 +120,7 @@ def tolerated(payload: bytes, unexpected: Exception) -> Event:
 
 def _block(fields: dict[str, Any]) -> Block:
     return Block(
-        text_of(fields.get("type")),
+        replaced(text_of(fields.get("type"))),
         text_of(fields.get("text")),
         text_of(fields.get("thinking")),
         _name(fields.get("id")),
@@ -135,7 +136,7 @@ def _delta(fields: dict[str, Any]) -> EventDelta:
         text_of(fields.get("text")),
         text_of(fields.get("thinking")),
         text_of(partial) if isinstance(partial, str) else _json(partial),
-        text_of(fields.get("stop_reason")),
+        replaced(text_of(fields.get("stop_reason"))),
     )
 
 
@@ -155,10 +156,10 @@ def _error(fields: dict[str, Any]) -> ErrorObject:
     """Return the error of an event, which may stand in `error` or, flat, beside the type."""
     error = fields.get("error") or fields
     if not isinstance(error, dict):
-        return ErrorObject(message=text_of(error) or _json(error))
+        return ErrorObject(message=replaced(text_of(error)) or _json(error))
     kind, message, code = (error.get(name) for name in ("type", "message", "code"))
     return ErrorObject(
-        message=text_of(message) or _json(message),
+        message=replaced(text_of(message)) or _json(message),
         type=kind if isinstance(kind, str) and error is not fields else None,
         code=code if isinstance(code, str | int) else None,
     )
@@ -169,7 +170,7 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _name(value: object) -> str | None:
-    return text_of(value) or (str(value) if isinstance(value, int) else None)
+    return replaced(text_of(value)) or (str(value) if isinstance(value, int) else None)
 
 
 def _number(value: object) -> int | None:

@@ -11,23 +11,22 @@ from typing import Final
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
+from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.error_objects import ErrorObject
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.surrogates import Halves, halves_of, replaced
 from chatfleet_api.providers.upstream_errors import clean, from_event
 from chatfleet_api.providers.vendors.anthropic.events import (
-    MAX_TOKENS,
     UNEXPECTED,
     Block,
     Event,
     EventDelta,
-    EventUsage,
     decode,
     text_of,
     tolerated,
 )
+from chatfleet_api.providers.vendors.anthropic.usage import UsageCount
 
 _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
     {
@@ -76,11 +75,11 @@ class MessageParser:
         self.done = False
         self._request = request
         self._items = 0
+        self._halves: Halves | None = None
+        """Joins split characters, from the first event on that has half of one."""
         self._started = False
         self._reason: FinishReason | None = None
-        self._figures: dict[str, int] = {}
-        self._is_counted = False
-        """Whether the output has been counted at its end: the number at the start is only that of the start."""
+        self._usage = UsageCount()
         self._calls: list[_Call] = []
         self._open: dict[int, _Call | None] = {}
         """From the number of a content block to its tool call; None: a block of another kind."""
@@ -93,6 +92,7 @@ class MessageParser:
             event = decode(payload)
         except UNEXPECTED as error:
             event = tolerated(payload, error)
+            self._halves = self._halves or halves_of(payload)
         before = len(items)
         if event.type == "content_block_delta":
             self._in_order()
@@ -104,15 +104,17 @@ class MessageParser:
             _complete(self._open.get(self._last if event.index is None else event.index), items)
         elif event.type == "message_start":
             self._started = True
-            self._count(event.message.usage if event.message else None)
+            self._usage.read(event.message.usage if event.message else None)
         elif event.type == "message_delta":
             self._in_order()
-            self._is_counted |= self._count(event.usage)
+            self._usage.read(event.usage, is_end=True)
             self._stop(event.delta.stop_reason if event.delta else None)
         elif event.type == "message_stop":
             self._finish(items)
         elif event.type == "error":
             raise from_event(event.error or ErrorObject())
+        if self._halves is not None:
+            self._halves.join(items, before)
         self._items += len(items) - before
 
     def end(self) -> Finish:
@@ -162,25 +164,6 @@ class MessageParser:
         call.silent = False
         items.append(ToolCall(call.number, arguments=piece))
 
-    def _count(self, usage: EventUsage | None) -> bool:
-        """Take the numbers that are there, totals so far; return whether the output is one of them.
-
-        Zero does not count: servers that do not know a number send it, also after the true one.
-        """
-        if usage is None:
-            return False
-        details = usage.output_tokens_details
-        numbers = {
-            "input": usage.input_tokens,
-            "output": usage.output_tokens,
-            "written": usage.cache_creation_input_tokens,
-            "read": usage.cache_read_input_tokens,
-            "thinking": details.thinking_tokens if details else None,
-        }
-        known = {name: value for name, value in numbers.items() if value and 0 < value <= MAX_TOKENS}
-        self._figures |= known
-        return "output" in known
-
     def _stop(self, reason: str | None) -> None:
         if not reason:
             return
@@ -195,28 +178,7 @@ class MessageParser:
             _complete(call, items)
         self.done = True
         reason = "tool_calls" if self._calls and self._reason == "stop" else self._reason
-        items.append(Finish(reason, self._usage()))
-
-    def _usage(self) -> Usage:
-        """Return the numbers in our terms, in which the input includes what the cache took or gave."""
-        figures = self._figures
-        written, read = figures.get("written", 0), figures.get("read", 0)
-        counted = Usage(
-            input_tokens=figures.get("input", 0) + written + read,
-            output_tokens=figures.get("output", 0),
-            reasoning_tokens=figures.get("thinking", 0),
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-        )
-        if self._is_counted:
-            return counted
-        guess = usage_estimate(self._request, self._items)
-        return msgspec.structs.replace(
-            counted,
-            input_tokens=counted.input_tokens or guess.input_tokens,
-            output_tokens=max(counted.output_tokens, guess.output_tokens),
-            estimated=True,
-        )
+        items.append(Finish(reason, self._usage.usage(self._request, self._items)))
 
 
 def _complete(call: _Call | None, items: list[StreamItem]) -> None:
@@ -231,5 +193,5 @@ def _given(raw: msgspec.Raw) -> str:
     text = bytes(raw).decode("utf-8", "replace").strip()
     if text.startswith('"'):
         with suppress(ValueError):
-            text = text_of(json.loads(text, strict=False)).strip()
+            text = replaced(text_of(json.loads(text, strict=False))).strip()
     return "" if text in ("", "null", "{}") else text

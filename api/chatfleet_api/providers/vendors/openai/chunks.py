@@ -11,6 +11,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.error_objects import ErrorObject, error_of
+from chatfleet_api.providers.surrogates import replaced
 from chatfleet_api.providers.upstream_errors import clean
 
 _END: Final = (b"", b"[DONE]")
@@ -115,7 +116,7 @@ def tolerated(payload: bytes, unexpected: Exception | None = None) -> Chunk | No
 
 def _choice(value: object) -> Choice:
     fields = _object(value, "a choice")
-    return Choice(_delta(_object(fields.get("delta"), "a delta")), _text(fields.get("finish_reason")) or None)
+    return Choice(_delta(_object(fields.get("delta"), "a delta")), replaced(_text(fields.get("finish_reason"))) or None)
 
 
 def _delta(fields: dict[str, Any]) -> Delta:
@@ -143,7 +144,6 @@ def _call(value: object) -> Call:
         _name(fields.get("id")),
         Function(
             _name(function.get("name")),
-            # As ASCII, in which half a surrogate pair is an escape.
             arguments if arguments is None or isinstance(arguments, str) else json.dumps(arguments),
         ),
     )
@@ -157,9 +157,9 @@ def _thoughts(content: object) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """Return the text of a string, of a part with a `text`, or of a list of both; half surrogate pairs are replaced."""
+    """Return the text of a string, of a part with a `text`, or of a list of both; it may hold half surrogate pairs."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value
     if isinstance(value, dict):
         return _text(value.get("text"))
     return "".join(map(_text, value)) if isinstance(value, list) else ""
@@ -200,7 +200,7 @@ def _object(value: object, what: str) -> dict[str, Any]:
 
 
 def _name(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int) and value != "" else None
+    return replaced(str(value)) if isinstance(value, str | int) and value != "" else None
 
 
 def _number(value: object) -> int | None:

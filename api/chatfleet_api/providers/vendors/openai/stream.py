@@ -12,6 +12,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.surrogates import Halves, halves_of
 from chatfleet_api.providers.upstream_errors import clean, from_event
 from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, Chunk, Delta, decode, tolerated
 from chatfleet_api.providers.vendors.openai.tool_calls import ToolCalls
@@ -62,7 +63,7 @@ class CompletionParser:
     comes after that.
     """
 
-    __slots__ = ("_calls", "_finish_reasons", "_items", "_reason", "_request", "_usage", "done")
+    __slots__ = ("_calls", "_finish_reasons", "_halves", "_items", "_reason", "_request", "_usage", "done")
 
     def __init__(self, request: ChatRequest, *, finish_reasons: Mapping[str, FinishReason] = FINISH_REASONS) -> None:
         """Parse the answer to `request`, of a vendor that ends whole answers with one of `finish_reasons`."""
@@ -73,6 +74,8 @@ class CompletionParser:
         self._usage = UsageCount()
         self._calls = ToolCalls(f"call_{len(request.messages)}_")  # a conversation grows, so that ids are not repeated
         self._items = 0
+        self._halves: Halves | None = None
+        """Joins split characters, from the first chunk on that has half of one."""
 
     @property
     def is_ending(self) -> bool:
@@ -84,18 +87,22 @@ class CompletionParser:
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what one chunk brings."""
-        chunk = _chunk(payload)
+        chunk = self._chunk(payload)
         if chunk is None:
             items.append(self.end())
             return
         if chunk.error:
             raise from_event(chunk.error)
         before = len(items)
-        for choice in chunk.choices or ():
-            if choice.delta is not None:
-                self._append(choice.delta, items)
-            if choice.finish_reason:
-                self._finish(choice.finish_reason, items)
+        try:
+            for choice in chunk.choices or ():
+                if choice.delta is not None:
+                    self._append(choice.delta, items)
+                if choice.finish_reason:
+                    self._finish(choice.finish_reason, items)
+        finally:  # an answer that fails keeps its items
+            if self._halves is not None:
+                self._halves.join(items, before, is_last=self.is_ending)
         self._items += len(items) - before
         if chunk.usage is not None:
             self._usage.read(chunk.usage)
@@ -132,13 +139,13 @@ class CompletionParser:
             if self._reason is not None:  # the call comes after the reason
                 self._end_with("stop", items)
 
-
-def _chunk(payload: bytes) -> Chunk | None:
-    """Return a chunk; None: the mark of the end."""
-    try:
-        chunk = decode(payload)
-    except UNEXPECTED as error:
-        return tolerated(payload, error)
-    if not chunk.error and (chunk.error is not None or (not chunk.choices and chunk.usage is None)):
-        return tolerated(payload)  # an error in a form of its own
-    return chunk
+    def _chunk(self, payload: bytes) -> Chunk | None:
+        """Return a chunk; None: the mark of the end."""
+        try:
+            chunk = decode(payload)
+        except UNEXPECTED as error:
+            self._halves = self._halves or halves_of(payload)
+            return tolerated(payload, error)
+        if not chunk.error and (chunk.error is not None or (not chunk.choices and chunk.usage is None)):
+            return tolerated(payload)  # an error in a form of its own
+        return chunk

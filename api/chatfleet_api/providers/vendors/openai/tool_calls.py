@@ -3,6 +3,7 @@
 import msgspec
 
 from chatfleet_api.domain.events import ToolCall
+from chatfleet_api.providers.surrogates import replaced
 from chatfleet_api.providers.vendors.openai.chunks import Call, Function
 
 _NO_FUNCTION = Function()
@@ -85,7 +86,7 @@ def _is_of(piece: Call, name: str | None, text: str, call: _Open) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        msgspec.json.decode(text)
+        msgspec.json.decode(replaced(text))
     except msgspec.MsgspecError:
         return False
     return True
