@@ -36,6 +36,13 @@ class Target(ABC):
         """Whether it runs and is not paused."""
         return not self._paused and not self.has_ended()
 
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of memory that it holds."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
     def kill(self) -> None:
         self._send(signal.SIGKILL)
 

@@ -169,9 +169,9 @@ def commands() -> Iterator[Sentence]:
 def laboratory() -> Iterator[Sentence]:
     """What the lab and the tools print and publish: every literal of some words that is no docstring."""
     for place, tree in parsed("lab/chatfleet_lab", "tools"):
-        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        for node in ast.walk(tree):
+        docs = {id(node.value) for node in nodes(tree) if isinstance(node, ast.Expr)}
+        inner = {id(part) for node in nodes(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in nodes(tree):
             if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in docs | inner:
                 text = text_of(node)
                 if text.count(" ") > 1:  # pages are of any length

@@ -12,7 +12,9 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.probes import probe_routes
 from chatfleet_api.web.middleware.access_log import AccessLog
 from chatfleet_api.web.middleware.body_limit import BodyLimit
+from chatfleet_api.web.middleware.head import Head
 from chatfleet_api.web.middleware.request_id import RequestId
+from chatfleet_api.web.middleware.upgrade import Upgrade
 from chatfleet_contract.names import PATH_HEALTH, PATH_LIVE, PATH_QUEUE, PATH_READY, PATH_STARTUP
 
 PROBED: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH})
@@ -28,7 +30,7 @@ def create_app(activator: Activator, meter: Meter, *, clock: Callable[[], float]
         else:
             await activator(scope, receive, send)
 
-    logged = AccessLog(BodyLimit(serve), meter=meter, clock=clock)
+    logged = AccessLog(Upgrade(BodyLimit(serve)), meter=meter, clock=clock)
     # No pod was ready for this connection. Kept alive, it would lead here also when one is.
     return RequestId(logged, new_id=new_id, config_digest=None, close_connections=lambda: True)
 
@@ -38,7 +40,7 @@ def create_health_app(pending: PendingRequests, meter: Meter) -> ASGIApp:
     app = FastAPI(openapi_url=None)
     app.include_router(probe_routes(pending, meter))
     app.include_router(_queue(pending))
-    return app
+    return Head(app)
 
 
 def _queue(pending: PendingRequests) -> APIRouter:

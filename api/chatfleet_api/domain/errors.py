@@ -15,6 +15,7 @@ class Code(StrEnum):
     INVALID_REQUEST = "invalid_request"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    UPGRADE_REQUIRED = "upgrade_required"
     REQUEST_TOO_LARGE = "request_too_large"
     REQUEST_TIMEOUT = "request_timeout"
     NOT_FOUND = "not_found"
@@ -172,6 +173,9 @@ FACTS: Final = MappingProxyType(
         Code.METHOD_NOT_ALLOWED: _rejected(
             405, "The method is not allowed for this path.", "Use a method listed in the Allow header."
         )._replace(openai_code="method_not_supported"),
+        Code.UPGRADE_REQUIRED: _rejected(
+            426, "WebSocket is not supported.", "Send the request over HTTP; set stream to true for a stream of events."
+        ),
         Code.REQUEST_TOO_LARGE: _rejected(413, "The request body is too large.", "Send a smaller request body."),
         Code.REQUEST_TIMEOUT: _retryable(RejectedError, 408, "The request body did not arrive in time."),
         Code.NOT_FOUND: Facts(

@@ -13,6 +13,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.web.middleware.head import Head
 from chatfleet_contract.names import (
     HEADER_DRAIN,
     PATH_DRAIN,
@@ -121,7 +122,7 @@ def create_health_app(health: Health, meter: Meter, hook: DrainHook) -> ASGIApp:
     app.include_router(health_routes(health, meter))
     if hook.token.get_secret_value():
         app.include_router(drain_route(hook))
-    return app
+    return Head(app)
 
 
 def _probe_response(why_not: str | None) -> Response:

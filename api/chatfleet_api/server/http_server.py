@@ -106,6 +106,7 @@ def health_server(app: ASGIApp, listener: socket.socket) -> Generator[None, None
 def _config(app: ASGIApp, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        interface="asgi3",
         loop="uvloop",
         http=protocol,
         ws="none",

@@ -1,42 +1,46 @@
-"""uvicorn's HTTP/1.1 protocol with timeouts for slow clients, and the ASGI extensions of `web/extensions.py`.
+"""uvicorn's HTTP/1.1 protocol with timeouts for slow clients, limits for endless heads, and our ASGI extensions.
 
 No request of a quick client is lost: the end of a response and that of its connection arrive together.
 """
 
 import asyncio
-import socket
-import struct
-from functools import partial
 from typing import Any, Final
 
 import httptools
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from chatfleet_api.web.extensions import ABORT, LAST, WRITE
+from chatfleet_api.server.extensions import extensions
+from chatfleet_api.server.http10 import unframed
 
 HEADERS_SECONDS: Final = 10.0
 """Time in which a client must have sent the headers of a request, from the connection or the request's first byte."""
 
 HEAD_BYTES: Final = 64 * 1024
-"""Bytes of a request's target and headers; more would be held in memory for a client that never ends them."""
+"""Bytes of a request's target and headers, of its trailers, or of one chunk's extensions; more would be held in memory
+for a client that never ends them."""
 
-_CORK: Final = getattr(socket, "TCP_CORK", socket.TCP_NODELAY)
-"""Linux only; elsewhere nothing is held back."""
+REFUSED_SECONDS: Final = 2.0
+"""Time in which a client that is still sending can read why its head was refused. A connection that is closed over
+unread bytes is reset, and the response is lost."""
+
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _OF_UPGRADE: Final = frozenset((b"connection", b"upgrade", b"http2-settings"))
 
 
 class Protocol(HttpToolsProtocol):
-    """Closes connections whose headers are late, and offers the extensions."""
+    """Closes connections whose headers are late or endless, and offers the extensions."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # uvicorn's
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._begun = False
+        self._progress = False
         self._head_bytes = 0
         self._upgrade = False
+        self._websocket = False
+        self._refused = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's narrowing
@@ -50,11 +54,13 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        begun = self._begun
+        if self._refused:
+            return
+        self._progress = False
         self._feed(data)
-        self._head_bytes = self._head_bytes + len(data) if begun and self._begun else 0
+        self._head_bytes = 0 if self._progress else self._head_bytes + len(data)
         if self._head_bytes > HEAD_BYTES:
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
         # Data has ended uvicorn's own wait between two requests. There is no cycle before the first.
         if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # so uvicorn declares it
             self._expect_headers()
@@ -62,7 +68,7 @@ class Protocol(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._begun = True
+        self._begun = self._progress = True
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -70,22 +76,33 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     @override
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        super().on_body(body)
+
+    @override
     def on_message_complete(self) -> None:
+        self._progress = True
         if not self._upgrade:
             super().on_message_complete()
 
     @override
     def on_headers_complete(self) -> None:
         self._headers_came()
+        self._progress = True
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrade = True  # the parser skips the body: `_feed` gives the request to another
             return
         super().on_headers_complete()
-        self.scope["extensions"] = {  # the application's task begins after this
-            ABORT: {"call": self._drop},
-            LAST: {"call": partial(self._last, self.cycle)},
-            WRITE: {"call": partial(self._write, self.cycle)},
-        }
+        # The application's task begins after this.
+        self.scope["extensions"] = extensions(self.cycle, websocket=self._websocket)
+        self._websocket = False
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # uvicorn has types of its own
+        if cycle.scope["http_version"] == "1.0":
+            app = unframed(cycle, app)
+        super()._start_asgi_task(cycle, app)
 
     def _feed(self, data: bytes) -> None:
         """Parse `data`. A request to upgrade is served on HTTP/1.1, body and all, as RFC 9110 7.8 permits."""
@@ -98,6 +115,7 @@ class Protocol(HttpToolsProtocol):
                 return
             self._upgrade = False
             head = self._head_without_upgrade()
+            self._websocket = (b"upgrade", b"websocket") in ((name, value.lower()) for name, value in self.headers)
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self._feed(head + data[upgrade.args[0] :])
@@ -114,9 +132,13 @@ class Protocol(HttpToolsProtocol):
             lines.append(b"connection: close")
         return b"\r\n".join([*lines, b"", b""])
 
-    def _refuse_head(self) -> None:
-        self.transport.write(_TOO_LARGE)
-        self.transport.close()
+    def _refuse(self, response: bytes) -> None:
+        """Close the connection, after `response` unless it would follow a part of another one."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn declares that there always is one
+        if cycle is None or (cycle.response_complete if self._begun else not cycle.response_started):
+            self.transport.write(response)
+        self._refused = True
+        self.loop.call_later(REFUSED_SECONDS, self.transport.close)
 
     def _expect_headers(self) -> None:
         if self._deadline is None and not self.transport.is_closing():
@@ -133,27 +155,3 @@ class Protocol(HttpToolsProtocol):
         if self._begun:
             self.transport.write(_TOO_SLOW)
         self.transport.close()
-
-    def _write(self, cycle: RequestResponseCycle, body: bytes) -> bool:
-        """Write a piece of a chunked body, not its last, unless the client is slow, gone, or without a head."""
-        if self.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
-            return False
-        if body:  # an empty piece would be the last
-            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
-        return True
-
-    def _last(self, cycle: RequestResponseCycle, close: bool) -> None:  # noqa: FBT001  # an extension's
-        """Hold back the last piece, so that it is sent together with the end of the connection that follows at once.
-
-        A client whose response began before this pod was about to end does not expect the connection to close. If it
-        saw one after the other, it would send its next request in between, and lose it.
-        """
-        cycle.keep_alive = cycle.keep_alive and not close
-        if not cycle.keep_alive and not self.transport.is_closing():
-            self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, 1)
-
-    def _drop(self) -> None:
-        """Reset the connection: after a close, the kernel would keep megabytes for a client that reads none."""
-        reset = struct.pack("ii", 1, 0)
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-        self.transport.abort()

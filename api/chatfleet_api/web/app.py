@@ -11,9 +11,11 @@ from chatfleet_api.web.documentation import document
 from chatfleet_api.web.error_handlers import handle_errors
 from chatfleet_api.web.middleware.access_log import AccessLog
 from chatfleet_api.web.middleware.body_limit import BodyLimit
+from chatfleet_api.web.middleware.head import Head
 from chatfleet_api.web.middleware.hot_routes import HotRoutes
 from chatfleet_api.web.middleware.identity import Identity
 from chatfleet_api.web.middleware.request_id import RequestId
+from chatfleet_api.web.middleware.upgrade import Upgrade
 from chatfleet_api.web.root import root_routes
 from chatfleet_api.web.services import Services
 
@@ -41,7 +43,9 @@ def create_app(services: Services, *, routers: Sequence[APIRouter]) -> ASGIApp:
 
 def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     """Wrap `app`; the last one is the first to see a request."""
+    app = Head(app)
     app = BodyLimit(app)
+    app = Upgrade(app)
     app = Identity(app)
     app = AccessLog(app, meter=services.meter, clock=services.clock)
     return RequestId(

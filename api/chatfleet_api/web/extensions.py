@@ -20,6 +20,9 @@ WRITE: Final = "chatfleet.write"
 
 Past the head of a response no wrapper of `send` has anything to do, and nearly every write needs no waiting."""
 
+WEBSOCKET: Final = "chatfleet.websocket"
+"""Present when the client requests an upgrade to WebSocket, whose headers the server has consumed."""
+
 
 def abort(scope: Scope) -> Callable[[], None]:
     """Return what resets the request's connection."""

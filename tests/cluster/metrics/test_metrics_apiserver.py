@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from harness.kube.metrics_apiserver_process import (
     MetricsAPIServerProcess,
     install,
     metrics_apiserver,
+    own_address,
 )
 from harness.kube.operator_process import NAMESPACE
 from harness.polling import eventually, remains
@@ -186,6 +188,22 @@ async def test_users_are_authenticated_by_token_and_authorized_by_the_api_server
     for name, status in {"may": 200, "may-not": 403}.items():
         token = cluster.kubectl("create", "token", name).strip()
         assert (await cluster.request(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
+
+
+def test_a_head_without_end_is_refused_and_not_held(cluster: MetricsCluster) -> None:
+    server, piece = cluster.servers[0], b"x-a: %b\r\n" % (b"b" * 1000) * 64
+    before, sent = server.program.resident_bytes, 0
+    with (
+        socket.create_connection((own_address(), server.api_port), timeout=20) as plain,
+        cluster.context().wrap_socket(plain, server_hostname=HOST) as client,
+    ):
+        client.sendall(b"GET /apis HTTP/1.1\r\nHost: a\r\n")
+        with suppress(ConnectionError, ssl.SSLError):
+            for _ in range(1000):
+                client.sendall(piece)
+                sent += len(piece)
+    assert server.program.resident_bytes - before < 8_000_000
+    assert sent < 64_000_000
 
 
 async def test_a_renewal_of_the_certificate_fails_no_request(cluster: MetricsCluster) -> None:

@@ -15,7 +15,7 @@ from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 STREAMS = 2_000
 CLIENTS = 4
 WORDS = 100
-MAX_GROWTH_MB = 12.0
+MAX_GROWTH_BYTES = 12_000_000
 """Much less than the 2,000 answers take as events: 40 MB."""
 BODY = {"model": "count", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -43,20 +43,15 @@ def stream_many(api: ApiProcess, streams: int) -> None:
             each.result()
 
 
-def resident_mb(api: ApiProcess) -> float:
-    (line,) = [line for line in Path(f"/proc/{api.program.pid}/status").read_text().splitlines() if "VmRSS" in line]
-    return int(line.split()[1]) / 1024
-
-
 @pytest.mark.parametrize("in_redis", [True, False], ids=["redis", "memory"])
 def test_plain_completions_leave_no_key_and_no_memory(tmp_path: Path, redis_url: str, *, in_redis: bool) -> None:
     file = tmp_path / "redis"
     file.write_text(redis_url)
     with api_process(tmp_path, config(file if in_redis else None)) as api, Redis.from_url(redis_url) as server:
         stream_many(api, STREAMS // 10)
-        before = resident_mb(api)
+        before = api.program.resident_bytes
         stream_many(api, STREAMS)
-        assert resident_mb(api) - before < MAX_GROWTH_MB
+        assert api.program.resident_bytes - before < MAX_GROWTH_BYTES
         assert [key for key in server.keys("*") if not key.endswith(b":pods")] == []
 
 

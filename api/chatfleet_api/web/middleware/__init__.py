@@ -3,6 +3,8 @@
 request_id   gives a request its id, and marks the response
 access_log   one line of log and one count for each request
 identity     who the caller is
+upgrade      refuses WebSocket
 body_limit   reads the whole body
+head         answers HEAD as GET, without the body
 hot_routes   calls hot routes without FastAPI
 """

@@ -6,8 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import openai
@@ -16,89 +15,19 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from typing_extensions import override
 
 from chatfleet_api.activator.backend import ConnectionLostError, HTTPBackend, NoPodError, ProxiedRequest
-from chatfleet_contract import metrics, names
-from chatfleet_contract.runtime import ActivatorConfig
-from chatfleet_contract.spec import LogFormat, LogLevel, Observability
+from chatfleet_contract import metrics
 from harness.net import free_port
-from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.pods.activator_process import ActivatorProcess, activator_process
+from harness.pods.api_process import fetch
 from harness.polling import eventually
-from harness.process import Program, await_ready, started
 
 HI: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello twice"}
 BEAT = b": keep-alive\n"
 
 
-@dataclass(frozen=True)
-class ActivatorProcess:
-    """A running activator, and the ports at which it looks for a pod."""
-
-    program: Program
-    config: ActivatorConfig
-    folder: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.config.port}"
-
-    def health(self, path: str) -> tuple[int, bytes]:
-        answer = fetch(f"http://127.0.0.1:{self.config.health_port}{path}")
-        return answer.status, answer.body
-
-    def waiting(self) -> int:
-        count: int = json.loads(self.health(names.PATH_QUEUE)[1])["waiting"]
-        return count
-
-    def ready(self) -> bool:
-        return self.health("/ready")[0] == 200
-
-    @contextmanager
-    def pod(self) -> Iterator[ApiProcess]:
-        """Let a pod be there."""
-        ports = (port(self.config.pods_url), port(self.config.pods_health_url))
-        with api_process(self.folder, scripted(drain_seconds=2), at=ports) as running:
-            yield running
-
-    def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
-
-
-def port(url: str) -> int:
-    return int(url.rpartition(":")[2])
-
-
-@contextmanager
-def activator(folder: Path, **changes: float) -> Iterator[ActivatorProcess]:
-    serving, health, pods, pods_health = (free_port() for _ in range(4))
-    config = ActivatorConfig.model_validate(
-        {
-            "deployment": "support",
-            "pods_url": f"http://127.0.0.1:{pods}",
-            "pods_health_url": f"http://127.0.0.1:{pods_health}",
-            "heartbeat_seconds": 1,
-            "host": "127.0.0.1",
-            "port": serving,
-            "health_port": health,
-            "observability": Observability(log_level=LogLevel.DEBUG, log_format=LogFormat.TEXT),
-            **changes,
-        }
-    )
-    command, environment = (sys.executable, "-m", "chatfleet_api.activator"), {names.ENV_ACTIVATOR: config.render()}
-    with started("activator", command, folder=folder, environment=environment) as program:
-        running = ActivatorProcess(program, config, folder)
-        await_ready(program, lambda: has_started(running))
-        yield running
-
-
-def has_started(running: ActivatorProcess) -> bool:
-    try:
-        return running.health("/startup")[0] == 200
-    except OSError:
-        return False
-
-
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[ActivatorProcess]:
-    with activator(tmp_path) as process:
+    with activator_process(tmp_path) as process:
         yield process
 
 
@@ -167,7 +96,7 @@ def test_a_refusal_of_the_pod_reaches_the_sdk_in_a_stream_and_out_of_it(
 
 
 def test_who_waits_too_long_is_told_so(tmp_path: Path, later: ThreadPoolExecutor) -> None:
-    with activator(tmp_path, activation_timeout_seconds=1) as running:
+    with activator_process(tmp_path, activation_timeout_seconds=1) as running:
         streamed = later.submit(story, running)
         with pytest.raises(openai.InternalServerError) as plain:
             running.client().chat.completions.create(model="echo", messages=[HI])

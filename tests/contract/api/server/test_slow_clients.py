@@ -8,6 +8,7 @@ from time import monotonic
 import pytest
 
 from chatfleet_api.server.protocol import HEADERS_SECONDS
+from harness.clients.raw import rest
 from harness.pods.api_process import ApiProcess, api_process, scripted
 
 LINE = b"GET /ready HTTP/1.1\r\n"
@@ -24,14 +25,6 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
 
 def connect(api: ApiProcess) -> socket.socket:
     return socket.create_connection(("127.0.0.1", api.port), timeout=HEADERS_SECONDS + TOLERANCE)
-
-
-def rest(client: socket.socket) -> bytes:
-    """Return what comes until the server closes."""
-    parts = []
-    while part := client.recv(65_536):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def ask(client: socket.socket) -> None:

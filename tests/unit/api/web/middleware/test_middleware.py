@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from starlette.types import Message
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.middleware.body_limit import BODY_SECONDS, MAX_BODY_BYTES
@@ -44,13 +45,35 @@ async def test_errors_carry_the_same_id_as_their_header(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
-async def test_a_body_that_is_too_large_is_refused_before_it_is_read_to_its_end(pod: Pod, path: str) -> None:
-    asked = Exchange("POST", path, body=b" " * (2 * MAX_BODY_BYTES), headers=JSON)
-    answer = await ask(pod.app, asked)
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "counted"])
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read_to_its_end(
+    pod: Pod, path: str, *, declared: bool
+) -> None:
+    size = 2 * MAX_BODY_BYTES
+    headers = JSON | ({"content-length": str(size)} if declared else {})
+    asked = Exchange("POST", path, body=b" " * size, headers=headers)
+    parts, read = len(asked.parts), 0
+
+    async def send(message: Message) -> None:
+        nonlocal read
+        if message["type"] == "http.response.start":
+            read = parts - len(asked.parts)
+        await asked.send(message)
+
+    await pod.app(asked.scope, asked.receive, send)
+    assert read == (0 if declared else parts // 2 + 1)
+    assert (asked.status, asked.headers["connection"]) == (413, "close")
+    assert "request_too_large" in asked.body.decode()
+    assert not asked.parts  # the rest was read, or the response would be lost to a reset
+
+
+@pytest.mark.looptime
+async def test_the_rest_of_a_refused_body_is_waited_for_in_bounded_time() -> None:
+    asked = Exchange("POST", "/v1/models", body=b" " * (2 * MAX_BODY_BYTES), headers=JSON)
+    asked.parts.pop()
+    answer = await ask(Pod(FakeProvider([STOP])).app, asked)
     assert answer.status == 413
-    assert answer.headers["connection"] == "close"
-    assert "request_too_large" in answer.body.decode()
-    assert (await asked.receive())["body"]  # there was more
+    assert asyncio.get_running_loop().time() == pytest.approx(BODY_SECONDS)
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/conversations"])
