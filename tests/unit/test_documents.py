@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chatfleet_api.domain.errors import FACTS, Code
+from chatfleet_api.domain.errors import ANSWERED, FACTS, Code, Facts
 from chatfleet_contract import metrics, names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import REASONS
@@ -141,7 +141,15 @@ def test_every_error_code_is_documented_with_its_facts() -> None:
     assert {name for name, *_ in policies} >= {code for code in Code if code.startswith("upstream_")}
     for name, *cells in policies:
         facts = FACTS[Code(name)]
-        assert cells == list(map(yes_no, (facts.retry_upstream, facts.trips_breaker, facts.try_fallback))), name
+        assert cells == policy_cells(facts), name
+    begun = re.findall(r"^\| `(\w+)`, once the answer began \| (\w+) \| (\w+) \| (\w+) \|$", page, re.MULTILINE)
+    assert {Code(name): cells for name, *cells in begun} == {
+        code: policy_cells(facts) for code, facts in ANSWERED.items()
+    }
+
+
+def policy_cells(facts: Facts) -> list[str]:
+    return list(map(yes_no, (facts.retry_upstream, facts.trips_breaker, facts.try_fallback)))
 
 
 def yes_no(fact: bool) -> str:  # noqa: FBT001  # a cell of a table

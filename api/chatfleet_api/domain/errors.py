@@ -1,7 +1,8 @@
 """The one taxonomy of errors: codes, the table of what follows from each code, and the exceptions that carry them.
 
 Everything that can fail between a request and the end of its answer is a `ChatError` with a `Code`. `FACTS` is the only
-table by code: retries, circuit breaker, fallback, HTTP responses and dialects read their columns in it.
+table by code: retries, circuit breaker, fallback, HTTP responses and dialects read their columns in it; `ANSWERED` has
+the rows that differ once an upstream has begun its answer.
 """
 
 from enum import StrEnum
@@ -56,6 +57,8 @@ class ChatError(Exception):
 
     final: bool = False
     """Whether the same upstream is not requested again, although the code allows it."""
+    answered: bool = False
+    """Whether the upstream had begun its answer, which is paid: `ANSWERED` goes before `FACTS`."""
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class ChatError(Exception):
 
     @property
     def facts(self) -> "Facts":
-        return FACTS[self.code]
+        return (self.answered and ANSWERED.get(self.code)) or FACTS[self.code]
 
 
 class RejectedError(ChatError):
@@ -244,6 +247,20 @@ FACTS: Final = MappingProxyType(
         Code.INTERNAL: _retryable(ChatError, 500, "An internal error occurred.", _OPERATOR),
     }
 )
+
+ANSWERED: Final = MappingProxyType(
+    {
+        # It works, and has been paid; the same request is likely to end alike, here and for every retrying client.
+        Code.UPSTREAM_MALFORMED: FACTS[Code.UPSTREAM_MALFORMED]._replace(
+            suggested_action=_OPERATOR,
+            retryable=False,
+            retry_upstream=False,
+            trips_breaker=False,
+            try_fallback=False,
+        ),
+    }
+)
+"""What follows from a code instead, once the upstream has begun its answer."""
 
 
 def position_lost() -> ChatError:

@@ -103,6 +103,7 @@ class Upstream:
                     yield items
                     begun = True
                 if failure:
+                    failure.answered = parser.has_begun
                     raise failure
                 stalls = time() + self._timeouts.stall_seconds
                 if parser.is_ending:

@@ -25,6 +25,11 @@ class StreamParser(Protocol):
         ...
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a part of an answer in the vendor's protocol has come, be it one without content."""
+        ...
+
+    @property
     def is_ending(self) -> bool:
         """Whether the answer is whole, and only its usage or the mark of its end may still come."""
         ...

@@ -95,6 +95,8 @@ class WholeParser:
     def __init__(self, parser: StreamParser) -> None:
         """Read with `parser`, whose estimate counts pieces: a whole answer is a single one."""
         self._parser = parser
+        self.has_begun = False
+        """Whether the document is an answer, or an error in its place."""
 
     @property
     def done(self) -> bool:
@@ -113,6 +115,7 @@ class WholeParser:
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the payload brings."""
+        self.has_begun = True
         self._parser.read(payload, items)
         last = items[-1] if items else None
         if isinstance(last, Finish) and last.usage.estimated:

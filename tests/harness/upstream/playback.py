@@ -63,6 +63,8 @@ def playback_of(wire_format: WireFormat, request: Request, attempts: Callable[[s
             )
         case Fault(kind="content_type"):
             return script, Playback((Step(PAGE),), content_type="text/html")
+        case Fault(kind="noise"):
+            return script, Playback((Step(GARBAGE),))
         case Fault(kind="headers"):
             return script, NOTHING
         case _:

@@ -12,6 +12,7 @@ from typing_extensions import override
 FaultKind: TypeAlias = Literal[
     "status",  # an HTTP error instead of an answer
     "content_type",  # 200, but a web page
+    "noise",  # 200, and an event stream, but what comes is no event of the dialect
     "headers",  # not even the headers of a response come
     "reset",  # the connection is reset
     "cut",  # the connection is closed in mid-answer, orderly but too early

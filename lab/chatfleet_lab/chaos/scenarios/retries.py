@@ -31,9 +31,11 @@ PASSING = (
     Fault("content_type"),
     Fault("stall"),
     Fault("error"),
-    Fault("garbage"),
+    Fault("noise"),
 )
 """Faults before the first token that may be gone the next time."""
+PAID = Fault("garbage")
+"""A fault before the first token, but after the answer began: it is paid, and likely to be there the next time."""
 WAITING = Fault("status", status=429, retry_after="2")
 CLOCK = 0.01
 """Seconds by which a timer may be early."""
@@ -68,6 +70,7 @@ def _scripts(trial: Trial) -> list[Script]:
         *(Script(trial.key(), TOKENS, faults=(fault,)) for fault in (*PASSING, WAITING)),
         Script(trial.key(), TOKENS, faults=(first, second)),
         Script(trial.key(), TOKENS, always=first),
+        Script(trial.key(), TOKENS, faults=(PAID,)),
         *(Script(trial.key(), TOKENS, gap=0.01, faults=(fault,)) for fault in SEEN),
     ]
 
@@ -95,7 +98,7 @@ def _agreed(script: Script) -> tuple[int, Verdict]:
     """Return how often the upstream is asked, and how the answer ends."""
     if script.always:
         return MOST + 1, Verdict.INTERRUPTED
-    if script.faults[0].after:
+    if script.faults[0].after or script.faults[0] == PAID:
         return 1, Verdict.INTERRUPTED
     return len(script.faults) + 1, Verdict.COMPLETE
 

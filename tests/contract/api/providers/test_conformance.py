@@ -13,6 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.deadline import Watchdog
+from chatfleet_api.providers.policies.circuit_breaker import MIN_ATTEMPTS
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeProvider
@@ -235,6 +236,69 @@ async def test_a_stream_that_is_not_compressed_may_be_called_so(wire: Wire) -> N
 
     outcome, _ = await outcome_of(wire, script)
     assert (outcome.code, outcome.text) == (None, "".join(WORDS))
+
+
+NONSENSE = b"data: {nonsense\n\n"
+IN_MID_ANSWER: dict[str, Callable[[Wire], Handler]] = {
+    "after the beginning": lambda wire: playing(*wire.begin(), NONSENSE, "end"),
+    "in one read": lambda wire: playing(b"".join(wire.begin()) + NONSENSE, "end"),
+    "after tokens": lambda wire: playing(*so_far(wire, MIDDLE), NONSENSE, *wire.finish(), "end"),
+    "an endless event": lambda wire: playing(*wire.begin(), b"data: ", *[b"x" * 600_000] * 30, "end"),
+}
+NO_ANSWER: dict[str, Callable[[Wire], Handler]] = {
+    "no event": lambda _: playing(NONSENSE, "end"),
+    "a comment first": lambda _: playing(b": hello\n\ndata:\n\n", NONSENSE, "end"),
+    "an event of another protocol": lambda _: playing(b'data: {"level":"info"}\n\n', NONSENSE, "end"),
+    "a page": lambda _: refusing(200, b"<html>"),
+}
+
+
+@pytest.mark.parametrize("case", IN_MID_ANSWER)
+async def test_data_that_cannot_be_parsed_in_mid_answer_is_not_paid_again_nor_held_against_the_upstream(
+    wire: Wire, case: str
+) -> None:
+    """The answer has begun, so the upstream works and is paid: no retry, no fallback, a closed circuit breaker."""
+    meter = RecordingMeter()
+    asked = MIN_ATTEMPTS + 2
+    async with fake_upstream(IN_MID_ANSWER[case](wire)) as upstream, fake_upstream(answering(wire)) as other:
+        providers = (
+            provider_of(wire, upstream.url, retries={"max": 3}),
+            provider_of(wire, other.url, name="other"),
+        )
+        models = [
+            Model(name="default", provider="up", model="a", fallbacks=["other"]),
+            Model(name="other", provider="other", model="b"),
+        ]
+        async with catalogue_of(config_of(*providers, models=models), meter) as catalogue:
+            errors = [(await ask(catalogue.provider("default"))).error for _ in range(asked)]
+        assert [error.code for error in errors if error] == [Code.UPSTREAM_MALFORMED] * asked
+        assert not any(error.facts.retryable for error in errors if error)  # else the vendors' SDKs pay it again
+        assert all(error.detail for error in errors if error)
+        assert (len(upstream.requests), len(other.requests)) == (asked, 0)
+    assert (meter.retries, meter.circuits) == ([], [])
+
+
+@pytest.mark.parametrize("case", NO_ANSWER)
+async def test_what_is_no_answer_of_the_protocol_is_requested_again(
+    wire: Wire, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatfleet_api.providers.policies.retry.backoff", lambda *_: 0.0)
+    meter = RecordingMeter()
+    async with fake_upstream(NO_ANSWER[case](wire), answering(wire)) as upstream:
+        config = config_of(provider_of(wire, upstream.url, retries={"max": 1}))
+        async with catalogue_of(config, meter) as catalogue:
+            outcome = await ask(catalogue.provider("default"))
+    assert (outcome.error, outcome.text, len(upstream.requests)) == (None, "".join(WORDS), 2)
+    assert meter.retries == [("up", "default", Code.UPSTREAM_MALFORMED)]
+
+
+async def test_what_is_no_answer_of_the_protocol_opens_the_circuit(wire: Wire) -> None:
+    meter = RecordingMeter()
+    async with fake_upstream(playing(NONSENSE, "end")) as upstream:
+        async with catalogue_of(config_of(provider_of(wire, upstream.url)), meter) as catalogue:
+            codes = [(await ask(catalogue.provider("default"))).code for _ in range(MIN_ATTEMPTS + 1)]
+        assert codes == [Code.UPSTREAM_MALFORMED] * MIN_ATTEMPTS + [Code.UPSTREAM_CIRCUIT_OPEN]
+    assert meter.circuits == [("up", True)]
 
 
 async def test_broken_http_ends_a_stream(wire: Wire) -> None:

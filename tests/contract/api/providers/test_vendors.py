@@ -50,7 +50,7 @@ class LengthPrefixed:
 class WordParser:
     """An answer whose payloads are words; the word `.` ends it."""
 
-    is_ending = is_holding = False
+    has_begun = is_ending = is_holding = False
 
     def __init__(self, _: ChatRequest) -> None:
         self.done = False

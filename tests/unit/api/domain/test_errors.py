@@ -13,6 +13,20 @@ def test_every_code_has_a_row_which_decides_on_the_class_of_its_exceptions(code:
 
 
 @pytest.mark.parametrize("code", Code)
+def test_only_data_that_cannot_be_parsed_means_something_else_once_the_answer_began(code: Code) -> None:
+    error = ChatError(code)
+    error.answered = True
+    assert (error.facts != FACTS[code]) is (code is Code.UPSTREAM_MALFORMED)
+
+
+def test_nobody_repeats_a_request_whose_answer_began_and_became_unreadable() -> None:
+    error = ChatError(Code.UPSTREAM_MALFORMED)
+    error.answered = True
+    facts = error.facts
+    assert not any((facts.retryable, facts.retry_upstream, facts.trips_breaker, facts.try_fallback))
+
+
+@pytest.mark.parametrize("code", Code)
 def test_what_a_pod_tries_again_a_client_may_try_again(code: Code) -> None:
     facts = FACTS[code]
     assert facts.retryable or not (facts.retry_upstream or facts.trips_breaker or facts.another_pod)

@@ -78,6 +78,7 @@ def test_some_faults_take_the_place_of_the_answer(wire_format: WireFormat) -> No
     refused = played(wire_format, [Fault("status", status=429, retry_after="7")])
     assert (refused.status, refused.retry_after, refused.content_type) == (429, "7", "application/json")
     assert played(wire_format, [Fault("content_type")]).content_type == "text/html"
+    assert sent(played(wire_format, [Fault("noise")])) == GARBAGE
     assert played(wire_format, [Fault("headers")]) is NOTHING
 
 

@@ -77,7 +77,7 @@ class MessageParser:
         self._items = 0
         self._halves: Halves | None = None
         """Joins split characters, from the first event on that has half of one."""
-        self._started = False
+        self.has_begun = False
         self._reason: FinishReason | None = None
         self._usage = UsageCount()
         self._calls: list[_Call] = []
@@ -103,7 +103,7 @@ class MessageParser:
         elif event.type == "content_block_stop":
             _complete(self._open.get(self._last if event.index is None else event.index), items)
         elif event.type == "message_start":
-            self._started = True
+            self.has_begun = True
             self._usage.read(event.message.usage if event.message else None)
         elif event.type == "message_delta":
             self._in_order()
@@ -122,7 +122,7 @@ class MessageParser:
         raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without message_stop")
 
     def _in_order(self) -> None:
-        if not self._started:
+        if not self.has_begun:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail="the stream does not begin with message_start")
 
     def _block(self, event: Event, items: list[StreamItem]) -> None:

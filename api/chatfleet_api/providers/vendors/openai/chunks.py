@@ -111,7 +111,8 @@ def tolerated(payload: bytes, unexpected: Exception | None = None) -> Chunk | No
     choices = fields.get("choices")
     if not isinstance(choices, list | None):
         raise _malformed("'choices' is not a list")
-    return Chunk([_choice(choice) for choice in choices or ()], _usage(fields.get("usage")), _error(fields))
+    read = None if choices is None else [_choice(choice) for choice in choices]
+    return Chunk(read, _usage(fields.get("usage")), _error(fields))
 
 
 def _choice(value: object) -> Choice:

@@ -63,11 +63,21 @@ class CompletionParser:
     comes after that.
     """
 
-    __slots__ = ("_calls", "_finish_reasons", "_halves", "_items", "_reason", "_request", "_usage", "done")
+    __slots__ = (
+        "_calls",
+        "_finish_reasons",
+        "_halves",
+        "_items",
+        "_reason",
+        "_request",
+        "_usage",
+        "done",
+        "has_begun",
+    )
 
     def __init__(self, request: ChatRequest, *, finish_reasons: Mapping[str, FinishReason] = FINISH_REASONS) -> None:
         """Parse the answer to `request`, of a vendor that ends whole answers with one of `finish_reasons`."""
-        self.done = False
+        self.done = self.has_begun = False
         self._finish_reasons = finish_reasons
         self._request = request
         self._reason: FinishReason | None = None
@@ -106,6 +116,8 @@ class CompletionParser:
         self._items += len(items) - before
         if chunk.usage is not None:
             self._usage.read(chunk.usage)
+        if chunk.choices is not None:
+            self.has_begun = True
 
     def end(self) -> Finish:
         """Return the finish, if the provider sent a reason."""
