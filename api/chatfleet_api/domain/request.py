@@ -31,7 +31,7 @@ class ImageURL(msgspec.Struct, frozen=True, omit_defaults=True):
     """An image by URL or data URL."""
 
     url: str
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):

@@ -11,6 +11,7 @@
 - `upstream_errors`: what an error response, or an error event inside a stream, means
 - `whole`: answers that come as one JSON document instead of a stream
 - `refusals`: what an upstream refuses whatever its clients ask, remembered for its check
+- `images`: images of messages that may not have any, moved into the user's messages
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
 - `credentials`: API keys in mounted files
 - `vendors/`: one folder for each vendor's API, and the table of all provider types

@@ -30,6 +30,8 @@ def _anthropic_faults(body: dict[str, Any]) -> Iterator[str]:
         if not blocks:
             yield f"{where}: all messages must have non-empty content"
         yield from (f"{where}: {wrong}" for wrong in map(_wrong_block, blocks) if wrong)
+        if turn["role"] == "assistant" and any(block["type"] == "image" for block in blocks):
+            yield f"{where}: 'image' blocks are not permitted within assistant turns"
         results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
         if sorted(results) != sorted(awaited):
             yield f"{where}: `tool_use` ids were found without `tool_result` blocks immediately after, or the reverse"
@@ -84,6 +86,9 @@ def openai_refusal(body: dict[str, Any]) -> str | None:
     awaited: set[str] = set()
     for position, message in enumerate(body["messages"]):
         where = f"messages[{position}]"
+        content = message.get("content")
+        if isinstance(content, list) and (wrong := _wrong_parts(message["role"], content)):
+            return f"Invalid '{where}'. {wrong}"
         if message["role"] == "tool":
             if message["tool_call_id"] not in awaited:
                 return f"{where}: role 'tool' must be a response to a preceding message with 'tool_calls'"
@@ -98,3 +103,14 @@ def openai_refusal(body: dict[str, Any]) -> str | None:
             return f"{where}.tool_calls: empty id or name"
         awaited = {call["id"] for call in calls}
     return "tool messages are missing" if awaited else None
+
+
+def _wrong_parts(role: str, parts: list[dict[str, Any]]) -> str | None:
+    if not parts:
+        return (
+            "Invalid 'content': empty array. Expected an array with minimum length 1, but got an empty array instead."
+        )
+    if role != "user" and any(part["type"] == "image_url" for part in parts):
+        only = "Image URLs are only allowed for messages with role 'user'"
+        return f"{only}, but this message with role '{role}' contains an image URL."
+    return None

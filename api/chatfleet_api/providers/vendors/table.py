@@ -35,7 +35,7 @@ AZURE_OPENAI: Final = Vendor(
     models_path="/openai/models",
     query=openai.azure_query,
     authenticate=key_header("api-key"),
-    body=openai.body,
+    body=openai.azure_body,
     parser=CompletionParser,
     events_of=openai_whole.events_of,
 )

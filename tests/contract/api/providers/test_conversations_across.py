@@ -60,6 +60,12 @@ def tool_calls(wire: Wire, answer: int) -> list[bytes]:
     return [*map(event, chunks), b"data: [DONE]\n\n"]
 
 
+def has_result(messages: list[dict[str, Any]]) -> bool:
+    """Return whether a conversation ends with results of tools, and perhaps their images."""
+    *_, before, last = ({}, *messages)
+    return "tool" in (last["role"], before.get("role")) or b'"tool_result"' in msgspec.json.encode(last)
+
+
 def strict(wire: Wire) -> Handler:
     """Return the script of an upstream that refuses what its vendor refuses, and calls tools before it answers."""
     answers = itertools.count()
@@ -74,9 +80,7 @@ def strict(wire: Wire) -> Handler:
             await reply.end()
             return
         number = next(answers)
-        is_answered = body["messages"][-1]["role"] == "tool" or b'"tool_result"' in msgspec.json.encode(
-            body["messages"][-1]
-        )
+        is_answered = has_result(body["messages"])
         words = ("Well.", " \n")
         events = [*wire.begin(), *map(wire.token, words), *wire.finish()] if is_answered else tool_calls(wire, number)
         await reply.head()
@@ -120,9 +124,11 @@ def answer_of(pieces: Sequence[StreamItem]) -> Message:
 
 async def talk(catalogue: Catalogue, models: Sequence[str]) -> AsyncIterator[Outcome]:
     """Yield the answers of the conversation in which each of `models` takes a turn."""
-    messages = [Message("system", "Be brief.")]
+    messages = [Message("system", [TextPart("Be brief."), ImagePart(ImageURL(URLS[0]))])]
     for turn, model in enumerate(models):
         picture = ImagePart(ImageURL(URLS[turn % len(URLS)]))
+        contents: list[str | list[TextPart | ImagePart]] = ["", [picture], [TextPart("Drawn."), picture]]
+        results = itertools.cycle(contents)
         messages.append(Message("user", [TextPart("Look."), TextPart(" \n"), picture]))
         calls: list[MessageToolCall] | None = []
         while calls is not None:
@@ -131,7 +137,8 @@ async def talk(catalogue: Catalogue, models: Sequence[str]) -> AsyncIterator[Out
             yield outcome
             messages.append(answer_of(outcome.pieces))
             calls = messages[-1].tool_calls
-            messages += [Message("tool", "", tool_call_id=call.id) for call in calls or ()]
+            messages += [Message("tool", next(results), tool_call_id=call.id) for call in calls or ()]
+        messages.append(Message("assistant", [TextPart("Like this?"), picture]))
 
 
 @pytest.mark.parametrize("later", ["other", "broken"], ids=["chosen", "as a fallback"])

@@ -1,7 +1,8 @@
 """A conversation in OpenAI's terms, as Anthropic takes it, whichever model began it. Pure.
 
 Anthropic refuses texts without a visible character, empty messages, a last answer that ends in white space, ids of tool
-calls with other characters than its own or that occur twice, and calls whose results do not follow at once.
+calls with other characters than its own or that occur twice, calls whose results do not follow at once, and images of
+the assistant.
 """
 
 import re
@@ -12,6 +13,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ImagePart, Message, TextPart
+from chatfleet_api.providers.images import movable
 from chatfleet_api.providers.vendors.anthropic.images import image
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def turns(messages: Sequence[Message]) -> "list[MessageParam]":
 def _grouped(messages: Sequence[Message]) -> list[tuple[bool, list[_Placed]]]:
     """Return the messages that have content, by turn, with their places; tools speak in the user's turn."""
     grouped: list[tuple[bool, list[_Placed]]] = []
-    for position, message in enumerate(messages):
+    for position, message, _ in movable(messages, ("user", "tool")):
         has_content = message.role == "tool" or message.tool_calls or _visible(message)
         if message.role in ("system", "developer") or not has_content:
             continue

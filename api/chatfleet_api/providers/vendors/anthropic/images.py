@@ -32,10 +32,10 @@ _SHOWN: Final = 60
 
 
 def image(url: str, where: str) -> "ImageBlockParam":
-    """Return the image at `url`, or in it; raise `ChatError(INVALID_REQUEST)` for a type that Anthropic refuses."""
+    """Return the image at `url`, or in it; raise `ChatError(INVALID_REQUEST)` for what Anthropic refuses."""
     head = _DATA_URL.match(url)
     if head is None:
-        return {"type": "image", "source": {"type": "url", "url": url}}
+        return {"type": "image", "source": {"type": "url", "url": _https(url.strip(), where)}}
     stated = head[1].strip().lower()
     data = "".join(url[head.end() :].split())
     kind = next((kind for start, kind in _BEGINNINGS.items() if data.startswith(start)), _KINDS.get(stated))
@@ -45,6 +45,16 @@ def image(url: str, where: str) -> "ImageBlockParam":
     if "base64" not in head[2].lower() or not data:
         raise _refused(f"The image in '{where}' is empty or not base64; send data:{kind};base64,DATA.", where)
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+
+
+def _https(url: str, where: str) -> str:
+    """Return the only kind of address from which Anthropic fetches images."""
+    scheme, colon, address = url.partition("://")
+    if scheme.lower() == "https" and colon:
+        return f"https://{address}"
+    named = f"an {clean(scheme, limit=_SHOWN)}:// address" if colon else "no https:// address"
+    remedy = "use an https:// address or a data URL"
+    raise _refused(f"The image in '{where}' has {named}, which the model's provider does not support; {remedy}.", where)
 
 
 def _refused(message: str, where: str) -> ChatError:

@@ -1,6 +1,6 @@
 """OpenAI's chat completions, Azure's and those of imitations.
 
-- `request`: differences to the request of the client
+- `request`: differences to the request of the client; `conversation`: those of its messages
 - `stream`: parser of an answer; `chunks` decodes it, `tool_calls` keeps its tool calls apart, `usage` counts its tokens
 - `whole`: answers that come as one JSON document
 """

@@ -3,7 +3,6 @@
 Addresses, headers and fields are those of the official SDK: tests/contract/api/providers/test_sdks.py compares them.
 """
 
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
@@ -11,24 +10,36 @@ from urllib.parse import quote
 import msgspec
 
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.vendors.openai.conversation import conversation
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.providers import Compatibility
 
 ALL: Final = Compatibility()
 
-MAX_ID: Final = 40
-"""Longest id of a tool call that OpenAI takes."""
-
 CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generation_prompt": False})
 """Makes vLLM and SGLang continue the last message instead of answering it."""
 
 
-def body(
-    request: ChatRequest, compatibility: Compatibility = ALL, *, limit_field: str = "max_completion_tokens"
+def body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
+    """Return the request for OpenAI itself."""
+    return _body(request, conversation(request.messages, has_original=True), compatibility)
+
+
+def azure_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
+    """Return the request for Azure, whose dated versions of the API are older than `detail` `original` of images."""
+    return _body(request, conversation(request.messages), compatibility)
+
+
+def _body(
+    request: ChatRequest,
+    messages: list[Message],
+    compatibility: Compatibility,
+    *,
+    limit_field: str = "max_completion_tokens",
 ) -> bytes:
     """Return the request with the fields that it sets and no more, streamed and with usage unless left out."""
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
-    fields["messages"] = [_with_short_ids(message) for message in request.messages]
+    fields["messages"] = messages
     if fields.pop("continues"):
         fields |= CONTINUE
     if "max_tokens" in fields:
@@ -39,31 +50,16 @@ def body(
     return msgspec.json.encode(fields)
 
 
-def _with_short_ids(message: Message) -> Message:
-    """Return `message` with ids of tool calls that OpenAI takes; those of vLLM are longer."""
-    if message.tool_call_id:
-        return msgspec.structs.replace(message, tool_call_id=_short(message.tool_call_id))
-    if message.tool_calls:
-        calls = [msgspec.structs.replace(call, id=_short(call.id)) for call in message.tool_calls]
-        return msgspec.structs.replace(message, tool_calls=calls)
-    return message
-
-
-def _short(ident: str) -> str:
-    """Return the same short id for the same long one, so that call and result match."""
-    return ident if len(ident) <= MAX_ID else f"call_{sha256(ident.encode()).hexdigest()[:32]}"
-
-
 def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
     """Return the request for a server that imitates OpenAI: vLLM, llama.cpp, Ollama, text-generation-inference.
 
     They all know `max_tokens`, and their chat templates know the role `system` but not `developer`.
     """
-    messages = tuple(
+    messages = [
         msgspec.structs.replace(message, role="system") if message.role == "developer" else message
-        for message in request.messages
-    )
-    return body(msgspec.structs.replace(request, messages=messages), compatibility, limit_field="max_tokens")
+        for message in conversation(request.messages)
+    ]
+    return _body(request, messages, compatibility, limit_field="max_tokens")
 
 
 def azure_path(request: ChatRequest) -> str:

@@ -7,7 +7,16 @@ import msgspec
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
+from chatfleet_api.domain.request import (
+    ChatRequest,
+    Function,
+    ImagePart,
+    ImageURL,
+    Message,
+    MessageToolCall,
+    Role,
+    TextPart,
+)
 from chatfleet_api.providers.vendors.anthropic.request import (
     API_VERSION,
     API_VERSION_WITH_SAMPLING,
@@ -291,6 +300,54 @@ def test_an_image_that_anthropic_does_not_take_is_refused_by_name(url: str, name
     with pytest.raises(ChatError, match=re.escape(named)) as caught:
         said(ChatRequest("m", (Message("user", [ImagePart(ImageURL(url))]),)))
     assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "messages[0].content")
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a.png", " HTTPS://example.com/a.png\n"])
+def test_an_image_at_a_secure_address_is_fetched_by_anthropic(url: str) -> None:
+    (turn,) = taken(Message("user", [ImagePart(ImageURL(url))]))
+    assert turn["content"][0]["source"] == {"type": "url", "url": "https://example.com/a.png"}
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("http://example.com/a.png", "http://"),
+        ("ftp://example.com/a.png", "ftp://"),
+        ("file:///a.png", "file://"),
+        ("example.com/a.png", "no https://"),
+        ("data:image/png", "no https://"),
+        ("", "no https://"),
+    ],
+)
+def test_an_image_at_another_address_is_refused_with_the_remedy(url: str, named: str) -> None:
+    with pytest.raises(ChatError, match=re.escape(named)) as caught:
+        said(ChatRequest("m", (*HI, Message("user", [ImagePart(ImageURL(url))]))))
+    assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "messages[1].content")
+    assert "use an https:// address or a data URL" in caught.value.message
+
+
+def test_an_image_of_the_assistant_follows_in_the_users_message() -> None:
+    picture = ImagePart(ImageURL("https://example.com/a.png"))
+    turns = taken(
+        *HI,
+        Message("assistant", [TextPart("Here."), picture]),
+        calling("a"),
+        *[Message("tool", [picture], tool_call_id="a"), Message("user", "And?")],
+    )
+    assert [[block["type"] for block in turn["content"]] for turn in turns] == [
+        ["text"],
+        ["text"],
+        ["text", "image"],
+        ["tool_use"],
+        ["tool_result", "text"],
+    ]
+    assert [block["type"] for block in turns[4]["content"][0]["content"]] == ["image"]
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "assistant"])
+def test_a_wrong_image_is_refused_where_it_was_sent(role: Role) -> None:
+    wrong = Message(role, [TextPart("a"), ImagePart(ImageURL("http://example.com/a.png"))])
+    assert refused(ChatRequest("m", (*HI, wrong, *HI))) == (Code.INVALID_REQUEST, "messages[1].content")
 
 
 @pytest.mark.parametrize("arguments", ['{"a":' * 100_000 + "1" + "}" * 100_000, '{"a":' * 100_000])

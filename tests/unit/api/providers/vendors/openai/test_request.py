@@ -5,10 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatfleet_api.domain.request import ChatRequest, Function, Message, MessageToolCall
+from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.vendor import HTTPRequest, Vendor
 from chatfleet_api.providers.vendors.table import AZURE_OPENAI, OPENAI, OPENAI_COMPATIBLE
 from chatfleet_contract.spec.providers import Compatibility
+from harness.upstream.vendor_rules import openai_refusal
 
 ADDED = {"stream": True, "stream_options": {"include_usage": True}}
 EVERYWHERE = pytest.mark.parametrize("vendor", [OPENAI, AZURE_OPENAI, OPENAI_COMPATIBLE])
@@ -68,3 +69,28 @@ def test_ids_of_tool_calls_that_are_too_long_for_openai_are_shortened_alike(vend
     assert long[0] == long[1] != other[0]
     assert len(long[0]) <= 40
     assert idents("call_1") == ("call_1", "call_1")
+
+
+@EVERYWHERE
+def test_an_image_that_a_tool_gave_is_sent_as_the_users(vendor: Vendor) -> None:
+    ident = "functions.draw:" + "0" * 40
+    call = Message("assistant", tool_calls=[MessageToolCall(ident, Function("f", "{}"))])
+    picture = ImagePart(ImageURL("http://example.com/a.png", "low"))
+    body = said(vendor, ChatRequest("m", (call, Message("tool", [picture], tool_call_id=ident))))
+    assert openai_refusal(body) is None
+    asked, result, images = body["messages"]
+    assert asked["tool_calls"][0]["id"] in images["content"][0]["text"]
+    assert result["content"] == "The images are in the next message of the user."
+    assert images["content"][1] == {
+        "type": "image_url",
+        "image_url": {"url": "http://example.com/a.png", "detail": "low"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("vendor", "sent"), [(OPENAI, "original"), (AZURE_OPENAI, "high"), (OPENAI_COMPATIBLE, "high")]
+)
+def test_the_detail_of_an_image_is_the_nearest_that_an_upstream_knows(vendor: Vendor, sent: str) -> None:
+    picture = ImagePart(ImageURL("https://example.com/a.png", "original"))
+    (message,) = said(vendor, ChatRequest("m", (Message("user", [TextPart("a"), picture]),)))["messages"]
+    assert message["content"][1]["image_url"]["detail"] == sent
