@@ -5,7 +5,13 @@ from itertools import islice
 
 import openai
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import (
+    EasyInputMessageParam,
+    Response,
+    ResponseInputImageParam,
+    ResponseOutputMessageParam,
+    ResponseStreamEvent,
+)
 
 from harness.pods.api_process import ApiProcess, api_process, scripted
 from harness.polling import eventually
@@ -48,6 +54,24 @@ def test_an_output_goes_back_into_the_next_input_as_it_is(client: openai.OpenAI)
     ]
     again = client.responses.create(model="count", input=[*said, {"role": "user", "content": "two"}])  # type: ignore[list-item]
     assert again.output_text == "1 2 3 4 5"
+
+
+def test_an_image_and_a_refusal_are_taken(client: openai.OpenAI) -> None:
+    refused: ResponseOutputMessageParam = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "refusal", "refusal": "No."}],
+    }
+    image: ResponseInputImageParam = {
+        "type": "input_image",
+        "image_url": "data:image/png;base64,iVBORw0KGgo=",
+        "detail": "original",
+    }
+    question: EasyInputMessageParam = {"role": "user", "content": [{"type": "input_text", "text": "And this?"}, image]}
+    response = client.responses.create(model="echo", input=[{"role": "user", "content": "This?"}, refused, question])
+    assert response.output_text == "And this?"
 
 
 def test_a_stream_has_the_vendors_events_in_order_and_without_gaps(client: openai.OpenAI) -> None:

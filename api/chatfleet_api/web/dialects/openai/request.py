@@ -75,11 +75,17 @@ class JSONSchemaFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_
     json_schema: JSONSchema
 
 
+class RefusalPart(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
+    """Text of an earlier answer that refused."""
+
+    refusal: str
+
+
 class ChatMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message, also one that an earlier answer gave back (hence fields that only answers have)."""
 
     role: Role
-    content: str | list[TextPart | ImagePart] | None = None
+    content: str | list[TextPart | ImagePart | RefusalPart] | None = None
     name: str | None = None
     tool_calls: list[MessageToolCall] | None = None
     tool_call_id: str | None = None
@@ -236,7 +242,13 @@ def _message(message: ChatMessage, param: str) -> Message:
             f"{param}.tool_call_id",
             f"Missing required parameter: '{param}.tool_call_id'. Set it to the id of the tool call.",
         )
-    return Message(message.role, content, message.name, message.tool_calls, message.tool_call_id)
+    return Message(message.role, _content(content), message.name, message.tool_calls, message.tool_call_id)
+
+
+def _content(content: str | list[TextPart | ImagePart | RefusalPart] | None) -> str | list[TextPart | ImagePart] | None:
+    if not isinstance(content, list):
+        return content
+    return [TextPart(part.refusal) if isinstance(part, RefusalPart) else part for part in content]
 
 
 def _invalid(param: str, message: str) -> ChatError:

@@ -1,4 +1,4 @@
-"""The OpenAI Responses API, for text: stored, resumed and cancelled by id."""
+"""The OpenAI Responses API, for text and images in the input: stored, resumed and cancelled by id."""
 
 from typing import Final
 

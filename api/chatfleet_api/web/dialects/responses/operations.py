@@ -16,8 +16,8 @@ _RESPONSES: Final[dict[int | str, Any]] = {
 CREATE: Final[Operation] = {
     "tags": _TAGS,
     "summary": "Create a response",
-    "description": "As in the OpenAI API, for text: a JSON object or, with `stream`, its events. With `background` the"
-    " response is written to its end even when the client disconnects.",
+    "description": "As in the OpenAI API, for text and images: a JSON object or, with `stream`, its events. With"
+    " `background` the response is written to its end even when the client disconnects.",
     "operationId": "create_response",
     **takes(ResponseBody),
     "responses": _RESPONSES,

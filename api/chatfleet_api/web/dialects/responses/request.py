@@ -1,4 +1,4 @@
-"""What a client of the OpenAI Responses API sends, as far as it is about text, checked and made a `ChatRequest`.
+"""What a client of the OpenAI Responses API sends, as far as it is text or images, made a `ChatRequest`.
 
 Source of names and ranges: `openai` 3.51, `types/responses/response_create_params.py`. What is not supported
 is rejected by its name; values that change nothing are accepted.
@@ -11,33 +11,11 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.web.body import decode_body, stream_field
+from chatfleet_api.web.dialects.responses.input import InputMessage, messages_of
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
 _Checked: TypeAlias = Any
 """A parameter of which `_SUPPORTED` knows the values that are accepted."""
-
-
-class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
-    """Text within a message of the input."""
-
-    text: str
-
-
-class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
-    """Text that an earlier answer gave."""
-
-    text: str
-
-
-class InputMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One message of the input, also one that an earlier answer gave back."""
-
-    role: Literal["user", "assistant", "system", "developer"]
-    content: str | list[InputText | OutputText]
-    type: Literal["message"] | None = None
-    id: str | None = None
-    status: str | None = None
-    phase: str | None = None
 
 
 class ReasoningOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +36,7 @@ class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How images of the input are compressed; there are none."""
+    """How images of the input are compressed."""
 
     context_compression: _Checked = None
 
@@ -139,7 +117,7 @@ _SUPPORTED: Final = (
     Supported("metadata", ({},), "Responses keep no metadata. Omit 'metadata'."),
     Supported("truncation", ("disabled",), "The input is never truncated. Omit 'truncation' and shorten the input."),
     Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
-    Supported("image.context_compression", ("auto",), "Images are not supported. Omit 'image'."),
+    Supported("image.context_compression", ("auto",), "Omit 'image'."),
     Supported("access_programs", ({},), "Omit 'access_programs'."),
     Supported("conversation", (), _HISTORY),
     Supported("previous_response_id", (), _HISTORY),
@@ -177,8 +155,4 @@ def _messages(body: ResponseBody) -> tuple[Message, ...]:
     instructions = (Message("system", body.instructions),) if body.instructions else ()
     if isinstance(body.input, str):
         return (*instructions, Message("user", body.input))
-    return (*instructions, *(Message(each.role, _text(each)) for each in body.input))
-
-
-def _text(message: InputMessage) -> str:
-    return message.content if isinstance(message.content, str) else "".join(part.text for part in message.content)
+    return (*instructions, *messages_of(body.input))

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import pytest
 from openai.types.chat import completion_create_params as vendor
@@ -189,6 +189,19 @@ def test_an_answer_that_was_given_can_be_sent_back_as_it_is() -> None:
 def test_a_refusal_that_was_given_counts_as_what_was_said() -> None:
     asked = read(messages=[HI, {"role": "assistant", "content": None, "refusal": "No."}, HI])
     assert asked.request.messages[1] == Message("assistant", "No.")
+
+
+def test_a_refusal_that_came_in_parts_is_text() -> None:
+    parts = [{"type": "text", "text": "Well. "}, {"type": "refusal", "refusal": "No."}]
+    asked = read(messages=[HI, {"role": "assistant", "content": parts}, HI])
+    assert asked.request.messages[1] == Message("assistant", [TextPart("Well. "), TextPart("No.")])
+
+
+@pytest.mark.parametrize("detail", ["auto", "low", "high", "original", None])
+def test_each_detail_of_an_image_is_kept(detail: Literal["auto", "low", "high", "original"] | None) -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:x", "detail": detail}}
+    asked = read(messages=[{"role": "user", "content": [part]}])
+    assert asked.request.messages[0].content == [ImagePart(ImageURL("data:x", detail))]
 
 
 def test_text_and_images_are_forwarded_as_parts() -> None:
