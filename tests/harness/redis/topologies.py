@@ -15,7 +15,7 @@ import redis
 
 from harness.net import free_port
 from harness.polling import eventually
-from harness.redis.acl import restricted
+from harness.redis.acl import restricted, restricted_sentinel
 from harness.redis.server import redis_server
 
 
@@ -88,8 +88,16 @@ def _cluster_acl(folder: Path) -> Iterator[str]:
         yield restricted(url)
 
 
+@contextmanager
+def _sentinel_acl(folder: Path) -> Iterator[str]:
+    (folder / "server").mkdir()
+    with redis_server(folder / "server") as primary, watched(folder, primary) as url:
+        restricted(primary)
+        yield restricted_sentinel(url)
+
+
 _OPEN = {"single": _single, "sentinel": _sentinel, "cluster": clustered}
-_RESTRICTED = {"acl": _acl, "cluster-acl": _cluster_acl}
+_RESTRICTED = {"acl": _acl, "sentinel-acl": _sentinel_acl, "cluster-acl": _cluster_acl}
 _BUILDERS = _OPEN | _RESTRICTED
 TOPOLOGIES = tuple(_OPEN)
 RESTRICTED = tuple(_RESTRICTED)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.pod.monitors import RedisMonitor
+from chatfleet_api.redis import connect
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
@@ -18,8 +20,9 @@ from harness.pods.api_process import api_process, scripted
 from harness.pods.live import fixed
 from harness.pods.runs import conversations
 from harness.polling import eventually, eventually_async
-from harness.redis.acl import INFO, documented_acl, restricted
+from harness.redis.acl import INFO, SENTINEL, denied, documented_acl, restricted, restricted_sentinel
 from harness.redis.server import redis_server
+from harness.redis.topologies import clustered, watched
 
 NOW = "2026-11-21T09:00:00.000Z"
 API = Path(__file__).parents[4] / "api" / "chatfleet_api"
@@ -67,6 +70,51 @@ def test_the_documented_acl_grants_what_the_code_sends_and_no_more() -> None:
     granted = {word[1:] for word in documented_acl() if word.startswith("+")}
     assert granted - OF_THE_CLIENT <= {name.lower() for name in scripts | called}
     assert {name.lower() for name in scripts} <= granted
+
+
+@pytest.fixture
+def health_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the client check each connection that it uses again, as after an idle time."""
+    settings = connect._settings  # noqa: SLF001  # the one place of the client's settings
+    monkeypatch.setattr(connect, "_settings", lambda: settings() | {"health_check_interval": 1e-9})
+
+
+async def refused_within(url: str, server: str) -> set[str]:
+    """Return the commands that a pod sends through `url` and `server` refuses."""
+    async with open_redis(url, "tests", "chat") as redis_client:
+        for _ in range(2):  # a connection is checked when it is used again
+            with suppress(ChatError):
+                await use(redis_client)
+    return denied(server)
+
+
+@pytest.mark.usefixtures("health_checks")
+@pytest.mark.parametrize("name", sorted(OF_THE_CLIENT))
+async def test_each_documented_command_of_the_client_is_sent(tmp_path: Path, name: str) -> None:
+    is_of_cluster = name in {"command", "cluster|slots"}
+    with clustered(tmp_path) if is_of_cluster else redis_server(tmp_path) as url:
+        used = restricted(url, without(f"+{name}"))
+        assert await refused_within(used if is_of_cluster else f"{used[:-1]}1", url) == {name}
+
+
+@pytest.mark.usefixtures("health_checks")
+@pytest.mark.parametrize("word", [word for word in documented_acl(SENTINEL) if word.startswith("+")])
+async def test_each_documented_command_for_sentinels_is_sent(tmp_path: Path, server: str, word: str) -> None:
+    acl = [other for other in documented_acl(SENTINEL) if other != word]
+    with watched(tmp_path, server) as url:
+        restricted(server)
+        assert await refused_within(restricted_sentinel(url, acl), url) == {word[1:]}
+        assert await refused_within(restricted_sentinel(url), url) == {word[1:]}
+
+
+async def test_a_sentinel_that_refuses_is_named_in_the_report(tmp_path: Path, server: str) -> None:
+    with watched(tmp_path, server) as url:
+        restricted(server)
+        acl = [word for word in documented_acl(SENTINEL) if word != "+sentinel|masters"]
+        async with open_redis(restricted_sentinel(url, acl), "tests", "chat") as redis_client:
+            found = await reported(redis_client)
+    assert found.state is State.DOWN
+    assert "sentinel|masters" in (found.message or "")
 
 
 async def test_a_user_of_one_deployment_needs_no_other_keys(server: str) -> None:
