@@ -121,7 +121,7 @@ async def test_the_time_that_a_request_is_held_is_bounded() -> None:
     assert (plain.status, plain.headers["retry-after"]) == (503, "5")
     assert plain.json()["error"]["code"] == Code.STARTING
     assert streamed.status == 200
-    last = streamed.body.removeprefix(BEAT * 4).removeprefix(b"data: ")
+    last = streamed.body.removeprefix(BEAT * 4).removeprefix(b"event: error\ndata: ")
     assert json.loads(last)["error"]["code"] == Code.STARTING
 
 
@@ -188,8 +188,8 @@ async def test_an_error_of_the_pod_after_the_200_ends_the_stream() -> None:
         await after(5, pods)
         await answering
 
-    event = b'data: {"error":{"message":"No.","type":"invalid_request_error","param":"model","code":null}}\n\n'
-    assert exchange.body.removeprefix(BEAT) == event
+    data = b'{"error":{"message":"No.","type":"invalid_request_error","param":"model","code":null}}'
+    assert exchange.body.removeprefix(BEAT) == b"event: error\ndata: " + data + b"\n\n"
     assert exchange.complete
 
 

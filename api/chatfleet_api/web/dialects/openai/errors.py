@@ -40,8 +40,12 @@ def error_body(error: ChatError, _request_id: str = "") -> bytes:
 
 
 def error_frame(error: ChatError, _request_id: str = "") -> bytes:
-    """Return the event that ends a stream; no `[DONE]` follows it."""
-    return escape_line_separators(b"data: " + error_body(error) + b"\n\n")
+    """Return the event that ends a stream; no `[DONE]` follows it.
+
+    The vendor's SDKs find the error by its data alone. LangChain4j finds it by the event's name, and takes an answer
+    that ends without it for whole.
+    """
+    return escape_line_separators(b"event: error\ndata: " + error_body(error) + b"\n\n")
 
 
 def parse_error(body: bytes) -> ErrorFields:

@@ -92,6 +92,8 @@ class ChatMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refusal: str | None = None
     reasoning_content: str | None = None
     annotations: list[Any] | None = None
+    parsed: Any = None
+    """The content once more, which helpers of the vendor's SDKs add and send back."""
     audio: _Unused = None
     function_call: _Unused = None
 

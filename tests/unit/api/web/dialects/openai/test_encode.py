@@ -66,7 +66,7 @@ def test_batches_make_the_same_bytes_however_they_are_cut() -> None:
 def test_a_failure_is_an_error_event_and_never_done() -> None:
     frames = encoded(START, Token("Hel"), Failed.of(ChatError(Code.UPSTREAM_TRUNCATED)))
     assert frames.endswith(
-        'data: {"error":{"message":"The upstream closed the stream before it sent a finish reason.",'
+        'event: error\ndata: {"error":{"message":"The upstream closed the stream before it sent a finish reason.",'
         '"type":"server_error","param":null,"code":"upstream_truncated"}}\n\n'
     )
     assert "[DONE]" not in frames
@@ -146,5 +146,5 @@ def test_no_error_shows_what_is_for_operators_only(code: Code) -> None:
 
 def test_a_stream_that_never_got_a_run_ends_with_its_error() -> None:
     event = error_frame(ChatError(Code.STARTING), "q1")
-    assert event.startswith(b'data: {"error":{"message":"No pod became ready in time."')
+    assert event.startswith(b'event: error\ndata: {"error":{"message":"No pod became ready in time."')
     assert event.endswith(b"}\n\n")

@@ -174,14 +174,17 @@ def test_a_missing_parameter_is_named() -> None:
 
 
 def test_an_answer_that_was_given_can_be_sent_back_as_it_is() -> None:
-    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    function = {"name": "add", "arguments": "{}", "parsed_arguments": None}
+    call = {"id": "c1", "type": "function", "function": function}
     given = {"role": "assistant", "content": None, "refusal": None, "annotations": [], "tool_calls": [call]}
     reasoned = {"role": "assistant", "content": "4", "reasoning_content": "2 and 2", "audio": None}
+    helped = {"role": "assistant", "content": "4", "parsed": 4}
     result = {"role": "tool", "tool_call_id": "c1", "content": "4"}
-    asked = read(messages=[HI, given, result, reasoned])
+    asked = read(messages=[HI, given | {"parsed": None}, result, reasoned, helped])
     assert asked.request.messages[1:] == (
         Message("assistant", None, tool_calls=[MessageToolCall("c1", Function("add", "{}"))]),
         Message("tool", "4", tool_call_id="c1"),
+        Message("assistant", "4"),
         Message("assistant", "4"),
     )
 
