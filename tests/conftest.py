@@ -11,7 +11,7 @@ pytest_plugins = ["harness.redis.server", "harness.redis.topologies"]
 HERE = Path(__file__).parent
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """Variables that tests of single parts inherit."""
-MACHINE = ("cluster/", "cluster_tool/", "e2e/", "lab/scale/", "prometheus/")
+MACHINE = ("clients/", "cluster/", "cluster_tool/", "e2e/", "lab/scale/", "prometheus/")
 """Folders whose tests drive this machine's own tools (builders, clusters) and need its set-up for these."""
 
 MEASURED = "COVERAGE_PROCESS_CONFIG"

@@ -34,6 +34,8 @@ class Proxy:
         self.faults = HEALTHY
         self.links: set[Link] = set()
         """The connections that are open."""
+        self.accepted = 0
+        """Connections so far."""
         self.replies_lost = 0
         self.closed = False
         self._server: asyncio.Server | None = None
@@ -132,6 +134,7 @@ class Link:
             end.reset()
         elif end is self.client:
             self.proxy.links.add(self)
+            self.proxy.accepted += 1
             self._dialling = asyncio.ensure_future(self._dial())
         else:
             self.client.go_on()
