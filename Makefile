@@ -74,7 +74,7 @@ simulate-scale: setup ## Run the real autoscaler under simulated load; seven min
 	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/measurements/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(pytest) tests/cluster tests/lab/scale $(waiting) 3
+	@$(pytest) tests/cluster tests/lab/scale $(waiting) 4
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(pytest) tests/cluster_tool

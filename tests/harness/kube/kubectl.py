@@ -1,21 +1,39 @@
-"""kubectl as the tests use it: the same binary, the same words as a person's, with failures that show what was said."""
+"""kubectl as the tests use it: with a person's words, and with failures that show what it printed."""
 
 import json
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from harness.kube.reads import Reads, UnsupportedError
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl against one cluster."""
+    """kubectl against one cluster. What only reads objects goes over a connection that stays open."""
 
     binary: Path
     kubeconfig: Path
 
+    @cached_property
+    def _reads(self) -> Reads:
+        return Reads(self.kubeconfig)
+
     def __call__(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """Run kubectl and return what it printed; a failure raises with its words."""
+        """Return what kubectl prints; a failure raises with its words."""
+        if args[0] == "get":
+            try:
+                return self._reads.get(args[1:], timeout)
+            except UnsupportedError:
+                pass
+            except AssertionError as failure:
+                raise AssertionError(f"kubectl {' '.join(args)}: {failure}") from None
+        return self.run(*args, stdin=stdin, timeout=timeout)
+
+    def run(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Run the binary, whatever it is to do."""
         done = subprocess.run(
             [str(self.binary), "--kubeconfig", str(self.kubeconfig), *args],
             input=stdin,
