@@ -59,6 +59,8 @@ class EventDelta(msgspec.Struct, gc=False):
     thinking: str | None = None
     partial_json: str | None = None
     stop_reason: str | None = None
+    content: Any = None
+    """Where imitations put text, or parts of it."""
 
 
 class Event(msgspec.Struct, gc=False):
@@ -137,6 +139,7 @@ def _delta(fields: dict[str, Any]) -> EventDelta:
         text_of(fields.get("thinking")),
         text_of(partial) if isinstance(partial, str) else _json(partial),
         replaced(text_of(fields.get("stop_reason"))),
+        fields.get("content"),
     )
 
 
@@ -166,6 +169,9 @@ def _error(fields: dict[str, Any]) -> ErrorObject:
 
 
 def _object(value: object) -> dict[str, Any]:
+    """Return an object; one with the text where there is text in its place, and an empty one for anything else."""
+    if isinstance(value, str):
+        return {"text": value}
     return value if isinstance(value, dict) else {}
 
 

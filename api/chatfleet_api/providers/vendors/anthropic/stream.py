@@ -47,6 +47,9 @@ _FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
 `pause_turn` is missing: it comes with the server's own tools only, which are never used, and is no end.
 """
 
+_TEXTS: Final = frozenset({"", "text", "text_delta"})
+"""Types of deltas whose `content` is text; that of others may be a summary for the next request."""
+_WITHOUT_ARGUMENTS: Final = frozenset({"", "text", "thinking"})
 _NO_DELTA: Final = EventDelta()
 
 
@@ -83,6 +86,8 @@ class MessageParser:
         self._calls: list[_Call] = []
         self._open: dict[int, _Call | None] = {}
         """From the number of a content block to its tool call; None: a block of another kind."""
+        self._others: set[int] = set()
+        """Numbers of blocks whose arguments are none of our calls', such as those of the server's own tools."""
         self._last = 0
         """Number of the block that began last, which an event without number is about."""
 
@@ -139,6 +144,8 @@ class MessageParser:
             items.append(ToolCall(call.number, block.id or f"toolu_{call.number}", block.name))
             return
         self._open[index] = None
+        if block.type not in _WITHOUT_ARGUMENTS:
+            self._others.add(index)
         _complete(known, items)
         if block.text:
             items.append(Token(block.text))
@@ -146,19 +153,23 @@ class MessageParser:
             items.append(Reasoning(block.thinking))
 
     def _delta(self, event: Event, items: list[StreamItem]) -> None:
+        """Append what a delta holds, whatever its type: there are names of imitations, and of tomorrow."""
         delta = event.delta or _NO_DELTA
-        kind = delta.type
-        if (kind == "text_delta" and delta.text) or (delta.text and not kind):
-            items.append(Token(delta.text))
-        elif delta.thinking and kind in ("thinking_delta", ""):
+        if delta.thinking:
             items.append(Reasoning(delta.thinking))
-        elif delta.partial_json and kind in ("input_json_delta", ""):
+        if text := delta.text or (delta.content and delta.type in _TEXTS and text_of(delta.content)):
+            items.append(Reasoning(text) if delta.type == "thinking_delta" else Token(text))
+        if delta.partial_json:
             self._argument(event.index, delta.partial_json, items)
 
     def _argument(self, index: int | None, piece: str, items: list[StreamItem]) -> None:
-        call = self._open.get(self._last if index is None else index)
-        if call is None:
+        """Append a piece of arguments; one of no call's block belongs to the call that began last."""
+        index = self._last if index is None else index
+        if index in self._others:
             return
+        call = self._open.get(index) or (self._calls[-1] if self._calls else None)
+        if call is None:
+            raise ChatError(Code.UPSTREAM_MALFORMED, detail="arguments came without a tool call")
         if call.is_whole:
             raise ChatError(Code.UPSTREAM_MALFORMED, detail="arguments came after the end of their tool call")
         call.silent = False

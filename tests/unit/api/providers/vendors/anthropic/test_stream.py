@@ -211,7 +211,10 @@ TEXT = [Token("a"), Finish("stop", Usage(input_tokens=7, output_tokens=4))]
         b'{"type":"content_block_delta","index":null,"delta":{"type":"text_delta","text":null}}',
         b'{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":null,"text":null}}',
         b'{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":null}}',
-        b'{"type":"content_block_delta","delta":{"type":"delta_of_tomorrow","text":"b","partial_json":"c"}}',
+        b'{"type":"content_block_delta","delta":{"type":"delta_of_tomorrow","data":"b"}}',
+        b'{"type":"content_block_delta","delta":{"type":"compaction_delta","content":"c"}}',
+        b'{"type":"content_block_delta","delta":{"type":"citations_delta","citation":{"cited_text":"c"}}}',
+        b'{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"c"}}',
         b'{"type":"content_block_start","index":3,"content_block":{"type":"text","text":null}}',
         b'{"type":"content_block_stop","index":9}',
         b'{"type":"message_delta","delta":null,"usage":null}',
@@ -238,8 +241,38 @@ def test_text_in_parts_is_text(said: object, meant: str) -> None:
     assert read(START, delta("text_delta", text=said), ending(), STOP)[0] == Token(meant)
 
 
-def test_a_delta_without_type_is_what_it_holds() -> None:
-    assert read(START, event("content_block_delta", delta={"text": "a"}), ending(), STOP) == TEXT
+@pytest.mark.parametrize(
+    ("brought", "items"),
+    [
+        ({"text": "a"}, [Token("a")]),
+        ("a", [Token("a")]),
+        ({"type": "text", "text": "a"}, [Token("a")]),
+        ({"type": "delta_of_tomorrow", "text": "a"}, [Token("a")]),
+        ({"type": "text_delta", "content": "a"}, [Token("a")]),
+        ({"type": "text_delta", "text": "", "content": [{"type": "text", "text": "a"}, "b"]}, [Token("ab")]),
+        ({"type": "thinking_delta", "text": "a"}, [Reasoning("a")]),
+        ({"type": "text_delta", "thinking": "a", "text": "b"}, [Reasoning("a"), Token("b")]),
+    ],
+)
+def test_a_delta_is_what_it_holds_whatever_its_type(brought: object, items: list[StreamItem]) -> None:
+    assert read(START, event("content_block_delta", delta=brought), ending(), STOP)[:-1] == items
+
+
+@pytest.mark.parametrize("block", ["a", {"type": "text", "text": "a"}, {"type": "block_of_tomorrow", "text": "a"}])
+def test_text_that_begins_a_block_is_kept(block: object) -> None:
+    assert read(START, event("content_block_start", content_block=block), ending(), STOP) == TEXT
+
+
+@pytest.mark.parametrize("index", [0, 7], ids=["of the text", "of no block"])
+def test_arguments_with_a_wrong_index_are_of_the_call_that_began_last(index: int) -> None:
+    piece = delta("input_json_delta", index, partial_json='{"x":1}')
+    assert calls(block("text"), block("tool_use", 1, id="t", name="f"), piece) == [("t", "f", '{"x":1}')]
+
+
+@pytest.mark.parametrize("begun", [(), (block("text"),)])
+def test_arguments_without_a_call_are_not_lost_in_silence(begun: tuple[bytes, ...]) -> None:
+    lost = delta("input_json_delta", partial_json='{"x":1}')
+    assert failure(START, *begun, lost).code is Code.UPSTREAM_MALFORMED
 
 
 @pytest.mark.parametrize(
