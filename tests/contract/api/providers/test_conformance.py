@@ -83,6 +83,13 @@ async def test_an_answer_is_the_same_when_it_comes_byte_by_byte(wire: Wire) -> N
     assert (outcome.error, outcome.text) == (None, "".join(WORDS))
 
 
+async def test_a_character_that_is_cut_in_half_is_whole_and_a_half_at_the_end_is_replaced(wire: Wire) -> None:
+    halves = (rb"A\ud83d", rb"\ude00B", rb"C\ud83d")
+    tokens = [wire.token("X").replace(b'"X"', b'"' + half + b'"') for half in halves]
+    outcome, _ = await outcome_of(wire, playing(*wire.begin(), *tokens, *wire.finish(), "end"))
+    assert (outcome.error, outcome.text) == (None, "A\N{GRINNING FACE}BC\N{REPLACEMENT CHARACTER}")
+
+
 async def test_one_read_is_one_batch(wire: Wire) -> None:
     outcome, _ = await outcome_of(wire, playing(b"".join(whole(wire)), "end"))
     assert len(outcome.batches) == 1
