@@ -13,6 +13,8 @@ from harness.process import Program, await_ready, started
 
 IN_MEMORY = ('save ""', "appendonly no")
 """A server that keeps nothing on disk."""
+_AT_ONCE = "repl-diskless-sync-delay 0"
+"""A primary would wait 5 s for more replicas before it sends the first one its data. A sentinel knows no such setting."""
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def redis_server(folder: Path, *lines: str, arguments: Sequence[str] = ()) -> It
         RuntimeError: the server is not installed, or ended before it answered; the message has the end of its log.
     """
     port = free_port()
-    with redis_process(folder, port, *IN_MEMORY, *lines, arguments=arguments) as program:
+    with redis_process(folder, port, *IN_MEMORY, _AT_ONCE, *lines, arguments=arguments) as program:
         await_ready(program, lambda: _answers(port))
         yield f"redis://{LOOPBACK}:{port}/0"
 
