@@ -15,6 +15,7 @@ from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
 from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
+from harness.redis.server import redis_server
 
 WORDS = " ".join(str(number) for number in range(1, 31))
 """The answer of the model `slow`, 20 words a second."""
@@ -25,14 +26,16 @@ class Pods(NamedTuple):
     b: ApiProcess
 
 
-@pytest.fixture(params=[True])
-def pods(tmp_path: Path, redis_url: str, request: pytest.FixtureRequest) -> Iterator[Pods]:
+@pytest.fixture(scope="module", params=[True])
+def pods(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Pods]:
     """Two pods; on one Redis, or, for control, each with everything in its own memory."""
-    (tmp_path / "redis").write_text(redis_url)
-    shared = {"redis_url_file": str(tmp_path / "redis") if request.param else None}
-    config = RuntimeConfig.model_validate(scripted("slow").model_dump() | shared)
-    with api_process(tmp_path, config) as a, api_process(tmp_path, config) as b:
-        yield Pods(a, b)
+    folder: Path = tmp_path_factory.mktemp("pods")
+    with redis_server(folder) as url:
+        (folder / "url").write_text(url)
+        shared = {"redis_url_file": str(folder / "url") if request.param else None}
+        config = RuntimeConfig.model_validate(scripted("slow").model_dump() | shared)
+        with api_process(folder, config) as a, api_process(folder, config) as b:
+            yield Pods(a, b)
 
 
 def send(pod: ApiProcess, path: str, body: object, **headers: str) -> Answer:
