@@ -67,7 +67,7 @@ def _maven() -> str:
 
 
 def _java(name: str, _: Path) -> Client:
-    main = {"openai-java": "OpenAi", "langchain4j": "LangChain4j"}[name]
+    main = {"openai-java": "OpenAi", "langchain4j": "LangChain4j", "spring-ai": "SpringAi"}[name]
     return Client(name, ("java", "-cp", _maven(), main))
 
 
@@ -88,6 +88,7 @@ BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "openai-go-old": _go,
     "openai-java": _java,
     "langchain4j": _java,
+    "spring-ai": _java,
     "openai-js": _javascript,
     "jdk": _jdk,
 }

@@ -15,8 +15,9 @@ from harness.upstream.wires import INPUT_TOKENS, WORDS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
-SDKS = ("openai-go", "openai-go-old", "openai-java", "langchain4j", "openai-js")
-OFFER_RESPONSES = tuple(name for name in SDKS if name != "langchain4j")
+SDKS = ("openai-go", "openai-go-old", "openai-java", "langchain4j", "spring-ai", "openai-js")
+OFFER_RESPONSES = tuple(name for name in SDKS if name.startswith("openai"))
+FINDS_ERRORS = tuple(name for name in SDKS if name != "spring-ai")
 ANSWER = {"text": "".join(WORDS), "finish": "stop", "input": INPUT_TOKENS, "output": len(WORDS)}
 COMMENT = b": keep-alive\n"
 of_each_sdk = pytest.mark.parametrize("name", SDKS)
@@ -57,7 +58,7 @@ async def test_a_comment_with_an_empty_line_breaks_the_old_sdk_alone(client: Cli
     """The control: what these tests would see if a heartbeat ended in an empty line."""
     async with fake_upstream(interrupted(COMMENT + b"\n")) as server:
         found = await seen(client, "stream", server.url)
-    assert ("error" in found) == (client.name == "openai-go-old"), found
+    assert (found["text"] != ANSWER["text"]) == (client.name == "openai-go-old"), found
 
 
 @of_each_sdk
@@ -79,10 +80,16 @@ async def test_a_refusal_has_its_status_and_code(
     assert await seen(client, case, pod.url) == {"status": status, "code": code}
 
 
-@of_each_sdk
+@pytest.mark.parametrize("name", FINDS_ERRORS)
 async def test_a_stream_that_is_cut_ends_with_an_error(client: Client, pod: ApiProcess) -> None:
     found = await seen(client, "cut", pod.url)
     assert (found["pieces"], found["error"]["code"]) == (list(WORDS[:2]), "upstream_truncated")
+
+
+@pytest.mark.parametrize("name", ["spring-ai"])
+async def test_an_sdk_that_finds_no_error_in_a_stream_gets_no_finish_reason(client: Client, pod: ApiProcess) -> None:
+    found = await seen(client, "cut", pod.url)
+    assert (found["pieces"], found["finish"]) == (list(WORDS[:2]), "")
 
 
 @pytest.mark.parametrize("name", OFFER_RESPONSES)
