@@ -14,7 +14,7 @@ from harness.process import Program, await_ready, started
 IN_MEMORY = ('save ""', "appendonly no")
 """A server that keeps nothing on disk."""
 _AT_ONCE = "repl-diskless-sync-delay 0"
-"""A primary would wait 5 s for more replicas before it sends the first one its data. A sentinel knows no such setting."""
+"""A primary would wait 5 s for more replicas before it sends the first its data. A sentinel knows no such setting."""
 
 
 @contextmanager
