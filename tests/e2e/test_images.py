@@ -73,8 +73,8 @@ def test_nobody_in_an_image_is_root(images: dict[str, Image]) -> None:
 
 
 def test_signals_reach_the_process_itself(images: dict[str, Image]) -> None:
-    assert images[API_IMAGE].config["Entrypoint"] == ["python", "-m", "chatfleet_api"]
-    assert images[OPERATOR_IMAGE].config["Entrypoint"] == ["python", "-m", "chatfleet_operator"]
+    assert images[API_IMAGE].config["Entrypoint"] == ["tini", "--", "python", "-m", "chatfleet_api"]
+    assert images[OPERATOR_IMAGE].config["Entrypoint"] == ["tini", "--", "python", "-m", "chatfleet_operator"]
     assert images[API_IMAGE].config["StopSignal"] == images[OPERATOR_IMAGE].config["StopSignal"] == "SIGTERM"
 
 

@@ -91,7 +91,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, config: ActivatorCo
         "name": names.COMPONENT_ACTIVATOR,
         "image": spec.template.image or default_image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "-m", "chatfleet_api.activator"],
+        "command": ["tini", "--", "python", "-m", "chatfleet_api.activator"],
         "ports": [
             {"name": names.PORT_NAME_SERVING, "containerPort": names.PORT_SERVING, "protocol": "TCP"},
             {"name": names.PORT_NAME_HEALTH, "containerPort": names.PORT_HEALTH, "protocol": "TCP"},

@@ -96,10 +96,11 @@ def _run(*command: str) -> str:
 
 
 def process_of(pod: str) -> int:
-    """Return the id, on this machine, of the process in a pod of ours; raises `LookupError` for none."""
+    """Return the id, on this machine, of the process in a pod of ours, not of its init; `LookupError`: there is none."""
     mark = f"{ENV_POD_NAME}={pod}".encode()
-    for environment in Path("/proc").glob("[0-9]*/environ"):
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is the kernel's
-            if mark in environment.read_bytes().split(b"\0"):
-                return int(environment.parent.name)
+            is_init = (process / "comm").read_text() == "tini\n"
+            if not is_init and mark in (process / "environ").read_bytes().split(b"\0"):
+                return int(process.name)
     raise LookupError(f"no process of pod {pod}")
