@@ -7,6 +7,8 @@
 - `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `error_objects`: the shapes of errors
+- `finish_reasons`: the words that end an answer, of all vendors
+- `made_ids`: ids for tool calls that come without one
 - `surrogates`: characters that an upstream splits over two pieces
 - `upstream_errors`: what an error response, or an error event inside a stream, means
 - `whole`: answers that come as one JSON document instead of a stream

@@ -4,12 +4,18 @@ import json
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.providers.surrogates import replaced
 
 _WRAPPERS: Final = ("error", "errors", "detail")
 """Fields that hold an error: OpenAI's and Anthropic's, Cloudflare's, and FastAPI's."""
 _TEXTS: Final = ("message", "msg", "error_message", "error_msg")
+_KINDS: Final = ("type", "error_type", "status")
+_CODES: Final = ("code", "error_code", "status_code", "statusCode", "status", "http_status", "http_code")
+"""Fields that name the error, or have its HTTP status as a number or as text."""
+_ERROR_STATUSES: Final = range(400, 600)
+_MAX_DIGITS: Final = 9
 _MAX_LEVELS: Final = 4
 
 
@@ -19,10 +25,12 @@ class ErrorObject(msgspec.Struct):
     message: str | None = None
     type: str | None = None
     code: str | int | None = None
-    """The vendor's name for it, or an HTTP status."""
+    """The vendor's name for it, or a number."""
+    status: int | None = None
+    """HTTP status, wherever it stands."""
 
     def __bool__(self) -> bool:
-        return bool(self.message or self.type or self.code)
+        return bool(self.message or self.type or self.code or self.status)
 
 
 def parse_error(body: bytes) -> ErrorObject:
@@ -44,7 +52,12 @@ def error_of(value: object, levels: int = _MAX_LEVELS) -> ErrorObject:
     outer = _fields(value, levels)
     for name in _WRAPPERS:
         if inner := error_of(value.get(name), levels - 1):
-            return ErrorObject(inner.message or outer.message, inner.type or outer.type, inner.code or outer.code)
+            return ErrorObject(
+                inner.message or outer.message,
+                inner.type or outer.type,
+                inner.code or outer.code,
+                inner.status or outer.status,
+            )
     return outer
 
 
@@ -59,7 +72,7 @@ def _of_list(values: list[Any], levels: int) -> ErrorObject:
     if not errors:
         return ErrorObject()
     message = "; ".join(error.message for error in errors if error.message)
-    return ErrorObject(message or None, errors[0].type, errors[0].code)
+    return replace(errors[0], message=message or None)
 
 
 def _fields(value: dict[str, Any], levels: int) -> ErrorObject:
@@ -67,13 +80,22 @@ def _fields(value: dict[str, Any], levels: int) -> ErrorObject:
     text = text_of(message) or error_of(message, levels - 1).message or (_json(message) if message else None)
     if text and isinstance(value.get("loc"), list):  # where FastAPI found a fault
         text = f"{'.'.join(map(str, value['loc']))}: {text}"
-    kinds = (value.get("type"), value.get("error_type"), value.get("status"))
-    codes = (value.get("code"), value.get("error_code"), value.get("status_code"), value.get("status"))
+    kinds, codes = ([value.get(name) for name in names] for names in (_KINDS, _CODES))
     return ErrorObject(
         text,
-        next((kind for kind in kinds if isinstance(kind, str) and kind), None),
+        next((kind for kind in kinds if isinstance(kind, str) and kind and kind != "error"), None),
         next((code for code in codes if isinstance(code, str | int) and not isinstance(code, bool) and code), None),
+        next((status for code in (*codes, *kinds) if (status := _status(code))), None),
     )
+
+
+def _status(code: object) -> int | None:
+    """Return the HTTP status of an error that a number, or a text of digits, is."""
+    if isinstance(code, str) and code.strip().isdecimal() and len(code) < _MAX_DIGITS:
+        code = int(code)
+    if not isinstance(code, int | float) or isinstance(code, bool):
+        return None
+    return int(code) if code in _ERROR_STATUSES else None
 
 
 def _json(value: object) -> str:

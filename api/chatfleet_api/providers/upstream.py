@@ -4,6 +4,7 @@ What differs from vendor to vendor (URLs, authentication, framing, bodies, event
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -27,6 +28,8 @@ from chatfleet_api.providers.vendor import Framing, HTTPRequest, StreamParser, V
 from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser, requested_once
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
+
+logger = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 10.0
 """How long a check may take in all."""
@@ -115,6 +118,9 @@ class Upstream:
         finally:
             watchdog.stop()
             self._connections.release(response)
+            if parser.left_out:
+                names = ", ".join(sorted(parser.left_out))
+                logger.warning("An answer of model %s had parts that were left out: %s", request.model, names)
 
     async def check(self) -> str | None:
         """Prove that the upstream is reachable and accepts the key, and has not refused all that was requested.

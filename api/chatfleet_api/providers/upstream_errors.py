@@ -83,7 +83,6 @@ _TOO_LONG: Final = re.compile(
 _TOO_LONG_STATUSES: Final = frozenset({400, 413, 422})
 _SECRETS: Final = re.compile(r"\b(?:sk|pk|key|api)-[\w-]{6,}|(?i:bearer)\s+\S+")
 _ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG, Code.CONTENT_FILTERED})
-_ERROR_STATUSES: Final = range(400, 600)
 _LONGEST_WAIT_SECONDS: Final = 86_400.0
 """Longest wait that is passed on; an upstream's clock may be years off."""
 _NO_MODEL: Final = "The upstream does not have this model."
@@ -124,8 +123,9 @@ def from_event(error: ErrorObject | str, codes: Mapping[str, Code] = ERROR_CODES
     """Return the error of an error object inside a stream."""
     if isinstance(error, str):
         error = ErrorObject(message=error)
-    status = HTTPStatus.BAD_REQUEST if error.type == "invalid_request_error" else HTTPStatus.INTERNAL_SERVER_ERROR
-    code = _code(error.code if isinstance(error.code, int) and error.code in _ERROR_STATUSES else status, error, codes)
+    is_callers = error.type == "invalid_request_error"
+    status = error.status or (HTTPStatus.BAD_REQUEST if is_callers else HTTPStatus.INTERNAL_SERVER_ERROR)
+    code = _code(status, error, codes)
     detail = f"inside the stream, {error.type or error.code or 'error'}: {error.message or ''}"
     return ChatError(code, _public(code, error), detail=clean(detail))
 

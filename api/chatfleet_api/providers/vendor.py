@@ -1,6 +1,6 @@
 """What is different from vendor to vendor: the columns of the table `VENDORS`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -18,6 +18,9 @@ from chatfleet_contract.spec.providers import Compatibility
 
 class StreamParser(Protocol):
     """Parses one answer."""
+
+    pieces: int
+    """Pieces that have come: without a count of the output, the tokens of its estimate."""
 
     @property
     def done(self) -> bool:
@@ -37,6 +40,11 @@ class StreamParser(Protocol):
     @property
     def is_holding(self) -> bool:
         """Whether a part of the answer has come that is held back until more is known."""
+        ...
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """Names of parts of the answer that a client would miss: they are in no item."""
         ...
 
     def read(self, payload: bytes, items: list[StreamItem]) -> None:

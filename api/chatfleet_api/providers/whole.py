@@ -5,12 +5,11 @@ So one parser reads both, and everything behind it sees the same items.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ToolCall
@@ -97,11 +96,18 @@ class WholeParser:
         self._parser = parser
         self.has_begun = False
         """Whether the document is an answer, or an error in its place."""
+        self.pieces = 0
+        self._size = 0
 
     @property
     def done(self) -> bool:
         """Whether the `Finish` has been appended."""
         return self._parser.done
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """What the parser leaves out."""
+        return self._parser.left_out
 
     @property
     def is_ending(self) -> bool:
@@ -116,12 +122,10 @@ class WholeParser:
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what the payload brings."""
         self.has_begun = True
+        before = len(items)
         self._parser.read(payload, items)
-        last = items[-1] if items else None
-        if isinstance(last, Finish) and last.usage.estimated:
-            size = sum(len(_text(item).encode()) for item in items[:-1])
-            usage = replace(last.usage, output_tokens=-(-size // BYTES_PER_TOKEN))
-            items[-1] = replace(last, usage=usage)
+        self._size += sum(len(_text(item).encode()) for item in items[before:])
+        self.pieces = self._parser.pieces = -(-self._size // BYTES_PER_TOKEN)
 
     def end(self) -> Finish:
         """Return the finish of a response that ends here."""

@@ -72,3 +72,10 @@ async def test_a_call_without_id_that_comes_slowly_is_no_silence() -> None:
         provider = provider_of(WIRE, upstream.url, timeouts={"firstTokenSeconds": 1}, retries={"max": 0})
         async with catalogue_of(config_of(provider)) as catalogue:
             assert (await ask(catalogue.provider("default"))).code is None
+
+
+async def test_what_a_client_would_miss_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    image = event({"choices": [{"index": 0, "delta": {"content": "", "images": [{"type": "image_url"}]}}]})
+    outcome = await outcome_of(*WIRE.begin(), *map(WIRE.token, WORDS), image, image, *WIRE.finish(), "end")
+    assert (outcome.code, outcome.text) == (None, "".join(WORDS))
+    assert caplog.messages == ["An answer of model gpt-x had parts that were left out: images"]

@@ -51,6 +51,8 @@ class WordParser:
     """An answer whose payloads are words; the word `.` ends it."""
 
     has_begun = is_ending = is_holding = False
+    left_out: frozenset[str] = frozenset()
+    pieces = 0
 
     def __init__(self, _: ChatRequest) -> None:
         self.done = False

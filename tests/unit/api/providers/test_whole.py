@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Reasoning, Token, Usage
+from chatfleet_api.domain.events import Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers import whole
 from chatfleet_api.providers.provider import Finish, StreamItem
@@ -36,12 +36,22 @@ def completion(finish_reason: str | None = "stop", **message: object) -> dict[st
 
 def test_a_completion_has_the_fields_of_a_stream() -> None:
     items = items_of(OPENAI, completion(content="Hi.", reasoning="Hm."))
-    assert items == [Reasoning("Hm."), Token("Hi."), Finish("stop", Usage(output_tokens=9))]
+    assert items == [Reasoning("Hm."), Token("Hi."), Finish("stop", Usage(1, 9, estimated=True))]
+
+
+def test_a_completion_may_have_its_usage_elsewhere_and_its_call_in_the_old_form() -> None:
+    message = {"content": "Hi.", "function_call": {"name": "f", "arguments": "{}"}}
+    choice = {"message": message, "finish_reason": "function_call"}
+    usage = {"input_tokens": 3, "output_tokens": 9}
+    text, call, finish = items_of(OPENAI, {"choices": [choice], "x_groq": {"usage": usage}})
+    assert (text, finish) == (Token("Hi."), Finish("tool_calls", Usage(3, 9)))
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.arguments) == ("f", "{}")
 
 
 def test_a_message_may_have_its_content_as_text() -> None:
     document = {"type": "message", "content": "Hi.", "stop_reason": "max_tokens", "usage": {"output_tokens": 9}}
-    assert items_of(ANTHROPIC, document) == [Token("Hi."), Finish("length", Usage(output_tokens=9))]
+    assert items_of(ANTHROPIC, document) == [Token("Hi."), Finish("length", Usage(1, 9, estimated=True))]
 
 
 ODD = {

@@ -8,9 +8,10 @@ import json
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.providers.error_objects import ErrorObject
+from chatfleet_api.providers.error_objects import ErrorObject, parse_error
 from chatfleet_api.providers.surrogates import replaced
 from chatfleet_api.providers.upstream_errors import clean
 
@@ -72,7 +73,6 @@ class Event(msgspec.Struct, gc=False):
     content_block: Block | None = None
     delta: EventDelta | None = None
     usage: EventUsage | None = None
-    error: ErrorObject | None = None
 
 
 decode = msgspec.json.Decoder(Event).decode
@@ -93,16 +93,21 @@ def text_of(value: object) -> str:
 
 def tolerated(payload: bytes, unexpected: Exception) -> Event:
     """Return the event in `payload`, which `decode` did not accept; raise `ChatError(UPSTREAM_MALFORMED)` if none."""
-    if isinstance(unexpected, RecursionError):
-        raise _malformed("the JSON nests too deeply")
+    try:
+        if isinstance(unexpected, RecursionError):
+            raise unexpected
+        return _tolerated(payload)
+    except RecursionError as error:
+        raise _malformed("the JSON nests too deeply") from error
+
+
+def _tolerated(payload: bytes) -> Event:
     if payload.strip() in (b"", b"[DONE]"):  # keep-alives of gateways, and the end that OpenAI's clients wait for
         return Event("")
     try:
         fields = json.loads(payload.decode("utf-8", "replace"), strict=False)
     except ValueError as error:
         raise _malformed(str(error)) from error
-    except RecursionError as error:
-        raise _malformed("the JSON nests too deeply") from error
     if not isinstance(fields, dict):
         raise _malformed("not an object")
     if not isinstance(fields.get("type"), str):
@@ -116,7 +121,6 @@ def tolerated(payload: bytes, unexpected: Exception) -> Event:
         content_block=_block(_object(fields.get("content_block"))),
         delta=_delta(_object(fields.get("delta"))),
         usage=_usage(fields.get("usage")),
-        error=_error(fields) if fields["type"] == "error" else None,
     )
 
 
@@ -155,17 +159,10 @@ def _usage(fields: object) -> EventUsage:
     )
 
 
-def _error(fields: dict[str, Any]) -> ErrorObject:
+def error_in(payload: bytes) -> ErrorObject:
     """Return the error of an event, which may stand in `error` or, flat, beside the type."""
-    error = fields.get("error") or fields
-    if not isinstance(error, dict):
-        return ErrorObject(message=replaced(text_of(error)) or _json(error))
-    kind, message, code = (error.get(name) for name in ("type", "message", "code"))
-    return ErrorObject(
-        message=replaced(text_of(message)) or _json(message),
-        type=kind if isinstance(kind, str) and error is not fields else None,
-        code=code if isinstance(code, str | int) else None,
-    )
+    error = parse_error(payload)
+    return error if error.message else replace(error, message=payload.decode("utf-8", "replace"))
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -5,7 +5,6 @@ https://platform.claude.com/docs/en/build-with-claude/streaming, which requires 
 
 import json
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -13,7 +12,8 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.error_objects import ErrorObject
+from chatfleet_api.providers.finish_reasons import finish_reason
+from chatfleet_api.providers.made_ids import made_id
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import Halves, halves_of, replaced
 from chatfleet_api.providers.upstream_errors import clean, from_event
@@ -23,33 +23,17 @@ from chatfleet_api.providers.vendors.anthropic.events import (
     Event,
     EventDelta,
     decode,
+    error_in,
     text_of,
     tolerated,
 )
 from chatfleet_api.providers.vendors.anthropic.usage import UsageCount
 
-_FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
-    {
-        "end_turn": "stop",
-        "stop_sequence": "stop",
-        "max_tokens": "length",
-        "model_context_window_exceeded": "length",
-        "tool_use": "tool_calls",
-        "refusal": "content_filter",
-        "stop": "stop",
-        "length": "length",
-        "tool_calls": "tool_calls",
-        "content_filter": "content_filter",
-    }
-)
-"""The last four are OpenAI's, which gateways hand on.
-
-`pause_turn` is missing: it comes with the server's own tools only, which are never used, and is no end.
-"""
-
 _TEXTS: Final = frozenset({"", "text", "text_delta"})
 """Types of deltas whose `content` is text; that of others may be a summary for the next request."""
 _WITHOUT_ARGUMENTS: Final = frozenset({"", "text", "thinking"})
+_MEDIA: Final = frozenset({"audio", "document", "image"})
+"""Types of blocks that no dialect of ours has in an answer."""
 _NO_DELTA: Final = EventDelta()
 
 
@@ -77,10 +61,11 @@ class MessageParser:
     def __init__(self, request: ChatRequest) -> None:
         self.done = False
         self._request = request
-        self._items = 0
+        self.pieces = 0
         self._halves: Halves | None = None
         """Joins split characters, from the first event on that has half of one."""
         self.has_begun = False
+        self.left_out: set[str] = set()
         self._reason: FinishReason | None = None
         self._usage = UsageCount()
         self._calls: list[_Call] = []
@@ -117,10 +102,10 @@ class MessageParser:
         elif event.type == "message_stop":
             self._finish(items)
         elif event.type == "error":
-            raise from_event(event.error or ErrorObject())
+            raise from_event(error_in(payload))
         if self._halves is not None:
             self._halves.join(items, before)
-        self._items += len(items) - before
+        self.pieces += len(items) - before
 
     def end(self) -> Finish:
         """Raise, since only `message_stop` ends a message."""
@@ -141,11 +126,13 @@ class MessageParser:
             call = self._open[index] = _Call(len(self._calls), block)
             self._calls.append(call)
             _complete(known, items)
-            items.append(ToolCall(call.number, block.id or f"toolu_{call.number}", block.name))
+            items.append(ToolCall(call.number, block.id or made_id(self._request, call.number), block.name))
             return
         self._open[index] = None
         if block.type not in _WITHOUT_ARGUMENTS:
             self._others.add(index)
+        if block.type in _MEDIA:
+            self.left_out.add(f"block of type {block.type}")
         _complete(known, items)
         if block.text:
             items.append(Token(block.text))
@@ -178,9 +165,10 @@ class MessageParser:
     def _stop(self, reason: str | None) -> None:
         if not reason:
             return
-        if reason not in _FINISH_REASONS:
+        known = finish_reason(reason)
+        if known is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the message stopped for {clean(reason)}")
-        self._reason = _FINISH_REASONS[reason]
+        self._reason = known
 
     def _finish(self, items: list[StreamItem]) -> None:
         if self._reason is None:
@@ -189,7 +177,7 @@ class MessageParser:
             _complete(call, items)
         self.done = True
         reason = "tool_calls" if self._calls and self._reason == "stop" else self._reason
-        items.append(Finish(reason, self._usage.usage(self._request, self._items)))
+        items.append(Finish(reason, self._usage.usage(self._request, self.pieces)))
 
 
 def _complete(call: _Call | None, items: list[StreamItem]) -> None:

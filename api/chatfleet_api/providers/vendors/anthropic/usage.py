@@ -51,12 +51,12 @@ class UsageCount:
             cache_read_tokens=read,
             cache_write_tokens=written,
         )
-        if self._is_counted:
+        if self._is_counted and counted.input_tokens:
             return counted
         guess = usage_estimate(request, items)
         return replace(
             counted,
             input_tokens=counted.input_tokens or guess.input_tokens,
-            output_tokens=max(counted.output_tokens, guess.output_tokens),
+            output_tokens=max(counted.output_tokens, 0 if self._is_counted else guess.output_tokens),
             estimated=True,
         )

@@ -2,5 +2,6 @@
 
 - `request`: differences to the request of the client; `conversation`: those of its messages
 - `stream`: parser of an answer; `chunks` decodes it, `tool_calls` keeps its tool calls apart, `usage` counts its tokens
+- `odd_chunks`: chunks that OpenAI does not send; `odd_usage`: the same for usage
 - `whole`: answers that come as one JSON document
 """

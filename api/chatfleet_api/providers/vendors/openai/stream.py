@@ -4,56 +4,19 @@ https://platform.openai.com/docs/api-reference/chat-streaming. Decodes the few f
 what the SDK's objects cost, and ignores what it does not know.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Collection, Mapping
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.finish_reasons import FINISH_REASONS, UNFINISHED, finish_reason
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import Halves, halves_of
-from chatfleet_api.providers.upstream_errors import clean, from_event
-from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, Chunk, Delta, decode, tolerated
+from chatfleet_api.providers.upstream_errors import clean
+from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, Chunk, Delta, decode
+from chatfleet_api.providers.vendors.openai.odd_chunks import OddChunks
 from chatfleet_api.providers.vendors.openai.tool_calls import ToolCalls
 from chatfleet_api.providers.vendors.openai.usage import UsageCount
-
-FINISH_REASONS: Final = MappingProxyType[str, FinishReason](
-    {
-        "stop": "stop",
-        "length": "length",
-        "tool_calls": "tool_calls",
-        "content_filter": "content_filter",
-        # Hugging Face's text-generation-inference, and Together.
-        "eos_token": "stop",
-        "eos": "stop",
-        "stop_sequence": "stop",
-        # Anthropic, by gateways that hand its words on.
-        "end_turn": "stop",
-        "max_tokens": "length",
-        "model_context_window_exceeded": "length",
-        "tool_use": "tool_calls",
-        "refusal": "content_filter",
-        # Mistral.
-        "model_length": "length",
-        # Cohere.
-        "complete": "stop",
-        "tool_call": "tool_calls",
-        "error_toxic": "content_filter",
-        # Gemini, which also sends STOP and MAX_TOKENS.
-        "safety": "content_filter",
-        "recitation": "content_filter",
-        "blocklist": "content_filter",
-        "prohibited_content": "content_filter",
-        "spii": "content_filter",
-        # Amazon Bedrock.
-        "guardrail_intervened": "content_filter",
-        "content_filtered": "content_filter",
-        # Zhipu.
-        "sensitive": "content_filter",
-    }
-)
-"""By the words that vendors document, in lower case. Any other (`abort`, `error`): the answer is not whole."""
 
 
 class CompletionParser:
@@ -67,25 +30,30 @@ class CompletionParser:
         "_calls",
         "_finish_reasons",
         "_halves",
-        "_items",
+        "_odd",
         "_reason",
         "_request",
         "_usage",
         "done",
-        "has_begun",
+        "pieces",
     )
 
     def __init__(self, request: ChatRequest, *, finish_reasons: Mapping[str, FinishReason] = FINISH_REASONS) -> None:
         """Parse the answer to `request`, of a vendor that ends whole answers with one of `finish_reasons`."""
-        self.done = self.has_begun = False
+        self.done = False
         self._finish_reasons = finish_reasons
         self._request = request
         self._reason: FinishReason | None = None
         self._usage = UsageCount()
-        self._calls = ToolCalls(f"call_{len(request.messages)}_")  # a conversation grows, so that ids are not repeated
-        self._items = 0
+        self._calls = ToolCalls(request)
+        self._odd = OddChunks()
+        self.pieces = 0
         self._halves: Halves | None = None
         """Joins split characters, from the first chunk on that has half of one."""
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.pieces or self._calls or self._odd.any_read)
 
     @property
     def is_ending(self) -> bool:
@@ -95,14 +63,16 @@ class CompletionParser:
     def is_holding(self) -> bool:
         return bool(self._calls)
 
+    @property
+    def left_out(self) -> Collection[str]:
+        return self._odd.left_out
+
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
         """Append to `items` what one chunk brings."""
         chunk = self._chunk(payload)
         if chunk is None:
             items.append(self.end())
             return
-        if chunk.error:
-            raise from_event(chunk.error)
         before = len(items)
         try:
             for choice in chunk.choices or ():
@@ -113,22 +83,22 @@ class CompletionParser:
         finally:  # an answer that fails keeps its items
             if self._halves is not None:
                 self._halves.join(items, before, is_last=self.is_ending)
-        self._items += len(items) - before
+        self.pieces += len(items) - before
         if chunk.usage is not None:
             self._usage.read(chunk.usage)
-        if chunk.choices is not None:
-            self.has_begun = True
 
     def end(self) -> Finish:
         """Return the finish, if the provider sent a reason."""
         if self._reason is None:
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without a finish_reason")
         self.done = True
-        return Finish(self._reason, self._usage.usage(self._request, self._items))
+        return Finish(self._reason, self._usage.usage(self._request, self.pieces))
 
     def _finish(self, word: str, items: list[StreamItem]) -> None:
-        reason = self._finish_reasons.get(word) or self._finish_reasons.get(word.lower())
+        reason = finish_reason(word, self._finish_reasons)
         if reason is None:
+            if word.lower() in UNFINISHED:
+                return
             raise ChatError(Code.UPSTREAM_TRUNCATED, detail=f"the stream ended with finish_reason {clean(word)}")
         self._end_with(reason, items)
 
@@ -156,8 +126,15 @@ class CompletionParser:
         try:
             chunk = decode(payload)
         except UNEXPECTED as error:
-            self._halves = self._halves or halves_of(payload)
-            return tolerated(payload, error)
-        if not chunk.error and (chunk.error is not None or (not chunk.choices and chunk.usage is None)):
-            return tolerated(payload)  # an error in a form of its own
-        return chunk
+            return self._odd_chunk(payload, error)
+        if choices := chunk.choices:
+            delta = choices[0].delta
+            if delta and (
+                delta.content or delta.reasoning_content or delta.reasoning or delta.tool_calls or delta.refusal
+            ):
+                return chunk
+        return self._odd_chunk(payload)  # it brings nothing that is known: an error, or in another form
+
+    def _odd_chunk(self, payload: bytes, unexpected: Exception | None = None) -> Chunk | None:
+        self._halves = self._halves or halves_of(payload)
+        return self._odd.read(payload, unexpected, is_first=not self.pieces)

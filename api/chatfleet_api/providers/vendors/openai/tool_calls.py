@@ -3,8 +3,10 @@
 import msgspec
 
 from chatfleet_api.domain.events import ToolCall
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.made_ids import made_id
 from chatfleet_api.providers.surrogates import replaced
-from chatfleet_api.providers.vendors.openai.chunks import Call, Function
+from chatfleet_api.providers.vendors.openai.chunks import Call, Function, OldCall
 
 _NO_FUNCTION = Function()
 
@@ -29,37 +31,50 @@ class ToolCalls:
     """Numbers tool calls from 0 and gives each one's id and name once, when both are known.
 
     Another id at a known index is a new call, since Ollama sends index 0 with each; so is an id without index, which is
-    how Gemini sends them. Pieces of a call without an id are held back until `complete`, which makes one.
+    how Gemini sends them. Pieces of a call without an id are held back until `complete`, which makes one. So is a call
+    in the old form, which counts only if there is none in the new one: servers may send it in both.
     """
 
-    __slots__ = ("_calls", "_prefix")
+    __slots__ = ("_calls", "_old", "_request")
 
-    def __init__(self, prefix: str) -> None:
-        """Begin the ids that are made with `prefix`."""
+    def __init__(self, request: ChatRequest) -> None:
+        """Keep the calls of the answer to `request`."""
         self._calls: list[_Open] = []
-        self._prefix = prefix
+        self._old: _Open | None = None
+        """The call in the old form, which has no id."""
+        self._request = request
 
     def __bool__(self) -> bool:
-        return bool(self._calls)
+        return bool(self._calls) or self._old is not None
 
     def read(self, piece: Call) -> ToolCall | None:
         """Return what clients get of a piece now."""
         function = piece.function or _NO_FUNCTION
+        if type(piece) is OldCall:
+            self._read_old(function)
+            return None
         text = function.arguments or ""
         call = self._call_of(piece, function.name, text)
+        call.pieces.append(text)
+        if call.is_announced:
+            return ToolCall(call.number, arguments=text) if text else None
         call.id = call.id or piece.id or None
         call.name = call.name or function.name or None
-        call.pieces.append(text)
-        if not call.is_announced:
-            return _announced(call) if call.id and call.name else None
-        return ToolCall(call.number, arguments=text) if text else None
+        return _announced(call) if call.id and call.name else None
 
     def complete(self) -> list[ToolCall]:
         """Return what was held back, with an id for each call that has none."""
+        if self._old and not self._calls:
+            self._calls.append(self._old)
         held = [call for call in self._calls if not call.is_announced]
         for call in held:
-            call.id = call.id or f"{self._prefix}{call.number}"
+            call.id = call.id or made_id(self._request, call.number)
         return [_announced(call) for call in held]
+
+    def _read_old(self, function: Function) -> None:
+        call = self._old = self._old or _Open(0, None)
+        call.name = call.name or function.name or None
+        call.pieces.append(function.arguments or "")
 
     def _call_of(self, piece: Call, name: str | None, text: str) -> _Open:
         for call in reversed(self._calls):
@@ -87,7 +102,7 @@ def _is_of(piece: Call, name: str | None, text: str, call: _Open) -> bool:
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(replaced(text))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return False
     return True
 

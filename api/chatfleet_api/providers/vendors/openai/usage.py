@@ -32,7 +32,7 @@ class UsageCount:
             self._reasoning = _count(details.reasoning_tokens) or self._reasoning
 
     def usage(self, request: ChatRequest, items: int) -> Usage:
-        """Return the figures in our terms; an estimate for an output of `items` without a count.
+        """Return the figures in our terms, with estimates for those that are missing: the input, an output of `items`.
 
         xAI and Gemini count reasoning beside the completion, so that the total is more than prompt and completion.
         """
@@ -45,13 +45,14 @@ class UsageCount:
             cache_read_tokens=self._cached,
             cache_write_tokens=self._written,
         )
-        if output or (self._prompt and not items):
+        if self._prompt and (output or not items):
             return counted
         guess = usage_estimate(request, items)
+        rest = max(0, self._total - output) if output else 0
         return replace(
             counted,
-            input_tokens=self._prompt or guess.input_tokens,
-            output_tokens=guess.output_tokens,
+            input_tokens=self._prompt or rest or guess.input_tokens,
+            output_tokens=output or guess.output_tokens,
             estimated=True,
         )
 

@@ -8,6 +8,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.made_ids import made_id
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
 
@@ -357,7 +358,41 @@ def test_a_block_that_begins_twice_is_one_call() -> None:
 
 
 def test_a_call_without_id_gets_one() -> None:
-    assert calls(block("tool_use", name="f"), end()) == [("toolu_0", "f", "{}")]
+    ((ident, *call),) = calls(block("tool_use", name="f"), end())
+    assert ident == made_id(REQUEST, 0)
+    assert call == ["f", "{}"]
+
+
+def test_an_input_that_is_not_counted_is_never_shown_as_exact() -> None:
+    last = read(event("message_start", message={"usage": {"input_tokens": 0}}), ending(), STOP)[-1]
+    assert last == Finish("stop", Usage(input_tokens=2, output_tokens=4, estimated=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"message": "x", "code": "503"}, Code.UPSTREAM_OVERLOADED),
+        ({"message": "x", "status": 429}, Code.UPSTREAM_RATE_LIMITED),
+        ([{"message": "x", "code": 504}], Code.UPSTREAM_TIMEOUT),
+    ],
+)
+def test_a_status_is_read_wherever_and_however_it_stands(error: object, code: Code) -> None:
+    assert failure(START, event("error", error=error)).code is code
+    if isinstance(error, dict):
+        assert failure(START, event("error", **error)).code is code
+
+
+@pytest.mark.parametrize("depth", [450, 600, 800, 950])
+def test_text_in_parts_that_nest_too_deeply_is_malformed(depth: int) -> None:
+    nested = b'{"type":"content_block_delta","delta":{"type":"text_delta","text":%s}}' % (b"[" * depth + b"]" * depth)
+    assert failure(START, nested).code in (Code.UPSTREAM_MALFORMED, Code.UPSTREAM_TRUNCATED)
+
+
+def test_a_block_that_a_client_would_miss_is_noted() -> None:
+    parser, items = MessageParser(REQUEST), list[StreamItem]()
+    for payload in (START, block("image", source={}), block("redacted_thinking", 1), ending(), STOP):
+        parser.read(payload, items)
+    assert parser.left_out == {"block of type image"}
 
 
 def test_arguments_after_the_end_of_a_call_without_any_are_not_lost_in_silence() -> None:
