@@ -1,22 +1,27 @@
 """What nobody can ask for again is not kept: not in Redis, and not in the memory of the pod."""
 
+import gc
 import http.client
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, make_chat, memory_log, text
 
 STREAMS = 2_000
 CLIENTS = 4
 WORDS = 100
 MAX_GROWTH_BYTES = 12_000_000
 """Much less than the 2,000 answers take as events: 40 MB."""
+COMPLETIONS = 20_000
 BODY = {"model": "count", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -67,3 +72,25 @@ def test_an_id_that_nobody_stored_leads_nowhere_and_one_that_is_stored_does(tmp_
         stored = fetch(f"{api.url}/v1/responses", {"model": "count", "input": "Hi"}).json["id"]
         assert fetch(f"{api.url}/v1/responses/{stored}").json["status"] == "completed"
         assert len(server.keys("*:events")) == 1
+
+
+async def test_a_completion_leaves_nothing_behind() -> None:
+    """Nobody can ask for its events again: a completion takes not one block of memory, and no log knows it."""
+    request = ChatRequest("m", (Message("user", "hi"),))
+    log = memory_log(ttl_seconds=3600)
+    provider = FakeProvider(text("some "), text("words "), text("of an answer"), [STOP])
+    chat = make_chat(provider, log=log)
+    before, last = 0, ""
+    for number in range(COMPLETIONS):
+        run = await chat.completions.start(CALLER, request)
+        last = run.id
+        async with aclosing(run.read()) as batches:
+            async for batch in batches:
+                assert batch.events
+        provider.asked.clear()
+        if number == 100:
+            gc.collect()
+            before = sys.getallocatedblocks()
+    gc.collect()
+    assert sys.getallocatedblocks() - before < COMPLETIONS
+    assert await log.state(TENANT, last) == "unknown"

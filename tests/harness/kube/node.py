@@ -96,7 +96,7 @@ def _run(*command: str) -> str:
 
 
 def process_of(pod: str) -> int:
-    """Return the id, on this machine, of the process in a pod of ours, not of its init; `LookupError`: there is none."""
+    """Return the id, on this machine, of the process in a pod of ours beside its init; `LookupError`: there is none."""
     mark = f"{ENV_POD_NAME}={pod}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is the kernel's

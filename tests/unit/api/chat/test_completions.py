@@ -1,9 +1,5 @@
 """Runs that belong to no conversation."""
 
-import gc
-import sys
-from contextlib import aclosing
-
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -14,7 +10,6 @@ from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, make_
 pytestmark = pytest.mark.looptime
 
 REQUEST = ChatRequest("m", (Message("user", "hi"),))
-COMPLETIONS = 20_000
 
 
 async def test_a_question_without_a_conversation_is_answered_and_stored_nowhere() -> None:
@@ -31,27 +26,6 @@ async def test_a_pod_without_a_free_slot_starts_no_run() -> None:
     with pytest.raises(ChatError) as caught:
         await chat.completions.start(CALLER, REQUEST)
     assert caught.value.code is Code.AT_CAPACITY
-
-
-async def test_a_completion_leaves_nothing_behind() -> None:
-    """Nobody can ask for its events again: a completion takes not one block of memory, and no log knows it."""
-    log = memory_log(ttl_seconds=3600)
-    provider = FakeProvider(text("some "), text("words "), text("of an answer"), [STOP])
-    chat = make_chat(provider, log=log)
-    before, last = 0, ""
-    for number in range(COMPLETIONS):
-        run = await chat.completions.start(CALLER, REQUEST)
-        last = run.id
-        async with aclosing(run.read()) as batches:
-            async for batch in batches:
-                assert batch.events
-        provider.asked.clear()
-        if number == 100:
-            gc.collect()
-            before = sys.getallocatedblocks()
-    gc.collect()
-    assert sys.getallocatedblocks() - before < COMPLETIONS
-    assert await log.state(TENANT, last) == "unknown"
 
 
 async def test_what_can_be_asked_for_by_its_id_is_kept() -> None:
