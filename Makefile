@@ -53,7 +53,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(covered) tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(pytest) tests/contract -m 'not timed' $(waiting) 3
+	@$(pytest) tests/contract -m 'not timed' $(waiting) 4
 
 test-timed: setup ## Test promises between the parts that name a time; run it with nothing else running.
 	@$(pytest) tests/contract -m timed

@@ -40,7 +40,7 @@ PHASES: tuple[Phase, ...] = (
     ),
     # Alone: deadlines of Redis, of pods and of streams are their subject, or they measure.
     ((Step("test-contract", 240), Step("test-timed", 40), Step("test-bench", 60), Step("test-chaos", 180)),),
-    ((Step("test-cluster-tool", 140), Step("e2e", 450)),),
+    ((Step("test-cluster-tool", 240),), (Step("e2e", 450),)),
 )
 
 INTERRUPTED = Step("test", 0)
