@@ -4,7 +4,9 @@ https://platform.openai.com/docs/api-reference/chat-streaming. Decodes the few f
 what the SDK's objects cost, and ignores what it does not know.
 """
 
+import re
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import FinishReason, Reasoning, Token
@@ -17,6 +19,11 @@ from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, Chunk, Del
 from chatfleet_api.providers.vendors.openai.odd_chunks import OddChunks
 from chatfleet_api.providers.vendors.openai.tool_calls import ToolCalls
 from chatfleet_api.providers.vendors.openai.usage import UsageCount
+
+_ELSEWHERE: Final = re.compile(
+    rb'"(?:message|text|reasoning_details|images|audio|error|x_groq)"\s*:\s*[^\sn]|"usage"\s*:\s*\{'
+)
+"""What `odd_chunks` reads in a chunk whose delta brings nothing."""
 
 
 class CompletionParser:
@@ -133,7 +140,12 @@ class CompletionParser:
                 delta.content or delta.reasoning_content or delta.reasoning or delta.tool_calls or delta.refusal
             ):
                 return chunk
-        return self._odd_chunk(payload)  # it brings nothing that is known: an error, or in another form
+            if not _ELSEWHERE.search(payload):
+                self._odd.any_read = True
+                return chunk
+        elif chunk.usage is not None:
+            return chunk
+        return self._odd_chunk(payload)  # an error, or an answer in another form
 
     def _odd_chunk(self, payload: bytes, unexpected: Exception | None = None) -> Chunk | None:
         self._halves = self._halves or halves_of(payload)
