@@ -163,7 +163,8 @@ class FakeUpstream:
         coming = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait((playing, coming), return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done() and not await coming:
+            reset = any(task.done() and isinstance(task.exception(), ConnectionError) for task in (playing, coming))
+            if reset or (not playing.done() and not await coming):
                 self._abandoned.set()
                 return b""
             await playing
