@@ -129,6 +129,10 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
 """
 
 
+MAX_CONDITION_MESSAGE: Final = 32768
+"""Longest message of a condition that the API server accepts (characters)."""
+
+
 class Condition(Part):
     """A condition, as metav1.Condition of Kubernetes."""
 
@@ -137,7 +141,9 @@ class Condition(Part):
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
         description="Machine-readable cause, in CamelCase."
     )
-    message: Annotated[str, Field(max_length=32768)] = Field(description="Human-readable cause and remedy.")
+    message: Annotated[str, Field(max_length=MAX_CONDITION_MESSAGE)] = Field(
+        description="Human-readable cause and remedy."
+    )
     observed_generation: int = Field(ge=0, description="metadata.generation that the condition was set for.")
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] = Field(
         description="Time of the last change of `status` (UTC)."

@@ -4,6 +4,7 @@ values       what was observed, what is desired, the plan, the outcome, the resu
 ports        what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
 errors       Retry and Refused, named by the action of the caller
 parse        from the API server's JSON to values
+pod_report   from the response of a pod to a bounded report
 compare      does a live object hold what we want?
 ownership    whose an object is, and which field managers are ours
 """

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_operator.model.errors import truncate
+from chatfleet_operator.model.pod_report import parse_report
 from chatfleet_operator.model.values import ProbeResult
 
 PROBE_SECONDS: Final = 2.0
@@ -49,8 +50,8 @@ class HttpProber:
             async with self._session.get(
                 f"{self._locate(ip, names.PORT_HEALTH)}{names.PATH_HEALTH}", allow_redirects=False
             ) as response:
-                return PodReport.model_validate_json(await read_body(response, PROBE_BYTES))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
+                return parse_report(await read_body(response, PROBE_BYTES))
+        except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
     async def probe(self, address: str, port: int) -> ProbeResult:

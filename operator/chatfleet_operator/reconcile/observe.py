@@ -141,7 +141,7 @@ def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:
         ready=_is_ready(pod),
         terminating="deletionTimestamp" in metadata or _status(pod).get("phase") in FINISHED,
         config_annotation=annotations.get(names.ANNOTATION_CONFIG_HASH),
-        report=report,
+        report=report.model_copy(update={"pod": metadata["name"]}) if report else None,  # whatever it calls itself
         deletion_cost=_cost(annotations.get(names.POD_DELETION_COST, "")),
         deletion_cost_age=_age(annotations.get(names.ANNOTATION_DELETION_COST_TIME, ""), now),
     )

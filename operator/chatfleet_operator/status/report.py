@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
+from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.values import ObjectId, Observed, Outcome, Plan, Ref, Resource, Timestamp
 from chatfleet_operator.status.assessment import Assessment, status_int
@@ -60,7 +60,7 @@ def _condition(resource: Resource, kind: ConditionType, result: ConditionResult,
         type=kind.value,
         status=result.status,
         reason=result.reason.value,
-        message=result.message,
+        message=result.message[:MAX_CONDITION_MESSAGE],  # a longer one would cost the whole status
         observed_generation=resource.generation,
         last_transition_time=before.last_transition_time if before and unchanged else now,
     )

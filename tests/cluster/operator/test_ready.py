@@ -5,6 +5,7 @@ writes the workloads' status, and leads the addresses of pods and Service to its
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,9 @@ from aiohttp import web
 
 from chatfleet_contract import names
 from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.kube import KubernetesCluster, connect
+from chatfleet_operator.model.pod_report import MAX_STREAMS, MAX_TOKENS_PER_SECOND
 from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Requeue
 from chatfleet_operator.process.prober import HttpProber
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
@@ -36,11 +39,15 @@ class FakePods:
     config: RuntimeConfig | None = None
     asked: list[str] = field(default_factory=list)
     broken: bool = False
+    report: bytes | None = None
+    """What pods answer instead of their report."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
         assert self.config
         digest = self.config.digest()
+        if request.path == "/health" and self.report is not None:
+            return web.Response(body=self.report, content_type="application/json")
         if request.path == "/health":
             return web.json_response(pod_report("support-0", digest).document())
         if self.broken:
@@ -77,6 +84,12 @@ class Reconciliation:
         body = yaml.safe_dump({"status": status})
         await self.record("patch", what, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", body)
 
+    async def start_pod(self) -> None:
+        made = pod("support-0", IP, ref=REF)
+        bare = {"containers": [{"name": "api", "image": "i"}], "serviceAccountName": "support-of-test"}
+        await self.apply({**made, "spec": bare})
+        await self.write_status("pod/support-0", {**made["status"], "podIPs": [{"ip": IP}]})
+
     async def roll_out(self) -> None:
         """Do what controllers and kubelet do once a pod runs with the configuration that is in the cluster."""
         for kind, name in (("Deployment", "support"), ("StatefulSet", "support-redis")):
@@ -87,10 +100,13 @@ class Reconciliation:
         data = (await self.get("ConfigMap", "support-runtime"))["data"]
         self.pods.config = RuntimeConfig.model_validate_json(data[names.CONFIG_KEY])
 
-    async def ready(self) -> str:
+    async def status(self) -> ChatDeploymentStatus:
         resource = await self.parts.cluster.resource(REF)
         assert resource
-        found = next(each for each in resource.status.conditions or () if each.type == "Ready")
+        return resource.status
+
+    async def ready(self) -> str:
+        found = next(each for each in (await self.status()).conditions or () if each.type == "Ready")
         return f"{found.status.value} {found.reason} {found.observed_generation}"
 
 
@@ -108,9 +124,14 @@ async def played(pods: FakePods) -> AsyncIterator[HttpProber]:
     await runner.cleanup()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def namespace(kubectl: Kubectl) -> None:
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
+
+
 @pytest.fixture
 async def reconciliation(kubectl: Kubectl) -> AsyncIterator[Reconciliation]:
-    await asyncio.to_thread(kubectl, "create", "namespace", NAMESPACE)
     environ = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
     told, pods = RecordedCalls(), FakePods()
     async with connect(environ, lambda *_: None) as connection, played(pods) as prober:
@@ -119,16 +140,12 @@ async def reconciliation(kubectl: Kubectl) -> AsyncIterator[Reconciliation]:
 
 
 async def test_ready_is_true_only_for_what_was_asked_and_answered(reconciliation: Reconciliation) -> None:
-    await reconciliation.record("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
     await reconciliation.apply(document(REF, replicas=1))
     await reconciliation.reconcile_until_done()
     assert await reconciliation.ready() == "False NoReadyPods 1"
     assert reconciliation.pods.asked == []
 
-    made = pod("support-0", IP, ref=REF)
-    bare = {"containers": [{"name": "api", "image": "i"}], "serviceAccountName": "support-of-test"}
-    await reconciliation.apply({**made, "spec": bare})
-    await reconciliation.write_status("pod/support-0", {**made["status"], "podIPs": [{"ip": IP}]})
+    await reconciliation.start_pod()
     await reconciliation.roll_out()
     reconciliation.pods.broken = True
     await reconciliation.reconcile_until_done()
@@ -152,3 +169,37 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(reconciliation
     assert await reconciliation.ready() == "True Serving 2"
     columns = await reconciliation.record("get", "chatdep/support", "-n", NAMESPACE)
     assert columns.splitlines()[1].split()[1:3] == ["True", "Serving"]
+
+
+LONG = "x" * 900_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "streams", "rate"),
+    [
+        pytest.param({"tokensPerSecond": float("inf")}, 0, None, id="a rate of 1e400"),
+        pytest.param({"activeStreams": 10**30}, MAX_STREAMS, None, id="a count beyond any integer"),
+        pytest.param({"tokensPerSecond": 1e300}, 0, round(MAX_TOKENS_PER_SECOND), id="a rate beyond any integer"),
+        pytest.param({"redis": {"state": "down", "message": LONG}}, 0, None, id="a message of 0.9 MB"),
+        pytest.param({"config": "", "configError": LONG}, 0, None, id="an error of 0.9 MB"),
+    ],
+)
+async def test_a_report_out_of_bounds_never_freezes_the_status(
+    reconciliation: Reconciliation, changes: Manifest, streams: int, rate: int | None
+) -> None:
+    await reconciliation.apply(document(REF, replicas=1))
+    await reconciliation.reconcile_until_done()
+    await reconciliation.start_pod()
+    await reconciliation.roll_out()
+    assert reconciliation.pods.config
+    sound = pod_report("support-0", reconciliation.pods.config.digest()).document()
+    body = json.dumps({**sound, **changes}).replace("Infinity", "1e400")
+    reconciliation.pods.report = body.encode()
+    await reconciliation.reconcile_until_done()
+    status = await reconciliation.status()
+
+    assert (status.active_streams, status.tokens_per_second) == (streams, rate)
+    reconciliation.pods.report = None
+    await reconciliation.reconcile_until_done()
+    assert (await reconciliation.ready()).startswith("True Serving")
+    assert (await reconciliation.status()).active_streams == 0

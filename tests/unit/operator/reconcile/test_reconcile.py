@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_contract.report import Dependency, State
 from chatfleet_operator.model.errors import ClusterError, Refused, Retry
 from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
@@ -492,3 +493,14 @@ async def test_an_object_that_somebody_creates_after_observe_is_not_taken_and_is
         " Rename the ChatDeployment or delete the Service."
     )
     assert operated.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
+
+
+async def test_a_pod_that_calls_itself_another_hides_nothing_of_that_one() -> None:
+    operated = await serving_cluster()
+    down = Dependency(state=State.DOWN, message="connection refused")
+    sound = operated.prober.reports["192.0.2.2"]
+    operated.prober.reports["192.0.2.1"] = sound.model_copy(update={"redis": down})  # its name is that of support-1
+    await reconcile_until_done(operated)
+    message = operated.condition_document("RedisAvailable")["message"]
+
+    assert message == "1 of 2 pods cannot reach Redis. Pod support-0: connection refused"

@@ -7,7 +7,7 @@ import pytest
 
 from chatfleet_contract.report import Dependency, PodReport, State
 from chatfleet_contract.spec.providers import SecretKeyRef
-from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionType
+from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Pod, ProbeResult, Resource
 from chatfleet_operator.reconcile.decide import decide
@@ -294,6 +294,15 @@ def test_conditions_are_true_to_their_word(seen: Observed, outcome: Outcome, exp
     status = evaluate_conditions(seen, outcome)
 
     assert " · ".join(status_and_reason(status, kind) for kind in ConditionType) == expected
+
+
+def test_a_message_that_the_api_server_would_reject_is_cut() -> None:
+    """A Deployment's own condition has any length, and a status is rejected as a whole."""
+    stuck = {"type": "Progressing", "status": "False", "message": "x" * 100_000}
+    status = evaluate_conditions(with_child(serving(), DEPLOYMENT, updatedReplicas=0, conditions=[stuck]))
+
+    assert status_and_reason(status, "Progressing") == "False DeadlineExceeded"
+    assert len(condition(status, "Progressing").message) == MAX_CONDITION_MESSAGE
 
 
 def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:

@@ -1,0 +1,59 @@
+"""From the response of a pod to a bounded report. A pod is not trusted: whoever can change it chooses the response.
+
+A report ends in the status of its ChatDeployment, and the API server rejects that status as a whole when one number
+or text in it is out of bounds. So the bounds stand here, and a report that breaks them affects its own pod only.
+"""
+
+import math
+from typing import Final
+
+from pydantic import ValidationError
+
+from chatfleet_contract.report import Dependency, PodReport
+from chatfleet_operator.model.errors import MAX_MESSAGE, truncate
+
+MAX_STREAMS: Final = 100_000
+"""Limit of a pod's streams, five times the largest `streaming.maxStreamsPerPod`."""
+
+MAX_TOKENS_PER_SECOND: Final = 1e9
+
+MAX_READ: Final = 4 * MAX_MESSAGE
+"""Characters of a text that are looked at; the rest cannot be part of a message."""
+
+
+def parse_report(body: bytes) -> PodReport | None:
+    """Return the report in `body`, with every number and text in bounds; None: it is no report."""
+    try:
+        return _bounded(PodReport.model_validate_json(body))
+    except ValidationError:
+        return None
+
+
+def _bounded(report: PodReport) -> PodReport:
+    return report.model_copy(
+        update={
+            "pod": _text(report.pod),
+            "version": _text(report.version),
+            "config": _text(report.config),
+            "config_error": _text(report.config_error) if report.config_error else None,
+            "active_streams": min(report.active_streams, MAX_STREAMS),
+            "max_streams": min(report.max_streams, MAX_STREAMS),
+            "tokens_per_second": _rate(report.tokens_per_second),
+            "redis": _dependency(report.redis) if report.redis else None,
+            "upstreams": {name: _dependency(upstream) for name, upstream in report.upstreams.items()},
+        }
+    )
+
+
+def _rate(reported: float | None) -> float | None:
+    """Return a rate in bounds; None: unknown. `1e400` is infinite in JSON, and no integer."""
+    return min(reported, MAX_TOKENS_PER_SECOND) if reported is not None and math.isfinite(reported) else None
+
+
+def _dependency(reported: Dependency) -> Dependency:
+    return reported.model_copy(update={"message": _text(reported.message)}) if reported.message else reported
+
+
+def _text(reported: str) -> str:
+    """Return `reported` in one short line, without control characters: it is shown in terminals."""
+    return truncate("".join(char if char.isprintable() else " " for char in reported[:MAX_READ]))
