@@ -47,6 +47,16 @@ def redis_server(folder: Path, *lines: str, arguments: Sequence[str] = ()) -> It
         yield f"redis://{LOOPBACK}:{port}/0"
 
 
+def await_replica(primary: "redis.Redis") -> None:
+    """Wait until a replica has every write of the primary so far, and acknowledges the next ones.
+
+    Its own link is up before that: the primary sends it writes from its first acknowledgement on, up to 1 s later.
+    """
+    primary.set("written", "1")  # WAIT counts from the last write of its own connection
+    if not primary.wait(1, 20_000):
+        raise TimeoutError("no replica acknowledged a write within 20 s")
+
+
 def _answers(port: int) -> bool:
     with redis.Redis(port=port) as client:
         try:

@@ -16,7 +16,7 @@ import redis
 from harness.net import free_port
 from harness.polling import eventually
 from harness.redis.acl import restricted, restricted_sentinel
-from harness.redis.server import redis_server
+from harness.redis.server import await_replica, redis_server
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def _replicate(replica: "redis.Redis", port: int, bus: int, of: str) -> None:
     with redis.Redis(port=urlsplit(of).port or 0) as primary:
         primary.execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
         name = primary.execute_command("CLUSTER MYID")
-    _soon(lambda: _done(replica, "CLUSTER REPLICATE", name))
-    _soon(lambda: replica.info("replication").get("master_link_status") == "up")
+        _soon(lambda: _done(replica, "CLUSTER REPLICATE", name))
+        await_replica(primary)
 
 
 def _soon(holds: Callable[[], object]) -> None:

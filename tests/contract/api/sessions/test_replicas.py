@@ -26,8 +26,7 @@ from harness.pods.api_process import api_process, fetch, scripted
 from harness.pods.fleet_pod import reached
 from harness.pods.live import fixed
 from harness.pods.runs import conversations
-from harness.polling import eventually
-from harness.redis.server import redis_server
+from harness.redis.server import await_replica, redis_server
 from harness.redis.topologies import clustered, watched
 
 TENANT = "default"
@@ -50,14 +49,12 @@ def follow(replica: str, primary: str) -> None:
     parts = urlsplit(primary)
     with redis.Redis.from_url(replica) as client:
         client.replicaof(parts.hostname, parts.port)
-        eventually(lambda: client.info("replication").get("master_link_status") == "up", seconds=20)
+    in_step(primary)
 
 
 def in_step(primary: str) -> None:
-    """Wait until a replica has every write of the primary so far."""
     with redis.Redis.from_url(primary) as client:
-        client.set("in-step", "1")  # WAIT counts from the last write of its own connection
-        assert client.wait(1, 20_000) == 1
+        await_replica(client)
 
 
 def process_of(url: str) -> int:
