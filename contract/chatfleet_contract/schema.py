@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from chatfleet_contract.parts import Part
+from chatfleet_contract.parts import Json, Part
 
 Number = int | float
 
@@ -81,24 +81,57 @@ def structural(model: type[Part]) -> Schema:
     return _structure(root, root.defs)
 
 
-def _structure(node: Schema, defs: Mapping[str, Schema]) -> Schema:
+def _structure(node: Schema, defs: Mapping[str, Schema], *, optional: bool = False, defaults: bool = True) -> Schema:
+    """Return `node` as a structural schema; without `defaults`, they are in its descriptions."""
     node = _resolved(node, defs)
-    inner = node.additional_properties
+    inner, properties = node.additional_properties, node.properties or {}
+    below = defaults and not (optional and _may_be_empty(node))
+
+    def child(each: Schema, *, optional: bool = True, filled: bool = below) -> Schema:
+        return _structure(each, defs, optional=optional, defaults=filled)
+
     return node.model_copy(
         update={
             "title": None,
-            # An empty object, so that the API server fills in the defaults of the fields themselves.
-            "default": {} if node.properties and node.default is not None else node.default,
-            "properties": node.properties and {name: _structure(p, defs) for name, p in node.properties.items()},
-            "items": node.items and _structure(node.items, defs),
+            **(_default(node) if defaults else _described_default(node)),
+            "properties": {
+                name: child(each, optional=name not in (node.required or ())) for name, each in properties.items()
+            }
+            or None,
+            "items": node.items and child(node.items, filled=False),
             "additional_properties": None
             if node.preserve_unknown_fields
-            else _structure(inner, defs)
+            else child(inner)
             if isinstance(inner, Schema)
             else inner,
             **_lower_bound(node),
         }
     )
+
+
+def _may_be_empty(node: Schema) -> bool:
+    """Whether `node` may be an empty object, which the API server does not add itself, such as `managed: {}`.
+
+    When its manager changes to server-side apply, the API server removes the defaults that it had filled in, and with
+    the last one the object.
+    """
+    return bool(node.properties) and node.default is None and not node.required
+
+
+def _default(node: Schema) -> Json:
+    """Return the default: an empty object where the API server fills in the defaults of its fields."""
+    return {"default": {} if node.properties and node.default is not None else node.default}
+
+
+def _described_default(node: Schema) -> Json:
+    """Return no default, but its description: a client compares a list as a whole with the file that it applies.
+
+    A default that the API server filled in would be a difference for ever.
+    """
+    if node.default in (None, {}, []) or node.properties:
+        return {"default": None}
+    default = str(node.default).lower() if isinstance(node.default, bool) else node.default
+    return {"default": None, "description": " ".join(filter(None, (node.description, f"Default: {default}.")))}
 
 
 def _resolved(node: Schema, defs: Mapping[str, Schema]) -> Schema:

@@ -61,14 +61,19 @@ class Timeouts(Part):
     total_seconds: int = Field(600, ge=1, le=86400, description="Timeout of the whole attempt.")
 
 
+_INITIAL_SECONDS, _MAX_SECONDS = 1, 4
+"""Defaults of `Retries`."""
+
+
 class Retries(Part):
     """Retries with exponential back-off. A request is never retried after its first token."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                # Guarded, because the API server also tries the rule on the bare default `{}`.
-                "!has(self.initialSeconds) || !has(self.maxSeconds) || self.initialSeconds <= self.maxSeconds",
+                # The API server fills in no defaults in lists.
+                f"(has(self.initialSeconds) ? self.initialSeconds : {_INITIAL_SECONDS}) <="
+                f" (has(self.maxSeconds) ? self.maxSeconds : {_MAX_SECONDS})",
                 "retries.initialSeconds must not exceed retries.maxSeconds; lower initialSeconds or raise maxSeconds",
                 ".initialSeconds",
             )
@@ -77,13 +82,13 @@ class Retries(Part):
 
     max: int = Field(3, ge=0, le=10, description="Maximum of retries after the first attempt. 0: no retries.")
     initial_seconds: int = Field(
-        1,
+        _INITIAL_SECONDS,
         ge=1,
         le=300,
         description="Back-off before the first retry; it doubles with each retry. A Retry-After header takes"
         " precedence.",
     )
-    max_seconds: int = Field(4, ge=1, le=300, description="Maximum back-off between two attempts.")
+    max_seconds: int = Field(_MAX_SECONDS, ge=1, le=300, description="Maximum back-off between two attempts.")
 
 
 _IN_CLUSTER = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?|[a-z0-9.-]+\\.svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"

