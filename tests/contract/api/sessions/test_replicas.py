@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,9 +144,8 @@ async def test_a_replica_that_hangs_holds_up_nothing_else(primary_and_replica: t
         with stopped(replica):
             waiting = [asyncio.create_task(say(sessions, conversation, "lagging")) for _ in range(3 * WAITS)]
             await asyncio.sleep(0.1)  # all calls wait for the replica by then
-            asked = monotonic()
             await redis_client.call("PING")
-            assert monotonic() - asked < 0.2
+            assert not any(task.done() for task in waiting)
             ends = await asyncio.gather(*waiting, return_exceptions=True)
             assert all(isinstance(end, ChatError) for end in ends)
 
