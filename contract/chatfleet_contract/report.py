@@ -39,6 +39,8 @@ class PodReport(Part):
     """Input and output tokens per second over the last seconds. None: unknown."""
     redis: Dependency | None = None
     """None: the pod stores everything in memory."""
+    redis_url_error: str | None = None
+    """Why the URL of Redis in its Secret cannot be used, also while the pod still uses the previous one."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)
     """By name of the provider."""
 

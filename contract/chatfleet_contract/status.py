@@ -50,6 +50,7 @@ class Reason(StrEnum):
     VALID = "Valid"
     INVALID_SPEC = "InvalidSpec"
     SECRET_MISSING = "SecretMissing"  # a reason, not a secret
+    SECRET_INVALID = "SecretInvalid"  # a reason, not a secret
     NOT_OWNED = "NotOwned"
     CHILD_REJECTED = "ChildRejected"
 
@@ -93,6 +94,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.NOT_OWNED: "An object with the name of a child exists that the ChatDeployment does not control.",
         Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
+        Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid; the message is that of a pod.",
     },
     ConditionType.REDIS_AVAILABLE: {
         Reason.CONNECTED: "Every pod that reports can use Redis; the message has what a pod could not check.",

@@ -39,7 +39,7 @@ NO_BOUNDS = {
 }
 
 LONGEST = {
-    ".spec.providers[].baseURL": "https://" + "b" * 2040,
+    ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.redis.managed.storage": "1" * 14 + "Gi",
     ".spec.autoscaling.metrics[].averageValue": "1" * 20,

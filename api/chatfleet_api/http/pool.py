@@ -22,6 +22,10 @@ HAPPY_EYEBALLS_SECONDS: Final = 0.25
 Addresses: TypeAlias = list[tuple[Any, ...]]
 
 
+class UnusableURLError(OSError):
+    """No request can be sent to a URL: its port is out of range, or its host is not a host name in ASCII."""
+
+
 class ConnectionPool:
     """Sends requests over pooled connections.
 
@@ -40,10 +44,10 @@ class ConnectionPool:
 
         Raises:
             TimeoutError: no connection within `connect_seconds`.
-            OSError: the connection failed.
+            OSError: the connection failed, or the URL cannot be used.
             BrokenError: the connection ended before the head of the response.
         """
-        origin, host, target = parse_url(url)
+        origin, host, target = _usable(url)
         request = _request(f"{method} {target} HTTP/1.1", {"Host": host, **headers}, body)
         return await self.send(origin, request, connect_seconds=connect_seconds)
 
@@ -131,7 +135,20 @@ async def _exchange(connection: Connection, request: bytes) -> Connection:
 
 
 async def _resolve(host: str, port: int) -> Addresses:
-    return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or longer than 63 characters
+        raise UnusableURLError(f"{host!r} is not a host name") from error
+
+
+def _usable(url: str) -> tuple[Origin, str, str]:
+    try:
+        parts = parse_url(url)
+    except (ValueError, KeyError) as error:
+        raise UnusableURLError(f"{url!r} is not a URL that can be used: {error}") from None
+    if not parts[1].isascii():
+        raise UnusableURLError(f"the host of {url!r} is not in ASCII; write it in its xn-- form")
+    return parts
 
 
 @lru_cache(maxsize=1024)

@@ -95,6 +95,7 @@ class Health:
             max_streams=self.max_streams,
             tokens_per_second=round(sources.tokens.per_second, 1),
             redis=None if sources.redis is None else sources.redis.state,
+            redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),
         )
 

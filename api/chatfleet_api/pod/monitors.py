@@ -4,6 +4,7 @@ Each monitor runs on the main loop. The thread that answers probes reads it: pla
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -22,6 +23,8 @@ UPSTREAM_CHECK_SECONDS: Final = 30.0
 UPSTREAM_DOWN_CHECK_SECONDS: Final = 5.0
 """The same while one of them is down."""
 UPSTREAM_JITTER: Final = 0.2
+
+logger = logging.getLogger(__name__)
 
 _CIRCUIT_OPEN: Final = Dependency(
     state=State.DOWN,
@@ -72,21 +75,27 @@ class LoopHeartbeat:
 
 
 class RedisMonitor:
-    """Checks Redis every few seconds."""
+    """Checks Redis every few seconds, and the URL that the next start of this pod would use."""
 
-    def __init__(self, check: Callable[[], Awaitable[str | None]]) -> None:
+    def __init__(
+        self, check: Callable[[], Awaitable[str | None]], url_problem: Callable[[], str | None] = lambda: None
+    ) -> None:
         """`check` returns what it could not check, and raises `ChatError` when Redis cannot be used."""
         self.state = Dependency(state=State.UNKNOWN)
+        self.url_error: str | None = None
         self._check = check
+        self._url_problem = url_problem
 
     async def run(self) -> None:
         while True:
+            self.url_error = self._url_problem()
             try:
-                warning = await self._check()
+                self.state = Dependency(state=State.UP, message=await self._check())
             except ChatError as error:
                 self.state = Dependency(state=State.DOWN, message=error.detail or error.message)
-            else:
-                self.state = Dependency(state=State.UP, message=warning)
+            except Exception as error:  # the state must not stay what it was before
+                logger.exception("The check of Redis failed unexpectedly")
+                self.state = Dependency(state=State.DOWN, message=f"the check failed: {type(error).__name__}")
             await asyncio.sleep(REDIS_CHECK_SECONDS)
 
 

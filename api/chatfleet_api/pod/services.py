@@ -106,7 +106,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             wiring = _wiring(configuration, stores, pool, meter)
             chat = chat_services(wiring.ports)
-            redis = None if stores.redis is None else RedisMonitor(stores.redis.check)
+            redis = None if stores.redis is None else RedisMonitor(stores.redis.check, stores.redis.url_problem)
             sources = wiring.sources(redis, stores.fleet.details)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)

@@ -31,7 +31,7 @@ class Stores(NamedTuple):
 
 @asynccontextmanager
 async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncGenerator[Stores, None]:
-    """Yield the stores; raises `ConfigurationError` when the URL of Redis is not valid."""
+    """Yield the stores; raises `ConfigurationError` for a URL of the environment that is not valid."""
     streaming, conversations = config.map(lambda live: live.streaming), config.map(lambda live: live.conversations)
     wait_replicas = config.map(lambda live: live.redis_wait_replicas or 0)
     pod, clock = f"{settings.pod}/{uuid7()}", time.monotonic

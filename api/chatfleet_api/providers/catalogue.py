@@ -1,6 +1,7 @@
 """What is served: the models of one runtime configuration, and the upstreams behind them."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,8 @@ from chatfleet_api.providers.provider import Backend, Provider
 from chatfleet_contract import report
 from chatfleet_contract.report import Dependency, State, UpstreamTraffic
 from chatfleet_contract.spec.provider_types import Continuation
+
+logger = logging.getLogger(__name__)
 
 LONGEST_NAME: Final = 128
 """What an error repeats of a model's name: as much as a name of the catalogue may have."""
@@ -86,4 +89,7 @@ async def _check(backend: Backend) -> Dependency:
         note = await backend.check()
     except ChatError as error:
         return Dependency(state=State.DOWN, message=error.detail or error.message)
+    except Exception as error:  # one provider must not hide the state of the others
+        logger.exception("The check of a provider failed unexpectedly")
+        return Dependency(state=State.DOWN, message=f"the check failed: {type(error).__name__}")
     return Dependency(state=State.UP, message=note)

@@ -97,6 +97,10 @@ class RedisClient:
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=detail)
         return reply
 
+    def url_problem(self) -> str | None:
+        """Return why the URL that is to be used cannot be, also while a former one is in use; None: it can."""
+        return self._executor.url_problem()
+
     async def check(self) -> str | None:
         """Return when Redis serves the keys and keeps what it is given; raises as `call` does.
 
@@ -122,16 +126,18 @@ class RedisClient:
 async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[RedisClient, None]:
     """Yield the Redis at `url` with the keys of one ChatDeployment. It connects on first use.
 
-    A file that holds the URL may appear later; it is read again whenever Redis is unreachable.
+    A file that holds the URL may appear or be corrected later; it is read again whenever Redis is unreachable.
 
     Raises:
-        ValueError: `url` is not valid.
+        ValueError: `url` is a text, and not valid.
     """
     executor = Executor(lambda: url if isinstance(url, str) else url.read_text().strip())
     try:
         executor.reload_url()
-    except OSError as unreadable:
-        logger.warning("Cannot read the URL of Redis yet: %s", unreadable)
+    except (OSError, ValueError):
+        if isinstance(url, str):
+            raise
+        logger.warning("Redis cannot be used yet: %s", executor.url_problem())
     try:
         yield RedisClient(executor, f"{namespace}/{deployment}")
     finally:

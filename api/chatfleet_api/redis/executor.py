@@ -57,6 +57,20 @@ class Executor:
         self._client, self._url = connect(address, self._closing), url
         self._keep(asyncio.ensure_future(former.aclose()))
 
+    def url_problem(self) -> str | None:
+        """Return why the URL that is to be used cannot be; None: it can. A client that works keeps its former one."""
+        try:
+            url = self._read_url()
+            if url != self._url:
+                read_redis_url(url)
+        except OSError as error:
+            return f"the URL of Redis cannot be read: {error.strerror}"
+        except UnicodeDecodeError:
+            return "the URL of Redis is not UTF-8"
+        except ValueError as error:
+            return str(error)
+        return None
+
     async def run(self, operation: Operation, *, waits: bool = False) -> Any:  # noqa: ANN401
         """Run `operation` in a task of its own: callers may be cancelled, a command is never torn from its reply.
 

@@ -96,7 +96,7 @@ def _path(topology: Topology, path: str) -> tuple[str, int]:
 
 def _host(text: str, port: int) -> Host:
     parts = urlsplit(f"//{text}")
-    if not parts.hostname:
+    if not parts.hostname or not parts.hostname.isascii():
         raise ValueError
     return Host(parts.hostname, parts.port or port)
 

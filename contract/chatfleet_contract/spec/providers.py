@@ -93,6 +93,13 @@ class Retries(Part):
 
 _IN_CLUSTER = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?|[a-z0-9.-]+\\.svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
 
+_PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+_LABEL = r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+_HOST = rf"{_LABEL}(\\.{_LABEL})*\\.?|\\[[0-9A-Fa-f:.]+\\]"
+_PORT_IN_RANGE = rf"^[a-zA-Z]+://([^/@]*@)?([^/:?#\\[]*|\\[[^/\\]]*\\])(:{_PORT}?)?([/?#]|$)"
+_HOST_IN_ASCII = rf"^[a-zA-Z]+://([^/@]*@)?({_HOST})?(:[0-9]*)?([/?#]|$)"
+# Of the whole text, because the API server has no bound for the cost of a rule on a part of a URL.
+
 
 class Provider(Part):
     """An upstream API with its credentials and limits."""
@@ -112,6 +119,20 @@ class Provider(Part):
                 f"!has(self.baseURL) || !self.baseURL.startsWith('http://') || self.baseURL.matches('{_IN_CLUSTER}')",
                 "baseURL must be https unless the host is a Service of this cluster; use https, or a name such as"
                 " http://llm.team.svc:8000/v1",
+                ".baseURL",
+            ),
+            rule(
+                f"!has(self.baseURL) || !isURL(self.baseURL) || self.baseURL.startsWith('/') ||"
+                f" self.baseURL.matches('{_PORT_IN_RANGE}')",
+                "the port of baseURL must be between 1 and 65535; correct it, or remove it for the default of the"
+                " scheme",
+                ".baseURL",
+            ),
+            rule(
+                f"!has(self.baseURL) || !isURL(self.baseURL) || self.baseURL.startsWith('/') ||"
+                f" self.baseURL.matches('{_HOST_IN_ASCII}')",
+                "the host of baseURL must be an ASCII host name or an IP address; write an international name in its"
+                " xn-- form",
                 ".baseURL",
             ),
         )

@@ -39,6 +39,7 @@ def _bounded(report: PodReport) -> PodReport:
             "active_streams": min(report.active_streams, MAX_STREAMS),
             "max_streams": min(report.max_streams, MAX_STREAMS),
             "tokens_per_second": _rate(report.tokens_per_second),
+            "redis_url_error": _text(report.redis_url_error) if report.redis_url_error else None,
             "redis": _dependency(report.redis) if report.redis else None,
             "upstreams": {name: _dependency(upstream) for name, upstream in report.upstreams.items()},
         }

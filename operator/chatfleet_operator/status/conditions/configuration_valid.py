@@ -2,8 +2,10 @@
 
 from typing import Final
 
+from chatfleet_contract import names
 from chatfleet_contract.status import Reason
 from chatfleet_operator.children.kinds import AUTOSCALERS
+from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions.messages import listed, not_owned, rejected
@@ -38,6 +40,18 @@ def _secret_missing(assessment: Assessment) -> ConditionResult | None:
     return false(Reason.SECRET_MISSING, f"Missing: {listed(missing)}. Create it; pods read it without a restart.")
 
 
+def _secret_invalid(assessment: Assessment) -> ConditionResult | None:
+    wrong = next((report for report in assessment.reports if report.redis_url_error), None)
+    if wrong is None:
+        return None
+    ref = assessment.spec.redis.url_secret_ref if assessment.spec else None
+    generated = names.redis_name(assessment.seen.resource.ref.name)
+    key, secret = (ref.key, ref.name) if ref else (names.REDIS_SECRET_URL, generated)
+    why = truncate(wrong.redis_url_error or "").rstrip(".")
+    remedy = f"Correct key {key} of Secret {secret}; pods that start cannot use Redis until then."
+    return false(Reason.SECRET_INVALID, f"Pod {wrong.pod}: {why}. {remedy}")
+
+
 def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
     for report in assessment.reports:
         if report.config_error and report.config != assessment.digest:
@@ -56,6 +70,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _child_not_owned,
     _child_rejected,
     _secret_missing,
+    _secret_invalid,
     _rejected_by_pod,
     _valid,
 )

@@ -56,12 +56,15 @@ def _no_model_answers(assessment: Assessment) -> ConditionResult | None:
     states = provider_states(assessment)
     models = {model.name: model for model in assessment.spec.models} if assessment.spec else {}
 
-    def may_answer(model: Model) -> bool:
+    def links(model: Model) -> set[State]:
         chain = [model, *(models[name] for name in model.fallbacks if name in models)]
-        return any(states[link.provider].state is not State.DOWN for link in chain if link.provider in states)
+        return {states[link.provider].state for link in chain if link.provider in states}
 
-    if any(may_answer(model) for model in models.values()):
+    found = set().union(*(links(model) for model in models.values()))
+    if State.UP in found:
         return None
+    if State.UNKNOWN in found:
+        return unknown(Reason.BLOCKED, "No pod has checked an upstream of a model yet. See UpstreamsAvailable.")
     return false(Reason.BLOCKED, "No model has an available upstream. See UpstreamsAvailable.")
 
 

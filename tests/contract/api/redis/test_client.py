@@ -53,3 +53,36 @@ async def test_a_url_that_is_none_is_refused_without_being_repeated() -> None:
         async with open_redis("http://:secret@nowhere", "tests", "chat"):
             pass
     assert "secret" not in str(refused.value)
+
+
+MALFORMED = {
+    b"http://:secret@nowhere": "the URL of Redis must be redis://",
+    b"": "the URL of Redis must be redis://",
+    b"redis://:secret@nowhere:99999": "the URL of Redis must be redis://",
+    "redis://:secret@b\u00fccher:6379".encode(): "the URL of Redis must be redis://",
+    b"redis://:secret\xff@nowhere": "the URL of Redis is not UTF-8",
+}
+
+
+@pytest.mark.parametrize(("content", "says"), MALFORMED.items())
+async def test_a_malformed_url_in_a_file_is_reported_and_corrected_without_a_restart(
+    tmp_path: Path, redis_url: str, content: bytes, says: str
+) -> None:
+    file = tmp_path / "url"
+    file.write_bytes(content)
+    async with open_redis(file, "tests", "chat") as redis_client:
+        assert await unavailable(redis_client)
+        problem = redis_client.url_problem() or ""
+        file.write_text(redis_url)
+        assert redis_client.url_problem() is None
+        assert not await unavailable(redis_client)
+        file.write_bytes(content)
+        assert not await unavailable(redis_client)
+        assert redis_client.url_problem() == problem
+    assert problem.startswith(says)
+    assert "secret" not in problem
+
+
+async def test_a_missing_url_is_reported(tmp_path: Path) -> None:
+    async with open_redis(tmp_path / "url", "tests", "chat") as redis_client:
+        assert redis_client.url_problem() == "the URL of Redis cannot be read: No such file or directory"

@@ -76,3 +76,24 @@ async def test_upstreams_are_checked_now_and_then_and_sooner_while_one_is_down(
     assert monitor.states() == {"a": seen}
     assert all(at_least <= late - early <= at_most for early, late in pairwise(times))
     assert len(times) > 2
+
+
+async def test_a_check_of_redis_that_fails_unexpectedly_leaves_no_former_state() -> None:
+    answers: list[Exception | None] = [None, RuntimeError("odd"), None]
+
+    async def check() -> str | None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return None
+
+    redis = RedisMonitor(check, lambda: "the URL of Redis is not UTF-8")
+    running = asyncio.ensure_future(redis.run())
+    states = []
+    for _ in range(3):
+        await asyncio.sleep(1)
+        states.append(redis.state)
+        await asyncio.sleep(2)
+    running.cancel()
+    assert states == [UP, Dependency(state=State.DOWN, message="the check failed: RuntimeError"), UP]
+    assert redis.url_error == "the URL of Redis is not UTF-8"

@@ -9,6 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue
+from chatfleet_api.providers.vendors.scripted.provider import Scripted
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
@@ -97,6 +98,20 @@ async def test_every_provider_is_checked_by_its_name() -> None:
     other = SCRIPTED.model_copy(update={"name": "t"})
     up = Dependency(state=State.UP)
     assert await catalogue_of(config_of(SCRIPTED, other, models=[model("a")])).check() == {"s": up, "t": up}
+
+
+async def test_a_check_that_fails_unexpectedly_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = iter([OverflowError("port"), None])
+
+    async def check(_: Scripted) -> None:
+        if (failure := next(failures)) is not None:
+            raise failure
+
+    monkeypatch.setattr(Scripted, "check", check)
+    other = RuntimeProvider(name="t", type=ProviderType.SCRIPTED)
+    catalogue = catalogue_of(config_of(SCRIPTED, other, models=[model("a")]))
+    down = Dependency(state=State.DOWN, message="the check failed: OverflowError")
+    assert await catalogue.check() == {"s": down, "t": Dependency(state=State.UP)}
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,26 @@ def test_counts_are_bounded() -> None:
 def test_texts_are_one_short_line() -> None:
     down = {"state": "down", "message": LONG}
     parsed = parse_report(
-        body(pod=LONG, version=LONG, configError="a\x1b[31m\nb", redis=down, upstreams={"scripted": down})
+        body(
+            pod=LONG,
+            version=LONG,
+            configError="a\x1b[31m\nb",
+            redis=down,
+            redisUrlError=LONG,
+            upstreams={"scripted": down},
+        )
     )
 
     assert parsed
     assert parsed.config_error == "a [31m b"
     assert parsed.redis
-    texts = (parsed.pod, parsed.version, parsed.redis.message, parsed.upstreams["scripted"].message)
+    texts = (
+        parsed.pod,
+        parsed.version,
+        parsed.redis.message,
+        parsed.redis_url_error,
+        parsed.upstreams["scripted"].message,
+    )
     assert {len(text or "") for text in texts} == {MAX_MESSAGE}
 
 

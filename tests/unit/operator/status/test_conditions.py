@@ -25,6 +25,7 @@ def down(message: str) -> Dependency:
 
 
 UNKNOWN = Dependency(state=State.UNKNOWN)
+UP = Dependency(state=State.UP)
 
 TWO_PROVIDERS: dict[str, Any] = {
     "providers": [
@@ -217,10 +218,22 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="nobody has tried Redis yet",
         ),
         pytest.param(
+            serving(resource(**TWO_PROVIDERS), upstreams={"one": down("HTTP 401")}),
+            Outcome(),
+            "Unknown Blocked · False Complete · True Valid · True Connected · False Unavailable · False Disabled",
+            id="one upstream is down and nothing is known of the fallback",
+        ),
+        pytest.param(
+            serving(redis_url_error="the URL of Redis must be redis://host"),
+            Outcome(),
+            "False Blocked · False Complete · False SecretInvalid · True Connected · True Available · False Disabled",
+            id="the next start of a pod cannot use Redis",
+        ),
+        pytest.param(
             serving(upstreams={"scripted": UNKNOWN}),
             Outcome(),
-            "True Serving · False Complete · True Valid · True Connected · Unknown NoPodReport · False Disabled",
-            id="no upstream was called yet",
+            "Unknown Blocked · False Complete · True Valid · True Connected · Unknown NoPodReport · False Disabled",
+            id="no upstream was checked yet, or the checks do not run",
         ),
         pytest.param(
             serving(upstreams={"scripted": down("HTTP 401")}),
@@ -235,7 +248,7 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             id="an upstream answers, and not all of it is proven",
         ),
         pytest.param(
-            serving(resource(**TWO_PROVIDERS), upstreams={"one": down("HTTP 401")}),
+            serving(resource(**TWO_PROVIDERS), upstreams={"one": down("HTTP 401"), "two": UP}),
             Outcome(),
             "True Serving · False Complete · True Valid · True Connected · False Unavailable · False Disabled",
             id="one upstream is down and the fallback can answer",
@@ -425,3 +438,12 @@ def test_there_is_no_url_without_a_service_of_ours() -> None:
 def test_a_report_is_what_it_says_it_is() -> None:
     """The builder above must stay near the real thing."""
     assert PodReport.model_validate_json(pod_report("p", "d").model_dump_json(by_alias=True)) == pod_report("p", "d")
+
+
+def test_a_url_of_redis_that_is_not_valid_is_named_with_its_secret() -> None:
+    own = {"redis": {"urlSecretRef": {"name": "own", "key": "url"}}}
+    seen = with_report(serving(resource(**own)), 1, redis_url_error="the URL of Redis must be redis://host")
+    assert condition(evaluate_conditions(seen), "ConfigurationValid").message == (
+        "Pod pod-1: the URL of Redis must be redis://host. Correct key url of Secret own; pods that start cannot use"
+        " Redis until then."
+    )
