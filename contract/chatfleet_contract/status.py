@@ -86,7 +86,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
         Reason.COMPLETE: "All pods run the current generation.",
         Reason.DEADLINE_EXCEEDED: "The Deployment made no progress within its deadline.",
-        Reason.BLOCKED: "The spec is invalid, or the Deployment cannot be written: nothing is rolled out.",
+        Reason.BLOCKED: "The spec is invalid, or a workload cannot be written: it is not rolled out.",
     },
     ConditionType.CONFIGURATION_VALID: {
         Reason.VALID: "The spec, its Secrets and all child objects are accepted.",

@@ -10,6 +10,7 @@ autoscaler          HorizontalPodAutoscaler                        scaled_object
 scaling_targets     what a pod should carry, for both of them
 context             what a builder gets                            labels       metadata of a child
 pod                 what all pods have in common                   revision     which pod templates are in effect
+prerequisites       what the pods of a workload use
 
 A new child: docs/development/add-a-child.md. A row (or a name) in `kinds`, a module here with `build`, a line in
 `BUILDERS`; the chart's RBAC and the golden files are generated.

@@ -25,6 +25,16 @@ def is_ours(live: Manifest, resource: Resource) -> bool:
     return label == resource.ref.name and bool(managers & OUR_MANAGERS)
 
 
+def describe_owner(live: Manifest) -> str:
+    """Return whose `live` is, for a message about a foreign object: its controller, else who wrote it first."""
+    metadata = live["metadata"]
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller"):
+            return f"controlled by {owner.get('kind')} {owner.get('name')}"
+    writers = sorted(metadata.get("managedFields") or (), key=lambda entry: str(entry.get("time", "")))
+    return f"written by {writers[0].get('manager')}" if writers else "without a controller"
+
+
 def holds_replicas(live: Manifest) -> bool:
     """Whether we own the number of pods of a workload by apply: applying without it would reset it."""
     return any(

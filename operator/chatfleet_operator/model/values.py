@@ -195,6 +195,8 @@ class Plan:
     """By pod, where it has to be written."""
     foreign: tuple[ObjectId, ...] = ()
     """Objects of others under the names of ours. They are never written."""
+    blocked: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
+    """Workloads that are not applied, each with an object of `foreign` that its pods would use."""
 
     @property
     def writes(self) -> int:

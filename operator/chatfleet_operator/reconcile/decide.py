@@ -4,12 +4,14 @@ A child is applied when it is absent, when its manifest has changed since it was
 changed a field that we set. So nothing is written at rest, drift is repaired, and fields of others stay as they are.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import AUTOSCALERS, PRUNABLE, WORKLOADS, list_keys
+from chatfleet_operator.children.prerequisites import prerequisites
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
 from chatfleet_operator.model.values import (
@@ -36,21 +38,31 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     writable = [child for child in wanted.children if _may_write(seen, identify(child))]
     generate = tuple(child for child in writable if _needs_values(seen, child))
     foreign = tuple(sorted(key for key in map(identify, wanted.children) if _is_foreign(seen, key)))
+    blocked = _blocked(writable, foreign)
     if generate:  # alone: what depends on the uid of a Secret can only be built once that is known
-        return Plan(desired=wanted, generate=generate, foreign=foreign)
-    apply = tuple(child for child in writable if _differs(seen, child))
+        return Plan(desired=wanted, generate=generate, foreign=foreign, blocked=blocked)
+    apply = tuple(child for child in writable if identify(child) not in blocked and _differs(seen, child))
     leftovers = _leftovers(seen, wanted)
     return Plan(
         desired=wanted,
         delete_first=tuple(deletion for deletion in leftovers if deletion.id.kind in AUTOSCALERS),
-        hand_over_replicas=_handed_over(seen, wanted, seen.resource.spec),
+        hand_over_replicas=None
+        if deployment_id(seen.resource.ref) in blocked
+        else _handed_over(seen, wanted, seen.resource.spec),
         apply=apply,
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
         prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in AUTOSCALERS),
         refresh_config=_stale_pods(seen, wanted),
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         foreign=foreign,
+        blocked=blocked,
     )
+
+
+def _blocked(writable: Sequence[Manifest], foreign: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
+    """Return the workloads whose pods would use a foreign object, each with the first such object."""
+    used = {identify(child): prerequisites(child) & set(foreign) for child in writable if child["kind"] in WORKLOADS}
+    return {key: min(theirs) for key, theirs in used.items() if theirs}
 
 
 def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
@@ -149,6 +161,8 @@ def _lost_its_values(live: Manifest) -> bool:
 
 def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:
     """Return the pods that serve an older configuration and whose mount was not refreshed yet."""
+    if _is_foreign(seen, ObjectId("ConfigMap", names.config_name(seen.resource.ref.name))):
+        return ()
     digest = wanted.config.digest()
     return tuple(
         pod.name

@@ -206,6 +206,51 @@ def test_a_foreign_object_of_the_same_name_is_reported_and_not_taken(
     eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
 
 
+def theirs(namespace: str, kind: str, name: str) -> Manifest:
+    """Return an object that a team made for itself under the name of one of our children."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    content: dict[str, Manifest] = {
+        "PersistentVolumeClaim": {"spec": spec},
+        "Secret": {"stringData": {"password": "theirs", "url": "redis://theirs"}},
+        "ConfigMap": {"data": {names.CONFIG_KEY: "{}"}},
+        "Service": {"spec": {"ports": [{"port": 6379}]}},
+        "ServiceAccount": {"automountServiceAccountToken": True},
+    }
+    head = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": kind, "metadata": head, **content[kind]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "workload"),
+    [
+        ("PersistentVolumeClaim", "support-redis", "StatefulSet support-redis"),
+        ("Secret", "support-redis", "StatefulSet support-redis, Deployment support"),
+        ("Service", "support-redis", "StatefulSet support-redis, Deployment support"),
+        ("ConfigMap", "support-runtime", "Deployment support"),
+        ("ServiceAccount", "support", "Deployment support"),
+    ],
+)
+def test_no_workload_is_applied_that_would_use_a_foreign_object(
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl, kind: str, name: str, workload: str
+) -> None:
+    kubectl.apply(yaml.safe_dump(theirs(chatdeployment.namespace, kind, name)))
+    what = f"{kind.lower()}/{name}"
+    before = chatdeployment.get(what)
+    chatdeployment.apply()
+    words = (f"{kind} {name}", "written by kubectl", "Rename the ChatDeployment or delete", f"{workload} ")
+    eventually(chatdeployment.has_condition("ConfigurationValid", "NotOwned", *words))
+
+    assert chatdeployment.condition("Progressing")["reason"] == "Blocked"
+    assert chatdeployment.get(what) == before
+    workloads = [each.replace(" ", "/").lower() for each in workload.split(", ")]
+    assert not any(map(chatdeployment.exists, workloads))
+    if kind == "PersistentVolumeClaim":  # no controller takes its finalizer here
+        chatdeployment.patch(what, {"metadata": {"finalizers": None}})
+    chatdeployment.delete(what)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    assert all(map(chatdeployment.exists, workloads))
+
+
 def test_a_missing_secret_is_named_and_heals_by_itself(
     chatdeployment: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
 ) -> None:

@@ -77,7 +77,7 @@ def _keda_not_installed(assessment: Assessment) -> ConditionResult | None:
 def _rejected(assessment: Assessment) -> ConditionResult | None:
     key = _autoscaler(assessment)
     if key in assessment.plan.foreign:
-        return false(Reason.REJECTED, not_owned([key]))
+        return false(Reason.REJECTED, not_owned({key: assessment.seen.children[key]}))
     refusal = assessment.refused.get(key)
     return false(Reason.REJECTED, rejected({key: refusal})) if refusal else None
 

@@ -8,7 +8,7 @@ from chatfleet_operator.children.kinds import AUTOSCALERS
 from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.status.assessment import Assessment
-from chatfleet_operator.status.conditions.messages import listed, not_owned, rejected
+from chatfleet_operator.status.conditions.messages import listed, not_applied, not_owned, rejected
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true
 
 
@@ -24,8 +24,10 @@ def _needed_to_serve(key: ObjectId) -> bool:
 
 
 def _child_not_owned(assessment: Assessment) -> ConditionResult | None:
-    foreign = [key for key in assessment.plan.foreign if _needed_to_serve(key)]
-    return false(Reason.NOT_OWNED, not_owned(foreign)) if foreign else None
+    foreign = {key: assessment.seen.children[key] for key in assessment.plan.foreign if _needed_to_serve(key)}
+    if not foreign:
+        return None
+    return false(Reason.NOT_OWNED, f"{not_owned(foreign)} {not_applied(assessment.plan.blocked)}".strip())
 
 
 def _child_rejected(assessment: Assessment) -> ConditionResult | None:

@@ -1,10 +1,11 @@
 """Sentences that several conditions share, in Kubernetes' style."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from chatfleet_operator.model.errors import Refusal
-from chatfleet_operator.model.values import ObjectId
+from chatfleet_operator.model.ownership import describe_owner
+from chatfleet_operator.model.values import Manifest, ObjectId
 
 MAX_LISTED: Final = 2
 """Objects that one sentence names; of more it gives the number."""
@@ -17,14 +18,22 @@ def listed(items: Iterable[object]) -> str:
     return ", ".join([*names[:MAX_LISTED], *([f"{more} more"] if more > 0 else [])])
 
 
-def not_owned(foreign: Sequence[ObjectId]) -> str:
+def not_owned(foreign: Mapping[ObjectId, Manifest]) -> str:
+    """Return which objects are not ours, whose they are, and the remedy."""
+    named = listed(f"{key} ({describe_owner(live)})" for key, live in foreign.items())
     if len(foreign) > 1:
-        return (
-            f"{listed(foreign)} exist and are not owned by this ChatDeployment."
-            " Rename the ChatDeployment or delete them."
-        )
-    (key,) = foreign
-    return f"{key} exists and is not owned by this ChatDeployment. Rename the ChatDeployment or delete the {key.kind}."
+        return f"{named} exist and are not owned by this ChatDeployment. Rename the ChatDeployment or delete them."
+    (kind,) = {key.kind for key in foreign}
+    return f"{named} exists and is not owned by this ChatDeployment. Rename the ChatDeployment or delete the {kind}."
+
+
+def not_applied(blocked: Mapping[ObjectId, ObjectId]) -> str:
+    """Return which workloads are not applied, and why; empty: none."""
+    if not blocked:
+        return ""
+    reason = "because it would use" if len(blocked) == 1 else "because they would use"
+    verb = "is" if len(blocked) == 1 else "are"
+    return f"{listed(blocked)} {verb} not applied, {reason} {listed(sorted(set(blocked.values())))}."
 
 
 def rejected(refused: Mapping[ObjectId, Refusal]) -> str:

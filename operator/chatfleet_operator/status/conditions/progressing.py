@@ -5,6 +5,7 @@ from typing import Final
 from chatfleet_contract import names
 from chatfleet_contract.status import Reason
 from chatfleet_operator.status.assessment import Assessment, status_int
+from chatfleet_operator.status.conditions.messages import not_applied
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true
 from chatfleet_operator.status.rollout import rollout
 
@@ -16,10 +17,11 @@ def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
 
 
 def _deployment_unwritable(assessment: Assessment) -> ConditionResult | None:
-    blocked = [key for key in (*assessment.plan.foreign, *assessment.refused) if key.kind == "Deployment"]
-    if not blocked:
-        return None
-    return false(Reason.BLOCKED, f"{blocked[0]} cannot be written. See ConfigurationValid.")
+    unwritable = [key for key in (*assessment.plan.foreign, *assessment.refused) if key.kind == "Deployment"]
+    if unwritable:
+        return false(Reason.BLOCKED, f"{unwritable[0]} cannot be written. See ConfigurationValid.")
+    blocked = not_applied(assessment.plan.blocked)
+    return false(Reason.BLOCKED, f"{blocked} See ConfigurationValid.") if blocked else None
 
 
 def _deadline_exceeded(assessment: Assessment) -> ConditionResult | None:

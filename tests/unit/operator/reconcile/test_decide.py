@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_operator.model.errors import Refusal
-from chatfleet_operator.model.ownership import GENERATE_MANAGER, is_ours
+from chatfleet_operator.model.ownership import GENERATE_MANAGER, describe_owner, is_ours
 from chatfleet_operator.model.values import Manifest, ObjectId, Outcome, Pod, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
@@ -78,6 +78,65 @@ def test_a_foreign_secret_is_not_replaced_by_one_of_ours() -> None:
 
     assert plan.foreign == (SECRET,)
     assert not plan.generate
+
+
+STATEFUL_SET = ObjectId("StatefulSet", "support-redis")
+
+
+@pytest.mark.parametrize(
+    ("key", "blocked"),
+    [
+        (ObjectId("ServiceAccount", "support"), {DEPLOYMENT}),
+        (ObjectId("ConfigMap", "support-runtime"), {DEPLOYMENT}),
+        (SECRET, {DEPLOYMENT, STATEFUL_SET}),
+        (ObjectId("PersistentVolumeClaim", "support-redis"), {STATEFUL_SET}),
+        (ObjectId("Service", "support-redis"), {DEPLOYMENT, STATEFUL_SET}),
+        (ObjectId("Service", "support"), set()),
+        (ObjectId("PodDisruptionBudget", "support"), set()),
+    ],
+    ids=str,
+)
+def test_a_workload_is_not_applied_while_its_pods_would_use_a_foreign_object(
+    key: ObjectId, blocked: set[ObjectId]
+) -> None:
+    """Neither when it is absent, nor to change one that runs."""
+    theirs = foreign(settled(resource())[key])
+    secret = {SECRET: settled(resource())[SECRET]}
+    for seen in (observed(resource(), {**secret, key: theirs}), observed(resource(replicas=5))):
+        plan = decide(replace(seen, children={**seen.children, key: theirs}), DEFAULTS)
+
+        assert plan.foreign == (key,)
+        assert dict(plan.blocked) == dict.fromkeys(blocked, key)
+        assert not {identify(each) for each in plan.apply} & blocked
+
+
+def test_no_pod_is_pointed_to_the_configuration_of_someone_else() -> None:
+    key = ObjectId("ConfigMap", "support-runtime")
+    children = {**settled(resource()), key: foreign(settled(resource())[key])}
+    pods = (Pod("old", report=pod_report("old", "0000")),)
+
+    assert not decide(observed(resource(), children, pods=pods), DEFAULTS).refresh_config
+
+
+@pytest.mark.parametrize(
+    ("metadata", "owner"),
+    [
+        (
+            {"ownerReferences": [{"kind": "StatefulSet", "name": "db", "controller": True}]},
+            "controlled by StatefulSet db",
+        ),
+        (
+            {
+                "ownerReferences": [{"kind": "Team", "name": "a"}],
+                "managedFields": [{"manager": "b", "time": "2026-02"}, {"manager": "helm", "time": "2026-01"}],
+            },
+            "written by helm",
+        ),
+        ({}, "without a controller"),
+    ],
+)
+def test_a_foreign_object_is_described_by_its_owner(metadata: Manifest, owner: str) -> None:
+    assert describe_owner({"kind": "Service", "metadata": {"name": "support", **metadata}}) == owner
 
 
 def test_what_may_not_be_read_is_not_written() -> None:

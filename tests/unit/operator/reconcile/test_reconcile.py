@@ -489,7 +489,7 @@ async def test_an_object_that_somebody_creates_after_observe_is_not_taken_and_is
     await reconcile_until_done(operated)
     assert operated.condition("ConfigurationValid") == ("False", "NotOwned")
     assert operated.condition_document("ConfigurationValid")["message"] == (
-        "Service support exists and is not owned by this ChatDeployment."
+        "Service support (written by kubectl) exists and is not owned by this ChatDeployment."
         " Rename the ChatDeployment or delete the Service."
     )
     assert operated.live("Service", "support")["spec"]["selector"] == {"app": "theirs"}
