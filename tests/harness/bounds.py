@@ -42,7 +42,7 @@ LONGEST = {
     ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.redis.managed.storage": "1" * 14 + "Gi",
-    ".spec.autoscaling.metrics[].averageValue": "1" * 20,
+    ".spec.autoscaling.metrics[].averageValue": "1".zfill(20),
     ".spec.autoscaling.behavior.scaleUp.tolerance": "1" * 16,
     ".spec.autoscaling.behavior.scaleDown.tolerance": "1" * 16,
     ".spec.autoscaling.keda.prometheusURL": "http://" + "b" * 2041,
@@ -133,8 +133,10 @@ def _values(  # noqa: C901  # one case for each keyword
 
 
 def _grown(items: list[Any], node: Schema, size: int) -> list[Any]:
-    """Return a list of `size`: the items, then copies of the last, under keys of their own."""
+    """Return a list of `size`: the items, then copies of the last, under keys of their own; texts get a number."""
     last = items[-1]
+    if isinstance(last, str):
+        return items + [f"{last}{i}" for i in range(size - len(items))]
     keys = node.list_map_keys
     return items + [{**last, **dict.fromkeys(keys, f"n{i}")} if keys else last for i in range(size - len(items))]
 

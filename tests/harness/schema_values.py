@@ -12,6 +12,8 @@ PATTERNS = {
     r"^[1-9][0-9]*(Mi|Gi|Ti)$": ("512Mi", "1GB"),
     r"^https?://[^\s/?#]+(/[^\s?#]*)?$": ("https://prometheus.example.com:9090/tenant", "prometheus:9090"),
     r"^[0-9]+(\.[0-9]+)?m?$": ("50m", "-1"),
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": ("llm.keys-1", ".."),
+    r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$": (".API_key-1..txt", ".."),
 }
 """For each pattern a text that it takes and one that it does not."""
 

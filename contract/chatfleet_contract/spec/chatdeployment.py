@@ -26,10 +26,20 @@ SCALE_TO_ZERO_RULE = rule(
 )
 
 
+STREAMS_TARGET_RULE = rule(
+    "!has(self.autoscaling) || !has(self.autoscaling.metrics) || self.autoscaling.metrics.all(m, m.type !="
+    " 'ActiveStreams' || !has(m.averageValue) || !isQuantity(m.averageValue) ||"
+    " quantity(m.averageValue).asApproximateFloat() <= double(self.streaming.maxStreamsPerPod))",
+    "autoscaling.metrics[].averageValue of ActiveStreams must not exceed streaming.maxStreamsPerPod, because pods never"
+    " reach it and none is added; lower averageValue or raise maxStreamsPerPod",
+    ".autoscaling.metrics",
+)
+
+
 class ChatDeploymentSpec(Part):
     """The desired state of a chat API."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE))
+    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE))
 
     replicas: int = Field(
         2, ge=0, le=1000, description="Number of pods, unless autoscaling is set. `kubectl scale` sets this field."

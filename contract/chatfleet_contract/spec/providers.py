@@ -18,13 +18,25 @@ ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-
 """A model's name, as clients and vendors write it."""
 
 
+SecretName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+"""The name of a Secret (RFC 1123 subdomain)."""
+
+SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")]
+"""A key of a Secret, which is also the name of a file: never `.` nor `..`."""
+
+
 class SecretKeyRef(Part):
     """A key of a Secret in the ChatDeployment's own namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        description="Name of the Secret, in the namespace of the ChatDeployment."
-    )
-    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Key within the Secret.")
+    name: SecretName = Field(description="Name of the Secret, in the namespace of the ChatDeployment.")
+    key: SecretKey = Field(description="Key within the Secret.")
 
 
 class Azure(Part):
@@ -91,7 +103,17 @@ class Retries(Part):
     max_seconds: int = Field(_MAX_SECONDS, ge=1, le=300, description="Maximum back-off between two attempts.")
 
 
-_IN_CLUSTER = r"^http://([a-z0-9]([-a-z0-9]*[a-z0-9])?|[a-z0-9.-]+\\.svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
+_SERVICE = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_IN_CLUSTER = rf"^http://([a-z]([-a-z0-9]*[a-z0-9])?|({_SERVICE}\\.)+svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
+"""The name of a Service begins with a letter: a number would be an address, such as 2130706433 for 127.0.0.1."""
+
+_END = r"\\.?(:[0-9]*)?(/|$)"
+_NUMERIC_HOST = rf"^https?://([^/]*\\.)?(0[xX][0-9a-fA-F]*|[0-9]+){_END}"
+"""A host that resolvers read as an IPv4 address, because its last label is a number."""
+_IPV4 = r"^https?://([1-9][0-9]{0,2})(\\.(0|[1-9][0-9]{0,2})){3}(:[0-9]*)?(/|$)"
+"""The usual way to write one, which alone is accepted."""
+_OWN_NODE = r"^https?://((127|169\\.254)\\.[0-9.]*(:[0-9]*)?(/|$)|\\[[:0]|\\[[fF][eE][89abAB])"
+"""A loopback or link-local address, or IPv6 that begins with zeros, which may be an IPv4 address."""
 
 _PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _LABEL = r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
@@ -135,6 +157,13 @@ class Provider(Part):
                 " xn-- form",
                 ".baseURL",
             ),
+            rule(
+                f"!has(self.baseURL) || (!self.baseURL.matches('{_OWN_NODE}') &&"
+                f" (!self.baseURL.matches('{_NUMERIC_HOST}') || self.baseURL.matches('{_IPV4}')))",
+                "baseURL must not have a loopback, link-local or unusually written address as its host, because it"
+                " leads to the pod or its node; write a host name, or an address such as 203.0.113.7",
+                ".baseURL",
+            ),
         )
     )
 
@@ -175,6 +204,16 @@ class Parameters(Part):
 
 class Model(Part):
     """An entry of the catalogue: the name that clients use, and the upstream model behind it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.fallbacks) || self.fallbacks.all(f, self.fallbacks.exists_one(g, g == f))",
+                "fallbacks must not name a model twice, because it would fail twice; remove one of the two",
+                ".fallbacks",
+            )
+        )
+    )
 
     name: ModelName = Field(description="Name that clients send as `model`.")
     provider: ObjectName = Field(description="Name of a provider in spec.providers.")

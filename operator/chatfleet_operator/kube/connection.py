@@ -57,10 +57,14 @@ LOCATIONS: Final[Mapping[str, Location]] = {
 def path(kind: str, namespace: str, *rest: str) -> str:
     """Return the path of a collection, or of what `rest` names in it; `namespace` empty: of the whole cluster.
 
-    Names come from people, so they are quoted.
+    Names come from people, so they are quoted. Raises `Refused` for one that would lead to another path: quoting does
+    not change `.` and `..`, which clients resolve as folders, and an empty name would be that of the collection.
     """
     prefix, plural = LOCATIONS[kind]
     place = ("namespaces", namespace) if namespace else ()
+    for part in rest:
+        if part in {"", ".", ".."}:
+            raise Refused(f'"{part}" is not the name of a {kind}; correct the name')
     return "/".join(["", prefix, *(quote(part, safe="") for part in (*place, plural, *rest))])
 
 

@@ -64,6 +64,12 @@ def test_a_name_that_somebody_has_thought_up_cannot_lead_elsewhere() -> None:
     assert path("Secret", "shop", "../configmaps/x?y") == "/api/v1/namespaces/shop/secrets/..%2Fconfigmaps%2Fx%3Fy"
 
 
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_is_a_folder_is_refused_and_not_requested(name: str) -> None:
+    with pytest.raises(Refused, match=f'^"{name}" is not the name of a Secret; correct the name$'):
+        path("Secret", "shop", name)
+
+
 def test_rights_and_kinds_speak_of_the_same_resources() -> None:
     granted = {rule.resource.split("/")[0] for rule in (*RULES, *CLUSTER_RULES, *LEASE_RULES, *METRICS_RULES)}
 
