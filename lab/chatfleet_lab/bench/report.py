@@ -57,6 +57,7 @@ def _logged_token_us(result: Result) -> float | None:
 
 
 TARGETS: Final = (
+    Target("CPU per streamed token", 40, "µs", lambda _, ours, __: ours.cpu_per_token_us),
     Target(
         "CPU per streamed token, run log in Redis included", 40, "µs", lambda result, _, __: _logged_token_us(result)
     ),

@@ -43,6 +43,14 @@ def test_times_are_compared_at_the_speed_of_the_machine_of_the_targets() -> None
     assert "| memory, idle | ≤ 70 MB | 90.00 | 90.00 | **no**, 1.3 times |" in text
 
 
+def test_a_token_that_is_logged_has_the_same_target() -> None:
+    result = make_result()
+    logged = Outcome("chatfleet_conversations", "Chatfleet, conversations", make_figures(cpu_per_token_us=60))
+    text = page(msgspec.structs.replace(result, outcomes=[*result.outcomes, logged]))
+    assert "| CPU per streamed token | ≤ 40 µs | 1.00 | 1.00 | yes |" in text
+    assert "| CPU per streamed token, run log in Redis included | ≤ 40 µs | 60.00 | 60.00 | **no**, 1.5 times |" in text
+
+
 def test_a_faster_machine_makes_no_target_easier_and_none_harder() -> None:
     assert "| 50.00 | 50.00 |" in page(make_result(slower=0.5, cpu_per_token_us=50))
 
