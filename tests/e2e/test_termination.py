@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +16,8 @@ SYSTEM = "chatfleet-system"
 AT_A_TIME = 6
 """Pods that start side by side: more would only start later."""
 LIMIT_SECONDS = 5.0
+BUSY_SECONDS = 20.0
+"""What one pod may take when the machine is busy; a pod that ignores the signal takes the whole grace period."""
 GRACE_SECONDS = 90
 """Far above the limit, and below that of this test."""
 
@@ -51,8 +54,8 @@ def test_a_pod_that_is_deleted_while_it_starts_is_gone_at_once(subjects: Node, s
     delays = [subject.step * number for number in range(round(LONGEST_SECONDS / subject.step) + 1)]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
         taken = list(threads.map(lambda delay: ending(subjects, subject, template, delay), delays))
-    limit = LIMIT_SECONDS + subject.pre_stop_seconds
-    late = {delay: seconds for delay, seconds in zip(delays, taken, strict=True) if seconds > limit}
+    assert median(taken) < LIMIT_SECONDS + subject.pre_stop_seconds
+    late = {delay: seconds for delay, seconds in zip(delays, taken, strict=True) if seconds > BUSY_SECONDS}
     assert not late
 
 
