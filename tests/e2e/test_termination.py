@@ -72,7 +72,7 @@ def ending(node: Node, subject: Subject, template: dict[str, Any], delay: float)
         return bool(statuses) and "running" in statuses[0]["state"]
 
     eventually(started, seconds=60, every=0.05)
-    time.sleep(delay)
+    time.sleep(delay)  # the age at which the pod is deleted
     node.kubectl("delete", "pod", name, "-n", subject.namespace, "--wait=false")
     deleted = time.monotonic()
     eventually(lambda: not node.kubectl("get", f"pod/{name}", *where), seconds=GRACE_SECONDS + 30, every=0.1)

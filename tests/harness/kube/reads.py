@@ -120,6 +120,7 @@ class Reads:
 
     def _read(self, path: str, timeout: float, accept: str = "application/json", **query: str) -> str:
         if self._connection is None:
+            # The library has no types here.
             self._connection = config.new_client_from_config(str(self.kubeconfig))  # type: ignore[no-untyped-call]
         method, url, headers, *_ = self._connection.param_serialize(
             *("GET", path),
