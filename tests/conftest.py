@@ -14,15 +14,10 @@ KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_
 MACHINE = ("clients/", "cluster/", "cluster_tool/", "e2e/", "lab/scale/", "prometheus/")
 """Folders whose tests drive this machine's own tools (builders, clusters) and need its set-up for these."""
 
-MEASURED = "COVERAGE_PROCESS_CONFIG"
-"""Makes a process measure its coverage: workers of pytest-xdist do; programs that tests start do not, it slows them."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set that there is no event loop: asked for one, Python 3.11 would make a loop that nobody closes."""
     asyncio.set_event_loop(None)
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        os.environ.pop(MEASURED, None)
 
 
 @pytest.fixture(autouse=True)

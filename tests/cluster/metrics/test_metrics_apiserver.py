@@ -292,7 +292,9 @@ def test_the_real_autoscaler_scales_up_never_down_without_figures_and_down_with_
     eventually(lambda: condition(kubectl) == ("False", "FailedGetPodsMetric"), seconds=60)
     remains(lambda: replicas(kubectl) == 4, seconds=12)  # more than two looks of the autoscaler
     with ExitStack() as alive:
-        serve_all(cluster, alive, 4, streams=10)
+        served = serve_all(cluster, alive, 4, streams=100)  # no pod ends before all of them have figures
+        for figures in served.values():
+            figures.samples["chatfleet_active_streams"] = 10
         eventually(lambda: replicas(kubectl) == 1, seconds=60)
 
 
