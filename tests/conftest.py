@@ -15,7 +15,7 @@ MACHINE = ("clients/", "cluster/", "cluster_tool/", "e2e/", "lab/scale/", "prome
 """Folders whose tests drive this machine's own tools (builders, clusters) and need its set-up for these."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Set that there is no event loop: asked for one, Python 3.11 would make a loop that nobody closes."""
     asyncio.set_event_loop(None)
 
