@@ -8,7 +8,8 @@ reliability := --json docs/measurements/reliability.json --page docs/measurement
 pytest := $(bin)/pytest --durations=25
 # The same, and which lines and branches of our packages ran; tools/coverage.py prints it.
 # SlipCover imports the packages before pytest would rewrite their assertions: they have none.
-covered := $(bin)/python -m slipcover --json --out .coverage.json -m pytest -W 'ignore:Module already imported' --durations=25
+covered := $(bin)/python -m slipcover --json --out .coverage.json \
+	-m pytest -W 'ignore:Module already imported' --durations=25
 
 ##@ Start here
 
