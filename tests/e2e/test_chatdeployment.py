@@ -126,6 +126,7 @@ def test_a_conversation_outlives_every_pod(support: Node) -> None:
     support.kubectl("delete", "pod", "-n", NAMESPACE, "--wait=false", *before, "support-redis-0")
 
     assert stream.count("event: complete") == 1
+    eventually(lambda: not is_ready(support))  # so that the wait below is for the new pods
     eventually(lambda: len(pods(support)) == 2 and not set(pods(support)) & set(before), seconds=60)
     support.kubectl.wait("chatdeployment/support", "Ready", namespace=NAMESPACE)
     eventually(lambda: contents(f"{api}/{conversation}/messages") == [SAY, SAY])
