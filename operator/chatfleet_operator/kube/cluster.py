@@ -9,11 +9,11 @@ from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.children.redis import redis_url
-from chatfleet_operator.kube.connection import APPLY, MERGE, Connection, NotFound
+from chatfleet_operator.kube.connection import APPLY, JSON_PATCH, MERGE, Connection, NotFound
 from chatfleet_operator.model.errors import RefusalReason, Refused
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Removal, Resource, Timestamp, identify
 
 PASSWORD_BYTES: Final = 32
 """Randomness in a generated password."""
@@ -69,6 +69,14 @@ class KubernetesCluster:
             reason = RefusalReason.NO_KIND if BY_NAME[key.kind].optional_crd else RefusalReason.REJECTED
             raise Refused(str(error), reason) from error
         return blank_values(live)
+
+    async def remove_fields(self, namespace: str, removal: Removal) -> Manifest:
+        unchanged = {"op": "replace", "path": "/metadata/resourceVersion", "value": removal.version}
+        body = [unchanged, *({"op": "remove", "path": pointer} for pointer in removal.pointers)]
+        key, query = removal.id, {"fieldManager": names.FIELD_MANAGER}
+        return await self._connection.write(
+            "PATCH", key.kind, namespace, key.name, body=body, query=query, content_type=JSON_PATCH
+        )
 
     async def generate(self, secret: Manifest) -> Manifest:
         metadata = secret["metadata"]

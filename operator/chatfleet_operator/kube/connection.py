@@ -28,7 +28,7 @@ CONNECTIONS: Final = 32
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
-
+JSON_PATCH: Final = "application/json-patch+json"
 
 ETCD_ERRORS: Final = ("etcdserver:", "rpc error:")
 """How messages begin that are about etcd and not about the request."""
@@ -133,7 +133,7 @@ class Connection:
         kind: str,
         namespace: str,
         *rest: str,
-        body: Manifest,
+        body: Manifest | list[Manifest],
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Manifest:
@@ -176,7 +176,12 @@ class Connection:
                     yield json.loads(line)
 
     async def _call(
-        self, method: str, url: str, query: Mapping[str, str], body: Manifest | None, content_type: str
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        body: Manifest | list[Manifest] | None,
+        content_type: str,
     ) -> Manifest:
         with _as_retry():
             response = await self._send(method, url, query, body, content_type)
@@ -188,7 +193,7 @@ class Connection:
         method: str,
         url: str,
         query: Mapping[str, str],
-        body: Manifest | None = None,
+        body: Manifest | list[Manifest] | None = None,
         content_type: str = JSON,
         *,
         timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109  # the library's own

@@ -1,11 +1,13 @@
 """Whether a live object holds what we want: a subset test that knows how Kubernetes rewrites what it stores.
 
-Fields that we do not set belong to others and are not compared.
+Fields that we do not set belong to others and are not compared; the exceptions are in `put_back`.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
+
+from chatfleet_operator.model.put_back import ATOMIC_MAPS
 
 ListKeys: TypeAlias = Mapping[str, tuple[str, ...]]
 """By field: the keys of the items of a list that is a map. Every other list is atomic: it is ours as a whole."""
@@ -38,8 +40,9 @@ def contains(live: object, desired: object, list_keys: ListKeys = METADATA_LIST_
     if _is_empty(desired):
         return live is None or live == desired or _is_empty(live)
     if isinstance(desired, dict):
-        return isinstance(live, dict) and all(
-            contains(live.get(key), value, list_keys, parent=_field(parent, key)) for key, value in desired.items()
+        whole = parent in ATOMIC_MAPS
+        return _map_contains(live, desired, list_keys, parent) and (
+            not whole or _map_contains(desired, live, list_keys, parent)
         )
     if isinstance(desired, list):
         return isinstance(live, list) and _list_contains(live, desired, list_keys, parent)
@@ -47,6 +50,12 @@ def contains(live: object, desired: object, list_keys: ListKeys = METADATA_LIST_
         wanted = quantity(str(desired))
         return live == desired or (wanted is not None and quantity(str(live)) == wanted)
     return type(live) is type(desired) and live == desired
+
+
+def _map_contains(live: object, desired: object, list_keys: ListKeys, parent: str) -> bool:
+    if not isinstance(live, dict) or not isinstance(desired, dict):
+        return False
+    return all(contains(live.get(key), value, list_keys, parent=_field(parent, key)) for key, value in desired.items())
 
 
 def _field(parent: str, key: str) -> str:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, ProbeResult, Ref, Resource, Timestamp
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, ProbeResult, Ref, Removal, Resource, Timestamp
 
 
 class Cluster(Protocol):
@@ -36,6 +36,10 @@ class Cluster(Protocol):
         `uid` is that of the object that was observed under this name; None: there was none. `Retry` when another
         object has this name now, so that what others have created in between is never overwritten.
         """
+        ...
+
+    async def remove_fields(self, namespace: str, removal: Removal) -> Manifest:
+        """Remove fields of an object and return it as it then is; `Retry` when it is no longer the version observed."""
         ...
 
     async def generate(self, secret: Manifest) -> Manifest:

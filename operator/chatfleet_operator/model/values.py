@@ -173,6 +173,16 @@ class Deletion(NamedTuple):
     uid: str
 
 
+class Removal(NamedTuple):
+    """Fields of an object of ours to remove."""
+
+    id: ObjectId
+    version: str
+    """Its resourceVersion: the indices in `pointers` are those of this version."""
+    pointers: tuple[str, ...]
+    """JSON pointers, in the order of their removal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one reconciliation will write, the status apart."""
@@ -187,7 +197,9 @@ class Plan:
     """The number of pods, to be owned by another field manager of ours: else applying without it would reset it."""
     apply: tuple[Manifest, ...] = ()
     drifted: frozenset[ObjectId] = frozenset()
-    """Those of `apply` that others changed or removed."""
+    """Those of `apply` and `remove_fields` that others changed or removed."""
+    remove_fields: tuple[Removal, ...] = ()
+    """Fields that others added and that are ours all the same (`model/put_back.py`)."""
     prune: tuple[Deletion, ...] = ()
     refresh_config: tuple[str, ...] = ()
     """Names of pods whose mounted configuration is to be refreshed at once."""
@@ -202,7 +214,7 @@ class Plan:
     def writes(self) -> int:
         """How many writes this plan has; 0 at rest."""
         several = (self.generate, self.delete_first, self.apply, self.prune, self.refresh_config, self.deletion_costs)
-        return sum(map(len, several)) + (self.hand_over_replicas is not None)
+        return sum(map(len, (*several, self.remove_fields))) + (self.hand_over_replicas is not None)
 
     @override
     def __str__(self) -> str:
@@ -212,6 +224,7 @@ class Plan:
             "hand over replicas of": () if self.hand_over_replicas is None else (identify(self.hand_over_replicas),),
             "apply": map(identify, self.apply),
             "repair": self.drifted,
+            "remove fields of": (removal.id for removal in self.remove_fields),
             "prune": (deletion.id for deletion in self.prune),
             "refresh config of": self.refresh_config,
             "set deletion cost of": self.deletion_costs,

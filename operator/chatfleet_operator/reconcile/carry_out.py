@@ -49,6 +49,8 @@ def _steps(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iter
         yield identify(plan.hand_over_replicas), partial(cluster.hand_over_replicas, plan.hand_over_replicas)
     for manifest in plan.apply:
         yield identify(manifest), partial(cluster.apply, manifest, _uid(seen, identify(manifest)))
+    for removal in plan.remove_fields:
+        yield removal.id, partial(cluster.remove_fields, namespace, removal)
     for deletion in plan.prune:
         yield deletion.id, partial(cluster.delete, namespace, deletion)
 

@@ -1,7 +1,8 @@
 """From the snapshot to a plan: pure, a value that can be printed and tested as a table.
 
-A child is applied when it is absent, when its manifest has changed since it was last applied, or when others
-changed a field that we set. So nothing is written at rest, drift is repaired, and fields of others stay as they are.
+A child is applied when it is absent, when its manifest has changed since it was last applied, or when others changed a
+field that we set. What others added is removed where it is ours all the same (`model/put_back.py`). So nothing is
+written at rest, drift is repaired, and the other fields of others stay as they are.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from chatfleet_operator.children.kinds import AUTOSCALERS, PRUNABLE, WORKLOADS, 
 from chatfleet_operator.children.prerequisites import prerequisites
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
+from chatfleet_operator.model.put_back import fields_to_remove
 from chatfleet_operator.model.values import (
     Defaults,
     Deletion,
@@ -23,6 +25,7 @@ from chatfleet_operator.model.values import (
     ObjectId,
     Observed,
     Plan,
+    Removal,
     deployment_id,
     identify,
 )
@@ -41,7 +44,9 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     blocked = _blocked(writable, foreign)
     if generate:  # alone: what depends on the uid of a Secret can only be built once that is known
         return Plan(desired=wanted, generate=generate, foreign=foreign, blocked=blocked)
-    apply = tuple(child for child in writable if identify(child) not in blocked and _differs(seen, child))
+    allowed = [child for child in writable if identify(child) not in blocked]
+    apply = tuple(child for child in allowed if _differs(seen, child))
+    removals = tuple(removal for child in allowed if child not in apply and (removal := _removal(seen, child)))
     leftovers = _leftovers(seen, wanted)
     return Plan(
         desired=wanted,
@@ -50,7 +55,9 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
         if deployment_id(seen.resource.ref) in blocked
         else _handed_over(seen, wanted, seen.resource.spec),
         apply=apply,
-        drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child)),
+        drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child))
+        | {removal.id for removal in removals},
+        remove_fields=removals,
         prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in AUTOSCALERS),
         refresh_config=_stale_pods(seen, wanted),
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
@@ -123,6 +130,13 @@ def _needs_values(seen: Observed, child: Manifest) -> bool:
 def _differs(seen: Observed, child: Manifest) -> bool:
     live = seen.children.get(identify(child))
     return live is None or not contains(live, child, list_keys(child["kind"]))
+
+
+def _removal(seen: Observed, child: Manifest) -> Removal | None:
+    """Return what others added to a child that holds all of ours; None: nothing that is put back."""
+    live = seen.children[identify(child)]
+    pointers = fields_to_remove(live, child)
+    return Removal(identify(child), live["metadata"]["resourceVersion"], pointers) if pointers else None
 
 
 def _is_drift(seen: Observed, child: Manifest) -> bool:

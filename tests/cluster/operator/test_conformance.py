@@ -22,7 +22,7 @@ from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
 from chatfleet_operator.model.ownership import holds_replicas
 from chatfleet_operator.model.ports import Cluster
-from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, Resource, identify
+from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, Removal, Resource, identify
 from harness.kube.fake_cluster import FakeCluster
 from harness.kube.kubectl import Kubectl
 from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, MOMENT, document, pod
@@ -406,6 +406,35 @@ async def test_only_the_object_that_was_seen_is_deleted(under_test: ClusterUnder
     await under_test.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
     assert await under_test.cluster.child(namespace, CONFIG) is None
     await under_test.cluster.delete(namespace, Deletion(CONFIG, live["metadata"]["uid"]))
+
+
+async def test_applying_a_selector_replaces_it_and_fields_of_others_can_be_removed(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    key = ObjectId("Service", "removed")
+    ports = [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]
+    head = {"name": key.name, "namespace": namespace}
+    ours: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": head,
+        "spec": {"selector": {"a": "1"}, "ports": ports},
+    }
+    made = await under_test.cluster.apply(ours, None)
+    added = [*ports, {"name": "other", "port": 9, "protocol": "TCP", "targetPort": 9}]
+    changed = {"selector": {"b": "2"}, "ports": added, "publishNotReadyAddresses": True}
+    await under_test.merge(namespace, key, {"spec": changed})
+    applied = await under_test.cluster.apply(ours, made["metadata"]["uid"])
+
+    assert applied["spec"]["selector"] == {"a": "1"}
+    assert [port["port"] for port in applied["spec"]["ports"]] == [80, 9]
+    pointers = ("/spec/publishNotReadyAddresses", "/spec/ports/1")
+    with pytest.raises(Retry):
+        await under_test.cluster.remove_fields(namespace, Removal(key, made["metadata"]["resourceVersion"], pointers))
+    version = applied["metadata"]["resourceVersion"]
+    left = await under_test.cluster.remove_fields(namespace, Removal(key, version, pointers))
+    assert [port["port"] for port in left["spec"]["ports"]] == [80]
+    assert "publishNotReadyAddresses" not in left["spec"]
 
 
 async def test_pods_are_found_by_their_labels_refreshed_and_given_a_deletion_cost(

@@ -4,6 +4,7 @@ No controller runs here and no pod: what Kubernetes itself would do, and answers
 """
 
 import itertools
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -167,6 +168,29 @@ def asked_for(live: Manifest) -> Manifest:
     counted = {"resourceVersion", "generation", "managedFields"}
     metadata = {key: value for key, value in live["metadata"].items() if key not in counted}
     return {**live, "metadata": metadata, "status": None}
+
+
+API_CONTAINER = {"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["sleep", "1d"]}
+ADDED: dict[str, list[Manifest]] = {
+    "service/support": [
+        {"op": "add", "path": "/spec/selector/none", "value": "such"},
+        {"op": "add", "path": "/spec/ports/-", "value": {"name": "ssh", "port": 22}},
+    ],
+    "deployment/support": [API_CONTAINER, {"op": "add", "path": "/spec/template/spec/hostNetwork", "value": True}],
+    "statefulset/support-redis": [{"op": "add", "path": "/spec/template/spec/hostPID", "value": True}],
+    "poddisruptionbudget/support": [{"op": "add", "path": "/spec/selector/matchLabels/none", "value": "such"}],
+}
+"""Fields that nobody injects, and keys in selectors, which make other objects of them."""
+
+
+@pytest.mark.parametrize("what", ADDED)
+def test_what_somebody_added_to_a_child_is_removed_where_nobody_injects_it(
+    settled: LiveChatDeployment, what: str
+) -> None:
+    before = asked_for(settled.get(what))
+    settled.kubectl("patch", what, "-n", settled.namespace, "--type=json", "-p", json.dumps(ADDED[what]))
+
+    eventually(lambda: asked_for(settled.get(what)) == before, seconds=within(what), every=0.1)
 
 
 def test_what_others_have_set_survives(chatdeployment: LiveChatDeployment) -> None:

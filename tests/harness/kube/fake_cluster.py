@@ -17,7 +17,8 @@ from chatfleet_operator.model.compare import ListKeys, item_key
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Resource, Timestamp, identify
+from chatfleet_operator.model.put_back import ATOMIC_MAPS
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Removal, Resource, Timestamp, identify
 
 WITH_GENERATION = WORKLOADS | {names.KIND}
 """Kinds whose generation is read; it counts changes of their spec. Real API servers count that of others too."""
@@ -135,6 +136,21 @@ class FakeCluster:
         self.after_write(self.writes[-1])
         return blank_values(self.get(*with_key))
 
+    async def remove_fields(self, namespace: str, removal: Removal) -> Manifest:
+        self._about_to(f"remove fields of {removal.id}")
+        live = self.get(namespace, removal.id)
+        if live["metadata"]["resourceVersion"] != removal.version:
+            raise Retry("the object has been modified")
+        for pointer in removal.pointers:
+            *parents, last = pointer.split("/")[1:]
+            holder: Any = live
+            for part in parents:
+                holder = holder[int(part) if isinstance(holder, list) else part]
+            del holder[int(last) if isinstance(holder, list) else last]
+        self._store((namespace, removal.id), live, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+        return self.get(namespace, removal.id)
+
     async def generate(self, secret: Manifest) -> Manifest:
         self._about_to(f"generate {identify(secret)}")
         if self._key(secret) in self.objects:
@@ -242,7 +258,7 @@ class _Merge:
 
     def merged(self, live: Any, wanted: Any, field: str = "") -> Any:  # noqa: ANN401  # JSON
         """Return `live` with everything that `wanted` sets."""
-        if isinstance(live, dict) and isinstance(wanted, dict):
+        if isinstance(live, dict) and isinstance(wanted, dict) and field not in ATOMIC_MAPS:
             return {**live, **{key: self.merged(live.get(key), value, key) for key, value in wanted.items()}}
         if isinstance(live, list) and isinstance(wanted, list) and (keys := self.list_keys.get(field)):
             found = {item_key(item, keys): item for item in live}

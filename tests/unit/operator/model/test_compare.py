@@ -36,6 +36,11 @@ GATEWAY = {"name": "gateway", "sectionName": "a"}
         pytest.param({"averageValue": "4k"}, {"averageValue": "4000"}, id="as an autoscaler's target is stored"),
         pytest.param({"tolerance": "50m"}, {"tolerance": "0.05"}, id="as an autoscaler's tolerance is stored"),
         pytest.param({"drop": ["ALL"]}, {"drop": ["ALL"]}, id="plain lists are compared item by item"),
+        pytest.param(
+            {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}},
+            {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": []}]}},
+            id="empty and absent are the same in a selector too",
+        ),
     ],
 )
 def test_a_live_object_that_holds_all_we_ask_for_needs_no_write(live: object, desired: object) -> None:
@@ -63,6 +68,12 @@ def test_a_live_object_that_holds_all_we_ask_for_needs_no_write(live: object, de
             id="two items of one name in an atomic list",
         ),
         pytest.param({"drop": ["ALL", "X"]}, {"drop": ["ALL"]}, id="a plain list is ours as a whole"),
+        pytest.param({"selector": {"a": "1", "b": "2"}}, {"selector": {"a": "1"}}, id="one more key in a selector"),
+        pytest.param(
+            {"selector": {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}},
+            {"selector": {"matchLabels": {"a": "1"}}},
+            id="one more expression in a selector",
+        ),
         pytest.param({"labels": {"v": "1"}}, {"labels": {"v": "1000m"}}, id="outside resources text is text"),
         pytest.param({"limits": {"cpu": "2"}}, {"limits": {"cpu": "1"}}, id="another quantity"),
         pytest.param({"a": "x"}, {"a": {"b": 1}}, id="another shape"),

@@ -142,6 +142,37 @@ async def test_fields_that_others_have_set_stay() -> None:
     assert [each["name"] for each in live["spec"]["template"]["spec"]["containers"]] == ["api", "sidecar"]
 
 
+async def test_what_nobody_injects_is_put_back_and_what_a_mesh_injects_stays() -> None:
+    operated = await serving_cluster()
+
+    def edit(live: Manifest) -> None:
+        pods = live["spec"]["template"]["spec"]
+        pods["hostNetwork"] = True
+        pods["containers"].insert(0, {"name": "sidecar", "image": "mesh", "command": ["proxy"]})
+        pods["containers"][1]["command"] = ["sleep", "1d"]
+
+    operated.change("Deployment", "support", edit)
+    operated.change("Service", "support", lambda live: live["spec"]["ports"].append({"port": 9}))
+    operated.change("Service", "support-redis", lambda live: live["spec"]["selector"].update(none="such"))
+    await reconcile_until_done(operated)
+    pods = operated.live("Deployment", "support")["spec"]["template"]["spec"]
+
+    assert "hostNetwork" not in pods
+    assert [(each["name"], each.get("command")) for each in pods["containers"]] == [
+        ("sidecar", ["proxy"]),
+        ("api", None),
+    ]
+    assert [each["port"] for each in operated.live("Service", "support")["spec"]["ports"]] == [80]
+    assert "none" not in operated.live("Service", "support-redis")["spec"]["selector"]
+    assert {str(key) for key in operated.recorded.drifted} == {
+        "Deployment support",
+        "Service support",
+        "Service support-redis",
+    }
+    operated.roll_out()
+    assert (await reconcile_until_done(operated))[-1] is Requeue.SETTLED
+
+
 async def test_a_foreign_object_is_reported_and_not_taken() -> None:
     operated = operated_cluster()
     theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "namespace": "shop"}, "spec": {}}
