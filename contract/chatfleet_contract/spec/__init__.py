@@ -12,7 +12,8 @@ stand beside the field they constrain. Every field here is implemented.
 - `streaming`       `spec.streaming`: limits and timers
 - `observability`   `spec.observability`: logs
 - `exposure`        `spec.exposure`: the Service
-- `template`        `spec.template`: additions to the pod template
+- `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
+- `secrets`         references to Secrets
 """
 
 from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCALE_TO_ZERO_RULE, ChatDeploymentSpec
@@ -21,7 +22,7 @@ from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceT
 from chatfleet_contract.spec.observability import LogFormat, LogLevel, Observability
 from chatfleet_contract.spec.redis import AppendFsync, ManagedRedis, Redis
 from chatfleet_contract.spec.streaming import Streaming
-from chatfleet_contract.spec.template import PodField, Template
+from chatfleet_contract.spec.template import InheritedMetadata, PodField, Scheduling, Template
 
 __all__ = [
     "MAX_NAME",
@@ -31,6 +32,7 @@ __all__ = [
     "ChatDeploymentSpec",
     "Conversations",
     "Exposure",
+    "InheritedMetadata",
     "LogFormat",
     "LogLevel",
     "ManagedRedis",
@@ -39,6 +41,7 @@ __all__ = [
     "OnClientDisconnect",
     "PodField",
     "Redis",
+    "Scheduling",
     "ServiceExposure",
     "ServiceType",
     "Streaming",

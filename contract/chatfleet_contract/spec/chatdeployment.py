@@ -12,7 +12,7 @@ from chatfleet_contract.spec.observability import Observability
 from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Providers
 from chatfleet_contract.spec.redis import Redis
 from chatfleet_contract.spec.streaming import Streaming
-from chatfleet_contract.spec.template import Template
+from chatfleet_contract.spec.template import InheritedMetadata, ServiceAccountSettings, Template
 
 MAX_NAME: Final = 46
 """Longest name of a ChatDeployment: pods of `<name>-redis` carry a label `<name>-redis-<hash of 10>`, at most 63."""
@@ -62,6 +62,14 @@ class ChatDeploymentSpec(Part):
     observability: Observability = Field(Observability(), description="Logging of the pods.")
     exposure: Exposure = Field(Exposure(), description="How clients reach the pods.")
     template: Template = Field(Template(), description="Additions to the pod template.")
+    inherited_metadata: InheritedMetadata = Field(
+        InheritedMetadata(),
+        description="Labels and annotations of every object of this ChatDeployment, and of its pods. A change restarts"
+        " the pods.",
+    )
+    service_account: ServiceAccountSettings = Field(
+        ServiceAccountSettings(), description="The ServiceAccount of the pods."
+    )
 
 
 RESOURCE_RULES = (

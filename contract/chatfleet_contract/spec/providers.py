@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules
 from chatfleet_contract.spec.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
+from chatfleet_contract.spec.secrets import SecretKeyRef
 
 MAX_PROVIDERS = 32
 MAX_MODELS = 64
@@ -16,27 +17,6 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-
 
 ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
 """A model's name, as clients and vendors write it."""
-
-
-SecretName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=253,
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-    ),
-]
-"""The name of a Secret (RFC 1123 subdomain)."""
-
-SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")]
-"""A key of a Secret, which is also the name of a file: never `.` nor `..`."""
-
-
-class SecretKeyRef(Part):
-    """A key of a Secret in the ChatDeployment's own namespace."""
-
-    name: SecretName = Field(description="Name of the Secret, in the namespace of the ChatDeployment.")
-    key: SecretKey = Field(description="Key within the Secret.")
 
 
 class Azure(Part):

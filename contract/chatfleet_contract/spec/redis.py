@@ -6,7 +6,8 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules
-from chatfleet_contract.spec.providers import SecretKeyRef
+from chatfleet_contract.spec.secrets import SecretKeyRef
+from chatfleet_contract.spec.template import PodField, Scheduling
 
 
 class AppendFsync(StrEnum):
@@ -20,7 +21,7 @@ class AppendFsync(StrEnum):
 _STORAGE: Final = "1Gi"
 
 
-class ManagedRedis(Part):
+class ManagedRedis(Scheduling):
     """A single Redis with an append-only file, run by the operator."""
 
     model_config = ConfigDict(
@@ -47,6 +48,11 @@ class ManagedRedis(Part):
     )
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."
+    )
+    resources: PodField = Field(
+        default_factory=dict,
+        description="Resource requests and limits of Redis. Unset: requests of 50m CPU and 64Mi memory. With a memory"
+        " limit, maxmemory of redis.conf is 75 percent of it, and a full Redis rejects writes instead of being killed.",
     )
     append_fsync: AppendFsync = Field(
         AppendFsync.EVERYSEC,

@@ -5,7 +5,8 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract import names
-from chatfleet_contract.parts import PRESERVE, Json, Part, rule, rules
+from chatfleet_contract.parts import PRESERVE, Json, Part, keyed, rule, rules
+from chatfleet_contract.spec.secrets import SecretName
 
 PodField = Annotated[Json, Field(json_schema_extra=PRESERVE)]
 """A part of a pod's spec that is copied without change; the API server validates it in the Deployment."""
@@ -21,7 +22,67 @@ _IMAGE: Final = f"^({_REGISTRY}/)?{_PART}(/{_PART})*(:{_TAG})?(@{_DIGEST})?$"
 _OURS: Final = [names.LABEL_NAME, names.LABEL_INSTANCE, names.LABEL_MANAGED_BY]
 
 
-class Template(Part):
+def _without_our_keys(part: str) -> list[Json]:
+    """Return the rules that labels and annotations of `part` leave ours alone."""
+    return [
+        rule(
+            f"!has(self.labels) || self.labels.all(key, !key.startsWith('{names.GROUP}/') && !(key in {_OURS}))",
+            f"{part}.labels must not have keys of {names.GROUP} or the labels {', '.join(_OURS)}, because the operator"
+            " sets them; remove them",
+            ".labels",
+        ),
+        rule(
+            f"!has(self.annotations) || self.annotations.all(key, !key.startsWith('{names.GROUP}/'))",
+            f"{part}.annotations must not have keys of {names.GROUP}, because the operator sets them; remove them",
+            ".annotations",
+        ),
+    ]
+
+
+class PullSecret(Part):
+    """A Secret with the credentials of a registry."""
+
+    name: SecretName = Field(description="Name of the Secret, of type kubernetes.io/dockerconfigjson.")
+
+
+class Scheduling(Part):
+    """Where pods run, and with what. Fields are those of a Kubernetes pod."""
+
+    resources: PodField = Field(default_factory=dict, description="Resource requests and limits of the container.")
+    node_selector: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Labels that a node must have to run the pods."
+    )
+    tolerations: Annotated[list[PodField], Field(max_length=64)] = Field(
+        default_factory=list, description="Tolerations of the pods."
+    )
+    affinity: PodField = Field(default_factory=dict, description="Affinity of the pods.")
+    priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
+        None, description="PriorityClass of the pods."
+    )
+
+
+class InheritedMetadata(Part):
+    """Labels and annotations of every object that the operator creates for this ChatDeployment, and of its pods."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*_without_our_keys("inheritedMetadata")))
+
+    labels: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Labels, for example of a team or a cost centre."
+    )
+    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Annotations."
+    )
+
+
+class ServiceAccountSettings(Part):
+    """The ServiceAccount of the pods."""
+
+    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default_factory=dict, description="Annotations, for example the role of a cloud's workload identity."
+    )
+
+
+class Template(Scheduling):
     """Additions to the pod template. Fields are those of a Kubernetes pod."""
 
     model_config = ConfigDict(
@@ -32,37 +93,23 @@ class Template(Part):
                 " write it like registry.example.com/team/chat:1.2",
                 ".image",
             ),
-            rule(
-                f"!has(self.labels) || self.labels.all(key, !key.startsWith('{names.GROUP}/') && !(key in {_OURS}))",
-                f"template.labels must not have keys of {names.GROUP} or the labels"
-                f" {', '.join(_OURS)}, because the operator sets them; remove them",
-                ".labels",
-            ),
-            rule(
-                f"!has(self.annotations) || self.annotations.all(key, !key.startsWith('{names.GROUP}/'))",
-                f"template.annotations must not have keys of {names.GROUP}, because the operator sets them; remove"
-                " them",
-                ".annotations",
-            ),
+            *_without_our_keys("template"),
         )
     )
 
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
         None, description="Image of the API. Unset: the image configured in the operator."
     )
-    resources: PodField = Field(default_factory=dict, description="Resource requests and limits of the container.")
-    node_selector: Annotated[dict[str, str], Field(max_length=64)] = Field(
-        default_factory=dict, description="Labels that a node must have to run the pods."
+    resources: PodField = Field(
+        default_factory=dict,
+        description="Resource requests and limits of the container. Unset: requests of 50m CPU and 128Mi memory.",
     )
-    tolerations: Annotated[list[PodField], Field(max_length=64)] = Field(
-        default_factory=list, description="Tolerations of the pods."
+    image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed("name"))] = Field(
+        default_factory=list,
+        description="Secrets with the credentials of registries, for all pods of this ChatDeployment.",
     )
-    affinity: PodField = Field(default_factory=dict, description="Affinity of the pods.")
     topology_spread_constraints: Annotated[list[PodField], Field(max_length=16)] = Field(
         default_factory=list, description="Topology spread constraints of the pods."
-    )
-    priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
-        None, description="PriorityClass of the pods."
     )
     labels: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default_factory=dict, description="Additional labels of the pods."

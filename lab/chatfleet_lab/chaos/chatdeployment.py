@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Redis
-from chatfleet_contract.spec.providers import Provider, SecretKeyRef, Timeouts
+from chatfleet_contract.spec.providers import Provider, Timeouts
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_lab.chaos.fleet import Settings, UpstreamKind, models
 
 NAME: Final = "chaos"

@@ -9,6 +9,7 @@ activator           holds requests while there is no API pod: Deployment, two Se
 autoscaler          HorizontalPodAutoscaler                        scaled_object    of KEDA
 scaling_targets     what a pod should carry, for both of them
 context             what a builder gets                            labels       metadata of a child
+inherited           labels and annotations of all children
 pod                 what all pods have in common                   revision     which pod templates are in effect
 prerequisites       what the pods of a workload use
 
@@ -34,6 +35,7 @@ from chatfleet_operator.children import (
     service_account,
 )
 from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.inherited import inherit
 from chatfleet_operator.children.kinds import CHILD_KINDS
 from chatfleet_operator.children.labels import Owner, with_hash
 from chatfleet_operator.children.revision import effective_templates, revision
@@ -64,7 +66,8 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, l
     """Return all that should exist for `spec`, in the order in which it is applied."""
     runtime = config.runtime_config(resource.ref, spec)
     context = BuildContext(Owner(resource.ref, resource.uid), spec, defaults, live, runtime)
-    newest = tuple(child for builder in BUILDERS for child in builder(context))
+    built = (child for builder in BUILDERS for child in builder(context))
+    newest = tuple(inherit(child, spec.inherited_metadata) for child in built)
     newest_revision = revision(newest)
     opted_in = resource.template_revision in {newest_revision, names.REVISION_LATEST}
     children = effective_templates(newest, {} if opted_in else live.workloads)

@@ -12,7 +12,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT, SERVICE
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
-from chatfleet_operator.children.pod import container_security, http_probe, pod_security, scheduling
+from chatfleet_operator.children.pod import container_security, http_probe, pod_security, pull_secrets, scheduling
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest, Ref
 
@@ -136,6 +136,7 @@ def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, conf
                     PRE_STOP_SECONDS + config.activation_timeout_seconds + streams + EXIT_SECONDS
                 ),
                 **scheduling(spec.template),
+                **pull_secrets(spec.template),
                 "containers": [_container(spec, default_image, config)],
             },
         },

@@ -10,16 +10,28 @@ from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
-from chatfleet_contract.spec.providers import SecretKeyRef
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
-from chatfleet_operator.children.pod import READ_ONLY, container_security, http_probe, pod_security, scheduling, spread
+from chatfleet_operator.children.pod import (
+    READ_ONLY,
+    container_security,
+    http_probe,
+    pod_security,
+    pull_secrets,
+    scheduling,
+    spread,
+)
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest
 
 EXIT_SECONDS: Final = 10
 """Time of a pod, beyond its drain and its longest stream, to finish its last call and to close its connections."""
+
+
+RESOURCES: Final[Manifest] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+"""Unless the spec sets some: a pod without requests is the first to be evicted when memory of its node is short."""
 
 
 def redis_secret(name: str, spec: ChatDeploymentSpec) -> SecretKeyRef:
@@ -81,7 +93,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
             {"name": "secrets", "mountPath": names.SECRETS_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
         ],
-        "resources": deepcopy(template.resources),
+        "resources": deepcopy(template.resources or RESOURCES),
         "securityContext": container_security(),
         "startupProbe": http_probe(names.PATH_STARTUP, names.PORT_NAME_HEALTH, period=1, failures=60),
         "livenessProbe": http_probe(names.PATH_LIVE, names.PORT_NAME_HEALTH, period=10, failures=3),
@@ -101,6 +113,7 @@ def _pod_spec(owner: Owner, spec: ChatDeploymentSpec, default_image: str) -> Man
         "terminationGracePeriodSeconds": streaming.drain_seconds + streaming.max_stream_seconds + EXIT_SECONDS,
         "topologySpreadConstraints": deepcopy(spec.template.topology_spread_constraints) or spread(own_selector),
         **scheduling(spec.template),
+        **pull_secrets(spec.template),
         "containers": [_container(spec, default_image, _drain_token(owner))],
         "volumes": _volumes(name, spec),
     }

@@ -73,6 +73,7 @@ class Kind:
 _POD_TEMPLATE_LIST_KEYS: Final[ListKeys] = {
     "containers": ("name",),
     "env": ("name",),
+    "imagePullSecrets": ("name",),
     "ports": ("containerPort", "protocol"),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "volumeMounts": ("mountPath",),

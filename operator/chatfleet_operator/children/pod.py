@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Final
 
-from chatfleet_contract.spec import Template
+from chatfleet_contract.spec import Scheduling, Template
 from chatfleet_operator.model.values import Manifest
 
 USER_ID: Final = 10001
@@ -54,7 +54,13 @@ def spread(selector: dict[str, str]) -> list[Manifest]:
     ]
 
 
-def scheduling(template: Template) -> Manifest:
+def pull_secrets(template: Template) -> Manifest:
+    """Return the credentials of registries; none are set where there are none."""
+    listed = [secret.document() for secret in template.image_pull_secrets]
+    return {"imagePullSecrets": listed} if listed else {}
+
+
+def scheduling(template: Scheduling) -> Manifest:
     """Return where `template` lets pods run; what it does not set stays absent."""
     fields = {
         "nodeSelector": template.node_selector,

@@ -4,20 +4,29 @@ The volume belongs to the ChatDeployment, not to the StatefulSet: it goes with t
 `redis.managed` is switched off (docs/decisions/0103).
 """
 
-from typing import Final
+from copy import deepcopy
+from typing import Any, Final
 
 from chatfleet_contract import names
-from chatfleet_contract.spec import ManagedRedis
+from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Scheduling
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE, STATEFUL_SET
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
-from chatfleet_operator.children.pod import READ_ONLY, container_security, pod_security
+from chatfleet_operator.children.pod import READ_ONLY, container_security, pod_security, pull_secrets, scheduling
 from chatfleet_operator.children.revision import template_inputs_hash
+from chatfleet_operator.model.compare import quantity
 from chatfleet_operator.model.values import Manifest
 
 DATA_DIR: Final = "/data"
 PASSWORD_DIR: Final = "/etc/chatfleet/redis"  # a folder
 PASSWORD_FILE: Final = f"{PASSWORD_DIR}/{names.REDIS_SECRET_PASSWORD}"
+
+
+RESOURCES: Final[Manifest] = {"requests": {"cpu": "50m", "memory": "64Mi"}}
+"""Unless the spec sets some."""
+
+DATA_PERCENT: Final = 75
+"""Share of the memory limit that data may take; the rest is for buffers, and for copies while the file is rewritten."""
 
 
 def redis_url(service: str, namespace: str, password: str) -> str:
@@ -32,9 +41,15 @@ def _command(managed: ManagedRedis) -> list[str]:
     """
     options = (
         f"--dir {DATA_DIR} --appendonly yes --appendfsync {managed.append_fsync.value}"
-        " --maxmemory-policy noeviction --protected-mode no"
+        f"{_max_memory(managed)} --maxmemory-policy noeviction --protected-mode no"
     )
     return ["sh", "-ec", f"exec redis-server - {options} <<END\nrequirepass $(cat {PASSWORD_FILE})\nEND\n"]
+
+
+def _max_memory(managed: ManagedRedis) -> str:
+    limits: Any = managed.resources.get("limits") or {}
+    limit = quantity(str(limits.get("memory", "")))
+    return f" --maxmemory {int(limit * DATA_PERCENT / 100)}" if limit else ""
 
 
 def _probe(test: str, *, failures: int) -> Manifest:
@@ -63,20 +78,22 @@ def _container(managed: ManagedRedis, image: str) -> Manifest:
             {"name": "data", "mountPath": DATA_DIR},
             {"name": "password", "mountPath": PASSWORD_DIR, "readOnly": True},
         ],
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+        "resources": deepcopy(managed.resources or RESOURCES),
         "securityContext": container_security(),
         "livenessProbe": _probe(ALIVE, failures=6),
         "readinessProbe": _probe(SERVING, failures=2),
     }
 
 
-def _pod_spec(name: str, managed: ManagedRedis, image: str) -> Manifest:
+def _pod_spec(name: str, spec: ChatDeploymentSpec, managed: ManagedRedis, image: str) -> Manifest:
     password = {"key": names.REDIS_SECRET_PASSWORD, "path": names.REDIS_SECRET_PASSWORD}
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "terminationGracePeriodSeconds": 30,
+        **scheduling(managed),
+        **pull_secrets(spec.template),
         "containers": [_container(managed, image)],
         "volumes": [
             {"name": "data", "persistentVolumeClaim": {"claimName": name}},
@@ -85,11 +102,18 @@ def _pod_spec(name: str, managed: ManagedRedis, image: str) -> Manifest:
     }
 
 
-def _stateful_set(owner: Owner, managed: ManagedRedis, image: str, secret_uid: str) -> Manifest:
+def _placement(spec: ChatDeploymentSpec, managed: ManagedRedis) -> Manifest:
+    """Return what the spec sets about the pod beyond Redis' own options; the hash of old specs must not change."""
+    own = managed.model_dump(include=set(Scheduling.model_fields), mode="json", exclude_defaults=True)
+    return {**own, **pull_secrets(spec.template)}
+
+
+def _stateful_set(context: BuildContext, managed: ManagedRedis) -> Manifest:
+    owner, secret_uid = context.owner, context.live.secret_uid
     name = names.redis_name(owner.ref.name)
     manifest = new_child(owner, STATEFUL_SET, name, names.COMPONENT_REDIS)
     manifest["metadata"]["annotations"] = template_inputs_hash(
-        append_fsync=managed.append_fsync.value, password=secret_uid
+        append_fsync=managed.append_fsync.value, password=secret_uid, **_placement(context.spec, managed)
     )
     manifest["spec"] = {
         "replicas": 1,
@@ -100,7 +124,7 @@ def _stateful_set(owner: Owner, managed: ManagedRedis, image: str, secret_uid: s
                 "labels": labels(owner.ref.name, names.COMPONENT_REDIS),
                 "annotations": {names.ANNOTATION_REDIS_SECRET: secret_uid},
             },
-            "spec": _pod_spec(name, managed, image),
+            "spec": _pod_spec(name, context.spec, managed, context.defaults.redis_image),
         },
     }
     return manifest
@@ -143,5 +167,5 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         _secret(context.owner),
         _volume_claim(context.owner, managed),
         _service(context.owner),
-        _stateful_set(context.owner, managed, context.defaults.redis_image, context.live.secret_uid),
+        _stateful_set(context, managed),
     )

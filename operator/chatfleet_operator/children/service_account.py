@@ -10,4 +10,6 @@ from chatfleet_operator.model.values import Manifest
 def build(context: BuildContext) -> tuple[Manifest, ...]:
     manifest = new_child(context.owner, SERVICE_ACCOUNT, context.ref.name, names.COMPONENT_API)
     manifest["automountServiceAccountToken"] = False
+    if annotations := context.spec.service_account.annotations:
+        manifest["metadata"]["annotations"] = dict(annotations)
     return (manifest,)

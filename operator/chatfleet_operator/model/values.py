@@ -14,7 +14,7 @@ from typing_extensions import override
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_contract.spec.providers import SecretKeyRef
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import Refusal
 

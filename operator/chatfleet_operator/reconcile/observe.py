@@ -10,7 +10,7 @@ from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.autoscaling import Source
-from chatfleet_contract.spec.providers import SecretKeyRef
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.errors import Refusal, Refused

@@ -228,6 +228,52 @@ def test_the_runtime_configuration_holds_paths_and_no_reference_to_a_secret() ->
     assert "llm-keys" not in config.render()
 
 
+def test_every_object_and_every_pod_inherits_metadata_and_keeps_ours() -> None:
+    inherited = {"labels": {"team": "shop", names.LABEL_COMPONENT: "stolen"}, "annotations": {"example.com/a": "own"}}
+    plain, children = built(SLEEPING).children, built({**SLEEPING, "inheritedMetadata": inherited}).children
+
+    for before, after in zip(plain, children, strict=True):
+        holders = [(before, after)]
+        if "template" in before.get("spec", {}):
+            holders.append((before["spec"]["template"], after["spec"]["template"]))
+        for old, new in holders:
+            assert new["metadata"]["labels"] == {**old["metadata"]["labels"], "team": "shop"}
+            assert new["metadata"]["annotations"]["example.com/a"]
+    selectors = [each["spec"]["selector"] for each in children if each["kind"] == "Service"]
+    assert selectors == [each["spec"]["selector"] for each in plain if each["kind"] == "Service"]
+
+
+def test_pods_without_resources_in_the_spec_request_some_and_are_not_the_first_to_be_evicted() -> None:
+    for kind, name in (("Deployment", "support"), ("StatefulSet", "support-redis")):
+        (container,) = child(built(spec()), kind, name)["spec"]["template"]["spec"]["containers"]
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+
+
+def test_redis_rejects_writes_before_it_reaches_its_memory_limit() -> None:
+    limited = {
+        "resources": {"limits": {"memory": "1Gi"}},
+        "priorityClassName": "data",
+        "nodeSelector": {"disk": "fast"},
+    }
+    unlimited = child(built(spec()), "StatefulSet", "support-redis")["spec"]["template"]["spec"]
+    pod = child(built(spec(redis={"managed": limited})), "StatefulSet", "support-redis")["spec"]["template"]["spec"]
+
+    assert "--maxmemory 805306368 --maxmemory-policy noeviction" in pod["containers"][0]["command"][-1]
+    assert "--maxmemory " not in unlimited["containers"][0]["command"][-1]
+    assert pod["containers"][0]["resources"] == limited["resources"]
+    assert (pod["priorityClassName"], pod["nodeSelector"]) == ("data", {"disk": "fast"})
+
+
+def test_all_pods_pull_with_the_same_secrets_and_the_account_has_its_annotations() -> None:
+    template = {"imagePullSecrets": [{"name": "registry"}]}
+    annotations = {"example.com/role": "chat"}
+    wanted = built({**SLEEPING, "template": template, "serviceAccount": {"annotations": annotations}})
+
+    pods = [each["spec"]["template"]["spec"] for each in wanted.children if "template" in each.get("spec", {})]
+    assert [pod["imagePullSecrets"] for pod in pods] == [template["imagePullSecrets"]] * 3
+    assert annotations.items() <= child(wanted, "ServiceAccount")["metadata"]["annotations"].items()
+
+
 def test_another_password_secret_restarts_redis_and_nothing_else() -> None:
     one, other = built(spec(), "first").children, built(spec(), "second").children
     changed = [identify(a) for a, b in zip(one, other, strict=True) if a != b]

@@ -15,6 +15,7 @@ from chatfleet_contract.status import ConditionType
 from chatfleet_operator.children import BUILDERS, autoscaler, scaled_object
 from chatfleet_operator.children.config import runtime_config
 from chatfleet_operator.children.context import BuildContext
+from chatfleet_operator.children.inherited import inherit
 from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.children.labels import Owner
 from chatfleet_operator.children.revision import template_inputs_hash
@@ -131,7 +132,8 @@ def workloads(wish: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId
     wanted = ChatDeploymentSpec.model_validate(wish)
     owner, found = Owner(REF, "uid-1"), LiveState(secret_uid=secret_uid)
     context = BuildContext(owner, wanted, DEFAULTS, found, runtime_config(REF, wanted))
-    children = [child for builder in BUILDERS if builder not in AUTOSCALERS for child in builder(context)]
+    built = (child for builder in BUILDERS if builder not in AUTOSCALERS for child in builder(context))
+    children = [inherit(child, wanted.inherited_metadata) for child in built]
     return {identify(each): each for each in children if each["kind"] in WORKLOADS}
 
 
@@ -147,12 +149,19 @@ SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
         "autoscaling.activationTimeoutSeconds",
+        "inheritedMetadata.annotations",
+        "inheritedMetadata.labels",
         "observability.logFormat",
         "observability.logLevel",
         "providers.apiKeySecretRef.key",
         "providers.apiKeySecretRef.name",
         "providers.name",
+        "redis.managed.affinity",
         "redis.managed.appendFsync",
+        "redis.managed.nodeSelector",
+        "redis.managed.priorityClassName",
+        "redis.managed.resources",
+        "redis.managed.tolerations",
         "redis.urlSecretRef.key",
         "redis.urlSecretRef.name",
         "streaming.drainSeconds",
@@ -163,6 +172,7 @@ RESTARTING = frozenset(
         "template.annotations",
         "template.env",
         "template.image",
+        "template.imagePullSecrets.name",
         "template.labels",
         "template.nodeSelector",
         "template.priorityClassName",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chatfleet_contract.report import Dependency, PodReport, State
-from chatfleet_contract.spec.providers import SecretKeyRef
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Pod, ProbeResult, Resource
