@@ -45,6 +45,14 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     COMPLETE = "Complete"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
+    FAILED_CREATE = "FailedCreate"
+    VOLUME_UNAVAILABLE = "VolumeUnavailable"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CREATE_CONTAINER_FAILED = "CreateContainerFailed"
+    CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
+    OOM_KILLED = "OOMKilled"
+    NODE_LOST = "NodeLost"
 
     # ConfigurationValid
     VALID = "Valid"
@@ -86,6 +94,14 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
         Reason.COMPLETE: "All pods run the current generation.",
         Reason.DEADLINE_EXCEEDED: "The Deployment made no progress within its deadline.",
+        Reason.FAILED_CREATE: "The API server does not admit a pod: quota, LimitRange, PriorityClass, or a policy.",
+        Reason.VOLUME_UNAVAILABLE: "The volume claim of the managed Redis is pending, is being deleted, or is lost.",
+        Reason.UNSCHEDULABLE: "No node fits a pod; the message is that of the scheduler.",
+        Reason.IMAGE_PULL_FAILED: "The image of a pod cannot be pulled, or its name is invalid.",
+        Reason.CREATE_CONTAINER_FAILED: "A container cannot be created; the message is that of the kubelet.",
+        Reason.CRASH_LOOP_BACK_OFF: "A container ends after each start; the message has the end of its log.",
+        Reason.OOM_KILLED: "A container ended because it exceeded its memory limit.",
+        Reason.NODE_LOST: "The node of a pod does not report.",
         Reason.BLOCKED: "The spec is invalid, or a workload cannot be written: it is not rolled out.",
     },
     ConditionType.CONFIGURATION_VALID: {

@@ -12,7 +12,14 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT, SERVICE
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
-from chatfleet_operator.children.pod import container_security, http_probe, pod_security, pull_secrets, scheduling
+from chatfleet_operator.children.pod import (
+    container_security,
+    http_probe,
+    last_words,
+    pod_security,
+    pull_secrets,
+    scheduling,
+)
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest, Ref
 
@@ -100,6 +107,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, config: ActivatorCo
         # The process takes 60 MB, and the request bodies that it holds at most 64.
         "resources": {"requests": {"cpu": "25m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": container_security(),
+        **last_words(),
         "startupProbe": http_probe(names.PATH_STARTUP, names.PORT_NAME_HEALTH, period=1, failures=60),
         "livenessProbe": http_probe(names.PATH_LIVE, names.PORT_NAME_HEALTH, period=10, failures=3),
         "readinessProbe": http_probe(names.PATH_READY, names.PORT_NAME_HEALTH, period=1, failures=1),

@@ -32,6 +32,11 @@ def container_security() -> Manifest:
     }
 
 
+def last_words() -> Manifest:
+    """Return the fields by which the kubelet keeps the last lines of a container's log in the status of its pod."""
+    return {"terminationMessagePolicy": "FallbackToLogsOnError"}
+
+
 def http_probe(path: str, port: str, *, period: int, failures: int) -> Manifest:
     """Return a probe of `path` every `period` seconds; it fails after `failures` failures in a row."""
     return {

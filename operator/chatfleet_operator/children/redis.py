@@ -12,7 +12,14 @@ from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Scheduling
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE, STATEFUL_SET
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
-from chatfleet_operator.children.pod import READ_ONLY, container_security, pod_security, pull_secrets, scheduling
+from chatfleet_operator.children.pod import (
+    READ_ONLY,
+    container_security,
+    last_words,
+    pod_security,
+    pull_secrets,
+    scheduling,
+)
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.compare import quantity
 from chatfleet_operator.model.values import Manifest
@@ -80,6 +87,7 @@ def _container(managed: ManagedRedis, image: str) -> Manifest:
         ],
         "resources": deepcopy(managed.resources or RESOURCES),
         "securityContext": container_security(),
+        **last_words(),
         "livenessProbe": _probe(ALIVE, failures=6),
         "readinessProbe": _probe(SERVING, failures=2),
     }

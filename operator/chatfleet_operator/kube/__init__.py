@@ -1,7 +1,7 @@
 """The API server: JSON objects, server-side apply, one function that translates its errors.
 
 connection    requests, paths and errors; the connection pool       cluster    `ports.Cluster`
-events        where Events are written                              lease      where the leader's Lease is
+events        Events, ours and of others                             lease      where the leader's Lease is
 list_watch    lists in pages, and one watch                         relist     every ChatDeployment, for missed events
 rbac          the rights that the code needs
 

@@ -10,6 +10,7 @@ from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.kube.connection import APPLY, JSON_PATCH, MERGE, Connection, NotFound
+from chatfleet_operator.kube.events import newest_failure
 from chatfleet_operator.model.errors import RefusalReason, Refused
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource
@@ -45,6 +46,10 @@ class KubernetesCluster:
         response = await self._connection.read("Pod", namespace, query={"labelSelector": chosen})
         pods: list[Manifest] = response["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
+
+    async def event(self, namespace: str, uid: str) -> str:
+        response = await self._connection.read("Event", namespace, query={"fieldSelector": f"regarding.uid={uid}"})
+        return newest_failure(response["items"])
 
     async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
         live = await self._get("Secret", namespace, name)

@@ -26,7 +26,7 @@ RULES: Final = (
     # Where the API server guards owner references (OpenShift does), setting blockOwnerDeletion needs this.
     Rule(names.GROUP, f"{names.PLURAL}/finalizers", ("update",)),
     *(Rule(kind.group, kind.plural, kind.verbs) for kind in KINDS),
-    Rule("events.k8s.io", "events", APPLY),
+    Rule("events.k8s.io", "events", ("list", *APPLY)),
 )
 """In every namespace that is watched."""
 

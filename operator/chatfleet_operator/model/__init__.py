@@ -1,11 +1,12 @@
 """The ground: what a reconciliation is about, without any I/O.
 
-values       what was observed, what is desired, the plan, the outcome, the result
-ports        what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
-errors       Retry and Refused, named by the action of the caller
-parse        from the API server's JSON to values
-pod_report   from the response of a pod to a bounded report
-compare      does a live object hold what we want?
-put_back     THE list of fields that we do not set and that are ours all the same
-ownership    whose an object is, and which field managers are ours
+values          what was observed, what is desired, the plan, the outcome, the result
+start_failure   why pods do not start
+ports           what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
+errors          Retry and Refused, named by the action of the caller
+parse           from the API server's JSON to values
+pod_report      from the response of a pod to a bounded report
+compare         does a live object hold what we want?
+put_back        THE list of fields that we do not set and that are ours all the same
+ownership       whose an object is, and which field managers are ours
 """

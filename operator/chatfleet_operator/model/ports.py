@@ -26,6 +26,10 @@ class Cluster(Protocol):
         """Return the pods with `labels`, by name."""
         ...
 
+    async def event(self, namespace: str, uid: str) -> str:
+        """Return the newest Event about an object that names a failure; empty: there is none."""
+        ...
+
     async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
         """Return the keys of a Secret, never its values; empty: there is no such Secret."""
         ...

@@ -17,6 +17,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import Refusal
+from chatfleet_operator.model.start_failure import StartFailure
 
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as JSON. The API server has its schema and validates it."""
@@ -151,6 +152,8 @@ class Observed:
     """None: the Service has no ready pod or no address, and was not probed."""
     metrics_api: MetricsApi | None = None
     """None: it does not matter here, or we have no right to read it."""
+    start_failures: tuple[StartFailure, ...] = ()
+    """Why pods do not start, the first cause first."""
 
 
 @dataclass(frozen=True, slots=True)

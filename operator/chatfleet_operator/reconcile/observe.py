@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
@@ -12,12 +12,14 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
-from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.errors import Refusal, Refused
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
+from chatfleet_operator.model.start_failure import StartFailure
 from chatfleet_operator.model.values import Manifest, MetricsApi, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
+from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
+from chatfleet_operator.reconcile.start_failures import Started, component_of, silent, start_failures
 
 T = TypeVar("T")
 
@@ -36,15 +38,18 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
         _each(
             {_secret(reference) for reference in references}, lambda key: cluster.secret_keys(ref.namespace, key.name)
         ),
-        _each([PODS], lambda _: cluster.pods(ref.namespace, selector(ref.name, names.COMPONENT_API))),
+        _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
         _metrics_api(resource.spec, cluster),
     )
-    pods = listed.found.get(PODS, ())
+    every_pod = listed.found.get(PODS, ())
+    pods = [pod for pod in every_pod if component_of(pod) == names.COMPONENT_API]
     service = children.found.get(ObjectId("Service", ref.name))
     serves = service is not None and is_ours(service, resource) and any(map(_is_ready, pods))
-    reports, probe = await asyncio.gather(
+    ours = {key: live for key, live in children.found.items() if live and is_ours(live, resource)}
+    reports, probe, failures = await asyncio.gather(
         asyncio.gather(*(_report(pod, prober) for pod in pods)),
         _probe(service if serves else None, prober),
+        _start_failures(Started(ours, every_pod, now), ref.namespace, cluster),
     )
     return Observed(
         resource=resource,
@@ -54,16 +59,14 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
         missing_secrets=tuple(ref for ref in references if ref.key not in secrets.found.get(_secret(ref), {ref.key})),
         probe=probe,
         metrics_api=metrics_api,
+        start_failures=failures,
     )
 
-
-FINISHED = frozenset({"Succeeded", "Failed"})
-"""Phases of pods that only wait to be garbage collected: evicted ones stay for long."""
 
 CLUSTER_SCOPE = ""
 """The namespace of objects that have none."""
 
-PODS = ObjectId("Pods", "of the Deployment")
+PODS = ObjectId("Pods", "of the ChatDeployment")
 """Stands for the list of pods."""
 
 
@@ -107,6 +110,13 @@ async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> Met
     return None if reads.refused else parse_metrics_api(live for live in reads.found.values() if live)
 
 
+async def _start_failures(started: Started, namespace: str, cluster: Cluster) -> tuple[StartFailure, ...]:
+    """Return why pods do not start; without the right to read Events, some causes have no words."""
+    waiting = silent(started)
+    events = await _each(waiting, lambda key: cluster.event(namespace, waiting[key]))
+    return start_failures(started, {key: words for key, words in events.found.items() if words})
+
+
 async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
     ip = _status(pod).get("podIP")
     return await prober.report(str(ip)) if ip and _status(pod).get("phase") == "Running" else None
@@ -126,11 +136,7 @@ def _status(pod: Manifest) -> Mapping[str, object]:
 
 
 def _is_ready(pod: Manifest) -> bool:
-    conditions = _status(pod).get("conditions") or []
-    wanted = {"type": "Ready", "status": "True"}
-    return "deletionTimestamp" not in pod["metadata"] and any(
-        wanted.items() <= condition.items() for condition in (conditions if isinstance(conditions, Sequence) else ())
-    )
+    return "deletionTimestamp" not in pod["metadata"] and is_ready(pod)
 
 
 def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:

@@ -17,7 +17,7 @@ from chatfleet_operator.reconcile.observe import observe
 from chatfleet_operator.status.report import report, transitions
 
 AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
-"""Reasons of Ready with which nothing is under way."""
+"""Reasons of Ready with which nothing is under way, unless Progressing has something."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,5 +72,6 @@ def requeue(plan: Plan, outcome: Outcome, status: ChatDeploymentStatus) -> Resul
     """Return when the next reconciliation is due, after this one."""
     if outcome.failed:
         return Result(Requeue.FAILED, min_delay=outcome.retry_after)
-    ready = next(known for known in status.conditions or () if known.type == ConditionType.READY)
-    return Result(Requeue.SETTLED if ready.reason in AT_REST and not plan.writes else Requeue.UNSETTLED)
+    reasons = {known.type: known.reason for known in status.conditions or ()}
+    at_rest = reasons[ConditionType.READY] in AT_REST and reasons[ConditionType.PROGRESSING] == Reason.COMPLETE
+    return Result(Requeue.SETTLED if at_rest and not plan.writes else Requeue.UNSETTLED)

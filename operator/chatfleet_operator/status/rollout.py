@@ -1,15 +1,26 @@
 """What still keeps the current generation from being complete."""
 
+from typing import Final
+
 from chatfleet_contract import names
 from chatfleet_operator.model.values import ObjectId, deployment_id
 from chatfleet_operator.status.assessment import Assessment, is_observed, status_int
 
+MAX_CAUSES: Final = 2
+"""Causes that one message has."""
+
 
 def rollout(assessment: Assessment) -> str:
-    """Return what is missing, as a sentence; empty: nothing."""
+    """Return what is missing, as a sentence, and why; empty: nothing is."""
     if assessment.outcome.unfinished:
         return f"The API server has not accepted every object yet: {assessment.outcome.unfinished}"
-    return _deployment(assessment) or _redis(assessment) or _configuration(assessment)
+    missing = _deployment(assessment) or _redis(assessment) or _configuration(assessment)
+    return f"{missing} {start_failures(assessment)}".strip() if missing else ""
+
+
+def start_failures(assessment: Assessment) -> str:
+    """Return why pods do not start, the first causes of several; empty: they do."""
+    return " ".join(failure.message for failure in assessment.seen.start_failures[:MAX_CAUSES])
 
 
 def _deployment(assessment: Assessment) -> str:

@@ -25,7 +25,7 @@ from chatfleet_operator.model.ports import Cluster
 from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, Removal, Resource, identify
 from harness.kube.fake_cluster import FakeCluster
 from harness.kube.kubectl import Kubectl
-from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, MOMENT, document, pod
+from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, MOMENT, document, event, pod
 
 numbers = itertools.count(1)
 
@@ -458,6 +458,17 @@ async def test_pods_are_found_by_their_labels_refreshed_and_given_a_deletion_cos
         names.ANNOTATION_DELETION_COST_TIME: MOMENT,
     }
     assert await under_test.cluster.pods(namespace, {**labels, names.LABEL_COMPONENT: "redis"}) == []
+
+
+async def test_the_event_about_an_object_is_found_by_its_uid(under_test: ClusterUnderTest, namespace: str) -> None:
+    live = await under_test.put(config_map(namespace))
+    other = {**live, "metadata": {**live["metadata"], "uid": "00000000-0000-0000-0000-000000000000"}}
+    await under_test.put(event(other, "of a successor", "successor"))
+
+    assert await under_test.cluster.event(namespace, live["metadata"]["uid"]) == ""
+
+    await under_test.put(event({**live, "kind": "ConfigMap"}, "exceeded quota"))
+    assert await under_test.cluster.event(namespace, live["metadata"]["uid"]) == "exceeded quota"
 
 
 async def test_a_status_is_written_without_a_new_generation_and_read_back_as_it_was(

@@ -13,6 +13,7 @@ from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.kinds import WORKLOADS, list_keys
 from chatfleet_operator.children.redis import redis_url
+from chatfleet_operator.kube.events import newest_failure
 from chatfleet_operator.model.compare import ListKeys, item_key
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
@@ -96,6 +97,11 @@ class FakeCluster:
             and key.kind == "Pod"
             and labels.items() <= (live["metadata"].get("labels") or {}).items()
         ]
+
+    async def event(self, namespace: str, uid: str) -> str:
+        self.before_read(f"list Event {uid}")
+        events = [live for (place, key), live in self.objects.items() if place == namespace and key.kind == "Event"]
+        return newest_failure(each for each in events if each["regarding"].get("uid") == uid)
 
     async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
         self.before_read(f"get Secret {name}")

@@ -87,6 +87,25 @@ def pod(name: str, ip: str, *, ready: bool = True, ref: Ref = REF) -> Manifest:
     }
 
 
+def event(about: Manifest, note: str, name: str = "failed") -> Manifest:
+    """Return a Warning about an object."""
+    metadata = about["metadata"]
+    regarding = {"kind": about["kind"], **{key: metadata[key] for key in ("name", "namespace", "uid")}}
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": metadata["namespace"]},
+        "eventTime": "2026-01-02T03:04:05.000000Z",
+        "type": "Warning",
+        "reason": "Failed",
+        "action": "Start",
+        "note": note,
+        "regarding": regarding,
+        "reportingController": "test",
+        "reportingInstance": "test",
+    }
+
+
 def pod_report(pod: str, config: str, **changes: Any) -> PodReport:  # noqa: ANN401  # any field
     """Return the report of a pod that is well."""
     told: dict[str, Any] = {"redis": UP, "upstreams": {"scripted": UP}, **changes}

@@ -1,13 +1,26 @@
 """Progressing: a rollout is under way, has ended, or cannot go on."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.status import Reason
+from chatfleet_operator.model.start_failure import Cause
 from chatfleet_operator.status.assessment import Assessment, status_int
 from chatfleet_operator.status.conditions.messages import not_applied
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true
-from chatfleet_operator.status.rollout import rollout
+from chatfleet_operator.status.rollout import rollout, start_failures
+
+REASONS: Final[Mapping[Cause, Reason]] = {
+    Cause.NOT_CREATED: Reason.FAILED_CREATE,
+    Cause.VOLUME: Reason.VOLUME_UNAVAILABLE,
+    Cause.UNSCHEDULABLE: Reason.UNSCHEDULABLE,
+    Cause.IMAGE: Reason.IMAGE_PULL_FAILED,
+    Cause.CONTAINER_NOT_CREATED: Reason.CREATE_CONTAINER_FAILED,
+    Cause.CRASH: Reason.CRASH_LOOP_BACK_OFF,
+    Cause.OUT_OF_MEMORY: Reason.OOM_KILLED,
+    Cause.NODE_LOST: Reason.NODE_LOST,
+}
 
 
 def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
@@ -22,6 +35,14 @@ def _deployment_unwritable(assessment: Assessment) -> ConditionResult | None:
         return false(Reason.BLOCKED, f"{unwritable[0]} cannot be written. See ConfigurationValid.")
     blocked = not_applied(assessment.plan.blocked)
     return false(Reason.BLOCKED, f"{blocked} See ConfigurationValid.") if blocked else None
+
+
+def _pods_do_not_start(assessment: Assessment) -> ConditionResult | None:
+    """The cause, also of pods beyond those that a rollout needs: an autoscaler has added them."""
+    failures = assessment.seen.start_failures
+    if not failures:
+        return None
+    return false(REASONS[failures[0].cause], rollout(assessment) or start_failures(assessment))
 
 
 def _deadline_exceeded(assessment: Assessment) -> ConditionResult | None:
@@ -54,6 +75,7 @@ def _complete(assessment: Assessment) -> ConditionResult:
 RULES: Final[tuple[Rule, ...]] = (
     _spec_unreadable,
     _deployment_unwritable,
+    _pods_do_not_start,
     _deadline_exceeded,
     _rolling_out,
     _complete,

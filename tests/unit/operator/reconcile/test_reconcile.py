@@ -11,7 +11,7 @@ from chatfleet_operator.model.errors import ClusterError, Refused, Retry
 from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import Crashed, FakeCluster, refuse
-from harness.kube.operated_cluster import REF, OperatedCluster, foreign, operated_cluster, pod, resource, settled
+from harness.kube.operated_cluster import REF, OperatedCluster, event, foreign, operated_cluster, pod, resource, settled
 
 SECRET = ObjectId("Secret", "support-redis")
 
@@ -86,6 +86,60 @@ async def test_a_changed_configuration_reaches_running_pods_by_one_touch_each() 
         "status support",
     ]
     assert operated.condition("Ready") == ("Unknown", "Updating")
+
+
+async def test_why_pods_do_not_start_is_in_the_status_and_goes_with_its_cause() -> None:
+    operated = operated_cluster()
+    await reconcile_until_done(operated)
+    claim = operated.live("PersistentVolumeClaim", "support-redis")
+    operated.change("PersistentVolumeClaim", "support-redis", lambda live: live.update(status={"phase": "Pending"}))
+    operated.cluster.put(event(claim, 'storageclass.storage.k8s.io "fast" not found'))
+    await reconcile_until_done(operated)
+
+    assert operated.condition("Progressing") == ("False", "VolumeUnavailable")
+    for kind in ("Progressing", "Ready"):
+        assert 'storageclass.storage.k8s.io "fast" not found.' in operated.condition_document(kind)["message"]
+
+    operated.change("PersistentVolumeClaim", "support-redis", lambda live: live.update(status={"phase": "Bound"}))
+    operated.roll_out()
+    await reconcile_until_done(operated)
+
+    assert operated.condition("Progressing") == ("False", "Complete")
+
+
+async def test_a_redis_that_does_not_start_is_not_at_rest_without_pods_of_the_api() -> None:
+    operated = operated_cluster(replicas=0)
+    await reconcile_until_done(operated)
+    operated.roll_out(0)
+    operated.change("StatefulSet", "support-redis", lambda live: live.update(status={}))
+
+    assert await reconcile_until_done(operated) == [Requeue.UNSETTLED]
+    operated.roll_out(0)
+    assert await reconcile_until_done(operated) == [Requeue.SETTLED]
+
+
+async def test_without_the_right_to_read_events_a_reconciliation_goes_on() -> None:
+    operated = await serving_cluster()
+    operated.change("PersistentVolumeClaim", "support-redis", lambda live: live.update(status={"phase": "Pending"}))
+
+    def refuse_events(read: str) -> None:
+        if read.startswith("list Event"):
+            raise Refused("forbidden")
+
+    operated.cluster.before_read = refuse_events
+    await reconcile_until_done(operated)
+
+    assert operated.condition("Ready") == ("True", "Serving")
+
+
+async def test_pods_of_redis_are_not_counted_as_pods_of_the_api() -> None:
+    operated = await serving_cluster()
+    redis = pod("support-redis-0", "192.0.2.9")
+    redis["metadata"]["labels"][names.LABEL_COMPONENT] = names.COMPONENT_REDIS
+    operated.cluster.put(redis)
+    await reconcile_until_done(operated)
+
+    assert operated.condition_document("RedisAvailable")["message"].startswith("2 of 2 pods")
 
 
 APPLIED = [key for key in settled(resource()) if key != SECRET]

@@ -9,6 +9,7 @@ from chatfleet_contract.report import Dependency, PodReport, State
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.model.errors import Refusal
+from chatfleet_operator.model.start_failure import Cause, StartFailure
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Pod, ProbeResult, Resource
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report, transitions
@@ -87,6 +88,8 @@ def without(seen: Observed, key: ObjectId) -> Observed:
 
 
 LATE: list[Manifest] = [{"type": "Progressing", "status": "False", "message": "ReplicaSet is stuck"}]
+VOLUME = "PersistentVolumeClaim support-redis is Lost."
+QUOTA = 'Deployment support: pods "support-1" is forbidden: exceeded quota: small.'
 NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableReplicas=0), pods=(), probe=None)
 
 
@@ -156,6 +159,28 @@ NO_PODS = replace(with_child(serving(), DEPLOYMENT, readyReplicas=0, availableRe
             Outcome(),
             "True Serving · False Complete · True Valid · True Connected · True Available · False Disabled",
             id="a rollout was late and has ended",
+        ),
+        pytest.param(
+            replace(NO_PODS, start_failures=(StartFailure(Cause.NOT_CREATED, QUOTA),)),
+            Outcome(),
+            "False NoReadyPods · False FailedCreate · True Valid · Unknown NoPodReport · Unknown NoPodReport"
+            " · False Disabled",
+            id="no pod is created",
+        ),
+        pytest.param(
+            replace(
+                with_child(serving(), DEPLOYMENT, readyReplicas=1, conditions=LATE),
+                start_failures=(StartFailure(Cause.IMAGE, "Pod pod-1: ErrImagePull."),),
+            ),
+            Outcome(),
+            "Unknown Updating · False ImagePullFailed · True Valid · True Connected · True Available · False Disabled",
+            id="a rollout is late, and its cause has a name",
+        ),
+        pytest.param(
+            replace(serving(), start_failures=(StartFailure(Cause.UNSCHEDULABLE, "Pod pod-2: no node fits."),)),
+            Outcome(),
+            "True Serving · False Unschedulable · True Valid · True Connected · True Available · False Disabled",
+            id="the pod that an autoscaler has added does not start",
         ),
         pytest.param(
             with_child(serving(), STATEFUL_SET, readyReplicas=0),
@@ -377,6 +402,21 @@ def test_a_pod_that_ends_speaks_for_its_streams_and_for_nothing_else() -> None:
             Outcome(),
             "Progressing",
             ["Deployment support has 1 of 2 ready replicas."],
+        ),
+        (
+            replace(NO_PODS, start_failures=(StartFailure(Cause.NOT_CREATED, QUOTA),)),
+            Outcome(),
+            "Progressing",
+            [f"Deployment support has 0 of 2 ready replicas. {QUOTA}"],
+        ),
+        (
+            replace(
+                NO_PODS,
+                start_failures=(StartFailure(Cause.NOT_CREATED, QUOTA), StartFailure(Cause.VOLUME, VOLUME)),
+            ),
+            Outcome(),
+            "Ready",
+            [f"No pod is ready. Deployment support has 0 of 2 ready replicas. {QUOTA} {VOLUME}"],
         ),
     ],
 )
