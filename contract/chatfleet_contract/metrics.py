@@ -173,7 +173,7 @@ OPERATOR_METRICS: Final = (
         "Kubernetes Events that were not written: over the rate limit, or refused by the API server.",
     ),
     Metric(API_WRITES_TOTAL, Kind.COUNTER, ("verb", "kind"), "Writes accepted by the Kubernetes API server."),
-    Metric(DRIFT_REPAIRS_TOTAL, Kind.COUNTER, ("kind",), "Child objects found changed or deleted by others."),
+    Metric(DRIFT_REPAIRS_TOTAL, Kind.COUNTER, ("kind",), "Objects changed or deleted by others, and repaired."),
     Metric(
         CONDITION,
         Kind.GAUGE,

@@ -42,7 +42,10 @@ class ChatDeploymentSpec(Part):
     model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE))
 
     replicas: int = Field(
-        2, ge=0, le=1000, description="Number of pods, unless autoscaling is set. `kubectl scale` sets this field."
+        2,
+        ge=0,
+        le=1000,
+        description="Number of pods. `kubectl scale` sets this field, which has no effect with autoscaling.",
     )
     suspend: bool = Field(
         default=False, description="Drain the pods and scale to zero. Stored state and configuration are kept."

@@ -88,7 +88,7 @@ class Prober(Protocol):
 
 class Recorder(Protocol):
     async def record(self, resource: Resource, condition: Condition) -> None:
-        """Record that the status or reason of `condition` has changed. Never raises ClusterError."""
+        """Record that `condition` has changed (`status/events.py`). Never raises ClusterError."""
         ...
 
 
@@ -96,7 +96,7 @@ class Metrics(Protocol):
     """The metrics of reconciliations."""
 
     def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
-        """Count objects that others have changed and a reconciliation repairs."""
+        """Count objects that others have changed and a reconciliation has repaired."""
         ...
 
     def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:

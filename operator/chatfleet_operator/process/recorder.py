@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
 from chatfleet_contract import names
-from chatfleet_contract.status import Condition, ConditionStatus, ConditionType, Reason
+from chatfleet_contract.status import Condition
 from chatfleet_operator.model.errors import ClusterError
 from chatfleet_operator.model.values import Manifest, Resource
+from chatfleet_operator.status.events import is_warning
 
 BURST: Final = 20
 """Tokens of an object's bucket: Events that it may have at once."""
@@ -122,7 +123,7 @@ def _event(resource: Resource, condition: Condition, reporter: str, moment: date
         "kind": "Event",
         "metadata": {"name": f"{ref.name}.{int(moment.timestamp() * 1_000_000):x}", "namespace": ref.namespace},
         "eventTime": _micro(moment),
-        "type": "Normal" if _is_normal(condition) else "Warning",
+        "type": "Warning" if is_warning(condition) else "Normal",
         "reason": condition.reason,
         "action": "Reconcile",
         "note": f"{condition.type} is {condition.status.value}: {condition.message}".encode()[:MAX_NOTE].decode(
@@ -138,13 +139,6 @@ def _event(resource: Resource, condition: Condition, reporter: str, moment: date
         "reportingController": f"{names.GROUP}/operator",
         "reportingInstance": reporter,
     }
-
-
-def _is_normal(condition: Condition) -> bool:
-    """Progressing is normal in either status, except past its deadline; any other condition unless it is False."""
-    if condition.type == ConditionType.PROGRESSING:
-        return condition.reason in {Reason.ROLLING_OUT, Reason.COMPLETE}
-    return condition.status is not ConditionStatus.FALSE
 
 
 def _micro(moment: datetime) -> str:

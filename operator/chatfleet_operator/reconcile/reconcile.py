@@ -14,6 +14,7 @@ from chatfleet_operator.model.values import Defaults, Observed, Outcome, Plan, R
 from chatfleet_operator.reconcile.carry_out import carry_out
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.reconcile.observe import observe
+from chatfleet_operator.status.events import events
 from chatfleet_operator.status.report import report, transitions
 
 AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
@@ -52,7 +53,7 @@ async def reconcile(ref: Ref, parts: Parts) -> Result:
         return Result(Requeue.IMMEDIATELY)  # the other children depend on the generated Secret
     status = report(seen, plan, outcome, parts.now())
     await publish(seen, status, parts)
-    parts.metrics.drift_repaired(plan.drifted)
+    parts.metrics.drift_repaired(plan.drifted & outcome.applied.keys())
     parts.metrics.conditions_reported(ref, status)
     return requeue(plan, outcome, status)
 
@@ -65,6 +66,7 @@ async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) ->
     for condition in transitions(seen.resource.status, status):
         about = {"object": seen.resource.ref}
         logger.info("%s is %s: %s", condition.type, condition.status.value, condition.message, extra=about)
+    for condition in events(seen.resource.status, status):
         await parts.recorder.record(seen.resource, condition)
 
 

@@ -3,5 +3,6 @@
 assessment      the facts that conditions are evaluated on
 rollout         what still keeps the current generation from being complete
 conditions/     one file per condition, each a list of rules
+events          which changes become Events
 report          the status document, and which conditions changed
 """

@@ -6,6 +6,7 @@ added here, with the remedy.
 
 from typing import Final, NamedTuple
 
+from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_contract.status import ConditionStatus, Reason
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT
@@ -138,7 +139,16 @@ def _by_pod_autoscaler(assessment: Assessment) -> ConditionResult | None:
 def _scaling(assessment: Assessment, live: Manifest | None) -> ConditionResult:
     scales = f"{_autoscaler(assessment)} scales {deployment_id(assessment.seen.resource.ref)}."
     at_most = _read_condition(live, "ScalingLimited").reason == "TooManyReplicas"
-    return true(Reason.SCALING, f"{scales} Its metrics call for more than maxReplicas." if at_most else scales)
+    limited = ["Its metrics call for more than maxReplicas."] if at_most else []
+    return true(Reason.SCALING, " ".join([scales, *limited, *_ignored_replicas(assessment)]))
+
+
+def _ignored_replicas(assessment: Assessment) -> list[str]:
+    """Return that `kubectl scale` has set a number of pods that has no effect."""
+    spec = assessment.spec
+    if spec is None or spec.replicas == ChatDeploymentSpec.model_fields["replicas"].default:
+        return []
+    return [f"spec.replicas {spec.replicas} has no effect, also when `kubectl scale` sets it; set minReplicas."]
 
 
 def _by_scaled_object(assessment: Assessment) -> ConditionResult:

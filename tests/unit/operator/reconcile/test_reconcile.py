@@ -589,3 +589,12 @@ async def test_a_pod_that_calls_itself_another_hides_nothing_of_that_one() -> No
     message = operated.condition_document("RedisAvailable")["message"]
 
     assert message == "1 of 2 pods cannot reach Redis. Pod support-0: connection refused"
+
+
+async def test_a_repair_that_was_refused_is_not_counted() -> None:
+    operated = await serving_cluster()
+    operated.change("PodDisruptionBudget", "support", lambda live: live["spec"].update(maxUnavailable=9))
+    operated.cluster.before_write = refuse("apply PodDisruptionBudget")
+    await reconcile_until_done(operated)
+
+    assert operated.recorded.drifted == []

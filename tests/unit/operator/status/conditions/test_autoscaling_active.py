@@ -304,3 +304,14 @@ def test_at_zero_replicas_ready_names_who_has_scaled_them() -> None:
         "ScaledToZero",
         "Deployment support is scaled to 0 replicas by its autoscaler.",
     )
+
+
+def test_a_number_of_pods_that_kubectl_has_scaled_to_is_named_as_without_effect() -> None:
+    def message(replicas: int) -> str:
+        it = resource(autoscaling=BUILTIN, replicas=replicas)
+        children = settled(it)
+        children[HPA] = {**children[HPA], "status": {"conditions": [ABLE, ACTIVE]}}
+        return condition(evaluate_conditions(observed(it, children, metrics_api=OURS))).message
+
+    assert "spec.replicas 7 has no effect, also when `kubectl scale` sets it" in message(7)
+    assert "spec.replicas" not in message(2)  # the default, which nobody has set

@@ -1,0 +1,59 @@
+"""Which changes of conditions become Events, and which of these are Warnings. Pure.
+
+While pods start, conditions that are not met yet are no news: only what lasts is a Warning. A loss is one at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus, ConditionType, Reason
+
+INTENDED: Final = frozenset({Reason.COMPLETE, Reason.DISABLED, Reason.SCALED_TO_ZERO, Reason.SUSPENDED})
+"""Reasons of a condition that is False because the spec or an autoscaler wants it."""
+
+STARTING: Final = frozenset({Reason.BLOCKED, Reason.NO_READY_PODS, Reason.REQUEST_FAILED, Reason.UNAVAILABLE})
+"""Reasons that end by themselves while pods start."""
+
+FIRST_METRICS: Final = frozenset({Reason.METRICS_UNAVAILABLE})
+"""Reasons of an autoscaler that has not read its metrics yet; its own Events report it."""
+
+
+def is_warning(condition: Condition) -> bool:
+    """Whether `condition` needs attention."""
+    return condition.status is ConditionStatus.FALSE and condition.reason not in INTENDED
+
+
+def events(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:
+    """Yield the conditions of `after` that are worth an Event."""
+    old, new = _by_type(before), _by_type(after)
+    for kind, condition in new.items():
+        known = old.get(kind)
+        warned = known is not None and is_warning(known) and not _is_expected(known, None, old)
+        same = known is not None and (known.status, known.reason) == (condition.status, condition.reason)
+        if is_warning(condition):
+            if not _is_expected(condition, known, new) and not (warned and same):
+                yield condition
+        elif not same and (warned or _is_news(condition, known)):
+            yield condition
+
+
+def _by_type(status: ChatDeploymentStatus) -> Mapping[str, Condition]:
+    return {condition.type: condition for condition in status.conditions or ()}
+
+
+def _is_expected(condition: Condition, before: Condition | None, status: Mapping[str, Condition]) -> bool:
+    """Whether `condition` is False because pods have not started yet, and was not True before."""
+    if before is not None and before.status is ConditionStatus.TRUE:
+        return False
+    progressing = status.get(ConditionType.PROGRESSING)
+    starts = progressing is not None and progressing.reason == Reason.ROLLING_OUT
+    return condition.reason in FIRST_METRICS or (starts and condition.reason in STARTING)
+
+
+def _is_news(condition: Condition, before: Condition | None) -> bool:
+    """Whether a condition that is no Warning is worth an Event."""
+    if condition.type == ConditionType.PROGRESSING:
+        return True
+    if condition.type == ConditionType.READY:
+        return condition.status is not ConditionStatus.UNKNOWN
+    return before is not None and before.status is ConditionStatus.TRUE
