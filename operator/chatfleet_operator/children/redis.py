@@ -4,6 +4,7 @@ The volume belongs to the ChatDeployment, not to the StatefulSet: it goes with t
 `redis.managed` is switched off (docs/decisions/0103).
 """
 
+import base64
 from copy import deepcopy
 from typing import Any, Final
 
@@ -22,10 +23,14 @@ from chatfleet_operator.children.pod import (
 )
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.compare import quantity
+from chatfleet_operator.model.parse import blank_values
 from chatfleet_operator.model.values import Manifest
 
 DATA_DIR: Final = "/data"
 PASSWORD_DIR: Final = "/etc/chatfleet/redis"  # a folder
+DISAGREES: Final = "disagrees"
+"""Stands for the URL in the Secret of a managed Redis when it is not that of the password."""
+
 PASSWORD_FILE: Final = f"{PASSWORD_DIR}/{names.REDIS_SECRET_PASSWORD}"
 
 
@@ -39,6 +44,31 @@ DATA_PERCENT: Final = 75
 def redis_url(service: str, namespace: str, password: str) -> str:
     """Return the URL by which pods reach the managed Redis behind `service`."""
     return f"redis://:{password}@{service}.{namespace}.svc:{names.PORT_REDIS}/0"
+
+
+def generated_values(secret: Manifest, password: str) -> dict[str, str]:
+    """Return the data of `secret`, the Secret of a managed Redis, as the API server stores them."""
+    url = redis_url(secret["metadata"]["name"], secret["metadata"]["namespace"], password)
+    values = {names.REDIS_SECRET_PASSWORD: password, names.REDIS_SECRET_URL: url}
+    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+
+
+def blank_generated(live: Manifest) -> Manifest:
+    """Return a child without the values of a Secret; whether URL and password agree is all that is left of them.
+
+    Edited by hand, one of them no longer opens the Redis that the other one started.
+    """
+    blanked = blank_values(live)
+    data = live.get("data") or {}
+    if live["kind"] != "Secret" or not data.keys() >= {names.REDIS_SECRET_PASSWORD, names.REDIS_SECRET_URL}:
+        return blanked
+    try:
+        password = base64.b64decode(data[names.REDIS_SECRET_PASSWORD], validate=True).decode()
+    except ValueError:
+        password = ""
+    if password and generated_values(live, password).items() <= data.items():
+        return blanked
+    return {**blanked, "data": {**blanked["data"], names.REDIS_SECRET_URL: DISAGREES}}
 
 
 def _command(managed: ManagedRedis) -> list[str]:

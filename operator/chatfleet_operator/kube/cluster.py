@@ -1,6 +1,5 @@
 """`ports.Cluster` on a real API server."""
 
-import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.kinds import BY_NAME
-from chatfleet_operator.children.redis import redis_url
+from chatfleet_operator.children.redis import blank_generated, generated_values
 from chatfleet_operator.kube.connection import APPLY, JSON_PATCH, MERGE, Connection, NotFound
 from chatfleet_operator.kube.events import newest_failure
 from chatfleet_operator.model.errors import RefusalReason, Refused
@@ -39,7 +38,7 @@ class KubernetesCluster:
 
     async def child(self, namespace: str, key: ObjectId) -> Manifest | None:
         live = await self._get(key.kind, namespace, key.name)
-        return blank_values(live) if live else None
+        return blank_generated(live) if live else None
 
     async def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Manifest]:
         chosen = ",".join(f"{key}={value}" for key, value in labels.items())
@@ -86,9 +85,7 @@ class KubernetesCluster:
     async def generate(self, secret: Manifest) -> Manifest:
         metadata = secret["metadata"]
         password = secrets.token_urlsafe(PASSWORD_BYTES)
-        url = redis_url(metadata["name"], metadata["namespace"], password)
-        values = {names.REDIS_SECRET_PASSWORD: password, names.REDIS_SECRET_URL: url}
-        body = {**secret, "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}}
+        body = {**secret, "data": generated_values(secret, password)}
         query = {"fieldManager": GENERATE_MANAGER}
         return blank_values(
             await self._connection.write("POST", "Secret", metadata["namespace"], body=body, query=query)

@@ -5,7 +5,17 @@ from typing import Protocol
 
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, ProbeResult, Ref, Removal, Resource, Timestamp
+from chatfleet_operator.model.values import (
+    Deletion,
+    Manifest,
+    Notice,
+    ObjectId,
+    ProbeResult,
+    Ref,
+    Removal,
+    Resource,
+    Timestamp,
+)
 
 
 class Cluster(Protocol):
@@ -89,6 +99,10 @@ class Prober(Protocol):
 class Recorder(Protocol):
     async def record(self, resource: Resource, condition: Condition) -> None:
         """Record that `condition` has changed (`status/events.py`). Never raises ClusterError."""
+        ...
+
+    async def notice(self, resource: Resource, notice: Notice) -> None:
+        """Record a warning that no condition states. Never raises ClusterError."""
         ...
 
 

@@ -186,6 +186,13 @@ class Removal(NamedTuple):
     """JSON pointers, in the order of their removal."""
 
 
+class Notice(NamedTuple):
+    """Something that happened and that no condition states: it becomes a Kubernetes Event."""
+
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one reconciliation will write, the status apart."""
@@ -212,6 +219,8 @@ class Plan:
     """Objects of others under the names of ours. They are never written."""
     blocked: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     """Workloads that are not applied, each with an object of `foreign` that its pods would use."""
+    notices: tuple[Notice, ...] = ()
+    """What this plan does and no condition states."""
 
     @property
     def writes(self) -> int:

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from chatfleet_contract import names
 from chatfleet_contract.status import Condition
 from chatfleet_operator.model.errors import ClusterError
-from chatfleet_operator.model.values import Manifest, Resource
+from chatfleet_operator.model.values import Manifest, Notice, Resource
 from chatfleet_operator.status.events import is_warning
 
 BURST: Final = 20
@@ -49,6 +49,14 @@ class EventSink(Protocol):
         ...
 
 
+class _Entry(NamedTuple):
+    """What an Event states."""
+
+    reason: str
+    note: str
+    normal: bool
+
+
 @dataclass(slots=True)
 class _Series:
     name: str
@@ -75,13 +83,20 @@ class EventRecorder:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     async def record(self, resource: Resource, condition: Condition) -> None:
+        note = f"{condition.type} is {condition.status.value}: {condition.message}"
+        await self._record(resource, _Entry(condition.reason, note, normal=not is_warning(condition)))
+
+    async def notice(self, resource: Resource, notice: Notice) -> None:
+        await self._record(resource, _Entry(notice.reason, notice.message, normal=False))
+
+    async def _record(self, resource: Resource, entry: _Entry) -> None:
         """Write an Event. Failures are counted and logged."""
         moment = self._now()
         if not self._take_token(resource.uid, moment):
             self._dropped()
             return
         try:
-            await self._write(resource, condition, moment)
+            await self._write(resource, entry, moment)
         except ClusterError as error:
             self._dropped()
             logger.warning("Event was not written: %s", error, extra={"object": str(resource.ref)})
@@ -96,15 +111,15 @@ class EventRecorder:
         bucket.tokens -= 1
         return True
 
-    async def _write(self, resource: Resource, condition: Condition, moment: datetime) -> None:
-        key = (resource.uid, f"{condition.type} {condition.reason} {condition.message}")
+    async def _write(self, resource: Resource, entry: _Entry, moment: datetime) -> None:
+        key = (resource.uid, f"{entry.reason} {entry.note}")
         known = self._series.get(key)
         if known and moment - known.last < SERIES:
             known.count, known.last = known.count + 1, moment
             series = {"count": known.count, "lastObservedTime": _micro(moment)}
             await self._sink.count(resource.ref.namespace, known.name, series)
         else:
-            event = _event(resource, condition, self._reporter, moment)
+            event = _event(resource, entry, self._reporter, moment)
             await self._sink.create(event)
             self._series[key] = _Series(event["metadata"]["name"], 1, moment)
         _evict_oldest(self._series, key)
@@ -116,19 +131,17 @@ def _evict_oldest(memory: OrderedDict[K, V], key: K) -> None:
         memory.popitem(last=False)
 
 
-def _event(resource: Resource, condition: Condition, reporter: str, moment: datetime) -> Manifest:
+def _event(resource: Resource, entry: _Entry, reporter: str, moment: datetime) -> Manifest:
     ref = resource.ref
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": f"{ref.name}.{int(moment.timestamp() * 1_000_000):x}", "namespace": ref.namespace},
         "eventTime": _micro(moment),
-        "type": "Warning" if is_warning(condition) else "Normal",
-        "reason": condition.reason,
+        "type": "Normal" if entry.normal else "Warning",
+        "reason": entry.reason,
         "action": "Reconcile",
-        "note": f"{condition.type} is {condition.status.value}: {condition.message}".encode()[:MAX_NOTE].decode(
-            errors="ignore"
-        ),
+        "note": entry.note.encode()[:MAX_NOTE].decode(errors="ignore"),
         "regarding": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,

@@ -13,6 +13,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import AUTOSCALERS, PRUNABLE, WORKLOADS, list_keys
 from chatfleet_operator.children.prerequisites import prerequisites
+from chatfleet_operator.children.redis import DISAGREES
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
 from chatfleet_operator.model.put_back import fields_to_remove
@@ -22,6 +23,7 @@ from chatfleet_operator.model.values import (
     Desired,
     LiveState,
     Manifest,
+    Notice,
     ObjectId,
     Observed,
     Plan,
@@ -63,6 +65,7 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         foreign=foreign,
         blocked=blocked,
+        notices=_notices(seen, leftovers),
     )
 
 
@@ -169,8 +172,18 @@ def _leftovers(seen: Observed, wanted: Desired) -> tuple[Deletion, ...]:
 
 
 def _lost_its_values(live: Manifest) -> bool:
-    """A generated Secret that was emptied is deleted, and then generated again."""
-    return live["kind"] == "Secret" and not (live.get("data") or {}).keys() >= GENERATED_KEYS
+    """A generated Secret that was emptied or edited is deleted, and then generated again."""
+    data = live.get("data") or {}
+    return live["kind"] == "Secret" and (not data.keys() >= GENERATED_KEYS or DISAGREES in data.values())
+
+
+def _notices(seen: Observed, leftovers: Sequence[Deletion]) -> tuple[Notice, ...]:
+    text = "{} has no password, or its URL and password disagree. It is generated anew, and Redis restarts."
+    return tuple(
+        Notice("PasswordRegenerated", text.format(deletion.id))
+        for deletion in leftovers
+        if seen.resource.spec and seen.resource.spec.redis.managed and _lost_its_values(seen.children[deletion.id])
+    )
 
 
 def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:

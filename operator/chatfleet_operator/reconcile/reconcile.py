@@ -49,6 +49,8 @@ async def reconcile(ref: Ref, parts: Parts) -> Result:
     outcome = await carry_out(seen, plan, parts.cluster, now)
     if plan.writes:
         logger.info("%s", plan, extra={"object": ref})
+    for notice in plan.notices:
+        await parts.recorder.notice(seen.resource, notice)
     if plan.generate and not outcome.failed:
         return Result(Requeue.IMMEDIATELY)  # the other children depend on the generated Secret
     status = report(seen, plan, outcome, parts.now())

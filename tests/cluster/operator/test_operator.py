@@ -3,6 +3,7 @@
 No controller runs here and no pod: what Kubernetes itself would do, and answers of pods, are for the end-to-end tests.
 """
 
+import base64
 import itertools
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
+from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.kube import RULES
 from chatfleet_operator.model.values import Manifest
 from harness.kube.kubectl import Kubectl
@@ -367,6 +369,25 @@ def policy(namespace: str) -> list[Manifest]:
             "spec": {"policyName": namespace, "validationActions": ["Deny"]},
         },
     ]
+
+
+@pytest.mark.parametrize("edited", ["password", "url"])
+def test_a_generated_password_that_was_edited_is_generated_anew(
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl, edited: str
+) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
+    secret, redis = chatdeployment.get("secret/support-redis"), chatdeployment.get("statefulset/support-redis")
+    chatdeployment.patch("secret/support-redis", {"stringData": {edited: "redis://:changed@elsewhere:6379/0"}})
+
+    eventually(lambda: chatdeployment.get("statefulset/support-redis")["spec"] != redis["spec"])
+    data = {
+        key: base64.b64decode(text).decode() for key, text in chatdeployment.get("secret/support-redis")["data"].items()
+    }
+    assert data["url"] == redis_url("support-redis", chatdeployment.namespace, data["password"])
+    assert data["password"] != base64.b64decode(secret["data"]["password"]).decode()
+    events = kubectl.json("get", "events.v1.events.k8s.io", "-n", chatdeployment.namespace)["items"]
+    assert [each["type"] for each in events if each["reason"] == "PasswordRegenerated"] == ["Warning"]
 
 
 def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(

@@ -12,7 +12,7 @@ from typing import Any
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.children.kinds import WORKLOADS, list_keys
-from chatfleet_operator.children.redis import redis_url
+from chatfleet_operator.children.redis import blank_generated, generated_values
 from chatfleet_operator.kube.events import newest_failure
 from chatfleet_operator.model.compare import ListKeys, item_key
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
@@ -86,7 +86,7 @@ class FakeCluster:
     async def child(self, namespace: str, key: ObjectId) -> Manifest | None:
         self.before_read(f"get {key}")
         live = self.objects.get((namespace, key))
-        return blank_values(deepcopy(live)) if live else None
+        return blank_generated(deepcopy(live)) if live else None
 
     async def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Manifest]:
         self.before_read("list Pod")
@@ -161,9 +161,7 @@ class FakeCluster:
         self._about_to(f"generate {identify(secret)}")
         if self._key(secret) in self.objects:
             raise Retry(f'secrets "{secret["metadata"]["name"]}" already exists')
-        namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
-        password = f"drawn-{next(self._numbers)}"
-        data = {"password": password, "url": redis_url(name, namespace, password)}
+        data = generated_values(secret, f"drawn-{next(self._numbers)}")
         live = self.put({**secret, "data": data}, GENERATE_MANAGER)
         self.after_write(self.writes[-1])
         return blank_values(live)

@@ -17,6 +17,7 @@ from chatfleet_operator.model.values import (
     Defaults,
     LiveState,
     Manifest,
+    Notice,
     ObjectId,
     Observed,
     ProbeResult,
@@ -166,11 +167,15 @@ class RecordedCalls:
     """`ports.Recorder` and `ports.Metrics` in memory."""
 
     conditions: list[Condition] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     drifted: list[ObjectId] = field(default_factory=list)
     gone: list[Ref] = field(default_factory=list)
 
     async def record(self, resource: Resource, condition: Condition) -> None:  # noqa: ARG002  # one resource here
         self.conditions.append(condition)
+
+    async def notice(self, resource: Resource, notice: Notice) -> None:  # noqa: ARG002  # one resource here
+        self.notices.append(notice)
 
     def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
         self.drifted.extend(sorted(drifted))

@@ -1,5 +1,6 @@
 """Whole reconciliations, against a cluster in memory that a conformance suite holds to the real one."""
 
+import base64
 import itertools
 from collections.abc import Callable
 
@@ -167,6 +168,21 @@ async def test_a_deleted_password_is_generated_anew_and_restarts_redis() -> None
     assert operated.cluster.writes[:2] == ["generate Secret support-redis", "apply StatefulSet support-redis"]
     after = operated.live("StatefulSet", "support-redis")["spec"]["template"]["metadata"]["annotations"]
     assert before != after
+
+
+@pytest.mark.parametrize("edited", ["password", "url"])
+async def test_a_password_that_was_edited_is_generated_anew_with_an_event(edited: str) -> None:
+    operated = await serving_cluster()
+    operated.change(*SECRET, lambda live: live["data"].update({edited: base64.b64encode(b"changed").decode()}))
+    operated.cluster.writes.clear()
+    await reconcile_until_done(operated)
+    await reconcile_until_done(operated)
+
+    assert operated.cluster.writes[0] == "delete Secret support-redis"
+    written = ["generate Secret support-redis", "apply StatefulSet support-redis"]
+    assert [write for write in operated.cluster.writes if write in written] == written
+    assert [notice.reason for notice in operated.recorded.notices] == ["PasswordRegenerated"]
+    assert "Secret support-redis" in operated.recorded.notices[0].message
 
 
 async def test_repairing_the_labels_of_the_password_leaves_its_values() -> None:
