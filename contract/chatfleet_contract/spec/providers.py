@@ -158,7 +158,9 @@ class Provider(Part):
         " Unset: the vendor's public API. Clients cannot change it.",
     )
     api_key_secret_ref: SecretKeyRef | None = Field(
-        None, description="Secret key with the API key. Pods mount it as a file and reload it when it changes."
+        None,
+        description="Secret key with the API key. Pods mount it as a file, reload it when it changes, and send it to"
+        " baseURL: whoever may write ChatDeployments can read every Secret of the namespace.",
     )
     azure: Azure | None = Field(None, description="Settings of type azureOpenAI.")
     compatibility: Compatibility = Field(

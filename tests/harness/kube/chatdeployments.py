@@ -18,9 +18,9 @@ Document = dict[str, Any]
 class Cause:
     """One thing that the API server finds wrong."""
 
-    reason: str
-    field: str
     message: str
+    reason: str = ""
+    field: str = ""
 
 
 class RefusedError(Exception):
