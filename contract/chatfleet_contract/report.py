@@ -1,10 +1,13 @@
 """The report of a pod: `GET /health` for the operator, `GET /health/detailed` for people."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
 from chatfleet_contract.parts import Part
+
+MAX_REPORTED_MODELS: Final = 64
 
 
 class State(StrEnum):
@@ -21,6 +24,20 @@ class Dependency(Part):
     state: State
     message: str | None = None
     """Human-readable cause, or what is not proven of a state that is up; contains no secret."""
+
+
+class ModelOutcome(Part):
+    """What the newest requests for a model, or a check by its name, have shown of it."""
+
+    provider: str = ""
+    state: State
+    """Up: the newest request was answered. Down: requests fail."""
+    message: str | None = None
+    """The vendor's own words; contains no secret."""
+    seconds: float = 0
+    """Since the newest request."""
+    failing_seconds: float | None = None
+    """Down: since the first of the failures in a row."""
 
 
 class PodReport(Part):
@@ -43,6 +60,8 @@ class PodReport(Part):
     """Why the URL of Redis in its Secret cannot be used, also while the pod still uses the previous one."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)
     """By name of the provider."""
+    models: dict[str, ModelOutcome] = Field(default_factory=dict)
+    """By name of the model, if something is known of it: `MAX_REPORTED_MODELS` at most, unavailable ones first."""
 
 
 class CircuitState(StrEnum):

@@ -118,8 +118,8 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.NO_POD_REPORT: "No pod has reported on Redis yet.",
     },
     ConditionType.UPSTREAMS_AVAILABLE: {
-        Reason.AVAILABLE: "Every provider that was requested responds to at least one pod.",
-        Reason.UNAVAILABLE: "A provider responds to no pod; the message is that of a pod.",
+        Reason.AVAILABLE: "Every provider responds to at least one pod, and no model that was requested fails.",
+        Reason.UNAVAILABLE: "A provider responds to no pod, or requests for a model fail; the message has the cause.",
         Reason.NO_POD_REPORT: "No pod has requested a provider yet.",
     },
     ConditionType.AUTOSCALING_ACTIVE: {

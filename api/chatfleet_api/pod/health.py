@@ -97,6 +97,7 @@ class Health:
             redis=None if sources.redis is None else sources.redis.state,
             redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),
+            models=dict(sources.upstreams.outcomes()),
         )
 
     def details(self) -> PodDetails:

@@ -6,12 +6,13 @@ Each monitor runs on the main loop. The thread that answers probes reads it: pla
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
-from chatfleet_contract.report import CircuitState, Dependency, State, UpstreamTraffic
+from chatfleet_contract.report import CircuitState, Dependency, ModelOutcome, State, UpstreamTraffic
 
 HEARTBEAT_SECONDS: Final = 0.5
 STUCK_SECONDS: Final = 10.0
@@ -22,6 +23,8 @@ UPSTREAM_CHECK_SECONDS: Final = 30.0
 """Time between two checks of the upstreams, give or take a fifth, so that the pods of a fleet do not check in step."""
 UPSTREAM_DOWN_CHECK_SECONDS: Final = 5.0
 """The same while one of them is down."""
+RECHECK_SECONDS: Final = 2.0
+"""Least time between two checks of the upstreams."""
 UPSTREAM_JITTER: Final = 0.2
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,10 @@ class Load(Protocol):
 class Upstreams(Protocol):
     async def check(self) -> Mapping[str, Dependency]:
         """Check each upstream, by provider's name."""
+        ...
+
+    def outcomes(self) -> Mapping[str, ModelOutcome]:
+        """Return what requests have shown of models, by name. Any thread may call this."""
         ...
 
     def traffic(self) -> Mapping[str, UpstreamTraffic]:
@@ -100,28 +107,43 @@ class RedisMonitor:
 
 
 class UpstreamMonitor:
-    """Checks the upstreams of the current configuration, sooner while one is down."""
+    """Checks the upstreams of the current configuration: sooner while one or a model is down, at once when woken."""
 
     def __init__(
-        self, upstreams: Live[Upstreams], *, clock: Callable[[], float], rand: Callable[[float, float], float]
+        self,
+        upstreams: Live[Upstreams],
+        *,
+        clock: Callable[[], float],
+        rand: Callable[[float, float], float],
+        recheck: asyncio.Event,
     ) -> None:
+        """Setting `recheck` lets the next check begin, if the last one was `RECHECK_SECONDS` ago."""
         self._upstreams = upstreams
         self._clock = clock
         self._rand = rand
+        self._recheck = recheck
         self._checked: Mapping[str, Dependency] = MappingProxyType({})
         self._checked_at: float | None = None
 
     async def run(self) -> None:
         while True:
+            self._recheck.clear()
             self._checked, self._checked_at = await self._upstreams().check(), self._clock()
-            down = any(seen.state is State.DOWN for seen in self.states().values())
+            states = [seen.state for seen in self.states().values()]
+            down = State.DOWN in states or any(seen.state is State.DOWN for seen in self.outcomes().values())
             pause = UPSTREAM_DOWN_CHECK_SECONDS if down else UPSTREAM_CHECK_SECONDS
-            await asyncio.sleep(pause * self._rand(1 - UPSTREAM_JITTER, 1 + UPSTREAM_JITTER))
+            until = self._clock() + pause * self._rand(1 - UPSTREAM_JITTER, 1 + UPSTREAM_JITTER)
+            await asyncio.sleep(RECHECK_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._recheck.wait(), max(0.0, until - self._clock()))
 
     def states(self) -> Mapping[str, Dependency]:
         """Return each upstream as last checked, or down while its circuit breaker is open, which is known at once."""
         traffic = self.traffic()
         return {name: _circuit_open(traffic.get(name)) or seen for name, seen in self._checked.items()}
+
+    def outcomes(self) -> Mapping[str, ModelOutcome]:
+        return self._upstreams().outcomes()
 
     def traffic(self) -> Mapping[str, UpstreamTraffic]:
         return self._upstreams().traffic()

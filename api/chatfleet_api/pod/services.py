@@ -1,5 +1,6 @@
 """The parts of a running pod, and the one place that knows how they are put together."""
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -60,7 +61,11 @@ class Wiring:
     version: str
 
     def sources(
-        self, redis: RedisMonitor | None = None, fleet: Callable[[], FleetDetails | None] = lambda: None
+        self,
+        redis: RedisMonitor | None = None,
+        fleet: Callable[[], FleetDetails | None] = lambda: None,
+        *,
+        recheck: asyncio.Event,
     ) -> Sources:
         """Return what the health of the pod is read from."""
         configuration, clock = self.configuration, self.ports.clock
@@ -69,7 +74,7 @@ class Wiring:
             streaming=configuration.live.map(lambda live: live.streaming),
             lifecycle=self.lifecycle,
             heartbeat=LoopHeartbeat(self.ports.pool.admission, clock=clock),
-            upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=self.uniform),
+            upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=self.uniform, recheck=recheck),
             tokens=TokenRate(self.meter.tokens, clock=clock),
             run_counters=self.ports.pool,
             redis=redis,
@@ -100,14 +105,15 @@ class Wiring:
 async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGenerator[Services, None]:
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     meter = Meter(VERSION)
-    with open_registry(meter, clock=time.monotonic, rand=random.random) as registry:
+    recheck = asyncio.Event()
+    with open_registry(meter, clock=time.monotonic, rand=random.random, recheck=recheck.set) as registry:
         configuration = Configuration(config, build=registry.catalogue)
         async with open_stores(settings, configuration.live) as stores:
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             wiring = _wiring(configuration, stores, pool, meter)
             chat = chat_services(wiring.ports)
             redis = None if stores.redis is None else RedisMonitor(stores.redis.check, stores.redis.url_problem)
-            sources = wiring.sources(redis, stores.fleet.details)
+            sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
             tasks = [sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]

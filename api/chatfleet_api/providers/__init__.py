@@ -12,7 +12,10 @@
 - `surrogates`: characters that an upstream splits over two pieces
 - `upstream_errors`: what an error response, or an error event inside a stream, means
 - `whole`: answers that come as one JSON document instead of a stream
-- `refusals`: what an upstream refuses whatever its clients ask, remembered for its check
+- `upstream_client`: requests to one upstream: URLs, key, what its errors mean
+- `upstream_check`: its check, which requests no answer
+- `outcomes`: what requests and checks have shown of its models, and how long that counts
+- `refusals`: which part of the usual request an upstream refuses
 - `images`: images of messages that may not have any, moved into the user's messages
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
 - `credentials`: API keys in mounted files

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +12,9 @@ from chatfleet_api.providers.policies.concurrency import Slots
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Backend, Provider
 from chatfleet_contract import report
-from chatfleet_contract.report import Dependency, State, UpstreamTraffic
+from chatfleet_contract.report import MAX_REPORTED_MODELS, Dependency, ModelOutcome, State, UpstreamTraffic
 from chatfleet_contract.spec.provider_types import Continuation
+from chatfleet_contract.spec.providers import Model
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,11 @@ class Catalogue:
         self,
         models: Mapping[str, Provider],
         upstreams: Mapping[str, SharedUpstream],
-        continuations: Mapping[str, Continuation],
+        entries: Mapping[str, Model],
     ) -> None:
         self._models = models
         self._upstreams = upstreams
-        self._continuations = continuations
+        self._entries = entries
 
     def provider(self, model: str) -> Provider:
         """Return the provider of `model`; raise `ChatError(MODEL_NOT_FOUND)` when there is no such model."""
@@ -68,25 +69,38 @@ class Catalogue:
     def continuation(self, model: str) -> Continuation:
         """Return how `model` continues an answer that was cut; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""
         self.provider(model)
-        return self._continuations[model]
+        return self._entries[model].continuation
 
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may use, in the order of the configuration."""
         return tuple(self._models)
 
     async def check(self) -> dict[str, Dependency]:
-        """Check at once that every upstream is reachable and accepts the key; by provider's name."""
-        seen = await asyncio.gather(*(_check(upstream.backend) for upstream in self._upstreams.values()))
+        """Check at once that every upstream is reachable, accepts the key and has its models; by provider's name."""
+        names: dict[str, list[str]] = {provider: [] for provider in self._upstreams}
+        for model in self._entries.values():
+            names[model.provider].append(model.model)
+        seen = await asyncio.gather(*(_check(self._upstreams[name].backend, names[name]) for name in names))
         return dict(zip(self._upstreams, seen, strict=True))
+
+    def outcomes(self) -> dict[str, ModelOutcome]:
+        """Return what is known of the models, by name; unavailable ones first, and no more than a report may have."""
+        seen = {
+            name: outcome.model_copy(update={"provider": model.provider})
+            for name, model in self._entries.items()
+            if (outcome := self._upstreams[model.provider].backend.outcome(model.model))
+        }
+        order = sorted(seen.items(), key=lambda entry: entry[1].state is not State.DOWN)
+        return dict(order[:MAX_REPORTED_MODELS])
 
     def traffic(self) -> dict[str, UpstreamTraffic]:
         """Return the state of the policies of every upstream, by provider's name."""
         return {name: upstream.traffic() for name, upstream in self._upstreams.items()}
 
 
-async def _check(backend: Backend) -> Dependency:
+async def _check(backend: Backend, models: Collection[str]) -> Dependency:
     try:
-        note = await backend.check()
+        note = await backend.check(models)
     except ChatError as error:
         return Dependency(state=State.DOWN, message=error.detail or error.message)
     except Exception as error:  # one provider must not hide the state of the others

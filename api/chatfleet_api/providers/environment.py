@@ -14,3 +14,5 @@ class Environment(NamedTuple):
     """Monotonic seconds."""
     rand: Callable[[], float]
     """Returns a number from 0 to 1."""
+    recheck: Callable[[], None] = lambda: None
+    """Requests a check of the upstreams, because what is known of them may be out of date."""

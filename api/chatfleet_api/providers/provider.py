@@ -1,6 +1,6 @@
 """The port that every upstream, real or scripted, plain or behind policies, answers through: open, then iterate."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol, TypeAlias
@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from chatfleet_api.domain.events import Delta, FinishReason, Usage
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_contract.report import ModelOutcome
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
@@ -46,11 +47,15 @@ class Provider(Protocol):
 class Backend(Provider, Protocol):
     """A provider without policies: the upstream itself."""
 
-    async def check(self) -> str | None:
-        """Prove, by a request that costs nothing, that the upstream can be reached and accepts the credentials.
+    async def check(self, models: Collection[str] = ()) -> str | None:
+        """Prove, by requests that cost nothing, that the upstream can be reached, accepts the key and has `models`.
 
         Returns what could not be proven, and what requests of clients have shown; raises `ChatError` if it is down.
         """
+        ...
+
+    def outcome(self, model: str) -> ModelOutcome | None:
+        """Return what requests and checks have shown of `model`, by the provider's name. Any thread may call this."""
         ...
 
 

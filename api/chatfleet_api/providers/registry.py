@@ -29,10 +29,12 @@ from chatfleet_contract.spec.providers import Model
 
 
 @contextmanager
-def open_registry(meter: Meter, *, clock: Callable[[], float], rand: Callable[[], float]) -> Iterator["Registry"]:
+def open_registry(
+    meter: Meter, *, clock: Callable[[], float], rand: Callable[[], float], recheck: Callable[[], None]
+) -> Iterator["Registry"]:
     """Yield a registry whose upstreams share their connections, and close these at the end."""
     with closing(ConnectionPool()) as connections:
-        yield Registry(Environment(connections, meter, clock, rand))
+        yield Registry(Environment(connections, meter, clock, rand, recheck))
 
 
 class Registry:
@@ -52,7 +54,8 @@ class Registry:
         models = {model.name: _with_fallbacks(model, single) for model in config.models}
         self._upstreams = upstreams
         named = {provider.name: upstream for provider, upstream in upstreams.items()}
-        return Catalogue(models, named, {model.name: model.continuation for model in config.models})
+        self._environment.recheck()
+        return Catalogue(models, named, {model.name: model for model in config.models})
 
     def _connect(self, provider: RuntimeProvider) -> SharedUpstream:
         clock, meter = self._environment.clock, self._environment.meter
@@ -67,7 +70,7 @@ class Registry:
         self, model: Model, provider: RuntimeProvider, upstreams: Mapping[RuntimeProvider, SharedUpstream]
     ) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
-        upstream, (_, meter, clock, rand) = upstreams[provider], self._environment
+        upstream, (_, meter, clock, rand, _) = upstreams[provider], self._environment
         labels = ModelLabels(provider.name, model.name, model.model)
         measured = Instrumented(WithDefaults(upstream.backend, model), labels, meter=meter, clock=clock)
         limited = ConcurrencyLimited(measured, upstream.slots, timeout_seconds=provider.timeouts.first_token_seconds)

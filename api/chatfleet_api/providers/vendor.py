@@ -101,6 +101,8 @@ class Vendor:
     """Path where a GET costs nothing and proves the credentials."""
     lists_models: bool = True
     """Whether there must be something at `models_path`; servers that imitate a vendor may leave it out."""
+    names_models: bool = True
+    """Whether the list has the names that requests use; on Azure those are names of deployments."""
     query: Callable[[RuntimeProvider], str] = lambda _: ""
     """Query of every URL."""
     headers: Callable[[ChatRequest | None], Mapping[str, str]] = lambda _: NO_HEADERS

@@ -98,7 +98,7 @@ class RedisClient:
         return reply
 
     def url_problem(self) -> str | None:
-        """Return why the URL that is to be used cannot be, also while a former one is in use; None: it can."""
+        """Return why the URL that is to be used is not valid, also while a former one is in use."""
         return self._executor.url_problem()
 
     async def check(self) -> str | None:
@@ -134,10 +134,10 @@ async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncG
     executor = Executor(lambda: url if isinstance(url, str) else url.read_text().strip())
     try:
         executor.reload_url()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         if isinstance(url, str):
             raise
-        logger.warning("Redis cannot be used yet: %s", executor.url_problem())
+        logger.warning("Redis cannot be used yet: %s", executor.url_problem() or error)
     try:
         yield RedisClient(executor, f"{namespace}/{deployment}")
     finally:

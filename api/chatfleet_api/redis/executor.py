@@ -58,13 +58,13 @@ class Executor:
         self._keep(asyncio.ensure_future(former.aclose()))
 
     def url_problem(self) -> str | None:
-        """Return why the URL that is to be used cannot be; None: it can. A client that works keeps its former one."""
+        """Return why the URL that is to be used is not valid. A client that works keeps its former one."""
         try:
             url = self._read_url()
             if url != self._url:
                 read_redis_url(url)
-        except OSError as error:
-            return f"the URL of Redis cannot be read: {error.strerror}"
+        except OSError:
+            return None  # it may come yet; until then Redis is down
         except UnicodeDecodeError:
             return "the URL of Redis is not UTF-8"
         except ValueError as error:

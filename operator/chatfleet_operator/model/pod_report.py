@@ -5,11 +5,12 @@ or text in it is out of bounds. So the bounds stand here, and a report that brea
 """
 
 import math
+from itertools import islice
 from typing import Final
 
 from pydantic import ValidationError
 
-from chatfleet_contract.report import Dependency, PodReport
+from chatfleet_contract.report import MAX_REPORTED_MODELS, Dependency, ModelOutcome, PodReport
 from chatfleet_operator.model.errors import MAX_MESSAGE, truncate
 
 MAX_STREAMS: Final = 100_000
@@ -42,6 +43,7 @@ def _bounded(report: PodReport) -> PodReport:
             "redis_url_error": _text(report.redis_url_error) if report.redis_url_error else None,
             "redis": _dependency(report.redis) if report.redis else None,
             "upstreams": {name: _dependency(upstream) for name, upstream in report.upstreams.items()},
+            "models": {name: _outcome(model) for name, model in islice(report.models.items(), MAX_REPORTED_MODELS)},
         }
     )
 
@@ -53,6 +55,22 @@ def _rate(reported: float | None) -> float | None:
 
 def _dependency(reported: Dependency) -> Dependency:
     return reported.model_copy(update={"message": _text(reported.message)}) if reported.message else reported
+
+
+def _outcome(reported: ModelOutcome) -> ModelOutcome:
+    message = _text(reported.message) if reported.message else None
+    seconds, failing = _finite(reported.seconds), reported.failing_seconds
+    return ModelOutcome(
+        provider=_text(reported.provider),
+        state=reported.state,
+        message=message,
+        seconds=seconds,
+        failing_seconds=None if failing is None else _finite(failing),
+    )
+
+
+def _finite(seconds: float) -> float:
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def _text(reported: str) -> str:

@@ -2,6 +2,7 @@
 
 assessment      the facts that conditions are evaluated on
 rollout         what still keeps the current generation from being complete
+upstreams       what the pods know of providers and models, as one
 conditions/     one file per condition, each a list of rules
 events          which changes become Events
 report          the status document, and which conditions changed

@@ -1,5 +1,6 @@
 """A pod without a server: all of its real parts, in memory, with a provider and a clock of the test's own."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ class Pod:
             uniform=lambda low, _: low,
             version=VERSION,
         )
-        self.health = Health(pod="pod-1", version=VERSION, sources=wiring.sources())
+        self.health = Health(pod="pod-1", version=VERSION, sources=wiring.sources(recheck=asyncio.Event()))
         self.services = wiring.web(self.chat.services)
         self.app: ASGIApp = create_app(self.services, routers=[health_routes(self.health, self.meter)])
 

@@ -1,5 +1,6 @@
 """The parts that a pod's health is read from, for tests to set."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from chatfleet_api.pod.configuration import Configuration, local
@@ -8,7 +9,7 @@ from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
-from chatfleet_contract.report import Dependency, UpstreamTraffic
+from chatfleet_contract.report import Dependency, ModelOutcome, UpstreamTraffic
 from chatfleet_contract.spec import Streaming
 from harness.clock import ManualClock
 from harness.pods.live import fixed
@@ -29,11 +30,15 @@ class FakeUpstreams:
     def __init__(self) -> None:
         self.seen: Mapping[str, Dependency] = {}
         self.now: Mapping[str, UpstreamTraffic] = {}
+        self.models: Mapping[str, ModelOutcome] = {}
         self.checks = 0
 
     async def check(self) -> Mapping[str, Dependency]:
         self.checks += 1
         return self.seen
+
+    def outcomes(self) -> Mapping[str, ModelOutcome]:
+        return self.models
 
     def traffic(self) -> Mapping[str, UpstreamTraffic]:
         return self.now
@@ -49,8 +54,12 @@ class HealthOf:
         self.lifecycle = Lifecycle(self.clock)
         self.heartbeat = LoopHeartbeat(self.load, clock=self.clock)
         self.redis = RedisMonitor(_answers)
+        self.recheck = asyncio.Event()
         self.upstreams = UpstreamMonitor(
-            fixed(self.fake_upstreams), clock=self.clock, rand=lambda low, high: (low + high) / 2
+            fixed(self.fake_upstreams),
+            clock=self.clock,
+            rand=lambda low, high: (low + high) / 2,
+            recheck=self.recheck,
         )
         streaming = Streaming(max_streams_per_pod=max_streams)
         sources = Sources(

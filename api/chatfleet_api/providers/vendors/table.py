@@ -33,6 +33,7 @@ OPENAI: Final = Vendor(
 AZURE_OPENAI: Final = Vendor(
     path=openai.azure_path,
     models_path="/openai/models",
+    names_models=False,
     query=openai.azure_query,
     authenticate=key_header("api-key"),
     body=openai.azure_body,

@@ -9,8 +9,8 @@ from chatfleet_operator.model.values import ObjectId, deployment_id
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions import configuration_valid, redis_available
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, first, true, unknown
-from chatfleet_operator.status.conditions.upstreams_available import provider_states
 from chatfleet_operator.status.rollout import rollout
+from chatfleet_operator.status.upstreams import model_states
 
 
 def _no_replicas(assessment: Assessment) -> ConditionResult | None:
@@ -53,12 +53,11 @@ def _redis_unavailable(assessment: Assessment) -> ConditionResult | None:
 
 def _no_model_answers(assessment: Assessment) -> ConditionResult | None:
     """One upstream less is an incident; no model left to answer is an outage."""
-    states = provider_states(assessment)
+    states = model_states(assessment)
     models = {model.name: model for model in assessment.spec.models} if assessment.spec else {}
 
     def links(model: Model) -> set[State]:
-        chain = [model, *(models[name] for name in model.fallbacks if name in models)]
-        return {states[link.provider].state for link in chain if link.provider in states}
+        return {states[name] for name in (model.name, *model.fallbacks) if name in states}
 
     found = set().union(*(links(model) for model in models.values()))
     if State.UP in found:

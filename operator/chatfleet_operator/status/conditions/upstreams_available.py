@@ -1,38 +1,27 @@
-"""UpstreamsAvailable: the providers that were called answer."""
+"""UpstreamsAvailable: the providers that were checked answer, and so do the models that were requested."""
 
 from typing import Final
 
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import State
 from chatfleet_contract.status import Reason
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions.messages import listed
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
+from chatfleet_operator.status.upstreams import failing_models, provider_states
 
-_WEIGHT: Final = {State.UNKNOWN: 0, State.DOWN: 1, State.UP: 2}
-
-
-def provider_states(assessment: Assessment) -> dict[str, Dependency]:
-    """Return each provider as the pods see it: up when one pod gets answers, down when some fail and none does."""
-
-    def seen(name: str) -> Dependency:
-        reported = [report.upstreams[name] for report in assessment.reports if name in report.upstreams]
-        return max(reported, key=_weight, default=Dependency(state=State.UNKNOWN))
-
-    return {provider.name: seen(provider.name) for provider in (assessment.spec.providers if assessment.spec else ())}
-
-
-def _weight(seen: Dependency) -> tuple[int, bool]:
-    return _WEIGHT[seen.state], seen.message is not None
+MAX_NAMED: Final = 4
+"""Providers and models that one message names; of more it has the number."""
 
 
 def _down(assessment: Assessment) -> ConditionResult | None:
-    states = provider_states(assessment)
-    down = [
-        f"Upstream {name}: {state.message or state.state.value}"
-        for name, state in states.items()
-        if state.state is State.DOWN
-    ]
-    return false(Reason.UNAVAILABLE, "; ".join(down)) if down else None
+    down = {name: state for name, state in provider_states(assessment).items() if state.state is State.DOWN}
+    failing = {name: one for name, one in failing_models(assessment).items() if one.provider not in down}
+    found = [f"Upstream {name}: {state.message or state.state.value}" for name, state in down.items()]
+    found += [f"Model {name} of upstream {one.provider}: {one.message or 'down'}" for name, one in failing.items()]
+    if not found:
+        return None
+    more = [f"{len(found) - MAX_NAMED} more"] if len(found) > MAX_NAMED else []
+    return false(Reason.UNAVAILABLE, "; ".join([*found[:MAX_NAMED], *more]))
 
 
 def _none_called(assessment: Assessment) -> ConditionResult | None:

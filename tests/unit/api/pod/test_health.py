@@ -6,7 +6,7 @@ import pytest
 
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import Phase
-from chatfleet_contract.report import CircuitState, Dependency, State, UpstreamTraffic
+from chatfleet_contract.report import CircuitState, Dependency, ModelOutcome, State, UpstreamTraffic
 from harness.clock import ManualClock
 from harness.pods.health import HealthOf
 
@@ -67,6 +67,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
     health = pod.serve()
     pod.redis.state = DOWN
     pod.lifecycle.enter(Phase.DRAINING)
+    pod.fake_upstreams.models = {"m": ModelOutcome(provider="a", state=State.DOWN, message="HTTP 404", seconds=4)}
     await _check(pod, {"a": UP})
     assert health.report().document() == {
         "pod": "p-1",
@@ -78,6 +79,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "tokensPerSecond": 0.0,
         "redis": {"state": "down", "message": "refused"},
         "upstreams": {"a": {"state": "up"}},
+        "models": {"m": {"provider": "a", "state": "down", "message": "HTTP 404", "seconds": 4.0}},
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
-from chatfleet_contract.report import Dependency, State, UpstreamTraffic
+from chatfleet_contract.report import Dependency, ModelOutcome, State, UpstreamTraffic
 from harness.clock import ManualClock
 from harness.pods.health import FakeLoad
 from harness.pods.live import fixed
@@ -66,10 +66,13 @@ async def test_upstreams_are_checked_now_and_then_and_sooner_while_one_is_down(
             times.append(loop_clock())
             return {"a": seen}
 
+        def outcomes(self) -> Mapping[str, ModelOutcome]:
+            return {}
+
         def traffic(self) -> Mapping[str, UpstreamTraffic]:
             return {}
 
-    monitor = UpstreamMonitor(fixed(Upstreams()), clock=loop_clock, rand=random.uniform)
+    monitor = UpstreamMonitor(fixed(Upstreams()), clock=loop_clock, rand=random.uniform, recheck=asyncio.Event())
     running = asyncio.ensure_future(monitor.run())
     await asyncio.sleep(100)
     running.cancel()

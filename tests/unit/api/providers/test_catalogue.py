@@ -1,7 +1,7 @@
 """A runtime configuration becomes a catalogue, or is refused with what does not fit together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -103,7 +103,7 @@ async def test_every_provider_is_checked_by_its_name() -> None:
 async def test_a_check_that_fails_unexpectedly_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     failures = iter([OverflowError("port"), None])
 
-    async def check(_: Scripted) -> None:
+    async def check(_: Scripted, __: Collection[str]) -> None:
         if (failure := next(failures)) is not None:
             raise failure
 

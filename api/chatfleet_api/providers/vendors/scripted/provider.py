@@ -11,7 +11,7 @@ When the last message is the assistant's and begins as the script does, the scri
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -78,8 +78,11 @@ class Scripted:
         else:
             yield (Finish("stop", _usage(request, len(tokens))),)
 
-    async def check(self) -> None:
+    async def check(self, models: Collection[str] = ()) -> None:
         """Do nothing: there is no upstream."""
+
+    def outcome(self, model: str) -> None:
+        """Return nothing: a script is known beforehand."""
 
 
 def connect_scripted(_: RuntimeProvider, environment: Environment) -> Scripted:

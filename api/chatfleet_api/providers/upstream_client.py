@@ -1,0 +1,93 @@
+"""Requests to one upstream: its URLs, its key, and what an error response or a lost connection means."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import SecretStr
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.http.connection import BrokenError, Connection
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.credentials import FileCredential
+from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
+from chatfleet_api.providers.vendor import HTTPRequest, Vendor
+from chatfleet_contract.runtime import RuntimeProvider
+
+BROKEN: Final = (BrokenError, OSError, RuntimeError)
+"""Errors of a connection that was not opened, or is lost: uvloop raises the bare one after a reset."""
+
+_HEADERS: Final = MappingProxyType(
+    {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
+)
+
+
+class UpstreamClient:
+    """Sends authenticated requests below the root of an upstream. Its caller releases what it returns."""
+
+    def __init__(self, connections: ConnectionPool, vendor: Vendor, provider: RuntimeProvider, *, root: str) -> None:
+        """Send requests below `root`; the connections are shared with other upstreams."""
+        self._connections = connections
+        self._vendor = vendor
+        self._credential = FileCredential(provider.api_key_file)
+        self._connect_seconds = provider.timeouts.connect_seconds
+        self._root = vendor.root(root)
+        self._query = vendor.query(provider)
+
+    def key(self) -> SecretStr | None:
+        """Return the key; raise `ChatError(UPSTREAM_AUTHENTICATION)` when there is none that can be sent."""
+        return self._credential.read()
+
+    def url(self, path: str) -> str:
+        return f"{self._root}{path}{self._query}"
+
+    async def get(self, path: str, key: SecretStr | None, *, connect_seconds: float) -> Connection:
+        headers = {**_HEADERS, **self._vendor.headers(None)}
+        return await self._request(HTTPRequest("GET", self.url(path), headers), key, connect_seconds)
+
+    async def post(self, request: ChatRequest, body: bytes, key: SecretStr | None) -> Connection:
+        headers = {**_HEADERS, "Content-Type": "application/json", **self._vendor.headers(request)}
+        url = self.url(self._vendor.path(request))
+        return await self._request(HTTPRequest("POST", url, headers, body), key, self._connect_seconds)
+
+    def release(self, response: Connection) -> None:
+        self._connections.release(response)
+
+    async def require_ok(self, response: Connection, key: SecretStr | None) -> None:
+        """Raise what an error response means."""
+        if response.status == HTTPStatus.OK:
+            return
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            self._credential.forget()
+        body = await read_body(response, MAX_BODY_BYTES)
+        hidden = (key.get_secret_value(),) if key else ()
+        headers = {"date": formatdate(usegmt=True), **response.headers}  # ours where the server sends none
+        raise from_response(response.status, headers, body, hidden=hidden, codes=self._vendor.error_codes)
+
+    async def _request(self, request: HTTPRequest, key: SecretStr | None, connect_seconds: float) -> Connection:
+        method, url, headers, body = request
+        signed = {**headers, **self._vendor.authenticate(key, request)}
+        return await self._connections.request(method, url, signed, body, connect_seconds=connect_seconds)
+
+
+async def read_body(response: Connection, most: int) -> bytes:
+    """Return the body, or a little more than its first `most` bytes."""
+    body = b""
+    while len(body) < most and (more := await response.read()):
+        body += more
+    return body
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Translate what can go wrong before the first byte of an answer."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ChatError(Code.UPSTREAM_TIMEOUT, detail=clean(f"no answer in time {error}")) from error
+    except BROKEN as error:
+        raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(f"{type(error).__name__}: {error}")) from error
