@@ -43,6 +43,7 @@ class Reason(StrEnum):
 
     # Progressing
     ROLLING_OUT = "RollingOut"
+    PAUSED = "Paused"
     COMPLETE = "Complete"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     FAILED_CREATE = "FailedCreate"
@@ -91,6 +92,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.BLOCKED: "The condition named in the message is not True, and requests may fail.",
     },
     ConditionType.PROGRESSING: {
+        Reason.PAUSED: "The annotation `chatfleet.io/reconcile` is `paused`; the message states since when.",
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
         Reason.COMPLETE: "All pods run the current generation.",
         Reason.DEADLINE_EXCEEDED: "The Deployment made no progress within its deadline.",

@@ -27,6 +27,7 @@ def parse_resource(live: Manifest) -> Resource:
         problem=problem,
         template_revision=(metadata.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_REVISION, ""),
         deleting="deletionTimestamp" in metadata,
+        paused=(metadata.get("annotations") or {}).get(names.ANNOTATION_RECONCILE) == names.RECONCILE_PAUSED,
         status=_status(live.get("status") or {}),
     )
 

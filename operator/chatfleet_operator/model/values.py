@@ -92,6 +92,8 @@ class Resource:
     template_revision: str = ""
     """The revision of the pod templates that it has opted in to; empty: those that run."""
     deleting: bool = False
+    paused: bool = False
+    """Nothing is written for it but its status."""
     status: ChatDeploymentStatus = field(default_factory=lambda: ChatDeploymentStatus.model_validate({}))
 
 
@@ -219,6 +221,10 @@ class Plan:
     """Objects of others under the names of ours. They are never written."""
     blocked: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     """Workloads that are not applied, each with an object of `foreign` that its pods would use."""
+    withheld: tuple[ObjectId, ...] = ()
+    """Objects that differ from what is desired and are not written, because the ChatDeployment is paused."""
+    edited: frozenset[ObjectId] = frozenset()
+    """Those of `withheld` that others changed or removed."""
     notices: tuple[Notice, ...] = ()
     """What this plan does and no condition states."""
 

@@ -39,7 +39,22 @@ GENERATED_KEYS: Final = frozenset({names.REDIS_SECRET_PASSWORD, names.REDIS_SECR
 def decide(seen: Observed, defaults: Defaults) -> Plan:
     if seen.resource.spec is None:
         return Plan()
-    wanted = _wanted(seen, seen.resource.spec, defaults)
+    plan = _plan(seen, seen.resource.spec, defaults)
+    return _without_writes(plan) if seen.resource.paused else plan
+
+
+def _without_writes(plan: Plan) -> Plan:
+    """Return what `plan` states and not what it does, for an incident in which nothing of a human is to be undone."""
+    deleted = (deletion.id for deletion in (*plan.delete_first, *plan.prune))
+    changed = (*map(identify, (*plan.generate, *plan.apply)), *(removal.id for removal in plan.remove_fields))
+    withheld = tuple(sorted({*deleted, *changed}))
+    return Plan(
+        desired=plan.desired, foreign=plan.foreign, blocked=plan.blocked, withheld=withheld, edited=plan.drifted
+    )
+
+
+def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
+    wanted = _wanted(seen, spec, defaults)
     writable = [child for child in wanted.children if _may_write(seen, identify(child))]
     generate = tuple(child for child in writable if _needs_values(seen, child))
     foreign = tuple(sorted(key for key in map(identify, wanted.children) if _is_foreign(seen, key)))
@@ -53,9 +68,7 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     return Plan(
         desired=wanted,
         delete_first=tuple(deletion for deletion in leftovers if deletion.id.kind in AUTOSCALERS),
-        hand_over_replicas=None
-        if deployment_id(seen.resource.ref) in blocked
-        else _handed_over(seen, wanted, seen.resource.spec),
+        hand_over_replicas=None if deployment_id(seen.resource.ref) in blocked else _handed_over(seen, wanted, spec),
         apply=apply,
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child))
         | {removal.id for removal in removals},

@@ -7,9 +7,10 @@ from typing import Any
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.status import ConditionType, Reason
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.ownership import is_ours
-from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Plan, Pod, deployment_id
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Plan, Pod, Timestamp, deployment_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,14 @@ class Assessment:
     seen: Observed
     plan: Plan
     outcome: Outcome
+    now: Timestamp = ""
+
+    @property
+    def paused_since(self) -> Timestamp:
+        """Time of the first reconciliation that found the annotation."""
+        known = self.seen.resource.status.conditions or ()
+        paused = (each for each in known if (each.type, each.reason) == (ConditionType.PROGRESSING, Reason.PAUSED))
+        return next((each.last_transition_time for each in paused), self.now)
 
     @property
     def spec(self) -> ChatDeploymentSpec | None:

@@ -17,7 +17,7 @@ HTTP_PORT = 80
 
 def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> ChatDeploymentStatus:
     """Return the status after a reconciliation that ended at `now`."""
-    assessment = Assessment(seen, plan, outcome)
+    assessment = Assessment(seen, plan, outcome, now)
     resource, spec = seen.resource, seen.resource.spec
     own_selector = selector(resource.ref.name, names.COMPONENT_API)
     return ChatDeploymentStatus(

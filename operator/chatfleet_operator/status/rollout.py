@@ -14,13 +14,20 @@ def rollout(assessment: Assessment) -> str:
     """Return what is missing, as a sentence, and why; empty: nothing is."""
     if assessment.outcome.unfinished:
         return f"The API server has not accepted every object yet: {assessment.outcome.unfinished}"
-    missing = _deployment(assessment) or _redis(assessment) or _configuration(assessment)
+    missing = _withheld(assessment) or _deployment(assessment) or _redis(assessment) or _configuration(assessment)
     return f"{missing} {start_failures(assessment)}".strip() if missing else ""
 
 
 def start_failures(assessment: Assessment) -> str:
     """Return why pods do not start, the first causes of several; empty: they do."""
     return " ".join(failure.message for failure in assessment.seen.start_failures[:MAX_CAUSES])
+
+
+def _withheld(assessment: Assessment) -> str:
+    """What others edited is not missing: it is what the pause protects."""
+    plan = assessment.plan
+    waiting = [key for key in plan.withheld if key not in plan.edited]
+    return f"{waiting[0]} is not applied, because writes are paused. See Progressing." if waiting else ""
 
 
 def _deployment(assessment: Assessment) -> str:

@@ -209,6 +209,29 @@ def test_what_others_have_set_survives(chatdeployment: LiveChatDeployment) -> No
     assert chatdeployment.get("service/support")["metadata"]["annotations"]["mesh.example.com/on"] == "yes"
 
 
+def test_a_paused_resource_is_not_written_until_it_resumes(
+    chatdeployment: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
+) -> None:
+    chatdeployment.apply()
+    chatdeployment.settles()
+    paused = f"{names.ANNOTATION_RECONCILE}={names.RECONCILE_PAUSED}"
+    kubectl("annotate", "chatdep/support", paused, "-n", chatdeployment.namespace)
+    eventually(chatdeployment.has_condition("Progressing", "Paused", "since 20"))
+    since = chatdeployment.condition("Progressing")["lastTransitionTime"]
+    chatdeployment.patch("deployment/support", EDITS["deployment/support"])
+    chatdeployment.delete("service/support")
+    eventually(
+        chatdeployment.has_condition("Progressing", "Paused", since, "Deployment support, Service support differ")
+    )
+    running.reconciled(3)
+
+    assert chatdeployment.get("deployment/support")["spec"]["replicas"] == 9
+    assert not chatdeployment.exists("service/support")
+    kubectl("annotate", "chatdep/support", f"{names.ANNOTATION_RECONCILE}-", "-n", chatdeployment.namespace)
+    eventually(lambda: chatdeployment.exists("service/support"))
+    eventually(lambda: chatdeployment.get("deployment/support")["spec"]["replicas"] == 2)
+
+
 def test_the_scale_subresource_scales(chatdeployment: LiveChatDeployment, kubectl: Kubectl) -> None:
     chatdeployment.apply()
     chatdeployment.settles()

@@ -7,8 +7,8 @@ from chatfleet_contract import names
 from chatfleet_contract.status import Reason
 from chatfleet_operator.model.start_failure import Cause
 from chatfleet_operator.status.assessment import Assessment, status_int
-from chatfleet_operator.status.conditions.messages import not_applied
-from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true
+from chatfleet_operator.status.conditions.messages import listed, not_applied
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
 from chatfleet_operator.status.rollout import rollout, start_failures
 
 REASONS: Final[Mapping[Cause, Reason]] = {
@@ -27,6 +27,17 @@ def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
     if assessment.spec is None:
         return false(Reason.BLOCKED, "The spec is invalid, and nothing is rolled out. See ConfigurationValid.")
     return None
+
+
+def _paused(assessment: Assessment) -> ConditionResult | None:
+    """Unknown, as of a paused Deployment: whether the newest generation runs is not pursued."""
+    if not assessment.seen.resource.paused:
+        return None
+    annotation, withheld = f"{names.ANNOTATION_RECONCILE}={names.RECONCILE_PAUSED}", assessment.plan.withheld
+    since = f"Writes are paused since {assessment.paused_since} by the annotation {annotation}."
+    verb = "differs" if len(withheld) == 1 else "differ"
+    waiting = f" {listed(withheld)} {verb} from the spec." if withheld else ""
+    return unknown(Reason.PAUSED, f"{since}{waiting} To resume, remove the annotation.")
 
 
 def _deployment_unwritable(assessment: Assessment) -> ConditionResult | None:
@@ -74,6 +85,7 @@ def _complete(assessment: Assessment) -> ConditionResult:
 
 RULES: Final[tuple[Rule, ...]] = (
     _spec_unreadable,
+    _paused,
     _deployment_unwritable,
     _pods_do_not_start,
     _deadline_exceeded,

@@ -12,7 +12,17 @@ from chatfleet_operator.model.errors import ClusterError, Refused, Retry
 from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import Crashed, FakeCluster, refuse
-from harness.kube.operated_cluster import REF, OperatedCluster, event, foreign, operated_cluster, pod, resource, settled
+from harness.kube.operated_cluster import (
+    MOMENT,
+    REF,
+    OperatedCluster,
+    event,
+    foreign,
+    operated_cluster,
+    pod,
+    resource,
+    settled,
+)
 
 SECRET = ObjectId("Secret", "support-redis")
 
@@ -241,6 +251,48 @@ async def test_what_nobody_injects_is_put_back_and_what_a_mesh_injects_stays() -
     }
     operated.roll_out()
     assert (await reconcile_until_done(operated))[-1] is Requeue.SETTLED
+
+
+def pause(live: Manifest) -> None:
+    live["metadata"].setdefault("annotations", {})[names.ANNOTATION_RECONCILE] = names.RECONCILE_PAUSED
+
+
+async def test_while_paused_nothing_is_written_but_the_status_which_states_since_when() -> None:
+    operated = await serving_cluster()
+    operated.change(names.KIND, "support", pause)
+    operated.change("Deployment", "support", lambda live: live["spec"].update(replicas=5))
+    operated.change("Service", "support", lambda live: live["spec"]["ports"].append({"port": 9}))
+    operated.cluster.remove(REF.namespace, ObjectId("PodDisruptionBudget", "support"))
+    operated.roll_out()
+    operated.cluster.writes.clear()
+    await reconcile_until_done(operated)
+    operated.moment = "2026-01-02T05:00:00Z"
+    await reconcile_until_done(operated)
+
+    assert operated.cluster.writes == ["status support"]
+    assert operated.condition("Progressing") == ("Unknown", "Paused")
+    message = operated.condition_document("Progressing")["message"]
+    assert f"paused since {MOMENT} by the annotation chatfleet.io/reconcile=paused" in message
+    assert "Deployment support, PodDisruptionBudget support, 1 more differ from the spec" in message
+    assert operated.condition("Ready") == ("True", "Serving")
+    assert operated.recorded.drifted == []
+
+    operated.change(names.KIND, "support", lambda live: live["metadata"]["annotations"].clear())
+    await reconcile_until_done(operated)
+    assert operated.live("Deployment", "support")["spec"]["replicas"] == 2
+    assert operated.live("PodDisruptionBudget", "support")
+
+
+async def test_while_paused_a_new_spec_waits_and_ready_does_not_claim_it() -> None:
+    operated = await serving_cluster()
+    operated.change(names.KIND, "support", pause)
+    operated.change(names.KIND, "support", lambda live: live["spec"].update(template={"image": "example.com/api:2"}))
+    operated.cluster.writes.clear()
+    await reconcile_until_done(operated)
+
+    assert operated.cluster.writes == ["status support"]
+    assert operated.condition("Ready") == ("Unknown", "Updating")
+    assert "Deployment support is not applied" in operated.condition_document("Ready")["message"]
 
 
 async def test_a_foreign_object_is_reported_and_not_taken() -> None:
