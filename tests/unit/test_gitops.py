@@ -1,0 +1,51 @@
+"""The health check for Argo CD in docs/guide/gitops.md, run by a real Lua of the version that Argo CD has."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # it has no stubs
+
+from chatfleet_contract.status import REASONS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "guide" / "gitops.md").read_text()
+CASES: list[dict[str, Any]] = yaml.safe_load(
+    (ROOT / "tests" / "cluster" / "crd" / "fixtures" / "health.yaml").read_text()
+)
+
+
+def health(obj: dict[str, Any]) -> dict[str, str]:
+    """Return what the script of the page returns for `obj`."""
+    (script,) = re.findall(r"```lua\n(.*?)```", PAGE, re.DOTALL)
+    lua = LuaRuntime(register_eval=False)
+    lua.globals().obj = lua.table_from(obj, recursive=True)
+    return dict(lua.execute(script))
+
+
+def status(case: dict[str, Any]) -> dict[str, Any]:
+    conditions = [
+        dict(zip(("type", "status", "reason"), (kind, *text.split()), strict=True), message=f"{kind} {text}")
+        for kind, text in case["conditions"].items()
+    ]
+    return {"observedGeneration": 1, "conditions": conditions}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_argo_cd_shows_the_health(case: dict[str, Any]) -> None:
+    found = health({"metadata": {"generation": case.get("generation", 1)}, "status": status(case)})
+    assert found["status"] == case["argocd"]
+    assert found["message"] == "Waiting for the operator" or found["message"].split()[0] in case["conditions"]
+
+
+@pytest.mark.parametrize("obj", [{}, {"status": {}}, {"status": {"observedGeneration": 1, "conditions": []}}])
+def test_argo_cd_waits_for_the_operator(obj: dict[str, Any]) -> None:
+    assert health({"metadata": {"generation": 1}, **obj})["status"] == "Progressing"
+
+
+def test_every_reason_in_a_case_exists() -> None:
+    known = {f"{kind} {reason}" for kind, reasons in REASONS.items() for reason in reasons}
+    used = {f"{kind} {text.split()[1]}" for case in CASES for kind, text in case["conditions"].items()}
+    assert used <= known
