@@ -23,7 +23,7 @@ UPSTREAM_CHECK_SECONDS: Final = 30.0
 """Time between two checks of the upstreams, give or take a fifth, so that the pods of a fleet do not check in step."""
 UPSTREAM_DOWN_CHECK_SECONDS: Final = 5.0
 """The same while one of them is down."""
-RECHECK_SECONDS: Final = 2.0
+RECHECK_SECONDS: Final = 1.0
 """Least time between two checks of the upstreams."""
 UPSTREAM_JITTER: Final = 0.2
 

@@ -95,9 +95,10 @@ class Outcomes:
         return Attempt(self, model)
 
     def answered(self, model: str) -> None:
-        """Forget what failed for `model`."""
+        """Forget what failed for `model`; the check that came to the same result is out of date then."""
         self._answered[model] = self._clock()
-        self._failing.pop(model, None)
+        if self._failing.pop(model, None):
+            self._recheck()
         self._absent.pop(model, None)
 
     def failed(self, model: str, error: ChatError, *, status: int, key: SecretStr | None) -> None:

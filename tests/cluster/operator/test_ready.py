@@ -7,9 +7,12 @@ writes the workloads' status, and leads the addresses of pods and Service to its
 import asyncio
 import json
 import os
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -17,15 +20,23 @@ import yaml
 from aiohttp import web
 
 from chatfleet_contract import names
-from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.kube import KubernetesCluster, connect
 from chatfleet_operator.model.pod_report import MAX_STREAMS, MAX_TOKENS_PER_SECOND
 from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Requeue
 from chatfleet_operator.process.prober import HttpProber
+from chatfleet_operator.process.settings import Settings
+from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
+from harness.clients.sdk import HI
 from harness.kube.kubectl import Kubectl
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, RecordedCalls, document, pod, pod_report
+from harness.pods.api_process import ApiProcess, api_process, fetch
+from harness.upstream.fake import Handler, Reply, fake_upstream
+from harness.upstream.wires import OpenAIWire, answering, refusing
 
 NAMESPACE = "ready"
 REF = Ref(NAMESPACE, "support")
@@ -41,6 +52,8 @@ class FakePods:
     broken: bool = False
     report: bytes | None = None
     """What pods answer instead of their report."""
+    real: ApiProcess | None = None
+    """A pod with an upstream: what it reports of it is in the report."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -49,11 +62,17 @@ class FakePods:
         if request.path == "/health" and self.report is not None:
             return web.Response(body=self.report, content_type="application/json")
         if request.path == "/health":
-            return web.json_response(pod_report("support-0", digest).document())
+            return web.json_response({**pod_report("support-0", digest).document(), **await self._of_upstreams()})
         if self.broken:
             return web.Response(status=500)
         models = {"object": "list", "data": [{"id": model.name} for model in self.config.models]}
         return web.json_response(models, headers={names.HEADER_CONFIG: digest})
+
+    async def _of_upstreams(self) -> Manifest:
+        if self.real is None:
+            return {}
+        report = (await asyncio.to_thread(self.real.health, "/health")).json
+        return {name: report[name] for name in ("upstreams", "models")}
 
 
 @dataclass
@@ -203,3 +222,69 @@ async def test_a_report_out_of_bounds_never_freezes_the_status(
     await reconciliation.reconcile_until_done()
     assert (await reconciliation.ready()).startswith("True Serving")
     assert (await reconciliation.status()).active_streams == 0
+
+
+RESYNC = Settings.model_fields["resync_seconds"].default
+MODEL = {"name": "default", "provider": "up", "model": "gpt-x"}
+GONE = refusing(404, b'{"error": {"message": "The model gpt-x does not exist"}}')
+
+
+async def test_conditions_follow_what_requests_meet_within_ten_seconds(
+    reconciliation: Reconciliation, tmp_path: Path
+) -> None:
+    """A real pod meets a real failure; only clients' requests show it, because the upstream has no list of models."""
+
+    def upstream(chat: Handler) -> Handler:
+        async def script(reply: Reply) -> None:
+            await (chat if reply.request.method == "POST" else refusing(404))(reply)
+
+        return script
+
+    async def wait_for(condition: str) -> float:
+        begun = asyncio.get_running_loop().time()
+        await reconciliation.record("wait", "chatdep/support", f"--for=condition={condition}", "-n", NAMESPACE)
+        return asyncio.get_running_loop().time() - begun
+
+    async def request(pod: ApiProcess) -> None:
+        for _ in range(3):
+            await asyncio.to_thread(fetch, f"{pod.url}/v1/chat/completions", {"model": "default", "messages": [HI]})
+
+    async with fake_upstream(upstream(answering(OpenAIWire()))) as fake:
+        provider = RuntimeProvider(name="up", type=ProviderType.OPENAI_COMPATIBLE, base_url=f"{fake.url}/v1")
+        served = RuntimeConfig(
+            deployment="support", namespace=NAMESPACE, providers=(provider,), models=(Model.model_validate(MODEL),)
+        )
+        with api_process(tmp_path, served) as pod:
+            reconciliation.pods.real = pod
+            providers = [{"name": "up", "type": "openAICompatible", "baseURL": "http://llm:8000/v1"}]
+            await reconciliation.apply(document(REF, replicas=1, providers=providers, models=[MODEL]))
+            await reconciliation.reconcile_until_done()
+            await reconciliation.start_pod()
+            await reconciliation.roll_out()
+            queue = WorkQueue(
+                partial(reconcile, parts=reconciliation.parts), Uncounted(), random.random, QueueConfig(resync=RESYNC)
+            )
+            queue.enqueue(REF)
+            working = asyncio.ensure_future(queue.run())
+            try:
+                await wait_for("Ready")
+                fake.answers(upstream(GONE))
+                await request(pod)
+                assert await wait_for("Ready=False") < 10
+                found = {each.type: each for each in (await reconciliation.status()).conditions or ()}
+                unavailable = found["UpstreamsAvailable"]
+                assert (unavailable.status.value, unavailable.reason) == ("False", "Unavailable")
+                assert "Upstream up: requests for model gpt-x fail: HTTP 404" in unavailable.message
+                assert "The model gpt-x does not exist" in unavailable.message
+                fake.answers(upstream(answering(OpenAIWire())))
+                await request(pod)
+                assert await wait_for("Ready") < 10
+            finally:
+                working.cancel()
+
+
+class Uncounted:
+    """`workqueue.Metrics` that nobody reads."""
+
+    def reconciled(self, seconds: float, *, failed: bool) -> None:
+        """Count nothing."""

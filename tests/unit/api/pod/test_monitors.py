@@ -100,3 +100,51 @@ async def test_a_check_of_redis_that_fails_unexpectedly_leaves_no_former_state()
     running.cancel()
     assert states == [UP, Dependency(state=State.DOWN, message="the check failed: RuntimeError"), UP]
     assert redis.url_error == "the URL of Redis is not UTF-8"
+
+
+async def test_a_recheck_begins_at_once_but_not_within_a_second_of_the_last_one() -> None:
+    times: list[float] = []
+
+    class Upstreams:
+        async def check(self) -> Mapping[str, Dependency]:
+            times.append(loop_clock())
+            return {"a": UP}
+
+        def outcomes(self) -> Mapping[str, ModelOutcome]:
+            return {}
+
+        def traffic(self) -> Mapping[str, UpstreamTraffic]:
+            return {}
+
+    recheck, begun = asyncio.Event(), loop_clock()
+    monitor = UpstreamMonitor(fixed(Upstreams()), clock=loop_clock, rand=lambda low, _: low, recheck=recheck)
+    running = asyncio.ensure_future(monitor.run())
+    await asyncio.sleep(10)
+    recheck.set()
+    await asyncio.sleep(0.2)
+    recheck.set()
+    await asyncio.sleep(5)
+    running.cancel()
+    assert [round(at - begun, 1) for at in times] == [0, 10, 11]
+
+
+async def test_a_model_that_is_down_is_checked_as_often_as_a_provider_that_is() -> None:
+    times: list[float] = []
+
+    class Upstreams:
+        async def check(self) -> Mapping[str, Dependency]:
+            times.append(loop_clock())
+            return {"a": UP}
+
+        def outcomes(self) -> Mapping[str, ModelOutcome]:
+            return {"m": ModelOutcome(provider="a", state=State.DOWN)}
+
+        def traffic(self) -> Mapping[str, UpstreamTraffic]:
+            return {}
+
+    monitor = UpstreamMonitor(fixed(Upstreams()), clock=loop_clock, rand=random.uniform, recheck=asyncio.Event())
+    running = asyncio.ensure_future(monitor.run())
+    await asyncio.sleep(30)
+    running.cancel()
+    assert all(4 <= late - early <= 6 for early, late in pairwise(times))
+    assert len(times) > 4

@@ -120,6 +120,7 @@ def test_one_answer_ends_a_row_of_failures() -> None:
         upstream.fail(Code.MODEL_NOT_FOUND, 404)
     with upstream.outcomes.attempt("a") as attempt:
         attempt.answered()
+    assert upstream.rechecks == FAILURES + 1
     upstream.clock.now += 2
     assert upstream.outcomes.outcome("a") == ModelOutcome(state=State.UP, seconds=2)
     upstream.fail(Code.MODEL_NOT_FOUND, 404)
