@@ -15,7 +15,7 @@ import yaml
 from chatfleet_contract import names
 from chatfleet_contract.parts import Json
 from chatfleet_contract.reference import conditions_reference, metrics_reference, reference
-from chatfleet_contract.schema import Rule, Schema, structural
+from chatfleet_contract.schema import Rule, Schema, explained, structural
 from chatfleet_contract.spec import RESOURCE_RULES, ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 
@@ -98,8 +98,13 @@ def _version() -> Json:
                 "labelSelectorPath": ".status.selector",
             },
         },
-        "schema": {"openAPIV3Schema": resource().document()},
+        "schema": {"openAPIV3Schema": _explained_spec(resource()).document()},
     }
+
+
+def _explained_spec(whole: Schema) -> Schema:
+    fields = whole.properties or {}
+    return whole.model_copy(update={"properties": {**fields, "spec": explained(fields["spec"])}})
 
 
 def _column(name: str, path: str, description: str, *, type_: str = "string", wide: bool = False) -> Json:

@@ -130,8 +130,35 @@ def _described_default(node: Schema) -> Json:
     """
     if node.default in (None, {}, []) or node.properties:
         return {"default": None}
-    default = str(node.default).lower() if isinstance(node.default, bool) else node.default
-    return {"default": None, "description": " ".join(filter(None, (node.description, f"Default: {default}.")))}
+    return {"default": None, "description": _sentences(node.description, f"Default: {_plain(node.default)}.")}
+
+
+def explained(node: Schema) -> Schema:
+    """Return `node` with its defaults and bounds in its descriptions, where `kubectl explain` shows them."""
+    scalar = node.default if isinstance(node.default, bool | int | float | str) else None
+    facts = {
+        f"Default: {_plain(scalar)}.": scalar is not None and "Default: " not in (node.description or ""),
+        f"{'Above' if node.exclusive_minimum else 'Minimum'}: {node.minimum}.": node.minimum is not None,
+        f"Maximum: {node.maximum}.": node.maximum is not None,
+        f"Maximum: {node.max_items} items.": node.max_items is not None,
+    }
+    inner = node.additional_properties
+    return node.model_copy(
+        update={
+            "description": _sentences(node.description, *(text for text, applies in facts.items() if applies)),
+            "properties": node.properties and {name: explained(each) for name, each in node.properties.items()},
+            "items": node.items and explained(node.items),
+            "additional_properties": explained(inner) if isinstance(inner, Schema) else inner,
+        }
+    )
+
+
+def _sentences(*texts: str | None) -> str | None:
+    return " ".join(filter(None, texts)) or None
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _resolved(node: Schema, defs: Mapping[str, Schema]) -> Schema:

@@ -165,6 +165,14 @@ def test_an_unknown_field_is_named(chatdeployments: ChatDeployments) -> None:
         chatdeployments.try_create(fixture({"streaming": {"heartbeat": 5}}))
 
 
+def test_kubectl_explains_defaults_and_bounds(kubectl: Kubectl) -> None:
+    def explain(field: str) -> str:
+        return " ".join(kubectl("explain", f"chatdeployment.spec.{field}").split())
+
+    assert explain("streaming.maxStreamsPerPod").endswith("Default: 500. Minimum: 1. Maximum: 20000.")
+    assert explain("providers.retries.max").endswith("Default: 3. Minimum: 0. Maximum: 10.")
+
+
 def test_kubectl_scales_and_shows_what_matters(kubectl: Kubectl, chatdeployments: ChatDeployments) -> None:
     status = {**FULL["status"], "models": ["default", "a"]}
     with chatdeployments.kept(fixture({"metadata": {"name": "shown"}})):

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from chatfleet_contract.parts import PRESERVE, Json, Part
-from chatfleet_contract.schema import structural
+from chatfleet_contract.schema import explained, structural
 
 
 class Colour(StrEnum):
@@ -78,6 +78,22 @@ def test_a_model_becomes_one_schema_without_references_choices_titles_or_nulls()
             },
         },
     }
+
+
+def test_descriptions_name_defaults_and_bounds_for_those_who_read_no_schema() -> None:
+    fields = explained(structural(Outer)).properties or {}
+    assert {name: field.description for name, field in fields.items()} == {
+        "needed": "Needed.",
+        "maybe": "Maybe. Above: 0. Maximum: 9.",
+        "inner": "With defaults.",
+        "absent": "Without.",
+        "colour": "Which. Default: red.",
+        "many": "Many.",
+        "named": "By name.",
+        "foreign": "Somebody's.",
+    }
+    assert (fields["inner"].properties or {})["size"].description == "How big. Default: 3. Minimum: 1."
+    assert (fields["absent"].properties or {})["size"].description == "How big. Default: 3. Minimum: 1."
 
 
 def test_every_place_is_walked_by_its_path() -> None:
