@@ -219,11 +219,11 @@ def test_an_upstream_is_down_only_when_all_that_was_requested_fails() -> None:
 
 def test_what_is_reported_is_bounded() -> None:
     upstream = Upstream()
-    for number in range(1_000):
+    for number in range(100):
         upstream.fail(Code.UPSTREAM_AUTHENTICATION, 401, model=f"m-{number}", words="x" * 10_000)
     outcome, reasons = upstream.outcomes.outcome("m-0"), upstream.outcomes.verdict().reasons
     assert outcome
     assert len(outcome.message or "") == MAX_REASON_CHARS
     assert reasons
-    assert reasons.endswith("998 more models fail")
+    assert reasons.endswith("98 more models fail")
     assert len(reasons) < 3 * MAX_REASON_CHARS
