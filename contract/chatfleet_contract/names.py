@@ -57,6 +57,8 @@ POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """On pods, defined by Kubernetes: a scale-down deletes the pods with the lowest cost first."""
 ANNOTATION_DELETION_COST_TIME: Final = f"{GROUP}/deletion-cost-time"
 """On pods: time of the last write of the deletion cost, which limits the rate of writes."""
+ANNOTATION_RETRY_TIME: Final = f"{GROUP}/retry-time"
+"""On workloads, volume claims and pods: when the operator last made their controllers and kubelets retry at once."""
 ANNOTATION_REDIS_SECRET: Final = f"{GROUP}/redis-secret"
 """On the pod template of the managed Redis: uid of the password Secret, so that a new password restarts Redis."""
 

@@ -44,7 +44,6 @@ FAULTS: Final = {
     "image that cannot be pulled": Fault(
         "ImagePullFailed", ("registry.invalid/api:9",), {"image": "registry.invalid/api:9"}
     ),
-    "invalid image name": Fault("ImagePullFailed", ("InvalidImageName",), {"image": "registry.invalid/API:9"}),
     "missing Secret of template.env": Fault(
         "CreateContainerFailed", ('secret "extra" not found',), {"env": [REGION]}, remedy=EXTRA
     ),

@@ -128,7 +128,7 @@ SCALED_OBJECT: Final = Kind(
 SECRET: Final = Kind(*("Secret", "", "v1", "secrets"), verbs=(*GET, *APPLY, *DELETE), child_names=(names.redis_name,))
 PERSISTENT_VOLUME_CLAIM: Final = Kind(
     *("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
-    verbs=(*GET, *APPLY),
+    verbs=(*WATCH, *APPLY),
     child_names=(names.redis_name,),
     holds_data=True,
 )

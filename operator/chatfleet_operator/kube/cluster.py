@@ -99,18 +99,22 @@ class KubernetesCluster:
             return
 
     async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
-        await self._annotate(namespace, pod, {names.ANNOTATION_CONFIG_HASH: digest})
+        await self._annotate(namespace, ObjectId("Pod", pod), {names.ANNOTATION_CONFIG_HASH: digest})
 
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
-        await self._annotate(
-            namespace, pod, {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}
-        )
+        annotations = {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}
+        await self._annotate(namespace, ObjectId("Pod", pod), annotations)
 
-    async def _annotate(self, namespace: str, pod: str, annotations: Mapping[str, str]) -> None:
+    async def retry(self, namespace: str, key: ObjectId, now: Timestamp) -> None:
+        await self._annotate(namespace, key, {names.ANNOTATION_RETRY_TIME: now})
+
+    async def _annotate(self, namespace: str, key: ObjectId, annotations: Mapping[str, str]) -> None:
         body: Manifest = {"metadata": {"annotations": dict(annotations)}}
         query = {"fieldManager": names.FIELD_MANAGER}
         try:
-            await self._connection.write("PATCH", "Pod", namespace, pod, body=body, query=query, content_type=MERGE)
+            await self._connection.write(
+                "PATCH", *(key.kind, namespace, key.name), body=body, query=query, content_type=MERGE
+            )
         except NotFound:
             return
 

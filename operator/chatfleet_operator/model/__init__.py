@@ -2,6 +2,7 @@
 
 values          what was observed, what is desired, the plan, the outcome, the result
 start_failure   why pods do not start
+metrics_api     who serves the metrics of pods
 ports           what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
 errors          Retry and Refused, named by the action of the caller
 parse           from the API server's JSON to values

@@ -8,7 +8,8 @@ from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import truncate
-from chatfleet_operator.model.values import Manifest, MetricsApi, Ref, Resource
+from chatfleet_operator.model.metrics_api import MetricsApi
+from chatfleet_operator.model.values import Manifest, Ref, Resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Where `kubectl apply` keeps a copy of what it applied: in a Secret, a copy of the values."""

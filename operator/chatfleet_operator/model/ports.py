@@ -79,6 +79,10 @@ class Cluster(Protocol):
         """Annotate `pod` with its deletion cost, and with the time of this write."""
         ...
 
+    async def retry(self, namespace: str, key: ObjectId, now: Timestamp) -> None:
+        """Annotate an object with this time: its controller then retries at once what has failed."""
+        ...
+
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
         """Write the status of `resource`; `Retry` when it has changed since it was read."""
         ...

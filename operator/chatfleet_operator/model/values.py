@@ -17,6 +17,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import Refusal
+from chatfleet_operator.model.metrics_api import MetricsApi
 from chatfleet_operator.model.start_failure import StartFailure
 
 Manifest: TypeAlias = dict[str, Any]
@@ -115,18 +116,6 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsApi:
-    """The server of custom.metrics.k8s.io."""
-
-    served: bool
-    """Whether there is one."""
-    foreign: str = ""
-    """Its Service if it is not ours; empty: it is ours, or there is none."""
-    unavailable: str = ""
-    """Why the API server cannot reach it, in its own words; empty: it can, or has not tried yet."""
-
-
-@dataclass(frozen=True, slots=True)
 class ProbeResult:
     """The result of one request through the Service."""
 
@@ -156,6 +145,8 @@ class Observed:
     """None: it does not matter here, or we have no right to read it."""
     start_failures: tuple[StartFailure, ...] = ()
     """Why pods do not start, the first cause first."""
+    retries: tuple[ObjectId, ...] = ()
+    """Objects of ours whose controllers have failed and should retry now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +208,8 @@ class Plan:
     """Names of pods whose mounted configuration is to be refreshed at once."""
     deletion_costs: Mapping[str, int] = field(default_factory=dict)
     """By pod, where it has to be written."""
+    retries: tuple[ObjectId, ...] = ()
+    """Objects to touch, so that their controllers retry."""
     foreign: tuple[ObjectId, ...] = ()
     """Objects of others under the names of ours. They are never written."""
     blocked: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
@@ -232,7 +225,7 @@ class Plan:
     def writes(self) -> int:
         """How many writes this plan has; 0 at rest."""
         several = (self.generate, self.delete_first, self.apply, self.prune, self.refresh_config, self.deletion_costs)
-        return sum(map(len, (*several, self.remove_fields))) + (self.hand_over_replicas is not None)
+        return sum(map(len, (*several, self.remove_fields, self.retries))) + (self.hand_over_replicas is not None)
 
     @override
     def __str__(self) -> str:
@@ -246,6 +239,7 @@ class Plan:
             "prune": (deletion.id for deletion in self.prune),
             "refresh config of": self.refresh_config,
             "set deletion cost of": self.deletion_costs,
+            "retry": self.retries,
         }
         named = {verb: sorted(map(str, objects)) for verb, objects in steps.items()}
         text = "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)

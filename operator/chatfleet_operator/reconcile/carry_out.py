@@ -53,6 +53,8 @@ def _steps(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iter
         yield removal.id, partial(cluster.remove_fields, namespace, removal)
     for deletion in plan.prune:
         yield deletion.id, partial(cluster.delete, namespace, deletion)
+    for key in plan.retries:
+        yield key, partial(cluster.retry, namespace, key, now)
 
 
 def _config_refreshes(seen: Observed, plan: Plan, cluster: Cluster) -> Iterator[Step]:

@@ -76,6 +76,7 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
         prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in AUTOSCALERS),
         refresh_config=_stale_pods(seen, wanted),
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
+        retries=seen.retries,
         foreign=foreign,
         blocked=blocked,
         notices=_notices(seen, leftovers),

@@ -13,13 +13,13 @@ from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.model.errors import Refusal, Refused
+from chatfleet_operator.model.metrics_api import MetricsApi
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
-from chatfleet_operator.model.start_failure import StartFailure
-from chatfleet_operator.model.values import Manifest, MetricsApi, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
 from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
-from chatfleet_operator.reconcile.start_failures import Started, component_of, silent, start_failures
+from chatfleet_operator.reconcile.start_failures import Started, component_of, retries, silent, start_failures
 
 T = TypeVar("T")
 
@@ -46,10 +46,11 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
     service = children.found.get(ObjectId("Service", ref.name))
     serves = service is not None and is_ours(service, resource) and any(map(_is_ready, pods))
     ours = {key: live for key, live in children.found.items() if live and is_ours(live, resource)}
-    reports, probe, failures = await asyncio.gather(
+    started = Started(ours, every_pod, now)
+    reports, probe, events = await asyncio.gather(
         asyncio.gather(*(_report(pod, prober) for pod in pods)),
         _probe(service if serves else None, prober),
-        _start_failures(Started(ours, every_pod, now), ref.namespace, cluster),
+        _failure_events(started, ref.namespace, cluster),
     )
     return Observed(
         resource=resource,
@@ -59,7 +60,8 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
         missing_secrets=tuple(ref for ref in references if ref.key not in secrets.found.get(_secret(ref), {ref.key})),
         probe=probe,
         metrics_api=metrics_api,
-        start_failures=failures,
+        start_failures=start_failures(started, events),
+        retries=retries(started, events),
     )
 
 
@@ -110,11 +112,11 @@ async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> Met
     return None if reads.refused else parse_metrics_api(live for live in reads.found.values() if live)
 
 
-async def _start_failures(started: Started, namespace: str, cluster: Cluster) -> tuple[StartFailure, ...]:
-    """Return why pods do not start; without the right to read Events, some causes have no words."""
+async def _failure_events(started: Started, namespace: str, cluster: Cluster) -> dict[ObjectId, str]:
+    """Return what Events have about silent objects; without the right to read them, nothing."""
     waiting = silent(started)
     events = await _each(waiting, lambda key: cluster.event(namespace, waiting[key]))
-    return start_failures(started, {key: words for key, words in events.found.items() if words})
+    return {key: words for key, words in events.found.items() if words}
 
 
 async def _report(pod: Manifest, prober: Prober) -> PodReport | None:

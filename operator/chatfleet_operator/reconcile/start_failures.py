@@ -4,6 +4,7 @@ Most causes are in the pods and Deployments that a reconciliation reads anyway. 
 mount the cause is only in Events: `silent` names the few objects whose Events are worth a read.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,12 @@ from chatfleet_operator.reconcile.pod_failures import condition, is_ready, node_
 
 SETTLING_SECONDS: Final = 2.0
 """What lasts no longer is part of a normal start: a volume is bound, a pod is scheduled."""
+
+RETRY_SECONDS: Final = 6.0
+"""Between two retries that we cause: after an event, the work queue reconciles at 1, 3 and 7 s."""
+
+RETRY_SHARE: Final = 60.0
+"""The interval grows with the time since the failure began, to this part of it: a minute after an hour."""
 
 COMPONENTS: Final = (names.COMPONENT_API, names.COMPONENT_REDIS, names.COMPONENT_ACTIVATOR)
 
@@ -39,13 +46,16 @@ class Started:
             if key.kind == kind and component_of(live) == component:
                 yield live
 
-    def has_settled(self, since: object) -> bool:
-        """Whether the time `since` is longer ago than a normal start takes; unreadable is long ago."""
+    def age(self, since: object) -> float:
+        """Return the seconds since a time; unreadable is infinitely long ago."""
         try:
-            age = datetime.fromisoformat(self.now) - datetime.fromisoformat(str(since))
+            return (datetime.fromisoformat(self.now) - datetime.fromisoformat(str(since))).total_seconds()
         except (ValueError, TypeError):
-            return True
-        return age.total_seconds() >= SETTLING_SECONDS
+            return math.inf
+
+    def has_settled(self, since: object) -> bool:
+        """Whether the time `since` is longer ago than a normal start takes."""
+        return self.age(since) >= SETTLING_SECONDS
 
 
 def _identify(live: Manifest) -> ObjectId:
@@ -77,6 +87,35 @@ def start_failures(started: Started, events: Mapping[ObjectId, str]) -> tuple[St
         for failure in _component(started, component, events):
             found.setdefault(failure.cause, failure)
     return tuple(found.values())
+
+
+def retries(started: Started, events: Mapping[ObjectId, str]) -> tuple[ObjectId, ...]:
+    """Return the objects whose controllers should retry now.
+
+    Left alone, they retry after about as long as they have failed, up to 17 min: any change of the object is sooner.
+    """
+    due: list[ObjectId] = []
+    for key, live in started.children.items():
+        failed, since = False, None
+        if key.kind == "Deployment":
+            since = condition(live, "ReplicaFailure").get("lastTransitionTime")
+            failed = condition(live, "ReplicaFailure").get("status") == "True"
+        elif key.kind in {"StatefulSet", "PersistentVolumeClaim"}:
+            since = live["metadata"].get("creationTimestamp") if key.kind == "PersistentVolumeClaim" else None
+            failed = key in events
+        if failed and _is_retry_due(started, live, since):
+            due.append(key)
+    for pod in started.pods:
+        failure, since = pod_failure(pod), condition(pod, "PodScheduled").get("lastTransitionTime")
+        if failure and failure.cause is Cause.CONTAINER_NOT_CREATED and _is_retry_due(started, pod, since):
+            due.append(_identify(pod))
+    return tuple(due)
+
+
+def _is_retry_due(started: Started, live: Manifest, since: object) -> bool:
+    last = (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_RETRY_TIME) or since
+    longest = max(RETRY_SECONDS, started.age(since) / RETRY_SHARE if since else 0.0)
+    return started.age(last) >= longest
 
 
 def _component(started: Started, component: str, events: Mapping[ObjectId, str]) -> Iterator[StartFailure]:

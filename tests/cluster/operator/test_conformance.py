@@ -471,6 +471,20 @@ async def test_the_event_about_an_object_is_found_by_its_uid(under_test: Cluster
     assert await under_test.cluster.event(namespace, live["metadata"]["uid"]) == "exceeded quota"
 
 
+async def test_a_retry_changes_the_object_and_not_what_it_specifies(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    first = await under_test.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    await under_test.cluster.retry(namespace, DEPLOYMENT, MOMENT)
+    await under_test.cluster.retry(namespace, ObjectId("Deployment", "gone"), MOMENT)
+    live = await under_test.cluster.child(namespace, DEPLOYMENT)
+
+    assert live
+    assert live["metadata"]["annotations"] == {names.ANNOTATION_RETRY_TIME: MOMENT}
+    assert live["metadata"]["resourceVersion"] != first["metadata"]["resourceVersion"]
+    assert live["spec"] == first["spec"]
+
+
 async def test_a_status_is_written_without_a_new_generation_and_read_back_as_it_was(
     under_test: ClusterUnderTest, namespace: str
 ) -> None:

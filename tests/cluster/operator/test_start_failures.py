@@ -16,7 +16,7 @@ import yaml
 from harness.kube.controllers import operated
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import LiveChatDeployment
-from harness.polling import eventually
+from harness.polling import eventually, remains
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,6 +38,8 @@ class Fault:
     remedy: Mapping[str, Any] | None = None
     """An object whose creation heals."""
     spec: Mapping[str, Any] = field(default_factory=dict)
+    lasts: int = 0
+    """Seconds that it lasts at least: Kubernetes retries after twice as long each time."""
 
 
 def quota(**hard: str) -> Mapping[str, Any]:
@@ -67,7 +69,7 @@ STORAGE: Final = {
 SMALL: Final = {"template": {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}}
 
 FAULTS: Final = {
-    "quota on pods": Fault("FailedCreate", ("Deployment support", "exceeded quota: small"), quota(pods="0")),
+    "quota on pods": Fault("FailedCreate", ("Deployment support", "exceeded quota: small"), quota(pods="0"), lasts=22),
     "quota on requests": Fault(
         "FailedCreate", ("exceeded quota: small", "requests.cpu=100m"), quota(requests_cpu="60m"), spec=SMALL
     ),
@@ -83,6 +85,12 @@ FAULTS: Final = {
         ("StatefulSet support-redis", "exceeded quota: small"),
         quota(pods="0"),
         spec={"replicas": 0},
+    ),
+    "unknown StorageClass": Fault(
+        "VolumeUnavailable",
+        ("PersistentVolumeClaim support-redis", 'storageclass.storage.k8s.io "fast" not found'),
+        remedy=STORAGE,
+        spec={"redis": {"managed": {"storageClassName": "fast"}}},
     ),
 }
 
@@ -117,6 +125,8 @@ def test_the_cause_is_told_and_healed_in_time(chatdeployment: LiveChatDeployment
     if fault.spec.get("replicas") != 0:
         assert chatdeployment.has_condition("Ready", "NoReadyPods", *fault.words)()
 
+    if fault.lasts:
+        remains(is_told, seconds=fault.lasts)
     if fault.obstacle:
         kubectl("delete", fault.obstacle["kind"], fault.obstacle["metadata"]["name"], "-n", chatdeployment.namespace)
     if fault.remedy:

@@ -194,6 +194,14 @@ class FakeCluster:
             self._store(key, live, names.FIELD_MANAGER)
         self.after_write(self.writes[-1])
 
+    async def retry(self, namespace: str, key: ObjectId, now: Timestamp) -> None:
+        self._about_to(f"retry {key}")
+        if (namespace, key) in self.objects:
+            live = self.get(namespace, key)
+            live["metadata"].setdefault("annotations", {})[names.ANNOTATION_RETRY_TIME] = now
+            self._store((namespace, key), live, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+
     async def write_status(self, resource: Resource, status: ChatDeploymentStatus) -> None:
         self._about_to(f"status {resource.ref.name}")
         key = (resource.ref.namespace, ObjectId(names.KIND, resource.ref.name))

@@ -108,14 +108,17 @@ async def test_why_pods_do_not_start_is_in_the_status_and_goes_with_its_cause() 
     await reconcile_until_done(operated)
 
     assert operated.condition("Progressing") == ("False", "VolumeUnavailable")
+    assert operated.cluster.writes[-2:] == ["retry PersistentVolumeClaim support-redis", "status support"]
     for kind in ("Progressing", "Ready"):
         assert 'storageclass.storage.k8s.io "fast" not found.' in operated.condition_document(kind)["message"]
 
     operated.change("PersistentVolumeClaim", "support-redis", lambda live: live.update(status={"phase": "Bound"}))
     operated.roll_out()
+    operated.cluster.writes.clear()
     await reconcile_until_done(operated)
 
     assert operated.condition("Progressing") == ("False", "Complete")
+    assert operated.cluster.writes == ["status support"]
 
 
 async def test_a_redis_that_does_not_start_is_not_at_rest_without_pods_of_the_api() -> None:

@@ -11,7 +11,7 @@ from chatfleet_operator.model.errors import MAX_MESSAGE
 from chatfleet_operator.model.start_failure import Cause
 from chatfleet_operator.model.values import Manifest, ObjectId, identify
 from chatfleet_operator.reconcile.last_words import last_words
-from chatfleet_operator.reconcile.start_failures import Started, silent, start_failures
+from chatfleet_operator.reconcile.start_failures import Started, retries, silent, start_failures
 from harness.kube.operated_cluster import MOMENT
 
 SCHEDULED: Manifest = {"type": "PodScheduled", "status": "True"}
@@ -85,6 +85,11 @@ def unschedulable(message: str, since: float = 10) -> Manifest:
 def deployment(message: str, since: float = 10) -> Manifest:
     failed = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
     return live(DEPLOYMENT, API, {"conditions": [{**failed, "lastTransitionTime": ago(since)}]})
+
+
+def retried(live: Manifest, seconds: float) -> Manifest:
+    annotations = {names.ANNOTATION_RETRY_TIME: ago(seconds)}
+    return {**live, "metadata": {**live["metadata"], "annotations": annotations}}
 
 
 def claim(phase: str, **metadata: Any) -> Manifest:  # noqa: ANN401  # JSON
@@ -332,6 +337,41 @@ def test_of_each_cause_there_is_one_failure_that_of_the_newest_pod_of_the_api_fi
 )
 def test_events_are_read_about_what_waits_without_words(seen: Started, asked: set[ObjectId]) -> None:
     assert silent(seen).keys() == asked
+
+
+@pytest.mark.parametrize(
+    ("seen", "events", "due"),
+    [
+        pytest.param(started(deployment(QUOTA, since=10)), {}, {DEPLOYMENT}, id="a failure of some seconds"),
+        pytest.param(started(deployment(QUOTA, since=3)), {}, set(), id="Kubernetes retries by itself in time"),
+        pytest.param(started(retried(deployment(QUOTA, since=60), 3)), {}, set(), id="there was a retry"),
+        pytest.param(started(retried(deployment(QUOTA, since=60), 7)), {}, {DEPLOYMENT}, id="it was some seconds ago"),
+        pytest.param(started(retried(deployment(QUOTA, since=3600), 7)), {}, set(), id="it has failed for an hour"),
+        pytest.param(started(live(DEPLOYMENT, API, {})), {}, set(), id="nothing has failed"),
+        pytest.param(started(claim("Pending")), {CLAIM: NO_CLASS}, {CLAIM}, id="StorageClass"),
+        pytest.param(started(claim("Pending")), {}, set(), id="a volume that waits for its pod"),
+        pytest.param(started(live(STATEFUL_SET, REDIS, {})), {STATEFUL_SET: QUOTA}, {STATEFUL_SET}, id="Redis"),
+        pytest.param(
+            started(pods=(pod(container(waiting("CreateContainerConfigError", 'secret "extra" not found'))),)),
+            {},
+            {ObjectId("Pod", "support-1")},
+            id="a Secret of template.env that is missing",
+        ),
+        pytest.param(
+            started(pods=(pod(container(waiting("ErrImagePull", PULL))),)),
+            {},
+            set(),
+            id="an image, whose back-off no change shortens",
+        ),
+        pytest.param(
+            started(retried(live(STATEFUL_SET, REDIS, {}), 3)), {STATEFUL_SET: QUOTA}, set(), id="Redis was retried"
+        ),
+    ],
+)
+def test_a_retry_is_due_after_some_seconds_and_more_rarely_after_a_long_failure(
+    seen: Started, events: dict[ObjectId, str], due: set[ObjectId]
+) -> None:
+    assert set(retries(seen, events)) == due
 
 
 def test_the_newest_event_about_a_failure_is_found_in_every_form() -> None:

@@ -7,8 +7,9 @@ import pytest
 from chatfleet_contract import names
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator.model.errors import Refusal, RefusalReason
+from chatfleet_operator.model.metrics_api import MetricsApi
 from chatfleet_operator.model.parse import parse_metrics_api
-from chatfleet_operator.model.values import Manifest, MetricsApi, ObjectId, Observed, Outcome
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, foreign, observed, resource, settled
