@@ -92,7 +92,7 @@ def start_failures(started: Started, events: Mapping[ObjectId, str]) -> tuple[St
 def retries(started: Started, events: Mapping[ObjectId, str]) -> tuple[ObjectId, ...]:
     """Return the objects whose controllers should retry now.
 
-    Left alone, they retry after about as long as they have failed, up to 17 min: any change of the object is sooner.
+    By themselves they retry after about as long as they have failed, up to 17 min: any change of the object is sooner.
     """
     due: list[ObjectId] = []
     for key, live in started.children.items():
