@@ -62,6 +62,7 @@ class Reason(StrEnum):
     SECRET_INVALID = "SecretInvalid"  # a reason, not a secret
     NOT_OWNED = "NotOwned"
     CHILD_REJECTED = "ChildRejected"
+    VOLUME_DIFFERS = "VolumeDiffers"
 
     # RedisAvailable, UpstreamsAvailable
     CONNECTED = "Connected"
@@ -111,6 +112,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.INVALID_SPEC: "The operator or a pod cannot parse the spec.",
         Reason.NOT_OWNED: "An object with the name of a child exists that the ChatDeployment does not control.",
         Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
+        Reason.VOLUME_DIFFERS: "The volume of the managed Redis cannot follow the spec, and is used unchanged.",
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
         Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid; the message is that of a pod.",
     },

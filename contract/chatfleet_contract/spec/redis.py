@@ -24,27 +24,9 @@ _STORAGE: Final = "1Gi"
 class ManagedRedis(Scheduling):
     """A single Redis with an append-only file, run by the operator."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                f"quantity(has(self.storage) ? self.storage : '{_STORAGE}').compareTo(quantity(has(oldSelf.storage) ?"
-                f" oldSelf.storage : '{_STORAGE}')) >= 0",
-                "redis.managed.storage must not shrink, because a volume cannot shrink; restore the old size or raise"
-                " it",
-                ".storage",
-            ),
-            rule(
-                "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) ||"
-                " self.storageClassName == oldSelf.storageClassName)",
-                "redis.managed.storageClassName must not change, because a volume cannot move; restore the old class,"
-                " or create another ChatDeployment",
-                ".storageClassName",
-            ),
-        )
-    )
-
     storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
-        _STORAGE, description="Size of the volume, such as 1Gi. It can grow if the StorageClass allows expansion."
+        _STORAGE,
+        description="Size of the volume, such as 1Gi. It grows if the StorageClass can expand, and never shrinks.",
     )
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."

@@ -48,7 +48,7 @@ class Kind:
     has_pods: bool = False
     """It has a pod template."""
     holds_data: bool = False
-    """It is deleted only with the ChatDeployment: its row has no DELETE, and pruning would skip it even with one."""
+    """It is deleted only with the ChatDeployment, or while it holds no data yet; pruning skips it."""
     optional_crd: bool = False
     """A cluster may not serve it. Such a kind is not watched: GET instead of WATCH."""
 
@@ -128,7 +128,7 @@ SCALED_OBJECT: Final = Kind(
 SECRET: Final = Kind(*("Secret", "", "v1", "secrets"), verbs=(*GET, *APPLY, *DELETE), child_names=(names.redis_name,))
 PERSISTENT_VOLUME_CLAIM: Final = Kind(
     *("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
-    verbs=(*WATCH, *APPLY),
+    verbs=(*WATCH, *APPLY, *DELETE),
     child_names=(names.redis_name,),
     holds_data=True,
 )

@@ -22,6 +22,7 @@ from chatfleet_operator.children.pod import (
     scheduling,
 )
 from chatfleet_operator.children.revision import template_inputs_hash
+from chatfleet_operator.children.volume import claim_spec
 from chatfleet_operator.model.compare import quantity
 from chatfleet_operator.model.parse import blank_values
 from chatfleet_operator.model.values import Manifest
@@ -178,14 +179,10 @@ def _service(owner: Owner) -> Manifest:
     return manifest
 
 
-def _volume_claim(owner: Owner, managed: ManagedRedis) -> Manifest:
+def _volume_claim(owner: Owner, managed: ManagedRedis, live: Manifest | None) -> Manifest:
     name = names.redis_name(owner.ref.name)
     manifest = new_child(owner, PERSISTENT_VOLUME_CLAIM, name, names.COMPONENT_REDIS)
-    manifest["spec"] = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": managed.storage}},
-        **({"storageClassName": managed.storage_class_name} if managed.storage_class_name else {}),
-    }
+    manifest["spec"] = claim_spec(managed, live)
     return manifest
 
 
@@ -203,7 +200,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         return ()
     return (
         _secret(context.owner),
-        _volume_claim(context.owner, managed),
+        _volume_claim(context.owner, managed, context.live.volume),
         _service(context.owner),
         _stateful_set(context, managed),
     )

@@ -92,7 +92,8 @@ class KubernetesCluster:
         )
 
     async def delete(self, namespace: str, deletion: Deletion) -> None:
-        body: Manifest = {"preconditions": {"uid": deletion.uid}, "propagationPolicy": "Background"}
+        unchanged = {"resourceVersion": deletion.version} if deletion.version else {}
+        body: Manifest = {"preconditions": {"uid": deletion.uid, **unchanged}, "propagationPolicy": "Background"}
         try:
             await self._connection.write("DELETE", deletion.id.kind, namespace, deletion.id.name, body=body)
         except NotFound:

@@ -74,6 +74,8 @@ class LiveState:
     """Whether our Deployment exists, so that an autoscaler can set the number of its pods."""
     workloads: Mapping[ObjectId, Manifest] = field(default_factory=dict)
     """Our workloads, with the pod templates that were last applied."""
+    volume: Manifest | None = None
+    """Our volume claim of a managed Redis."""
     foreign_metrics: bool = False
     """Whether another metrics API server than ours serves custom.metrics.k8s.io."""
 
@@ -163,20 +165,19 @@ class Desired:
 
 
 class Deletion(NamedTuple):
-    """An object of ours to delete; the uid protects a successor of the same name."""
+    """An object of ours to delete; the uid protects a successor of the same name, the version one that has changed."""
 
     id: ObjectId
     uid: str
+    version: str = ""
 
 
 class Removal(NamedTuple):
-    """Fields of an object of ours to remove."""
+    """Fields of an object of ours to remove: JSON pointers in their order, whose indices are those of the version."""
 
     id: ObjectId
     version: str
-    """Its resourceVersion: the indices in `pointers` are those of this version."""
     pointers: tuple[str, ...]
-    """JSON pointers, in the order of their removal."""
 
 
 class Notice(NamedTuple):

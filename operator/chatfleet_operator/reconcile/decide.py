@@ -5,15 +5,16 @@ field that we set. What others added is removed where it is ours all the same (`
 written at rest, drift is repaired, and the other fields of others stay as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
-from chatfleet_operator.children.kinds import AUTOSCALERS, PRUNABLE, WORKLOADS, list_keys
+from chatfleet_operator.children.kinds import AUTOSCALERS, PERSISTENT_VOLUME_CLAIM, PRUNABLE, WORKLOADS, list_keys
 from chatfleet_operator.children.prerequisites import prerequisites
 from chatfleet_operator.children.redis import DISAGREES
+from chatfleet_operator.children.volume import must_be_replaced
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
 from chatfleet_operator.model.put_back import fields_to_remove
@@ -61,7 +62,8 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
     blocked = _blocked(writable, foreign)
     if generate:  # alone: what depends on the uid of a Secret can only be built once that is known
         return Plan(desired=wanted, generate=generate, foreign=foreign, blocked=blocked)
-    allowed = [child for child in writable if identify(child) not in blocked]
+    replaced = _replaced(seen, writable)
+    allowed = [child for child in writable if identify(child) not in {*blocked, *(each.id for each in replaced)}]
     apply = tuple(child for child in allowed if _differs(seen, child))
     removals = tuple(removal for child in allowed if child not in apply and (removal := _removal(seen, child)))
     leftovers = _leftovers(seen, wanted)
@@ -73,7 +75,10 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child))
         | {removal.id for removal in removals},
         remove_fields=removals,
-        prune=tuple(deletion for deletion in leftovers if deletion.id.kind not in AUTOSCALERS),
+        prune=(
+            *(deletion for deletion in leftovers if deletion.id.kind not in AUTOSCALERS),
+            *_not_going(seen, replaced),
+        ),
         refresh_config=_stale_pods(seen, wanted),
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         retries=seen.retries,
@@ -81,6 +86,22 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
         blocked=blocked,
         notices=_notices(seen, leftovers),
     )
+
+
+def _replaced(seen: Observed, writable: Sequence[Manifest]) -> tuple[Deletion, ...]:
+    """Return the volume claims without a volume that can never become what is desired: they are created anew."""
+    claims = [child for child in writable if child["kind"] == PERSISTENT_VOLUME_CLAIM.name]
+    found = [(live, child) for child in claims if (live := seen.children.get(identify(child)))]
+    return tuple(
+        Deletion(identify(child), live["metadata"]["uid"], live["metadata"]["resourceVersion"])
+        for live, child in found
+        if must_be_replaced(live, child)
+    )
+
+
+def _not_going(seen: Observed, deletions: Sequence[Deletion]) -> Iterator[Deletion]:
+    """Yield those that are not requested yet: a claim stays until no pod uses it."""
+    yield from (each for each in deletions if "deletionTimestamp" not in seen.children[each.id]["metadata"])
 
 
 def _blocked(writable: Sequence[Manifest], foreign: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
@@ -95,6 +116,7 @@ def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Des
         secret_uid=secret["metadata"]["uid"] if secret else "",
         deployed=_ours(seen, deployment_id(seen.resource.ref)) is not None,
         workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
+        volume=_ours(seen, ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(seen.resource.ref.name))),
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
     )
     return build(seen.resource, spec, defaults, live=live_state)

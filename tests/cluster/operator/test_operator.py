@@ -428,19 +428,48 @@ def test_a_redis_that_is_no_longer_managed_is_removed_but_for_its_volume(
     assert chatdeployment.exists("persistentvolumeclaim/support-redis")
 
 
-def test_a_change_of_an_immutable_field_is_refused_in_words_and_the_rest_goes_on(
-    chatdeployment: LiveChatDeployment,
-) -> None:
-    chatdeployment.apply()
-    chatdeployment.settles()
-    chatdeployment.apply(redis={"managed": {"storage": "2Gi"}}, replicas=4)
+VOLUME = "persistentvolumeclaim/support-redis"
 
-    eventually(
-        chatdeployment.has_condition(
-            "ConfigurationValid", "ChildRejected", "PersistentVolumeClaim support-redis", "immutable"
-        )
-    )
+
+def test_a_claim_that_is_not_bound_follows_the_spec(chatdeployment: LiveChatDeployment) -> None:
+    chatdeployment.apply(redis={"managed": {"storageClassName": "fsat"}})
+    chatdeployment.settles()
+    chatdeployment.apply(redis={"managed": {"storageClassName": "fast", "storage": "2Gi"}}, replicas=4)
+    eventually(lambda: "deletionTimestamp" in chatdeployment.get(VOLUME)["metadata"])
+    chatdeployment.patch(VOLUME, {"metadata": {"finalizers": None}})  # no controller does it here
+
+    def spec() -> Manifest:
+        found: Manifest = chatdeployment.get(VOLUME)["spec"]
+        return found
+
+    eventually(lambda: spec()["storageClassName"] == "fast")
+    assert spec()["resources"]["requests"]["storage"] == "2Gi"
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
     assert chatdeployment.get("deployment/support")["spec"]["replicas"] == 4
+
+
+def test_a_volume_that_cannot_follow_the_spec_is_kept_and_reported_and_the_way_back_is_open(
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl
+) -> None:
+    chatdeployment.apply(redis={"managed": {"storageClassName": "fixed"}})
+    chatdeployment.settles()
+    chatdeployment.patch(VOLUME, {"spec": {"volumeName": "disk"}})
+    status = {"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}
+    where = ("-n", chatdeployment.namespace, "--subresource=status", "--type=merge", "-p", yaml.safe_dump(status))
+    kubectl("patch", VOLUME, *where)
+    before = chatdeployment.get(VOLUME)["spec"]
+
+    chatdeployment.apply(redis={"managed": {"storageClassName": "fixed", "storage": "2Gi"}}, replicas=4)
+    words = ("PersistentVolumeClaim support-redis", "resize", "Set spec.redis.managed.storage to 1Gi")
+    eventually(chatdeployment.has_condition("ConfigurationValid", "VolumeDiffers", *words))
+    assert chatdeployment.condition("Ready")["reason"] == "NoReadyPods"
+    assert chatdeployment.get("deployment/support")["spec"]["replicas"] == 4
+    chatdeployment.apply(redis={"managed": {"storageClassName": "slow"}})
+    moved = ("storageClassName is slow", "the class fixed and cannot move")
+    eventually(chatdeployment.has_condition("ConfigurationValid", "VolumeDiffers", *moved))
+    chatdeployment.apply(redis={"managed": {"storageClassName": "fixed"}})
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
+    assert chatdeployment.get(VOLUME)["spec"] == before
 
 
 def test_with_rights_in_one_namespace_it_works_there_and_what_it_made_can_go_without_it(

@@ -171,6 +171,8 @@ class FakeCluster:
         live = self.objects.get((namespace, deletion.id))
         if live and live["metadata"]["uid"] != deletion.uid:
             raise Retry("Precondition failed: UID in precondition and in object meta differ")
+        if live and deletion.version not in {"", live["metadata"]["resourceVersion"]}:
+            raise Retry("Precondition failed: ResourceVersion in precondition and in object meta differ")
         if live:
             self.remove(namespace, deletion.id)
         self.after_write(self.writes[-1])

@@ -4,7 +4,8 @@ from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.status import Reason
-from chatfleet_operator.children.kinds import AUTOSCALERS
+from chatfleet_operator.children.kinds import AUTOSCALERS, PERSISTENT_VOLUME_CLAIM
+from chatfleet_operator.children.volume import difference, is_bound
 from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.status.assessment import Assessment
@@ -31,7 +32,11 @@ def _child_not_owned(assessment: Assessment) -> ConditionResult | None:
 
 
 def _child_rejected(assessment: Assessment) -> ConditionResult | None:
-    refused = {key: refusal for key, refusal in assessment.refused.items() if _needed_to_serve(key)}
+    refused = {
+        key: refusal
+        for key, refusal in assessment.refused.items()
+        if _needed_to_serve(key) and not _is_bound_volume(assessment, key)
+    }
     return false(Reason.CHILD_REJECTED, rejected(refused)) if refused else None
 
 
@@ -63,6 +68,27 @@ def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
     return None
 
 
+def _volume_differs(assessment: Assessment) -> ConditionResult | None:
+    """The last one: Redis serves with the volume that it has."""
+    key = ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(assessment.seen.resource.ref.name))
+    live, managed = assessment.child(key), assessment.spec.redis.managed if assessment.spec else None
+    if live is None or managed is None or not is_bound(live):
+        return None
+    refusal = assessment.refused.get(key)
+    if refusal:
+        size = live["spec"]["resources"]["requests"]["storage"]
+        remedy = f"The volume is used unchanged. Set spec.redis.managed.storage to {size}, or enable its expansion."
+        return false(Reason.VOLUME_DIFFERS, f"{rejected({key: refusal}).rstrip('.')}. {remedy}")
+    text = difference(managed, live)
+    return false(Reason.VOLUME_DIFFERS, text) if text else None
+
+
+def _is_bound_volume(assessment: Assessment, key: ObjectId) -> bool:
+    """What is refused for a claim with a volume stops nothing."""
+    live = assessment.child(key) if key.kind == PERSISTENT_VOLUME_CLAIM.name else None
+    return live is not None and is_bound(live)
+
+
 def _valid(_assessment: Assessment) -> ConditionResult:
     return true(Reason.VALID, "The spec is valid, and its Secrets exist.")
 
@@ -74,5 +100,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _secret_missing,
     _secret_invalid,
     _rejected_by_pod,
+    _volume_differs,
     _valid,
 )

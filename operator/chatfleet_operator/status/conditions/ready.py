@@ -32,8 +32,15 @@ def _blocked_by(kind: ConditionType, result: ConditionResult) -> ConditionResult
     return ConditionResult(result.status, Reason.BLOCKED, f"{kind.value} is {result.status.value}: {result.message}")
 
 
+_STILL_SERVES: Final = "VolumeDiffers"
+"""A reason of ConfigurationValid with which clients are served: Redis uses the volume that it has."""
+
+
 def _configuration_invalid(assessment: Assessment) -> ConditionResult | None:
-    return _blocked_by(ConditionType.CONFIGURATION_VALID, first(assessment, configuration_valid.RULES))
+    result = first(assessment, configuration_valid.RULES)
+    if result.reason == _STILL_SERVES:
+        return None
+    return _blocked_by(ConditionType.CONFIGURATION_VALID, result)
 
 
 def _no_ready_pods(assessment: Assessment) -> ConditionResult | None:

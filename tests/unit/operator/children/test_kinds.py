@@ -30,8 +30,8 @@ def test_a_child_has_a_name_and_can_be_read_and_applied(kind: Kind) -> None:
     assert {"get", "create", "patch"} <= set(kind.verbs)
 
 
-def test_what_holds_data_is_never_deleted() -> None:
-    assert [kind.name for kind in KINDS if kind.holds_data and "delete" in kind.verbs] == []
+def test_what_holds_data_is_never_pruned() -> None:
+    """The right to delete it is for a claim that has no volume yet: `reconcile/test_decide.py`."""
     assert PRUNABLE.isdisjoint(kind.name for kind in KINDS if kind.holds_data)
 
 

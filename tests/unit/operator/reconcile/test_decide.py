@@ -7,7 +7,7 @@ import pytest
 from chatfleet_contract import names
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, describe_owner, is_ours
-from chatfleet_operator.model.values import Manifest, ObjectId, Outcome, Pod, identify
+from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Outcome, Pod, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, foreign, observed, pod_report, resource, settled
@@ -207,6 +207,31 @@ def test_what_is_already_being_deleted_is_not_deleted_again() -> None:
     going["metadata"]["deletionTimestamp"] = MOMENT
 
     assert not decide(observed(external, {**settled(external), key: going}), DEFAULTS).prune
+
+
+VOLUME = ObjectId("PersistentVolumeClaim", "support-redis")
+
+
+@pytest.mark.parametrize(
+    ("redis", "replaced"),
+    [
+        ({"managed": {"storageClassName": "slow"}}, True),
+        ({"managed": {"storage": "2Gi"}}, True),
+        ({"managed": {}}, False),
+        ({"urlSecretRef": {"name": "own", "key": "url"}}, False),
+    ],
+)
+def test_a_claim_is_deleted_only_without_a_volume_and_only_as_it_was_seen(redis: Manifest, *, replaced: bool) -> None:
+    """And nothing is applied to it meanwhile."""
+    live = settled(resource())[VOLUME]
+    metadata = {**live["metadata"], "resourceVersion": "7"}
+    for phase, expected in (("Pending", replaced), ("Bound", False)):
+        claim = {**live, "metadata": metadata, "status": {"phase": phase}}
+        plan = decide(observed(resource(redis=redis), {**settled(resource()), VOLUME: claim}), DEFAULTS)
+        deletion = Deletion(VOLUME, live["metadata"]["uid"], "7")
+
+        assert [each for each in plan.prune if each.id == VOLUME] == ([deletion] if expected else [])
+        assert not (expected and VOLUME in map(identify, plan.apply))
 
 
 def test_an_emptied_password_secret_is_deleted_and_generated_anew() -> None:
