@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Literal, TypeAlias
 
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
@@ -16,10 +15,6 @@ from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Fleet, RunRecord
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
-
-Retention: TypeAlias = Literal["none", "log", "fleet"]
-"""Who can retrieve a run: no later request, so that its events are not kept; any that has its id, from the log; or any
-that has its id, of a run that belongs to the fleet and outlives the pod that began it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +32,21 @@ class Completions:
     """Makes UUIDv7 text."""
     seams: Seams = PLAIN
 
-    async def start(self, principal: Principal, request: ChatRequest, retention: Retention = "none") -> Run:
+    async def start(self, principal: Principal, request: ChatRequest, *, retrievable: bool = False) -> Run:
         """Start a run.
 
-        One of the `fleet` can be read from every pod, and outlives this one. Others need no Redis. One without
-        retention (`none`) has one reader, the caller.
+        A `retrievable` one is the fleet's: every pod can read it, and it outlives this one. Another one has one
+        reader, the caller, and needs no Redis.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, and for a run of the fleet STORAGE_UNAVAILABLE.
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, and for a retrievable run STORAGE_UNAVAILABLE.
         """
         tenant = principal.tenant
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
             began = Start(self.new_id(), request.model, int(self.now().timestamp()))
             produce = partial(run_turn, RunJob(began, request, provider, None, self.clock, seams=self.seams))
-            if retention != "fleet":
-                return start(tenant, began.run, produce, logged=retention == "log")
+            if not retrievable:
+                return start(tenant, began.run, produce)
             async with self.fleet.begin(RunRecord(tenant, began, request)):
                 return start(tenant, began.run, produce, Fence())

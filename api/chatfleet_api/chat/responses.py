@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from chatfleet_api.chat.completions import Completions, Retention
+from chatfleet_api.chat.completions import Completions
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.principal import Principal
@@ -23,13 +23,13 @@ class Responses:
     pool: RunPool
     log: RunLog
 
-    async def create(self, principal: Principal, request: ChatRequest, *, background: bool, store: bool = True) -> Run:
-        """Start a run, which in the `background` belongs to the fleet; raises as `Completions.start` does.
+    async def create(self, principal: Principal, request: ChatRequest, *, store: bool = True) -> Run:
+        """Start a run; raises as `Completions.start` does.
 
-        Without `store` it cannot be retrieved, and its events are not kept.
+        With `store` it is the fleet's: its readers get nothing that its log lacks, so that whoever has read its end
+        retrieves it as ended, from every pod. Without, it cannot be retrieved, and its events are not kept.
         """
-        stored: Retention = "log" if store else "none"
-        return await self.completions.start(principal, request, "fleet" if background else stored)
+        return await self.completions.start(principal, request, retrievable=store)
 
     async def retrieve(self, principal: Principal, run: str) -> AsyncGenerator[Batch, None]:
         """Yield all events of a run that has ended, the first batch of one that goes on.

@@ -36,12 +36,10 @@ class StartRun(Protocol):
         run_id: str,
         produce: Callable[[Run], Awaitable[None]],
         fence: Fence | None = None,
-        *,
-        logged: bool = True,
     ) -> Run:
-        """Start `produce` as a task of the pool and return its run; no `fence`: the run is this pod's alone.
+        """Start `produce` as a task of the pool and return its run.
 
-        Not `logged`: it cannot be retrieved, and the caller is its one reader.
+        No `fence`: the run is not the fleet's. It is not logged and cannot be retrieved; the caller is its one reader.
         """
         ...
 
@@ -119,7 +117,7 @@ class RunPool:
 
     async def hand_over(self) -> None:
         """Hand the runs of the fleet over to successors, if there are any; those that could not be go on here."""
-        runs = [run for run in self._runs.values() if run.shared and not run.ended]
+        runs = [run for run in self._runs.values() if run.logged and not run.ended]
         if not runs or not self._fleet.has_successors():
             return
         with suppress(StorageUnavailableError):
@@ -144,10 +142,8 @@ class RunPool:
         run_id: str,
         produce: Callable[[Run], Awaitable[None]],
         fence: Fence | None = None,
-        *,
-        logged: bool = True,
     ) -> Run:
-        log = self._log if logged else Unread(self._unread)
+        log = Unread(self._unread) if fence is None else self._log
         run = Run(tenant, run_id, log, seconds=self.max_stream_seconds, fence=fence)
         self._runs[tenant, run_id] = run
         self.taken_over += run.fence.epoch > 0

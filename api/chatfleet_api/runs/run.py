@@ -18,14 +18,14 @@ TAIL_EVENTS = 64
 class Run:
     """One generation. Its events are numbered from 1 without gaps, and nothing follows the terminal one.
 
-    Readers of a run that belongs to the fleet see nothing that its log lacks, as long as the log can be written: what
-    they have seen, a pod that takes the run over has seen, too.
+    Readers of a run that is logged, and so the fleet's, see nothing that its log lacks, as long as the log can be
+    written: what they have seen, every other pod can read, and a pod that takes the run over has seen it, too.
     """
 
     def __init__(
         self, tenant: str, run_id: str, log: RunLog | Unread, *, seconds: float, fence: Fence | None = None
     ) -> None:
-        """Make the run; `seconds` is the longest that its answer may take. No `fence`: a run of this pod alone.
+        """Make the run; `seconds` is the longest that its answer may take. No `fence`: it begins here.
 
         `log` keeps its events; of a run that cannot be retrieved, what its one reader has yet to take.
         """
@@ -33,8 +33,6 @@ class Run:
         self.id = run_id
         """UUIDv7."""
         self.fence = fence or Fence()
-        self.shared = fence is not None
-        """Whether it belongs to the fleet."""
         self._last = self.fence.last_seq
         self._uncommitted: list[Batch] = []  # few, and an empty deque takes 0.6 KB
         self._log = None if isinstance(log, Unread) else log
@@ -54,7 +52,7 @@ class Run:
 
     @property
     def logged(self) -> bool:
-        """Whether it can be retrieved."""
+        """Whether it belongs to the fleet, and can be retrieved."""
         return self._log is not None
 
     @property
@@ -73,12 +71,9 @@ class Run:
         self._last, self._ended = batch.last, batch.terminal
         if self._log is None:
             self._tail.append(batch)
-        elif self.shared:
+        else:
             self._uncommitted.append(batch)
             self._log.append(self.tenant, self.id, batch, self)
-        else:
-            self._tail.append(batch)
-            self._log.append(self.tenant, self.id, batch)
 
     def publish_committed(self, seq: int) -> None:
         """Show readers what was published up to `seq`."""

@@ -17,6 +17,10 @@ from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scr
 from harness.polling import eventually
 from harness.redis.server import redis_server
 
+TURNS = 100
+"""Answers that are read again as soon as they have ended, of each kind and on each pod."""
+READERS = 4
+"""Clients that do so at a time."""
 WORDS = " ".join(str(number) for number in range(1, 31))
 """The answer of the model `slow`, 20 words a second."""
 
@@ -33,7 +37,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     with redis_server(folder) as url:
         (folder / "url").write_text(url)
         shared = {"redis_url_file": str(folder / "url") if request.param else None}
-        config = RuntimeConfig.model_validate(scripted("slow").model_dump() | shared)
+        config = RuntimeConfig.model_validate(scripted("slow", "count").model_dump() | shared)
         with api_process(folder, config) as a, api_process(folder, config) as b:
             yield Pods(a, b)
 
@@ -134,6 +138,43 @@ def test_a_message_to_another_pod_meets_the_answer_that_is_being_written(
     assert answer.status == status
     kept = fetch(f"{pods.b.url}{conversation}/messages").json["messages"]
     assert [message["status"] for message in kept if message["role"] == "assistant"] == statuses
+
+
+def respond(pod: ApiProcess, body: dict[str, Any]) -> tuple[str, str]:
+    """Return the id and the status of a response, as its own request shows them."""
+    sent = send(pod, "/v1/responses", {"model": "count", "input": "hi"} | body)
+    if not body.get("stream"):
+        return sent.json["id"], sent.json["status"]
+    *_, last = (line for line in sent.body.decode().splitlines() if line.startswith("data: {"))
+    response = json.loads(last.removeprefix("data: "))["response"]
+    return response["id"], response["status"]
+
+
+@pytest.mark.parametrize("body", [{}, {"stream": True}, {"stream": True, "background": True}], ids=str)
+@pytest.mark.parametrize("pod", [0, 1], ids=["same pod", "other pod"])
+def test_who_has_seen_the_end_of_a_response_retrieves_it_as_ended(pods: Pods, body: dict[str, Any], pod: int) -> None:
+    def turn(_: int) -> tuple[str, str, str]:
+        response, status = respond(pods.a, body)
+        kept = fetch(f"{pods[pod].url}/v1/responses/{response}").json
+        return status, kept["status"], kept["output"][0]["content"][0]["text"]
+
+    with ThreadPoolExecutor(READERS) as threads:
+        seen = [*threads.map(turn, range(TURNS))]
+    assert set(seen) == {("completed", "completed", "1 2 3 4 5")}
+
+
+@pytest.mark.parametrize("pod", [0, 1], ids=["same pod", "other pod"])
+def test_who_has_seen_the_end_of_an_answer_finds_it_in_the_conversation(pods: Pods, pod: int) -> None:
+    def turn(number: int) -> tuple[str, int]:
+        conversation = begin(pods.a)
+        body = {"content": "hi", "model": "count", "stream": number % 2 == 0}
+        assert send(pods.a, f"{conversation}/messages", body).status == 200
+        kept = fetch(f"{pods[pod].url}{conversation}/messages").json["messages"]
+        return kept[-1]["status"], send(pods[pod], f"{conversation}/messages", body).status
+
+    with ThreadPoolExecutor(READERS) as threads:
+        seen = [*threads.map(turn, range(TURNS))]
+    assert set(seen) == {("complete", 200)}
 
 
 @pytest.mark.parametrize("pods", [False], indirect=True, ids=["nothing shared"])

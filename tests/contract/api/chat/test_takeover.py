@@ -229,14 +229,11 @@ def test_a_run_that_outlived_too_many_pods_is_not_asked_again() -> None:
 async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed(fleet: Fleet) -> None:
     first, second = await fleet(FakeProvider(60), FakeProvider(*REST.steps))
     request = ChatRequest("m", (Message("user", "hi"),))
-    lost = await first.chat.completions.start(CALLER, request, "log")
     plain = await first.chat.completions.start(CALLER, request)
-    run = await first.chat.completions.start(CALLER, request, "fleet")
-    await asyncio.gather(*(first.chat.log.flush(TENANT, each.id) for each in (lost, run)))
+    run = await first.chat.completions.start(CALLER, request, retrievable=True)
+    await first.chat.log.flush(TENANT, run.id)
     first.redis.whole = False
     assert words(await read(second, run.id)) == "three four"
-    assert second.chat.pool.find(TENANT, lost.id) is None
-    assert await second.chat.log.state(TENANT, lost.id) == "open"
     assert await second.chat.log.state(TENANT, plain.id) == "unknown"
 
 

@@ -59,7 +59,7 @@ async def test_a_run_that_nobody_can_take_over_is_interrupted(topologies: Topolo
         pods = [await open_pod(stack, url, FakeProvider(text("one "), 600), fleet=name) for _ in range(2)]
         request = ChatRequest("m", (Message("user", "hi"),))
         alone = await pods[0].chat.completions.start(CALLER, request)
-        shared = await pods[1].chat.completions.start(CALLER, request, "fleet")
+        shared = await pods[1].chat.completions.start(CALLER, request, retrievable=True)
         readers = [asyncio.create_task(collect(run.read())) for run in (alone, shared)]
         await acquainted(*pods)
         assert pods[1].fleet.has_successors()
@@ -80,7 +80,7 @@ async def test_with_redis_away_runs_are_interrupted_and_not_lost(topologies: Top
         ]
         first = pods[0]
         await acquainted(*pods)
-        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), "fleet")
+        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), retrievable=True)
         reader = Following(run.read())
         await reader.seen(2)
         first.redis.whole = False
@@ -96,7 +96,7 @@ async def test_runs_that_were_stopped_and_could_not_be_handed_over_are_found_by_
     async with AsyncExitStack() as stack, AsyncExitStack() as dying:
         second = await open_pod(stack, url, FakeProvider(text("two"), [STOP]), "prefill", fleet=name)
         first = await open_pod(dying, url, FakeProvider(text("one "), 600), "prefill", fleet=name)
-        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), "fleet")
+        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), retrievable=True)
         await acquainted(first, second)
         flushes = iter([None, ChatError(Code.STORAGE_UNAVAILABLE)])  # Redis blinks between the two
 
@@ -116,7 +116,7 @@ async def test_a_reader_of_another_pods_run_is_sent_away_when_this_one_ends(topo
     async with AsyncExitStack() as stack:
         url, name = topologies("single"), str(uuid7())
         first, second = [await open_pod(stack, url, FakeProvider(text("one "), 600), fleet=name) for _ in "ab"]
-        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), "fleet")
+        run = await first.chat.completions.start(CALLER, ChatRequest("m", ()), retrievable=True)
         reader = Following(second.chat.pool.read(TENANT, run.id))
         await reader.seen(2)
         second.chat.log.close_readers()

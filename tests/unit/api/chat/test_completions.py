@@ -31,7 +31,7 @@ async def test_a_pod_without_a_free_slot_starts_no_run() -> None:
 async def test_what_can_be_asked_for_by_its_id_is_kept() -> None:
     log = memory_log()
     chat = make_chat(FakeProvider([*text("hello"), STOP]), log=log)
-    run = await chat.completions.start(CALLER, REQUEST, "log")
+    run = await chat.completions.start(CALLER, REQUEST, retrievable=True)
     await collect(run.read())
     assert isinstance((await collect(chat.pool.read(TENANT, run.id)))[-1][1], Complete)
 

@@ -17,6 +17,7 @@ from chatfleet_api.pod.lifecycle import (
     Phase,
     Termination,
 )
+from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_contract.spec import Streaming
@@ -79,7 +80,7 @@ class Ending:
                 await asyncio.sleep(self._run_seconds)
 
         with self.pool.admit() as begin:
-            begin(TENANT, "r", produce)
+            begin(TENANT, "r", produce, Fence())
         yield
 
 

@@ -9,6 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.lifecycle import drain_runs
+from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
@@ -37,7 +38,7 @@ class Producer:
 
 def begin(pool: RunPool, seconds: float, run_id: str = "r") -> Run:
     with pool.admit() as start:
-        return start(TENANT, run_id, Producer(seconds))
+        return start(TENANT, run_id, Producer(seconds), Fence())
 
 
 def refused(pool: RunPool) -> ChatError:

@@ -43,7 +43,7 @@ class CreateResponse(HotEndpoint):
     @override
     async def answer(self, client: Client) -> None:
         body = read_response(await client.body())
-        run = await self._responses.create(client.principal, body.request, background=body.background, store=body.store)
+        run = await self._responses.create(client.principal, body.request, store=body.store)
         # What is not stored gets an id that leads nowhere.
         response_id = PREFIX + (run.id if body.store else self._new_id())
         encoder = ResponseEncoder(response_id, background=body.background)
