@@ -60,6 +60,8 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     SECRET_MISSING = "SecretMissing"  # a reason, not a secret
     SECRET_INVALID = "SecretInvalid"  # a reason, not a secret
+    SECRET_NOT_ALLOWED = "SecretNotAllowed"  # a reason, not a secret
+    FIELD_NOT_ALLOWED = "FieldNotAllowed"
     NOT_OWNED = "NotOwned"
     CHILD_REJECTED = "ChildRejected"
     VOLUME_DIFFERS = "VolumeDiffers"
@@ -113,6 +115,10 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.NOT_OWNED: "An object with the name of a child exists that the ChatDeployment does not control.",
         Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
         Reason.VOLUME_DIFFERS: "The volume of the managed Redis cannot follow the spec, and is used unchanged.",
+        Reason.FIELD_NOT_ALLOWED: "A field of the spec is ignored, because `operator.restrictTemplate` is set.",
+        Reason.SECRET_NOT_ALLOWED: (
+            "A Secret does not have the label that `operator.secretsNeedLabel` requires, and no pod uses it."
+        ),
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
         Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid; the message is that of a pod.",
     },

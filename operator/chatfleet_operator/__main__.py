@@ -29,6 +29,7 @@ from chatfleet_operator.kube import (
     list_chatdeployments,
 )
 from chatfleet_operator.model.errors import ClusterError
+from chatfleet_operator.model.named_secrets import Restrictions
 from chatfleet_operator.model.values import Defaults, Ref, Timestamp
 from chatfleet_operator.process.health import LoopHeartbeat, health_app, serve
 from chatfleet_operator.process.leader import Lease
@@ -81,7 +82,7 @@ class Operator:
                 prober=HttpProber(session),
                 recorder=EventRecorder(KubernetesEvents(writer), reporter, utc_now, self._telemetry.dropped_event),
                 metrics=self._telemetry,
-                defaults=Defaults(self._settings.api_image, self._settings.redis_image),
+                defaults=_defaults(self._settings),
                 now=timestamp,
             )
             config = QueueConfig(workers=self._settings.workers, resync=self._settings.resync_seconds)
@@ -150,6 +151,13 @@ class Operator:
             relisting.cancel()
         if not stop.is_set():
             raise FatalError("the watches have stopped")
+
+
+def _defaults(settings: Settings) -> Defaults:
+    restrictions = Restrictions(
+        secrets_need_label=settings.secrets_need_label, restrict_template=settings.restrict_template
+    )
+    return Defaults(settings.api_image, settings.redis_image, restrictions)
 
 
 async def relist(

@@ -36,6 +36,8 @@ OTHER_VALUES = {
     "operator.logFormat": '"text"',
     "operator.workers": "4",
     "operator.resyncSeconds": "2.5",
+    "operator.secretsNeedLabel": "true",
+    "operator.restrictTemplate": "true",
     "operator.resources.requests.cpu": '"1"',
     "operator.resources.requests.memory": '"1Gi"',
     "operator.resources.limits.memory": '"2Gi"',
@@ -166,10 +168,13 @@ def test_the_operator_reads_its_settings_as_the_values_say(helm: Helm) -> None:
     images = {"api_image": plain.api_image, "redis_image": plain.redis_image}
     assert plain == Settings().model_copy(update=shown | images)
     assert settings(
-        helm.render(TWO, 'operator={"workers": 4, "resyncSeconds": 2.5, "logLevel": "debug", "logFormat": "text"}')
+        helm.render(
+            *(TWO, 'operator={"workers": 4, "resyncSeconds": 2.5, "logLevel": "debug", "logFormat": "text"}'),
+            *("operator.secretsNeedLabel=true", "operator.restrictTemplate=true"),
+        )
     ) == plain.model_copy(
         update={"namespaces": ("shop", "desk"), "workers": 4, "resync_seconds": 2.5}
-        | {"log_level": "debug", "log_format": "text"}
+        | {"log_level": "debug", "log_format": "text", "secrets_need_label": True, "restrict_template": True}
     )
 
 

@@ -23,5 +23,8 @@ SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_
 class SecretKeyRef(Part):
     """A key of a Secret in the ChatDeployment's own namespace."""
 
-    name: SecretName = Field(description="Name of the Secret, in the namespace of the ChatDeployment.")
+    name: SecretName = Field(
+        description="Name of the Secret, in the namespace of the ChatDeployment. An operator with secretsNeedLabel uses"
+        " it only with the label chatfleet.io/allowed."
+    )
     key: SecretKey = Field(description="Key within the Secret.")

@@ -98,7 +98,9 @@ class Template(Scheduling):
     )
 
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
-        None, description="Image of the API. Unset: the image configured in the operator."
+        None,
+        description="Image of the API. Unset: the image configured in the operator. Ignored with restrictTemplate of"
+        " the operator.",
     )
     resources: PodField = Field(
         default_factory=dict,
@@ -106,7 +108,8 @@ class Template(Scheduling):
     )
     image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed("name"))] = Field(
         default_factory=list,
-        description="Secrets with the credentials of registries, for all pods of this ChatDeployment.",
+        description="Secrets with the credentials of registries, for all pods of this ChatDeployment. An operator with"
+        " secretsNeedLabel uses them only with the label chatfleet.io/allowed.",
     )
     topology_spread_constraints: Annotated[list[PodField], Field(max_length=16)] = Field(
         default_factory=list, description="Topology spread constraints of the pods."
@@ -118,5 +121,7 @@ class Template(Scheduling):
         default_factory=dict, description="Additional annotations of the pods."
     )
     env: Annotated[list[PodField], Field(max_length=128)] = Field(
-        default_factory=list, description="Additional environment variables of the container."
+        default_factory=list,
+        description="Additional environment variables of the container. Variables with valueFrom are ignored with"
+        " restrictTemplate of the operator.",
     )

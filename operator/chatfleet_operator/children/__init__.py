@@ -13,6 +13,7 @@ inherited           labels and annotations of all children
 pod                 what all pods have in common                   revision     which pod templates are in effect
 volume              the claim of a managed Redis beside the spec
 prerequisites       what the pods of a workload use
+restrictions        what the operator's settings do not allow
 
 A new child: docs/development/add-a-child.md. A row (or a name) in `kinds`, a module here with `build`, a line in
 `BUILDERS`; the chart's RBAC and the golden files are generated.
@@ -39,6 +40,7 @@ from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.inherited import inherit
 from chatfleet_operator.children.kinds import CHILD_KINDS
 from chatfleet_operator.children.labels import Owner, with_hash
+from chatfleet_operator.children.restrictions import without_refused_fields, without_secrets
 from chatfleet_operator.children.revision import effective_templates, revision
 from chatfleet_operator.model.values import Defaults, Desired, LiveState, Manifest, ObjectId, Resource
 
@@ -65,10 +67,13 @@ def possible_children(deployment_name: str) -> tuple[ObjectId, ...]:
 
 def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, live: LiveState) -> Desired:
     """Return all that should exist for `spec`, in the order in which it is applied."""
+    if defaults.restrictions.restrict_template:
+        spec = without_refused_fields(spec)
     runtime = config.runtime_config(resource.ref, spec)
     context = BuildContext(Owner(resource.ref, resource.uid), spec, defaults, live, runtime)
     built = (child for builder in BUILDERS for child in builder(context))
-    newest = tuple(inherit(child, spec.inherited_metadata) for child in built)
+    allowed = (without_secrets(child, live.refused_secrets) for child in built)
+    newest = tuple(inherit(child, spec.inherited_metadata) for child in allowed)
     newest_revision = revision(newest)
     opted_in = resource.template_revision in {newest_revision, names.REVISION_LATEST}
     children = effective_templates(newest, {} if opted_in else live.workloads)

@@ -11,8 +11,9 @@ from chatfleet_operator.children.redis import blank_generated, generated_values
 from chatfleet_operator.kube.connection import APPLY, JSON_PATCH, MERGE, Connection, NotFound
 from chatfleet_operator.kube.events import newest_failure
 from chatfleet_operator.model.errors import RefusalReason, Refused
+from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
-from chatfleet_operator.model.parse import blank_values, parse_resource
+from chatfleet_operator.model.parse import blank_values, parse_resource, parse_secret
 from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Removal, Resource, Timestamp, identify
 
 PASSWORD_BYTES: Final = 32
@@ -50,9 +51,8 @@ class KubernetesCluster:
         response = await self._connection.read("Event", namespace, query={"fieldSelector": f"regarding.uid={uid}"})
         return newest_failure(response["items"])
 
-    async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
-        live = await self._get("Secret", namespace, name)
-        return frozenset((live or {}).get("data") or {})
+    async def secret(self, namespace: str, name: str) -> NamedSecret:
+        return parse_secret(await self._get("Secret", namespace, name))
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         precondition = {"uid": uid} if uid else {"resourceVersion": OF_NO_OBJECT}

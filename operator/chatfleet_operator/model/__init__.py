@@ -1,6 +1,8 @@
 """The ground: what a reconciliation is about, without any I/O.
 
-values          what was observed, what is desired, the plan, the outcome, the result
+values          what was observed, what is desired, the plan, the outcome
+requeue         when the next reconciliation is due: the result
+named_secrets   which Secrets a spec names, and which of them it may use
 start_failure   why pods do not start
 metrics_api     who serves the metrics of pods
 ports           what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics

@@ -9,6 +9,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.metrics_api import MetricsApi
+from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.values import Manifest, Ref, Resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -61,6 +62,14 @@ def blank_values(live: Manifest) -> Manifest:
         "metadata": {**metadata, "annotations": annotations},
         "data": dict.fromkeys(live.get("data") or {}, ""),
     }
+
+
+def parse_secret(live: Manifest | None) -> NamedSecret:
+    """Return what is known of a Secret; None: there is none."""
+    if live is None:
+        return NamedSecret()
+    labels = live["metadata"].get("labels") or {}
+    return NamedSecret(keys=frozenset(live.get("data") or {}), allowed=labels.get(names.LABEL_ALLOWED, ""))
 
 
 def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
+from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.values import (
     Deletion,
     Manifest,
@@ -40,8 +41,8 @@ class Cluster(Protocol):
         """Return the newest Event about an object that names a failure; empty: there is none."""
         ...
 
-    async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
-        """Return the keys of a Secret, never its values; empty: there is no such Secret."""
+    async def secret(self, namespace: str, name: str) -> NamedSecret:
+        """Return what is known of a Secret, never its values; empty: there is no such Secret."""
         ...
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:

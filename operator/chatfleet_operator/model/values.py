@@ -1,4 +1,4 @@
-"""The values of one reconciliation: what was observed, what is desired, the plan, the outcome, the result.
+"""The values of one reconciliation: what was observed, what is desired, the plan, the outcome.
 
 Pure data, so that every decision can be printed, compared and tested as a table.
 """
@@ -6,7 +6,6 @@ Pure data, so that every decision can be printed, compared and tested as a table
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
 from typing_extensions import override
@@ -18,6 +17,7 @@ from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.metrics_api import MetricsApi
+from chatfleet_operator.model.named_secrets import UNRESTRICTED, Restrictions, SecretUse
 from chatfleet_operator.model.start_failure import StartFailure
 
 Manifest: TypeAlias = dict[str, Any]
@@ -62,6 +62,8 @@ class Defaults:
     """Image of the API pods where `template.image` is not set."""
     redis_image: str
     """Image of a managed Redis."""
+    restrictions: Restrictions = UNRESTRICTED
+    """What a ChatDeployment may not use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class LiveState:
     """Our volume claim of a managed Redis."""
     foreign_metrics: bool = False
     """Whether another metrics API server than ours serves custom.metrics.k8s.io."""
+    refused_secrets: frozenset[str] = frozenset()
+    """Secrets that no pod may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,8 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     missing_secrets: tuple[SecretKeyRef, ...] = ()
     """Keys of Secrets that the spec references and that do not exist."""
+    refused_secrets: tuple[SecretUse, ...] = ()
+    """Secrets that the spec names and that it may not use."""
     probe: ProbeResult | None = None
     """None: the Service has no ready pod or no address, and was not probed."""
     metrics_api: MetricsApi | None = None
@@ -215,6 +221,8 @@ class Plan:
     """Objects of others under the names of ours. They are never written."""
     blocked: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     """Workloads that are not applied, each with an object of `foreign` that its pods would use."""
+    refused_fields: tuple[str, ...] = ()
+    """Fields of the spec that are ignored because the operator does not allow them."""
     withheld: tuple[ObjectId, ...] = ()
     """Objects that differ from what is desired and are not written, because the ChatDeployment is paused."""
     edited: frozenset[ObjectId] = frozenset()
@@ -264,29 +272,6 @@ class Outcome:
     def failed(self) -> bool:
         """Whether something that was planned was not done."""
         return bool(self.refused or self.unfinished)
-
-
-class Requeue(Enum):
-    """When to reconcile again."""
-
-    IMMEDIATELY = "at once"
-    """The next step does not depend on anything else."""
-    UNSETTLED = "unsettled"
-    """Something is under way: with back-off, up to the resync."""
-    SETTLED = "settled"
-    """At rest: at the next resync."""
-    FAILED = "failed"
-    """Something else must change: with back-off."""
-    GONE = "gone"
-    """Never: the object was deleted."""
-
-
-class Result(NamedTuple):
-    """The result of one reconciliation."""
-
-    requeue: Requeue
-    min_delay: float = 0.0
-    """Least seconds before the next one."""
 
 
 def identify(manifest: Manifest) -> ObjectId:

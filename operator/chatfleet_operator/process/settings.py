@@ -44,6 +44,12 @@ class Settings(BaseModel):
     resync_seconds: float = Field(8.0, ge=1, le=3600)
     """Seconds between reconciliations of a ChatDeployment at rest. Each costs reads, and no write."""
 
+    secrets_need_label: bool = False
+    """Use only Secrets with the label `chatfleet.io/allowed`, whatever a ChatDeployment names."""
+
+    restrict_template: bool = False
+    """Ignore `template.image` and `template.env[].valueFrom` of ChatDeployments, and report them."""
+
     health_port: int = Field(8080, ge=0, le=65535)
     """Port of /live, /ready and /metrics. 0: any free port, which is logged."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, assert_never
 
 from chatfleet_operator.model.errors import ClusterError, Retry
-from chatfleet_operator.model.values import Requeue, Result
+from chatfleet_operator.model.requeue import Requeue, Result
 
 K = TypeVar("K")
 

@@ -14,6 +14,7 @@ from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import AUTOSCALERS, PERSISTENT_VOLUME_CLAIM, PRUNABLE, WORKLOADS, list_keys
 from chatfleet_operator.children.prerequisites import prerequisites
 from chatfleet_operator.children.redis import DISAGREES
+from chatfleet_operator.children.restrictions import refused_fields
 from chatfleet_operator.children.volume import must_be_replaced
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
@@ -50,7 +51,12 @@ def _without_writes(plan: Plan) -> Plan:
     changed = (*map(identify, (*plan.generate, *plan.apply)), *(removal.id for removal in plan.remove_fields))
     withheld = tuple(sorted({*deleted, *changed}))
     return Plan(
-        desired=plan.desired, foreign=plan.foreign, blocked=plan.blocked, withheld=withheld, edited=plan.drifted
+        desired=plan.desired,
+        foreign=plan.foreign,
+        blocked=plan.blocked,
+        refused_fields=plan.refused_fields,
+        withheld=withheld,
+        edited=plan.drifted,
     )
 
 
@@ -59,9 +65,10 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
     writable = [child for child in wanted.children if _may_write(seen, identify(child))]
     generate = tuple(child for child in writable if _needs_values(seen, child))
     foreign = tuple(sorted(key for key in map(identify, wanted.children) if _is_foreign(seen, key)))
-    blocked = _blocked(writable, foreign)
+    blocked = _blocked(writable, foreign) | _unlabelled(seen, writable, defaults)
+    refused = refused_fields(spec) if defaults.restrictions.restrict_template else ()
     if generate:  # alone: what depends on the uid of a Secret can only be built once that is known
-        return Plan(desired=wanted, generate=generate, foreign=foreign, blocked=blocked)
+        return Plan(desired=wanted, generate=generate, foreign=foreign, blocked=blocked, refused_fields=refused)
     replaced = _replaced(seen, writable)
     allowed = [child for child in writable if identify(child) not in {*blocked, *(each.id for each in replaced)}]
     apply = tuple(child for child in allowed if _differs(seen, child))
@@ -84,6 +91,7 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
         retries=seen.retries,
         foreign=foreign,
         blocked=blocked,
+        refused_fields=refused,
         notices=_notices(seen, leftovers),
     )
 
@@ -110,6 +118,14 @@ def _blocked(writable: Sequence[Manifest], foreign: Sequence[ObjectId]) -> dict[
     return {key: min(theirs) for key, theirs in used.items() if theirs}
 
 
+def _unlabelled(seen: Observed, writable: Sequence[Manifest], defaults: Defaults) -> dict[ObjectId, ObjectId]:
+    """Return the workloads, if a Secret cannot be read, of which it is then unknown whether they may use it."""
+    unread = sorted(key for key in seen.unreadable if key.kind == "Secret")
+    if not unread or not defaults.restrictions.secrets_need_label:
+        return {}
+    return {identify(child): unread[0] for child in writable if child["kind"] in WORKLOADS}
+
+
 def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Desired:
     secret = _ours(seen, ObjectId("Secret", names.redis_name(seen.resource.ref.name)))
     live_state = LiveState(
@@ -118,6 +134,7 @@ def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Des
         workloads={key: live for key in seen.children if key.kind in WORKLOADS and (live := _ours(seen, key))},
         volume=_ours(seen, ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(seen.resource.ref.name))),
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
+        refused_secrets=frozenset(use.name for use in seen.refused_secrets),
     )
     return build(seen.resource, spec, defaults, live=live_state)
 

@@ -14,17 +14,20 @@ from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.model.errors import Refusal, Refused
 from chatfleet_operator.model.metrics_api import MetricsApi
+from chatfleet_operator.model.named_secrets import ALLOWED_FOR_ALL, NamedSecret, SecretUse, may_use, secret_uses
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
-from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Resource, Timestamp
 from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
 from chatfleet_operator.reconcile.start_failures import Started, component_of, retries, silent, start_failures
 
 T = TypeVar("T")
 
 
-async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) -> Observed | None:
+async def observe(
+    ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *, secrets_need_label: bool = False
+) -> Observed | None:
     """Return the live state of `ref`; None: there is no such ChatDeployment, or it is being deleted.
 
     A refused read becomes part of the snapshot; a transient failure ends the reconciliation (`errors.Retry`).
@@ -33,14 +36,14 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
     if resource is None or resource.deleting:
         return None
     references = tuple(dict.fromkeys(_references(resource.spec)))
+    uses = _restricted_uses(resource) if secrets_need_label else ()
     children, secrets, listed, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
-        _each(
-            {_secret(reference) for reference in references}, lambda key: cluster.secret_keys(ref.namespace, key.name)
-        ),
+        _each({*map(_secret, references), *map(_secret, uses)}, lambda key: cluster.secret(ref.namespace, key.name)),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
         _metrics_api(resource.spec, cluster),
     )
+    refused = tuple(use for use in uses if not may_use(secrets.found.get(_secret(use), UNREAD), ref.name))
     every_pod = listed.found.get(PODS, ())
     pods = [pod for pod in every_pod if component_of(pod) == names.COMPONENT_API]
     service = children.found.get(ObjectId("Service", ref.name))
@@ -57,7 +60,8 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
         children={key: live for key, live in children.found.items() if live is not None},
         unreadable={**children.refused, **secrets.refused, **listed.refused},
         pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
-        missing_secrets=tuple(ref for ref in references if ref.key not in secrets.found.get(_secret(ref), {ref.key})),
+        missing_secrets=_missing(references, secrets.found, refused),
+        refused_secrets=refused,
         probe=probe,
         metrics_api=metrics_api,
         start_failures=start_failures(started, events),
@@ -67,6 +71,9 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp) ->
 
 CLUSTER_SCOPE = ""
 """The namespace of objects that have none."""
+
+UNREAD = NamedSecret(allowed=ALLOWED_FOR_ALL)
+"""Stands for a Secret that the API server did not let us read: the plan applies no workload then."""
 
 PODS = ObjectId("Pods", "of the ChatDeployment")
 """Stands for the list of pods."""
@@ -91,8 +98,8 @@ async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T
     return reads
 
 
-def _secret(reference: SecretKeyRef) -> ObjectId:
-    return ObjectId("Secret", reference.name)
+def _secret(named: SecretKeyRef | SecretUse) -> ObjectId:
+    return ObjectId("Secret", named.name)
 
 
 def _references(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
@@ -101,6 +108,26 @@ def _references(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
     yield from (provider.api_key_secret_ref for provider in spec.providers if provider.api_key_secret_ref)
     if spec.redis.url_secret_ref:
         yield spec.redis.url_secret_ref
+
+
+def _restricted_uses(resource: Resource) -> tuple[SecretUse, ...]:
+    """Return the Secrets that the spec names and that need the label: all but the one that we generate for it."""
+    spec = resource.spec
+    if spec is None:
+        return ()
+    generated = names.redis_name(resource.ref.name) if spec.redis.managed else ""
+    return tuple(use for use in secret_uses(spec) if use.name != generated)
+
+
+def _missing(
+    references: Iterable[SecretKeyRef], found: Mapping[ObjectId, NamedSecret], refused: Iterable[SecretUse]
+) -> tuple[SecretKeyRef, ...]:
+    """Return the keys that do not exist; of a refused Secret, nothing is disclosed."""
+    known = {key: secret.keys for key, secret in found.items()}
+    hidden = {use.name for use in refused}
+    return tuple(
+        each for each in references if each.name not in hidden and each.key not in known.get(_secret(each), {each.key})
+    )
 
 
 async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> MetricsApi | None:

@@ -20,6 +20,7 @@ from chatfleet_operator.kube import Connection, KubernetesCluster, connect
 from chatfleet_operator.kube.connection import MERGE, NotFound
 from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
+from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.ownership import holds_replicas
 from chatfleet_operator.model.ports import Cluster
 from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, Removal, Resource, identify
@@ -165,7 +166,7 @@ def environment(live: Manifest | None) -> dict[str, str]:
 async def test_what_is_not_there_is_none(under_test: ClusterUnderTest, namespace: str) -> None:
     assert await under_test.cluster.resource(Ref(namespace, "support")) is None
     assert await under_test.cluster.child(namespace, CONFIG) is None
-    assert await under_test.cluster.secret_keys(namespace, "none") == frozenset()
+    assert await under_test.cluster.secret(namespace, "none") == NamedSecret()
     assert await under_test.cluster.pods(namespace, {"a": "b"}) == []
 
 
@@ -393,7 +394,10 @@ async def test_a_password_is_generated_once_and_survives_the_repair_of_its_label
     assert after["data"] == drawn["data"]
     assert len({drawn["data"]["password"], drawn["data"]["url"], ""}) == 3
     assert after["metadata"]["labels"] == {"a": "1"}
-    assert await under_test.cluster.secret_keys(namespace, "support-redis") == {"password", "url"}
+    known = await under_test.cluster.secret(namespace, "support-redis")
+    assert known == NamedSecret(keys=frozenset({"password", "url"}))
+    await under_test.merge(namespace, SECRET, {"metadata": {"labels": {names.LABEL_ALLOWED: "support"}}})
+    assert await under_test.cluster.secret(namespace, "support-redis") == known._replace(allowed="support")
     assert {entry["manager"] for entry in drawn["metadata"]["managedFields"]} == {f"{names.FIELD_MANAGER}-generate"}
 
 

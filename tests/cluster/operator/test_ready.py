@@ -26,7 +26,8 @@ from chatfleet_contract.spec.providers import Model
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.kube import KubernetesCluster, connect
 from chatfleet_operator.model.pod_report import MAX_STREAMS, MAX_TOKENS_PER_SECOND
-from chatfleet_operator.model.values import Manifest, ObjectId, Ref, Requeue
+from chatfleet_operator.model.requeue import Requeue
+from chatfleet_operator.model.values import Manifest, ObjectId, Ref
 from chatfleet_operator.process.prober import HttpProber
 from chatfleet_operator.process.settings import Settings
 from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue

@@ -16,8 +16,9 @@ from chatfleet_operator.children.redis import blank_generated, generated_values
 from chatfleet_operator.kube.events import newest_failure
 from chatfleet_operator.model.compare import ListKeys, item_key
 from chatfleet_operator.model.errors import RefusalReason, Refused, Retry
+from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
-from chatfleet_operator.model.parse import blank_values, parse_resource
+from chatfleet_operator.model.parse import blank_values, parse_resource, parse_secret
 from chatfleet_operator.model.put_back import ATOMIC_MAPS
 from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Removal, Resource, Timestamp, identify
 
@@ -103,10 +104,9 @@ class FakeCluster:
         events = [live for (place, key), live in self.objects.items() if place == namespace and key.kind == "Event"]
         return newest_failure(each for each in events if each["regarding"].get("uid") == uid)
 
-    async def secret_keys(self, namespace: str, name: str) -> frozenset[str]:
+    async def secret(self, namespace: str, name: str) -> NamedSecret:
         self.before_read(f"get Secret {name}")
-        live = self.objects.get((namespace, ObjectId("Secret", name)))
-        return frozenset((live or {}).get("data") or {})
+        return parse_secret(deepcopy(self.objects.get((namespace, ObjectId("Secret", name)))))
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         self._about_to(f"apply {identify(manifest)}")

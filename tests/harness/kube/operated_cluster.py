@@ -194,10 +194,11 @@ class OperatedCluster:
     prober: FakeProber = field(default_factory=FakeProber)
     recorded: RecordedCalls = field(default_factory=RecordedCalls)
     moment: str = MOMENT
+    defaults: Defaults = DEFAULTS
 
     @property
     def parts(self) -> Parts:
-        return Parts(self.cluster, self.prober, self.recorded, self.recorded, DEFAULTS, lambda: self.moment)
+        return Parts(self.cluster, self.prober, self.recorded, self.recorded, self.defaults, lambda: self.moment)
 
     def live(self, kind: str, name: str) -> Manifest:
         return self.cluster.get(REF.namespace, ObjectId(kind, name))

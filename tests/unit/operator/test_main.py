@@ -17,7 +17,8 @@ from chatfleet_contract import metrics
 from chatfleet_operator.__main__ import RELIST_SECONDS, relist, timestamp
 from chatfleet_operator.kube.connection import Connection
 from chatfleet_operator.model.errors import Retry
-from chatfleet_operator.model.values import Manifest, Ref, Requeue, Result
+from chatfleet_operator.model.requeue import Requeue, Result
+from chatfleet_operator.model.values import Manifest, Ref
 from chatfleet_operator.process.telemetry import Telemetry
 from chatfleet_operator.process.workqueue import WorkQueue
 

@@ -40,6 +40,26 @@ def _child_rejected(assessment: Assessment) -> ConditionResult | None:
     return false(Reason.CHILD_REJECTED, rejected(refused)) if refused else None
 
 
+def _field_not_allowed(assessment: Assessment) -> ConditionResult | None:
+    fields = assessment.plan.refused_fields
+    if not fields:
+        return None
+    verb = "is" if len(fields) == 1 else "are"
+    ignored = f"{listed(fields)} {verb} ignored, because operator.restrictTemplate is set in the chart."
+    return false(Reason.FIELD_NOT_ALLOWED, f"{ignored} Remove it from the spec.")
+
+
+def _secret_not_allowed(assessment: Assessment) -> ConditionResult | None:
+    refused = assessment.seen.refused_secrets
+    if not refused:
+        return None
+    label, name = names.LABEL_ALLOWED, assessment.seen.resource.ref.name
+    named = listed(f"Secret {use.name} ({use.field})" for use in refused)
+    unused = f"{named} is not used" if len(refused) == 1 else f"{named} are not used"
+    cause = f"{unused}: a Secret must exist with the label {label}=true or {label}={name}."
+    return false(Reason.SECRET_NOT_ALLOWED, f"{cause} Create it or set the label; the pods then restart with it.")
+
+
 def _secret_missing(assessment: Assessment) -> ConditionResult | None:
     missing = [f"key {ref.key} of Secret {ref.name}" for ref in assessment.seen.missing_secrets]
     if not missing:
@@ -97,6 +117,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _spec_unreadable,
     _child_not_owned,
     _child_rejected,
+    _field_not_allowed,
+    _secret_not_allowed,
     _secret_missing,
     _secret_invalid,
     _rejected_by_pod,

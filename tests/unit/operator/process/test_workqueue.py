@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chatfleet_operator.model.errors import Refused, Retry
-from chatfleet_operator.model.values import Requeue, Result
+from chatfleet_operator.model.requeue import Requeue, Result
 from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]

@@ -6,7 +6,8 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_operator.model.errors import Refused, Retry
-from chatfleet_operator.model.values import Manifest, ObjectId, Requeue
+from chatfleet_operator.model.requeue import Requeue
+from chatfleet_operator.model.values import Manifest, ObjectId
 from chatfleet_operator.reconcile.reconcile import reconcile
 from harness.kube.fake_cluster import refuse
 from harness.kube.operated_cluster import MOMENT, REF, OperatedCluster, operated_cluster

@@ -1,0 +1,65 @@
+"""The Secrets that a spec names: where it names them, and which of them it may use. Pure."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from chatfleet_contract.parts import Json
+from chatfleet_contract.spec import ChatDeploymentSpec
+
+ALLOWED_FOR_ALL: Final = "true"
+"""Value of the label of a Secret that every ChatDeployment of its namespace may use."""
+
+
+class Restrictions(NamedTuple):
+    """What the operator's settings forbid to all ChatDeployments."""
+
+    secrets_need_label: bool = False
+    """Only Secrets with the label may be used."""
+    restrict_template: bool = False
+    """`template.image` and `template.env[].valueFrom` are ignored."""
+
+
+UNRESTRICTED: Final = Restrictions()
+
+
+class NamedSecret(NamedTuple):
+    """What is known of a Secret, without its values."""
+
+    keys: frozenset[str] = frozenset()
+    """Empty: there is no such Secret, or nothing is in it."""
+    allowed: str = ""
+    """Value of its label; empty: it has none."""
+
+
+class SecretUse(NamedTuple):
+    """A Secret, and the field that names it."""
+
+    name: str
+    field: str
+
+
+def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
+    """Yield every Secret that `spec` names, with the field: all that its pods could read or its nodes use."""
+    for index, provider in enumerate(spec.providers):
+        if provider.api_key_secret_ref:
+            yield SecretUse(provider.api_key_secret_ref.name, f"spec.providers[{index}].apiKeySecretRef")
+    if spec.redis.url_secret_ref:
+        yield SecretUse(spec.redis.url_secret_ref.name, "spec.redis.urlSecretRef")
+    for index, secret in enumerate(spec.template.image_pull_secrets):
+        yield SecretUse(secret.name, f"spec.template.imagePullSecrets[{index}]")
+    for index, variable in enumerate(spec.template.env):
+        if name := secret_of_variable(variable):
+            yield SecretUse(name, f"spec.template.env[{index}].valueFrom.secretKeyRef")
+
+
+def secret_of_variable(variable: Json) -> str:
+    """Return the name of the Secret that an environment variable reads; empty: none."""
+    source = variable.get("valueFrom")
+    reference = source.get("secretKeyRef") if isinstance(source, dict) else None
+    name = reference.get("name") if isinstance(reference, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def may_use(secret: NamedSecret, deployment: str) -> bool:
+    """Whether the pods of `deployment` may use `secret`, where Secrets need the label."""
+    return secret.allowed in {ALLOWED_FOR_ALL, deployment}

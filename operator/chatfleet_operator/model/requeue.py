@@ -1,0 +1,27 @@
+"""When one reconciliation wants the next one."""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Requeue(Enum):
+    """When to reconcile again."""
+
+    IMMEDIATELY = "at once"
+    """The next step does not depend on anything else."""
+    UNSETTLED = "unsettled"
+    """Something is under way: with back-off, up to the resync."""
+    SETTLED = "settled"
+    """At rest: at the next resync."""
+    FAILED = "failed"
+    """Something else must change: with back-off."""
+    GONE = "gone"
+    """Never: the object was deleted."""
+
+
+class Result(NamedTuple):
+    """The result of one reconciliation."""
+
+    requeue: Requeue
+    min_delay: float = 0.0
+    """Least seconds before the next one."""

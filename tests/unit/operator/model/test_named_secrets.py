@@ -1,0 +1,58 @@
+"""Every Secret that a spec can name is known, with the field that names it."""
+
+import re
+
+import pytest
+
+from chatfleet_contract.crd import resource
+from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_operator.model.named_secrets import NamedSecret, SecretUse, may_use, secret_uses
+from harness.kube.operated_cluster import spec
+
+EVERYWHERE = ChatDeploymentSpec.model_validate(
+    spec(
+        providers=[
+            {"name": "scripted", "type": "scripted"},
+            {"name": "openai", "type": "openai", "apiKeySecretRef": {"name": "llm-keys", "key": "openai"}},
+        ],
+        redis={"urlSecretRef": {"name": "redis", "key": "url"}},
+        template={
+            "imagePullSecrets": [{"name": "registry"}],
+            "env": [
+                {"name": "A", "value": "a"},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "database", "key": "password"}}},
+            ],
+        },
+    )
+)
+
+
+def test_every_secret_is_named_with_its_field() -> None:
+    assert list(secret_uses(EVERYWHERE)) == [
+        SecretUse("llm-keys", "spec.providers[1].apiKeySecretRef"),
+        SecretUse("redis", "spec.redis.urlSecretRef"),
+        SecretUse("registry", "spec.template.imagePullSecrets[0]"),
+        SecretUse("database", "spec.template.env[1].valueFrom.secretKeyRef"),
+    ]
+
+
+def test_no_field_of_the_schema_that_names_a_secret_is_forgotten() -> None:
+    named = {path for path, node in resource().walk() if re.search(r"secret\w*(\[\])?$", path, re.IGNORECASE)}
+    named -= {f"{path}[]" for path in named} ^ {path for path in named if path.endswith("[]")}
+    known = {re.sub(r"\[\d+\]", "[]", f".{use.field}") for use in secret_uses(EVERYWHERE)}
+
+    assert {path for path in named if f"{path}[]" not in named} <= known
+
+
+@pytest.mark.parametrize(
+    ("label", "allowed"), [("", False), ("true", True), ("support", True), ("other", False), ("True", False)]
+)
+def test_the_label_is_for_all_or_for_one_by_name(label: str, allowed: bool) -> None:  # noqa: FBT001  # a table
+    assert may_use(NamedSecret(allowed=label), "support") is allowed
+
+
+@pytest.mark.parametrize("variable", [{}, {"valueFrom": None}, {"valueFrom": "x"}, {"valueFrom": {"secretKeyRef": []}}])
+def test_a_variable_without_a_secret_names_none(variable: dict[str, object]) -> None:
+    odd = spec(template={"env": [{"name": "A", **variable}]})
+
+    assert list(secret_uses(ChatDeploymentSpec.model_validate(odd))) == []
