@@ -6,5 +6,6 @@ errors           error codes, the failure table, and the exceptions
 principal        the caller of a request
 ids              which text is an id
 live             live configuration: `Live`
+unexpected       log lines of errors that repeat
 usage_estimate   tokens of an answer when the provider does not report them
 """

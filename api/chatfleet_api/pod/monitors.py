@@ -8,10 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.unexpected import UnexpectedErrors
 from chatfleet_contract.report import CircuitState, Dependency, ModelOutcome, State, UpstreamTraffic
 
 HEARTBEAT_SECONDS: Final = 0.5
@@ -45,6 +46,10 @@ class Load(Protocol):
 class Upstreams(Protocol):
     async def check(self) -> Mapping[str, Dependency]:
         """Check each upstream, by provider's name."""
+        ...
+
+    def check_subjects(self) -> Mapping[str, object]:
+        """Return what a check of each upstream is about. Any thread may call this."""
         ...
 
     def outcomes(self) -> Mapping[str, ModelOutcome]:
@@ -92,18 +97,31 @@ class RedisMonitor:
         self.url_error: str | None = None
         self._check = check
         self._url_problem = url_problem
+        self._unexpected = UnexpectedErrors(logger)
 
     async def run(self) -> None:
         while True:
             self.url_error = self._url_problem()
-            try:
-                self.state = Dependency(state=State.UP, message=await self._check())
-            except ChatError as error:
-                self.state = Dependency(state=State.DOWN, message=error.detail or error.message)
-            except Exception as error:  # the state must not stay what it was before
-                logger.exception("The check of Redis failed unexpectedly")
-                self.state = Dependency(state=State.DOWN, message=f"the check failed: {type(error).__name__}")
+            self.state = await self._checked()
             await asyncio.sleep(REDIS_CHECK_SECONDS)
+
+    async def _checked(self) -> Dependency:
+        part = "The check of Redis"
+        try:
+            state = Dependency(state=State.UP, message=await self._check())
+        except ChatError as error:
+            state = Dependency(state=State.DOWN, message=error.detail or error.message)
+        except Exception as error:  # noqa: BLE001  # the state must not stay what it was before
+            self._unexpected.failed(part, error)
+            return Dependency(state=State.DOWN, message=f"the check failed: {type(error).__name__}")
+        self._unexpected.succeeded(part)
+        return state
+
+
+class _Check(NamedTuple):
+    states: Mapping[str, Dependency]
+    subjects: Mapping[str, object]
+    at: float
 
 
 class UpstreamMonitor:
@@ -122,13 +140,14 @@ class UpstreamMonitor:
         self._clock = clock
         self._rand = rand
         self._recheck = recheck
-        self._checked: Mapping[str, Dependency] = MappingProxyType({})
-        self._checked_at: float | None = None
+        self._last: _Check | None = None
 
     async def run(self) -> None:
         while True:
             self._recheck.clear()
-            self._checked, self._checked_at = await self._upstreams().check(), self._clock()
+            upstreams = self._upstreams()
+            subjects = upstreams.check_subjects()
+            self._last = _Check(await upstreams.check(), subjects, self._clock())
             states = [seen.state for seen in self.states().values()]
             down = State.DOWN in states or any(seen.state is State.DOWN for seen in self.outcomes().values())
             pause = UPSTREAM_DOWN_CHECK_SECONDS if down else UPSTREAM_CHECK_SECONDS
@@ -138,9 +157,14 @@ class UpstreamMonitor:
                 await asyncio.wait_for(self._recheck.wait(), max(0.0, until - self._clock()))
 
     def states(self) -> Mapping[str, Dependency]:
-        """Return each upstream as last checked, or down while its circuit breaker is open, which is known at once."""
-        traffic = self.traffic()
-        return {name: _circuit_open(traffic.get(name)) or seen for name, seen in self._checked.items()}
+        """Return each upstream as last checked, or down while its circuit breaker is open, which is known at once.
+
+        What was checked with other settings or models proves nothing: such an upstream is left out until its check.
+        """
+        last = self._last or _Check(MappingProxyType({}), MappingProxyType({}), 0.0)
+        traffic, subjects = self.traffic(), self._upstreams().check_subjects()
+        current = {name: seen for name, seen in last.states.items() if subjects.get(name) == last.subjects.get(name)}
+        return {name: _circuit_open(traffic.get(name)) or seen for name, seen in current.items()}
 
     def outcomes(self) -> Mapping[str, ModelOutcome]:
         return self._upstreams().outcomes()
@@ -149,7 +173,7 @@ class UpstreamMonitor:
         return self._upstreams().traffic()
 
     def seconds_since_check(self) -> float | None:
-        return None if self._checked_at is None else self._clock() - self._checked_at
+        return None if self._last is None else self._clock() - self._last.at
 
 
 def _circuit_open(traffic: UpstreamTraffic | None) -> Dependency | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.unexpected import UnexpectedErrors
 from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker
 from chatfleet_api.providers.policies.concurrency import Slots
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
@@ -57,6 +58,7 @@ class Catalogue:
         self._models = models
         self._upstreams = upstreams
         self._entries = entries
+        self._unexpected = UnexpectedErrors(logger)
 
     def provider(self, model: str) -> Provider:
         """Return the provider of `model`; raise `ChatError(MODEL_NOT_FOUND)` when there is no such model."""
@@ -77,11 +79,31 @@ class Catalogue:
 
     async def check(self) -> dict[str, Dependency]:
         """Check at once that every upstream is reachable, accepts the key and has its models; by provider's name."""
+        names = self._model_names()
+        return dict(zip(names, await asyncio.gather(*(self._check(name, names[name]) for name in names)), strict=True))
+
+    def check_subjects(self) -> dict[str, object]:
+        """Return what a check of each provider is about, its settings and its models, as a value to be compared."""
+        return {name: (self._upstreams[name], frozenset(models)) for name, models in self._model_names().items()}
+
+    def _model_names(self) -> dict[str, list[str]]:
+        """Return the providers' own names of their models."""
         names: dict[str, list[str]] = {provider: [] for provider in self._upstreams}
         for model in self._entries.values():
             names[model.provider].append(model.model)
-        seen = await asyncio.gather(*(_check(self._upstreams[name].backend, names[name]) for name in names))
-        return dict(zip(self._upstreams, seen, strict=True))
+        return names
+
+    async def _check(self, name: str, models: Collection[str]) -> Dependency:
+        part = f"The check of provider {name}"
+        try:
+            seen = Dependency(state=State.UP, message=await self._upstreams[name].backend.check(models))
+        except ChatError as error:
+            seen = Dependency(state=State.DOWN, message=error.detail or error.message)
+        except Exception as error:  # noqa: BLE001  # one provider must not hide the state of the others
+            self._unexpected.failed(part, error)
+            return Dependency(state=State.DOWN, message=f"the check failed: {type(error).__name__}")
+        self._unexpected.succeeded(part)
+        return seen
 
     def outcomes(self) -> dict[str, ModelOutcome]:
         """Return what is known of the models, by name; unavailable ones first, and no more than a report may have."""
@@ -96,14 +118,3 @@ class Catalogue:
     def traffic(self) -> dict[str, UpstreamTraffic]:
         """Return the state of the policies of every upstream, by provider's name."""
         return {name: upstream.traffic() for name, upstream in self._upstreams.items()}
-
-
-async def _check(backend: Backend, models: Collection[str]) -> Dependency:
-    try:
-        note = await backend.check(models)
-    except ChatError as error:
-        return Dependency(state=State.DOWN, message=error.detail or error.message)
-    except Exception as error:  # one provider must not hide the state of the others
-        logger.exception("The check of a provider failed unexpectedly")
-        return Dependency(state=State.DOWN, message=f"the check failed: {type(error).__name__}")
-    return Dependency(state=State.UP, message=note)

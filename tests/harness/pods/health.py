@@ -37,6 +37,9 @@ class FakeUpstreams:
         self.checks += 1
         return self.seen
 
+    def check_subjects(self) -> Mapping[str, object]:
+        return dict.fromkeys(self.seen)
+
     def outcomes(self) -> Mapping[str, ModelOutcome]:
         return self.models
 

@@ -1,6 +1,7 @@
 """What a pod observes, and how often."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Mapping
 from itertools import pairwise
@@ -69,6 +70,9 @@ async def test_upstreams_are_checked_now_and_then_and_sooner_while_one_is_down(
         def outcomes(self) -> Mapping[str, ModelOutcome]:
             return {}
 
+        def check_subjects(self) -> Mapping[str, object]:
+            return {"a": 1}
+
         def traffic(self) -> Mapping[str, UpstreamTraffic]:
             return {}
 
@@ -113,6 +117,9 @@ async def test_a_recheck_begins_at_once_but_not_within_a_second_of_the_last_one(
         def outcomes(self) -> Mapping[str, ModelOutcome]:
             return {}
 
+        def check_subjects(self) -> Mapping[str, object]:
+            return {"a": 1}
+
         def traffic(self) -> Mapping[str, UpstreamTraffic]:
             return {}
 
@@ -139,6 +146,9 @@ async def test_a_model_that_is_down_is_checked_as_often_as_a_provider_that_is() 
         def outcomes(self) -> Mapping[str, ModelOutcome]:
             return {"m": ModelOutcome(provider="a", state=State.DOWN)}
 
+        def check_subjects(self) -> Mapping[str, object]:
+            return {"a": 1}
+
         def traffic(self) -> Mapping[str, UpstreamTraffic]:
             return {}
 
@@ -148,3 +158,62 @@ async def test_a_model_that_is_down_is_checked_as_often_as_a_provider_that_is() 
     running.cancel()
     assert all(4 <= late - early <= 6 for early, late in pairwise(times))
     assert len(times) > 4
+
+
+async def test_an_unexpected_error_is_logged_once_until_it_changes_or_was_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd, other = RuntimeError("odd"), RuntimeError("other")
+    answers: list[Exception | None] = [odd, odd, odd, other, other, None, other]
+
+    async def check() -> str | None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return None
+
+    redis = RedisMonitor(check)
+    running = asyncio.ensure_future(redis.run())
+    with caplog.at_level(logging.INFO):
+        await asyncio.sleep(3 * len(answers) - 1)
+    running.cancel()
+    errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert errors == [odd, other, other]
+
+
+async def test_what_was_checked_with_other_settings_is_no_state_of_the_new_ones() -> None:
+    """An operator that reads the digest of a new configuration must not take a former check for its proof."""
+
+    class Upstreams:
+        settings = "first"
+
+        async def check(self) -> Mapping[str, Dependency]:
+            await asyncio.sleep(0.5)
+            return {"changed": UP, "same": UP}
+
+        def outcomes(self) -> Mapping[str, ModelOutcome]:
+            return {}
+
+        def check_subjects(self) -> Mapping[str, object]:
+            return {"changed": self.settings, "same": 1}
+
+        def traffic(self) -> Mapping[str, UpstreamTraffic]:
+            return {}
+
+    upstreams, recheck = Upstreams(), asyncio.Event()
+    monitor = UpstreamMonitor(fixed(upstreams), clock=loop_clock, rand=random.uniform, recheck=recheck)
+    running = asyncio.ensure_future(monitor.run())
+    await asyncio.sleep(10)
+    assert monitor.states() == {"changed": UP, "same": UP}
+    upstreams.settings = "second"
+    recheck.set()
+    assert monitor.states() == {"same": UP}
+    await asyncio.sleep(1)
+    assert monitor.states() == {"changed": UP, "same": UP}
+    upstreams.settings = "third"
+    recheck.set()
+    await asyncio.sleep(1.2)  # the check is under way
+    upstreams.settings = "fourth"
+    await asyncio.sleep(0.5)
+    assert monitor.states() == {"same": UP}
+    running.cancel()

@@ -100,8 +100,10 @@ async def test_every_provider_is_checked_by_its_name() -> None:
     assert await catalogue_of(config_of(SCRIPTED, other, models=[model("a")])).check() == {"s": up, "t": up}
 
 
-async def test_a_check_that_fails_unexpectedly_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    failures = iter([OverflowError("port"), None])
+async def test_a_check_that_fails_unexpectedly_does_not_hide_the_others_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = iter([OverflowError("port"), None, OverflowError("port"), None])
 
     async def check(_: Scripted, __: Collection[str]) -> None:
         if (failure := next(failures)) is not None:
@@ -111,7 +113,26 @@ async def test_a_check_that_fails_unexpectedly_does_not_hide_the_others(monkeypa
     other = RuntimeProvider(name="t", type=ProviderType.SCRIPTED)
     catalogue = catalogue_of(config_of(SCRIPTED, other, models=[model("a")]))
     down = Dependency(state=State.DOWN, message="the check failed: OverflowError")
-    assert await catalogue.check() == {"s": down, "t": Dependency(state=State.UP)}
+    for _ in range(2):
+        assert await catalogue.check() == {"s": down, "t": Dependency(state=State.UP)}
+    assert ["provider s" in record.message for record in caplog.records if record.exc_info] == [True]
+
+
+def test_the_subject_of_a_check_is_equal_as_long_as_settings_and_models_of_its_provider_are() -> None:
+    registry = registry_of(RecordingMeter(), UNUSED)
+    other = RuntimeProvider(name="t", type=ProviderType.SCRIPTED)
+    slower = other.model_copy(update={"retries": Retries(max=1)})
+    models = [model("a"), model("b", provider="t")]
+
+    def changed(config: RuntimeConfig) -> list[str]:
+        now = registry.catalogue(config).check_subjects()
+        return [name for name in now if now[name] != before[name]]
+
+    before = registry.catalogue(config_of(SCRIPTED, other, models=models)).check_subjects()
+    dearer = models[0].model_copy(update={"fallbacks": ["b"]})
+    assert changed(config_of(SCRIPTED, other, models=[dearer, models[1]])) == []
+    assert changed(config_of(SCRIPTED, other, models=[model("a", "count-4"), models[1]])) == ["s"]
+    assert changed(config_of(SCRIPTED, slower, models=models)) == ["t"]
 
 
 @pytest.mark.parametrize(
