@@ -32,8 +32,10 @@ class Completions:
     """Makes UUIDv7 text."""
     seams: Seams = PLAIN
 
-    async def start(self, principal: Principal, request: ChatRequest, *, retrievable: bool = False) -> Run:
-        """Start a run.
+    async def start(
+        self, principal: Principal, request: ChatRequest, *, retrievable: bool = False, echo: str = ""
+    ) -> Run:
+        """Start a run, whose `Start` has the `echo`.
 
         A `retrievable` one is the fleet's: every pod can read it, and it outlives this one. Another one has one
         reader, the caller, and needs no Redis.
@@ -44,7 +46,7 @@ class Completions:
         tenant = principal.tenant
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
-            began = Start(self.new_id(), request.model, int(self.now().timestamp()))
+            began = Start(self.new_id(), request.model, int(self.now().timestamp()), echo=echo)
             produce = partial(run_turn, RunJob(began, request, provider, None, self.clock, seams=self.seams))
             if not retrievable:
                 return start(tenant, began.run, produce)

@@ -23,13 +23,13 @@ class Responses:
     pool: RunPool
     log: RunLog
 
-    async def create(self, principal: Principal, request: ChatRequest, *, store: bool = True) -> Run:
+    async def create(self, principal: Principal, request: ChatRequest, *, echo: str = "", store: bool = True) -> Run:
         """Start a run; raises as `Completions.start` does.
 
         With `store` it is the fleet's: its readers get nothing that its log lacks, so that whoever has read its end
         retrieves it as ended, from every pod. Without, it cannot be retrieved, and its events are not kept.
         """
-        return await self.completions.start(principal, request, retrievable=store)
+        return await self.completions.start(principal, request, retrievable=store, echo=echo)
 
     async def retrieve(self, principal: Principal, run: str) -> AsyncGenerator[Batch, None]:
         """Yield all events of a run that has ended, the first batch of one that goes on.

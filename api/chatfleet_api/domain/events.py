@@ -50,6 +50,8 @@ class Start(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field
     conversation: str | None = None
     message: str | None = None
     """Id of the assistant message that this run writes."""
+    echo: str = ""
+    """Parameters of the request that the dialect shows with the answer, as JSON; empty: it shows none."""
 
 
 class Token(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="token"):

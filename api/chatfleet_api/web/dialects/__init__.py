@@ -4,6 +4,7 @@ request      reads what clients send
 encode       writes what they get: responses, and the frames of streams
 errors       the body of an HTTP error, and the frame that ends a stream
 routes       its routes
+echo, text   of a response: the parameters of its request, and the form of its text
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
 __init__     the registration: one `Dialect`
 

@@ -2,19 +2,26 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any, Final
 
 import openai
 import pytest
 from openai.types.responses import (
     EasyInputMessageParam,
     Response,
+    ResponseCompletedEvent,
+    ResponseCreatedEvent,
+    ResponseInProgressEvent,
     ResponseInputImageParam,
     ResponseOutputMessageParam,
     ResponseStreamEvent,
 )
+from pydantic import BaseModel
 
 from harness.pods.api_process import ApiProcess, api_process, scripted
 from harness.polling import eventually
+
+Snapshot: Final = (ResponseCreatedEvent, ResponseInProgressEvent, ResponseCompletedEvent)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,29 @@ def test_a_whole_response_is_kept(client: openai.OpenAI) -> None:
     assert response.usage is not None
     assert response.usage.total_tokens == 8
     assert client.responses.retrieve(response.id).output_text == "Say hello twice"
+
+
+class Answer(BaseModel):
+    a: int
+
+
+def test_a_response_shows_what_was_requested_in_each_event_and_later(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"metadata": {"ticket": "7"}, "instructions": "Be brief.", "max_tool_calls": 3}
+    with client.responses.create(model="count", input="Hi", stream=True, **asked) as stream:
+        shown = [event.response for event in stream if isinstance(event, Snapshot)]
+    assert [response.status for response in shown] == ["in_progress", "in_progress", "completed"]
+    for response in shown:
+        assert {name: getattr(response, name) for name in asked} == asked
+        assert (response.background, response.truncation, response.temperature) == (False, "disabled", 1.0)
+    assert client.responses.retrieve(shown[-1].id) == shown[-1]
+
+
+def test_json_of_a_schema_is_parsed_by_the_sdk(client: openai.OpenAI) -> None:
+    response = client.responses.parse(model="echo", input='{"a": 1}', text_format=Answer)
+    assert response.output_parsed == Answer(a=1)
+    assert response.text is not None
+    assert response.text.format is not None
+    assert response.text.format.type == "json_schema"
 
 
 def test_an_output_goes_back_into_the_next_input_as_it_is(client: openai.OpenAI) -> None:

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Failed, FinishReason, Reasoning, Start, Token, ToolCall
@@ -66,7 +67,9 @@ class EventEncoder:
                 return CompleteEvent(reason, usage_body(usage), cost_usd(usage), latency, first)
             case Failed():
                 return self._error(event)
-            case Start() | Reasoning() | ToolCall():
+            case Start():
+                return replace(event, echo="")  # another dialect's
+            case Reasoning() | ToolCall():
                 return event
             case _:
                 assert_never(event)

@@ -1,17 +1,19 @@
 """What a client of the OpenAI Responses API gets: a response, or its events, in the vendor's format.
 
-Formats: `openai` 3.51, `types/responses/response.py` and `response_*_event.py`. A run's events always become the same
+Formats: `openai` 3.57, `types/responses/response.py` and `response_*_event.py`. A run's events always become the same
 events with the same sequence numbers, whoever encodes them and how often: so a stream is resumed by encoding the run
 anew and leaving out what was seen. Reasoning and tool calls are left out.
 """
 
 from io import StringIO
+from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import FACTS, ChatError, position_lost
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.web.dialects.responses.echo import read_echo
 from chatfleet_api.web.sse import escape_line_separators, json_text
 
 PREFIX: Final = "resp_"
@@ -24,13 +26,16 @@ class ResponseEncoder:
 
     dialect = "responses"
 
-    def __init__(self, response_id: str | None = None, *, after: int = -1, background: bool = False) -> None:
-        """Leave out the events up to number `after`; without an id, the response has the one of its run."""
-        self.opens_before_first_token = background
+    def __init__(self, response_id: str | None = None, *, after: int = -1, at_once: bool = False) -> None:
+        """Leave out the events up to number `after`; without an id, the response has the one of its run.
+
+        `at_once`: a stream opens before the first token.
+        """
+        self.opens_before_first_token = at_once
         self._id = response_id
         self._after = after
-        self._background = background
         self._start = Start("", "", 0)
+        self._echo: dict[str, Any] = {}
         self._text = StringIO()
         self._ending: Terminal | None = None
         self._message_open = False
@@ -64,26 +69,20 @@ class ResponseEncoder:
             "id": self._id or PREFIX + self._start.run,
             "object": "response",
             "created_at": self._start.created,
+            "completed_at": self._completed_at() if status == "completed" else None,
             "status": status,
-            "background": self._background,
             "error": error,
             "incomplete_details": incomplete,
-            "instructions": None,
-            "metadata": {},
             "model": self._start.model,
             "output": [self._item(status)] if ending and self._message_open else [],
-            "parallel_tool_calls": True,
-            "temperature": None,
-            "tool_choice": "auto",
-            "tools": [],
-            "top_p": None,
             "usage": _usage(ending.usage) if ending and ending.usage else None,
+            **self._echo,
         }
 
     def _take(self, event: Event) -> None:
         match event:
             case Start():
-                self._start = event
+                self._start, self._echo = event, read_echo(event.echo)
                 self._emit("response.created", {"response": self.response()})
                 self._emit("response.in_progress", {"response": self.response()})
             case Token():
@@ -131,6 +130,11 @@ class ResponseEncoder:
             data = json_text({"type": kind, **event, "sequence_number": self._seq})
             self._frames.append(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")
         self._seq += 1
+
+    def _completed_at(self) -> int:
+        """Return the second in which the answer ended."""
+        latency_ms = self._ending.latency_ms if isinstance(self._ending, Complete) else 0
+        return self._start.created + ceil(latency_ms / 1000)
 
     def _place(self) -> dict[str, Any]:
         return {"item_id": f"msg_{self._start.run}", "output_index": 0, "content_index": 0}

@@ -11,11 +11,16 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.web.body import decode_body, stream_field
+from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.input import InputMessage, messages_of
+from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
 _Checked: TypeAlias = Any
 """A parameter of which `_SUPPORTED` knows the values that are accepted."""
+_Key: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
+Metadata: TypeAlias = Annotated[dict[_Key, Annotated[str, msgspec.Meta(max_length=512)]], msgspec.Meta(max_length=16)]
+"""Up to 16 pairs of texts, as the vendor allows."""
 
 
 class ReasoningOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,13 +31,6 @@ class ReasoningOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generate_summary: _Checked = None
     context: _Checked = None  # any: there is no reasoning in the input
     mode: _Checked = None
-
-
-class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The form of the text."""
-
-    format: _Checked = None
-    verbosity: _Checked = None
 
 
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +73,7 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: _Checked = None
     tool_choice: _Checked = None
     include: _Checked = None
-    metadata: _Checked = None
+    metadata: Metadata | None = None
     truncation: _Checked = None
     service_tier: _Checked = None
     context_management: _Checked = None
@@ -96,13 +94,14 @@ class ResponseRequest(NamedTuple):
     """Whether the response is written to its end although its client disconnects."""
     store: bool
     """Whether it can be retrieved later."""
+    echo: str
+    """The parameters that the response shows."""
 
 
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
 _HISTORY: Final = "Send the earlier messages in 'input', or use a conversation (/api/v1/conversations)."
 _NO_SUMMARY: Final = "Summaries of reasoning are not supported. Omit it."
 _SUPPORTED: Final = (
-    Supported("text.format", ({"type": "text"},), "Only text is supported. Use /v1/chat/completions for JSON."),
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
     PADDING,
     LOG_PROBABILITIES,
@@ -114,7 +113,6 @@ _SUPPORTED: Final = (
     Supported("tools", ([],), "Use /v1/chat/completions for tools."),
     Supported("tool_choice", ("auto", "none"), "Use /v1/chat/completions for tools."),
     Supported("include", ([],), "No further output is supported. Omit 'include'."),
-    Supported("metadata", ({},), "Responses keep no metadata. Omit 'metadata'."),
     Supported("truncation", ("disabled",), "The input is never truncated. Omit 'truncation' and shorten the input."),
     Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
     Supported("image.context_compression", ("auto",), "Omit 'image'."),
@@ -141,9 +139,10 @@ def read_response(raw: bytes) -> ResponseRequest:
         top_p=body.top_p,
         max_tokens=body.max_output_tokens,
         reasoning_effort=body.reasoning.effort if body.reasoning else None,
+        response_format=response_format(body.text),
         user=body.user or body.safety_identifier,
     )
-    return ResponseRequest(request, bool(body.stream), bool(body.background), body.store is not False)
+    return ResponseRequest(request, bool(body.stream), bool(body.background), body.store is not False, echo_of(body))
 
 
 def wants_stream(_accept: str, body: bytes) -> bool:

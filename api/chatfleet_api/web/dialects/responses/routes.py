@@ -43,10 +43,10 @@ class CreateResponse(HotEndpoint):
     @override
     async def answer(self, client: Client) -> None:
         body = read_response(await client.body())
-        run = await self._responses.create(client.principal, body.request, store=body.store)
+        run = await self._responses.create(client.principal, body.request, echo=body.echo, store=body.store)
         # What is not stored gets an id that leads nowhere.
         response_id = PREFIX + (run.id if body.store else self._new_id())
-        encoder = ResponseEncoder(response_id, background=body.background)
+        encoder = ResponseEncoder(response_id, at_once=body.background)
         try:
             if body.stream:
                 await self._streams.send(run.read, encoder, client)
@@ -69,7 +69,7 @@ class RetrieveResponse(HotEndpoint):
         run, query = _run(client), client.query
         found = await _found(self._responses, client.principal, run)
         if query.get("stream") == "true":
-            encoder = ResponseEncoder(after=_after(query.get("starting_after")), background=True)
+            encoder = ResponseEncoder(after=_after(query.get("starting_after")), at_once=True)
             await self._streams.send(partial(self._responses.read, client.principal, run), encoder, client)
         else:
             await client.respond(json_text(found.response()))
@@ -86,7 +86,7 @@ class CancelResponse(HotEndpoint):
         run, principal = _run(client), client.principal
         await _found(self._responses, principal, run)
         await self._responses.cancel(principal, run)
-        encoder = ResponseEncoder(background=True)
+        encoder = ResponseEncoder()
         with suppress(TimeoutError):
             async with asyncio.timeout(CANCEL_SECONDS), aclosing(self._responses.read(principal, run)) as batches:
                 async for batch in batches:
@@ -126,7 +126,7 @@ async def _whole(run: Run, encoder: ResponseEncoder) -> bytes:
 
 async def _found(responses: Responses, principal: Principal, run: str) -> ResponseEncoder:
     """Return the response as it is; raise `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
-    encoder = ResponseEncoder(background=True)
+    encoder = ResponseEncoder()
     async with aclosing(responses.retrieve(principal, run)) as batches:
         async for batch in batches:
             encoder.encode(batch)

@@ -1,0 +1,51 @@
+"""The parameters of a request, as each snapshot of its response shows them.
+
+They travel with the run, in its `Start`: so every pod shows the same, whenever it encodes the response.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chatfleet_api.web.dialects.responses.text import shown
+from chatfleet_api.web.sse import json_text
+
+if TYPE_CHECKING:
+    from chatfleet_api.web.dialects.responses.request import ResponseBody
+
+
+def echo_of(body: "ResponseBody") -> str:
+    """Return the parameters with the vendor's defaults in the place of those that are absent, as JSON."""
+    reasoning = body.reasoning
+    return json_text(
+        {
+            "background": bool(body.background),
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "max_tool_calls": body.max_tool_calls,
+            "metadata": body.metadata or {},
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
+            "previous_response_id": None,
+            "prompt_cache_key": body.prompt_cache_key,
+            "reasoning": {"effort": reasoning.effort if reasoning else None, "summary": None},
+            "safety_identifier": body.safety_identifier,
+            "service_tier": "default",
+            "store": body.store is not False,
+            "temperature": 1.0 if body.temperature is None else body.temperature,
+            "text": {"format": shown(body.text), "verbosity": "medium"},
+            "tool_choice": body.tool_choice or "auto",
+            "tools": [],
+            "top_logprobs": 0,
+            "top_p": 1.0 if body.top_p is None else body.top_p,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "truncation": "disabled",
+            "user": body.user,
+        }
+    ).decode()
+
+
+def read_echo(echo: str) -> dict[str, Any]:
+    """Return the parameters that `echo_of` wrote."""
+    parameters: dict[str, Any] = msgspec.json.decode(echo) if echo else {}
+    return parameters
