@@ -8,5 +8,6 @@
 - `metrics`                     all metrics: names, labels and descriptions
 - `logs`                        fields of a JSON log line
 - `parts`                       base of the models, and the notation of CEL rules
+- `pod_fields`                  Kubernetes' own schemas of parts of a pod
 - `crd`, `schema`, `reference`  generators of the CustomResourceDefinition and docs/reference
 """

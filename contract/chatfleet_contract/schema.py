@@ -4,7 +4,7 @@ Parsing pydantic's JSON schema into `Schema` fails for every unknown keyword, so
 Rules of the target: the "structural schema" section of the Kubernetes documentation on CustomResourceDefinitions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -45,6 +45,7 @@ class Schema(Part):
     items: "Schema | None" = None
     additional_properties: "Schema | bool | None" = None
     preserve_unknown_fields: bool | None = Field(None, alias="x-kubernetes-preserve-unknown-fields")
+    map_type: str | None = Field(None, alias="x-kubernetes-map-type")
     list_type: str | None = Field(None, alias="x-kubernetes-list-type")
     list_map_keys: list[str] | None = Field(None, alias="x-kubernetes-list-map-keys")
     validations: list[Rule] | None = Field(None, alias="x-kubernetes-validations")
@@ -54,6 +55,9 @@ class Schema(Part):
     ref: str | None = Field(None, alias="$ref")
     defs: dict[str, "Schema"] = Field(default_factory=dict, alias="$defs", exclude=True)
     any_of: "list[Schema] | None" = None
+
+    # Only in our schemas; the definition has Kubernetes' own schema of the type there (`pod_fields`).
+    pod_field: str | None = Field(None, exclude=True)
 
     def with_siblings_of(self, other: "Schema") -> "Schema":
         """Return this schema, overlaid with the keywords of `other` beside its `$ref` or `anyOf`."""
@@ -67,6 +71,19 @@ class Schema(Part):
             yield "[]", self.items
         if isinstance(self.additional_properties, Schema):
             yield "{}", self.additional_properties
+
+    def transformed(self, change: "Callable[[Schema], Schema]") -> "Schema":
+        """Return this node and its descendants as `change` makes them."""
+        node = change(self)
+        inner = node.additional_properties
+        return node.model_copy(
+            update={
+                "properties": node.properties
+                and {name: each.transformed(change) for name, each in node.properties.items()},
+                "items": node.items and node.items.transformed(change),
+                "additional_properties": inner.transformed(change) if isinstance(inner, Schema) else inner,
+            }
+        )
 
     def walk(self, path: str = "") -> Iterator[tuple[str, "Schema"]]:
         """Yield this node and its descendants with their paths, such as `.spec.models[].name`."""
@@ -100,7 +117,7 @@ def _structure(node: Schema, defs: Mapping[str, Schema], *, optional: bool = Fal
             or None,
             "items": node.items and child(node.items, filled=False),
             "additional_properties": None
-            if node.preserve_unknown_fields
+            if node.preserve_unknown_fields or node.pod_field
             else child(inner)
             if isinstance(inner, Schema)
             else inner,
@@ -133,8 +150,12 @@ def _described_default(node: Schema) -> Json:
     return {"default": None, "description": _sentences(node.description, f"Default: {_plain(node.default)}.")}
 
 
-def explained(node: Schema) -> Schema:
-    """Return `node` with its defaults and bounds in its descriptions, where `kubectl explain` shows them."""
+def explained(root: Schema) -> Schema:
+    """Return `root` with its defaults and bounds in its descriptions, where `kubectl explain` shows them."""
+    return root.transformed(_explained)
+
+
+def _explained(node: Schema) -> Schema:
     scalar = node.default if isinstance(node.default, bool | int | float | str) else None
     facts = {
         f"Default: {_plain(scalar)}.": scalar is not None and "Default: " not in (node.description or ""),
@@ -142,15 +163,8 @@ def explained(node: Schema) -> Schema:
         f"Maximum: {node.maximum}.": node.maximum is not None,
         f"Maximum: {node.max_items} items.": node.max_items is not None,
     }
-    inner = node.additional_properties
-    return node.model_copy(
-        update={
-            "description": _sentences(node.description, *(text for text, applies in facts.items() if applies)),
-            "properties": node.properties and {name: explained(each) for name, each in node.properties.items()},
-            "items": node.items and explained(node.items),
-            "additional_properties": explained(inner) if isinstance(inner, Schema) else inner,
-        }
-    )
+    described = _sentences(node.description, *(text for text, applies in facts.items() if applies))
+    return node.model_copy(update={"description": described})
 
 
 def _sentences(*texts: str | None) -> str | None:

@@ -22,7 +22,7 @@ from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceT
 from chatfleet_contract.spec.observability import LogFormat, LogLevel, Observability
 from chatfleet_contract.spec.redis import AppendFsync, ManagedRedis, Redis
 from chatfleet_contract.spec.streaming import Streaming
-from chatfleet_contract.spec.template import InheritedMetadata, PodField, Scheduling, Template
+from chatfleet_contract.spec.template import InheritedMetadata, Scheduling, Template
 
 __all__ = [
     "MAX_NAME",
@@ -39,7 +39,6 @@ __all__ = [
     "Observability",
     "OnBusy",
     "OnClientDisconnect",
-    "PodField",
     "Redis",
     "Scheduling",
     "ServiceExposure",

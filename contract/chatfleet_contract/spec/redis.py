@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
-from chatfleet_contract.spec.template import PodField, Scheduling
+from chatfleet_contract.spec.template import Resources, Scheduling
 
 
 class AppendFsync(StrEnum):
@@ -31,7 +31,7 @@ class ManagedRedis(Scheduling):
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."
     )
-    resources: PodField = Field(
+    resources: Resources = Field(
         default_factory=dict,
         description="Resource requests and limits of Redis. Unset: requests of 50m CPU and 64Mi memory. With a memory"
         " limit, maxmemory of redis.conf is 75 percent of it, and a full Redis rejects writes instead of being killed.",

@@ -5,12 +5,15 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract import names
-from chatfleet_contract.parts import PRESERVE, Json, Part, keyed, rule, rules
+from chatfleet_contract.parts import Json, Part, keyed, rule, rules
 from chatfleet_contract.spec.secrets import SecretName
 
-PodField = Annotated[Json, Field(json_schema_extra=PRESERVE)]
-"""A part of a pod's spec that is copied without change; the API server validates it in the Deployment."""
-
+# Parts of a pod that are copied without change. Their schema is Kubernetes' own (`pod_fields`).
+Resources = Annotated[Json, Field(json_schema_extra={"podField": "ResourceRequirements"})]
+Toleration = Annotated[Json, Field(json_schema_extra={"podField": "Toleration"})]
+Affinity = Annotated[Json, Field(json_schema_extra={"podField": "Affinity"})]
+TopologySpreadConstraint = Annotated[Json, Field(json_schema_extra={"podField": "TopologySpreadConstraint"})]
+EnvVar = Annotated[Json, Field(json_schema_extra={"podField": "EnvVar"})]
 
 _PART: Final = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*"
 _REGISTRY: Final = r"([a-zA-Z0-9][-.a-zA-Z0-9]*|\\[[0-9a-fA-F:]+\\])(:[0-9]+)?"
@@ -48,14 +51,14 @@ class PullSecret(Part):
 class Scheduling(Part):
     """Where pods run, and with what. Fields are those of a Kubernetes pod."""
 
-    resources: PodField = Field(default_factory=dict, description="Resource requests and limits of the container.")
+    resources: Resources = Field(default_factory=dict, description="Resource requests and limits of the container.")
     node_selector: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default_factory=dict, description="Labels that a node must have to run the pods."
     )
-    tolerations: Annotated[list[PodField], Field(max_length=64)] = Field(
+    tolerations: Annotated[list[Toleration], Field(max_length=64)] = Field(
         default_factory=list, description="Tolerations of the pods."
     )
-    affinity: PodField = Field(default_factory=dict, description="Affinity of the pods.")
+    affinity: Affinity = Field(default_factory=dict, description="Affinity of the pods.")
     priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
         None, description="PriorityClass of the pods."
     )
@@ -102,7 +105,7 @@ class Template(Scheduling):
         description="Image of the API. Unset: the image configured in the operator. Ignored with restrictTemplate of"
         " the operator.",
     )
-    resources: PodField = Field(
+    resources: Resources = Field(
         default_factory=dict,
         description="Resource requests and limits of the container. Unset: requests of 50m CPU and 128Mi memory.",
     )
@@ -111,7 +114,7 @@ class Template(Scheduling):
         description="Secrets with the credentials of registries, for all pods of this ChatDeployment. An operator with"
         " secretsNeedLabel uses them only with the label chatfleet.io/allowed.",
     )
-    topology_spread_constraints: Annotated[list[PodField], Field(max_length=16)] = Field(
+    topology_spread_constraints: Annotated[list[TopologySpreadConstraint], Field(max_length=16)] = Field(
         default_factory=list, description="Topology spread constraints of the pods."
     )
     labels: Annotated[dict[str, str], Field(max_length=64)] = Field(
@@ -120,7 +123,7 @@ class Template(Scheduling):
     annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default_factory=dict, description="Additional annotations of the pods."
     )
-    env: Annotated[list[PodField], Field(max_length=128)] = Field(
+    env: Annotated[list[EnvVar], Field(max_length=128)] = Field(
         default_factory=list,
         description="Additional environment variables of the container. Variables with valueFrom are ignored with"
         " restrictTemplate of the operator.",

@@ -11,6 +11,7 @@ import yaml
 
 from chatfleet_contract import names
 from chatfleet_contract.crd import resource
+from chatfleet_contract.pod_fields import FILE, extract
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from harness.bounds import REASONS, Bound, bounds
@@ -19,6 +20,7 @@ from harness.kube.full_chatdeployment import OWN_REDIS_FIELDS, full_chatdeployme
 from harness.kube.kubectl import Kubectl
 
 FIXTURES = Path(__file__).parent / "fixtures"
+CRDS = Path(__file__).parents[3] / "crds"
 
 
 def read(name: str) -> Any:  # noqa: ANN401  # a fixture of any shape
@@ -163,6 +165,54 @@ def test_a_status_comes_back_as_it_was_written(chatdeployments: ChatDeployments,
 def test_an_unknown_field_is_named(chatdeployments: ChatDeployments) -> None:
     with pytest.raises(RefusedError, match=r'unknown field "spec\.streaming\.heartbeat"'):
         chatdeployments.try_create(fixture({"streaming": {"heartbeat": 5}}))
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"affinity": {"nodeAfinity": {}}}, 'unknown field "spec.template.affinity.nodeAfinity"'),
+        ({"tolerations": [{"keys": "a"}]}, 'unknown field "spec.template.tolerations[0].keys"'),
+        ({"tolerations": [{"operator": "Exist"}]}, "spec.template.tolerations[0].operator: Unsupported value"),
+        ({"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologySpreadConstraints[0].topologyKey: Required value"),
+        ({"resources": {"request": {}}}, 'unknown field "spec.template.resources.request"'),
+        ({"resources": {"requests": {"cpu": "a lot"}}}, "spec.template.resources.requests.cpu: Invalid value"),
+        ({"env": [{"name": "A", "value": 1}]}, "spec.template.env[0].value: Invalid value"),
+        ({"env": [{"name": "A", "valueFrom": {"secretRef": {}}}]}, 'field "spec.template.env[0].valueFrom.secretRef"'),
+    ],
+)
+def test_a_typo_in_a_part_of_a_pod_is_refused(chatdeployments: ChatDeployments, part: Document, words: str) -> None:
+    with pytest.raises(RefusedError, match=re.escape(words)):
+        chatdeployments.try_create(fixture({"template": part}))
+
+
+POD_FIELDS: Document = {
+    "resources": {"requests": {"cpu": 0.5, "memory": "1.5Gi"}, "limits": {"cpu": 1, "memory": "2e9"}},
+    "env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}}],
+    "affinity": {
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "podAffinityTerm": {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}}
+            ]
+        }
+    },
+}
+
+
+def test_parts_of_a_pod_are_kept_as_they_are_given(chatdeployments: ChatDeployments) -> None:
+    kept = chatdeployments.try_create(fixture({"template": POD_FIELDS}))["spec"]["template"]
+
+    assert {name: kept[name] for name in POD_FIELDS} == POD_FIELDS
+
+
+def test_parts_of_a_pod_have_the_schemas_of_this_version_of_kubernetes(kubectl: Kubectl) -> None:
+    assert extract(json.loads(kubectl("get", "--raw", "/openapi/v3/apis/apps/v1"))) == FILE.read_text()
+    explained = kubectl("explain", "chatdeployment.spec.template.tolerations.tolerationSeconds")
+    assert "FIELD: tolerationSeconds <integer>" in explained
+    assert "TolerationSeconds represents the period of time" in explained
+
+
+def test_a_client_that_keeps_a_copy_can_apply_the_definition(kubectl: Kubectl) -> None:
+    kubectl("apply", "--dry-run=server", "-f", str(CRDS))
 
 
 def test_kubectl_explains_defaults_and_bounds(kubectl: Kubectl) -> None:

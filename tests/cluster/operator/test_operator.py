@@ -316,8 +316,8 @@ def test_a_missing_secret_is_named_and_heals_by_itself(
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        ({"resources": {"requests": {"cpu": "a lot"}}}, "quantities must match"),
-        ({"affinity": {"nodeAfinity": {}}}, "nodeAfinity"),
+        ({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}, "must be less than or equal to cpu limit"),
+        ({"tolerations": [{"operator": "Exists", "value": "a"}]}, "value must be empty"),
         ({"env": [{"name": "A"}, {"name": "A"}]}, "duplicate entries"),
         ({"env": [{"name": "not a name=", "value": "x"}]}, "env[3].name"),
     ],
