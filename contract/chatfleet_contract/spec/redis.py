@@ -36,6 +36,13 @@ class ManagedRedis(Scheduling):
         description="Resource requests and limits of Redis. Unset: requests of 50m CPU and 64Mi memory. With a memory"
         " limit, maxmemory of redis.conf is 75 percent of it, and a full Redis rejects writes instead of being killed.",
     )
+    max_unavailable: int = Field(
+        1,
+        ge=0,
+        le=1,
+        description="Whether a node drain evicts the pod (PodDisruptionBudget). 1: Redis restarts on another node. 0:"
+        " the drain waits until you delete the pod.",
+    )
     append_fsync: AppendFsync = Field(
         AppendFsync.EVERYSEC,
         description="When Redis flushes writes to disk: always, everysec or no (appendfsync of redis.conf).",

@@ -108,8 +108,8 @@ CONFIG_MAP: Final = Kind(
 )
 POD_DISRUPTION_BUDGET: Final = Kind(
     *("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
-    verbs=(*WATCH, *APPLY),
-    child_names=(same_name,),
+    verbs=(*WATCH, *APPLY, *DELETE),
+    child_names=(same_name, names.redis_name),
 )
 HORIZONTAL_POD_AUTOSCALER: Final = Kind(
     *("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),

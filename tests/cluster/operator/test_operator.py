@@ -145,6 +145,7 @@ EDITS: dict[str, Manifest] = {
     "statefulset/support-redis": {"spec": {"replicas": 3}},
     "service/support": {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 9}]}},
     "poddisruptionbudget/support": {"spec": {"maxUnavailable": 9}},
+    "poddisruptionbudget/support-redis": {"spec": {"maxUnavailable": 9}},
     "deployment/support": {"spec": {"replicas": 9, "template": {"spec": {"serviceAccountName": "default"}}}},
 }
 """Edits of fields that a child's spec has; for other children: `HASH_EDITED`."""

@@ -264,6 +264,16 @@ def test_redis_rejects_writes_before_it_reaches_its_memory_limit() -> None:
     assert (pod["priorityClassName"], pod["nodeSelector"]) == ("data", {"disk": "fast"})
 
 
+@pytest.mark.parametrize(("managed", "evicted"), [({}, 1), ({"maxUnavailable": 0}, 0)])
+def test_a_drain_evicts_redis_unless_the_spec_makes_it_wait(managed: Manifest, evicted: int) -> None:
+    budget = child(built(spec(redis={"managed": managed})), "PodDisruptionBudget", "support-redis")["spec"]
+    redis = child(built(spec()), "StatefulSet", "support-redis")["spec"]
+
+    assert budget["maxUnavailable"] == evicted
+    assert budget["selector"] == redis["selector"]
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 def test_all_pods_pull_with_the_same_secrets_and_the_account_has_its_annotations() -> None:
     template = {"imagePullSecrets": [{"name": "registry"}]}
     annotations = {"example.com/role": "chat"}

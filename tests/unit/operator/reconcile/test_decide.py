@@ -187,9 +187,10 @@ def test_a_redis_that_is_no_longer_managed_goes_and_its_data_stay() -> None:
     children = {**settled(resource()), **settled(external)}
     plan = decide(observed(external, children), DEFAULTS)
 
-    assert {deletion.id.kind for deletion in plan.prune} == {"Secret", "Service", "StatefulSet"}
+    kinds = {"PodDisruptionBudget", "Secret", "Service", "StatefulSet"}
+    assert {deletion.id.kind for deletion in plan.prune} == kinds
     assert {deletion.id.name for deletion in plan.prune} == {"support-redis"}
-    assert {deletion.uid for deletion in plan.prune} == {"uid-Secret", "uid-Service", "uid-StatefulSet"}
+    assert {deletion.uid for deletion in plan.prune} == {f"uid-{kind}" for kind in kinds}
 
 
 def test_a_foreign_redis_of_our_name_is_not_pruned() -> None:
