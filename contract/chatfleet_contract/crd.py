@@ -76,6 +76,11 @@ def _version() -> Json:
                 "Status of the condition Ready.",
             ),
             _column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Reason of the condition Ready."),
+            _column(
+                "Available",
+                '.status.conditions[?(@.type=="Available")].status',
+                "Status of the condition Available.",
+            ),
             _column("Replicas", ".status.desiredReplicas", "Desired number of pods.", type_="integer"),
             _column("Ready Pods", ".status.readyReplicas", "Ready pods.", type_="integer"),
             _column("Streams", ".status.activeStreams", "Open streams of all pods.", type_="integer"),

@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     """The conditions of every reconciled ChatDeployment."""
 
     READY = "Ready"
+    AVAILABLE = "Available"
     PROGRESSING = "Progressing"
     CONFIGURATION_VALID = "ConfigurationValid"
     REDIS_AVAILABLE = "RedisAvailable"
@@ -40,6 +41,8 @@ class Reason(StrEnum):
     NO_READY_PODS = "NoReadyPods"
     UPDATING = "Updating"
     REQUEST_FAILED = "RequestFailed"
+    ASLEEP = "Asleep"
+    ACTIVATING = "Activating"
 
     # Progressing
     ROLLING_OUT = "RollingOut"
@@ -88,11 +91,23 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
     ConditionType.READY: {
         Reason.SERVING: "A request through the Service was answered with the current configuration.",
         Reason.SUSPENDED: "`spec.suspend` is true.",
-        Reason.SCALED_TO_ZERO: "`spec.replicas` is 0, or the autoscaler has scaled the Deployment to 0 replicas.",
+        Reason.SCALED_TO_ZERO: "`spec.replicas` is 0, or the Deployment is, although `minReplicas` is above 0.",
+        Reason.ASLEEP: "The autoscaler has scaled to 0 replicas, and a request that the activator holds starts a pod.",
+        Reason.ACTIVATING: "No API pod is ready yet, and the activator holds requests until one is.",
         Reason.NO_READY_PODS: "No API pod is ready.",
         Reason.UPDATING: "A rollout is in progress, and an earlier generation may serve requests.",
         Reason.REQUEST_FAILED: "Pods are ready, but a request through the Service failed.",
         Reason.BLOCKED: "The condition named in the message is not True, and requests may fail.",
+    },
+    ConditionType.AVAILABLE: {
+        Reason.SERVING: "A request through the Service was answered, by pods of any generation.",
+        Reason.SUSPENDED: "`spec.suspend` is true.",
+        Reason.SCALED_TO_ZERO: "`spec.replicas` is 0, or the Deployment is, although `minReplicas` is above 0.",
+        Reason.ASLEEP: "The autoscaler has scaled to 0 replicas, and the activator holds requests.",
+        Reason.ACTIVATING: "No API pod is ready, and the activator or a pod that drains accepts requests.",
+        Reason.NO_READY_PODS: "No API pod is ready.",
+        Reason.REQUEST_FAILED: "Pods are ready, but a request through the Service failed.",
+        Reason.BLOCKED: "No ready pod can use Redis or an upstream; Unknown: no pod has reported on them.",
     },
     ConditionType.PROGRESSING: {
         Reason.PAUSED: "The annotation `chatfleet.io/reconcile` is `paused`; the message states since when.",

@@ -7,6 +7,7 @@ start_failure   why pods do not start
 metrics_api     who serves the metrics of pods
 ports           what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
 errors          Retry and Refused, named by the action of the caller
+moments         times as Kubernetes writes them
 parse           from the API server's JSON to values
 pod_report      from the response of a pod to a bounded report
 compare         does a live object hold what we want?

@@ -1,9 +1,7 @@
 """One live snapshot of everything that a decision needs. Independent reads run side by side."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from chatfleet_contract import names
@@ -14,6 +12,7 @@ from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.model.errors import Refusal, Refused
 from chatfleet_operator.model.metrics_api import MetricsApi
+from chatfleet_operator.model.moments import seconds_between
 from chatfleet_operator.model.named_secrets import ALLOWED_FOR_ALL, NamedSecret, SecretUse, may_use, secret_uses
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
@@ -178,7 +177,7 @@ def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:
         config_annotation=annotations.get(names.ANNOTATION_CONFIG_HASH),
         report=report.model_copy(update={"pod": metadata["name"]}) if report else None,  # whatever it calls itself
         deletion_cost=_cost(annotations.get(names.POD_DELETION_COST, "")),
-        deletion_cost_age=_age(annotations.get(names.ANNOTATION_DELETION_COST_TIME, ""), now),
+        deletion_cost_age=seconds_between(annotations.get(names.ANNOTATION_DELETION_COST_TIME), now),
     )
 
 
@@ -188,11 +187,3 @@ def _cost(text: str) -> int:
         return int(text)
     except ValueError:
         return 0
-
-
-def _age(written: str, now: Timestamp) -> float:
-    """Return the seconds since `written`; absent or invalid is infinitely long ago."""
-    try:
-        return (datetime.fromisoformat(now) - datetime.fromisoformat(written)).total_seconds()
-    except (ValueError, TypeError):
-        return math.inf

@@ -18,7 +18,7 @@ from chatfleet_operator.reconcile.observe import observe
 from chatfleet_operator.status.events import events
 from chatfleet_operator.status.report import report, transitions
 
-AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+AT_REST = frozenset({Reason.SERVING, Reason.ASLEEP, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 """Reasons of Ready with which nothing is under way, unless Progressing has something."""
 
 logger = logging.getLogger(__name__)

@@ -4,13 +4,12 @@ Most causes are in the pods and Deployments that a reconciliation reads anyway. 
 mount the cause is only in Events: `silent` names the few objects whose Events are worth a read.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from chatfleet_contract import names
+from chatfleet_operator.model.moments import seconds_between
 from chatfleet_operator.model.start_failure import Cause, StartFailure
 from chatfleet_operator.model.values import Manifest, ObjectId, Timestamp, identify
 from chatfleet_operator.reconcile.last_words import sentence
@@ -48,10 +47,7 @@ class Started:
 
     def age(self, since: object) -> float:
         """Return the seconds since a time; unreadable is infinitely long ago."""
-        try:
-            return (datetime.fromisoformat(self.now) - datetime.fromisoformat(str(since))).total_seconds()
-        except (ValueError, TypeError):
-            return math.inf
+        return seconds_between(since, self.now)
 
     def has_settled(self, since: object) -> bool:
         """Whether the time `since` is longer ago than a normal start takes."""

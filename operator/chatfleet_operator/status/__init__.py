@@ -1,6 +1,7 @@
 """From what one reconciliation saw, planned and did to the status of a ChatDeployment. Pure.
 
 assessment      the facts that conditions are evaluated on
+activation      scale to zero: who serves while no API pod does
 rollout         what still keeps the current generation from being complete
 upstreams       what the pods know of providers and models, as one
 conditions/     one file per condition, each a list of rules

@@ -7,8 +7,9 @@ from typing import Any
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_contract.status import ConditionType, Reason
+from chatfleet_contract.status import Condition, ConditionStatus, ConditionType, Reason
 from chatfleet_operator.model.errors import Refusal
+from chatfleet_operator.model.moments import seconds_between
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Outcome, Plan, Pod, Timestamp, deployment_id
 
@@ -23,9 +24,8 @@ class Assessment:
     @property
     def paused_since(self) -> Timestamp:
         """Time of the first reconciliation that found the annotation."""
-        known = self.seen.resource.status.conditions or ()
-        paused = (each for each in known if (each.type, each.reason) == (ConditionType.PROGRESSING, Reason.PAUSED))
-        return next((each.last_transition_time for each in paused), self.now)
+        before = self.before(ConditionType.PROGRESSING)
+        return before.last_transition_time if before and before.reason == Reason.PAUSED else self.now
 
     @property
     def spec(self) -> ChatDeploymentSpec | None:
@@ -68,6 +68,21 @@ class Assessment:
     def reports(self) -> tuple[PodReport, ...]:
         """Reports of the pods that are not terminating."""
         return tuple(pod.report for pod in self.pods if pod.report)
+
+    @property
+    def ready_pods(self) -> tuple[Pod, ...]:
+        """Pods to which the Service leads."""
+        return tuple(pod for pod in self.pods if pod.ready)
+
+    def before(self, kind: ConditionType) -> Condition | None:
+        """Return a condition as the last reconciliation has reported it."""
+        return next((each for each in self.seen.resource.status.conditions or () if each.type == kind), None)
+
+    def seconds_false(self, kind: ConditionType) -> float:
+        """Return for how long a condition that is False now has been; 0: since now."""
+        before = self.before(kind)
+        was_false = before is not None and before.status is ConditionStatus.FALSE
+        return seconds_between(before.last_transition_time, self.now) if before and was_false else 0.0
 
     def child(self, key: ObjectId) -> Manifest | None:
         """Return our object as it is after this reconciliation; None: it is absent or not ours."""

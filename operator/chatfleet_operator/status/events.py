@@ -1,6 +1,7 @@
 """Which changes of conditions become Events, and which of these are Warnings. Pure.
 
 While pods start, conditions that are not met yet are no news: only what lasts is a Warning. A loss is one at once.
+Available repeats no Event of Ready.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,8 +25,13 @@ def is_warning(condition: Condition) -> bool:
 
 
 def events(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:
-    """Yield the conditions of `after` that are worth an Event."""
-    old, new = _by_type(before), _by_type(after)
+    """Return the conditions of `after` that are worth an Event."""
+    found = list(_worth_an_event(_by_type(before), _by_type(after)))
+    ready = any(condition.type == ConditionType.READY for condition in found)
+    return (condition for condition in found if not (ready and condition.type == ConditionType.AVAILABLE))
+
+
+def _worth_an_event(old: Mapping[str, Condition], new: Mapping[str, Condition]) -> Iterator[Condition]:
     for kind, condition in new.items():
         known = old.get(kind)
         warned = known is not None and is_warning(known) and not _is_expected(known, None, old)
@@ -56,4 +62,4 @@ def _is_news(condition: Condition, before: Condition | None) -> bool:
         return True
     if condition.type == ConditionType.READY:
         return condition.status is not ConditionStatus.UNKNOWN
-    return before is not None and before.status is ConditionStatus.TRUE
+    return condition.type != ConditionType.AVAILABLE and before is not None and before.status is ConditionStatus.TRUE

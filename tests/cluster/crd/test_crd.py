@@ -241,6 +241,7 @@ def test_kubectl_scales_and_shows_what_matters(kubectl: Kubectl, chatdeployments
         "NAME": "shown",
         "READY": "True",
         "REASON": "Serving",
+        "AVAILABLE": "True",
         "REPLICAS": "3",
         "READY PODS": "2",
         "STREAMS": "7",

@@ -180,6 +180,7 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(reconciliation
     await reconciliation.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
     await reconciliation.reconcile_until_done()
     assert await reconciliation.ready() == "Unknown Updating 2"
+    await reconciliation.record("wait", "chatdep/support", "--for=condition=Available", "-n", NAMESPACE, "--timeout=2s")
     config = (await reconciliation.get("ConfigMap", "support-runtime"))["data"][names.CONFIG_KEY]
     touched = (await reconciliation.get("Pod", "support-0"))["metadata"]["annotations"][names.ANNOTATION_CONFIG_HASH]
     assert touched == RuntimeConfig.model_validate_json(config).digest()
@@ -188,7 +189,7 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(reconciliation
     await reconciliation.reconcile_until_done()
     assert await reconciliation.ready() == "True Serving 2"
     columns = await reconciliation.record("get", "chatdep/support", "-n", NAMESPACE)
-    assert columns.splitlines()[1].split()[1:3] == ["True", "Serving"]
+    assert columns.splitlines()[1].split()[1:4] == ["True", "Serving", "True"]
 
 
 LONG = "x" * 900_000

@@ -24,6 +24,7 @@ KEDA_CRD = Path(__file__).parent / "fixtures" / "keda-scaledobjects.yaml"
 DEPLOYMENT = "deployment/support"
 HPA = "hpa/support"
 SCALED_OBJECT = "scaledobject/support"
+ROOM = ("deployment/support-activator", "service/support-activator", "service/support-pods")
 RESYNC = 2
 BUILTIN: Manifest = {
     "minReplicas": 2,
@@ -92,6 +93,16 @@ def tell(chatdeployment: LiveChatDeployment, what: str, *conditions: Manifest) -
     status: Manifest = {"conditions": said}
     if what == HPA:
         status |= {"currentReplicas": 2, "desiredReplicas": 2}
+    chatdeployment.kubectl(
+        *("patch", what, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge"),
+        *("-p", yaml.safe_dump({"status": status})),
+    )
+
+
+def roll_out(chatdeployment: LiveChatDeployment, what: str, ready: int) -> None:
+    """Write the status of a workload, as its controller does."""
+    figures = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), ready)
+    status = {"observedGeneration": chatdeployment.get(what)["metadata"]["generation"], **figures}
     chatdeployment.kubectl(
         *("patch", what, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge"),
         *("-p", yaml.safe_dump({"status": status})),
@@ -316,13 +327,18 @@ def test_keda_may_hold_it_at_zero(chatdeployment: LiveChatDeployment, running: O
         {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"},
     )
     eventually(chatdeployment.has_condition("AutoscalingActive", "ScaledToZero"), seconds=10)
-    eventually(chatdeployment.has_condition("Ready", "ScaledToZero", "autoscaler"))
+    for what, ready in ((DEPLOYMENT, 0), ("statefulset/support-redis", 1), (ROOM[0], 0)):
+        roll_out(chatdeployment, what, ready)
+    eventually(chatdeployment.has_condition("Ready", "NoReadyPods", "Deployment support-activator has 0 of 1"))
+    roll_out(chatdeployment, ROOM[0], 1)
+    eventually(chatdeployment.has_condition("Ready", "Asleep"))
+    chatdeployment.kubectl("wait", "chatdep/support", "--for=condition=Ready", "-n", chatdeployment.namespace)
+    assert chatdeployment.condition("Available")["reason"] == "Asleep"
     scale(chatdeployment, 1)
     rest(chatdeployment, running)
     assert replicas(chatdeployment) == 1
 
 
-ROOM = ("deployment/support-activator", "service/support-activator", "service/support-pods")
 SLEEPY: Manifest = {**KEDA, "minReplicas": 0}
 
 

@@ -3,6 +3,7 @@
 result                 the value of a condition, and the shape of a rule
 messages               sentences that several conditions share
 ready                  a request through the Service is answered with the current configuration
+available              requests are answered, by pods of any generation
 progressing            a rollout is under way
 configuration_valid    the spec, its Secrets and every child are accepted
 redis_available        the pods reach Redis
@@ -20,6 +21,7 @@ from chatfleet_contract.status import ConditionType
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions import (
     autoscaling_active,
+    available,
     configuration_valid,
     progressing,
     ready,
@@ -30,6 +32,7 @@ from chatfleet_operator.status.conditions.result import ConditionResult, Rule, f
 
 RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.READY: ready.RULES,
+    ConditionType.AVAILABLE: available.RULES,
     ConditionType.PROGRESSING: progressing.RULES,
     ConditionType.CONFIGURATION_VALID: configuration_valid.RULES,
     ConditionType.REDIS_AVAILABLE: redis_available.RULES,

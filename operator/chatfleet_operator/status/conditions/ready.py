@@ -6,23 +6,28 @@ from chatfleet_contract.report import State
 from chatfleet_contract.spec.providers import Model
 from chatfleet_contract.status import ConditionStatus, ConditionType, Reason
 from chatfleet_operator.model.values import ObjectId, deployment_id
+from chatfleet_operator.status.activation import (
+    activator,
+    activator_problem,
+    is_activating,
+    is_taking_over,
+    scales_to_zero,
+)
 from chatfleet_operator.status.assessment import Assessment
-from chatfleet_operator.status.conditions import configuration_valid, redis_available
+from chatfleet_operator.status.conditions import autoscaling_active, configuration_valid, redis_available
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, first, true, unknown
-from chatfleet_operator.status.rollout import rollout
+from chatfleet_operator.status.rollout import rollout, start_failures
 from chatfleet_operator.status.upstreams import model_states
 
 
 def _no_replicas(assessment: Assessment) -> ConditionResult | None:
-    if assessment.spec is None or assessment.replicas:
+    if assessment.spec is None or assessment.replicas or scales_to_zero(assessment):
         return None
     if assessment.spec.suspend:
         return false(Reason.SUSPENDED, "spec.suspend is true. Conversations and configuration are kept.")
     if assessment.spec.autoscaling:
-        return false(
-            Reason.SCALED_TO_ZERO,
-            f"{deployment_id(assessment.seen.resource.ref)} is scaled to 0 replicas by its autoscaler.",
-        )
+        key = deployment_id(assessment.seen.resource.ref)
+        return false(Reason.SCALED_TO_ZERO, f"{key} is scaled to 0 replicas. See AutoscalingActive.")
     return false(Reason.SCALED_TO_ZERO, "spec.replicas is 0.")
 
 
@@ -43,8 +48,28 @@ def _configuration_invalid(assessment: Assessment) -> ConditionResult | None:
     return _blocked_by(ConditionType.CONFIGURATION_VALID, result)
 
 
+def _asleep(assessment: Assessment) -> ConditionResult | None:
+    """No request is sent to prove it, since each one starts a pod: the activator and the autoscaler must work."""
+    if assessment.replicas or not scales_to_zero(assessment):
+        return None
+    if missing := rollout(assessment):
+        return unknown(Reason.UPDATING, missing)
+    if problem := activator_problem(assessment):
+        if is_taking_over(assessment):
+            return unknown(Reason.ACTIVATING, f"The last pods drain until {activator(assessment)} is ready.")
+        return false(Reason.NO_READY_PODS, f"No pod is ready. {problem} {start_failures(assessment)}".strip())
+    scaling = _blocked_by(ConditionType.AUTOSCALING_ACTIVE, first(assessment, autoscaling_active.RULES))
+    return scaling or true(Reason.ASLEEP, f"{activator(assessment)} holds requests; each starts a pod.")
+
+
+def _activating(assessment: Assessment) -> ConditionResult | None:
+    if not is_activating(assessment):
+        return None
+    return unknown(Reason.ACTIVATING, f"{activator(assessment)} holds requests until a pod is ready.")
+
+
 def _no_ready_pods(assessment: Assessment) -> ConditionResult | None:
-    if any(pod.ready for pod in assessment.pods):
+    if assessment.ready_pods:
         return None
     return false(Reason.NO_READY_PODS, f"No pod is ready. {rollout(assessment)}".strip())
 
@@ -118,6 +143,8 @@ def _serving(assessment: Assessment) -> ConditionResult:
 RULES: Final[tuple[Rule, ...]] = (
     _no_replicas,
     _configuration_invalid,
+    _asleep,
+    _activating,
     _no_ready_pods,
     _updating,
     _redis_unavailable,

@@ -461,6 +461,7 @@ async def test_the_log_has_what_was_written_and_what_has_changed(caplog: pytest.
     assert [record.message for record in caplog.records] == [
         "Apply Deployment support, PodDisruptionBudget support; repair PodDisruptionBudget support",
         "Ready is False: spec.suspend is true. Conversations and configuration are kept.",
+        "Available is False: spec.suspend is true.",
         "Progressing is True: Deployment support is not rolled out yet.",
     ]
     assert {str(getattr(record, "object", "")) for record in caplog.records} == {"shop/support"}

@@ -11,6 +11,7 @@ from harness.kube.operated_cluster import MOMENT
 NONE: dict[str, str] = {}
 CREATED = {
     "Ready": "False NoReadyPods",
+    "Available": "False NoReadyPods",
     "Progressing": "True RollingOut",
     "ConfigurationValid": "True Valid",
     "RedisAvailable": "Unknown NoPodReport",
@@ -18,10 +19,16 @@ CREATED = {
     "AutoscalingActive": "False Disabled",
 }
 STARTING = {**CREATED, "RedisAvailable": "False Unavailable", "UpstreamsAvailable": "False Unavailable"}
-UPDATING = {**CREATED, "Ready": "Unknown Updating", "RedisAvailable": "True Connected"}
+UPDATING = {
+    **CREATED,
+    "Ready": "Unknown Updating",
+    "Available": "True Serving",
+    "RedisAvailable": "True Connected",
+}
 SERVING = {
     **CREATED,
     "Ready": "True Serving",
+    "Available": "True Serving",
     "Progressing": "False Complete",
     "RedisAvailable": "True Connected",
     "UpstreamsAvailable": "True Available",
@@ -61,7 +68,10 @@ def test_a_healthy_creation_has_three_events_and_no_warning() -> None:
 
 
 def test_a_rollout_and_a_suspension_are_no_warnings() -> None:
-    suspended = {**SERVING, "Ready": "False Suspended", "AutoscalingActive": "False Suspended"}
+    suspended = {
+        **SERVING,
+        **dict.fromkeys(("Ready", "Available", "AutoscalingActive"), "False Suspended"),
+    }
     updating = {**UPDATING, "UpstreamsAvailable": "True Available"}
     assert told(SERVING, updating, SERVING) == ["Progressing RollingOut", "Ready Serving", "Progressing Complete"]
     assert told(SERVING, suspended) == ["Ready Suspended"]
@@ -100,3 +110,24 @@ def test_an_autoscaler_without_its_first_metrics_is_no_warning_and_a_loss_of_met
     scaling = {**SERVING, "AutoscalingActive": "True Scaling"}
     assert told(SERVING, waiting, scaling) == []
     assert told(scaling, waiting) == ["AutoscalingActive MetricsUnavailable!"]
+
+
+def test_an_outage_has_one_event_of_ready_or_of_available_where_ready_was_lost_before() -> None:
+    outage = {**SERVING, "Ready": "False NoReadyPods", "Available": "False NoReadyPods"}
+    assert told(SERVING, outage, SERVING) == ["Ready NoReadyPods!", "Ready Serving"]
+
+    invalid = {**SERVING, "Ready": "False Blocked", "ConfigurationValid": "False SecretMissing"}
+    later = {**invalid, "Available": "False NoReadyPods"}
+    assert told(invalid, later, invalid) == ["Available NoReadyPods!", "Available Serving"]
+
+
+def test_a_sleep_and_its_end_are_no_warnings() -> None:
+    asleep = {**SERVING, "Ready": "True Asleep", "Available": "True Asleep"}
+    starting = {
+        **asleep,
+        "Ready": "Unknown Activating",
+        "Available": "True Activating",
+        "Progressing": "True RollingOut",
+    }
+    found = told(SERVING, asleep, starting, SERVING)
+    assert found == ["Ready Asleep", "Progressing RollingOut", "Ready Serving", "Progressing Complete"]

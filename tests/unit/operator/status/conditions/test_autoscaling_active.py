@@ -298,15 +298,6 @@ def test_pods_that_are_added_are_no_rollout(figures: Manifest, progressing: str)
     assert status.desired_replicas == 6
 
 
-def test_at_zero_replicas_ready_names_who_has_scaled_them() -> None:
-    ready = condition(evaluate_conditions(seen(FROM_ZERO, TRIGGER_ERROR, pods=0)), "Ready")
-
-    assert (ready.reason, ready.message) == (
-        "ScaledToZero",
-        "Deployment support is scaled to 0 replicas by its autoscaler.",
-    )
-
-
 def test_a_number_of_pods_that_kubectl_has_scaled_to_is_named_as_without_effect() -> None:
     def message(replicas: int) -> str:
         it = resource(autoscaling=BUILTIN, replicas=replicas)
