@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import assert_never
 
-from chatfleet_api.domain.events import Event, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import Function, MessageToolCall
 from chatfleet_api.providers.provider import Finish, StreamItem
 
@@ -37,6 +37,8 @@ class Reply:
                     self._reasoning.write(piece.text)
                 case ToolCall():
                     self._calls.setdefault(piece.index, []).append(piece)
+                case Extended():
+                    self.take(piece.pieces)
                 case Finish():
                     self.finish = piece
                     continue
@@ -64,7 +66,12 @@ class Reply:
     @property
     def tool_calls(self) -> list[MessageToolCall] | None:
         """The tool calls so far, put together, None when there were none."""
-        return [_whole(pieces) for _, pieces in sorted(self._calls.items())] or None
+        return list(self.calls_by_index.values()) or None
+
+    @property
+    def calls_by_index(self) -> dict[int, MessageToolCall]:
+        """The tool calls so far, put together, by their numbers in the answer."""
+        return {index: _whole(pieces) for index, pieces in sorted(self._calls.items())}
 
 
 def _whole(pieces: Sequence[ToolCall]) -> MessageToolCall:

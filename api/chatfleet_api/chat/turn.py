@@ -21,7 +21,18 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
-from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Complete,
+    Event,
+    Extended,
+    Failed,
+    Reasoning,
+    Start,
+    Terminal,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
@@ -56,7 +67,10 @@ class Budget(Protocol):
 
 
 class Guard(Protocol):
-    """Redacts or rejects what goes to the provider, and what comes from it; raises `ChatError` to end the run."""
+    """Redacts or rejects what goes to the provider, and what comes from it; raises `ChatError` to end the run.
+
+    Both have parts in the client's own words: `ChatRequest.sent`, `Extended.extra`.
+    """
 
     async def request(self, request: ChatRequest) -> ChatRequest: ...
 
@@ -194,14 +208,15 @@ def _emitter(guard: Guard | None, run: Run, reply: Reply) -> Emit:
 
 def provided(events: Sequence[Event]) -> Sequence[StreamItem]:
     """Return the part of a run's events that came from the provider."""
-    return [event for event in events if isinstance(event, Token | Reasoning | ToolCall)]
+    return [event for event in events if isinstance(event, Token | Reasoning | ToolCall | Extended)]
 
 
 def _finished(reply: Reply) -> Terminal:
     if reply.finish is None:
         return Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
     end = reply.finish
-    return Complete(end.reason, end.usage, reply.elapsed_ms(), reply.first_token_ms, end.provider, end.upstream_model)
+    first, elapsed = reply.first_token_ms, reply.elapsed_ms()
+    return Complete(end.reason, end.usage, elapsed, first, end.provider, end.upstream_model, end.extra)
 
 
 def _with_spent(end: Terminal, spent: Usage | None) -> Terminal:

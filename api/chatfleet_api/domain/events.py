@@ -5,7 +5,7 @@ Provider adapters produce the middle (`Delta`) and the `Finish` that proves the 
 """
 
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -60,10 +60,12 @@ class Token(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="token"
     text: str
 
 
-class Reasoning(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="reasoning"):
+class Reasoning(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="reasoning"):
     """Text of the model's reasoning, where the provider shows it."""
 
     text: str
+    field: str | None = None
+    """The upstream's own name for it, for clients of its dialect; None: the usual one."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="tool_call"):
@@ -73,6 +75,17 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+
+
+class Extended(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="extended"):
+    """Pieces of an answer, with what came beside them that the common terms do not have.
+
+    Only a request in the upstream's own dialect brings it (`ChatRequest.sent`), and only that dialect reads `extra`.
+    """
+
+    extra: msgspec.Raw
+    """JSON in the terms of the dialect: the `lossless` module of its vendor makes it, its encoder reads it."""
+    pieces: tuple[Token | Reasoning | ToolCall, ...] = ()
 
 
 class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
@@ -86,6 +99,8 @@ class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     """Who answered, be it a fallback: the provider's name in the catalogue."""
     upstream_model: str | None = None
     """The model that answered, by its provider's name of it."""
+    extra: dict[str, Any] | None = None
+    """What came with the end that the common terms do not have, as in `Extended`."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):
@@ -98,15 +113,19 @@ class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     retry_after: float | None = None
     partial_saved: bool = False
     usage: Usage | None = None
+    param: str | None = None
+    """Path of the field that is at fault, in the client's request."""
 
     @classmethod
     def of(cls, error: ChatError) -> "Failed":
         """Return how a run ends that failed with `error`."""
         facts = error.facts
-        return cls(error.code, error.message, facts.suggested_action, facts.retryable, error.retry_after)
+        action, retryable = facts.suggested_action, facts.retryable
+        return cls(error.code, error.message, action, retryable, error.retry_after, param=error.param)
 
 
-Delta: TypeAlias = Token | Reasoning | ToolCall
+Piece: TypeAlias = Token | Reasoning | ToolCall
+Delta: TypeAlias = Piece | Extended
 Terminal: TypeAlias = Complete | Failed
 TERMINALS: Final = (Complete, Failed)
-Event: TypeAlias = Start | Token | Reasoning | ToolCall | Complete | Failed
+Event: TypeAlias = Start | Token | Reasoning | ToolCall | Extended | Complete | Failed

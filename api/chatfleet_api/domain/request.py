@@ -1,10 +1,19 @@
-"""A request to a model, in OpenAI's terms, typed. Every dialect parses into this; every provider reads it."""
+"""A request to a model, in OpenAI's terms, typed. Every dialect parses into this; every provider reads it.
 
-from typing import Any, Literal, TypeAlias
+These are the terms that all vendors have in common. Beside them stays what the client sent (`Sent`): an upstream of the
+client's own dialect gets that.
+"""
+
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+
+CHAT: Final = "chat"
+MESSAGES: Final = "messages"
+WireDialect: TypeAlias = Literal["chat", "messages"]
+"""A vendor's API that both clients and upstreams speak: OpenAI's chat completions, Anthropic's messages."""
 
 
 class Function(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,6 +59,28 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     tool_call_id: str | None = None
 
 
+class Untranslated(msgspec.Struct, frozen=True):
+    """A part of a request that other dialects have no counterpart for."""
+
+    param: str
+    """Its path in the client's request."""
+    message: str
+    """The error for a client whose upstream has another dialect: part and remedy."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A request in its client's own dialect, with all that the common terms leave out."""
+
+    dialect: WireDialect
+    body: msgspec.Raw
+    """The JSON of the request, byte for byte."""
+    messages: int
+    """How many of the request's messages come from it. What follows them was added to continue an answer."""
+    untranslated: tuple[Untranslated, ...] = ()
+    headers: dict[str, str] = {}
+    """Headers that belong to the request, by names in lower case."""
+
+
 class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One question to one model; `model` is a name of the catalogue until the registry puts the provider's there."""
 
@@ -70,3 +101,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str | None = None
     continues: bool = False
     """Whether the last message is the beginning of the answer, which is to be continued and not repeated."""
+    sent: Sent | None = None
+    """The request as its client sent it, in a dialect that upstreams speak too.
+
+    It repeats what the other fields have: who changes a message, such as a guard, has to change it here as well.
+    """

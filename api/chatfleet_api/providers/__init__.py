@@ -7,6 +7,7 @@
 - `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `error_objects`: the shapes of errors
+- `own_dialect`: whether a request came in the upstream's dialect, and what no other one has
 - `finish_reasons`: the words that end an answer, of all vendors
 - `made_ids`: ids for tool calls that come without one
 - `surrogates`: characters that an upstream splits over two pieces

@@ -36,7 +36,7 @@ def movable(messages: Sequence[Message], takes: Container[Role]) -> Iterator[Pla
             yield Placed(position, message)
             continue
         yield Placed(position, _without_images(message))
-        parts: list[TextPart | ImagePart] = [TextPart(f"Images {_source(message)}:"), *images]
+        parts: list[TextPart | ImagePart] = [TextPart(f"Images {source(message)}:"), *images]
         waiting.append(Placed(position, Message("user", parts), is_moved=True))
     yield from waiting
 
@@ -73,7 +73,8 @@ def _parts(message: Message) -> list[TextPart | ImagePart]:
     return [TextPart(content)] if isinstance(content, str) else content
 
 
-def _source(message: Message) -> str:
+def source(message: Message) -> str:
+    """Return where images of `message` come from, in words."""
     if message.role == "tool":
         return f"from the result of the tool call {message.tool_call_id}"
     return "from the assistant's message" if message.role == "assistant" else "from the instructions"

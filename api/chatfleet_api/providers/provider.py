@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from typing_extensions import override
@@ -22,6 +22,8 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     """Name, in the catalogue, of the provider that answered; the catalogue adds it."""
     upstream_model: str | None = None
     """The provider's name of the model."""
+    extra: dict[str, Any] | None = None
+    """What came with the end beyond the common terms, for clients of the upstream's own dialect."""
 
 
 StreamItem: TypeAlias = Delta | Finish

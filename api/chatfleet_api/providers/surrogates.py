@@ -7,7 +7,7 @@ one piece with the first half and begin the next with the second. Strict decoder
 import re
 from typing import Final
 
-from chatfleet_api.domain.events import Delta, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Extended, Piece, Reasoning, Token, ToolCall
 from chatfleet_api.providers.provider import Finish, StreamItem
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -34,6 +34,9 @@ class Halves:
         pieces = items[start:]
         del items[start:]
         for piece in pieces:
+            if isinstance(piece, Extended):
+                items.append(piece)
+                continue
             if type(piece) is not self._kind:
                 self._release(items)
                 self._kind = type(piece)
@@ -44,7 +47,7 @@ class Halves:
         if is_last:
             self._release(items)
 
-    def _joined(self, piece: Delta) -> list[Delta]:
+    def _joined(self, piece: Piece) -> list[Piece]:
         index = piece.index if isinstance(piece, ToolCall) else 0
         text = self._held.pop(index, "") + (piece.arguments if isinstance(piece, ToolCall) else piece.text)
         if "\ud800" <= text[-1:] <= "\udbff":
@@ -53,7 +56,9 @@ class Halves:
         if isinstance(piece, ToolCall):
             is_empty = not text and piece.id is None
             return [] if is_empty else [ToolCall(index, piece.id, piece.name, replaced(text))]
-        return [type(piece)(replaced(text))] if text else []
+        if isinstance(piece, Reasoning):
+            return [Reasoning(replaced(text), piece.field)] if text else []
+        return [Token(replaced(text))] if text else []
 
     def _release(self, items: list[StreamItem]) -> None:
         """Replace the halves that wait: the other ones did not come."""
@@ -63,7 +68,7 @@ class Halves:
         self._held.clear()
 
 
-def _text(kind: type[StreamItem]) -> Delta:
+def _text(kind: type[StreamItem]) -> Piece:
     return Reasoning(REPLACEMENT) if kind is Reasoning else Token(REPLACEMENT)
 
 

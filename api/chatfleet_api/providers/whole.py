@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import ToolCall
+from chatfleet_api.domain.events import Extended, ToolCall
 from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN
 from chatfleet_api.providers.provider import Finish, ItemBatch, StreamItem
 from chatfleet_api.providers.upstream_errors import clean
@@ -135,4 +135,6 @@ class WholeParser:
 def _text(item: StreamItem) -> str:
     if isinstance(item, Finish):
         return ""
+    if isinstance(item, Extended):
+        return "".join(map(_text, item.pieces))
     return item.arguments if isinstance(item, ToolCall) else item.text

@@ -3,7 +3,7 @@
 from sys import getsizeof
 from typing import Final
 
-from chatfleet_api.domain.events import Event, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
 from chatfleet_api.runs.tail import Batch
 
 BATCH_BYTES: Final = 112
@@ -25,5 +25,7 @@ def _event_size(event: Event) -> int:
             return EVENT_BYTES + getsizeof(event.text)
         case ToolCall():
             return EVENT_BYTES + getsizeof(event.arguments) + getsizeof(event.id) + getsizeof(event.name)
+        case Extended():
+            return EVENT_BYTES + len(bytes(event.extra)) + sum(map(_event_size, event.pieces))
         case _:
             return OTHER_BYTES

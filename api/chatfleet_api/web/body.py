@@ -40,6 +40,14 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise too_deep(None) from None
 
 
+def convert_body(body: object, kind: type[T]) -> T:
+    """Return decoded JSON as a body; raises as `decode_body` does."""
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as wrong:
+        raise _invalid(str(wrong)) from None
+
+
 def stream_field(raw: bytes) -> bool | None:
     """Return the field `stream` of a body that nothing has checked, None when it is absent or not readable."""
     try:

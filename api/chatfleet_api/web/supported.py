@@ -1,6 +1,6 @@
 """Parameters of which only some values are supported: those that request what is done anyway. `null` always is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -24,10 +24,16 @@ PADDING: Final = Supported("stream_options.include_obfuscation", (False,), "Stre
 
 def reject_unsupported(body: object, table: Sequence[Supported]) -> None:
     """Raise `ChatError(INVALID_REQUEST)` for the first parameter with a value that is not supported."""
+    for error in unsupported(body, table):
+        raise error
+
+
+def unsupported(body: object, table: Sequence[Supported]) -> Iterator[ChatError]:
+    """Yield the error for each parameter with a value that is not supported."""
     for param, values, remedy in table:
         value = _value(body, param)
         if value is not None and value not in values:
-            raise ChatError(Code.INVALID_REQUEST, f"Unsupported value: '{param}'. {remedy}", param=param)
+            yield ChatError(Code.INVALID_REQUEST, f"Unsupported value: '{param}'. {remedy}", param=param)
 
 
 def _value(body: object, param: str) -> Any:  # noqa: ANN401  # any JSON value

@@ -12,9 +12,9 @@ from chatfleet_api.providers.vendor import Vendor, key_header
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
 from chatfleet_api.providers.vendors.anthropic import whole as anthropic_whole
 from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
+from chatfleet_api.providers.vendors.openai import lossless as openai_lossless
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai import whole as openai_whole
-from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
@@ -27,7 +27,7 @@ OPENAI: Final = Vendor(
     path=lambda _: "/chat/completions",
     models_path="/models",
     body=openai.body,
-    parser=CompletionParser,
+    parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
 AZURE_OPENAI: Final = Vendor(
@@ -37,7 +37,7 @@ AZURE_OPENAI: Final = Vendor(
     query=openai.azure_query,
     authenticate=key_header("api-key"),
     body=openai.azure_body,
-    parser=CompletionParser,
+    parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
 OPENAI_COMPATIBLE: Final = Vendor(
@@ -45,7 +45,7 @@ OPENAI_COMPATIBLE: Final = Vendor(
     models_path="/models",
     lists_models=False,
     body=openai.compatible_body,
-    parser=CompletionParser,
+    parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
 ANTHROPIC: Final = Vendor(

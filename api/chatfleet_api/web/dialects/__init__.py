@@ -6,6 +6,7 @@ errors       the body of an HTTP error, and the frame that ends a stream
 routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
+untranslated what only upstreams of the dialect get; body: the rest, as a schema; extras: what comes back beside it
 __init__     the registration: one `Dialect`
 
 A new dialect is a package, and a row of `DIALECTS` (and its name above).

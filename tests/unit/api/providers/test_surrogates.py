@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.domain.events import Delta, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Delta, Extended, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.vendor import StreamParser
@@ -65,6 +65,7 @@ def from_anthropic(*events: dict[str, Any]) -> list[Delta]:
 
 
 def _text(item: Delta) -> str:
+    assert not isinstance(item, Extended)
     return item.arguments if isinstance(item, ToolCall) else item.text
 
 

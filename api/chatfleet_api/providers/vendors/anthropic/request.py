@@ -13,6 +13,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.own_dialect import require_translated
 from chatfleet_api.providers.vendors.anthropic.conversation import called_tools, instructions, turns
 from chatfleet_contract.spec.providers import Compatibility
 
@@ -83,6 +84,7 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Anthropic does not support.
     """
+    require_translated(request)
     try:
         return msgspec.json.encode({**_translated(request), **_sampling(request), "stream": compatibility.stream})
     except RecursionError as error:

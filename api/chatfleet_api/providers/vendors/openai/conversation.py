@@ -26,14 +26,14 @@ def conversation(messages: Sequence[Message], *, has_original: bool = False) -> 
 def _with_short_ids(message: Message) -> Message:
     """Return `message` with ids of tool calls that OpenAI takes; those of vLLM are longer."""
     if message.tool_call_id:
-        return replace(message, tool_call_id=_short(message.tool_call_id))
+        return replace(message, tool_call_id=short_id(message.tool_call_id))
     if message.tool_calls:
-        calls = [replace(call, id=_short(call.id)) for call in message.tool_calls]
+        calls = [replace(call, id=short_id(call.id)) for call in message.tool_calls]
         return replace(message, tool_calls=calls)
     return message
 
 
-def _short(ident: str) -> str:
+def short_id(ident: str) -> str:
     """Return the same short id for the same long one, so that call and result match."""
     return ident if len(ident) <= MAX_ID else f"call_{sha256(ident.encode()).hexdigest()[:32]}"
 

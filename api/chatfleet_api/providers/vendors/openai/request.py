@@ -1,15 +1,21 @@
 """Requests in OpenAI's terms, which ours are already, and the few differences of Azure and of imitations. Pure.
 
+What came in the same dialect goes on as it was sent (`as_sent`).
+
 Addresses, headers and fields are those of the official SDK: tests/contract/api/providers/test_sdks.py compares them.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import CHAT, ChatRequest, Message
+from chatfleet_api.providers.own_dialect import require_translated, sent_in
+from chatfleet_api.providers.vendors.openai import as_sent
 from chatfleet_api.providers.vendors.openai.conversation import conversation
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.providers import Compatibility
@@ -22,24 +28,31 @@ CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generat
 
 def body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
     """Return the request for OpenAI itself."""
-    return _body(request, conversation(request.messages, has_original=True), compatibility)
+    return _body(request, partial(conversation, has_original=True), compatibility)
 
 
 def azure_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
     """Return the request for Azure, whose dated versions of the API are older than `detail` `original` of images."""
-    return _body(request, conversation(request.messages), compatibility)
+    return _body(request, conversation, compatibility)
 
 
 def _body(
     request: ChatRequest,
-    messages: list[Message],
+    adapt: as_sent.Adapt,
     compatibility: Compatibility,
     *,
     limit_field: str = "max_completion_tokens",
 ) -> bytes:
     """Return the request with the fields that it sets and no more, streamed and with usage unless left out."""
+    if sent := sent_in(CHAT, request):
+        fields = as_sent.body(request, sent, compatibility, adapt)
+        if limit_field == "max_tokens":
+            fields = as_sent.with_both_limits(fields)
+        return msgspec.json.encode(fields | CONTINUE if request.continues else fields)
+    require_translated(request)
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
-    fields["messages"] = messages
+    fields.pop("sent", None)
+    fields["messages"] = adapt(request.messages)
     if fields.pop("continues"):
         fields |= CONTINUE
     if "max_tokens" in fields:
@@ -55,11 +68,14 @@ def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) ->
 
     They all know `max_tokens`, and their chat templates know the role `system` but not `developer`.
     """
-    messages = [
+    return _body(request, _without_developers, compatibility, limit_field="max_tokens")
+
+
+def _without_developers(messages: Sequence[Message]) -> list[Message]:
+    return [
         msgspec.structs.replace(message, role="system") if message.role == "developer" else message
-        for message in conversation(request.messages)
+        for message in conversation(messages)
     ]
-    return _body(request, messages, compatibility, limit_field="max_tokens")
 
 
 def azure_path(request: ChatRequest) -> str:

@@ -38,6 +38,7 @@ class CompletionParser:
         "_finish_reasons",
         "_halves",
         "_odd",
+        "_other_name",
         "_reason",
         "_request",
         "_usage",
@@ -54,6 +55,8 @@ class CompletionParser:
         self._usage = UsageCount()
         self._calls = ToolCalls(request)
         self._odd = OddChunks()
+        self._other_name: str | None = None
+        """What clients get in the place of `reasoning_content` where the upstream has `reasoning`."""
         self.pieces = 0
         self._halves: Halves | None = None
         """Joins split characters, from the first chunk on that has half of one."""
@@ -117,8 +120,10 @@ class CompletionParser:
         self._reason = reason
 
     def _append(self, delta: Delta, items: list[StreamItem]) -> None:
-        if reasoning := delta.reasoning_content or delta.reasoning:
-            items.append(Reasoning(reasoning))
+        if delta.reasoning_content:
+            items.append(Reasoning(delta.reasoning_content))
+        elif delta.reasoning:
+            items.append(Reasoning(delta.reasoning, self._other_name))
         if delta.content:
             items.append(Token(delta.content))
         if delta.refusal:

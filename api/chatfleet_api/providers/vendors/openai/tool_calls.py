@@ -14,7 +14,7 @@ _NO_FUNCTION = Function()
 class _Open:
     """A tool call that has begun."""
 
-    __slots__ = ("id", "index", "is_announced", "name", "number", "pieces")
+    __slots__ = ("id", "index", "is_announced", "is_other", "name", "number", "pieces")
 
     def __init__(self, number: int, index: int | None) -> None:
         self.number = number
@@ -25,6 +25,8 @@ class _Open:
         self.pieces: list[str] = []
         self.is_announced = False
         """Whether clients have its id and name."""
+        self.is_other = False
+        """Whether it is none of a function."""
 
 
 class ToolCalls:
@@ -62,6 +64,24 @@ class ToolCalls:
         call.name = call.name or function.name or None
         return _announced(call) if call.id and call.name else None
 
+    def reserved(self, index: object) -> int:
+        """Return the number of a call of something else than a function, whose pieces are read elsewhere."""
+        known = index if isinstance(index, int) else None
+        for call in self._calls:
+            if call.is_other and call.index == known:
+                return call.number
+        call = _Open(len(self._calls), known)
+        call.is_other = call.is_announced = True
+        self._calls.append(call)
+        return call.number
+
+    def number(self, ident: object, index: object) -> int:
+        """Return the number of the newest call with this id, or else this index."""
+        for matches in (lambda call: ident and call.id == ident, lambda call: call.index == index):
+            if call := next(filter(matches, reversed(self._calls)), None):
+                return call.number
+        return 0
+
     def complete(self) -> list[ToolCall]:
         """Return what was held back, with an id for each call that has none."""
         if self._old and not self._calls:
@@ -78,7 +98,7 @@ class ToolCalls:
 
     def _call_of(self, piece: Call, name: str | None, text: str) -> _Open:
         for call in reversed(self._calls):
-            if _is_of(piece, name, text, call):
+            if not call.is_other and _is_of(piece, name, text, call):
                 return call
         call = _Open(len(self._calls), piece.index)
         self._calls.append(call)

@@ -19,6 +19,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.environment import Environment
+from chatfleet_api.providers.own_dialect import require_translated
 from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening
 from chatfleet_contract.runtime import RuntimeProvider
 
@@ -58,6 +59,7 @@ class Scripted:
         return GeneratorOpening(self._recite(request))
 
     async def _recite(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
+        require_translated(request)
         script = _script(request)
         limit = len(script.tokens) if request.max_tokens is None else request.max_tokens
         tokens = [Token(token) for token in script.tokens[:limit]]

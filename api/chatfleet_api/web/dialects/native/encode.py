@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Failed, FinishReason, Reasoning, Start, Token, ToolCall
+from chatfleet_api.domain.events import Complete, Extended, Failed, FinishReason, Reasoning, Start, Token, ToolCall
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
 from chatfleet_api.web.sse import escape_line_separators, json_text
@@ -61,7 +61,7 @@ class EventEncoder:
         """Return the event that explains why no more can be read; it has no id, for it is none of the run's."""
         return escape_line_separators(_frame(self._error(Failed.of(error))))
 
-    def _public(self, event: Start | Reasoning | ToolCall | Complete | Failed) -> msgspec.Struct:
+    def _public(self, event: Start | Reasoning | ToolCall | Extended | Complete | Failed) -> msgspec.Struct:
         match event:
             case Complete(reason, usage, latency, first):
                 return CompleteEvent(reason, usage_body(usage), cost_usd(usage), latency, first)
@@ -69,7 +69,7 @@ class EventEncoder:
                 return self._error(event)
             case Start():
                 return replace(event, echo="")  # another dialect's
-            case Reasoning() | ToolCall():
+            case Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
                 return event
             case _:
                 assert_never(event)

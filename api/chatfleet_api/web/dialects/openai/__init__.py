@@ -3,8 +3,9 @@
 from typing import Final
 
 from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.dialects.openai.body import ChatCompletionBody
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody, dialect_code, error_body, error_frame, parse_error
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, wants_stream
+from chatfleet_api.web.dialects.openai.request import wants_stream
 from chatfleet_api.web.dialects.openai.routes import hot_routes, model_routes
 from chatfleet_api.web.error_format import ErrorFormat
 

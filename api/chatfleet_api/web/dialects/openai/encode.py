@@ -6,12 +6,15 @@ Reasoning is sent as `reasoning_content`, the field that DeepSeek began and most
 
 from typing import Any, Final, assert_never
 
+import msgspec
+
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.domain.events import Complete, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import Complete, Extended, Failed, Piece, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.collect import CollectedCompletion, as_error
 from chatfleet_api.web.dialects.openai import errors
+from chatfleet_api.web.dialects.openai.extras import Extra, completed, delta_with, merged, usage_with
 from chatfleet_api.web.sse import escape_line_separators, json_text
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -27,6 +30,10 @@ class ChunkEncoder:
         self._include_usage = include_usage
         self._stem = self._head = self._end = self._text_head = self._text_end = b""
         self._usage = b',"usage":null' if include_usage else b""
+        self._known: dict[str, Any] = {}
+        self._same: msgspec.Raw | None = None
+        """The newest `extra` of a piece of text; most upstreams repeat it with each."""
+        self._same_head = self._same_end = b""
 
     def encode(self, batch: Batch) -> bytes:
         """Return the chunks of the next batch, in one piece."""
@@ -34,6 +41,8 @@ class ChunkEncoder:
         for event in batch.events:
             if isinstance(event, Token):
                 frames += (self._text_head, json_text(event.text), self._text_end)
+            elif isinstance(event, Extended):
+                frames.append(self._extended(event))
             else:
                 frames.append(self._rare(event))
         return escape_line_separators(b"".join(frames))
@@ -46,10 +55,8 @@ class ChunkEncoder:
         match event:
             case Start():
                 return self._begin(event)
-            case Reasoning():
-                return self._chunk({"reasoning_content": event.text})
-            case ToolCall():
-                return self._chunk({"tool_calls": [_tool_call(event)]})
+            case Reasoning() | ToolCall():
+                return self._chunk(_delta(event))
             case Complete():
                 return self._finish(event)
             case Failed():
@@ -58,27 +65,59 @@ class ChunkEncoder:
                 assert_never(event)
 
     def _begin(self, start: Start) -> bytes:
-        known = {
+        self._known = {
             "id": completion_id(start.run),
             "object": "chat.completion.chunk",
             "created": start.created,
             "model": start.model,
         }
-        self._stem = b"data: " + json_text(known)[:-1]
+        self._compile()
+        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+
+    def _compile(self) -> None:
+        """Prepare what stands around each text."""
+        self._stem = b"data: " + json_text(self._known)[:-1]
         self._head = self._stem + b',"choices":[{"index":0,"delta":'
         self._end = b',"logprobs":null,"finish_reason":null}]' + self._usage + b"}\n\n"
         self._text_head, self._text_end = self._head + b'{"content":', b"}" + self._end
-        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+        self._same = None
+
+    def _extended(self, event: Extended) -> bytes:
+        """Return the chunk of pieces with what came beside them; nothing when later chunks have that, too."""
+        pieces = event.pieces
+        text = pieces[0].text if len(pieces) == 1 and isinstance(pieces[0], Token) else None
+        if text is not None and event.extra is self._same:
+            return self._same_head + json_text(text) + self._same_end
+        extra = Extra(event.extra)
+        if lasting := extra.lasting():
+            self._known |= lasting
+            self._compile()
+        top = self._stem + (b"," + json_text(extra.top)[1:-1] if extra.top else b"")
+        if not (pieces or extra.choice or extra.delta):
+            return top + b',"choices":[]' + self._usage + b"}\n\n" if extra.top else b""
+        choice = {"logprobs": None, "finish_reason": None} | extra.choice
+        head = top + b',"choices":[{"index":0,"delta":'
+        end = b"," + json_text(choice)[1:] + b"]" + self._usage + b"}\n\n"
+        if text is None or "content" in extra.delta:
+            delta: dict[str, Any] = {}
+            for piece in pieces:
+                delta = merged(delta, _delta(piece))
+            return head + json_text(delta_with(delta, extra.delta)) + end
+        rest = b"," + json_text(extra.delta)[1:] if extra.delta else b"}"
+        self._same_head, self._same_end = head + b'{"content":', rest + end
+        if not lasting:
+            self._same = event.extra
+        return self._same_head + json_text(text) + self._same_end
 
     def _chunk(self, delta: dict[str, Any]) -> bytes:
         return self._head + json_text(delta) + self._end
 
     def _finish(self, complete: Complete) -> bytes:
-        reason = json_text(complete.finish_reason)
+        reason = json_text(_finish_reason(complete))
         last = self._head + b'{},"logprobs":null,"finish_reason":' + reason + b"}]" + self._usage + b"}\n\n"
         if not self._include_usage:
             return last + DONE
-        return last + self._stem + b',"choices":[],"usage":' + json_text(_usage(complete.usage)) + b"}\n\n" + DONE
+        return last + self._stem + b',"choices":[],"usage":' + json_text(_whole_usage(complete)) + b"}\n\n" + DONE
 
 
 def completion_id(run: str) -> str:
@@ -92,7 +131,7 @@ def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None
         "index": 0,
         "message": _message(answer.reply),
         "logprobs": None,
-        "finish_reason": answer.complete.finish_reason,
+        "finish_reason": _finish_reason(answer.complete),
     }
     body: dict[str, Any] = {
         "id": completion_id(answer.start.run),
@@ -100,8 +139,10 @@ def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None
         "created": answer.start.created,
         "model": answer.start.model,
         "choices": [choice],
-        "usage": _usage(answer.complete.usage),
+        "usage": _whole_usage(answer.complete),
     }
+    if answer.extras:
+        body = completed(body, answer.reply.calls_by_index, answer.extras)
     return json_text(body if metadata is None else body | {"metadata": metadata})
 
 
@@ -119,6 +160,28 @@ def _message(reply: Reply) -> dict[str, Any]:
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
     return message
+
+
+def _delta(piece: Piece) -> dict[str, Any]:
+    match piece:
+        case Token():
+            return {"content": piece.text}
+        case Reasoning():
+            return {piece.field or "reasoning_content": piece.text}
+        case ToolCall():
+            return {"tool_calls": [_tool_call(piece)]}
+        case _:
+            assert_never(piece)
+
+
+def _finish_reason(complete: Complete) -> str:
+    """Return the upstream's own word where the client knows it, else one of the usual words."""
+    own = (complete.extra or {}).get("finish_reason")
+    return own if isinstance(own, str) else complete.finish_reason
+
+
+def _whole_usage(complete: Complete) -> dict[str, Any]:
+    return usage_with(_usage(complete.usage), (complete.extra or {}).get("usage"))
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import collect
+from chatfleet_api.web.dialects.openai.body import ChatCompletionBody
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, CompletionRequest, read_completion
+from chatfleet_api.web.dialects.openai.request import CompletionRequest, read_completion
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute, Operation
 from chatfleet_api.web.services import Services

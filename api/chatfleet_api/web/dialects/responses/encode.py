@@ -11,7 +11,18 @@ from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import FACTS, ChatError, position_lost
-from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Terminal, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Complete,
+    Event,
+    Extended,
+    Failed,
+    Reasoning,
+    Start,
+    Terminal,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import read_echo
 from chatfleet_api.web.sse import escape_line_separators, json_text
@@ -96,6 +107,9 @@ class ResponseEncoder:
                 self._end(event)
             case Reasoning() | ToolCall():
                 self._omit(event)
+            case Extended():
+                for piece in event.pieces:
+                    self._take(piece)
             case _:
                 assert_never(event)
 

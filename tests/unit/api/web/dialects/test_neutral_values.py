@@ -24,6 +24,7 @@ from openai.types.responses import easy_input_message_param, response_create_par
 from openai.types.shared_params import function_definition, reasoning, response_format_json_schema
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.providers.own_dialect import require_translated
 from chatfleet_api.web.dialects.native.request import (
     NewConversationBody,
     SendMessageBody,
@@ -50,8 +51,15 @@ class Dialect(NamedTuple):
     types: tuple[Type, ...]
 
 
+def read_chat(raw: bytes) -> object:
+    """Return what upstreams of all dialects get; raise what one of another dialect refuses."""
+    completion = read_completion(raw)
+    require_translated(completion.request)
+    return completion._replace(request=msgspec.structs.replace(completion.request, sent=None))
+
+
 CHAT = Dialect(
-    read_completion,
+    read_chat,
     {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
     (Type(completion_create_params, "CompletionCreateParamsBase"),),
 )

@@ -4,12 +4,14 @@ import inspect
 import json
 from typing import Any, Literal, get_type_hints
 
+import msgspec
 import pytest
 from openai.types.chat import completion_create_params as vendor
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
-from chatfleet_api.web.dialects.openai.request import ChatCompletionBody, CompletionRequest, read_completion
+from chatfleet_api.web.dialects.openai.body import ChatCompletionBody
+from chatfleet_api.web.dialects.openai.request import CompletionRequest, read_completion
 
 HI = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}, "strict": True}}
@@ -20,6 +22,11 @@ def read(**parameters: Any) -> CompletionRequest:  # noqa: ANN401  # any JSON
     return read_completion(json.dumps({"model": "m", "messages": [HI], **parameters}).encode())
 
 
+def common(request: ChatRequest) -> ChatRequest:
+    """Return what upstreams of all dialects get."""
+    return msgspec.structs.replace(request, sent=None)
+
+
 def refusal(**parameters: Any) -> ChatError:  # noqa: ANN401  # any JSON
     with pytest.raises(ChatError) as caught:
         read(**parameters)
@@ -28,9 +35,9 @@ def refusal(**parameters: Any) -> ChatError:  # noqa: ANN401  # any JSON
 
 
 def test_a_minimal_request_asks_for_one_whole_answer() -> None:
-    assert read() == CompletionRequest(
-        ChatRequest("m", (Message("user", "Hi"),)), stream=False, include_usage=False, metadata=None
-    )
+    asked = read()
+    assert (asked.stream, asked.include_usage, asked.metadata) == (False, False, None)
+    assert common(asked.request) == ChatRequest("m", (Message("user", "Hi"),))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +68,10 @@ def test_a_minimal_request_asks_for_one_whole_answer() -> None:
     ],
 )
 def test_what_a_model_understands_is_forwarded(sent: dict[str, Any], asked: dict[str, Any]) -> None:
-    assert read(**sent).request == ChatRequest("m", (Message("user", "Hi"),), **asked)
+    request = read(**sent).request
+    assert common(request) == ChatRequest("m", (Message("user", "Hi"),), **asked)
+    assert request.sent
+    assert not request.sent.untranslated
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,10 @@ def test_what_a_model_understands_is_forwarded(sent: dict[str, Any], asked: dict
     ],
 )
 def test_what_changes_no_answer_is_taken(sent: dict[str, Any]) -> None:
-    assert read(**sent).request == ChatRequest("m", (Message("user", "Hi"),))
+    request = read(**sent).request
+    assert common(request) == ChatRequest("m", (Message("user", "Hi"),))
+    assert request.sent
+    assert not request.sent.untranslated
 
 
 def test_streaming_and_its_usage_are_asked_for() -> None:
@@ -106,17 +119,7 @@ def test_labels_of_the_caller_are_remembered() -> None:
         ({"messages": [{"content": "Hi"}]}, "messages[0].role"),
         ({"messages": [HI, {"role": "user"}]}, "messages[1].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
-            "messages[0].content[0].type",
-        ),
         ({"messages": [{"role": "tool", "content": "4"}]}, "messages[0].tool_call_id"),
-        ({"messages": [{"role": "user", "content": "Hi", "mood": "good"}]}, "messages[0].mood"),
-        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
-        (
-            {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": ""}}]},
-            "messages[0].function_call",
-        ),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": True}, "temperature"),
@@ -128,18 +131,47 @@ def test_labels_of_the_caller_are_remembered() -> None:
         ({"seed": 1.5}, "seed"),
         ({"presence_penalty": 3}, "presence_penalty"),
         ({"frequency_penalty": -3}, "frequency_penalty"),
-        ({"reasoning_effort": "huge"}, "reasoning_effort"),
-        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {"name": "two words"}}]}, "tools[0].function.name"),
         ({"tool_choice": "perhaps"}, "tool_choice"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"metadata": {"team": 1}}, "metadata"),
         ({"n": 2}, "n"),
         ({"n": 0}, "n"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(sent: dict[str, Any], param: str) -> None:
+    error = refusal(**sent)
+    assert error.param == param
+    assert f"'{param}'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("sent", "param"),
+    [
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+            "messages[0].content[0]",
+        ),
+        ({"messages": [{"role": "user", "content": "Hi", "mood": "good"}]}, "messages[0].mood"),
+        ({"messages": [{"role": "function", "name": "f", "content": "4"}]}, "messages[0].role"),
+        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
+        (
+            {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": ""}}]},
+            "messages[0].function_call",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a", "b": 1}}]}]},
+            "messages[0].content[0].image_url.b",
+        ),
+        ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0]"),
+        ({"tools": [TOOL | {"defer_loading": True}]}, "tools[0].defer_loading"),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice"),
+        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
+        ({"stream": True, "stream_options": {"of_next_year": True}}, "stream_options.of_next_year"),
         ({"logprobs": True}, "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"store": True}, "store"),
@@ -156,10 +188,24 @@ def test_labels_of_the_caller_are_remembered() -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(sent: dict[str, Any], param: str) -> None:
-    error = refusal(**sent)
-    assert error.param == param
-    assert f"'{param}'" in error.message
+def test_what_only_its_own_dialect_has_is_named_and_left_to_it(sent: dict[str, Any], param: str) -> None:
+    request = read(**sent).request
+    assert request.sent
+    assert msgspec.json.decode(request.sent.body) == {"model": "m", "messages": [HI], **sent}
+    (beyond,) = request.sent.untranslated
+    assert beyond.param == param
+    assert f"'{param}'" in beyond.message
+
+
+def test_signatures_and_hints_to_a_cache_are_no_loss_elsewhere() -> None:
+    hinted = {"role": "user", "content": [{"type": "text", "text": "Hi", "prompt_cache_breakpoint": {}}]}
+    call = {"id": "c1", "type": "function", "index": 0, "function": {"name": "add", "arguments": "{}"}}
+    signed = {"role": "assistant", "tool_calls": [call | {"extra_content": {"google": {"thought_signature": "s"}}}]}
+    reasoned = {"role": "assistant", "content": "4", "reasoning": "hm", "reasoning_details": [{"data": "s"}]}
+    request = read(messages=[hinted, signed, reasoned]).request
+    assert request.sent
+    assert not request.sent.untranslated
+    assert [message.content for message in request.messages] == [[TextPart("Hi")], None, "4"]
 
 
 def test_every_parameter_of_the_vendors_sdk_is_known() -> None:
@@ -236,4 +282,6 @@ def test_free_parts_that_nest_too_deeply_are_refused(where: str) -> None:
 
 def test_a_complaint_quotes_no_more_than_a_little_of_what_was_sent() -> None:
     assert len(refusal(tool_choice="x" * 1_000_000).message) < 500
-    assert len(refusal(**{"x" * 1_000_000: 1}).message) < 500
+    sent = read(**{"x" * 1_000_000: 1}).request.sent
+    assert sent
+    assert len(sent.untranslated[0].message) < 500
