@@ -3,13 +3,14 @@
 services        wires all of these
 completions     runs of one request that belong to no conversation
 conversations   conversations, and the messages sent in them (`sending`)
-responses       runs that are retrieved, resumed and cancelled by their id
+responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
 turn            THE page of one run: admit, reserve, guard, steps, settle, publish the end
 reply           the answer while it streams
 takeover        runs of pods that died or handed them over
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 replay          repeated requests with an idempotency key
 joining         which run a reader joins or resumes, and where
+items           items of the OpenAI dialect, and the messages that they are to a model
 history         what the messages so far mean for the next turn
 models          the catalogue as all of these need it
 """

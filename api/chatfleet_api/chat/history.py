@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from chatfleet_api.chat.items import message_of
 from chatfleet_api.domain.request import Message
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import StoredMessage
@@ -17,7 +18,7 @@ def context(history: Sequence[StoredMessage]) -> tuple[Message, ...]:
     A partial answer (failed, cancelled, interrupted) counts when it has text; a pending one has none.
     """
     return tuple(
-        Message(message.role, message.content)
+        message_of(message.item) if message.item else Message(message.role, message.content)
         for message in history
         if message.role != "assistant" or (message.content and message.status != "pending")
     )

@@ -1,62 +1,201 @@
-"""Responses: runs of one request that can be retrieved, resumed and cancelled by their id, on any pod."""
+"""Responses: turns that are retrieved, resumed, cancelled, continued and deleted by their id, on any pod.
+
+A stored response is a turn of a conversation: of the one that it names or, when it names none, of a *thread*, which is
+a conversation that no listing shows. A response that continues another one goes on in its thread; if that has had later
+turns (or the other one is in a conversation), it begins a thread of its own with a copy of the messages before.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
 
 from chatfleet_api.chat.completions import Completions
-from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Start
+from chatfleet_api.chat.history import context
+from chatfleet_api.chat.items import text_of
+from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
+from chatfleet_api.chat.sending import MessageSender, Place, Turn
+from chatfleet_api.chat.takeover import remainder
+from chatfleet_api.domain.errors import (
+    ChatError,
+    Code,
+    ConversationChangedError,
+    ConversationNotFoundError,
+    NotFoundError,
+)
+from chatfleet_api.domain.events import Event, Reasoning, Start, Token
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.sessions.store import Conversation, SessionStore, StoredMessage
+
+Messages: TypeAlias = tuple[StoredMessage, ...]
+
+ATTEMPTS: Final = 3
+"""How often a response looks for the place where it goes on while others continue the same one."""
+
+
+class ResponseKey(NamedTuple):
+    """Where a response is stored: its conversation or thread, and its run."""
+
+    conversation: str
+    run: str
+
+
+class NewItem(NamedTuple):
+    """One item of the input."""
+
+    message: Message
+    item: str = ""
+    """As it came, JSON; empty: it came as text."""
+
+
+class NewResponse(NamedTuple):
+    """A response to be made. It names at most one of `previous` and `conversation`."""
+
+    request: ChatRequest
+    """Without messages."""
+    items: tuple[NewItem, ...]
+    instructions: tuple[Message, ...] = ()
+    echo: str = ""
+    store: bool = True
+    previous: ResponseKey | None = None
+    conversation: str | None = None
+
+
+class StoredResponse(NamedTuple):
+    """A response as it is stored."""
+
+    key: ResponseKey
+    questions: tuple[StoredMessage, ...]
+    answer: StoredMessage
+
+    def batch(self) -> Batch:
+        """Return its run as far as it is known: its beginning or, when it has ended, all of it in few events."""
+        answer = self.answer
+        created = int(datetime.fromisoformat(answer.created_at).timestamp())
+        start = Start(self.key.run, answer.model or "", created, self.key.conversation, answer.id, answer.echo)
+        if answer.status == "pending":
+            return Batch(1, (start,))
+        reasoning = (Reasoning(answer.reasoning),) if answer.reasoning else ()
+        text = (Token(answer.content),) if answer.content else ()
+        before: tuple[Event, ...] = (start, *reasoning, *text)
+        return Batch(1, (*before, *remainder(before, answer)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Responses:
-    """The runs themselves are all that is stored of a response."""
+    """What callers do with responses; every method raises `ChatError(STORAGE_UNAVAILABLE)`."""
 
     completions: Completions
+    sender: MessageSender
+    sessions: SessionStore
     pool: RunPool
-    log: RunLog
 
-    async def create(self, principal: Principal, request: ChatRequest, *, echo: str = "", store: bool = True) -> Run:
-        """Start a run; raises as `Completions.start` does.
-
-        With `store` it is the fleet's: its readers get nothing that its log lacks, so that whoever has read its end
-        retrieves it as ended, from every pod. Without, it cannot be retrieved, and its events are not kept.
-        """
-        return await self.completions.start(principal, request, retrievable=store, echo=echo)
-
-    async def retrieve(self, principal: Principal, run: str) -> AsyncGenerator[Batch, None]:
-        """Yield all events of a run that has ended, the first batch of one that goes on.
+    async def create(self, principal: Principal, new: NewResponse) -> Run:
+        """Start a run. One that is not stored cannot be retrieved, and its events are not kept.
 
         Raises:
-            ChatError: NOT_FOUND for a run that is unknown, or a conversation's; STORAGE_UNAVAILABLE.
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, PREVIOUS_RESPONSE_NOT_FOUND, CONVERSATION_NOT_FOUND,
+                CONVERSATION_BUSY, CONVERSATION_CHANGED.
         """
-        in_progress = await self.log.state(principal.tenant, run) == "open"
-        async with aclosing(self.read(principal, run)) as batches:
-            async for batch in batches:
-                if isinstance(start := batch.events[0], Start) and start.conversation:
-                    raise unknown_response()
-                yield batch
-                if in_progress:
-                    return
+        tenant = principal.tenant
+        if not new.store:
+            return await self.completions.start(principal, await self.request(principal, new), echo=new.echo)
+        turn = self._turn(new)
+        self.sender.catalogue().provider(turn.request.model)  # raises when there is none
+        with self.pool.admit() as start:
+            for _ in range(ATTEMPTS):
+                place = await self._place(tenant, new)
+                try:
+                    return await self.sender.begin(start, tenant, place, turn)
+                except ConversationChangedError:
+                    if new.previous is None:
+                        raise
+            raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS)
 
-    def read(self, principal: Principal, run: str, after: int = 0) -> AsyncGenerator[Batch, None]:
-        """Yield a run's events beyond `after` until its end, wherever it is produced."""
-        return self.pool.read(principal.tenant, run, after)
+    async def request(self, principal: Principal, new: NewResponse) -> ChatRequest:
+        """Return what the model would get; raises as `create` does for what `new` names."""
+        before = (await self._place(principal.tenant, new)).before
+        messages = (message for message, _ in new.items)
+        return replace(new.request, messages=(*new.instructions, *context(before), *messages))
 
-    async def cancel(self, principal: Principal, run: str) -> bool:
-        """Stop a run, on whichever pod, within half a second; returns whether it was in progress.
+    async def find(self, principal: Principal, key: ResponseKey) -> StoredResponse:
+        """Return a response as it is now; raises `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
+        try:
+            *questions, answer = await self.sessions.response(principal.tenant, *key)
+        except (ValueError, ConversationNotFoundError):
+            raise unknown_response() from None
+        return StoredResponse(key, tuple(questions), answer)
 
-        Raises:
-            ChatError: STORAGE_UNAVAILABLE.
+    async def read(self, principal: Principal, found: StoredResponse, after: int = 0) -> AsyncGenerator[Batch, None]:
+        """Yield a run's events beyond `after` until its end, wherever it is produced; few of them from the store."""
+        try:
+            async with aclosing(self.pool.read(principal.tenant, found.key.run, after)) as batches:
+                async for batch in batches:
+                    yield batch
+                    after = batch.last
+        except NotFoundError:  # the log is gone
+            if after or found.answer.status == "pending":
+                raise
+            yield found.batch()
+
+    async def cancel(self, principal: Principal, key: ResponseKey) -> bool:
+        """Stop a run, on whichever pod, within half a second; returns whether it was in progress."""
+        return await self.pool.cancel(principal.tenant, key.run)
+
+    async def delete(self, principal: Principal, key: ResponseKey) -> None:
+        """Delete a response, and cancel its run; raises `ChatError(NOT_FOUND)` when it is not stored.
+
+        Its items stay in the conversation that it names. Those of a thread are deleted with its last response.
         """
-        return await self.pool.cancel(principal.tenant, run)
+        try:
+            known = await self.sessions.forget_response(principal.tenant, *key)
+        except ConversationNotFoundError:
+            known = False
+        if not known:
+            raise unknown_response()
+        await self.cancel(principal, key)
+
+    def _turn(self, new: NewResponse) -> Turn:
+        now, new_id = self.sender.stamp(), self.sender.new_id
+        questions = tuple(
+            StoredMessage(new_id(), message.role, text_of(message), now, item=item) for message, item in new.items
+        )
+        request = replace(new.request, messages=tuple(message for message, _ in new.items))
+        return Turn(questions, request, new.instructions, new.echo)
+
+    async def _place(self, tenant: str, new: NewResponse) -> Place:
+        if new.conversation is not None:
+            return await self.sender.place(tenant, new.conversation)
+        if new.previous is not None:
+            return await self._continued(tenant, new.previous)
+        return self._thread()
+
+    async def _continued(self, tenant: str, previous: ResponseKey) -> Place:
+        """Return the end of the thread of `previous`, or a new thread when that does not end with it."""
+        try:
+            *_, answer = await self.sessions.response(tenant, *previous)
+            known = await self.sessions.get(tenant, previous.conversation)
+            whole = await self.sessions.messages(tenant, previous.conversation)
+        except (ValueError, ConversationNotFoundError):
+            raise ChatError(Code.PREVIOUS_RESPONSE_NOT_FOUND, param="previous_response_id") from None
+        end = next(number for number, message in enumerate(whole, 1) if message.id == answer.id)
+        abandoned = await self.sender.abandoned(tenant, whole[end - 1 : end])
+        if known.listed or end < len(whole):
+            return self._thread(whole[:end], abandoned)
+        return Place(previous.conversation, known.version, whole, abandoned)
+
+    def _thread(self, before: Messages = (), abandoned: Messages = ()) -> Place:
+        """Return a new thread, with the messages before."""
+        now = self.sender.stamp()
+        thread = Conversation(self.sender.new_id(), None, None, {}, now, now, listed=False)
+        return Place(thread.id, None, before, (*before, *abandoned), thread)
 
 
 def unknown_response() -> ChatError:

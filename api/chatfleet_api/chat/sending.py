@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -20,9 +21,16 @@ from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Claim, Fleet, RunRecord
 from chatfleet_api.runs.log.interface import RunLog
-from chatfleet_api.runs.pool import RunPool
+from chatfleet_api.runs.pool import RunPool, StartRun
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import Append, IdempotencyRecord, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import (
+    Append,
+    Conversation,
+    IdempotencyRecord,
+    ResponsePlace,
+    SessionStore,
+    StoredMessage,
+)
 from chatfleet_contract.spec import OnBusy
 
 
@@ -36,6 +44,32 @@ class NewMessage(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     on_busy: OnBusy | None = None
     """What to do while an answer is being written; None: as configured."""
+
+
+class Turn(NamedTuple):
+    """Questions, and how they shall be answered."""
+
+    questions: tuple[StoredMessage, ...]
+    request: ChatRequest
+    """Its messages are the questions; what the conversation has before them goes before these."""
+    instructions: tuple[Message, ...] = ()
+    """Go before all else, and are not kept for later turns."""
+    echo: str | None = None
+    """Of a response: the parameters that it shows, as JSON; None: the answer is no response."""
+
+
+class Place(NamedTuple):
+    """Where a turn goes on."""
+
+    conversation: str
+    version: int | None
+    """That it must have; None: any."""
+    before: tuple[StoredMessage, ...] = ()
+    """The messages that the model gets before the questions."""
+    carried: tuple[StoredMessage, ...] = ()
+    """Those of them that are stored along with the questions."""
+    create: Conversation | None = None
+    """The conversation, when it is a new one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,34 +99,58 @@ class MessageSender:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_NOT_FOUND, CONVERSATION_BUSY,
                 CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
         """
-        catalogue = self.catalogue()
-        model = message.model or catalogue.models()[0]
-        provider = catalogue.provider(model)
+        model = message.model or self.catalogue().models()[0]
+        self.catalogue().provider(model)  # raises when there is none
         with self.pool.admit() as start:
-            known = await self.sessions.get(tenant, conversation)
-            before = await self.sessions.messages(tenant, conversation)
-            abandoned = await self._abandoned(tenant, before)
-            now = self._now()
-            run_id, question = self.new_id(), StoredMessage(self.new_id(), "user", message.content, now)
-            answer_id = idempotency.answer if idempotency else self.new_id()
-            answer = StoredMessage(answer_id, "assistant", "", now, status="pending", run=run_id, model=model)
-            began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id)
-            request = _request(model, history.context((*before, question)), message)
-            sink = MessageSink(self.sessions, tenant, conversation, answer, self._now)
-            record = RunRecord(tenant, began, request)
-            async with self.fleet.begin(record):
-                messages = (*abandoned, question, answer)
-                try:
-                    append = Append(messages, now=now, expected_version=known.version, idempotency=idempotency)
-                    await self.sessions.append(tenant, conversation, append)
-                except StorageUnavailableError:  # it may have been stored all the same
-                    recover = partial(self.takeover.produce, Claim(record, Fence()), has_slot=True)
-                    start(tenant, run_id, recover, Fence())
-                    raise
-                job = RunJob(began, request, provider, sink, self.clock, seams=self.seams)
-                return start(tenant, run_id, partial(run_turn, job), Fence())
+            place = await self.place(tenant, conversation)
+            question = StoredMessage(self.new_id(), "user", message.content, self.stamp())
+            turn = Turn((question,), _request(model, message))
+            return await self.begin(start, tenant, place, turn, idempotency=idempotency)
 
-    async def _abandoned(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
+    async def place(self, tenant: str, conversation: str) -> Place:
+        """Return where a turn goes on in a conversation that is free; raises as `send` does."""
+        known = await self.sessions.get(tenant, conversation)
+        before = await self.sessions.messages(tenant, conversation)
+        abandoned = await self.abandoned(tenant, before)
+        return Place(conversation, known.version, before, abandoned)
+
+    async def begin(
+        self, start: StartRun, tenant: str, place: Place, turn: Turn, *, idempotency: IdempotencyRecord | None = None
+    ) -> Run:
+        """Store the questions and the pending answer in one step, and start the run that answers.
+
+        Raises:
+            ChatError: MODEL_NOT_FOUND, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
+        """
+        model, conversation, now = turn.request.model, place.conversation, self.stamp()
+        provider = self.catalogue().provider(model)
+        echo = turn.echo or ""
+        run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
+        answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo)
+        began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
+        said = (*turn.instructions, *history.context(place.before), *turn.request.messages)
+        request = replace(turn.request, messages=said)
+        record = RunRecord(tenant, began, request)
+        append = Append(
+            (*place.carried, *turn.questions, answer),
+            now=now,
+            expected_version=place.version,
+            idempotency=idempotency,
+            create=place.create,
+            response=None if turn.echo is None else ResponsePlace(run_id, len(turn.questions) + 1),
+        )
+        async with self.fleet.begin(record):
+            try:
+                await self.sessions.append(tenant, conversation, append)
+            except StorageUnavailableError:  # it may have been stored all the same
+                recover = partial(self.takeover.produce, Claim(record, Fence()), has_slot=True)
+                start(tenant, run_id, recover, Fence())
+                raise
+            sink = MessageSink(self.sessions, tenant, conversation, answer, self.stamp)
+            job = RunJob(began, request, provider, sink, self.clock, seams=self.seams)
+            return start(tenant, run_id, partial(run_turn, job), Fence())
+
+    async def abandoned(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the pending answer as interrupted if no pod writes it any more; raise CONVERSATION_BUSY if one may."""
         answer = history.pending(before)
         if answer is None:
@@ -107,9 +165,11 @@ class MessageSender:
         state = await self.log.state(tenant, run_id)
         return history.may_be_alive(state, age, run_seconds=self.pool.max_stream_seconds)
 
-    def _now(self) -> str:
+    def stamp(self) -> str:
+        """Return the time, as stored messages carry it."""
         return history.stamp(self.now())
 
 
-def _request(model: str, messages: tuple[Message, ...], sent: NewMessage) -> ChatRequest:
-    return ChatRequest(model, messages, temperature=sent.temperature, top_p=sent.top_p, max_tokens=sent.max_tokens)
+def _request(model: str, sent: NewMessage) -> ChatRequest:
+    question = (Message("user", sent.content),)
+    return ChatRequest(model, question, temperature=sent.temperature, top_p=sent.top_p, max_tokens=sent.max_tokens)

@@ -82,7 +82,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
     return ChatServices(
         completions=completions,
         conversations=conversations,
-        responses=Responses(completions=completions, pool=pool, log=log),
+        responses=Responses(completions=completions, sender=sender, sessions=sessions, pool=pool),
         joining=Joining(sessions=sessions, log=log, pool=pool),
         takeover=takeover,
         queue=queue,

@@ -22,6 +22,7 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
     CONVERSATION_NOT_FOUND = "conversation_not_found"
+    PREVIOUS_RESPONSE_NOT_FOUND = "previous_response_not_found"
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_CHANGED = "conversation_changed"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
@@ -187,6 +188,11 @@ FACTS: Final = MappingProxyType(
         Code.MODEL_NOT_FOUND: _rejected(404, "The model does not exist.", "Use a model listed by GET /v1/models."),
         Code.CONVERSATION_NOT_FOUND: Facts(
             ConversationNotFoundError, 404, "The conversation does not exist.", "Create a conversation first."
+        ),
+        Code.PREVIOUS_RESPONSE_NOT_FOUND: _rejected(
+            400,
+            "The previous response does not exist or is no longer stored.",
+            "Send the earlier messages in 'input', and omit 'previous_response_id'.",
         ),
         Code.CONVERSATION_BUSY: _retryable(
             ConversationConflictError, 409, "Another answer is in progress in this conversation."

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +22,11 @@ from chatfleet_api.sessions.store import (
 )
 from chatfleet_contract.spec import Conversations
 
+MAX_THREAD_BYTES: Final = 64 * 1024 * 1024
+"""Most that all threads together keep, about; those that changed least recently go first."""
+MESSAGE_BYTES: Final = 1024
+"""Of a message, its text comes on top."""
+
 
 class _Entry(msgspec.Struct):
     conversation: Conversation
@@ -28,6 +34,8 @@ class _Entry(msgspec.Struct):
     expires: float
     idempotency: dict[str, tuple[float, IdempotencyRecord]]
     queue: list[str]
+    responses: dict[str, tuple[str, ...]]
+    """The ids of the messages of each response."""
 
 
 class MemorySessionStore:
@@ -37,11 +45,12 @@ class MemorySessionStore:
         self._conversations = conversations
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # the longest unchanged stands first
+        self._threads: OrderedDict[tuple[str, str], int] = OrderedDict()  # the bytes of those that are not listed
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         self._forget()
-        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._expiry(), {}, []))
+        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._expiry(), {}, [], {}))
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
         return self._find(tenant, conversation).conversation
@@ -54,7 +63,7 @@ class MemorySessionStore:
         found = {
             position(entry.conversation.updated_at, entry.conversation.id): entry.conversation
             for (owner, _), entry in self._entries.items()
-            if owner == tenant and user_id in (None, entry.conversation.user_id)
+            if owner == tenant and entry.conversation.listed and user_id in (None, entry.conversation.user_id)
         }
         order = sorted((place for place in found if start is None or place < start), reverse=True)
         more = order[limit - 1].cursor() if len(order) > limit else None
@@ -68,6 +77,8 @@ class MemorySessionStore:
         return newest(self._find(tenant, conversation).messages)
 
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
+        if append.create is not None:
+            await self.create(tenant, append.create)
         entry = self._find(tenant, conversation)
         version = entry.conversation.version
         first = append.messages[0]
@@ -79,10 +90,29 @@ class MemorySessionStore:
         if (record := append.idempotency) is not None:
             entry.idempotency[record.key] = (self._clock() + IDEMPOTENCY_SECONDS, record)
         entry.messages.extend(append.messages)
+        if (response := append.response) is not None:
+            entry.responses[response.run] = tuple(message.id for message in append.messages[-response.size :])
         entry.conversation = replace(entry.conversation, updated_at=append.now, version=version + 1)
         entry.expires = self._expiry()
         self._entries.move_to_end((tenant, conversation))
+        if not entry.conversation.listed:
+            self._bound((tenant, conversation), sum(map(_size_of, append.messages)))
         return version + 1
+
+    async def response(self, tenant: str, conversation: str, run: str) -> tuple[StoredMessage, ...]:
+        self._forget()
+        entry = self._entries.get((tenant, conversation))
+        ids = () if entry is None else entry.responses.get(run, ())
+        return newest(message for message in entry.messages if message.id in ids) if entry is not None else ()
+
+    async def forget_response(self, tenant: str, conversation: str, run: str) -> bool:
+        self._forget()
+        entry = self._entries.get((tenant, conversation))
+        if entry is None or entry.responses.pop(run, None) is None:
+            return False
+        if not (entry.responses or entry.conversation.listed):
+            del self._entries[tenant, conversation]
+        return True
 
     async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         expires, record = self._find(tenant, conversation).idempotency.get(key, (0, None))
@@ -102,6 +132,13 @@ class MemorySessionStore:
         if ticket in queue:
             queue.remove(ticket)
 
+    def _bound(self, thread: tuple[str, str], grown: int) -> None:
+        """Drop other threads while they are too large together, after one has grown."""
+        self._threads[thread] = self._threads.pop(thread, 0) + grown
+        while sum(self._threads.values()) > MAX_THREAD_BYTES and len(self._threads) > 1:
+            oldest, _ = self._threads.popitem(last=False)
+            self._entries.pop(oldest, None)
+
     def _expiry(self) -> float:
         return self._clock() + self._conversations().ttl_seconds
 
@@ -115,3 +152,7 @@ class MemorySessionStore:
     def _forget(self) -> None:
         while self._entries and next(iter(self._entries.values())).expires <= self._clock():
             self._entries.popitem(last=False)
+
+
+def _size_of(message: StoredMessage) -> int:
+    return MESSAGE_BYTES + len(message.content) + len(message.item) + len(message.echo) + len(message.reasoning or "")

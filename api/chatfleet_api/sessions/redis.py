@@ -1,9 +1,10 @@
 """The session store in Redis: conversations that every pod sees.
 
-A conversation is a hash (`record`, `version`, `updated`, and `epoch:<message>`, the fencing token of an answer whose
-run was taken over) and a list of messages, to which entries are only appended. Both carry the same hash tag, so that
-each step below is one atomic script, also on a cluster. The listings (`index.py`) are in another slot: the conversation
-is written first, and what a listing has too much is skipped and removed.
+A conversation is a hash and a list of messages, to which entries are only appended. The hash has `record`, `version`,
+`updated`, `epoch:<message>` (the fencing token of an answer whose run was taken over), `response:<run>` (where in the
+list the messages of a response begin, and how many they are) and `responses` (how many there are). Both carry the same
+hash tag, so that each step below is one atomic script, also on a cluster. The listings (`index.py`) are in another
+slot: the conversation is written first, and what a listing has too much is skipped and removed.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.sessions.index import ConversationIndex
 from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
 from chatfleet_api.sessions.listing import Position, read_cursor
-from chatfleet_api.sessions.scripts import APPEND, CREATE, DELETE, DEQUEUE, ENQUEUE, MESSAGES
+from chatfleet_api.sessions.scripts import APPEND, CREATE, DELETE, DEQUEUE, ENQUEUE, FORGET_RESPONSE, MESSAGES, RESPONSE
 from chatfleet_api.sessions.store import (
     MAX_QUEUED,
     TICKET_SECONDS,
@@ -103,6 +104,7 @@ class RedisSessionStore:
             keys,
             *(self._ttl_seconds, "" if append.expected_version is None else append.expected_version, append.now),
             *(f"epoch:{first.id}", first.epoch, _encode(record)),
+            *("" if append.create is None else _encode(append.create), *(append.response or ("", 0))),
             *map(_encode, append.messages),
         )
         if outcome == b"missing":
@@ -110,8 +112,22 @@ class RedisSessionStore:
         if outcome == b"changed":
             raise ChatError(Code.CONVERSATION_CHANGED)
         version, conversation_record = rest
-        await self._index.touch(tenant, _conversation.decode(conversation_record), append.now)
+        if (found := _conversation.decode(conversation_record)).listed:
+            await self._index.touch(tenant, found, append.now)
         return int(version)
+
+    async def response(self, tenant: str, conversation: str, run: str) -> tuple[StoredMessage, ...]:
+        found = await self._script(RESPONSE, conversation_keys(self._redis, tenant, conversation), run)
+        if found is None:
+            return ()
+        size, entries = found
+        states = [_message.decode(entry) for entry in entries]
+        ids = {message.id for message in states[:size]}
+        return newest(message for message in states if message.id in ids)
+
+    async def forget_response(self, tenant: str, conversation: str, run: str) -> bool:
+        keys = conversation_keys(self._redis, tenant, conversation)
+        return bool(await self._script(FORGET_RESPONSE, keys, run))
 
     async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         found = await self._redis.call("GET", idempotency_key(self._redis, tenant, conversation, key))

@@ -19,16 +19,27 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 return redis.call('LRANGE', KEYS[2], 0, -1)
 """
 APPEND: Final = """
-local ttl, expected, updated, epoch_of, epoch, idempotency = unpack(ARGV, 1, 6)
+local ttl, expected, updated, epoch_of, epoch, idempotency, new, response, size = unpack(ARGV, 1, 9)
+if new ~= '' and redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'record', new, 'version', 0, 'updated', updated)
+end
 local record, version, newest = unpack(redis.call('HMGET', KEYS[1], 'record', 'version', epoch_of))
 if not record then return {'missing'} end
 -- A repeat, after a lost reply.
-if redis.call('LPOS', KEYS[2], ARGV[7], 'RANK', -1, 'MAXLEN', DEPTH) then return {'done', tonumber(version), record} end
+local repeated = redis.call('LPOS', KEYS[2], ARGV[10], 'RANK', -1, 'MAXLEN', DEPTH)
+if repeated then return {'done', tonumber(version), record} end
 if expected ~= '' and expected ~= version then return {'changed'} end
 -- The fence: the message has been written under a later epoch, by the pod that took its run over.
 if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end
 if epoch ~= '0' then redis.call('HSET', KEYS[1], epoch_of, epoch) end
-redis.call('RPUSH', KEYS[2], unpack(ARGV, 7))
+local length
+for first = 10, #ARGV, 1000 do -- more at once do not fit the stack of Lua
+  length = redis.call('RPUSH', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+if response ~= '' then
+  redis.call('HSET', KEYS[1], 'response:' .. response, length - size .. ':' .. size)
+  redis.call('HINCRBY', KEYS[1], 'responses', 1)
+end
 if KEYS[3] then redis.call('SET', KEYS[3], idempotency, 'EX', IDEMPOTENCY_SECONDS) end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'updated', updated)
 redis.call('EXPIRE', KEYS[1], ttl)
@@ -36,6 +47,32 @@ redis.call('EXPIRE', KEYS[2], ttl)
 return {'done', version + 1, record}
 """.replace("DEPTH", str(REPEAT_DEPTH)).replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
 """The second fence, after that of the run log: it keeps the final message of a fenced pod out of the conversation."""
+RESPONSE: Final = """
+local place = redis.call('HGET', KEYS[1], 'response:' .. ARGV[1])
+if not place then return false end
+local at, size = string.match(place, '(%d+):(%d+)')
+local found = redis.call('LRANGE', KEYS[2], at, at + size - 1)
+local from, more = at + size, true
+while more do -- later states of the answer come soon after it
+  more = false
+  for _, entry in ipairs(redis.call('LRANGE', KEYS[2], from, from + WINDOW - 1)) do
+    if string.find(entry, ARGV[1], 1, true) then
+      found[#found + 1] = entry
+      more = true
+    end
+  end
+  from = from + WINDOW
+end
+return {tonumber(size), found}
+""".replace("WINDOW", str(REPEAT_DEPTH))
+FORGET_RESPONSE: Final = """
+if redis.call('HDEL', KEYS[1], 'response:' .. ARGV[1]) == 0 then return 0 end
+local left = redis.call('HINCRBY', KEYS[1], 'responses', -1)
+if left == 0 and cjson.decode(redis.call('HGET', KEYS[1], 'record')).listed == false then
+  redis.call('DEL', KEYS[1], KEYS[2])
+end
+return 1
+"""
 ENQUEUE: Final = """
 local mine, ttl, most = unpack(ARGV)
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end

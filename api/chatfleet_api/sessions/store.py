@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -31,13 +31,15 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     created_at: str
     updated_at: str
     version: int = 0
+    listed: bool = True
+    """False: a thread, which holds responses that name no conversation, and goes with the last of them."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message. A later entry with the same id replaces an earlier one (the final answer a pending one)."""
 
     id: str
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str
     created_at: str
     status: MessageStatus = "complete"
@@ -57,6 +59,10 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning: str | None = None
     usage: Usage | None = None
     latency_ms: int | None = None
+    item: str = ""
+    """The item of the OpenAI dialect that it was sent as, as JSON; empty: it is text."""
+    echo: str = ""
+    """Of the answer of a response: the parameters that it shows, as JSON."""
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True):
@@ -67,6 +73,13 @@ class IdempotencyRecord(msgspec.Struct, frozen=True):
     """Of the whole request."""
     answer: str
     """Id of the message that answers."""
+
+
+class ResponsePlace(NamedTuple):
+    """A response within an append: the last `size` messages, which are its questions and its answer."""
+
+    run: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,10 @@ class Append:
     """Version that the conversation must have; None: any."""
     idempotency: IdempotencyRecord | None = None
     """Kept for `IDEMPOTENCY_SECONDS`."""
+    create: Conversation | None = None
+    """The conversation, which is stored first when it is not there; an unlisted one."""
+    response: ResponsePlace | None = None
+    """What `SessionStore.response` finds by its run."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -127,6 +144,20 @@ class SessionStore(Protocol):
         Raises `ChatError(CONVERSATION_CHANGED)` when the version is not the expected one, and when the first of the
         messages is there with a greater `epoch`: the fence, for another pod writes it now. Appending the same messages
         again after a lost reply changes nothing (entries carry unique id and status).
+        """
+        ...
+
+    async def response(self, tenant: str, conversation: str, run: str) -> tuple[StoredMessage, ...]:
+        """Return the questions of a response, and its answer as the last; nothing when it is not there.
+
+        That takes no longer in a long conversation. An unknown conversation has no responses.
+        """
+        ...
+
+    async def forget_response(self, tenant: str, conversation: str, run: str) -> bool:
+        """Forget that the messages are a response; returns whether they were one.
+
+        They stay in the conversation; an unlisted one is deleted with its last response.
         """
         ...
 

@@ -163,6 +163,17 @@ def test_who_has_seen_the_end_of_a_response_retrieves_it_as_ended(pods: Pods, bo
     assert set(seen) == {("completed", "completed", "1 2 3 4 5")}
 
 
+def test_a_chain_goes_on_at_every_pod_at_once(pods: Pods) -> None:
+    """The scripted model counts the words that it gets: what it was asked and what it answered, from the first on."""
+    previous, counted = None, []
+    for number in range(TURNS):
+        body = {"model": "count", "input": "hi", "previous_response_id": previous}
+        made = send(pods[number % 2], "/v1/responses", body).json
+        previous = made["id"]
+        counted.append(made["usage"]["input_tokens"])
+    assert counted == [1 + 6 * number for number in range(TURNS)]
+
+
 @pytest.mark.parametrize("pod", [0, 1], ids=["same pod", "other pod"])
 def test_who_has_seen_the_end_of_an_answer_finds_it_in_the_conversation(pods: Pods, pod: int) -> None:
     def turn(number: int) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 from uuid_utils import uuid7
 
+from chatfleet_api.chat.responses import NewItem, NewResponse, ResponseKey
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import MAX_TAKEOVERS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
@@ -235,6 +236,22 @@ async def test_a_run_without_a_conversation_is_taken_over_when_it_can_be_resumed
     first.redis.whole = False
     assert words(await read(second, run.id)) == "three four"
     assert await second.chat.log.state(TENANT, plain.id) == "unknown"
+
+
+async def test_a_response_whose_pod_dies_is_ended_by_another_one_and_continued(fleet: Fleet) -> None:
+    first, second = await fleet(FakeProvider(60), FakeProvider(*REST.steps))
+    asked = NewResponse(ChatRequest("m", ()), (NewItem(Message("user", "hi")),), echo="{}")
+    run = await first.chat.responses.create(CALLER, asked)
+    start = (await anext(run.read())).events[0]
+    assert isinstance(start, Start)
+    key = ResponseKey(start.conversation or "", run.id)
+    first.redis.whole = False
+    assert words(await read(second, run.id)) == "three four"
+    found = await second.chat.responses.find(CALLER, key)
+    assert (found.answer.status, found.answer.content, found.answer.echo) == ("complete", "three four", "{}")
+    next_run = await second.chat.responses.create(CALLER, asked._replace(previous=key))
+    assert words(await read(second, next_run.id)) == "three four"
+    assert len(await second.chat.sessions.messages(TENANT, key.conversation)) == 4
 
 
 async def test_what_a_reader_sees_is_in_the_log(fleet: Fleet) -> None:

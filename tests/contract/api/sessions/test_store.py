@@ -19,6 +19,7 @@ from chatfleet_api.sessions.store import (
     Append,
     Conversation,
     IdempotencyRecord,
+    ResponsePlace,
     SessionStore,
     StoredMessage,
 )
@@ -287,3 +288,75 @@ async def test_there_is_no_line_before_an_unknown_conversation(store: SessionSto
     with pytest.raises(ChatError) as caught:
         await store.enqueue(tenant, str(uuid7()), "a")
     assert caught.value.code is Code.CONVERSATION_NOT_FOUND
+
+
+def thread() -> Conversation:
+    return replace(conversation(), metadata={}, listed=False)
+
+
+def asked(run: str, number: int = 2) -> tuple[StoredMessage, ...]:
+    """Return questions and the pending answer of a run."""
+    answer = StoredMessage(str(uuid7()), "assistant", "", at(0), status="pending", run=run, echo='{"a":1}')
+    return (*(message() for _ in range(number)), answer)
+
+
+async def respond(
+    store: SessionStore, tenant: str, new: Conversation, *before: StoredMessage
+) -> tuple[str, tuple[StoredMessage, ...]]:
+    """Store a response behind messages that are not its own; return its run and its messages."""
+    run = str(uuid7())
+    messages = asked(run)
+    append = Append(
+        (*before, *messages),
+        now=at(1),
+        expected_version=None,
+        create=new,
+        response=ResponsePlace(run, len(messages)),
+    )
+    await store.append(tenant, new.id, append)
+    return run, messages
+
+
+async def test_a_thread_is_created_by_its_first_append_and_is_not_listed(store: SessionStore, tenant: str) -> None:
+    new = thread()
+    _, messages = await respond(store, tenant, new)
+    assert await store.messages(tenant, new.id) == messages
+    assert (await store.get(tenant, new.id)).version == 1
+    assert await listed(store, tenant) == []
+
+
+async def test_a_response_is_found_by_its_run_in_the_newest_state(store: SessionStore, tenant: str) -> None:
+    new = thread()
+    first, messages = await respond(store, tenant, new, message("carried"), message("along"))
+    final = replace(messages[-1], status="complete", content="done")
+    await append(store, tenant, new.id, final)
+    second, others = await respond(store, tenant, new, message(f"about {first}"))
+    assert await store.response(tenant, new.id, first) == (*messages[:-1], final)
+    assert await store.response(tenant, new.id, second) == others
+    assert await store.response(tenant, new.id, str(uuid7())) == ()
+    assert await store.response(tenant, str(uuid7()), first) == ()
+    assert await store.response("other", new.id, first) == ()
+
+
+async def test_a_thread_goes_with_its_last_response_and_a_conversation_does_not(
+    store: SessionStore, tenant: str
+) -> None:
+    new, named = thread(), await store.get(tenant, await kept(store, tenant))
+    for holder in (new, named):
+        runs = [(await respond(store, tenant, holder))[0] for _ in range(2)]
+        assert await store.forget_response(tenant, holder.id, runs[0])
+        assert not await store.forget_response(tenant, holder.id, runs[0])
+        assert await store.response(tenant, holder.id, runs[0]) == ()
+        assert len(await store.messages(tenant, holder.id)) == 6
+        assert await store.forget_response(tenant, holder.id, runs[1])
+    assert len(await store.messages(tenant, named.id)) == 6
+    with refused(Code.CONVERSATION_NOT_FOUND):
+        await store.get(tenant, new.id)
+    assert not await store.forget_response(tenant, new.id, str(uuid7()))
+
+
+async def test_a_long_history_is_carried_along_in_one_step(store: SessionStore, tenant: str) -> None:
+    new = thread()
+    run, messages = await respond(store, tenant, new, *(message(str(number)) for number in range(2_500)))
+    assert len(await store.messages(tenant, new.id)) == 2_503
+    assert await store.response(tenant, new.id, run) == messages

@@ -182,13 +182,79 @@ def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
 
 def test_what_is_not_stored_is_not_found(client: openai.OpenAI) -> None:
     response = client.responses.create(model="echo", input="Hi", store=False)
-    for unknown in (response.id, "resp_x", "resp_00000000-0000-7000-8000-999999999999"):
+    for unknown in (response.id, "resp_x", f"resp_{0:064}"):
         with pytest.raises(openai.NotFoundError):
             client.responses.retrieve(unknown)
 
 
 def test_what_is_not_offered_is_refused_by_name(client: openai.OpenAI) -> None:
-    for parameters in ({"previous_response_id": "resp_1"}, {"background": True, "store": False}):
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"truncation": "auto"}, "truncation"),
+        ({"background": True, "store": False}, "store"),
+        ({"conversation": "conv_1", "store": False}, "store"),
+        ({"conversation": "conv_1", "previous_response_id": "resp_1"}, "previous_response_id"),
+    ]
+    for parameters, param in refused:
         with pytest.raises(openai.BadRequestError) as caught:
             client.responses.create(model="echo", input="Hi", **parameters)
-        assert caught.value.param in {"previous_response_id", "store"}
+        assert caught.value.param == param
+
+
+def test_a_chain_has_all_that_was_said(client: openai.OpenAI) -> None:
+    """The scripted model counts the words that it gets."""
+    previous: str | None = None
+    counted: list[int] = []
+    for number in range(3):
+        response = client.responses.create(
+            model="echo", input=f"turn {number}", instructions="Only now.", previous_response_id=previous
+        )
+        assert response.previous_response_id == previous
+        assert client.responses.retrieve(response.id) == response
+        assert response.usage is not None
+        counted.append(response.usage.input_tokens)
+        previous = response.id
+    assert counted == [4, 8, 12]
+
+
+def test_a_previous_response_that_is_unknown_or_not_stored_is_named(client: openai.OpenAI) -> None:
+    unstored = client.responses.create(model="echo", input="Hi", store=False)
+    for unknown in (unstored.id, "resp_1"):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="echo", input="Hi", previous_response_id=unknown)
+        assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
+
+
+def test_the_items_of_an_input_are_listed_as_they_came(client: openai.OpenAI) -> None:
+    asked: list[Any] = [
+        {"role": "developer", "content": "Be kind."},
+        {"role": "user", "content": [{"type": "input_text", "text": "one"}]},
+        {"role": "assistant", "content": "two", "phase": "commentary"},
+        {"role": "user", "content": "three"},
+    ]
+    response = client.responses.create(model="echo", input=asked)
+    listed = list(client.responses.input_items.list(response.id, order="asc", limit=3))
+    assert [(item.type, getattr(item, "role", "")) for item in listed] == [
+        ("message", role) for role in ("developer", "user", "assistant", "user")
+    ]
+    assert [item.to_dict()["content"][0]["text"] for item in listed] == ["Be kind.", "one", "two", "three"]  # type: ignore[index]
+    assert listed[2].to_dict()["phase"] == "commentary"
+    newest = client.responses.input_items.list(response.id, limit=1)
+    assert newest.data[0].id == listed[-1].id
+    assert newest.has_more
+    with pytest.raises(openai.BadRequestError):
+        client.responses.input_items.list(response.id, after="msg_1")
+
+
+def test_a_deleted_response_is_not_found(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="echo", input="Hi")
+    client.responses.delete(response.id)
+    for use in (client.responses.retrieve, client.responses.delete, client.responses.input_items.list):
+        with pytest.raises(openai.NotFoundError):
+            use(response.id)
+
+
+def test_the_tokens_of_an_input_are_estimated_with_what_was_said_before(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="echo", input="12345678")
+    alone = client.responses.input_tokens.count(model="echo", input="1234")
+    after = client.responses.input_tokens.count(model="echo", input="1234", previous_response_id=response.id)
+    assert (alone.object, alone.input_tokens, after.input_tokens) == ("response.input_tokens", 1, 5)

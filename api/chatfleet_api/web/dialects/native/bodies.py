@@ -43,7 +43,7 @@ class MessageBody(msgspec.Struct, frozen=True):
 
     id: str
     conversation_id: str
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str
     status: MessageStatus
     created_at: str

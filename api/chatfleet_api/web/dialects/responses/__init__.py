@@ -6,6 +6,7 @@ from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.dialects.responses.errors import dialect_code, error_body, error_frame, parse_error
 from chatfleet_api.web.dialects.responses.request import ResponseBody, wants_stream
 from chatfleet_api.web.dialects.responses.routes import PATH, hot_routes
+from chatfleet_api.web.dialects.responses.stored import response_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 RESPONSES: Final = Dialect(
@@ -13,5 +14,6 @@ RESPONSES: Final = Dialect(
     errors=ErrorFormat(error_body, error_frame, parse_error, dialect_code),
     wants_stream=wants_stream,
     hot_routes=hot_routes,
+    routers=lambda services: (response_routes(services.responses),),
     bodies=(ResponseBody,),
 )

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 def echo_of(body: "ResponseBody") -> str:
     """Return the parameters with the vendor's defaults in the place of those that are absent, as JSON."""
-    reasoning = body.reasoning
+    reasoning, named = body.reasoning, body.conversation
+    named = named if named is None or isinstance(named, str) else named.id
     return json_text(
         {
             "background": bool(body.background),
+            "conversation": {"id": named} if named else None,
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
             "max_tool_calls": body.max_tool_calls,
             "metadata": body.metadata or {},
             "parallel_tool_calls": body.parallel_tool_calls is not False,
-            "previous_response_id": None,
+            "previous_response_id": body.previous_response_id,
             "prompt_cache_key": body.prompt_cache_key,
             "reasoning": {"effort": reasoning.effort if reasoning else None, "summary": None},
             "safety_identifier": body.safety_identifier,

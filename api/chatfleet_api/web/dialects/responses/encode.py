@@ -25,9 +25,8 @@ from chatfleet_api.domain.events import (
 )
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import read_echo
+from chatfleet_api.web.dialects.responses.ids import MESSAGE, response_id
 from chatfleet_api.web.sse import escape_line_separators, json_text
-
-PREFIX: Final = "resp_"
 
 _INCOMPLETE: Final = MappingProxyType({"length": "max_output_tokens", "content_filter": "content_filter"})
 
@@ -77,7 +76,7 @@ class ResponseEncoder:
         ending = self._ending
         status, error, incomplete = _status(ending)
         return {
-            "id": self._id or PREFIX + self._start.run,
+            "id": self._id or response_id(self._start.conversation or "", self._start.run),
             "object": "response",
             "created_at": self._start.created,
             "completed_at": self._completed_at() if status == "completed" else None,
@@ -151,14 +150,17 @@ class ResponseEncoder:
         return self._start.created + ceil(latency_ms / 1000)
 
     def _place(self) -> dict[str, Any]:
-        return {"item_id": f"msg_{self._start.run}", "output_index": 0, "content_index": 0}
+        return {"item_id": self._item_id(), "output_index": 0, "content_index": 0}
+
+    def _item_id(self) -> str:
+        return MESSAGE + (self._start.message or self._start.run)
 
     def _part(self) -> dict[str, Any]:
         return {"type": "output_text", "text": self._text.getvalue(), "annotations": [], "logprobs": []}
 
     def _item(self, status: str) -> dict[str, Any]:
         return {
-            "id": f"msg_{self._start.run}",
+            "id": self._item_id(),
             "type": "message",
             "role": "assistant",
             "status": status if status in {"in_progress", "completed"} else "incomplete",

@@ -4,15 +4,18 @@ Source of names and ranges: `openai` 3.51, `types/responses/response_create_para
 is rejected by its name; values that change nothing are accepted.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from chatfleet_api.chat.items import InputMessage, messages_of
+from chatfleet_api.chat.responses import NewItem, NewResponse, ResponseKey
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.web.body import decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
-from chatfleet_api.web.dialects.responses.input import InputMessage, messages_of
+from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
 from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
@@ -43,6 +46,12 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of a streamed response."""
 
     include_obfuscation: bool | None = None
+
+
+class ConversationParam(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The conversation that a response is made in."""
+
+    id: str
 
 
 class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,8 +88,8 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context_management: _Checked = None
     image: ImageOptions | None = None
     access_programs: _Checked = None
-    conversation: _Checked = None
-    previous_response_id: _Checked = None
+    conversation: str | ConversationParam | None = None
+    previous_response_id: str | None = None
     prompt: _Checked = None
     moderation: _Checked = None
 
@@ -88,18 +97,18 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ResponseRequest(NamedTuple):
     """A request, and the form of its response."""
 
-    request: ChatRequest
+    new: NewResponse
     stream: bool
     background: bool
     """Whether the response is written to its end although its client disconnects."""
-    store: bool
-    """Whether it can be retrieved later."""
-    echo: str
-    """The parameters that the response shows."""
+
+
+class _Input(msgspec.Struct):
+    input: list[msgspec.Raw]
 
 
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
-_HISTORY: Final = "Send the earlier messages in 'input', or use a conversation (/api/v1/conversations)."
+_INPUT: Final = msgspec.json.Decoder(_Input)
 _NO_SUMMARY: Final = "Summaries of reasoning are not supported. Omit it."
 _SUPPORTED: Final = (
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
@@ -117,8 +126,6 @@ _SUPPORTED: Final = (
     Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
     Supported("image.context_compression", ("auto",), "Omit 'image'."),
     Supported("access_programs", ({},), "Omit 'access_programs'."),
-    Supported("conversation", (), _HISTORY),
-    Supported("previous_response_id", (), _HISTORY),
     Supported("prompt", (), "Prompt templates are not supported. Send the text in 'instructions' and 'input'."),
     Supported("moderation", (), "Omit 'moderation'."),
 )
@@ -129,12 +136,10 @@ def read_response(raw: bytes) -> ResponseRequest:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
     body = decode_body(raw, _BODY)
     reject_unsupported(body, _SUPPORTED)
-    if body.background and body.store is False:
-        message = "'background' requires 'store': a background response is retrieved later. Omit 'store'."
-        raise ChatError(Code.INVALID_REQUEST, message, param="store")
+    _check_state(body)
     request = ChatRequest(
         body.model,
-        _messages(body),
+        (),
         temperature=body.temperature,
         top_p=body.top_p,
         max_tokens=body.max_output_tokens,
@@ -142,7 +147,16 @@ def read_response(raw: bytes) -> ResponseRequest:
         response_format=response_format(body.text),
         user=body.user or body.safety_identifier,
     )
-    return ResponseRequest(request, bool(body.stream), bool(body.background), body.store is not False, echo_of(body))
+    new = NewResponse(
+        request,
+        tuple(_items(body, raw)),
+        (Message("system", body.instructions),) if body.instructions else (),
+        echo_of(body),
+        store=body.store is not False,
+        previous=_previous(body),
+        conversation=_conversation(body),
+    )
+    return ResponseRequest(new, bool(body.stream), bool(body.background))
 
 
 def wants_stream(_accept: str, body: bytes) -> bool:
@@ -150,8 +164,39 @@ def wants_stream(_accept: str, body: bytes) -> bool:
     return bool(stream_field(body))
 
 
-def _messages(body: ResponseBody) -> tuple[Message, ...]:
-    instructions = (Message("system", body.instructions),) if body.instructions else ()
+def _check_state(body: ResponseBody) -> None:
+    for name in ("background", "conversation"):
+        if getattr(body, name) and body.store is False:
+            message = f"'{name}' requires 'store': the response is stored. Omit 'store'."
+            raise ChatError(Code.INVALID_REQUEST, message, param="store")
+    if body.conversation is not None and body.previous_response_id is not None:
+        message = "Send one of 'conversation' and 'previous_response_id', not both."
+        raise ChatError(Code.INVALID_REQUEST, message, param="previous_response_id")
+
+
+def _items(body: ResponseBody, raw: bytes) -> Iterator[NewItem]:
+    """Yield the items of the input, each as it came."""
     if isinstance(body.input, str):
-        return (*instructions, Message("user", body.input))
-    return (*instructions, *messages_of(body.input))
+        yield NewItem(Message("user", body.input))
+        return
+    sent = _INPUT.decode(raw).input
+    for message, item in zip(messages_of(body.input), sent, strict=True):
+        yield NewItem(message, bytes(item).decode())
+
+
+def _previous(body: ResponseBody) -> ResponseKey | None:
+    if body.previous_response_id is None:
+        return None
+    known = read_response_id(body.previous_response_id)
+    if known is None:
+        raise ChatError(Code.PREVIOUS_RESPONSE_NOT_FOUND, param="previous_response_id")
+    return known
+
+
+def _conversation(body: ResponseBody) -> str | None:
+    if body.conversation is None:
+        return None
+    known = read_conversation_id(body.conversation if isinstance(body.conversation, str) else body.conversation.id)
+    if known is None:
+        raise ChatError(Code.CONVERSATION_NOT_FOUND, param="conversation")
+    return known

@@ -9,16 +9,17 @@ from typing import Final
 
 from typing_extensions import override
 
-from chatfleet_api.chat.responses import Responses, unknown_response
+from chatfleet_api.chat.responses import Responses, StoredResponse
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Failed
-from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import as_error
 from chatfleet_api.web.dialects.responses import operations
-from chatfleet_api.web.dialects.responses.encode import PREFIX, ResponseEncoder
+from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
+from chatfleet_api.web.dialects.responses.ids import response_id
 from chatfleet_api.web.dialects.responses.request import read_response
+from chatfleet_api.web.dialects.responses.stored import key_of
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.sse import json_text
@@ -28,7 +29,6 @@ PATH: Final = "/v1/responses"
 CANCEL_SECONDS: Final = 2.0
 """Longest that a cancel waits for the end of the run; it is stopped well before."""
 
-_ID: Final = re.compile(PREFIX + "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 _NUMBER: Final = re.compile("[0-9]{1,15}")
 
 
@@ -43,10 +43,10 @@ class CreateResponse(HotEndpoint):
     @override
     async def answer(self, client: Client) -> None:
         body = read_response(await client.body())
-        run = await self._responses.create(client.principal, body.request, echo=body.echo, store=body.store)
+        run = await self._responses.create(client.principal, body.new)
         # What is not stored gets an id that leads nowhere.
-        response_id = PREFIX + (run.id if body.store else self._new_id())
-        encoder = ResponseEncoder(response_id, at_once=body.background)
+        nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())
+        encoder = ResponseEncoder(nowhere, at_once=body.background)
         try:
             if body.stream:
                 await self._streams.send(run.read, encoder, client)
@@ -66,13 +66,13 @@ class RetrieveResponse(HotEndpoint):
 
     @override
     async def answer(self, client: Client) -> None:
-        run, query = _run(client), client.query
-        found = await _found(self._responses, client.principal, run)
+        query, principal = client.query, client.principal
+        found = await self._responses.find(principal, key_of(client.path_param("response_id")))
         if query.get("stream") == "true":
             encoder = ResponseEncoder(after=_after(query.get("starting_after")), at_once=True)
-            await self._streams.send(partial(self._responses.read, client.principal, run), encoder, client)
+            await self._streams.send(partial(self._responses.read, principal, found), encoder, client)
         else:
-            await client.respond(json_text(found.response()))
+            await client.respond(_stored(found))
 
 
 class CancelResponse(HotEndpoint):
@@ -83,15 +83,16 @@ class CancelResponse(HotEndpoint):
 
     @override
     async def answer(self, client: Client) -> None:
-        run, principal = _run(client), client.principal
-        await _found(self._responses, principal, run)
-        await self._responses.cancel(principal, run)
-        encoder = ResponseEncoder()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_SECONDS), aclosing(self._responses.read(principal, run)) as batches:
-                async for batch in batches:
-                    encoder.encode(batch)
-        await client.respond(json_text(encoder.response()))
+        key, principal = key_of(client.path_param("response_id")), client.principal
+        found = await self._responses.find(principal, key)
+        if found.answer.status == "pending":
+            await self._responses.cancel(principal, key)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_SECONDS), aclosing(self._responses.read(principal, found)) as batches:
+                    async for _ in batches:
+                        pass
+            found = await self._responses.find(principal, key)
+        await client.respond(_stored(found))
 
 
 def hot_routes(services: Services) -> Sequence[HotRoute]:
@@ -124,20 +125,10 @@ async def _whole(run: Run, encoder: ResponseEncoder) -> bytes:
     return json_text(encoder.response())
 
 
-async def _found(responses: Responses, principal: Principal, run: str) -> ResponseEncoder:
-    """Return the response as it is; raise `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
+def _stored(found: StoredResponse) -> bytes:
     encoder = ResponseEncoder()
-    async with aclosing(responses.retrieve(principal, run)) as batches:
-        async for batch in batches:
-            encoder.encode(batch)
-    return encoder
-
-
-def _run(client: Client) -> str:
-    known = _ID.fullmatch(client.path_param("response_id"))
-    if known is None:
-        raise unknown_response()
-    return known[1]
+    encoder.encode(found.batch())
+    return json_text(encoder.response())
 
 
 def _after(text: str | None) -> int:

@@ -64,6 +64,8 @@ SENT: Final[dict[str, Any]] = {
     "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True}},
 }
 SHOWN: Final = SENT | {
+    "conversation": None,
+    "previous_response_id": None,
     "store": True,
     "reasoning": {"effort": "low", "summary": None},
     "text": {**SENT["text"], "verbosity": "medium"},
@@ -76,7 +78,7 @@ def read(**sent: Any) -> ResponseRequest:  # noqa: ANN401  # any JSON
 
 def snapshots(ending: Event, **sent: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # any JSON
     """Return the response in each event that has it."""
-    events = (Start("r", "m", 7, echo=read(**sent).echo), Token("Hello"), ending)
+    events = (Start("r", "m", 7, echo=read(**sent).new.echo), Token("Hello"), ending)
     frames = ResponseEncoder().encode(Batch(1, events)).decode().splitlines()
     datas = [json.loads(line.removeprefix("data: ")) for line in frames if line.startswith("data: ")]
     return [data["response"] for data in datas if "response" in data]
@@ -105,9 +107,9 @@ def test_a_response_has_the_second_of_its_completion_once_it_is_complete() -> No
 
 def test_a_schema_reaches_the_model() -> None:
     schema = {"name": "n", "schema": SCHEMA, "strict": True}
-    assert read(**SENT).request.response_format == {"type": "json_schema", "json_schema": schema}
+    assert read(**SENT).new.request.response_format == {"type": "json_schema", "json_schema": schema}
     json_object = {"format": {"type": "json_object"}}
-    assert read(text=json_object).request.response_format == {"type": "json_object"}
+    assert read(text=json_object).new.request.response_format == {"type": "json_object"}
 
 
 @pytest.mark.parametrize(

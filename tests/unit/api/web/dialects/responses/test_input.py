@@ -17,7 +17,8 @@ SEE = {"type": "input_text", "text": "See: "}
 
 
 def messages(*items: dict[str, Any]) -> tuple[Message, ...]:
-    return read_response(json.dumps({"model": "m", "input": items}).encode()).request.messages
+    new = read_response(json.dumps({"model": "m", "input": items}).encode()).new
+    return tuple(item.message for item in new.items)
 
 
 def user(*parts: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""The messages in the input of a response: text and images, also those that an earlier answer gave back."""
+"""Items of the OpenAI dialect: messages of text and images, also those that an earlier answer gave back.
+
+They are stored as they came, and become what a model gets with each turn.
+"""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -49,12 +52,28 @@ class InputMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase: str | None = None
 
 
-def messages_of(items: Sequence[InputMessage]) -> list[Message]:
-    """Return the messages as a model gets them.
+_item: Final = msgspec.json.Decoder(InputMessage)
+
+
+def messages_of(items: Sequence[InputMessage], *, where: str = "input") -> list[Message]:
+    """Return the messages, which the request has in its field `where`, as a model gets them.
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for an image that is in no address.
     """
-    return [Message(item.role, _content(item.content, f"input[{position}]")) for position, item in enumerate(items)]
+    return [Message(item.role, _content(item.content, f"{where}[{position}]")) for position, item in enumerate(items)]
+
+
+def message_of(item: str) -> Message:
+    """Return a stored item, which `messages_of` has accepted, as a model gets it."""
+    (message,) = messages_of([_item.decode(item)])
+    return message
+
+
+def text_of(message: Message) -> str:
+    """Return the text of a message, without its images."""
+    if message.content is None or isinstance(message.content, str):
+        return message.content or ""
+    return "".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
 def _content(content: str | list[_Part], where: str) -> str | list[TextPart | ImagePart]:

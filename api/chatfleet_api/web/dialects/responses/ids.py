@@ -1,0 +1,34 @@
+"""The ids of responses, conversations and messages, as clients of the OpenAI dialect see them.
+
+A response's id names the conversation or thread that holds it, and its run: so it is found in one step.
+"""
+
+import re
+from typing import Final
+from uuid import UUID
+
+from chatfleet_api.chat.responses import ResponseKey
+
+RESPONSE: Final = "resp_"
+CONVERSATION: Final = "conv_"
+MESSAGE: Final = "msg_"
+
+_RESPONSE: Final = re.compile(RESPONSE + "([0-9a-f]{32})([0-9a-f]{32})")
+_CONVERSATION: Final = re.compile(CONVERSATION + "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+def response_id(holder: str, run: str) -> str:
+    """Return the id of the response that `run` writes in the conversation or thread `holder`."""
+    return RESPONSE + (holder + run).replace("-", "")
+
+
+def read_response_id(text: str) -> ResponseKey | None:
+    """Return which response an id is of, None when it can be none of ours."""
+    known = _RESPONSE.fullmatch(text)
+    return None if known is None else ResponseKey(*(str(UUID(part)) for part in known.groups()))
+
+
+def read_conversation_id(text: str) -> str | None:
+    """Return which conversation an id is of, None when it can be none of ours."""
+    known = _CONVERSATION.fullmatch(text)
+    return None if known is None else known[1]
