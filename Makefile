@@ -38,6 +38,7 @@ types: setup ## Check the types of code and tests.
 
 crds: setup ## Regenerate crds/, docs/reference/ and the chart's RBAC rules from models, values and code.
 	@$(bin)/python -m chatfleet_contract.crd && $(bin)/python tools/values.py && $(bin)/python tools/operator_rules.py
+	@$(bin)/python tools/wrong_specs.py
 
 requirements: setup ## Resolve the dependencies anew and pin them by hash; with UPGRADE=1 to their newest releases.
 	@tools/requirements $(if $(UPGRADE),--upgrade)

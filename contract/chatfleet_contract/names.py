@@ -53,6 +53,8 @@ RECONCILE_PAUSED: Final = "paused"
 ANNOTATION_TEMPLATE_REVISION: Final = f"{GROUP}/template-revision"
 """On a ChatDeployment, set by users: adopt the newest pod templates, once (a revision) or always (`latest`)."""
 REVISION_LATEST: Final = "latest"
+RESOURCE_ANNOTATIONS: Final = (ANNOTATION_RECONCILE, ANNOTATION_TEMPLATE_REVISION)
+"""All that have an effect on a ChatDeployment."""
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """On pods: digest of the current runtime configuration. A change makes the kubelet refresh the mount at once."""
 POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"

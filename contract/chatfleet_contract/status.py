@@ -68,6 +68,7 @@ class Reason(StrEnum):
     NOT_OWNED = "NotOwned"
     CHILD_REJECTED = "ChildRejected"
     VOLUME_DIFFERS = "VolumeDiffers"
+    INVALID_ANNOTATION = "InvalidAnnotation"
 
     # RedisAvailable, UpstreamsAvailable
     CONNECTED = "Connected"
@@ -134,6 +135,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.SECRET_NOT_ALLOWED: (
             "A Secret does not have the label that `operator.secretsNeedLabel` requires, and no pod uses it."
         ),
+        Reason.INVALID_ANNOTATION: "An annotation of chatfleet.io has no effect: its name or its value is unknown.",
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
         Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid; the message is that of a pod.",
     },

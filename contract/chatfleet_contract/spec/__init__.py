@@ -13,7 +13,9 @@ stand beside the field they constrain. Every field here is implemented.
 - `observability`   `spec.observability`: logs
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
-- `secrets`         references to Secrets
+- `secrets`         references to Secrets, names of objects
+- `urls`            rules of URLs
+- `reserved`        keys of labels and annotations that controllers set
 """
 
 from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCALE_TO_ZERO_RULE, ChatDeploymentSpec

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules
+from chatfleet_contract.spec.urls import port_rule
 
 MAX_METRICS = 4
 """One per type."""
@@ -147,6 +148,18 @@ class Behavior(Part):
 
 class Keda(Part):
     """Settings of source keda."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.prometheusURL.contains('@')",
+                "prometheusURL must be without user and password, because whoever may read the resource could read"
+                " them; remove them",
+                ".prometheusURL",
+            ),
+            port_rule("prometheusURL"),
+        )
+    )
 
     prometheus_url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")] = Field(
         alias="prometheusURL",

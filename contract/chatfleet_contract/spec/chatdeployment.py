@@ -36,10 +36,20 @@ STREAMS_TARGET_RULE = rule(
 )
 
 
+RETENTION_RULE = rule(
+    "self.conversations.ttlSeconds >= self.streaming.maxStreamSeconds",
+    "conversations.ttlSeconds must be at least streaming.maxStreamSeconds, because a conversation that expires during"
+    " an answer loses it; raise ttlSeconds or lower maxStreamSeconds",
+    ".conversations.ttlSeconds",
+)
+
+
 class ChatDeploymentSpec(Part):
     """The desired state of a chat API."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE))
+    model_config = ConfigDict(
+        json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE)
+    )
 
     replicas: int = Field(
         2,

@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Part
+from chatfleet_contract.parts import Part, rules
+from chatfleet_contract.spec.reserved import annotation_rule
 
 
 class ServiceType(StrEnum):
@@ -18,6 +19,8 @@ class ServiceType(StrEnum):
 
 class ServiceExposure(Part):
     """The Service in front of the pods."""
+
+    model_config = ConfigDict(json_schema_extra=rules(annotation_rule("exposure.service")))
 
     type: ServiceType = Field(ServiceType.CLUSTER_IP, description="Type of the Service.")
     port: int = Field(80, ge=1, le=65_535, description="Port of the Service.")

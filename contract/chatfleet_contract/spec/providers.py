@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from chatfleet_contract.parts import Part, keyed, rule, rules
 from chatfleet_contract.spec.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
+from chatfleet_contract.spec.urls import base_url_rules
 
 MAX_PROVIDERS = 32
 MAX_MODELS = 64
@@ -42,15 +43,33 @@ class Compatibility(Part):
     )
 
 
+_TOTAL_SECONDS = 600
+"""Default of `Timeouts`."""
+_WITHIN_TOTAL = ("connectSeconds", "firstTokenSeconds", "stallSeconds")
+
+
 class Timeouts(Part):
     """Deadlines of one attempt, in seconds."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                # The API server fills in no defaults in lists.
+                f"[{', '.join(f'has(self.{name}) ? self.{name} : 0' for name in _WITHIN_TOTAL)}].all(seconds,"
+                f" seconds <= (has(self.totalSeconds) ? self.totalSeconds : {_TOTAL_SECONDS}))",
+                "timeouts.totalSeconds must be at least connectSeconds, firstTokenSeconds and stallSeconds, because it"
+                " ends the attempt; raise totalSeconds or lower them",
+                ".totalSeconds",
+            )
+        )
+    )
 
     connect_seconds: int = Field(5, ge=1, le=300, description="Timeout of the connection attempt.")
     first_token_seconds: int = Field(60, ge=1, le=3600, description="Timeout from the request to the first token.")
     stall_seconds: int = Field(
         30, ge=1, le=3600, description="Timeout between two events of a stream, after the first token."
     )
-    total_seconds: int = Field(600, ge=1, le=86400, description="Timeout of the whole attempt.")
+    total_seconds: int = Field(_TOTAL_SECONDS, ge=1, le=86400, description="Timeout of the whole attempt.")
 
 
 _INITIAL_SECONDS, _MAX_SECONDS = 1, 4
@@ -83,69 +102,10 @@ class Retries(Part):
     max_seconds: int = Field(_MAX_SECONDS, ge=1, le=300, description="Maximum back-off between two attempts.")
 
 
-_SERVICE = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_IN_CLUSTER = rf"^http://([a-z]([-a-z0-9]*[a-z0-9])?|({_SERVICE}\\.)+svc(\\.cluster\\.local)?)(:[0-9]+)?(/|$)"
-"""The name of a Service begins with a letter: a number would be an address, such as 2130706433 for 127.0.0.1."""
-
-_END = r"\\.?(:[0-9]*)?(/|$)"
-_NUMERIC_HOST = rf"^https?://([^/]*\\.)?(0[xX][0-9a-fA-F]*|[0-9]+){_END}"
-"""A host that resolvers read as an IPv4 address, because its last label is a number."""
-_IPV4 = r"^https?://([1-9][0-9]{0,2})(\\.(0|[1-9][0-9]{0,2})){3}(:[0-9]*)?(/|$)"
-"""The usual way to write one, which alone is accepted."""
-_OWN_NODE = r"^https?://((127|169\\.254)\\.[0-9.]*(:[0-9]*)?(/|$)|\\[[:0]|\\[[fF][eE][89abAB])"
-"""A loopback or link-local address, or IPv6 that begins with zeros, which may be an IPv4 address."""
-
-_PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
-_LABEL = r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
-_HOST = rf"{_LABEL}(\\.{_LABEL})*\\.?|\\[[0-9A-Fa-f:.]+\\]"
-_PORT_IN_RANGE = rf"^[a-zA-Z]+://([^/@]*@)?([^/:?#\\[]*|\\[[^/\\]]*\\])(:{_PORT}?)?([/?#]|$)"
-_HOST_IN_ASCII = rf"^[a-zA-Z]+://([^/@]*@)?({_HOST})?(:[0-9]*)?([/?#]|$)"
-# Of the whole text, because the API server has no bound for the cost of a rule on a part of a URL.
-
-
 class Provider(Part):
     """An upstream API with its credentials and limits."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            *provider_rules(),
-            rule(
-                "!has(self.baseURL) || (self.baseURL.matches('^https?://') && isURL(self.baseURL) &&"
-                " url(self.baseURL).getHostname() != '' && !self.baseURL.contains('@') && !self.baseURL.contains('?')"
-                " && !self.baseURL.contains('#'))",
-                "baseURL must be an absolute http or https URL without user, query or fragment; write it like"
-                " https://api.example.com/v1",
-                ".baseURL",
-            ),
-            rule(
-                f"!has(self.baseURL) || !self.baseURL.startsWith('http://') || self.baseURL.matches('{_IN_CLUSTER}')",
-                "baseURL must be https unless the host is a Service of this cluster; use https, or a name such as"
-                " http://llm.team.svc:8000/v1",
-                ".baseURL",
-            ),
-            rule(
-                f"!has(self.baseURL) || !isURL(self.baseURL) || self.baseURL.startsWith('/') ||"
-                f" self.baseURL.matches('{_PORT_IN_RANGE}')",
-                "the port of baseURL must be between 1 and 65535; correct it, or remove it for the default of the"
-                " scheme",
-                ".baseURL",
-            ),
-            rule(
-                f"!has(self.baseURL) || !isURL(self.baseURL) || self.baseURL.startsWith('/') ||"
-                f" self.baseURL.matches('{_HOST_IN_ASCII}')",
-                "the host of baseURL must be an ASCII host name or an IP address; write an international name in its"
-                " xn-- form",
-                ".baseURL",
-            ),
-            rule(
-                f"!has(self.baseURL) || (!self.baseURL.matches('{_OWN_NODE}') &&"
-                f" (!self.baseURL.matches('{_NUMERIC_HOST}') || self.baseURL.matches('{_IPV4}')))",
-                "baseURL must not have a loopback, link-local or unusually written address as its host, because it"
-                " leads to the pod or its node; write a host name, or an address such as 203.0.113.7",
-                ".baseURL",
-            ),
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(*provider_rules(), *base_url_rules()))
 
     name: ObjectName = Field(description="Name that models refer to.")
     type: ProviderType = Field(

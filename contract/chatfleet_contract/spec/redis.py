@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules
-from chatfleet_contract.spec.secrets import SecretKeyRef
+from chatfleet_contract.spec.secrets import SecretKeyRef, Subdomain
 from chatfleet_contract.spec.template import Resources, Scheduling
 
 
@@ -28,7 +28,7 @@ class ManagedRedis(Scheduling):
         _STORAGE,
         description="Size of the volume, such as 1Gi. It grows if the StorageClass can expand, and never shrinks.",
     )
-    storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+    storage_class_name: Subdomain | None = Field(
         None, description="StorageClass of the volume. Unset: the default StorageClass of the cluster."
     )
     resources: Resources = Field(

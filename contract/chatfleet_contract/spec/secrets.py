@@ -6,7 +6,7 @@ from pydantic import Field
 
 from chatfleet_contract.parts import Part
 
-SecretName = Annotated[
+Subdomain = Annotated[
     str,
     Field(
         min_length=1,
@@ -14,7 +14,7 @@ SecretName = Annotated[
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     ),
 ]
-"""The name of a Secret (RFC 1123 subdomain)."""
+"""The name of most objects of Kubernetes, such as a Secret or a StorageClass (RFC 1123 subdomain)."""
 
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")]
 """A key of a Secret, which is also the name of a file: never `.` nor `..`."""
@@ -23,7 +23,7 @@ SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_
 class SecretKeyRef(Part):
     """A key of a Secret in the ChatDeployment's own namespace."""
 
-    name: SecretName = Field(
+    name: Subdomain = Field(
         description="Name of the Secret, in the namespace of the ChatDeployment. An operator with secretsNeedLabel uses"
         " it only with the label chatfleet.io/allowed."
     )

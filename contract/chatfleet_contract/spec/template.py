@@ -6,7 +6,8 @@ from pydantic import ConfigDict, Field
 
 from chatfleet_contract import names
 from chatfleet_contract.parts import Json, Part, keyed, rule, rules
-from chatfleet_contract.spec.secrets import SecretName
+from chatfleet_contract.spec.reserved import annotation_rule, label_rule
+from chatfleet_contract.spec.secrets import Subdomain
 
 # Parts of a pod that are copied without change. Their schema is Kubernetes' own (`pod_fields`).
 Resources = Annotated[Json, Field(json_schema_extra={"podField": "ResourceRequirements"})]
@@ -22,30 +23,11 @@ _DIGEST: Final = r"[a-z0-9]+([-+._][a-z0-9]+)*:[0-9a-fA-F]{32,128}"
 _IMAGE: Final = f"^({_REGISTRY}/)?{_PART}(/{_PART})*(:{_TAG})?(@{_DIGEST})?$"
 """A reference as container runtimes parse it."""
 
-_OURS: Final = [names.LABEL_NAME, names.LABEL_INSTANCE, names.LABEL_MANAGED_BY]
-
-
-def _without_our_keys(part: str) -> list[Json]:
-    """Return the rules that labels and annotations of `part` leave ours alone."""
-    return [
-        rule(
-            f"!has(self.labels) || self.labels.all(key, !key.startsWith('{names.GROUP}/') && !(key in {_OURS}))",
-            f"{part}.labels must not have keys of {names.GROUP} or the labels {', '.join(_OURS)}, because the operator"
-            " sets them; remove them",
-            ".labels",
-        ),
-        rule(
-            f"!has(self.annotations) || self.annotations.all(key, !key.startsWith('{names.GROUP}/'))",
-            f"{part}.annotations must not have keys of {names.GROUP}, because the operator sets them; remove them",
-            ".annotations",
-        ),
-    ]
-
 
 class PullSecret(Part):
     """A Secret with the credentials of a registry."""
 
-    name: SecretName = Field(description="Name of the Secret, of type kubernetes.io/dockerconfigjson.")
+    name: Subdomain = Field(description="Name of the Secret, of type kubernetes.io/dockerconfigjson.")
 
 
 class Scheduling(Part):
@@ -59,15 +41,15 @@ class Scheduling(Part):
         default_factory=list, description="Tolerations of the pods."
     )
     affinity: Affinity = Field(default_factory=dict, description="Affinity of the pods.")
-    priority_class_name: Annotated[str, Field(max_length=253)] | None = Field(
-        None, description="PriorityClass of the pods."
-    )
+    priority_class_name: Subdomain | None = Field(None, description="PriorityClass of the pods.")
 
 
 class InheritedMetadata(Part):
     """Labels and annotations of every object that the operator creates for this ChatDeployment, and of its pods."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*_without_our_keys("inheritedMetadata")))
+    model_config = ConfigDict(
+        json_schema_extra=rules(label_rule("inheritedMetadata"), annotation_rule("inheritedMetadata"))
+    )
 
     labels: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default_factory=dict, description="Labels, for example of a team or a cost centre."
@@ -79,6 +61,8 @@ class InheritedMetadata(Part):
 
 class ServiceAccountSettings(Part):
     """The ServiceAccount of the pods."""
+
+    model_config = ConfigDict(json_schema_extra=rules(annotation_rule("serviceAccount")))
 
     annotations: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default_factory=dict, description="Annotations, for example the role of a cloud's workload identity."
@@ -96,7 +80,14 @@ class Template(Scheduling):
                 " write it like registry.example.com/team/chat:1.2",
                 ".image",
             ),
-            *_without_our_keys("template"),
+            rule(
+                "!has(self.topologySpreadConstraints) || self.topologySpreadConstraints.all(c, has(c.labelSelector))",
+                "template.topologySpreadConstraints[] must have a labelSelector, because a constraint without one"
+                f" counts no pods; add matchLabels with {names.LABEL_DEPLOYMENT}",
+                ".topologySpreadConstraints",
+            ),
+            label_rule("template"),
+            annotation_rule("template"),
         )
     )
 

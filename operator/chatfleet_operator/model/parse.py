@@ -1,6 +1,6 @@
 """From the API server's JSON to our values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def parse_resource(live: Manifest) -> Resource:
     """Return the ChatDeployment that `live` is. A spec that cannot be read is a value with its reason, not an error."""
     metadata = live["metadata"]
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
     spec, problem = _spec(live.get("spec") or {})
     return Resource(
         ref=Ref(metadata["namespace"], metadata["name"]),
@@ -27,9 +28,10 @@ def parse_resource(live: Manifest) -> Resource:
         generation=metadata["generation"],
         spec=spec,
         problem=problem,
-        template_revision=(metadata.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_REVISION, ""),
+        template_revision=annotations.get(names.ANNOTATION_TEMPLATE_REVISION, ""),
         deleting="deletionTimestamp" in metadata,
-        paused=(metadata.get("annotations") or {}).get(names.ANNOTATION_RECONCILE) == names.RECONCILE_PAUSED,
+        paused=annotations.get(names.ANNOTATION_RECONCILE) == names.RECONCILE_PAUSED,
+        annotation_problem=_annotation_problem(annotations),
         status=_status(live.get("status") or {}),
     )
 
@@ -41,6 +43,20 @@ def _spec(document: Manifest) -> tuple[ChatDeploymentSpec | None, str]:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
         return None, truncate(f"{where}: {first['msg']}")
+
+
+def _annotation_problem(annotations: Mapping[str, str]) -> str:
+    """Return which annotation has no effect, and the remedy: without it, a typo would pause nothing in silence."""
+    key = names.ANNOTATION_RECONCILE
+    value = annotations.get(key, names.RECONCILE_PAUSED)
+    if value != names.RECONCILE_PAUSED:
+        remedy = f"Set {names.RECONCILE_PAUSED} or remove the annotation."
+        return f"The value {truncate(value)!r} of the annotation {key} has no effect. {remedy}"
+    ours = (name for name in sorted(annotations) if name.startswith(f"{names.GROUP}/"))
+    unknown = next((name for name in ours if name not in names.RESOURCE_ANNOTATIONS), "")
+    if not unknown:
+        return ""
+    return f"The annotation {unknown} has no effect. Correct it to {' or '.join(names.RESOURCE_ANNOTATIONS)}."
 
 
 def _status(document: Manifest) -> ChatDeploymentStatus:

@@ -101,6 +101,8 @@ class Resource:
     deleting: bool = False
     paused: bool = False
     """Nothing is written for it but its status."""
+    annotation_problem: str = ""
+    """Why one of its annotations has no effect."""
     status: ChatDeploymentStatus = field(default_factory=lambda: ChatDeploymentStatus.model_validate({}))
 
 

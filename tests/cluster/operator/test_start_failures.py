@@ -16,6 +16,7 @@ import yaml
 from harness.kube.controllers import operated
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import LiveChatDeployment
+from harness.kube.wrong_specs import WrongSpec, wrong_specs
 from harness.polling import eventually, remains
 
 pytestmark = pytest.mark.timeout(180)
@@ -135,6 +136,18 @@ def test_the_cause_is_told_and_healed_in_time(chatdeployment: LiveChatDeployment
     logger.info("%s: told in %.1f s, healed in %.1f s", name, told, healed)
     assert told <= SECONDS
     assert healed <= SECONDS
+
+
+WRONG: Final = [row for row in wrong_specs() if row.condition and row.condition[0] == "Progressing"]
+
+
+@pytest.mark.parametrize("row", WRONG, ids=str)
+def test_a_wrong_spec_is_told_in_time(chatdeployment: LiveChatDeployment, row: WrongSpec) -> None:
+    chatdeployment.apply(**row.document("support")["spec"])
+
+    assert row.condition
+    assert seconds_until(chatdeployment.has_condition(*row.condition, *row.words)) <= SECONDS
+    assert chatdeployment.condition("Progressing")["status"] == "False"
 
 
 def seconds_until(holds: Callable[[], bool]) -> float:

@@ -71,10 +71,15 @@ class ChatDeployments:
         with refusals():
             return _document(put(**PLACE, name=document["metadata"]["name"], body=document, **TRIED))
 
+    def create(self, document: Document) -> Document:
+        """Create `document`, and keep it."""
+        with refusals():
+            return _document(self.api.create_namespaced_custom_object(**PLACE, body=document))
+
     @contextmanager
     def kept(self, document: Document) -> Iterator[Document]:
         """Create `document` for the time of the body."""
-        created = _document(self.api.create_namespaced_custom_object(**PLACE, body=document))
+        created = self.create(document)
         try:
             yield created
         finally:

@@ -89,7 +89,7 @@ def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
 
 
 def _volume_differs(assessment: Assessment) -> ConditionResult | None:
-    """The last one: Redis serves with the volume that it has."""
+    """After all that stops requests: Redis serves with the volume that it has."""
     key = ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(assessment.seen.resource.ref.name))
     live, managed = assessment.child(key), assessment.spec.redis.managed if assessment.spec else None
     if live is None or managed is None or not is_bound(live):
@@ -101,6 +101,11 @@ def _volume_differs(assessment: Assessment) -> ConditionResult | None:
         return false(Reason.VOLUME_DIFFERS, f"{rejected({key: refusal}).rstrip('.')}. {remedy}")
     text = difference(managed, live)
     return false(Reason.VOLUME_DIFFERS, text) if text else None
+
+
+def _annotation_invalid(assessment: Assessment) -> ConditionResult | None:
+    problem = assessment.seen.resource.annotation_problem
+    return false(Reason.INVALID_ANNOTATION, problem) if problem else None
 
 
 def _is_bound_volume(assessment: Assessment, key: ObjectId) -> bool:
@@ -123,5 +128,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _secret_invalid,
     _rejected_by_pod,
     _volume_differs,
+    _annotation_invalid,
     _valid,
 )

@@ -287,6 +287,32 @@ async def test_while_paused_nothing_is_written_but_the_status_which_states_since
     assert operated.live("PodDisruptionBudget", "support")
 
 
+@pytest.mark.parametrize(
+    ("annotations", "problem"),
+    [
+        ({names.ANNOTATION_RECONCILE: "Paused"}, "The value 'Paused' of the annotation chatfleet.io/reconcile has no"),
+        (
+            {"chatfleet.io/pause": "true"},
+            "The annotation chatfleet.io/pause has no effect. Correct it to chatfleet.io/",
+        ),
+    ],
+)
+async def test_an_annotation_without_effect_is_reported_and_clients_are_served(
+    annotations: Manifest, problem: str
+) -> None:
+    operated = await serving_cluster()
+    operated.change(names.KIND, "support", lambda live: live["metadata"].update(annotations=annotations))
+    await reconcile_until_done(operated)
+
+    assert operated.condition("ConfigurationValid") == ("False", "InvalidAnnotation")
+    assert problem in operated.condition_document("ConfigurationValid")["message"]
+    assert operated.condition("Ready") == ("True", "Serving")
+    known = {names.ANNOTATION_TEMPLATE_REVISION: "latest", "example.com/pause": "true"}
+    operated.change(names.KIND, "support", lambda live: live["metadata"].update(annotations=known))
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("True", "Valid")
+
+
 async def test_while_paused_a_new_spec_waits_and_ready_does_not_claim_it() -> None:
     operated = await serving_cluster()
     operated.change(names.KIND, "support", pause)
