@@ -155,6 +155,7 @@ EVENTS_DROPPED_TOTAL: Final = "chatfleet_operator_events_dropped_total"
 API_WRITES_TOTAL: Final = "chatfleet_operator_api_writes_total"
 DRIFT_REPAIRS_TOTAL: Final = "chatfleet_operator_drift_repairs_total"
 CONDITION: Final = "chatfleet_chatdeployment_condition"
+CONFLICT: Final = "chatfleet_chatdeployment_conflict"
 
 OPERATOR_METRICS: Final = (
     Metric(RECONCILE_DURATION_SECONDS, Kind.HISTOGRAM, (), "Duration of a reconciliation."),
@@ -179,6 +180,12 @@ OPERATOR_METRICS: Final = (
         Kind.GAUGE,
         ("namespace", "name", "type", "reason"),
         "Condition of a ChatDeployment: 1 True, 0 False, -1 Unknown.",
+    ),
+    Metric(
+        CONFLICT,
+        Kind.GAUGE,
+        ("namespace", "name", "kind", "writer"),
+        "Always 1: another client, `writer`, changes an object of this kind again after each repair.",
     ),
 )
 

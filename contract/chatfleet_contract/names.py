@@ -42,6 +42,8 @@ COMPONENT_REDIS: Final = "redis"
 
 ANNOTATION_LAST_APPLIED_HASH: Final = f"{GROUP}/last-applied-hash"
 """On children: digest of the manifest that the operator last applied."""
+ANNOTATION_OPERATOR: Final = f"{GROUP}/operator-namespace"
+"""On children: namespace of the operator that last applied them, by which two operators recognize each other."""
 ANNOTATION_TEMPLATE_INPUTS_HASH: Final = f"{GROUP}/template-inputs-hash"
 """On workloads: digest of the fields of the ChatDeployment that determine their pod template."""
 ANNOTATION_LAST_APPLIED_TEMPLATE: Final = f"{GROUP}/last-applied-template"

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     # Progressing
     ROLLING_OUT = "RollingOut"
     PAUSED = "Paused"
+    CONFLICT = "Conflict"
     COMPLETE = "Complete"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     FAILED_CREATE = "FailedCreate"
@@ -112,6 +113,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
     },
     ConditionType.PROGRESSING: {
         Reason.PAUSED: "The annotation `chatfleet.io/reconcile` is `paused`; the message states since when.",
+        Reason.CONFLICT: "Another client changes or deletes a child object again after each repair.",
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
         Reason.COMPLETE: "All pods run the current generation.",
         Reason.DEADLINE_EXCEEDED: "The Deployment made no progress within its deadline.",

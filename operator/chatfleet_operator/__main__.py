@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -39,6 +39,7 @@ from chatfleet_operator.process.settings import BadSettings, Settings, read_sett
 from chatfleet_operator.process.telemetry import Telemetry, set_up_logging
 from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
+from chatfleet_operator.reconcile.repairs import Repairs
 
 RELIST_SECONDS: Final = 300.0
 """Between two lists of all ChatDeployments, for watch events that were missed."""
@@ -78,11 +79,12 @@ class Operator:
             lease = Lease(store, f"{reporter}_{uuid.uuid4()}") if self._settings.leader_election else None
             writer = connection.leader_only(lease.is_held) if lease else connection
             parts = Parts(
-                cluster=KubernetesCluster(writer),
+                cluster=KubernetesCluster(writer, self._settings.namespace),
                 prober=HttpProber(session),
                 recorder=EventRecorder(KubernetesEvents(writer), reporter, utc_now, self._telemetry.dropped_event),
                 metrics=self._telemetry,
                 defaults=_defaults(self._settings),
+                repairs=Repairs(self._settings.namespace, time.monotonic),
                 now=timestamp,
             )
             config = QueueConfig(workers=self._settings.workers, resync=self._settings.resync_seconds)
@@ -140,13 +142,14 @@ class Operator:
 
         def enqueue(ref: Ref) -> None:
             self._last_event = time.monotonic()
-            clock.call_soon_threadsafe(queue.enqueue, ref)
+            if self._settings.serves(ref.namespace):
+                clock.call_soon_threadsafe(queue.enqueue, ref)
 
         registry = kopf.OperatorRegistry()
         watches.register(registry, enqueue, connection.access)
         namespaces = self._settings.namespaces
         async with asyncio.TaskGroup() as group:
-            relisting = group.create_task(relist(connection, namespaces, queue, self._telemetry))
+            relisting = group.create_task(relist(connection, self._settings, queue, self._telemetry))
             await asyncio.to_thread(watches.watch, registry, namespaces, started=self._heartbeat.started, stop=stop)
             relisting.cancel()
         if not stop.is_set():
@@ -160,15 +163,13 @@ def _defaults(settings: Settings) -> Defaults:
     return Defaults(settings.api_image, settings.redis_image, restrictions)
 
 
-async def relist(
-    connection: Connection, namespaces: Sequence[str], queue: WorkQueue[Ref], telemetry: Telemetry
-) -> None:
+async def relist(connection: Connection, settings: Settings, queue: WorkQueue[Ref], telemetry: Telemetry) -> None:
     """Enqueue, now and then, every ChatDeployment for which there was no watch event."""
     while True:
         await asyncio.sleep(RELIST_SECONDS)
         with suppress(ClusterError):
-            async for ref in list_chatdeployments(connection, namespaces):
-                if ref not in queue:
+            async for ref in list_chatdeployments(connection, settings.namespaces):
+                if settings.serves(ref.namespace) and ref not in queue:
                     telemetry.missed_event()
                     queue.enqueue(ref)
 

@@ -30,8 +30,10 @@ was created since we looked, instead of taking it over by force.
 class KubernetesCluster:
     """The API server, as far as one ChatDeployment needs it (see `ports.Cluster`)."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, operator: str) -> None:
+        """`operator` is the namespace of this operator, by which others recognize what it has applied."""
         self._connection = connection
+        self._operator = operator
 
     async def resource(self, ref: Ref) -> Resource | None:
         live = await self._get(names.KIND, ref.namespace, ref.name)
@@ -56,7 +58,9 @@ class KubernetesCluster:
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         precondition = {"uid": uid} if uid else {"resourceVersion": OF_NO_OBJECT}
-        body = {**manifest, "metadata": {**manifest["metadata"], **precondition}}
+        head: Manifest = manifest["metadata"]
+        annotations = {**(head.get("annotations") or {}), names.ANNOTATION_OPERATOR: self._operator}
+        body = {**manifest, "metadata": {**head, "annotations": annotations, **precondition}}
         return await self._apply(body, names.FIELD_MANAGER)
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:

@@ -11,6 +11,8 @@ moments         times as Kubernetes writes them
 parse           from the API server's JSON to values
 pod_report      from the response of a pod to a bounded report
 compare         does a live object hold what we want?
+difference      where it differs, and which field manager has made it so
+conflict        another client that changes an object again after each repair
 put_back        THE list of fields that we do not set and that are ours all the same
 ownership       whose an object is, and which field managers are ours
 """

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
+from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.values import (
     Deletion,
@@ -116,6 +117,10 @@ class Metrics(Protocol):
 
     def drift_repaired(self, drifted: frozenset[ObjectId]) -> None:
         """Count objects that others have changed and a reconciliation has repaired."""
+        ...
+
+    def conflicts_reported(self, ref: Ref, conflicts: Sequence[Conflict]) -> None:
+        """Show which other clients change the children of one ChatDeployment after each repair."""
         ...
 
     def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:

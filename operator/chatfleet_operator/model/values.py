@@ -15,6 +15,7 @@ from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.status import ChatDeploymentStatus
+from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.metrics_api import MetricsApi
 from chatfleet_operator.model.named_secrets import UNRESTRICTED, Restrictions, SecretUse
@@ -229,6 +230,8 @@ class Plan:
     """Objects that differ from what is desired and are not written, because the ChatDeployment is paused."""
     edited: frozenset[ObjectId] = frozenset()
     """Those of `withheld` that others changed or removed."""
+    conflicts: tuple[Conflict, ...] = ()
+    """Objects that another client changes after each repair; repairs of these are delayed."""
     notices: tuple[Notice, ...] = ()
     """What this plan does and no condition states."""
 

@@ -23,6 +23,9 @@ class Settings(BaseModel):
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     """Namespaces to watch, separated by commas. Empty: all of the cluster."""
 
+    deny_namespaces: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    """Namespaces that another operator serves, separated by commas: their ChatDeployments are not reconciled."""
+
     namespace: str = "default"
     """The operator's own namespace: the Lease of the leader is there."""
 
@@ -58,6 +61,10 @@ class Settings(BaseModel):
 
     log_format: LogFormat = LogFormat.JSON
     """json for machines, text for people."""
+
+    def serves(self, namespace: str) -> bool:
+        """Whether ChatDeployments of `namespace`, which is watched, are reconciled."""
+        return namespace not in self.deny_namespaces
 
 
 class BadSettings(Exception):  # noqa: N818  # named by what is wrong, as the other errors are

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +14,7 @@ from chatfleet_contract.logs import log_fields
 from chatfleet_contract.metrics import METRICS
 from chatfleet_contract.spec import LogFormat
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionStatus
+from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.values import ObjectId, Ref
 
 RECONCILE_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -45,6 +47,8 @@ class Telemetry:
         self._leader = gauge(metrics.LEADER)
         self._missed = counter(metrics.WATCH_EVENTS_MISSED_TOTAL)
         self._dropped = counter(metrics.EVENTS_DROPPED_TOTAL)
+        self._conflict = gauge(metrics.CONFLICT)
+        self._conflicts: dict[Ref, frozenset[tuple[str, str]]] = {}
         self._shown: dict[Ref, frozenset[tuple[str, str]]] = {}
 
     def queue(self, depth: int, age: float) -> None:
@@ -75,6 +79,16 @@ class Telemetry:
         for key in drifted:
             self._repairs.labels(key.kind).inc()
 
+    def conflicts_reported(self, ref: Ref, conflicts: Sequence[Conflict]) -> None:
+        known = frozenset((conflict.kind, str(conflict.writer)) for conflict in conflicts)
+        before = self._conflicts.pop(ref, frozenset())
+        for old in before - known:
+            self._conflict.remove(*ref, *old)
+        for which in known - before:
+            self._conflict.labels(*ref, *which).set(1)
+        if known:
+            self._conflicts[ref] = known
+
     def conditions_reported(self, ref: Ref, status: ChatDeploymentStatus) -> None:
         known = {(condition.type, condition.reason): condition.status for condition in status.conditions or ()}
         for old in self._shown.get(ref, frozenset()) - known.keys():  # one reason at a time
@@ -87,6 +101,7 @@ class Telemetry:
         """Drop the metrics of a deleted ChatDeployment."""
         for which in self._shown.pop(ref, frozenset()):
             self._condition.remove(*ref, *which)
+        self.conflicts_reported(ref, ())
 
     def leading(self, *, leader: bool) -> None:
         self._leader.set(leader)

@@ -6,6 +6,7 @@ start_failures   why pods do not start, from workloads, volume claims and their 
 pod_failures     why one pod does not start, from its status. Pure
 last_words       the words of others, bounded and without credentials. Pure
 decide           from the snapshot to a plan. Pure
+repairs          back-off where another client undoes each repair
 deletion_cost    which pods an autoscaler should remove first. Pure
 carry_out        from the plan to an outcome; failures are values
 """

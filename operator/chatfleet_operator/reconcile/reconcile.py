@@ -15,6 +15,7 @@ from chatfleet_operator.model.values import Defaults, Observed, Outcome, Plan, R
 from chatfleet_operator.reconcile.carry_out import carry_out
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.reconcile.observe import observe
+from chatfleet_operator.reconcile.repairs import Repairs
 from chatfleet_operator.status.events import events
 from chatfleet_operator.status.report import report, transitions
 
@@ -32,6 +33,7 @@ class Parts:
     prober: Prober
     recorder: Recorder
     metrics: Metrics
+    repairs: Repairs
     defaults: Defaults
     now: Callable[[], Timestamp]
 
@@ -47,9 +49,13 @@ async def reconcile(ref: Ref, parts: Parts) -> Result:
     )
     if seen is None:
         parts.metrics.removed(ref)
+        parts.repairs.forget(ref)
         return Result(Requeue.GONE)  # owner references clean up
-    plan = decide(seen, parts.defaults)
+    plan = parts.repairs.revise(seen, decide(seen, parts.defaults))
     outcome = await carry_out(seen, plan, parts.cluster, now)
+    parts.repairs.record(seen, plan, outcome)
+    parts.metrics.drift_repaired(plan.drifted & outcome.applied.keys())
+    parts.metrics.conflicts_reported(ref, plan.conflicts)
     if plan.writes:
         logger.info("%s", plan, extra={"object": ref})
     for notice in plan.notices:
@@ -57,8 +63,9 @@ async def reconcile(ref: Ref, parts: Parts) -> Result:
     if plan.generate and not outcome.failed:
         return Result(Requeue.IMMEDIATELY)  # the other children depend on the generated Secret
     status = report(seen, plan, outcome, parts.now())
-    await publish(seen, status, parts)
-    parts.metrics.drift_repaired(plan.drifted & outcome.applied.keys())
+    if not parts.repairs.is_overwritten(ref, status):
+        await publish(seen, status, parts)
+        parts.repairs.reported(ref, plan, status)
     parts.metrics.conditions_reported(ref, status)
     return requeue(plan, outcome, status)
 

@@ -24,7 +24,7 @@ from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.ownership import holds_replicas
 from chatfleet_operator.model.ports import Cluster
 from chatfleet_operator.model.values import Deletion, LiveState, Manifest, ObjectId, Ref, Removal, Resource, identify
-from harness.kube.fake_cluster import FakeCluster
+from harness.kube.fake_cluster import OPERATOR, FakeCluster
 from harness.kube.kubectl import Kubectl
 from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, MOMENT, document, event, pod
 
@@ -76,7 +76,7 @@ class RealUnderTest:
 
     @property
     def cluster(self) -> KubernetesCluster:
-        return KubernetesCluster(self.connection)
+        return KubernetesCluster(self.connection, OPERATOR)
 
     async def put(self, manifest: Manifest) -> Manifest:
         return await self.connection.write(

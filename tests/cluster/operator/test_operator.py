@@ -6,6 +6,7 @@ No controller runs here and no pod: what Kubernetes itself would do, and answers
 import base64
 import itertools
 import json
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from chatfleet_contract import metrics, names
 from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.kube import RULES
 from chatfleet_operator.model.values import Manifest
+from chatfleet_operator.reconcile.repairs import IMMEDIATE
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import CHILDREN, WATCHED, LiveChatDeployment
-from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator, role
+from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator, role
 from harness.polling import eventually
 
 numbers = itertools.count(1)
@@ -231,6 +233,59 @@ def test_a_paused_resource_is_not_written_until_it_resumes(
     kubectl("annotate", "chatdep/support", f"{names.ANNOTATION_RECONCILE}-", "-n", chatdeployment.namespace)
     eventually(lambda: chatdeployment.exists("service/support"))
     eventually(lambda: chatdeployment.get("deployment/support")["spec"]["replicas"] == 2)
+
+
+def always_newest(chatdeployment: LiveChatDeployment) -> None:
+    """Make each operator apply the pods of its own settings."""
+    chatdeployment.apply()
+    chatdeployment.settles()
+    newest = f"{names.ANNOTATION_TEMPLATE_REVISION}={names.REVISION_LATEST}"
+    chatdeployment.kubectl("annotate", "chatdep/support", newest, "-n", chatdeployment.namespace)
+
+
+def applied_by(chatdeployment: LiveChatDeployment) -> str:
+    """Return the namespace of the operator that last applied the Deployment."""
+    annotations: dict[str, str] = chatdeployment.get("deployment/support")["metadata"]["annotations"]
+    return annotations[names.ANNOTATION_OPERATOR]
+
+
+def names_writer(process: OperatorProcess, namespace: str, other: str) -> bool:
+    """Whether the metrics of an operator name another one, by its namespace, in a conflict over a Deployment."""
+    writer = f"chatfleet-operator of namespace {other}"
+    return process.metric(metrics.CONFLICT, namespace=namespace, kind="Deployment", writer=writer) == 1
+
+
+def test_two_operators_of_one_namespace_name_each_other_and_do_not_fight(
+    chatdeployment: LiveChatDeployment, running: OperatorProcess, kubeconfig: Path, folder: Path
+) -> None:
+    denied = LiveChatDeployment(chatdeployment.kubectl, f"{chatdeployment.namespace}-denied")
+    denied.kubectl("create", "namespace", denied.namespace)
+    for each in (denied, chatdeployment):
+        always_newest(each)
+    settings = {
+        "NAMESPACE": "team-a",
+        "LEADER_ELECTION": "false",
+        "NAMESPACES": f"{chatdeployment.namespace},{denied.namespace}",
+        "DENY_NAMESPACES": denied.namespace,
+        "API_IMAGE": "example.com/api:theirs",
+        "RESYNC_SECONDS": str(RESYNC),
+    }
+    before, started = running.metric(metrics.API_WRITES_TOTAL, kind="Deployment"), time.monotonic()
+    with operator(kubeconfig, folder / "second.log", settings) as second:
+        words = ("Deployment support", "operators of namespaces chatfleet-system and team-a", "denyNamespaces")
+        eventually(chatdeployment.has_condition("Progressing", "Conflict", *words), seconds=30)
+        eventually(lambda: names_writer(running, chatdeployment.namespace, "team-a"))
+        eventually(lambda: names_writer(second, chatdeployment.namespace, NAMESPACE))
+        second.reconciled(6)
+        of_first = running.metric(metrics.API_WRITES_TOTAL, kind="Deployment") - before
+        of_second = second.metric(metrics.API_WRITES_TOTAL, kind="Deployment")
+        doublings = math.log2(1 + time.monotonic() - started) + 1
+        assert max(of_first, of_second) <= IMMEDIATE + doublings
+
+        chatdeployment.delete("service/support")
+        eventually(lambda: chatdeployment.exists("service/support"), seconds=within("service/support"), every=0.1)
+    assert applied_by(denied) == NAMESPACE
+    assert not denied.has_condition("Progressing", "Conflict")()
 
 
 def test_the_scale_subresource_scales(chatdeployment: LiveChatDeployment, kubectl: Kubectl) -> None:

@@ -32,7 +32,9 @@ from chatfleet_operator.process.prober import HttpProber
 from chatfleet_operator.process.settings import Settings
 from chatfleet_operator.process.workqueue import QueueConfig, WorkQueue
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
+from chatfleet_operator.reconcile.repairs import Repairs
 from harness.clients.sdk import HI
+from harness.kube.fake_cluster import OPERATOR
 from harness.kube.kubectl import Kubectl
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, RecordedCalls, document, pod, pod_report
 from harness.pods.api_process import ApiProcess, api_process, fetch
@@ -155,7 +157,15 @@ async def reconciliation(kubectl: Kubectl) -> AsyncIterator[Reconciliation]:
     environ = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
     told, pods = RecordedCalls(), FakePods()
     async with connect(environ, lambda *_: None) as connection, played(pods) as prober:
-        parts = Parts(KubernetesCluster(connection), prober, told, told, DEFAULTS, lambda: MOMENT)
+        parts = Parts(
+            cluster=KubernetesCluster(connection, OPERATOR),
+            prober=prober,
+            recorder=told,
+            metrics=told,
+            repairs=Repairs(OPERATOR, asyncio.get_running_loop().time),
+            defaults=DEFAULTS,
+            now=lambda: MOMENT,
+        )
         yield Reconciliation(kubectl, parts, pods)
 
 

@@ -26,6 +26,9 @@ WITH_GENERATION = WORKLOADS | {names.KIND}
 """Kinds whose generation is read; it counts changes of their spec. Real API servers count that of others too."""
 
 
+OPERATOR = "chatfleet-system"
+
+
 class Crashed(BaseException):  # not an error that anybody may handle: the process is gone
     """The operator died here."""
 
@@ -41,6 +44,8 @@ class FakeCluster:
     after_write: Callable[[str], None] = lambda _: None
     """Called after each write; may raise, as when the process dies."""
     before_read: Callable[[str], None] = lambda _: None
+    operator: str = OPERATOR
+    """Namespace of the operator that writes."""
     unserved: set[str] = field(default_factory=set)
     """Kinds whose CustomResourceDefinition is not installed."""
     _applied: dict[tuple[str, ObjectId], dict[str, Manifest]] = field(default_factory=dict)
@@ -115,7 +120,9 @@ class FakeCluster:
             raise Retry("the object has been modified")
         if uid and (live is None or live["metadata"]["uid"] != uid):
             raise Retry("Precondition failed: UID in precondition and in object meta differ")
-        return self._apply(manifest, names.FIELD_MANAGER)
+        head: Manifest = manifest["metadata"]
+        annotations = {**(head.get("annotations") or {}), names.ANNOTATION_OPERATOR: self.operator}
+        return self._apply({**manifest, "metadata": {**head, "annotations": annotations}}, names.FIELD_MANAGER)
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         self._about_to(f"hand over replicas of {identify(manifest)}")

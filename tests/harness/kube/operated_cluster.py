@@ -1,6 +1,6 @@
 """Builders for the operator's tests: a ChatDeployment, its pods, and pods that tell what they serve."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import WORKLOADS
+from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.values import (
     Defaults,
     LiveState,
@@ -26,7 +27,8 @@ from chatfleet_operator.model.values import (
     identify,
 )
 from chatfleet_operator.reconcile.reconcile import Parts
-from harness.kube.fake_cluster import FakeCluster
+from chatfleet_operator.reconcile.repairs import Repairs
+from harness.kube.fake_cluster import OPERATOR, FakeCluster
 
 REF = Ref("shop", "support")
 DEFAULTS = Defaults(api_image="example.com/api:1", redis_image="example.com/redis:8")
@@ -169,10 +171,14 @@ class RecordedCalls:
     conditions: list[Condition] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     drifted: list[ObjectId] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
     gone: list[Ref] = field(default_factory=list)
 
     async def record(self, resource: Resource, condition: Condition) -> None:  # noqa: ARG002  # one resource here
         self.conditions.append(condition)
+
+    def conflicts_reported(self, ref: Ref, conflicts: Sequence[Conflict]) -> None:  # noqa: ARG002  # one resource here
+        self.conflicts = list(conflicts)
 
     async def notice(self, resource: Resource, notice: Notice) -> None:  # noqa: ARG002  # one resource here
         self.notices.append(notice)
@@ -195,10 +201,24 @@ class OperatedCluster:
     recorded: RecordedCalls = field(default_factory=RecordedCalls)
     moment: str = MOMENT
     defaults: Defaults = DEFAULTS
+    clock: float = 1000.0
+    """Monotonic seconds."""
+    repairs: Repairs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.repairs = Repairs(OPERATOR, lambda: self.clock)
 
     @property
     def parts(self) -> Parts:
-        return Parts(self.cluster, self.prober, self.recorded, self.recorded, self.defaults, lambda: self.moment)
+        return Parts(
+            cluster=self.cluster,
+            prober=self.prober,
+            recorder=self.recorded,
+            metrics=self.recorded,
+            repairs=self.repairs,
+            defaults=self.defaults,
+            now=lambda: self.moment,
+        )
 
     def live(self, kind: str, name: str) -> Manifest:
         return self.cluster.get(REF.namespace, ObjectId(kind, name))

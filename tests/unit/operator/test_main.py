@@ -19,6 +19,7 @@ from chatfleet_operator.kube.connection import Connection
 from chatfleet_operator.model.errors import Retry
 from chatfleet_operator.model.requeue import Requeue, Result
 from chatfleet_operator.model.values import Manifest, Ref
+from chatfleet_operator.process.settings import Settings
 from chatfleet_operator.process.telemetry import Telemetry
 from chatfleet_operator.process.workqueue import WorkQueue
 
@@ -39,7 +40,7 @@ class Lists(Connection):
 
 
 def page(*names: str, following: str | None) -> Manifest:
-    items = [{"metadata": {"namespace": "shop", "name": name}} for name in names]
+    items = [{"metadata": {"namespace": place, "name": name}} for place in ("shop", "desk") for name in names]
     return {"items": items, "metadata": {"continue": following} if following else {}}
 
 
@@ -56,7 +57,8 @@ async def test_what_had_no_watch_event_is_relisted_counted_and_enqueued() -> Non
     queue: WorkQueue[Ref] = WorkQueue(work, telemetry, lambda: 0.5)
     queue.enqueue(Ref("shop", "a"))
     lists = Lists()
-    tasks = [asyncio.create_task(each) for each in (queue.run(), relist(lists, (), queue, telemetry))]
+    settings = Settings(deny_namespaces=("desk",))
+    tasks = [asyncio.create_task(each) for each in (queue.run(), relist(lists, settings, queue, telemetry))]
     await asyncio.sleep(2 * RELIST_SECONDS + 1)
 
     assert set(passes) == {"a", "b", "c"}

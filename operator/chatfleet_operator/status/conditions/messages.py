@@ -1,8 +1,9 @@
 """Sentences that several conditions share, in Kubernetes' style."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.ownership import describe_owner
 from chatfleet_operator.model.values import Manifest, ObjectId
@@ -34,6 +35,27 @@ def not_applied(blocked: Mapping[ObjectId, ObjectId]) -> str:
     reason = "because it would use" if len(blocked) == 1 else "because they would use"
     verb = "is" if len(blocked) == 1 else "are"
     return f"{listed(blocked)} {verb} not applied, {reason} {listed(sorted(set(blocked.values())))}."
+
+
+def conflicting(conflicts: Sequence[Conflict], namespace: str) -> str:
+    """Return who changes what after each repair, and the remedy. Two operators return the same about each other."""
+    first = conflicts[0]
+    what = f"{first.kind} {first.name}"
+    if len(conflicts) > 1:
+        what += f" and {len(conflicts) - 1} more"
+    if first.writer.operator is not None:
+        others = sorted({first.operator, first.writer.operator} - {""})
+        one = f"the operators of namespaces {' and '.join(others)}" if len(others) > 1 else "two operators"
+        return (
+            f"{what}: {one} both apply it, and each delays its repairs."
+            f" Add namespace {namespace} to denyNamespaces of one of them, or remove that one."
+        )
+    if not first.field:
+        return f"{what}: deleted again after each repair, and repairs are delayed. Stop the client that deletes it."
+    return (
+        f"{what}: {first.writer} changes {first.field} again after each repair, and repairs are delayed."
+        " Stop that client, or set the field in the ChatDeployment."
+    )
 
 
 def rejected(refused: Mapping[ObjectId, Refusal]) -> str:

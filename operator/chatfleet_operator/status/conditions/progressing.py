@@ -7,7 +7,7 @@ from chatfleet_contract import names
 from chatfleet_contract.status import Reason
 from chatfleet_operator.model.start_failure import Cause
 from chatfleet_operator.status.assessment import Assessment, status_int
-from chatfleet_operator.status.conditions.messages import listed, not_applied
+from chatfleet_operator.status.conditions.messages import conflicting, listed, not_applied
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
 from chatfleet_operator.status.rollout import rollout, start_failures
 
@@ -46,6 +46,14 @@ def _deployment_unwritable(assessment: Assessment) -> ConditionResult | None:
         return false(Reason.BLOCKED, f"{unwritable[0]} cannot be written. See ConfigurationValid.")
     blocked = not_applied(assessment.plan.blocked)
     return false(Reason.BLOCKED, f"{blocked} See ConfigurationValid.") if blocked else None
+
+
+def _conflict(assessment: Assessment) -> ConditionResult | None:
+    conflicts = assessment.plan.conflicts
+    if not conflicts:
+        return None
+    namespace = assessment.seen.resource.ref.namespace
+    return false(Reason.CONFLICT, f"{conflicting(conflicts, namespace)} {rollout(assessment)}".strip())
 
 
 def _pods_do_not_start(assessment: Assessment) -> ConditionResult | None:
@@ -87,6 +95,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _spec_unreadable,
     _paused,
     _deployment_unwritable,
+    _conflict,
     _pods_do_not_start,
     _deadline_exceeded,
     _rolling_out,

@@ -18,6 +18,7 @@ def test_settings_are_read_by_name() -> None:
     read = read_settings(
         {
             f"{PREFIX}NAMESPACES": "shop, support,",
+            f"{PREFIX}DENY_NAMESPACES": "desk, lab",
             f"{PREFIX}LEADER_ELECTION": "false",
             f"{PREFIX}RESYNC_SECONDS": "2.5",
             "NAMESPACES": "other",
@@ -25,6 +26,7 @@ def test_settings_are_read_by_name() -> None:
     )
 
     assert read.namespaces == ("shop", "support")
+    assert [read.serves(each) for each in ("shop", "desk", "lab")] == [True, False, False]
     assert read.leader_election is False
     assert read.resync_seconds == 2.5
 

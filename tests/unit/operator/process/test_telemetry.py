@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from chatfleet_contract import metrics
 from chatfleet_contract.spec import LogFormat
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
+from chatfleet_operator.model.conflict import Conflict, Writer
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.process.telemetry import JsonFormatter, Telemetry, set_up_logging
 from harness.exposition import exported
@@ -69,6 +70,24 @@ def test_a_condition_is_shown_with_the_reason_that_it_has_now(
     (family,) = (each for each in registry.collect() if each.name == metrics.CONDITION)
     labels = {"namespace": "shop", "name": "support", "type": "Ready", "reason": "Serving"}
     assert [(each.labels, each.value) for each in family.samples] == [(labels, 1)]
+
+
+def test_a_conflict_is_shown_while_it_lasts(registry: CollectorRegistry, telemetry: Telemetry) -> None:
+    def shown() -> list[dict[str, str]]:
+        (family,) = (each for each in registry.collect() if each.name == metrics.CONFLICT)
+        return [each.labels for each in family.samples]
+
+    theirs = Conflict("Deployment", "support", Writer("argocd-controller"), "spec.replicas", "chatfleet-system")
+    operators = Conflict("Service", "support", Writer(operator="team-a"), "spec.ports", "chatfleet-system")
+    head = {"namespace": "shop", "name": "support"}
+    telemetry.conflicts_reported(REF, (theirs, operators))
+    telemetry.conflicts_reported(REF, (operators,))
+    assert shown() == [{**head, "kind": "Service", "writer": "chatfleet-operator of namespace team-a"}]
+
+    telemetry.conflicts_reported(REF, (theirs,))
+    assert shown() == [{**head, "kind": "Deployment", "writer": "argocd-controller"}]
+    telemetry.removed(REF)
+    assert shown() == []
 
 
 KINDS = ("Ready", "Progressing", "RedisAvailable")
