@@ -21,6 +21,8 @@ from chatfleet_contract.spec import RESOURCE_RULES, ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 
 NAME = f"{names.PLURAL}.{names.GROUP}"
+NOT_OBSERVED: Json = {"observedGeneration": -1}
+"""The status of an object that no operator has reconciled: tools would take no status for a success (kstatus)."""
 
 
 def definition() -> Json:
@@ -58,7 +60,7 @@ def resource() -> Schema:
             # Kubernetes has its own schema of metadata and accepts only the name, which a rule below uses.
             "metadata": Schema(type="object", properties={"name": Schema(type="string")}),
             "spec": structural(ChatDeploymentSpec),
-            "status": structural(ChatDeploymentStatus),
+            "status": structural(ChatDeploymentStatus).model_copy(update={"default": NOT_OBSERVED}),
         },
         validations=[Rule.model_validate(each) for each in RESOURCE_RULES],
     )

@@ -10,7 +10,7 @@ from chatfleet_contract.parts import Part, keyed
 
 
 class ConditionType(StrEnum):
-    """The conditions of every reconciled ChatDeployment."""
+    """The conditions of every reconciled ChatDeployment; `Reconciling` and `Stalled` only while they are True."""
 
     READY = "Ready"
     AVAILABLE = "Available"
@@ -19,6 +19,8 @@ class ConditionType(StrEnum):
     REDIS_AVAILABLE = "RedisAvailable"
     UPSTREAMS_AVAILABLE = "UpstreamsAvailable"
     AUTOSCALING_ACTIVE = "AutoscalingActive"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
 
 
 class ConditionStatus(StrEnum):
@@ -169,6 +171,15 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.REJECTED: "The API server rejected the autoscaler object, or the ChatDeployment does not control it.",
         Reason.BLOCKED: "The spec is invalid: autoscaling is not updated.",
     },
+    ConditionType.RECONCILING: {
+        Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
+        Reason.UPDATING: "The current spec is not served yet; the message has what is missing.",
+    },
+    ConditionType.STALLED: {
+        Reason.PAUSED: "A change of the spec waits, because the ChatDeployment is paused.",
+        Reason.BLOCKED: "The condition named in the message is False for 10 s, and someone must change something.",
+        Reason.DEADLINE_EXCEEDED: "The Deployment made no progress within its deadline.",
+    },
 }
 """The possible reasons of each condition, and what each means there: `docs/reference/conditions.md` is written from it.
 
@@ -201,7 +212,7 @@ class ChatDeploymentStatus(Part):
     """The observed state of a chat API."""
 
     observed_generation: int | None = Field(
-        None, ge=0, description="metadata.generation that the operator last reconciled."
+        None, ge=-1, description="metadata.generation that the operator last reconciled; -1 if it never did."
     )
     desired_replicas: int | None = Field(
         None, ge=0, description="Desired number of pods: of spec.replicas or of the autoscaler; 0 if suspended."

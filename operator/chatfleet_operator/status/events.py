@@ -1,13 +1,14 @@
 """Which changes of conditions become Events, and which of these are Warnings. Pure.
 
 While pods start, conditions that are not met yet are no news: only what lasts is a Warning. A loss is one at once.
-Available repeats no Event of Ready.
+Available repeats no Event of Ready, and the conditions of kstatus repeat none of the conditions they summarize.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus, ConditionType, Reason
+from chatfleet_operator.status.conditions import SUMMARIES
 
 INTENDED: Final = frozenset({Reason.COMPLETE, Reason.DISABLED, Reason.SCALED_TO_ZERO, Reason.SUSPENDED})
 """Reasons of a condition that is False because the spec or an autoscaler wants it."""
@@ -26,7 +27,7 @@ def is_warning(condition: Condition) -> bool:
 
 def events(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:
     """Return the conditions of `after` that are worth an Event."""
-    found = list(_worth_an_event(_by_type(before), _by_type(after)))
+    found = [one for one in _worth_an_event(_by_type(before), _by_type(after)) if one.type not in SUMMARIES]
     ready = any(condition.type == ConditionType.READY for condition in found)
     return (condition for condition in found if not (ready and condition.type == ConditionType.AVAILABLE))
 

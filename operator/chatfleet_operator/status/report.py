@@ -8,7 +8,7 @@ from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatu
 from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.values import ObjectId, Observed, Outcome, Plan, Ref, Resource, Timestamp
 from chatfleet_operator.status.assessment import Assessment, status_int
-from chatfleet_operator.status.conditions import evaluate_conditions
+from chatfleet_operator.status.conditions import SUMMARIES, evaluate_conditions
 from chatfleet_operator.status.conditions.result import ConditionResult
 
 HTTP_PORT = 80
@@ -46,10 +46,10 @@ def _tokens_per_second(seen: Observed) -> int | None:
 
 
 def transitions(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:
-    """Yield the conditions of `after` whose status or reason was different in `before`."""
+    """Yield the conditions of `after` whose status or reason was different in `before`, without the summaries."""
     known = {condition.type: (condition.status, condition.reason) for condition in before.conditions or ()}
     for condition in after.conditions or ():
-        if known.get(condition.type) != (condition.status, condition.reason):
+        if condition.type not in SUMMARIES and known.get(condition.type) != (condition.status, condition.reason):
             yield condition
 
 

@@ -14,7 +14,7 @@ def rollout(assessment: Assessment) -> str:
     """Return what is missing, as a sentence, and why; empty: nothing is."""
     if assessment.outcome.unfinished:
         return f"The API server has not accepted every object yet: {assessment.outcome.unfinished}"
-    missing = _withheld(assessment) or _deployment(assessment) or _redis(assessment) or _configuration(assessment)
+    missing = withheld_change(assessment) or _deployment(assessment) or _redis(assessment) or _configuration(assessment)
     return f"{missing} {start_failures(assessment)}".strip() if missing else ""
 
 
@@ -23,8 +23,21 @@ def start_failures(assessment: Assessment) -> str:
     return " ".join(failure.message for failure in assessment.seen.start_failures[:MAX_CAUSES])
 
 
-def _withheld(assessment: Assessment) -> str:
-    """What others edited is not missing: it is what the pause protects."""
+def deadline_exceeded(assessment: Assessment) -> str:
+    """Return that the Deployment made no progress within its deadline, as a sentence; empty: it did."""
+    live = assessment.deployment
+    missing = rollout(assessment) if live else ""
+    for condition in ((live or {}).get("status") or {}).get("conditions") or []:
+        if missing and condition.get("type") == "Progressing" and condition.get("status") == "False":
+            return f"{missing} {condition.get('message', '')}".strip()
+    return ""
+
+
+def withheld_change(assessment: Assessment) -> str:
+    """Return that a change waits for the end of a pause, as a sentence; empty: none does.
+
+    What others edited does not: it is what the pause protects.
+    """
     plan = assessment.plan
     waiting = [key for key in plan.withheld if key not in plan.edited]
     return f"{waiting[0]} is not applied, because writes are paused. See Progressing." if waiting else ""

@@ -17,6 +17,7 @@ from chatfleet_contract.status import ChatDeploymentStatus
 from harness.bounds import REASONS, Bound, bounds
 from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
 from harness.kube.full_chatdeployment import OWN_REDIS_FIELDS, full_chatdeployment, with_own_redis
+from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -160,6 +161,14 @@ def full(value: Any, *, lists_of: Any) -> Any:  # noqa: ANN401  # JSON
 def test_a_status_comes_back_as_it_was_written(chatdeployments: ChatDeployments, existing: Document) -> None:
     status = ChatDeploymentStatus.model_validate(FULL["status"])
     assert chatdeployments.try_replace_status({**existing, "status": status.document()})["status"] == FULL["status"]
+
+
+def test_what_no_operator_has_reconciled_is_in_progress(kubectl: Kubectl, chatdeployments: ChatDeployments) -> None:
+    """A tool that waits by kstatus would otherwise take an object without a status for a success."""
+    with chatdeployments.kept(fixture({"metadata": {"name": "new"}})):
+        live = kubectl.json("get", "chatdep/new")
+    assert live["status"] == {"observedGeneration": -1}
+    assert kstatus(live) == "InProgress"
 
 
 def test_an_unknown_field_is_named(chatdeployments: ChatDeployments) -> None:

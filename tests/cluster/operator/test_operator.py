@@ -20,6 +20,7 @@ from chatfleet_operator.children.redis import redis_url
 from chatfleet_operator.kube import RULES
 from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.reconcile.repairs import IMMEDIATE
+from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import CHILDREN, WATCHED, LiveChatDeployment
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator, role
@@ -364,9 +365,13 @@ def test_a_missing_secret_is_named_and_heals_by_itself(
     kubectl("create", "secret", "generic", "own", "--from-literal=other=x", "-n", chatdeployment.namespace)
     running.reconciled(2)
     assert chatdeployment.has_condition("ConfigurationValid", "SecretMissing")()
+    eventually(chatdeployment.has_condition("Stalled", "Blocked", "SecretMissing", "key url"), seconds=30)
+    assert kstatus(chatdeployment.get()) == "Failed"
 
     chatdeployment.patch("secret/own", {"stringData": {"url": "redis://x"}})
     eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=10)
+    assert chatdeployment.condition("Stalled") == {}
+    assert kstatus(chatdeployment.get()) == "InProgress"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ progressing            a rollout is under way
 configuration_valid    the spec, its Secrets and every child are accepted
 redis_available        the pods reach Redis
 upstreams_available    the providers answer
+reconciling            the current spec is not served yet; absent otherwise
+stalled                it will not be until someone changes something; absent otherwise
 autoscaling_active     the autoscaler reads its metrics and can scale
 
 What each condition promises to users is in docs/operations/operator.md, its reasons in
@@ -25,10 +27,12 @@ from chatfleet_operator.status.conditions import (
     configuration_valid,
     progressing,
     ready,
+    reconciling,
     redis_available,
+    stalled,
     upstreams_available,
 )
-from chatfleet_operator.status.conditions.result import ConditionResult, Rule, first
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, found
 
 RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.READY: ready.RULES,
@@ -38,9 +42,16 @@ RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.REDIS_AVAILABLE: redis_available.RULES,
     ConditionType.UPSTREAMS_AVAILABLE: upstreams_available.RULES,
     ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
+    ConditionType.RECONCILING: reconciling.RULES,
+    ConditionType.STALLED: stalled.RULES,
 }
 """In the order of the status."""
 
+SUMMARIES: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
+"""Conditions of kstatus, present only while they are True: others have the cause, in logs and Events too."""
+
 
 def evaluate_conditions(assessment: Assessment) -> dict[ConditionType, ConditionResult]:
-    return {kind: first(assessment, rules) for kind, rules in RULES.items()}
+    """Return the conditions that are present: all but some of `SUMMARIES`."""
+    results = {kind: found(assessment, rules) for kind, rules in RULES.items()}
+    return {kind: result for kind, result in results.items() if result}

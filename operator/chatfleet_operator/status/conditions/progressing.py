@@ -9,7 +9,7 @@ from chatfleet_operator.model.start_failure import Cause
 from chatfleet_operator.status.assessment import Assessment, status_int
 from chatfleet_operator.status.conditions.messages import conflicting, listed, not_applied
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
-from chatfleet_operator.status.rollout import rollout, start_failures
+from chatfleet_operator.status.rollout import deadline_exceeded, rollout, start_failures
 
 REASONS: Final[Mapping[Cause, Reason]] = {
     Cause.NOT_CREATED: Reason.FAILED_CREATE,
@@ -65,14 +65,8 @@ def _pods_do_not_start(assessment: Assessment) -> ConditionResult | None:
 
 
 def _deadline_exceeded(assessment: Assessment) -> ConditionResult | None:
-    missing = rollout(assessment)
-    live = assessment.deployment
-    if not missing or live is None:
-        return None
-    for condition in (live.get("status") or {}).get("conditions") or []:
-        if condition.get("type") == "Progressing" and condition.get("status") == "False":
-            return false(Reason.DEADLINE_EXCEEDED, f"{missing} {condition.get('message', '')}".strip())
-    return None
+    text = deadline_exceeded(assessment)
+    return false(Reason.DEADLINE_EXCEEDED, text) if text else None
 
 
 def _rolling_out(assessment: Assessment) -> ConditionResult | None:

@@ -17,6 +17,11 @@ Rule: TypeAlias = Callable[[Assessment], ConditionResult | None]
 """None: the rule does not apply, and the next one decides."""
 
 
+def found(assessment: Assessment, rules: Iterable[Rule]) -> ConditionResult | None:
+    """Return the result of the first of `rules` that applies; None: none does."""
+    return next((result for rule in rules if (result := rule(assessment))), None)
+
+
 def first(assessment: Assessment, rules: Iterable[Rule]) -> ConditionResult:
     """Return the result of the first of `rules` that applies; the last one always does."""
     return next(result for rule in rules if (result := rule(assessment)))
