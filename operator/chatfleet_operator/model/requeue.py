@@ -13,8 +13,10 @@ class Requeue(Enum):
     """Something is under way: with back-off, up to the resync."""
     SETTLED = "settled"
     """At rest: at the next resync."""
+    REFUSED = "refused"
+    """Something else must change, and no event may announce it: with back-off, up to the resync."""
     FAILED = "failed"
-    """Something else must change: with back-off."""
+    """The API server did not answer, or not in time: with back-off."""
     GONE = "gone"
     """Never: the object was deleted."""
 

@@ -2,8 +2,8 @@
 
 Every event only enqueues a key. A burst of events becomes one reconciliation; a key is never reconciled twice at a
 time; an event during a reconciliation leads to another one. The result of a reconciliation sets the delay until the
-next: a resync at rest, exponential back-off while something is under way or fails. Time is the event loop's clock;
-randomness comes as an argument.
+next: a resync at rest, exponential back-off while something is under way, is refused or fails. Time is the event loop's
+clock; randomness comes as an argument.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class QueueConfig:
     backoff_base: float = 1.0
     """First delay after a reconciliation that did not settle; it doubles each time."""
     backoff_max: float = 60.0
-    """Longest delay while something fails."""
+    """Longest delay while the API server does not answer."""
     resync: float = 10.0
     """Delay at rest, and longest delay while something is under way."""
     resync_rate: float = 25.0
@@ -131,7 +131,8 @@ class WorkQueue(Generic[K]):
             result = await self._reconcile(key)
         finally:
             entry.running = False
-        self.metrics.reconciled(asyncio.get_running_loop().time() - started, failed=result.requeue is Requeue.FAILED)
+        failed = result.requeue in {Requeue.FAILED, Requeue.REFUSED}
+        self.metrics.reconciled(asyncio.get_running_loop().time() - started, failed=failed)
         self._requeue(key, entry, result)
 
     async def _reconcile(self, key: K) -> Result:
@@ -157,14 +158,20 @@ class WorkQueue(Generic[K]):
                 delay = 0.0
             case Requeue.SETTLED:
                 entry.tries = 0
-                delay = max(self.config.resync, len(self._entries) / self.config.resync_rate) * self._jitter()
+                delay = self._resync() * self._jitter()
             case Requeue.UNSETTLED:
                 delay = self._backoff(entry, self.config.resync)
+            case Requeue.REFUSED:
+                delay = self._backoff(entry, self._resync())
             case Requeue.FAILED:
                 delay = self._backoff(entry, self.config.backoff_max)
             case _:
                 assert_never(result.requeue)
         self._schedule(key, entry, max(delay, result.min_delay))
+
+    def _resync(self) -> float:
+        """Return the delay at rest."""
+        return max(self.config.resync, len(self._entries) / self.config.resync_rate)
 
     def _backoff(self, entry: _Entry, longest: float) -> float:
         delay = min(self.config.backoff_base * 2.0 ** min(entry.tries, 16), longest)

@@ -84,8 +84,10 @@ async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) ->
 
 def requeue(plan: Plan, outcome: Outcome, status: ChatDeploymentStatus) -> Result:
     """Return when the next reconciliation is due, after this one."""
-    if outcome.failed:
+    if outcome.unfinished:
         return Result(Requeue.FAILED, min_delay=outcome.retry_after)
+    if outcome.refused:
+        return Result(Requeue.REFUSED)
     reasons = {known.type: known.reason for known in status.conditions or ()}
     at_rest = reasons[ConditionType.READY] in AT_REST and reasons[ConditionType.PROGRESSING] == Reason.COMPLETE
     return Result(Requeue.SETTLED if at_rest and not plan.writes else Requeue.UNSETTLED)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from chatfleet_contract import names
+from chatfleet_operator.children.kinds import list_keys
+from chatfleet_operator.model.compare import contains
 from chatfleet_operator.model.moments import seconds_between
 from chatfleet_operator.model.start_failure import Cause, StartFailure
 from chatfleet_operator.model.values import Manifest, ObjectId, Timestamp, identify
@@ -125,8 +127,19 @@ def _component(started: Started, component: str, events: Mapping[ObjectId, str])
         if not pods and key in events:
             yield StartFailure(Cause.NOT_CREATED, f"{key}: {sentence(events[key])}")
         yield from node_lost(pods)
-    for pod in pods:
+    for pod in _of_current_template(pods, list(started.of_kind("Deployment", component))):
         yield from _pod(started, pod, events)
+
+
+def _of_current_template(pods: Sequence[Manifest], deployments: Sequence[Manifest]) -> Sequence[Manifest]:
+    """Return the pods that a Deployment has made of its current template; all, if none is recognized.
+
+    Pods of an earlier template go once the others are ready, so why they fail is no longer a cause. Where admission
+    changes what a template sets, no pod is recognized.
+    """
+    templates = [live.get("spec", {}).get("template", {}).get("spec") for live in deployments]
+    keys = list_keys("Deployment")
+    return [pod for pod in pods if any(contains(pod.get("spec"), each, keys) for each in templates if each)] or pods
 
 
 def _pod(started: Started, pod: Manifest, events: Mapping[ObjectId, str]) -> Iterator[StartFailure]:

@@ -414,7 +414,7 @@ def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(
         seconds=10,
     )
     kubectl("delete", "validatingadmissionpolicybinding", name)
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=70)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=30)
 
 
 def refused(chatdeployment: LiveChatDeployment, what: str, patch: Manifest) -> bool:

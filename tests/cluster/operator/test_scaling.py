@@ -287,7 +287,7 @@ def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
     kubectl("apply", "--server-side", "-f", str(KEDA_CRD))
     eventually(lambda: kubectl("get", "--raw", "/apis/keda.sh/v1alpha1/scaledobjects"))
     try:
-        eventually(lambda: chatdeployment.exists(SCALED_OBJECT), seconds=70)
+        eventually(lambda: chatdeployment.exists(SCALED_OBJECT), seconds=30)
     finally:
         kubectl("delete", "-f", str(KEDA_CRD), "--wait=false")
         eventually(lambda: not kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found"))

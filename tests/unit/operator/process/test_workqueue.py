@@ -17,6 +17,7 @@ MIDDLE = 0.5
 """Chance that neither lengthens nor shortens a pause."""
 SETTLED, UNSETTLED = Result(Requeue.SETTLED), Result(Requeue.UNSETTLED)
 FAILED, GONE, IMMEDIATELY = Result(Requeue.FAILED), Result(Requeue.GONE), Result(Requeue.IMMEDIATELY)
+REFUSED = Result(Requeue.REFUSED)
 
 
 @dataclass
@@ -185,6 +186,18 @@ async def test_while_something_fails_the_pauses_grow_to_a_minute() -> None:
         await asyncio.sleep(250)
 
     assert recorded.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 31.1, 63.1, 123.1, 183.1, 243.1]
+
+
+async def test_what_is_refused_is_tried_again_as_often_as_at_rest_since_no_event_announces_that_its_cause_is_gone() -> (
+    None
+):
+    recorded = RecordedQueue(requeues=[REFUSED] * 7)
+    async with running(recorded) as queue:
+        queue.enqueue("a")
+        await asyncio.sleep(40)
+
+    assert recorded.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 25.1, 35.1]
+    assert all(failed for _, failed in recorded.recorded)
 
 
 async def test_an_event_ends_the_delay_and_resets_the_back_off() -> None:

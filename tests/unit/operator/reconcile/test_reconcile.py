@@ -345,7 +345,7 @@ async def test_a_rejected_child_surfaces_in_the_servers_words_and_the_rest_goes_
     operated = operated_cluster()
     operated.cluster.before_write = refuse("apply Service support-redis", words="exceeded quota: services")
 
-    assert (await reconcile_until_done(operated))[-1] is Requeue.FAILED
+    assert (await reconcile_until_done(operated))[-1] is Requeue.REFUSED
     assert operated.condition("ConfigurationValid") == ("False", "ChildRejected")
     message = operated.condition_document("ConfigurationValid")["message"]
     assert message == "Service support-redis: exceeded quota: services"
@@ -360,7 +360,7 @@ async def test_a_refused_password_surfaces_too() -> None:
     operated = operated_cluster()
     operated.cluster.before_write = refuse("generate")
 
-    assert await reconcile_until_done(operated) == [Requeue.FAILED]
+    assert await reconcile_until_done(operated) == [Requeue.REFUSED]
     assert operated.condition("ConfigurationValid") == ("False", "ChildRejected")
 
 

@@ -339,6 +339,29 @@ def test_events_are_read_about_what_waits_without_words(seen: Started, asked: se
     assert silent(seen).keys() == asked
 
 
+def of_template(image: str, made: Manifest) -> Manifest:
+    """Return a pod, or a Deployment, with a container of this image."""
+    spec: Manifest = {"containers": [{"name": "api", "image": image}], "serviceAccountName": "support"}
+    if made.get("kind") == "Deployment":
+        return {**made, "spec": {"template": {"spec": spec}}}
+    defaulted = {"terminationMessagePath": "/dev/termination-log", "imagePullPolicy": "IfNotPresent"}
+    sidecar = {"name": "mesh", "image": "mesh:1"}
+    return {**made, "spec": {**spec, "containers": [{**spec["containers"][0], **defaulted}, sidecar], "nodeName": "n"}}
+
+
+OLD_POD = of_template("api:wrong", pod(container(waiting("ErrImagePull", PULL)), name="support-old"))
+NEW_POD = of_template("api:right", pod(container(waiting("ContainerCreating")), name="support-new"))
+HEALED = of_template("api:right", live(DEPLOYMENT, API, {}))
+
+
+def test_a_pod_of_an_earlier_template_is_no_cause_once_there_is_one_of_the_current() -> None:
+    assert start_failures(started(HEALED, pods=(OLD_POD, NEW_POD)), {}) == ()
+    assert [one.cause for one in start_failures(started(HEALED, pods=(OLD_POD,)), {})] == [Cause.IMAGE]
+    failing = of_template("api:right", pod(container(waiting("ErrImagePull", PULL)), name="support-new"))
+    (one,) = start_failures(started(HEALED, pods=(OLD_POD, failing)), {})
+    assert "Pod support-new" in one.message
+
+
 @pytest.mark.parametrize(
     ("seen", "events", "due"),
     [
