@@ -66,8 +66,9 @@ test-chaos: setup ## Run the short form of every chaos scenario.
 chaos: setup ## Run the full form; half an hour; writes docs/measurements/reliability.md.
 	@$(bin)/python -m chatfleet_lab.chaos $(reliability)
 
-chaos-node: setup ## Run the scenarios of pods on a real node; needs root; adds to the same page.
+chaos-node: setup ## Run the scenarios of pods and the fault matrix on a node; needs root; adds to the same page.
 	@$(bin)/python -m chatfleet_lab.chaos --on node $(reliability)
+	@$(bin)/python -m chatfleet_lab.faults --folder docs/measurements
 
 chaos-scale: setup ## Scale down, roll out and evict under open streams; needs root; adds to the same page.
 	@$(bin)/python -m chatfleet_lab.scale endure --json docs/measurements/scaling.json

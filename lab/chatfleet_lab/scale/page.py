@@ -1,4 +1,4 @@
-"""The section on autoscaling in docs/measurements/reliability.md: what endured, and what the simulation showed."""
+"""The sections of others in docs/measurements/reliability.md: scaling, from what endured and was simulated; faults."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from chatfleet_lab.chaos.report import Report, page
+from chatfleet_lab.faults import page as faults
 from chatfleet_lab.scale.delayed_rules import STOPPED_SECONDS
 from chatfleet_lab.scale.endure import EnduranceResult
 from chatfleet_lab.scale.evaluate import Outcome, Simulation
@@ -17,13 +18,14 @@ WATCHED: Final = "scaling-watched.json"
 
 
 def found(folder: Path) -> str:
-    """Return the section from the files of figures that are in `folder`."""
+    """Return the sections from the files of figures that are in `folder`."""
     endured, simulated, watched = folder / ENDURED, folder / SIMULATED, folder / WATCHED
-    return section(
+    scaling = section(
         msgspec.json.decode(endured.read_bytes(), type=list[EnduranceResult]) if endured.exists() else [],
         msgspec.json.decode(simulated.read_bytes(), type=Simulation) if simulated.exists() else None,
         msgspec.json.decode(watched.read_bytes(), type=Outcome) if watched.exists() else None,
     )
+    return "\n".join(filter(None, (faults.section(faults.read(folder)), scaling)))
 
 
 def rewrite(folder: Path) -> None:

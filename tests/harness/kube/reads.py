@@ -57,7 +57,8 @@ class Reads:
     """Reads objects with the rights of a kubeconfig."""
 
     kubeconfig: Path
-    _resources: dict[str, Resource] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    """What discovery has described, by each name."""
     _connection: client.ApiClient | None = None
 
     def get(self, args: Sequence[str], timeout: float) -> str:
@@ -72,7 +73,7 @@ class Reads:
             raise UnsupportedError
         try:
             if options.raw:
-                return self._read(options.raw, timeout)
+                return self.request("GET", options.raw, timeout=timeout)
             found = list(self._objects(options, timeout))
         except RefusedError as refused:
             raise AssertionError(f"Error from server {refused}") from None
@@ -90,7 +91,7 @@ class Reads:
 
     def _objects(self, options: argparse.Namespace, timeout: float) -> Iterator[tuple[Resource, dict[str, Any]]]:
         for kind, name in _targets(options.words):
-            resource = self._resource(kind, timeout)
+            resource = self.resource(kind, timeout)
             path = resource.path
             if resource.namespaced and not options.all_namespaces:
                 if not options.namespace:
@@ -98,37 +99,47 @@ class Reads:
                 path += f"/namespaces/{options.namespace}"
             path += f"/{resource.plural}"
             if name is None:
-                listed = json.loads(self._read(path, timeout, labelSelector=options.selector))
+                listed = json.loads(self.request("GET", path, timeout=timeout, labelSelector=options.selector))
                 head = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
                 yield from ((resource, head | each) for each in listed["items"])
                 continue
             try:
-                yield resource, json.loads(self._read(f"{path}/{name}", timeout))
+                yield resource, json.loads(self.request("GET", f"{path}/{name}", timeout=timeout))
             except RefusedError as refused:
                 if not (options.ignore_not_found and refused.status == HTTPStatus.NOT_FOUND):
                     raise
 
-    def _resource(self, kind: str, timeout: float) -> Resource:
-        if kind.lower() not in self._resources:
+    def resource(self, kind: str, timeout: float) -> Resource:
+        """Return a kind of objects by any of its names."""
+        if kind.lower() not in self.resources:
             for root in ("/api", "/apis"):
-                for name, resource in _discovered(json.loads(self._read(root, timeout, accept=DISCOVERY))):
-                    self._resources.setdefault(name, resource)
+                for name, resource in _discovered(
+                    json.loads(self.request("GET", root, timeout=timeout, accept=DISCOVERY))
+                ):
+                    self.resources.setdefault(name, resource)
         try:
-            return self._resources[kind.lower()]
+            return self.resources[kind.lower()]
         except KeyError:
             raise UnsupportedError from None
 
-    def _read(self, path: str, timeout: float, accept: str = "application/json", **query: str) -> str:
+    def request(self, method: str, path: str, body: object = None, *, timeout: float = 120, **options: str) -> str:
+        """Send a request and return the answer; `options` are of the query, but for `accept` and `content_type`.
+
+        Raises:
+            RefusedError: the API server refuses it.
+        """
         if self._connection is None:
             # The library has no types here.
             self._connection = config.new_client_from_config(str(self.kubeconfig))  # type: ignore[no-untyped-call]
-        method, url, headers, *_ = self._connection.param_serialize(
-            *("GET", path),
-            query_params=[pair for pair in query.items() if pair[1]],
-            header_params={"Accept": accept},
+        content = {"Content-Type": options.pop("content_type", "application/json")} if body is not None else {}
+        verb, url, headers, sent, *_ = self._connection.param_serialize(
+            *(method, path),
+            header_params={"Accept": options.pop("accept", "application/json"), **content},
+            body=body,
+            query_params=[pair for pair in options.items() if pair[1]],
             auth_settings=["BearerToken"],
         )
-        response = self._connection.call_api(method, url, headers, _request_timeout=timeout)
+        response = self._connection.call_api(verb, url, headers, sent, _request_timeout=timeout)
         text: str = response.read().decode()
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise RefusedError(response.status, text)
