@@ -1,7 +1,7 @@
 """Conversations: kept by the session store, and written by one run at a time."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import msgspec
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.sending import MessageSender, NewMessage
@@ -18,7 +19,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, Page, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, IdempotencyRecord, Page, SessionStore, StoredMessage
 from chatfleet_contract.spec import OnBusy
 
 
@@ -47,12 +48,41 @@ class Conversations:
         user_id: str | None = None,
         title: str | None = None,
         metadata: dict[str, Any] | None = None,
+        items: Sequence[NewItem] = (),
     ) -> Conversation:
-        """Create a conversation."""
+        """Create a conversation, with `items` in one step."""
         now = history.stamp(self.now())
         conversation = Conversation(self.new_id(), user_id, title, metadata or {}, created_at=now, updated_at=now)
-        await self.sessions.create(principal.tenant, conversation)
+        if not items:
+            await self.sessions.create(principal.tenant, conversation)
+            return conversation
+        messages = tuple(item.stored(self.new_id(), now) for item in items)
+        append = Append(messages, now=now, expected_version=None, create=conversation)
+        await self.sessions.append(principal.tenant, conversation.id, append)
         return conversation
+
+    async def update(self, principal: Principal, conversation: str, metadata: dict[str, Any]) -> Conversation:
+        """Replace the metadata of a conversation."""
+        now = history.stamp(self.now())
+        return await self.sessions.update(principal.tenant, conversation, metadata, now=now)
+
+    async def add(self, principal: Principal, conversation: str, items: Sequence[NewItem]) -> tuple[StoredMessage, ...]:
+        """Add items to a conversation, in one step, and return them as messages.
+
+        Raises:
+            ChatError: CONVERSATION_BUSY, CONVERSATION_CHANGED.
+        """
+        place = await self.sender.place(principal.tenant, conversation)
+        now = history.stamp(self.now())
+        messages = tuple(item.stored(self.new_id(), now) for item in items)
+        append = Append((*place.carried, *messages), now=now, expected_version=place.version)
+        await self.sessions.append(principal.tenant, conversation, append)
+        return messages
+
+    async def remove(self, principal: Principal, conversation: str, message: str) -> Conversation:
+        """Remove a message for good, and return the conversation."""
+        await self.sessions.remove(principal.tenant, conversation, message, now=history.stamp(self.now()))
+        return await self.sessions.get(principal.tenant, conversation)
 
     async def list(
         self, principal: Principal, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None

@@ -4,12 +4,13 @@ They are stored as they came, and become what a model gets with each turn.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ImagePart, ImageURL, Message, TextPart
+from chatfleet_api.sessions.store import StoredMessage
 
 
 class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -50,6 +51,18 @@ class InputMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str | None = None
     status: str | None = None
     phase: str | None = None
+
+
+class NewItem(NamedTuple):
+    """One item that was sent."""
+
+    message: Message
+    item: str = ""
+    """As it came, JSON; empty: it came as text."""
+
+    def stored(self, message_id: str, now: str) -> StoredMessage:
+        """Return it as it is stored."""
+        return StoredMessage(message_id, self.message.role, text_of(self.message), now, item=self.item)
 
 
 _item: Final = msgspec.json.Decoder(InputMessage)

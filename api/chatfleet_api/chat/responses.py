@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.history import context
-from chatfleet_api.chat.items import text_of
+from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.sending import MessageSender, Place, Turn
 from chatfleet_api.chat.takeover import remainder
@@ -45,14 +45,6 @@ class ResponseKey(NamedTuple):
 
     conversation: str
     run: str
-
-
-class NewItem(NamedTuple):
-    """One item of the input."""
-
-    message: Message
-    item: str = ""
-    """As it came, JSON; empty: it came as text."""
 
 
 class NewResponse(NamedTuple):
@@ -127,11 +119,10 @@ class Responses:
 
     async def find(self, principal: Principal, key: ResponseKey) -> StoredResponse:
         """Return a response as it is now; raises `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
-        try:
-            *questions, answer = await self.sessions.response(principal.tenant, *key)
-        except (ValueError, ConversationNotFoundError):
-            raise unknown_response() from None
-        return StoredResponse(key, tuple(questions), answer)
+        found = await self._stored(principal.tenant, key)
+        if found is None:
+            raise unknown_response()
+        return found
 
     async def read(self, principal: Principal, found: StoredResponse, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield a run's events beyond `after` until its end, wherever it is produced; few of them from the store."""
@@ -164,9 +155,7 @@ class Responses:
 
     def _turn(self, new: NewResponse) -> Turn:
         now, new_id = self.sender.stamp(), self.sender.new_id
-        questions = tuple(
-            StoredMessage(new_id(), message.role, text_of(message), now, item=item) for message, item in new.items
-        )
+        questions = tuple(item.stored(new_id(), now) for item in new.items)
         request = replace(new.request, messages=tuple(message for message, _ in new.items))
         return Turn(questions, request, new.instructions, new.echo)
 
@@ -179,17 +168,24 @@ class Responses:
 
     async def _continued(self, tenant: str, previous: ResponseKey) -> Place:
         """Return the end of the thread of `previous`, or a new thread when that does not end with it."""
-        try:
-            *_, answer = await self.sessions.response(tenant, *previous)
-            known = await self.sessions.get(tenant, previous.conversation)
-            whole = await self.sessions.messages(tenant, previous.conversation)
-        except (ValueError, ConversationNotFoundError):
-            raise ChatError(Code.PREVIOUS_RESPONSE_NOT_FOUND, param="previous_response_id") from None
-        end = next(number for number, message in enumerate(whole, 1) if message.id == answer.id)
+        found = await self._stored(tenant, previous)
+        if found is None:
+            raise ChatError(Code.PREVIOUS_RESPONSE_NOT_FOUND, param="previous_response_id")
+        known = await self.sessions.get(tenant, previous.conversation)
+        whole = await self.sessions.messages(tenant, previous.conversation)
+        end = next((number for number, each in enumerate(whole, 1) if each.id == found.answer.id), len(whole))
         abandoned = await self.sender.abandoned(tenant, whole[end - 1 : end])
         if known.listed or end < len(whole):
             return self._thread(whole[:end], abandoned)
         return Place(previous.conversation, known.version, whole, abandoned)
+
+    async def _stored(self, tenant: str, key: ResponseKey) -> StoredResponse | None:
+        """Return a response as it is now; None when it is not stored, or its answer was removed."""
+        try:
+            *questions, answer = await self.sessions.response(tenant, *key)
+        except (ValueError, ConversationNotFoundError):
+            return None
+        return StoredResponse(key, tuple(questions), answer) if answer.run == key.run else None
 
     def _thread(self, before: Messages = (), abandoned: Messages = ()) -> Place:
         """Return a new thread, with the messages before."""

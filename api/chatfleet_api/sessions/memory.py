@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from chatfleet_api.sessions.store import (
     Page,
     StoredMessage,
     newest,
+    removed,
 )
 from chatfleet_contract.spec import Conversations
 
@@ -69,6 +70,20 @@ class MemorySessionStore:
         more = order[limit - 1].cursor() if len(order) > limit else None
         return Page(tuple(found[place] for place in order[:limit]), more)
 
+    async def update(self, tenant: str, conversation: str, metadata: dict[str, Any], *, now: str) -> Conversation:
+        entry = self._find(tenant, conversation)
+        entry.conversation = replace(entry.conversation, metadata=metadata, updated_at=now)
+        self._renew(tenant, entry)
+        return entry.conversation
+
+    async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
+        entry = self._find(tenant, conversation)
+        if any(each.id == message and not each.removed for each in entry.messages):
+            entry.messages = [removed(message) if each.id == message else each for each in entry.messages]
+            version = entry.conversation.version + 1
+            entry.conversation = replace(entry.conversation, updated_at=now, version=version)
+        self._renew(tenant, entry)
+
     async def delete(self, tenant: str, conversation: str) -> None:
         self._find(tenant, conversation)
         del self._entries[tenant, conversation]
@@ -93,8 +108,7 @@ class MemorySessionStore:
         if (response := append.response) is not None:
             entry.responses[response.run] = tuple(message.id for message in append.messages[-response.size :])
         entry.conversation = replace(entry.conversation, updated_at=append.now, version=version + 1)
-        entry.expires = self._expiry()
-        self._entries.move_to_end((tenant, conversation))
+        self._renew(tenant, entry)
         if not entry.conversation.listed:
             self._bound((tenant, conversation), sum(map(_size_of, append.messages)))
         return version + 1
@@ -131,6 +145,10 @@ class MemorySessionStore:
         queue = self._find(tenant, conversation).queue
         if ticket in queue:
             queue.remove(ticket)
+
+    def _renew(self, tenant: str, entry: _Entry) -> None:
+        entry.expires = self._expiry()
+        self._entries.move_to_end((tenant, entry.conversation.id))
 
     def _bound(self, thread: tuple[str, str], grown: int) -> None:
         """Drop other threads while they are too large together, after one has grown."""

@@ -18,7 +18,18 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.sessions.index import ConversationIndex
 from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
 from chatfleet_api.sessions.listing import Position, read_cursor
-from chatfleet_api.sessions.scripts import APPEND, CREATE, DELETE, DEQUEUE, ENQUEUE, FORGET_RESPONSE, MESSAGES, RESPONSE
+from chatfleet_api.sessions.scripts import (
+    APPEND,
+    CREATE,
+    DELETE,
+    DEQUEUE,
+    ENQUEUE,
+    FORGET_RESPONSE,
+    MESSAGES,
+    REMOVE,
+    RESPONSE,
+    UPDATE,
+)
 from chatfleet_api.sessions.store import (
     MAX_QUEUED,
     TICKET_SECONDS,
@@ -28,6 +39,7 @@ from chatfleet_api.sessions.store import (
     Page,
     StoredMessage,
     newest,
+    removed,
 )
 from chatfleet_contract.spec import Conversations
 
@@ -82,6 +94,22 @@ class RedisSessionStore:
             await self._index.remove([key], gone)
         more = found[limit - 1][0].cursor() if len(found) > limit else None
         return Page(tuple(conversation for _, conversation in found[:limit]), more)
+
+    async def update(self, tenant: str, conversation: str, metadata: dict[str, Any], *, now: str) -> Conversation:
+        found = msgspec.structs.replace(await self.get(tenant, conversation), metadata=metadata, updated_at=now)
+        keys = conversation_keys(self._redis, tenant, conversation)
+        if not await self._script(UPDATE, keys, self._ttl_seconds, _encode(found), now):
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        if found.listed:
+            await self._index.touch(tenant, found, now)
+        return found
+
+    async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
+        keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(message) + b","
+        if not await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(removed(message))):
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        if (found := await self.get(tenant, conversation)).listed:
+            await self._index.touch(tenant, found, now)
 
     async def delete(self, tenant: str, conversation: str) -> None:
         record = await self._script(DELETE, conversation_keys(self._redis, tenant, conversation))

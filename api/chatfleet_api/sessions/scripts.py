@@ -47,6 +47,35 @@ redis.call('EXPIRE', KEYS[2], ttl)
 return {'done', version + 1, record}
 """.replace("DEPTH", str(REPEAT_DEPTH)).replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
 """The second fence, after that of the run log: it keeps the final message of a fenced pod out of the conversation."""
+UPDATE: Final = """
+local ttl, record, updated = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+redis.call('HSET', KEYS[1], 'record', record, 'updated', updated)
+redis.call('EXPIRE', KEYS[1], ttl)
+redis.call('EXPIRE', KEYS[2], ttl)
+return 1
+"""
+REMOVE: Final = """
+local ttl, updated, beginning, place = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local entries, changed = redis.call('LRANGE', KEYS[2], 0, -1), false
+for i, entry in ipairs(entries) do
+  if string.sub(entry, 1, #beginning) == beginning and entry ~= place then
+    entries[i] = place
+    changed = true
+  end
+end
+if changed then -- no entry gets another place: responses know theirs
+  redis.call('DEL', KEYS[2])
+  for first = 1, #entries, 1000 do
+    redis.call('RPUSH', KEYS[2], unpack(entries, first, math.min(first + 999, #entries)))
+  end
+  redis.call('HSET', KEYS[1], 'version', redis.call('HGET', KEYS[1], 'version') + 1, 'updated', updated)
+end
+redis.call('EXPIRE', KEYS[1], ttl)
+redis.call('EXPIRE', KEYS[2], ttl)
+return 1
+"""
 RESPONSE: Final = """
 local place = redis.call('HGET', KEYS[1], 'response:' .. ARGV[1])
 if not place then return false end

@@ -63,6 +63,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The item of the OpenAI dialect that it was sent as, as JSON; empty: it is text."""
     echo: str = ""
     """Of the answer of a response: the parameters that it shows, as JSON."""
+    removed: bool = False
+    """Whether this entry stands in the place of a message that was removed."""
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True):
@@ -96,7 +98,7 @@ class Append:
     idempotency: IdempotencyRecord | None = None
     """Kept for `IDEMPOTENCY_SECONDS`."""
     create: Conversation | None = None
-    """The conversation, which is stored first when it is not there; an unlisted one."""
+    """The conversation, which is stored first when it is not there."""
     response: ResponsePlace | None = None
     """What `SessionStore.response` finds by its run."""
 
@@ -128,6 +130,14 @@ class SessionStore(Protocol):
         self, tenant: str, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
     ) -> Page:
         """Return conversations, newest change first, of one user when given."""
+        ...
+
+    async def update(self, tenant: str, conversation: str, metadata: dict[str, Any], *, now: str) -> Conversation:
+        """Replace the metadata, and return the record."""
+        ...
+
+    async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
+        """Remove a message for good; counts as an append, and changes nothing when it is not there."""
         ...
 
     async def delete(self, tenant: str, conversation: str) -> None:
@@ -180,4 +190,9 @@ class SessionStore(Protocol):
 
 def newest(entries: Iterable[StoredMessage]) -> tuple[StoredMessage, ...]:
     """Return the messages that `entries` make: in order of their first entry, each in the state of its last entry."""
-    return tuple({entry.id: entry for entry in entries}.values())
+    return tuple(entry for entry in {entry.id: entry for entry in entries}.values() if not entry.removed)
+
+
+def removed(message: str) -> StoredMessage:
+    """Return the entry that stands in the place of a message that was removed."""
+    return StoredMessage(message, "user", "", "", removed=True)

@@ -5,7 +5,7 @@ encode       writes what they get: responses, and the frames of streams
 errors       the body of an HTTP error, and the frame that ends a stream
 routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text; ids, items: of what is stored
-stored       the routes of responses that are not hot
+stored       the routes of responses that are not hot; conversations: those of conversations; input: their items
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
 untranslated what only upstreams of the dialect get; body: the rest, as a schema; extras: what comes back beside it
 __init__     the registration: one `Dialect`

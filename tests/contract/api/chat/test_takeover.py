@@ -10,7 +10,8 @@ from typing import Protocol
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.responses import NewItem, NewResponse, ResponseKey
+from chatfleet_api.chat.items import NewItem
+from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import MAX_TAKEOVERS, resumption
 from chatfleet_api.domain.errors import ChatError, Code

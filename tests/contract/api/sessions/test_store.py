@@ -360,3 +360,38 @@ async def test_a_long_history_is_carried_along_in_one_step(store: SessionStore, 
     run, messages = await respond(store, tenant, new, *(message(str(number)) for number in range(2_500)))
     assert len(await store.messages(tenant, new.id)) == 2_503
     assert await store.response(tenant, new.id, run) == messages
+
+
+async def test_metadata_is_replaced_and_nothing_else(store: SessionStore, tenant: str) -> None:
+    known, _ = await kept(store, tenant, 0), await kept(store, tenant, 1)
+    await append(store, tenant, known)
+    before = await store.get(tenant, known)
+    changed = await store.update(tenant, known, {"a": "b"}, now=at(2))
+    assert changed == await store.get(tenant, known) == replace(before, metadata={"a": "b"}, updated_at=at(2))
+    assert (await listed(store, tenant))[0] == known
+    await append(store, tenant, known, expected=before.version)
+    assert (await store.get(tenant, known)).metadata == {"a": "b"}
+    with refused(Code.CONVERSATION_NOT_FOUND):
+        await store.update(tenant, str(uuid7()), {}, now=at(2))
+
+
+async def test_a_removed_message_is_gone_in_all_its_states_and_responses_keep_their_places(
+    store: SessionStore, tenant: str
+) -> None:
+    named = await store.get(tenant, await kept(store, tenant))
+    first, asked_first = await respond(store, tenant, named)
+    await append(store, tenant, named.id, replace(asked_first[-1], status="complete", content="secret"))
+    second, asked_second = await respond(store, tenant, named)
+    version = (await store.get(tenant, named.id)).version
+    for gone in (asked_first[0], asked_first[-1]):
+        for _ in "twice":
+            await store.remove(tenant, named.id, gone.id, now=at(3))
+    assert await store.messages(tenant, named.id) == (asked_first[1], *asked_second)
+    assert await store.response(tenant, named.id, first) == (asked_first[1],)
+    assert await store.response(tenant, named.id, second) == asked_second
+    found = await store.get(tenant, named.id)
+    assert (found.version, found.updated_at) == (version + 2, at(3))
+    with refused(Code.CONVERSATION_CHANGED):
+        await append(store, tenant, named.id, expected=version)
+    with refused(Code.CONVERSATION_NOT_FOUND):
+        await store.remove(tenant, str(uuid7()), asked_first[0].id, now=at(3))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from chatfleet_api.chat.responses import NewItem, NewResponse, ResponseKey, StoredResponse
+from chatfleet_api.chat.items import NewItem
+from chatfleet_api.chat.responses import NewResponse, ResponseKey, StoredResponse
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token

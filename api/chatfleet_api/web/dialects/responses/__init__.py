@@ -3,6 +3,7 @@
 from typing import Final
 
 from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.dialects.responses.conversations import BODIES, conversation_routes, item_routes
 from chatfleet_api.web.dialects.responses.errors import dialect_code, error_body, error_frame, parse_error
 from chatfleet_api.web.dialects.responses.request import ResponseBody, wants_stream
 from chatfleet_api.web.dialects.responses.routes import PATH, hot_routes
@@ -14,6 +15,10 @@ RESPONSES: Final = Dialect(
     errors=ErrorFormat(error_body, error_frame, parse_error, dialect_code),
     wants_stream=wants_stream,
     hot_routes=hot_routes,
-    routers=lambda services: (response_routes(services.responses),),
-    bodies=(ResponseBody,),
+    routers=lambda services: (
+        response_routes(services.responses),
+        conversation_routes(services.conversations),
+        item_routes(services.conversations),
+    ),
+    bodies=(ResponseBody, *BODIES),
 )

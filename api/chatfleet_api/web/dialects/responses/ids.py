@@ -28,6 +28,11 @@ def read_response_id(text: str) -> ResponseKey | None:
     return None if known is None else ResponseKey(*(str(UUID(part)) for part in known.groups()))
 
 
+def conversation_id(conversation: str) -> str:
+    """Return the id of a conversation."""
+    return CONVERSATION + conversation
+
+
 def read_conversation_id(text: str) -> str | None:
     """Return which conversation an id is of, None when it can be none of ours."""
     known = _CONVERSATION.fullmatch(text)

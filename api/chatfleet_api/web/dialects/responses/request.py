@@ -9,13 +9,14 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from chatfleet_api.chat.items import InputMessage, messages_of
-from chatfleet_api.chat.responses import NewItem, NewResponse, ResponseKey
+from chatfleet_api.chat.items import InputMessage, NewItem
+from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.web.body import decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
+from chatfleet_api.web.dialects.responses.input import read_items
 from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
@@ -103,12 +104,7 @@ class ResponseRequest(NamedTuple):
     """Whether the response is written to its end although its client disconnects."""
 
 
-class _Input(msgspec.Struct):
-    input: list[msgspec.Raw]
-
-
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
-_INPUT: Final = msgspec.json.Decoder(_Input)
 _NO_SUMMARY: Final = "Summaries of reasoning are not supported. Omit it."
 _SUPPORTED: Final = (
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
@@ -179,9 +175,7 @@ def _items(body: ResponseBody, raw: bytes) -> Iterator[NewItem]:
     if isinstance(body.input, str):
         yield NewItem(Message("user", body.input))
         return
-    sent = _INPUT.decode(raw).input
-    for message, item in zip(messages_of(body.input), sent, strict=True):
-        yield NewItem(message, bytes(item).decode())
+    yield from read_items(body.input, raw)
 
 
 def _previous(body: ResponseBody) -> ResponseKey | None:

@@ -1,0 +1,160 @@
+"""The Conversations API: the same conversations as `/api/v1/conversations`, their messages as items."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.items import InputMessage
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.sessions.store import Conversation, StoredMessage
+from chatfleet_api.web.body import decode_body, require_json
+from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
+from chatfleet_api.web.dialects.responses.ids import conversation_id, read_conversation_id
+from chatfleet_api.web.dialects.responses.input import read_items
+from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, item_of, page
+from chatfleet_api.web.dialects.responses.request import Metadata
+from chatfleet_api.web.documentation import fails, takes
+from chatfleet_api.web.middleware.identity import Caller
+from chatfleet_api.web.sse import json_text
+
+PATH: Final = "/v1/conversations"
+MAX_ITEMS: Final = 20
+"""Items of one request, as the vendor allows."""
+
+
+class CreateConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A conversation to begin; everything is optional."""
+
+    items: Annotated[list[InputMessage], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The new metadata of a conversation."""
+
+    metadata: Metadata | None
+
+
+class CreateItemsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Items to add to a conversation."""
+
+    items: Annotated[list[InputMessage], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+BODIES: Final = (CreateConversationBody, UpdateConversationBody, CreateItemsBody)
+_CREATE: Final = msgspec.json.Decoder(CreateConversationBody)
+_UPDATE: Final = msgspec.json.Decoder(UpdateConversationBody)
+_ADD: Final = msgspec.json.Decoder(CreateItemsBody)
+
+
+def conversation_routes(conversations: Conversations) -> APIRouter:
+    router = APIRouter(prefix=PATH, tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
+
+    @router.post("", openapi_extra=takes(CreateConversationBody, required=False))
+    async def create_openai_conversation(request: Request, caller: Caller) -> Response:
+        """Create a conversation, with items if there are any."""
+        raw = await _body(request) or b"{}"
+        body = decode_body(raw, _CREATE)
+        items = tuple(read_items(body.items, raw, where="items")) if body.items else ()
+        return _json(_shown(await conversations.create(caller, metadata=body.metadata, items=items)))
+
+    @router.get("/{conversation}")
+    async def retrieve_conversation(conversation: str, caller: Caller) -> Response:
+        """Return a conversation."""
+        return _json(_shown(await conversations.get(caller, _known(conversation))))
+
+    @router.post("/{conversation}", openapi_extra=takes(UpdateConversationBody))
+    async def update_conversation(conversation: str, request: Request, caller: Caller) -> Response:
+        """Replace the metadata of a conversation."""
+        body = decode_body(await _body(request), _UPDATE)
+        return _json(_shown(await conversations.update(caller, _known(conversation), body.metadata or {})))
+
+    @router.delete("/{conversation}")
+    async def delete_openai_conversation(conversation: str, caller: Caller) -> Response:
+        """Delete a conversation and its items; an answer that is being written is cancelled."""
+        await conversations.delete(caller, _known(conversation))
+        return _json({"id": conversation, "object": "conversation.deleted", "deleted": True})
+
+    return router
+
+
+def item_routes(conversations: Conversations) -> APIRouter:
+    router = APIRouter(prefix=PATH + "/{conversation}/items", tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
+
+    @router.post("", openapi_extra=takes(CreateItemsBody))
+    async def create_items(conversation: str, request: Request, caller: Caller) -> Response:
+        """Add items to a conversation."""
+        raw = await _body(request)
+        items = tuple(read_items(decode_body(raw, _ADD).items, raw, where="items"))
+        added = await conversations.add(caller, _known(conversation), items)
+        return _json(page([*map(item_of, added)], after=None, limit=MAX_ITEMS, newest_first=False))
+
+    @router.get("")
+    async def list_items(
+        conversation: str,
+        caller: Caller,
+        after: Annotated[str | None, Query(max_length=256)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> Response:
+        """List the items of a conversation; an answer is one when it has ended."""
+        items = [item_of(message) for message in await _messages(conversations, caller, conversation)]
+        return _json(page(items, after=after, limit=limit, newest_first=order == "desc"))
+
+    @router.get("/{item}")
+    async def retrieve_item(conversation: str, item: str, caller: Caller) -> Response:
+        """Return an item of a conversation."""
+        return _json(item_of(_one(await _messages(conversations, caller, conversation), item)))
+
+    @router.delete("/{item}")
+    async def delete_item(conversation: str, item: str, caller: Caller) -> Response:
+        """Delete an item of a conversation for good, and return the conversation."""
+        message = _one(await _messages(conversations, caller, conversation), item)
+        return _json(_shown(await conversations.remove(caller, _known(conversation), message.id)))
+
+    return router
+
+
+async def _messages(conversations: Conversations, caller: Principal, conversation: str) -> Sequence[StoredMessage]:
+    """Return the messages that are items: all but the answer that is being written."""
+    messages = await conversations.messages(caller, _known(conversation))
+    return [message for message in messages if message.status != "pending"]
+
+
+def _one(messages: Sequence[StoredMessage], item: str) -> StoredMessage:
+    for message in messages:
+        if item_of(message)["id"] == item:
+            return message
+    raise ChatError(Code.NOT_FOUND, "This item does not exist in the conversation.")
+
+
+def _known(conversation: str) -> str:
+    known = read_conversation_id(conversation)
+    if known is None:
+        raise ChatError(Code.CONVERSATION_NOT_FOUND)
+    return known
+
+
+def _shown(conversation: Conversation) -> dict[str, Any]:
+    return {
+        "id": conversation_id(conversation.id),
+        "object": "conversation",
+        "created_at": int(datetime.fromisoformat(conversation.created_at).timestamp()),
+        "metadata": conversation.metadata,
+    }
+
+
+async def _body(request: Request) -> bytes:
+    raw = await request.body()
+    if raw:
+        require_json(request.headers.get("content-type"))
+    return raw
+
+
+def _json(body: object) -> Response:
+    return Response(json_text(body), headers={"cache-control": "no-store"}, media_type="application/json")
