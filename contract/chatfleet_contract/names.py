@@ -59,6 +59,8 @@ RESOURCE_ANNOTATIONS: Final = (ANNOTATION_RECONCILE, ANNOTATION_TEMPLATE_REVISIO
 """All that have an effect on a ChatDeployment."""
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """On pods: digest of the current runtime configuration. A change makes the kubelet refresh the mount at once."""
+ANNOTATION_SECRETS_HASH: Final = f"{GROUP}/secrets-hash"
+"""On pods: digest of the versions of their mounted Secrets. A change makes the kubelet refresh the mount at once."""
 POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """On pods, defined by Kubernetes: a scale-down deletes the pods with the lowest cost first."""
 ANNOTATION_DELETION_COST_TIME: Final = f"{GROUP}/deletion-cost-time"

@@ -9,6 +9,7 @@ import pytest
 from openai import NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from chatfleet_contract.names import api_key_file
 from chatfleet_operator.children.kinds import KINDS
 from harness.kube.helm import NAMESPACE as SYSTEM
 from harness.kube.node import API_IMAGE, NAMESPACE, ROOT, Node
@@ -181,6 +182,19 @@ def test_a_new_model_is_served_without_a_restart(support: Node) -> None:
     support.kubectl.wait("chatdeployment/support", "Ready", namespace=NAMESPACE)
 
     assert [ask(client(support), "fresh", SAY)[0].strip() for _ in range(6)] == [SAY] * 6
+    assert pods(support) == before
+
+
+def test_a_rotated_key_reaches_running_pods_without_a_restart(support: Node) -> None:
+    """The kubelet alone, whose sync period is the default of a minute here, would take up to a minute and a half."""
+    before = pods(support)
+    rotated = {"stringData": {"openai": "sk-rotated"}}
+    support.kubectl("patch", "secret", "llm-keys", "-n", NAMESPACE, "--patch", json.dumps(rotated))
+
+    def key(pod: str) -> str:
+        return support.kubectl("exec", pod, "-n", NAMESPACE, "--", "cat", api_key_file("openai"))
+
+    eventually(lambda: {key(pod) for pod in before} == {"sk-rotated"}, seconds=30, every=0.5)
     assert pods(support) == before
 
 

@@ -106,6 +106,9 @@ class KubernetesCluster:
     async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
         await self._annotate(namespace, ObjectId("Pod", pod), {names.ANNOTATION_CONFIG_HASH: digest})
 
+    async def refresh_secrets(self, namespace: str, pod: str, digest: str) -> None:
+        await self._annotate(namespace, ObjectId("Pod", pod), {names.ANNOTATION_SECRETS_HASH: digest})
+
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
         annotations = {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}
         await self._annotate(namespace, ObjectId("Pod", pod), annotations)

@@ -1,9 +1,11 @@
 """The Secrets that a spec names: where it names them, and which of them it may use. Pure."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from chatfleet_contract.parts import Json
+from chatfleet_contract.runtime import digest_of
 from chatfleet_contract.spec import ChatDeploymentSpec
 
 ALLOWED_FOR_ALL: Final = "true"
@@ -29,6 +31,28 @@ class NamedSecret(NamedTuple):
     """Empty: there is no such Secret, or nothing is in it."""
     allowed: str = ""
     """Value of its label; empty: it has none."""
+    version: str = ""
+    """Its resourceVersion; empty: there is no such Secret."""
+    written: str = ""
+    """Time of the last write, as Kubernetes writes it."""
+
+
+class MountedSecrets(NamedTuple):
+    """The Secrets that API pods mount, as one value."""
+
+    digest: str = ""
+    """Of their versions."""
+    written: str = ""
+    """Time of the last write of one of them; empty: none exists."""
+
+
+NOTHING_MOUNTED: Final = MountedSecrets()
+
+
+def mounted_secrets(found: Mapping[str, NamedSecret]) -> MountedSecrets:
+    """Return the Secrets in `found` as one value, by their names."""
+    versions = sorted((name, secret.version) for name, secret in found.items())
+    return MountedSecrets(digest_of(json.dumps(versions)), max((each.written for each in found.values()), default=""))
 
 
 class SecretUse(NamedTuple):

@@ -84,8 +84,14 @@ def parse_secret(live: Manifest | None) -> NamedSecret:
     """Return what is known of a Secret; None: there is none."""
     if live is None:
         return NamedSecret()
-    labels = live["metadata"].get("labels") or {}
-    return NamedSecret(keys=frozenset(live.get("data") or {}), allowed=labels.get(names.LABEL_ALLOWED, ""))
+    metadata = live["metadata"]
+    writes = [str(entry.get("time", "")) for entry in metadata.get("managedFields") or ()]
+    return NamedSecret(
+        keys=frozenset(live.get("data") or {}),
+        allowed=(metadata.get("labels") or {}).get(names.LABEL_ALLOWED, ""),
+        version=f"{metadata['uid']}/{metadata['resourceVersion']}",
+        written=max([*writes, str(metadata.get("creationTimestamp", ""))]),
+    )
 
 
 def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:

@@ -70,6 +70,10 @@ class Cluster(Protocol):
         """Annotate `pod` with the configuration that it should serve: its kubelet then refreshes the mount at once."""
         ...
 
+    async def refresh_secrets(self, namespace: str, pod: str, digest: str) -> None:
+        """Annotate `pod` with the Secrets that it should read: its kubelet then refreshes the mount at once."""
+        ...
+
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         """Apply the replicas in `manifest` under a field manager of their own: they stay when `apply` drops them.
 

@@ -18,7 +18,13 @@ from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.metrics_api import MetricsApi
-from chatfleet_operator.model.named_secrets import UNRESTRICTED, Restrictions, SecretUse
+from chatfleet_operator.model.named_secrets import (
+    NOTHING_MOUNTED,
+    UNRESTRICTED,
+    MountedSecrets,
+    Restrictions,
+    SecretUse,
+)
 from chatfleet_operator.model.start_failure import StartFailure
 
 Manifest: TypeAlias = dict[str, Any]
@@ -118,6 +124,9 @@ class Pod:
     config_annotation: str | None = None
     """Digest of the configuration in its annotation, by which its mount was last refreshed."""
     report: PodReport | None = None
+    created: Timestamp = ""
+    secrets_annotation: str | None = None
+    """Digest of the Secrets in its annotation, by which its mount was last refreshed."""
     deletion_cost: int = 0
     """As last written; Kubernetes deletes the pods with the lowest cost first."""
     deletion_cost_age: float = math.inf
@@ -150,6 +159,7 @@ class Observed:
     """Keys of Secrets that the spec references and that do not exist."""
     refused_secrets: tuple[SecretUse, ...] = ()
     """Secrets that the spec names and that it may not use."""
+    mounted_secrets: MountedSecrets = NOTHING_MOUNTED
     probe: ProbeResult | None = None
     """None: the Service has no ready pod or no address, and was not probed."""
     metrics_api: MetricsApi | None = None
@@ -216,6 +226,8 @@ class Plan:
     prune: tuple[Deletion, ...] = ()
     refresh_config: tuple[str, ...] = ()
     """Names of pods whose mounted configuration is to be refreshed at once."""
+    refresh_secrets: Mapping[str, str] = field(default_factory=dict)
+    """Pods whose mounted Secrets are to be refreshed at once, with the digest of these."""
     deletion_costs: Mapping[str, int] = field(default_factory=dict)
     """By pod, where it has to be written."""
     retries: tuple[ObjectId, ...] = ()
@@ -239,7 +251,8 @@ class Plan:
     def writes(self) -> int:
         """How many writes this plan has; 0 at rest."""
         several = (self.generate, self.delete_first, self.apply, self.prune, self.refresh_config, self.deletion_costs)
-        return sum(map(len, (*several, self.remove_fields, self.retries))) + (self.hand_over_replicas is not None)
+        others = (self.remove_fields, self.retries, self.refresh_secrets)
+        return sum(map(len, (*several, *others))) + (self.hand_over_replicas is not None)
 
     @override
     def __str__(self) -> str:
@@ -252,6 +265,7 @@ class Plan:
             "remove fields of": (removal.id for removal in self.remove_fields),
             "prune": (deletion.id for deletion in self.prune),
             "refresh config of": self.refresh_config,
+            "refresh Secrets of": self.refresh_secrets,
             "set deletion cost of": self.deletion_costs,
             "retry": self.retries,
         }

@@ -53,6 +53,8 @@ def _steps(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iter
         yield removal.id, partial(cluster.remove_fields, namespace, removal)
     for deletion in plan.prune:
         yield deletion.id, partial(cluster.delete, namespace, deletion)
+    for pod, digest in plan.refresh_secrets.items():
+        yield ObjectId("Pod", pod), partial(cluster.refresh_secrets, namespace, pod, digest)
     for key in plan.retries:
         yield key, partial(cluster.retry, namespace, key, now)
 

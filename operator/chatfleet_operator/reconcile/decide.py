@@ -87,6 +87,7 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
             *_not_going(seen, replaced),
         ),
         refresh_config=_stale_pods(seen, wanted),
+        refresh_secrets=_with_earlier_secrets(seen),
         deletion_costs=stale_costs(seen.pods) if _pods_may_go(seen, wanted) else {},
         retries=seen.retries,
         foreign=foreign,
@@ -249,3 +250,16 @@ def _stale_pods(seen: Observed, wanted: Desired) -> tuple[str, ...]:
         for pod in seen.pods
         if pod.report and digest not in {pod.report.config, pod.config_annotation} and not pod.terminating
     )
+
+
+def _with_earlier_secrets(seen: Observed) -> dict[str, str]:
+    """Return the pods that may have mounted their Secrets before the last write of one, with the digest of these.
+
+    The kubelet would refresh the mount within a minute or more. A pod that is younger has mounted the newest ones.
+    """
+    digest, written = seen.mounted_secrets
+    return {
+        pod.name: digest
+        for pod in seen.pods
+        if written and pod.created <= written and pod.secrets_annotation != digest and not pod.terminating
+    }

@@ -1,24 +1,30 @@
 """One live snapshot of everything that a decision needs. Independent reads run side by side."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.autoscaling import Source
-from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.model.errors import Refusal, Refused
 from chatfleet_operator.model.metrics_api import MetricsApi
 from chatfleet_operator.model.moments import seconds_between
-from chatfleet_operator.model.named_secrets import ALLOWED_FOR_ALL, NamedSecret, SecretUse, may_use, secret_uses
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
-from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Resource, Timestamp
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
 from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
+from chatfleet_operator.reconcile.secrets import (
+    missing_keys,
+    mounted,
+    not_allowed,
+    references_of,
+    restricted_uses,
+    secret_id,
+)
 from chatfleet_operator.reconcile.start_failures import Started, component_of, retries, silent, start_failures
 
 T = TypeVar("T")
@@ -34,15 +40,17 @@ async def observe(
     resource = await cluster.resource(ref)
     if resource is None or resource.deleting:
         return None
-    references = tuple(dict.fromkeys(_references(resource.spec)))
-    uses = _restricted_uses(resource) if secrets_need_label else ()
+    references = tuple(dict.fromkeys(references_of(resource.spec)))
+    uses = restricted_uses(resource) if secrets_need_label else ()
     children, secrets, listed, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
-        _each({*map(_secret, references), *map(_secret, uses)}, lambda key: cluster.secret(ref.namespace, key.name)),
+        _each(
+            {*map(secret_id, references), *map(secret_id, uses)}, lambda key: cluster.secret(ref.namespace, key.name)
+        ),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
         _metrics_api(resource.spec, cluster),
     )
-    refused = tuple(use for use in uses if not may_use(secrets.found.get(_secret(use), UNREAD), ref.name))
+    refused = not_allowed(uses, secrets.found, ref.name)
     every_pod = listed.found.get(PODS, ())
     pods = [pod for pod in every_pod if component_of(pod) == names.COMPONENT_API]
     service = children.found.get(ObjectId("Service", ref.name))
@@ -59,8 +67,9 @@ async def observe(
         children={key: live for key, live in children.found.items() if live is not None},
         unreadable={**children.refused, **secrets.refused, **listed.refused},
         pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
-        missing_secrets=_missing(references, secrets.found, refused),
+        missing_secrets=missing_keys(references, secrets.found, refused),
         refused_secrets=refused,
+        mounted_secrets=mounted(resource, references, secrets.found, ours, refused),
         probe=probe,
         metrics_api=metrics_api,
         start_failures=start_failures(started, events),
@@ -70,9 +79,6 @@ async def observe(
 
 CLUSTER_SCOPE = ""
 """The namespace of objects that have none."""
-
-UNREAD = NamedSecret(allowed=ALLOWED_FOR_ALL)
-"""Stands for a Secret that the API server did not let us read: the plan applies no workload then."""
 
 PODS = ObjectId("Pods", "of the ChatDeployment")
 """Stands for the list of pods."""
@@ -95,38 +101,6 @@ async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T
 
     await asyncio.gather(*map(one, keys))
     return reads
-
-
-def _secret(named: SecretKeyRef | SecretUse) -> ObjectId:
-    return ObjectId("Secret", named.name)
-
-
-def _references(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
-    if spec is None:
-        return
-    yield from (provider.api_key_secret_ref for provider in spec.providers if provider.api_key_secret_ref)
-    if spec.redis.url_secret_ref:
-        yield spec.redis.url_secret_ref
-
-
-def _restricted_uses(resource: Resource) -> tuple[SecretUse, ...]:
-    """Return the Secrets that the spec names and that need the label: all but the one that we generate for it."""
-    spec = resource.spec
-    if spec is None:
-        return ()
-    generated = names.redis_name(resource.ref.name) if spec.redis.managed else ""
-    return tuple(use for use in secret_uses(spec) if use.name != generated)
-
-
-def _missing(
-    references: Iterable[SecretKeyRef], found: Mapping[ObjectId, NamedSecret], refused: Iterable[SecretUse]
-) -> tuple[SecretKeyRef, ...]:
-    """Return the keys that do not exist; of a refused Secret, nothing is disclosed."""
-    known = {key: secret.keys for key, secret in found.items()}
-    hidden = {use.name for use in refused}
-    return tuple(
-        each for each in references if each.name not in hidden and each.key not in known.get(_secret(each), {each.key})
-    )
 
 
 async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> MetricsApi | None:
@@ -175,6 +149,8 @@ def _pod(pod: Manifest, report: PodReport | None, now: Timestamp) -> Pod:
         ready=_is_ready(pod),
         terminating="deletionTimestamp" in metadata or _status(pod).get("phase") in FINISHED,
         config_annotation=annotations.get(names.ANNOTATION_CONFIG_HASH),
+        created=metadata.get("creationTimestamp", ""),
+        secrets_annotation=annotations.get(names.ANNOTATION_SECRETS_HASH),
         report=report.model_copy(update={"pod": metadata["name"]}) if report else None,  # whatever it calls itself
         deletion_cost=_cost(annotations.get(names.POD_DELETION_COST, "")),
         deletion_cost_age=seconds_between(annotations.get(names.ANNOTATION_DELETION_COST_TIME), now),

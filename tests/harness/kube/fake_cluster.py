@@ -46,6 +46,8 @@ class FakeCluster:
     before_read: Callable[[str], None] = lambda _: None
     operator: str = OPERATOR
     """Namespace of the operator that writes."""
+    moment: str = ""
+    """Time of what happens, as Kubernetes writes it; empty: objects have no times."""
     unserved: set[str] = field(default_factory=set)
     """Kinds whose CustomResourceDefinition is not installed."""
     _applied: dict[tuple[str, ObjectId], dict[str, Manifest]] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class FakeCluster:
         number = next(self._numbers)
         metadata = live["metadata"]
         metadata.update(uid=f"uid-{number}", resourceVersion=str(number), managedFields=[{"manager": manager}])
+        metadata.update({"creationTimestamp": self.moment} if self.moment else {})
         if live["kind"] in WITH_GENERATION:
             metadata["generation"] = 1
         if live["kind"] == "Service":
@@ -186,22 +189,16 @@ class FakeCluster:
 
     async def refresh_config(self, namespace: str, pod: str, digest: str) -> None:
         self._about_to(f"refresh config of Pod {pod}")
-        key = (namespace, ObjectId("Pod", pod))
-        if key in self.objects:
-            live = self.get(*key)
-            live["metadata"].setdefault("annotations", {})[names.ANNOTATION_CONFIG_HASH] = digest
-            self._store(key, live, names.FIELD_MANAGER)
-        self.after_write(self.writes[-1])
+        self._annotate(namespace, pod, {names.ANNOTATION_CONFIG_HASH: digest})
+
+    async def refresh_secrets(self, namespace: str, pod: str, digest: str) -> None:
+        self._about_to(f"refresh Secrets of Pod {pod}")
+        self._annotate(namespace, pod, {names.ANNOTATION_SECRETS_HASH: digest})
 
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
         self._about_to(f"set deletion cost of Pod {pod} {cost}")
-        key = (namespace, ObjectId("Pod", pod))
-        if key in self.objects:
-            live = self.get(*key)
-            annotations = live["metadata"].setdefault("annotations", {})
-            annotations.update({names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now})
-            self._store(key, live, names.FIELD_MANAGER)
-        self.after_write(self.writes[-1])
+        annotations = {names.POD_DELETION_COST: str(cost), names.ANNOTATION_DELETION_COST_TIME: now}
+        self._annotate(namespace, pod, annotations)
 
     async def retry(self, namespace: str, key: ObjectId, now: Timestamp) -> None:
         self._about_to(f"retry {key}")
@@ -221,6 +218,14 @@ class FakeCluster:
 
     # Inside
 
+    def _annotate(self, namespace: str, pod: str, annotations: Mapping[str, str]) -> None:
+        key = (namespace, ObjectId("Pod", pod))
+        if key in self.objects:
+            live = self.get(*key)
+            live["metadata"].setdefault("annotations", {}).update(annotations)
+            self._store(key, live, names.FIELD_MANAGER)
+        self.after_write(self.writes[-1])
+
     def _about_to(self, write: str) -> None:
         self.before_write(write)
         self.writes.append(write)
@@ -234,22 +239,27 @@ class FakeCluster:
         applied = self._applied.get(key, {})
         _take_over(applied, before, live, manager)
         metadata = live["metadata"]
-        known = [entry["manager"] for entry in metadata.get("managedFields") or []]
-        metadata["managedFields"] = [_entry(name, applied.get(name)) for name in dict.fromkeys([*known, manager])]
+        known = {entry["manager"]: entry.get("time") for entry in metadata.get("managedFields") or []}
+        metadata["managedFields"] = [
+            _entry(name, applied.get(name), known.get(name)) for name in {**known, manager: None}
+        ]
         if live == before:
             return
+        known[manager] = self.moment
+        metadata["managedFields"] = [_entry(name, applied.get(name), time) for name, time in known.items()]
         metadata["resourceVersion"] = str(next(self._numbers))
         if live["kind"] in WITH_GENERATION and live.get("spec") != before.get("spec"):
             metadata["generation"] += 1
         self.objects[key] = live
 
 
-def _entry(manager: str, applied: Manifest | None) -> Manifest:
+def _entry(manager: str, applied: Manifest | None, time: str | None) -> Manifest:
     """Return what managedFields say of a manager, as deep as anybody here looks: the fields of the spec."""
+    written = {"time": time} if time else {}
     if applied is None:
-        return {"manager": manager, "operation": "Update"}
+        return {"manager": manager, "operation": "Update", **written}
     fields: Manifest = {f"f:{name}": {} for name in applied.get("spec") or {}}
-    return {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": fields}}
+    return {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": fields}, **written}
 
 
 def _take_over(applied: dict[str, Manifest], before: Manifest, live: Manifest, manager: str) -> None:

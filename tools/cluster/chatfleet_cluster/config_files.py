@@ -187,7 +187,6 @@ def kubelet(layout: Layout) -> str:
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,
             "serializeImagePulls": False,
-            "syncFrequency": "10s",
         }
     )
 

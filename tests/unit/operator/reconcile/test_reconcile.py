@@ -2,7 +2,9 @@
 
 import base64
 import itertools
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -697,3 +699,87 @@ async def test_a_repair_that_was_refused_is_not_counted() -> None:
     await reconcile_until_done(operated)
 
     assert operated.recorded.drifted == []
+
+
+async def rotating_cluster(**spec: object) -> OperatedCluster:
+    """Return a cluster whose pods were created a minute after their Secrets."""
+    operated = operated_cluster(**spec)
+    operated.cluster.moment = "2026-01-02T03:00:00Z"
+    own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "shop"}, "data": {"url": "x"}}
+    operated.cluster.put(own)
+    await reconcile_until_done(operated)
+    operated.cluster.moment = "2026-01-02T03:01:00Z"
+    operated.roll_out()
+    await reconcile_until_done(operated)
+    operated.cluster.writes.clear()
+    return operated
+
+
+def refreshes(operated: OperatedCluster) -> list[str]:
+    return [write for write in operated.cluster.writes if write.startswith("refresh Secrets")]
+
+
+REFRESHED = ["refresh Secrets of Pod support-0", "refresh Secrets of Pod support-1"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "secret"),
+    [({"redis": {"urlSecretRef": {"name": "own", "key": "url"}}}, "own"), ({}, "support-redis")],
+    ids=["of the spec", "generated"],
+)
+async def test_a_secret_that_is_written_reaches_running_pods_by_one_touch_each(
+    spec: dict[str, object], secret: str
+) -> None:
+    operated = await rotating_cluster(**spec)
+    await reconcile_until_done(operated)
+    assert refreshes(operated) == []
+
+    operated.cluster.moment = "2026-01-02T03:05:00Z"
+    operated.change("Secret", secret, lambda live: live["metadata"].setdefault("annotations", {}).update(a="b"))
+    await reconcile_until_done(operated)
+    assert refreshes(operated) == REFRESHED
+    await reconcile_until_done(operated)
+    assert refreshes(operated) == REFRESHED
+
+    operated.cluster.moment = "2026-01-02T03:06:00Z"
+    operated.cluster.put(pod("support-2", "192.0.2.3"))
+    await reconcile_until_done(operated)
+    assert refreshes(operated) == REFRESHED
+
+
+async def test_a_secret_that_appears_in_the_second_of_its_pods_is_not_waited_for() -> None:
+    operated = await rotating_cluster(redis={"urlSecretRef": {"name": "late", "key": "url"}})
+    late = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "late", "namespace": "shop"},
+        "data": {"url": "x"},
+    }
+    operated.cluster.put(late)
+    await reconcile_until_done(operated)
+
+    assert refreshes(operated) == REFRESHED
+
+
+async def test_a_pod_that_cannot_be_annotated_is_tried_again() -> None:
+    operated = await rotating_cluster(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    operated.cluster.moment = "2026-01-02T03:05:00Z"
+    operated.change("Secret", "own", lambda live: live.update(data={"url": "y"}))
+    operated.cluster.before_write = refuse("refresh Secrets of Pod support-0")
+    await reconcile_until_done(operated)
+    operated.cluster.before_write = lambda _: None
+    operated.cluster.writes.clear()
+    await reconcile_until_done(operated)
+
+    assert refreshes(operated) == ["refresh Secrets of Pod support-0"]
+
+
+async def test_a_reconciliation_at_rest_has_as_many_reads_as_the_documents_state() -> None:
+    operated = await serving_cluster()
+    reads: list[str] = []
+    operated.cluster.before_read = reads.append
+    await reconcile_until_done(operated)
+
+    page = Path(__file__).parents[4] / "docs/operations/operator.md"
+    (stated,) = re.findall(r"With a managed Redis these are (\d+) reads", page.read_text())
+    assert len(reads) == int(stated)
