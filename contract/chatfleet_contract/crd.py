@@ -16,7 +16,7 @@ from chatfleet_contract import names
 from chatfleet_contract.parts import Json
 from chatfleet_contract.pod_fields import with_pod_fields
 from chatfleet_contract.reference import conditions_reference, metrics_reference, reference
-from chatfleet_contract.schema import Rule, Schema, explained, structural
+from chatfleet_contract.schema import Rule, Schema, explained, structural, with_pattern_messages
 from chatfleet_contract.spec import RESOURCE_RULES, ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 
@@ -112,7 +112,11 @@ def _version() -> Json:
 
 def _explained_spec(whole: Schema) -> Schema:
     fields = whole.properties or {}
-    return whole.model_copy(update={"properties": {**fields, "spec": with_pod_fields(explained(fields["spec"]))}})
+    return whole.model_copy(update={"properties": {**fields, "spec": _written(fields["spec"])}})
+
+
+def _written(spec: Schema) -> Schema:
+    return with_pod_fields(explained(with_pattern_messages(spec)))
 
 
 def _column(name: str, path: str, description: str, *, type_: str = "string", wide: bool = False) -> Json:

@@ -44,6 +44,11 @@ def rules(*all_of: Json) -> Json:
     return {"x-kubernetes-validations": list(all_of)}
 
 
+def worded(message: str) -> Json:
+    """Return the schema extension with which the API server rejects what does not match the pattern with `message`."""
+    return {"patternMessage": message}
+
+
 def keyed(*keys: str) -> Json:
     """Return the schema extension of a list whose items are identified, and merged, by `keys`."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}

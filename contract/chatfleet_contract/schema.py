@@ -56,8 +56,10 @@ class Schema(Part):
     defs: dict[str, "Schema"] = Field(default_factory=dict, alias="$defs", exclude=True)
     any_of: "list[Schema] | None" = None
 
-    # Only in our schemas; the definition has Kubernetes' own schema of the type there (`pod_fields`).
+    # Only in our schemas; the definition has Kubernetes' own schema of the type there (`pod_fields`), and a CEL rule
+    # with the message in the place of the pattern.
     pod_field: str | None = Field(None, exclude=True)
+    pattern_message: str | None = Field(None, exclude=True)
 
     def with_siblings_of(self, other: "Schema") -> "Schema":
         """Return this schema, overlaid with the keywords of `other` beside its `$ref` or `anyOf`."""
@@ -148,6 +150,19 @@ def _described_default(node: Schema) -> Json:
     if node.default in (None, {}, []) or node.properties:
         return {"default": None}
     return {"default": None, "description": _sentences(node.description, f"Default: {_plain(node.default)}.")}
+
+
+def with_pattern_messages(root: Schema) -> Schema:
+    """Return `root` with rules in the place of patterns: a regular expression is no remedy."""
+    return root.transformed(_matching)
+
+
+def _matching(node: Schema) -> Schema:
+    if node.pattern is None or node.pattern_message is None:
+        return node
+    pattern = node.pattern.replace("\\", "\\\\")
+    match = Rule(rule=f"self.matches('{pattern}')", message=node.pattern_message)
+    return node.model_copy(update={"pattern": None, "validations": [*(node.validations or []), match]})
 
 
 def explained(root: Schema) -> Schema:

@@ -47,6 +47,8 @@ def described() -> Iterator[Sentence]:
     for path, node in resource().walk():
         if node.description:
             yield Sentence(f"field {path}", node.description, DESCRIPTION)
+        if node.pattern_message:
+            yield Sentence(f"rule of {path}", f"{node.pattern_message[0].upper()}{node.pattern_message[1:]}")
         for rule in node.validations or []:
             yield Sentence(f"rule of {path or 'ChatDeployment'}", f"{rule.message[0].upper()}{rule.message[1:]}")
     spec: Any = definition()["spec"]

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Part, keyed, rule, rules
+from chatfleet_contract.parts import Part, keyed, rule, rules, worded
 from chatfleet_contract.spec.urls import port_rule
 
 MAX_METRICS = 4
@@ -108,7 +108,14 @@ _TOLERANCE = (
     'Deviation from the target, as a ratio such as "0.05", that causes no scaling. Needs Kubernetes 1.37 or the feature'
     " gate HPAConfigurableTolerance. Unset: the cluster's default, usually 0.1."
 )
-Tolerance = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
+Tolerance = Annotated[
+    str,
+    Field(
+        max_length=16,
+        pattern=r"^[0-9]+(\.[0-9]+)?m?$",
+        json_schema_extra=worded('tolerance must be a ratio, not a percentage; write it like "0.05"'),
+    ),
+]
 
 
 class ScaleUp(Part):
@@ -161,7 +168,17 @@ class Keda(Part):
         )
     )
 
-    prometheus_url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")] = Field(
+    prometheus_url: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+            json_schema_extra=worded(
+                "prometheusURL must be an absolute http or https URL without spaces, query or fragment; write it like"
+                " http://prometheus.monitoring.svc:9090"
+            ),
+        ),
+    ] = Field(
         alias="prometheusURL",
         description="Prometheus that KEDA queries for the metrics of the pods, such as"
         " http://prometheus.monitoring.svc:9090.",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Part, keyed, rule, rules
+from chatfleet_contract.parts import Part, keyed, rule, rules, worded
 from chatfleet_contract.spec.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.spec.urls import base_url_rules
@@ -13,19 +13,47 @@ MAX_PROVIDERS = 32
 MAX_MODELS = 64
 MAX_FALLBACKS = 8
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        json_schema_extra=worded(
+            "the name of a provider has lower-case letters, digits and dashes between them; write it like openai-eu"
+        ),
+    ),
+]
 """A lower-case name of letters, digits and dashes (RFC 1123 label)."""
 
-ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
+ModelName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        json_schema_extra=worded(
+            "the name of a model begins with a letter or digit and has no spaces, only letters, digits and . _ : / @ -;"
+            " write it like org/model-1.5:latest"
+        ),
+    ),
+]
 """A model's name, as clients and vendors write it."""
 
 
 class Azure(Part):
     """Settings of type azureOpenAI."""
 
-    api_version: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$", max_length=18)] = Field(
-        description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21."
-    )
+    api_version: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$",
+            max_length=18,
+            json_schema_extra=worded(
+                "azure.apiVersion must be a date, with or without -preview; write it like 2024-10-21"
+            ),
+        ),
+    ] = Field(description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21.")
 
 
 class Compatibility(Part):

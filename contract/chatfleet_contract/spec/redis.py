@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Part, rule, rules
+from chatfleet_contract.parts import Part, rule, rules, worded
 from chatfleet_contract.spec.secrets import SecretKeyRef, Subdomain
 from chatfleet_contract.spec.template import Resources, Scheduling
 
@@ -24,7 +24,14 @@ _STORAGE: Final = "1Gi"
 class ManagedRedis(Scheduling):
     """A single Redis with an append-only file, run by the operator."""
 
-    storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", max_length=16)] = Field(
+    storage: Annotated[
+        str,
+        Field(
+            pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$",
+            max_length=16,
+            json_schema_extra=worded("storage must be a whole number of Mi, Gi or Ti above 0; write it like 10Gi"),
+        ),
+    ] = Field(
         _STORAGE,
         description="Size of the volume, such as 1Gi. It grows if the StorageClass can expand, and never shrinks.",
     )

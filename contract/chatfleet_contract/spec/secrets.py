@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chatfleet_contract.parts import Part
+from chatfleet_contract.parts import Part, worded
 
 Subdomain = Annotated[
     str,
@@ -12,11 +12,26 @@ Subdomain = Annotated[
         min_length=1,
         max_length=253,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        json_schema_extra=worded(
+            "the name of an object has lower-case letters, digits, dashes and dots, and no namespace or path; write it"
+            " like llm-keys"
+        ),
     ),
 ]
 """The name of most objects of Kubernetes, such as a Secret or a StorageClass (RFC 1123 subdomain)."""
 
-SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")]
+SecretKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
+        json_schema_extra=worded(
+            "a key of a Secret has letters, digits, dashes, dots and underscores; write the name of the key, not its"
+            " value or a path"
+        ),
+    ),
+]
 """A key of a Secret, which is also the name of a file: never `.` nor `..`."""
 
 

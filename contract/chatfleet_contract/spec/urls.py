@@ -26,7 +26,7 @@ _HOST_IN_ASCII = rf"^[a-zA-Z]+://([^/@]*@)?({_HOST})?(:[0-9]*)?([/?#]|$)"
 def port_rule(field: str) -> Json:
     """Return the rule that the port in the URL `field` exists."""
     return rule(
-        f"!has(self.{field}) || !isURL(self.{field}) || self.{field}.startsWith('/') ||"
+        f"!has(self.{field}) || !isURL(self.{field}) || !self.{field}.contains('://') ||"
         f" self.{field}.matches('{_PORT_IN_RANGE}')",
         f"the port of {field} must be between 1 and 65535; correct it, or remove it for the default of the scheme",
         f".{field}",

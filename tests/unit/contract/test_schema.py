@@ -5,8 +5,9 @@ from enum import StrEnum
 import pytest
 from pydantic import Field, ValidationError
 
-from chatfleet_contract.parts import PRESERVE, Json, Part
-from chatfleet_contract.schema import explained, structural
+from chatfleet_contract.crd import resource
+from chatfleet_contract.parts import PRESERVE, Json, Part, worded
+from chatfleet_contract.schema import explained, structural, with_pattern_messages
 
 
 class Colour(StrEnum):
@@ -129,3 +130,22 @@ def test_a_choice_between_two_types_is_refused() -> None:
 
     with pytest.raises(ValueError, match="too many values"):
         structural(Either)
+
+
+def test_the_definition_has_a_rule_with_a_remedy_in_the_place_of_a_pattern() -> None:
+    class Named(Part):
+        name: str = Field(pattern=r"^[a-z]+\.svc$", json_schema_extra=worded("it has a dot; write it like a.svc"))
+
+    (name,) = (with_pattern_messages(structural(Named)).properties or {}).values()
+    assert name.document() == {
+        "type": "string",
+        "x-kubernetes-validations": [
+            {"rule": r"self.matches('^[a-z]+\\.svc$')", "message": "it has a dot; write it like a.svc"}
+        ],
+    }
+
+
+def test_every_pattern_of_the_spec_has_a_message_with_a_remedy() -> None:
+    patterns = {path: node.pattern_message or "" for path, node in resource().walk() if node.pattern}
+    assert patterns
+    assert [path for path, message in patterns.items() if "; write " not in message] == []
