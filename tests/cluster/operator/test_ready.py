@@ -187,7 +187,7 @@ async def test_ready_is_true_only_for_what_was_asked_and_answered(reconciliation
     assert set(reconciliation.pods.asked) == {"/health", "/v1/models"}
     await reconciliation.record("wait", "chatdep/support", "--for=condition=Ready", "--timeout=2s", "-n", NAMESPACE)
 
-    await reconciliation.apply(document(REF, replicas=1, conversations={"ttlSeconds": 60}))
+    await reconciliation.apply(document(REF, replicas=1, conversations={"ttlSeconds": 7200}))
     await reconciliation.reconcile_until_done()
     assert await reconciliation.ready() == "Unknown Updating 2"
     await reconciliation.record("wait", "chatdep/support", "--for=condition=Available", "-n", NAMESPACE, "--timeout=2s")

@@ -16,6 +16,7 @@ from chatfleet_operator.status.activation import (
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions import autoscaling_active, configuration_valid, redis_available
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, first, true, unknown
+from chatfleet_operator.status.proof import unproven
 from chatfleet_operator.status.rollout import rollout, start_failures
 from chatfleet_operator.status.upstreams import model_states
 
@@ -99,6 +100,11 @@ def _no_model_answers(assessment: Assessment) -> ConditionResult | None:
     return false(Reason.BLOCKED, "No model has an available upstream. See UpstreamsAvailable.")
 
 
+def _unproven(assessment: Assessment) -> ConditionResult | None:
+    text = unproven(assessment)
+    return unknown(Reason.BLOCKED, text) if text else None
+
+
 def _service(assessment: Assessment) -> ObjectId:
     return ObjectId("Service", assessment.seen.resource.ref.name)
 
@@ -149,6 +155,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _updating,
     _redis_unavailable,
     _no_model_answers,
+    _unproven,
     _no_cluster_ip,
     _request_failed,
     _previous_configuration,
