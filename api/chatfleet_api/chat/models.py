@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Provider
 from chatfleet_contract.spec.provider_types import Continuation
 
@@ -15,6 +16,13 @@ class Models(Protocol):
 
     def continuation(self, model: str) -> Continuation:
         """Return how `model` can continue an answer that was cut; raises `ChatError(MODEL_NOT_FOUND)`."""
+        ...
+
+    async def count_tokens(self, request: ChatRequest) -> int | None:
+        """Return the tokens of `request` as its model's provider counts them; None: it has no count.
+
+        Raises `ChatError(MODEL_NOT_FOUND)`, or what the provider fails with.
+        """
         ...
 
     def models(self) -> tuple[str, ...]:

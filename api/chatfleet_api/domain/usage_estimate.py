@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest, TextPart
 
@@ -17,6 +19,12 @@ def usage_estimate(request: ChatRequest, items: int) -> Usage:
     texts = (text for message in request.messages for text in _texts(message.content))
     sent = sum(len(text.encode()) for text in texts)
     return Usage(input_tokens=-(-sent // BYTES_PER_TOKEN), output_tokens=items, estimated=True)
+
+
+def tokens_of(request: ChatRequest) -> int:
+    """Return a guess at the tokens of a request: its texts, and its tools as JSON."""
+    tools = len(msgspec.json.encode(request.tools)) if request.tools else 0
+    return usage_estimate(request, 0).input_tokens - (-tools // BYTES_PER_TOKEN)
 
 
 def _texts(content: object) -> list[str]:

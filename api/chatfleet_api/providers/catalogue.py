@@ -6,7 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.unexpected import UnexpectedErrors
 from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker
 from chatfleet_api.providers.policies.concurrency import Slots
@@ -72,6 +75,15 @@ class Catalogue:
         """Return how `model` continues an answer that was cut; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""
         self.provider(model)
         return self._entries[model].continuation
+
+    async def count_tokens(self, request: ChatRequest) -> int | None:
+        """Return the tokens of `request` as its model's provider counts them; None: it has no count.
+
+        Raises `ChatError(MODEL_NOT_FOUND)`, or what the provider fails with.
+        """
+        self.provider(request.model)
+        model = self._entries[request.model]
+        return await self._upstreams[model.provider].backend.count_tokens(replace(request, model=model.model))
 
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may use, in the order of the configuration."""

@@ -56,6 +56,10 @@ class Backend(Provider, Protocol):
         """
         ...
 
+    async def count_tokens(self, request: ChatRequest) -> int | None:
+        """Return the tokens of `request` as the upstream counts them; None: it has no count. Raises `ChatError`."""
+        ...
+
     def outcome(self, model: str) -> ModelOutcome | None:
         """Return what requests and checks have shown of `model`, by the provider's name. Any thread may call this."""
         ...

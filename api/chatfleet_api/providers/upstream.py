@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
 
+COUNT_SECONDS: Final = 10.0
+"""How long a count of tokens may take in all."""
+
 ENDING_SECONDS: Final = 2.0
 """How long to wait for the usage and the mark of the end after a reason to finish: some servers send neither."""
 
@@ -109,6 +112,11 @@ class Upstream:
     async def check(self, models: Collection[str] = ()) -> str | None:
         """Prove what costs nothing; see `UpstreamCheck.run`."""
         return await self._check.run(models)
+
+    async def count_tokens(self, request: ChatRequest) -> int | None:
+        """Return the upstream's count of the tokens of `request`; None: it has none. Raises `ChatError`."""
+        counting = self._vendor.count(request)
+        return None if counting is None else await self._client.count(*counting, request=request, seconds=COUNT_SECONDS)
 
     def outcome(self, model: str) -> ModelOutcome | None:
         return self._outcomes.outcome(model)

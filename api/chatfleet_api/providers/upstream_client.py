@@ -1,5 +1,6 @@
 """Requests to one upstream: its URLs, its key, and what an error response or a lost connection means."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -7,6 +8,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 from pydantic import SecretStr
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -24,6 +26,10 @@ BROKEN: Final = (BrokenError, OSError, RuntimeError)
 _HEADERS: Final = MappingProxyType(
     {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
 )
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
 
 
 class UpstreamClient:
@@ -53,6 +59,22 @@ class UpstreamClient:
         headers = {**_HEADERS, "Content-Type": "application/json", **self._vendor.headers(request)}
         url = self.url(self._vendor.path(request))
         return await self._request(HTTPRequest("POST", url, headers, body), key, self._connect_seconds)
+
+    async def count(self, path: str, body: bytes, *, request: ChatRequest, seconds: float) -> int:
+        """Return a count of tokens; raise `ChatError` when there is none in time."""
+        key = self.key()
+        headers = {**_HEADERS, "Content-Type": "application/json", **self._vendor.headers(request)}
+        with translated():
+            async with asyncio.timeout(seconds):
+                sent = HTTPRequest("POST", self.url(path), headers, body)
+                response = await self._request(sent, key, self._connect_seconds)
+                try:
+                    await self.require_ok(response, key)
+                    return msgspec.json.decode(await read_body(response, MAX_BODY_BYTES), type=_Count).input_tokens
+                except msgspec.DecodeError as error:
+                    raise ChatError(Code.UPSTREAM_MALFORMED, detail=clean(f"not a count of tokens: {error}")) from error
+                finally:
+                    self.release(response)
 
     def release(self, response: Connection) -> None:
         self._connections.release(response)

@@ -110,6 +110,8 @@ class Vendor:
     authenticate: Authenticate = bearer
     body: Callable[[ChatRequest, Compatibility], bytes]
     """The JSON of a request, streamed unless left out; raises `ChatError` for what this vendor does not support."""
+    count: Callable[[ChatRequest], tuple[str, bytes] | None] = lambda _: None
+    """Returns path and body of a request that counts the tokens of an answer's input; None: there is no such count."""
     media_type: str = "text/event-stream"
     """Content type of a streamed answer."""
     framing: Callable[[], Framing] = EventReader

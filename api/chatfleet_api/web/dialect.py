@@ -29,6 +29,8 @@ class Dialect:
     """FastAPI's, for all others."""
     bodies: tuple[type[msgspec.Struct], ...] = ()
     """Bodies of requests and responses, for the OpenAPI document."""
+    request_id_header: bytes | None = None
+    """The vendor's name of the header with the request's id, beside ours."""
     links: tuple[tuple[str, str], ...] = ()
     """Names and paths by which `GET /` lists it."""
 

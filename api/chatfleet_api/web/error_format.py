@@ -40,3 +40,5 @@ class ErrorFormat(NamedTuple):
 
     Unique among the codes of one status, unless the API has no codes.
     """
+    status: Callable[[int], int] = int
+    """Returns the HTTP status that clients of the dialect get in the place of one of `FACTS`."""

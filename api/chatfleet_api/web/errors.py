@@ -28,7 +28,8 @@ def error_response(error: ChatError, path: str, request_id: str) -> ErrorRespons
 
     Where trying again helps, `Retry-After` has the seconds to wait; the vendors' SDKs also obey `x-should-retry`.
     """
-    body = dialect_of(path).errors.body(error, request_id)
+    errors = dialect_of(path).errors
+    body = errors.body(error, request_id)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -39,7 +40,7 @@ def error_response(error: ChatError, path: str, request_id: str) -> ErrorRespons
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after or 1)))
     if error.facts.another_pod:
         headers.append(CLOSE)  # the next try on this connection would come to this pod again
-    return ErrorResponse(error.facts.status, headers, body)
+    return ErrorResponse(errors.status(error.facts.status), headers, body)
 
 
 async def send_error(
@@ -63,7 +64,7 @@ def parse_error_response(response: ErrorResponse, path: str) -> ChatError:
         fields = errors.parse(response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ChatError(Code.INTERNAL, detail=f"HTTP {response.status} without a readable error")
-    with_status = (code for code, facts in FACTS.items() if facts.status == response.status)
+    with_status = (code for code, facts in FACTS.items() if errors.status(facts.status) == response.status)
     code = next((code for code in with_status if errors.dialect_code(code) == fields.code), Code.INTERNAL)
     return ChatError(code, fields.message, param=fields.param, retry_after=_retry_after(response))
 

@@ -29,6 +29,11 @@ class Encoder(Protocol):
     opens_before_first_token: bool
     """Whether the stream opens with the run's start; if not, a failure before the first token is an HTTP status."""
 
+    @property
+    def heartbeat(self) -> bytes:
+        """What fills a silence."""
+        ...
+
     def encode(self, batch: Batch) -> bytes:
         """Return the frames of the next batch, in one piece; `b""` when the client gets nothing for them."""
         ...

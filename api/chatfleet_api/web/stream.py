@@ -22,7 +22,7 @@ from chatfleet_api.web import extensions
 from chatfleet_api.web.client import CLIENT_DISCONNECTED, COMPLETE, Client
 from chatfleet_api.web.collect import as_error
 from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
-from chatfleet_api.web.sse import CONTENT_TYPE, HEARTBEAT, RECONNECT, Encoder
+from chatfleet_api.web.sse import CONTENT_TYPE, RECONNECT, Encoder
 from chatfleet_contract.spec import Streaming
 
 SEND_SECONDS: Final = 10.0
@@ -108,7 +108,7 @@ class SSEStream:
                 try:
                     async with asyncio.timeout(None) as self._silence:
                         if heartbeat_due:
-                            await self._write(HEARTBEAT)
+                            await self._write(self._encoder.heartbeat)
                         return await self._follow(read)
                 except TimeoutError:
                     if not self._silence.expired():

@@ -75,6 +75,9 @@ class OneModel:
         self.provider(model)
         return self._continuation
 
+    async def count_tokens(self, request: ChatRequest) -> None:
+        self.provider(request.model)
+
     def models(self) -> tuple[str, ...]:
         return ("m",)
 

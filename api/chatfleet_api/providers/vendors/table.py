@@ -9,9 +9,9 @@ from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import Backend
 from chatfleet_api.providers.upstream import connect
 from chatfleet_api.providers.vendor import Vendor, key_header
+from chatfleet_api.providers.vendors.anthropic import lossless as anthropic_lossless
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
 from chatfleet_api.providers.vendors.anthropic import whole as anthropic_whole
-from chatfleet_api.providers.vendors.anthropic.stream import MessageParser
 from chatfleet_api.providers.vendors.openai import lossless as openai_lossless
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai import whole as openai_whole
@@ -55,7 +55,8 @@ ANTHROPIC: Final = Vendor(
     models_path="/models",
     headers=anthropic.version,
     body=anthropic.body,
-    parser=MessageParser,
+    count=anthropic.count,
+    parser=anthropic_lossless.parser,
     events_of=anthropic_whole.events_of,
 )
 

@@ -1,4 +1,4 @@
-"""The dialects, one package each (`openai`, `responses`, `native`), and the table of all of them.
+"""The dialects, one package each (`openai`, `responses`, `messages`, `native`), and the table of all of them.
 
 request      reads what clients send
 encode       writes what they get: responses, and the frames of streams
@@ -7,7 +7,8 @@ routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text; ids, items: of what is stored
 stored       the routes of responses that are not hot; conversations: those of conversations; input: their items
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
-untranslated what only upstreams of the dialect get; body: the rest, as a schema; extras: what comes back beside it
+untranslated what only upstreams of the dialect get; in `messages`: blocks, parameters
+body         the body of a request, as a schema; extras: what comes back beside the common terms
 __init__     the registration: one `Dialect`
 
 A new dialect is a package, and a row of `DIALECTS` (and its name above).
@@ -16,11 +17,12 @@ A new dialect is a package, and a row of `DIALECTS` (and its name above).
 from typing import Final
 
 from chatfleet_api.web.dialect import Dialect, longest_match
+from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
 
-DIALECTS: Final[tuple[Dialect, ...]] = (OPENAI, RESPONSES, NATIVE)
+DIALECTS: Final[tuple[Dialect, ...]] = (OPENAI, RESPONSES, MESSAGES_DIALECT, NATIVE)
 
 
 def dialect_of(path: str) -> Dialect:

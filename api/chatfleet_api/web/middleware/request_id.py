@@ -7,6 +7,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatfleet_api.web import extensions
+from chatfleet_api.web.dialects import dialect_of
 from chatfleet_api.web.errors import CLOSE
 from chatfleet_api.web.state import REQUEST_ID
 from chatfleet_contract.names import HEADER_CONFIG
@@ -46,6 +47,8 @@ class RequestId:
         known = given.decode() if _SANE.fullmatch(given) else self._new_id()
         scope.setdefault("state", {})[REQUEST_ID] = known
         marks = [(HEADER, known.encode())]
+        if own := dialect_of(scope["path"]).request_id_header:
+            marks.append((own, known.encode()))
         if self._config_digest is not None:
             marks.append((HEADER_CONFIG.encode(), self._config_digest().encode()))
         if self._close_connections():

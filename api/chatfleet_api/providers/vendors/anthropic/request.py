@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.own_dialect import require_translated
+from chatfleet_api.domain.request import MESSAGES, ChatRequest
+from chatfleet_api.providers.own_dialect import require_translated, sent_in
+from chatfleet_api.providers.vendors.anthropic import as_sent
 from chatfleet_api.providers.vendors.anthropic.conversation import called_tools, instructions, turns
 from chatfleet_contract.spec.providers import Compatibility
 
@@ -76,7 +77,15 @@ def root(base_url: str) -> str:
 
 def version(request: ChatRequest | None) -> dict[str, str]:
     """Return the header with the version of the API that has all that the request uses."""
+    if request and (sent := sent_in(MESSAGES, request)):
+        return as_sent.headers(sent)
     return {"anthropic-version": API_VERSION_WITH_SAMPLING if request and _sampling(request) else API_VERSION}
+
+
+def count(request: ChatRequest) -> tuple[str, bytes] | None:
+    """Return path and body of a request that counts the tokens of one in Anthropic's dialect; None: in another one."""
+    sent = sent_in(MESSAGES, request)
+    return None if sent is None else ("/messages/count_tokens", as_sent.count_body(request, sent))
 
 
 def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -> bytes:  # noqa: B008  # frozen
@@ -84,6 +93,8 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Anthropic does not support.
     """
+    if sent := sent_in(MESSAGES, request):
+        return as_sent.body(request, sent, compatibility, sampling_version=API_VERSION_WITH_SAMPLING)
     require_translated(request)
     try:
         return msgspec.json.encode({**_translated(request), **_sampling(request), "stream": compatibility.stream})

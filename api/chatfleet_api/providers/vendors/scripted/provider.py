@@ -83,6 +83,9 @@ class Scripted:
     async def check(self, models: Collection[str] = ()) -> None:
         """Do nothing: there is no upstream."""
 
+    async def count_tokens(self, request: ChatRequest) -> None:
+        """Return nothing: a script has no count of its own."""
+
     def outcome(self, model: str) -> None:
         """Return nothing: a script is known beforehand."""
 

@@ -9,7 +9,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Extended, Failed, FinishReason, Reasoning, Start, Token, ToolCall
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
-from chatfleet_api.web.sse import escape_line_separators, json_text
+from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 
 class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
@@ -40,6 +40,7 @@ class EventEncoder:
     """Encodes one run as `start`, then `token`, `reasoning` and `tool_call` events, and one `complete` or `error`."""
 
     dialect = "native"
+    heartbeat = HEARTBEAT
     opens_before_first_token = True
 
     def __init__(self, run: str, request_id: str) -> None:

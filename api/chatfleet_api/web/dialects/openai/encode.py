@@ -15,7 +15,7 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.collect import CollectedCompletion, as_error
 from chatfleet_api.web.dialects.openai import errors
 from chatfleet_api.web.dialects.openai.extras import Extra, completed, delta_with, merged, usage_with
-from chatfleet_api.web.sse import escape_line_separators, json_text
+from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -24,6 +24,7 @@ class ChunkEncoder:
     """Encodes one run as `chat.completion.chunk` events; `[DONE]` follows a whole answer and nothing else."""
 
     dialect = "openai"
+    heartbeat = HEARTBEAT
     opens_before_first_token = False
 
     def __init__(self, *, include_usage: bool) -> None:

@@ -1,17 +1,20 @@
 """`POST /v1/chat/completions`, and the list of models."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from typing_extensions import override
 
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.models import Models
+from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import collect
+from chatfleet_api.web.dialects.messages.errors import error_body
+from chatfleet_api.web.dialects.messages.models import model_info, model_list
 from chatfleet_api.web.dialects.openai.body import ChatCompletionBody
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body, model_object
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
@@ -20,7 +23,11 @@ from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute, Operation
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.sse import json_text
+from chatfleet_api.web.state import request_id
 from chatfleet_api.web.stream import SSEStreams
+
+VERSION_HEADER: Final = "anthropic-version"
+"""Sent by Anthropic's clients, which list the models at the same path."""
 
 
 class CreateCompletion(HotEndpoint):
@@ -69,15 +76,32 @@ def model_routes(models: Live[Models]) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
 
     @router.get("")
-    async def list_models() -> Response:
-        """List the models."""
+    async def list_models(request: Request) -> Response:
+        """List the models; in Anthropic's shape with the header anthropic-version."""
+        if VERSION_HEADER in request.headers:
+            return _for_anthropic(request, model_list(models().models()))
         listed = [model_object(name) for name in models().models()]
         return Response(json_text({"object": "list", "data": listed}), media_type="application/json")
 
     @router.get("/{name:path}")
-    async def get_model(name: str) -> Response:
-        """Retrieve a model."""
-        models().provider(name)  # raises when there is none
+    async def get_model(name: str, request: Request) -> Response:
+        """Retrieve a model; in Anthropic's shape with the header anthropic-version."""
+        is_anthropics = VERSION_HEADER in request.headers
+        try:
+            models().provider(name)  # raises when there is none
+        except ChatError as error:
+            if not is_anthropics:
+                raise
+            body = error_body(error, request_id(request.scope))
+            return _for_anthropic(request, body, status=error.facts.status)
+        if is_anthropics:
+            return _for_anthropic(request, model_info(name))
         return Response(json_text(model_object(name)), media_type="application/json")
 
     return router
+
+
+def _for_anthropic(request: Request, body: dict[str, Any] | bytes, *, status: int = 200) -> Response:
+    content = body if isinstance(body, bytes) else json_text(body)
+    headers = {"request-id": request_id(request.scope)}
+    return Response(content, status, headers, media_type="application/json")

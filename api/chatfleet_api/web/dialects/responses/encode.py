@@ -26,7 +26,7 @@ from chatfleet_api.domain.events import (
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import read_echo
 from chatfleet_api.web.dialects.responses.ids import MESSAGE, response_id
-from chatfleet_api.web.sse import escape_line_separators, json_text
+from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 _INCOMPLETE: Final = MappingProxyType({"length": "max_output_tokens", "content_filter": "content_filter"})
 
@@ -35,6 +35,7 @@ class ResponseEncoder:
     """Encodes one run as the events of a response; also holds the response so far."""
 
     dialect = "responses"
+    heartbeat = HEARTBEAT
 
     def __init__(self, response_id: str | None = None, *, after: int = -1, at_once: bool = False) -> None:
         """Leave out the events up to number `after`; without an id, the response has the one of its run.

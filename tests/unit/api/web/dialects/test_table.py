@@ -8,6 +8,7 @@ import pytest
 from chatfleet_api.domain.errors import FACTS, Code
 from chatfleet_api.web.dialect import Dialect, longest_match
 from chatfleet_api.web.dialects import DIALECTS, dialect_of
+from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
@@ -28,6 +29,9 @@ PRETEND = replace(NATIVE, prefix="/v1/pretend")
         ("/v1/responses", RESPONSES),
         ("/v1/responses/resp_1/cancel", RESPONSES),
         ("/v1/responses2", OPENAI),
+        ("/v1/messages", MESSAGES_DIALECT),
+        ("/v1/messages/count_tokens", MESSAGES_DIALECT),
+        ("/v1/messages/batches", MESSAGES_DIALECT),
         ("/v11", NATIVE),
         ("/api/v1/conversations", NATIVE),
         ("", NATIVE),
@@ -67,7 +71,7 @@ def test_the_code_that_clients_see_is_unique_among_those_of_its_status(dialect: 
 
 
 def test_the_dialects_of_today_have_codes() -> None:
-    assert all(has_codes(dialect) for dialect in (OPENAI, RESPONSES, NATIVE))
+    assert all(has_codes(dialect) for dialect in DIALECTS)
 
 
 @EACH_DIALECT
@@ -80,10 +84,11 @@ def test_a_body_that_is_not_valid_decides_nothing(dialect: Dialect, accept: str,
 @pytest.mark.parametrize(
     ("dialect", "body", "accept", "streams"),
     [
-        *((each, b'{"stream":true}', "*/*", True) for each in (OPENAI, RESPONSES, NATIVE)),
-        *((each, b'{"stream":false}', "text/event-stream", False) for each in (OPENAI, RESPONSES, NATIVE)),
+        *((each, b'{"stream":true}', "*/*", True) for each in DIALECTS),
+        *((each, b'{"stream":false}', "text/event-stream", False) for each in DIALECTS),
         (OPENAI, b"{}", "text/event-stream", False),
         (RESPONSES, b"{}", "text/event-stream", False),
+        (MESSAGES_DIALECT, b"{}", "text/event-stream", False),
         (NATIVE, b"{}", "text/event-stream", True),
         (NATIVE, b"{}", "", False),
         (NATIVE, b"[]", "*/*", False),
@@ -99,6 +104,7 @@ def test_what_requests_a_stream(dialect: Dialect, body: bytes, accept: str, *, s
     [
         ("/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}),
         ("/v1/responses", {"model": "m", "input": "Hi"}),
+        ("/v1/messages", {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}),
         ("/api/v1/conversations/{id}/messages", {"content": "Hi", "model": "m"}),
     ],
 )
@@ -109,7 +115,8 @@ async def test_routes_stream_what_their_dialect_takes_for_a_request_of_a_stream(
 ) -> None:
     pod = Pod(FakeProvider(text("Hi"), [STOP]))
     made = await ask(pod.app, post("/api/v1/conversations", {}))
-    exchange = await ask(pod.app, post(path.format(id=made.json()["id"]), fields | stream, accept=accept))
+    version = {"anthropic-version": "2026-10-21"}
+    exchange = await ask(pod.app, post(path.format(id=made.json()["id"]), fields | stream, accept=accept, **version))
     assert exchange.status == 200
     streams = exchange.headers["content-type"].startswith("text/event-stream")
     assert streams is dialect_of(path).wants_stream(accept, json.dumps(fields | stream).encode())
