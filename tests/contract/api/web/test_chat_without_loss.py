@@ -214,6 +214,7 @@ BEYOND = [
     ("reasoning_effort", "of next year", "reasoning_effort"),
     ("response_format", {"type": "grammar", "grammar": "root ::= a"}, "response_format"),
     ("tool_choice", {"type": "custom", "custom": {"name": "run"}}, "tool_choice"),
+    ("n", 2, "n"),
     ("tools", [CUSTOM], "tools[0]"),
     ("tools", [FUNCTION | {"defer_loading": True}], "tools[0].defer_loading"),
     ("stream_options", {"of_next_year": True}, "stream_options.of_next_year"),
@@ -465,3 +466,74 @@ async def test_an_answer_that_is_cut_is_never_whole(cut: int) -> None:
         else:
             assert answer.status == 502
         assert (await pod.post()).status == 502
+
+
+def of_choice(index: int, delta: dict[str, Any], reason: str | None = None, **more: object) -> bytes:
+    return event({"choices": [{"index": index, "delta": delta, "finish_reason": reason, **more}]})
+
+
+TWO = [
+    of_choice(0, {"role": "assistant", "content": ""}),
+    of_choice(1, {"role": "assistant", "content": ""}),
+    *(of_choice(index, {"content": word}) for word in ("a", "b", "c") for index in (1, 0)),
+    of_choice(1, {"tool_calls": [{"index": 0, **CALL}]}, logprobs=LOGPROBS),
+    of_choice(1, {}, "tool_calls"),
+    of_choice(0, {}, "stop"),
+    event({"choices": [], "usage": USAGE}),
+    RICH[-1],
+]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_several_choices_are_whole_when_each_of_them_is(*, stream: bool) -> None:
+    async with asked(CHAT_WIRES[0], rich(*TWO)) as pod:
+        answer = await pod.post(n=2, stream=stream)
+        assert pod.received["n"] == 2
+    if stream:
+        choices = [choice for each in payloads(answer) for choice in each["choices"]]
+        texts = {
+            index: "".join(c["delta"].get("content") or "" for c in choices if c["index"] == index) for index in (0, 1)
+        }
+        assert texts == {0: "abc", 1: "abc"}
+        ends = {choice["index"]: choice["finish_reason"] for choice in choices if choice["finish_reason"]}
+        assert ends == {0: "stop", 1: "tool_calls"}
+    else:
+        first, second = answer.json()["choices"]
+        assert (first["message"]["content"], first["finish_reason"]) == ("abc", "stop")
+        assert second == {
+            "index": 1,
+            "message": {
+                "role": "assistant",
+                "content": "abc",
+                "refusal": None,
+                "annotations": [],
+                "tool_calls": [CALL],
+            },
+            "logprobs": LOGPROBS,
+            "finish_reason": "tool_calls",
+        }
+    missing = [frame for frame in TWO if b'"finish_reason":"tool_calls"' not in frame]
+    async with asked(CHAT_WIRES[0], rich(*missing)) as pod:
+        answer = await pod.post(n=2, stream=stream)
+        assert answer.status == 502 or b'"code":"upstream_truncated"' in answer.body
+        assert b"[DONE]" not in answer.body
+
+
+async def test_an_upstream_that_knows_no_n_answers_with_one_choice() -> None:
+    async with asked(CHAT_WIRES[2], rich(*whole(CHAT_WIRES[2]))) as pod:
+        (choice,) = (await pod.post(n=2)).json()["choices"]
+    assert choice["finish_reason"] == "stop"
+
+
+async def test_several_choices_in_one_piece_reach_the_client_as_they_are() -> None:
+    (choice,) = WHOLE["choices"]
+    two = WHOLE | {"choices": [choice, choice | {"index": 1, "finish_reason": "length"}]}
+
+    async def script(reply: Reply) -> None:
+        await reply.head(content_type="application/json")
+        await reply.send(msgspec.json.encode(two))
+        await reply.end()
+
+    async with asked(CHAT_WIRES[0], script) as pod:
+        body = (await pod.post(n=2)).json()
+    assert body == two | {name: body[name] for name in ("id", "created")} | {"model": "m"}

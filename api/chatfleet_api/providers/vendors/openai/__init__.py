@@ -2,7 +2,8 @@
 
 - `request`: differences to the request of the client; `conversation`: those of its messages
 - `as_sent`: the request of a client of the same dialect, as it was sent
-- `lossless`: parser of an answer to such a client; `template` reads the chunks that differ in their text alone
+- `lossless`: parser of an answer to such a client; `beside` finds what a
+  choice has beside the common terms, `template` reads the chunks that differ in their text alone
 - `stream`: parser of an answer; `chunks` decodes it, `tool_calls` keeps its tool calls apart, `usage` counts its tokens
 - `odd_chunks`: chunks that OpenAI does not send; `odd_usage`: the same for usage
 - `whole`: answers that come as one JSON document

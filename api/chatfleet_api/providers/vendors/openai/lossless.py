@@ -7,32 +7,44 @@ of the model are ours; usage and finish reason come with the `Finish`; padding i
 
 import json
 from collections.abc import Collection
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 from typing_extensions import override
 
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Extended, Piece, Reasoning, Token
 from chatfleet_api.domain.request import CHAT, ChatRequest
 from chatfleet_api.providers.own_dialect import sent_in
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import replaced
+from chatfleet_api.providers.vendors.openai.beside import (
+    Fields,
+    OtherChoices,
+    add_to_calls,
+    first_choice,
+    in_their_own_form,
+)
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 from chatfleet_api.providers.vendors.openai.template import Template, plain_item, unpadded
 
-Fields: TypeAlias = dict[str, Any]
-
 _OURS: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation"})
-_CHOICE: Final = frozenset({"index", "delta", "finish_reason", "text"})
-_DELTA: Final = frozenset({"role", "content", "tool_calls", "reasoning_content", "reasoning", "function_call"})
-_CALL: Final = frozenset({"index", "id", "type", "function"})
-_FUNCTION: Final = frozenset({"name", "arguments"})
 _EXTRA: Final = frozenset({"audio", "images"})
 _ABSENT: Final = object()
 
 MAX_MISSES: Final = 8
 """Chunks in a row that fit no template, after which none is made any more: each of them has an id of its own."""
+
+
+class _Requested(msgspec.Struct):
+    """What the answer depends on."""
+
+    n: int | None = None
+    functions: Any = None
+
+
+_requested: Final = msgspec.json.Decoder(_Requested).decode
 
 
 def parser(request: ChatRequest) -> CompletionParser:
@@ -47,8 +59,10 @@ class LosslessParser(CompletionParser):
         "_has_content",
         "_held",
         "_is_padded",
+        "_is_single",
         "_misses",
         "_old_form",
+        "_others",
         "_template",
         "_top",
         "_usage_fields",
@@ -61,8 +75,11 @@ class LosslessParser(CompletionParser):
         self._template: Template | None = None
         self._misses = 0
         self._is_padded = False
-        self._old_form = request.sent is not None and b'"functions"' in bytes(request.sent.body)
+        requested = _Requested() if request.sent is None else _requested(request.sent.body)
+        self._old_form = requested.functions is not None
         """Whether the client knows the old form of tool calls."""
+        self._others = OtherChoices(requested.n or 1)
+        self._is_single = not self._others
         self._held: list[Extended] = []
         """What came before the first content: the answer has not begun with it."""
         self._has_content = False
@@ -88,20 +105,25 @@ class LosslessParser(CompletionParser):
             return
         fields = _decoded(payload)
         if fields is None:  # the mark of the end, or what is no chunk
-            super().read(payload, items)
+            ends: list[StreamItem] = []
+            super().read(payload, ends)
+            items += [*self._held, *ends]
             return
         self._is_padded = self._is_padded or "obfuscation" in fields
-        choice = _choice(fields)
+        others = [] if self._is_single else self._others.taken_from(fields)
+        choice = first_choice(fields)
         extra, common = self._beside(fields), payload
-        if choice is not None and (moved := self._in_their_own_form(choice)):
-            extra["choices"] = [moved]
+        moved = {} if choice is None else in_their_own_form(choice, self._calls, old_form=self._old_form)
+        if moved or others:
+            extra["choices"] = [moved, *others]
             common = _encoded(fields)
         news: list[StreamItem] = []
         try:
             super().read(common, news)
         finally:  # an answer that fails keeps its items
             if choice is not None:
-                self._add_to_calls(extra, choice)
+                add_to_calls(extra, choice, self._calls)
+                self._keep_word(choice)
             self._append_extended(payload, extra, news, items)
 
     def _plain(self, payload: bytes) -> Token | Reasoning | Extended | None:
@@ -110,11 +132,18 @@ class LosslessParser(CompletionParser):
             self._misses = 0
             return item
         self._misses += 1
-        return plain_item(payload, self._top) if self._misses > MAX_MISSES else None
+        return plain_item(payload, self._top) if self._misses > MAX_MISSES and self._is_single else None
+
+    @property
+    @override
+    def is_ending(self) -> bool:
+        return super().is_ending and not self._others
 
     @override
     def end(self) -> Finish:
         """Return the finish, with the upstream's own usage."""
+        if self._others.are_open:
+            raise ChatError(Code.UPSTREAM_TRUNCATED, detail="the stream ended without a finish_reason of each choice")
         extra: Fields = {} if self._usage_fields is None else {"usage": self._usage_fields}
         if self._word:
             extra["finish_reason"] = self._word
@@ -131,25 +160,9 @@ class LosslessParser(CompletionParser):
             self._template = None
         return news
 
-    def _in_their_own_form(self, choice: Fields) -> Fields:
-        """Return what a choice has beside the common terms; take out what these have in another form."""
-        moved = {name: value for name, value in choice.items() if name not in _CHOICE and value is not None}
+    def _keep_word(self, choice: Fields) -> None:
         if choice.get("finish_reason") == "function_call" and self._old_form:
             self._word = "function_call"
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            return moved
-        more = {name: value for name, value in delta.items() if name not in _DELTA and value is not None}
-        if delta.get("reasoning_content") and delta.get("reasoning"):
-            more["reasoning"] = delta["reasoning"]
-        if "refusal" in more and isinstance(more["refusal"], str):
-            del delta["refusal"]
-        if delta.get("function_call") and self._old_form:
-            more["function_call"] = delta.pop("function_call")
-        if isinstance(calls := delta.get("tool_calls"), list) and (others := list(filter(_is_other, calls))):
-            delta["tool_calls"] = [call for call in calls if not _is_other(call)]
-            more["tool_calls"] = [{**call, "index": self._calls.reserved(call.get("index"))} for call in others]
-        return {**moved, "delta": more} if more else moved
 
     def _append_extended(self, payload: bytes, extra: Fields, news: list[StreamItem], items: list[StreamItem]) -> None:
         """Append the items in the common terms, together with `extra`."""
@@ -171,42 +184,6 @@ class LosslessParser(CompletionParser):
         if self._halves is None and len(pieces) == 1 and not ends and self._misses <= MAX_MISSES:
             lasting = extra.get("choices")
             self._template = Template.of(payload, pieces[0], _raw({"choices": lasting}) if lasting else None)
-
-    def _add_to_calls(self, extra: Fields, choice: Fields) -> None:
-        """Add to `extra` what pieces of tool calls have beside the common terms, by the numbers that clients get."""
-        delta = choice.get("delta")
-        calls = delta.get("tool_calls") if isinstance(delta, dict) else None
-        more = [found for call in calls if (found := self._beside_call(call))] if isinstance(calls, list) else []
-        if more:
-            (first, *_) = extra.setdefault("choices", [{}])
-            own = first.setdefault("delta", {})
-            own["tool_calls"] = [*own.get("tool_calls", ()), *more]
-
-    def _beside_call(self, call: object) -> Fields | None:
-        if not isinstance(call, dict):
-            return None
-        more = {name: value for name, value in call.items() if name not in _CALL and value is not None}
-        if isinstance(function := call.get("function"), dict):
-            inner = {name: value for name, value in function.items() if name not in _FUNCTION and value is not None}
-            more |= {"function": inner} if inner else {}
-        return {"index": self._calls.number(call.get("id"), call.get("index")), **more} if more else None
-
-
-def _choice(fields: Fields) -> Fields | None:
-    """Return the answer in a chunk, in which a whole message becomes a delta."""
-    choices = fields.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        return None
-    if isinstance(message := choice.get("message"), dict) and not choice.get("delta"):
-        del choice["message"]
-        choice["delta"] = message
-    return choice
-
-
-def _is_other(call: object) -> bool:
-    """Return whether a piece belongs to a call of something else than a function."""
-    return isinstance(call, dict) and ("custom" in call or call.get("type") not in (None, "", "function"))
 
 
 def _decoded(payload: bytes) -> Fields | None:

@@ -160,7 +160,7 @@ class ChatCompletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
     # Everywhere with the values of `untranslated.NEUTRAL`; an upstream of this dialect gets any value.
-    n: int | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     store: bool | None = None

@@ -94,21 +94,27 @@ class ChunkEncoder:
             self._known |= lasting
             self._compile()
         top = self._stem + (b"," + json_text(extra.top)[1:-1] if extra.top else b"")
+        others = b"".join(self._other(top, choice) for choice in extra.others)
         if not (pieces or extra.choice or extra.delta):
-            return top + b',"choices":[]' + self._usage + b"}\n\n" if extra.top else b""
+            return others or (top + b',"choices":[]' + self._usage + b"}\n\n" if extra.top else b"")
         choice = {"logprobs": None, "finish_reason": None} | extra.choice
         head = top + b',"choices":[{"index":0,"delta":'
         end = b"," + json_text(choice)[1:] + b"]" + self._usage + b"}\n\n"
-        if text is None or "content" in extra.delta:
+        if text is None or "content" in extra.delta or others:
             delta: dict[str, Any] = {}
             for piece in pieces:
                 delta = merged(delta, _delta(piece))
-            return head + json_text(delta_with(delta, extra.delta)) + end
+            return head + json_text(delta_with(delta, extra.delta)) + end + others
         rest = b"," + json_text(extra.delta)[1:] if extra.delta else b"}"
         self._same_head, self._same_end = head + b'{"content":', rest + end
         if not lasting:
             self._same = event.extra
         return self._same_head + json_text(text) + self._same_end
+
+    def _other(self, top: bytes, choice: dict[str, Any]) -> bytes:
+        """Return the chunk of a choice beside the first."""
+        whole = {"index": choice["index"], "delta": {}, "logprobs": None, "finish_reason": None} | choice
+        return top + b',"choices":[' + json_text(whole) + b"]" + self._usage + b"}\n\n"
 
     def _chunk(self, delta: dict[str, Any]) -> bytes:
         return self._head + json_text(delta) + self._end

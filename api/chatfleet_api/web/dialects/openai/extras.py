@@ -14,18 +14,25 @@ Fields: TypeAlias = dict[str, Any]
 
 _NAMES: Final = frozenset({"id", "type", "role", "name", "index", "format"})
 """Fields of a delta whose text is not continued by the next one."""
+_EMPTY: Final = {
+    "index": 0,
+    "message": {"role": "assistant", "content": None, "refusal": None, "annotations": []},
+    "logprobs": None,
+    "finish_reason": None,
+}
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Extra:
     """One `extra`, taken apart."""
 
-    __slots__ = ("choice", "delta", "top")
+    __slots__ = ("choice", "delta", "others", "top")
 
     def __init__(self, raw: msgspec.Raw) -> None:
         self.top = _decode(raw)
-        self.choice: Fields = (self.top.pop("choices", None) or [{}])[0]
-        """The fields of the choice but for its delta."""
+        choices: list[Fields] = self.top.pop("choices", None) or [{}]
+        self.choice, self.others = choices[0], choices[1:]
+        """The fields of the first choice but for its delta, and the choices beside it."""
         self.delta: Fields = self.choice.pop("delta", {})
 
     def lasting(self) -> Fields:
@@ -49,8 +56,11 @@ def completed(body: Fields, calls: dict[int, MessageToolCall], extras: Sequence[
     (choice,) = body["choices"]
     message = choice["message"]
     tools: dict[int, Fields] = dict(zip(calls, message.get("tool_calls", ()), strict=True))
+    others: dict[int, Fields] = {}
     for raw in extras:
         extra = Extra(raw)
+        for other in extra.others:
+            others[other["index"]] = _continued(others.get(other["index"], _EMPTY), other)
         for call in extra.delta.pop("tool_calls", ()):
             index = call.pop("index")
             tools[index] = merged(tools.get(index, {}), call)
@@ -61,7 +71,25 @@ def completed(body: Fields, calls: dict[int, MessageToolCall], extras: Sequence[
         message["tool_calls"] = [call for _, call in sorted(tools.items())]
     if not message["content"] and (tools or any(message.get(name) for name in ("refusal", "audio", "function_call"))):
         message["content"] = None
-    return {**body, "choices": [{**choice, "message": message}]}
+    rest = [_without_indexes(other) for _, other in sorted(others.items())]
+    return {**body, "choices": [{**choice, "message": message}, *rest]}
+
+
+def _continued(known: Fields, other: Fields) -> Fields:
+    """Return a choice beside the first with its next piece."""
+    delta = other.get("delta")
+    message = merged(known["message"], delta if isinstance(delta, dict) else {})
+    rest = {name: value for name, value in other.items() if name != "delta" and value is not None}
+    return {**merged({**known, "message": {}}, rest, continues=False), "message": message}
+
+
+def _without_indexes(choice: Fields) -> Fields:
+    """Return a choice whose tool calls have the order of their numbers instead of these."""
+    calls = sorted(choice["message"].get("tool_calls", ()), key=lambda call: call.get("index", 0))
+    if calls:
+        tools = [{name: value for name, value in call.items() if name != "index"} for call in calls]
+        choice["message"]["tool_calls"] = tools
+    return choice
 
 
 def usage_with(ours: Fields, theirs: object) -> Fields:

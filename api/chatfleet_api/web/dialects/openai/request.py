@@ -74,9 +74,6 @@ def _decoded(raw: bytes) -> tuple[ChatCompletionBody, Iterable[Untranslated]]:
 
 
 def _reject_invalid(body: ChatCompletionBody) -> None:
-    if body.n not in (None, 1):
-        message = "Unsupported value: 'n'. Only one choice is supported. Omit 'n' or set it to 1."
-        raise _invalid("n", message)
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         raise _invalid(
             "max_tokens",

@@ -27,6 +27,7 @@ from chatfleet_api.web.dialects.openai.body import (
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, unsupported
 
 NEUTRAL: Final = (
+    Supported("n", (1,), "Only one choice is supported. Omit 'n' or set it to 1."),
     Supported("logprobs", (False,), "Log probabilities are not supported. Omit 'logprobs'."),
     LOG_PROBABILITIES,
     Supported(

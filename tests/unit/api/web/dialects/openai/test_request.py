@@ -137,7 +137,6 @@ def test_labels_of_the_caller_are_remembered() -> None:
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"metadata": {"team": 1}}, "metadata"),
-        ({"n": 2}, "n"),
         ({"n": 0}, "n"),
     ],
 )
@@ -172,6 +171,7 @@ def test_what_cannot_be_done_is_refused_by_name(sent: dict[str, Any], param: str
         ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice"),
         ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"stream": True, "stream_options": {"of_next_year": True}}, "stream_options.of_next_year"),
+        ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"store": True}, "store"),
