@@ -361,16 +361,17 @@ async def test_a_whole_message_is_anthropics_own(tmp_path: Path, *, streamed: bo
     assert body == {name: value for name, value in WHOLE.items() if name != "usage"} | ours | extra
 
 
-@pytest.mark.parametrize("reason", ["pause_turn", "refusal", "model_context_window_exceeded", "stop_sequence"])
-async def test_each_reason_to_stop_reaches_the_client(tmp_path: Path, reason: str) -> None:
+async def test_each_reason_to_stop_reaches_the_client(tmp_path: Path) -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "x"}
-    delta = {"stop_reason": reason, "stop_sequence": "END", "stop_details": details}
-    events = [RICH[0], *RICH[9:11], {"type": "content_block_stop", "index": 2}, {**RICH[-2], "delta": delta}, RICH[-1]]
-    async with vendor(ANTHROPIC, playing(*frames(events)), tmp_path) as (client, _):
-        message = await client.messages.create(model="default", max_tokens=9, messages=[HI])
-    assert (message.stop_reason, message.stop_sequence) == (reason, "END")
-    assert message.stop_details
-    assert message.stop_details.model_dump() == details
+    async with vendor(ANTHROPIC, playing(), tmp_path) as (client, upstream):
+        for reason in ("pause_turn", "refusal", "model_context_window_exceeded", "stop_sequence"):
+            delta = {"stop_reason": reason, "stop_sequence": "END", "stop_details": details}
+            end = [{"type": "content_block_stop", "index": 2}, {**RICH[-2], "delta": delta}, RICH[-1]]
+            upstream.answers(playing(*frames([RICH[0], *RICH[9:11], *end])))
+            message = await client.messages.create(model="default", max_tokens=9, messages=[HI])
+            assert (message.stop_reason, message.stop_sequence) == (reason, "END")
+            assert message.stop_details
+            assert message.stop_details.model_dump() == details
 
 
 CHUNKS = [
@@ -502,11 +503,12 @@ async def test_thinking_of_another_vendor_is_not_sent_to_anthropic(tmp_path: Pat
         assert received(upstream).json["messages"][1]["content"] == [CONTENT[2]]
 
 
-@pytest.mark.parametrize("cut", [1, 4, 11, 15, 20, len(RICH) - 2, len(RICH) - 1])
-async def test_an_answer_that_is_cut_is_never_whole(tmp_path: Path, cut: int) -> None:
-    async with vendor(ANTHROPIC, playing(*frames(RICH[:cut])), tmp_path) as (client, _):
-        with pytest.raises(anthropic.APIStatusError):
-            async with client.messages.stream(model="default", max_tokens=9, messages=[HI]) as stream:
-                await stream.get_final_message()
-        with pytest.raises(anthropic.InternalServerError):
-            await client.messages.create(model="default", max_tokens=9, messages=[HI])
+async def test_an_answer_that_is_cut_is_never_whole(tmp_path: Path) -> None:
+    async with vendor(ANTHROPIC, playing(), tmp_path) as (client, upstream):
+        for cut in (1, 4, 11, 15, 20, len(RICH) - 2, len(RICH) - 1):
+            upstream.answers(playing(*frames(RICH[:cut])))
+            with pytest.raises(anthropic.APIStatusError):
+                async with client.messages.stream(model="default", max_tokens=9, messages=[HI]) as stream:
+                    await stream.get_final_message()
+            with pytest.raises(anthropic.InternalServerError):
+                await client.messages.create(model="default", max_tokens=9, messages=[HI])

@@ -1,8 +1,9 @@
 """The request of a client of OpenAI's chat completions, for an upstream that speaks them too: as it was sent. Pure.
 
-Changed are the model's name, the stream with its usage, parameters of the catalogue that the request does not set, and
-what an upstream is known to refuse: ids of tool calls that are too long, images of other roles than the user, and for
-imitations the role `developer`. Imitations get the limit of tokens under both of its names, since few know the new one.
+Changed are the model's name, the stream with its usage (unless the answer is audio in one piece), parameters of the
+catalogue that the request does not set, and what an upstream is known to refuse: ids of tool calls that are too long,
+images of other roles than the user, and for imitations the role `developer`. Imitations get the limit of tokens under
+both of its names, since few know the new one.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,9 +42,10 @@ def body(request: ChatRequest, sent: Sent, compatibility: Compatibility, adapt: 
             fields[name] = getattr(request, name)
     if request.max_tokens is not None and not any(_is_set(fields, name) for name in _LIMITS):
         fields["max_completion_tokens"] = request.max_tokens
-    fields["stream"] = compatibility.stream
+    streams = compatibility.stream and not _is_spoken_in_one_piece(fields)
+    fields["stream"] = streams
     options = _options(fields.pop("stream_options", None))
-    if compatibility.stream and compatibility.stream_options:
+    if streams and compatibility.stream_options:
         fields["stream_options"] = options | {"include_usage": _TRUE}
     return fields
 
@@ -53,6 +55,11 @@ def with_both_limits(fields: dict[str, Any]) -> dict[str, Any]:
     if _is_set(fields, "max_completion_tokens") and not _is_set(fields, "max_tokens"):
         return {**fields, "max_tokens": fields["max_completion_tokens"]}
     return fields
+
+
+def _is_spoken_in_one_piece(fields: dict[str, Any]) -> bool:
+    """Return whether the client wants audio that is not streamed: most of its formats exist only so."""
+    return _is_set(fields, "audio") and fields.get("stream") != _TRUE
 
 
 def _is_set(fields: dict[str, Any], name: str) -> bool:
