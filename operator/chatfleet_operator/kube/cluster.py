@@ -58,10 +58,15 @@ class KubernetesCluster:
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         precondition = {"uid": uid} if uid else {"resourceVersion": OF_NO_OBJECT}
+        ours = self._signed(manifest)
+        body = {**ours, "metadata": {**ours["metadata"], **precondition}}
+        return await self._apply(body, names.FIELD_MANAGER)
+
+    def _signed(self, manifest: Manifest) -> Manifest:
+        """Return `manifest` with the annotation that names this operator."""
         head: Manifest = manifest["metadata"]
         annotations = {**(head.get("annotations") or {}), names.ANNOTATION_OPERATOR: self._operator}
-        body = {**manifest, "metadata": {**head, "annotations": annotations, **precondition}}
-        return await self._apply(body, names.FIELD_MANAGER)
+        return {**manifest, "metadata": {**head, "annotations": annotations}}
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         return await self._apply(manifest, SCALE_MANAGER)
@@ -89,7 +94,7 @@ class KubernetesCluster:
     async def generate(self, secret: Manifest) -> Manifest:
         metadata = secret["metadata"]
         password = secrets.token_urlsafe(PASSWORD_BYTES)
-        body = {**secret, "data": generated_values(secret, password)}
+        body = {**self._signed(secret), "data": generated_values(secret, password)}
         query = {"fieldManager": GENERATE_MANAGER}
         return blank_values(
             await self._connection.write("POST", "Secret", metadata["namespace"], body=body, query=query)

@@ -391,6 +391,8 @@ async def test_a_password_is_generated_once_and_survives_the_repair_of_its_label
     assert drawn
     assert after
     assert made["data"] == repaired["data"] == {"password": "", "url": ""}
+    assert made["metadata"]["annotations"] == repaired["metadata"]["annotations"]
+    assert names.ANNOTATION_OPERATOR in made["metadata"]["annotations"]
     assert after["data"] == drawn["data"]
     assert len({drawn["data"]["password"], drawn["data"]["url"], ""}) == 3
     assert after["metadata"]["labels"] == {"a": "1"}

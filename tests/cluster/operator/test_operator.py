@@ -87,11 +87,13 @@ def test_applying_makes_all_children_and_a_status(chatdeployment: LiveChatDeploy
 
     assert {each["type"] for each in live["status"]["conditions"]} == {
         "Ready",
+        "Available",
         "Progressing",
         "ConfigurationValid",
         "RedisAvailable",
         "UpstreamsAvailable",
         "AutoscalingActive",
+        "Reconciling",  # no pod starts here
     }
     assert chatdeployment.condition("ConfigurationValid")["status"] == "True"
     assert chatdeployment.condition("Ready")["reason"] == "NoReadyPods"

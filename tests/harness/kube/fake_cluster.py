@@ -123,9 +123,12 @@ class FakeCluster:
             raise Retry("the object has been modified")
         if uid and (live is None or live["metadata"]["uid"] != uid):
             raise Retry("Precondition failed: UID in precondition and in object meta differ")
+        return self._apply(self._signed(manifest), names.FIELD_MANAGER)
+
+    def _signed(self, manifest: Manifest) -> Manifest:
         head: Manifest = manifest["metadata"]
         annotations = {**(head.get("annotations") or {}), names.ANNOTATION_OPERATOR: self.operator}
-        return self._apply({**manifest, "metadata": {**head, "annotations": annotations}}, names.FIELD_MANAGER)
+        return {**manifest, "metadata": {**head, "annotations": annotations}}
 
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         self._about_to(f"hand over replicas of {identify(manifest)}")
@@ -172,7 +175,7 @@ class FakeCluster:
         if self._key(secret) in self.objects:
             raise Retry(f'secrets "{secret["metadata"]["name"]}" already exists')
         data = generated_values(secret, f"drawn-{next(self._numbers)}")
-        live = self.put({**secret, "data": data}, GENERATE_MANAGER)
+        live = self.put({**self._signed(secret), "data": data}, GENERATE_MANAGER)
         self.after_write(self.writes[-1])
         return blank_values(live)
 
