@@ -97,6 +97,9 @@ bench: setup ## Measure the API beside its peers; 15 minutes; writes docs/measur
 test-bench: setup ## Test the benchmark, and that every subject streams all its tokens.
 	@$(pytest) tests/lab/bench
 
+sdk-drift: setup ## Print what the newest SDKs of OpenAI and Anthropic have that the pinned ones do not.
+	@$(bin)/python tools/sdk_drift.py
+
 docs: setup ## Check links, paths and examples of the documents, and the words of all messages.
 	@$(bin)/pytest tests/unit/test_documents.py tests/unit/test_messages.py
 
