@@ -164,7 +164,11 @@ class UpstreamMonitor:
         last = self._last or _Check(MappingProxyType({}), MappingProxyType({}), 0.0)
         traffic, subjects = self.traffic(), self._upstreams().check_subjects()
         current = {name: seen for name, seen in last.states.items() if subjects.get(name) == last.subjects.get(name)}
-        return {name: _circuit_open(traffic.get(name)) or seen for name, seen in current.items()}
+        failing = {one.provider: one.message for one in self.outcomes().values() if one.state is State.DOWN}
+        return {
+            name: _circuit_open(seen, failing.get(name)) if _is_open(traffic.get(name)) else seen
+            for name, seen in current.items()
+        }
 
     def outcomes(self) -> Mapping[str, ModelOutcome]:
         return self._upstreams().outcomes()
@@ -176,5 +180,11 @@ class UpstreamMonitor:
         return None if self._last is None else self._clock() - self._last.at
 
 
-def _circuit_open(traffic: UpstreamTraffic | None) -> Dependency | None:
-    return None if traffic is None or traffic.circuit is CircuitState.CLOSED else _CIRCUIT_OPEN
+def _is_open(traffic: UpstreamTraffic | None) -> bool:
+    return traffic is not None and traffic.circuit is not CircuitState.CLOSED
+
+
+def _circuit_open(seen: Dependency, failing: str | None) -> Dependency:
+    """Return that the circuit breaker is open, and why: what the check has found, or else requests."""
+    cause = seen.message if seen.state is State.DOWN and seen.message else failing
+    return Dependency(state=State.DOWN, message=f"{cause}; the circuit breaker is open") if cause else _CIRCUIT_OPEN

@@ -18,8 +18,8 @@ from chatfleet_api.redis.replication import call_together
 REPLICA_SECONDS: Final = 0.5
 """Longest that a write waits for replicas."""
 
-_PROBE: Final = "return redis.call('EXISTS', KEYS[1])"
-"""A script on a key of ours: what an ACL has to allow first of all."""
+_PROBE: Final = "redis.call('EXISTS', KEYS[1]); redis.call('SET', KEYS[1], '1'); return redis.call('DEL', KEYS[1])"
+"""A script that writes a key of ours: a replica and a Redis whose memory is full reject it, and an ACL may."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class RedisClient:
 
         While it may evict keys, every command is refused. Returns what could not be checked, with the remedy.
         """
-        probe = ("EVAL", _PROBE, 1, self.shared_key("pods"))
+        probe = ("EVAL", _PROBE, 1, self.shared_key("probe"))
         await self._executor.run(lambda client: client.execute_command(*probe))
         found: Eviction = await self._executor.run(read_eviction)
         if found.refused and self._refused is None:

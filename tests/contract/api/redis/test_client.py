@@ -87,3 +87,27 @@ async def test_a_url_that_may_come_yet_is_not_malformed(tmp_path: Path) -> None:
     async with open_redis(tmp_path / "url", "tests", "chat") as redis_client:
         assert redis_client.url_problem() is None
         assert await unavailable(redis_client)
+
+
+@pytest.mark.parametrize(
+    ("hurt", "heal", "words"),
+    [
+        pytest.param("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "read only replica", id="a replica"),
+        pytest.param("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OutOfMemory", id="a full Redis"),
+    ],
+)
+async def test_a_redis_that_answers_and_takes_no_writes_fails_the_check(
+    redis_url: str, hurt: str, heal: str, words: str
+) -> None:
+    with Redis.from_url(redis_url) as admin:
+        async with open_redis(redis_url, "tests", "chat") as redis_client:
+            await redis_client.check()
+            assert admin.keys() == []
+            admin.execute_command(hurt)
+            try:
+                with pytest.raises(ChatError) as failed:
+                    await redis_client.check()
+            finally:
+                admin.execute_command(heal)
+            assert words in (failed.value.detail or "")
+            await redis_client.check()

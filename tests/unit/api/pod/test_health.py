@@ -102,6 +102,30 @@ async def test_an_upstream_is_down_as_soon_as_its_circuit_opens_and_up_as_soon_a
     assert seen == [State.UP, State.DOWN, State.DOWN, State.UP]
 
 
+@pytest.mark.parametrize(
+    ("seen", "outcome", "words"),
+    [
+        pytest.param(
+            Dependency(state=State.DOWN, message="connection refused"), None, "connection refused", id="check"
+        ),
+        pytest.param(UP, "HTTP 500", "HTTP 500", id="requests"),
+        pytest.param(UP, None, "after too many failures", id="nothing known yet"),
+    ],
+)
+async def test_an_open_circuit_does_not_hide_its_cause(seen: Dependency, outcome: str | None, words: str) -> None:
+    pod = HealthOf()
+    health = pod.serve()
+    if outcome:
+        failing = ModelOutcome(provider="s", state=State.DOWN, message=outcome)
+        pod.fake_upstreams.models = {"default": failing}
+    await _check(pod, {"s": seen})
+    pod.fake_upstreams.now = {"s": _traffic(CircuitState.OPEN)}
+
+    message = health.report().upstreams["s"].message or ""
+    assert words in message
+    assert "the circuit breaker is open" in message
+
+
 async def test_the_details_tell_how_old_a_check_is_and_what_goes_on() -> None:
     pod = HealthOf(clock := ManualClock())
     health = pod.serve()
