@@ -5,6 +5,8 @@ What `message_delta` has comes with the `Finish`. Pings are left out: clients ge
 """
 
 import json
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -26,7 +28,7 @@ _STARTS_EMPTY: Final = frozenset({"text", "thinking"})
 _LEFT_OUT: Final = frozenset({"ping", "message_stop", "message_delta", "error", ""})
 _WHOLE: Final = frozenset({"pause_turn", "compaction"})
 """Reasons to stop that only this dialect has: the answer is whole, and its client has to go on."""
-_TEXT_DELTA: Final = b'"delta":{"type":"text_delta","text":"'
+_STEMS: Final = MappingProxyType({kind: f'"delta":{{"type":"{kind}","{name}":"'.encode() for kind, name in _PLAIN})
 _string: Final = msgspec.json.Decoder(str).decode
 _WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
@@ -47,6 +49,8 @@ class LosslessParser(MessageParser):
         self._end_fields: Fields = {}
         self._before = self._after = b""
         """What stands around the text in most events of the block."""
+        self._make: Callable[[str], Piece] = Token
+        """Makes a piece of such a text."""
 
     @override
     def read(self, payload: bytes, items: list[StreamItem]) -> None:
@@ -54,7 +58,7 @@ class LosslessParser(MessageParser):
         if self._before and self._halves is None and payload.startswith(self._before):
             text = self._text(payload)
             if text:
-                items.append(Token(text))
+                items.append(self._make(text))
                 self.pieces += 1
                 return
         news: list[StreamItem] = []
@@ -82,7 +86,7 @@ class LosslessParser(MessageParser):
         pieces: tuple[Piece, ...] = tuple(item for item in news if not isinstance(item, Finish | Extended))
         if kind == "message_delta":
             self._end(event)
-        if kind == "content_block_start":
+        if kind in ("content_block_start", "content_block_stop"):
             self._before = b""
         is_plain = kind == "content_block_delta" and self._is_plain(event) and bool(pieces or self._halves)
         if self._held and (pieces or ends or _is_content(event)):
@@ -91,8 +95,8 @@ class LosslessParser(MessageParser):
         self._has_content = self._has_content or bool(pieces) or _is_content(event)
         if is_plain or kind in _LEFT_OUT:
             items += [*pieces, *ends]
-            if is_plain and event["delta"]["type"] == "text_delta":
-                self._learn(payload)
+            if is_plain and len(pieces) == 1:
+                self._learn(payload, event["delta"]["type"], pieces[0])
             return
         extended = Extended(_raw(self._numbered(event, pieces)), pieces)
         (items if self._has_content else self._held).append(extended)
@@ -112,11 +116,17 @@ class LosslessParser(MessageParser):
             return False
         return any(delta.keys() == {"type", name} and delta["type"] == kind for kind, name in _PLAIN)
 
-    def _learn(self, payload: bytes) -> None:
-        start = payload.find(_TEXT_DELTA)
-        cut = start + len(_TEXT_DELTA)
-        if start >= 0 and payload.endswith(b'"}}'):
-            self._before, self._after = payload[:cut], b'"}}'
+    def _learn(self, payload: bytes, kind: str, piece: Piece) -> None:
+        """Keep an event as the template of the next ones in its block."""
+        start = payload.find(_STEMS[kind])
+        if start < 0 or not payload.endswith(b'"}}'):
+            return
+        self._before, self._after = payload[: start + len(_STEMS[kind])], b'"}}'
+        if isinstance(piece, ToolCall):
+            number = piece.index
+            self._make = lambda text: ToolCall(number, arguments=text)
+        else:
+            self._make = type(piece)
 
     def _numbered(self, event: Fields, pieces: tuple[Piece, ...]) -> Fields:
         """Return an event with the number and the id that imitations leave out."""

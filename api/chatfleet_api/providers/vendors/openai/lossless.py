@@ -6,7 +6,7 @@ of the model are ours; usage and finish reason come with the `Finish`; padding i
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Extended, Piece, Reasoning, Token
+from chatfleet_api.domain.events import Extended, Piece
 from chatfleet_api.domain.request import CHAT, ChatRequest
 from chatfleet_api.providers.own_dialect import sent_in
 from chatfleet_api.providers.provider import Finish, StreamItem
@@ -27,7 +27,7 @@ from chatfleet_api.providers.vendors.openai.beside import (
     in_their_own_form,
 )
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
-from chatfleet_api.providers.vendors.openai.template import Template, plain_item, unpadded
+from chatfleet_api.providers.vendors.openai.template import CALLS, Template, has_calls_alone, plain_item, unpadded
 
 _OURS: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation"})
 _EXTRA: Final = frozenset({"audio", "images"})
@@ -103,6 +103,11 @@ class LosslessParser(CompletionParser):
             items.append(item)
             self.pieces += 1
             return
+        if self._has_content and self._is_single and CALLS in payload and has_calls_alone(payload, self._top):
+            before = len(items)
+            super().read(payload, items)
+            self._learn(payload, items[before:], None)
+            return
         fields = _decoded(payload)
         if fields is None:  # the mark of the end, or what is no chunk
             ends: list[StreamItem] = []
@@ -126,11 +131,13 @@ class LosslessParser(CompletionParser):
                 self._keep_word(choice)
             self._append_extended(payload, extra, news, items)
 
-    def _plain(self, payload: bytes) -> Token | Reasoning | Extended | None:
+    def _plain(self, payload: bytes) -> Piece | Extended | None:
         """Return what a chunk brings that has a text, and else what was known before; None: look closer."""
         if self._template is not None and (item := self._template.item(payload)):
             self._misses = 0
             return item
+        if CALLS in payload:
+            return None
         self._misses += 1
         return plain_item(payload, self._top) if self._misses > MAX_MISSES and self._is_single else None
 
@@ -181,9 +188,17 @@ class LosslessParser(CompletionParser):
             extended = Extended(_raw(extra), pieces if together else ())
             (items if self._has_content or ends else self._held).append(extended)
             items += ends if together else news
-        if self._halves is None and len(pieces) == 1 and not ends and self._misses <= MAX_MISSES:
+        if not ends:
             lasting = extra.get("choices")
-            self._template = Template.of(payload, pieces[0], _raw({"choices": lasting}) if lasting else None)
+            self._learn(payload, pieces, _raw({"choices": lasting}) if lasting else None)
+
+    def _learn(self, payload: bytes, pieces: Sequence[StreamItem], extra: msgspec.Raw | None) -> None:
+        """Keep a chunk with one piece as the template of the next ones."""
+        if self._halves is not None or len(pieces) != 1 or self._misses > MAX_MISSES:
+            return
+        (piece,) = pieces
+        if not isinstance(piece, Finish | Extended):
+            self._template = Template.of(payload, piece, extra, self._calls)
 
 
 def _decoded(payload: bytes) -> Fields | None:

@@ -1,5 +1,7 @@
 """The tool calls of one answer, kept apart by their identity. Pure."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from chatfleet_api.domain.events import ToolCall
@@ -63,6 +65,16 @@ class ToolCalls:
         call.id = call.id or piece.id or None
         call.name = call.name or function.name or None
         return _announced(call) if call.id and call.name else None
+
+    def continuing(self, number: int) -> Callable[[str], ToolCall]:
+        """Return what takes further arguments of a call that clients know, and returns what they get."""
+        call = self._calls[number]
+
+        def taken(text: str) -> ToolCall:
+            call.pieces.append(text)
+            return ToolCall(number, arguments=text)
+
+        return taken
 
     def reserved(self, index: object) -> int:
         """Return the number of a call of something else than a function, whose pieces are read elsewhere."""

@@ -57,6 +57,15 @@ STREAMS: list[list[dict[str, Any] | bytes]] = [
     [opened("thinking", thinking=""), delta("thinking_delta", thinking="hm"), delta("signature_delta", signature="s")],
     [opened("tool_use", id="t", name="f", input={}), delta("input_json_delta", partial_json="{}")],
     [opened("tool_use", id="t", name="f", input={"a": 1}), {"type": "content_block_stop", "index": 0}],
+    [
+        opened("thinking"),
+        *(delta("thinking_delta", thinking=word) for word in ("hm", ' "so"', "é")),
+        opened("tool_use", 1, id="t", name="f", input={}),
+        *(delta("input_json_delta", 1, partial_json=piece) for piece in ("", "{", '"a":', "1}")),
+        opened("tool_use", 2, id="u", name="g", input={}),
+        *(delta("input_json_delta", 2, partial_json=piece) for piece in ("{", "}")),
+        *texts("late", index=0),
+    ],
     [opened("server_tool_use", id="t", name="f"), delta("input_json_delta", partial_json="{}")],
     [opened("text"), opened("text", 1), *texts("second", index=1), *texts("first"), *texts("again", index=1)],
     [
