@@ -138,8 +138,20 @@ def _of_current_template(pods: Sequence[Manifest], deployments: Sequence[Manifes
     changes what a template sets, no pod is recognized.
     """
     templates = [live.get("spec", {}).get("template", {}).get("spec") for live in deployments]
+    wanted = [each for each in templates if each]
     keys = list_keys("Deployment")
-    return [pod for pod in pods if any(contains(pod.get("spec"), each, keys) for each in templates if each)] or pods
+    holding = [pod for pod in pods if any(contains(pod.get("spec"), each, keys) for each in wanted)]
+    return [pod for pod in holding if any(_adds_nothing(pod["spec"], each) for each in wanted)] or holding or pods
+
+
+def _adds_nothing(pod: Manifest, template: Manifest) -> bool:
+    """Return whether our containers have no variables and no resources beyond those of the template."""
+    keys, found = list_keys("Deployment"), {each["name"]: each for each in pod["containers"]}
+    return all(
+        contains(each.get(part), found[each["name"]].get(part), keys, parent=part)
+        for each in template["containers"]
+        for part in ("env", "resources")
+    )
 
 
 def _pod(started: Started, pod: Manifest, events: Mapping[ObjectId, str]) -> Iterator[StartFailure]:

@@ -362,6 +362,14 @@ def test_a_pod_of_an_earlier_template_is_no_cause_once_there_is_one_of_the_curre
     assert "Pod support-new" in one.message
 
 
+def test_a_pod_that_has_a_variable_more_than_the_current_template_is_of_an_earlier_one() -> None:
+    crashing = of_template("api:right", pod(container(waiting("ErrImagePull", PULL)), name="support-old"))
+    crashing["spec"]["containers"][0]["env"] = [{"name": "PYTHONHOME", "value": "/nowhere"}]
+
+    assert start_failures(started(HEALED, pods=(crashing, NEW_POD)), {}) == ()
+    assert [one.cause for one in start_failures(started(HEALED, pods=(crashing,)), {})] == [Cause.IMAGE]
+
+
 @pytest.mark.parametrize(
     ("seen", "events", "due"),
     [
