@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from chatfleet_contract.status import ConditionType, Reason
-from chatfleet_lab.faults.fault import NAME, OWN_REDIS, Case, Drift, Fault, Needs, Row
+from chatfleet_lab.faults.fault import LONGEST_SECONDS, NAME, OWN_REDIS, Case, Drift, Fault, Needs, Row
 from chatfleet_lab.faults.rows.manifests import secret
 from chatfleet_operator.model.values import Manifest
 from harness.kube.objects import Objects
@@ -23,8 +23,6 @@ from harness.polling import eventually_async
 
 LOOK_SECONDS: Final = 0.25
 SETTLE_SECONDS: Final = 120.0
-LONGEST_SECONDS: Final = 45.0
-"""For which a row is waited for: longer than allowed is a figure too."""
 TRUE_WHEN_WELL: Final = frozenset(
     {ConditionType.CONFIGURATION_VALID, ConditionType.REDIS_AVAILABLE, ConditionType.UPSTREAMS_AVAILABLE}
 )
@@ -106,8 +104,8 @@ class Played:
 
     def is_settled(self) -> bool:
         """Return whether what the row is about is there, and serves where it should."""
-        if self.row.needs is Needs.SERVING:
-            return bool(self.condition(ConditionType.READY).get("status") == "True")
+        if self.row.needs is Needs.SERVING and self.condition(ConditionType.READY).get("status") != "True":
+            return False
         if isinstance(self.row, Fault):
             return bool(self.row.settles(self.case))
         self.before = shape(self.case.objects.get(self.row.what))
@@ -219,11 +217,12 @@ class Driver:
             step(played.case)
             return began
 
+        patience = played.row.patience if isinstance(played.row, Fault) else LONGEST_SECONDS
         began = await asyncio.to_thread(taken)
         try:
-            await self._until([played], holds, LONGEST_SECONDS)
+            await self._until([played], holds, patience)
         except TimeoutError:
-            self.log(f"{played.row.name}: not within {LONGEST_SECONDS:g} s; last: {played.condition()}")
+            self.log(f"{played.row.name}: not within {patience:g} s; last: {played.condition()}")
             return None
         return round(time.monotonic() - began, 1)
 

@@ -17,6 +17,8 @@ OWN: Final = {"urlSecretRef": {"name": "own", "key": "url"}}
 MANAGED: Final[Mapping[str, Any]] = {"redis": {"managed": {}}}
 """The spec of rows about the Redis that the operator runs."""
 OWN_REDIS: Final = "redis://own:6379/0"
+LONGEST_SECONDS: Final = 45.0
+"""For which a row is waited for: longer than allowed is a figure too."""
 LIMIT_SECONDS: Final = 10.0
 """In which a fault is in a condition, and in which it is gone from there."""
 
@@ -56,6 +58,11 @@ class Case:
         spec = {"replicas": 0, "redis": OWN, **self.spec, **changes}
         self.objects.apply(document(Ref(self.namespace, NAME), **spec))
 
+    def is_scaling(self) -> bool:
+        """Return whether the autoscaler reads its metrics."""
+        live = self.objects.get(f"chatdeployment/{NAME}") or {}
+        return any(each["reason"] == "Scaling" for each in live.get("status", {}).get("conditions", []))
+
 
 Step: TypeAlias = Callable[[Case], object]
 """What is done to a case."""
@@ -94,6 +101,8 @@ class Fault:
     needs: Needs = Needs.NOTHING
     alone: bool = False
     """It is about the whole cluster, so no other row is played meanwhile."""
+    patience: float = LONGEST_SECONDS
+    """Seconds in which it is expected at all."""
     lasts: float = 0
     """Seconds that it lasts at least: Kubernetes retries after twice as long each time."""
 

@@ -14,6 +14,7 @@ from harness.kube.node import Node, install, running_node
 from harness.kube.objects import Objects
 from harness.redis.server import redis_server
 
+CLUSTER = "faults"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -33,19 +34,19 @@ def api_server(at_once: int) -> Iterator[Driver]:
 @contextmanager
 def node(at_once: int) -> Iterator[Driver]:
     """Start a real node with the chart installed."""
-    with running_node("faults") as started:
+    with running_node(CLUSTER) as started:
         install(started)
-        with on_node(started, at_once) as driver:
+        with on_node(started, at_once, CLUSTER) as driver:
             yield driver
 
 
 @contextmanager
-def on_node(running: Node, at_once: int) -> Iterator[Driver]:
+def on_node(running: Node, at_once: int, cluster: str) -> Iterator[Driver]:
     """Play on a node that runs."""
     with (
         TemporaryDirectory(prefix="chatfleet-faults-") as folder,
         redis_server(Path(folder) / "shared") as url,
     ):
-        workshop = Workshop(running, Path(folder), urlsplit(url).port or 0)
+        workshop = Workshop(running, Path(folder), cluster, urlsplit(url).port or 0)
         objects = Objects.connect(running.kubectl.kubeconfig)
         yield Driver(objects, "node", at_once, equip=workshop.equip)

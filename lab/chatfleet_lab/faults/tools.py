@@ -1,6 +1,8 @@
 """What pods on a node use outside of it: an upstream, and a Redis, each behind a proxy at this machine's address."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from chatfleet_lab.faults.fault import NAME, Case, Fault, Row, Tool
 from chatfleet_lab.faults.rows.manifests import manifest, secret
 from chatfleet_operator.model.values import Manifest
 from harness.faults.proxy import Proxy
-from harness.kube.node import Node
+from harness.kube.node import Node, component
 from harness.redis.server import redis_server
 from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream
 from harness.upstream.wires import OpenAIWire, answering
@@ -40,6 +42,10 @@ class Tools:
     upstream_proxy: Proxy | None = None
     redis_proxy: Proxy | None = None
     redis_port: int = 0
+    cluster: str = ""
+    """Name of the node's cluster."""
+    paused: int = 0
+    """Id of the process of the node that was stopped."""
 
     @property
     def base_url(self) -> str:
@@ -49,9 +55,19 @@ class Tools:
     def redis_url(self) -> str:
         return f"redis://{self.host}:{self.redis_proxy.port if self.redis_proxy else 0}/0"
 
-    def redis(self) -> "redis.Redis":
+    def redis(self, password: str | None = None) -> "redis.Redis":
         """Return a client of the Redis itself, without its proxy."""
-        return redis.Redis(port=self.redis_port)
+        return redis.Redis(port=self.redis_port, password=password)
+
+    def pause(self, name: str) -> None:
+        """Stop a process of the node."""
+        self.paused = component(name, self.cluster)
+        os.kill(self.paused, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self.paused:
+            os.kill(self.paused, signal.SIGCONT)
 
     def run(self, coroutine: Any) -> None:  # noqa: ANN401  # of a proxy
         """Run something in the event loop of the proxies, from another thread."""
@@ -88,6 +104,8 @@ class Workshop:
 
     node: Node
     folder: Path
+    cluster: str
+    """Its name."""
     shared_redis: int
     """Port of the Redis of rows that do not hurt one."""
 
@@ -95,7 +113,7 @@ class Workshop:
         """Make the tools of a case, and what leads to them from its namespace."""
         wanted = row.tools if isinstance(row, Fault) else frozenset()
         tools = case.tools = Tools(asyncio.get_running_loop(), f"{HARNESS}.{case.namespace}.svc")
-        tools.redis_port = self.shared_redis
+        tools.redis_port, tools.cluster = self.shared_redis, self.cluster
         if Tool.REDIS in wanted:
             url = await asyncio.to_thread(stack.enter_context, redis_server(self.folder / case.namespace))
             tools.redis_port = urlsplit(url).port or 0

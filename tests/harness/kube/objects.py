@@ -43,10 +43,11 @@ class Objects:
         """Change an object by a JSON patch."""
         return self._send("PATCH", what, list(operations), "json-patch+json")
 
-    def delete(self, what: str) -> None:
+    def delete(self, what: str, grace_seconds: int | None = None) -> None:
         """Delete an object, in the background; one that does not exist is deleted already."""
+        options = {"propagationPolicy": "Background", "gracePeriodSeconds": grace_seconds}
         try:
-            self._send("DELETE", what, {"propagationPolicy": "Background"}, "json")
+            self._send("DELETE", what, options, "json")
         except RefusedError as refused:
             if refused.status != HTTPStatus.NOT_FOUND:
                 raise

@@ -2,8 +2,10 @@
 
 pods_not_created      pods and volumes that are not admitted or bound
 pods_do_not_start     pods that are created, and whose containers do not run
+providers, redis      what running pods depend on
 configuration         Secrets, foreign objects, rejections, rights
 autoscaling           an autoscaler that cannot work
+cluster               processes of the node and of the release
 drift                 what others change, and the operator puts back
 manifests             objects that several files use
 """
