@@ -88,6 +88,7 @@ def _version() -> Json:
             _column("Streams", ".status.activeStreams", "Open streams of all pods.", type_="integer"),
             _column("Tokens/s", ".status.tokensPerSecond", "Tokens per second of all pods.", type_="integer"),
             _column("URL", ".status.url", "URL of the API inside the cluster."),
+            _column("External URL", ".status.externalURL", "URL of the load balancer.", wide=True),
             _column("Models", ".status.models", "Names of the models.", wide=True),
             _column("Redis", ".status.redis", "Type of the Redis: managed or external.", wide=True),
             _column(

@@ -19,6 +19,7 @@ class ConditionType(StrEnum):
     REDIS_AVAILABLE = "RedisAvailable"
     UPSTREAMS_AVAILABLE = "UpstreamsAvailable"
     AUTOSCALING_ACTIVE = "AutoscalingActive"
+    EXPOSED = "Exposed"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
 
@@ -89,6 +90,13 @@ class Reason(StrEnum):
     METRICS_API_CONFLICT = "MetricsAPIConflict"
     KEDA_NOT_INSTALLED = "KEDANotInstalled"
     REJECTED = "Rejected"
+
+    # Exposed
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER_READY = "LoadBalancerReady"
+    LOAD_BALANCER_PENDING = "LoadBalancerPending"
+    LOAD_BALANCER_FAILED = "LoadBalancerFailed"
 
 
 REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
@@ -171,6 +179,14 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.REJECTED: "The API server rejected the autoscaler object, or the ChatDeployment does not control it.",
         Reason.BLOCKED: "The spec is invalid: autoscaling is not updated.",
     },
+    ConditionType.EXPOSED: {
+        Reason.CLUSTER_IP: "The Service is of type ClusterIP: reachable inside the cluster, at `status.url`.",
+        Reason.NODE_PORT: "The Service is of type NodePort; the message has the port of each node.",
+        Reason.LOAD_BALANCER_READY: "The load balancer of the Service has an address: `status.externalURL`.",
+        Reason.LOAD_BALANCER_PENDING: "The Service has no address of a load balancer yet.",
+        Reason.LOAD_BALANCER_FAILED: "The load balancer has an error; the message is that of its controller.",
+        Reason.BLOCKED: "The Service is not written as the spec has it; see ConfigurationValid.",
+    },
     ConditionType.RECONCILING: {
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
         Reason.UPDATING: "The current spec is not served yet; the message has what is missing.",
@@ -221,6 +237,9 @@ class ChatDeploymentStatus(Part):
     ready_replicas: int | None = Field(None, ge=0, description="Number of ready pods.")
     selector: str | None = Field(None, description="Label selector of the pods, for the scale subresource.")
     url: str | None = Field(None, description="URL of the API inside the cluster.")
+    external_url: str | None = Field(
+        None, alias="externalURL", description="URL of the load balancer, once it has an address."
+    )
     active_streams: int | None = Field(None, ge=0, description="Open streams of all pods.")
     tokens_per_second: int | None = Field(
         None, ge=0, description="Input and output tokens per second of all pods, over the last seconds."

@@ -166,6 +166,8 @@ class Observed:
     """None: it does not matter here, or we have no right to read it."""
     start_failures: tuple[StartFailure, ...] = ()
     """Why pods do not start, the first cause first."""
+    load_balancer_failure: str = ""
+    """Why the Service has no load balancer, from its newest Event; empty: it has one, or no Event names a failure."""
     retries: tuple[ObjectId, ...] = ()
     """Objects of ours whose controllers have failed and should retry now."""
 

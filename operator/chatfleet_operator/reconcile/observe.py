@@ -73,6 +73,7 @@ async def observe(
         probe=probe,
         metrics_api=metrics_api,
         start_failures=start_failures(started, events),
+        load_balancer_failure=events.get(ObjectId("Service", ref.name), ""),
         retries=retries(started, events),
     )
 

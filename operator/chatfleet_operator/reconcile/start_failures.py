@@ -74,6 +74,7 @@ def silent(started: Started) -> dict[ObjectId, str]:
         if not pods:
             waiting += started.of_kind("StatefulSet", component)
         waiting += [pod for pod in pods if _is_creating(pod)][:1]
+    waiting += filter(_awaits_load_balancer, started.of_kind("Service", names.COMPONENT_API))
     late = (live for live in waiting if started.has_settled(live["metadata"].get("creationTimestamp")))
     return {_identify(live): str(live["metadata"]["uid"]) for live in late}
 
@@ -164,6 +165,11 @@ def _pod(started: Started, pod: Manifest, events: Mapping[ObjectId, str]) -> Ite
         failure = StartFailure(Cause.CONTAINER_NOT_CREATED, f"{key}: {sentence(events[key])}")
     if failure:
         yield failure
+
+
+def _awaits_load_balancer(service: Manifest) -> bool:
+    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    return service["spec"].get("type") == "LoadBalancer" and not balancer.get("ingress")
 
 
 def _unbound(started: Started, component: str) -> Iterable[Manifest]:

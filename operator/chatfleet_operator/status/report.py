@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 
 from chatfleet_contract import names
-from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType
 from chatfleet_operator.children.labels import selector
-from chatfleet_operator.model.values import ObjectId, Observed, Outcome, Plan, Ref, Resource, Timestamp
+from chatfleet_operator.model.values import Observed, Outcome, Plan, Resource, Timestamp
 from chatfleet_operator.status.assessment import Assessment, status_int
 from chatfleet_operator.status.conditions import SUMMARIES, evaluate_conditions
 from chatfleet_operator.status.conditions.result import ConditionResult
-
-HTTP_PORT = 80
-"""The default port of a URL."""
+from chatfleet_operator.status.exposure import external_url, internal_url
 
 
 def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> ChatDeploymentStatus:
@@ -26,7 +23,8 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
         replicas=status_int(assessment.deployment, "replicas"),
         ready_replicas=status_int(assessment.deployment, "readyReplicas"),
         selector=",".join(f"{key}={value}" for key, value in sorted(own_selector.items())),
-        url=_url(resource.ref, spec) if spec and assessment.child(ObjectId("Service", resource.ref.name)) else None,
+        url=internal_url(assessment),
+        external_url=external_url(assessment),
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
         template_revision=plan.desired.revision if plan.desired else resource.status.template_revision,
@@ -64,9 +62,3 @@ def _condition(resource: Resource, kind: ConditionType, result: ConditionResult,
         observed_generation=resource.generation,
         last_transition_time=before.last_transition_time if before and unchanged else now,
     )
-
-
-def _url(ref: Ref, spec: ChatDeploymentSpec) -> str:
-    """Return the URL of the API in the cluster."""
-    port, host = spec.exposure.service.port, f"{ref.name}.{ref.namespace}.svc"
-    return f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}"

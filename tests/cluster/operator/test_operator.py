@@ -23,6 +23,7 @@ from chatfleet_operator.reconcile.repairs import IMMEDIATE
 from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import CHILDREN, WATCHED, LiveChatDeployment
+from harness.kube.operated_cluster import event
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator, role
 from harness.polling import eventually
 
@@ -93,6 +94,7 @@ def test_applying_makes_all_children_and_a_status(chatdeployment: LiveChatDeploy
         "RedisAvailable",
         "UpstreamsAvailable",
         "AutoscalingActive",
+        "Exposed",
         "Reconciling",  # no pod starts here
     }
     assert chatdeployment.condition("ConfigurationValid")["status"] == "True"
@@ -289,6 +291,20 @@ def test_two_operators_of_one_namespace_name_each_other_and_do_not_fight(
         eventually(lambda: chatdeployment.exists("service/support"), seconds=within("service/support"), every=0.1)
     assert applied_by(denied) == NAMESPACE
     assert not denied.has_condition("Progressing", "Conflict")()
+
+
+def test_the_address_of_a_load_balancer_is_in_the_status(chatdeployment: LiveChatDeployment) -> None:
+    chatdeployment.apply(exposure={"service": {"type": "LoadBalancer", "port": 8080}})
+    eventually(chatdeployment.has_condition("Exposed", "LoadBalancerPending", "Service support has no address"))
+    failed = event(chatdeployment.get("service/support"), "Error syncing load balancer: no address is free")
+    chatdeployment.kubectl.apply(yaml.safe_dump(failed))
+    eventually(chatdeployment.has_condition("Exposed", "LoadBalancerFailed", "no address is free"), seconds=15)
+
+    ingress = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}})
+    patch = ("--subresource=status", "--type=merge", "-p", ingress)
+    chatdeployment.kubectl("patch", "service/support", "-n", chatdeployment.namespace, *patch)
+    eventually(chatdeployment.has_condition("Exposed", "LoadBalancerReady", "203.0.113.7"))
+    assert chatdeployment.get()["status"]["externalURL"] == "http://203.0.113.7:8080"
 
 
 def test_the_scale_subresource_scales(chatdeployment: LiveChatDeployment, kubectl: Kubectl) -> None:

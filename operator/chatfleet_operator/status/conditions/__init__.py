@@ -11,6 +11,7 @@ upstreams_available    the providers answer
 reconciling            the current spec is not served yet; absent otherwise
 stalled                it will not be until someone changes something; absent otherwise
 autoscaling_active     the autoscaler reads its metrics and can scale
+exposed                the Service has the addresses of its type
 
 What each condition promises to users is in docs/operations/operator.md, its reasons in
 `chatfleet_contract.status.REASONS`.
@@ -25,6 +26,7 @@ from chatfleet_operator.status.conditions import (
     autoscaling_active,
     available,
     configuration_valid,
+    exposed,
     progressing,
     ready,
     reconciling,
@@ -42,6 +44,7 @@ RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.REDIS_AVAILABLE: redis_available.RULES,
     ConditionType.UPSTREAMS_AVAILABLE: upstreams_available.RULES,
     ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
+    ConditionType.EXPOSED: exposed.RULES,
     ConditionType.RECONCILING: reconciling.RULES,
     ConditionType.STALLED: stalled.RULES,
 }

@@ -124,6 +124,26 @@ async def test_why_pods_do_not_start_is_in_the_status_and_goes_with_its_cause() 
     assert operated.cluster.writes == ["status support"]
 
 
+async def test_a_load_balancer_is_awaited_with_the_words_of_its_controller() -> None:
+    operated = operated_cluster(exposure={"service": {"type": "LoadBalancer"}})
+    await reconcile_until_done(operated)
+    operated.roll_out()
+    await reconcile_until_done(operated)
+    assert operated.condition("Exposed") == ("Unknown", "LoadBalancerPending")
+
+    operated.cluster.put(event(operated.live("Service", "support"), "Error syncing load balancer: no address is free"))
+    await reconcile_until_done(operated)
+    assert operated.condition("Exposed") == ("False", "LoadBalancerFailed")
+    assert "no address is free" in operated.condition_document("Exposed")["message"]
+    assert operated.condition("Ready") == ("True", "Serving")
+
+    ingress = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    operated.change("Service", "support", lambda live: live.update(status=ingress))
+    await reconcile_until_done(operated)
+    assert operated.condition("Exposed") == ("True", "LoadBalancerReady")
+    assert operated.live(names.KIND, "support")["status"]["externalURL"] == "http://203.0.113.7"
+
+
 async def test_a_redis_that_does_not_start_is_not_at_rest_without_pods_of_the_api() -> None:
     operated = operated_cluster(replicas=0)
     await reconcile_until_done(operated)
