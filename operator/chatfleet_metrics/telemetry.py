@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from chatfleet_contract import metrics
 from chatfleet_contract.metrics import METRICS
@@ -15,6 +15,8 @@ class Telemetry:
     """Labels are outcomes, statuses and the two versions of the group."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        ProcessCollector(registry=registry)
+
         def counter(name: str) -> Counter:
             return Counter(*METRICS[name].arguments, registry=registry)
 

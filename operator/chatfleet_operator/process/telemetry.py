@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from typing_extensions import override
 
 from chatfleet_contract import metrics
@@ -27,6 +27,7 @@ class Telemetry:
     """The operator's metrics. Labels are kinds, verbs and, for conditions alone, the objects that exist and why."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        ProcessCollector(registry=registry)
         self._seconds = Histogram(
             *METRICS[metrics.RECONCILE_DURATION_SECONDS].arguments, buckets=RECONCILE_BUCKETS, registry=registry
         )

@@ -12,3 +12,11 @@ def test_the_metrics_of_the_contract_are_exported() -> None:
     Telemetry(registry)
     rows = (row for row in metrics.APISERVER_METRICS if row.name != metrics.TOKENS_PER_SECOND)
     assert exported(generate_latest(registry)) == {row.name: (row.kind, row.help) for row in rows}
+
+
+def test_the_process_is_measured() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry)
+    shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
+
+    assert all(shown[row.name] > 0 for row in metrics.PROCESS_METRICS)

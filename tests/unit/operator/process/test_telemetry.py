@@ -165,3 +165,11 @@ def test_logging_goes_to_standard_error_at_the_level_of_the_settings(
     assert "this" in said.err
     assert "shop/support" in said.err
     assert said.out == ""
+
+
+def test_the_process_is_measured() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry)
+    shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
+
+    assert all(shown[row.name] > 0 for row in metrics.PROCESS_METRICS)
