@@ -6,15 +6,17 @@ from dataclasses import replace
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_operator.model.errors import Refused
 from chatfleet_operator.model.requeue import Requeue
 from chatfleet_operator.model.values import Defaults, Manifest, ObjectId
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 from chatfleet_operator.reconcile.repairs import IMMEDIATE, MAX_DELAY, QUIET_SECONDS, Repairs
-from harness.kube.fake_cluster import OPERATOR
+from harness.kube.fake_cluster import OPERATOR, refuse
 from harness.kube.operated_cluster import REF, OperatedCluster, operated_cluster
 
 DEPLOYMENT = ObjectId("Deployment", "support")
 SERVICE = ObjectId("Service", "support")
+SECRET = ObjectId("Secret", "support-redis")
 STEPS = (*[1] * 20, *[20] * 30)
 """Seconds between two changes of a client that reacts to each repair."""
 DOUBLINGS = 9
@@ -204,3 +206,35 @@ async def test_an_operator_that_replaces_another_one_counts_no_repair() -> None:
     assert operated.recorded.drifted == []
     annotations = operated.live(*DEPLOYMENT)["metadata"]["annotations"]
     assert annotations[names.ANNOTATION_OPERATOR] == OTHER
+
+
+async def test_a_child_that_is_created_late_is_no_repair() -> None:
+    operated = operated_cluster()
+    operated.cluster.before_write = refuse("apply Service support")
+    await reconcile_until_done(operated)
+    operated.cluster.before_write = lambda _: None
+    await reconcile_until_done(operated)
+
+    assert operated.live(*SERVICE)
+    assert operated.recorded.drifted == []
+
+
+async def test_a_repair_counts_when_the_status_cannot_be_written_and_a_refused_one_does_not() -> None:
+    operated = await serving_cluster()
+    scale(operated)
+    operated.cluster.before_write = refuse("apply")
+    await reconcile_until_done(operated)
+    assert operated.recorded.drifted == []
+
+    operated.cluster.before_write = refuse("status")
+    with pytest.raises(Refused):
+        await reconcile_until_done(operated)
+    assert operated.recorded.drifted == [DEPLOYMENT]
+
+
+async def test_a_password_that_was_deleted_counts_once() -> None:
+    operated = await serving_cluster()
+    operated.cluster.remove(REF.namespace, SECRET)
+    await reconcile_until_done(operated)
+
+    assert operated.recorded.drifted == [SECRET]
