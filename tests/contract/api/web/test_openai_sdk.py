@@ -155,7 +155,8 @@ def vendors(llmock: LLMock, tmp_path: Path) -> Iterator[openai.OpenAI]:
     )
     unstreamed = {"compatibility": Compatibility(stream=False)}
     whole = (provider.model_copy(update=unstreamed | {"name": f"{provider.name}-whole"}) for provider in providers)
-    models = tuple(Model(name=name, provider=name, model="some-model") for name in VENDORS)
+    # Each of them is checked once by its name, so that one name for all would look like a retry.
+    models = tuple(Model(name=name, provider=name, model=f"model-of-{name}") for name in VENDORS)
     config = RuntimeConfig(deployment="support", namespace="shop", providers=(*providers, *whole), models=models)
     with (
         api_process(tmp_path, config) as running,
@@ -179,7 +180,7 @@ def test_both_vendors_answer_alike(vendors: openai.OpenAI, llmock: LLMock) -> No
 
 @pytest.mark.parametrize("model", ["o", "a"])
 def test_a_stream_that_ends_early_is_never_whole(vendors: openai.OpenAI, llmock: LLMock, model: str) -> None:
-    llmock.truncate(after_chunks=6)
+    llmock.truncate(after_chunks=3)
     with pytest.raises(openai.APIError) as caught:
         list(vendors.chat.completions.create(model=model, messages=[HI], stream=True))
     assert caught.value.code == "upstream_truncated"
