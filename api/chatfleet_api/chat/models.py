@@ -4,6 +4,7 @@ from typing import Protocol
 
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Provider
+from chatfleet_api.providers.vectors import EmbeddingModel
 from chatfleet_contract.spec.provider_types import Continuation
 
 
@@ -27,4 +28,12 @@ class Models(Protocol):
 
     def models(self) -> tuple[str, ...]:
         """Return the names of all models; the first is the one for requests that name none."""
+        ...
+
+
+class EmbeddingModels(Protocol):
+    """The same models, as makers of embeddings."""
+
+    def embedding(self, model: str) -> EmbeddingModel:
+        """Return what makes embeddings by `model`; raises `ChatError(MODEL_NOT_FOUND)`."""
         ...

@@ -90,6 +90,7 @@ class Wiring:
             responses=chat.responses,
             joining=chat.joining,
             models=ports.catalogue,
+            embeddings=configuration.live_catalogue,
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             version=self.version,

@@ -6,6 +6,7 @@
 - `environment`: what all providers share: connection pool, metrics, clock, randomness
 - `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
+- `embeddings`, `vectors`: embeddings of a model, behind the same slots, circuit breaker and retry budget; their form
 - `error_objects`: the shapes of errors
 - `own_dialect`: whether a request came in the upstream's dialect, and what no other one has
 - `finish_reasons`: the words that end an answer, of all vendors

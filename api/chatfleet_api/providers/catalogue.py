@@ -15,6 +15,7 @@ from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker
 from chatfleet_api.providers.policies.concurrency import Slots
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Backend, Provider
+from chatfleet_api.providers.vectors import EmbeddingModel
 from chatfleet_contract import report
 from chatfleet_contract.report import MAX_REPORTED_MODELS, Dependency, ModelOutcome, State, UpstreamTraffic
 from chatfleet_contract.spec.provider_types import Continuation
@@ -57,7 +58,9 @@ class Catalogue:
         models: Mapping[str, Provider],
         upstreams: Mapping[str, SharedUpstream],
         entries: Mapping[str, Model],
+        embedding: Mapping[str, EmbeddingModel],
     ) -> None:
+        self._embedding = embedding
         self._models = models
         self._upstreams = upstreams
         self._entries = entries
@@ -70,6 +73,11 @@ class Catalogue:
         except KeyError:
             message = f"The model {model[:LONGEST_NAME]!r} does not exist."
             raise ChatError(Code.MODEL_NOT_FOUND, message, param="model") from None
+
+    def embedding(self, model: str) -> EmbeddingModel:
+        """Return what makes embeddings by `model`; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""
+        self.provider(model)
+        return self._embedding[model]
 
     def continuation(self, model: str) -> Continuation:
         """Return how `model` continues an answer that was cut; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""

@@ -60,6 +60,13 @@ class Backend(Provider, Protocol):
         """Return the tokens of `request` as the upstream counts them; None: it has no count. Raises `ChatError`."""
         ...
 
+    async def embed(self, model: str, body: bytes) -> bytes:
+        """Return the upstream's answer to a request for embeddings by `model`, the provider's name of it.
+
+        Raises `ChatError(INVALID_REQUEST)` when the provider has no embeddings, else as opening an answer does.
+        """
+        ...
+
     def outcome(self, model: str) -> ModelOutcome | None:
         """Return what requests and checks have shown of `model`, by the provider's name. Any thread may call this."""
         ...

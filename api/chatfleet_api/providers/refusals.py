@@ -42,3 +42,9 @@ def explained(error: ChatError, sent: Compatibility) -> ChatError:
     """Return `error` with its remedy, if there is one."""
     part = refused_part(error, sent)
     return with_remedy(error, part) if part else error
+
+
+def no_embeddings(model: str) -> ChatError:
+    """Return the error for a model whose provider has no embeddings."""
+    message = f"The provider of model {model[:128]!r} has no embeddings. Use a model of an OpenAI-compatible provider."
+    return ChatError(Code.INVALID_REQUEST, message, param="model")

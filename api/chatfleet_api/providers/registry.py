@@ -14,6 +14,7 @@ import msgspec
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue, SharedUpstream
+from chatfleet_api.providers.embeddings import Embedder
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker, CircuitBreaking
 from chatfleet_api.providers.policies.concurrency import ConcurrencyLimited, Slots
@@ -55,7 +56,12 @@ class Registry:
         self._upstreams = upstreams
         named = {provider.name: upstream for provider, upstream in upstreams.items()}
         self._environment.recheck()
-        return Catalogue(models, named, {model.name: model for model in config.models})
+        embedding = {
+            model.name: self._embedder(model, provider, upstreams[provider])
+            for model in config.models
+            for provider in [_named(providers, model)]
+        }
+        return Catalogue(models, named, {model.name: model for model in config.models}, embedding)
 
     def _connect(self, provider: RuntimeProvider) -> SharedUpstream:
         clock, meter = self._environment.clock, self._environment.meter
@@ -65,6 +71,10 @@ class Registry:
             CircuitBreaker(on_change=partial(meter.circuit_open, provider.name), clock=clock),
             RetryBudget(clock),
         )
+
+    def _embedder(self, model: Model, provider: RuntimeProvider, upstream: SharedUpstream) -> Embedder:
+        labels = ModelLabels(provider.name, model.name, model.model)
+        return Embedder(upstream, provider, labels, self._environment.meter, self._environment.rand)
 
     def _single(
         self, model: Model, provider: RuntimeProvider, upstreams: Mapping[RuntimeProvider, SharedUpstream]

@@ -15,9 +15,9 @@ from chatfleet_api.http.deadline import Watchdog
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.outcomes import Attempt, Outcomes
 from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, StreamItem
-from chatfleet_api.providers.refusals import explained
+from chatfleet_api.providers.refusals import explained, no_embeddings
 from chatfleet_api.providers.upstream_check import UpstreamCheck
-from chatfleet_api.providers.upstream_client import BROKEN, UpstreamClient, translated
+from chatfleet_api.providers.upstream_client import BROKEN, UpstreamClient, read_whole, translated
 from chatfleet_api.providers.upstream_errors import clean
 from chatfleet_api.providers.vendor import Framing, StreamParser, Vendor
 from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser, requested_once
@@ -26,6 +26,9 @@ from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
 
 logger = logging.getLogger(__name__)
+
+MAX_EMBEDDINGS_BYTES: Final = 64 * 1024 * 1024
+"""Most that an answer with embeddings may have: 2,048 vectors of 1,536 floats as text."""
 
 DRAIN_SECONDS: Final = 0.1
 """How long to wait, once the answer is whole, for the end of the response that lets its connection be used again."""
@@ -108,6 +111,24 @@ class Upstream:
                 watchdog.stop()
                 self._client.release(response)
                 _log_left_out(request.model, parser)
+
+    async def embed(self, model: str, body: bytes) -> bytes:
+        """Return the answer to a request for embeddings; see `Backend.embed`."""
+        if self._vendor.embeddings_path is None:
+            raise no_embeddings(model)
+        path = self._vendor.embeddings_path(model)
+        with self._outcomes.attempt(model) as attempt, translated():
+            key = attempt.key = self._client.key()
+            async with asyncio.timeout(self._timeouts.total_seconds):
+                response = await self._client.post_to(path, body, key)
+                try:
+                    attempt.status = response.status
+                    await self._client.require_ok(response, key)
+                    answer = await read_whole(response, MAX_EMBEDDINGS_BYTES)
+                finally:
+                    self._client.release(response)
+            attempt.answered()
+        return answer
 
     async def check(self, models: Collection[str] = ()) -> str | None:
         """Prove what costs nothing; see `UpstreamCheck.run`."""

@@ -1,7 +1,7 @@
 """Requests to one upstream: its URLs, its key, and what an error response or a lost connection means."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import formatdate
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from chatfleet_api.http.connection import BrokenError, Connection
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.credentials import FileCredential
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean, from_response
-from chatfleet_api.providers.vendor import HTTPRequest, Vendor
+from chatfleet_api.providers.vendor import NO_HEADERS, HTTPRequest, Vendor
 from chatfleet_contract.runtime import RuntimeProvider
 
 BROKEN: Final = (BrokenError, OSError, RuntimeError)
@@ -56,9 +56,14 @@ class UpstreamClient:
         return await self._request(HTTPRequest("GET", self.url(path), headers), key, connect_seconds)
 
     async def post(self, request: ChatRequest, body: bytes, key: SecretStr | None) -> Connection:
-        headers = {**_HEADERS, "Content-Type": "application/json", **self._vendor.headers(request)}
-        url = self.url(self._vendor.path(request))
-        return await self._request(HTTPRequest("POST", url, headers, body), key, self._connect_seconds)
+        return await self.post_to(self._vendor.path(request), body, key, headers=self._vendor.headers(request))
+
+    async def post_to(
+        self, path: str, body: bytes, key: SecretStr | None, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Connection:
+        """Send a request to another path than that of answers."""
+        all_headers = {**_HEADERS, "Content-Type": "application/json", **headers}
+        return await self._request(HTTPRequest("POST", self.url(path), all_headers, body), key, self._connect_seconds)
 
     async def count(self, path: str, body: bytes, *, request: ChatRequest, seconds: float) -> int:
         """Return a count of tokens; raise `ChatError` when there is none in time."""
@@ -102,6 +107,18 @@ async def read_body(response: Connection, most: int) -> bytes:
     while len(body) < most and (more := await response.read()):
         body += more
     return body
+
+
+async def read_whole(response: Connection, most: int) -> bytes:
+    """Return the body; raise `ChatError(UPSTREAM_MALFORMED)` when it has more than `most` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    while part := await response.read():
+        size += len(part)
+        if size > most:
+            raise ChatError(Code.UPSTREAM_MALFORMED, detail=f"the answer has more than {most} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 @contextmanager

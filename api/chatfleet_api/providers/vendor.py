@@ -97,6 +97,8 @@ class Vendor:
     """Normalizes the root."""
     path: Callable[[ChatRequest], str]
     """Path of the request for an answer, below the root."""
+    embeddings_path: Callable[[str], str] | None = None
+    """Path of a request for embeddings by a model; None: the vendor has none."""
     models_path: str
     """Path where a GET costs nothing and proves the credentials."""
     lists_models: bool = True

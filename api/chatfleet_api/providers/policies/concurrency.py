@@ -34,6 +34,20 @@ class Slots(asyncio.Semaphore):
         finally:
             self.queued -= 1
 
+    @asynccontextmanager
+    async def held(self, timeout_seconds: float) -> AsyncIterator[None]:
+        """Hold a slot within the block; raise `ChatError(AT_CAPACITY)` when none is free in time."""
+        try:
+            await self.take(timeout_seconds)
+        except TimeoutError as error:
+            message = f"The server is at capacity for this model ({self.limit} upstream requests)."
+            detail = f"no slot within {timeout_seconds} s; raise maxConcurrentRequests or add replicas"
+            raise ChatError(Code.AT_CAPACITY, message, retry_after=_RETRY_AFTER, detail=detail) from error
+        try:
+            yield
+        finally:
+            self.release()
+
 
 class ConcurrencyLimited:
     """A `Provider` that holds one of `slots`, shared by the models of an upstream, for as long as a stream is open."""
@@ -46,14 +60,5 @@ class ConcurrencyLimited:
     @asynccontextmanager
     async def open(self, request: ChatRequest) -> AsyncIterator[Stream]:
         """Wait for a slot, in order of arrival, then open."""
-        try:
-            await self._slots.take(self._timeout)
-        except TimeoutError as error:
-            message = f"The server is at capacity for this model ({self._slots.limit} upstream requests)."
-            detail = f"no slot within {self._timeout} s; raise maxConcurrentRequests or add replicas"
-            raise ChatError(Code.AT_CAPACITY, message, retry_after=_RETRY_AFTER, detail=detail) from error
-        try:
-            async with self._inner.open(request) as stream:
-                yield stream
-        finally:
-            self._slots.release()
+        async with self._slots.held(self._timeout), self._inner.open(request) as stream:
+            yield stream

@@ -25,6 +25,7 @@ Connect: TypeAlias = Callable[[RuntimeProvider, Environment], Backend]
 OPENAI: Final = Vendor(
     base_url="https://api.openai.com/v1",
     path=lambda _: "/chat/completions",
+    embeddings_path=lambda _: "/embeddings",
     models_path="/models",
     body=openai.body,
     parser=openai_lossless.parser,
@@ -32,6 +33,7 @@ OPENAI: Final = Vendor(
 )
 AZURE_OPENAI: Final = Vendor(
     path=openai.azure_path,
+    embeddings_path=openai.azure_embeddings_path,
     models_path="/openai/models",
     names_models=False,
     query=openai.azure_query,
@@ -42,6 +44,7 @@ AZURE_OPENAI: Final = Vendor(
 )
 OPENAI_COMPATIBLE: Final = Vendor(
     path=lambda _: "/chat/completions",
+    embeddings_path=lambda _: "/embeddings",
     models_path="/models",
     lists_models=False,
     body=openai.compatible_body,

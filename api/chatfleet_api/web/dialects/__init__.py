@@ -7,6 +7,7 @@ routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text; ids, items: of what is stored
 stored       the routes of responses that are not hot; conversations: those of conversations; input: their items
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
+embeddings   the route of embeddings
 untranslated what only upstreams of the dialect get; in `messages`: blocks, parameters
 body         the body of a request, as a schema; extras: what comes back beside the common terms
 __init__     the registration: one `Dialect`

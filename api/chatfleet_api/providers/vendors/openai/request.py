@@ -80,7 +80,16 @@ def _without_developers(messages: Sequence[Message]) -> list[Message]:
 
 def azure_path(request: ChatRequest) -> str:
     """Return the path of the deployment, whose name is the model's, below an Azure OpenAI resource."""
-    return f"/openai/deployments/{quote(request.model, safe=':@')}/chat/completions"
+    return _azure_deployment(request.model) + "/chat/completions"
+
+
+def azure_embeddings_path(model: str) -> str:
+    """Return the path of embeddings by a deployment."""
+    return _azure_deployment(model) + "/embeddings"
+
+
+def _azure_deployment(model: str) -> str:
+    return f"/openai/deployments/{quote(model, safe=':@')}"
 
 
 def azure_query(provider: RuntimeProvider) -> str:

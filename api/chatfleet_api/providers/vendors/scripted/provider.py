@@ -21,6 +21,7 @@ from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.own_dialect import require_translated
 from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening
+from chatfleet_api.providers.refusals import no_embeddings
 from chatfleet_contract.runtime import RuntimeProvider
 
 MAX_BATCH: Final = 16
@@ -85,6 +86,9 @@ class Scripted:
 
     async def count_tokens(self, request: ChatRequest) -> None:
         """Return nothing: a script has no count of its own."""
+
+    async def embed(self, model: str, body: bytes) -> bytes:  # noqa: ARG002  # the interface's
+        raise no_embeddings(model)
 
     def outcome(self, model: str) -> None:
         """Return nothing: a script is known beforehand."""

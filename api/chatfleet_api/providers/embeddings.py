@@ -1,0 +1,69 @@
+"""Embeddings: one POST to the upstream, behind the same slots, circuit breaker and retry budget as answers.
+
+There is no fallback: the vectors of another model mean something else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.providers.catalogue import SharedUpstream
+from chatfleet_api.providers.policies.instrumented import Meter, ModelLabels
+from chatfleet_api.providers.policies.retry import backoff, is_transient
+from chatfleet_api.providers.vectors import EmbeddingRequest, Vectors, vectors
+from chatfleet_contract.runtime import RuntimeProvider
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """One model."""
+
+    upstream: SharedUpstream
+    provider: RuntimeProvider
+    labels: ModelLabels
+    meter: Meter
+    rand: Callable[[], float]
+
+    async def create(self, request: EmbeddingRequest) -> bytes:
+        """Return the answer for the client; raise `ChatError` as a `Provider` does."""
+        fields = {**request.fields, "model": self.labels.upstream_model}
+        body, budget, retries = msgspec.json.encode(fields), self.upstream.budget, self.provider.retries
+        budget.deposit()
+        attempt = 1
+        while True:
+            try:
+                found = await self._attempt(body, request)
+            except ChatError as error:
+                if not is_transient(error) or attempt > retries.max or not budget.withdraw():
+                    raise
+                self.meter.retried(self.labels.provider, self.labels.model, error.code)
+                await asyncio.sleep(backoff(retries, attempt, error, self.rand()))
+                attempt += 1
+            else:
+                self.meter.used(self.labels.provider, self.labels.model, found.usage)
+                return found.body
+
+    async def _attempt(self, body: bytes, request: EmbeddingRequest) -> Vectors:
+        breaker = self.upstream.breaker
+        code: Code | None = Code.CANCELLED
+        probe = breaker.admit()
+        try:
+            async with self.upstream.slots.held(self.provider.timeouts.first_token_seconds):
+                answer = await self.upstream.backend.embed(self.labels.upstream_model, body)
+            found = vectors(answer, model=request.model, encoding=request.encoding)
+        except ChatError as error:
+            code = error.code
+            if error.facts.trips_breaker:
+                breaker.failed(probe=probe)
+            raise
+        else:
+            code = None
+            breaker.succeeded()
+            return found
+        finally:
+            self.meter.attempted(self.labels.provider, self.labels.model, code)
+            if probe:
+                breaker.release()
