@@ -26,11 +26,13 @@ def test_each_condition_has_the_reason_that_a_row_expects() -> None:
 NO_FAULT = {
     *(Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.ASLEEP, Reason.ACTIVATING, Reason.UPDATING),
     *(Reason.ROLLING_OUT, Reason.COMPLETE, Reason.VALID, Reason.AVAILABLE, Reason.NO_POD_REPORT, Reason.SCALING),
-    *(Reason.DISABLED, Reason.AUTOSCALER_PENDING),
+    *(Reason.DISABLED, Reason.AUTOSCALER_PENDING, Reason.CLUSTER_IP, Reason.NODE_PORT, Reason.LOAD_BALANCER_READY),
 }
 SUMMARIES = {Reason.NO_READY_PODS, Reason.BLOCKED}
 """The message repeats that of the condition which names the fault."""
 ELSEWHERE = {
+    Reason.LOAD_BALANCER_PENDING: "tests/cluster/operator/test_operator.py",
+    Reason.LOAD_BALANCER_FAILED: "tests/cluster/operator/test_operator.py",
     Reason.CONFLICT: "tests/cluster/operator/test_operator.py",
     Reason.VOLUME_DIFFERS: "tests/cluster/operator/test_operator.py",
     Reason.SECRET_NOT_ALLOWED: "tests/cluster/operator/test_restrictions.py",
