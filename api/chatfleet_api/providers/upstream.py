@@ -23,7 +23,6 @@ from chatfleet_api.providers.vendor import Framing, StreamParser, Vendor
 from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser, requested_once
 from chatfleet_contract.report import ModelOutcome
 from chatfleet_contract.runtime import RuntimeProvider
-from chatfleet_contract.spec.provider_types import PROVIDER_TYPES
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +40,10 @@ ENDING_SECONDS: Final = 2.0
 
 
 def connect(vendor: Vendor, provider: RuntimeProvider, environment: Environment) -> "Upstream":
-    """Return the upstream of `provider`; raise `ValueError` when a setting is missing that its type requires."""
+    """Return the upstream of `provider`; raise `ValueError` when its type requires a URL and it has none."""
     root = (provider.base_url or "").rstrip("/") or vendor.base_url
-    part, field = PROVIDER_TYPES[provider.type].settings or ("type", "")
     if root is None:
         raise ValueError(f"provider {provider.name}: type {provider.type} needs baseURL; add it")
-    if getattr(provider, part) is None:
-        raise ValueError(f"provider {provider.name}: type {provider.type} needs {part}.{field}; add it")
     client = UpstreamClient(environment.connections, vendor, provider, root=root)
     outcomes = Outcomes(provider.compatibility, environment.clock, environment.recheck)
     return Upstream(client, vendor, provider, outcomes)

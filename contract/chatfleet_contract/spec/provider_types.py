@@ -30,8 +30,8 @@ class ProviderTraits(NamedTuple):
     """False: it generates its answers, and takes neither a key nor a URL."""
     stream_options: bool = False
     """Whether requests have `stream_options`, which `compatibility` can leave out."""
-    settings: tuple[str, str] | None = None
-    """Its own part of `Provider`, required and allowed for this type alone, and the part's required field."""
+    settings: str | None = None
+    """Its own part of `Provider`, allowed for this type alone."""
     continuations: frozenset[Continuation] = frozenset()
 
 
@@ -41,7 +41,7 @@ PROVIDER_TYPES: Final = MappingProxyType(
     {
         ProviderType.OPENAI: ProviderTraits(needs_key=True, stream_options=True),
         ProviderType.AZURE_OPENAI: ProviderTraits(
-            needs_key=True, needs_base_url=True, stream_options=True, settings=("azure", "apiVersion")
+            needs_key=True, needs_base_url=True, stream_options=True, settings="azure"
         ),
         ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL),
         ProviderType.OPENAI_COMPATIBLE: ProviderTraits(
@@ -61,10 +61,10 @@ def _is_one_of(field: str, values: list[str]) -> str:
     return f"{field} == '{values[0]}'" if len(values) == 1 else f"{field} in {values}"
 
 
-def _own_settings(kind: str, part: str, field: str) -> Json:
+def _own_settings(kind: str, part: str) -> Json:
     return rule(
-        f"(self.type == '{kind}') == has(self.{part})",
-        f"{part} is required for type {kind} and only allowed there; set {part}.{field} or remove {part}",
+        f"self.type == '{kind}' || !has(self.{part})",
+        f"{part} is only allowed for type {kind}; remove {part}",
         f".{part}",
     )
 
@@ -122,7 +122,7 @@ def provider_rules() -> list[Json]:
             "baseURL is required for this type; give the endpoint of your resource or server",
             ".baseURL",
         ),
-        *(_own_settings(kind, *traits.settings) for kind, traits in PROVIDER_TYPES.items() if traits.settings),
+        *(_own_settings(kind, traits.settings) for kind, traits in PROVIDER_TYPES.items() if traits.settings),
         *map(_without_upstream, _types(lambda traits: not traits.has_upstream)),
         _can_leave_out("stream", _types(lambda traits: traits.has_upstream)),
         _can_leave_out("streamOptions", _types(lambda traits: traits.stream_options)),

@@ -44,16 +44,24 @@ ModelName = Annotated[
 class Azure(Part):
     """Settings of type azureOpenAI."""
 
-    api_version: Annotated[
-        str,
-        Field(
-            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$",
-            max_length=18,
-            json_schema_extra=worded(
-                "azure.apiVersion must be a date, with or without -preview; write it like 2024-10-21"
+    api_version: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$",
+                max_length=18,
+                json_schema_extra=worded(
+                    "azure.apiVersion must be a date, with or without -preview; write it like 2024-10-21, or remove it"
+                    " for Azure's v1 API"
+                ),
             ),
-        ),
-    ] = Field(description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21.")
+        ]
+        | None
+    ) = Field(
+        None,
+        description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21. Unset: Azure's v1 API, which"
+        " has no dated versions.",
+    )
 
 
 class Compatibility(Part):

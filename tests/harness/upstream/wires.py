@@ -159,6 +159,9 @@ AZURE: Final = OpenAIWire(
     models_path="/openai/models",
 )
 
+AZURE_V1: Final = OpenAIWire("azure-v1", ProviderType.AZURE_OPENAI, "/openai/v1")
+"""Azure without a dated version of its API."""
+
 WIRES: tuple[Wire, ...] = (
     OpenAIWire(),
     AZURE,

@@ -42,6 +42,17 @@ AZURE_OPENAI: Final = Vendor(
     parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
+AZURE_V1: Final = Vendor(
+    root=openai.azure_v1_root,
+    path=lambda _: "/chat/completions",
+    embeddings_path=lambda _: "/embeddings",
+    models_path="/models",
+    names_models=False,
+    authenticate=key_header("api-key"),
+    body=openai.body,
+    parser=openai_lossless.parser,
+    events_of=openai_whole.events_of,
+)
 OPENAI_COMPATIBLE: Final = Vendor(
     path=lambda _: "/chat/completions",
     embeddings_path=lambda _: "/embeddings",
@@ -63,10 +74,16 @@ ANTHROPIC: Final = Vendor(
     events_of=anthropic_whole.events_of,
 )
 
+
+def connect_azure(provider: RuntimeProvider, environment: Environment) -> Backend:
+    """Return the upstream of a resource of Azure, by the API of its dated version or by the v1 API."""
+    return connect(AZURE_OPENAI if openai.azure_version(provider) else AZURE_V1, provider, environment)
+
+
 VENDORS: Final[Mapping[ProviderType, Connect]] = MappingProxyType(
     {
         ProviderType.OPENAI: partial(connect, OPENAI),
-        ProviderType.AZURE_OPENAI: partial(connect, AZURE_OPENAI),
+        ProviderType.AZURE_OPENAI: connect_azure,
         ProviderType.ANTHROPIC: partial(connect, ANTHROPIC),
         ProviderType.OPENAI_COMPATIBLE: partial(connect, OPENAI_COMPATIBLE),
         ProviderType.SCRIPTED: connect_scripted,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from chatfleet_contract.spec.provider_types import ProviderType
 from harness.pods.api_process import api_process, scripted
 from harness.upstream.catalogue import RecordingMeter, catalogue_of, config_of, key_file, provider_of
 from harness.upstream.fake import Handler, Reply, fake_upstream
-from harness.upstream.wires import OpenAIWire, refusing, wire_of
+from harness.upstream.wires import AZURE_V1, OpenAIWire, refusing, wire_of
 
 WIRE = OpenAIWire()
 VECTOR = [0.5, -1.0, 2.25]
@@ -108,6 +109,16 @@ async def test_azure_is_asked_at_the_path_of_its_deployment(tmp_path: Path) -> N
             await create(catalogue)
     (request,) = fake.requests
     assert request.path == "/openai/deployments/gpt-x/embeddings?api-version=2024-10-21"
+    assert request.headers["api-key"] == "k-123"
+
+
+async def test_azures_v1_api_is_asked_by_the_name_of_the_deployment(tmp_path: Path) -> None:
+    async with fake_upstream(embedding()) as fake:
+        provider = provider_of(replace(AZURE_V1, base_path=""), fake.url, apiKeyFile=key_file(tmp_path))
+        async with catalogue_of(config_of(provider)) as catalogue:
+            await create(catalogue)
+    (request,) = fake.requests
+    assert (request.path, request.json["model"]) == ("/openai/v1/embeddings", "gpt-x")
     assert request.headers["api-key"] == "k-123"
 
 

@@ -9,7 +9,7 @@ from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream
-from harness.upstream.wires import WIRES, Wire, answering, refusing, wire_of
+from harness.upstream.wires import AZURE, AZURE_V1, WIRES, Wire, answering, refusing, wire_of
 
 UP = Dependency(state=State.UP)
 NAMING = [wire_of(ProviderType.OPENAI), wire_of(ProviderType.ANTHROPIC)]
@@ -82,8 +82,8 @@ async def test_a_server_that_may_accept_any_name_gets_a_note_until_a_request_sho
         assert (outcome.state, outcome.message) == (State.DOWN, "HTTP 404 : no model typo")
 
 
-async def test_names_of_deployments_are_not_sought_in_the_list_of_azure() -> None:
-    wire = wire_of(ProviderType.AZURE_OPENAI)
+@pytest.mark.parametrize("wire", [AZURE, AZURE_V1], ids=lambda wire: wire.name)
+async def test_names_of_deployments_are_not_sought_in_the_list_of_azure(wire: Wire) -> None:
     async with (
         fake_upstream(vendor(wire, "here")) as upstream,
         catalogue_of(config_of(provider_of(wire, upstream.url), models=MODELS)) as catalogue,

@@ -4,12 +4,13 @@ The SDKs are the yardstick and no part of a pod: docs/decisions/0400-vendor-sdks
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from anthropic import AsyncAnthropic
 from anthropic.types import MessageParam
-from openai import AsyncAzureOpenAI, AsyncOpenAI
+from openai import AsyncAzureOpenAI, AsyncOpenAI, Omit
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
@@ -17,7 +18,7 @@ from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file, provider_of
 from harness.upstream.fake import FakeUpstream, Request, fake_upstream
-from harness.upstream.wires import AZURE, AnthropicWire, OpenAIWire, Wire, answering, refusing
+from harness.upstream.wires import AZURE, AZURE_V1, AnthropicWire, OpenAIWire, Wire, answering, refusing, whole
 
 KEY = "k-123"
 MODEL = "family/model:2@x"
@@ -154,6 +155,33 @@ async def test_anthropic_is_asked_and_understood_as_its_sdk_does(tmp_path: Path)
     assert (message.stop_reason, finish.reason) == ("end_turn", "stop")
     assert finish.usage.input_tokens == message.usage.input_tokens
     assert finish.usage.output_tokens == message.usage.output_tokens
+
+
+@pytest.mark.parametrize("path", ["", "/openai/v1", "/openai/v1/"])
+async def test_azures_v1_api_is_asked_as_by_the_sdk_with_azures_header(path: str, tmp_path: Path) -> None:
+    key_in_azures_header = {"Authorization": Omit()}
+    async with (
+        fake_upstream(refusing(200, EMPTY_LIST)) as upstream,
+        AsyncOpenAI(
+            base_url=upstream.url + AZURE_V1.base_path,
+            api_key=KEY,
+            default_headers={"api-key": KEY},
+            max_retries=0,
+        ) as client,
+    ):
+        await client.models.list(extra_headers=key_in_azures_header)
+        await checked(replace(AZURE_V1, base_path=path), upstream, tmp_path)
+        assert same_question(upstream)
+        upstream.requests.clear()
+        upstream.answers(answering(AZURE_V1))
+        stream = await client.chat.completions.create(
+            model=MODEL, messages=OPENAI_MESSAGES, stream=True, extra_headers=key_in_azures_header
+        )
+        assert len([chunk async for chunk in stream]) == len(whole(AZURE_V1)) - 1
+        outcome = await ours(replace(AZURE_V1, base_path=path), upstream, tmp_path)
+        assert outcome.error is None
+        assert same_question(upstream)
+        assert upstream.requests[1].json["model"] == MODEL
 
 
 async def checked(wire: Wire, upstream: FakeUpstream, folder: Path) -> None:

@@ -141,10 +141,6 @@ def test_the_subject_of_a_check_is_equal_as_long_as_settings_and_models_of_its_p
         (config_of(SCRIPTED, models=[model("a", provider="x")]), "model a: provider x"),
         (config_of(SCRIPTED, models=[model("a", fallbacks=["b"])]), r"model a: fallbacks \['b'\]"),
         (config_of(RuntimeProvider(name="p", type=ProviderType.OPENAI_COMPATIBLE)), "provider p: .* needs baseURL"),
-        (
-            config_of(RuntimeProvider(name="p", type=ProviderType.AZURE_OPENAI, base_url="https://a")),
-            "provider p: .* needs azure.apiVersion",
-        ),
     ],
 )
 def test_what_does_not_fit_together_is_told(config: RuntimeConfig, told: str) -> None:

@@ -22,6 +22,8 @@ from chatfleet_contract.spec.providers import Compatibility
 
 ALL: Final = Compatibility()
 
+_AZURE_V1: Final = "/openai/v1"
+
 CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generation_prompt": False})
 """Makes vLLM and SGLang continue the last message instead of answering it."""
 
@@ -93,4 +95,14 @@ def _azure_deployment(model: str) -> str:
 
 
 def azure_query(provider: RuntimeProvider) -> str:
-    return f"?api-version={provider.azure.api_version}" if provider.azure else ""
+    return f"?api-version={azure_version(provider)}"
+
+
+def azure_version(provider: RuntimeProvider) -> str | None:
+    """Return the dated version of Azure's API; None: its v1 API, which has none."""
+    return provider.azure.api_version if provider.azure else None
+
+
+def azure_v1_root(base_url: str) -> str:
+    """Return the root of Azure's v1 API, below a resource or given with it."""
+    return base_url if base_url.endswith(_AZURE_V1) else base_url + _AZURE_V1

@@ -7,12 +7,12 @@ import pytest
 
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.vendor import HTTPRequest, Vendor
-from chatfleet_api.providers.vendors.table import AZURE_OPENAI, OPENAI, OPENAI_COMPATIBLE
+from chatfleet_api.providers.vendors.table import AZURE_OPENAI, AZURE_V1, OPENAI, OPENAI_COMPATIBLE
 from chatfleet_contract.spec.providers import Compatibility
 from harness.upstream.vendor_rules import openai_refusal
 
 ADDED = {"stream": True, "stream_options": {"include_usage": True}}
-EVERYWHERE = pytest.mark.parametrize("vendor", [OPENAI, AZURE_OPENAI, OPENAI_COMPATIBLE])
+EVERYWHERE = pytest.mark.parametrize("vendor", [OPENAI, AZURE_OPENAI, AZURE_V1, OPENAI_COMPATIBLE])
 
 
 def said(vendor: Vendor, request: ChatRequest, **compatibility: bool) -> dict[str, Any]:
@@ -88,7 +88,8 @@ def test_an_image_that_a_tool_gave_is_sent_as_the_users(vendor: Vendor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vendor", "sent"), [(OPENAI, "original"), (AZURE_OPENAI, "high"), (OPENAI_COMPATIBLE, "high")]
+    ("vendor", "sent"),
+    [(OPENAI, "original"), (AZURE_OPENAI, "high"), (AZURE_V1, "original"), (OPENAI_COMPATIBLE, "high")],
 )
 def test_the_detail_of_an_image_is_the_nearest_that_an_upstream_knows(vendor: Vendor, sent: str) -> None:
     picture = ImagePart(ImageURL("https://example.com/a.png", "original"))
