@@ -5,7 +5,7 @@ from io import StringIO
 from typing import assert_never
 
 from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
-from chatfleet_api.domain.request import Function, MessageToolCall
+from chatfleet_api.domain.request import AnyToolCall, CustomInput, CustomToolCall, Function, MessageToolCall
 from chatfleet_api.providers.provider import Finish, StreamItem
 
 
@@ -64,19 +64,20 @@ class Reply:
         return self._reasoning.getvalue() or None
 
     @property
-    def tool_calls(self) -> list[MessageToolCall] | None:
+    def tool_calls(self) -> list[AnyToolCall] | None:
         """The tool calls so far, put together, None when there were none."""
         return list(self.calls_by_index.values()) or None
 
     @property
-    def calls_by_index(self) -> dict[int, MessageToolCall]:
+    def calls_by_index(self) -> dict[int, AnyToolCall]:
         """The tool calls so far, put together, by their numbers in the answer."""
         return {index: _whole(pieces) for index, pieces in sorted(self._calls.items())}
 
 
-def _whole(pieces: Sequence[ToolCall]) -> MessageToolCall:
+def _whole(pieces: Sequence[ToolCall]) -> AnyToolCall:
+    ident = next((piece.id for piece in pieces if piece.id), "")
     name = next((piece.name for piece in pieces if piece.name), "")
-    return MessageToolCall(
-        next((piece.id for piece in pieces if piece.id), ""),
-        Function(name, "".join(piece.arguments for piece in pieces)),
-    )
+    arguments = "".join(piece.arguments for piece in pieces)
+    if any(piece.custom for piece in pieces):
+        return CustomToolCall(ident, CustomInput(name, arguments))
+    return MessageToolCall(ident, Function(name, arguments))

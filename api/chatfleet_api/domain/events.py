@@ -75,6 +75,8 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    custom: bool = False
+    """Whether the tool is a custom one, whose arguments are free text. The first piece has it."""
 
 
 class Extended(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="extended"):

@@ -12,8 +12,9 @@ Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 
 CHAT: Final = "chat"
 MESSAGES: Final = "messages"
-WireDialect: TypeAlias = Literal["chat", "messages"]
-"""A vendor's API that both clients and upstreams speak: OpenAI's chat completions, Anthropic's messages."""
+RESPONSES: Final = "responses"
+WireDialect: TypeAlias = Literal["chat", "messages", "responses"]
+"""A vendor's API that clients speak, and upstreams: OpenAI's chat completions and responses, Anthropic's messages."""
 
 
 class Function(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -28,6 +29,23 @@ class MessageToolCall(msgspec.Struct, frozen=True, tag_field="type", tag="functi
 
     id: str
     function: Function
+
+
+class CustomInput(msgspec.Struct, frozen=True):
+    """A call of a custom tool inside an assistant message; `input` is free text."""
+
+    name: str
+    input: str
+
+
+class CustomToolCall(msgspec.Struct, frozen=True, tag_field="type", tag="custom"):
+    """A call of a custom tool that the assistant made earlier."""
+
+    id: str
+    custom: CustomInput
+
+
+AnyToolCall: TypeAlias = MessageToolCall | CustomToolCall
 
 
 class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
@@ -55,7 +73,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     role: Role
     content: str | list[TextPart | ImagePart] | None = None
     name: str | None = None
-    tool_calls: list[MessageToolCall] | None = None
+    tool_calls: list[AnyToolCall] | None = None
     tool_call_id: str | None = None
 
 
@@ -66,6 +84,8 @@ class Untranslated(msgspec.Struct, frozen=True):
     """Its path in the client's request."""
     message: str
     """The error for a client whose upstream has another dialect: part and remedy."""
+    known_to: tuple[WireDialect, ...] = ()
+    """Dialects that have a counterpart, which the request has in its common fields."""
 
 
 class Sent(msgspec.Struct, frozen=True):

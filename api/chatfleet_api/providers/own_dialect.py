@@ -10,11 +10,12 @@ def sent_in(dialect: WireDialect, request: ChatRequest) -> Sent | None:
     return sent if sent is not None and sent.dialect == dialect else None
 
 
-def require_translated(request: ChatRequest) -> None:
-    """Raise `ChatError(INVALID_REQUEST)` for the first part of a request that only its own dialect has.
+def require_translated(request: ChatRequest, dialect: WireDialect | None = None) -> None:
+    """Raise `ChatError(INVALID_REQUEST)` for the first part of a request that has no counterpart in `dialect`.
 
-    For an upstream of another dialect, which gets the common terms.
+    For an upstream of another dialect than the client's, which gets the common terms.
     """
-    if request.sent is not None and request.sent.untranslated:
-        first = request.sent.untranslated[0]
-        raise ChatError(Code.INVALID_REQUEST, first.message, param=first.param)
+    if request.sent is not None:
+        for part in request.sent.untranslated:
+            if dialect not in part.known_to:
+                raise ChatError(Code.INVALID_REQUEST, part.message, param=part.param)

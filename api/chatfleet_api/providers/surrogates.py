@@ -55,7 +55,7 @@ class Halves:
             text = text[:-1]
         if isinstance(piece, ToolCall):
             is_empty = not text and piece.id is None
-            return [] if is_empty else [ToolCall(index, piece.id, piece.name, replaced(text))]
+            return [] if is_empty else [ToolCall(index, piece.id, piece.name, replaced(text), custom=piece.custom)]
         if isinstance(piece, Reasoning):
             return [Reasoning(replaced(text), piece.field)] if text else []
         return [Token(replaced(text))] if text else []

@@ -8,7 +8,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import FinishReason, Usage
-from chatfleet_api.domain.request import MessageToolCall
+from chatfleet_api.domain.request import AnyToolCall
 
 MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled", "interrupted"]
 
@@ -55,7 +55,7 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The model that answered, be it a fallback's, by its provider's name of it."""
     finish_reason: FinishReason | None = None
     error_code: Code | None = None
-    tool_calls: list[MessageToolCall] | None = None
+    tool_calls: list[AnyToolCall] | None = None
     reasoning: str | None = None
     usage: Usage | None = None
     latency_ms: int | None = None

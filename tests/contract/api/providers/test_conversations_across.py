@@ -10,7 +10,16 @@ import msgspec
 import pytest
 
 from chatfleet_api.domain.events import Token, ToolCall
-from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
+from chatfleet_api.domain.request import (
+    AnyToolCall,
+    ChatRequest,
+    Function,
+    ImagePart,
+    ImageURL,
+    Message,
+    MessageToolCall,
+    TextPart,
+)
 from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_contract.runtime import RuntimeProvider
@@ -130,7 +139,7 @@ async def talk(catalogue: Catalogue, models: Sequence[str]) -> AsyncIterator[Out
         contents: list[str | list[TextPart | ImagePart]] = ["", [picture], [TextPart("Drawn."), picture]]
         results = itertools.cycle(contents)
         messages.append(Message("user", [TextPart("Look."), TextPart(" \n"), picture]))
-        calls: list[MessageToolCall] | None = []
+        calls: list[AnyToolCall] | None = []
         while calls is not None:
             request = ChatRequest(model, tuple(messages), tools=(TOOL,))
             outcome = await ask(catalogue.provider(model), request)

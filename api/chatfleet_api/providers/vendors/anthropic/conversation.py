@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ImagePart, Message, TextPart
+from chatfleet_api.domain.request import CustomToolCall, ImagePart, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.images import movable
 from chatfleet_api.providers.vendors.anthropic.images import image
 
@@ -44,7 +44,7 @@ def instructions(messages: Sequence[Message]) -> str:
 
 def called_tools(messages: Sequence[Message]) -> list[str]:
     """Return the names of the tools that were called, each once."""
-    calls = (call for message in messages for call in message.tool_calls or ())
+    calls = (call for message in messages for call in message.tool_calls or () if isinstance(call, MessageToolCall))
     return list(dict.fromkeys(_FOREIGN.sub("_", call.function.name) for call in calls))
 
 
@@ -96,6 +96,8 @@ def _answer(placed: Sequence[_Placed], calls: "_Calls", *, is_last: bool) -> "li
     for where, message in placed:
         blocks += _parts(message, where)
         for position, call in enumerate(message.tool_calls or ()):
+            if isinstance(call, CustomToolCall):
+                raise _custom(f"{where}.tool_calls[{position}]")
             arguments = _arguments(call.function.arguments, f"{where}.tool_calls[{position}].function.arguments")
             name = _FOREIGN.sub("_", call.function.name)
             blocks.append({"type": "tool_use", "id": calls.began(call.id), "name": name, "input": arguments})
@@ -170,6 +172,11 @@ def _parts(message: Message, where: str) -> "list[TextBlockParam | ImageBlockPar
         else image(part.image_url.url, f"{where}.content")
         for part in _visible(message)
     ]
+
+
+def _custom(where: str) -> ChatError:
+    message = f"'{where}' is a call of a custom tool, which the model's provider does not have. Use functions."
+    return ChatError(Code.INVALID_REQUEST, message, param=where)
 
 
 def _arguments(text: str, where: str) -> dict[str, object]:

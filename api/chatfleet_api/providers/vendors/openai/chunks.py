@@ -16,12 +16,20 @@ class Function(msgspec.Struct, gc=False):
     arguments: str | None = None
 
 
+class Custom(msgspec.Struct, gc=False):
+    """What a piece of a call of a custom tool brings."""
+
+    name: str | None = None
+    input: str | None = None
+
+
 class Call(msgspec.Struct, gc=False):
     """A piece of a tool call."""
 
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    custom: Custom | None = None
 
 
 class OldCall(Call, gc=False):

@@ -18,6 +18,7 @@ from chatfleet_api.providers.vendors.openai.chunks import (
     Call,
     Choice,
     Chunk,
+    Custom,
     Delta,
     Function,
     OldCall,
@@ -170,7 +171,10 @@ def _details(value: object) -> str:
 
 def _call(value: object) -> Call:
     fields = _object(value, "a tool call")
-    return Call(number_of(fields.get("index")), _name(fields.get("id")), _function(fields.get("function")))
+    index, ident = number_of(fields.get("index")), _name(fields.get("id"))
+    if isinstance(custom := fields.get("custom"), dict):
+        return Call(index, ident, custom=Custom(_name(custom.get("name")), _plain_text(custom.get("input"))))
+    return Call(index, ident, _function(fields.get("function")))
 
 
 def _function(value: object) -> Function:

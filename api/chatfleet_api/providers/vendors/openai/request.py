@@ -51,7 +51,7 @@ def _body(
         if limit_field == "max_tokens":
             fields = as_sent.with_both_limits(fields)
         return msgspec.json.encode(fields | CONTINUE if request.continues else fields)
-    require_translated(request)
+    require_translated(request, CHAT)
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
     fields.pop("sent", None)
     fields["messages"] = adapt(request.messages)

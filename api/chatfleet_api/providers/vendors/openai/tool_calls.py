@@ -8,7 +8,7 @@ from chatfleet_api.domain.events import ToolCall
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.made_ids import made_id
 from chatfleet_api.providers.surrogates import replaced
-from chatfleet_api.providers.vendors.openai.chunks import Call, Function, OldCall
+from chatfleet_api.providers.vendors.openai.chunks import Call, Custom, Function, OldCall
 
 _NO_FUNCTION = Function()
 
@@ -16,7 +16,7 @@ _NO_FUNCTION = Function()
 class _Open:
     """A tool call that has begun."""
 
-    __slots__ = ("id", "index", "is_announced", "is_other", "name", "number", "pieces")
+    __slots__ = ("id", "index", "is_announced", "is_custom", "is_other", "name", "number", "pieces")
 
     def __init__(self, number: int, index: int | None) -> None:
         self.number = number
@@ -28,7 +28,8 @@ class _Open:
         self.is_announced = False
         """Whether clients have its id and name."""
         self.is_other = False
-        """Whether it is none of a function."""
+        """Whether it is none of a function, and its pieces are read elsewhere."""
+        self.is_custom = False
 
 
 class ToolCalls:
@@ -53,7 +54,7 @@ class ToolCalls:
 
     def read(self, piece: Call) -> ToolCall | None:
         """Return what clients get of a piece now."""
-        function = piece.function or _NO_FUNCTION
+        function = piece.function or _of_custom(piece.custom) or _NO_FUNCTION
         if type(piece) is OldCall:
             self._read_old(function)
             return None
@@ -62,6 +63,7 @@ class ToolCalls:
         call.pieces.append(text)
         if call.is_announced:
             return ToolCall(call.number, arguments=text) if text else None
+        call.is_custom = call.is_custom or piece.custom is not None
         call.id = call.id or piece.id or None
         call.name = call.name or function.name or None
         return _announced(call) if call.id and call.name else None
@@ -117,6 +119,10 @@ class ToolCalls:
         return call
 
 
+def _of_custom(custom: Custom | None) -> Function | None:
+    return None if custom is None else Function(custom.name, custom.input)
+
+
 def _is_of(piece: Call, name: str | None, text: str, call: _Open) -> bool:
     """Return whether `piece` continues `call`."""
     if piece.index is not None and call.index is not None and piece.index != call.index:
@@ -141,4 +147,4 @@ def _is_json(text: str) -> bool:
 
 def _announced(call: _Open) -> ToolCall:
     call.is_announced = True
-    return ToolCall(call.number, call.id, call.name, "".join(call.pieces))
+    return ToolCall(call.number, call.id, call.name, "".join(call.pieces), custom=call.is_custom)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.request import (
+    AnyToolCall,
     Function,
     ImagePart,
     ImageURL,
@@ -73,7 +74,7 @@ class Conversation:
 
     def _answer(self, blocks: Sequence[Block], where: str) -> Message:
         texts: list[str] = []
-        calls: list[MessageToolCall] = []
+        calls: list[AnyToolCall] = []
         for kind, block, place in self._known(blocks, where, ("text", "tool_use")):
             if kind == "text":
                 texts.append(str(block.get("text", "")))

@@ -9,7 +9,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
-from chatfleet_api.domain.request import MessageToolCall
+from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
 
 
@@ -52,7 +52,7 @@ class MessageBody(msgspec.Struct, frozen=True):
     model: str | None
     finish_reason: str | None
     error_code: Code | None
-    tool_calls: list[MessageToolCall] | None
+    tool_calls: list[AnyToolCall] | None
     reasoning: str | None
     latency_ms: int | None
     prompt_tokens: int | None

@@ -163,7 +163,7 @@ def _message(reply: Reply) -> dict[str, Any]:
     content = None if calls and not reply.text else reply.text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
     if calls:
-        message["tool_calls"] = [{"id": call.id, "type": "function", "function": call.function} for call in calls]
+        message["tool_calls"] = calls
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
     return message
@@ -192,6 +192,9 @@ def _whole_usage(complete: Complete) -> dict[str, Any]:
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
+    if call.custom:
+        custom = {"name": call.name, "input": call.arguments}
+        return {"index": call.index, "id": call.id, "type": "custom", "custom": custom}
     function = {"arguments": call.arguments} if call.name is None else {"name": call.name, "arguments": call.arguments}
     if call.id is None:
         return {"index": call.index, "function": function}

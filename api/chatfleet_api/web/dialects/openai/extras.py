@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from chatfleet_api.domain.request import MessageToolCall
+from chatfleet_api.domain.request import AnyToolCall
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -51,7 +51,7 @@ def delta_with(delta: Fields, more: Fields) -> Fields:
     return {**delta, **more, **({"tool_calls": list(calls.values())} if calls else {})}
 
 
-def completed(body: Fields, calls: dict[int, MessageToolCall], extras: Sequence[msgspec.Raw]) -> Fields:
+def completed(body: Fields, calls: dict[int, AnyToolCall], extras: Sequence[msgspec.Raw]) -> Fields:
     """Return a `chat.completion` with all that its chunks had beside the common terms."""
     (choice,) = body["choices"]
     message = choice["message"]

@@ -12,6 +12,7 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import (
     CHAT,
+    AnyToolCall,
     ChatRequest,
     Function,
     ImagePart,
@@ -125,7 +126,7 @@ def _message(message: ChatMessage, param: str) -> Message:
             f"{param}.tool_call_id",
             f"Missing required parameter: '{param}.tool_call_id'. Set it to the id of the tool call.",
         )
-    calls = [
+    calls: list[AnyToolCall] = [
         MessageToolCall(call.id, Function(call.function.name, call.function.arguments))
         for call in message.tool_calls or ()
     ]

@@ -8,6 +8,7 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import (
+    AnyToolCall,
     ChatRequest,
     Function,
     ImagePart,
@@ -80,7 +81,7 @@ def test_roles_alternate_and_nothing_is_empty() -> None:
 
 
 def test_results_of_tools_are_the_users_turn() -> None:
-    calls = [MessageToolCall("1", Function("f", '{"x":1}')), MessageToolCall("2", Function("g", ""))]
+    calls: list[AnyToolCall] = [MessageToolCall("1", Function("f", '{"x":1}')), MessageToolCall("2", Function("g", ""))]
     messages = (
         *HI,
         Message("assistant", "Let me see.", tool_calls=calls),

@@ -328,3 +328,27 @@ def test_an_error_inside_the_stream_is_an_error_even_after_a_reason(error: objec
 @pytest.mark.parametrize("payload", [b"{", b"[]", b'{"choices":{}}', b'{"choices":[{"delta":"x"}]}', b'"\xff"'])
 def test_what_is_no_chunk_is_malformed(payload: bytes) -> None:
     assert failure(payload).code is Code.UPSTREAM_MALFORMED
+
+
+def test_calls_of_custom_tools_become_tool_calls_that_are_marked() -> None:
+    first = {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "run", "input": ""}}
+    pieces = read(
+        chunk({"tool_calls": [first]}),
+        chunk({"tool_calls": [{"index": 0, "custom": {"input": "a{"}}]}),
+        chunk({"tool_calls": [{"index": 1, "id": "c2", "function": {"name": "f", "arguments": "{}"}}]}, "tool_calls"),
+        DONE,
+    )
+    assert pieces[:3] == [
+        ToolCall(0, "c1", "run", custom=True),
+        ToolCall(0, arguments="a{"),
+        ToolCall(1, "c2", "f", "{}"),
+    ]
+
+
+def test_a_call_of_a_custom_tool_in_an_odd_chunk_is_read_too() -> None:
+    call = {"id": "c1", "type": "custom", "custom": {"name": "run", "input": "a"}}
+    document = {"choices": [{"message": {"content": "Hi", "tool_calls": [call]}, "finish_reason": "stop"}]}
+    _, made, finish = read(msgspec.json.encode(document), DONE)
+    assert made == ToolCall(0, "c1", "run", "a", custom=True)
+    assert isinstance(finish, Finish)
+    assert finish.reason == "tool_calls"
