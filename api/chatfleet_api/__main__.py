@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from chatfleet_api.pod.configuration import load, local
+from chatfleet_api.pod.configuration import ANSWERING, FAILING, load, local
 from chatfleet_api.pod.lifecycle import Termination
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.pod.probes import DrainHook, create_health_app, health_routes
@@ -26,7 +26,7 @@ Chatfleet {version} serves scripted models on http://{host}:{port}: no API keys 
   curl -N http://{host}:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
     -d '{{"model": "default", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-  Models         default (a story), echo (repeats your message)
+  Models         {models}
   Documentation  http://{host}:{port}/docs
   Health         http://{host}:{health_port}/health
   Stop           Ctrl-C
@@ -72,8 +72,11 @@ async def _serve(services: Services, serving: socket.socket, health: socket.sock
 
 def _welcome(settings: Settings, port: int, health_port: int) -> None:
     kept = "Everything is stored in memory." if settings.redis_url is None else "Conversations are stored in Redis."
+    models = ", ".join((*ANSWERING, *FAILING))
     host = settings.host or "localhost"
-    sys.stdout.write(WELCOME.format(version=VERSION, host=host, port=port, health_port=health_port, kept=kept))
+    sys.stdout.write(
+        WELCOME.format(version=VERSION, host=host, port=port, health_port=health_port, kept=kept, models=models)
+    )
     sys.stdout.flush()
 
 

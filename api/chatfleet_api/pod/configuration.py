@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import ValidationError
@@ -18,10 +19,34 @@ from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, digest_of
 from chatfleet_contract.spec import LogFormat, Observability
 from chatfleet_contract.spec.provider_types import ProviderType
-from chatfleet_contract.spec.providers import Model
+from chatfleet_contract.spec.providers import Model, Retries
 
 POLL_SECONDS: Final = 1.0
 """Time between two reads of the file. The kubelet swaps a link, which a read survives and a file watch may miss."""
+
+ANSWERING: Final = MappingProxyType(
+    {
+        "default": "story@20",
+        "echo": "echo@20",
+        "assistant": "assistant@20",
+        "tools": "tools",
+        "reason": "reason@20",
+        "schema": "schema",
+        "slow": "story/5@2",
+        "refusal": "refuse",
+    }
+)
+"""Models of a process without a configuration, and their scripts."""
+FAILING: Final = MappingProxyType(
+    {
+        "rate-limited": "count-0:upstream_rate_limited",
+        "overloaded": "count-0:upstream_overloaded",
+        "server-error": "count-0:upstream_error",
+        "rejected": "count-0:upstream_rejected",
+        "cut": "count-5:upstream_truncated@20",
+    }
+)
+"""The same for models that fail."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +57,16 @@ class ConfigurationError(ValueError):
 
 def local() -> RuntimeConfig:
     """Return the configuration of a process that was given none: scripted models, no cluster, no API keys."""
+    answering = RuntimeProvider(name="scripted", type=ProviderType.SCRIPTED)
+    # Of its own, so that the circuit breaker opens for no other model; a first look does not wait for retries.
+    failing = RuntimeProvider(name="failing", type=ProviderType.SCRIPTED, retries=Retries(max=0))
     return RuntimeConfig(
         deployment="local",
         namespace="local",
-        providers=(RuntimeProvider(name="scripted", type=ProviderType.SCRIPTED),),
+        providers=(answering, failing),
         models=(
-            Model(name="default", provider="scripted", model="story@20"),
-            Model(name="echo", provider="scripted", model="echo@20"),
+            *(Model(name=name, provider=answering.name, model=script) for name, script in ANSWERING.items()),
+            *(Model(name=name, provider=failing.name, model=script) for name, script in FAILING.items()),
         ),
         observability=Observability(log_format=LogFormat.TEXT),
     )

@@ -8,6 +8,7 @@ import pytest
 from chatfleet_api.pod.configuration import Configuration, ConfigurationError, load, local
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.catalogue import Catalogue
+from chatfleet_api.providers.vendors.scripted.script import script_of
 from chatfleet_contract.runtime import RuntimeConfig, digest_of
 from chatfleet_contract.spec import Streaming
 from harness.upstream.catalogue import registry_of
@@ -152,3 +153,16 @@ async def test_the_file_is_watched_through_the_links_that_the_kubelet_swaps(tmp_
     await asyncio.sleep(1.5)
     watch.cancel()
     assert built.configs == [BEFORE, AFTER]
+
+
+def test_each_model_of_a_first_look_is_a_script_and_documented() -> None:
+    guide = (Path(__file__).parents[4] / "docs/guide/providers.md").read_text()
+    for model in local().models:
+        script_of(model.model)
+        assert f"`{model.name}`" in guide
+
+
+def test_models_that_fail_have_a_provider_of_their_own() -> None:
+    providers = {model.provider: {script_of(model.model).failure is not None} for model in local().models}
+    assert {model.provider for model in local().models if script_of(model.model).failure} == {"failing"}
+    assert providers == {"scripted": {False}, "failing": {True}}

@@ -1,6 +1,7 @@
 """The scripted provider says what its model's name tells, at the pace that it tells."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from harness.upstream.catalogue import Outcome, ask
 pytestmark = pytest.mark.looptime
 
 
-async def told(model: str, *said: Message, max_tokens: int | None = None) -> Outcome:
+async def told(model: str, *said: Message, **more: Any) -> Outcome:  # noqa: ANN401  # fields of the request
     provider = Scripted(clock=asyncio.get_running_loop().time, sleep=asyncio.sleep)
-    return await ask(provider, ChatRequest(model, said, max_tokens=max_tokens))
+    return await ask(provider, ChatRequest(model, said, **more))
 
 
 async def test_echo_gives_back_the_last_words_of_the_user() -> None:
@@ -83,7 +84,28 @@ async def test_an_unpaced_answer_lets_others_have_their_turn() -> None:
     assert turns >= 10
 
 
-@pytest.mark.parametrize("model", ["gpt-4", "echo@", "count-", "count-x", "story:nonsense", "echo@1@2", "xecho"])
+async def test_a_slow_model_begins_later() -> None:
+    time = asyncio.get_running_loop().time
+    begun = time()
+    assert (await told("count-2/30@1")).text == "1 2"
+    assert time() - begun == pytest.approx(32.0, abs=0.01)
+
+
+async def test_a_refusal_is_an_answer_that_the_filter_ended() -> None:
+    outcome = await told("refuse", Message("user", "Why?"))
+    assert outcome.text == "I cannot help with that."
+    assert outcome.pieces[-1] == Finish("content_filter", Usage(input_tokens=1, output_tokens=5))
+
+
+async def test_reasoning_is_counted_as_such() -> None:
+    outcome = await told("reason", Message("user", "Why not?"))
+    assert outcome.text == "The user wrote: Why not?Why not?"
+    assert outcome.pieces[-1] == Finish("stop", Usage(input_tokens=2, output_tokens=7, reasoning_tokens=5))
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4", "echo/", "echo@1/1", "echo@", "count-", "count-x", "story:nonsense", "echo@1@2", "xecho"]
+)
 async def test_a_name_that_is_no_script_is_no_model(model: str) -> None:
     outcome = await told(model)
     assert outcome.code is Code.MODEL_NOT_FOUND
