@@ -256,6 +256,7 @@ def test_kubectl_scales_and_shows_what_matters(kubectl: Kubectl, chatdeployments
         "STREAMS": "7",
         "TOKENS/S": "150",
         "URL": "http://fixture.default.svc",
+        "EXTERNAL URL": status["externalURL"],
         "MODELS": '["default","a"]',
         "REDIS": "managed",
         "AUTOSCALING": "Scaling",
