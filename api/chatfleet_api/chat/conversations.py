@@ -11,7 +11,7 @@ import msgspec
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.items import NewItem
-from chatfleet_api.chat.queueing import Queue
+from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.sending import MessageSender, NewMessage
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
@@ -125,17 +125,24 @@ class Conversations:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_BUSY, CONVERSATION_CHANGED,
                 IDEMPOTENCY_MISMATCH.
         """
-        if key is None:
-            return await self._in_turn(principal, conversation, message, None)
-        digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
-        record = IdempotencyRecord(key, digest, self.new_id())
-        if replay := await self._replay(principal, conversation, record):
-            return replay
+        start: TryStart[Run | Replay] = partial(self.sender.send, principal.tenant, conversation, message)
+        if key is not None:
+            digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
+            record = IdempotencyRecord(key, digest, self.new_id())
+            if replay := await self._replay(principal, conversation, record):
+                return replay
+            start = partial(self._start_or_replay, principal, conversation, message, record)
+        return await self._in_turn(principal, conversation, message, start)
+
+    async def _start_or_replay(
+        self, principal: Principal, conversation: str, message: NewMessage, record: IdempotencyRecord
+    ) -> Run | Replay:
+        """Start the run; replay if the conversation is not free because the same request has come before."""
         try:
-            return await self._in_turn(principal, conversation, message, record)
+            return await self.sender.send(principal.tenant, conversation, message, idempotency=record)
         except ConversationConflictError:
             if replay := await self._replay(principal, conversation, record):
-                return replay  # the same request came twice at once
+                return replay
             raise
 
     async def _replay(self, principal: Principal, conversation: str, request: IdempotencyRecord) -> Replay | None:
@@ -150,20 +157,19 @@ class Conversations:
         return None if answer is None else Replay(self.pool, principal.tenant, conversation, answer)
 
     async def _in_turn(
-        self, principal: Principal, conversation: str, message: NewMessage, idempotency: IdempotencyRecord | None
-    ) -> Run:
+        self, principal: Principal, conversation: str, message: NewMessage, start: TryStart[Run | Replay]
+    ) -> Run | Replay:
         """Start the run at once, or when it is its turn."""
         tenant = principal.tenant
-        send = partial(self.sender.send, tenant, conversation, message, idempotency=idempotency)
         on_busy = message.on_busy or self.on_busy()
         match on_busy:
             case "enqueue":
-                return await self.queue.wait(tenant, conversation, send)
+                return await self.queue.wait(tenant, conversation, start)
             case "interrupt":
                 return await self.queue.preempt(
-                    tenant, conversation, send, partial(self.cancel, principal, conversation)
+                    tenant, conversation, start, partial(self.cancel, principal, conversation)
                 )
             case "reject":
-                return await send()
+                return await start()
             case _:
                 assert_never(on_busy)

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
-from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import SessionStore
 
 BUSY_RETRY_SECONDS: Final = 1.0
@@ -17,8 +16,9 @@ WAIT_SECONDS: Final = 60.0
 INTERRUPT_SECONDS: Final = 5.0
 """Longest that a message waits for the end of the answers that it interrupts."""
 
-TryStartRun: TypeAlias = Callable[[], Awaitable[Run]]
-"""Starts the run of a message; raises `ConversationConflictError` while the conversation is not free."""
+Started = TypeVar("Started")
+TryStart: TypeAlias = Callable[[], Awaitable[Started]]
+"""Starts the run of a message or finds it; raises `ConversationConflictError` while the conversation is not free."""
 
 Interrupt: TypeAlias = Callable[[], Awaitable[object]]
 """Ends the answer that is being written, if one is."""
@@ -33,17 +33,22 @@ class Queue:
         self.waiting = 0
         """Messages that wait."""
 
-    async def wait(self, tenant: str, conversation: str, start: TryStartRun) -> Run:
+    async def wait(self, tenant: str, conversation: str, start: TryStart[Started]) -> Started:
         """Wait, first come first served on all pods."""
         return await self._wait_for_turn(tenant, conversation, start, WAIT_SECONDS)
 
-    async def preempt(self, tenant: str, conversation: str, start: TryStartRun, interrupt: Interrupt) -> Run:
+    async def preempt(self, tenant: str, conversation: str, start: TryStart[Started], interrupt: Interrupt) -> Started:
         """Wait in the same queue, and interrupt each answer before it; the partial answers are stored."""
         return await self._wait_for_turn(tenant, conversation, start, INTERRUPT_SECONDS, interrupt)
 
     async def _wait_for_turn(
-        self, tenant: str, conversation: str, start: TryStartRun, seconds: float, interrupt: Interrupt | None = None
-    ) -> Run:
+        self,
+        tenant: str,
+        conversation: str,
+        start: TryStart[Started],
+        seconds: float,
+        interrupt: Interrupt | None = None,
+    ) -> Started:
         ticket = self._new_id()
         self.waiting += 1
         try:
@@ -63,7 +68,7 @@ class Queue:
                 await self._sessions.dequeue(tenant, conversation, ticket)
 
 
-async def _if_free(start: TryStartRun) -> Run | None:
+async def _if_free(start: TryStart[Started]) -> Started | None:
     """Return what `start` returns, None when the conversation is not free."""
     try:
         return await start()

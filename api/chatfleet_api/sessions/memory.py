@@ -103,6 +103,8 @@ class MemorySessionStore:
         if fenced or append.expected_version not in (None, version):
             raise ChatError(Code.CONVERSATION_CHANGED)
         if (record := append.idempotency) is not None:
+            if await self.idempotency_record(tenant, conversation, record.key):
+                raise ChatError(Code.CONVERSATION_CHANGED)
             entry.idempotency[record.key] = (self._clock() + IDEMPOTENCY_SECONDS, record)
         entry.messages.extend(append.messages)
         if (response := append.response) is not None:

@@ -29,6 +29,7 @@ if not record then return {'missing'} end
 local repeated = redis.call('LPOS', KEYS[2], ARGV[10], 'RANK', -1, 'MAXLEN', DEPTH)
 if repeated then return {'done', tonumber(version), record} end
 if expected ~= '' and expected ~= version then return {'changed'} end
+if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then return {'changed'} end -- the same request, by another way
 -- The fence: the message has been written under a later epoch, by the pod that took its run over.
 if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end
 if epoch ~= '0' then redis.call('HSET', KEYS[1], epoch_of, epoch) end

@@ -96,7 +96,7 @@ class Append:
     expected_version: int | None
     """Version that the conversation must have; None: any."""
     idempotency: IdempotencyRecord | None = None
-    """Kept for `IDEMPOTENCY_SECONDS`."""
+    """Kept for `IDEMPOTENCY_SECONDS`; a key that has a record is a conflict: nothing is stored."""
     create: Conversation | None = None
     """The conversation, which is stored first when it is not there."""
     response: ResponsePlace | None = None

@@ -79,6 +79,8 @@ class Settings:
     """Replicas that must have a message before it is acknowledged."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where models have their upstream, if not at its own address: `https://127.0.0.1:1234`."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What upstreams call models, if not `<name>-model`."""
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of models, by name."""
     copies: int = 1
@@ -217,7 +219,7 @@ def models(settings: Settings) -> tuple[Model, ...]:
         Model(
             name=name,
             provider=name,
-            model=f"{name}-model",
+            model=settings.names.get(name, f"{name}-model"),
             fallbacks=[*settings.fallbacks.get(name, ())],
             continuation=kind.continuation,
         )

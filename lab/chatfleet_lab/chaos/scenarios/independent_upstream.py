@@ -27,7 +27,8 @@ from harness.process import awaited, ready, started
 from harness.upstream.script import Script
 
 ROUNDS = {"short": 1, "long": 3}
-MODELS = ("openai", "anthropic", "compatible")
+MODELS: Final = {"openai": "gpt-4o", "anthropic": "claude-haiku-4-5-20251001", "compatible": "gpt-4o-mini"}
+"""By provider, models that llmock lists: for it, checking again for one that it does not have is a retry of a 404."""
 IMPATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=5, stall_seconds=1, total_seconds=60)
 PACED = "--stream-chunk-delay-ms", "20"
 """What has all been sent before the pod can stop reading counts, for llmock, as read."""
@@ -56,7 +57,9 @@ async def play(trial: Trial) -> Findings:
     """Let it break in every manner that it knows, and hear its verdict."""
     found = Findings()
     async with _llmock(trial.folder) as url:
-        settings = Settings(IMPATIENT, Retries(max=3), server=trial.server, origins=dict.fromkeys(MODELS, url))
+        settings = Settings(
+            IMPATIENT, Retries(max=3), server=trial.server, origins=dict.fromkeys(MODELS, url), names=MODELS
+        )
         async with trial.fleet(settings) as fleet:
             await asyncio.gather(*(_try(trial, found, fleet, url, model) for model in MODELS))
         status, report = await _verdict(url)
@@ -87,12 +90,12 @@ async def _try(trial: Trial, found: Findings, fleet: Fleet, llmock: str, model: 
     whole = None
     for number, (name, fault) in product(range(ROUNDS[trial.size]), FAULTS.items()):
         if fault:
-            behaviours = [{**fault, "match": {"stream": True, "model": f"{model}-model"}}]
+            behaviours = [{**fault, "match": {"stream": True, "model": MODELS[model]}}]
             async with aiohttp.request(
                 "POST", f"{llmock}/_llmock/scenario", json={"behaviors": behaviours}
             ) as response:
                 response.raise_for_status()
-        dialect = STREAMED[(number + MODELS.index(model)) % 2] if trial.protected else "openai"
+        dialect = STREAMED[(number + [*MODELS].index(model)) % 2] if trial.protected else "openai"
         question = Question(Script(trial.key(), 1), model, dialect)
         received = await _application(trial, fleet, question, found)
         whole = whole or received.text

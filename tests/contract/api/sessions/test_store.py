@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code, ConversationChangedError
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import Function, MessageToolCall
 from chatfleet_api.redis.client import open_redis
@@ -254,6 +254,16 @@ async def test_what_was_asked_under_a_key_is_kept_with_the_messages(store: Sessi
     assert await store.idempotency_record(tenant, target, record.key) == record
     assert await store.idempotency_record(tenant, target, "another") is None
     assert await store.idempotency_record(tenant, other, record.key) is None
+
+
+async def test_a_key_is_used_once_also_by_who_has_read_the_newest_version(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    first, again = (IdempotencyRecord("key", "digest", answer) for answer in ("first", "again"))
+    await store.append(tenant, target, Append((message(),), now=at(1), expected_version=0, idempotency=first))
+    with pytest.raises(ConversationChangedError):
+        await store.append(tenant, target, Append((message(),), now=at(2), expected_version=1, idempotency=again))
+    assert await store.idempotency_record(tenant, target, "key") == first
+    assert len(await store.messages(tenant, target)) == 1
 
 
 async def test_who_writes_a_message_is_refused_once_a_later_epoch_does(store: SessionStore, tenant: str) -> None:

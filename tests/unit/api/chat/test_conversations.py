@@ -1,6 +1,7 @@
 """Conversations: what is refused at once, what is stored before anybody is asked, and who answers."""
 
 import asyncio
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import MAX_QUEUED
+from chatfleet_contract.spec import OnBusy
 from harness.pods.runs import (
     CALLER,
     STOP,
@@ -167,15 +169,26 @@ async def test_the_same_message_under_the_same_key_is_answered_once() -> None:
     assert len(await chat.sessions.messages(TENANT, conversation)) == 2
 
 
-async def test_a_key_that_comes_twice_at_once_is_answered_once() -> None:
+@pytest.mark.parametrize("on_busy", get_args(OnBusy))
+async def test_a_key_that_comes_twice_at_once_is_answered_once(on_busy: OnBusy) -> None:
     script = FakeProvider(5, [*text("hello"), STOP])
     chat = make_chat(script)
-    conversation = (await chat.conversations.create(CALLER)).id
-    runs = await asyncio.gather(
-        *(chat.conversations.send(CALLER, conversation, NewMessage("hi"), key="k") for _ in range(5))
-    )
+    conversation, message = (await chat.conversations.create(CALLER)).id, NewMessage("hi", on_busy=on_busy)
+    runs = await asyncio.gather(*(chat.conversations.send(CALLER, conversation, message, key="k") for _ in range(5)))
     assert len({run.id for run in runs}) == 1
-    assert len(script.asked) <= 1
+    assert isinstance(await ending(runs[0]), Complete)
+    assert len(script.asked) == 1
+
+
+async def test_a_key_that_waits_twice_in_the_queue_is_answered_once() -> None:
+    script = FakeProvider(5, [*text("hello"), STOP])
+    chat = make_chat(script)
+    conversation, message = (await chat.conversations.create(CALLER)).id, NewMessage("hi", on_busy="enqueue")
+    await chat.conversations.send(CALLER, conversation, NewMessage("before"))
+    runs = await asyncio.gather(*(chat.conversations.send(CALLER, conversation, message, key="k") for _ in range(5)))
+    assert len({run.id for run in runs}) == 1
+    assert isinstance(await ending(runs[0]), Complete)
+    assert len(script.asked) == 2
 
 
 async def test_a_key_for_another_message_is_refused_and_may_be_used_again_a_day_later() -> None:
