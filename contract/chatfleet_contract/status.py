@@ -166,11 +166,15 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.SCALED_TO_ZERO: "KEDA has scaled the Deployment to 0 replicas; a request starts a pod.",
         Reason.DISABLED: "`spec.autoscaling` is not set.",
         Reason.SUSPENDED: "`spec.suspend` is true.",
-        Reason.AUTOSCALER_PENDING: "The autoscaler has not reported a status yet.",
+        Reason.AUTOSCALER_PENDING: (
+            "The autoscaler has not reported a status yet, or the metrics API server starts on demand."
+        ),
         Reason.METRICS_UNAVAILABLE: (
             "The autoscaler cannot read its metrics, and removes no pods; the message names the cause."
         ),
-        Reason.METRICS_API_MISSING: "No server is registered for `custom.metrics.k8s.io`.",
+        Reason.METRICS_API_MISSING: (
+            "No server is registered for `custom.metrics.k8s.io`, or ours has not started for a minute."
+        ),
         Reason.METRICS_API_CONFLICT: (
             "Another metrics API server serves `custom.metrics.k8s.io`; pods are added on CPU, and none is removed."
         ),

@@ -19,11 +19,13 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from chatfleet_contract import names
 from chatfleet_metrics.apiserver.authentication import TokenAuthenticator
 from chatfleet_metrics.apiserver.authorization import Authorization
+from chatfleet_metrics.apiserver.on_demand import OnDemand, OwnDeployment
 from chatfleet_metrics.apiserver.registration import Endpoint, Registration
 from chatfleet_metrics.apiserver.server import MetricsAPI
 from chatfleet_metrics.apiserver.tls import ServerTLS
 from chatfleet_metrics.apiserver.trust_rotation import TrustRotation
 from chatfleet_metrics.apiserver.ttl_cache import TTLCache
+from chatfleet_metrics.demand import CHATDEPLOYMENTS, Demand
 from chatfleet_metrics.samples.pods import API_PODS
 from chatfleet_metrics.samples.scrape import HttpFetch, Scraper, open_session
 from chatfleet_metrics.samples.store import SampleStore
@@ -52,11 +54,14 @@ async def run(connection: Connection, settings: Settings, telemetry: Telemetry, 
     store = SampleStore(settings.period_seconds, clock)
     service = Ref(settings.namespace, settings.service)
     registration = Registration(connection, Endpoint(service, settings.service_port, settings.owner), telemetry)
+    demand = Demand(clock)
+    own = OwnDeployment(connection, Ref(settings.namespace, settings.deployment))
+    on_demand = OnDemand(registration, own, demand, settings.replicas, settings.hold_seconds)
     trust = TrustRotation(
         connection,
         secret=Ref(settings.namespace, settings.secret),
         host=f"{service.name}.{service.namespace}.svc",
-        register=registration.reconcile,
+        register=on_demand.reconcile if settings.deployment else registration.reconcile,
         now=utc_now,
         tls=ServerTLS(),
     )
@@ -77,6 +82,8 @@ async def run(connection: Connection, settings: Settings, telemetry: Telemetry, 
     async with open_session() as session, _served(api, settings.port, trust.tls), asyncio.TaskGroup() as group:
         group.create_task(_beat(heartbeat))
         group.create_task(Reflector(connection, API_PODS, store, synced.set).run())
+        if settings.deployment:
+            group.create_task(Reflector(connection, CHATDEPLOYMENTS, demand, lambda: None).run())
         group.create_task(trust.run(heartbeat.started.is_set))
         await synced.wait()
         await Scraper(HttpFetch(session), store, telemetry).run(ready_after_cycle)

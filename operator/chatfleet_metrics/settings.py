@@ -29,6 +29,16 @@ class Settings(BaseModel):
     owner: str = names.METRICS_APISERVER
     """Name of the ClusterRole that owns the APIServices; deleting it deletes them."""
 
+    deployment: str = ""
+    """Name of the server's Deployment, which has pods only while a ChatDeployment needs the server. Empty: it always
+    runs, and is always registered."""
+
+    replicas: int = Field(2, ge=1, le=5)
+    """Pods of that Deployment while the server is needed."""
+
+    hold_seconds: float = Field(300.0, ge=0)
+    """Seconds for which the server stays after the last ChatDeployment that needed it, if it runs only then."""
+
     port: int = Field(8443, ge=0, le=65535)
     """Port of the API, with TLS."""
 

@@ -28,9 +28,11 @@ from chatfleet_operator.kube import (
     connect,
     list_chatdeployments,
 )
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.errors import ClusterError
+from chatfleet_operator.model.metrics_api import MetricsAPIServer
 from chatfleet_operator.model.named_secrets import Restrictions
-from chatfleet_operator.model.values import Defaults, Ref, Timestamp
+from chatfleet_operator.model.values import Ref, Timestamp
 from chatfleet_operator.process.health import LoopHeartbeat, health_app, serve
 from chatfleet_operator.process.leader import Lease
 from chatfleet_operator.process.prober import HttpProber, open_session
@@ -160,7 +162,9 @@ def _defaults(settings: Settings) -> Defaults:
     restrictions = Restrictions(
         secrets_need_label=settings.secrets_need_label, restrict_template=settings.restrict_template
     )
-    return Defaults(settings.api_image, settings.redis_image, restrictions)
+    server = MetricsAPIServer(settings.namespace, settings.metrics_apiserver, settings.metrics_apiserver_replicas)
+    on_demand = server if settings.metrics_apiserver else None
+    return Defaults(settings.api_image, settings.redis_image, restrictions, on_demand)
 
 
 async def relist(connection: Connection, settings: Settings, queue: WorkQueue[Ref], telemetry: Telemetry) -> None:

@@ -13,7 +13,9 @@ from chatfleet_metrics import settings as metrics_apiserver
 from chatfleet_operator.kube.rbac import (
     CLUSTER_RULES,
     LEASE_RULES,
+    METRICS_ON_DEMAND_RULES,
     METRICS_RULES,
+    METRICS_SCALE_RULES,
     METRICS_SECRET_RULES,
     RULES,
     Rule,
@@ -165,7 +167,7 @@ def test_every_binding_gives_a_role_that_is_made_to_the_account_of_the_pod(helm:
 
 def test_the_operator_reads_its_settings_as_the_values_say(helm: Helm) -> None:
     plain = settings(helm.render())
-    shown = {"namespace": NAMESPACE, "pod_name": "chatfleet-0"}
+    shown = {"namespace": NAMESPACE, "pod_name": "chatfleet-0", "metrics_apiserver": names.METRICS_APISERVER}
     images = {"api_image": plain.api_image, "redis_image": plain.redis_image}
     assert plain == Settings().model_copy(update=shown | images)
     assert settings(
@@ -174,7 +176,7 @@ def test_the_operator_reads_its_settings_as_the_values_say(helm: Helm) -> None:
             *("operator.secretsNeedLabel=true", "operator.restrictTemplate=true"),
         )
     ) == plain.model_copy(
-        update={"namespaces": ("shop", "desk"), "workers": 4, "resync_seconds": 2.5}
+        update={"namespaces": ("shop", "desk"), "workers": 4, "resync_seconds": 2.5, "metrics_apiserver": ""}
         | {"log_level": "debug", "log_format": "text", "secrets_need_label": True, "restrict_template": True}
     )
 
@@ -191,12 +193,21 @@ def test_probes_and_metrics_are_where_the_operator_serves_them(helm: Helm) -> No
     assert service["spec"]["selector"].items() <= labels.items()
 
 
-def test_the_metrics_api_server_may_do_what_its_code_does_and_no_more(helm: Helm) -> None:
-    made = helm.render()
+@pytest.mark.parametrize(
+    ("enabled", "cluster", "namespace"),
+    [
+        ('"auto"', (*METRICS_RULES, *METRICS_ON_DEMAND_RULES), (*METRICS_SECRET_RULES, *METRICS_SCALE_RULES)),
+        ("true", METRICS_RULES, METRICS_SECRET_RULES),
+    ],
+)
+def test_the_metrics_api_server_may_do_what_its_code_does_and_no_more(
+    helm: Helm, enabled: str, cluster: Iterable[Rule], namespace: Iterable[Rule]
+) -> None:
+    made = helm.render(f"metricsAPIServer.enabled={enabled}")
     (role,) = of_kind(made, "ClusterRole", names.METRICS_APISERVER)
-    assert rights(role) == needed(METRICS_RULES)
+    assert rights(role) == needed(cluster)
     (own,) = of_kind(made, "Role", names.METRICS_APISERVER)
-    assert rights(own) == needed(METRICS_SECRET_RULES)
+    assert rights(own) == needed(namespace)
     (reader,) = [
         each for each in of_kind(made, "RoleBinding", names.METRICS_APISERVER) if each["roleRef"]["name"] == BUILT_IN
     ]
@@ -214,9 +225,27 @@ def test_the_metrics_api_server_reads_its_settings_as_the_values_say(helm: Helm)
     assert environ.keys() <= {
         metrics_apiserver.PREFIX + name.upper() for name in metrics_apiserver.Settings.model_fields
     }
-    own = dict.fromkeys(("service", "secret", "owner"), "two-chatfleet-metrics-apiserver")
+    own = dict.fromkeys(("service", "secret", "owner", "deployment"), "two-chatfleet-metrics-apiserver")
     expected = metrics_apiserver.Settings(namespace=NAMESPACE, period_seconds=15).model_copy(update=own)
     assert read(metrics_apiserver.Settings, metrics_apiserver.PREFIX, environ) == expected
+
+
+def test_on_demand_the_operator_and_the_server_set_its_pods_and_an_upgrade_does_not(helm: Helm) -> None:
+    made = helm.render("metricsAPIServer.replicas=3")  # auto, by default
+    (deployment,) = of_kind(made, "Deployment", names.METRICS_APISERVER)
+    assert "replicas" not in deployment["spec"]
+    operator = settings(made)
+    assert (operator.metrics_apiserver, operator.metrics_apiserver_replicas) == (names.METRICS_APISERVER, 3)
+    server = read(metrics_apiserver.Settings, metrics_apiserver.PREFIX, environment(made, names.METRICS_APISERVER))
+    assert (server.deployment, server.replicas) == (names.METRICS_APISERVER, 3)
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_unless_on_demand_the_operator_starts_no_metrics_api_server(helm: Helm, value: str) -> None:
+    made = helm.render(f"metricsAPIServer.enabled={value}")
+    assert settings(made).metrics_apiserver == ""
+    deployed = of_kind(made, "Deployment", names.METRICS_APISERVER)
+    assert [each["spec"]["replicas"] for each in deployed] == ([2] if value == "true" else [])
 
 
 def test_of_two_operators_one_stays_when_nodes_are_drained(helm: Helm) -> None:
@@ -295,6 +324,7 @@ def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
         ('denyNamespaces=["Shop"]', "/denyNamespaces/0"),
         ('watchNamespaces=["shop"],denyNamespaces=["desk"]', "anyOf"),
         ('crds.install="yes"', "/crds/install"),
+        ('metricsAPIServer.enabled="on"', "/metricsAPIServer/enabled"),
         ("metricsAPIServer.replicas=0", "/metricsAPIServer/replicas"),
         ("metricsAPIServer.periodSeconds=61", "/metricsAPIServer/periodSeconds"),
     ],

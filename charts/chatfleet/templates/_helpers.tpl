@@ -64,6 +64,11 @@ priorityClassName: {{ . }}
 {{- if and .Values.metricsAPIServer.enabled (not .Values.watchNamespaces) }}true{{ end -}}
 {{- end }}
 
+{{/* "true" if it runs only while a ChatDeployment needs it. */}}
+{{- define "chatfleet.metricsAPIServer.onDemand" -}}
+{{- if and (eq (toString .Values.metricsAPIServer.enabled) "auto") (not .Values.watchNamespaces) }}true{{ end -}}
+{{- end }}
+
 {{- define "chatfleet.metricsAPIServer.name" -}}
 {{- printf "%s-metrics-apiserver" (include "chatfleet.name" . | trunc 45 | trimSuffix "-") -}}
 {{- end }}

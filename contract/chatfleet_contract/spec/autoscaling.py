@@ -242,3 +242,8 @@ class Autoscaling(Part):
     def by_cpu_alone(self) -> bool:
         """Whether CPU is the only metric."""
         return bool(self.metrics) and all(signal.type is MetricType.CPU for signal in self.metrics)
+
+    @property
+    def needs_metrics_api_server(self) -> bool:
+        """Whether the autoscaler reads metrics of pods from our metrics API server."""
+        return self.source is Source.BUILTIN and not self.by_cpu_alone

@@ -10,5 +10,6 @@ ttl_cache.py        values that expire
 certificates.py     our certificate authorities and serving certificate, in a Secret
 tls.py              the port's TLS, which takes over new certificates while it serves
 registration.py     our two APIServices
+on_demand.py        registered, and running, only while a ChatDeployment needs us
 trust_rotation.py   the loop that renews certificates, reloads trust and keeps us registered
 """

@@ -108,6 +108,22 @@ class Registration:
             elif seen and found[version] is Ownership.OURS:
                 await self._delete(version, seen)
 
+    async def is_present(self) -> bool:
+        """Whether an APIService of ours exists; raises ClusterError."""
+        return any([await self._ours(version) for version in VERSIONS])
+
+    async def withdraw(self) -> None:
+        """Delete the APIServices that are ours; raises ClusterError."""
+        for version in VERSIONS:
+            if live := await self._ours(version):
+                await self._delete(version, live)
+                logger.info("Deleted APIService %s.%s", version, GROUP)
+                self._metrics.registered(version, Ownership.ABSENT)
+
+    async def _ours(self, version: str) -> Manifest | None:
+        live = await self._live(version)
+        return live if ownership_of(live, self._endpoint.service) is Ownership.OURS else None
+
     async def _live(self, version: str) -> Manifest | None:
         try:
             return await self._connection.read("APIService", "", f"{version}.{GROUP}")

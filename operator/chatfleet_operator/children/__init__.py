@@ -42,7 +42,8 @@ from chatfleet_operator.children.kinds import CHILD_KINDS
 from chatfleet_operator.children.labels import Owner, with_hash
 from chatfleet_operator.children.restrictions import without_refused_fields, without_secrets
 from chatfleet_operator.children.revision import effective_templates, revision
-from chatfleet_operator.model.values import Defaults, Desired, LiveState, Manifest, ObjectId, Resource
+from chatfleet_operator.model.defaults import Defaults
+from chatfleet_operator.model.values import Desired, LiveState, Manifest, ObjectId, Resource
 
 BUILDERS: Final[tuple[Callable[[BuildContext], tuple[Manifest, ...]], ...]] = (
     service_account.build,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children.labels import Owner
-from chatfleet_operator.model.values import Defaults, LiveState, Ref
+from chatfleet_operator.model.defaults import Defaults
+from chatfleet_operator.model.values import LiveState, Ref
 
 
 @dataclass(frozen=True, slots=True)

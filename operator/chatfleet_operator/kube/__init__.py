@@ -10,14 +10,16 @@ renewed) and its connection. No API group is imported, and there is no discovery
 """
 
 from chatfleet_operator.kube.cluster import KubernetesCluster
-from chatfleet_operator.kube.connection import APPLY, Access, Connection, NotFound, connect
+from chatfleet_operator.kube.connection import APPLY, MERGE, Access, Connection, NotFound, connect
 from chatfleet_operator.kube.events import KubernetesEvents
 from chatfleet_operator.kube.lease import KubernetesLease
 from chatfleet_operator.kube.list_watch import Reflector, Watched
 from chatfleet_operator.kube.rbac import (
     CLUSTER_RULES,
     LEASE_RULES,
+    METRICS_ON_DEMAND_RULES,
     METRICS_RULES,
+    METRICS_SCALE_RULES,
     METRICS_SECRET_RULES,
     RULES,
     Rule,
@@ -28,7 +30,10 @@ __all__ = [
     "APPLY",
     "CLUSTER_RULES",
     "LEASE_RULES",
+    "MERGE",
+    "METRICS_ON_DEMAND_RULES",
     "METRICS_RULES",
+    "METRICS_SCALE_RULES",
     "METRICS_SECRET_RULES",
     "RULES",
     "Access",

@@ -71,6 +71,11 @@ class KubernetesCluster:
     async def hand_over_replicas(self, manifest: Manifest) -> Manifest:
         return await self._apply(manifest, SCALE_MANAGER)
 
+    async def start(self, manifest: Manifest) -> None:
+        key, query = identify(manifest), {"fieldManager": SCALE_MANAGER}
+        where = (key.kind, manifest["metadata"]["namespace"], key.name)
+        await self._connection.write("PATCH", *where, body=manifest, query=query, content_type=MERGE)
+
     async def _apply(self, body: Manifest, manager: str) -> Manifest:
         key = identify(body)
         query = {"fieldManager": manager, "force": "true"}

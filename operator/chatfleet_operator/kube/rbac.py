@@ -51,3 +51,9 @@ METRICS_RULES: Final = (
 
 METRICS_SECRET_RULES: Final = (Rule("", "secrets", ("get", "update"), (names.METRICS_APISERVER,)),)
 """Of the metrics API server in its own namespace; the Secret comes with the release."""
+
+METRICS_ON_DEMAND_RULES: Final = (Rule(names.GROUP, names.PLURAL, ("list", "watch")),)
+"""Of the metrics API server in the whole cluster, if it runs only while a ChatDeployment needs it."""
+
+METRICS_SCALE_RULES: Final = (Rule("apps", "deployments/scale", ("get", "patch"), (names.METRICS_APISERVER,)),)
+"""The same in its own namespace. The operator, which starts it, has the right on all Deployments by `RULES`."""

@@ -1,6 +1,7 @@
 """The ground: what a reconciliation is about, without any I/O.
 
 values          what was observed, what is desired, the plan, the outcome
+defaults        what the operator's settings decide where the spec does not
 requeue         when the next reconciliation is due: the result
 named_secrets   which Secrets a spec names, and which of them it may use
 start_failure   why pods do not start

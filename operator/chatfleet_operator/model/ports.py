@@ -81,6 +81,10 @@ class Cluster(Protocol):
         """
         ...
 
+    async def start(self, manifest: Manifest) -> None:
+        """Set the replicas in `manifest`; `Retry` when its Deployment no longer has this resourceVersion."""
+        ...
+
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int, now: Timestamp) -> None:
         """Annotate `pod` with its deletion cost, and with the time of this write."""
         ...

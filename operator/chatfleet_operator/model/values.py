@@ -20,9 +20,7 @@ from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.metrics_api import MetricsApi
 from chatfleet_operator.model.named_secrets import (
     NOTHING_MOUNTED,
-    UNRESTRICTED,
     MountedSecrets,
-    Restrictions,
     SecretUse,
 )
 from chatfleet_operator.model.start_failure import StartFailure
@@ -59,18 +57,6 @@ class ObjectId(NamedTuple):
 def deployment_id(ref: Ref) -> ObjectId:
     """Return the Deployment of the API pods: it has the name of the ChatDeployment."""
     return ObjectId("Deployment", ref.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What the operator's settings decide where the spec does not."""
-
-    api_image: str
-    """Image of the API pods where `template.image` is not set."""
-    redis_image: str
-    """Image of a managed Redis."""
-    restrictions: Restrictions = UNRESTRICTED
-    """What a ChatDeployment may not use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +206,8 @@ class Plan:
     """Autoscalers to delete before anything else is written, so that never two set the number of pods."""
     hand_over_replicas: Manifest | None = None
     """The number of pods, to be owned by another field manager of ours: else applying without it would reset it."""
+    start: Manifest | None = None
+    """The Deployment of the metrics API server with the number of its pods, as it has none and is needed."""
     apply: tuple[Manifest, ...] = ()
     drifted: frozenset[ObjectId] = frozenset()
     """Those of `apply` and `remove_fields` that others changed or removed."""
@@ -252,26 +240,29 @@ class Plan:
     @property
     def writes(self) -> int:
         """How many writes this plan has; 0 at rest."""
-        several = (self.generate, self.delete_first, self.apply, self.prune, self.refresh_config, self.deletion_costs)
-        others = (self.remove_fields, self.retries, self.refresh_secrets)
-        return sum(map(len, (*several, *others))) + (self.hand_over_replicas is not None)
+        return sum(map(len, self._steps().values()))
+
+    def _steps(self) -> dict[str, list[object]]:
+        """Return the objects that are written, by verb."""
+        return {
+            "generate": [*map(identify, self.generate)],
+            "delete first": [deletion.id for deletion in self.delete_first],
+            "hand over replicas of": [*map(identify, filter(None, (self.hand_over_replicas,)))],
+            "start": [*map(identify, filter(None, (self.start,)))],
+            "apply": [*map(identify, self.apply)],
+            "remove fields of": [removal.id for removal in self.remove_fields],
+            "prune": [deletion.id for deletion in self.prune],
+            "refresh config of": [*self.refresh_config],
+            "refresh Secrets of": [*self.refresh_secrets],
+            "set deletion cost of": [*self.deletion_costs],
+            "retry": [*self.retries],
+        }
 
     @override
     def __str__(self) -> str:
-        steps = {
-            "generate": map(identify, self.generate),
-            "delete first": (deletion.id for deletion in self.delete_first),
-            "hand over replicas of": () if self.hand_over_replicas is None else (identify(self.hand_over_replicas),),
-            "apply": map(identify, self.apply),
-            "repair": self.drifted,
-            "remove fields of": (removal.id for removal in self.remove_fields),
-            "prune": (deletion.id for deletion in self.prune),
-            "refresh config of": self.refresh_config,
-            "refresh Secrets of": self.refresh_secrets,
-            "set deletion cost of": self.deletion_costs,
-            "retry": self.retries,
+        named = {
+            verb: sorted(map(str, objects)) for verb, objects in (self._steps() | {"repair": self.drifted}).items()
         }
-        named = {verb: sorted(map(str, objects)) for verb, objects in steps.items()}
         text = "; ".join(f"{verb} {', '.join(objects)}" for verb, objects in named.items() if objects)
         return f"{text[:1].upper()}{text[1:]}"
 

@@ -53,6 +53,13 @@ class Settings(BaseModel):
     restrict_template: bool = False
     """Ignore `template.image` and `template.env[].valueFrom` of ChatDeployments, and report them."""
 
+    metrics_apiserver: str = ""
+    """Deployment of the metrics API server in the operator's namespace, which the operator starts when it is needed.
+    Empty: it always runs, or never."""
+
+    metrics_apiserver_replicas: int = Field(2, ge=1, le=5)
+    """Pods of the metrics API server while it is needed."""
+
     health_port: int = Field(8080, ge=0, le=65535)
     """Port of /live, /ready and /metrics. 0: any free port, which is logged."""
 

@@ -53,6 +53,14 @@ def _steps(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iter
         yield removal.id, partial(cluster.remove_fields, namespace, removal)
     for deletion in plan.prune:
         yield deletion.id, partial(cluster.delete, namespace, deletion)
+    yield from _of_others(seen, plan, cluster, now)
+
+
+def _of_others(seen: Observed, plan: Plan, cluster: Cluster, now: Timestamp) -> Iterator[Step]:
+    """Yield the writes to objects that no ChatDeployment owns, or whose controller has to act on them."""
+    namespace = seen.resource.ref.namespace
+    if plan.start:
+        yield identify(plan.start), partial(cluster.start, plan.start)
     for pod, digest in plan.refresh_secrets.items():
         yield ObjectId("Pod", pod), partial(cluster.refresh_secrets, namespace, pod, digest)
     for key in plan.retries:

@@ -17,10 +17,10 @@ from chatfleet_operator.children.redis import DISAGREES
 from chatfleet_operator.children.restrictions import refused_fields
 from chatfleet_operator.children.volume import must_be_replaced
 from chatfleet_operator.model.compare import contains
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.ownership import holds_replicas, is_ours
 from chatfleet_operator.model.put_back import fields_to_remove
 from chatfleet_operator.model.values import (
-    Defaults,
     Deletion,
     Desired,
     LiveState,
@@ -78,6 +78,7 @@ def _plan(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Plan:
         desired=wanted,
         delete_first=tuple(deletion for deletion in leftovers if deletion.id.kind in AUTOSCALERS),
         hand_over_replicas=None if deployment_id(seen.resource.ref) in blocked else _handed_over(seen, wanted, spec),
+        start=_start(seen, defaults),
         apply=apply,
         drifted=frozenset(identify(child) for child in apply if _is_drift(seen, child))
         | {removal.id for removal in removals},
@@ -163,6 +164,17 @@ def _handed_over(seen: Observed, wanted: Desired, spec: ChatDeploymentSpec) -> M
     head = {key: known[key] for key in ("name", "namespace", "resourceVersion")}
     spec_of_pods = {"replicas": max(fewest, min(most, int(live["spec"]["replicas"])))}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": head, "spec": spec_of_pods}
+
+
+def _start(seen: Observed, defaults: Defaults) -> Manifest | None:
+    """Return the Deployment of the metrics API server with pods, if it has none and is needed."""
+    server, api = defaults.metrics_apiserver, seen.metrics_api
+    if server is None or api is None or api.deployment is None or not api.stopped:
+        return None
+    # Only if there was no write since: the server may have been started.
+    head = {"namespace": server.namespace, "name": server.name}
+    head["resourceVersion"] = api.deployment["metadata"]["resourceVersion"]
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": head, "spec": {"replicas": server.replicas}}
 
 
 def _pods_may_go(seen: Observed, wanted: Desired) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
 from chatfleet_contract import names
@@ -9,8 +10,9 @@ from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_operator.children import possible_children
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.errors import Refusal, Refused
-from chatfleet_operator.model.metrics_api import MetricsApi
+from chatfleet_operator.model.metrics_api import MetricsApi, MetricsAPIServer
 from chatfleet_operator.model.moments import seconds_between
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
@@ -30,9 +32,7 @@ from chatfleet_operator.reconcile.start_failures import Started, component_of, r
 T = TypeVar("T")
 
 
-async def observe(
-    ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *, secrets_need_label: bool = False
-) -> Observed | None:
+async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *, defaults: Defaults) -> Observed | None:
     """Return the live state of `ref`; None: there is no such ChatDeployment, or it is being deleted.
 
     A refused read becomes part of the snapshot; a transient failure ends the reconciliation (`errors.Retry`).
@@ -41,14 +41,14 @@ async def observe(
     if resource is None or resource.deleting:
         return None
     references = tuple(dict.fromkeys(references_of(resource.spec)))
-    uses = restricted_uses(resource) if secrets_need_label else ()
+    uses = restricted_uses(resource) if defaults.restrictions.secrets_need_label else ()
     children, secrets, listed, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
         _each(
             {*map(secret_id, references), *map(secret_id, uses)}, lambda key: cluster.secret(ref.namespace, key.name)
         ),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
-        _metrics_api(resource.spec, cluster),
+        _metrics_api(resource.spec, cluster, defaults.metrics_apiserver),
     )
     refused = not_allowed(uses, secrets.found, ref.name)
     every_pod = listed.found.get(PODS, ())
@@ -104,13 +104,23 @@ async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T
     return reads
 
 
-async def _metrics_api(spec: ChatDeploymentSpec | None, cluster: Cluster) -> MetricsApi | None:
+async def _metrics_api(
+    spec: ChatDeploymentSpec | None, cluster: Cluster, server: MetricsAPIServer | None
+) -> MetricsApi | None:
     """Return who serves the metrics of pods, where that matters; an operator of a few namespaces may not read it."""
     if spec is None or spec.autoscaling is None or spec.autoscaling.source is not Source.BUILTIN:
         return None
     services = [ObjectId("APIService", name) for name in names.METRICS_APIS]
     reads = await _each(services, lambda key: cluster.child(CLUSTER_SCOPE, key))
-    return None if reads.refused else parse_metrics_api(live for live in reads.found.values() if live)
+    if reads.refused:
+        return None
+    api = parse_metrics_api(live for live in reads.found.values() if live)
+    answers = api.foreign or (api.served and not api.unavailable)
+    if server is None or answers or spec.suspend or not spec.autoscaling.needs_metrics_api_server:
+        return api
+    key = ObjectId("Deployment", server.name)
+    own = await _each([key], lambda key: cluster.child(server.namespace, key))
+    return replace(api, deployment=own.found.get(key))
 
 
 async def _failure_events(started: Started, namespace: str, cluster: Cluster) -> dict[ObjectId, str]:

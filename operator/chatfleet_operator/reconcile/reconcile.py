@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionType, Reason
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.ports import Cluster, Metrics, Prober, Recorder
 from chatfleet_operator.model.requeue import Requeue, Result
-from chatfleet_operator.model.values import Defaults, Observed, Outcome, Plan, Ref, Timestamp
+from chatfleet_operator.model.values import Observed, Outcome, Plan, Ref, Timestamp
 from chatfleet_operator.reconcile.carry_out import carry_out
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.reconcile.observe import observe
@@ -44,9 +45,7 @@ async def reconcile(ref: Ref, parts: Parts) -> Result:
     Raises `errors.ClusterError` if the state could not be read or the status not be written: try again later.
     """
     now = parts.now()
-    seen = await observe(
-        ref, parts.cluster, parts.prober, now, secrets_need_label=parts.defaults.restrictions.secrets_need_label
-    )
+    seen = await observe(ref, parts.cluster, parts.prober, now, defaults=parts.defaults)
     if seen is None:
         parts.metrics.removed(ref)
         parts.repairs.forget(ref)

@@ -276,6 +276,19 @@ async def test_who_sets_the_number_of_pods_holds_it(under_test: ClusterUnderTest
     assert (holds_replicas(again), again["spec"]["replicas"]) == (True, 1)
 
 
+async def test_a_deployment_is_started_as_it_was_seen_or_not_at_all(
+    under_test: ClusterUnderTest, namespace: str
+) -> None:
+    first = await under_test.cluster.apply(deployment(namespace, {"A": "1"}), None)
+    await under_test.cluster.start(holding(first, 2))
+    with pytest.raises(Retry):
+        await under_test.cluster.start(holding(first, 3))
+
+    live = await under_test.cluster.child(namespace, DEPLOYMENT)
+    assert live
+    assert live["spec"]["replicas"] == 2
+
+
 async def test_nothing_is_handed_over_over_what_somebody_has_written_meanwhile(
     under_test: ClusterUnderTest, namespace: str
 ) -> None:

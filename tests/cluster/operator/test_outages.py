@@ -16,14 +16,23 @@ import pytest
 import yaml
 
 from chatfleet_contract import metrics, names
+from chatfleet_operator.kube import METRICS_ON_DEMAND_RULES, METRICS_SCALE_RULES
 from chatfleet_operator.model.values import Ref
 from harness.kube.autoscaled import AUTOSCALING, BUSY, DEPLOYMENT, LOOKS, SYNC, Fleet
 from harness.kube.controllers import operated
 from harness.kube.figures import exporting, fails, hangs, new_address, returns_html, returns_nan, run
 from harness.kube.kubectl import Kubectl
 from harness.kube.live_chatdeployment import LiveChatDeployment
-from harness.kube.metrics_apiserver_process import METRICS, MetricsAPIServerProcess, install, metrics_apiserver
+from harness.kube.metrics_apiserver_process import (
+    METRICS,
+    NAME,
+    SERVICES,
+    MetricsAPIServerProcess,
+    install,
+    metrics_apiserver,
+)
 from harness.kube.operated_cluster import document
+from harness.kube.operator_process import NAMESPACE, grant, role
 from harness.pods.api_process import api_process, fetch, scripted
 from harness.polling import eventually, remains
 from harness.redis.server import redis_server
@@ -59,7 +68,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsCluster
     folder = tmp_path_factory.mktemp("outages")
     sync = f"--horizontal-pod-autoscaler-sync-period={SYNC}s"
     with ExitStack() as stack:
-        kubectl = stack.enter_context(operated(folder, {}, sync))
+        kubectl = stack.enter_context(operated(folder, {"METRICS_APISERVER": NAME}, sync))
         yield MetricsCluster(kubectl, install(kubectl, folder), folder, made(kubectl, stack))
 
 
@@ -178,3 +187,41 @@ def streaming(host: str) -> Iterator[None]:
         assert answer.status == 200
         yield
     connection.close()
+
+
+ON_DEMAND = {"DEPLOYMENT": NAME, "HOLD_SECONDS": "4"}
+SERVER = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: {NAME}}}}}
+  template:
+    metadata: {{labels: {{app: {NAME}}}}}
+    spec: {{containers: [{{name: metrics-apiserver, image: none}}]}}
+"""
+
+
+def test_on_demand_the_server_comes_with_the_first_need_and_goes_after_the_last(cluster: MetricsCluster) -> None:
+    """The last test of this cluster: it deletes the others' ChatDeployments."""
+    kubectl, server = cluster.kubectl, ("deployment", NAME, "-n", NAMESPACE)
+    first = LiveChatDeployment(kubectl, "on-demand")
+    kubectl("delete", "chatdeployments", "--all", "-A")
+    kubectl("delete", "apiservice", *SERVICES, "--ignore-not-found")
+    named = f"{NAME}-on-demand"
+    more = (role("ClusterRole", named, METRICS_ON_DEMAND_RULES), role("Role", named, METRICS_SCALE_RULES, NAMESPACE))
+    grant(kubectl, *more, account=NAME)
+    kubectl.apply(SERVER)
+    kubectl("create", "namespace", "on-demand")
+    kubectl.apply(yaml.safe_dump(document(Ref("on-demand", "support"), autoscaling=AUTOSCALING)))
+
+    eventually(lambda: kubectl.json("get", *server)["spec"]["replicas"] == 2)
+    eventually(first.has_condition("AutoscalingActive", "AutoscalerPending", "metrics API server is not ready yet"))
+    with metrics_apiserver(kubectl, cluster.kubeconfig, cluster.folder / "on-demand.log", ON_DEMAND):
+        eventually(lambda: kubectl("get", "--raw", f"/apis/{names.METRICS_GROUP}"), seconds=40)
+        eventually(first.has_condition("AutoscalingActive", "MetricsUnavailable", "FailedGetPodsMetric"), seconds=60)
+        kubectl("delete", "chatdeployment", "support", "-n", "on-demand")
+        eventually(lambda: not kubectl("get", "apiservice", *SERVICES, "--ignore-not-found"), seconds=60)
+        eventually(lambda: kubectl.json("get", *server)["spec"]["replicas"] == 0)
+    kubectl("delete", "namespace", "on-demand", "--timeout=60s")  # no API without a server stops it

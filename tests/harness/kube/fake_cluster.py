@@ -138,6 +138,18 @@ class FakeCluster:
         head = {key: text for key, text in manifest["metadata"].items() if key != "resourceVersion"}
         return self._apply({**manifest, "metadata": head}, SCALE_MANAGER)
 
+    async def start(self, manifest: Manifest) -> None:
+        self._about_to(f"start {identify(manifest)}")
+        key = self._key(manifest)
+        if (
+            key not in self.objects
+            or self.objects[key]["metadata"]["resourceVersion"] != (manifest["metadata"]["resourceVersion"])
+        ):
+            raise Retry("the object has been modified")
+        live = self.get(*key)
+        self._store(key, {**live, "spec": {**live["spec"], **manifest["spec"]}}, SCALE_MANAGER)
+        self.after_write(self.writes[-1])
+
     def _apply(self, manifest: Manifest, manager: str) -> Manifest:
         with_key = self._key(manifest)
         kind = with_key[1].kind

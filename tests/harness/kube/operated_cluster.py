@@ -14,8 +14,8 @@ from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator.children import build
 from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.model.conflict import Conflict
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.values import (
-    Defaults,
     LiveState,
     Manifest,
     Notice,

@@ -11,13 +11,17 @@ from chatfleet_contract.spec.autoscaling import Source
 from chatfleet_contract.status import ConditionStatus, Reason
 from chatfleet_operator.children.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT
 from chatfleet_operator.model.errors import RefusalReason, truncate
-from chatfleet_operator.model.values import Manifest, ObjectId, deployment_id
+from chatfleet_operator.model.moments import seconds_between
+from chatfleet_operator.model.values import Manifest, ObjectId, Timestamp, deployment_id, identify
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions.messages import not_owned, rejected
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true, unknown
 
 TRIGGER_ERRORS: Final = frozenset({"TriggerError", "PartialTriggerError"})
 """KEDA's reasons for a metric that it cannot read."""
+
+STARTUP_SECONDS: Final = 60.0
+"""How long the start of the metrics API server is no failure: its image may have to be pulled."""
 
 TRUE, FALSE = ConditionStatus.TRUE.value, ConditionStatus.FALSE.value
 
@@ -110,6 +114,31 @@ def _no_metrics(assessment: Assessment, reading: ConditionReading) -> ConditionR
     return false(Reason.METRICS_UNAVAILABLE, f"Metrics are unavailable, and no pod is removed. {reading.message}")
 
 
+def _metrics_api_starts(assessment: Assessment) -> ConditionResult | None:
+    """Our server runs only while it is needed, and this may be the first need."""
+    api = assessment.seen.metrics_api
+    if api is None or api.served or api.deployment is None or (api.stopped and not assessment.plan.start):
+        return None
+    since = _unavailable_since(api.deployment)
+    where = f"{identify(api.deployment)} in namespace {api.deployment['metadata']['namespace']}"
+    if since and seconds_between(since, assessment.now) >= STARTUP_SECONDS:
+        return false(
+            Reason.METRICS_API_MISSING,
+            f"The metrics API server does not start, and the number of pods does not change."
+            f" {where} has no ready pod since {since}.",
+        )
+    text = f"{where} starts, since this is the first ChatDeployment that needs it."
+    return unknown(Reason.AUTOSCALER_PENDING, f"The metrics API server is not ready yet: {text}")
+
+
+def _unavailable_since(deployment: Manifest) -> Timestamp:
+    """Return since when a Deployment has too few ready pods; empty: it has enough, or has none by intention."""
+    for condition in (deployment.get("status") or {}).get("conditions") or []:
+        if (condition.get("type"), condition.get("status")) == ("Available", FALSE):
+            return str(condition.get("lastTransitionTime") or "")
+    return ""
+
+
 def _metrics_api_unavailable(assessment: Assessment) -> ConditionResult | None:
     """A metrics API server that hangs: its autoscaler waits for it for a minute before it reports anything."""
     api, scaled = assessment.seen.metrics_api, assessment.spec and assessment.spec.autoscaling
@@ -179,6 +208,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _keda_not_installed,
     _rejected,
     _metrics_api_conflict,
+    _metrics_api_starts,
     _metrics_api_unavailable,
     _by_pod_autoscaler,
     _by_scaled_object,

@@ -19,17 +19,9 @@ from chatfleet_operator.children.inherited import inherit
 from chatfleet_operator.children.kinds import WORKLOADS
 from chatfleet_operator.children.labels import Owner
 from chatfleet_operator.children.revision import template_inputs_hash
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.parse import parse_resource
-from chatfleet_operator.model.values import (
-    Defaults,
-    LiveState,
-    Manifest,
-    ObjectId,
-    Outcome,
-    Plan,
-    Resource,
-    identify,
-)
+from chatfleet_operator.model.values import LiveState, Manifest, ObjectId, Outcome, Plan, Resource, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
 from harness.kube.full_chatdeployment import full_chatdeployment, with_own_redis

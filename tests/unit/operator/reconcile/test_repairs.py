@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.errors import Refused
 from chatfleet_operator.model.requeue import Requeue
-from chatfleet_operator.model.values import Defaults, Manifest, ObjectId
+from chatfleet_operator.model.values import Manifest, ObjectId
 from chatfleet_operator.reconcile.reconcile import Parts, reconcile
 from chatfleet_operator.reconcile.repairs import IMMEDIATE, MAX_DELAY, QUIET_SECONDS, Repairs
 from harness.kube.fake_cluster import OPERATOR, refuse
