@@ -452,11 +452,12 @@ async def test_a_message_to_an_upstream_of_openais_is_translated(tmp_path: Path,
     blocks = [block.model_dump(exclude_none=True) for block in message.content]
     for block in blocks:
         block.pop("parsed_output", None)
+    direct = {"caller": {"type": "direct"}}
     assert blocks == [
         {"type": "thinking", "thinking": "Hm.", "signature": ""},
         {"type": "text", "text": "Let me look."},
-        {"type": "tool_use", "id": "call_0", "name": "weather", "input": {}},
-        {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Ulm"}},
+        {"type": "tool_use", "id": "call_0", "name": "weather", "input": {}, **direct},
+        {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Ulm"}, **direct},
     ]
     assert message.stop_reason == "tool_use"
     usage = message.usage

@@ -4,7 +4,7 @@ An upstream of the same dialect sends its own events (`Extended.extra`), which g
 model. From any other upstream come texts, thoughts and tool calls alone; the blocks around them are made here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, assert_never
 
@@ -17,6 +17,26 @@ Fields: TypeAlias = dict[str, Any]
 STOP_REASONS: Final = MappingProxyType[FinishReason, str](
     {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 )
+_MADE: Final = MappingProxyType(
+    {
+        "container": None,
+        "stop_details": None,
+        "usage": {
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "cache_creation": None,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "inference_geo": None,
+            "output_tokens_details": None,
+            "server_tool_use": None,
+            "service_tier": None,
+        },
+    }
+)
+"""What the vendor's description requires of a message besides, where no upstream of the dialect has sent it."""
+_DIRECT: Final[Fields] = {"caller": {"type": "direct"}}
+_REFUSAL: Final[Fields] = {"type": "refusal", "category": None, "explanation": None}
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -39,10 +59,10 @@ class MessageEvents:
             self._start = event
             return
         if not self._is_started and not (isinstance(event, Extended) and self._begins(event)):
-            yield self._message_start({})
+            yield {"type": "message_start", "message": self._message(_MADE)}
         match event:
             case Token():
-                yield from self._block({"type": "text", "text": ""})
+                yield from self._block({"type": "text", "text": "", "citations": None})
                 yield self._delta({"type": "text_delta", "text": event.text})
             case Reasoning():
                 yield from self._block({"type": "thinking", "thinking": "", "signature": ""})
@@ -63,18 +83,19 @@ class MessageEvents:
             bytes(event.extra).startswith(b'{"type":"message_start"') or _decode(event.extra)["type"] == "message_start"
         )
 
-    def _message_start(self, message: Fields) -> Fields:
+    def _message(self, message: Mapping[str, Any]) -> Fields:
+        """Return the message that the first event shows."""
         self._is_started = True
         known = {"id": message_id(self._start.run), "type": "message", "role": "assistant", "model": self._start.model}
         empty: Fields = {"content": [], "stop_reason": None, "stop_sequence": None}
         usage = {"usage": {"input_tokens": 0, "output_tokens": 0}}
-        return {"type": "message_start", "message": {**known, **empty, **usage, **message, **known}}
+        return {**known, **empty, **usage, **message, **known}
 
     def _relayed(self, event: Fields) -> Iterator[Fields]:
         match event["type"]:
             case "message_start":
                 message = event.get("message")
-                yield {**event, **self._message_start(message if isinstance(message, dict) else {})}
+                yield {**event, "message": self._message(message if isinstance(message, dict) else {})}
                 return
             case "content_block_start":
                 block = event.get("content_block")
@@ -105,7 +126,7 @@ class MessageEvents:
             yield from self._close()
             index = self._calls[piece.index] = self._next
             self.open = (index, "tool_use")
-            block: Fields = {"type": "tool_use", "id": piece.id, "name": piece.name or "", "input": {}}
+            block: Fields = {"type": "tool_use", "id": piece.id, "name": piece.name or "", "input": {}, **_DIRECT}
             yield {"type": "content_block_start", "index": index, "content_block": block}
             self._next += 1
         if piece.arguments:
@@ -120,8 +141,11 @@ class MessageEvents:
 def message_delta(complete: Complete) -> Fields:
     """Return the event with the reason to stop and the usage: the upstream's own, or ours in the vendor's terms."""
     extra = complete.extra or {}
-    delta = {"stop_reason": STOP_REASONS[complete.finish_reason], "stop_sequence": None}
+    delta: Fields = {"stop_reason": STOP_REASONS[complete.finish_reason], "stop_sequence": None}
     own, usage = extra.get("delta"), extra.get("usage")
+    if not extra:
+        delta |= {"container": None, "stop_details": _REFUSAL if complete.finish_reason == "content_filter" else None}
+        usage = {"server_tool_use": None}
     return {
         **extra,
         "type": "message_delta",

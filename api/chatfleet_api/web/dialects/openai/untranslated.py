@@ -80,7 +80,7 @@ def common_part(raw: bytes) -> tuple[Any, list[Untranslated]]:
     found: list[Untranslated] = []
     if not isinstance(sent, dict):
         return sent, found
-    body = _known(sent, ChatCompletionBody, "", found)
+    body = _known(_with_effort(sent), ChatCompletionBody, "", found)
     _replace_values(body, found)
     for name, check in (("messages", _message), ("tools", _tool)):
         if isinstance(body.get(name), list):
@@ -91,6 +91,19 @@ def common_part(raw: bytes) -> tuple[Any, list[Untranslated]]:
     if isinstance(body.get("stream_options"), dict):
         body["stream_options"] = _known(body["stream_options"], StreamOptions, "stream_options", found)
     return body, found
+
+
+def _with_effort(body: _Object) -> _Object:
+    """Return the body with `reasoning`, as compatible servers have it, in the vendor's own term.
+
+    A summary needs no request: a provider that shows its reasoning does so always.
+    """
+    reasoning = body.get("reasoning")
+    if not isinstance(reasoning, dict) or not reasoning.keys() <= {"effort", "summary"}:
+        return body
+    rest = {name: value for name, value in body.items() if name != "reasoning"}
+    effort = reasoning.get("effort") if rest.get("reasoning_effort") is None else None
+    return rest if effort is None else rest | {"reasoning_effort": effort}
 
 
 def _replace_values(body: _Object, found: list[Untranslated]) -> None:

@@ -20,7 +20,9 @@ USAGE = Usage(input_tokens=9, output_tokens=4, reasoning_tokens=1, cache_read_to
 WHOLE: tuple[Event, ...] = (START, Token("Hel"), Token('l"o\n'), Complete("stop", USAGE))
 MESSAGE = (
     '{"id":"msg_r1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,'
-    '"stop_sequence":null,"usage":{"input_tokens":0,"output_tokens":0}}'
+    '"stop_sequence":null,"usage":{"input_tokens":0,"output_tokens":0,"cache_creation":null,'
+    '"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"inference_geo":null,"output_tokens_details":null,'
+    '"server_tool_use":null,"service_tier":null},"container":null,"stop_details":null}'
 )
 SDK: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 
@@ -40,12 +42,13 @@ def test_a_stream_is_the_vendors_byte_for_byte() -> None:
     assert encoded(*WHOLE) == (
         f'event: message_start\ndata: {{"type":"message_start","message":{MESSAGE}}}\n\n'
         'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
-        '"content_block":{"type":"text","text":""}}\n\n'
+        '"content_block":{"type":"text","text":"","citations":null}}\n\n'
         f'{delta}"Hel"}}}}\n\n{delta}"l\\"o\\n"}}}}\n\n'
         'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
-        'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
+        'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null,'
+        '"container":null,"stop_details":null},'
         '"usage":{"input_tokens":2,"cache_creation_input_tokens":2,"cache_read_input_tokens":5,"output_tokens":4,'
-        '"output_tokens_details":{"thinking_tokens":1}}}\n\n'
+        '"output_tokens_details":{"thinking_tokens":1},"server_tool_use":null}}\n\n'
         'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     )
 
@@ -86,6 +89,11 @@ async def test_each_kind_of_piece_is_a_block() -> None:
 )
 def test_reasons_to_stop_are_the_vendors(reason: Any, stop: str) -> None:  # noqa: ANN401  # a word
     assert payloads(encoded(START, Complete(reason, USAGE)))[-2]["delta"]["stop_reason"] == stop
+
+
+def test_a_refusal_has_its_details() -> None:
+    details = payloads(encoded(START, Complete("content_filter", USAGE)))[-2]["delta"]["stop_details"]
+    assert details == {"type": "refusal", "category": None, "explanation": None}
 
 
 def test_a_failure_is_an_error_event_and_no_end_of_a_message() -> None:
