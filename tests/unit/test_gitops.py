@@ -8,7 +8,8 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # it has no stubs
 
-from chatfleet_contract.status import REASONS
+from chatfleet_contract.status import REASONS, ConditionType
+from chatfleet_operator.status.conditions.configuration_valid import WARNINGS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "guide" / "gitops.md").read_text()
@@ -38,6 +39,19 @@ def test_argo_cd_shows_the_health(case: dict[str, Any]) -> None:
     found = health({"metadata": {"generation": case.get("generation", 1)}, "status": status(case)})
     assert found["status"] == case["argocd"]
     assert found["message"] == "Waiting for the operator" or found["message"].split()[0] in case["conditions"]
+
+
+def test_argo_cd_shows_the_warning_of_what_serves() -> None:
+    conditions = {"Ready": "True Serving", "ConfigurationValid": "False VolumeDiffers"}
+    found = health({"metadata": {"generation": 1}, "status": status({"conditions": conditions})})
+    assert found == {"status": "Healthy", "message": "ConfigurationValid False VolumeDiffers"}
+
+
+def test_what_serves_with_a_warning_is_the_same_for_the_operator_and_for_the_tools() -> None:
+    for language in ("lua", "yaml"):
+        (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+        reasons = REASONS[ConditionType.CONFIGURATION_VALID]
+        assert {reason for reason in reasons if re.search(rf"[\"']{reason.value}[\"']", text)} == WARNINGS
 
 
 @pytest.mark.parametrize("obj", [{}, {"status": {}}, {"status": {"observedGeneration": 1, "conditions": []}}])

@@ -3,14 +3,14 @@
 from typing import Final
 
 from chatfleet_contract import names
-from chatfleet_contract.status import Reason
+from chatfleet_contract.status import ConditionStatus, Reason
 from chatfleet_operator.children.kinds import AUTOSCALERS, PERSISTENT_VOLUME_CLAIM
 from chatfleet_operator.children.volume import difference, is_bound
 from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions.messages import listed, not_applied, not_owned, rejected
-from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, true
+from chatfleet_operator.status.conditions.result import ConditionResult, Rule, false, first, true
 
 
 def _spec_unreadable(assessment: Assessment) -> ConditionResult | None:
@@ -131,3 +131,12 @@ RULES: Final[tuple[Rule, ...]] = (
     _annotation_invalid,
     _valid,
 )
+
+WARNINGS: Final = frozenset({Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION})
+"""Reasons with which the rest of the spec is applied and clients are served: their rules are the last ones."""
+
+
+def obstacle(assessment: Assessment) -> ConditionResult | None:
+    """Return why the spec cannot be served; None: it can, perhaps with one of `WARNINGS`."""
+    result = first(assessment, RULES)
+    return result if result.status is ConditionStatus.FALSE and result.reason not in WARNINGS else None

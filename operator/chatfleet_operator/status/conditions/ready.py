@@ -38,15 +38,9 @@ def _blocked_by(kind: ConditionType, result: ConditionResult) -> ConditionResult
     return ConditionResult(result.status, Reason.BLOCKED, f"{kind.value} is {result.status.value}: {result.message}")
 
 
-_STILL_SERVES: Final = frozenset({"VolumeDiffers", "InvalidAnnotation"})
-"""Reasons of ConfigurationValid with which clients are served: Redis uses the volume that it has."""
-
-
 def _configuration_invalid(assessment: Assessment) -> ConditionResult | None:
-    result = first(assessment, configuration_valid.RULES)
-    if result.reason in _STILL_SERVES:
-        return None
-    return _blocked_by(ConditionType.CONFIGURATION_VALID, result)
+    result = configuration_valid.obstacle(assessment)
+    return _blocked_by(ConditionType.CONFIGURATION_VALID, result) if result else None
 
 
 def _asleep(assessment: Assessment) -> ConditionResult | None:

@@ -20,10 +20,8 @@ def _rolling_out(assessment: Assessment) -> ConditionResult | None:
 def _not_settled(assessment: Assessment) -> ConditionResult | None:
     """Not an outage of what was rolled out, which may last: Ready reports it."""
     served = first(assessment, ready.RULES)
-    valid = first(assessment, configuration_valid.RULES)
-    result = served if served.status is ConditionStatus.UNKNOWN else valid
-    pending = served.status is ConditionStatus.UNKNOWN or valid.status is ConditionStatus.FALSE
-    return true(Reason.UPDATING, result.message) if pending and _moves(assessment) else None
+    pending = served if served.status is ConditionStatus.UNKNOWN else configuration_valid.obstacle(assessment)
+    return true(Reason.UPDATING, pending.message) if pending and _moves(assessment) else None
 
 
 def _moves(assessment: Assessment) -> bool:

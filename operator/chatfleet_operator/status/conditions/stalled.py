@@ -28,7 +28,8 @@ def _paused(assessment: Assessment) -> ConditionResult | None:
 
 
 def _configuration_invalid(assessment: Assessment) -> ConditionResult | None:
-    return _lasting(assessment, ConditionType.CONFIGURATION_VALID, first(assessment, configuration_valid.RULES))
+    result = configuration_valid.obstacle(assessment)
+    return _lasting(assessment, ConditionType.CONFIGURATION_VALID, result) if result else None
 
 
 def _deadline_exceeded(assessment: Assessment) -> ConditionResult | None:

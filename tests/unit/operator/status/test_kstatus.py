@@ -32,6 +32,19 @@ from unit.operator.status.test_conditions import (
 SOON, LATER = "2026-01-02T03:04:10Z", "2026-01-02T03:04:25Z"
 ROLLING_OUT = with_child(serving(), DEPLOYMENT, updatedReplicas=1)
 PAUSED = replace(resource(), paused=True)
+MISSPELLED = replace(resource(), annotation_problem="chatfleet.io/reconcile is Paused, which has no effect.")
+
+
+def other_volume() -> Observed:
+    """Return a snapshot whose volume has another class than the spec."""
+    seen = serving(resource(redis={"managed": {"storageClassName": "slow"}}))
+    key = ObjectId("PersistentVolumeClaim", "support-redis")
+    claim = seen.children[key]
+    spec = {**claim["spec"], "volumeName": "pv-1", "storageClassName": "fast"}
+    return replace(seen, children={**seen.children, key: {**claim, "spec": spec}})
+
+
+OTHER_VOLUME = other_volume()
 
 
 def failing(cause: Cause, seen: Observed = NO_PODS) -> Observed:
@@ -124,6 +137,22 @@ ROWS = [
         Outcome(),
         "InProgress InProgress InProgress",
         id="an outage of all upstreams",
+    ),
+    pytest.param(
+        replace(serving(), resource=MISSPELLED), Outcome(), "Current Current Current", id="an annotation without effect"
+    ),
+    pytest.param(
+        replace(ROLLING_OUT, resource=MISSPELLED),
+        Outcome(),
+        "InProgress InProgress InProgress",
+        id="a rollout, and an annotation without effect",
+    ),
+    pytest.param(OTHER_VOLUME, Outcome(), "Current Current Current", id="another volume than that of the spec"),
+    pytest.param(
+        replace(OTHER_VOLUME, missing_secrets=(SecretKeyRef(name="llm-keys", key="openai"),)),
+        Outcome(),
+        "InProgress InProgress Failed",
+        id="another volume, and a Secret is missing",
     ),
     pytest.param(replace(serving(), resource=PAUSED), Outcome(), "Current Current Current", id="paused, unchanged"),
     pytest.param(observed(PAUSED, {}), Outcome(), "Failed Failed Failed", id="paused while a change of the spec waits"),
