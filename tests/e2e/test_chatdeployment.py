@@ -16,7 +16,7 @@ from harness.kube.node import API_IMAGE, NAMESPACE, ROOT, Node
 from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
-CONDITIONS = {"Ready", "Available", "ConfigurationValid", "RedisAvailable", "UpstreamsAvailable"}
+CONDITIONS = {"Ready", "Available", "ConfigurationValid", "RedisAvailable", "UpstreamsAvailable", "Exposed"}
 AT_REST = {"Progressing", "AutoscalingActive"}
 """Not true of what has come to rest, and is not scaled by itself."""
 SAY = "We ship on Fridays"
