@@ -2,26 +2,74 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Final, NamedTuple
 
-from chatfleet_api.chat.items import message_of
-from chatfleet_api.domain.request import Message
+import msgspec
+from msgspec.structs import replace
+
+from chatfleet_api.chat.items import joined, understood
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest, Message, Untranslated
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import StoredMessage
+
+BEFORE: Final = "conversation"
+"""Stands for the field of an item that the request does not bring itself."""
+_item: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 UNSEEN_SECONDS = 5.0
 """Age up to which a run that the log does not know may simply not have been written there yet."""
 
 
-def context(history: Sequence[StoredMessage]) -> tuple[Message, ...]:
+class Context(NamedTuple):
+    """What a model gets of the messages before."""
+
+    messages: tuple[Message, ...]
+    untranslated: tuple[Untranslated, ...] = ()
+    """What of it only upstreams of the OpenAI Responses API can get."""
+
+
+def context(history: Sequence[StoredMessage]) -> Context:
     """Return the messages for a model: all that the user has seen.
 
-    A partial answer (failed, cancelled, interrupted) counts when it has text; a pending one has none.
+    A partial answer (failed, cancelled, interrupted) counts when it has text; its calls of tools, a part of which may
+    be missing, do not. A pending one has neither.
     """
-    return tuple(
-        message_of(message.item) if message.item else Message(message.role, message.content)
-        for message in history
-        if message.role != "assistant" or (message.content and message.status != "pending")
-    )
+    messages: list[Message] = []
+    untranslated: list[Untranslated] = []
+    for message in history:
+        if message.item:
+            understood_message, foreign = understood(_item(message.item), BEFORE)
+            untranslated += foreign
+            if understood_message is not None:
+                messages.append(understood_message)
+        elif message.role != "assistant":
+            messages.append(Message(message.role, message.content))
+        elif message.status != "pending" and (answer := _answer(message)):
+            messages.append(answer)
+    return Context(tuple(messages), tuple(untranslated))
+
+
+def continued(
+    history: Sequence[StoredMessage], request: ChatRequest, instructions: Sequence[Message] = ()
+) -> ChatRequest:
+    """Return `request` with `instructions` and the messages before in front of its own."""
+    before = context(history)
+    messages = joined((*instructions, *before.messages, *request.messages))
+    sent = request.sent
+    if before.untranslated and sent is None:
+        first = before.untranslated[0]
+        raise ChatError(Code.INVALID_REQUEST, first.message, param=first.param)
+    if before.untranslated and sent is not None:
+        sent = replace(sent, untranslated=(*sent.untranslated, *before.untranslated))
+    return replace(request, messages=messages, sent=sent)
+
+
+def _answer(message: StoredMessage) -> Message | None:
+    calls = message.tool_calls if message.status == "complete" else None
+    if not message.content and not calls:
+        return None
+    return Message("assistant", message.content or None, tool_calls=calls or None)
 
 
 def pending(history: Sequence[StoredMessage]) -> StoredMessage | None:

@@ -1,16 +1,35 @@
-"""Items of the OpenAI dialect: messages of text and images, also those that an earlier answer gave back.
+"""Items of the OpenAI dialect: messages, calls of tools and their results, and all other kinds.
 
-They are stored as they came, and become what a model gets with each turn.
+They are stored as they came, and become what a model gets with each turn. What only upstreams of the same dialect can
+take is named (`Untranslated`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ImagePart, ImageURL, Message, TextPart
+from chatfleet_api.domain.request import (
+    CHAT,
+    AnyToolCall,
+    CustomInput,
+    CustomToolCall,
+    Function,
+    ImagePart,
+    ImageURL,
+    Message,
+    MessageToolCall,
+    Role,
+    TextPart,
+    Untranslated,
+)
 from chatfleet_api.sessions.store import StoredMessage
+
+Item: TypeAlias = Mapping[str, Any]
+MESSAGE: Final = "message"
 
 
 class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -36,13 +55,14 @@ class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image
 
     image_url: str | None = None
     detail: Literal["auto", "low", "high", "original"] | None = None
-    file_id: Any = None  # decoded only to be rejected
+    file_id: str | None = None
 
 
 _Part: TypeAlias = InputText | OutputText | Refusal | InputImage
+_PARTS: Final = frozenset({"input_text", "output_text", "refusal", "input_image"})
 
 
-class InputMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InputMessage(msgspec.Struct, frozen=True):
     """One message of the input, also one that an earlier answer gave back."""
 
     role: Literal["user", "assistant", "system", "developer"]
@@ -53,33 +73,132 @@ class InputMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase: str | None = None
 
 
+class _Call(msgspec.Struct, frozen=True):
+    call_id: str
+    name: str
+    type: str
+    id: str | None = None
+    status: str | None = None
+
+
+class FunctionCall(_Call, frozen=True, kw_only=True):
+    """A call of a function that an earlier answer made."""
+
+    arguments: str
+
+
+class CustomCall(_Call, frozen=True, kw_only=True):
+    """A call of a custom tool that an earlier answer made."""
+
+    input: str
+
+
+class CallOutput(msgspec.Struct, frozen=True):
+    """The result of a call."""
+
+    call_id: str
+    output: str | list[_Part]
+    type: str
+    id: str | None = None
+    status: str | None = None
+
+
+class ReasoningItem(msgspec.Struct, frozen=True):
+    """The reasoning of an earlier answer."""
+
+    type: str
+    id: str | None = None
+    summary: list[dict[str, Any]] | None = None
+    content: list[dict[str, Any]] | None = None
+    encrypted_content: str | None = None
+    status: str | None = None
+
+
+_Known: TypeAlias = InputMessage | FunctionCall | CustomCall | CallOutput | ReasoningItem
+
+KINDS: Final[Mapping[str, type[_Known]]] = MappingProxyType(
+    {
+        MESSAGE: InputMessage,
+        "function_call": FunctionCall,
+        "custom_tool_call": CustomCall,
+        "function_call_output": CallOutput,
+        "custom_tool_call_output": CallOutput,
+        "reasoning": ReasoningItem,
+    }
+)
+"""The items that models of all vendors have, in their own terms."""
+_OF_THE_ASSISTANT: Final = frozenset({"reasoning", "compaction"})
+
+
+class Understood(NamedTuple):
+    """What models get of an item."""
+
+    message: Message | None
+    """None: nothing. The reasoning of an earlier answer belongs to its own vendor."""
+    untranslated: tuple[Untranslated, ...] = ()
+    """What of it only upstreams of the dialect can get."""
+
+
 class NewItem(NamedTuple):
     """One item that was sent."""
 
-    message: Message
+    message: Message | None
     item: str = ""
     """As it came, JSON; empty: it came as text."""
+    untranslated: tuple[Untranslated, ...] = ()
+    role: Role = "user"
 
     def stored(self, message_id: str, now: str) -> StoredMessage:
         """Return it as it is stored."""
-        return StoredMessage(message_id, self.message.role, text_of(self.message), now, item=self.item)
+        message = self.message or Message(self.role)
+        calls = message.tool_calls
+        return StoredMessage(message_id, message.role, text_of(message), now, item=self.item, tool_calls=calls)
 
 
-_item: Final = msgspec.json.Decoder(InputMessage)
+def new_item(item: Item, text: str, where: str) -> NewItem:
+    """Return an item that was sent as `text`, in the field `where`; raises as `understood` does."""
+    message, untranslated = understood(item, where)
+    is_assistants = kind_of(item) in _OF_THE_ASSISTANT or kind_of(item).endswith("_call")
+    return NewItem(message, text, untranslated, "assistant" if is_assistants else "user")
 
 
-def messages_of(items: Sequence[InputMessage], *, where: str = "input") -> list[Message]:
-    """Return the messages, which the request has in its field `where`, as a model gets them.
+def kind_of(item: Item) -> str:
+    """Return the type of an item; messages need not name theirs."""
+    kind = item.get("type")
+    return MESSAGE if kind is None else str(kind)
 
-    Raises `ChatError(INVALID_REQUEST)`, with the field, for an image that is in no address.
+
+def understood(item: Item, where: str) -> Understood:
+    """Return what models get of an item, which is in the field `where`.
+
+    Raises `msgspec.ValidationError` for an item of a known kind in another form, `ChatError(INVALID_REQUEST)` for an
+    image without address.
     """
-    return [Message(item.role, _content(item.content, f"{where}[{position}]")) for position, item in enumerate(items)]
+    kind = kind_of(item)
+    known = KINDS.get(kind)
+    if known is None:
+        remedy = "Use messages, and calls of functions with their results."
+        return Understood(None, (_foreign(where, f"'{where}' is an item of type '{kind}'", remedy),))
+    beyond = tuple(
+        _foreign(f"{where}.{name}", f"'{where}.{name}'", "Remove it.")
+        for name, value in item.items()
+        if value is not None and name not in known.__struct_fields__
+    )
+    parts, foreign = _known_parts(item, "output" if known is CallOutput else "content", where)
+    message, more = _message(msgspec.convert(parts, known), where)
+    return Understood(message, (*beyond, *foreign, *more))
 
 
-def message_of(item: str) -> Message:
-    """Return a stored item, which `messages_of` has accepted, as a model gets it."""
-    (message,) = messages_of([_item.decode(item)])
-    return message
+def joined(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Return the messages, in which the calls of tools are in the message of the assistant that they follow."""
+    result: list[Message] = []
+    for message in messages:
+        last = result[-1] if result else None
+        if message.tool_calls and message.content is None and last and last.role == message.role:
+            result[-1] = replace(last, tool_calls=[*(last.tool_calls or ()), *message.tool_calls])
+        else:
+            result.append(message)
+    return tuple(result)
 
 
 def text_of(message: Message) -> str:
@@ -89,25 +208,77 @@ def text_of(message: Message) -> str:
     return "".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
-def _content(content: str | list[_Part], where: str) -> str | list[TextPart | ImagePart]:
+def _known_parts(item: Item, name: str, where: str) -> tuple[Item, list[Untranslated]]:
+    """Return an item without the parts of its content that other dialects do not have, which are named."""
+    content = item.get(name)
+    if not isinstance(content, list) or kind_of(item) == "reasoning":
+        return item, []
+    others = {
+        position: str(part["type"])
+        for position, part in enumerate(content)
+        if isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] not in _PARTS
+    }
+    foreign = [
+        _foreign(
+            f"{where}.{name}[{position}]", f"'{where}.{name}[{position}]' of type '{kind}'", "Send text or images."
+        )
+        for position, kind in others.items()
+    ]
+    empty = {"type": "input_text", "text": ""}  # keeps the positions
+    return {**item, name: [empty if at in others else part for at, part in enumerate(content)]}, foreign
+
+
+def _message(item: _Known, where: str) -> Understood:
+    match item:
+        case InputMessage():
+            content, beyond = _content(item.content, f"{where}.content")
+            return Understood(Message(item.role, content), beyond)
+        case FunctionCall():
+            return Understood(_calling(MessageToolCall(item.call_id, Function(item.name, item.arguments))))
+        case CustomCall():
+            called = _calling(CustomToolCall(item.call_id, CustomInput(item.name, item.input)))
+            foreign = _foreign(where, f"'{where}' is an item of type '{item.type}'", "Use functions.")
+            return Understood(called, (replace(foreign, known_to=(CHAT,)),))
+        case CallOutput():
+            content, beyond = _content(item.output, f"{where}.output")
+            return Understood(Message("tool", content, tool_call_id=item.call_id), beyond)
+        case _:
+            return Understood(None)
+
+
+def _calling(call: AnyToolCall) -> Message:
+    return Message("assistant", tool_calls=[call])
+
+
+def _content(
+    content: str | Sequence[_Part], where: str
+) -> tuple[str | list[TextPart | ImagePart], tuple[Untranslated, ...]]:
     if isinstance(content, str):
-        return content
-    parts = [_part(part, f"{where}.content[{position}]") for position, part in enumerate(content)]
+        return content, ()
+    foreign: list[Untranslated] = []
+    parts = [_part(part, f"{where}[{position}]", foreign) for position, part in enumerate(content)]
     texts = [part.text for part in parts if isinstance(part, TextPart)]
-    return "".join(texts) if len(texts) == len(parts) else parts
+    return ("".join(texts) if len(texts) == len(parts) else parts), tuple(foreign)
 
 
-def _part(part: _Part, where: str) -> TextPart | ImagePart:
+def _part(part: _Part, where: str, foreign: list[Untranslated]) -> TextPart | ImagePart:
     if isinstance(part, Refusal):
         return TextPart(part.refusal)
     if not isinstance(part, InputImage):
         return TextPart(part.text)
     if part.file_id is not None:
-        remedy = f"Files are not supported. Send the image in '{where}.image_url'."
-        raise ChatError(
-            Code.INVALID_REQUEST, f"Unsupported value: '{where}.file_id'. {remedy}", param=f"{where}.file_id"
-        )
+        remedy = f"Send the image in '{where}.image_url'."
+        foreign.append(_foreign(f"{where}.file_id", f"'{where}.file_id'", remedy))
+        return TextPart("")
     if part.image_url is None:
         message = f"Missing required parameter: '{where}.image_url'. Set it to an address or a data URL."
         raise ChatError(Code.INVALID_REQUEST, message, param=f"{where}.image_url")
     return ImagePart(ImageURL(part.image_url, part.detail))
+
+
+def _foreign(param: str, what: str, remedy: str) -> Untranslated:
+    message = f"Unsupported value: {what[:_SHOWN]}, which the model's provider does not have. {remedy}"
+    return Untranslated(param[:_SHOWN], message)
+
+
+_SHOWN: Final = 200

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import assert_never
 
-from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Event, Extended, Piece, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import AnyToolCall, CustomInput, CustomToolCall, Function, MessageToolCall
 from chatfleet_api.providers.provider import Finish, StreamItem
 
@@ -72,6 +72,19 @@ class Reply:
     def calls_by_index(self) -> dict[int, AnyToolCall]:
         """The tool calls so far, put together, by their numbers in the answer."""
         return {index: _whole(pieces) for index, pieces in sorted(self._calls.items())}
+
+
+def pieces_of(reasoning: str | None, text: str, calls: Sequence[AnyToolCall] | None) -> tuple[Piece, ...]:
+    """Return an answer that was put together as few pieces."""
+    thoughts = (Reasoning(reasoning),) if reasoning else ()
+    texts = (Token(text),) if text else ()
+    return (*thoughts, *texts, *(_called(index, call) for index, call in enumerate(calls or ())))
+
+
+def _called(index: int, call: AnyToolCall) -> ToolCall:
+    if isinstance(call, CustomToolCall):
+        return ToolCall(index, call.id, call.custom.name, call.custom.input, custom=True)
+    return ToolCall(index, call.id, call.function.name, call.function.arguments)
 
 
 def _whole(pieces: Sequence[ToolCall]) -> AnyToolCall:

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from chatfleet_api.chat.completions import Completions
-from chatfleet_api.chat.history import context
+from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
+from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.chat.sending import MessageSender, Place, Turn
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.domain.errors import (
@@ -26,7 +27,7 @@ from chatfleet_api.domain.errors import (
     ConversationNotFoundError,
     NotFoundError,
 )
-from chatfleet_api.domain.events import Event, Reasoning, Start, Token
+from chatfleet_api.domain.events import Event, Start
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.pool import RunPool
@@ -59,6 +60,11 @@ class NewResponse(NamedTuple):
     previous: ResponseKey | None = None
     conversation: str | None = None
 
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the items are to a model."""
+        return tuple(item.message for item in self.items if item.message is not None)
+
 
 class StoredResponse(NamedTuple):
     """A response as it is stored."""
@@ -74,9 +80,7 @@ class StoredResponse(NamedTuple):
         start = Start(self.key.run, answer.model or "", created, self.key.conversation, answer.id, answer.echo)
         if answer.status == "pending":
             return Batch(1, (start,))
-        reasoning = (Reasoning(answer.reasoning),) if answer.reasoning else ()
-        text = (Token(answer.content),) if answer.content else ()
-        before: tuple[Event, ...] = (start, *reasoning, *text)
+        before: tuple[Event, ...] = (start, *pieces_of(answer.reasoning, answer.content, answer.tool_calls))
         return Batch(1, (*before, *remainder(before, answer)))
 
 
@@ -114,8 +118,7 @@ class Responses:
     async def request(self, principal: Principal, new: NewResponse) -> ChatRequest:
         """Return what the model would get; raises as `create` does for what `new` names."""
         before = (await self._place(principal.tenant, new)).before
-        messages = (message for message, _ in new.items)
-        return replace(new.request, messages=(*new.instructions, *context(before), *messages))
+        return continued(before, replace(new.request, messages=new.messages), new.instructions)
 
     async def find(self, principal: Principal, key: ResponseKey) -> StoredResponse:
         """Return a response as it is now; raises `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
@@ -156,7 +159,7 @@ class Responses:
     def _turn(self, new: NewResponse) -> Turn:
         now, new_id = self.sender.stamp(), self.sender.new_id
         questions = tuple(item.stored(new_id(), now) for item in new.items)
-        request = replace(new.request, messages=tuple(message for message, _ in new.items))
+        request = replace(new.request, messages=new.messages)
         return Turn(questions, request, new.instructions, new.echo)
 
     async def _place(self, tenant: str, new: NewResponse) -> Place:

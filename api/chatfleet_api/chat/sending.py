@@ -128,8 +128,7 @@ class MessageSender:
         run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
         answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo)
         began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
-        said = (*turn.instructions, *history.context(place.before), *turn.request.messages)
-        request = replace(turn.request, messages=said)
+        request = history.continued(place.before, turn.request, turn.instructions)
         record = RunRecord(tenant, began, request)
         append = Append(
             (*place.carried, *turn.questions, answer),

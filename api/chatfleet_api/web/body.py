@@ -30,7 +30,7 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as wrong:
-        raise _invalid(str(wrong)) from None
+        raise invalid(wrong) from None
     except msgspec.DecodeError as wrong:
         message = f"The body is not valid JSON: {wrong}." if raw else "The body is empty; send a JSON object."
         raise ChatError(Code.INVALID_REQUEST, message) from None
@@ -40,12 +40,12 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise too_deep(None) from None
 
 
-def convert_body(body: object, kind: type[T]) -> T:
-    """Return decoded JSON as a body; raises as `decode_body` does."""
+def convert_body(body: object, kind: type[T], where: str = "") -> T:
+    """Return decoded JSON, which is in the field `where`, as a body; raises as `decode_body` does."""
     try:
         return msgspec.convert(body, kind)
     except msgspec.ValidationError as wrong:
-        raise _invalid(str(wrong)) from None
+        raise invalid(wrong, where) from None
 
 
 def stream_field(raw: bytes) -> bool | None:
@@ -80,10 +80,15 @@ def too_deep(param: str | None) -> ChatError:
     return ChatError(Code.INVALID_REQUEST, f"The JSON nests too deeply; stay within {MAX_DEPTH} levels.", param=param)
 
 
-def _invalid(text: str) -> ChatError:
-    """Translate msgspec's sentence, such as "Expected `int`, got `str` - at `$.messages[0].role`"."""
+def invalid(wrong: msgspec.ValidationError, where: str = "") -> ChatError:
+    """Return the error for a value of the field `where`, the body if empty.
+
+    Translates msgspec's sentence, such as "Expected `int`, got `str` - at `$.messages[0].role`".
+    """
+    text = str(wrong)
     parts = _MESSAGE.fullmatch(text)
     what, path = (parts["what"], parts["path"] or "") if parts else (text, "")
+    path = f"{where}.{path}" if where and path else where or path
     if field := _FIELD.fullmatch(what):
         param = f"{path}.{field['name']}".removeprefix(".")[:_SHOWN]
         missing = field["what"] == "missing required"

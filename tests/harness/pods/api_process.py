@@ -27,6 +27,8 @@ START_SECONDS = 20
 DRAIN_TOKEN = "known-to-the-kubelet"
 SCRIPTS = {
     "echo": "echo",
+    "tools": "tools",
+    "reason": "reason",
     "count": "count-5",
     "slow": "count-30@20",
     "lasting": "count-60@20",

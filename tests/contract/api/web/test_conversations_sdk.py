@@ -119,7 +119,7 @@ def test_one_answer_at_a_time_is_written_in_a_conversation(client: openai.OpenAI
     [
         ({"items": [{"role": "user"}]}, "items[0].content"),
         ({"items": [{"role": "user", "content": [{"type": "input_image"}]}]}, "items[0].content[0].image_url"),
-        ({"items": [{"type": "function_call", "call_id": "c"}]}, "items[0].type"),
+        ({"items": [{"type": "function_call", "call_id": "c"}]}, "items[0]."),
         ({"metadata": {"a": 1}}, "metadata"),
         ({"title": "x"}, "title"),
     ],

@@ -8,6 +8,7 @@ import openai
 import pytest
 from openai.types.responses import (
     EasyInputMessageParam,
+    FunctionToolParam,
     Response,
     ResponseCompletedEvent,
     ResponseCreatedEvent,
@@ -16,6 +17,7 @@ from openai.types.responses import (
     ResponseOutputMessageParam,
     ResponseStreamEvent,
 )
+from openai.types.responses.response_input_param import FunctionCallOutput
 from pydantic import BaseModel
 
 from harness.pods.api_process import ApiProcess, api_process, scripted
@@ -258,3 +260,67 @@ def test_the_tokens_of_an_input_are_estimated_with_what_was_said_before(client: 
     alone = client.responses.input_tokens.count(model="echo", input="1234")
     after = client.responses.input_tokens.count(model="echo", input="1234", previous_response_id=response.id)
     assert (alone.object, alone.input_tokens, after.input_tokens) == ("response.input_tokens", 1, 5)
+
+
+ADD: FunctionToolParam = {
+    "type": "function",
+    "name": "add",
+    "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+    "strict": True,
+}
+
+
+def test_a_chain_carries_calls_of_tools_and_their_results(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="tools", input='add {"a": 1}', tools=[ADD], tool_choice="required")
+    (call,) = first.output
+    assert call.type == "function_call"
+    assert (call.name, call.arguments, call.status) == ("add", '{"a": 1}', "completed")
+    assert (first.tool_choice, first.tools[0].to_dict()["name"]) == ("required", "add")
+    assert client.responses.retrieve(first.id) == first
+    result: FunctionCallOutput = {"type": "function_call_output", "call_id": call.call_id, "output": "is 42"}
+    with client.responses.create(
+        model="tools", input=[result], tools=[ADD], previous_response_id=first.id, stream=True
+    ) as stream:
+        *_, last = list(stream)
+    assert last.type == "response.completed"
+    assert last.response.output_text == "is 42"
+    (sent,) = client.responses.input_items.list(last.response.id).data
+    assert {**sent.to_dict(), **result} == sent.to_dict()
+    third = client.responses.create(model="echo", input="And now?", previous_response_id=last.response.id)
+    assert third.output_text == "And now?"
+
+
+def test_calls_of_tools_stream_as_the_sdks_helper_expects_them(client: openai.OpenAI) -> None:
+    asked = 'add {"a": 1}\nadd {"a": 2}'
+    with client.responses.stream(model="tools", input=asked, tools=[ADD]) as stream:
+        kinds = [event.type for event in stream if event.type.startswith("response.function_call_arguments")]
+        calls = stream.get_final_response().output
+    assert [call.to_dict()["arguments"] for call in calls] == ['{"a": 1}', '{"a": 2}']
+    assert kinds.count("response.function_call_arguments.done") == 2
+
+
+def test_a_conversation_lists_calls_and_results_as_items(client: openai.OpenAI) -> None:
+    conversation = client.conversations.create().id
+    client.responses.create(model="tools", input='add {"a": 1}', tools=[ADD], conversation=conversation)
+    listed = list(client.conversations.items.list(conversation, order="asc"))
+    assert [item.type for item in listed] == ["message", "function_call"]
+    call = listed[1].to_dict()
+    client.conversations.items.create(
+        conversation,
+        items=[{"type": "function_call_output", "call_id": str(call["call_id"]), "output": "is 42"}],
+    )
+    answer = client.responses.create(model="tools", input=[], tools=[ADD], conversation=conversation)
+    assert answer.output_text == "is 42"
+    assert [item.type for item in client.conversations.items.list(conversation, order="asc")][2:] == [
+        "function_call_output",
+        "message",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["web_search", "file_search", "code_interpreter", "image_generation", "mcp", "custom"])
+def test_a_tool_that_the_upstream_does_not_have_is_refused_by_name(client: openai.OpenAI, kind: str) -> None:
+    tool: Any = {"type": kind, "name": "run"}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="tools", input="Hi", tools=[ADD, tool])
+    assert caught.value.param == "tools[1]"
+    assert f"type '{kind}'" in caught.value.message

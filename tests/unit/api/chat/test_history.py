@@ -26,7 +26,7 @@ def test_the_model_is_told_all_that_the_user_saw() -> None:
         answer("", "failed"),
         answer("", "pending"),
     )
-    assert history.context(said) == (
+    assert history.context(said).messages == (
         Message("system", "be kind"),
         Message("user", "hi"),
         Message("assistant", "hello"),

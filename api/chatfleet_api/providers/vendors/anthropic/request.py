@@ -57,6 +57,15 @@ class _Chosen(msgspec.Struct):
     function: _Named
 
 
+class _Allowed(msgspec.Struct):
+    mode: Literal["auto", "required"]
+    tools: list[_Chosen]
+
+    @property
+    def names(self) -> set[str]:
+        return {tool.function.name for tool in self.tools}
+
+
 class _Schema(msgspec.Struct, rename={"definition": "schema"}):
     definition: dict[str, Any]
 
@@ -123,7 +132,7 @@ def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
     if request.user:
         params["metadata"] = {"user_id": request.user}
     if request.tools:
-        params["tools"] = _tools(request.tools)
+        params["tools"] = _tools(request)
     elif called := called_tools(request.messages):  # Anthropic demands them beside calls of the past
         params["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
         params["tool_choice"] = {"type": "none"}
@@ -142,10 +151,14 @@ def _require_visible(stop: Sequence[str]) -> None:
         raise ChatError(Code.INVALID_REQUEST, message, param="stop")
 
 
-def _tools(tools: Sequence[dict[str, Any]]) -> "list[ToolParam]":
+def _tools(request: ChatRequest) -> "list[ToolParam]":
+    """Return the tools; of several that the request allows some of, these."""
     translated: list[ToolParam] = []
-    for position, tool in enumerate(tools):
+    allowed = _allowed(request)
+    for position, tool in enumerate(request.tools):
         function = _converted(tool, _Tool, f"tools[{position}]").function
+        if allowed is not None and function.name not in allowed.names:
+            continue
         param: ToolParam = {"name": function.name, "input_schema": {"type": "object", **function.parameters}}
         if function.description is not None:
             param["description"] = function.description
@@ -155,9 +168,18 @@ def _tools(tools: Sequence[dict[str, Any]]) -> "list[ToolParam]":
     return translated
 
 
+def _allowed(request: ChatRequest) -> "_Allowed | None":
+    """Return which tools the request allows, None when it allows all."""
+    choice = request.tool_choice
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return None
+    return _converted(choice.get("allowed_tools"), _Allowed, "tool_choice")
+
+
 def _tool_choice(request: ChatRequest) -> "ToolChoiceParam | None":
     one_at_a_time = request.parallel_tool_calls is False
-    match request.tool_choice:
+    allowed = _allowed(request)
+    match allowed.mode if allowed else request.tool_choice:
         case "none":
             return {"type": "none"}
         case None | "auto":

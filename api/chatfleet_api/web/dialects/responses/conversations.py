@@ -8,7 +8,6 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from chatfleet_api.chat.conversations import Conversations
-from chatfleet_api.chat.items import InputMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.store import Conversation, StoredMessage
@@ -16,7 +15,7 @@ from chatfleet_api.web.body import decode_body, require_json
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.ids import conversation_id, read_conversation_id
 from chatfleet_api.web.dialects.responses.input import read_items
-from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, item_of, page
+from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, items_of, page
 from chatfleet_api.web.dialects.responses.request import Metadata
 from chatfleet_api.web.documentation import fails, takes
 from chatfleet_api.web.middleware.identity import Caller
@@ -30,7 +29,7 @@ MAX_ITEMS: Final = 20
 class CreateConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A conversation to begin; everything is optional."""
 
-    items: Annotated[list[InputMessage], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
+    items: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
     metadata: Metadata | None = None
 
 
@@ -43,7 +42,7 @@ class UpdateConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=
 class CreateItemsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Items to add to a conversation."""
 
-    items: Annotated[list[InputMessage], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
 BODIES: Final = (CreateConversationBody, UpdateConversationBody, CreateItemsBody)
@@ -60,7 +59,7 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         """Create a conversation, with items if there are any."""
         raw = await _body(request) or b"{}"
         body = decode_body(raw, _CREATE)
-        items = tuple(read_items(body.items, raw, where="items")) if body.items else ()
+        items = tuple(read_items(raw, where="items")) if body.items else ()
         return _json(_shown(await conversations.create(caller, metadata=body.metadata, items=items)))
 
     @router.get("/{conversation}")
@@ -90,9 +89,17 @@ def item_routes(conversations: Conversations) -> APIRouter:
     async def create_items(conversation: str, request: Request, caller: Caller) -> Response:
         """Add items to a conversation."""
         raw = await _body(request)
-        items = tuple(read_items(decode_body(raw, _ADD).items, raw, where="items"))
+        decode_body(raw, _ADD)
+        items = tuple(read_items(raw, where="items"))
         added = await conversations.add(caller, _known(conversation), items)
-        return _json(page([*map(item_of, added)], after=None, limit=MAX_ITEMS, newest_first=False))
+        return _json(
+            page(
+                [item for message in added for item in items_of(message)],
+                after=None,
+                limit=MAX_ITEMS,
+                newest_first=False,
+            )
+        )
 
     @router.get("")
     async def list_items(
@@ -103,18 +110,20 @@ def item_routes(conversations: Conversations) -> APIRouter:
         order: Literal["asc", "desc"] = "desc",
     ) -> Response:
         """List the items of a conversation; an answer is one when it has ended."""
-        items = [item_of(message) for message in await _messages(conversations, caller, conversation)]
+        messages = await _messages(conversations, caller, conversation)
+        items = [item for message in messages for item in items_of(message)]
         return _json(page(items, after=after, limit=limit, newest_first=order == "desc"))
 
     @router.get("/{item}")
     async def retrieve_item(conversation: str, item: str, caller: Caller) -> Response:
         """Return an item of a conversation."""
-        return _json(item_of(_one(await _messages(conversations, caller, conversation), item)))
+        _, found = _one(await _messages(conversations, caller, conversation), item)
+        return _json(found)
 
     @router.delete("/{item}")
     async def delete_item(conversation: str, item: str, caller: Caller) -> Response:
         """Delete an item of a conversation for good, and return the conversation."""
-        message = _one(await _messages(conversations, caller, conversation), item)
+        message, _ = _one(await _messages(conversations, caller, conversation), item)
         return _json(_shown(await conversations.remove(caller, _known(conversation), message.id)))
 
     return router
@@ -126,10 +135,12 @@ async def _messages(conversations: Conversations, caller: Principal, conversatio
     return [message for message in messages if message.status != "pending"]
 
 
-def _one(messages: Sequence[StoredMessage], item: str) -> StoredMessage:
+def _one(messages: Sequence[StoredMessage], ident: str) -> tuple[StoredMessage, dict[str, Any]]:
+    """Return the item with an id, and the message that has it."""
     for message in messages:
-        if item_of(message)["id"] == item:
-            return message
+        for item in items_of(message):
+            if item["id"] == ident:
+                return message, item
     raise ChatError(Code.NOT_FOUND, "This item does not exist in the conversation.")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chatfleet_api.web.dialects.responses.text import shown
+from chatfleet_api.web.dialects.responses.tools import shown_tools
 from chatfleet_api.web.sse import json_text
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def echo_of(body: "ResponseBody") -> str:
             "temperature": 1.0 if body.temperature is None else body.temperature,
             "text": {"format": shown(body.text), "verbosity": "medium"},
             "tool_choice": body.tool_choice or "auto",
-            "tools": [],
+            "tools": shown_tools(body.tools),
             "top_logprobs": 0,
             "top_p": 1.0 if body.top_p is None else body.top_p,
             "presence_penalty": 0.0,
@@ -51,3 +52,8 @@ def read_echo(echo: str) -> dict[str, Any]:
     """Return the parameters that `echo_of` wrote."""
     parameters: dict[str, Any] = msgspec.json.decode(echo) if echo else {}
     return parameters
+
+
+def wants_summary(parameters: dict[str, Any]) -> bool:
+    """Return whether the request wanted its reasoning as a summary."""
+    return bool((parameters.get("reasoning") or {}).get("summary"))

@@ -2,10 +2,9 @@
 
 Formats: `openai` 3.57, `types/responses/response.py` and `response_*_event.py`. A run's events always become the same
 events with the same sequence numbers, whoever encodes them and how often: so a stream is resumed by encoding the run
-anew and leaving out what was seen. Reasoning and tool calls are left out.
+anew and leaving out what was seen. `output` has the items.
 """
 
-from io import StringIO
 from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, assert_never
@@ -24,8 +23,9 @@ from chatfleet_api.domain.events import (
     Usage,
 )
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.responses.echo import read_echo
-from chatfleet_api.web.dialects.responses.ids import MESSAGE, response_id
+from chatfleet_api.web.dialects.responses.echo import read_echo, wants_summary
+from chatfleet_api.web.dialects.responses.ids import response_id
+from chatfleet_api.web.dialects.responses.output import Made, Message, Output
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 _INCOMPLETE: Final = MappingProxyType({"length": "max_output_tokens", "content_filter": "content_filter"})
@@ -47,9 +47,11 @@ class ResponseEncoder:
         self._after = after
         self._start = Start("", "", 0)
         self._echo: dict[str, Any] = {}
-        self._text = StringIO()
+        self._output = Output("")
         self._ending: Terminal | None = None
-        self._message_open = False
+        self._message: Message | None = None
+        """The text to which the next token belongs, and what stands before it in its event."""
+        self._text_head = b""
         self._seq = 0
         self._frames: list[bytes] = []
 
@@ -62,7 +64,10 @@ class ResponseEncoder:
         """Return the events of the next batch, in one piece; nothing when all of them are to be left out."""
         self._frames = []
         for event in batch.events:
-            self._take(event)
+            if self._message is not None and isinstance(event, Token):
+                self._take_text(self._message, event.text)
+            else:
+                self._take(event)
         return escape_line_separators(b"".join(self._frames))
 
     def error_frame(self, error: ChatError) -> bytes:
@@ -85,7 +90,7 @@ class ResponseEncoder:
             "error": error,
             "incomplete_details": incomplete,
             "model": self._start.model,
-            "output": [self._item(status)] if ending and self._message_open else [],
+            "output": self._output.shown() if ending else [],
             "usage": _usage(ending.usage) if ending and ending.usage else None,
             **self._echo,
         }
@@ -94,50 +99,51 @@ class ResponseEncoder:
         match event:
             case Start():
                 self._start, self._echo = event, read_echo(event.echo)
+                self._output = Output(event.message or event.run, is_summary=wants_summary(self._echo))
                 self._emit("response.created", {"response": self.response()})
                 self._emit("response.in_progress", {"response": self.response()})
-            case Token():
-                self._open_message()
-                self._text.write(event.text)
-                self._emit("response.output_text.delta", self._place() | {"delta": event.text, "logprobs": []})
-            case Complete():
-                self._open_message()
+            case Token() | Reasoning() | ToolCall():
+                self._emit_all(self._output.take(event))
+                self._learn()
+            case Complete() | Failed():
                 self._end(event)
-            case Failed():
-                self._end(event)
-            case Reasoning() | ToolCall():
-                self._omit(event)
             case Extended():
                 for piece in event.pieces:
                     self._take(piece)
             case _:
                 assert_never(event)
 
-    def _omit(self, event: Reasoning | ToolCall) -> None:
-        """Leave the event out: a response has text alone, neither `reasoning` nor `function_call` items yet.
+    def _take_text(self, message: Message, text: str) -> None:
+        """Do for a text that continues another one what `_take` does, which nearly all events are."""
+        message.text.write(text)
+        if self._seq > self._after:
+            self._frames += (self._text_head, json_text(text), b',"sequence_number":%d}\n\n' % self._seq)
+        self._seq += 1
 
-        Tools cannot be requested here (`request.py`), so a model has none to call.
-        """
-
-    def _open_message(self) -> None:
-        """Open the one message, with its one part, before its first text."""
-        if not self._message_open:
-            self._message_open = True
-            item = {**self._item("in_progress"), "content": []}
-            self._emit("response.output_item.added", {"output_index": 0, "item": item})
-            self._emit("response.content_part.added", self._place() | {"part": self._part()})
+    def _learn(self) -> None:
+        """Prepare what stands before the next text."""
+        self._message = message = self._output.message
+        if message is not None:
+            kind, event = message.delta("")
+            del event["delta"]
+            stem = json_text({"type": kind, **event})[:-1]
+            self._text_head = b"event: " + kind.encode() + b"\ndata: " + stem + b',"delta":'
 
     def _end(self, ending: Terminal) -> None:
+        self._message = None
         self._ending = ending
+        status, _, _ = _status(ending)
+        self._emit_all(
+            self._output.end(status if status == "completed" else "incomplete", is_whole=isinstance(ending, Complete))
+        )
         response = self.response()
-        if self._message_open:
-            self._emit("response.output_text.done", self._place() | {"text": self._text.getvalue(), "logprobs": []})
-            self._emit("response.content_part.done", self._place() | {"part": self._part()})
-            self._emit("response.output_item.done", {"output_index": 0, "item": response["output"][0]})
-        kind = response["status"] if isinstance(ending, Complete) else "failed"
-        self._emit(f"response.{kind}", {"response": response})
+        self._emit(f"response.{status if isinstance(ending, Complete) else 'failed'}", {"response": response})
         if self._seq <= self._after:
             raise position_lost()
+
+    def _emit_all(self, made: Made) -> None:
+        for kind, event in made:
+            self._emit(kind, event)
 
     def _emit(self, kind: str, event: dict[str, Any]) -> None:
         if self._seq > self._after:
@@ -149,24 +155,6 @@ class ResponseEncoder:
         """Return the second in which the answer ended."""
         latency_ms = self._ending.latency_ms if isinstance(self._ending, Complete) else 0
         return self._start.created + ceil(latency_ms / 1000)
-
-    def _place(self) -> dict[str, Any]:
-        return {"item_id": self._item_id(), "output_index": 0, "content_index": 0}
-
-    def _item_id(self) -> str:
-        return MESSAGE + (self._start.message or self._start.run)
-
-    def _part(self) -> dict[str, Any]:
-        return {"type": "output_text", "text": self._text.getvalue(), "annotations": [], "logprobs": []}
-
-    def _item(self, status: str) -> dict[str, Any]:
-        return {
-            "id": self._item_id(),
-            "type": "message",
-            "role": "assistant",
-            "status": status if status in {"in_progress", "completed"} else "incomplete",
-            "content": [self._part()],
-        }
 
 
 def _status(ending: Terminal | None) -> tuple[str, dict[str, Any] | None, dict[str, Any] | None]:

@@ -12,6 +12,9 @@ from chatfleet_api.chat.responses import ResponseKey
 RESPONSE: Final = "resp_"
 CONVERSATION: Final = "conv_"
 MESSAGE: Final = "msg_"
+REASONING: Final = "rs_"
+FUNCTION_CALL: Final = "fc_"
+CUSTOM_CALL: Final = "ctc_"
 
 _RESPONSE: Final = re.compile(RESPONSE + "([0-9a-f]{32})([0-9a-f]{32})")
 _CONVERSATION: Final = re.compile(CONVERSATION + "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")

@@ -1,11 +1,12 @@
 """Items that a request brings, each with its text as it came."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
-from chatfleet_api.chat.items import InputMessage, NewItem, messages_of
+from chatfleet_api.chat.items import NewItem, new_item
+from chatfleet_api.web.body import invalid, limit_depth
 
 
 class _Input(msgspec.Struct):
@@ -14,13 +15,20 @@ class _Input(msgspec.Struct):
 
 
 _INPUT: Final = msgspec.json.Decoder(_Input)
+_item: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def read_items(sent: Sequence[InputMessage], raw: bytes, *, where: str = "input") -> Iterator[NewItem]:
-    """Yield the items that the body `raw` has in its field `where` (`input` or `items`).
+def read_items(raw: bytes, *, where: str = "input") -> Iterator[NewItem]:
+    """Yield the items that the body `raw`, which is valid JSON, has in its field `where` (`input` or `items`).
 
-    Raises `ChatError(INVALID_REQUEST)`, with the field, for an item that no model can get.
+    Raises `ChatError(INVALID_REQUEST)`, with the field, for an item in a form that its type does not have.
     """
-    texts: Sequence[msgspec.Raw] = getattr(_INPUT.decode(raw), where)
-    for message, text in zip(messages_of(sent, where=where), texts, strict=True):
-        yield NewItem(message, bytes(text).decode())
+    texts: list[msgspec.Raw] = getattr(_INPUT.decode(raw), where)
+    for position, text in enumerate(texts):
+        place = f"{where}[{position}]"
+        try:
+            item = _item(text)
+            limit_depth(item, place)
+            yield new_item(item, bytes(text).decode(), place)
+        except msgspec.ValidationError as wrong:
+            raise invalid(wrong, place) from None

@@ -1,24 +1,58 @@
 """Messages of a conversation as items of the OpenAI dialect, and pages of them."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from chatfleet_api.chat.items import MESSAGE as MESSAGE_KIND
+from chatfleet_api.chat.items import kind_of
+from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import StoredMessage
-from chatfleet_api.web.dialects.responses.ids import MESSAGE
+from chatfleet_api.web.dialects.responses.echo import read_echo, wants_summary
+from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
+from chatfleet_api.web.dialects.responses.output import items_of as items_of_answer
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 20
 
+_PREFIXES: Final = MappingProxyType(
+    {
+        MESSAGE_KIND: MESSAGE,
+        "function_call": FUNCTION_CALL,
+        "function_call_output": "fco_",
+        "custom_tool_call": CUSTOM_CALL,
+        "custom_tool_call_output": "ctco_",
+        "reasoning": REASONING,
+    }
+)
+_WITH_STATUS: Final = frozenset(_PREFIXES) - {"reasoning"}
 
-def item_of(message: StoredMessage) -> dict[str, Any]:
-    """Return a message as an item: as it came, with an id, and with its text in parts."""
-    sent: dict[str, Any] = msgspec.json.decode(message.item) if message.item else {}
+
+def items_of(message: StoredMessage) -> list[dict[str, Any]]:
+    """Return the items of a message: as it came, with an id and, of a message, its text in parts; or an answer's."""
+    if message.item:
+        return [_sent(message, msgspec.json.decode(message.item))]
     status = "completed" if message.status == "complete" else "incomplete"
-    item = {"id": MESSAGE + message.id, "type": "message", "status": status, "role": message.role}
+    if message.role == "assistant" and message.run:
+        pieces = pieces_of(message.reasoning, message.content, message.tool_calls)
+        return items_of_answer(message.id, pieces, status, is_summary=wants_summary(read_echo(message.echo)))
+    return [_message(message, {}, status)]
+
+
+def _sent(message: StoredMessage, sent: dict[str, Any]) -> dict[str, Any]:
+    kind = kind_of(sent)
     given = {name: value for name, value in sent.items() if value is not None}
+    if kind == MESSAGE_KIND:
+        return _message(message, given, "completed")
+    ident = {"id": f"{_PREFIXES.get(kind, 'item_')}{message.id}"}
+    return {**ident, **({"status": "completed"} if kind in _WITH_STATUS else {}), **given}
+
+
+def _message(message: StoredMessage, given: dict[str, Any], status: str) -> dict[str, Any]:
+    item = {"id": MESSAGE + message.id, "type": MESSAGE_KIND, "status": status, "role": message.role}
     content = given.pop("content", message.content)
     return {**item, **given, "content": [_part(message.role, content)] if isinstance(content, str) else content}
 

@@ -1,7 +1,7 @@
-"""What a client of the OpenAI Responses API sends, as far as it is text or images, made a `ChatRequest`.
+"""What a client of the OpenAI Responses API sends, made a `ChatRequest`.
 
 Source of names and ranges: `openai` 3.51, `types/responses/response_create_params.py`. What is not supported
-is rejected by its name; values that change nothing are accepted.
+is rejected by its name, here or, if some upstreams have it, by the others; values that change nothing are accepted.
 """
 
 from collections.abc import Iterator
@@ -9,15 +9,16 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from chatfleet_api.chat.items import InputMessage, NewItem
+from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent
 from chatfleet_api.web.body import decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
 from chatfleet_api.web.dialects.responses.input import read_items
 from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
+from chatfleet_api.web.dialects.responses.tools import read_tools
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
 
 _Checked: TypeAlias = Any
@@ -59,7 +60,7 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of `POST /v1/responses`."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    input: str | Annotated[list[InputMessage], msgspec.Meta(min_length=1)]
+    input: str | list[dict[str, Any]] | None = None
     instructions: str | None = None
     stream: bool | None = None
     background: bool | None = None
@@ -80,8 +81,8 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: TextOptions | None = None
     stream_options: StreamOptions | None = None
     top_logprobs: int | None = None
-    tools: _Checked = None
-    tool_choice: _Checked = None
+    tools: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=128)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
     include: _Checked = None
     metadata: Metadata | None = None
     truncation: _Checked = None
@@ -115,8 +116,6 @@ _SUPPORTED: Final = (
     Supported("reasoning.generate_summary", (), _NO_SUMMARY),
     Supported("reasoning.context", ("auto", "current_turn", "all_turns"), "Omit it."),
     Supported("reasoning.mode", ("standard",), "Omit it."),
-    Supported("tools", ([],), "Use /v1/chat/completions for tools."),
-    Supported("tool_choice", ("auto", "none"), "Use /v1/chat/completions for tools."),
     Supported("include", ([],), "No further output is supported. Omit 'include'."),
     Supported("truncation", ("disabled",), "The input is never truncated. Omit 'truncation' and shorten the input."),
     Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
@@ -133,6 +132,9 @@ def read_response(raw: bytes) -> ResponseRequest:
     body = decode_body(raw, _BODY)
     reject_unsupported(body, _SUPPORTED)
     _check_state(body)
+    items = tuple(_items(body, raw))
+    tools = read_tools(body.tools, body.tool_choice)
+    untranslated = (*tools.untranslated, *(part for item in items for part in item.untranslated))
     request = ChatRequest(
         body.model,
         (),
@@ -141,11 +143,15 @@ def read_response(raw: bytes) -> ResponseRequest:
         max_tokens=body.max_output_tokens,
         reasoning_effort=body.reasoning.effort if body.reasoning else None,
         response_format=response_format(body.text),
+        tools=tools.tools,
+        tool_choice=tools.choice,
+        parallel_tool_calls=body.parallel_tool_calls if tools.tools else None,
         user=body.user or body.safety_identifier,
+        sent=Sent(RESPONSES, msgspec.Raw(raw), len(items), untranslated),
     )
     new = NewResponse(
         request,
-        tuple(_items(body, raw)),
+        items,
         (Message("system", body.instructions),) if body.instructions else (),
         echo_of(body),
         store=body.store is not False,
@@ -172,10 +178,15 @@ def _check_state(body: ResponseBody) -> None:
 
 def _items(body: ResponseBody, raw: bytes) -> Iterator[NewItem]:
     """Yield the items of the input, each as it came."""
+    if not body.input and body.conversation is None and body.previous_response_id is None:
+        message = "Missing required parameter: 'input'. Send a text or a list of items."
+        raise ChatError(Code.INVALID_REQUEST, message, param="input")
+    if body.input is None:
+        return
     if isinstance(body.input, str):
         yield NewItem(Message("user", body.input))
         return
-    yield from read_items(body.input, raw)
+    yield from read_items(raw)
 
 
 def _previous(body: ResponseBody) -> ResponseKey | None:

@@ -9,7 +9,7 @@ from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.web.body import require_json
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.ids import read_response_id
-from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, item_of, page
+from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, items_of, page
 from chatfleet_api.web.dialects.responses.request import ResponseBody, read_response
 from chatfleet_api.web.documentation import fails, takes
 from chatfleet_api.web.middleware.identity import Caller
@@ -37,7 +37,7 @@ def response_routes(responses: Responses) -> APIRouter:
     ) -> Response:
         """List the items of the input of a response: those of its own request."""
         found = await responses.find(caller, key_of(response_id))
-        items = [item_of(message) for message in found.questions]
+        items = [item for message in found.questions for item in items_of(message)]
         return _json(page(items, after=after, limit=limit, newest_first=order == "desc"))
 
     @router.post("/input_tokens", openapi_extra=takes(ResponseBody))

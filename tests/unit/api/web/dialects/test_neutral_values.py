@@ -66,10 +66,12 @@ CHAT = Dialect(
 
 
 def read_meaning(raw: bytes) -> object:
-    """Return a response as it is read, but for the text of its items, which are kept as they came."""
+    """Return a response as upstreams of all dialects get it, without what is kept as it came."""
     read = read_response(raw)
+    require_translated(read.new.request)
     items = tuple(item._replace(item="") for item in read.new.items)
-    return read._replace(new=read.new._replace(items=items))
+    request = msgspec.structs.replace(read.new.request, sent=None)
+    return read._replace(new=read.new._replace(items=items, request=request))
 
 
 RESPONSES = Dialect(
@@ -242,7 +244,12 @@ def test_what_is_done_anyway_may_be_requested(dialect: Dialect, sent: dict[str, 
         ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
         ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"top_logprobs": 3}, "top_logprobs"),
-        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"type": "function", "name": "f", "defer_loading": True}]}, "tools[0].defer_loading"),
+        ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
+        ({"input": [{"type": "web_search_call", "id": "ws_1"}]}, "input[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": "Hi", "of_next_year": 1}]}, "input[0].of_next_year"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"truncation": "auto"}, "truncation"),
         ({"metadata": {"a": 1}}, "metadata"),
@@ -251,7 +258,7 @@ def test_what_is_done_anyway_may_be_requested(dialect: Dialect, sent: dict[str, 
 )
 def test_what_changes_a_response_and_is_not_supported_is_rejected_by_name(sent: dict[str, Any], param: str) -> None:
     with pytest.raises(ChatError) as caught:
-        read_response(json.dumps(RESPONSES.least | sent).encode())
+        RESPONSES.read(json.dumps(RESPONSES.least | sent).encode())
     assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, param)
     assert f"'{param}'" in caught.value.message
 

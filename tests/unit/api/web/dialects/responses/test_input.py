@@ -6,8 +6,20 @@ from typing import Any, Literal, get_args
 import pytest
 from openai.types.responses.response_input_image import ResponseInputImage
 
+from chatfleet_api.chat.items import joined
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ImagePart, ImageURL, Message, TextPart
+from chatfleet_api.domain.request import (
+    CHAT,
+    CustomInput,
+    CustomToolCall,
+    Function,
+    ImagePart,
+    ImageURL,
+    Message,
+    MessageToolCall,
+    TextPart,
+)
+from chatfleet_api.providers.own_dialect import require_translated
 from chatfleet_api.web.dialects.responses.request import read_response
 
 URL = "https://example.com/a.png"
@@ -17,8 +29,10 @@ SEE = {"type": "input_text", "text": "See: "}
 
 
 def messages(*items: dict[str, Any]) -> tuple[Message, ...]:
+    """Return what an upstream of another dialect gets."""
     new = read_response(json.dumps({"model": "m", "input": items}).encode()).new
-    return tuple(item.message for item in new.items)
+    require_translated(new.request, CHAT)
+    return joined(new.messages)
 
 
 def user(*parts: dict[str, Any]) -> dict[str, Any]:
@@ -58,3 +72,55 @@ def test_an_image_that_has_no_address_is_refused_by_field(image: dict[str, Any],
     with pytest.raises(ChatError) as caught:
         messages(user(SEE), user(SEE, {"type": "input_image", **image}))
     assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, f"input[1].content[1].{field}")
+
+
+def test_calls_of_tools_and_their_results_reach_the_model_as_one_answer_and_its_results() -> None:
+    assert messages(
+        {"role": "user", "content": "Add."},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "abc"},
+        {"role": "assistant", "content": "Let me see."},
+        {
+            "type": "function_call",
+            "id": "fc_1",
+            "call_id": "c1",
+            "name": "add",
+            "arguments": "{}",
+            "status": "completed",
+        },
+        {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c2", "name": "run", "input": "1+1"},
+        {"type": "function_call_output", "call_id": "c1", "output": "2"},
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": [SEE, IMAGE]},
+        {"type": "function_call", "call_id": "c3", "name": "add", "arguments": "{}"},
+    ) == (
+        Message("user", "Add."),
+        Message(
+            "assistant",
+            "Let me see.",
+            tool_calls=[MessageToolCall("c1", Function("add", "{}")), CustomToolCall("c2", CustomInput("run", "1+1"))],
+        ),
+        Message("tool", "2", tool_call_id="c1"),
+        Message("tool", [TextPart("See: "), ImagePart(ImageURL(URL))], tool_call_id="c2"),
+        Message("assistant", tool_calls=[MessageToolCall("c3", Function("add", "{}"))]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "field"),
+    [
+        ({"type": "function_call", "call_id": "c1", "name": "add"}, ".arguments"),
+        ({"type": "function_call_output", "call_id": "c1", "output": 4}, ".output"),
+        (
+            {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_file", "file_id": "f"}]},
+            ".output[0]",
+        ),
+        ({"type": "custom_tool_call", "call_id": 1, "name": "add", "input": ""}, ".call_id"),
+        ({"type": "mcp_call", "id": "mcp_1"}, ""),
+        ({"type": "of_next_year"}, ""),
+        ({"role": "tool", "content": "4"}, ".role"),
+        ({"type": 7}, ""),
+    ],
+)
+def test_an_item_that_no_model_can_get_is_refused_by_field(item: dict[str, Any], field: str) -> None:
+    with pytest.raises(ChatError) as caught:
+        messages(user(SEE), item)
+    assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, f"input[1]{field}")

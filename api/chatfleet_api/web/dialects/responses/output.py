@@ -1,0 +1,249 @@
+"""The items of a response's output, and the events that make them: texts, thoughts and calls of tools.
+
+An item ends when the next one begins. Calls may come interleaved: one stays open until its arguments are
+whole JSON.
+"""
+
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from typing import Any, Final, Protocol, TypeAlias, assert_never
+
+import msgspec
+
+from chatfleet_api.domain.events import Piece, Reasoning, Token, ToolCall
+from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
+
+Fields: TypeAlias = dict[str, Any]
+Made: TypeAlias = Iterator[tuple[str, Fields]]
+"""Types of events, and their fields but for type and number."""
+
+
+class _Item(Protocol):
+    """One item."""
+
+    index: int
+    text: StringIO
+    status: str
+
+    def shown(self) -> Fields: ...
+
+    def begin(self) -> Made: ...
+
+    def delta(self, text: str) -> tuple[str, Fields]: ...
+
+    def end(self) -> Made: ...
+
+
+class Message:
+    """A text."""
+
+    def __init__(self, ident: str, index: int) -> None:
+        self.text = StringIO()
+        self.index = index
+        self.status = "in_progress"
+        self._id = ident
+        self.place: Final[Fields] = {"item_id": ident, "output_index": index, "content_index": 0}
+
+    def shown(self) -> Fields:
+        return {**self._empty(), "status": self.status, "content": [self._part()]}
+
+    def begin(self) -> Made:
+        yield "response.output_item.added", {"output_index": self.index, "item": self._empty()}
+        yield "response.content_part.added", {**self.place, "part": self._part()}
+
+    def delta(self, text: str) -> tuple[str, Fields]:
+        return "response.output_text.delta", {**self.place, "delta": text, "logprobs": []}
+
+    def end(self) -> Made:
+        yield "response.output_text.done", {**self.place, "text": self.text.getvalue(), "logprobs": []}
+        yield "response.content_part.done", {**self.place, "part": self._part()}
+        yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
+
+    def _empty(self) -> Fields:
+        fields: Fields = {"id": self._id, "type": "message", "role": "assistant", "status": "in_progress"}
+        return {**fields, "content": []}
+
+    def _part(self) -> Fields:
+        return {"type": "output_text", "text": self.text.getvalue(), "annotations": [], "logprobs": []}
+
+
+class Thoughts:
+    """Reasoning: its text or, if the request wanted one, a summary."""
+
+    def __init__(self, ident: str, index: int, *, is_summary: bool) -> None:
+        self.text = StringIO()
+        self.index = index
+        self.status = "in_progress"
+        self._id = ident
+        self._is_summary = is_summary
+        place = {"item_id": ident, "output_index": index}
+        self._place = {**place, ("summary_index" if is_summary else "content_index"): 0}
+        self._events = "response.reasoning_summary_" if is_summary else "response.reasoning_"
+        self._parts = self._events if is_summary else "response.content_"
+
+    def shown(self) -> Fields:
+        content: Fields = (
+            {"summary": [self._part()]} if self._is_summary else {"summary": [], "content": [self._part()]}
+        )
+        return {"id": self._id, "type": "reasoning", "status": self.status, **content}
+
+    def begin(self) -> Made:
+        empty = {"id": self._id, "type": "reasoning", "status": "in_progress", "summary": []}
+        yield "response.output_item.added", {"output_index": self.index, "item": empty}
+        yield f"{self._parts}part.added", {**self._place, "part": self._part()}
+
+    def delta(self, text: str) -> tuple[str, Fields]:
+        return f"{self._events}text.delta", {**self._place, "delta": text}
+
+    def end(self) -> Made:
+        yield f"{self._events}text.done", {**self._place, "text": self.text.getvalue()}
+        yield f"{self._parts}part.done", {**self._place, "part": self._part()}
+        yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
+
+    def _part(self) -> Fields:
+        return {"type": "summary_text" if self._is_summary else "reasoning_text", "text": self.text.getvalue()}
+
+
+class Call:
+    """A call of a function, or of a custom tool."""
+
+    def __init__(self, owner: str, index: int, number: int, first: ToolCall) -> None:
+        self.text = StringIO()
+        self.index = index
+        self.status = "in_progress"
+        self._is_custom = first.custom
+        prefix, self._kind, self._input = (
+            (CUSTOM_CALL, "custom_tool_call", "input")
+            if first.custom
+            else (FUNCTION_CALL, "function_call", "arguments")
+        )
+        self._call_id, self._name = first.id or "", first.name or ""
+        self._id = f"{prefix}{owner}_{number}"
+        self._place = {"item_id": self._id, "output_index": index}
+        self._events = f"response.{self._kind}_{self._input}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no more of it can come."""
+        return self._is_custom or _is_json(self.text.getvalue())
+
+    def shown(self) -> Fields:
+        fields = {"id": self._id, "type": self._kind, "status": self.status, "call_id": self._call_id}
+        return {**fields, "name": self._name, self._input: self.text.getvalue()}
+
+    def begin(self) -> Made:
+        yield "response.output_item.added", {"output_index": self.index, "item": {**self.shown(), self._input: ""}}
+
+    def delta(self, text: str) -> tuple[str, Fields]:
+        return f"{self._events}.delta", {**self._place, "delta": text}
+
+    def end(self) -> Made:
+        name = {} if self._is_custom else {"name": self._name}
+        yield f"{self._events}.done", {**self._place, **name, self._input: self.text.getvalue()}
+        yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
+
+
+class Output:
+    """The items so far."""
+
+    def __init__(self, owner: str, *, is_summary: bool = False) -> None:
+        """`owner`: the answer's id, of which those of its items are made."""
+        self._owner = owner
+        self._is_summary = is_summary
+        self._items: list[_Item] = []
+        self._open: list[_Item] = []
+        self._calls: dict[int, Call] = {}
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def message(self) -> Message | None:
+        """The text that is open."""
+        last = self._open[-1] if self._open else None
+        return last if isinstance(last, Message) else None
+
+    def take(self, piece: Piece) -> Made:
+        """Yield the events that a piece of the answer makes."""
+        match piece:
+            case Token():
+                yield from self._continue(self.message, piece.text) if self.message else self._begin_message(piece.text)
+            case Reasoning():
+                yield from self._thought(piece.text)
+            case ToolCall():
+                yield from self._call(piece)
+            case _:
+                assert_never(piece)
+
+    def end(self, status: str, *, is_whole: bool = True) -> Made:
+        """Yield the events that end the items, with `status`. A whole answer without any item has an empty text."""
+        if not self._items and is_whole:
+            yield from self._begin_message("")
+        yield from self._close(status, all_calls=True)
+
+    def shown(self) -> list[Fields]:
+        """Return the items."""
+        return [item.shown() for item in self._items]
+
+    def _begin_message(self, text: str) -> Made:
+        yield from self._begin(Message(self._name(MESSAGE), len(self._items)), text)
+
+    def _thought(self, text: str) -> Made:
+        last = self._open[-1] if self._open else None
+        if isinstance(last, Thoughts):
+            yield from self._continue(last, text)
+            return
+        yield from self._begin(Thoughts(self._name(REASONING), len(self._items), is_summary=self._is_summary), text)
+
+    def _call(self, piece: ToolCall) -> Made:
+        known = self._calls.get(piece.index)
+        if known is not None:
+            yield from self._continue(known, piece.arguments)
+            return
+        call = self._calls[piece.index] = Call(self._owner, len(self._items), len(self._calls), piece)
+        yield from self._begin(call, piece.arguments)
+
+    def _begin(self, item: _Item, text: str) -> Made:
+        yield from self._close("completed")
+        item.index = len(self._items)
+        self._items.append(item)
+        self._open.append(item)
+        yield from item.begin()
+        yield from self._continue(item, text)
+
+    def _continue(self, item: _Item, text: str) -> Made:
+        if text:
+            item.text.write(text)
+            yield item.delta(text)
+
+    def _close(self, status: str, *, all_calls: bool = False) -> Made:
+        stays: list[_Item] = []
+        for item in self._open:
+            if isinstance(item, Call) and not all_calls and not item.is_whole:
+                stays.append(item)
+                continue
+            item.status = status
+            yield from item.end()
+        self._open = stays
+
+    def _name(self, prefix: str) -> str:
+        """Return the id of the next item of a kind."""
+        number = self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
+        return f"{prefix}{self._owner}" + (f"_{number}" if number > 1 else "")
+
+
+def items_of(owner: str, pieces: Sequence[Piece], status: str, *, is_summary: bool = False) -> list[Fields]:
+    """Return the items of an answer that has ended."""
+    output = Output(owner, is_summary=is_summary)
+    for piece in pieces:
+        for _ in output.take(piece):
+            pass
+    for _ in output.end(status):
+        pass
+    return output.shown()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""Responses by upstreams that speak chat completions or Anthropic's messages: tools go there and their calls come back.
+
+The upstream checks what it gets by its vendor's rules.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.providers import Model
+from harness.clients.asgi import Exchange, ask, post
+from harness.pods.api_pod import Pod
+from harness.upstream.catalogue import catalogue_of, config_of, provider_of
+from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream
+from harness.upstream.wires import AnthropicWire, Wire, event, whole, wire_of
+
+PATH = "/v1/responses"
+ANTHROPIC = wire_of(ProviderType.ANTHROPIC)
+CHAT_WIRES = [
+    wire_of(kind) for kind in (ProviderType.OPENAI, ProviderType.AZURE_OPENAI, ProviderType.OPENAI_COMPATIBLE)
+]
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+ADD: dict[str, Any] = {"type": "function", "name": "add", "parameters": SCHEMA, "description": "Adds.", "strict": True}
+SUBTRACT = {"type": "function", "name": "subtract", "parameters": SCHEMA}
+LARK = {"syntax": "lark", "definition": "start: /a+/"}
+RUN: dict[str, Any] = {"type": "custom", "name": "run", "format": {"type": "grammar", **LARK}}
+ALLOWED = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "add"}]}
+
+
+@dataclass
+class Asked:
+    """A pod with one model at an upstream."""
+
+    pod: Pod
+    upstream: FakeUpstream
+
+    async def post(self, **fields: Any) -> Exchange:  # noqa: ANN401  # any JSON
+        return await ask(self.pod.app, post(PATH, {"model": "m", "input": "Hi", **fields}))
+
+    @property
+    def received(self) -> Any:  # noqa: ANN401  # any JSON
+        return self.upstream.requests[-1].json
+
+
+@asynccontextmanager
+async def asked(wire: Wire, script: Handler) -> AsyncIterator[Asked]:
+    async with fake_upstream(script) as upstream:
+        entry = Model.model_validate({"name": "default", "provider": "up", "model": "gpt-x"})
+        async with catalogue_of(config_of(provider_of(wire, upstream.url), models=[entry])) as catalogue:
+            yield Asked(Pod(catalogue.provider("default")), upstream)
+
+
+def chat_chunks(*calls: dict[str, Any]) -> list[bytes]:
+    """Return a chat completion that calls tools."""
+    deltas = [{"tool_calls": [{"index": index, **call}]} for index, call in enumerate(calls)]
+    choices: list[dict[str, Any]] = [{"delta": delta} for delta in deltas]
+    choices.append({"delta": {}, "finish_reason": "tool_calls"})
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+    return [*(event({"choices": [{"index": 0, **choice}]}) for choice in choices), event(usage), b"data: [DONE]\n\n"]
+
+
+def anthropic_events(wire: Wire, name: str, arguments: str) -> list[bytes]:
+    """Return a message that calls a tool."""
+    block = {"type": "tool_use", "id": "c1", "name": name, "input": {}}
+    piece = {"type": "input_json_delta", "partial_json": arguments}
+    return [
+        *wire.begin()[:1],
+        event({"type": "content_block_start", "index": 0, "content_block": block}, "content_block_start"),
+        event({"type": "content_block_delta", "index": 0, "delta": piece}, "content_block_delta"),
+        event({"type": "content_block_stop", "index": 0}, "content_block_stop"),
+        event(
+            {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
+            "message_delta",
+        ),
+        event({"type": "message_stop"}, "message_stop"),
+    ]
+
+
+def calling(wire: Wire, *, custom: bool = False) -> Handler:
+    """Return an upstream that calls a tool first, and then answers with words."""
+    function = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
+    run = {"id": "c2", "type": "custom", "custom": {"name": "run", "input": "aa"}}
+    turns = iter(
+        [
+            anthropic_events(wire, "add", '{"a":1}')
+            if isinstance(wire, AnthropicWire)
+            else chat_chunks(function, *([run] if custom else [])),
+        ]
+    )
+
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        await reply.send(*next(turns, whole(wire)))
+        await reply.end()
+
+    return script
+
+
+@pytest.mark.parametrize("wire", [*CHAT_WIRES, ANTHROPIC], ids=lambda wire: wire.type)
+async def test_a_call_and_its_result_cross_over(wire: Wire) -> None:
+    async with asked(wire, calling(wire)) as up:
+        first = (await up.post(tools=[ADD, SUBTRACT], tool_choice=ALLOWED, parallel_tool_calls=False)).json()
+        (call,) = first["output"]
+        assert (call["type"], call["call_id"], call["name"], call["arguments"]) == (
+            *("function_call", "c1", "add"),
+            '{"a":1}',
+        )
+        names = [tool.get("function", tool)["name"] for tool in up.received["tools"]]
+        if isinstance(wire, AnthropicWire):
+            assert names == ["add"]
+            assert up.received["tool_choice"] == {"type": "any", "disable_parallel_tool_use": True}
+        else:
+            assert names == ["add", "subtract"]
+            assert up.received["tools"][0]["function"] == {name: ADD[name] for name in ADD if name != "type"}
+            choice = {"mode": "required", "tools": [{"type": "function", "function": {"name": "add"}}]}
+            assert up.received["tool_choice"] == {"type": "allowed_tools", "allowed_tools": choice}
+            assert up.received["parallel_tool_calls"] is False
+        result = {"type": "function_call_output", "call_id": "c1", "output": "4"}
+        second = (await up.post(input=[result], tools=[ADD], previous_response_id=first["id"])).json()
+        assert second["status"] == "completed"
+        _, answered, told = up.received["messages"]
+        if isinstance(wire, AnthropicWire):
+            assert answered["content"] == [{"type": "tool_use", "id": "c1", "name": "add", "input": {"a": 1}}]
+            assert told["content"] == [
+                {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "4"}]}
+            ]
+        else:
+            assert answered["tool_calls"][0]["function"] == {"name": "add", "arguments": '{"a":1}'}
+            assert told == {"role": "tool", "content": "4", "tool_call_id": "c1"}
+
+
+@pytest.mark.parametrize("wire", CHAT_WIRES, ids=lambda wire: wire.type)
+async def test_a_custom_tool_with_a_grammar_reaches_an_upstream_that_has_them(wire: Wire) -> None:
+    async with asked(wire, calling(wire, custom=True)) as up:
+        first = (await up.post(tools=[ADD, RUN])).json()
+        grammar = {"type": "grammar", "grammar": LARK}
+        assert up.received["tools"][1] == {"type": "custom", "custom": {"name": "run", "format": grammar}}
+        _, call = first["output"]
+        assert (call["type"], call["call_id"], call["input"]) == ("custom_tool_call", "c2", "aa")
+        results = [
+            {"type": "function_call_output", "call_id": "c1", "output": "4"},
+            {"type": "custom_tool_call_output", "call_id": "c2", "output": "b"},
+        ]
+        second = (await up.post(input=results, tools=[ADD, RUN], previous_response_id=first["id"])).json()
+        assert second["status"] == "completed"
+        assert up.received["messages"][1]["tool_calls"][1] == {
+            "type": "custom",
+            "id": "c2",
+            "custom": {"name": "run", "input": "aa"},
+        }
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [RUN]}, "tools[0]"),
+        ({"tool_choice": {"type": "custom", "name": "run"}}, "tool_choice"),
+        ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "run", "input": ""}]}, "input[0]"),
+        ({"tools": [{"type": "computer"}]}, "tools[0]"),
+    ],
+)
+async def test_anthropic_refuses_by_name_what_it_has_no_counterpart_for(fields: dict[str, Any], param: str) -> None:
+    async with asked(ANTHROPIC, calling(ANTHROPIC)) as up:
+        refused = await up.post(**fields)
+        assert refused.status == 400
+        assert refused.json()["error"]["param"] == param
+        assert not up.upstream.requests

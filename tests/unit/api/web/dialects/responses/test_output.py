@@ -1,0 +1,129 @@
+"""The items of a response and their events, in the vendor's order, for texts, thoughts and calls of tools."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from chatfleet_api.chat.reply import Reply, pieces_of
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import (
+    Complete,
+    Event,
+    Failed,
+    FinishReason,
+    Piece,
+    Reasoning,
+    Start,
+    Token,
+    ToolCall,
+    Usage,
+)
+from chatfleet_api.runs.tail import Batch
+from chatfleet_api.web.dialects.responses.echo import echo_of
+from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
+from chatfleet_api.web.dialects.responses.request import ResponseBody
+
+EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
+ECHO = echo_of(ResponseBody("m", "Hi"))
+ADD = (ToolCall(0, "c1", "add"), ToolCall(0, arguments='{"a":'), ToolCall(0, arguments="1}"))
+RUN = (ToolCall(1, "c2", "run", custom=True), ToolCall(1, arguments="x = 1"))
+
+
+def end(reason: FinishReason = "stop") -> Complete:
+    return Complete(reason, Usage(1, 1), 1)
+
+
+def events(*pieces: Event, echo: str = ECHO) -> list[dict[str, Any]]:
+    """Return the events of a run, each of which the SDK takes."""
+    frames = ResponseEncoder().encode(Batch(1, (Start("r", "m", 0, echo=echo), *pieces)))
+    read = [json.loads(line.removeprefix("data: ")) for line in frames.decode().splitlines() if line.startswith("data")]
+    for each in read:
+        EVENT.validate_python(each, strict=False)
+    assert [each["sequence_number"] for each in read] == list(range(len(read)))
+    return read
+
+
+def kinds(*pieces: Event, echo: str = ECHO) -> list[str]:
+    return [event["type"].removeprefix("response.") for event in events(*pieces, echo=echo)[2:]]
+
+
+def output(*pieces: Event, echo: str = ECHO) -> list[dict[str, Any]]:
+    response = events(*pieces, echo=echo)[-1]["response"]
+    Response.model_validate(response, strict=False)
+    items: list[dict[str, Any]] = response["output"]
+    return items
+
+
+def test_calls_of_tools_are_items_with_events_of_their_own() -> None:
+    assert kinds(Token("Let me see."), *ADD, *RUN, end("tool_calls")) == [
+        *("output_item.added", "content_part.added", "output_text.delta"),
+        *("output_text.done", "content_part.done", "output_item.done"),
+        *("output_item.added", "function_call_arguments.delta", "function_call_arguments.delta"),
+        *("function_call_arguments.done", "output_item.done"),
+        *("output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.done", "output_item.done"),
+        "completed",
+    ]
+    text, add, run = output(Token("Let me see."), *ADD, *RUN, end("tool_calls"))
+    assert text["content"][0]["text"] == "Let me see."
+    assert add == {
+        "type": "function_call",
+        "id": "fc_r_0",
+        "call_id": "c1",
+        "name": "add",
+        "arguments": '{"a":1}',
+        "status": "completed",
+    }
+    assert (run["type"], run["call_id"], run["name"], run["input"]) == ("custom_tool_call", "c2", "run", "x = 1")
+
+
+def test_an_answer_of_calls_alone_has_no_text() -> None:
+    assert [item["type"] for item in output(*ADD, end("tool_calls"))] == ["function_call"]
+    assert [item["type"] for item in output(end())] == ["message"]
+
+
+def test_calls_whose_pieces_come_interleaved_are_whole() -> None:
+    a, b = ToolCall(0, "c1", "a", '{"x"'), ToolCall(1, "c2", "b", "{")
+    made = output(a, b, ToolCall(0, arguments=":1}"), ToolCall(1, arguments="}"), end("tool_calls"))
+    assert [item["arguments"] for item in made] == ['{"x":1}', "{}"]
+    read = events(a, b, ToolCall(0, arguments=":1}"), ToolCall(1, arguments="}"), end("tool_calls"))
+    for index, whole in enumerate(('{"x":1}', "{}")):
+        own = [event for event in read if event.get("output_index") == index]
+        assert "".join(event["delta"] for event in own if "delta" in event) == whole
+        assert own[-1]["type"] == "response.output_item.done"
+
+
+def test_each_item_has_the_next_number_and_ends_once() -> None:
+    read = events(Reasoning("Hm."), Token("a"), *ADD, Token("b"), *RUN, Reasoning("So."), Token("c"), end())
+    added, done = (
+        [e["output_index"] for e in read if e["type"] == f"response.output_item.{w}"] for w in ("added", "done")
+    )
+    assert added == done == list(range(7))
+    ids = [event["item"]["id"] for event in read if event["type"] == "response.output_item.added"]
+    assert len(set(ids)) == 7
+    assert [item["id"] for item in read[-1]["response"]["output"]] == ids
+    assert all(first["sequence_number"] < second["sequence_number"] for first, second in pairwise(read))
+
+
+def test_a_response_that_fails_has_what_came_as_incomplete() -> None:
+    failed = Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
+    text, call = output(Token("a"), ToolCall(0, "c1", "add", '{"a"'), failed)
+    assert (text["status"], call["status"], call["arguments"]) == ("completed", "incomplete", '{"a"')
+
+
+@pytest.mark.parametrize("pieces", [(Reasoning("Hm."), Token("a"), *ADD, *RUN), ADD, (Token("a"), *RUN)])
+def test_what_is_stored_becomes_the_same_items(pieces: tuple[Piece, ...]) -> None:
+    reply = Reply(lambda: 0.0, pieces)
+    stored = pieces_of(reply.reasoning, reply.text, reply.tool_calls)
+    assert output(*stored, end("tool_calls")) == output(*pieces, end("tool_calls"))
+
+
+def test_a_stream_that_is_resumed_has_each_event_once() -> None:
+    batch = Batch(1, (Start("r", "m", 0, echo=ECHO), Token("a"), *ADD, *RUN, end("tool_calls")))
+    whole = ResponseEncoder().encode(batch)
+    frames = whole.split(b"\n\n")
+    for after in range(len(frames) - 2):
+        assert ResponseEncoder(after=after).encode(batch) == b"\n\n".join(frames[after + 1 :])
