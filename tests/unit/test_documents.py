@@ -92,7 +92,8 @@ def test_every_module_exists(document: Path) -> None:
 
 @of_each_document
 def test_lines_are_short(document: Path) -> None:
-    written_by_a_program = document.is_relative_to(ROOT / "docs" / "measurements")
+    measured = document.is_relative_to(ROOT / "docs" / "measurements")
+    written_by_a_program = measured or document == ROOT / "docs" / "conformance.md"
     assert not [line for line in document.read_text().splitlines() if len(line) > WIDTH and not written_by_a_program]
 
 

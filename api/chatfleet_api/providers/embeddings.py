@@ -7,8 +7,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.catalogue import SharedUpstream
 from chatfleet_api.providers.policies.instrumented import Meter, ModelLabels
@@ -29,8 +27,7 @@ class Embedder:
 
     async def create(self, request: EmbeddingRequest) -> bytes:
         """Return the answer for the client; raise `ChatError` as a `Provider` does."""
-        fields = {**request.fields, "model": self.labels.upstream_model}
-        body, budget, retries = msgspec.json.encode(fields), self.upstream.budget, self.provider.retries
+        body, budget, retries = request.body(self.labels.upstream_model), self.upstream.budget, self.provider.retries
         budget.deposit()
         attempt = 1
         while True:

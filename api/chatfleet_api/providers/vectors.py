@@ -22,6 +22,10 @@ class EmbeddingRequest(NamedTuple):
     fields: dict[str, Any]
     encoding: Encoding
 
+    def body(self, upstream_model: str) -> bytes:
+        """Return the request for the upstream: as it came, with the provider's name of the model."""
+        return msgspec.json.encode({**self.fields, "model": upstream_model})
+
 
 class EmbeddingModel(Protocol):
     """A model that makes embeddings."""

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import (
     AnyToolCall,
     Function,
@@ -60,11 +61,18 @@ class Conversation:
         if body.system:
             yield Message("system", self._texts(body.system, "system"))
         for index, turn in enumerate(body.messages):
-            yield from self._turn(turn, f"messages[{index}].content")
+            yield from self._turn(turn, f"messages[{index}]")
 
-    def _turn(self, turn: MessageParam, where: str) -> Iterator[Message]:
+    def _turn(self, turn: MessageParam, message: str) -> Iterator[Message]:
+        where = f"{message}.content"
         if turn.role == "system":
-            yield Message("system", self._texts(turn.content, where))
+            for name in ("clear_at", "output_config"):
+                if getattr(turn, name):
+                    self._beyond.add(f"{message}.{name}")
+            yield Message("system", self._texts(turn.content or "", where))
+        elif turn.content is None:
+            missing = f"Missing required parameter: '{where}'. Only a message of the role 'system' may omit it."
+            raise ChatError(Code.INVALID_REQUEST, missing, param=where)
         elif isinstance(turn.content, str):
             yield Message(turn.role, turn.content)
         elif turn.role == "assistant":

@@ -14,7 +14,10 @@ class MessageParam(msgspec.Struct, frozen=True):
     """One turn of the conversation."""
 
     role: Literal["user", "assistant", "system"]
-    content: Content
+    content: Content | None = None
+    # Of system messages, at Anthropic alone.
+    clear_at: Any = None
+    output_config: Any = None
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -43,6 +46,7 @@ class OutputConfig(msgspec.Struct, frozen=True):
 
     effort: str | None = None
     format: dict[str, Any] | None = None
+    task_budget: Any = None  # at Anthropic alone
 
 
 class CountTokensBody(msgspec.Struct, frozen=True):

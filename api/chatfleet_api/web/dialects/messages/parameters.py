@@ -65,6 +65,8 @@ class Parameters:
 
     def format(self, body: CountTokensBody) -> Block | None:
         """Return the format of the answer."""
+        if body.output_config and body.output_config.task_budget is not None:
+            self._beyond.add("output_config.task_budget")
         wanted = body.output_config.format if body.output_config else None
         if wanted is None:
             return None

@@ -3,15 +3,14 @@
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typing_extensions
 from anthropic.types import Message as AnthropicMessage
-from anthropic.types import RawMessageStreamEvent, message_create_params
-from anthropic.types.beta import message_create_params as beta_params
-from openai.types.chat import ChatCompletion, ChatCompletionChunk, completion_create_params
+from anthropic.types import RawMessageStreamEvent
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Start
@@ -23,61 +22,11 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.messages.encode import MessageEncoder
 from chatfleet_api.web.dialects.messages.message import collected
-from chatfleet_api.web.dialects.messages.request import WITH_SAMPLING, read_message
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body
-from chatfleet_api.web.dialects.openai.request import read_completion
 from chatfleet_contract.spec.providers import Compatibility
 from harness.clients.asgi import each
+from harness.conformance.dialects import CHAT, MESSAGES, Dialect, compared, with_results, without
 from harness.sdk_samples import Samples, texts_in
-
-HI: dict[str, Any] = {"role": "user", "content": "Hi"}
-CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-USE = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
-
-
-OF_EARLIER_ANSWERS = {"thinking", "redacted_thinking"}
-"""Blocks that belong to their own vendor."""
-
-
-def read_any_message(raw: bytes) -> ChatRequest:
-    return read_message(raw, WITH_SAMPLING, None).request
-
-
-class Dialect(NamedTuple):
-    read: Callable[[bytes], ChatRequest]
-    least: dict[str, Any]
-    types: tuple[Any, ...]
-    own: tuple[Vendor, ...]
-    others: tuple[Vendor, ...]
-    ours: frozenset[str]
-    """Fields that are the pod's."""
-    harmless: frozenset[str]
-    """Fields, at any depth, that change no answer elsewhere: hints, labels, and parts of earlier answers."""
-
-
-CHAT = Dialect(
-    lambda raw: read_completion(raw).request,
-    {"model": "m", "messages": [HI], "stream": True},
-    (completion_create_params.CompletionCreateParamsStreaming,),
-    (OPENAI, AZURE_OPENAI, OPENAI_COMPATIBLE),
-    (ANTHROPIC,),
-    frozenset({"model", "stream", "stream_options"}),
-    frozenset(
-        {
-            *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint"),
-            *("metadata", "seed", "presence_penalty", "frequency_penalty", "name", "description"),
-        }
-    ),
-)
-MESSAGES = Dialect(
-    read_any_message,
-    {"model": "m", "messages": [HI], "max_tokens": 9, "stream": True},
-    (message_create_params.MessageCreateParamsStreaming, beta_params.MessageCreateParamsStreaming),
-    (ANTHROPIC,),
-    (OPENAI, OPENAI_COMPATIBLE),
-    frozenset({"model", "stream"}),
-    frozenset({"cache_control", "citations", "caller"}),
-)
 
 
 def sent_by(dialect: Dialect) -> Iterator[Any]:
@@ -92,41 +41,17 @@ def sent_by(dialect: Dialect) -> Iterator[Any]:
                 yield pytest.param({**dialect.least, name: value}, name, id=f"{kind.__module__}-{name}-{number}")
 
 
-def with_results(body: dict[str, Any]) -> dict[str, Any]:
-    """Return `body` with the call before a result, and the result after a call, which vendors demand."""
-    (*_, last) = body["messages"]
-    if last["role"] == "tool":
-        called = {"role": "assistant", "tool_calls": [{**CALL, "id": last["tool_call_id"]}]}
-        return {**body, "messages": [called, last]}
-    blocks = last["content"] if isinstance(last["content"], list) and last["role"] == "user" else []
-    used = [{**USE, "id": block["tool_use_id"]} for block in blocks if block.get("type") == "tool_result"]
-    return {**body, "messages": [{"role": "assistant", "content": used}, last]} if used else body
-
-
-def compared(dialect: Dialect, vendor: Vendor, body: dict[str, Any]) -> dict[str, Any]:
-    fields = {name: value for name, value in body.items() if name not in dialect.ours}
-    if vendor is OPENAI_COMPATIBLE:
-        roles = {"developer": "system"}
-        messages = fields["messages"]
-        fields["messages"] = [message | {"role": roles.get(message["role"], message["role"])} for message in messages]
-        if "max_completion_tokens" in fields:
-            fields["max_tokens"] = fields["max_completion_tokens"]
-    return fields
-
-
-def without(value: Any, names: frozenset[str]) -> Any:  # noqa: ANN401  # any JSON value
-    if isinstance(value, dict):
-        if value.get("type") in OF_EARLIER_ANSWERS and names:
-            return {}
-        return {name: without(inner, names) for name, inner in value.items() if name not in names}
-    return [without(inner, names) for inner in value] if isinstance(value, list) else value
-
-
 REQUESTS = [
     pytest.param(dialect, *request.values, id=request.id)
     for dialect in (CHAT, MESSAGES)
     for request in sent_by(dialect)
 ]
+
+
+def test_the_vendors_of_a_dialect_are_found_by_what_reaches_them() -> None:
+    assert all(CHAT.speaks(vendor) for vendor in (OPENAI, AZURE_OPENAI, OPENAI_COMPATIBLE))
+    assert not CHAT.speaks(ANTHROPIC)
+    assert MESSAGES.own == (ANTHROPIC,)
 
 
 @pytest.mark.parametrize(("dialect", "body", "name"), REQUESTS)

@@ -1,0 +1,172 @@
+"""The dialects of clients, as a probe of them needs it: their SDKs' types, parsers, and what is known to be no loss."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from anthropic.types import message_create_params
+from anthropic.types.beta import message_create_params as beta_params
+from msgspec.structs import replace
+from openai.types.chat import completion_create_params
+from openai.types.responses import response_create_params
+
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.vendor import Vendor
+from chatfleet_api.providers.vendors import table
+from chatfleet_api.web.dialects.messages.request import WITH_SAMPLING, read_message
+from chatfleet_api.web.dialects.openai.request import read_completion
+from chatfleet_api.web.dialects.responses.errors import in_own_names
+from chatfleet_api.web.dialects.responses.request import read_response
+from chatfleet_contract.spec.providers import Compatibility
+
+HI: dict[str, Any] = {"role": "user", "content": "Hi there"}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+USE = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+
+OF_EARLIER_ANSWERS = {"thinking", "redacted_thinking"}
+"""Blocks that belong to their own vendor."""
+
+
+class Parsed(NamedTuple):
+    """A request as a dialect reads it."""
+
+    request: ChatRequest
+    """What a vendor gets."""
+    kept: Any
+    """What the pod itself acts on."""
+
+
+class Dialect(NamedTuple):
+    """A vendor's API that clients speak."""
+
+    name: str
+    parse: Callable[[bytes], Parsed]
+    least: dict[str, Any]
+    types: tuple[Any, ...]
+    """Of requests; what a later one repeats is left out."""
+    ours: frozenset[str]
+    """Fields that are the pod's."""
+    harmless: frozenset[str]
+    """Fields, at any depth, that change no answer elsewhere: hints, labels, and parts of earlier answers."""
+
+    tool: dict[str, Any] | None
+    """What `tool_choice` and the like are about; None: there are no tools."""
+    named: Callable[[ChatError], ChatError] = lambda error: error
+    """Returns the error as the client gets it."""
+
+    def read(self, raw: bytes) -> ChatRequest:
+        return self.parse(raw).request
+
+    def speaks(self, vendor: Vendor) -> bool:
+        """Return whether the vendor's API is the client's: then a field that nobody knows reaches it."""
+        try:
+            request = self.read(msgspec.json.encode({**self.least, "unknown_to_all": "s000000"}))
+            return b"s000000" in vendor.body(request, Compatibility())
+        except ChatError:
+            return False
+
+    @property
+    def own(self) -> tuple[Vendor, ...]:
+        return tuple(vendor for vendor in VENDORS.values() if self.speaks(vendor))
+
+    @property
+    def others(self) -> tuple[Vendor, ...]:
+        return tuple(vendor for vendor in VENDORS.values() if not self.speaks(vendor))
+
+
+VENDORS: dict[str, Vendor] = {name: each for name, each in vars(table).items() if isinstance(each, Vendor)}
+"""Every API over HTTP in the table of vendors."""
+
+
+def _completion(raw: bytes) -> Parsed:
+    asked = read_completion(raw)
+    return Parsed(asked.request, (asked.request.model, asked.stream, asked.include_usage, asked.metadata))
+
+
+def _message(raw: bytes) -> Parsed:
+    asked = read_message(raw, WITH_SAMPLING, None)
+    return Parsed(asked.request, (asked.request.model, asked.stream))
+
+
+def _response(raw: bytes) -> Parsed:
+    asked = read_response(raw)
+    new = asked.new
+    messages = (*new.instructions, *(message for message, _ in new.items))
+    items = tuple(item.item for item in new.items)
+    kept = (new.request.model, items, new.echo, new.store, new.previous, new.conversation, asked[1:])
+    return Parsed(replace(new.request, messages=messages), kept)
+
+
+CHAT = Dialect(
+    "chat",
+    _completion,
+    {"model": "m", "messages": [HI], "stream": True},
+    (completion_create_params.CompletionCreateParamsStreaming,),
+    frozenset({"model", "stream", "stream_options"}),
+    frozenset(
+        {
+            *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint"),
+            *("metadata", "seed", "presence_penalty", "frequency_penalty", "name", "description"),
+        }
+    ),
+    {"type": "function", "function": {"name": "f"}},
+)
+MESSAGES = Dialect(
+    "messages",
+    _message,
+    {"model": "m", "messages": [HI], "max_tokens": 9, "stream": True},
+    (message_create_params.MessageCreateParamsStreaming, beta_params.MessageCreateParamsStreaming),
+    frozenset({"model", "stream"}),
+    frozenset(
+        {"cache_control", "citations", "caller", "eager_input_streaming", "display", "block_binding", "service_tier"}
+    ),
+    {"name": "f", "input_schema": {"type": "object"}},
+)
+RESPONSES = Dialect(
+    "responses",
+    _response,
+    {"model": "m", "input": "Hi there", "stream": True},
+    (response_create_params.ResponseCreateParamsStreaming,),
+    frozenset({"model", "stream"}),
+    frozenset(
+        {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint", "context"}
+    ),
+    None,
+    in_own_names,
+)
+DIALECTS = (CHAT, MESSAGES, RESPONSES)
+
+
+def with_results(body: dict[str, Any]) -> dict[str, Any]:
+    """Return `body` with the call before a result, and the result after a call, which vendors demand."""
+    if not isinstance(messages := body.get("messages"), list):
+        return body
+    (*_, last) = messages
+    if last["role"] == "tool":
+        called = {"role": "assistant", "tool_calls": [{**CALL, "id": last["tool_call_id"]}]}
+        return {**body, "messages": [called, last]}
+    blocks = last["content"] if isinstance(last.get("content"), list) and last["role"] == "user" else []
+    used = [{**USE, "id": block["tool_use_id"]} for block in blocks if block.get("type") == "tool_result"]
+    return {**body, "messages": [{"role": "assistant", "content": used}, last]} if used else body
+
+
+def compared(dialect: Dialect, vendor: Vendor, body: dict[str, Any]) -> dict[str, Any]:
+    """Return what a vendor of the client's dialect has to get of a request."""
+    fields = {name: value for name, value in body.items() if name not in dialect.ours}
+    if vendor is table.OPENAI_COMPATIBLE:
+        roles = {"developer": "system"}
+        messages = fields["messages"]
+        fields["messages"] = [message | {"role": roles.get(message["role"], message["role"])} for message in messages]
+        if "max_completion_tokens" in fields:
+            fields["max_tokens"] = fields["max_completion_tokens"]
+    return fields
+
+
+def without(value: Any, names: frozenset[str]) -> Any:  # noqa: ANN401  # any JSON value
+    """Return the value without the fields of these names, at any depth."""
+    if isinstance(value, dict):
+        if value.get("type") in OF_EARLIER_ANSWERS and names:
+            return {}
+        return {name: without(inner, names) for name, inner in value.items() if name not in names}
+    return [without(inner, names) for inner in value] if isinstance(value, list) else value
