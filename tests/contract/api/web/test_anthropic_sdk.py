@@ -468,7 +468,7 @@ async def test_a_message_to_an_upstream_of_openais_is_translated(tmp_path: Path,
     ("sent", "param"),
     [
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0]"),
-        ({"tools": [{**WEATHER, "defer_loading": True}]}, "tools[0].defer_loading"),
+        ({"tools": [{**WEATHER, "of_next_year": True}]}, "tools[0].of_next_year"),
         ({"mcp_servers": REQUEST["mcp_servers"]}, "mcp_servers"),
         ({"context_management": REQUEST["context_management"]}, "context_management"),
         ({"field_of_next_year": 1}, "field_of_next_year"),

@@ -31,6 +31,7 @@ _KNOWN: Final = MappingProxyType(
         "text": frozenset({"type", "text", "cache_control", "citations"}),
         "image": frozenset({"type", "source", "cache_control"}),
         "tool_use": frozenset({"type", "id", "name", "input", "cache_control", "caller"}),
+        "tool_reference": frozenset({"type", "tool_name", "cache_control"}),
         "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
     }
 )
@@ -108,7 +109,7 @@ class Conversation:
     def _result(self, block: Block, where: str) -> Message:
         content = block.get("content") or ""
         found: list[TextPart | ImagePart] = [TextPart("Error:")] if block.get("is_error") else []
-        found += self._parts(content, f"{where}.content") if isinstance(content, list) else [TextPart(str(content))]
+        found += self._found(content, f"{where}.content") if isinstance(content, list) else [TextPart(str(content))]
         texts = [part.text for part in found if isinstance(part, TextPart)]
         ident = str(block.get("tool_use_id", ""))
         return Message("tool", " ".join(texts) if len(texts) == len(found) else found, tool_call_id=ident)
@@ -127,13 +128,16 @@ class Conversation:
                     self._beyond.add(f"{place}.{name}")
             yield kind, block, place
 
-    def _parts(self, blocks: Sequence[Block], where: str) -> list[TextPart | ImagePart]:
-        known = self._known(blocks, where, ("text", "image"))
+    def _found(self, blocks: Sequence[Block], where: str) -> list[TextPart | ImagePart]:
+        """Return what a tool has returned."""
+        known = self._known(blocks, where, ("text", "image", "tool_reference"))
         return [part for kind, block, place in known for part in self._part(kind, block, place)]
 
     def _part(self, kind: str, block: Block, where: str) -> list[TextPart | ImagePart]:
         if kind == "text":
             return [TextPart(str(block.get("text", "")))]
+        if kind == "tool_reference":
+            return [TextPart(f"Tool {block.get('tool_name')} is available.")]
         if url := _url(block.get("source")):
             return [ImagePart(ImageURL(url))]
         self._beyond.add(f"{where}.source", "Send the image as base64 or url.")

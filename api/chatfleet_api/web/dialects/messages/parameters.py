@@ -9,7 +9,10 @@ from chatfleet_api.web.dialects.messages.blocks import Beyond, Block
 from chatfleet_api.web.dialects.messages.body import CountTokensBody, MessagesBody, ToolChoice
 
 _TOOL: Final = frozenset(
-    {"type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming"}
+    {
+        *("type", "name", "description", "input_schema", "strict"),
+        *("cache_control", "defer_loading", "eager_input_streaming"),
+    }
 )
 _LOW_BUDGET: Final = 4_096
 _MEDIUM_BUDGET: Final = 16_384
@@ -23,7 +26,7 @@ class Parameters:
         self._beyond = beyond
 
     def tools(self, tools: Sequence[Block] | None) -> Iterator[Block]:
-        """Yield the tools that are functions."""
+        """Yield the tools that are functions; those whose loading may be deferred are offered from the start."""
         for index, tool in enumerate(tools or ()):
             where = f"tools[{index}]"
             if tool.get("type") not in (None, "custom"):
@@ -86,6 +89,8 @@ class Parameters:
             self._beyond.add("speed")
         if body.service_tier not in (None, "auto", "standard_only"):
             self._beyond.add("service_tier")
+        if not _clears_thinking_alone(body.context_management):
+            self._beyond.add("context_management", "Use edits of type clear_thinking_20251015.")
         for name, value in sent:
             if name not in _COMMON and bytes(value).strip() not in (b"null", b"[]", b"{}"):
                 self._beyond.add(name)
@@ -95,6 +100,16 @@ _COMMON: Final = frozenset(
     {
         *CountTokensBody.__struct_fields__,
         *("max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k", "metadata"),
-        *("service_tier", "speed"),
+        *("service_tier", "speed", "context_management"),
     }
 )
+
+
+def _clears_thinking_alone(management: object) -> bool:
+    """Return whether all edits of the context concern earlier thinking, which no other vendor gets anyway."""
+    if not management:
+        return True
+    edits = management.get("edits") if isinstance(management, dict) and len(management) == 1 else None
+    return isinstance(edits, list) and all(
+        isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_") for edit in edits
+    )
