@@ -1,12 +1,13 @@
 """A real node with Chatfleet installed by Helm; a worker of pytest-xdist has one, and shares it among its files."""
 
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
-from harness.kube.node import MANIFESTS, NAMESPACE, ROOT, UPSTREAM_PORT, Node, install, running_node, upstream_manifest
+from harness.kube.node import MANIFESTS, NAMESPACE, UPSTREAM_PORT, Node, install, running_node, upstream_manifest
 from harness.polling import eventually
 
 
@@ -24,10 +25,23 @@ def installed(node: Node) -> Node:
     return node
 
 
+LLMOCK = """
+from llmock.cli import app
+from llmock.routers import anthropic, openai
+
+openai._MOCK_MODELS.append("gpt-6-luna")
+anthropic._MOCK_MODELS.append(
+    {"id": "claude-haiku-5-5", "display_name": "Claude Haiku 5.5", "created_at": "2026-10-01T00:00:00Z"}
+)
+app()
+"""
+"""llmock, with the models of `support.yaml` beside its own, which are older and end within weeks."""
+
+
 @pytest.fixture(scope="session")
 def upstream(node: Node) -> Iterator[str]:
     """Run llmock, somebody else's OpenAI and Anthropic, on this machine, and give it a Service in the cluster."""
-    serve = [str(ROOT / ".venv/bin/llmock"), "serve", "--host", node.host, "--port", str(UPSTREAM_PORT)]
+    serve = [sys.executable, "-c", LLMOCK, "serve", "--host", node.host, "--port", str(UPSTREAM_PORT)]
     with subprocess.Popen([*serve, "--response-style", "echo", "--log-level", "warning"]) as server:
         try:
             url = f"http://{node.host}:{UPSTREAM_PORT}"
