@@ -23,6 +23,9 @@ TITLES: Final = {
     "AZURE_OPENAI": "Azure, dated",
     "AZURE_V1": "Azure v1",
     "OPENAI_COMPATIBLE": "compatible",
+    "OPENAI_RESPONSES": "OpenAI, `responses`",
+    "AZURE_RESPONSES": "Azure, `responses`",
+    "COMPATIBLE_RESPONSES": "compatible, `responses`",
     "ANTHROPIC": "Anthropic",
 }
 MARKS: Final = {

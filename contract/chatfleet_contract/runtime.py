@@ -12,7 +12,7 @@ from pydantic import Field
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Observability, Streaming
-from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Compatibility, Model, Retries, Timeouts
 
 _DEFAULTS: Final = Timeouts()
@@ -35,6 +35,7 @@ class RuntimeProvider(Part):
     base_url: str | None = Field(None, alias="baseURL")
     api_key_file: str | None = None
     """File with the API key; it may be missing, and may change while the pod runs."""
+    api: API = "chat"
     azure: Azure | None = None
     compatibility: Compatibility = Compatibility()
     timeouts: RuntimeTimeouts = RuntimeTimeouts()

@@ -52,7 +52,10 @@ LONGEST = {
 REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]"}
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
-ALL_PRESENT = {".spec.providers[].type", ".spec.autoscaling.source", ".spec.autoscaling.metrics[].type"}
+ALL_PRESENT = {
+    *(".spec.providers[].type", ".spec.providers[].api"),
+    *(".spec.autoscaling.source", ".spec.autoscaling.metrics[].type"),
+}
 """Enums whose values need each something else beside them; the documents hold every value."""
 
 

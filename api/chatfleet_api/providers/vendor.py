@@ -87,6 +87,10 @@ def key_header(name: str) -> Authenticate:
     return lambda key, _: {name: key.get_secret_value()} if key else NO_HEADERS
 
 
+Body: TypeAlias = Callable[[ChatRequest, Compatibility], bytes]
+"""Returns the JSON of a request, streamed unless left out; raises `ChatError` for what a vendor does not support."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vendor:
     """The API of one provider type, over HTTP."""
@@ -110,8 +114,7 @@ class Vendor:
     headers: Callable[[ChatRequest | None], Mapping[str, str]] = lambda _: NO_HEADERS
     """Headers besides the common ones, such as the API's version; None: the request is a check."""
     authenticate: Authenticate = bearer
-    body: Callable[[ChatRequest, Compatibility], bytes]
-    """The JSON of a request, streamed unless left out; raises `ChatError` for what this vendor does not support."""
+    body: Body
     count: Callable[[ChatRequest], tuple[str, bytes] | None] = lambda _: None
     """Returns path and body of a request that counts the tokens of an answer's input; None: there is no such count."""
     media_type: str = "text/event-stream"

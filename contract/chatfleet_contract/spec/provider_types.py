@@ -11,6 +11,10 @@ Continuation: TypeAlias = Literal["none", "prefill", "continueFinalMessage"]
 """How a model continues an answer that was cut off."""
 
 
+API: TypeAlias = Literal["chat", "responses"]
+"""The upstream's API that answers are requested from: OpenAI's chat completions, or its Responses API."""
+
+
 class ProviderType(StrEnum):
     """The type of an upstream API. Each has a row in `PROVIDER_TYPES`."""
 
@@ -30,6 +34,8 @@ class ProviderTraits(NamedTuple):
     """False: it generates its answers, and takes neither a key nor a URL."""
     stream_options: bool = False
     """Whether requests have `stream_options`, which `compatibility` can leave out."""
+    responses: bool = False
+    """Whether `api` may be `responses`."""
     settings: str | None = None
     """Its own part of `Provider`, allowed for this type alone."""
     continuations: frozenset[Continuation] = frozenset()
@@ -39,13 +45,13 @@ _PREFILL: Final = frozenset[Continuation]({"prefill"})
 
 PROVIDER_TYPES: Final = MappingProxyType(
     {
-        ProviderType.OPENAI: ProviderTraits(needs_key=True, stream_options=True),
+        ProviderType.OPENAI: ProviderTraits(needs_key=True, stream_options=True, responses=True),
         ProviderType.AZURE_OPENAI: ProviderTraits(
-            needs_key=True, needs_base_url=True, stream_options=True, settings="azure"
+            needs_key=True, needs_base_url=True, stream_options=True, responses=True, settings="azure"
         ),
         ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL),
         ProviderType.OPENAI_COMPATIBLE: ProviderTraits(
-            needs_base_url=True, stream_options=True, continuations=_PREFILL | {"continueFinalMessage"}
+            needs_base_url=True, stream_options=True, responses=True, continuations=_PREFILL | {"continueFinalMessage"}
         ),
         ProviderType.SCRIPTED: ProviderTraits(has_upstream=False, continuations=_PREFILL),
     }
@@ -83,6 +89,15 @@ def _can_leave_out(field: str, types: list[str]) -> Json:
         f" self.compatibility.{field}",
         f"compatibility.{field} can be false only for the types {', '.join(types)}; remove it",
         f".compatibility.{field}",
+    )
+
+
+def _has_responses(types: list[str]) -> Json:
+    """Return the rule that `api` is `responses` only for `types`."""
+    return rule(
+        f"{_is_one_of('self.type', types)} || !has(self.api) || self.api == 'chat'",
+        f"api can be responses only for the types {', '.join(types)}; remove it",
+        ".api",
     )
 
 
@@ -124,6 +139,12 @@ def provider_rules() -> list[Json]:
         ),
         *(_own_settings(kind, traits.settings) for kind, traits in PROVIDER_TYPES.items() if traits.settings),
         *map(_without_upstream, _types(lambda traits: not traits.has_upstream)),
+        _has_responses(_types(lambda traits: traits.responses)),
+        rule(
+            "!has(self.api) || self.api == 'chat' || !has(self.azure) || !has(self.azure.apiVersion)",
+            "api can be responses only with Azure's v1 API; remove azure.apiVersion",
+            ".api",
+        ),
         _can_leave_out("stream", _types(lambda traits: traits.has_upstream)),
         _can_leave_out("streamOptions", _types(lambda traits: traits.stream_options)),
     ]

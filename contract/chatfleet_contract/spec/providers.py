@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules, worded
-from chatfleet_contract.spec.provider_types import Continuation, ProviderType, continuation_rule, provider_rules
+from chatfleet_contract.spec.provider_types import API, Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.spec.urls import base_url_rules
 
@@ -158,6 +158,11 @@ class Provider(Part):
         description="Secret key with the API key. Pods mount it as a file, reload it when it changes, and send it to"
         " baseURL: whoever may write ChatDeployments can read every Secret of the namespace.",
     )
+    api: API = Field(
+        "chat",
+        description="The upstream's API that answers are requested from: chat completions, or OpenAI's Responses API,"
+        " which clients of /v1/responses get without loss.",
+    )
     azure: Azure | None = Field(None, description="Settings of type azureOpenAI.")
     compatibility: Compatibility = Field(
         Compatibility(), description="What the upstream accepts, for servers that reject a part of the usual request."
@@ -234,5 +239,12 @@ CATALOGUE_RULES = (
         ".models",
     ),
     continuation_rule(),
+    rule(
+        "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p, p.name !="
+        " m.provider || !has(p.api) || p.api == 'chat'))",
+        "models[].continuation must be none for a provider with api responses, which continues no answer; set none or"
+        " use api chat",
+        ".models",
+    ),
 )
 """Rules across providers and models, for the object that holds both."""

@@ -37,7 +37,8 @@ class Relay:
 
     def __init__(self, config: RuntimeConfig, session: aiohttp.ClientSession, redis: Redis | None) -> None:
         self._urls = {
-            provider.name: f"{provider.base_url}{wire_of(provider.type).path}" for provider in config.providers
+            provider.name: f"{provider.base_url}{wire_of(provider.type, provider.api).path}"
+            for provider in config.providers
         }
         self._session = session
         self._redis = redis
@@ -58,7 +59,7 @@ class Relay:
 
     async def _tokens(self, asked: dict[str, object]) -> AsyncIterator[str]:
         model = str(asked["model"])
-        body = {**asked, "stream": True, "max_tokens": _MAX_TOKENS}
+        body = {**asked, "stream": True, "max_tokens": _MAX_TOKENS, "input": asked["messages"], "store": False}
         async with self._session.post(self._urls[model].format(model=model), json=body) as response:
             async for line in response.content:
                 with suppress(ValueError, LookupError, TypeError):
@@ -77,6 +78,8 @@ class Relay:
 
 def _text(event: dict[str, Any]) -> str:
     """Return the text of an event, in any wire format."""
+    if event.get("type") == "response.output_text.delta":
+        return str(event["delta"])
     text: str = event["delta"]["text"] if "delta" in event else event["choices"][0]["delta"]["content"]
     return text
 

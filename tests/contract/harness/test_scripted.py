@@ -12,7 +12,7 @@ from harness.upstream.scripted import upstream_app
 from harness.upstream.wires import WIRES, Wire
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 async def test_every_wire_has_its_routes(wire: Wire) -> None:
     script = Script("k", 5)
     async with (

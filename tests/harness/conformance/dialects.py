@@ -92,7 +92,7 @@ def _message(raw: bytes) -> Parsed:
 def _response(raw: bytes) -> Parsed:
     asked = read_response(raw)
     new = asked.new
-    messages = (*new.instructions, *(message for message, _ in new.items))
+    messages = (*new.instructions, *new.messages)
     items = tuple(item.item for item in new.items)
     kept = (new.request.model, items, new.echo, new.store, new.previous, new.conversation, asked[1:])
     return Parsed(replace(new.request, messages=messages), kept)

@@ -17,7 +17,7 @@ from harness.net import reset, serving
 from harness.upstream import prerendered
 from harness.upstream.ledger import Call, Ledger
 from harness.upstream.playback import NOTHING, Playback, playback_of
-from harness.upstream.wire_formats import Request, WireFormat, format_of
+from harness.upstream.wire_formats import WireFormat, format_of
 from harness.upstream.wires import WIRES
 
 MAX_BODY_BYTES = 16 << 20
@@ -37,7 +37,7 @@ def upstream_app(ledger: Ledger) -> web.Application:
 def _answering(wire_format: WireFormat, ledger: Ledger) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(http: web.Request) -> web.StreamResponse:
         try:
-            request = msgspec.json.decode(await http.read(), type=Request)
+            request = wire_format.request(await http.read())
             script, performance = playback_of(wire_format, request, ledger.attempts)
         except ValueError as error:
             return web.Response(

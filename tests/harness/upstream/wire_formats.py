@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
+from typing_extensions import override
 
-from harness.upstream.wires import AnthropicWire, OpenAIWire, Wire
+from harness.upstream.wires import AnthropicWire, OpenAIWire, ResponsesWire, Wire
 
 
 class RefusedError(ValueError):
@@ -76,6 +77,10 @@ class Frames(NamedTuple):
 class WireFormat(Protocol):
     """What a vendor accepts, and how it answers or refuses."""
 
+    def request(self, body: bytes) -> Request:
+        """Return what the body asks."""
+        ...
+
     def prefix(self, request: Request) -> str:
         """Return what the answer already has; raises `RefusedError` for what the vendor would refuse."""
         ...
@@ -91,6 +96,10 @@ class WireFormat(Protocol):
 
 class OpenAIFormat:
     """OpenAI's chat completions, and those who imitate them."""
+
+    def request(self, body: bytes) -> Request:
+        """Return the body, which has these terms."""
+        return msgspec.json.decode(body, type=Request)
 
     def prefix(self, request: Request) -> str:
         """Return the assistant's last message when the request asks, in vLLM's way, to continue that."""
@@ -110,8 +119,39 @@ class OpenAIFormat:
         return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": None}})
 
 
+class _Response(msgspec.Struct, frozen=True):
+    """A request of the Responses API."""
+
+    model: str
+    input: list[Message]
+    store: bool
+    stream: bool = False
+    max_output_tokens: int | None = None
+
+
+class ResponsesFormat(OpenAIFormat):
+    """OpenAI's Responses API."""
+
+    @override
+    def request(self, body: bytes) -> Request:
+        """Return the body in terms of messages; nothing may be stored here."""
+        sent = msgspec.json.decode(body, type=_Response)
+        if sent.store:
+            raise RefusedError("this upstream stores nothing")
+        return Request(sent.model, sent.input, sent.stream, sent.max_output_tokens)
+
+    @override
+    def frames(self, pieces: list[str]) -> Frames:
+        """Return the events."""
+        return Frames.of(ResponsesWire(), pieces, "server_error")
+
+
 class AnthropicFormat:
     """Anthropic's messages."""
+
+    def request(self, body: bytes) -> Request:
+        """Return the body, which has these terms."""
+        return msgspec.json.decode(body, type=Request)
 
     def prefix(self, request: Request) -> str:
         """Return the assistant's last message, which this vendor always continues."""
@@ -134,7 +174,7 @@ class AnthropicFormat:
 
 
 FORMATS: Final[Mapping[type[Wire], Callable[[], WireFormat]]] = MappingProxyType(
-    {OpenAIWire: OpenAIFormat, AnthropicWire: AnthropicFormat}
+    {OpenAIWire: OpenAIFormat, ResponsesWire: ResponsesFormat, AnthropicWire: AnthropicFormat}
 )
 """By the class of the wire. Vendors that write alike share a class."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from chatfleet_contract.spec.provider_types import ProviderType
+from chatfleet_contract.spec.provider_types import API, ProviderType
 from harness.upstream.fake import Handler, Reply
 
 WORDS = ("One", " two", " three", " fünf")
@@ -150,6 +150,71 @@ class AnthropicWire:
         return event(data, data["type"])
 
 
+@dataclass(frozen=True)
+class ResponsesWire:
+    """Events of OpenAI's Responses API."""
+
+    name: str = "responses"
+    type: ProviderType = ProviderType.OPENAI
+    base_path: str = "/v1"
+    settings: Mapping[str, object] = field(default_factory=lambda: {"api": "responses"})
+    path: str = "/responses"
+    models_path: str = "/models"
+
+    def begin(self) -> list[bytes]:
+        """Return the start of the response, of its one message and of its one part."""
+        response = {"id": "resp_1", "object": "response", "status": "in_progress", "model": "x", "output": []}
+        item = {"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        return [
+            self._event({"type": "response.created", "sequence_number": 0, "response": response}),
+            self._event({"type": "response.in_progress", "sequence_number": 1, "response": response}),
+            self._event({"type": "response.output_item.added", "sequence_number": 2, "output_index": 0, "item": item}),
+            self._event({"type": "response.content_part.added", "sequence_number": 3, **self._place(), "part": part}),
+        ]
+
+    def token(self, text: str) -> bytes:
+        """Return a delta of text."""
+        head = {"type": "response.output_text.delta", "sequence_number": 4, **self._place()}
+        return self._event({**head, "delta": text, "logprobs": [], "obfuscation": "x7Yz"})
+
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
+        """Return the ends of the part and the message, and that of the response with its usage."""
+        part = {"type": "output_text", "text": "".join(WORDS), "annotations": [], "logprobs": []}
+        item = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+        usage = {
+            "input_tokens": INPUT_TOKENS,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": output_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": INPUT_TOKENS + output_tokens,
+        }
+        head = {"id": "resp_1", "object": "response", "status": "completed", "model": "x"}
+        done = {"type": "response.output_text.done", "sequence_number": 9, **self._place(), "text": part["text"]}
+        return [
+            self._event({**done, "logprobs": []}),
+            self._event({"type": "response.content_part.done", "sequence_number": 10, **self._place(), "part": part}),
+            self._event({"type": "response.output_item.done", "sequence_number": 11, "output_index": 0, "item": item}),
+            self._event(
+                {
+                    "type": "response.completed",
+                    "sequence_number": 12,
+                    "response": {**head, "output": [item], "usage": usage},
+                }
+            ),
+        ]
+
+    def error(self, kind: str) -> bytes:
+        """Return an error event, which is flat."""
+        return self._event({"type": "error", "sequence_number": 9, "code": kind, "message": "It broke.", "param": None})
+
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+
+    def _event(self, data: dict[str, Any]) -> bytes:
+        return event(data, data["type"])
+
+
 AZURE: Final = OpenAIWire(
     "azure",
     ProviderType.AZURE_OPENAI,
@@ -166,14 +231,15 @@ WIRES: tuple[Wire, ...] = (
     OpenAIWire(),
     AZURE,
     OpenAIWire("compatible", ProviderType.OPENAI_COMPATIBLE),
+    ResponsesWire(),
     AnthropicWire(),
 )
-"""One for each provider type that has an upstream. Tests, the scripted upstream and the chaos scenarios follow it."""
+"""One for each API of each provider type with an upstream. Tests, scripted upstream and chaos scenarios follow it."""
 
 
-def wire_of(kind: ProviderType) -> Wire:
+def wire_of(kind: ProviderType, api: API = "chat") -> Wire:
     """Return the wire of a provider type that has an upstream."""
-    return next(wire for wire in WIRES if wire.type is kind)
+    return next(wire for wire in WIRES if wire.type is kind and wire.settings.get("api", "chat") == api)
 
 
 def whole(wire: Wire, words: Sequence[str] = WORDS) -> list[bytes]:

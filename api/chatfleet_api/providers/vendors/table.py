@@ -1,6 +1,7 @@
 """One row for each provider type, in the order of `ProviderType`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -8,13 +9,16 @@ from typing import Final, TypeAlias
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.provider import Backend
 from chatfleet_api.providers.upstream import connect
-from chatfleet_api.providers.vendor import Vendor, key_header
+from chatfleet_api.providers.vendor import Body, Vendor, key_header
 from chatfleet_api.providers.vendors.anthropic import lossless as anthropic_lossless
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
 from chatfleet_api.providers.vendors.anthropic import whole as anthropic_whole
 from chatfleet_api.providers.vendors.openai import lossless as openai_lossless
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai import whole as openai_whole
+from chatfleet_api.providers.vendors.responses import request as responses
+from chatfleet_api.providers.vendors.responses import stream as responses_stream
+from chatfleet_api.providers.vendors.responses import whole as responses_whole
 from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
@@ -62,6 +66,22 @@ OPENAI_COMPATIBLE: Final = Vendor(
     parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
+
+
+def with_responses(chat: Vendor, body: Body = responses.body) -> Vendor:
+    """Return the row of `chat` with the Responses API in the place of chat completions."""
+    return replace(
+        chat,
+        path=lambda _: "/responses",
+        body=body,
+        parser=responses_stream.ResponseParser,
+        events_of=responses_whole.events_of,
+    )
+
+
+OPENAI_RESPONSES: Final = with_responses(OPENAI)
+AZURE_RESPONSES: Final = with_responses(AZURE_V1)
+COMPATIBLE_RESPONSES: Final = with_responses(OPENAI_COMPATIBLE, responses.compatible_body)
 ANTHROPIC: Final = Vendor(
     base_url="https://api.anthropic.com",
     root=anthropic.root,
@@ -75,17 +95,24 @@ ANTHROPIC: Final = Vendor(
 )
 
 
+def connect_openai(chat: Vendor, other: Vendor, provider: RuntimeProvider, environment: Environment) -> Backend:
+    """Return the upstream by the API that its settings name."""
+    return connect(other if provider.api == "responses" else chat, provider, environment)
+
+
 def connect_azure(provider: RuntimeProvider, environment: Environment) -> Backend:
     """Return the upstream of a resource of Azure, by the API of its dated version or by the v1 API."""
-    return connect(AZURE_OPENAI if openai.azure_version(provider) else AZURE_V1, provider, environment)
+    if openai.azure_version(provider):
+        return connect(AZURE_OPENAI, provider, environment)
+    return connect_openai(AZURE_V1, AZURE_RESPONSES, provider, environment)
 
 
 VENDORS: Final[Mapping[ProviderType, Connect]] = MappingProxyType(
     {
-        ProviderType.OPENAI: partial(connect, OPENAI),
+        ProviderType.OPENAI: partial(connect_openai, OPENAI, OPENAI_RESPONSES),
         ProviderType.AZURE_OPENAI: connect_azure,
         ProviderType.ANTHROPIC: partial(connect, ANTHROPIC),
-        ProviderType.OPENAI_COMPATIBLE: partial(connect, OPENAI_COMPATIBLE),
+        ProviderType.OPENAI_COMPATIBLE: partial(connect_openai, OPENAI_COMPATIBLE, COMPATIBLE_RESPONSES),
         ProviderType.SCRIPTED: connect_scripted,
     }
 )

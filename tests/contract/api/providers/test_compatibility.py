@@ -11,9 +11,9 @@ from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import Handler, Reply, fake_upstream
-from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whole, wire_of
+from harness.upstream.wires import WIRES, WORDS, OpenAIWire, Wire, answering, refusing, whole, wire_of
 
-OPENAI_LIKE = [wire for wire in WIRES if wire.type is not ProviderType.ANTHROPIC]
+WITH_STREAM_OPTIONS = [wire for wire in WIRES if isinstance(wire, OpenAIWire)]
 TOOL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Paris"}'}}
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -33,7 +33,7 @@ COMPLETION = {
     ],
     "usage": {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11},
 }
-MESSAGE = {
+MESSAGE: dict[str, object] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
@@ -46,17 +46,36 @@ MESSAGE = {
     "stop_reason": "tool_use",
     "usage": {"input_tokens": 7, "output_tokens": 4},
 }
-BY_TYPE = {ProviderType.ANTHROPIC: MESSAGE}
+CALL = {"type": "function_call", "status": "completed", "name": "weather", "arguments": '{"city":"Paris"}'}
+RESPONSE: dict[str, object] = {
+    "id": "resp_1",
+    "object": "response",
+    "status": "completed",
+    "error": None,
+    "output": [
+        {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
+        {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Let me look."}],
+        },
+        {**CALL, "id": "fc_1", "call_id": "call_1"},
+        {**CALL, "id": "fc_2", "call_id": "call_2"},
+    ],
+    "usage": {"input_tokens": 7, "output_tokens": 4, "total_tokens": 11},
+}
+DOCUMENTS: dict[str, dict[str, object]] = {"anthropic": MESSAGE, "responses": RESPONSE}
 
 
-@pytest.fixture(params=WIRES, ids=lambda wire: wire.type)
+@pytest.fixture(params=WIRES, ids=lambda wire: wire.name)
 def wire(request: pytest.FixtureRequest) -> Wire:
     value: Wire = request.param
     return value
 
 
 def document(wire: Wire) -> dict[str, object]:
-    return dict(BY_TYPE.get(wire.type, COMPLETION))
+    return dict(DOCUMENTS.get(wire.name, COMPLETION))
 
 
 def unstreamed(body: object, *, pieces: int = 3, **headers: str) -> Handler:
@@ -218,7 +237,7 @@ async def test_a_whole_answer_need_not_come_within_the_timeout_of_a_first_token(
     assert outcome.error is None
 
 
-@pytest.mark.parametrize("wire", OPENAI_LIKE, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", WITH_STREAM_OPTIONS, ids=lambda wire: wire.name)
 async def test_an_upstream_without_stream_options_answers_with_estimated_usage(wire: Wire) -> None:
     async with fake_upstream(without_stream_options(wire)) as upstream:
         provider = provider_of(wire, upstream.url, compatibility={"streamOptions": False})
@@ -230,7 +249,7 @@ async def test_an_upstream_without_stream_options_answers_with_estimated_usage(w
     assert finish.usage == Usage(input_tokens=3, output_tokens=4, estimated=True)
 
 
-@pytest.mark.parametrize("wire", OPENAI_LIKE, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", WITH_STREAM_OPTIONS, ids=lambda wire: wire.name)
 async def test_usage_that_comes_without_stream_options_is_exact(wire: Wire) -> None:
     async with fake_upstream(answering(wire)) as upstream:
         provider = provider_of(wire, upstream.url, compatibility={"streamOptions": False})
@@ -266,7 +285,7 @@ async def test_the_reason_of_a_refused_stream_and_its_remedy_reach_client_and_co
     assert later == Dependency(state=State.UP)
 
 
-@pytest.mark.parametrize("wire", OPENAI_LIKE, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", WITH_STREAM_OPTIONS, ids=lambda wire: wire.name)
 async def test_the_reason_of_refused_stream_options_reaches_client_and_condition(wire: Wire) -> None:
     async with (
         fake_upstream(without_stream_options(wire)) as upstream,

@@ -35,7 +35,7 @@ from harness.upstream.wires import WIRES, WORDS, Wire, answering, refusing, whol
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning:asyncio")  # connections that scripts reset
 
 
-@pytest.fixture(params=WIRES, ids=lambda wire: wire.type)
+@pytest.fixture(params=WIRES, ids=lambda wire: wire.name)
 def wire(request: pytest.FixtureRequest) -> Wire:
     value: Wire = request.param
     return value

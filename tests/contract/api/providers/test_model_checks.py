@@ -38,7 +38,7 @@ def requested(upstream: FakeUpstream) -> list[str]:
     return [f"{request.method} {request.path.rpartition('/')[2]}" for request in upstream.requests]
 
 
-@pytest.mark.parametrize("wire", NAMING, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", NAMING, ids=lambda wire: wire.name)
 async def test_a_model_that_the_vendor_does_not_have_is_down_before_any_request(wire: Wire) -> None:
     async with (
         fake_upstream(vendor(wire, "here", aliases=("alias",))) as upstream,
@@ -55,7 +55,7 @@ async def test_a_model_that_the_vendor_does_not_have_is_down_before_any_request(
         assert requested(upstream) == ["GET models"]
 
 
-@pytest.mark.parametrize("wire", LISTING, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", LISTING, ids=lambda wire: wire.name)
 async def test_an_answer_counts_more_than_the_list(wire: Wire) -> None:
     async with (
         fake_upstream(vendor(wire, "here", "alias")) as upstream,
@@ -103,7 +103,7 @@ async def test_a_list_that_cannot_be_read_shows_nothing(body: bytes) -> None:
             assert (catalogue.outcomes(), len(upstream.requests)) == ({}, 1)
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.type)
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 async def test_no_check_requests_an_answer_and_their_number_is_bounded(wire: Wire) -> None:
     models = [Model(name=f"m-{n}", provider="up", model=f"m-{n}") for n in range(64)]
     async with (

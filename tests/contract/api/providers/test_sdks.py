@@ -7,24 +7,38 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from anthropic import AsyncAnthropic
 from anthropic.types import MessageParam
 from openai import AsyncAzureOpenAI, AsyncOpenAI, Omit
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from openai.types.responses import FunctionToolParam, ResponseCompletedEvent, ResponseInputParam
 
 from chatfleet_api.domain.request import ChatRequest, Function, ImagePart, ImageURL, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, key_file, provider_of
 from harness.upstream.fake import FakeUpstream, Request, fake_upstream
-from harness.upstream.wires import AZURE, AZURE_V1, AnthropicWire, OpenAIWire, Wire, answering, refusing, whole
+from harness.upstream.wires import (
+    AZURE,
+    AZURE_V1,
+    WORDS,
+    AnthropicWire,
+    OpenAIWire,
+    ResponsesWire,
+    Wire,
+    answering,
+    refusing,
+    whole,
+)
 
 KEY = "k-123"
 MODEL = "family/model:2@x"
 """A name with all that the contract allows in one."""
 COMPARED = ("authorization", "api-key", "x-api-key", "anthropic-version", "content-type", "accept")
 OPENAI = OpenAIWire()
+RESPONSES = ResponsesWire()
 ANTHROPIC = AnthropicWire()
 EMPTY_LIST = b'{"object":"list","data":[],"has_more":false}'
 
@@ -62,6 +76,19 @@ OPENAI_MESSAGES: list[ChatCompletionMessageParam] = [
     },
     {"role": "tool", "content": "Rain.", "tool_call_id": "call_1"},
 ]
+RESPONSES_INPUT: ResponseInputParam = [
+    {"type": "message", "role": "system", "content": "Be brief."},
+    {
+        "type": "message",
+        "role": "user",
+        "content": [
+            {"type": "input_text", "text": "What is this?"},
+            {"type": "input_image", "image_url": PICTURE, "detail": "auto"},
+        ],
+    },
+    {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": '{"city":"Ulm"}'},
+    {"type": "function_call_output", "call_id": "call_1", "output": "Rain."},
+]
 ANTHROPIC_MESSAGES: list[MessageParam] = [
     {
         "role": "user",
@@ -86,11 +113,11 @@ def compared(request: Request) -> tuple[str, str, Mapping[str, str]]:
     return request.method, request.path, headers
 
 
-async def ours(wire: Wire, upstream: FakeUpstream, folder: Path) -> Outcome:
+async def ours(wire: Wire, upstream: FakeUpstream, folder: Path, request: ChatRequest = REQUEST) -> Outcome:
     provider = provider_of(wire, upstream.url, apiKeyFile=key_file(folder, KEY))
     model = Model(name="default", provider="up", model=MODEL)
     async with catalogue_of(config_of(provider, models=[model])) as catalogue:
-        return await ask(catalogue.provider("default"), REQUEST)
+        return await ask(catalogue.provider("default"), request)
 
 
 def openai_client(wire: Wire, url: str) -> AsyncOpenAI:
@@ -125,6 +152,41 @@ async def test_openai_is_asked_and_understood_as_its_sdk_does(wire: Wire, tmp_pa
     assert usage is not None
     assert finish.reason == chunks[-2].choices[0].finish_reason
     assert (finish.usage.input_tokens, finish.usage.output_tokens) == (usage.prompt_tokens, usage.completion_tokens)
+
+
+async def test_the_responses_api_is_asked_and_understood_as_its_sdk_does(tmp_path: Path) -> None:
+    request = msgspec.structs.replace(REQUEST, stop=())
+    function: FunctionToolParam = {
+        "type": "function",
+        "name": "weather",
+        "description": "Tells it.",
+        "parameters": {"type": "object", "properties": {}},
+        "strict": False,
+    }
+    async with fake_upstream(answering(RESPONSES)) as upstream, openai_client(RESPONSES, upstream.url) as client:
+        stream = await client.responses.create(
+            model=MODEL,
+            input=RESPONSES_INPUT,
+            max_output_tokens=100,
+            tools=[function],
+            tool_choice="required",
+            parallel_tool_calls=False,
+            user="u-1",
+            store=False,
+            stream=True,
+        )
+        events = [event async for event in stream]
+        outcome = await ours(RESPONSES, upstream, tmp_path, request)
+        theirs, mine = upstream.requests
+    assert compared(mine) == compared(theirs)
+    assert mine.json == theirs.json
+    last, finish = events[-1], outcome.pieces[-1]
+    assert isinstance(last, ResponseCompletedEvent)
+    assert last.response.usage is not None
+    assert isinstance(finish, Finish)
+    assert outcome.text == last.response.output_text == "".join(WORDS)
+    assert finish.usage.input_tokens == last.response.usage.input_tokens
+    assert finish.usage.output_tokens == last.response.usage.output_tokens
 
 
 async def test_anthropic_is_asked_and_understood_as_its_sdk_does(tmp_path: Path) -> None:
