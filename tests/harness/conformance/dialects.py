@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from openai.types.chat import completion_create_params
 from openai.types.responses import response_create_params
 
+from chatfleet_api.chat.history import continued
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.vendor import Vendor
@@ -24,8 +25,8 @@ HI: dict[str, Any] = {"role": "user", "content": "Hi there"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 USE = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
 
-OF_EARLIER_ANSWERS = {"thinking", "redacted_thinking"}
-"""Blocks that belong to their own vendor."""
+OF_EARLIER_ANSWERS = {"thinking", "redacted_thinking", "clear_thinking_20251015"}
+"""Blocks that belong to their own vendor, and what edits them: other vendors do not get them."""
 
 
 class Parsed(NamedTuple):
@@ -92,10 +93,9 @@ def _message(raw: bytes) -> Parsed:
 def _response(raw: bytes) -> Parsed:
     asked = read_response(raw)
     new = asked.new
-    messages = (*new.instructions, *new.messages)
     items = tuple(item.item for item in new.items)
     kept = (new.request.model, items, new.echo, new.store, new.previous, new.conversation, asked[1:])
-    return Parsed(replace(new.request, messages=messages), kept)
+    return Parsed(continued((), replace(new.request, messages=new.messages), new.instructions), kept)
 
 
 CHAT = Dialect(
@@ -119,7 +119,10 @@ MESSAGES = Dialect(
     (message_create_params.MessageCreateParamsStreaming, beta_params.MessageCreateParamsStreaming),
     frozenset({"model", "stream"}),
     frozenset(
-        {"cache_control", "citations", "caller", "eager_input_streaming", "display", "block_binding", "service_tier"}
+        {
+            *("cache_control", "citations", "caller", "eager_input_streaming"),
+            *("display", "block_binding", "service_tier", "defer_loading"),
+        }
     ),
     {"name": "f", "input_schema": {"type": "object"}},
 )
@@ -132,7 +135,7 @@ RESPONSES = Dialect(
     frozenset(
         {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint", "context"}
     ),
-    None,
+    {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": None},
     in_own_names,
 )
 DIALECTS = (CHAT, MESSAGES, RESPONSES)

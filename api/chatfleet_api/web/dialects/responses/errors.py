@@ -1,5 +1,6 @@
 """Errors of the OpenAI Responses API: the vendor's body, and an event of its own in a stream."""
 
+import re
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError
@@ -23,7 +24,7 @@ def in_own_names(error: ChatError) -> ChatError:
     for common, own in _NAMES:
         if error.param == common or (error.param or "").startswith((f"{common}[", f"{common}.")):
             param = own + (error.param or "").removeprefix(common)
-            message = error.message.replace(f"'{common}", f"'{own}")
+            message = re.sub(rf"\b{common}(?=['\[.])", own, error.message)
             return ChatError(error.code, message, param=param, retry_after=error.retry_after, detail=error.detail)
     return error
 
