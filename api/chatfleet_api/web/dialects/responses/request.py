@@ -75,6 +75,7 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
+    client_metadata: dict[str, Any] | None = None  # labels by which Codex finds its own requests again
     parallel_tool_calls: bool | None = None
     max_tool_calls: int | None = None
     # Accepted with the values of `_SUPPORTED`.

@@ -124,6 +124,7 @@ REQUESTED_ANYWAY: list[tuple[Dialect, dict[str, Any]]] = [
     (RESPONSES, {"stream": True, "stream_options": {"include_obfuscation": False}}),
     (RESPONSES, {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "max_tool_calls": 3}),
     (RESPONSES, {"include": [], "metadata": {}, "context_management": []}),
+    (RESPONSES, {"client_metadata": {"session_id": "s"}}),
     (RESPONSES, {"truncation": "disabled", "service_tier": "default", "background": False, "store": True}),
     (RESPONSES, {"input": [{"role": "user", "content": "Hi", "type": None, "phase": None, "status": None}]}),
 ]
