@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +30,7 @@ from chatfleet_operator.kube import (
     list_chatdeployments,
 )
 from chatfleet_operator.model.defaults import Defaults
-from chatfleet_operator.model.errors import ClusterError
+from chatfleet_operator.model.errors import ClusterError, truncate
 from chatfleet_operator.model.metrics_api import MetricsAPIServer
 from chatfleet_operator.model.named_secrets import Restrictions
 from chatfleet_operator.model.values import Ref, Timestamp
@@ -96,7 +97,7 @@ class Operator:
     async def _work(
         self, connection: Connection, queue: WorkQueue[Ref], lease: Lease | None, stop: asyncio.Event
     ) -> None:
-        stop_watching = threading.Event()
+        stop_watching = Future[None]()
         tasks = {
             asyncio.create_task(self._beat(queue)),
             asyncio.create_task(self._lead(queue, lease)),
@@ -108,7 +109,7 @@ class Operator:
             for task in done:
                 task.result()
         finally:
-            stop_watching.set()
+            stop_watching.set_result(None)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -138,7 +139,7 @@ class Operator:
             with suppress(ClusterError):
                 await lease.release()
 
-    async def _watch(self, connection: Connection, queue: WorkQueue[Ref], stop: threading.Event) -> None:
+    async def _watch(self, connection: Connection, queue: WorkQueue[Ref], stop: Future[None]) -> None:
         await _until_served(connection)
         clock = asyncio.get_running_loop()
 
@@ -149,13 +150,16 @@ class Operator:
 
         registry = kopf.OperatorRegistry()
         watches.register(registry, enqueue, connection.access)
-        namespaces = self._settings.namespaces
+        namespaces, cause = self._settings.namespaces, "kopf has ended"
         async with asyncio.TaskGroup() as group:
             relisting = group.create_task(relist(connection, self._settings, queue, self._telemetry))
-            await asyncio.to_thread(watches.watch, registry, namespaces, started=self._heartbeat.started, stop=stop)
+            try:
+                await asyncio.to_thread(watches.watch, registry, namespaces, started=self._heartbeat.started, stop=stop)
+            except watches.EXPECTED as error:
+                cause = truncate(str(error) or type(error).__name__)
             relisting.cancel()
-        if not stop.is_set():
-            raise FatalError("the watches have stopped")
+        if not stop.done():
+            raise FatalError(f"the watches have stopped: {cause}")
 
 
 def _defaults(settings: Settings) -> Defaults:
@@ -195,6 +199,8 @@ async def main(environ: Mapping[str, str]) -> None:
     """Run the operator until SIGTERM or SIGINT."""
     settings = read_settings(environ)
     set_up_logging(settings.log_level.value, settings.log_format)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(watches.ExpectedErrors())
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     heartbeat = LoopHeartbeat(threading.Event(), time.monotonic)

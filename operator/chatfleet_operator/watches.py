@@ -4,11 +4,18 @@ No create, update, resume, delete, timer or daemon handler: those are about edge
 on objects that are not ours. With `__main__` the only module that imports kopf.
 """
 
+import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+import aiohttp
 import kopf
+from kopf._cogs.clients.errors import APIError  # not exported
+from typing_extensions import override
 
 from chatfleet_contract import names
 from chatfleet_operator.children.kinds import KINDS
@@ -17,6 +24,9 @@ from chatfleet_operator.model.values import Ref
 
 WATCHED: Final = tuple(kind for kind in KINDS if kind.watched)
 """Beside the ChatDeployments. A change of what is not watched is found by the resync."""
+
+EXPECTED: Final = (APIError, aiohttp.ClientError, OSError, TimeoutError)
+"""Errors of requests to an API server that refuses, does not serve a kind or does not respond."""
 
 Enqueue: TypeAlias = Callable[[Ref], None]
 
@@ -123,18 +133,42 @@ def watch(
     namespaces: tuple[str, ...],
     *,
     started: threading.Event,
-    stop: threading.Event,
+    stop: Future[None],
 ) -> None:
-    """Watch until `stop` is set; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
+    """Watch until `stop` is done; `namespaces` empty: the whole cluster. Raises what makes kopf give up.
 
     For a thread of its own: kopf brings its event loop, and on its way out ends every task that it finds in it.
     """
-    kopf.run(
-        registry=registry,
-        settings=kopf_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        ready_flag=started,
-        stop_flag=stop,
-    )
+    asyncio.run(_watch(registry, namespaces, started, stop))
+
+
+async def _watch(
+    registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], started: threading.Event, stop: Future[None]
+) -> None:
+    clock, stopping = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(_: Future[None]) -> None:
+        with suppress(RuntimeError):  # kopf has ended already, and its loop with it
+            clock.call_soon_threadsafe(stopping.set)
+
+    stop.add_done_callback(end)
+    with suppress(asyncio.CancelledError):
+        await kopf.operator(
+            registry=registry,
+            settings=kopf_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            ready_flag=started,
+            stop_flag=stopping,  # of its own loop: it would wait for another one in a thread, also when it has failed
+        )
+
+
+class ExpectedErrors(logging.Filter):
+    """Shortens what kopf logs about requests that fail to one line: the message has the cause."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("kopf.") and record.exc_info and isinstance(record.exc_info[1], EXPECTED):
+            record.exc_info = record.exc_text = None
+        return True

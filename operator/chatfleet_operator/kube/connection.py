@@ -215,9 +215,11 @@ class Connection:
 
 @contextmanager
 def _as_retry() -> Iterator[None]:
-    """Turn failures of the network into `Retry`."""
+    """Turn failures of the network, and of what stands before the API server, into `Retry`."""
     try:
         yield
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Retry(f"the response is not JSON, and not the API server's: {error}") from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise Retry(f"no response from the API server: {str(error) or type(error).__name__}") from error
 

@@ -1,6 +1,7 @@
 """The composition root: what it finds without events, and how it ends."""
 
 import asyncio
+import logging
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from chatfleet_contract import metrics
+from chatfleet_operator import watches
 from chatfleet_operator.__main__ import RELIST_SECONDS, relist, timestamp
 from chatfleet_operator.kube.connection import Connection
 from chatfleet_operator.model.errors import Retry
@@ -90,3 +92,15 @@ def test_what_cannot_work_ends_in_one_sentence(environ: dict[str, Any], words: s
     assert ended.returncode == 1
     assert f"chatfleet-operator: {words}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_of_kopf_only_expected_errors_are_shortened(caplog: pytest.LogCaptureFixture) -> None:
+    shortens = watches.ExpectedErrors()
+    for name, error, kept in (
+        ("kopf.reactor", TimeoutError("late"), False),
+        ("kopf.reactor", KeyError("a fault of ours"), True),
+        ("chatfleet_operator.process.workqueue", TimeoutError("late"), True),
+    ):
+        logging.getLogger(name).error("It has failed", exc_info=error)
+        assert shortens.filter(caplog.records[-1])
+        assert bool(caplog.records[-1].exc_info) is kept

@@ -1,11 +1,13 @@
 """How answers of the API server become our few errors, and names become paths."""
 
 import json
+from typing import cast
 
 import pytest
+from kubernetes.aio.client.api_client import ApiClient
 
 from chatfleet_contract import names
-from chatfleet_operator.kube.connection import LOCATIONS, Conflict, NotFound, path, translate
+from chatfleet_operator.kube.connection import LOCATIONS, Conflict, Connection, NotFound, path, translate
 from chatfleet_operator.kube.rbac import CLUSTER_RULES, LEASE_RULES, METRICS_RULES, RULES
 from chatfleet_operator.model.errors import MAX_MESSAGE, Refused, Retry
 from chatfleet_operator.watches import WATCHED
@@ -86,3 +88,27 @@ def test_secrets_are_read_one_by_one() -> None:
     (verbs,) = [rule.verbs for rule in RULES if rule.resource == "secrets"]
 
     assert not {"list", "watch"} & set(verbs)
+
+
+class Answered:
+    """A client of the API server with one answer."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.status = 200
+
+    async def param_serialize(self, *_: object, **__: object) -> tuple[object, ...]:
+        return ()
+
+    async def call_api(self, *_: object, **__: object) -> "Answered":
+        return self
+
+    async def read(self) -> bytes:
+        return self._body
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"", b"\xff\xfe"])
+async def test_an_answer_of_a_proxy_is_tried_again_and_no_fault_of_ours(body: bytes) -> None:
+    connection = Connection(cast("ApiClient", Answered(body)), lambda *_: None)
+    with pytest.raises(Retry, match="the response is not JSON"):
+        await connection.read("Pod", "shop", "a")
