@@ -13,7 +13,7 @@ from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Observability, Streaming
 from chatfleet_contract.spec.provider_types import API, ProviderType
-from chatfleet_contract.spec.providers import Azure, Compatibility, Model, Retries, Timeouts
+from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
 
 _DEFAULTS: Final = Timeouts()
 
@@ -37,6 +37,7 @@ class RuntimeProvider(Part):
     """File with the API key; it may be missing, and may change while the pod runs."""
     api: API = "chat"
     azure: Azure | None = None
+    bedrock: Bedrock | None = None
     compatibility: Compatibility = Compatibility()
     timeouts: RuntimeTimeouts = RuntimeTimeouts()
     retries: Retries = Retries()

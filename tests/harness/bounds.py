@@ -41,6 +41,7 @@ NO_BOUNDS = {
 LONGEST = {
     ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
+    ".spec.providers[].bedrock.region": "bbbbbbbb-bbbbbbbbbbbbbbbb-bbb-11",
     ".spec.redis.managed.storage": "1" * 14 + "Gi",
     ".spec.autoscaling.metrics[].averageValue": "1".zfill(20),
     ".spec.autoscaling.behavior.scaleUp.tolerance": "1" * 16,

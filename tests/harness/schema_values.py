@@ -9,6 +9,7 @@ PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": ("a-1", "A"),
     r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$": ("org/Model-1.5:latest@x_y", "a b"),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$": ("2025-01-01", "latest"),
+    r"^[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}-[0-9]{1,2}$": ("us-gov-west-1", "eu-central-1a"),
     r"^[1-9][0-9]*(Mi|Gi|Ti)$": ("512Mi", "1GB"),
     r"^https?://[^\s/?#]+(/[^\s?#]*)?$": ("https://prometheus.example.com:9090/tenant", "prometheus:9090"),
     r"^[0-9]+(\.[0-9]+)?m?$": ("50m", "-1"),

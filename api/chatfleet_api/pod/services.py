@@ -1,6 +1,7 @@
 """The parts of a running pod, and the one place that knows how they are put together."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -107,7 +108,9 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     meter = Meter(VERSION)
     recheck = asyncio.Event()
-    with open_registry(meter, clock=time.monotonic, rand=random.random, recheck=recheck.set) as registry:
+    with open_registry(
+        meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
+    ) as registry:
         configuration = Configuration(config, build=registry.catalogue)
         async with open_stores(settings, configuration.live) as stores:
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))

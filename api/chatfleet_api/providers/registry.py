@@ -31,11 +31,16 @@ from chatfleet_contract.spec.providers import Model
 
 @contextmanager
 def open_registry(
-    meter: Meter, *, clock: Callable[[], float], rand: Callable[[], float], recheck: Callable[[], None]
+    meter: Meter,
+    *,
+    clock: Callable[[], float],
+    rand: Callable[[], float],
+    recheck: Callable[[], None],
+    environ: Mapping[str, str],
 ) -> Iterator["Registry"]:
     """Yield a registry whose upstreams share their connections, and close these at the end."""
     with closing(ConnectionPool()) as connections:
-        yield Registry(Environment(connections, meter, clock, rand, recheck))
+        yield Registry(Environment(connections, meter, clock, rand, recheck, environ))
 
 
 class Registry:
@@ -80,16 +85,17 @@ class Registry:
         self, model: Model, provider: RuntimeProvider, upstreams: Mapping[RuntimeProvider, SharedUpstream]
     ) -> Provider:
         """Return `model` as its own provider answers it, without fallbacks."""
-        upstream, (_, meter, clock, rand, _) = upstreams[provider], self._environment
+        upstream, environment = upstreams[provider], self._environment
+        meter = environment.meter
         labels = ModelLabels(provider.name, model.name, model.model)
-        measured = Instrumented(WithDefaults(upstream.backend, model), labels, meter=meter, clock=clock)
+        measured = Instrumented(WithDefaults(upstream.backend, model), labels, meter=meter, clock=environment.clock)
         limited = ConcurrencyLimited(measured, upstream.slots, timeout_seconds=provider.timeouts.first_token_seconds)
         retrying = Retrying(
             CircuitBreaking(limited, upstream.breaker),
             provider.retries,
             on_retry=partial(meter.retried, provider.name, model.name),
             budget=upstream.budget,
-            rand=rand,
+            rand=environment.rand,
         )
         return retrying if model.continuation == "none" else Prefill(retrying, model.continuation)
 

@@ -13,6 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.http.connection import Connection
 from chatfleet_api.providers.outcomes import Outcomes
 from chatfleet_api.providers.upstream_client import UpstreamClient, read_body, translated
+from chatfleet_api.providers.upstream_errors import error_name
 from chatfleet_api.providers.vendor import Vendor
 
 CHECK_SECONDS: Final = 10.0
@@ -24,6 +25,7 @@ MAX_LIST_BYTES: Final = 2_097_152
 MAX_LOOKUPS: Final = 8
 """Models that one check looks up by name."""
 
+_DENIED: Final = "only the connection and the credentials were checked, because these may not be used for checks"
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
@@ -89,6 +91,8 @@ class UpstreamCheck:
         kind = response.headers.get("content-type", "").lower()
         is_page = response.status == HTTPStatus.OK and kind.startswith("text/html")  # of a site, not of an API
         if response.status not in _ABSENT and not is_page:
+            if (name := error_name(response.headers)) in self._vendor.checks_denied:
+                return f"{_DENIED} ({name}); requests will show whether they may use the models"
             await self._client.require_ok(response, key)
             return None
         url = self._client.url(self._vendor.models_path)

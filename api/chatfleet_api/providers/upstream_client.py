@@ -26,6 +26,7 @@ BROKEN: Final = (BrokenError, OSError, RuntimeError)
 _HEADERS: Final = MappingProxyType(
     {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
 )
+_REJECTED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class _Count(msgspec.Struct):
@@ -90,6 +91,8 @@ class UpstreamClient:
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._credential.forget()
+        if self._vendor.authentication and response.status in _REJECTED:
+            self._vendor.authentication.reject()
         body = await read_body(response, MAX_BODY_BYTES)
         hidden = (key.get_secret_value(),) if key else ()
         headers = {"date": formatdate(usegmt=True), **response.headers}  # ours where the server sends none
@@ -97,8 +100,11 @@ class UpstreamClient:
 
     async def _request(self, request: HTTPRequest, key: SecretStr | None, connect_seconds: float) -> Connection:
         method, url, headers, body = request
-        signed = {**headers, **self._vendor.authenticate(key, request)}
-        return await self._connections.request(method, url, signed, body, connect_seconds=connect_seconds)
+        authentication = self._vendor.authentication
+        proof = (
+            await authentication.headers(key, request) if authentication else self._vendor.authenticate(key, request)
+        )
+        return await self._connections.request(method, url, {**headers, **proof}, body, connect_seconds=connect_seconds)
 
 
 async def read_body(response: Connection, most: int) -> bytes:

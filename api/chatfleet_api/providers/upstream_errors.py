@@ -13,6 +13,8 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+from msgspec.structs import replace
+
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.error_objects import ErrorObject, parse_error
 
@@ -85,6 +87,7 @@ _SECRETS: Final = re.compile(r"\b(?:sk|pk|key|api)-[\w-]{6,}|(?i:bearer)\s+\S+")
 _ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG, Code.CONTENT_FILTERED})
 _LONGEST_WAIT_SECONDS: Final = 86_400.0
 """Longest wait that is passed on; an upstream's clock may be years off."""
+_NAME_HEADER: Final = "x-amzn-errortype"
 _NO_MODEL: Final = "The upstream does not have this model."
 
 
@@ -109,6 +112,8 @@ def from_response(
         where = clean(headers.get("location", ""), hidden)
         return ChatError(Code.UPSTREAM_UNAVAILABLE, detail=f"HTTP {status} redirects to {where}; correct baseURL")
     error = parse_error(body)
+    if not error.type and (name := error_name(headers)):
+        error = replace(error, type=name)
     code = _code(status, error, codes)
     text = error.message or body.decode("utf-8", "replace")
     return ChatError(
@@ -117,6 +122,11 @@ def from_response(
         retry_after=retry_after(headers),
         detail=clean(f"HTTP {status} {error.type or error.code or ''}: {text}", hidden),
     )
+
+
+def error_name(headers: Mapping[str, str]) -> str:
+    """Return the name of an error where it stands in a header, as at AWS: before a colon and an address."""
+    return headers.get(_NAME_HEADER, "").partition(":")[0]
 
 
 def from_event(error: ErrorObject | str, codes: Mapping[str, Code] = ERROR_CODES) -> ChatError:

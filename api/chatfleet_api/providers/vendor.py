@@ -73,6 +73,18 @@ class HTTPRequest(NamedTuple):
     body: bytes = b""
 
 
+class Authentication(Protocol):
+    """Authenticates requests by something that is fetched, and expires."""
+
+    async def headers(self, key: SecretStr | None, request: HTTPRequest) -> Mapping[str, str]:
+        """Return the headers that authenticate `request`; raise `ChatError` when nothing was fetched."""
+        ...
+
+    def reject(self) -> None:
+        """Fetch again before the next request: the upstream rejected the last one's credentials."""
+        ...
+
+
 Authenticate: TypeAlias = Callable[[SecretStr | None, HTTPRequest], Mapping[str, str]]
 """Returns the headers that authenticate a request; a signature may cover all of it."""
 
@@ -114,6 +126,10 @@ class Vendor:
     headers: Callable[[ChatRequest | None], Mapping[str, str]] = lambda _: NO_HEADERS
     """Headers besides the common ones, such as the API's version; None: the request is a check."""
     authenticate: Authenticate = bearer
+    authentication: Authentication | None = None
+    """Goes before `authenticate`."""
+    checks_denied: Collection[str] = ()
+    """Names of errors that are no failure of a check: the credentials are valid, and may not read `models_path`."""
     body: Body
     count: Callable[[ChatRequest], tuple[str, bytes] | None] = lambda _: None
     """Returns path and body of a request that counts the tokens of an answer's input; None: there is no such count."""

@@ -21,6 +21,7 @@ class ProviderType(StrEnum):
     OPENAI = "openai"
     AZURE_OPENAI = "azureOpenAI"
     ANTHROPIC = "anthropic"
+    BEDROCK = "bedrock"
     OPENAI_COMPATIBLE = "openAICompatible"
     SCRIPTED = "scripted"
 
@@ -38,6 +39,8 @@ class ProviderTraits(NamedTuple):
     """Whether `api` may be `responses`."""
     settings: str | None = None
     """Its own part of `Provider`, allowed for this type alone."""
+    required_setting: str | None = None
+    """A field of that part without which the type cannot be used; None: the part may be missing."""
     continuations: frozenset[Continuation] = frozenset()
 
 
@@ -50,6 +53,7 @@ PROVIDER_TYPES: Final = MappingProxyType(
             needs_key=True, needs_base_url=True, stream_options=True, responses=True, settings="azure"
         ),
         ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL),
+        ProviderType.BEDROCK: ProviderTraits(settings="bedrock", required_setting="region", continuations=_PREFILL),
         ProviderType.OPENAI_COMPATIBLE: ProviderTraits(
             needs_base_url=True, stream_options=True, responses=True, continuations=_PREFILL | {"continueFinalMessage"}
         ),
@@ -67,7 +71,13 @@ def _is_one_of(field: str, values: list[str]) -> str:
     return f"{field} == '{values[0]}'" if len(values) == 1 else f"{field} in {values}"
 
 
-def _own_settings(kind: str, part: str) -> Json:
+def _own_settings(kind: str, part: str, required: str | None) -> Json:
+    if required:
+        return rule(
+            f"(self.type == '{kind}') == has(self.{part})",
+            f"{part} is required for type {kind} and only allowed there; set {part}.{required} or remove {part}",
+            f".{part}",
+        )
     return rule(
         f"self.type == '{kind}' || !has(self.{part})",
         f"{part} is only allowed for type {kind}; remove {part}",
@@ -137,7 +147,11 @@ def provider_rules() -> list[Json]:
             "baseURL is required for this type; give the endpoint of your resource or server",
             ".baseURL",
         ),
-        *(_own_settings(kind, traits.settings) for kind, traits in PROVIDER_TYPES.items() if traits.settings),
+        *(
+            _own_settings(kind, traits.settings, traits.required_setting)
+            for kind, traits in PROVIDER_TYPES.items()
+            if traits.settings
+        ),
         *map(_without_upstream, _types(lambda traits: not traits.has_upstream)),
         _has_responses(_types(lambda traits: traits.responses)),
         rule(

@@ -1,6 +1,6 @@
 """`spec.providers` and `spec.models`: upstream APIs, their limits, and the model catalogue."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -61,6 +61,24 @@ class Azure(Part):
         None,
         description="The `api-version` of the Azure OpenAI data plane, such as 2024-10-21. Unset: Azure's v1 API, which"
         " has no dated versions.",
+    )
+
+
+class Bedrock(Part):
+    """Settings of type bedrock."""
+
+    region: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}-[0-9]{1,2}$",
+            max_length=32,
+            json_schema_extra=worded("bedrock.region must be the code of an AWS region; write it like eu-central-1"),
+        ),
+    ] = Field(description="AWS region, such as eu-central-1. Requests are signed for it.")
+    endpoint: Literal["converse", "mantle"] = Field(
+        "converse",
+        description="API that is requested. converse: Converse and ConverseStream, for all models. mantle: OpenAI's"
+        " chat completions, for the models that Bedrock serves so.",
     )
 
 
@@ -164,6 +182,7 @@ class Provider(Part):
         " which clients of /v1/responses get without loss.",
     )
     azure: Azure | None = Field(None, description="Settings of type azureOpenAI.")
+    bedrock: Bedrock | None = Field(None, description="Settings of type bedrock.")
     compatibility: Compatibility = Field(
         Compatibility(), description="What the upstream accepts, for servers that reject a part of the usual request."
     )

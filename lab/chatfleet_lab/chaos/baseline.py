@@ -61,10 +61,11 @@ class Relay:
         model = str(asked["model"])
         body = {**asked, "stream": True, "max_tokens": _MAX_TOKENS, "input": asked["messages"], "store": False}
         async with self._session.post(self._urls[model].format(model=model), json=body) as response:
-            async for line in response.content:
-                with suppress(ValueError, LookupError, TypeError):
-                    event = json.loads(line.removeprefix(b"data: "))
-                    yield _text(event)
+            async for data, _ in response.content.iter_chunks():
+                for line in data.splitlines():
+                    with suppress(ValueError, LookupError, TypeError):
+                        event = json.loads(line[line.index(b'{"') : line.rindex(b"}") + 1])  # also within a frame
+                        yield _text(event)
 
     async def _send(self, writer: asyncio.StreamWriter, token: str) -> None:
         if self._redis is not None:

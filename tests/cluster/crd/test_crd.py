@@ -16,7 +16,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from harness.bounds import REASONS, Bound, bounds
 from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
-from harness.kube.full_chatdeployment import OWN_REDIS_FIELDS, full_chatdeployment, with_own_redis
+from harness.kube.full_chatdeployment import OWN_REDIS_FIELDS, full_chatdeployment, with_bedrock, with_own_redis
 from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
 
@@ -32,7 +32,7 @@ MINIMAL: Document = read("minimal.yaml")
 FULL = full_chatdeployment()
 OWN_REDIS = with_own_redis(FULL)
 RULES: list[dict[str, Any]] = read("rules.yaml")
-BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS], MINIMAL))
+BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS, with_bedrock(FULL)], MINIMAL))
 
 
 def fixture(parts: Document) -> Document:

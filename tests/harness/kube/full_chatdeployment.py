@@ -33,3 +33,9 @@ def full_chatdeployment() -> Document:
 def with_own_redis(full: Document) -> Document:
     """Return `full` with the fields that cannot stand beside a managed Redis."""
     return {**full, "spec": {**full["spec"], **_OWN_REDIS}}
+
+
+def with_bedrock(full: Document) -> Document:
+    """Return `full` with its provider of type bedrock as the first, whose settings cannot stand beside Azure's."""
+    providers = sorted(full["spec"]["providers"], key=lambda provider: "bedrock" not in provider)
+    return {**full, "spec": {**full["spec"], "providers": providers}}

@@ -21,6 +21,8 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.providers import Model
 from harness.upstream.wires import Wire
 
+AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+"""Credentials of the environment, with which providers without an API key sign."""
 HELLO = ChatRequest("default", (Message("user", "Hello there."),))
 
 
@@ -69,7 +71,7 @@ def config_of(*providers: RuntimeProvider, models: Sequence[Model] = ()) -> Runt
 
 def registry_of(meter: Meter, connections: ConnectionPool | None = None) -> Registry:
     """Return a registry on real time; without `connections`, for tests that open none or do not mind."""
-    return Registry(Environment(connections or ConnectionPool(), meter, time.monotonic, random.random))
+    return Registry(Environment(connections or ConnectionPool(), meter, time.monotonic, random.random, environ=AWS))
 
 
 @asynccontextmanager

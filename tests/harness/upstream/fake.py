@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
+BY_PATH = {"/converse-stream": "application/vnd.amazon.eventstream"}
+"""Content types of streams, by the end of the path of their request."""
 APART_SECONDS = 0.002
 """Between two sends, so that the client reads them apart."""
 GRACE_SECONDS = 0.5
@@ -48,8 +50,11 @@ class Reply:
         await self._writer.drain()
         await asyncio.sleep(APART_SECONDS)
 
-    async def head(self, status: int = 200, content_type: str = EVENT_STREAM, **headers: str) -> None:
-        """Send the status and the headers of a chunked body; underscores in `headers` stand for dashes."""
+    async def head(self, status: int = 200, content_type: str | None = None, **headers: str) -> None:
+        """Send the status and the headers of a chunked body, by default a stream; dashes are underscores."""
+        if content_type is None:
+            path = self.request.path.partition("?")[0]
+            content_type = next((kind for end, kind in BY_PATH.items() if path.endswith(end)), EVENT_STREAM)
         lines = [f"HTTP/1.1 {status} Whatever", f"Content-Type: {content_type}", "Transfer-Encoding: chunked"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         await self.raw("\r\n".join([*lines, "", ""]).encode())

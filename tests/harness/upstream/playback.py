@@ -6,8 +6,6 @@ from typing import Literal, NamedTuple, TypeAlias
 from harness.upstream.script import Fault, FaultKind, Script, read_question
 from harness.upstream.wire_formats import RefusedError, Request, WireFormat
 
-EVENT_STREAM = "text/event-stream"
-GARBAGE = b'data: {"choices": [{"delta": {"content": \n\n'
 PAGE = b"<!doctype html><title>Welcome</title><p>Please log in.</p>"
 
 Ending: TypeAlias = Literal["end", "cut", "reset", "hang"]
@@ -32,7 +30,7 @@ class Playback(NamedTuple):
     whole: bool = False
     """Whether this is a whole answer, told so in the vendor's way."""
     status: int = 200
-    content_type: str = EVENT_STREAM
+    content_type: str = "text/event-stream"
     retry_after: str | None = None
 
 
@@ -64,12 +62,12 @@ def playback_of(wire_format: WireFormat, request: Request, attempts: Callable[[s
         case Fault(kind="content_type"):
             return script, Playback((Step(PAGE),), content_type="text/html")
         case Fault(kind="noise"):
-            return script, Playback((Step(GARBAGE),))
+            return script, Playback((Step(wire_format.garbage),), content_type=wire_format.media_type)
         case Fault(kind="headers"):
             return script, NOTHING
         case _:
             steps, ending = _stream(wire_format, pieces, script, fault)
-            return script, Playback(tuple(steps), ending, whole=fault is None)
+            return script, Playback(tuple(steps), ending, whole=fault is None, content_type=wire_format.media_type)
 
 
 def _stream(
@@ -87,7 +85,7 @@ def _stream(
         "unreasoned": [Step(frames.goodbye)],
         "half": [Step(event[: len(event) // 2])],
         "error": [Step(frames.error)],
-        "garbage": [Step(GARBAGE), *rest[1:]],
+        "garbage": [Step(wire_format.garbage), *rest[1:]],
     }
     endings: dict[FaultKind, Ending] = {"reset": "reset", "cut": "cut", "stall": "hang"}
     return [*begun, *then.get(fault.kind, [])], endings.get(fault.kind, "end")

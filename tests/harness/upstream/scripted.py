@@ -37,7 +37,7 @@ def upstream_app(ledger: Ledger) -> web.Application:
 def _answering(wire_format: WireFormat, ledger: Ledger) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(http: web.Request) -> web.StreamResponse:
         try:
-            request = wire_format.request(await http.read())
+            request = wire_format.request(await http.read(), http.match_info.get("model", ""))
             script, performance = playback_of(wire_format, request, ledger.attempts)
         except ValueError as error:
             return web.Response(

@@ -19,6 +19,26 @@ def anthropic_refusal(body: dict[str, Any]) -> str | None:
     return next(_anthropic_faults(body), None)
 
 
+def bedrock_refusal(body: dict[str, Any]) -> str | None:
+    """Return why Bedrock's Converse refuses `body`, by the rules of Anthropic's models; None when it takes it."""
+    turns = [turn | {"content": list(map(_as_anthropic, turn["content"]))} for turn in body["messages"]]
+    tools = body.get("toolConfig", {}).get("tools", [])
+    return anthropic_refusal({"messages": turns, "tools": tools})
+
+
+def _as_anthropic(block: dict[str, Any]) -> dict[str, Any]:
+    ((kind, value),) = block.items()
+    if kind == "text":
+        return {"type": "text", "text": value}
+    if kind == "image":
+        source = {"type": "base64", "media_type": f"image/{value['format']}", "data": value["source"]["bytes"]}
+        return {"type": "image", "source": source}
+    if kind == "toolUse":
+        return {"type": "tool_use", "id": value["toolUseId"], "name": value["name"], "input": value["input"]}
+    content = list(map(_as_anthropic, value["content"]))
+    return {"type": "tool_result", "tool_use_id": value["toolUseId"], "content": content}
+
+
 def _anthropic_faults(body: dict[str, Any]) -> Iterator[str]:
     turns = body["messages"]
     used: set[str] = set()

@@ -7,7 +7,10 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 from typing_extensions import override
 
-from harness.upstream.wires import AnthropicWire, OpenAIWire, ResponsesWire, Wire
+from harness.upstream.event_stream import event_frame
+from harness.upstream.wires import AnthropicWire, BedrockWire, OpenAIWire, ResponsesWire, Wire
+
+GARBAGE: Final = b'data: {"choices": [{"delta": {"content": \n\n'
 
 
 class RefusedError(ValueError):
@@ -77,8 +80,18 @@ class Frames(NamedTuple):
 class WireFormat(Protocol):
     """What a vendor accepts, and how it answers or refuses."""
 
-    def request(self, body: bytes) -> Request:
-        """Return what the body asks."""
+    @property
+    def media_type(self) -> str:
+        """Return the content type of a stream."""
+        ...
+
+    @property
+    def garbage(self) -> bytes:
+        """Return an event that cannot be read."""
+        ...
+
+    def request(self, body: bytes, model: str) -> Request:
+        """Return the request in `body`; raises `ValueError` when it is none. `model` is the one in the path, if any."""
         ...
 
     def prefix(self, request: Request) -> str:
@@ -94,12 +107,19 @@ class WireFormat(Protocol):
         ...
 
 
-class OpenAIFormat:
-    """OpenAI's chat completions, and those who imitate them."""
+class ServerSentEvents:
+    """What formats over server-sent events share."""
 
-    def request(self, body: bytes) -> Request:
-        """Return the body, which has these terms."""
+    media_type = "text/event-stream"
+    garbage = GARBAGE
+
+    def request(self, body: bytes, model: str) -> Request:  # noqa: ARG002  # it is in the body, too
+        """Return the request."""
         return msgspec.json.decode(body, type=Request)
+
+
+class OpenAIFormat(ServerSentEvents):
+    """OpenAI's chat completions, and those who imitate them."""
 
     def prefix(self, request: Request) -> str:
         """Return the assistant's last message when the request asks, in vLLM's way, to continue that."""
@@ -133,7 +153,7 @@ class ResponsesFormat(OpenAIFormat):
     """OpenAI's Responses API."""
 
     @override
-    def request(self, body: bytes) -> Request:
+    def request(self, body: bytes, model: str) -> Request:
         """Return the body in terms of messages; nothing may be stored here."""
         sent = msgspec.json.decode(body, type=_Response)
         if sent.store:
@@ -146,12 +166,8 @@ class ResponsesFormat(OpenAIFormat):
         return Frames.of(ResponsesWire(), pieces, "server_error")
 
 
-class AnthropicFormat:
+class AnthropicFormat(ServerSentEvents):
     """Anthropic's messages."""
-
-    def request(self, body: bytes) -> Request:
-        """Return the body, which has these terms."""
-        return msgspec.json.decode(body, type=Request)
 
     def prefix(self, request: Request) -> str:
         """Return the assistant's last message, which this vendor always continues."""
@@ -173,8 +189,41 @@ class AnthropicFormat:
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
 
 
+class BedrockFormat:
+    """Bedrock's ConverseStream."""
+
+    media_type = BedrockWire.media_type
+    garbage = event_frame("contentBlockDelta", b'{"delta": {"text": ')
+
+    def request(self, body: bytes, model: str) -> Request:
+        """Return the request, whose path has the model and the wish for a stream."""
+        request = msgspec.json.decode(body, type=_Conversed)
+        return Request(model, request.messages, stream=True)
+
+    def prefix(self, request: Request) -> str:
+        """Return the assistant's last message, which models of Anthropic continue here, too."""
+        return request.last.text if request.last.role == "assistant" else ""
+
+    def frames(self, pieces: list[str]) -> Frames:
+        """Return the events."""
+        return Frames.of(BedrockWire(), pieces, "overloaded_error")
+
+    def error_body(self, status: int, message: str) -> bytes:  # noqa: ARG002  # the status says it
+        """Return the vendor's error object."""
+        return msgspec.json.encode({"message": message})
+
+
+class _Conversed(msgspec.Struct, frozen=True):
+    messages: list[Message]
+
+
 FORMATS: Final[Mapping[type[Wire], Callable[[], WireFormat]]] = MappingProxyType(
-    {OpenAIWire: OpenAIFormat, ResponsesWire: ResponsesFormat, AnthropicWire: AnthropicFormat}
+    {
+        OpenAIWire: OpenAIFormat,
+        ResponsesWire: ResponsesFormat,
+        AnthropicWire: AnthropicFormat,
+        BedrockWire: BedrockFormat,
+    }
 )
 """By the class of the wire. Vendors that write alike share a class."""
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
+from typing_extensions import override
 
 from chatfleet_contract.spec.provider_types import API, ProviderType
-from harness.upstream.fake import Handler, Reply
+from harness.upstream.event_stream import MEDIA_TYPE, event_frame, exception_frame, oversized
+from harness.upstream.fake import EVENT_STREAM, Handler, Reply
 
 WORDS = ("One", " two", " three", " fünf")
 INPUT_TOKENS: Final = 7
@@ -47,12 +49,46 @@ class Wire(Protocol):
         """Return the path of the list of models, below `base_path`."""
         ...
 
+    @property
+    def media_type(self) -> str:
+        """Return the content type of a stream."""
+        ...
+
+    @property
+    def preamble(self) -> bytes:
+        """Return what may come before the first event."""
+        ...
+
+    @property
+    def nothing(self) -> bytes:
+        """Return what may come at any time and brings nothing."""
+        ...
+
+    @property
+    def nonsense(self) -> list[bytes]:
+        """Return data that cannot be read, in kinds."""
+        ...
+
+    @property
+    def foreign(self) -> bytes:
+        """Return an event of another protocol."""
+        ...
+
+    @property
+    def endless(self) -> bytes:
+        """Return the beginning of an event that is longer than any."""
+        ...
+
     def begin(self) -> list[bytes]:
         """Return the events before the first token."""
         ...
 
     def token(self, text: str) -> bytes:
         """Return the event of a token."""
+        ...
+
+    def escaped(self, text: bytes) -> bytes:
+        """Return the event of a token whose text is written so in JSON."""
         ...
 
     def finish(self, output_tokens: int = 4) -> list[bytes]:
@@ -64,13 +100,36 @@ class Wire(Protocol):
         ...
 
 
+class ServerSentEvents:
+    """What wires over server-sent events share."""
+
+    media_type = EVENT_STREAM
+    preamble = b"\xef\xbb\xbf: comment\n\ndata:\n\n"
+    nothing = b": still thinking\n\n"
+    foreign = b'data: {"level":"info"}\n\n'
+    endless = b"data: "
+
+    @property
+    def nonsense(self) -> list[bytes]:
+        """Return data that is no JSON, no event, and no text."""
+        return [b"data: {nonsense\n\n", b'data: {"type":1,"choices":7}\n\n', b'data: "\xff"\n\n']
+
+    def token(self, text: str) -> bytes:
+        """Return the event of a token."""
+        raise NotImplementedError
+
+    def escaped(self, text: bytes) -> bytes:
+        """Return the event of a token whose text is written so in JSON."""
+        return self.token("X").replace(b'"X"', b'"' + text + b'"')
+
+
 def event(data: dict[str, Any], name: str = "") -> bytes:
     """Return one server-sent event."""
     return (f"event: {name}\n" if name else "").encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
 
 
 @dataclass(frozen=True)
-class OpenAIWire:
+class OpenAIWire(ServerSentEvents):
     """OpenAI's chunks."""
 
     name: str = "openai"
@@ -84,6 +143,7 @@ class OpenAIWire:
         """Return the chunk with the role."""
         return [self._chunk({"role": "assistant", "content": "", "refusal": None})]
 
+    @override
     def token(self, text: str) -> bytes:
         """Return a chunk with text."""
         return self._chunk({"content": text})
@@ -109,7 +169,7 @@ class OpenAIWire:
 
 
 @dataclass(frozen=True)
-class AnthropicWire:
+class AnthropicWire(ServerSentEvents):
     """Anthropic's events."""
 
     name: str = "anthropic"
@@ -129,6 +189,7 @@ class AnthropicWire:
             self._event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
         ]
 
+    @override
     def token(self, text: str) -> bytes:
         """Return a delta of text."""
         return self._event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
@@ -151,7 +212,7 @@ class AnthropicWire:
 
 
 @dataclass(frozen=True)
-class ResponsesWire:
+class ResponsesWire(ServerSentEvents):
     """Events of OpenAI's Responses API."""
 
     name: str = "responses"
@@ -173,6 +234,7 @@ class ResponsesWire:
             self._event({"type": "response.content_part.added", "sequence_number": 3, **self._place(), "part": part}),
         ]
 
+    @override
     def token(self, text: str) -> bytes:
         """Return a delta of text."""
         head = {"type": "response.output_text.delta", "sequence_number": 4, **self._place()}
@@ -215,6 +277,61 @@ class ResponsesWire:
         return event(data, data["type"])
 
 
+@dataclass(frozen=True)
+class BedrockWire:
+    """Events of Bedrock's ConverseStream, in frames."""
+
+    name: str = "bedrock"
+    type: ProviderType = ProviderType.BEDROCK
+    base_path: str = "/bedrock"
+    settings: Mapping[str, object] = field(default_factory=lambda: {"bedrock": {"region": "eu-central-1"}})
+    path: str = "/model/{model}/converse-stream"
+    models_path: str = "/async-invoke"
+    media_type: str = MEDIA_TYPE
+    preamble: bytes = event_frame("initial-response", b"")
+    nothing: bytes = event_frame("keepAlive", {})
+    foreign: bytes = event_frame("records", {"level": "info"})
+    endless: bytes = oversized()
+
+    @property
+    def nonsense(self) -> list[bytes]:
+        """Return an event that is no JSON, one with a wrong checksum, and no frame."""
+        spoiled = bytearray(self.token("X"))
+        spoiled[-6] ^= 1
+        return [event_frame("contentBlockDelta", b"{nonsense"), bytes(spoiled), b"data: {nonsense\n\n"]
+
+    def begin(self) -> list[bytes]:
+        """Return the start of the message; a block of text has none."""
+        return [event_frame("messageStart", {"p": "abcd", "role": "assistant"})]
+
+    def token(self, text: str) -> bytes:
+        """Return a delta of text."""
+        delta = {"contentBlockIndex": 0, "delta": {"text": text}, "p": "abcdefghijklm"}
+        return event_frame("contentBlockDelta", delta)
+
+    def escaped(self, text: bytes) -> bytes:
+        """Return a delta of text that is written so."""
+        return event_frame("contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"text":"' + text + b'"}}')
+
+    def finish(self, output_tokens: int = 4) -> list[bytes]:
+        """Return the end of the block, the reason, and after it the usage."""
+        usage = {
+            "inputTokens": INPUT_TOKENS,
+            "outputTokens": output_tokens,
+            "totalTokens": INPUT_TOKENS + output_tokens,
+        }
+        return [
+            event_frame("contentBlockStop", {"contentBlockIndex": 0, "p": "abc"}),
+            event_frame("messageStop", {"p": "ab", "stopReason": "end_turn"}),
+            event_frame("metadata", {"metrics": {"latencyMs": 120}, "usage": usage}),
+        ]
+
+    def error(self, kind: str) -> bytes:
+        """Return an exception."""
+        named = {"overloaded_error": "serviceUnavailableException", "rate_limit_error": "throttlingException"}
+        return exception_frame(named.get(kind, "internalServerException"), {"message": "It broke."})
+
+
 AZURE: Final = OpenAIWire(
     "azure",
     ProviderType.AZURE_OPENAI,
@@ -233,6 +350,7 @@ WIRES: tuple[Wire, ...] = (
     OpenAIWire("compatible", ProviderType.OPENAI_COMPATIBLE),
     ResponsesWire(),
     AnthropicWire(),
+    BedrockWire(),
 )
 """One for each API of each provider type with an upstream. Tests, scripted upstream and chaos scenarios follow it."""
 
@@ -251,7 +369,7 @@ def answering(wire: Wire, words: Sequence[str] = WORDS) -> Handler:
     """Return the script of a whole answer, one event at a time."""
 
     async def script(reply: Reply) -> None:
-        await reply.head()
+        await reply.head(content_type=wire.media_type)
         for one in whole(wire, words):
             await reply.send(one)
         await reply.end()

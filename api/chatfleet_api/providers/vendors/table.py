@@ -13,6 +13,7 @@ from chatfleet_api.providers.vendor import Body, Vendor, key_header
 from chatfleet_api.providers.vendors.anthropic import lossless as anthropic_lossless
 from chatfleet_api.providers.vendors.anthropic import request as anthropic
 from chatfleet_api.providers.vendors.anthropic import whole as anthropic_whole
+from chatfleet_api.providers.vendors.bedrock.vendor import bedrock
 from chatfleet_api.providers.vendors.openai import lossless as openai_lossless
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai import whole as openai_whole
@@ -107,11 +108,17 @@ def connect_azure(provider: RuntimeProvider, environment: Environment) -> Backen
     return connect_openai(AZURE_V1, AZURE_RESPONSES, provider, environment)
 
 
+def connect_bedrock(provider: RuntimeProvider, environment: Environment) -> Backend:
+    """Return the upstream of a region of Bedrock, by the API of its endpoint."""
+    return connect(bedrock(provider, environment), provider, environment)
+
+
 VENDORS: Final[Mapping[ProviderType, Connect]] = MappingProxyType(
     {
         ProviderType.OPENAI: partial(connect_openai, OPENAI, OPENAI_RESPONSES),
         ProviderType.AZURE_OPENAI: connect_azure,
         ProviderType.ANTHROPIC: partial(connect, ANTHROPIC),
+        ProviderType.BEDROCK: connect_bedrock,
         ProviderType.OPENAI_COMPATIBLE: partial(connect_openai, OPENAI_COMPATIBLE, COMPATIBLE_RESPONSES),
         ProviderType.SCRIPTED: connect_scripted,
     }

@@ -10,7 +10,7 @@ from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.upstream.catalogue import ask, catalogue_of, config_of, provider_of
-from harness.upstream.fake import Handler, Reply, fake_upstream
+from harness.upstream.fake import Handler, Reply, Request, fake_upstream
 from harness.upstream.wires import WIRES, WORDS, OpenAIWire, Wire, answering, refusing, whole, wire_of
 
 WITH_STREAM_OPTIONS = [wire for wire in WIRES if isinstance(wire, OpenAIWire)]
@@ -65,7 +65,23 @@ RESPONSE: dict[str, object] = {
     ],
     "usage": {"input_tokens": 7, "output_tokens": 4, "total_tokens": 11},
 }
-DOCUMENTS: dict[str, dict[str, object]] = {"anthropic": MESSAGE, "responses": RESPONSE}
+CONVERSED: dict[str, object] = {
+    "output": {
+        "message": {
+            "role": "assistant",
+            "content": [
+                {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "x"}}},
+                {"text": "Let me look."},
+                {"toolUse": {"toolUseId": "call_1", "name": "weather", "input": {"city": "Paris"}}},
+                {"toolUse": {"toolUseId": "call_2", "name": "weather", "input": {"city": "Paris"}}},
+            ],
+        }
+    },
+    "stopReason": "tool_use",
+    "usage": {"inputTokens": 7, "outputTokens": 4, "totalTokens": 11},
+    "metrics": {"latencyMs": 120},
+}
+DOCUMENTS: dict[str, dict[str, object]] = {"anthropic": MESSAGE, "responses": RESPONSE, "bedrock": CONVERSED}
 
 
 @pytest.fixture(params=WIRES, ids=lambda wire: wire.name)
@@ -76,6 +92,11 @@ def wire(request: pytest.FixtureRequest) -> Wire:
 
 def document(wire: Wire) -> dict[str, object]:
     return dict(DOCUMENTS.get(wire.name, COMPLETION))
+
+
+def wants_stream(request: Request) -> bool:
+    """Return whether a request is for a stream: in its body, or at Bedrock in its path."""
+    return bool(request.json.get("stream", request.path.endswith("/converse-stream")))
 
 
 def unstreamed(body: object, *, pieces: int = 3, **headers: str) -> Handler:
@@ -97,7 +118,7 @@ def only_unstreamed(wire: Wire) -> Handler:
     said = b'{"error":{"message":"This model cannot be streamed.","type":"invalid_request_error","param":"stream"}}'
 
     async def script(reply: Reply) -> None:
-        await (refusing(400, said) if reply.request.json["stream"] else unstreamed(document(wire)))(reply)
+        await (refusing(400, said) if wants_stream(reply.request) else unstreamed(document(wire)))(reply)
 
     return script
 
@@ -153,7 +174,7 @@ async def test_a_whole_answer_is_understood_although_a_stream_was_requested(wire
     ):
         outcome = await ask(catalogue.provider("default"))
     assert (outcome.error, outcome.text) == (None, "Hm.Let me look.")
-    assert upstream.requests[0].json["stream"] is True
+    assert wants_stream(upstream.requests[0])
 
 
 async def test_a_stream_is_understood_although_none_was_requested(wire: Wire) -> None:

@@ -76,7 +76,7 @@ async def test_the_scripted_provider_keeps_the_same_promise() -> None:
 async def test_an_answer_is_the_same_when_it_comes_byte_by_byte(wire: Wire) -> None:
     async def script(reply: Reply) -> None:
         await reply.head()
-        await reply.trickle(b"\xef\xbb\xbf: comment\n\n" + b"".join(whole(wire)))
+        await reply.trickle(wire.preamble + b"".join(whole(wire)))
         await reply.end()
 
     outcome, _ = await outcome_of(wire, script)
@@ -85,7 +85,7 @@ async def test_an_answer_is_the_same_when_it_comes_byte_by_byte(wire: Wire) -> N
 
 async def test_a_character_that_is_cut_in_half_is_whole_and_a_half_at_the_end_is_replaced(wire: Wire) -> None:
     halves = (rb"A\ud83d", rb"\ude00B", rb"C\ud83d")
-    tokens = [wire.token("X").replace(b'"X"', b'"' + half + b'"') for half in halves]
+    tokens = [wire.escaped(half) for half in halves]
     outcome, _ = await outcome_of(wire, playing(*wire.begin(), *tokens, *wire.finish(), "end"))
     assert (outcome.error, outcome.text) == (None, "A\N{GRINNING FACE}BC\N{REPLACEMENT CHARACTER}")
 
@@ -160,7 +160,7 @@ async def test_an_upstream_that_sends_no_headers_is_late(wire: Wire) -> None:
 
 
 async def test_comments_are_no_first_token(wire: Wire) -> None:
-    script = playing(*[b": still thinking\n\n", 0.02] * 20, "hang")
+    script = playing(*[wire.nothing, 0.02] * 20, "hang")
     outcome, _ = await outcome_of(wire, script, timeouts={"firstTokenSeconds": 0.1, "stallSeconds": 5})
     assert outcome.code is Code.UPSTREAM_TIMEOUT
 
@@ -212,15 +212,15 @@ async def test_an_error_inside_the_stream_is_told_after_the_tokens_before_it(wir
     assert outcome.text == "".join(WORDS[:tokens])
 
 
-@pytest.mark.parametrize("nonsense", [b"data: {nonsense\n\n", b'data: {"type":1,"choices":7}\n\n', b'data: "\xff"\n\n'])
-async def test_what_cannot_be_read_is_malformed(wire: Wire, nonsense: bytes) -> None:
-    outcome, upstream = await outcome_of(wire, playing(*so_far(wire, MIDDLE), nonsense, "hang"))
+@pytest.mark.parametrize("kind", range(3))
+async def test_what_cannot_be_read_is_malformed(wire: Wire, kind: int) -> None:
+    outcome, upstream = await outcome_of(wire, playing(*so_far(wire, MIDDLE), wire.nonsense[kind], "hang"))
     assert outcome.code is Code.UPSTREAM_MALFORMED
     await upstream.abandoned()
 
 
 async def test_an_endless_event_is_malformed_and_not_kept(wire: Wire) -> None:
-    outcome, _ = await outcome_of(wire, playing(b"data: ", *[b"x" * 600_000] * 40, "hang"))
+    outcome, _ = await outcome_of(wire, playing(wire.endless, *[b"x" * 600_000] * 40, "hang"))
     assert outcome.code is Code.UPSTREAM_MALFORMED
 
 
@@ -245,17 +245,16 @@ async def test_a_stream_that_is_not_compressed_may_be_called_so(wire: Wire) -> N
     assert (outcome.code, outcome.text) == (None, "".join(WORDS))
 
 
-NONSENSE = b"data: {nonsense\n\n"
 IN_MID_ANSWER: dict[str, Callable[[Wire], Handler]] = {
-    "after the beginning": lambda wire: playing(*wire.begin(), NONSENSE, "end"),
-    "in one read": lambda wire: playing(b"".join(wire.begin()) + NONSENSE, "end"),
-    "after tokens": lambda wire: playing(*so_far(wire, MIDDLE), NONSENSE, *wire.finish(), "end"),
-    "an endless event": lambda wire: playing(*wire.begin(), b"data: ", *[b"x" * 600_000] * 30, "end"),
+    "after the beginning": lambda wire: playing(*wire.begin(), wire.nonsense[0], "end"),
+    "in one read": lambda wire: playing(b"".join(wire.begin()) + wire.nonsense[0], "end"),
+    "after tokens": lambda wire: playing(*so_far(wire, MIDDLE), wire.nonsense[0], *wire.finish(), "end"),
+    "an endless event": lambda wire: playing(*wire.begin(), wire.endless, *[b"x" * 600_000] * 30, "end"),
 }
 NO_ANSWER: dict[str, Callable[[Wire], Handler]] = {
-    "no event": lambda _: playing(NONSENSE, "end"),
-    "a comment first": lambda _: playing(b": hello\n\ndata:\n\n", NONSENSE, "end"),
-    "an event of another protocol": lambda _: playing(b'data: {"level":"info"}\n\n', NONSENSE, "end"),
+    "no event": lambda wire: playing(wire.nonsense[0], "end"),
+    "a comment first": lambda wire: playing(wire.preamble, wire.nonsense[0], "end"),
+    "an event of another protocol": lambda wire: playing(wire.foreign, wire.nonsense[0], "end"),
     "a page": lambda _: refusing(200, b"<html>"),
 }
 
@@ -301,7 +300,7 @@ async def test_what_is_no_answer_of_the_protocol_is_requested_again(
 
 async def test_what_is_no_answer_of_the_protocol_opens_the_circuit(wire: Wire) -> None:
     meter = RecordingMeter()
-    async with fake_upstream(playing(NONSENSE, "end")) as upstream:
+    async with fake_upstream(playing(wire.nonsense[0], "end")) as upstream:
         async with catalogue_of(config_of(provider_of(wire, upstream.url)), meter) as catalogue:
             codes = [(await ask(catalogue.provider("default"))).code for _ in range(MIN_ATTEMPTS + 1)]
         assert codes == [Code.UPSTREAM_MALFORMED] * MIN_ATTEMPTS + [Code.UPSTREAM_CIRCUIT_OPEN]

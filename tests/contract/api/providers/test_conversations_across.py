@@ -2,9 +2,11 @@
 
 import base64
 import itertools
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -26,9 +28,10 @@ from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
+from harness.upstream.event_stream import event_frame
 from harness.upstream.fake import Handler, Reply, fake_upstream
-from harness.upstream.vendor_rules import IMAGES, anthropic_refusal, openai_refusal
-from harness.upstream.wires import AnthropicWire, Wire, event, wire_of
+from harness.upstream.vendor_rules import IMAGES, anthropic_refusal, bedrock_refusal, openai_refusal
+from harness.upstream.wires import AnthropicWire, BedrockWire, Wire, event, wire_of
 
 TURNS = 10
 BROKEN = "count-0:upstream_overloaded"
@@ -60,6 +63,8 @@ def tool_calls(wire: Wire, answer: int) -> list[bytes]:
             events.append(event({"type": "content_block_stop", "index": number}))
         end = event({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}})
         return [*events, end, wire.finish()[-1]]
+    if isinstance(wire, BedrockWire):
+        return [*wire.begin(), *conversed_calls(idents), wire.finish()[-1]]
     calls = [
         {"index": number, "id": ident, "type": "function", "function": {"name": "get", "arguments": '{"x":1}'}}
         for number, ident in enumerate(idents)
@@ -69,20 +74,35 @@ def tool_calls(wire: Wire, answer: int) -> list[bytes]:
     return [*map(event, chunks), b"data: [DONE]\n\n"]
 
 
+def conversed_calls(idents: Sequence[str]) -> list[bytes]:
+    """Return the events of tool calls in Bedrock's stream, and the reason to stop."""
+    events = []
+    for number, ident in enumerate(idents):
+        start = {"toolUse": {"toolUseId": ident, "name": "get"}}
+        delta = {"toolUse": {"input": '{"x":1}'}}
+        events.append(event_frame("contentBlockStart", {"contentBlockIndex": number, "start": start}))
+        events.append(event_frame("contentBlockDelta", {"contentBlockIndex": number, "delta": delta}))
+        events.append(event_frame("contentBlockStop", {"contentBlockIndex": number}))
+    return [*events, event_frame("messageStop", {"stopReason": "tool_use"})]
+
+
 def has_result(messages: list[dict[str, Any]]) -> bool:
     """Return whether a conversation ends with results of tools, and perhaps their images."""
     *_, before, last = ({}, *messages)
-    return "tool" in (last["role"], before.get("role")) or b'"tool_result"' in msgspec.json.encode(last)
+    encoded = msgspec.json.encode(last)
+    return "tool" in (last["role"], before.get("role")) or re.search(b'"tool_?[rR]esult"', encoded) is not None
 
 
 def strict(wire: Wire) -> Handler:
     """Return the script of an upstream that refuses what its vendor refuses, and calls tools before it answers."""
     answers = itertools.count()
-    refusal = anthropic_refusal if isinstance(wire, AnthropicWire) else openai_refusal
+    refusals = {ProviderType.ANTHROPIC: anthropic_refusal, ProviderType.BEDROCK: bedrock_refusal}
+    refusal = refusals.get(wire.type, openai_refusal)
 
     async def script(reply: Reply) -> None:
         body = reply.request.json
-        overloaded = BROKEN in (body["model"], reply.request.path.split("/")[-3])
+        parts = map(unquote, reply.request.path.split("/"))
+        overloaded = body.get("model") == BROKEN or BROKEN in parts
         if overloaded or (wrong := refusal(body)):
             await reply.head(529 if overloaded else 400, "application/json")
             await reply.send(msgspec.json.encode({"error": {"message": "Busy." if overloaded else wrong}}))
@@ -131,11 +151,11 @@ def answer_of(pieces: Sequence[StreamItem]) -> Message:
     return Message("assistant", text or None, tool_calls=list(calls.values()) or None)
 
 
-async def talk(catalogue: Catalogue, models: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Yield the answers of the conversation in which each of `models` takes a turn."""
+async def talk(catalogue: Catalogue, models: Sequence[str], urls: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Yield the answers of the conversation in which each of `models` takes a turn, with images at `urls`."""
     messages = [Message("system", [TextPart("Be brief."), ImagePart(ImageURL(URLS[0]))])]
     for turn, model in enumerate(models):
-        picture = ImagePart(ImageURL(URLS[turn % len(URLS)]))
+        picture = ImagePart(ImageURL(urls[turn % len(urls)]))
         contents: list[str | list[TextPart | ImagePart]] = ["", [picture], [TextPart("Drawn."), picture]]
         results = itertools.cycle(contents)
         messages.append(Message("user", [TextPart("Look."), TextPart(" \n"), picture]))
@@ -154,8 +174,9 @@ async def talk(catalogue: Catalogue, models: Sequence[str]) -> AsyncIterator[Out
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(ProviderType, 2)))
 async def test_a_conversation_goes_on_with_another_model(first: ProviderType, second: ProviderType, later: str) -> None:
     half = TURNS // 2
+    urls = URLS[:-1] if ProviderType.BEDROCK in (first, second) else URLS  # it fetches no images
     async with catalogue_across(first, second) as catalogue:
-        outcomes = [outcome async for outcome in talk(catalogue, ["chosen"] * half + [later] * half)]
+        outcomes = [outcome async for outcome in talk(catalogue, ["chosen"] * half + [later] * half, urls)]
     assert [outcome.error.detail or outcome.error.message for outcome in outcomes if outcome.error is not None] == []
     asked = {kind: 2 if PROVIDER_TYPES[kind].has_upstream else 1 for kind in (first, second)}
     assert len(outcomes) == half * (asked[first] + asked[second])

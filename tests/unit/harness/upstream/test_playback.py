@@ -5,12 +5,20 @@ from itertools import product
 
 import pytest
 
-from harness.upstream.playback import GARBAGE, NOTHING, Playback, playback_of
+from harness.upstream.playback import NOTHING, Playback, playback_of
 from harness.upstream.script import Fault, FaultKind, Script
-from harness.upstream.wire_formats import AnthropicFormat, Message, OpenAIFormat, RefusedError, Request, WireFormat
+from harness.upstream.wire_formats import (
+    AnthropicFormat,
+    BedrockFormat,
+    Message,
+    OpenAIFormat,
+    RefusedError,
+    Request,
+    WireFormat,
+)
 
-FORMATS = (OpenAIFormat(), AnthropicFormat())
-BOTH = pytest.mark.parametrize("wire_format", FORMATS, ids=["openai", "anthropic"])
+FORMATS = (OpenAIFormat(), AnthropicFormat(), BedrockFormat())
+EACH = pytest.mark.parametrize("wire_format", FORMATS, ids=["openai", "anthropic", "bedrock"])
 TOKENS = 4
 
 
@@ -30,15 +38,15 @@ def sent(performance: Playback) -> bytes:
     return b"".join(step.data for step in performance.steps)
 
 
-@BOTH
+@EACH
 def test_without_a_fault_the_answer_is_whole(wire_format: WireFormat) -> None:
     performance = played(wire_format)
     assert performance.whole
     assert sum(step.tokens for step in performance.steps) == TOKENS
-    assert sent(performance).endswith(wire_format.frames([]).goodbye)
+    assert sent(performance).endswith(wire_format.frames([""] * TOKENS).goodbye)
 
 
-@BOTH
+@EACH
 def test_a_fault_strikes_only_its_own_attempt(wire_format: WireFormat) -> None:
     assert not played(wire_format, [Fault("end")]).whole
     assert played(wire_format, [Fault("end")], attempts=1).whole
@@ -57,7 +65,7 @@ def test_a_fault_strikes_after_its_tokens_and_before_the_reason_to_finish(
     assert wire_format.frames([""] * TOKENS).finish not in sent(performance)
 
 
-@BOTH
+@EACH
 def test_half_an_event_is_never_a_whole_one(wire_format: WireFormat) -> None:
     for after in range(TOKENS + 1):
         half = played(wire_format, [Fault("half", after)]).steps[-1].data
@@ -65,20 +73,20 @@ def test_half_an_event_is_never_a_whole_one(wire_format: WireFormat) -> None:
         assert b"\n\n" not in half
 
 
-@BOTH
+@EACH
 def test_garbage_takes_the_place_of_one_event(wire_format: WireFormat) -> None:
     performance = played(wire_format, [Fault("garbage", 1)])
-    assert GARBAGE in sent(performance)
+    assert wire_format.garbage in sent(performance)
     assert sum(step.tokens for step in performance.steps) == TOKENS - 1
-    assert sent(performance).endswith(wire_format.frames([]).goodbye)
+    assert sent(performance).endswith(wire_format.frames([""] * TOKENS).goodbye)
 
 
-@BOTH
+@EACH
 def test_some_faults_take_the_place_of_the_answer(wire_format: WireFormat) -> None:
     refused = played(wire_format, [Fault("status", status=429, retry_after="7")])
     assert (refused.status, refused.retry_after, refused.content_type) == (429, "7", "application/json")
     assert played(wire_format, [Fault("content_type")]).content_type == "text/html"
-    assert sent(played(wire_format, [Fault("noise")])) == GARBAGE
+    assert sent(played(wire_format, [Fault("noise")])) == wire_format.garbage
     assert played(wire_format, [Fault("headers")]) is NOTHING
 
 
@@ -113,7 +121,7 @@ def test_openai_refuses_to_go_on_from_what_is_not_there() -> None:
         playback_of(OpenAIFormat(), request, lambda _: 0)
 
 
-@BOTH
+@EACH
 def test_only_streams_are_played(wire_format: WireFormat) -> None:
     request = Request("m", [Message("user", Script("k", 1).question)], max_tokens=1)
     with pytest.raises(RefusedError, match="only streams"):

@@ -1,0 +1,11 @@
+"""Amazon Bedrock.
+
+- `vendor`: the row of the table, from a provider's settings
+- `request`, `conversation`: from our requests to those of Converse
+- `framing`: frames of event streams, with their checksums
+- `stream`: the parser of a streamed answer; `events`: the shapes of its events; `usage` counts its tokens
+- `whole`: an answer that came as one JSON document
+- `errors`: what its errors mean, in responses and in streams
+- `signing`: API key or signature; `aws_credentials` keeps credentials, `aws_sources` fetches them
+- `signature`: signatures by awscrt, which is imported with the first one; `regions`: domains by region
+"""

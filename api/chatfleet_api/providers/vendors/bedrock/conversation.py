@@ -1,0 +1,59 @@
+"""A conversation as Converse takes it: by the rules of Anthropic's messages, in blocks of its own. Pure.
+
+Roles alternate, no text is blank, results follow their calls at once: as `anthropic.conversation` makes them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ImagePart, Message
+from chatfleet_api.providers.vendors.anthropic import conversation as anthropic
+
+_Block: TypeAlias = dict[str, Any]
+
+_NO_OUTPUT: Final = "The tool returned nothing."
+"""Stands in a result without content, which Converse does not take."""
+
+
+def system(messages: Sequence[Message]) -> list[_Block]:
+    """Return the instructions, which Converse has before the conversation."""
+    text = anthropic.instructions(messages)
+    return [{"text": text}] if text else []
+
+
+def turns(messages: Sequence[Message]) -> list[_Block]:
+    """Return the conversation; raise `ChatError(INVALID_REQUEST)`, with the field, for what Converse does not take."""
+    _require_data(messages)
+    params: Sequence[Mapping[str, Any]] = anthropic.turns(messages)
+    return [{"role": param["role"], "content": list(map(_block, param["content"]))} for param in params]
+
+
+def _require_data(messages: Sequence[Message]) -> None:
+    for position, message in enumerate(messages):
+        for part in message.content if isinstance(message.content, list) else ():
+            if isinstance(part, ImagePart) and part.image_url.url.lstrip()[:5].lower() != "data:":
+                where = f"messages[{position}].content"
+                text = f"The image in '{where}' is at an address, from which the model's provider does not fetch it"
+                raise ChatError(Code.INVALID_REQUEST, f"{text}; send a data URL.", param=where)
+
+
+def _block(block: Mapping[str, Any]) -> _Block:
+    match block["type"]:
+        case "text":
+            return {"text": block["text"]}
+        case "image":
+            source = block["source"]
+            kind = source["media_type"].removeprefix("image/")
+            return {"image": {"format": kind, "source": {"bytes": source["data"]}}}
+        case "tool_use":
+            return {"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}}
+        case _:
+            return {"toolResult": _result(block)}
+
+
+def _result(block: Mapping[str, Any]) -> _Block:
+    content = block.get("content") or [{"type": "text", "text": _NO_OUTPUT}]
+    blocks = [{"text": content}] if isinstance(content, str) else list(map(_block, content))
+    result: _Block = {"toolUseId": block["tool_use_id"], "content": blocks}
+    return result | {"status": "error"} if block.get("is_error") else result

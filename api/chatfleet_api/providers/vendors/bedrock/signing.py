@@ -1,0 +1,40 @@
+"""Authentication of requests to Bedrock: an API key as bearer token, else a signature by AWS credentials."""
+
+from collections.abc import Callable, Mapping
+
+from pydantic import SecretStr
+
+from chatfleet_api.providers.environment import Environment
+from chatfleet_api.providers.vendor import HTTPRequest, bearer
+from chatfleet_api.providers.vendors.bedrock.aws_credentials import CachedCredentials
+from chatfleet_api.providers.vendors.bedrock.aws_sources import AWSChain
+from chatfleet_api.providers.vendors.bedrock.signature import load, signed
+
+
+class AWSAuthentication:
+    """Authenticates the requests of one provider."""
+
+    def __init__(self, environment: Environment, *, service: str, region: str) -> None:
+        """Sign for `service` in `region`."""
+        key = environment.environ.get("AWS_BEARER_TOKEN_BEDROCK")
+        self._environment_key = SecretStr(key) if key else None
+        self._now: Callable[[], float] = environment.wall_clock
+        chain = AWSChain(environment.environ, environment.connections, region)
+        self._credentials = CachedCredentials(chain.fetch, self._now)
+        self._service = service
+        self._region = region
+        self._is_loaded = False
+
+    async def headers(self, key: SecretStr | None, request: HTTPRequest) -> Mapping[str, str]:
+        """Return the headers that authenticate `request`; raise `ChatError` when there are no credentials."""
+        if bearer_key := key or self._environment_key:
+            return bearer(bearer_key, request)
+        credentials = await self._credentials.get()
+        if not self._is_loaded:
+            await load()
+            self._is_loaded = True
+        return await signed(credentials, request, self._now(), service=self._service, region=self._region)
+
+    def reject(self) -> None:
+        """Fetch credentials again before the next request, because the upstream rejected these."""
+        self._credentials.reject()

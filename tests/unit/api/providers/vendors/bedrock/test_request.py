@@ -1,0 +1,202 @@
+"""Requests in the terms of Converse; what it does not have is refused by name."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import (
+    CHAT,
+    ChatRequest,
+    Function,
+    ImagePart,
+    ImageURL,
+    Message,
+    MessageToolCall,
+    Sent,
+    TextPart,
+    Untranslated,
+)
+from chatfleet_api.providers.vendors.bedrock.request import OWN_FIELDS, body
+
+HI = Message("user", "Hi.")
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "get", "description": "Gets.", "parameters": {"properties": {"a": {}}}, "strict": True},
+}
+SPEC = {
+    "toolSpec": {
+        "name": "get",
+        "description": "Gets.",
+        "inputSchema": {"json": {"type": "object", "properties": {"a": {}}}},
+        "strict": True,
+    }
+}
+CALLED = (
+    HI,
+    Message("assistant", "Let me look.", tool_calls=[MessageToolCall("c1", Function("get", '{"a":1}'))]),
+    Message("tool", "Sunny.", tool_call_id="c1"),
+)
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n1").decode()
+
+
+def sent(request: ChatRequest) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(body(request))
+    return decoded
+
+
+def asked(*messages: Message, **fields: Any) -> ChatRequest:  # noqa: ANN401  # any field
+    return ChatRequest("m", messages or (HI,), **fields)
+
+
+def refusal(request: ChatRequest) -> ChatError:
+    with pytest.raises(ChatError) as raised:
+        body(request)
+    assert raised.value.code is Code.INVALID_REQUEST
+    return raised.value
+
+
+def test_the_least_is_a_message() -> None:
+    assert sent(asked()) == {"messages": [{"role": "user", "content": [{"text": "Hi."}]}]}
+
+
+def test_instructions_and_parameters_have_their_places() -> None:
+    request = asked(
+        Message("system", "Be brief."),
+        Message("developer", "Be kind."),
+        HI,
+        temperature=0.5,
+        top_p=0.9,
+        max_tokens=7,
+        stop=("END",),
+    )
+    assert sent(request) == {
+        "system": [{"text": "Be brief.\n\nBe kind."}],
+        "messages": [{"role": "user", "content": [{"text": "Hi."}]}],
+        "inferenceConfig": {"temperature": 0.5, "topP": 0.9, "maxTokens": 7, "stopSequences": ["END"]},
+    }
+
+
+def test_calls_and_results_become_blocks() -> None:
+    request = asked(*CALLED, Message("tool", "", tool_call_id="c1"), tools=(TOOL,))
+    assert refusal(request).param == "messages[3].tool_call_id"
+    turns = sent(asked(*CALLED, tools=(TOOL,)))["messages"]
+    assert turns[1:] == [
+        {
+            "role": "assistant",
+            "content": [
+                {"text": "Let me look."},
+                {"toolUse": {"toolUseId": "c1", "name": "get", "input": {"a": 1}}},
+            ],
+        },
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": "Sunny."}]}}]},
+    ]
+
+
+def test_a_call_without_result_and_a_result_without_text_have_a_sentence() -> None:
+    (result,) = sent(asked(*CALLED[:2], tools=(TOOL,)))["messages"][-1]["content"]
+    assert result["toolResult"] == {
+        "toolUseId": "c1",
+        "content": [{"text": "The tool gave no result."}],
+        "status": "error",
+    }
+    empty = (*CALLED[:2], Message("tool", "", tool_call_id="c1"))
+    (result,) = sent(asked(*empty, tools=(TOOL,)))["messages"][-1]["content"]
+    assert result["toolResult"]["content"] == [{"text": "The tool returned nothing."}]
+
+
+def test_images_are_data_and_an_address_is_refused_by_name() -> None:
+    picture = ImagePart(ImageURL(f"data:image/png;base64,{PNG}"))
+    content = sent(asked(Message("user", [TextPart("Look."), picture])))["messages"][0]["content"]
+    assert content == [{"text": "Look."}, {"image": {"format": "png", "source": {"bytes": PNG}}}]
+    address = ImagePart(ImageURL("https://example.com/a.png"))
+    error = refusal(asked(HI, Message("user", [address])))
+    assert error.param == "messages[1].content"
+    assert "send a data URL" in error.message
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, None),
+        ("auto", {"auto": {}}),
+        ("required", {"any": {}}),
+        ({"type": "function", "function": {"name": "get"}}, {"tool": {"name": "get"}}),
+    ],
+)
+def test_tools_and_their_choice(choice: str | dict[str, Any] | None, expected: dict[str, Any] | None) -> None:
+    config = sent(asked(tools=(TOOL,), tool_choice=choice))["toolConfig"]
+    assert config == {"tools": [SPEC]} | ({"toolChoice": expected} if expected else {})
+
+
+def test_no_tools_are_sent_when_none_may_be_used() -> None:
+    assert "toolConfig" not in sent(asked(tools=(TOOL,), tool_choice="none"))
+    assert refusal(asked(*CALLED, tools=(TOOL,), tool_choice="none")).param == "tool_choice"
+
+
+def test_tools_of_the_past_are_declared_as_converse_demands() -> None:
+    declared = {"toolSpec": {"name": "get", "inputSchema": {"json": {"type": "object"}}}}
+    assert sent(asked(*CALLED))["toolConfig"] == {"tools": [declared]}
+
+
+def test_structured_output_and_effort_have_their_places() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    output = sent(asked(response_format=form, reasoning_effort="minimal"))["outputConfig"]
+    structure = output["textFormat"].pop("structure")
+    assert output == {"effort": "low", "textFormat": {"type": "json_schema"}}
+    assert msgspec.json.decode(structure["jsonSchema"].pop("schema")) == schema
+    assert structure == {"jsonSchema": {"name": "answer"}}
+    assert "outputConfig" not in sent(asked(response_format={"type": "text"}))
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """A parameter that Converse does not have."""
+
+    param: str
+    fields: dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        Beyond("seed", {"seed": 7}),
+        Beyond("presence_penalty", {"presence_penalty": 0.5}),
+        Beyond("frequency_penalty", {"frequency_penalty": -0.5}),
+        Beyond("parallel_tool_calls", {"parallel_tool_calls": False, "tools": (TOOL,)}),
+        Beyond("response_format", {"response_format": {"type": "json_object"}}),
+        Beyond("reasoning_effort", {"reasoning_effort": "none"}),
+        Beyond("tools[0]", {"tools": ({"type": "function"},)}),
+    ],
+    ids=lambda beyond: beyond.param,
+)
+def test_what_has_no_counterpart_is_refused_by_name(beyond: Beyond) -> None:
+    error = refusal(asked(**beyond.fields))
+    assert error.param == beyond.param
+    assert f"'{beyond.param}'" in error.message
+
+
+def test_neutral_values_are_no_loss() -> None:
+    neutral = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "parallel_tool_calls": True, "user": "ann"}
+    assert sent(asked(tools=(TOOL,), **neutral)).keys() == {"messages", "toolConfig"}
+
+
+def as_sent(fields: dict[str, Any], *untranslated: str) -> Sent:
+    parts = tuple(Untranslated(param, f"Unsupported value: '{param}'.") for param in untranslated)
+    return Sent(CHAT, msgspec.Raw(msgspec.json.encode(fields)), 1, parts)
+
+
+@pytest.mark.parametrize("name", sorted(OWN_FIELDS))
+def test_a_field_of_converse_is_sent_as_it_came(name: str) -> None:
+    value = {"top_k": 5, "of_next_year": [1.0, "ü"]}
+    assert sent(asked(sent=as_sent({"messages": [], name: value}, name)))[name] == value
+
+
+def test_a_field_of_neither_dialect_is_refused_by_name() -> None:
+    fields = {"additionalModelRequestFields": {}, "logit_bias": {"1": 1}}
+    request = asked(sent=as_sent(fields, "additionalModelRequestFields", "logit_bias"))
+    assert refusal(request).param == "logit_bias"
