@@ -10,7 +10,8 @@ takeover        runs of pods that died or handed them over
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 replay          repeated requests with an idempotency key
 joining         which run a reader joins or resumes, and where
-items           items of the OpenAI dialect, and the messages that they are to a model
+items           items of the OpenAI dialect, and the messages that they are to a model; item_kinds: their fields
+thoughts        reasoning as text that clients send back
 history         what the messages so far mean for the next turn
 models          the catalogue as all of these need it
 """

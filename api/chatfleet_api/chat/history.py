@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.items import joined, understood
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Thought
 from chatfleet_api.domain.request import ChatRequest, Message, Untranslated
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import StoredMessage
@@ -69,7 +70,8 @@ def _answer(message: StoredMessage) -> Message | None:
     calls = message.tool_calls if message.status == "complete" else None
     if not message.content and not calls:
         return None
-    return Message("assistant", message.content or None, tool_calls=calls or None)
+    thoughts = message.thoughts or ([Thought(message.reasoning)] if message.reasoning else None)
+    return Message("assistant", message.content or None, tool_calls=calls or None, thoughts=thoughts)
 
 
 def pending(history: Sequence[StoredMessage]) -> StoredMessage | None:

@@ -5,15 +5,31 @@ take is named (`Untranslated`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
+from chatfleet_api.chat.item_kinds import (
+    KINDS,
+    MESSAGE,
+    PARTS,
+    CallOutput,
+    CustomCall,
+    FunctionCall,
+    InputImage,
+    InputMessage,
+    Known,
+    Part,
+    ReasoningItem,
+    Refusal,
+)
+from chatfleet_api.chat.thoughts import read_thoughts
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Thought
 from chatfleet_api.domain.request import (
     CHAT,
+    RESPONSES,
     AnyToolCall,
     CustomInput,
     CustomToolCall,
@@ -29,104 +45,8 @@ from chatfleet_api.domain.request import (
 from chatfleet_api.sessions.store import StoredMessage
 
 Item: TypeAlias = Mapping[str, Any]
-MESSAGE: Final = "message"
 
 
-class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text"):
-    """Text within a message of the input."""
-
-    text: str
-
-
-class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
-    """Text that an earlier answer gave."""
-
-    text: str
-
-
-class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
-    """Text of an earlier answer that refused."""
-
-    refusal: str
-
-
-class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image"):
-    """An image by URL or data URL."""
-
-    image_url: str | None = None
-    detail: Literal["auto", "low", "high", "original"] | None = None
-    file_id: str | None = None
-
-
-_Part: TypeAlias = InputText | OutputText | Refusal | InputImage
-_PARTS: Final = frozenset({"input_text", "output_text", "refusal", "input_image"})
-
-
-class InputMessage(msgspec.Struct, frozen=True):
-    """One message of the input, also one that an earlier answer gave back."""
-
-    role: Literal["user", "assistant", "system", "developer"]
-    content: str | list[_Part]
-    type: Literal["message"] | None = None
-    id: str | None = None
-    status: str | None = None
-    phase: str | None = None
-
-
-class _Call(msgspec.Struct, frozen=True):
-    call_id: str
-    name: str
-    type: str
-    id: str | None = None
-    status: str | None = None
-
-
-class FunctionCall(_Call, frozen=True, kw_only=True):
-    """A call of a function that an earlier answer made."""
-
-    arguments: str
-
-
-class CustomCall(_Call, frozen=True, kw_only=True):
-    """A call of a custom tool that an earlier answer made."""
-
-    input: str
-
-
-class CallOutput(msgspec.Struct, frozen=True):
-    """The result of a call."""
-
-    call_id: str
-    output: str | list[_Part]
-    type: str
-    id: str | None = None
-    status: str | None = None
-
-
-class ReasoningItem(msgspec.Struct, frozen=True):
-    """The reasoning of an earlier answer."""
-
-    type: str
-    id: str | None = None
-    summary: list[dict[str, Any]] | None = None
-    content: list[dict[str, Any]] | None = None
-    encrypted_content: str | None = None
-    status: str | None = None
-
-
-_Known: TypeAlias = InputMessage | FunctionCall | CustomCall | CallOutput | ReasoningItem
-
-KINDS: Final[Mapping[str, type[_Known]]] = MappingProxyType(
-    {
-        MESSAGE: InputMessage,
-        "function_call": FunctionCall,
-        "custom_tool_call": CustomCall,
-        "function_call_output": CallOutput,
-        "custom_tool_call_output": CallOutput,
-        "reasoning": ReasoningItem,
-    }
-)
-"""The items that models of all vendors have, in their own terms."""
 _OF_THE_ASSISTANT: Final = frozenset({"reasoning", "compaction"})
 
 
@@ -134,7 +54,7 @@ class Understood(NamedTuple):
     """What models get of an item."""
 
     message: Message | None
-    """None: nothing. The reasoning of an earlier answer belongs to its own vendor."""
+    """None: nothing. Encrypted reasoning belongs to its own vendor."""
     untranslated: tuple[Untranslated, ...] = ()
     """What of it only upstreams of the dialect can get."""
 
@@ -190,15 +110,29 @@ def understood(item: Item, where: str) -> Understood:
 
 
 def joined(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Return the messages, in which the calls of tools are in the message of the assistant that they follow."""
+    """Return the messages, in which the parts of an answer are one: reasoning, text, and calls of tools."""
     result: list[Message] = []
     for message in messages:
         last = result[-1] if result else None
-        if message.tool_calls and message.content is None and last and last.role == message.role:
-            result[-1] = replace(last, tool_calls=[*(last.tool_calls or ()), *message.tool_calls])
+        if last and last.role == message.role == "assistant" and _continues(last, message):
+            thoughts = [*(last.thoughts or ()), *(message.thoughts or ())]
+            calls = [*(last.tool_calls or ()), *(message.tool_calls or ())]
+            content = message.content if last.content is None else last.content
+            result[-1] = replace(last, content=content, thoughts=thoughts or None, tool_calls=calls or None)
         else:
             result.append(message)
-    return tuple(result)
+    return tuple(message for message in result if not _is_reasoning(message))
+
+
+def _continues(last: Message, message: Message) -> bool:
+    """Return whether both are parts of one answer: reasoning goes first, calls of tools follow."""
+    if _is_reasoning(last):
+        return True
+    return bool(message.tool_calls) and message.content is None and message.thoughts is None
+
+
+def _is_reasoning(message: Message) -> bool:
+    return message.thoughts is not None and message.content is None and not message.tool_calls
 
 
 def text_of(message: Message) -> str:
@@ -216,7 +150,7 @@ def _known_parts(item: Item, name: str, where: str) -> tuple[Item, list[Untransl
     others = {
         position: str(part["type"])
         for position, part in enumerate(content)
-        if isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] not in _PARTS
+        if isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] not in PARTS
     }
     foreign = [
         _foreign(
@@ -228,7 +162,7 @@ def _known_parts(item: Item, name: str, where: str) -> tuple[Item, list[Untransl
     return {**item, name: [empty if at in others else part for at, part in enumerate(content)]}, foreign
 
 
-def _message(item: _Known, where: str) -> Understood:
+def _message(item: Known, where: str) -> Understood:
     match item:
         case InputMessage():
             content, beyond = _content(item.content, f"{where}.content")
@@ -238,12 +172,22 @@ def _message(item: _Known, where: str) -> Understood:
         case CustomCall():
             called = _calling(CustomToolCall(item.call_id, CustomInput(item.name, item.input)))
             foreign = _foreign(where, f"'{where}' is an item of type '{item.type}'", "Use functions.")
-            return Understood(called, (replace(foreign, known_to=(CHAT,)),))
+            return Understood(called, (replace(foreign, known_to=(CHAT, RESPONSES)),))
         case CallOutput():
             content, beyond = _content(item.output, f"{where}.output")
             return Understood(Message("tool", content, tool_call_id=item.call_id), beyond)
         case _:
-            return Understood(None)
+            thoughts = thoughts_of(item)
+            return Understood(Message("assistant", thoughts=thoughts) if thoughts else None)
+
+
+def thoughts_of(item: ReasoningItem) -> list[Thought] | None:
+    """Return the reasoning of an earlier answer: all of it if the item has it sealed, else what of it is shown."""
+    sealed = read_thoughts(item.encrypted_content or "")
+    if sealed is not None:
+        return sealed
+    text = "".join(str(part.get("text", "")) for part in item.content or ())
+    return [Thought(text)] if text else None
 
 
 def _calling(call: AnyToolCall) -> Message:
@@ -251,7 +195,7 @@ def _calling(call: AnyToolCall) -> Message:
 
 
 def _content(
-    content: str | Sequence[_Part], where: str
+    content: str | Sequence[Part], where: str
 ) -> tuple[str | list[TextPart | ImagePart], tuple[Untranslated, ...]]:
     if isinstance(content, str):
         return content, ()
@@ -261,7 +205,7 @@ def _content(
     return ("".join(texts) if len(texts) == len(parts) else parts), tuple(foreign)
 
 
-def _part(part: _Part, where: str, foreign: list[Untranslated]) -> TextPart | ImagePart:
+def _part(part: Part, where: str, foreign: list[Untranslated]) -> TextPart | ImagePart:
     if isinstance(part, Refusal):
         return TextPart(part.refusal)
     if not isinstance(part, InputImage):

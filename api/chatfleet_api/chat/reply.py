@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import assert_never
 
-from chatfleet_api.domain.events import Event, Extended, Piece, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Event, Extended, Piece, Reasoning, Signature, Thought, Token, ToolCall
 from chatfleet_api.domain.request import AnyToolCall, CustomInput, CustomToolCall, Function, MessageToolCall
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.sessions.store import StoredMessage
 
 
 class Reply:
@@ -18,6 +19,9 @@ class Reply:
         self._began = clock()
         self._text = StringIO()
         self._reasoning = StringIO()
+        self._thoughts: list[Thought] = []
+        """Parts of the reasoning that have ended."""
+        self._thought_begins = 0
         self._calls: dict[int, list[ToolCall]] = {}
         self.finish: Finish | None = None
         """Set when the provider has ended the answer."""
@@ -35,6 +39,8 @@ class Reply:
                     self._text.write(piece.text)
                 case Reasoning():
                     self._reasoning.write(piece.text)
+                    if piece.signature is not None:
+                        self._end_thought(piece.signature)
                 case ToolCall():
                     self._calls.setdefault(piece.index, []).append(piece)
                 case Extended():
@@ -64,6 +70,19 @@ class Reply:
         return self._reasoning.getvalue() or None
 
     @property
+    def thoughts(self) -> list[Thought] | None:
+        """The reasoning so far with its signatures, None when there are none."""
+        if not self._thoughts:
+            return None
+        rest = self._reasoning.getvalue()[self._thought_begins :]
+        return [*self._thoughts, *([Thought(rest)] if rest else [])]
+
+    def _end_thought(self, signature: Signature) -> None:
+        text = self._reasoning.getvalue()
+        self._thoughts.append(Thought(text[self._thought_begins :], signature))
+        self._thought_begins = len(text)
+
+    @property
     def tool_calls(self) -> list[AnyToolCall] | None:
         """The tool calls so far, put together, None when there were none."""
         return list(self.calls_by_index.values()) or None
@@ -74,10 +93,12 @@ class Reply:
         return {index: _whole(pieces) for index, pieces in sorted(self._calls.items())}
 
 
-def pieces_of(reasoning: str | None, text: str, calls: Sequence[AnyToolCall] | None) -> tuple[Piece, ...]:
+def pieces_of(message: StoredMessage) -> tuple[Piece, ...]:
     """Return an answer that was put together as few pieces."""
-    thoughts = (Reasoning(reasoning),) if reasoning else ()
-    texts = (Token(text),) if text else ()
+    parts = message.thoughts or ([Thought(message.reasoning)] if message.reasoning else [])
+    thoughts = (Reasoning(part.text, signature=part.signature) for part in parts)
+    texts = (Token(message.content),) if message.content else ()
+    calls = message.tool_calls
     return (*thoughts, *texts, *(_called(index, call) for index, call in enumerate(calls or ())))
 
 

@@ -80,7 +80,7 @@ class StoredResponse(NamedTuple):
         start = Start(self.key.run, answer.model or "", created, self.key.conversation, answer.id, answer.echo)
         if answer.status == "pending":
             return Batch(1, (start,))
-        before: tuple[Event, ...] = (start, *pieces_of(answer.reasoning, answer.content, answer.tool_calls))
+        before: tuple[Event, ...] = (start, *pieces_of(answer))
         return Batch(1, (*before, *remainder(before, answer)))
 
 

@@ -271,6 +271,7 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
         pending,
         content=reply.text,
         reasoning=reply.reasoning,
+        thoughts=reply.thoughts,
         tool_calls=reply.tool_calls,
         usage=end.usage,
         latency_ms=reply.elapsed_ms(),

@@ -60,12 +60,31 @@ class Token(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="token"
     text: str
 
 
+class Signature(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a vendor wants back, as it came, with a part of its reasoning. No other model gets it."""
+
+    model: str
+    """The provider's name of the model."""
+    value: str
+    redacted: bool = False
+    """Whether `value` is the reasoning itself, encrypted."""
+
+
+class Thought(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of the reasoning of an earlier answer."""
+
+    text: str
+    signature: Signature | None = None
+
+
 class Reasoning(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="reasoning"):
     """Text of the model's reasoning, where the provider shows it."""
 
     text: str
     field: str | None = None
     """The upstream's own name for it, for clients of its dialect; None: the usual one."""
+    signature: Signature | None = None
+    """Ends a part of the reasoning, all that came since the one before. Only responses have it."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="tool_call"):

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from chatfleet_api.domain.events import Thought
+
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 
 CHAT: Final = "chat"
@@ -75,6 +77,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     name: str | None = None
     tool_calls: list[AnyToolCall] | None = None
     tool_call_id: str | None = None
+    thoughts: list[Thought] | None = None
+    """The reasoning that the message of the assistant followed from. A vendor gets back its own."""
+    reasoning_content: str | None = None
+    """The same as text, which only a vendor's request has."""
 
 
 class Untranslated(msgspec.Struct, frozen=True):
@@ -114,6 +120,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     reasoning_effort: str | None = None
+    reasoning_summary: str | None = None
+    """Whether the reasoning is to be shown as a summary, by the vendor's word for its length."""
     response_format: dict[str, Any] | None = None
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: str | dict[str, Any] | None = None

@@ -57,7 +57,8 @@ class Halves:
             is_empty = not text and piece.id is None
             return [] if is_empty else [ToolCall(index, piece.id, piece.name, replaced(text), custom=piece.custom)]
         if isinstance(piece, Reasoning):
-            return [Reasoning(replaced(text), piece.field)] if text else []
+            is_empty = not text and piece.signature is None
+            return [] if is_empty else [Reasoning(replaced(text), piece.field, piece.signature)]
         return [Token(replaced(text))] if text else []
 
     def _release(self, items: list[StreamItem]) -> None:

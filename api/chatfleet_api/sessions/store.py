@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import FinishReason, Usage
+from chatfleet_api.domain.events import FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 
 MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled", "interrupted"]
@@ -57,6 +57,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     error_code: Code | None = None
     tool_calls: list[AnyToolCall] | None = None
     reasoning: str | None = None
+    thoughts: list[Thought] | None = None
+    """The reasoning once more, in parts, when its vendor has signed them."""
     usage: Usage | None = None
     latency_ms: int | None = None
     item: str = ""

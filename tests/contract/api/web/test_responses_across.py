@@ -47,9 +47,9 @@ class Asked:
 
 
 @asynccontextmanager
-async def asked(wire: Wire, script: Handler) -> AsyncIterator[Asked]:
+async def asked(wire: Wire, script: Handler, model: str = "gpt-x") -> AsyncIterator[Asked]:
     async with fake_upstream(script) as upstream:
-        entry = Model.model_validate({"name": "default", "provider": "up", "model": "gpt-x"})
+        entry = Model.model_validate({"name": "default", "provider": "up", "model": model})
         async with catalogue_of(config_of(provider_of(wire, upstream.url), models=[entry])) as catalogue:
             yield Asked(Pod(catalogue.provider("default")), upstream)
 
@@ -63,15 +63,15 @@ def chat_chunks(*calls: dict[str, Any]) -> list[bytes]:
     return [*(event({"choices": [{"index": 0, **choice}]}) for choice in choices), event(usage), b"data: [DONE]\n\n"]
 
 
-def anthropic_events(wire: Wire, name: str, arguments: str) -> list[bytes]:
+def anthropic_events(wire: Wire, name: str, arguments: str, index: int = 0) -> list[bytes]:
     """Return a message that calls a tool."""
     block = {"type": "tool_use", "id": "c1", "name": name, "input": {}}
     piece = {"type": "input_json_delta", "partial_json": arguments}
     return [
         *wire.begin()[:1],
-        event({"type": "content_block_start", "index": 0, "content_block": block}, "content_block_start"),
-        event({"type": "content_block_delta", "index": 0, "delta": piece}, "content_block_delta"),
-        event({"type": "content_block_stop", "index": 0}, "content_block_stop"),
+        event({"type": "content_block_start", "index": index, "content_block": block}, "content_block_start"),
+        event({"type": "content_block_delta", "index": index, "delta": piece}, "content_block_delta"),
+        event({"type": "content_block_stop", "index": index}, "content_block_stop"),
         event(
             {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
             "message_delta",
@@ -169,3 +169,92 @@ async def test_anthropic_refuses_by_name_what_it_has_no_counterpart_for(fields: 
         assert refused.status == 400
         assert refused.json()["error"]["param"] == param
         assert not up.upstream.requests
+
+
+SEALED: dict[str, Any] = {
+    "include": ["reasoning.encrypted_content"],
+    "reasoning": {"effort": "high", "summary": "auto"},
+}
+
+
+def anthropic_thoughts(wire: Wire) -> list[bytes]:
+    """Return a message with a signed thought, one that is redacted, and a call of a tool."""
+
+    def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[bytes]:
+        begin = {"type": "content_block_start", "index": index, "content_block": start}
+        pieces = [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        return [
+            event(each, str(each["type"])) for each in (begin, *pieces, {"type": "content_block_stop", "index": index})
+        ]
+
+    return [
+        *wire.begin()[:1],
+        *block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "Hm, "},
+            {"type": "thinking_delta", "thinking": "so."},
+            {"type": "signature_delta", "signature": "s+/=="},
+        ),
+        *block(1, {"type": "redacted_thinking", "data": "xyz"}),
+        *anthropic_events(wire, "add", "{}", 2)[1:],
+    ]
+
+
+def chat_thoughts() -> list[bytes]:
+    """Return a chat completion with reasoning and a call of a tool."""
+    thought = event({"choices": [{"index": 0, "delta": {"reasoning_content": "Hm, so."}}]})
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    return [thought, *chat_chunks(call)]
+
+
+def thinking(wire: Wire) -> Handler:
+    thoughts = anthropic_thoughts(wire) if isinstance(wire, AnthropicWire) else chat_thoughts()
+    turns = iter([thoughts])
+
+    async def script(reply: Reply) -> None:
+        await reply.head()
+        await reply.send(*next(turns, whole(wire)))
+        await reply.end()
+
+    return script
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["stored", "sent back"])
+@pytest.mark.parametrize("wire", [*CHAT_WIRES, ANTHROPIC], ids=lambda wire: wire.type)
+async def test_a_vendor_gets_its_own_reasoning_back_as_it_was(wire: Wire, *, stored: bool) -> None:
+    async with asked(wire, thinking(wire)) as up:
+        first = (await up.post(tools=[ADD], store=stored, **SEALED)).json()
+        reasoning, _ = first["output"]
+        assert reasoning["summary"] == [{"type": "summary_text", "text": "Hm, so."}]
+        result = {"type": "function_call_output", "call_id": "c1", "output": "4"}
+        if stored:
+            fields: dict[str, Any] = {"previous_response_id": first["id"], "input": [result]}
+        else:
+            fields = {"store": False, "input": [{"role": "user", "content": "Hi"}, *first["output"], result]}
+        second = (await up.post(tools=[ADD], **fields)).json()
+        assert second["status"] == "completed"
+        answered = up.received["messages"][1]
+        if isinstance(wire, AnthropicWire):
+            assert up.upstream.requests[0].json["thinking"] == {"type": "adaptive", "display": "summarized"}
+            assert answered["content"][:2] == [
+                {"type": "thinking", "thinking": "Hm, so.", "signature": "s+/=="},
+                {"type": "redacted_thinking", "data": "xyz"},
+            ]
+        else:
+            assert up.upstream.requests[0].json["reasoning_effort"] == "high"
+            is_compatible = wire.type is ProviderType.OPENAI_COMPATIBLE
+            assert answered.get("reasoning_content") == ("Hm, so." if is_compatible else None)
+            assert "thoughts" not in answered
+
+
+@pytest.mark.parametrize("other", [*CHAT_WIRES, ANTHROPIC], ids=lambda wire: wire.type)
+async def test_another_vendor_or_model_gets_no_signature(other: Wire) -> None:
+    async with asked(ANTHROPIC, thinking(ANTHROPIC)) as up:
+        first = (await up.post(tools=[ADD], store=False, **SEALED)).json()
+    result = {"type": "function_call_output", "call_id": "c1", "output": "4"}
+    sent = [{"role": "user", "content": "Hi"}, *first["output"], result]
+    async with asked(other, calling(other), model="of-another") as up:
+        assert (await up.post(input=sent, tools=[ADD])).status == 200
+        assert b"s+/==" not in up.upstream.requests[-1].body
+        assert b"xyz" not in up.upstream.requests[-1].body

@@ -324,3 +324,26 @@ def test_a_tool_that_the_upstream_does_not_have_is_refused_by_name(client: opena
         client.responses.create(model="tools", input="Hi", tools=[ADD, tool])
     assert caught.value.param == "tools[1]"
     assert f"type '{kind}'" in caught.value.message
+
+
+def test_reasoning_is_an_item_that_goes_back_sealed(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"reasoning": {"effort": "low", "summary": "auto"}, "store": False}
+    with client.responses.stream(
+        model="reason", input="Hi", include=["reasoning.encrypted_content"], **asked
+    ) as stream:
+        kinds = {event.type for event in stream}
+        response = stream.get_final_response()
+    assert "response.reasoning_summary_text.delta" in kinds
+    reasoning, message = response.output
+    assert reasoning.type == "reasoning"
+    assert reasoning.summary[0].text
+    assert reasoning.encrypted_content
+    assert message.type == "message"
+    back: list[Any] = [*(item.to_dict() for item in response.output), {"role": "user", "content": "Go on"}]
+    assert client.responses.create(model="echo", input=back, store=False).output_text == "Go on"
+
+
+def test_stored_reasoning_is_retrieved_as_it_was(client: openai.OpenAI) -> None:
+    response = client.responses.create(model="reason", input="Hi", include=["reasoning.encrypted_content"])
+    assert [item.type for item in response.output] == ["reasoning", "message"]
+    assert client.responses.retrieve(response.id) == response

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Signature
 from chatfleet_api.domain.request import CustomToolCall, ImagePart, Message, MessageToolCall, TextPart
 from chatfleet_api.providers.images import movable
 from chatfleet_api.providers.vendors.anthropic.images import image
@@ -20,12 +21,21 @@ if TYPE_CHECKING:
     from chatfleet_api.providers.vendors.anthropic.sdk_types import (
         ImageBlockParam,
         MessageParam,
+        RedactedThinkingBlockParam,
         TextBlockParam,
+        ThinkingBlockParam,
         ToolResultBlockParam,
         ToolUseBlockParam,
     )
 
-    Block: TypeAlias = TextBlockParam | ImageBlockParam | ToolUseBlockParam | ToolResultBlockParam
+    Block: TypeAlias = (
+        TextBlockParam
+        | ImageBlockParam
+        | ToolUseBlockParam
+        | ToolResultBlockParam
+        | ThinkingBlockParam
+        | RedactedThinkingBlockParam
+    )
 
 _Placed: TypeAlias = tuple[str, Message]
 """A message and the path to it."""
@@ -48,8 +58,8 @@ def called_tools(messages: Sequence[Message]) -> list[str]:
     return list(dict.fromkeys(_FOREIGN.sub("_", call.function.name) for call in calls))
 
 
-def turns(messages: Sequence[Message]) -> "list[MessageParam]":
-    """Return the conversation, in which the roles alternate and no message is empty.
+def turns(messages: Sequence[Message], model: str = "") -> "list[MessageParam]":
+    """Return the conversation for `model`, in which the roles alternate and no message is empty.
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what has no meaning in Anthropic's terms.
     """
@@ -58,7 +68,7 @@ def turns(messages: Sequence[Message]) -> "list[MessageParam]":
     groups = _grouped(messages)
     for is_assistant, placed in groups:
         if is_assistant:
-            content = _answer(placed, calls, is_last=placed is groups[-1][1])
+            content = _answer(placed, calls, model, is_last=placed is groups[-1][1])
             params.append({"role": "assistant", "content": content})
         else:
             params.append({"role": "user", "content": _question(placed, calls)})
@@ -91,9 +101,10 @@ def _framed(params: "list[MessageParam]") -> "list[MessageParam]":
     return params
 
 
-def _answer(placed: Sequence[_Placed], calls: "_Calls", *, is_last: bool) -> "list[Block]":
+def _answer(placed: Sequence[_Placed], calls: "_Calls", model: str, *, is_last: bool) -> "list[Block]":
     blocks: list[Block] = []
     for where, message in placed:
+        blocks += _thoughts(message, model)
         blocks += _parts(message, where)
         for position, call in enumerate(message.tool_calls or ()):
             if isinstance(call, CustomToolCall):
@@ -104,6 +115,18 @@ def _answer(placed: Sequence[_Placed], calls: "_Calls", *, is_last: bool) -> "li
     if is_last and blocks[-1]["type"] == "text":
         blocks[-1] = {"type": "text", "text": blocks[-1]["text"].rstrip()}
     return blocks
+
+
+def _thoughts(message: Message, model: str) -> "list[Block]":
+    """Return the thoughts that `model` has signed: it wants its own back, and no other model gets them."""
+    signed = ((part.text, part.signature) for part in message.thoughts or () if part.signature is not None)
+    return [_thought(text, signature) for text, signature in signed if signature.model == model]
+
+
+def _thought(text: str, signature: Signature) -> "Block":
+    if signature.redacted:
+        return {"type": "redacted_thinking", "data": signature.value}
+    return {"type": "thinking", "thinking": text, "signature": signature.value}
 
 
 def _question(placed: Sequence[_Placed], calls: "_Calls") -> "list[Block]":

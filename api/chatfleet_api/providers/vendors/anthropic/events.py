@@ -47,6 +47,8 @@ class Block(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
     thinking: str | None = None
+    data: str | None = None
+    """Of reasoning that is redacted."""
     id: str | None = None
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw()
@@ -59,6 +61,8 @@ class EventDelta(msgspec.Struct, gc=False):
     text: str | None = None
     thinking: str | None = None
     partial_json: str | None = None
+    signature: str | None = None
+    """Of a thought, which it ends."""
     stop_reason: str | None = None
     content: Any = None
     """Where imitations put text, or parts of it."""
@@ -129,9 +133,10 @@ def _block(fields: dict[str, Any]) -> Block:
         replaced(text_of(fields.get("type"))),
         text_of(fields.get("text")),
         text_of(fields.get("thinking")),
-        _name(fields.get("id")),
-        _name(fields.get("name")),
-        msgspec.Raw(_json(fields.get("input")).encode()),
+        data=_name(fields.get("data")),
+        id=_name(fields.get("id")),
+        name=_name(fields.get("name")),
+        input=msgspec.Raw(_json(fields.get("input")).encode()),
     )
 
 
@@ -142,8 +147,9 @@ def _delta(fields: dict[str, Any]) -> EventDelta:
         text_of(fields.get("text")),
         text_of(fields.get("thinking")),
         text_of(partial) if isinstance(partial, str) else _json(partial),
-        replaced(text_of(fields.get("stop_reason"))),
-        fields.get("content"),
+        signature=_name(fields.get("signature")),
+        stop_reason=replaced(text_of(fields.get("stop_reason"))),
+        content=fields.get("content"),
     )
 
 

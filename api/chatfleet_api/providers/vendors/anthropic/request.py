@@ -121,7 +121,7 @@ def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
     params: MessageCreateParamsStreaming = {
         "model": request.model,
         "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
-        "messages": turns(request.messages),
+        "messages": turns(request.messages, request.model),
         "stream": True,
     }
     if system := instructions(request.messages):
@@ -142,6 +142,8 @@ def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
         params["output_config"] = output
     if request.reasoning_effort == "none":
         params["thinking"] = {"type": "disabled"}
+    elif request.reasoning_summary is not None and not _sampling(request) and _is_free(choice):
+        params["thinking"] = {"type": "adaptive", "display": "summarized"}
     return params
 
 
@@ -190,6 +192,11 @@ def _tool_choice(request: ChatRequest) -> "ToolChoiceParam | None":
         case function:
             name = _converted(function, _Chosen, "tool_choice").function.name
             return {"type": "tool", "name": name, "disable_parallel_tool_use": one_at_a_time}
+
+
+def _is_free(choice: "ToolChoiceParam | None") -> bool:
+    """Return whether the model need not call a tool: only then may it be requested to think."""
+    return choice is None or choice["type"] in ("auto", "none")
 
 
 def _output(request: ChatRequest) -> "OutputConfigParam":

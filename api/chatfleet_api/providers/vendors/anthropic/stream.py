@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.events import FinishReason, Reasoning, Signature, Token, ToolCall
+from chatfleet_api.domain.request import RESPONSES, ChatRequest
 from chatfleet_api.providers.finish_reasons import finish_reason
 from chatfleet_api.providers.made_ids import made_id
+from chatfleet_api.providers.own_dialect import sent_in
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import Halves, halves_of, replaced
 from chatfleet_api.providers.upstream_errors import clean, from_event
@@ -61,6 +62,8 @@ class MessageParser:
     def __init__(self, request: ChatRequest) -> None:
         self.done = False
         self._request = request
+        self._is_signed = sent_in(RESPONSES, request) is not None
+        """Whether the client can give signatures back."""
         self.pieces = 0
         self._halves: Halves | None = None
         """Joins split characters, from the first event on that has half of one."""
@@ -138,6 +141,8 @@ class MessageParser:
             items.append(Token(block.text))
         elif block.thinking:
             items.append(Reasoning(block.thinking))
+        elif block.data and self._is_signed:
+            items.append(Reasoning("", signature=Signature(self._request.model, block.data, redacted=True)))
 
     def _delta(self, event: Event, items: list[StreamItem]) -> None:
         """Append what a delta holds, whatever its type: there are names of imitations, and of tomorrow."""
@@ -148,6 +153,8 @@ class MessageParser:
             items.append(Reasoning(text) if delta.type == "thinking_delta" else Token(text))
         if delta.partial_json:
             self._argument(event.index, delta.partial_json, items)
+        if delta.signature and self._is_signed:
+            items.append(Reasoning("", signature=Signature(self._request.model, delta.signature)))
 
     def _argument(self, index: int | None, piece: str, items: list[StreamItem]) -> None:
         """Append a piece of arguments; one of no call's block belongs to the call that began last."""

@@ -18,7 +18,7 @@ def conversation(messages: Sequence[Message], *, has_original: bool = False) -> 
 
     Where images have no `detail` `original`, it is `high`, the nearest.
     """
-    short = [_with_short_ids(message) for message in messages]
+    short = [_with_short_ids(replace(each, thoughts=None) if each.thoughts else each) for each in messages]
     placed = moved(short, ("user",))
     return placed if has_original else [_without_original(message) for message in placed]
 

@@ -53,7 +53,8 @@ def _body(
         return msgspec.json.encode(fields | CONTINUE if request.continues else fields)
     require_translated(request, CHAT)
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
-    fields.pop("sent", None)
+    for name in ("sent", "reasoning_summary"):
+        fields.pop(name, None)
     fields["messages"] = adapt(request.messages)
     if fields.pop("continues"):
         fields |= CONTINUE
@@ -76,8 +77,16 @@ def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) ->
 def _without_developers(messages: Sequence[Message]) -> list[Message]:
     return [
         msgspec.structs.replace(message, role="system") if message.role == "developer" else message
-        for message in conversation(messages)
+        for message in conversation([_with_reasoning(message) for message in messages])
     ]
+
+
+def _with_reasoning(message: Message) -> Message:
+    """Return a message that called tools with its reasoning, which DeepSeek and Kimi want back."""
+    if not (message.tool_calls and message.thoughts):
+        return message
+    text = "".join(part.text for part in message.thoughts if part.signature is None)
+    return msgspec.structs.replace(message, reasoning_content=text or None)
 
 
 def azure_path(request: ChatRequest) -> str:

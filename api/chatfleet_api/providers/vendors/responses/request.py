@@ -58,8 +58,9 @@ def _body(request: ChatRequest, compatibility: Compatibility, takes: Takes) -> b
     }
     if request.user is not None and not fields.keys() & {"user", "safety_identifier"}:
         fields["user"] = request.user
-    if request.reasoning_effort is not None:
-        fields["reasoning"] = {"effort": request.reasoning_effort}
+    reasoning = {"effort": request.reasoning_effort, "summary": request.reasoning_summary}
+    if given := {name: value for name, value in reasoning.items() if value is not None}:
+        fields["reasoning"] = given
     if request.tools:
         fields["tools"] = [tool(each) for each in request.tools]
     if request.tool_choice is not None:

@@ -3,13 +3,19 @@
 They travel with the run, in its `Start`: so every pod shows the same, whenever it encodes the response.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from chatfleet_api.web.dialects.responses.include import ENCRYPTED_REASONING
+from chatfleet_api.web.dialects.responses.output import Form
+from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
 from chatfleet_api.web.dialects.responses.text import shown
 from chatfleet_api.web.dialects.responses.tools import shown_tools
 from chatfleet_api.web.sse import json_text
+
+INCLUDE: Final = "include"
+"""What the request wants in the output; no response shows it."""
 
 if TYPE_CHECKING:
     from chatfleet_api.web.dialects.responses.request import ResponseBody
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
 
 def echo_of(body: "ResponseBody") -> str:
     """Return the parameters with the vendor's defaults in the place of those that are absent, as JSON."""
-    reasoning, named = body.reasoning, body.conversation
+    reasoning, named = body.reasoning or ReasoningOptions(), body.conversation
     named = named if named is None or isinstance(named, str) else named.id
     return json_text(
         {
@@ -30,7 +36,7 @@ def echo_of(body: "ResponseBody") -> str:
             "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": body.previous_response_id,
             "prompt_cache_key": body.prompt_cache_key,
-            "reasoning": {"effort": reasoning.effort if reasoning else None, "summary": None},
+            "reasoning": {"effort": reasoning.effort, "summary": reasoning.length},
             "safety_identifier": body.safety_identifier,
             "service_tier": "default",
             "store": body.store is not False,
@@ -44,6 +50,7 @@ def echo_of(body: "ResponseBody") -> str:
             "frequency_penalty": 0.0,
             "truncation": "disabled",
             "user": body.user,
+            **({INCLUDE: body.include} if body.include else {}),
         }
     ).decode()
 
@@ -54,6 +61,7 @@ def read_echo(echo: str) -> dict[str, Any]:
     return parameters
 
 
-def wants_summary(parameters: dict[str, Any]) -> bool:
-    """Return whether the request wanted its reasoning as a summary."""
-    return bool((parameters.get("reasoning") or {}).get("summary"))
+def form_of(parameters: dict[str, Any]) -> Form:
+    """Return the form in which the request wanted its reasoning, and take out what no response shows."""
+    include = parameters.pop(INCLUDE, ())
+    return Form(bool((parameters.get("reasoning") or {}).get("summary")), ENCRYPTED_REASONING in include)

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from chatfleet_api.chat.items import MESSAGE as MESSAGE_KIND
+from chatfleet_api.chat.item_kinds import MESSAGE as MESSAGE_KIND
 from chatfleet_api.chat.items import kind_of
 from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import StoredMessage
-from chatfleet_api.web.dialects.responses.echo import read_echo, wants_summary
+from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
 from chatfleet_api.web.dialects.responses.output import items_of as items_of_answer
 
@@ -37,8 +37,8 @@ def items_of(message: StoredMessage) -> list[dict[str, Any]]:
         return [_sent(message, msgspec.json.decode(message.item))]
     status = "completed" if message.status == "complete" else "incomplete"
     if message.role == "assistant" and message.run:
-        pieces = pieces_of(message.reasoning, message.content, message.tool_calls)
-        return items_of_answer(message.id, pieces, status, is_summary=wants_summary(read_echo(message.echo)))
+        pieces = pieces_of(message)
+        return items_of_answer(message.id, pieces, status, form_of(read_echo(message.echo)))
     return [_message(message, {}, status)]
 
 

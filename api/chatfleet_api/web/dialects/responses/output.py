@@ -6,11 +6,12 @@ whole JSON.
 
 from collections.abc import Iterator, Sequence
 from io import StringIO
-from typing import Any, Final, Protocol, TypeAlias, assert_never
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, assert_never
 
 import msgspec
 
-from chatfleet_api.domain.events import Piece, Reasoning, Token, ToolCall
+from chatfleet_api.chat.thoughts import sealed
+from chatfleet_api.domain.events import Piece, Reasoning, Signature, Thought, Token, ToolCall
 from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
 
 Fields: TypeAlias = dict[str, Any]
@@ -70,8 +71,12 @@ class Message:
 class Thoughts:
     """Reasoning: its text or, if the request wanted one, a summary."""
 
-    def __init__(self, ident: str, index: int, *, is_summary: bool) -> None:
+    def __init__(self, ident: str, index: int, form: "Form") -> None:
+        is_summary = form.is_summary
         self.text = StringIO()
+        self.thoughts: list[Thought] = []
+        """Parts that have ended."""
+        self._is_sealed = form.is_sealed
         self.index = index
         self.status = "in_progress"
         self._id = ident
@@ -85,7 +90,15 @@ class Thoughts:
         content: Fields = (
             {"summary": [self._part()]} if self._is_summary else {"summary": [], "content": [self._part()]}
         )
+        if self._is_sealed and self.status == "completed":
+            text = self.text.getvalue()[sum(len(part.text) for part in self.thoughts) :]
+            content["encrypted_content"] = sealed([*self.thoughts, *([Thought(text)] if text else [])])
         return {"id": self._id, "type": "reasoning", "status": self.status, **content}
+
+    def sign(self, signature: Signature) -> None:
+        """End a part of it."""
+        begins = sum(len(part.text) for part in self.thoughts)
+        self.thoughts.append(Thought(self.text.getvalue()[begins:], signature))
 
     def begin(self) -> Made:
         empty = {"id": self._id, "type": "reasoning", "status": "in_progress", "summary": []}
@@ -143,13 +156,24 @@ class Call:
         yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
 
 
+class Form(NamedTuple):
+    """The form of reasoning."""
+
+    is_summary: bool = False
+    is_sealed: bool = False
+    """Whether it has `encrypted_content`, which clients send back."""
+
+
+PLAIN: Final = Form()
+
+
 class Output:
     """The items so far."""
 
-    def __init__(self, owner: str, *, is_summary: bool = False) -> None:
+    def __init__(self, owner: str, form: Form = PLAIN) -> None:
         """`owner`: the answer's id, of which those of its items are made."""
         self._owner = owner
-        self._is_summary = is_summary
+        self._form = form
         self._items: list[_Item] = []
         self._open: list[_Item] = []
         self._calls: dict[int, Call] = {}
@@ -167,7 +191,7 @@ class Output:
             case Token():
                 yield from self._continue(self.message, piece.text) if self.message else self._begin_message(piece.text)
             case Reasoning():
-                yield from self._thought(piece.text)
+                yield from self._thought(piece)
             case ToolCall():
                 yield from self._call(piece)
             case _:
@@ -186,12 +210,15 @@ class Output:
     def _begin_message(self, text: str) -> Made:
         yield from self._begin(Message(self._name(MESSAGE), len(self._items)), text)
 
-    def _thought(self, text: str) -> Made:
+    def _thought(self, piece: Reasoning) -> Made:
         last = self._open[-1] if self._open else None
         if isinstance(last, Thoughts):
-            yield from self._continue(last, text)
-            return
-        yield from self._begin(Thoughts(self._name(REASONING), len(self._items), is_summary=self._is_summary), text)
+            yield from self._continue(last, piece.text)
+        else:
+            last = Thoughts(self._name(REASONING), len(self._items), self._form)
+            yield from self._begin(last, piece.text)
+        if piece.signature is not None:
+            last.sign(piece.signature)
 
     def _call(self, piece: ToolCall) -> Made:
         known = self._calls.get(piece.index)
@@ -230,9 +257,9 @@ class Output:
         return f"{prefix}{self._owner}" + (f"_{number}" if number > 1 else "")
 
 
-def items_of(owner: str, pieces: Sequence[Piece], status: str, *, is_summary: bool = False) -> list[Fields]:
+def items_of(owner: str, pieces: Sequence[Piece], status: str, form: Form = PLAIN) -> list[Fields]:
     """Return the items of an answer that has ended."""
-    output = Output(owner, is_summary=is_summary)
+    output = Output(owner, form)
     for piece in pieces:
         for _ in output.take(piece):
             pass

@@ -5,7 +5,7 @@ is rejected by its name, here or, if some upstreams have it, by the others; valu
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,10 @@ from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent
 from chatfleet_api.web.body import decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
+from chatfleet_api.web.dialects.responses.include import beyond as beyond_include
 from chatfleet_api.web.dialects.responses.input import read_items
+from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
+from chatfleet_api.web.dialects.responses.reasoning import beyond as beyond_reasoning
 from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
 from chatfleet_api.web.dialects.responses.tools import read_tools
 from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
@@ -26,16 +29,6 @@ _Checked: TypeAlias = Any
 _Key: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 Metadata: TypeAlias = Annotated[dict[_Key, Annotated[str, msgspec.Meta(max_length=512)]], msgspec.Meta(max_length=16)]
 """Up to 16 pairs of texts, as the vendor allows."""
-
-
-class ReasoningOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the model is to reason."""
-
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    summary: _Checked = None
-    generate_summary: _Checked = None
-    context: _Checked = None  # any: there is no reasoning in the input
-    mode: _Checked = None
 
 
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,7 +77,7 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_logprobs: int | None = None
     tools: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
-    include: _Checked = None
+    include: Annotated[list[str], msgspec.Meta(max_length=32)] | None = None
     metadata: Metadata | None = None
     truncation: _Checked = None
     service_tier: _Checked = None
@@ -107,17 +100,12 @@ class ResponseRequest(NamedTuple):
 
 
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
-_NO_SUMMARY: Final = "Summaries of reasoning are not supported. Omit it."
 _SUPPORTED: Final = (
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
     PADDING,
     LOG_PROBABILITIES,
     SERVICE_TIER,
-    Supported("reasoning.summary", (), _NO_SUMMARY),
-    Supported("reasoning.generate_summary", (), _NO_SUMMARY),
     Supported("reasoning.context", ("auto", "current_turn", "all_turns"), "Omit it."),
-    Supported("reasoning.mode", ("standard",), "Omit it."),
-    Supported("include", ([],), "No further output is supported. Omit 'include'."),
     Supported("truncation", ("disabled",), "The input is never truncated. Omit 'truncation' and shorten the input."),
     Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
     Supported("image.context_compression", ("auto",), "Omit 'image'."),
@@ -135,14 +123,21 @@ def read_response(raw: bytes) -> ResponseRequest:
     _check_state(body)
     items = tuple(_items(body, raw))
     tools = read_tools(body.tools, body.tool_choice)
-    untranslated = (*tools.untranslated, *(part for item in items for part in item.untranslated))
+    reasoning = body.reasoning or ReasoningOptions()
+    untranslated = (
+        *tools.untranslated,
+        *(part for item in items for part in item.untranslated),
+        *beyond_reasoning(reasoning),
+        *beyond_include(body.include),
+    )
     request = ChatRequest(
         body.model,
         (),
         temperature=body.temperature,
         top_p=body.top_p,
         max_tokens=body.max_output_tokens,
-        reasoning_effort=body.reasoning.effort if body.reasoning else None,
+        reasoning_effort=reasoning.effort,
+        reasoning_summary=reasoning.length,
         response_format=response_format(body.text),
         tools=tools.tools,
         tool_choice=tools.choice,

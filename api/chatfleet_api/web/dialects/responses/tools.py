@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from chatfleet_api.domain.request import CHAT, Untranslated
+from chatfleet_api.domain.request import CHAT, RESPONSES, Untranslated
 from chatfleet_api.web.body import convert_body, limit_depth
 
 Fields: TypeAlias = dict[str, Any]
@@ -137,4 +137,4 @@ def _by_name(tool: Fields, kind: str, where: str) -> Fields:
 
 def _untranslated(param: str, what: str, remedy: str, *, has_counterpart: bool = False) -> Untranslated:
     message = f"Unsupported value: {what[:_SHOWN]}, which the model's provider does not have. {remedy}"
-    return Untranslated(param[:_SHOWN], message, (CHAT,) if has_counterpart else ())
+    return Untranslated(param[:_SHOWN], message, (CHAT, RESPONSES) if has_counterpart else ())

@@ -9,6 +9,8 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from chatfleet_api.chat.reply import Reply, pieces_of
+from chatfleet_api.chat.thoughts import read_thoughts
+from chatfleet_api.chat.turn import final_message
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
     Complete,
@@ -17,14 +19,19 @@ from chatfleet_api.domain.events import (
     FinishReason,
     Piece,
     Reasoning,
+    Signature,
     Start,
+    Thought,
     Token,
     ToolCall,
     Usage,
 )
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
+from chatfleet_api.web.dialects.responses.include import ENCRYPTED_REASONING
+from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
 from chatfleet_api.web.dialects.responses.request import ResponseBody
 
 EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
@@ -117,7 +124,8 @@ def test_a_response_that_fails_has_what_came_as_incomplete() -> None:
 @pytest.mark.parametrize("pieces", [(Reasoning("Hm."), Token("a"), *ADD, *RUN), ADD, (Token("a"), *RUN)])
 def test_what_is_stored_becomes_the_same_items(pieces: tuple[Piece, ...]) -> None:
     reply = Reply(lambda: 0.0, pieces)
-    stored = pieces_of(reply.reasoning, reply.text, reply.tool_calls)
+    pending = StoredMessage("a", "assistant", "", "", "pending", "r")
+    stored = pieces_of(final_message(pending, reply, end()))
     assert output(*stored, end("tool_calls")) == output(*pieces, end("tool_calls"))
 
 
@@ -127,3 +135,52 @@ def test_a_stream_that_is_resumed_has_each_event_once() -> None:
     frames = whole.split(b"\n\n")
     for after in range(len(frames) - 2):
         assert ResponseEncoder(after=after).encode(batch) == b"\n\n".join(frames[after + 1 :])
+
+
+SUMMARY = echo_of(ResponseBody("m", "Hi", reasoning=ReasoningOptions("low", "auto")))
+SEALED = echo_of(ResponseBody("m", "Hi", include=[ENCRYPTED_REASONING]))
+SIGNED = (Reasoning("Hm, "), Reasoning("so."), Reasoning("", signature=Signature("claude", "s+/==")))
+
+
+def test_reasoning_is_an_item_with_its_text() -> None:
+    assert kinds(Reasoning("Hm."), Token("a"), end()) == [
+        *("output_item.added", "content_part.added", "reasoning_text.delta"),
+        *("reasoning_text.done", "content_part.done", "output_item.done"),
+        *("output_item.added", "content_part.added", "output_text.delta"),
+        *("output_text.done", "content_part.done", "output_item.done"),
+        "completed",
+    ]
+    thought, _ = output(Reasoning("Hm,"), Reasoning(" so."), Token("a"), end())
+    assert thought["content"] == [{"type": "reasoning_text", "text": "Hm, so."}]
+    assert (thought["summary"], "encrypted_content" in thought) == ([], False)
+
+
+def test_reasoning_is_a_summary_for_who_requests_one() -> None:
+    assert kinds(Reasoning("Hm."), Token("a"), end(), echo=SUMMARY)[:6] == [
+        *("output_item.added", "reasoning_summary_part.added", "reasoning_summary_text.delta"),
+        *("reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done"),
+    ]
+    thought, _ = output(Reasoning("Hm."), Token("a"), end(), echo=SUMMARY)
+    assert (thought["summary"], thought.get("content")) == ([{"type": "summary_text", "text": "Hm."}], None)
+
+
+def test_sealed_reasoning_has_all_that_its_vendor_wants_back() -> None:
+    hidden = Reasoning("", signature=Signature("claude", "xyz", redacted=True))
+    thought, _ = output(*SIGNED, hidden, Reasoning("rest"), Token("a"), end(), echo=SEALED)
+    assert read_thoughts(thought["encrypted_content"]) == [
+        Thought("Hm, so.", Signature("claude", "s+/==")),
+        Thought("", Signature("claude", "xyz", redacted=True)),
+        Thought("rest"),
+    ]
+    assert "include" not in events(Token("a"), end(), echo=SEALED)[-1]["response"]
+
+
+def test_sealed_reasoning_of_others_is_not_read() -> None:
+    for foreign in ("gAAAAABabc", "chatfleet.1.", "chatfleet.1.!", "chatfleet.1.e30="):
+        assert read_thoughts(foreign) is None
+
+
+def test_stored_reasoning_keeps_its_signatures() -> None:
+    pending = StoredMessage("a", "assistant", "", "", "pending", "r")
+    stored = pieces_of(final_message(pending, Reply(lambda: 0.0, (*SIGNED, Token("a"))), end()))
+    assert stored == (Reasoning("Hm, so.", signature=Signature("claude", "s+/==")), Token("a"))
