@@ -44,14 +44,19 @@ class TokenTimes:
 class Connection(asyncio.Protocol):
     """One kept connection, one request at a time."""
 
-    def __init__(self, times: TokenTimes | None) -> None:
-        """Count every token, and note its times, in `times`; without one they are only counted."""
+    def __init__(self, times: TokenTimes | None, repeated_after: bytes | None = None) -> None:
+        """Count every token, and note its times, in `times`; without one they are only counted.
+
+        `repeated_after`: what follows is no token, but all of them again.
+        """
+        self._repeated_after = repeated_after
         self.tokens = 0
         """Of the stream so far."""
         self.begun = asyncio.Event()
         """Whether any stream's first token came."""
         self._times = times
         self._tail = b""
+        self._has_all = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._clear()
 
@@ -86,7 +91,10 @@ class Connection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        whole = self._tail + data
+        if self._repeated_after is not None:
+            data = self._tokens_of(data, self._repeated_after)
+        self._tail = whole if self._has_all else whole[-_TAIL_BYTES:]
         if count := data.count(MARK):
             if not self.tokens:
                 self.first = microseconds()
@@ -102,12 +110,21 @@ class Connection(asyncio.Protocol):
         if not self._ended.done():
             self._ended.set_result(None)
 
+    def _tokens_of(self, data: bytes, mark: bytes) -> bytes:
+        """Return the part of `data` in which tokens come for the first time."""
+        if self._has_all:
+            return b""
+        overlap = self._tail[1 - len(mark) :]
+        found = (overlap + data).find(mark)
+        self._has_all = found >= 0
+        return data[: max(0, found - len(overlap))] if self._has_all else data
+
     def _clear(self) -> None:
         if self._ended.done():
             self._ended = asyncio.get_running_loop().create_future()
         self.tokens = self.first = self._arrived = self._sent = 0
         self._tail = self._rest = b""
-        self._plain = False
+        self._plain = self._has_all = False
 
     def _note(self, times: TokenTimes, data: bytes, count: int) -> None:
         now = microseconds()
@@ -131,6 +148,8 @@ class Api(NamedTuple):
     """What the end of a whole answer looks like."""
     request: Callable[[Connection, Workload], Awaitable[bytes]]
     """Return the request for a stream, after what must be sent before on this connection."""
+    repeated_after: bytes | None = None
+    """What follows this in a stream is the whole text again."""
 
 
 class Endpoint(NamedTuple):
@@ -142,7 +161,9 @@ class Endpoint(NamedTuple):
     async def connect(self, times: TokenTimes | None = None) -> Connection:
         """Open a connection."""
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(times), LOOPBACK, self.port)
+        _, connection = await loop.create_connection(
+            lambda: Connection(times, self.api.repeated_after), LOOPBACK, self.port
+        )
         return connection
 
     async def stream(self, connection: Connection, workload: Workload) -> int:
@@ -157,12 +178,12 @@ def _whole(answer: bytes) -> bool:
     return length is not None and len(body) >= int(length[1])
 
 
-def post(path: str, body: object) -> bytes:
-    """Return a request of HTTP/1.1 with a JSON body."""
+def post(path: str, body: object, headers: str = "") -> bytes:
+    """Return a request of HTTP/1.1 with a JSON body, and further lines of headers."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer none\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
+        f"{headers}Content-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 
@@ -177,6 +198,16 @@ def completions(path: str, model: str) -> Api:
     return Api(b"data: [DONE]", request)
 
 
+async def _to_anthropic(_: Connection, workload: Workload) -> bytes:
+    messages = [{"role": "user", "content": workload.ask()}]
+    body = {"model": MODEL, "max_tokens": 1_000_000, "stream": True, "messages": messages}
+    return post("/v1/messages", body, "anthropic-version: 2026-10-21\r\n")
+
+
+async def _response(_: Connection, workload: Workload) -> bytes:
+    return post("/v1/responses", {"model": MODEL, "stream": True, "input": workload.ask()})
+
+
 async def _message(connection: Connection, workload: Workload) -> bytes:
     made = await connection.call(post("/api/v1/conversations", {}))
     conversation = json.loads(made).get("id")
@@ -186,5 +217,8 @@ async def _message(connection: Connection, workload: Workload) -> bytes:
 
 
 COMPLETIONS: Final = completions("/v1/chat/completions", MODEL)
+MESSAGES: Final = Api(b"event: message_stop", _to_anthropic)
+RESPONSES: Final = Api(b"event: response.completed", _response, b"event: response.output_text.done")
+"""Stored, as the vendor's API does it unless it is asked not to."""
 CONVERSATIONS: Final = Api(b"event: complete", _message)
 """Ours: a new conversation for each stream, and a message in it. The first of the two requests counts as load too."""

@@ -81,6 +81,9 @@ TARGETS: Final = (
         "1,000 streams of 20 tokens/s: added p99 between tokens", 50, "ms", lambda _, ours, __: ours.crowd_gap_p99_ms
     ),
 )
+DIALECTS: Final = ("chatfleet_messages", "chatfleet_responses", "chatfleet_anthropic")
+DIALECT_RATIO: Final = 1.15
+"""CPU per token of another dialect, on either side, as a multiple of that of chat completions on both."""
 RATIOS: Final = MappingProxyType({"litellm": 35.0, "tensorzero": 1.4, "smg": 0.85})
 """Streams per second and core that Chatfleet is to reach, as multiples of others'."""
 
@@ -157,6 +160,11 @@ def _ours(result: Result) -> Iterable[str]:
         return
     yield "## Targets\n\n" + _targets(result, ours)
     yield "## Ratios\n\nStreams/s per core, Chatfleet with Redis to others in the same run.\n\n" + _ratios(result, ours)
+    if any(result.figures(key) for key in DIALECTS):
+        yield (
+            "## Dialects\n\nCPU per token, to that of chat completions on both sides in the same run.\n\n"
+            + _dialects(result, ours)
+        )
     if result.profile is not None:
         yield f"## Where the time of a token goes\n\n{_SAMPLED}\n" + _profile(result.profile, ours)
 
@@ -224,6 +232,16 @@ def _ratios(result: Result, ours: Figures) -> str:
         if outcome.key != "chatfleet"
     ]
     return _table(("To", "Streams/s per core", "Target", "Its CPU per token, to ours"), rows)
+
+
+def _dialects(result: Result, ours: Figures) -> str:
+    rows = []
+    for outcome in result.outcomes:
+        if outcome.key in DIALECTS:
+            ratio = outcome.figures.cpu_per_token_us / ours.cpu_per_token_us
+            met = "yes" if ratio <= DIALECT_RATIO else "**no**"
+            rows.append((outcome.name, f"{ratio:.2f}", f"≤ {DIALECT_RATIO:g}", met))
+    return _table(("What", "CPU per token", "Target", "Met"), rows)
 
 
 def _profile(shares: dict[str, float], ours: Figures) -> str:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +15,16 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
-from chatfleet_lab.bench.client import COMPLETIONS, CONVERSATIONS, Api, Endpoint, LoadError, completions
+from chatfleet_lab.bench.client import (
+    COMPLETIONS,
+    CONVERSATIONS,
+    MESSAGES,
+    RESPONSES,
+    Api,
+    Endpoint,
+    LoadError,
+    completions,
+)
 from chatfleet_lab.bench.packages import LITELLM, SMG, TENSORZERO, Package
 from chatfleet_lab.bench.processes import START_SECONDS, Cores, Server, server
 from chatfleet_lab.bench.workload import Workload
@@ -135,7 +145,7 @@ def _module(name: str, *arguments: str) -> Launch:
     return Launch((sys.executable, "-m", f"chatfleet_lab.bench.{name}", *arguments))
 
 
-def _chatfleet(setup: Setup) -> Launch:
+def _chatfleet(setup: Setup, *, vendor: ProviderType = ProviderType.OPENAI_COMPATIBLE) -> Launch:
     url = setup.folder / "redis.url"
     config = RuntimeConfig(
         deployment="bench",
@@ -143,8 +153,8 @@ def _chatfleet(setup: Setup) -> Launch:
         providers=(
             RuntimeProvider(
                 name="upstream",
-                type=ProviderType.OPENAI_COMPATIBLE,
-                base_url=f"{setup.upstream}/v1",
+                type=vendor,
+                base_url=setup.upstream if vendor is ProviderType.ANTHROPIC else f"{setup.upstream}/v1",
                 max_concurrent_requests=2000,
             ),
         ),
@@ -209,6 +219,14 @@ OURS: Final = (
         "Chatfleet, conversations and run log in Redis",
         _chatfleet,
         CONVERSATIONS,
+        redis=True,
+    ),
+    Subject("chatfleet_messages", "Chatfleet, Messages in", _chatfleet, MESSAGES, redis=True),
+    Subject("chatfleet_responses", "Chatfleet, Responses in, stored", _chatfleet, RESPONSES, redis=True),
+    Subject(
+        "chatfleet_anthropic",
+        "Chatfleet, chat completions to Anthropic",
+        partial(_chatfleet, vendor=ProviderType.ANTHROPIC),
         redis=True,
     ),
 )

@@ -63,6 +63,14 @@ def test_ratios_are_ours_to_theirs() -> None:
     assert "| LiteLLM 1 | 2.00 | ≥ 35 | 1.00 |" in page(make_result())
 
 
+@pytest.mark.parametrize(("cpu", "row"), [(57.5, "| 1.15 | ≤ 1.15 | yes |"), (60, "| 1.20 | ≤ 1.15 | **no** |")])
+def test_a_dialect_is_compared_with_chat_completions(cpu: float, row: str) -> None:
+    result = make_result(cpu_per_token_us=50)
+    other = Outcome("chatfleet_messages", "Messages", make_figures(cpu_per_token_us=cpu))
+    assert "## Dialects" not in page(result)
+    assert row in page(msgspec.structs.replace(result, outcomes=[*result.outcomes, other]))
+
+
 def test_the_profile_is_in_time_per_token() -> None:
     assert "| `chat/` | 25% | 10.0 |" in page(make_result(cpu_per_token_us=40))
 
