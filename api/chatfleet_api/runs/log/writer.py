@@ -7,6 +7,7 @@ refused by `append_script.py`; the producer then stops, and its readers go on fr
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -21,8 +22,14 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.spec import Conversations, Streaming
 
 FLUSH_SECONDS: Final = 0.015
-"""Between the beginnings of two writes, but for the first two after a rest, which are made at once. A killed pod loses
-what came since the last one, and no reader has seen it."""
+"""Between the beginnings of two writes, but for the first two after a rest, and those in which a run begins or ends. A
+killed pod loses what came since the last one, and no reader has seen it."""
+URGENT_SECONDS: Final = 0.002
+"""Between two writes for the sake of runs that begin or end, on average: their readers wait for nothing else."""
+URGENT_BURST: Final = 4
+"""Such writes that are made at once after a rest."""
+FIRST_EVENTS: Final = 2
+"""The start of a run, and its first token."""
 MAX_BACKOFF_SECONDS: Final = 1.0
 """Longest back-off between two attempts while Redis is unreachable."""
 ENTRIES_PER_WRITE: Final = 1000
@@ -46,6 +53,9 @@ class LogWriter:
         self._buffers = WriteBuffers()
         self._unreachable = False
         self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._urgent_due = 0.0
+        """By when all writes for the sake of beginnings and ends would have been made at their average distance."""
         self._attempt: asyncio.Future[ChatError | None] = asyncio.Future()
 
     @property
@@ -61,6 +71,8 @@ class LogWriter:
             buffer = WriteBuffer((tenant, run), keys, producer)
         self._buffers.append(buffer, batch)
         self._work.set()
+        if batch.terminal or batch.first <= FIRST_EVENTS:
+            self._urgent.set()
         if self._unreachable:
             buffer.publish_committed(batch.last)
 
@@ -90,10 +102,11 @@ class LogWriter:
         earliest = due = clock()
         while True:
             await self._work.wait()
-            await asyncio.sleep(earliest - clock())
+            await self._pause(earliest)
             interval = self.flush_seconds
-            due = max(due, clock()) + interval
-            earliest = due - interval  # after a rest two at once: of the start of a run, and its first token
+            if clock() >= earliest:  # else it is for a beginning or an end, and comes besides
+                due = max(due, clock()) + interval
+                earliest = due - interval  # after a rest two at once: of the start of a run, and its first token
             if await self._write():
                 pause = interval
             else:
@@ -105,9 +118,25 @@ class LogWriter:
         if not await self._write():
             logger.error("Redis is unreachable: the logs of %d runs lack their last events", len(self._buffers))
 
+    async def _pause(self, earliest: float) -> None:
+        """Wait until `earliest`, or, while Redis is reachable, only until a run begins or ends."""
+        clock = asyncio.get_running_loop().time
+        if self._unreachable or not await self._is_urgent_within(earliest - clock()):
+            await asyncio.sleep(earliest - clock())
+        else:
+            await asyncio.sleep(min(earliest, self._urgent_due - URGENT_BURST * URGENT_SECONDS) - clock())
+            self._urgent_due = max(self._urgent_due, clock()) + URGENT_SECONDS
+
+    async def _is_urgent_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
+        return self._urgent.is_set()
+
     async def _write(self) -> bool:
         """Try to write all there is, wake every `flush`, and return whether it succeeded."""
         self._work.clear()
+        self._urgent.clear()
         self._buffers.encode()
         failure: ChatError | None = None
         try:
