@@ -3,7 +3,8 @@
 admit        announces the run; its slot was taken in `RunPool.admit`, where identity and rate limits enter
 reserve      reserves what the run may use: `Budget.reserve`, which may reject it
 guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
-steps        calls the provider once: `single_step`; an agent's `Steps` call it again and run tools between
+steps        calls the provider once: `single_step`, which may truncate the input; an agent's `Steps` call it again and
+             run tools between
 settle       stores the answer, and charges what was used: `Budget.settle`
 publish_end  publishes the terminal event
 
@@ -20,6 +21,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 from msgspec.structs import replace
 
 from chatfleet_api.chat.reply import Reply
+from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
     Complete,
@@ -84,10 +86,20 @@ class Steps(Protocol):
 
 
 async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> None:
-    """Call the provider once."""
-    async with provider.open(request) as stream:
-        async for pieces in stream:
-            emit(pieces)
+    """Call the provider once; of a request that is too long, and may be truncated, again with a part of it."""
+    has_begun = False
+    try:
+        async with provider.open(request) as stream:
+            async for pieces in stream:
+                has_begun = True
+                emit(pieces)
+    except ChatError as error:
+        shorter = truncated(request) if error.code is Code.CONTEXT_TOO_LONG and not has_begun else None
+        if shorter is None:
+            raise
+    else:
+        return
+    await single_step(provider, shorter, emit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
+    truncates: bool = False
+    """Whether the oldest messages may be left out when there are too many for the model."""
     continues: bool = False
     """Whether the last message is the beginning of the answer, which is to be continued and not repeated."""
     sent: Sent | None = None

@@ -258,3 +258,21 @@ async def test_another_vendor_or_model_gets_no_signature(other: Wire) -> None:
         assert (await up.post(input=sent, tools=[ADD])).status == 200
         assert b"s+/==" not in up.upstream.requests[-1].body
         assert b"xyz" not in up.upstream.requests[-1].body
+
+
+async def test_what_both_apis_of_openai_have_reaches_a_chat_completion() -> None:
+    same = {"service_tier": "flex", "prompt_cache_key": "k", "safety_identifier": "s"}
+    asked_for: dict[str, Any] = {"text": {"verbosity": "low"}, "truncation": "auto", **same}
+    async with asked(CHAT_WIRES[0], calling(CHAT_WIRES[0])) as up:
+        shown = (await up.post(**asked_for)).json()
+        assert {name: up.received[name] for name in (*same, "verbosity")} == same | {"verbosity": "low"}
+        assert "truncation" not in up.received
+        assert {name: shown[name] for name in (*same, "truncation")} == same | {"truncation": "auto"}
+        assert shown["text"]["verbosity"] == "low"
+    async with asked(CHAT_WIRES[2], calling(CHAT_WIRES[2])) as up:
+        await up.post(**asked_for)
+        assert up.received.keys() & asked_for.keys() == {"service_tier"}
+    async with asked(ANTHROPIC, calling(ANTHROPIC)) as up:
+        for name in ("text", "service_tier"):
+            refused = await up.post(**{name: asked_for[name]})
+            assert (refused.status, refused.json()["error"]["param"].split(".")[0]) == (400, name)

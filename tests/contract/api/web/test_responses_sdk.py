@@ -191,7 +191,7 @@ def test_what_is_not_stored_is_not_found(client: openai.OpenAI) -> None:
 
 def test_what_is_not_offered_is_refused_by_name(client: openai.OpenAI) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"truncation": "auto"}, "truncation"),
+        ({"top_logprobs": 3}, "top_logprobs"),
         ({"background": True, "store": False}, "store"),
         ({"conversation": "conv_1", "store": False}, "store"),
         ({"conversation": "conv_1", "previous_response_id": "resp_1"}, "previous_response_id"),

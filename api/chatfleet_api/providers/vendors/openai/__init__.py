@@ -1,6 +1,7 @@
 """OpenAI's chat completions, Azure's and those of imitations.
 
 - `request`: differences to the request of the client; `conversation`: those of its messages
+- `shared`: fields of a response's request that chat completions have, too
 - `as_sent`: the request of a client of the same dialect, as it was sent
 - `lossless`: parser of an answer to such a client; `beside` finds what a
   choice has beside the common terms, `template` reads the chunks that differ in their text alone

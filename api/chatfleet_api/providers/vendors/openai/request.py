@@ -17,6 +17,7 @@ from chatfleet_api.domain.request import CHAT, ChatRequest, Message
 from chatfleet_api.providers.own_dialect import require_translated, sent_in
 from chatfleet_api.providers.vendors.openai import as_sent
 from chatfleet_api.providers.vendors.openai.conversation import conversation
+from chatfleet_api.providers.vendors.openai.shared import of_response
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.providers import Compatibility
 
@@ -53,9 +54,10 @@ def _body(
         return msgspec.json.encode(fields | CONTINUE if request.continues else fields)
     require_translated(request, CHAT)
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
-    for name in ("sent", "reasoning_summary"):
+    for name in ("sent", "reasoning_summary", "truncates"):
         fields.pop(name, None)
     fields["messages"] = adapt(request.messages)
+    fields |= of_response(request, with_hints=limit_field != "max_tokens")
     if fields.pop("continues"):
         fields |= CONTINUE
     if "max_tokens" in fields:

@@ -5,14 +5,14 @@ is rejected by its name, here or, if some upstreams have it, by the others; valu
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent
+from chatfleet_api.domain.request import CHAT, RESPONSES, ChatRequest, Message, Sent, Untranslated
 from chatfleet_api.web.body import decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
@@ -22,7 +22,14 @@ from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
 from chatfleet_api.web.dialects.responses.reasoning import beyond as beyond_reasoning
 from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
 from chatfleet_api.web.dialects.responses.tools import read_tools
-from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, reject_unsupported
+from chatfleet_api.web.supported import (
+    LOG_PROBABILITIES,
+    PADDING,
+    SERVICE_TIER,
+    Supported,
+    reject_unsupported,
+    unsupported,
+)
 
 _Checked: TypeAlias = Any
 """A parameter of which `_SUPPORTED` knows the values that are accepted."""
@@ -79,8 +86,8 @@ class ResponseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_choice: str | dict[str, Any] | None = None
     include: Annotated[list[str], msgspec.Meta(max_length=32)] | None = None
     metadata: Metadata | None = None
-    truncation: _Checked = None
-    service_tier: _Checked = None
+    truncation: Literal["auto", "disabled"] | None = None
+    service_tier: str | None = None
     context_management: _Checked = None
     image: ImageOptions | None = None
     access_programs: _Checked = None
@@ -100,13 +107,14 @@ class ResponseRequest(NamedTuple):
 
 
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
-_SUPPORTED: Final = (
+_IN_OPENAIS: Final = (
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
-    PADDING,
-    LOG_PROBABILITIES,
     SERVICE_TIER,
+)
+"""Parameters that both of OpenAI's APIs have."""
+_SUPPORTED: Final = (
+    PADDING,
     Supported("reasoning.context", ("auto", "current_turn", "all_turns"), "Omit it."),
-    Supported("truncation", ("disabled",), "The input is never truncated. Omit 'truncation' and shorten the input."),
     Supported("context_management", ([],), "The input is never compacted. Omit 'context_management'."),
     Supported("image.context_compression", ("auto",), "Omit 'image'."),
     Supported("access_programs", ({},), "Omit 'access_programs'."),
@@ -125,6 +133,7 @@ def read_response(raw: bytes) -> ResponseRequest:
     tools = read_tools(body.tools, body.tool_choice)
     reasoning = body.reasoning or ReasoningOptions()
     untranslated = (
+        *_of_openai(body),
         *tools.untranslated,
         *(part for item in items for part in item.untranslated),
         *beyond_reasoning(reasoning),
@@ -143,6 +152,7 @@ def read_response(raw: bytes) -> ResponseRequest:
         tool_choice=tools.choice,
         parallel_tool_calls=body.parallel_tool_calls if tools.tools else None,
         user=body.user or body.safety_identifier,
+        truncates=body.truncation == "auto",
         sent=Sent(RESPONSES, msgspec.Raw(raw), len(items), untranslated),
     )
     new = NewResponse(
@@ -160,6 +170,14 @@ def read_response(raw: bytes) -> ResponseRequest:
 def wants_stream(_accept: str, body: bytes) -> bool:
     """Return whether the body requests a stream, as `read_response` decides it; an invalid body requests none."""
     return bool(stream_field(body))
+
+
+def _of_openai(body: ResponseBody) -> Iterator[Untranslated]:
+    """Yield what only OpenAI's two APIs have, and log probabilities, which only this one gives."""
+    for error in unsupported(body, _IN_OPENAIS):
+        yield Untranslated(error.param or "", error.message, (CHAT,))
+    for error in unsupported(body, (LOG_PROBABILITIES,)):
+        yield Untranslated(error.param or "", error.message)
 
 
 def _check_state(body: ResponseBody) -> None:

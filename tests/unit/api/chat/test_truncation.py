@@ -1,0 +1,77 @@
+"""A request that is too long loses its oldest turns, if it may, and never its instructions nor its last turn."""
+
+from collections.abc import Sequence
+
+import pytest
+from typing_extensions import override
+
+from chatfleet_api.chat.truncation import truncated
+from chatfleet_api.chat.turn import single_step
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Token
+from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.provider import Opening, StreamItem
+from harness.pods.runs import STOP, FakeProvider
+
+ROLES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+TOO_LONG = ChatError(Code.CONTEXT_TOO_LONG)
+
+
+def request(roles: str, *, truncates: bool = True) -> ChatRequest:
+    """Return a request whose messages have the roles with these letters, and their places as text."""
+    messages = (Message(ROLES[role], str(at)) for at, role in enumerate(roles))  # type: ignore[arg-type]
+    return ChatRequest("m", tuple(messages), truncates=truncates)
+
+
+@pytest.mark.parametrize(
+    ("roles", "kept"),
+    [
+        ("suauau", "05"),
+        ("uauauau", "456"),
+        ("uatau", "4"),
+        ("sususu", "05"),
+        ("uattat", None),
+        ("su", None),
+        ("", None),
+    ],
+)
+def test_about_half_is_left_out_up_to_a_turn_of_the_user(roles: str, kept: str | None) -> None:
+    shorter = truncated(request(roles))
+    assert (None if shorter is None else "".join(str(message.content) for message in shorter.messages)) == kept
+
+
+def test_what_may_not_be_truncated_stays() -> None:
+    assert truncated(request("uauau", truncates=False)) is None
+
+
+class Limited(FakeProvider):
+    """Takes a number of messages."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__((Token("yes"),), (STOP,))
+        self.limit = limit
+
+    @override
+    def open(self, request: ChatRequest) -> Opening:
+        self.steps = (TOO_LONG,) if len(request.messages) > self.limit else ((Token("yes"),), (STOP,))
+        return super().open(request)
+
+
+async def test_a_request_is_shortened_until_it_fits() -> None:
+    provider, got = Limited(3), list[StreamItem]()
+    await single_step(provider, request("uauauauau"), got.extend)
+    assert [len(asked.messages) for asked in provider.asked] == [9, 3]
+    assert got == [Token("yes"), STOP]
+
+
+@pytest.mark.parametrize(
+    ("provider", "truncates"),
+    [(FakeProvider(TOO_LONG), False), (FakeProvider((Token("a"),), TOO_LONG), True)],
+    ids=["not allowed", "after the first token"],
+)
+async def test_otherwise_it_fails(provider: FakeProvider, *, truncates: bool) -> None:
+    got: list[Sequence[StreamItem]] = []
+    with pytest.raises(ChatError) as caught:
+        await single_step(provider, request("uauau", truncates=truncates), got.append)
+    assert caught.value.code is Code.CONTEXT_TOO_LONG
+    assert len(provider.asked) == 1
