@@ -27,6 +27,8 @@ TITLES: Final = {
     "AZURE_RESPONSES": "Azure, `responses`",
     "COMPATIBLE_RESPONSES": "compatible, `responses`",
     "ANTHROPIC": "Anthropic",
+    "BEDROCK_CONVERSE": "Bedrock",
+    "BEDROCK_MANTLE": "Bedrock, mantle",
 }
 MARKS: Final = {
     Outcome.PASSED: "=",

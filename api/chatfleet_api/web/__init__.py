@@ -9,7 +9,7 @@ stream          SSE streams: a run's events to one client, with heartbeats; `sse
 collect         a run read to its end, for clients that do not stream
 body            request bodies decoded with msgspec, and complaints about them; `supported`: values that change nothing
 errors          errors as HTTP responses and as SSE frames; `error_handlers` for those that FastAPI catches
-error_format    what the `errors` module of a dialect offers
+error_format    what the `errors` module of a dialect offers; `own_names` renames fields that errors of vendors name
 middleware/     request id, access log, identity, body limit, hot routes: pure ASGI
 state           what middleware puts into a request's scope; `extensions`: what our server puts there
 root            links to the API, its documentation and its health; `documentation`: the OpenAPI document

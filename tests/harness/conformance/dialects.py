@@ -1,6 +1,8 @@
 """The dialects of clients, as a probe of them needs it: their SDKs' types, parsers, and what is known to be no loss."""
 
-from collections.abc import Callable
+import random
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,13 +15,20 @@ from openai.types.responses import response_create_params
 from chatfleet_api.chat.history import continued
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.vendor import Vendor
 from chatfleet_api.providers.vendors import table
+from chatfleet_api.providers.vendors.bedrock.vendor import bedrock
+from chatfleet_api.web.dialects.messages import errors as messages_errors
 from chatfleet_api.web.dialects.messages.request import WITH_SAMPLING, read_message
 from chatfleet_api.web.dialects.openai.request import read_completion
-from chatfleet_api.web.dialects.responses.errors import in_own_names
+from chatfleet_api.web.dialects.responses import errors as responses_errors
 from chatfleet_api.web.dialects.responses.request import read_response
+from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Compatibility
+from harness.upstream.catalogue import AWS, RecordingMeter
 
 HI: dict[str, Any] = {"role": "user", "content": "Hi there"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -53,8 +62,8 @@ class Dialect(NamedTuple):
 
     tool: dict[str, Any] | None
     """What `tool_choice` and the like are about; None: there are no tools."""
-    named: Callable[[ChatError], ChatError] = lambda error: error
-    """Returns the error as the client gets it."""
+    names: Sequence[tuple[str, str]] = ()
+    """Fields of the common terms that errors of vendors name, and those of this API."""
 
     def read(self, raw: bytes) -> ChatRequest:
         return self.parse(raw).request
@@ -76,7 +85,17 @@ class Dialect(NamedTuple):
         return tuple(vendor for vendor in VENDORS.values() if not self.speaks(vendor))
 
 
-VENDORS: dict[str, Vendor] = {name: each for name, each in vars(table).items() if isinstance(each, Vendor)}
+def _of_bedrock(endpoint: str) -> Vendor:
+    """Return a row that depends on the settings of its provider."""
+    settings = {"name": "up", "type": ProviderType.BEDROCK, "bedrock": {"region": "eu-west-1", "endpoint": endpoint}}
+    environment = Environment(ConnectionPool(), RecordingMeter(), time.monotonic, random.random, environ=AWS)
+    return bedrock(RuntimeProvider.model_validate(settings), environment)
+
+
+VENDORS: dict[str, Vendor] = {
+    **{name: each for name, each in vars(table).items() if isinstance(each, Vendor)},
+    **{f"BEDROCK_{endpoint.upper()}": _of_bedrock(endpoint) for endpoint in ("converse", "mantle")},
+}
 """Every API over HTTP in the table of vendors."""
 
 
@@ -108,6 +127,7 @@ CHAT = Dialect(
         {
             *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint"),
             *("metadata", "seed", "presence_penalty", "frequency_penalty", "name", "description"),
+            *("user", "safety_identifier"),
         }
     ),
     {"type": "function", "function": {"name": "f"}},
@@ -122,9 +142,11 @@ MESSAGES = Dialect(
         {
             *("cache_control", "citations", "caller", "eager_input_streaming"),
             *("display", "block_binding", "service_tier", "defer_loading"),
+            "user_id",
         }
     ),
     {"name": "f", "input_schema": {"type": "object"}},
+    messages_errors.NAMES,
 )
 RESPONSES = Dialect(
     "responses",
@@ -133,10 +155,11 @@ RESPONSES = Dialect(
     (response_create_params.ResponseCreateParamsStreaming,),
     frozenset({"model", "stream"}),
     frozenset(
-        {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint", "context"}
+        {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint"}
+        | {"context", "user", "safety_identifier"}
     ),
     {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": None},
-    in_own_names,
+    responses_errors.NAMES,
 )
 DIALECTS = (CHAT, MESSAGES, RESPONSES)
 
@@ -157,7 +180,7 @@ def with_results(body: dict[str, Any]) -> dict[str, Any]:
 def compared(dialect: Dialect, vendor: Vendor, body: dict[str, Any]) -> dict[str, Any]:
     """Return what a vendor of the client's dialect has to get of a request."""
     fields = {name: value for name, value in body.items() if name not in dialect.ours}
-    if vendor is table.OPENAI_COMPATIBLE:
+    if vendor.body is table.OPENAI_COMPATIBLE.body:
         roles = {"developer": "system"}
         messages = fields["messages"]
         fields["messages"] = [message | {"role": roles.get(message["role"], message["role"])} for message in messages]

@@ -12,6 +12,7 @@ from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.vendor import Vendor
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
+from chatfleet_api.web.own_names import in_own_names
 from chatfleet_contract.spec.providers import Compatibility
 from harness.conformance.dialects import DIALECTS, OF_EARLIER_ANSWERS, Dialect, Parsed, compared, with_results
 from harness.conformance.outcomes import Outcome, refused, run, summary
@@ -50,7 +51,7 @@ class Pair:
         try:
             parsed, arrived = self._sent(body)
         except ChatError as error:
-            return refused(self.dialect.named(error), each)
+            return refused(in_own_names(error, self.dialect.names), each)
         if self.is_own and each.top not in self.dialect.ours:
             assert self._vendor
             expected = compared(self.dialect, self._vendor, body)

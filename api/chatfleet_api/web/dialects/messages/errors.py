@@ -10,8 +10,16 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.error_format import ErrorFields
+from chatfleet_api.web.own_names import in_own_names
 from chatfleet_api.web.sse import escape_line_separators, json_text
 
+NAMES: Final = (
+    ("reasoning_effort", "thinking"),
+    ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
+    ("response_format", "output_config.format"),
+    ("stop", "stop_sequences"),
+)
+"""Fields of the common terms, which errors of vendors name, and those of this API."""
 _STATUSES: Final = MappingProxyType({415: 400, 422: 400, 502: 500, 503: 529})
 """Statuses that the vendor does not send, and those that it sends in their place."""
 _TYPES: Final = MappingProxyType(
@@ -59,7 +67,8 @@ def dialect_status(status: int) -> int:
 
 
 def error_body(error: ChatError, request_id: str) -> bytes:
-    """Return the body of an HTTP error."""
+    """Return the body of an HTTP error, which names the field of this API."""
+    error = in_own_names(error, NAMES)
     status = dialect_status(error.facts.status)
     kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")  # noqa: PLR2004  # HTTP's border
     details = ErrorDetails(error.code.value, error.param)

@@ -23,9 +23,11 @@ from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.messages.encode import MessageEncoder
 from chatfleet_api.web.dialects.messages.message import collected
 from chatfleet_api.web.dialects.openai.encode import ChunkEncoder, completion_body
+from chatfleet_api.web.own_names import in_own_names
 from chatfleet_contract.spec.providers import Compatibility
 from harness.clients.asgi import each
-from harness.conformance.dialects import CHAT, MESSAGES, Dialect, compared, with_results, without
+from harness.conformance.dialects import CHAT, MESSAGES, Dialect, compared, without
+from harness.conformance.requests import complete
 from harness.sdk_samples import Samples, texts_in
 
 
@@ -58,7 +60,7 @@ def test_the_vendors_of_a_dialect_are_found_by_what_reaches_them() -> None:
 def test_each_field_of_a_request_arrives_or_is_refused_by_name(
     dialect: Dialect, body: dict[str, Any], name: str
 ) -> None:
-    body = with_results(body)
+    body = complete(dialect, body)
     request = dialect.read(json.dumps(body).encode())
     for vendor in dialect.own:
         arrived = json.loads(vendor.body(request, Compatibility()))
@@ -70,6 +72,7 @@ def test_each_field_of_a_request_arrives_or_is_refused_by_name(
             lost = set(texts_in(without(body, dialect.harmless))) - texts_of(arrived)
             assert not lost, (vendor.path(request), arrived)
             continue
+        error = in_own_names(error, dialect.names)
         assert error.code is Code.INVALID_REQUEST
         assert (error.param or "").startswith(("messages", "system") if name == "messages" else name), error
         assert f"'{error.param}'" in error.message or "must be a JSON object" in error.message

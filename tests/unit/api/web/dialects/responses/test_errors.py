@@ -15,6 +15,7 @@ from chatfleet_api.web.dialects.responses.errors import error_body
         ("messages[0].content", "input[0].content"),
         ("response_format", "text.format"),
         ("max_tokens", "max_output_tokens"),
+        ("reasoning_effort", "reasoning.effort"),
         ("temperature", "temperature"),
         ("max_tokens_of_others", "max_tokens_of_others"),
         (None, None),
