@@ -94,7 +94,9 @@ class UpstreamClient:
         if self._vendor.authentication and response.status in _REJECTED:
             self._vendor.authentication.reject()
         body = await read_body(response, MAX_BODY_BYTES)
-        hidden = (key.get_secret_value(),) if key else ()
+        hidden: tuple[str, ...] = (key.get_secret_value(),) if key else ()
+        if self._vendor.authentication:
+            hidden += self._vendor.authentication.hidden
         headers = {"date": formatdate(usegmt=True), **response.headers}  # ours where the server sends none
         raise from_response(response.status, headers, body, hidden=hidden, codes=self._vendor.error_codes)
 

@@ -80,6 +80,11 @@ class Authentication(Protocol):
         """Return the headers that authenticate `request`; raise `ChatError` when nothing was fetched."""
         ...
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Return the secrets that no message may have."""
+        ...
+
     def reject(self) -> None:
         """Fetch again before the next request: the upstream rejected the last one's credentials."""
         ...

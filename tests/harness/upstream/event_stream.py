@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ def event_frame(kind: str, payload: Mapping[str, Any] | bytes) -> bytes:
     """Return an event of this type."""
     body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
     return frame({":event-type": kind, ":content-type": "application/json", ":message-type": "event"}, body)
+
+
+def chunk_frame(event: Mapping[str, Any]) -> bytes:
+    """Return an event of the model's own protocol, which InvokeModelWithResponseStream has in base64."""
+    inner = b64encode(msgspec.json.encode(event)).decode()
+    return event_frame("chunk", {"bytes": inner, "p": "abcdefghij"})
 
 
 def exception_frame(kind: str, payload: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-BY_PATH = {"/converse-stream": "application/vnd.amazon.eventstream"}
+_FRAMES = "application/vnd.amazon.eventstream"
+BY_PATH = {"/converse-stream": _FRAMES, "/invoke-with-response-stream": _FRAMES}
 """Content types of streams, by the end of the path of their request."""
 APART_SECONDS = 0.002
 """Between two sends, so that the client reads them apart."""

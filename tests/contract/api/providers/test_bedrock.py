@@ -227,6 +227,21 @@ async def test_an_error_response_has_its_name_in_a_header(status: int, name: str
     assert f"{name}: The cause." in (outcome.error.detail or "")
 
 
+async def test_what_aws_repeats_of_a_signed_request_is_hidden() -> None:
+    environ = AWS | {"AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEXAMPLE//=="}
+    said = b'{"message":"The canonical string is x-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE//== and so on"}'
+    script = refusing(403, said, x_amzn_ErrorType="InvalidSignatureException")
+    async with (
+        fake_upstream(script) as upstream,
+        catalogue_with(environ, config_of(provider_of(WIRE, upstream.url))) as catalogue,
+    ):
+        outcome = await ask(catalogue.provider("default"))
+        seen = (await catalogue.check())["up"]
+    assert outcome.error is not None
+    for text in (outcome.error.detail or "", seen.message or ""):
+        assert "x-amz-security-token:[hidden] and so on" in text
+
+
 async def test_an_exception_before_the_first_token_is_retried_and_one_after_it_is_not() -> None:
     throttled = exception_frame("throttlingException", {"message": "Slow down."})
     early, late = playing(*WIRE.begin(), throttled, "end"), playing(*WIRE.begin(), WIRE.token("A"), throttled, "end")

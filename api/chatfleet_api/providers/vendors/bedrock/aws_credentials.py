@@ -62,6 +62,11 @@ class CachedCredentials:
             raise self._failure
         return await asyncio.shield(self._fetching or asyncio.ensure_future(self._fetch()))
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what of the newest credentials no message may have."""
+        return tuple(filter(None, (self._known.secret_key, self._known.token))) if self._known else ()
+
     def reject(self) -> None:
         """Fetch again before the next use: the upstream does not accept these."""
         self._rejected = True

@@ -22,10 +22,13 @@ def system(messages: Sequence[Message]) -> list[_Block]:
     return [{"text": text}] if text else []
 
 
-def turns(messages: Sequence[Message]) -> list[_Block]:
-    """Return the conversation; raise `ChatError(INVALID_REQUEST)`, with the field, for what Converse does not take."""
+def turns(messages: Sequence[Message], model: str) -> list[_Block]:
+    """Return the conversation for `model`, with what it has signed.
+
+    Raises `ChatError(INVALID_REQUEST)`, with the field, for what Converse does not take.
+    """
     _require_data(messages)
-    params: Sequence[Mapping[str, Any]] = anthropic.turns(messages)
+    params: Sequence[Mapping[str, Any]] = anthropic.turns(messages, model)
     return [{"role": param["role"], "content": list(map(_block, param["content"]))} for param in params]
 
 
@@ -48,6 +51,11 @@ def _block(block: Mapping[str, Any]) -> _Block:
             return {"image": {"format": kind, "source": {"bytes": source["data"]}}}
         case "tool_use":
             return {"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}}
+        case "thinking":
+            text = {"text": block["thinking"], "signature": block["signature"]}
+            return {"reasoningContent": {"reasoningText": text}}
+        case "redacted_thinking":
+            return {"reasoningContent": {"redactedContent": block["data"]}}
         case _:
             return {"toolResult": _result(block)}
 

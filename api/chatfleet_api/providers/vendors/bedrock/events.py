@@ -30,9 +30,11 @@ class ToolUse(_Shape):
 
 
 class ReasoningDelta(_Shape):
-    """A piece of reasoning."""
+    """A piece of reasoning, the signature that ends it, or reasoning that is encrypted."""
 
     text: str | None = None
+    signature: str | None = None
+    redacted_content: str | None = None
 
 
 class Delta(_Shape):

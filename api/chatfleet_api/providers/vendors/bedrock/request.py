@@ -74,19 +74,25 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
     """
     own = _own_fields(request)
     _require_counterparts(request)
-    translated: _Object = {"messages": turns(request.messages)}
-    if instructions := system(request.messages):
-        translated["system"] = instructions
+    translated = _input(request)
     if inference := _inference(request):
         translated["inferenceConfig"] = inference
-    if tools := _tool_config(request):
-        translated["toolConfig"] = tools
     if output := _output(request):
         translated["outputConfig"] = output
     try:
         return msgspec.json.encode(translated | own)
     except RecursionError as error:
         raise ChatError(Code.INVALID_REQUEST, "The JSON nests too deeply; use fewer levels.") from error
+
+
+def _input(request: ChatRequest) -> _Object:
+    """Return the conversation and its tools."""
+    translated: _Object = {"messages": turns(request.messages, request.model)}
+    if instructions := system(request.messages):
+        translated["system"] = instructions
+    if tools := _tool_config(request):
+        translated["toolConfig"] = tools
+    return translated
 
 
 def _own_fields(request: ChatRequest) -> dict[str, msgspec.Raw]:

@@ -35,6 +35,12 @@ class AWSAuthentication:
             self._is_loaded = True
         return await signed(credentials, request, self._now(), service=self._service, region=self._region)
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Return the secrets that no message may have: AWS repeats what was signed when a signature is wrong."""
+        key = self._environment_key
+        return (*self._credentials.secrets, *((key.get_secret_value(),) if key else ()))
+
     def reject(self) -> None:
         """Fetch credentials again before the next request, because the upstream rejected these."""
         self._credentials.reject()

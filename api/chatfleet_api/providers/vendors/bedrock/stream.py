@@ -7,10 +7,11 @@ the usage comes after it, in `metadata`, which ends the answer.
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.events import FinishReason, Reasoning, Signature, Token, ToolCall
+from chatfleet_api.domain.request import RESPONSES, ChatRequest
 from chatfleet_api.providers.finish_reasons import finish_reason
 from chatfleet_api.providers.made_ids import made_id
+from chatfleet_api.providers.own_dialect import sent_in
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import Halves, halves_of
 from chatfleet_api.providers.upstream_errors import clean
@@ -21,6 +22,7 @@ from chatfleet_api.providers.vendors.bedrock.events import (
     Delta,
     Event,
     Metadata,
+    ReasoningDelta,
     decode,
     malformed,
     name_of,
@@ -53,6 +55,8 @@ class ConverseParser:
         self.pieces = 0
         self.left_out: set[str] = set()
         self._request = request
+        self._is_signed = sent_in(RESPONSES, request) is not None
+        """Whether the client can give signatures back."""
         self._halves: Halves | None = None
         """Joins split characters, from the first event on that has half of one."""
         self._reason: FinishReason | None = None
@@ -124,8 +128,19 @@ class ConverseParser:
                 raise malformed("arguments came without a tool call")
             call.silent = False
             items.append(ToolCall(call.number, arguments=delta.tool_use.input))
-        elif delta.reasoning_content is not None and delta.reasoning_content.text:
-            items.append(Reasoning(delta.reasoning_content.text))
+        elif delta.reasoning_content is not None:
+            self._reasoning(delta.reasoning_content, items)
+
+    def _reasoning(self, delta: ReasoningDelta, items: list[StreamItem]) -> None:
+        if delta.text:
+            items.append(Reasoning(delta.text))
+        if not self._is_signed:
+            return
+        if delta.signature:
+            items.append(Reasoning("", signature=Signature(self._request.model, delta.signature)))
+        if delta.redacted_content:
+            signature = Signature(self._request.model, delta.redacted_content, redacted=True)
+            items.append(Reasoning("", signature=signature))
 
     def _stop(self, reason: str, items: list[StreamItem]) -> None:
         self._in_order()

@@ -3,11 +3,14 @@
 from typing import Final
 from urllib.parse import quote
 
+from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.vendor import Vendor
+from chatfleet_api.providers.vendors.bedrock import messages
 from chatfleet_api.providers.vendors.bedrock import request as converse
 from chatfleet_api.providers.vendors.bedrock.errors import ERROR_NAMES
 from chatfleet_api.providers.vendors.bedrock.framing import MEDIA_TYPE, EventStreamFraming
+from chatfleet_api.providers.vendors.bedrock.messages import MessagesParser
 from chatfleet_api.providers.vendors.bedrock.regions import domain
 from chatfleet_api.providers.vendors.bedrock.signing import AWSAuthentication
 from chatfleet_api.providers.vendors.bedrock.stream import ConverseParser
@@ -16,6 +19,7 @@ from chatfleet_api.providers.vendors.openai import lossless as openai_lossless
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai import whole as openai_whole
 from chatfleet_contract.runtime import RuntimeProvider
+from chatfleet_contract.spec.providers import Compatibility
 
 DENIED: Final = frozenset({"AccessDeniedException"})
 CHECK_PATH: Final = "/async-invoke?maxResults=1"
@@ -33,21 +37,37 @@ def bedrock(provider: RuntimeProvider, environment: Environment) -> Vendor:
 
 
 def _converse(region: str, environment: Environment, *, streams: bool) -> Vendor:
-    action = "converse-stream" if streams else "converse"
+    def path(request: ChatRequest) -> str:
+        if messages.sent_to_model(request):
+            action = "invoke-with-response-stream" if streams else "invoke"
+        else:
+            action = "converse-stream" if streams else "converse"
+        return _model_path(request, action)
+
     return Vendor(
         base_url=f"https://bedrock-runtime.{region}.{domain(region)}",
-        path=lambda request: f"/model/{quote(request.model, safe='')}/{action}",
+        path=path,
         models_path=CHECK_PATH,
         names_models=False,
         authentication=AWSAuthentication(environment, service="bedrock", region=region),
         checks_denied=DENIED,
         error_codes=ERROR_NAMES,
-        body=converse.body,
+        body=_body,
         media_type=MEDIA_TYPE,
         framing=EventStreamFraming,
-        parser=ConverseParser,
+        parser=lambda request: MessagesParser(request) if messages.sent_to_model(request) else ConverseParser(request),
         events_of=events_of,
     )
+
+
+def _model_path(request: ChatRequest, action: str) -> str:
+    return f"/model/{quote(request.model, safe='')}/{action}"
+
+
+def _body(request: ChatRequest, compatibility: Compatibility) -> bytes:
+    if sent := messages.sent_to_model(request):
+        return messages.body(request, sent, compatibility)
+    return converse.body(request, compatibility)
 
 
 def _mantle(region: str, environment: Environment) -> Vendor:

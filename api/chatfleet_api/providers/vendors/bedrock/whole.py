@@ -1,9 +1,10 @@
-"""An answer of Converse, which comes as one JSON document, as the payloads of a stream. Pure."""
+"""An answer that comes as one JSON document, of Converse or of Anthropic's Messages, as payloads of a stream. Pure."""
 
 from typing import Any, Final
 
 import msgspec
 
+from chatfleet_api.providers.vendors.anthropic import whole as anthropic_whole
 from chatfleet_api.providers.whole import decoder
 
 _Object = dict[str, Any]
@@ -25,6 +26,7 @@ class _Answer(msgspec.Struct, rename="camel"):
     stop_reason: str = ""
     usage: msgspec.Raw = msgspec.Raw(b"{}")
     error: msgspec.Raw = _NULL
+    type: str = ""
 
 
 _decode: Final = decoder(_Answer)
@@ -33,6 +35,8 @@ _decode: Final = decoder(_Answer)
 def events_of(document: bytes) -> list[bytes]:
     """Return the events of the whole answer, or of the error that came in its place; raise `ChatError` if neither."""
     answer = _decode(document)
+    if answer.type == "message":
+        return anthropic_whole.events_of(document)
     if answer.error != _NULL:
         return [msgspec.json.encode({"error": answer.error})]
     events: list[_Object] = [{"messageStart": {"role": "assistant"}}]
@@ -56,8 +60,10 @@ def _block(index: int, block: _Object) -> list[_Object]:
             {"contentBlockStop": at},
         ]
     if isinstance(reasoning := block.get("reasoningContent"), dict):
-        text = reasoning.get("reasoningText")
-        return [{"contentBlockDelta": {**at, "delta": {"reasoningContent": text}}}] if isinstance(text, dict) else []
-    return (
-        [{"contentBlockDelta": {**at, "delta": {"text": block["text"]}}}] if isinstance(block.get("text"), str) else []
-    )
+        shown = reasoning.get("reasoningText")
+        delta: _Object = {"reasoningContent": shown if isinstance(shown, dict) else reasoning}
+    elif isinstance(text := block.get("text"), str):
+        delta = {"text": text}
+    else:
+        return []
+    return [{"contentBlockDelta": {**at, "delta": delta}}]

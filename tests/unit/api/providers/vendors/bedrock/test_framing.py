@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.http.sse import MAX_EVENT_BYTES
 from chatfleet_api.providers.vendors.bedrock.framing import EventStreamFraming
 from harness.upstream.event_stream import event_frame, exception_frame, frame, oversized
 
@@ -90,9 +89,18 @@ def test_headers_of_every_type_are_passed_over() -> None:
 def test_no_byte_may_be_another(at: int) -> None:
     spoiled = bytearray(event_frame("ping", b"{}"))
     spoiled[at] ^= 0x10
+    framing = EventStreamFraming()
     with pytest.raises(ChatError) as raised:
-        fed(bytes(spoiled), b"\0" * MAX_EVENT_BYTES)
+        assert framing.feed(bytes(spoiled)) == []
     assert raised.value.code is Code.UPSTREAM_MALFORMED
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_wrong_length_is_noticed_before_its_bytes_come(at: int) -> None:
+    spoiled = bytearray(event_frame("ping", b"{}" * 2_000)[:12])
+    spoiled[at] ^= 1
+    with pytest.raises(ChatError, match="the checksum of a prelude"):
+        fed(bytes(spoiled))
 
 
 @pytest.mark.parametrize(

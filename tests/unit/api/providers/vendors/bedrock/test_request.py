@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Signature, Thought
 from chatfleet_api.domain.request import (
     CHAT,
     ChatRequest,
@@ -106,6 +107,21 @@ def test_a_call_without_result_and_a_result_without_text_have_a_sentence() -> No
     empty = (*CALLED[:2], Message("tool", "", tool_call_id="c1"))
     (result,) = sent(asked(*empty, tools=(TOOL,)))["messages"][-1]["content"]
     assert result["toolResult"]["content"] == [{"text": "The tool returned nothing."}]
+
+
+def test_only_the_model_that_signed_reasoning_gets_it_back_byte_for_byte() -> None:
+    thoughts = [
+        Thought("Hm.", Signature("m", "x+/==")),
+        Thought("", Signature("m", "RXZB+/==", redacted=True)),
+        Thought("Another's.", Signature("another", "y==")),
+        Thought("Unsigned."),
+    ]
+    answer = Message("assistant", "Yes?", thoughts=thoughts)
+    assert sent(asked(HI, answer, HI))["messages"][1]["content"] == [
+        {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "x+/=="}}},
+        {"reasoningContent": {"redactedContent": "RXZB+/=="}},
+        {"text": "Yes?"},
+    ]
 
 
 def test_images_are_data_and_an_address_is_refused_by_name() -> None:

@@ -5,14 +5,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import FinishReason, Reasoning, Token, ToolCall, Usage
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.events import FinishReason, Reasoning, Signature, Token, ToolCall, Usage
+from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.vendors.bedrock.errors import ERROR_NAMES
 from chatfleet_api.providers.vendors.bedrock.framing import EventStreamFraming
 from chatfleet_api.providers.vendors.bedrock.stream import ConverseParser
+from chatfleet_api.providers.vendors.bedrock.whole import events_of
 from harness.upstream.event_stream import event_frame, exception_frame, frame
 
 ASKED = ChatRequest("m", (Message("user", "Hello there."),))
@@ -32,8 +34,8 @@ def usage(**numbers: object) -> bytes:
     return event_frame("metadata", {"usage": COUNTED | numbers, "metrics": {"latencyMs": 1}})
 
 
-def parsed(*frames: bytes) -> tuple[list[StreamItem], ConverseParser]:
-    framing, parser = EventStreamFraming(), ConverseParser(ASKED)
+def parsed(*frames: bytes, request: ChatRequest = ASKED) -> tuple[list[StreamItem], ConverseParser]:
+    framing, parser = EventStreamFraming(), ConverseParser(request)
     items: list[StreamItem] = []
     for payload in framing.feed(b"".join(frames)):
         parser.read(payload, items)
@@ -97,13 +99,45 @@ def test_tool_calls_are_numbered_and_one_without_arguments_has_an_empty_object()
     ]
 
 
-def test_reasoning_is_an_item_and_its_signature_none() -> None:
-    def reasoning(**delta: object) -> bytes:
-        return event_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": delta}})
+REDACTED = base64.b64encode(b"secret").decode()
 
-    redacted = base64.b64encode(b"secret").decode()
-    items, _ = parsed(START, reasoning(text="Hm."), reasoning(signature="x=="), reasoning(redactedContent=redacted))
+
+def reasoning(**delta: object) -> bytes:
+    return event_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": delta}})
+
+
+THOUGHTS = (reasoning(text="Hm."), reasoning(signature="x+/=="), reasoning(redactedContent=REDACTED))
+
+
+def test_reasoning_is_an_item_and_its_signature_none() -> None:
+    items, _ = parsed(START, *THOUGHTS)
     assert items == [Reasoning("Hm.")]
+
+
+def test_a_client_that_gives_reasoning_back_gets_signatures_byte_for_byte() -> None:
+    asked = replace(ASKED, sent=Sent(RESPONSES, msgspec.Raw(b"{}"), 1))
+    items, _ = parsed(START, *THOUGHTS, request=asked)
+    assert items == [
+        Reasoning("Hm."),
+        Reasoning("", signature=Signature("m", "x+/==")),
+        Reasoning("", signature=Signature("m", REDACTED, redacted=True)),
+    ]
+    whole = {
+        "output": {
+            "message": {
+                "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "x+/=="}}},
+                    {"reasoningContent": {"redactedContent": REDACTED}},
+                    {"of_next_year": 1},
+                ]
+            }
+        },
+        "stopReason": "end_turn",
+    }
+    parser, read = ConverseParser(asked), list[StreamItem]()
+    for payload in events_of(msgspec.json.encode(whole)):
+        parser.read(payload, read)
+    assert read[:3] == items
 
 
 @pytest.mark.parametrize(
