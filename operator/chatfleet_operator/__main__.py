@@ -79,7 +79,8 @@ class Operator:
         reporter = self._settings.pod_name or socket.gethostname()
         async with connect(environ, self._telemetry.wrote) as connection, open_session() as session:
             store = KubernetesLease(connection, self._settings.namespace, utc_now)
-            lease = Lease(store, f"{reporter}_{uuid.uuid4()}") if self._settings.leader_election else None
+            pod = f"{self._settings.pod_name}_" if self._settings.pod_name else ""
+            lease = Lease(store, f"{reporter}_{uuid.uuid4()}", pod) if self._settings.leader_election else None
             writer = connection.leader_only(lease.is_held) if lease else connection
             parts = Parts(
                 cluster=KubernetesCluster(writer, self._settings.namespace),

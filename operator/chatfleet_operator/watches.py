@@ -5,9 +5,10 @@ on objects that are not ours. With `__main__` the only module that imports kopf.
 """
 
 import asyncio
+import itertools
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -108,6 +109,17 @@ def connection_info(access: Access) -> kopf.ConnectionInfo:
     )
 
 
+class Backoffs:
+    """Seconds between the attempts of a request that is refused or not answered, without an end.
+
+    kopf would give up after 84 s, and the operator with it: for a right on one kind that is missing, all would stop.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (1, 1, 2, 3, 5)
+        yield from itertools.repeat(8)
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     """Return every setting of kopf that we change. Seconds."""
     settings = kopf.OperatorSettings()
@@ -115,6 +127,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True  # the Lease decides who works
     settings.scanning.disabled = True  # no watch on CRDs and namespaces; ours is awaited before the start
     settings.networking.request_timeout = 10
+    settings.networking.error_backoffs = Backoffs()
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 5

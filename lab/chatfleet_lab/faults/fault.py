@@ -51,7 +51,7 @@ class Case:
     taken: Any = None
     """What a step took away, for the step that gives it back."""
     tools: Any = None
-    """`tools.Tools` on a node."""
+    """`tools.Tools` on a node; beside an API server `processes.Processes`."""
 
     def apply(self, **changes: Any) -> None:  # noqa: ANN401  # JSON
         """Apply the ChatDeployment, with further changes of its spec."""

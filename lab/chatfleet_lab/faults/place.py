@@ -1,15 +1,17 @@
 """Where rows are played."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from chatfleet_lab.faults.driver import Driver
+from chatfleet_lab.faults.fault import Case, Row
+from chatfleet_lab.faults.processes import POD, Processes
 from chatfleet_lab.faults.rows.manifests import storage_class
 from chatfleet_lab.faults.tools import Workshop
-from harness.kube.controllers import operated
+from harness.kube.controllers import operated_by
 from harness.kube.node import Node, install, running_node
 from harness.kube.objects import Objects
 from harness.redis.server import redis_server
@@ -23,12 +25,17 @@ def api_server(at_once: int) -> Iterator[Driver]:
     """Start an API server of its own, all controllers, and the operator with its own defaults; there is no kubelet."""
     with (
         TemporaryDirectory(prefix="chatfleet-faults-") as folder,
-        operated(Path(folder), {}, "--horizontal-pod-autoscaler-sync-period=1s") as kubectl,
+        operated_by(Path(folder), POD, "--horizontal-pod-autoscaler-sync-period=1s") as (kubectl, leader),
+        closing(Processes(kubectl, Path(folder), leader)) as processes,
     ):
         objects = Objects.connect(kubectl.kubeconfig)
         standard = storage_class("standard")
         objects.apply({**standard, "metadata": {"name": "standard", "annotations": {DEFAULT_CLASS: "true"}}})
-        yield Driver(objects, "API server", at_once)
+
+        async def equip(_row: Row, case: Case, _stack: AsyncExitStack) -> None:
+            case.tools = processes
+
+        yield Driver(objects, "API server", at_once, equip=equip)
 
 
 @contextmanager

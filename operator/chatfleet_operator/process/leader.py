@@ -51,10 +51,14 @@ class LeaseStore(Protocol):
 class Lease:
     """One candidate's view of the Lease."""
 
-    def __init__(self, store: LeaseStore, identity: str) -> None:
-        """`identity` is unique to this process: no other candidate and no earlier process has it."""
+    def __init__(self, store: LeaseStore, identity: str, pod: str = "") -> None:
+        """`identity` is unique to this process: no other candidate and no earlier process has it.
+
+        `pod`: the beginning of the identities of this pod's earlier processes, which have ended; empty: none is known.
+        """
         self._store = store
         self._identity = identity
+        self._pod = pod
         self._record: LeaseRecord | None = None
         self._renewed_at: float | None = None
 
@@ -71,7 +75,7 @@ class Lease:
                 self._record = await self._store.read()
                 if before is None or self._record is None or self._record.version != before.version:
                     seen_at = _now()
-                if _is_free(self._record, _now() - seen_at):
+                if self._is_own(self._record) or _is_free(self._record, _now() - seen_at):
                     await self._write()
                     return
             except ClusterError as error:
@@ -91,6 +95,10 @@ class Lease:
                 self._record = None  # read it again: a write may have succeeded without a response
             if not self.is_held():
                 self._renewed_at = None
+
+    def _is_own(self, record: LeaseRecord | None) -> bool:
+        """Whether an earlier process of this pod holds the Lease: a container starts only after it has ended."""
+        return bool(self._pod and record and record.holder.startswith(self._pod))
 
     async def release(self) -> None:
         """Release the Lease, so that another candidate need not wait. No effect when it is not ours."""

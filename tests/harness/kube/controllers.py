@@ -10,7 +10,7 @@ from rich.console import Console
 from chatfleet_cluster import controlplane
 from chatfleet_cluster.progress import Progress
 from harness.kube.kubectl import Kubectl
-from harness.kube.operator_process import account, cluster_wide, grant, operator
+from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator
 from harness.polling import eventually
 
 CRDS = Path(__file__).parents[3] / "crds"
@@ -19,6 +19,13 @@ CRDS = Path(__file__).parents[3] / "crds"
 @contextmanager
 def operated(folder: Path, settings: Mapping[str, str], *flags: str) -> Iterator[Kubectl]:
     """Start them all, with `settings` of the operator and `flags` of the controllers, and wait until it leads."""
+    with operated_by(folder, settings, *flags) as (kubectl, _):
+        yield kubectl
+
+
+@contextmanager
+def operated_by(folder: Path, settings: Mapping[str, str], *flags: str) -> Iterator[tuple[Kubectl, OperatorProcess]]:
+    """Do the same, with the operator's process."""
     progress = Progress(Console(stderr=True))
     with ExitStack() as stack:
         plane = stack.enter_context(controlplane.running(os.environ, progress))
@@ -29,4 +36,4 @@ def operated(folder: Path, settings: Mapping[str, str], *flags: str) -> Iterator
         grant(kubectl, *cluster_wide())
         process = stack.enter_context(operator(kubeconfig, folder / "operator.log", settings))
         eventually(process.leads)
-        yield kubectl
+        yield kubectl, process

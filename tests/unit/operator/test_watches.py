@@ -1,7 +1,8 @@
 """Kopf only watches: what it is asked, and what wakes whom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import kopf
@@ -148,3 +149,11 @@ async def test_kopf_reaches_the_cluster_as_we_do() -> None:
 
 def test_no_representation_shows_the_token() -> None:
     assert "hidden" not in repr(replace(ACCESS, token=SecretStr("hidden")))
+
+
+def test_watches_are_tried_again_without_an_end_and_at_least_every_eight_seconds() -> None:
+    backoffs = kopf_settings().networking.error_backoffs
+    assert isinstance(backoffs, Iterable)
+    assert not isinstance(backoffs, Sized), "kopf gives up at the end of a list"
+    for _ in range(2):  # each request begins anew
+        assert max(islice(backoffs, 1000)) == 8

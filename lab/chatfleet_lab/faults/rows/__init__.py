@@ -6,6 +6,7 @@ providers, redis      what running pods depend on
 configuration         Secrets, foreign objects, rejections, rights
 autoscaling           an autoscaler that cannot work
 cluster               processes of the node and of the release
+operators             the operator and the metrics API server themselves
 drift                 what others change, and the operator puts back
 manifests             objects that several files use
 """

@@ -8,6 +8,7 @@ from chatfleet_lab.faults.rows import (
     cluster,
     configuration,
     drift,
+    operators,
     pods_do_not_start,
     pods_not_created,
     providers,
@@ -22,6 +23,7 @@ KINDS: Final = {
     "Secrets, names, rejections, rights": configuration.ROWS,
     "Autoscaling": autoscaling.ROWS,
     "Cluster and release": cluster.ROWS,
+    "Operator and metrics API server": operators.ROWS,
     "Drift": drift.ROWS,
 }
 """By the title of their table."""

@@ -62,6 +62,13 @@ def _disabled(assessment: Assessment) -> ConditionResult | None:
     return false(Reason.DISABLED, "spec.autoscaling is not set; spec.replicas sets the number of pods.")
 
 
+def _not_deleted(assessment: Assessment) -> ConditionResult | None:
+    """An autoscaler that is no longer wanted and still sets the number of pods."""
+    left = {deletion.id for deletion in assessment.plan.delete_first}
+    refused = {key: refusal for key, refusal in assessment.refused.items() if key in left}
+    return false(Reason.REJECTED, rejected(refused)) if refused else None
+
+
 def _suspended(assessment: Assessment) -> ConditionResult | None:
     if assessment.spec and assessment.spec.suspend:
         return false(Reason.SUSPENDED, "spec.suspend is true. Once it is false, autoscaling starts at minReplicas.")
@@ -203,6 +210,7 @@ def _by_scaled_object(assessment: Assessment) -> ConditionResult:
 
 RULES: Final[tuple[Rule, ...]] = (
     _spec_unreadable,
+    _not_deleted,
     _disabled,
     _suspended,
     _keda_not_installed,

@@ -33,7 +33,6 @@ SUMMARIES = {Reason.NO_READY_PODS, Reason.BLOCKED}
 ELSEWHERE = {
     Reason.LOAD_BALANCER_PENDING: "tests/cluster/operator/test_operator.py",
     Reason.LOAD_BALANCER_FAILED: "tests/cluster/operator/test_operator.py",
-    Reason.CONFLICT: "tests/cluster/operator/test_operator.py",
     Reason.VOLUME_DIFFERS: "tests/cluster/operator/test_operator.py",
     Reason.SECRET_NOT_ALLOWED: "tests/cluster/operator/test_restrictions.py",
     Reason.FIELD_NOT_ALLOWED: "tests/cluster/operator/test_restrictions.py",

@@ -218,3 +218,21 @@ async def test_releasing_what_is_not_held_does_nothing() -> None:
     await Lease(store, "one").release()
 
     assert store.writes == 0
+
+
+@pytest.mark.parametrize(
+    ("holder", "waits"),
+    [("operator-a_1", 0), ("operator-ab_1", LEASE_DURATION_SECONDS), ("b_1", LEASE_DURATION_SECONDS)],
+)
+async def test_a_pod_that_restarts_does_not_wait_for_the_lease_of_its_own_dead_process(holder: str, waits: int) -> None:
+    store = Store(LeaseRecord(holder, LEASE_DURATION_SECONDS, "0"))
+    started = now()
+    await Lease(store, "operator-a_2", "operator-a_").acquire()
+    assert now() - started == waits
+
+
+async def test_without_the_name_of_a_pod_no_lease_is_its_own() -> None:
+    store = Store(LeaseRecord("one", LEASE_DURATION_SECONDS, "0"))
+    started = now()
+    await Lease(store, "one_2").acquire()
+    assert now() - started == LEASE_DURATION_SECONDS

@@ -96,11 +96,18 @@ def refused(message: str, key: ObjectId = HPA, reason: RefusalReason = RefusalRe
     return Outcome(refused={key: Refusal(message, reason)})
 
 
+def left_over() -> tuple[Observed, Outcome]:
+    """Return what is seen of an autoscaler that is no longer wanted and must not be deleted."""
+    before = seen(BUILTIN, ABLE, ACTIVE, api=OURS)
+    return observed(resource(), dict(before.children)), refused('cannot delete resource "horizontalpodautoscalers"')
+
+
 def not_ours(seen: Observed, key: ObjectId) -> Observed:
     return replace(seen, children={**seen.children, key: foreign(seen.children[key])})
 
 
 ROWS = [
+    pytest.param(*left_over(), "False Rejected", [str(HPA), "cannot delete resource"], id="left over"),
     pytest.param(observed(resource()), None, "False Disabled", [], id="no autoscaling"),
     pytest.param(seen(BUILTIN, api=OURS), None, "Unknown AutoscalerPending", [], id="just made"),
     pytest.param(seen(BUILTIN, ABLE, api=OURS), None, "Unknown AutoscalerPending", [], id="has told half"),
