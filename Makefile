@@ -40,8 +40,8 @@ crds: setup ## Regenerate crds/, docs/reference/ and the chart's RBAC rules from
 	@$(bin)/python -m chatfleet_contract.crd && $(bin)/python tools/values.py && $(bin)/python tools/operator_rules.py
 	@$(bin)/python tools/wrong_specs.py
 
-conformance: setup ## Probe what becomes of each property of the vendors' APIs; writes docs/conformance.md.
-	@PYTHONPATH=tests $(bin)/python tools/conformance.py
+conformance: setup ## Write what becomes of each property of the vendors' APIs, and when models shut down, by the SDKs.
+	@PYTHONPATH=tests $(bin)/python tools/shutdown_dates.py && PYTHONPATH=tests $(bin)/python tools/conformance.py
 
 requirements: setup ## Resolve the dependencies anew and pin them by hash; with UPGRADE=1 to their newest releases.
 	@tools/requirements $(if $(UPGRADE),--upgrade)

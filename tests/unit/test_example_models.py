@@ -1,17 +1,17 @@
 """No example names a model that its vendor is about to shut down, by the tables of the pinned vendors' SDKs."""
 
-import inspect
 import re
 import subprocess
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from anthropic.resources.messages.messages import DEPRECATED_MODELS
 from anthropic.types import model as anthropic_model
 from openai.types.shared import chat_model
+
+from harness.sdk_shutdown_dates import of_anthropic, of_openai
 
 ROOT = Path(__file__).parents[2]
 NOTICE = timedelta(days=90)
@@ -20,20 +20,11 @@ SHOWN = ("*.md", "examples", "docs", "charts", "crds", "tools", "tests/e2e", "te
 HISTORY = (":!CHANGELOG.md", ":!changelog.d", ":!docs/decisions")
 """What was so when it was written."""
 MODEL = re.compile(r"(?<![\w./-])(?:gpt-\d[\w.-]*\w|claude-[a-z]+-\d[\w.-]*\w|o\d(?:-[a-z]+)+)(?![\w/])")
-ENTRY = re.compile(r'- ((?:"[^"]+",? ?)+): Announced shutdown date: (\d{4}-\d\d-\d\d)')
 
 
 def endings() -> dict[str, date]:
     """Return the models that end, each with its day: the vendors' own words in the SDKs."""
-    words = " ".join(inspect.getsource(chat_model).split())
-    openai = {
-        name: date.fromisoformat(day) for names, day in ENTRY.findall(words) for name in re.findall('"([^"]+)"', names)
-    }
-    anthropic = {
-        name: datetime.strptime(re.sub(r"(?<=\d)(?:st|nd|rd|th)", "", day), "%B %d, %Y").date()  # noqa: DTZ007  # a day
-        for name, day in DEPRECATED_MODELS.items()
-    }
-    return openai | anthropic
+    return of_openai() | of_anthropic()
 
 
 @cache

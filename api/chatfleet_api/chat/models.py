@@ -26,6 +26,10 @@ class Models(Protocol):
         """
         ...
 
+    def shutdown_date(self, model: str) -> str | None:
+        """Return the day on which the vendor shuts `model` down, if known; raises `ChatError(MODEL_NOT_FOUND)`."""
+        ...
+
     def models(self) -> tuple[str, ...]:
         """Return the names of all models; the first is the one for requests that name none."""
         ...

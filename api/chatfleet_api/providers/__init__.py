@@ -20,6 +20,7 @@
 - `refusals`: which part of the usual request an upstream refuses
 - `images`: images of messages that may not have any, moved into the user's messages
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
+- `shutdown_dates`: when models shut down, by the vendors' SDKs (generated)
 - `credentials`: API keys in mounted files
 - `vendors/`: one folder for each vendor's API, and the table of all provider types
 """

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec.structs import replace
@@ -35,6 +35,8 @@ class SharedUpstream:
     slots: Slots
     breaker: CircuitBreaker
     budget: RetryBudget
+    shutdown_dates: Mapping[str, str] = field(default_factory=dict)
+    """Days on which models shut down, as far as they are known, by the vendor's name of the model."""
 
     def traffic(self) -> UpstreamTraffic:
         """Return the state of the policies, also to another thread: nothing here waits or changes anything."""
@@ -96,6 +98,12 @@ class Catalogue:
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may use, in the order of the configuration."""
         return tuple(self._models)
+
+    def shutdown_date(self, model: str) -> str | None:
+        """Return the day on which the vendor shuts `model` down, if it is known; raise as `provider`."""
+        self.provider(model)
+        entry = self._entries[model]
+        return self._upstreams[entry.provider].shutdown_dates.get(entry.model)
 
     async def check(self) -> dict[str, Dependency]:
         """Check at once that every upstream is reachable, accepts the key and has its models; by provider's name."""

@@ -24,6 +24,7 @@ from chatfleet_api.providers.policies.prefill import Prefill
 from chatfleet_api.providers.policies.retry import Retrying
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.provider import Opening, Provider
+from chatfleet_api.providers.shutdown_dates import SHUTDOWN_DATES
 from chatfleet_api.providers.vendors.table import VENDORS
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.providers import Model
@@ -75,6 +76,7 @@ class Registry:
             Slots(provider.max_concurrent_requests),
             CircuitBreaker(on_change=partial(meter.circuit_open, provider.name), clock=clock),
             RetryBudget(clock),
+            SHUTDOWN_DATES.get(provider.type, {}),
         )
 
     def _embedder(self, model: Model, provider: RuntimeProvider, upstream: SharedUpstream) -> Embedder:

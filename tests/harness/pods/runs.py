@@ -65,6 +65,8 @@ class OneModel:
     def __init__(self, provider: Provider, continuation: Continuation = "none") -> None:
         self._provider = provider
         self._continuation = continuation
+        self.ends: str | None = None
+        """The day on which its vendor shuts the model down."""
 
     def provider(self, model: str) -> Provider:
         if model != "m":
@@ -77,6 +79,10 @@ class OneModel:
 
     async def count_tokens(self, request: ChatRequest) -> None:
         self.provider(request.model)
+
+    def shutdown_date(self, model: str) -> str | None:
+        self.provider(model)
+        return self.ends
 
     def models(self) -> tuple[str, ...]:
         return ("m",)

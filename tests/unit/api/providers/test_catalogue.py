@@ -37,6 +37,25 @@ def test_models_are_listed_in_the_order_of_the_configuration() -> None:
     assert catalogue_of(config_of(SCRIPTED, models=[model("b"), model("a")])).models() == ("b", "a")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "day"),
+    [
+        (ProviderType.OPENAI, "gpt-5-mini", "2026-12-11"),
+        (ProviderType.OPENAI, "gpt-6-luna", None),
+        (ProviderType.ANTHROPIC, "claude-sonnet-4-5", "2026-11-30"),
+        (ProviderType.OPENAI_COMPATIBLE, "gpt-5-mini", None),
+    ],
+)
+def test_the_day_on_which_a_vendor_shuts_a_model_down_is_known_by_its_own_name(
+    kind: ProviderType, name: str, day: str | None
+) -> None:
+    provider = RuntimeProvider.model_validate({"name": "s", "type": kind, "baseURL": "https://up.example/v1"})
+    catalogue = catalogue_of(config_of(provider, models=[model("mine", name)]))
+    assert catalogue.shutdown_date("mine") == day
+    with pytest.raises(ChatError, match="model_not_found"):
+        catalogue.shutdown_date("other")
+
+
 def test_an_unknown_model_is_refused_by_field() -> None:
     with pytest.raises(ChatError) as caught:
         catalogue_of(config_of(SCRIPTED, models=[model("a")])).provider("b")

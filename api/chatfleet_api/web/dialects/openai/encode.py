@@ -153,9 +153,10 @@ def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None
     return json_text(body if metadata is None else body | {"metadata": metadata})
 
 
-def model_object(name: str) -> dict[str, Any]:
+def model_object(name: str, shutdown_date: str | None = None) -> dict[str, Any]:
     """Return one model of the catalogue as the vendor lists it; when the vendor made it is not known here, hence 0."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "chatfleet"}
+    known = {} if shutdown_date is None else {"shutdown_date": shutdown_date}
+    return {"id": name, "object": "model", "created": 0, "owned_by": "chatfleet", **known}
 
 
 def _message(reply: Reply) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def model_routes(models: Live[Models]) -> APIRouter:
     async def list_models(request: Request) -> Response:
         """List the models; in Anthropic's shape with the header anthropic-version."""
         if VERSION_HEADER in request.headers:
-            return _for_anthropic(request, model_list(models().models()))
-        listed = [model_object(name) for name in models().models()]
+            return _for_anthropic(request, model_list(_dated(models())))
+        listed = [model_object(name, day) for name, day in _dated(models())]
         return Response(json_text({"object": "list", "data": listed}), media_type="application/json")
 
     @router.get("/{name:path}")
@@ -88,17 +88,22 @@ def model_routes(models: Live[Models]) -> APIRouter:
         """Retrieve a model; in Anthropic's shape with the header anthropic-version."""
         is_anthropics = VERSION_HEADER in request.headers
         try:
-            models().provider(name)  # raises when there is none
+            day = models().shutdown_date(name)  # raises when there is no such model
         except ChatError as error:
             if not is_anthropics:
                 raise
             body = error_body(error, request_id(request.scope))
             return _for_anthropic(request, body, status=error.facts.status)
         if is_anthropics:
-            return _for_anthropic(request, model_info(name))
-        return Response(json_text(model_object(name)), media_type="application/json")
+            return _for_anthropic(request, model_info(name, day))
+        return Response(json_text(model_object(name, day)), media_type="application/json")
 
     return router
+
+
+def _dated(models: Models) -> Sequence[tuple[str, str | None]]:
+    """Return all models, each with the day on which it shuts down, if that is known."""
+    return [(name, models.shutdown_date(name)) for name in models.models()]
 
 
 def _for_anthropic(request: Request, body: dict[str, Any] | bytes, *, status: int = 200) -> Response:

@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
+from typing import cast
 
 import pytest
+from anthropic.types import ModelInfo
+from openai.types import Model
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.extensions import ABORT, WRITE
 from chatfleet_api.web.stream import SEND_SECONDS
 from harness.clients.asgi import JSON, Exchange, ask, asking, get, post
 from harness.pods.api_pod import HEARTBEAT_SECONDS, Pod
-from harness.pods.runs import STOP, FakeProvider, text
+from harness.pods.runs import STOP, FakeProvider, OneModel, text
 
 pytestmark = pytest.mark.looptime
 
@@ -214,6 +218,19 @@ async def test_models_are_those_of_the_catalogue() -> None:
     assert (await ask(app, get("/v1/models"))).json() == {"object": "list", "data": [model]}
     assert (await ask(app, get("/v1/models/m"))).json() == model
     assert (await ask(app, get("/v1/models/some/other"))).json()["error"]["code"] == "model_not_found"
+
+
+async def test_a_model_that_shuts_down_has_the_day() -> None:
+    pod = Pod(FakeProvider())
+    cast("OneModel", pod.chat.catalogue()).ends = "2026-12-11"
+    model = (await ask(pod.app, get("/v1/models/m"))).json()
+    assert Model.model_validate(model).shutdown_date == "2026-12-11"
+    assert (await ask(pod.app, get("/v1/models"))).json()["data"] == [model]
+    info = (await ask(pod.app, get("/v1/models/m", **{"anthropic-version": "2026-10-21"}))).json()
+    seen = ModelInfo.model_validate(info)
+    assert (seen.lifecycle, seen.retires_at) == ("deprecated", datetime(2026, 12, 11, tzinfo=UTC))
+    listed = await ask(pod.app, get("/v1/models", **{"anthropic-version": "2026-10-21"}))
+    assert listed.json()["data"] == [info]
 
 
 async def test_only_post_is_answered_and_the_others_are_told_so() -> None:
