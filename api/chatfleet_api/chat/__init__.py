@@ -11,6 +11,7 @@ queueing        messages that wait for their turn in a conversation, or preempt 
 replay          repeated requests with an idempotency key
 joining         which run a reader joins or resumes, and where
 items           items of the OpenAI dialect, and the messages that they are to a model; item_kinds: their fields
+compaction      a conversation as a summary by its model
 truncation      a request without its oldest turns, when it is too long for its model
 thoughts        reasoning as text that clients send back
 history         what the messages so far mean for the next turn

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from chatfleet_api.chat.compaction import summary_message
 from chatfleet_api.chat.item_kinds import (
     KINDS,
     MESSAGE,
@@ -96,6 +97,8 @@ def understood(item: Item, where: str) -> Understood:
     """
     kind = kind_of(item)
     known = KINDS.get(kind)
+    if kind == "compaction" and (summary := summary_message(str(item.get("encrypted_content")))):
+        return Understood(summary)
     if known is None:
         remedy = "Use messages, and calls of functions with their results."
         return Understood(None, (_foreign(where, f"'{where}' is an item of type '{kind}'", remedy),))

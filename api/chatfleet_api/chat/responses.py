@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
+from chatfleet_api.chat.compaction import summary_request
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
@@ -119,6 +120,16 @@ class Responses:
         """Return what the model would get; raises as `create` does for what `new` names."""
         before = (await self._place(principal.tenant, new)).before
         return continued(before, replace(new.request, messages=new.messages), new.instructions)
+
+    async def compact(self, principal: Principal, new: NewResponse) -> tuple[Run, Messages]:
+        """Start a run that summarizes what `new` would get, and return it with the messages of that.
+
+        Nothing is stored. Raises as `create` does, and `ChatError(INVALID_REQUEST)` for what no model can get.
+        """
+        before = (await self._place(principal.tenant, new)).before
+        request = continued(before, replace(new.request, messages=new.messages), new.instructions)
+        run = await self.completions.start(principal, summary_request(request))
+        return run, (*before, *self._turn(new).questions)
 
     async def find(self, principal: Principal, key: ResponseKey) -> StoredResponse:
         """Return a response as it is now; raises `ChatError(NOT_FOUND)` when it is not stored, or no longer."""

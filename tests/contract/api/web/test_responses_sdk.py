@@ -347,3 +347,53 @@ def test_stored_reasoning_is_retrieved_as_it_was(client: openai.OpenAI) -> None:
     response = client.responses.create(model="reason", input="Hi", include=["reasoning.encrypted_content"])
     assert [item.type for item in response.output] == ["reasoning", "message"]
     assert client.responses.retrieve(response.id) == response
+
+
+def test_a_conversation_is_compacted_to_a_summary_that_goes_on(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="echo", input="My name is Ann")
+    before = client.responses.retrieve(first.id)
+    raw = client.responses.with_raw_response.compact(
+        model="echo", previous_response_id=first.id, input="And I like tea"
+    )
+    compacted, sent = raw.parse(), raw.http_response.json()["output"]
+    assert (compacted.object, [item.type for item in compacted.output]) == (
+        "response.compaction",
+        ["message", "message", "compaction"],
+    )
+    assert compacted.usage.total_tokens > 0
+    assert client.responses.retrieve(first.id) == before
+    back: list[Any] = [*sent, {"role": "user", "content": "Go on"}]
+    again = client.responses.create(model="echo", input=back)
+    assert again.output_text == "Go on"
+    assert again.usage is not None
+    plain = client.responses.create(model="echo", input=[*back[:2], back[3]])
+    assert plain.usage is not None
+    assert again.usage.input_tokens > plain.usage.input_tokens + 10
+
+
+def test_a_summary_of_another_vendor_and_an_unknown_field_are_refused_by_name(client: openai.OpenAI) -> None:
+    foreign: Any = [{"type": "compaction", "encrypted_content": "gAAAAABabc"}]
+    for send, param in (
+        (lambda: client.responses.create(model="echo", input=foreign), "input[0]"),
+        (lambda: client.responses.compact(model="echo", input=foreign), "input[0]"),
+        (lambda: client.responses.compact(model="echo", input="Hi", extra_body={"colour": 1}), "colour"),
+        (lambda: client.responses.compact(model="echo"), "input"),
+    ):
+        with pytest.raises(openai.BadRequestError) as caught:
+            send()
+        assert caught.value.param == param
+
+
+def test_an_item_of_every_kind_is_kept_in_a_conversation_as_it_came(client: openai.OpenAI) -> None:
+    items: list[Any] = [
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "a"}},
+        {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True},
+        {"type": "of_next_year", "id": "x_1", "value": {"a": [1, 2.5, None]}},
+    ]
+    conversation = client.conversations.create(items=items).id
+    listed = client.conversations.items.with_raw_response.list(conversation, order="asc").http_response.json()["data"]
+    assert [{**item, **sent} == item for item, sent in zip(listed, items, strict=True)] == [True] * 3
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="echo", input="Hi", conversation=conversation)
+    assert caught.value.param == "conversation"
+    assert "web_search_call" in caught.value.message

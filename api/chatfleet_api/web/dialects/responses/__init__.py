@@ -3,6 +3,7 @@
 from typing import Final
 
 from chatfleet_api.web.dialect import Dialect
+from chatfleet_api.web.dialects.responses.compact import CompactBody, compact_routes
 from chatfleet_api.web.dialects.responses.conversations import BODIES, conversation_routes, item_routes
 from chatfleet_api.web.dialects.responses.errors import dialect_code, error_body, error_frame, parse_error
 from chatfleet_api.web.dialects.responses.request import ResponseBody, wants_stream
@@ -17,8 +18,9 @@ RESPONSES: Final = Dialect(
     hot_routes=hot_routes,
     routers=lambda services: (
         response_routes(services.responses),
+        compact_routes(services.responses, PATH),
         conversation_routes(services.conversations),
         item_routes(services.conversations),
     ),
-    bodies=(ResponseBody, *BODIES),
+    bodies=(ResponseBody, CompactBody, *BODIES),
 )

@@ -91,7 +91,7 @@ class ResponseEncoder:
             "incomplete_details": incomplete,
             "model": self._start.model,
             "output": self._output.shown() if ending else [],
-            "usage": _usage(ending.usage) if ending and ending.usage else None,
+            "usage": usage_of(ending.usage) if ending and ending.usage else None,
             **self._echo,
         }
 
@@ -170,7 +170,8 @@ def _status(ending: Terminal | None) -> tuple[str, dict[str, Any] | None, dict[s
     return "failed", {"code": facts.responses_code, "message": ending.message}, None
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def usage_of(usage: Usage) -> dict[str, Any]:
+    """Return the counts in the vendor's terms."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {

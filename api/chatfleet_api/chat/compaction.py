@@ -1,0 +1,49 @@
+"""A conversation as a summary by the model itself, which stands for what was before it. Pure."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+
+from msgspec.structs import replace
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import CHAT, ChatRequest, Message
+
+_PREFIX: Final = "chatfleet.summary.1."
+_REQUEST: Final = (
+    "Write a summary of this conversation, which will replace it. Keep what is needed to go on without it: what the"
+    " user wants, decisions and their reasons, facts, names, numbers, results of tools, and what is still open. Write"
+    " the summary alone, without an answer to the last message."
+)
+_SUMMARY: Final = "A summary of the conversation so far:\n\n"
+
+
+def summary_request(request: ChatRequest) -> ChatRequest:
+    """Return the request for a summary of the messages of `request`.
+
+    Raises `ChatError(INVALID_REQUEST)` for an item that no model can get in the common terms.
+    """
+    for part in request.sent.untranslated if request.sent else ():
+        if CHAT not in part.known_to:
+            raise ChatError(Code.INVALID_REQUEST, part.message, param=part.param)
+    return ChatRequest(
+        request.model,
+        (*(replace(message, thoughts=None) for message in request.messages), Message("user", _REQUEST)),
+        max_tokens=request.max_tokens,
+        user=request.user,
+    )
+
+
+def sealed_summary(text: str) -> str:
+    """Return a summary as `encrypted_content`, which clients keep and send back."""
+    return _PREFIX + urlsafe_b64encode(text.encode()).decode()
+
+
+def summary_message(encrypted: str) -> Message | None:
+    """Return what a model gets of a summary that `sealed_summary` wrote; None when it is another vendor's."""
+    if not encrypted.startswith(_PREFIX):
+        return None
+    try:
+        text = urlsafe_b64decode(encrypted.removeprefix(_PREFIX)).decode()
+    except ValueError:
+        return None
+    return Message("user", _SUMMARY + text) if text else None
