@@ -4,11 +4,13 @@ Roles alternate, no text is blank, results follow their calls at once: as `anthr
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ImagePart, Message
 from chatfleet_api.providers.vendors.anthropic import conversation as anthropic
+from chatfleet_api.providers.vendors.bedrock.documents import Documents, document_at
 
 _Block: TypeAlias = dict[str, Any]
 
@@ -22,14 +24,15 @@ def system(messages: Sequence[Message]) -> list[_Block]:
     return [{"text": text}] if text else []
 
 
-def turns(messages: Sequence[Message], model: str) -> list[_Block]:
-    """Return the conversation for `model`, with what it has signed.
+def turns(messages: Sequence[Message], model: str, documents: Documents) -> list[_Block]:
+    """Return the conversation for `model`, with what it has signed, and with the documents that texts mark.
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Converse does not take.
     """
     _require_data(messages)
     params: Sequence[Mapping[str, Any]] = anthropic.turns(messages, model)
-    return [{"role": param["role"], "content": list(map(_block, param["content"]))} for param in params]
+    block = partial(_block, documents)
+    return [{"role": param["role"], "content": list(map(block, param["content"]))} for param in params]
 
 
 def _require_data(messages: Sequence[Message]) -> None:
@@ -41,10 +44,10 @@ def _require_data(messages: Sequence[Message]) -> None:
                 raise ChatError(Code.INVALID_REQUEST, f"{text}; send a data URL.", param=where)
 
 
-def _block(block: Mapping[str, Any]) -> _Block:
+def _block(documents: Documents, block: Mapping[str, Any]) -> _Block:
     match block["type"]:
         case "text":
-            return {"text": block["text"]}
+            return document_at(block["text"], documents) or {"text": block["text"]}
         case "image":
             source = block["source"]
             kind = source["media_type"].removeprefix("image/")
@@ -57,11 +60,11 @@ def _block(block: Mapping[str, Any]) -> _Block:
         case "redacted_thinking":
             return {"reasoningContent": {"redactedContent": block["data"]}}
         case _:
-            return {"toolResult": _result(block)}
+            return {"toolResult": _result(documents, block)}
 
 
-def _result(block: Mapping[str, Any]) -> _Block:
+def _result(documents: Documents, block: Mapping[str, Any]) -> _Block:
     content = block.get("content") or [{"type": "text", "text": _NO_OUTPUT}]
-    blocks = [{"text": content}] if isinstance(content, str) else list(map(_block, content))
+    blocks = [{"text": content}] if isinstance(content, str) else [_block(documents, each) for each in content]
     result: _Block = {"toolUseId": block["tool_use_id"], "content": blocks}
     return result | {"status": "error"} if block.get("is_error") else result

@@ -13,6 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.vendors.anthropic.conversation import called_tools
 from chatfleet_api.providers.vendors.bedrock.conversation import system, turns
+from chatfleet_api.providers.vendors.bedrock.documents import Documents, documents_of, marked
 from chatfleet_contract.spec.providers import Compatibility
 
 OWN_FIELDS: Final = frozenset(
@@ -72,9 +73,10 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Converse does not have.
     """
-    own = _own_fields(request)
+    documents = documents_of(request)
+    own = _own_fields(request, documents)
     _require_counterparts(request)
-    translated = _input(request)
+    translated = _input(request, documents)
     if inference := _inference(request):
         translated["inferenceConfig"] = inference
     if output := _output(request):
@@ -85,22 +87,23 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
         raise ChatError(Code.INVALID_REQUEST, "The JSON nests too deeply; use fewer levels.") from error
 
 
-def _input(request: ChatRequest) -> _Object:
+def _input(request: ChatRequest, documents: Documents) -> _Object:
     """Return the conversation and its tools."""
-    translated: _Object = {"messages": turns(request.messages, request.model)}
-    if instructions := system(request.messages):
+    messages = marked(request.messages, documents) if documents else request.messages
+    translated: _Object = {"messages": turns(messages, request.model, documents)}
+    if instructions := system(messages):
         translated["system"] = instructions
     if tools := _tool_config(request):
         translated["toolConfig"] = tools
     return translated
 
 
-def _own_fields(request: ChatRequest) -> dict[str, msgspec.Raw]:
+def _own_fields(request: ChatRequest, documents: Documents) -> dict[str, msgspec.Raw]:
     """Return the fields of Converse in the client's body; raise for the first other part that has no counterpart."""
     if request.sent is None or not request.sent.untranslated:
         return {}
     for part in request.sent.untranslated:
-        if part.param not in OWN_FIELDS:
+        if part.param not in OWN_FIELDS and part.param not in documents:
             raise ChatError(Code.INVALID_REQUEST, part.message, param=part.param)
     return {name: value for name, value in _fields(request.sent.body).items() if name in OWN_FIELDS}
 

@@ -216,3 +216,55 @@ def test_a_field_of_neither_dialect_is_refused_by_name() -> None:
     fields = {"additionalModelRequestFields": {}, "logit_bias": {"1": 1}}
     request = asked(sent=as_sent(fields, "additionalModelRequestFields", "logit_bias"))
     assert refusal(request).param == "logit_bias"
+
+
+PDF = base64.b64encode(b"%PDF-1.7").decode()
+PLACE = "messages[0].content[1]"
+
+
+def with_files(*files: dict[str, Any], role: str = "user") -> ChatRequest:
+    """Return a chat completion with files after a text, as its dialect's parser makes it."""
+    parts = [{"type": "text", "text": "Read."}, *({"type": "file", "file": file} for file in files)]
+    places = [f"messages[0].content[{index + 1}]" for index in range(len(files))]
+    body_ = {"messages": [{"role": role, "content": parts}]}
+    content: list[TextPart | ImagePart] = [TextPart("Read."), *(TextPart("") for _ in files)]
+    message = Message("user" if role == "user" else "assistant", content)
+    return asked(message, sent=as_sent(body_, *places))
+
+
+def test_files_become_documents_with_names_of_their_own() -> None:
+    request = with_files(
+        {"file_data": f"data:application/pdf;base64,{PDF}", "filename": "Q3: the_report (final).pdf"},
+        {"file_data": PDF, "filename": "../notes.MD"},
+        {"file_data": f"data:text/csv;charset=utf-8;base64,{PDF}"},
+    )
+    assert sent(request)["messages"][0]["content"] == [
+        {"text": "Read."},
+        {"document": {"format": "pdf", "name": "Q3 the report (final)", "source": {"bytes": PDF}}},
+        {"document": {"format": "md", "name": "notes 2", "source": {"bytes": PDF}}},
+        {"document": {"format": "csv", "name": "document 3", "source": {"bytes": PDF}}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ({"file_id": "file-1"}, "send file_data"),
+        ({"file_data": PDF, "filename": "a.exe"}, "send pdf, csv"),
+        ({"file_data": "data:application/pdf;base64,%%%"}, "is not base64"),
+        ({"file_data": 7}, "send file_data"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_with_the_remedy(file: dict[str, Any], remedy: str) -> None:
+    error = refusal(with_files(file))
+    assert (error.param, remedy in error.message) == (PLACE, True)
+
+
+def test_only_users_and_tools_send_files() -> None:
+    request = with_files({"file_data": PDF, "filename": "a.pdf"}, role="assistant")
+    assert refusal(request).message == f"Unsupported value: '{PLACE}'."
+
+
+def test_a_text_is_no_mark_of_a_document() -> None:
+    text = f"\0document {PLACE}"
+    assert sent(asked(Message("user", text)))["messages"][0]["content"] == [{"text": text}]

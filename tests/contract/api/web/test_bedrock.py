@@ -1,4 +1,4 @@
-"""Clients of Anthropic's dialect lose nothing with Anthropic's models on Bedrock; other models get Converse."""
+"""Anthropic's dialect loses nothing with its models on Bedrock; other models and clients get Converse."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -155,3 +155,31 @@ async def test_another_model_gets_converse_and_what_it_does_not_have_is_refused_
         assert exchange.status == 400
         assert "'field_of_next_year'" in exchange.json()["error"]["message"]
         assert upstream.requests == []
+
+
+async def test_files_and_fields_of_converse_reach_it_from_chat_completions() -> None:
+    pdf = "JVBERi0xLjc="
+    parts = [
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{pdf}"}},
+        {"type": "text", "text": "Read."},
+    ]
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}]
+    own = {"additionalModelRequestFields": {"top_k": 5}, "requestMetadata": {"team": "a"}}
+    answer = playing(*WIRE.begin(), WIRE.token("Hi"), *WIRE.finish(), "end")
+    async with fake_upstream(answer) as upstream:
+        models = [Model(name="default", provider="up", model="amazon.nova-pro-v1:0")]
+        async with catalogue_of(config_of(provider_of(WIRE, upstream.url), models=models)) as catalogue:
+            app = Pod(catalogue.provider("default")).app
+            taken = await ask(app, post("/v1/chat/completions", {"model": "m", "messages": messages, **own}))
+            refused = await ask(
+                app, post("/v1/chat/completions", {"model": "m", "messages": messages, "logprobs": True})
+            )
+    assert (taken.status, refused.status, refused.json()["error"]["param"]) == (200, 400, "logprobs")
+    document = {"document": {"format": "pdf", "name": "a", "source": {"bytes": pdf}}}
+    assert [request.json for request in upstream.requests] == [
+        {
+            "system": [{"text": "Be brief."}],
+            "messages": [{"role": "user", "content": [document, {"text": "Read."}]}],
+            **own,
+        }
+    ]
