@@ -31,7 +31,7 @@ KINDS: Final = {
 ROWS: Final[tuple[Row, ...]] = tuple(row for rows in KINDS.values() for row in rows)
 WITHOUT_PODS: Final = tuple(row for row in ROWS if row.needs is Needs.NOTHING)
 WITH_PODS: Final = tuple(row for row in ROWS if row.needs is not Needs.NOTHING)
-SHORT: Final = (*pods_not_created.ROWS, *configuration.REFUSED, *autoscaling.BY_AUTOSCALER)
+SHORT: Final = (*pods_not_created.ROWS, *configuration.REFUSED, *autoscaling.BY_AUTOSCALER, *operators.SHORT)
 """Those that the tests of the operator with an API server do not have in another form."""
 _ON_NODE: Final = (
     *("image that cannot be pulled", "Secret of a variable that does not exist"),

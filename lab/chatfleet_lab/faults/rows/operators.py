@@ -96,7 +96,7 @@ def right(verb: str, resource: str, change: Step, *words: str, **rest: Any) -> F
     )
 
 
-ROWS: Final = (
+SHORT: Final = (
     Fault(
         "operator that is killed, and a Secret that is deleted meanwhile",
         kill,
@@ -108,6 +108,18 @@ ROWS: Final = (
         spec=keyed("keys", "openai"),
         alone=True,
     ),
+    right(
+        *("delete", "horizontalpodautoscalers", spec(), "HorizontalPodAutoscaler support"),
+        before=spec(autoscaling=BUILTIN),
+        condition=ConditionType.AUTOSCALING_ACTIVE,
+        reason=Reason.REJECTED,
+        settles=lambda case: case.objects.get("horizontalpodautoscaler/support"),
+    ),
+)
+"""Those that take few seconds."""
+
+ROWS: Final = (
+    *SHORT,
     Fault(
         "two operators of one namespace",
         start_other,
@@ -125,13 +137,6 @@ ROWS: Final = (
     ),
     right("create", "configmaps", delete("configmap/support-runtime"), "ConfigMap support-runtime"),
     right("create", "services", delete("service/support"), "Service support"),
-    right(
-        *("delete", "horizontalpodautoscalers", spec(), "HorizontalPodAutoscaler support"),
-        before=spec(autoscaling=BUILTIN),
-        condition=ConditionType.AUTOSCALING_ACTIVE,
-        reason=Reason.REJECTED,
-        settles=lambda case: case.objects.get("horizontalpodautoscaler/support"),
-    ),
     Fault(
         "metrics API server with an expired certificate",
         spec(autoscaling=BUILTIN),
