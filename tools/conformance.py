@@ -100,8 +100,13 @@ def tables() -> Iterator[Table]:
 
 
 def _requests(dialect: Dialect) -> Rows:
-    pairs = [requests.Pair(dialect, vendor) for vendor in (*VENDORS.values(), None)]
-    return {each.path: tuple(pair.outcome(each) for pair in pairs) for each in requests.properties(dialect)}
+    bodies = {vendor.body: requests.Pair(dialect, vendor) for vendor in VENDORS.values()}
+    scripted = requests.Pair(dialect, None)
+    rows = {}
+    for each in requests.properties(dialect):
+        found = {body: pair.outcome(each) for body, pair in bodies.items()}  # vendors with the same body get the same
+        rows[each.path] = (*(found[vendor.body] for vendor in VENDORS.values()), scripted.outcome(each))
+    return rows
 
 
 def _answers(answer: answers.Answer) -> Rows:

@@ -14,6 +14,7 @@ items           items of the OpenAI dialect, and the messages that they are to a
 compaction      a conversation as a summary by its model
 truncation      a request without its oldest turns, when it is too long for its model
 thoughts        reasoning as text that clients send back
+relayed         what earlier turns are to an upstream of the Responses API
 history         what the messages so far mean for the next turn
 models          the catalogue as all of these need it
 """

@@ -1,20 +1,19 @@
 """A conversation as a summary by the model itself, which stands for what was before it. Pure."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from typing import Final
 
 from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import CHAT, ChatRequest, Message
+from chatfleet_api.domain.seals import SUMMARY, summary_of
 
-_PREFIX: Final = "chatfleet.summary.1."
 _REQUEST: Final = (
     "Write a summary of this conversation, which will replace it. Keep what is needed to go on without it: what the"
     " user wants, decisions and their reasons, facts, names, numbers, results of tools, and what is still open. Write"
     " the summary alone, without an answer to the last message."
 )
-_SUMMARY: Final = "A summary of the conversation so far:\n\n"
 
 
 def summary_request(request: ChatRequest) -> ChatRequest:
@@ -35,15 +34,10 @@ def summary_request(request: ChatRequest) -> ChatRequest:
 
 def sealed_summary(text: str) -> str:
     """Return a summary as `encrypted_content`, which clients keep and send back."""
-    return _PREFIX + urlsafe_b64encode(text.encode()).decode()
+    return SUMMARY + urlsafe_b64encode(text.encode()).decode()
 
 
 def summary_message(encrypted: str) -> Message | None:
     """Return what a model gets of a summary that `sealed_summary` wrote; None when it is another vendor's."""
-    if not encrypted.startswith(_PREFIX):
-        return None
-    try:
-        text = urlsafe_b64decode(encrypted.removeprefix(_PREFIX)).decode()
-    except ValueError:
-        return None
-    return Message("user", _SUMMARY + text) if text else None
+    text = summary_of(encrypted)
+    return None if text is None else Message("user", text)

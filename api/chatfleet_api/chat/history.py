@@ -8,9 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.chat.items import joined, understood
+from chatfleet_api.chat.relayed import items_before
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Thought
-from chatfleet_api.domain.request import ChatRequest, Message, Untranslated
+from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Untranslated
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import StoredMessage
 
@@ -61,8 +62,9 @@ def continued(
     if before.untranslated and sent is None:
         first = before.untranslated[0]
         raise ChatError(Code.INVALID_REQUEST, first.message, param=first.param)
-    if before.untranslated and sent is not None:
-        sent = replace(sent, untranslated=(*sent.untranslated, *before.untranslated))
+    if sent is not None and sent.dialect == RESPONSES:
+        untranslated = (*sent.untranslated, *before.untranslated)
+        sent = replace(sent, untranslated=untranslated, before=items_before(history))
     return replace(request, messages=messages, sent=sent)
 
 

@@ -18,6 +18,7 @@ from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
+from chatfleet_api.chat.relayed import events_of, output_of
 from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.chat.sending import MessageSender, Place, Turn
 from chatfleet_api.chat.takeover import remainder
@@ -81,7 +82,9 @@ class StoredResponse(NamedTuple):
         start = Start(self.key.run, answer.model or "", created, self.key.conversation, answer.id, answer.echo)
         if answer.status == "pending":
             return Batch(1, (start,))
-        before: tuple[Event, ...] = (start, *pieces_of(answer))
+        pieces = pieces_of(answer)
+        output = output_of(answer)
+        before: tuple[Event, ...] = (start, *(pieces if output is None else events_of(output, pieces)))
         return Batch(1, (*before, *remainder(before, answer)))
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.models import Models
+from chatfleet_api.chat.relayed import extra_of
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, provided, run_turn
 from chatfleet_api.domain.errors import (
@@ -194,6 +195,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
         stored.latency_ms or 0,
         provider=stored.provider,
         upstream_model=stored.upstream_model,
+        extra=extra_of(stored) or None,
     )
     return (Token(rest), end) if rest else (end,)
 

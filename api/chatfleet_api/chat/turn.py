@@ -3,8 +3,7 @@
 admit        announces the run; its slot was taken in `RunPool.admit`, where identity and rate limits enter
 reserve      reserves what the run may use: `Budget.reserve`, which may reject it
 guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
-steps        calls the provider once: `single_step`, which may truncate the input; an agent's `Steps` call it again and
-             run tools between
+steps        calls the provider once: `single_step`, which may truncate the input; an agent's `Steps` also run tools
 settle       stores the answer, and charges what was used: `Budget.settle`
 publish_end  publishes the terminal event
 
@@ -20,6 +19,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
+from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
@@ -290,11 +290,5 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
     )
     if isinstance(end, Failed):
         return replace(message, status=FACTS[end.code].outcome, error_code=end.code)
-    return replace(
-        message,
-        status="complete",
-        finish_reason=end.finish_reason,
-        latency_ms=end.latency_ms,
-        provider=end.provider,
-        upstream_model=end.upstream_model,
-    )
+    whole = replace(message, status="complete", finish_reason=end.finish_reason, latency_ms=end.latency_ms)
+    return replace(whole, provider=end.provider, upstream_model=end.upstream_model, extra=extra_text(end.extra))

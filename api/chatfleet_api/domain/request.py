@@ -105,6 +105,11 @@ class Sent(msgspec.Struct, frozen=True):
     untranslated: tuple[Untranslated, ...] = ()
     headers: dict[str, str] = {}
     """Headers that belong to the request, by names in lower case."""
+    before: tuple[tuple[str, str], ...] = ()
+    """Parts of earlier turns in the dialect's own form, each JSON, that go before those of the body.
+
+    Each with the provider's name of the model that wrote it, empty for one of the client's or a translated one.
+    """
 
 
 class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):

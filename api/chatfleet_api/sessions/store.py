@@ -65,6 +65,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The item of the OpenAI dialect that it was sent as, as JSON; empty: it is text."""
     echo: str = ""
     """Of the answer of a response: the parameters that it shows, as JSON."""
+    extra: str = ""
+    """Of the answer of a response: what came with its end that the common terms do not have, as JSON."""
     removed: bool = False
     """Whether this entry stands in the place of a message that was removed."""
 

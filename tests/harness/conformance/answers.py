@@ -5,16 +5,18 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
 from anthropic.types import Message as AnthropicMessage
 from anthropic.types import RawMessageStreamEvent
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Complete, Event, Start
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.vendor import Vendor
-from chatfleet_api.providers.vendors.table import ANTHROPIC, OPENAI
+from chatfleet_api.providers.vendors.table import ANTHROPIC, OPENAI, OPENAI_RESPONSES
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.messages.encode import MessageEncoder
@@ -37,9 +39,15 @@ END: Payloads = [
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
     {"type": "message_stop"},
 ]
-OURS = frozenset({"id", "model", "object", "index", "created", "role"})
+OURS = frozenset({"id", "model", "object", "index", "created", "role", "created_at", "completed_at", "sequence_number"})
 """The pod's own: ids, the client's name of the model, times, numbers of parts."""
 PADDING = "obfuscation"
+SNAPSHOTS = frozenset({"created", "queued", "in_progress", "completed", "incomplete", "failed"})
+"""Events of a response that have all of it, as it is whole."""
+ECHO = frozenset({"instructions", "tools", "tool_choice", "text", "reasoning", "prompt", "moderation"})
+"""Parts of a response that repeat its request."""
+OWN = re.compile(r"(status|error(\..*)?|store|background|conversation(\..*)?|previous_response_id|metadata)$")
+"""What the pod has to answer for in a response."""
 
 
 class Answer(NamedTuple):
@@ -83,9 +91,29 @@ def events(sample: dict[str, Any]) -> Payloads:
     return [*first, *before, *([] if kind == "message_stop" else [sample]), *last]
 
 
+def response(sample: dict[str, Any]) -> Payloads:
+    """Return a response that is whole."""
+    return [_ended(sample, "incomplete" if (sample.get("incomplete_details") or {}).get("reason") else "completed")]
+
+
+def _ended(sample: dict[str, Any], status: str) -> dict[str, Any]:
+    return {**sample, "status": status, "error": None}
+
+
+def response_events(sample: dict[str, Any]) -> Payloads:
+    """Return the event, and one that ends the response."""
+    kind = sample["type"]
+    called = {"type": "function_call", "call_id": "c", "name": "f"}
+    begun = {"type": "response.output_item.added", "output_index": sample.get("output_index"), "item": called}
+    before = [begun] if kind.endswith(("arguments.delta", "call_input.delta")) else []
+    return [*before, sample, {"type": "response.completed", "response": {"status": "completed"}}]
+
+
 ANSWERS = (
     Answer("Chat completions, whole", OPENAI, ChatCompletion, CHAT, "whole", completion),
     Answer("Chat completions, streamed", OPENAI, ChatCompletionChunk, CHAT, "streamed", chunks),
+    Answer("Responses, whole", OPENAI_RESPONSES, Response, RESPONSES, "whole", response),
+    Answer("Responses, streamed", OPENAI_RESPONSES, ResponseStreamEvent, RESPONSES, "streamed", response_events),
     Answer("Messages, whole", ANTHROPIC, AnthropicMessage, MESSAGES, "whole", message),
     Answer("Messages, streamed", ANTHROPIC, RawMessageStreamEvent, MESSAGES, "streamed", events),
 )
@@ -94,12 +122,16 @@ ANSWERS = (
 def properties(answer: Answer) -> list[Property]:
     """Return the properties of an answer; those of an event are named after it."""
     if hasattr(answer.kind, "model_fields"):
-        return properties_of(answer.kind)
+        return [each for each in properties_of(answer.kind) if answer.kind is not Response or each.top not in ECHO]
     found: list[Property] = []
     for kind in get_args(get_args(answer.kind)[0]):
         name = label_of(kind)
+        if name.strip("()").removeprefix("response.") in SNAPSHOTS:
+            continue
         tag = {"type": name.strip("()")}
         for path, probes in properties_of(kind, ours=tag):
+            if "output_item.added" in name and path.startswith("item"):  # as of its end
+                continue
             found.append(Property(f"{name.strip('()')}.{path}", probes))
     return found
 
@@ -108,7 +140,7 @@ def outcome(answer: Answer, client: Dialect, prop: Property) -> Outcome:
     """Return what becomes of a property on the way to a client."""
     if prop.path.endswith(PADDING):
         return Outcome.HINT
-    if re.split(r"[.\[(]", prop.path)[-1] in OURS:
+    if re.split(r"[.\[(]", prop.path)[-1] in OURS or OWN.match(prop.path):
         return Outcome.HONORED
     found = {_probed(answer, client, probe) for probe in prop.probes}
     is_own = client is answer.dialect
@@ -127,7 +159,8 @@ def _probed(answer: Answer, client: Dialect, probe: Probe) -> Outcome | None:
     arrived = own & set(re.findall(r"s\d{6}", shown))
     if client is answer.dialect and own - arrived:
         return Outcome.LOST
-    return Outcome.PASSED if arrived or (other is not None and other != shown) else None
+    is_there = isinstance(probe.value, list) and json.dumps(probe.value, separators=(",", ":")) in shown
+    return Outcome.PASSED if arrived or is_there or (other is not None and other != shown) else None
 
 
 def _shown(answer: Answer, client: Dialect, document: dict[str, Any]) -> str:
@@ -168,7 +201,7 @@ def events_of(items: list[StreamItem]) -> Iterator[Event]:
 def _whole_response(batch: Batch) -> str:
     encoder = ResponseEncoder("resp_r")
     encoder.encode(batch)
-    return json.dumps(encoder.response())
+    return msgspec.json.encode(encoder.response()).decode()
 
 
 CLIENTS: dict[tuple[str, str], Callable[[Batch], str]] = {

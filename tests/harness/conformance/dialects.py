@@ -20,6 +20,7 @@ from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.vendor import Vendor
 from chatfleet_api.providers.vendors import table
 from chatfleet_api.providers.vendors.bedrock.vendor import bedrock
+from chatfleet_api.providers.vendors.responses.as_sent import ENCRYPTED, STATE
 from chatfleet_api.web.dialects.messages import errors as messages_errors
 from chatfleet_api.web.dialects.messages.request import WITH_SAMPLING, read_message
 from chatfleet_api.web.dialects.openai.request import read_completion
@@ -153,7 +154,7 @@ RESPONSES = Dialect(
     _response,
     {"model": "m", "input": "Hi there", "stream": True},
     (response_create_params.ResponseCreateParamsStreaming,),
-    frozenset({"model", "stream"}),
+    frozenset({"model", "stream", "stream_options", *STATE}),
     frozenset(
         {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prompt_cache_breakpoint"}
         | {"context", "user", "safety_identifier"}
@@ -180,6 +181,9 @@ def with_results(body: dict[str, Any]) -> dict[str, Any]:
 def compared(dialect: Dialect, vendor: Vendor, body: dict[str, Any]) -> dict[str, Any]:
     """Return what a vendor of the client's dialect has to get of a request."""
     fields = {name: value for name, value in body.items() if name not in dialect.ours}
+    if dialect is RESPONSES and fields.get("reasoning") is not None:  # the upstream stores none of it
+        included = fields.get("include") or []
+        fields["include"] = included if ENCRYPTED in included else [*included, ENCRYPTED]
     if vendor.body is table.OPENAI_COMPATIBLE.body:
         roles = {"developer": "system"}
         messages = fields["messages"]

@@ -21,6 +21,8 @@ from harness.conformance.requests import Pair, properties
 
 ROOT = Path(__file__).parents[3]
 WHOLE = 99.5
+PROBING = pytest.mark.timeout(60)
+"""The first of these tests probes every property, once for all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +40,18 @@ def tables(conformance: ModuleType) -> dict[str, Any]:
     return {table.title: table for table in conformance.tables()}
 
 
+@PROBING
 def test_the_page_is_as_the_code_makes_it(conformance: ModuleType, tables: dict[str, Any]) -> None:
     assert (ROOT / conformance.PAGE).read_text() == conformance.page_of(list(tables.values()))
 
 
+@PROBING
 def test_nothing_is_lost_without_a_word(tables: dict[str, Any]) -> None:
     lost = [(title, path) for title, table in tables.items() for path, row in table.rows.items() if Outcome.LOST in row]
     assert not lost
 
 
+@PROBING
 @pytest.mark.parametrize(
     ("title", "column"),
     [
@@ -55,6 +60,8 @@ def test_nothing_is_lost_without_a_word(tables: dict[str, Any]) -> None:
         ("Embeddings: requests", "OpenAI, Azure, compatible"),
         ("Chat completions, whole: answers", "chat"),
         ("Chat completions, streamed: answers", "chat"),
+        ("Responses, whole: answers", "responses"),
+        ("Responses, streamed: answers", "responses"),
         ("Messages, whole: answers", "messages"),
         ("Messages, streamed: answers", "messages"),
     ],

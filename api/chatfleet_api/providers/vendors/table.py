@@ -17,8 +17,8 @@ from chatfleet_api.providers.vendors.bedrock.vendor import bedrock
 from chatfleet_api.providers.vendors.openai import lossless as openai_lossless
 from chatfleet_api.providers.vendors.openai import request as openai
 from chatfleet_api.providers.vendors.openai import whole as openai_whole
+from chatfleet_api.providers.vendors.responses import lossless as responses_lossless
 from chatfleet_api.providers.vendors.responses import request as responses
-from chatfleet_api.providers.vendors.responses import stream as responses_stream
 from chatfleet_api.providers.vendors.responses import whole as responses_whole
 from chatfleet_api.providers.vendors.scripted.provider import connect_scripted
 from chatfleet_contract.runtime import RuntimeProvider
@@ -75,7 +75,7 @@ def with_responses(chat: Vendor, body: Body = responses.body) -> Vendor:
         chat,
         path=lambda _: "/responses",
         body=body,
-        parser=responses_stream.ResponseParser,
+        parser=responses_lossless.parser,
         events_of=responses_whole.events_of,
     )
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import CHAT, MESSAGES, RESPONSES, ChatRequest
 from chatfleet_api.providers.own_dialect import require_translated, sent_in
+from chatfleet_api.providers.vendors.responses import as_sent
 from chatfleet_api.providers.vendors.responses.conversation import IMITATION, OPENAI, Takes, items_of
 from chatfleet_api.providers.vendors.responses.tools import choice, text_format, tool
 from chatfleet_contract.spec.providers import Compatibility
@@ -45,6 +46,8 @@ def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) ->
 
 
 def _body(request: ChatRequest, compatibility: Compatibility, takes: Takes) -> bytes:
+    if sent := sent_in(RESPONSES, request):
+        return as_sent.body(request, sent, compatibility)
     shared = _shared(request)
     _require_counterparts(request, frozenset(shared))
     fields: dict[str, Any] = {name: value for name, value in shared.items() if name != _VERBOSITY}

@@ -26,6 +26,7 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import response_id
 from chatfleet_api.web.dialects.responses.output import Made, Message, Output
+from chatfleet_api.web.dialects.responses.relay import Relay, completed
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 _INCOMPLETE: Final = MappingProxyType({"length": "max_output_tokens", "content_filter": "content_filter"})
@@ -52,6 +53,8 @@ class ResponseEncoder:
         self._message: Message | None = None
         """The text to which the next token belongs, and what stands before it in its event."""
         self._text_head = b""
+        self._relay: Relay | None = None
+        """What an upstream of the same API has written; None: nothing, or it has another API."""
         self._seq = 0
         self._frames: list[bytes] = []
 
@@ -64,8 +67,8 @@ class ResponseEncoder:
         """Return the events of the next batch, in one piece; nothing when all of them are to be left out."""
         self._frames = []
         for event in batch.events:
-            if self._message is not None and isinstance(event, Token):
-                self._take_text(self._message, event.text)
+            if self._text_head and isinstance(event, Token):
+                self._take_text(event.text)
             else:
                 self._take(event)
         return escape_line_separators(b"".join(self._frames))
@@ -81,7 +84,7 @@ class ResponseEncoder:
         """Return the response as it is by now. Its output is there when it has ended."""
         ending = self._ending
         status, error, incomplete = _status(ending)
-        return {
+        ours = {
             "id": self._id or response_id(self._start.conversation or "", self._start.run),
             "object": "response",
             "created_at": self._start.created,
@@ -90,10 +93,14 @@ class ResponseEncoder:
             "error": error,
             "incomplete_details": incomplete,
             "model": self._start.model,
-            "output": self._output.shown() if ending else [],
+            "output": self._shown() if ending else [],
             "usage": usage_of(ending.usage) if ending and ending.usage else None,
             **self._echo,
         }
+        return ours if ending is None else completed(ours, ending)
+
+    def _shown(self) -> list[dict[str, Any]]:
+        return self._output.shown() if self._relay is None else self._relay.output()
 
     def _take(self, event: Event) -> None:
         match event:
@@ -103,19 +110,23 @@ class ResponseEncoder:
                 self._emit("response.created", {"response": self.response()})
                 self._emit("response.in_progress", {"response": self.response()})
             case Token() | Reasoning() | ToolCall():
+                if self._relay is not None:
+                    return  # the upstream's own events have it
                 self._emit_all(self._output.take(event))
                 self._learn()
             case Complete() | Failed():
                 self._end(event)
             case Extended():
-                for piece in event.pieces:
-                    self._take(piece)
+                self._relay = self._relay or Relay()
+                self._emit(*self._relay.take(event.extra))
+                self._text_head = self._relay.text_head
             case _:
                 assert_never(event)
 
-    def _take_text(self, message: Message, text: str) -> None:
+    def _take_text(self, text: str) -> None:
         """Do for a text that continues another one what `_take` does, which nearly all events are."""
-        message.text.write(text)
+        if self._message is not None:
+            self._message.text.write(text)
         if self._seq > self._after:
             self._frames += (self._text_head, json_text(text), b',"sequence_number":%d}\n\n' % self._seq)
         self._seq += 1
@@ -123,6 +134,7 @@ class ResponseEncoder:
     def _learn(self) -> None:
         """Prepare what stands before the next text."""
         self._message = message = self._output.message
+        self._text_head = b""
         if message is not None:
             kind, event = message.delta("")
             del event["delta"]
@@ -130,12 +142,12 @@ class ResponseEncoder:
             self._text_head = b"event: " + kind.encode() + b"\ndata: " + stem + b',"delta":'
 
     def _end(self, ending: Terminal) -> None:
-        self._message = None
+        self._message, self._text_head = None, b""
         self._ending = ending
         status, _, _ = _status(ending)
-        self._emit_all(
-            self._output.end(status if status == "completed" else "incomplete", is_whole=isinstance(ending, Complete))
-        )
+        if self._relay is None:
+            is_whole = isinstance(ending, Complete)
+            self._emit_all(self._output.end("completed" if status == "completed" else "incomplete", is_whole=is_whole))
         response = self.response()
         self._emit(f"response.{status if isinstance(ending, Complete) else 'failed'}", {"response": response})
         if self._seq <= self._after:

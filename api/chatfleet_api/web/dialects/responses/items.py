@@ -8,6 +8,7 @@ import msgspec
 
 from chatfleet_api.chat.item_kinds import MESSAGE as MESSAGE_KIND
 from chatfleet_api.chat.items import kind_of
+from chatfleet_api.chat.relayed import output_of
 from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import StoredMessage
@@ -36,6 +37,8 @@ def items_of(message: StoredMessage) -> list[dict[str, Any]]:
     if message.item:
         return [_sent(message, msgspec.json.decode(message.item))]
     status = "completed" if message.status == "complete" else "incomplete"
+    if (output := output_of(message)) is not None:
+        return output
     if message.role == "assistant" and message.run:
         pieces = pieces_of(message)
         return items_of_answer(message.id, pieces, status, form_of(read_echo(message.echo)))

@@ -4,7 +4,8 @@ Source of names and ranges: `openai` 3.51, `types/responses/response_create_para
 is rejected by its name, here or, if some upstreams have it, by the others; values that change nothing are accepted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -13,7 +14,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import CHAT, RESPONSES, ChatRequest, Message, Sent, Untranslated
-from chatfleet_api.web.body import decode_body, stream_field
+from chatfleet_api.web.body import convert_body, decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
 from chatfleet_api.web.dialects.responses.include import beyond as beyond_include
@@ -22,14 +23,8 @@ from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
 from chatfleet_api.web.dialects.responses.reasoning import beyond as beyond_reasoning
 from chatfleet_api.web.dialects.responses.text import TextOptions, response_format
 from chatfleet_api.web.dialects.responses.tools import read_tools
-from chatfleet_api.web.supported import (
-    LOG_PROBABILITIES,
-    PADDING,
-    SERVICE_TIER,
-    Supported,
-    reject_unsupported,
-    unsupported,
-)
+from chatfleet_api.web.dialects.responses.untranslated import common_part
+from chatfleet_api.web.supported import LOG_PROBABILITIES, PADDING, SERVICE_TIER, Supported, unsupported
 
 _Checked: TypeAlias = Any
 """A parameter of which `_SUPPORTED` knows the values that are accepted."""
@@ -106,6 +101,9 @@ class ResponseRequest(NamedTuple):
     """Whether the response is written to its end although its client disconnects."""
 
 
+_NESTED: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
+    {"reasoning": ReasoningOptions, "image": ImageOptions, "stream_options": StreamOptions, "text": TextOptions}
+)
 _BODY: Final = msgspec.json.Decoder(ResponseBody)
 _IN_OPENAIS: Final = (
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
@@ -126,13 +124,13 @@ _SUPPORTED: Final = (
 
 def read_response(raw: bytes) -> ResponseRequest:
     """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
-    body = decode_body(raw, _BODY)
-    reject_unsupported(body, _SUPPORTED)
+    body, beyond = _decoded(raw)
     _check_state(body)
     items = tuple(_items(body, raw))
     tools = read_tools(body.tools, body.tool_choice)
     reasoning = body.reasoning or ReasoningOptions()
     untranslated = (
+        *beyond,
         *_of_openai(body),
         *tools.untranslated,
         *(part for item in items for part in item.untranslated),
@@ -165,6 +163,19 @@ def read_response(raw: bytes) -> ResponseRequest:
         conversation=_conversation(body),
     )
     return ResponseRequest(new, bool(body.stream), bool(body.background))
+
+
+def _decoded(raw: bytes) -> tuple[ResponseBody, list[Untranslated]]:
+    """Return the body in these terms, and what it has beyond them."""
+    try:
+        body, beyond = _BODY.decode(raw), list[Untranslated]()
+    except msgspec.ValidationError:
+        common, beyond = common_part(raw, ResponseBody, _NESTED)
+        body = convert_body(common, ResponseBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body, beyond = decode_body(raw, _BODY), []  # raises what a client can read
+    beyond += [Untranslated(error.param or "", error.message) for error in unsupported(body, _SUPPORTED)]
+    return body, beyond
 
 
 def wants_stream(_accept: str, body: bytes) -> bool:

@@ -257,7 +257,9 @@ def test_what_is_done_anyway_may_be_requested(dialect: Dialect, sent: dict[str, 
         ({"truncation": "middle"}, "truncation"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"metadata": {"a": 1}}, "metadata"),
-        ({"colour": None}, "colour"),
+        ({"colour": 1}, "colour"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format"),
+        ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
     ],
 )
 def test_what_changes_a_response_and_is_not_supported_is_rejected_by_name(sent: dict[str, Any], param: str) -> None:

@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from chatfleet_api.chat.compaction import sealed_summary
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import (
+    RESPONSES,
     AnyToolCall,
     ChatRequest,
     CustomInput,
@@ -16,6 +19,7 @@ from chatfleet_api.domain.request import (
     ImageURL,
     Message,
     MessageToolCall,
+    Sent,
     TextPart,
 )
 from chatfleet_api.providers.vendor import Vendor
@@ -144,3 +148,46 @@ def test_a_client_of_messages_reads_the_name_that_it_sent() -> None:
     with pytest.raises(ChatError) as caught:
         body_of(read_message(json.dumps(sent).encode(), WITH_SAMPLING, None).request)
     assert caught.value.param == "stop_sequences"
+
+
+SEALED = {"type": "reasoning", "summary": [], "encrypted_content": "gAAA=="}
+
+
+def of_responses(before: list[tuple[dict[str, Any], str]], **fields: Any) -> ChatRequest:  # noqa: ANN401  # of a body
+    body = msgspec.Raw(json.dumps({"model": "m", **fields}).encode())
+    items = tuple((json.dumps(item), model) for item, model in before)
+    return ChatRequest("m", (HI,), sent=Sent(RESPONSES, body, 1, before=items))
+
+
+def test_the_items_before_stand_in_front_of_those_of_the_request() -> None:
+    before = {"type": "of_next_year", "value": 1}
+    assert body_of(of_responses([(before, "")], input="Hi"))["input"] == [
+        before,
+        {"type": "message", "role": "user", "content": "Hi"},
+    ]
+    assert body_of(of_responses([], input="Hi"))["input"] == "Hi"
+    assert body_of(of_responses([(before, "")]))["input"] == [before]
+
+
+def test_encrypted_reasoning_goes_back_to_its_own_model_alone() -> None:
+    text = {"type": "message", "role": "assistant", "content": "I said encrypted_content."}
+    of_this, of_another = (of_responses([(SEALED, model), (text, model)], input="Hi") for model in ("m", "other"))
+    assert body_of(of_this)["input"][:2] == [SEALED, text]
+    assert body_of(of_this)["include"] == ["reasoning.encrypted_content"]
+    assert body_of(of_another)["input"][:1] == [text]
+
+
+def test_our_summary_is_a_message_and_our_seal_is_not_sent() -> None:
+    summary = {"type": "compaction", "encrypted_content": sealed_summary("They met.")}
+    ours = {**SEALED, "encrypted_content": "chatfleet.1.W10="}
+    own = of_responses([], input=[summary, ours, SEALED])
+    for request in (own, of_responses([(summary, ""), (ours, "")], input=[SEALED])):
+        message, *rest = body_of(request)["input"]
+        assert message["content"].endswith("They met.")
+        assert rest == [SEALED]
+
+
+def test_parameters_of_the_catalogue_are_sent_where_the_request_has_none() -> None:
+    request = msgspec.structs.replace(of_responses([], input="Hi", temperature=0.1), temperature=0.9, max_tokens=7)
+    body = body_of(request)
+    assert (body["temperature"], body["max_output_tokens"]) == (0.1, 7)

@@ -119,7 +119,6 @@ def test_a_schema_reaches_the_model() -> None:
         ({"metadata": {"k": "v" * 513}}, "metadata"),
         ({"metadata": {str(number): "v" for number in range(17)}}, "metadata"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
-        ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
     ],
 )
 def test_what_the_vendor_does_not_take_is_refused_by_field(sent: dict[str, Any], param: str) -> None:
