@@ -48,6 +48,7 @@ from chatfleet_api.sessions.store import StoredMessage
 Item: TypeAlias = Mapping[str, Any]
 
 
+_FIELDS: Final = {known: frozenset(known.__struct_fields__) for known in KINDS.values()}
 _OF_THE_ASSISTANT: Final = frozenset({"reasoning", "compaction"})
 
 
@@ -102,29 +103,32 @@ def understood(item: Item, where: str) -> Understood:
     if known is None:
         remedy = "Use messages, and calls of functions with their results."
         return Understood(None, (_foreign(where, f"'{where}' is an item of type '{kind}'", remedy),))
-    beyond = tuple(
-        _foreign(f"{where}.{name}", f"'{where}.{name}'", "Remove it.")
-        for name, value in item.items()
-        if value is not None and name not in known.__struct_fields__
-    )
+    beyond: tuple[Untranslated, ...] = ()
+    if not item.keys() <= _FIELDS[known]:
+        beyond = tuple(
+            _foreign(f"{where}.{name}", f"'{where}.{name}'", "Remove it.")
+            for name, value in item.items()
+            if value is not None and name not in _FIELDS[known]
+        )
     parts, foreign = _known_parts(item, "output" if known is CallOutput else "content", where)
     message, more = _message(msgspec.convert(parts, known), where)
-    return Understood(message, (*beyond, *foreign, *more))
+    return Understood(message, (*beyond, *foreign, *more) if beyond or foreign else more)
 
 
 def joined(messages: Iterable[Message]) -> tuple[Message, ...]:
     """Return the messages, in which the parts of an answer are one: reasoning, text, and calls of tools."""
     result: list[Message] = []
+    last: Message | None = None
     for message in messages:
-        last = result[-1] if result else None
-        if last and last.role == message.role == "assistant" and _continues(last, message):
+        if last is not None and message.role == "assistant" == last.role and _continues(last, message):
             thoughts = [*(last.thoughts or ()), *(message.thoughts or ())]
             calls = [*(last.tool_calls or ()), *(message.tool_calls or ())]
             content = message.content if last.content is None else last.content
             result[-1] = replace(last, content=content, thoughts=thoughts or None, tool_calls=calls or None)
         else:
             result.append(message)
-    return tuple(message for message in result if not _is_reasoning(message))
+        last = result[-1]
+    return tuple(message for message in result if message.thoughts is None or not _is_reasoning(message))
 
 
 def _continues(last: Message, message: Message) -> bool:

@@ -85,6 +85,8 @@ class Settings:
     """Of models, by name."""
     copies: int = 1
     """Of each kind, as providers of their own: what one suffers does not make the pods spare another."""
+    scripted: tuple[str, ...] = ()
+    """Models of the scripted provider, by their scripts: they need no upstream."""
     server: Server = CHATFLEET
 
     def upstreams(self) -> list[tuple[str, UpstreamKind]]:
@@ -205,7 +207,8 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
                 }
             )
             for name, kind in settings.upstreams()
-        ),
+        )
+        + ((RuntimeProvider(name="scripted", type=ProviderType.SCRIPTED),) if settings.scripted else ()),
         models=models(settings),
         redis_url_file=str(redis_url) if settings.redis_url else None,
         redis_wait_replicas=settings.wait_replicas or None,
@@ -224,7 +227,7 @@ def models(settings: Settings) -> tuple[Model, ...]:
             continuation=kind.continuation,
         )
         for name, kind in settings.upstreams()
-    )
+    ) + tuple(Model(name=name, provider="scripted", model=name) for name in settings.scripted)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from chatfleet_lab.chaos.scenarios import (
     bounded_redis_load,
     cancellation,
     cancellation_at_another_pod,
+    chained_turns,
     drain,
     exactly_once,
     fallback_and_circuit_breaker,
@@ -42,5 +43,6 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     paused_pod.SCENARIO,
     exactly_once.SCENARIO,
     one_answer_at_a_time.SCENARIO,
+    chained_turns.SCENARIO,
     independent_upstream.SCENARIO,
 )

@@ -1,17 +1,20 @@
 """Responses: turns that are retrieved, continued, cancelled and deleted by their id."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey, StoredResponse
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
+from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, ToolCall
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.providers.provider import Opening
 from chatfleet_api.runs.run import Run
 from harness.pods.runs import CALLER, STOP, TENANT, Chat, FakeProvider, collect, make_chat, text
 
@@ -233,3 +236,36 @@ async def test_items_are_stored_as_they_came() -> None:
     assert [(message.content, message.item) for message in found.questions] == [("hi", item)]
     await respond(chat, "more", previous=key)
     assert said(provider) == ["hi", "yes", "more"]
+
+
+class Caller(FakeProvider):
+    """Calls a tool for a message of the user, and answers when it has the result."""
+
+    @override
+    def open(self, request: ChatRequest) -> Opening:
+        last = request.messages[-1]
+        made = ToolCall(0, f"call-{len(self.asked)}", "add", "{}") if last.role == "user" else Token("yes")
+        self.steps = ((made,), [STOP])
+        return super().open(request)
+
+
+@pytest.mark.timeout(60)  # the model gets half a million messages in all
+async def test_a_chain_of_a_thousand_turns_keeps_its_context_with_calls_of_tools() -> None:
+    provider = Caller()
+    chat = make_chat(provider)
+    key = await respond(chat, "0")
+    for turn in range(1, 1000):
+        call = f"call-{turn - 1}"
+        item = json.dumps({"type": "function_call_output", "call_id": call, "output": "4"})
+        result = NewItem(Message("tool", "4", tool_call_id=call), item)
+        asked = NewResponse(ChatRequest("m", ()), (result,) if turn % 2 else new(str(turn)).items, previous=key)
+        events = await collect((await chat.responses.create(CALLER, asked)).read())
+        key = key_of(events[0][1])
+    got = provider.asked[-1].messages
+    roles = ("user", "assistant", "tool", "assistant")
+    assert [message.role for message in got] == [*roles * 499, *roles[:3]]
+    assert [message.content for message in got[::4]] == [str(turn) for turn in range(0, 1000, 2)]
+    calls = [call.id for message in got for call in message.tool_calls or ()]
+    assert calls == [message.tool_call_id for message in got if message.role == "tool"]
+    assert len(set(calls)) == 500
+    assert len((await chat.responses.find(CALLER, key)).questions) == 1
