@@ -35,7 +35,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
     Usage,
 )
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
@@ -90,6 +90,7 @@ async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> N
     has_begun = False
     try:
         async with provider.open(request) as stream:
+            forget_sent(request)  # it may be large, and is not sent again once an answer has begun
             async for pieces in stream:
                 has_begun = True
                 emit(pieces)
@@ -226,9 +227,8 @@ def provided(events: Sequence[Event]) -> Sequence[StreamItem]:
 def _finished(reply: Reply) -> Terminal:
     if reply.finish is None:
         return Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
-    end = reply.finish
-    first, elapsed = reply.first_token_ms, reply.elapsed_ms()
-    return Complete(end.reason, end.usage, elapsed, first, end.provider, end.upstream_model, end.extra)
+    end, elapsed = reply.finish, reply.elapsed_ms()
+    return Complete(end.reason, end.usage, elapsed, reply.first_token_ms, end.provider, end.upstream_model, end.extra)
 
 
 def _with_spent(end: Terminal, spent: Usage | None) -> Terminal:

@@ -141,3 +141,12 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     It repeats what the other fields have: who changes a message, such as a guard, has to change it here as well.
     """
+
+
+_FORGOTTEN: Final = msgspec.Raw(b"null")
+
+
+def forget_sent(request: ChatRequest) -> None:
+    """Drop the body that the client has sent, also from copies of the request: no upstream gets it any more."""
+    if request.sent is not None:
+        msgspec.structs.force_setattr(request.sent, "body", _FORGOTTEN)

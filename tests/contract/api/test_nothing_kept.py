@@ -5,7 +5,7 @@ import http.client
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import ExitStack, aclosing, closing
 from pathlib import Path
 
 import pytest
@@ -94,3 +94,24 @@ async def test_a_completion_leaves_nothing_behind() -> None:
     gc.collect()
     assert sys.getallocatedblocks() - before < COMPLETIONS
     assert await log.state(TENANT, last) == "unknown"
+
+
+OPEN = 60
+LARGE = 500_000
+"""Bytes of a request."""
+
+
+def test_an_open_stream_keeps_what_was_asked_once(tmp_path: Path) -> None:
+    """The text, for the estimate of its tokens; the body that was sent is forgotten once an upstream has answered."""
+    given = scripted("count")
+    model = given.models[0].model_copy(update={"model": "count-1000@50"})
+    body = BODY | {"messages": [{"role": "user", "content": "x" * LARGE}]}
+    with api_process(tmp_path, given.model_copy(update={"models": (model,)})) as api, ExitStack() as stack:
+        stream(api, 1, messages=body["messages"], max_tokens=1)
+        before = api.program.resident_bytes
+        for _ in range(OPEN):
+            connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
+            stack.enter_context(closing(connection))
+            connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+            assert connection.getresponse().readline()
+        assert api.program.resident_bytes - before < 1.6 * OPEN * LARGE

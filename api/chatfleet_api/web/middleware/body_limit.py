@@ -52,6 +52,7 @@ class BodyLimit:
             await send_error(ChatError(Code.UNSUPPORTED_MEDIA_TYPE, _COMPRESSED), scope, send)
             return
         first: Message | None = {"type": "http.request", "body": body, "more_body": False}
+        del body  # the application decides how long it keeps it
 
         async def read() -> Message:
             nonlocal first

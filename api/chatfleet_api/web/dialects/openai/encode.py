@@ -164,7 +164,7 @@ def _message(reply: Reply) -> dict[str, Any]:
     content = None if calls and not reply.text else reply.text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
     if calls:
-        message["tool_calls"] = calls
+        message["tool_calls"] = msgspec.to_builtins(calls)  # what came beside the common terms is added to them
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
     return message

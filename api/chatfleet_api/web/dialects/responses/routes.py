@@ -46,14 +46,16 @@ class CreateResponse(HotEndpoint):
         run = await self._responses.create(client.principal, body.new)
         # What is not stored gets an id that leads nowhere.
         nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())
-        encoder = ResponseEncoder(nowhere, at_once=body.background)
+        stream, background = body.stream, body.background
+        del body  # its items may be large, and the stream is long
+        encoder = ResponseEncoder(nowhere, at_once=background)
         try:
-            if body.stream:
+            if stream:
                 await self._streams.send(run.read, encoder, client)
             else:
-                await client.respond_with(_started(run, encoder) if body.background else _whole(run, encoder))
+                await client.respond_with(_started(run, encoder) if background else _whole(run, encoder))
         finally:
-            if not body.background:
+            if not background:
                 run.cancel()
 
 
