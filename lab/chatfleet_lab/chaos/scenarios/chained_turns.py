@@ -155,7 +155,7 @@ class _Chain:
                     self.found.count("turns taken over")
                     return dict(shown)
                 if shown["status"] != "in_progress":
-                    self.found.count(f"turns {shown['status']}, asked for again")
+                    self.found.count(f"turns {shown['status']}, requested again")
                     return None
                 await asyncio.sleep(AGAIN)
 
