@@ -82,7 +82,7 @@ def _stream(
     begun, rest = steps[: fault.after + 1], steps[fault.after + 1 :]
     event = rest[0].data.partition(b"\n\n")[0]
     then: dict[FaultKind, list[Step]] = {
-        "unreasoned": [Step(frames.goodbye)],
+        "unreasoned": [Step(frames.unreasoned)],
         "half": [Step(event[: len(event) // 2])],
         "error": [Step(frames.error)],
         "garbage": [Step(wire_format.garbage), *rest[1:]],

@@ -8,7 +8,7 @@ import msgspec
 from typing_extensions import override
 
 from harness.upstream.event_stream import event_frame
-from harness.upstream.wires import AnthropicWire, BedrockWire, OpenAIWire, ResponsesWire, Wire
+from harness.upstream.wires import AnthropicWire, BedrockWire, OpenAIWire, ResponsesWire, Wire, event
 
 GARBAGE: Final = b'data: {"choices": [{"delta": {"content": \n\n'
 
@@ -68,13 +68,15 @@ class Frames(NamedTuple):
     """The vendor's last word."""
     error: bytes
     """An error, as it comes inside a stream."""
+    unreasoned: bytes
+    """The last word of an answer without a reason to finish."""
 
     @classmethod
     def of(cls, wire: Wire, pieces: list[str], error: str) -> "Frames":
         """Return the events of an answer of these pieces; `error` is the type of an error."""
         *finish, goodbye = wire.finish(len(pieces))
         tokens = tuple(map(wire.token, pieces))
-        return cls(b"".join(wire.begin()), tokens, b"".join(finish), goodbye, wire.error(error))
+        return cls(b"".join(wire.begin()), tokens, b"".join(finish), goodbye, wire.error(error), goodbye)
 
 
 class WireFormat(Protocol):
@@ -163,7 +165,10 @@ class ResponsesFormat(OpenAIFormat):
     @override
     def frames(self, pieces: list[str]) -> Frames:
         """Return the events."""
-        return Frames.of(ResponsesWire(), pieces, "server_error")
+        response = {"id": "resp_1", "object": "response", "status": "incomplete", "model": "x", "output": []}
+        last = {"type": "response.incomplete", "sequence_number": 12, "response": response}
+        unreasoned = event(last, "response.incomplete")
+        return Frames.of(ResponsesWire(), pieces, "server_error")._replace(unreasoned=unreasoned)
 
 
 class AnthropicFormat(ServerSentEvents):

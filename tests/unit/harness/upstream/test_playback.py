@@ -14,11 +14,12 @@ from harness.upstream.wire_formats import (
     OpenAIFormat,
     RefusedError,
     Request,
+    ResponsesFormat,
     WireFormat,
 )
 
-FORMATS = (OpenAIFormat(), AnthropicFormat(), BedrockFormat())
-EACH = pytest.mark.parametrize("wire_format", FORMATS, ids=["openai", "anthropic", "bedrock"])
+FORMATS = (OpenAIFormat(), ResponsesFormat(), AnthropicFormat(), BedrockFormat())
+EACH = pytest.mark.parametrize("wire_format", FORMATS, ids=["openai", "responses", "anthropic", "bedrock"])
 TOKENS = 4
 
 
@@ -63,6 +64,12 @@ def test_a_fault_strikes_after_its_tokens_and_before_the_reason_to_finish(
     assert not performance.whole
     assert sum(step.tokens for step in performance.steps) == after
     assert wire_format.frames([""] * TOKENS).finish not in sent(performance)
+
+
+def test_the_last_word_of_responses_without_a_reason_is_not_that_of_success() -> None:
+    performance = played(ResponsesFormat(), [Fault("unreasoned", 2)])
+    assert b"response.incomplete" in sent(performance)
+    assert b"response.completed" not in sent(performance)
 
 
 @EACH
