@@ -38,6 +38,7 @@ ACTIVE_STREAMS: Final = "chatfleet_active_streams"
 STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 QUEUED_REQUESTS: Final = "chatfleet_queued_requests"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
+CACHED_INPUT_TOKENS_TOTAL: Final = "chatfleet_cached_input_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
 REQUESTS_REJECTED_TOTAL: Final = "chatfleet_requests_rejected_total"
 STREAMS_ENDED_TOTAL: Final = "chatfleet_streams_ended_total"
@@ -65,6 +66,12 @@ POD_METRICS: Final = (
         Kind.COUNTER,
         ("provider", "model", "type"),
         "Tokens sent to (`input`) and received from (`output`) providers.",
+    ),
+    Metric(
+        CACHED_INPUT_TOKENS_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model"),
+        "Tokens sent to providers that these read from their prompt caches; a part of `chatfleet_tokens_total`.",
     ),
     Metric(REQUESTS_TOTAL, Kind.COUNTER, ("route", "status"), "HTTP responses."),
     Metric(REQUESTS_REJECTED_TOTAL, Kind.COUNTER, ("reason",), "Requests rejected to protect the pod."),

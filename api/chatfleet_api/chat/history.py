@@ -11,7 +11,7 @@ from chatfleet_api.chat.items import joined, understood
 from chatfleet_api.chat.relayed import items_before
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Thought
-from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Untranslated
+from chatfleet_api.domain.request import RESPONSES, Affinity, ChatRequest, Message, Untranslated
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import StoredMessage
 
@@ -19,6 +19,8 @@ BEFORE: Final = "conversation"
 """Stands for the field of an item that the request does not bring itself."""
 _item: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
+CACHED_SECONDS = 3600.0
+"""Age up to which an answer's prompt may be in its provider's cache: the longest that most keep one without a fee."""
 UNSEEN_SECONDS = 5.0
 """Age up to which a run that the log does not know may simply not have been written there yet."""
 
@@ -66,6 +68,14 @@ def continued(
         untranslated = (*sent.untranslated, *before.untranslated)
         sent = replace(sent, untranslated=untranslated, before=items_before(history))
     return replace(request, messages=messages, sent=sent)
+
+
+def affinity(conversation: str, history: Sequence[StoredMessage], now: datetime) -> Affinity:
+    """Return where the prompt of the next turn may be in a cache: where the newest answer came from, if it is young."""
+    answer = next((message for message in reversed(history) if message.provider), None)
+    if answer is None or age(answer, now) > CACHED_SECONDS:
+        return Affinity(conversation)
+    return Affinity(conversation, answer.provider, answer.upstream_model)
 
 
 def _answer(message: StoredMessage) -> Message | None:

@@ -129,6 +129,7 @@ class MessageSender:
         answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo)
         began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
         request = history.continued(place.before, turn.request, turn.instructions)
+        request = replace(request, affinity=history.affinity(conversation, place.before, self.now()))
         record = RunRecord(tenant, began, request)
         append = Append(
             (*place.carried, *turn.questions, answer),

@@ -112,6 +112,17 @@ class Sent(msgspec.Struct, frozen=True):
     """
 
 
+class Affinity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the prompt of a conversation may be in a cache."""
+
+    key: str
+    """Stands for the conversation: requests with the same one begin alike."""
+    provider: str | None = None
+    """Who gave the newest answer; None: there is none, or no cache has its prompt any more."""
+    model: str | None = None
+    """The model that gave it, by its provider's name of it."""
+
+
 class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One question to one model; `model` is a name of the catalogue until the registry puts the provider's there."""
 
@@ -136,6 +147,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the oldest messages may be left out when there are too many for the model."""
     continues: bool = False
     """Whether the last message is the beginning of the answer, which is to be continued and not repeated."""
+    affinity: Affinity | None = None
+    """Which upstream may have the beginning of the request in its cache; None: no conversation is known."""
     sent: Sent | None = None
     """The request as its client sent it, in a dialect that upstreams speak too.
 

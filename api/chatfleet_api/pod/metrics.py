@@ -37,6 +37,7 @@ COUNTERS: Final = (
     names.STREAMS_ENDED_TOTAL,
     names.REQUESTS_REJECTED_TOTAL,
     names.TOKENS_TOTAL,
+    names.CACHED_INPUT_TOKENS_TOTAL,
     names.UPSTREAM_ATTEMPTS_TOTAL,
     names.UPSTREAM_RETRIES_TOTAL,
     names.RUN_TAKEOVERS_TOTAL,
@@ -120,6 +121,8 @@ class Meter:
         """Count the tokens of an attempt."""
         self._tokens(provider, model, "input").inc(usage.input_tokens)
         self._tokens(provider, model, "output").inc(usage.output_tokens)
+        if usage.cache_read_tokens:
+            self._counters[names.CACHED_INPUT_TOKENS_TOTAL](provider, model).inc(usage.cache_read_tokens)
 
 
 def _histogram(row: Metric, buckets: Sequence[float], registry: CollectorRegistry) -> Callable[..., Histogram]:

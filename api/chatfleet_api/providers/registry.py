@@ -18,7 +18,7 @@ from chatfleet_api.providers.embeddings import Embedder
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker, CircuitBreaking
 from chatfleet_api.providers.policies.concurrency import ConcurrencyLimited, Slots
-from chatfleet_api.providers.policies.fallback import Fallback
+from chatfleet_api.providers.policies.fallback import Fallback, Upstream
 from chatfleet_api.providers.policies.instrumented import Instrumented, Meter, ModelLabels
 from chatfleet_api.providers.policies.prefill import Prefill
 from chatfleet_api.providers.policies.retry import Retrying
@@ -58,7 +58,8 @@ class Registry:
         }
         providers = {provider.name: provider for provider in config.providers}
         single = {model.name: self._single(model, _named(providers, model), upstreams) for model in config.models}
-        models = {model.name: _with_fallbacks(model, single) for model in config.models}
+        names = {model.name: (model.provider, model.model) for model in config.models}
+        models = {model.name: _with_fallbacks(model, single, names) for model in config.models}
         self._upstreams = upstreams
         named = {provider.name: upstream for provider, upstream in upstreams.items()}
         self._environment.recheck()
@@ -121,8 +122,12 @@ def _named(providers: Mapping[str, RuntimeProvider], model: Model) -> RuntimePro
     return providers[model.provider]
 
 
-def _with_fallbacks(model: Model, single: Mapping[str, Provider]) -> Provider:
+def _with_fallbacks(model: Model, single: Mapping[str, Provider], names: Mapping[str, Upstream]) -> Provider:
     if unknown := [name for name in model.fallbacks if name not in single]:
         raise ValueError(f"model {model.name}: fallbacks {unknown} are not in models; add them or correct them")
-    chain = [single[name] for name in (model.name, *model.fallbacks)]
-    return Fallback(chain) if len(chain) > 1 else chain[0]
+    chain = (model.name, *model.fallbacks)
+    return (
+        Fallback([single[name] for name in chain], [names[name] for name in chain])
+        if len(chain) > 1
+        else single[model.name]
+    )

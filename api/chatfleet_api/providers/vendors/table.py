@@ -32,7 +32,7 @@ OPENAI: Final = Vendor(
     path=lambda _: "/chat/completions",
     embeddings_path=lambda _: "/embeddings",
     models_path="/models",
-    body=openai.body,
+    body=openai.keyed_body,
     parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
@@ -54,7 +54,7 @@ AZURE_V1: Final = Vendor(
     models_path="/models",
     names_models=False,
     authenticate=key_header("api-key"),
-    body=openai.body,
+    body=openai.keyed_body,
     parser=openai_lossless.parser,
     events_of=openai_whole.events_of,
 )
@@ -63,6 +63,7 @@ OPENAI_COMPATIBLE: Final = Vendor(
     embeddings_path=lambda _: "/embeddings",
     models_path="/models",
     lists_models=False,
+    headers=openai.session_header,
     body=openai.compatible_body,
     parser=openai_lossless.parser,
     events_of=openai_whole.events_of,

@@ -123,6 +123,7 @@ REQUEST = {
     "truncation": "auto",
     "service_tier": "flex",
     "top_logprobs": 2,
+    "prompt_cache_key": "k",
     "field_of_next_year": {"a": [1, 2.5, None]},
 }
 

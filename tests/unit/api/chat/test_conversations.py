@@ -9,7 +9,7 @@ from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import Affinity, ChatRequest, Message
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import MAX_QUEUED
 from chatfleet_contract.spec import OnBusy
@@ -84,7 +84,10 @@ async def test_the_answer_knows_what_was_said_before() -> None:
     for said in ("one", "two"):
         await ending(await chat.conversations.send(CALLER, conversation.id, NewMessage(said, temperature=0.5)))
     assert script.asked[-1] == ChatRequest(
-        "m", (Message("user", "one"), Message("assistant", "hello"), Message("user", "two")), temperature=0.5
+        "m",
+        (Message("user", "one"), Message("assistant", "hello"), Message("user", "two")),
+        temperature=0.5,
+        affinity=Affinity(conversation.id),
     )
     messages = await chat.sessions.messages(TENANT, conversation.id)
     assert [(message.content, message.status) for message in messages] == [

@@ -1,11 +1,12 @@
 """What earlier messages mean for the next turn."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from chatfleet_api.chat import history
-from chatfleet_api.domain.request import Message
+from chatfleet_api.domain.request import Affinity, Message
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import MessageStatus, StoredMessage
 
@@ -38,6 +39,16 @@ def test_the_model_is_told_all_that_the_user_saw() -> None:
 def test_the_pending_answer_is_found_and_no_other() -> None:
     assert history.pending((answer("a"), answer("", "pending"))) == answer("", "pending")
     assert history.pending((answer("a"), answer("", "failed"))) is None
+
+
+def test_a_prompt_may_be_in_the_cache_of_who_gave_the_newest_answer_for_an_hour() -> None:
+    first, second = (replace(answer("a"), provider="p", upstream_model=model) for model in ("old", "new"))
+    failed = answer("half", "failed")
+    began = datetime.fromisoformat(NOW)
+    young, old = began + timedelta(minutes=59), began + timedelta(minutes=61)
+    assert history.affinity("c", (first, second, failed), young) == Affinity("c", "p", "new")
+    assert history.affinity("c", (first, second, failed), old) == Affinity("c")
+    assert history.affinity("c", (failed,), young) == Affinity("c")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     meter.attempted("p", "m", Code.UPSTREAM_TIMEOUT)
     meter.retried("p", "m", Code.UPSTREAM_TIMEOUT)
     meter.first_token("p", "m", 0.3)
-    meter.used("p", "m", Usage(input_tokens=5, output_tokens=7))
+    meter.used("p", "m", Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
     lines = meter.exposition().decode().splitlines()
     for name, facts in exported(meter.exposition()).items():
         assert facts == (metrics.METRICS[name].kind, metrics.METRICS[name].help)
@@ -33,6 +33,7 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
         'chatfleet_time_to_first_token_seconds_bucket{le="0.32",model="m",provider="p"} 1.0',
         'chatfleet_tokens_total{model="m",provider="p",type="input"} 5.0',
         'chatfleet_tokens_total{model="m",provider="p",type="output"} 7.0',
+        'chatfleet_cached_input_tokens_total{model="m",provider="p"} 3.0',
     ):
         assert line in lines
     assert not any("_created" in line for line in lines)

@@ -5,7 +5,7 @@ What came in the same dialect goes on as it was sent (`as_sent`).
 Addresses, headers and fields are those of the official SDK: tests/contract/api/providers/test_sdks.py compares them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -30,8 +30,19 @@ CONTINUE: Final = MappingProxyType({"continue_final_message": True, "add_generat
 
 
 def body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
-    """Return the request for OpenAI itself."""
+    """Return the request for an API that is OpenAI's of today."""
     return _body(request, partial(conversation, has_original=True), compatibility)
+
+
+def keyed_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
+    """Return the request for OpenAI itself, and for Azure's v1 API: their prompt caches have a key."""
+    return _body(request, partial(conversation, has_original=True), compatibility, has_cache_key=True)
+
+
+def session_header(request: ChatRequest | None) -> Mapping[str, str]:
+    """Return the header by which routers in front of imitations keep a conversation on one replica."""
+    affinity = request.affinity if request is not None else None
+    return {"x-session-affinity": affinity.key} if affinity is not None else {}
 
 
 def azure_body(request: ChatRequest, compatibility: Compatibility = ALL) -> bytes:
@@ -45,6 +56,7 @@ def _body(
     compatibility: Compatibility,
     *,
     limit_field: str = "max_completion_tokens",
+    has_cache_key: bool = False,
 ) -> bytes:
     """Return the request with the fields that it sets and no more, streamed and with usage unless left out."""
     if sent := sent_in(CHAT, request):
@@ -54,10 +66,12 @@ def _body(
         return msgspec.json.encode(fields | CONTINUE if request.continues else fields)
     require_translated(request, CHAT)
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
-    for name in ("sent", "reasoning_summary", "truncates"):
+    for name in ("sent", "reasoning_summary", "truncates", "affinity"):
         fields.pop(name, None)
     fields["messages"] = adapt(request.messages)
     fields |= of_response(request, with_hints=limit_field != "max_tokens")
+    if has_cache_key and request.affinity is not None:
+        fields.setdefault("prompt_cache_key", request.affinity.key)
     if fields.pop("continues"):
         fields |= CONTINUE
     if "max_tokens" in fields:

@@ -24,7 +24,7 @@ _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def body(request: ChatRequest, sent: Sent, compatibility: Compatibility) -> bytes:
+def body(request: ChatRequest, sent: Sent, compatibility: Compatibility, *, has_cache_key: bool) -> bytes:
     """Return the fields of the request, each as it was sent but for what is ours."""
     fields: dict[str, Any] = {name: raw for name, raw in _fields(sent.body).items() if name not in STATE}
     own = fields.get("input", _NULL)
@@ -34,6 +34,8 @@ def body(request: ChatRequest, sent: Sent, compatibility: Compatibility) -> byte
     for name, theirs in _DEFAULTS:
         if getattr(request, name) is not None and fields.get(theirs, _NULL) == _NULL:
             fields[theirs] = getattr(request, name)
+    if has_cache_key and request.affinity is not None and fields.get("prompt_cache_key", _NULL) == _NULL:
+        fields["prompt_cache_key"] = request.affinity.key
     options = fields.pop("stream_options", _NULL)
     if compatibility.stream and compatibility.stream_options and (rest := _options(options)):
         fields["stream_options"] = rest

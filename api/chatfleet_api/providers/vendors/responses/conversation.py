@@ -16,12 +16,14 @@ class Takes(NamedTuple):
     images: tuple[Role, ...] = ("user", "tool")
     """Roles whose messages may have images."""
     developers: bool = True
+    cache_key: bool = True
+    """Whether prompt caches have a key."""
     original: bool = True
     """Whether images may have the `detail` `original`; else it is `high`, the nearest."""
 
 
 OPENAI: Final = Takes()
-IMITATION: Final = Takes(("user",), developers=False, original=False)
+IMITATION: Final = Takes(("user",), developers=False, cache_key=False, original=False)
 
 
 def items_of(messages: Sequence[Message], takes: Takes) -> list[Item]:

@@ -47,7 +47,7 @@ def compatible_body(request: ChatRequest, compatibility: Compatibility = ALL) ->
 
 def _body(request: ChatRequest, compatibility: Compatibility, takes: Takes) -> bytes:
     if sent := sent_in(RESPONSES, request):
-        return as_sent.body(request, sent, compatibility)
+        return as_sent.body(request, sent, compatibility, has_cache_key=takes.cache_key)
     shared = _shared(request)
     _require_counterparts(request, frozenset(shared))
     fields: dict[str, Any] = {name: value for name, value in shared.items() if name != _VERBOSITY}
@@ -71,6 +71,8 @@ def _body(request: ChatRequest, compatibility: Compatibility, takes: Takes) -> b
     text = {"format": text_format(request.response_format)} if request.response_format else {}
     if text or _VERBOSITY in shared:
         fields["text"] = text | {_VERBOSITY: shared[_VERBOSITY]} if _VERBOSITY in shared else text
+    if takes.cache_key and request.affinity is not None:
+        fields.setdefault("prompt_cache_key", request.affinity.key)
     fields = {name: value for name, value in fields.items() if value is not None}
     return msgspec.json.encode(fields | {"store": False, "stream": compatibility.stream})
 

@@ -1,11 +1,13 @@
 """The next model answers when one cannot be opened."""
 
 import pytest
+from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
+from chatfleet_api.domain.request import Affinity
 from chatfleet_api.providers.policies.fallback import Fallback
-from harness.upstream.catalogue import ask
+from harness.upstream.catalogue import HELLO, ask
 from harness.upstream.plays import ANSWER, Playing, overloaded
 
 pytestmark = pytest.mark.looptime
@@ -39,3 +41,25 @@ async def test_when_all_fail_the_failure_of_the_chosen_one_is_told_with_a_note_o
     assert outcome.code is Code.UPSTREAM_OVERLOADED
     assert outcome.error is not None
     assert [note.split(": ")[1] for note in outcome.error.__notes__] == ["upstream_authentication", "upstream_rejected"]
+
+
+async def test_a_conversation_stays_with_the_model_that_may_have_its_prompt_in_a_cache() -> None:
+    names = [("up", "a"), ("other", "a"), ("other", "b")]
+    chain = [Playing(ANSWER) for _ in names]
+    stays = replace(HELLO, affinity=Affinity("c", "other", "b"))
+    assert (await ask(Fallback(chain, names), stays)).text == "ab"
+    assert [len(each.asked) for each in chain] == [0, 0, 1]
+
+
+async def test_it_goes_through_the_chain_from_its_beginning_when_that_model_fails() -> None:
+    names = [("up", "a"), ("other", "a"), ("other", "b")]
+    chain = [Playing(ANSWER), Playing(ANSWER), Playing((overloaded(),))]
+    assert (await ask(Fallback(chain, names), replace(HELLO, affinity=Affinity("c", "other", "b")))).text == "ab"
+    assert [len(each.asked) for each in chain] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("affinity", [None, Affinity("c"), Affinity("c", "up", "a"), Affinity("c", "gone", "a")])
+async def test_any_other_conversation_begins_with_the_first(affinity: Affinity | None) -> None:
+    chain = [Playing(ANSWER), Playing(ANSWER)]
+    await ask(Fallback(chain, [("up", "a"), ("other", "a")]), replace(HELLO, affinity=affinity))
+    assert [len(each.asked) for each in chain] == [1, 0]
