@@ -161,7 +161,7 @@ async def test_files_and_fields_of_converse_reach_it_from_chat_completions() -> 
     pdf = "JVBERi0xLjc="
     parts = [
         {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{pdf}"}},
-        {"type": "text", "text": "Read."},
+        {"type": "text", "text": "Read.", "cache_control": {"type": "ephemeral"}},
     ]
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}]
     own = {"additionalModelRequestFields": {"top_k": 5}, "requestMetadata": {"team": "a"}}
@@ -176,10 +176,11 @@ async def test_files_and_fields_of_converse_reach_it_from_chat_completions() -> 
             )
     assert (taken.status, refused.status, refused.json()["error"]["param"]) == (200, 400, "logprobs")
     document = {"document": {"format": "pdf", "name": "a", "source": {"bytes": pdf}}}
+    point = {"cachePoint": {"type": "default"}}
     assert [request.json for request in upstream.requests] == [
         {
             "system": [{"text": "Be brief."}],
-            "messages": [{"role": "user", "content": [document, {"text": "Read."}]}],
+            "messages": [{"role": "user", "content": [document, {"text": "Read."}, point]}],
             **own,
         }
     ]

@@ -2,7 +2,7 @@
 
 - `vendor`: the row of the table, from a provider's settings
 - `request`, `conversation`: from our requests to those of Converse
-- `documents`: files of chat completions
+- `documents`, `cache_points`: files and cache control of chat completions
 - `messages`: Anthropic's Messages for clients of that dialect: request, and parser of the answer
 - `framing`: frames of event streams, with their checksums
 - `stream`: the parser of a streamed answer; `events`: the shapes of its events; `usage` counts its tokens

@@ -10,9 +10,10 @@ from typing import Any, Final, TypeAlias
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ImagePart, Message
 from chatfleet_api.providers.vendors.anthropic import conversation as anthropic
-from chatfleet_api.providers.vendors.bedrock.documents import Documents, document_at
 
 _Block: TypeAlias = dict[str, Any]
+_Marks: TypeAlias = Mapping[str, _Block]
+"""Blocks that the common terms lack, by the texts that stand in their places."""
 
 _NO_OUTPUT: Final = "The tool returned nothing."
 """Stands in a result without content, which Converse does not take."""
@@ -24,14 +25,14 @@ def system(messages: Sequence[Message]) -> list[_Block]:
     return [{"text": text}] if text else []
 
 
-def turns(messages: Sequence[Message], model: str, documents: Documents) -> list[_Block]:
-    """Return the conversation for `model`, with what it has signed, and with the documents that texts mark.
+def turns(messages: Sequence[Message], model: str, marks: _Marks) -> list[_Block]:
+    """Return the conversation for `model`, with what it has signed, and with what texts mark.
 
     Raises `ChatError(INVALID_REQUEST)`, with the field, for what Converse does not take.
     """
     _require_data(messages)
     params: Sequence[Mapping[str, Any]] = anthropic.turns(messages, model)
-    block = partial(_block, documents)
+    block = partial(_block, marks)
     return [{"role": param["role"], "content": list(map(block, param["content"]))} for param in params]
 
 
@@ -44,10 +45,10 @@ def _require_data(messages: Sequence[Message]) -> None:
                 raise ChatError(Code.INVALID_REQUEST, f"{text}; send a data URL.", param=where)
 
 
-def _block(documents: Documents, block: Mapping[str, Any]) -> _Block:
+def _block(marks: _Marks, block: Mapping[str, Any]) -> _Block:
     match block["type"]:
         case "text":
-            return document_at(block["text"], documents) or {"text": block["text"]}
+            return marks.get(block["text"]) or {"text": block["text"]}
         case "image":
             source = block["source"]
             kind = source["media_type"].removeprefix("image/")
@@ -60,11 +61,11 @@ def _block(documents: Documents, block: Mapping[str, Any]) -> _Block:
         case "redacted_thinking":
             return {"reasoningContent": {"redactedContent": block["data"]}}
         case _:
-            return {"toolResult": _result(documents, block)}
+            return {"toolResult": _result(marks, block)}
 
 
-def _result(documents: Documents, block: Mapping[str, Any]) -> _Block:
+def _result(marks: _Marks, block: Mapping[str, Any]) -> _Block:
     content = block.get("content") or [{"type": "text", "text": _NO_OUTPUT}]
-    blocks = [{"text": content}] if isinstance(content, str) else [_block(documents, each) for each in content]
+    blocks = [{"text": content}] if isinstance(content, str) else [_block(marks, each) for each in content]
     result: _Block = {"toolUseId": block["tool_use_id"], "content": blocks}
     return result | {"status": "error"} if block.get("is_error") else result

@@ -74,9 +74,9 @@ def marked(messages: Sequence[Message], documents: Documents) -> list[Message]:
     return changed
 
 
-def document_at(text: str, documents: Documents) -> dict[str, Any] | None:
-    """Return the document that a text marks."""
-    return documents.get(text.removeprefix(_MARK)) if text.startswith(_MARK) else None
+def marks_of(documents: Documents) -> dict[str, dict[str, Any]]:
+    """Return the documents by the texts that mark them."""
+    return {_MARK + where: block for where, block in documents.items()}
 
 
 def _files(places: Sequence[str], messages: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any]]]:

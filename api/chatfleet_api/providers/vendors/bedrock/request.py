@@ -12,8 +12,9 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.vendors.anthropic.conversation import called_tools
+from chatfleet_api.providers.vendors.bedrock.cache_points import CachePoints
 from chatfleet_api.providers.vendors.bedrock.conversation import system, turns
-from chatfleet_api.providers.vendors.bedrock.documents import Documents, documents_of, marked
+from chatfleet_api.providers.vendors.bedrock.documents import Documents, documents_of, marked, marks_of
 from chatfleet_contract.spec.providers import Compatibility
 
 OWN_FIELDS: Final = frozenset(
@@ -89,11 +90,14 @@ def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -
 
 def _input(request: ChatRequest, documents: Documents) -> _Object:
     """Return the conversation and its tools."""
-    messages = marked(request.messages, documents) if documents else request.messages
-    translated: _Object = {"messages": turns(messages, request.model, documents)}
+    points = CachePoints(request)
+    messages = points.marked(marked(request.messages, documents))
+    translated: _Object = {"messages": turns(messages, request.model, marks_of(documents) | points.marks)}
     if instructions := system(messages):
-        translated["system"] = instructions
+        translated["system"] = [*instructions, points.system] if points.system else instructions
     if tools := _tool_config(request):
+        for index, point in reversed(points.tools.items()):
+            tools["tools"].insert(index + 1, point)
         translated["toolConfig"] = tools
     return translated
 

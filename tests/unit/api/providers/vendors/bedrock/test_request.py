@@ -265,6 +265,51 @@ def test_only_users_and_tools_send_files() -> None:
     assert refusal(request).message == f"Unsupported value: '{PLACE}'."
 
 
-def test_a_text_is_no_mark_of_a_document() -> None:
-    text = f"\0document {PLACE}"
+@pytest.mark.parametrize("text", [f"\0document {PLACE}", "\0cache point ", "\0cache point 1h"])
+def test_a_text_is_no_mark(text: str) -> None:
     assert sent(asked(Message("user", text)))["messages"][0]["content"] == [{"text": text}]
+
+
+HINT = {"cache_control": {"type": "ephemeral"}}
+HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+POINT = {"cachePoint": {"type": "default"}}
+LONG_POINT = {"cachePoint": {"type": "default", "ttl": "1h"}}
+
+
+def cached(model: str, *hints: dict[str, Any]) -> dict[str, Any]:
+    """Return what is sent for a chat completion with a hint at a tool, the instructions, and each text of the user."""
+    texts = [{"type": "text", "text": f"{number}"} for number in range(len(hints))]
+    body_ = {
+        "tools": [TOOL | HINT, TOOL],
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be brief."} | HOUR]},
+            {"role": "user", "content": [text | hint for text, hint in zip(texts, hints, strict=True)]},
+        ],
+    }
+    content: list[TextPart | ImagePart] = [TextPart(text["text"]) for text in texts]
+    messages = (Message("system", [TextPart("Be brief.")]), Message("user", content))
+    return sent(ChatRequest(model, messages, tools=(TOOL, TOOL), sent=as_sent(body_)))
+
+
+@pytest.mark.parametrize("model", ["eu.anthropic.claude-haiku-5-5-v1:0", "amazon.nova-pro-v1:0"])
+def test_cache_control_becomes_cache_points_after_its_parts(model: str) -> None:
+    fields = cached(model, HINT, {}, HOUR)
+    assert fields["toolConfig"]["tools"] == [SPEC, POINT, SPEC]
+    assert fields["system"] == [{"text": "Be brief."}, LONG_POINT]
+    assert fields["messages"][0]["content"] == [{"text": "0"}, POINT, {"text": "1"}, {"text": "2"}, LONG_POINT]
+
+
+def test_there_are_four_cache_points_at_most_and_wrong_ones_are_none() -> None:
+    fields = cached("amazon.nova-pro-v1:0", {"cache_control": {"type": "x"}}, HINT, HINT, HINT)
+    assert fields["messages"][0]["content"] == [
+        {"text": "0"},
+        {"text": "1"},
+        POINT,
+        {"text": "2"},
+        POINT,
+        {"text": "3"},
+    ]
+
+
+def test_a_model_without_a_cache_gets_none() -> None:
+    assert b"cachePoint" not in msgspec.json.encode(cached("meta.llama4-maverick-17b-instruct-v1:0", HINT))
