@@ -200,3 +200,17 @@ def without(value: Any, names: frozenset[str]) -> Any:  # noqa: ANN401  # any JS
             return {}
         return {name: without(inner, names) for name, inner in value.items() if name not in names}
     return [without(inner, names) for inner in value] if isinstance(value, list) else value
+
+
+def with_demanded(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+    """Return items with what the vendor demands of them beyond the types of its SDK."""
+    if isinstance(value, list):
+        return [with_demanded(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {name: with_demanded(inner) for name, inner in value.items()}
+    if fields.get("type") == "input_image" and not fields.keys() & {"image_url", "file_id"}:
+        return {**fields, "image_url": "https://images.example/a.png"}
+    if fields.get("type") == "function_call_output":
+        return {"call_id": "c", **fields}
+    return fields

@@ -11,6 +11,7 @@ from openai.types.embedding_create_params import EmbeddingCreateParams
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.dialects.openai.embeddings import read_embeddings
 from harness.clients.asgi import ask, get, post
+from harness.conformance.dialects import with_demanded
 from harness.conformance.outcomes import Outcome, refused, summary
 from harness.conformance.properties import Property, properties_of
 from harness.pods.api_pod import Pod
@@ -47,6 +48,7 @@ def _embedded(document: dict[str, Any], each: Property) -> Outcome:
 
 
 async def _stored(pod: Pod, document: dict[str, Any], each: Property) -> Outcome:
+    document = with_demanded(document)
     created = await ask(pod.app, post(PATH, document))
     body = created.json()
     if created.status != 200:

@@ -14,7 +14,15 @@ from chatfleet_api.providers.vendor import Vendor
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
 from chatfleet_api.web.own_names import in_own_names
 from chatfleet_contract.spec.providers import Compatibility
-from harness.conformance.dialects import DIALECTS, OF_EARLIER_ANSWERS, Dialect, Parsed, compared, with_results
+from harness.conformance.dialects import (
+    DIALECTS,
+    OF_EARLIER_ANSWERS,
+    Dialect,
+    Parsed,
+    compared,
+    with_demanded,
+    with_results,
+)
 from harness.conformance.outcomes import Outcome, refused, run, summary
 from harness.conformance.properties import Probe, Property, properties_of
 
@@ -114,6 +122,8 @@ def complete(dialect: Dialect, document: dict[str, Any]) -> dict[str, Any]:
         body["messages"] = [_with_content(message) if isinstance(message, dict) else message for message in messages]
     if dialect.tool and body.keys() & {"parallel_tool_calls", "tool_choice"}:
         body.setdefault("tools", [dialect.tool])
+    if isinstance(body.get("input"), list):
+        body["input"] = with_demanded(body["input"])
     return with_results(body)
 
 

@@ -56,7 +56,9 @@ def test_nothing_is_lost_without_a_word(tables: dict[str, Any]) -> None:
     ("title", "column"),
     [
         *(("Chat Completions: requests", column) for column in ("OpenAI", "Azure, dated", "Azure v1", "compatible")),
+        *(("Responses: requests", f"{name}, `responses`") for name in ("OpenAI", "Azure", "compatible")),
         ("Messages: requests", "Anthropic"),
+        ("Conversations: requests", "stored"),
         ("Embeddings: requests", "OpenAI, Azure, compatible"),
         ("Chat completions, whole: answers", "chat"),
         ("Chat completions, streamed: answers", "chat"),
