@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import anthropic
 import msgspec
 import pytest
 
@@ -12,7 +15,7 @@ from chatfleet_contract.spec.providers import Model
 from harness.clients.asgi import Exchange, ask, post
 from harness.clients.events import EventParser
 from harness.pods.api_pod import Pod
-from harness.upstream.catalogue import catalogue_of, config_of, provider_of
+from harness.upstream.catalogue import catalogue_of, config_of, key_file, provider_of
 from harness.upstream.event_stream import chunk_frame, exception_frame
 from harness.upstream.fake import FakeUpstream, Handler, fake_upstream, playing
 from harness.upstream.wires import refusing, wire_of
@@ -121,6 +124,24 @@ async def test_a_whole_answer_has_every_block(streams: bool) -> None:  # noqa: F
         assert exchange.status == 200, exchange.body
         assert exchange.json()["content"] == content
     assert upstream.requests[0].path.endswith("/invoke-with-response-stream" if streams else "/invoke")
+
+
+async def test_a_request_is_that_of_anthropics_own_sdk_for_bedrock(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"max_tokens": 9, "messages": FIELDS["messages"], "thinking": {"type": "disabled"}}
+    whole = MESSAGE | {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn"}
+    settings = {"apiKeyFile": key_file(tmp_path, "bedrock-key"), "compatibility": {"stream": False}}
+    async with asked(refusing(200, msgspec.json.encode(whole)), fields, **settings) as (exchange, upstream):
+        assert exchange.status == 200, exchange.body
+        client = anthropic.AsyncAnthropicBedrock(
+            api_key="bedrock-key", aws_region="eu-central-1", base_url=f"{upstream.url}{WIRE.base_path}", max_retries=0
+        )
+        async with client:
+            await client.messages.create(model=CLAUDE, extra_headers={"anthropic-beta": "b-1, b-2"}, **fields)
+    ours, theirs = upstream.requests
+    assert unquote(ours.path) == unquote(theirs.path)
+    assert ours.headers["authorization"] == theirs.headers["authorization"] == "Bearer bedrock-key"
+    beta = {"anthropic_beta": [name.strip() for name in theirs.json["anthropic_beta"]]}
+    assert ours.json == theirs.json | beta
 
 
 async def test_an_older_client_gets_the_older_version_of_bedrock() -> None:
