@@ -129,7 +129,10 @@ async def test_a_whole_answer_has_every_block(streams: bool) -> None:  # noqa: F
 async def test_a_request_is_that_of_anthropics_own_sdk_for_bedrock(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"max_tokens": 9, "messages": FIELDS["messages"], "thinking": {"type": "disabled"}}
     whole = MESSAGE | {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn"}
-    settings = {"apiKeyFile": key_file(tmp_path, "bedrock-key"), "compatibility": {"stream": False}}
+    settings: dict[str, Any] = {
+        "apiKeyFile": key_file(tmp_path, "bedrock-key"),
+        "compatibility": {"stream": False},
+    }
     async with asked(refusing(200, msgspec.json.encode(whole)), fields, **settings) as (exchange, upstream):
         assert exchange.status == 200, exchange.body
         client = anthropic.AsyncAnthropicBedrock(
