@@ -6,6 +6,7 @@ conversations   conversations, and the messages sent in them (`sending`)
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
 turn            THE page of one run: admit, reserve, guard, steps, settle, publish the end
 reply           the answer while it streams
+missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 replay          repeated requests with an idempotency key

@@ -14,9 +14,9 @@ from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
-from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, provided, run_turn
 from chatfleet_api.domain.errors import (
     ChatError,
@@ -179,15 +179,11 @@ def resumption(
 
 def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ...]:
     """Return the events after `before` of an answer that was stored, whole or failed, before its pod died."""
-    visible = Reply(lambda: 0, provided(before))
-    code = stored.error_code
-    same = (visible.reasoning, visible.tool_calls) == (stored.reasoning, stored.tool_calls)
-    if code is None and not (same and stored.content.startswith(visible.text)):
-        code = Code.INTERRUPTED  # whole in the store alone
-    if code is not None:
+    rest = missing_pieces(provided(before), stored)
+    if stored.error_code is not None or rest is None:
+        code = stored.error_code or Code.INTERRUPTED  # the latter: it is whole in the store alone
         partial = bool(stored.content or stored.reasoning or stored.tool_calls)
         return (replace(Failed.of(ChatError(code)), partial_saved=partial, usage=stored.usage),)
-    rest = stored.content[len(visible.text) :]
     reason: FinishReason = stored.finish_reason or "stop"
     end = Complete(
         reason,
@@ -197,7 +193,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
         upstream_model=stored.upstream_model,
         extra=extra_of(stored) or None,
     )
-    return (Token(rest), end) if rest else (end,)
+    return (*rest, end)
 
 
 async def _once_redis_answers(read: Callable[[], Awaitable[_T]]) -> _T:

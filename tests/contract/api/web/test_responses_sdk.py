@@ -260,6 +260,8 @@ def test_the_tokens_of_an_input_are_estimated_with_what_was_said_before(client: 
     alone = client.responses.input_tokens.count(model="echo", input="1234")
     after = client.responses.input_tokens.count(model="echo", input="1234", previous_response_id=response.id)
     assert (alone.object, alone.input_tokens, after.input_tokens) == ("response.input_tokens", 1, 5)
+    with_tools = client.responses.input_tokens.count(model="echo", input="1234", tools=[ADD])
+    assert with_tools.input_tokens > 20
 
 
 ADD: FunctionToolParam = {

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from chatfleet_api.chat.responses import ResponseKey, Responses, unknown_response
-from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.domain.usage_estimate import tokens_of
 from chatfleet_api.web.body import require_json
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.ids import read_response_id
@@ -42,11 +42,10 @@ def response_routes(responses: Responses) -> APIRouter:
 
     @router.post("/input_tokens", openapi_extra=takes(ResponseBody))
     async def count_input_tokens(request: Request, caller: Caller) -> Response:
-        """Estimate the tokens of an input, with those of the messages before it: one for every four bytes of text."""
+        """Estimate the tokens of an input, with the messages before it: one for every four bytes of text and tools."""
         require_json(request.headers.get("content-type"))
         asked = await responses.request(caller, read_response(await request.body()).new)
-        tokens = usage_estimate(asked, 0).input_tokens
-        return _json({"object": "response.input_tokens", "input_tokens": tokens})
+        return _json({"object": "response.input_tokens", "input_tokens": tokens_of(asked)})
 
     return router
 
