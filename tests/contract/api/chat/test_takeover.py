@@ -16,7 +16,7 @@ from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import MAX_TAKEOVERS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, Usage
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import Affinity, ChatRequest, Message
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.fence import Fence
@@ -131,7 +131,7 @@ async def test_a_run_is_continued_where_the_model_can(fleet: Fleet) -> None:
     assert words(events) == "one two three four"
     assert isinstance(events[-1][1], Complete)
     asked = (Message("user", "hi"), Message("assistant", "one two "))
-    assert rest.asked == [ChatRequest("m", asked, continues=True)]
+    assert rest.asked == [ChatRequest("m", asked, continues=True, affinity=Affinity(conversation))]
     kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status) == ("one two three four", "complete")
     lost = Usage(input_tokens=1, output_tokens=2, estimated=True)  # by the pod that died
