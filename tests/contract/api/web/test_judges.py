@@ -17,7 +17,7 @@ MODEL = "assistant-gpt-5-claude-sonnet-4"
 """llm-comply skips its checks of reasoning unless the name has that of a model that reasons."""
 SECONDS = 60
 ANTHROPIC = ("--auth-header", "x-api-key", "--no-bearer", "--header", "anthropic-version:2023-06-01")
-CHECKS = {"openai-chat": 9, "anthropic": 9}
+CHECKS = {"openai-chat": 9, "anthropic": 9, "open-responses": 13}
 """Checks of llm-comply 0.5, by the format of the API."""
 
 

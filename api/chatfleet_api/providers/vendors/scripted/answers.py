@@ -12,7 +12,7 @@ import msgspec
 
 from chatfleet_api.domain.events import FinishReason, Piece, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.providers.vendors.scripted.instances import instance_of
+from chatfleet_api.providers.vendors.scripted.instances import Named, instance_of
 from chatfleet_api.providers.vendors.scripted.script import Script
 
 WORD: Final = re.compile(r"\s*\S+")
@@ -20,6 +20,8 @@ WORD: Final = re.compile(r"\s*\S+")
 
 _CALL: Final = re.compile(r"^\s*([A-Za-z0-9_.-]{1,128})\s+(\{.*\})\s*$", re.MULTILINE)
 """A line of the user's that names a tool and its arguments."""
+_NUMBER: Final = re.compile(r"(?<![\w.])-?\d{1,12}(?:\.\d{1,6})?(?![\w.]\w)")
+_QUOTED: Final = re.compile(r"(?<!\w)['\"]([^'\"\n]{1,60})['\"](?!\w)")
 _REFUSAL: Final = "I cannot help with that."
 _STORY: Final = (
     "A ship's radio operator kept a notebook in which she wrote down every word that came through the static, "
@@ -79,9 +81,10 @@ def _schema(script: Script, request: ChatRequest) -> Answer:
     wanted = request.response_format or {}
     match wanted.get("type"):
         case "json_schema":
-            value = instance_of((wanted.get("json_schema") or {}).get("schema"), _seed(request))
+            value = instance_of((wanted.get("json_schema") or {}).get("schema"), _seed(request), _named(request))
         case "json_object":
-            value = {"answer": _last_words(request.messages)}
+            words = _last_words(request.messages)
+            value = dict.fromkeys(_QUOTED.findall(words) or ("answer",), words)
         case _:
             return _echo(script, request)
     return _text(WORD.findall(json.dumps(value, ensure_ascii=False)), request)
@@ -152,7 +155,7 @@ def _calls(request: ChatRequest, turn: Sequence[Message]) -> list[_Called]:
         return named
     chosen = _chosen(request.tool_choice)
     name = chosen if chosen in offered else next(iter(offered))
-    value = instance_of(offered[name], _seed(request))
+    value = instance_of(offered[name], _seed(request), _named(request))
     return [_Called(name, json.dumps(value if isinstance(value, dict) else {}, ensure_ascii=False))]
 
 
@@ -185,6 +188,12 @@ def _already_sent(tokens: Sequence[str], last: Message) -> int:
 
 def _last_words(messages: Sequence[Message]) -> str:
     return next((text_of(message) for message in reversed(messages) if message.role == "user"), "")
+
+
+def _named(request: ChatRequest) -> Named:
+    """Return the numbers and the quoted texts of the last user message."""
+    words = _last_words(request.messages)
+    return Named([float(number) for number in _NUMBER.findall(words)], _QUOTED.findall(words))
 
 
 def _seed(request: ChatRequest) -> str:

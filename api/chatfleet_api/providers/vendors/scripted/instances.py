@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 MAX_DEPTH: Final = 8
 """Depth from which an object has its required properties only, so that a recursive schema ends."""
@@ -41,14 +41,25 @@ _FORMATS: Final = MappingProxyType(
 _Schema = Mapping[str, Any]
 
 
-def instance_of(schema: object, seed: str) -> Any:  # noqa: ANN401  # JSON
+class Named(NamedTuple):
+    """Values that the user has named; they are used where the schema allows them."""
+
+    numbers: Sequence[float] = ()
+    texts: Sequence[str] = ()
+
+
+_NONE: Final = Named()
+
+
+def instance_of(schema: object, seed: str, named: Named = _NONE) -> Any:  # noqa: ANN401  # JSON
     """Return a value that `schema` allows; null where it is no schema."""
-    return _Instances(schema if isinstance(schema, Mapping) else {}, seed).value(schema, "", 0)
+    return _Instances(schema if isinstance(schema, Mapping) else {}, seed, named).value(schema, "", 0)
 
 
 class _Instances:
-    def __init__(self, root: _Schema, seed: str) -> None:
+    def __init__(self, root: _Schema, seed: str, named: Named) -> None:
         self._root = root
+        self._named = named
         self._seed = seed
         self._made = 0
         self._makers: Mapping[str, Callable[[_Schema, str, int], Any]] = {
@@ -115,7 +126,8 @@ class _Instances:
     def _string(self, schema: _Schema, path: str, _: int) -> str:
         if isinstance(form := schema.get("format"), str) and form in _FORMATS:
             return _FORMATS[form]
-        text = _WORDS[self._number(path, len(_WORDS))]
+        texts = self._named.texts or _WORDS
+        text = texts[self._number(path, len(texts))]
         shortest = min(_integer(schema, "minLength", 0), MAX_CHARS)
         text = (text * math.ceil(shortest / len(text)))[: max(shortest, len(text))] if shortest else text
         return text[: max(_integer(schema, "maxLength", len(text)), 0)]
@@ -126,6 +138,9 @@ class _Instances:
         step = step if step >= _FINEST else 1
         low = max(_real(schema, "minimum", -math.inf), _above(schema, step))
         high = min(_real(schema, "maximum", math.inf), _below(schema, step))
+        for named in self._named.numbers:
+            if low <= named <= high and (named / step).is_integer() and (named.is_integer() or not whole):
+                return int(named) if named.is_integer() else named
         first = 0 if low == -math.inf and high >= 0 else math.ceil(low / step) if low > -math.inf else high // step - 9
         last = min(first + 9, math.floor(high / step) if high < math.inf else first + 9)
         found = (first + self._number(path, max(1, int(last - first) + 1))) * step

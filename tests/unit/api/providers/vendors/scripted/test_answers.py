@@ -59,6 +59,13 @@ def test_equal_requests_get_equal_calls_and_others_have_other_ids() -> None:
     assert first.pieces[0] != other.pieces[0]
 
 
+def test_arguments_are_the_numbers_and_the_quoted_texts_of_the_user() -> None:
+    wanted = {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer", "minimum": 2}}}
+    tool = {"type": "function", "function": {"name": "order", "parameters": wanted}}
+    asked = Message("user", "It's 1 order(7) of 3.5 for '你好' (call the tool)")
+    assert calls(answer("tools", asked, tools=(tool,))) == [("order", {"name": "你好", "size": 7})]
+
+
 def test_the_chosen_tool_is_called() -> None:
     choice = {"type": "function", "function": {"name": "clock"}}
     assert calls(answer("tools", ASKED, tools=TOOLS, tool_choice=choice)) == [("clock", {})]
@@ -103,6 +110,11 @@ def test_a_schema_gets_an_instance(model: str) -> None:
 def test_a_json_object_is_one() -> None:
     found = text(answer("schema", ASKED, response_format={"type": "json_object"}))
     assert json.loads(found) == {"answer": "How is it?"}
+
+
+def test_quoted_words_are_the_keys_of_a_json_object() -> None:
+    found = text(answer("schema", Message("user", "With \"a\" and 'b'."), response_format={"type": "json_object"}))
+    assert list(json.loads(found)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("effort", "reasons"), [(None, False), ("none", False), ("low", True)])
