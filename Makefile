@@ -91,7 +91,7 @@ e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for 
 test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter; needs root and prometheus.
 	@$(pytest) tests/prometheus
 
-test-clients: setup ## Test agents, and SDKs of Go, Java and JavaScript, against pods; some minutes, 1 GB.
+test-clients: setup ## Test agents, libraries and SDKs against pods; a quarter of an hour, 2 GB.
 	@tools/setup tools/apt-packages-clients.txt && $(pytest) tests/clients
 
 bench: setup ## Measure the API beside its peers; 15 minutes; writes docs/measurements/benchmarks.md.

@@ -1,6 +1,7 @@
-"""A real pod in front of an upstream that answers by the model's name, and the clients, built."""
+"""A pod in front of an upstream that answers by the model's name, two pods behind one address, and clients, built."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.clients.toolchains import Client, build, require
 from harness.pods.api_process import ApiProcess, api_process
+from harness.pods.balanced import Balanced, balanced
+from harness.redis.server import redis_server
 from harness.upstream.by_model import SCRIPTS, by_model
 from harness.upstream.fake import FakeUpstream, fake_upstream
 
@@ -41,6 +44,26 @@ def pod(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     with api_process(tmp_path_factory.mktemp("pod"), config) as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fleet(tmp_path: Path) -> AsyncIterator[Balanced]:
+    """Two pods with one Redis, behind one address: their models call tools, slowly, or do what the request wants."""
+    with ExitStack() as stack:
+        (tmp_path / "redis").write_text(stack.enter_context(redis_server(tmp_path / "data")))
+        config = RuntimeConfig(
+            deployment="support",
+            namespace="shop",
+            redis_url_file=str(tmp_path / "redis"),
+            providers=(RuntimeProvider(name="scripted", type=ProviderType.SCRIPTED),),
+            models=(
+                Model(name="tools", provider="scripted", model="tools@30"),
+                Model(name="assistant", provider="scripted", model="assistant"),
+            ),
+        )
+        both = [stack.enter_context(api_process(tmp_path, config)) for _ in range(2)]
+        async with balanced(*both) as running:
+            yield running
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,20 @@ from typing import Any, Final, Protocol
 TURN_SECONDS: Final = 120
 """Time that a turn gets, retries included."""
 LINE_BYTES: Final = 1 << 24
+CODEX: Final = """\
+model = "{model}"
+model_provider = "pods"
+web_search = "disabled"
+
+[features]
+multi_agent = false
+
+[model_providers.pods]
+name = "pods"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "POD_KEY"
+"""
 
 
 class Session(Protocol):
@@ -58,6 +72,44 @@ class ClaudeCode:
 
     async def end(self) -> None:
         await _end(self._process)
+
+
+class Codex:
+    """Codex, which is a process for each turn: the session is a file in its folder."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._thread: str | None = None
+
+    @classmethod
+    async def start(cls, program: Path, folder: Path, url: str, model: str) -> "Codex":
+        (folder / "config.toml").write_text(CODEX.format(url=url, model=model))
+        return cls(program, folder)
+
+    async def run(self, command: str) -> str:
+        text = f"exec_command {json.dumps({'cmd': command})}"
+        again = ("resume", self._thread) if self._thread else ()
+        options = ("--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
+        process = await _started(
+            (self._program, "exec", *options, *again, text),
+            self._folder,
+            CODEX_HOME=str(self._folder),
+            POD_KEY="unused",
+        )
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                output, errors = await process.communicate(b"")
+        finally:
+            await _end(process)
+        events = [_event(line) for line in output.splitlines()]
+        self._thread = next(each["thread_id"] for each in events if each.get("type") == "thread.started")
+        assert events[-1]["type"] == "turn.completed", (events[-1], errors.decode()[-2000:])
+        items = [each["item"] for each in events if each.get("type") == "item.completed"]
+        return next(str(item["text"]) for item in reversed(items) if item["type"] == "agent_message")
+
+    async def end(self) -> None:
+        """Nothing runs between two turns."""
 
 
 async def _started(command: tuple[str | Path, ...], folder: Path, **variables: str) -> asyncio.subprocess.Process:

