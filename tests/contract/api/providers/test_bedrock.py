@@ -22,6 +22,7 @@ from chatfleet_contract.report import State
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
+from harness.polling import eventually_async
 from harness.upstream.aws_signature import is_signed, signer_of
 from harness.upstream.catalogue import AWS, RecordingMeter, ask, catalogue_of, config_of, key_file, provider_of
 from harness.upstream.event_stream import exception_frame
@@ -133,10 +134,12 @@ async def test_a_role_by_the_service_account_is_taken_and_again_before_it_expire
 
 async def _fetched_again(catalogue: Catalogue, identity: FakeUpstream) -> None:
     """Ask until credentials that expire soon have been fetched again, which no request waits for."""
-    async with asyncio.timeout(20):
-        while len(identity.requests) < 2:
-            assert (await ask(catalogue.provider("default"))).error is None
-            await asyncio.sleep(0.05)
+
+    async def fetched() -> bool:
+        assert (await ask(catalogue.provider("default"))).error is None
+        return len(identity.requests) >= 2  # the first fetch, and another
+
+    await eventually_async(fetched)
 
 
 async def test_the_agent_of_the_node_gives_credentials(tmp_path: Path) -> None:
