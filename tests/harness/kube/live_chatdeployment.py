@@ -60,7 +60,7 @@ class LiveChatDeployment:
 
     def settles(self) -> None:
         """Wait until all children are there and the status is about the current generation."""
-        eventually(lambda: self.count(*CHILDREN) == len(CHILDREN), seconds=15)
+        eventually(lambda: self.count(*CHILDREN) == len(CHILDREN))
 
         def is_current() -> bool:
             live = self.get()
