@@ -69,7 +69,7 @@ def test_seeds_lead_to_different_values() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(WORDS), VALUES | st.sampled_from(WORDS), max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 def test_what_is_no_schema_has_a_value_all_the_same(schema: dict[str, Any]) -> None:
     instance_of(schema, "a")
 
