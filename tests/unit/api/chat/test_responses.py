@@ -249,7 +249,7 @@ class Caller(FakeProvider):
         return super().open(request)
 
 
-@pytest.mark.timeout(60)  # the model gets half a million messages in all
+@pytest.mark.timeout(240)  # the model gets half a million messages in all
 async def test_a_chain_of_a_thousand_turns_keeps_its_context_with_calls_of_tools() -> None:
     provider = Caller()
     chat = make_chat(provider)
