@@ -29,6 +29,9 @@ from harness.upstream.script import Script
 ROUNDS = {"short": 1, "long": 3}
 MODELS: Final = {"openai": "gpt-4o", "anthropic": "claude-haiku-4-5-20251001", "compatible": "gpt-4o-mini"}
 """By provider, models that llmock lists: for it, checking again for one that it does not have is a retry of a 404."""
+KEYED: Final = "openai"
+"""The model whose requests have a cache key of their conversation: for llmock, the same question in another
+conversation is no retry."""
 IMPATIENT: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=5, stall_seconds=1, total_seconds=60)
 PACED = "--stream-chunk-delay-ms", "20"
 """What has all been sent before the pod can stop reading counts, for llmock, as read."""
@@ -95,7 +98,7 @@ async def _try(trial: Trial, found: Findings, fleet: Fleet, llmock: str, model: 
                 "POST", f"{llmock}/_llmock/scenario", json={"behaviors": behaviours}
             ) as response:
                 response.raise_for_status()
-        dialect = STREAMED[(number + [*MODELS].index(model)) % 2] if trial.protected else "openai"
+        dialect = STREAMED[(number + [*MODELS].index(model)) % 2] if trial.protected and model != KEYED else "openai"
         question = Question(Script(trial.key(), 1), model, dialect)
         received = await _application(trial, fleet, question, found)
         whole = whole or received.text
