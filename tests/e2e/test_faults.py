@@ -10,8 +10,9 @@ from chatfleet_lab.faults.place import on_node
 from chatfleet_lab.faults.rows.all import SHORT_ON_NODE
 from harness.kube.node import CLUSTER, Node
 
-PATIENCE = 3
-"""All faults begin at once here, beside other tests; docs/measurements/reliability.md has what they take."""
+PATIENCE = 9
+"""All faults begin at once here, beside the start of another cluster: a pod has taken half a minute to start.
+docs/measurements/reliability.md has what they take alone, where the limit is that of the promise."""
 
 pytestmark = pytest.mark.timeout(300)
 
