@@ -245,7 +245,7 @@ def test_every_documented_error_has_a_code() -> None:
         *("ModelStreamErrorException", "ModelTimeoutException", "ResourceNotFoundException"),
         *("ServiceQuotaExceededException", "ServiceUnavailableException", "ThrottlingException"),
     }
-    assert documented <= set(ERROR_NAMES)  # ValidationException is told by its status
+    assert documented <= set(ERROR_NAMES)  # the status stands for ValidationException
 
 
 def test_an_estimate_counts_pieces() -> None:
