@@ -60,8 +60,8 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 test-contract: setup ## Test the promises between the parts, with a real Redis.
 	@$(pytest) tests/contract -m 'not timed' $(waiting) 4
 
-test-timed: setup ## Test promises between the parts that name a time; run it with nothing else running.
-	@$(pytest) tests/contract -m timed
+test-timed: setup ## Test promises that name a time; run it with nothing else running.
+	@$(pytest) tests/contract tests/cluster -m timed
 
 test-chaos: setup ## Run the short form of every chaos scenario.
 	@$(pytest) tests/lab/chaos --numprocesses 2
@@ -80,7 +80,7 @@ simulate-scale: setup ## Run the real autoscaler under simulated load; seven min
 	@$(bin)/python -m chatfleet_lab.scale simulate --json docs/measurements/scaling-simulated.json
 
 test-cluster: setup ## Test against a real kube-apiserver and etcd.
-	@$(pytest) tests/cluster tests/lab/scale $(waiting) 4
+	@$(pytest) tests/cluster tests/lab/scale -m 'not timed' $(waiting) 4
 
 test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(pytest) tests/cluster_tool

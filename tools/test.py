@@ -39,7 +39,7 @@ PHASES: tuple[Phase, ...] = (
         (Step("test-cluster", 380),),
     ),
     # Alone: deadlines of Redis, of pods and of streams are their subject, or they measure.
-    ((Step("test-contract", 240), Step("test-timed", 40), Step("test-bench", 60), Step("test-chaos", 180)),),
+    ((Step("test-contract", 240), Step("test-timed", 70), Step("test-bench", 60), Step("test-chaos", 180)),),
     ((Step("test-cluster-tool", 240),), (Step("e2e", 450),)),
 )
 

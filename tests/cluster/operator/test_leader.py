@@ -47,6 +47,7 @@ def test_a_standby_is_well_and_writes_nothing(kubectl: Kubectl, pair: tuple[Oper
     assert [standby.get(path)[0] for path in ("/live", "/ready")] == [200, 200]
 
 
+@pytest.mark.timed
 def test_a_leader_that_leaves_hands_over_within_two_seconds(
     kubectl: Kubectl, pair: tuple[OperatorProcess, OperatorProcess]
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_leader_that_leaves_hands_over_within_two_seconds(
     assert taken <= 3, "two seconds, and a moment for the process to end"
 
 
+@pytest.mark.timed
 def test_a_leader_that_dies_is_replaced_within_fifteen_seconds_and_its_work_is_taken_up(
     kubectl: Kubectl, pair: tuple[OperatorProcess, OperatorProcess]
 ) -> None:
