@@ -19,6 +19,7 @@ from chatfleet_lab.chaos.scenario import AGAIN, Findings, Scenario, Size, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from chatfleet_lab.chaos.writing import Written, lost, roles_and_texts, window, write
 from harness.clients.client import Question
+from harness.clients.received import ReceivedStream
 from harness.faults.toxics import HEALTHY, Faults, Toxics
 from harness.polling import eventually_async
 from harness.redis.proxied import Redis, open_sentinel, open_single
@@ -143,8 +144,16 @@ async def _kill_pod(under_test: FleetUnderTest) -> None:
     async def begun() -> bool:
         return bool(await written())
 
+    async def send(question: Question) -> ReceivedStream:
+        """Send it again while the pod rejects it, because Redis is too slow just then."""
+        while True:
+            received = await trial.client.ask(victim.url, question)
+            if not received.ends or received.ends[0] not in TRY_AGAIN:
+                return received
+            await asyncio.sleep(AGAIN)
+
     await server.proxy.set(Faults(down=Toxics(latency=HELD)))
-    sent = [asyncio.ensure_future(trial.client.ask(victim.url, question)) for question in questions]
+    sent = [asyncio.ensure_future(send(question)) for question in questions]
     await eventually_async(begun)
     victim.program.kill()
     await server.proxy.set(HEALTHY)
