@@ -10,8 +10,9 @@ from chatfleet_lab.faults.place import on_node
 from chatfleet_lab.faults.rows.all import SHORT_ON_NODE
 from harness.kube.node import CLUSTER, Node
 
-PATIENCE = 3
-"""Other tests and another cluster share the cores; docs/measurements/reliability.md has what the rows take alone."""
+PATIENCE = 6
+"""Other tests start clusters on the same cores: a pod has taken half a minute to start beside them.
+docs/measurements/reliability.md has what the rows take alone, where the limit is that of the promise."""
 AT_ONCE = 4
 
 pytestmark = pytest.mark.timeout(300)

@@ -17,7 +17,7 @@ OWN: Final = {"urlSecretRef": {"name": "own", "key": "url"}}
 MANAGED: Final[Mapping[str, Any]] = {"redis": {"managed": {}}}
 """The spec of rows about the Redis that the operator runs."""
 OWN_REDIS: Final = "redis://own:6379/0"
-LONGEST_SECONDS: Final = 45.0
+LONGEST_SECONDS: Final = 60.0
 """For which a row is waited for: longer than allowed is a figure too."""
 LIMIT_SECONDS: Final = 10.0
 """In which a fault is in a condition, and in which it is gone from there."""
