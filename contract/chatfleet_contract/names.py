@@ -110,6 +110,7 @@ CONFIG_KEY: Final = "runtime.json"
 CONFIG_FILE: Final = f"{CONFIG_DIR}/{CONFIG_KEY}"
 SECRETS_DIR: Final = "/etc/chatfleet/secrets"
 REDIS_URL_FILE: Final = f"{SECRETS_DIR}/redis/url"
+CA_BUNDLE_FILE: Final = f"{SECRETS_DIR}/egress/ca-bundle.pem"
 
 # Keys of the Secret of a managed Redis.
 REDIS_SECRET_PASSWORD: Final = "password"  # a key's name, not a secret

@@ -44,6 +44,16 @@ class RuntimeProvider(Part):
     max_concurrent_requests: int = Field(200, ge=1)
 
 
+class RuntimeEgress(Part):
+    """Which servers the pods may connect to, and how."""
+
+    allow: tuple[str, ...] = ()
+    proxy_url: str | None = Field(None, alias="proxyURL")
+    no_proxy: tuple[str, ...] = ()
+    ca_bundle_file: str | None = None
+    """File with CAs that are trusted besides those of the system; it may be missing, and may change."""
+
+
 class RuntimeConfig(Part):
     """The configuration of an API pod, apart from its environment."""
 
@@ -58,6 +68,7 @@ class RuntimeConfig(Part):
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()
     observability: Observability = Observability()
+    egress: RuntimeEgress = RuntimeEgress()
 
     def render(self) -> str:
         """Return canonical JSON: equal configurations give equal bytes."""

@@ -13,6 +13,7 @@ from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.clients.toolchains import Client, build, require
+from harness.net import LOOPBACK_EGRESS
 from harness.pods.api_process import ApiProcess, api_process
 from harness.pods.balanced import Balanced, balanced
 from harness.redis.server import redis_server
@@ -41,6 +42,7 @@ def pod(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         providers=(provider,),
         models=tuple(Model(name=name, provider="up", model=name) for name in SCRIPTS),
         streaming=Streaming(heartbeat_seconds=HEARTBEAT_SECONDS),
+        egress=LOOPBACK_EGRESS,
     )
     with api_process(tmp_path_factory.mktemp("pod"), config) as running:
         yield running

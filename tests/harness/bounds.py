@@ -46,6 +46,9 @@ LONGEST = {
     ".spec.autoscaling.metrics[].averageValue": "1".zfill(20),
     ".spec.autoscaling.behavior.scaleUp.tolerance": "1" * 16,
     ".spec.autoscaling.behavior.scaleDown.tolerance": "1" * 16,
+    ".spec.egress.allow[]": "b." * 126 + "b",
+    ".spec.egress.noProxy[]": "b." * 126 + "b",
+    ".spec.egress.proxyURL": "http://" + "b" * 2041,
     ".spec.autoscaling.keda.prometheusURL": "http://" + "b" * 2041,
 }
 """The longest text that is allowed, where it cannot be a row of one letter."""

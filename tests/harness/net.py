@@ -10,7 +10,11 @@ from typing import Final
 
 from aiohttp import web
 
+from chatfleet_contract.runtime import RuntimeEgress
+
 LOOPBACK: Final = "127.0.0.1"
+LOOPBACK_EGRESS: Final = RuntimeEgress(allow=(LOOPBACK, "localhost"))
+"""Of pods whose upstreams are on this machine."""
 BACKLOG: Final = 4_096
 """Connections that may wait to be accepted: all that a scenario begins at once."""
 _PORTS: Final = range(11_000, 30_000)

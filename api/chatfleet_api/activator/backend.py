@@ -11,7 +11,11 @@ from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.http.connection import BrokenError, Connection
-from chatfleet_api.http.pool import ConnectionPool, parse_url
+from chatfleet_api.http.egress.dialer import Dialer
+from chatfleet_api.http.egress.hosts import Hosts
+from chatfleet_api.http.egress.policy import Egress
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.http.urls import parse_url
 from chatfleet_contract.names import PATH_HEALTH
 from chatfleet_contract.report import PodReport
 
@@ -77,7 +81,8 @@ class HTTPBackend:
 
     def __init__(self, url: str, health_url: str) -> None:
         """Proxy to `url`, and check readiness at `health_url`: each a scheme, a host and a port."""
-        self._connections = ConnectionPool()  # none is ever released to it for reuse
+        hosts = Hosts.of(parse_url(each)[0].host for each in (url, health_url))
+        self._connections = ConnectionPool(Dialer(Egress(allow=hosts)))  # none is ever released to it for reuse
         self._url = url
         self._health_url = health_url
 

@@ -1,6 +1,8 @@
 """HTTP/1.1 client for upstreams and for the activator.
 
-- `pool`: connection pool (`ConnectionPool`), DNS, TLS
+- `pool`: connection pool (`ConnectionPool`)
+- `egress`: the outbound guard: which servers may be reached, DNS, proxy, TLS (`Dialer`)
+- `urls`: reads a URL, in one way
 - `connection`: one connection: request, response, backpressure (`Connection`)
 - `sse`: parses server-sent events (`EventReader`)
 - `deadline`: a timeout that is cheap to move at every read (`Watchdog`)

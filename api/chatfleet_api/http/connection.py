@@ -33,8 +33,10 @@ class BrokenError(Exception):
 class Connection(asyncio.Protocol):
     """Carries one exchange after another: `send`, then `read` until it returns nothing, or `close` at any time."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, *, opened_by: object = None) -> None:
         self.origin = origin
+        self.opened_by = opened_by
+        """What decided that the server may be reached."""
         self.status = 0
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)

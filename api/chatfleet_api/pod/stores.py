@@ -50,7 +50,8 @@ async def _open_redis(stack: AsyncExitStack, settings: Settings, config: Runtime
     if url is None:
         return None
     try:
-        return await stack.enter_async_context(open_redis(url, config.namespace, config.deployment))
+        bundle = config.egress.ca_bundle_file
+        return await stack.enter_async_context(open_redis(url, config.namespace, config.deployment, ca_bundle=bundle))
     except ValueError as error:
         raise ConfigurationError(f"the URL of Redis is not valid: {error}") from None
 

@@ -12,6 +12,8 @@ from functools import partial
 import msgspec
 
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.http.egress.dialer import Dialer
+from chatfleet_api.http.egress.policy import Egress
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue, SharedUpstream
 from chatfleet_api.providers.embeddings import Embedder
@@ -53,6 +55,7 @@ class Registry:
 
     def catalogue(self, config: RuntimeConfig) -> Catalogue:
         """Return the catalogue of `config`; raise `ValueError` when parts of it do not fit together."""
+        egress = Egress.of(config.egress)
         upstreams = {
             provider: self._upstreams.get(provider) or self._connect(provider) for provider in config.providers
         }
@@ -62,6 +65,8 @@ class Registry:
         models = {model.name: _with_fallbacks(model, single, names) for model in config.models}
         self._upstreams = upstreams
         named = {provider.name: upstream for provider, upstream in upstreams.items()}
+        if self._environment.connections.dialer.egress != egress:
+            self._environment.connections.use(Dialer(egress))
         self._environment.recheck()
         embedding = {
             model.name: self._embedder(model, provider, upstreams[provider])

@@ -123,15 +123,19 @@ class RedisClient:
 
 
 @asynccontextmanager
-async def open_redis(url: str | Path, namespace: str, deployment: str) -> AsyncGenerator[RedisClient, None]:
+async def open_redis(
+    url: str | Path, namespace: str, deployment: str, *, ca_bundle: str | None = None
+) -> AsyncGenerator[RedisClient, None]:
     """Yield the Redis at `url` with the keys of one ChatDeployment. It connects on first use.
+
+    CAs in the file `ca_bundle` are trusted besides those of the system.
 
     A file that holds the URL may appear or be corrected later; it is read again whenever Redis is unreachable.
 
     Raises:
         ValueError: `url` is a text, and not valid.
     """
-    executor = Executor(lambda: url if isinstance(url, str) else url.read_text().strip())
+    executor = Executor(lambda: url if isinstance(url, str) else url.read_text().strip(), ca_bundle)
     try:
         executor.reload_url()
     except (OSError, ValueError) as error:

@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 class Executor:
     """The connection to a Redis: operations, each in a slot, and whether it is reachable."""
 
-    def __init__(self, read_url: Callable[[], str]) -> None:
+    def __init__(self, read_url: Callable[[], str], ca_bundle: str | None = None) -> None:
         self._read_url = read_url
+        self._ca_bundle = ca_bundle
         self._url: str | None = None
         self._client: Redis | RedisCluster | None = None
         self._closing = AsyncExitStack()
@@ -52,7 +53,7 @@ class Executor:
         url = self._read_url()
         if url == self._url:
             return
-        address, former = read_redis_url(url), self._closing
+        address, former = read_redis_url(url, self._ca_bundle), self._closing
         self._closing = AsyncExitStack()
         self._client, self._url = connect(address, self._closing), url
         self._keep(asyncio.ensure_future(former.aclose()))

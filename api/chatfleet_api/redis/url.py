@@ -56,8 +56,8 @@ class RedisAddress(NamedTuple):
     """Arguments of the client, empty without TLS."""
 
 
-def read_redis_url(url: str) -> RedisAddress:
-    """Read a URL in one of `FORMS`.
+def read_redis_url(url: str, ca_bundle: str | None = None) -> RedisAddress:
+    """Read a URL in one of `FORMS`; with TLS, `ca_bundle` is trusted too unless the URL names CAs of its own.
 
     Raises:
         ValueError: the URL is not valid; the message has the forms, and never the URL with its password.
@@ -76,7 +76,7 @@ def read_redis_url(url: str) -> RedisAddress:
             database,
             _credentials(*map(unquote, user.partition(":")[::2])),
             _credentials(*(query.pop(option, "") for option in _SENTINEL_OPTIONS)),
-            _tls(base, query),
+            _tls(base, query, ca_bundle),
         )
     except (ValueError, KeyError):
         raise ValueError(f"the URL of Redis must be {FORMS}") from None
@@ -105,10 +105,11 @@ def _credentials(username: str, password: str) -> Credentials:
     return Credentials(username, SecretStr(password))
 
 
-def _tls(base: str, query: dict[str, str]) -> dict[str, str | bool]:
+def _tls(base: str, query: dict[str, str], ca_bundle: str | None) -> dict[str, str | bool]:
     if base not in ("redis", "rediss") or not set(query) <= set(_TLS_OPTIONS if base == "rediss" else ()):
         raise ValueError
     if base == "redis":
         return {}
     check_host = query.pop("ssl_check_hostname", "true").lower() not in ("false", "0", "no")
-    return {"ssl": True, "ssl_check_hostname": check_host, **query}
+    bundle = {"ssl_ca_certs": ca_bundle} if ca_bundle else {}
+    return {"ssl": True, "ssl_check_hostname": check_host, **bundle, **query}

@@ -11,9 +11,10 @@ stand beside the field they constrain. Every field here is implemented.
 - `conversations`   `spec.conversations`: retention, disconnects, busy conversations
 - `streaming`       `spec.streaming`: limits and timers
 - `observability`   `spec.observability`: logs
+- `egress`          `spec.egress`: servers that pods may connect to, proxy, CAs
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
-- `secrets`         references to Secrets, names of objects
+- `secrets`         references to Secrets and ConfigMaps, names of objects
 - `urls`            rules of URLs
 - `reserved`        keys of labels and annotations that controllers set
 """

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from chatfleet_contract.parts import Part, rule, rules
 from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import Conversations
+from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.exposure import Exposure
 from chatfleet_contract.spec.observability import Observability
 from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Providers
@@ -73,6 +74,7 @@ class ChatDeploymentSpec(Part):
         None, description="Scale the number of pods with load. Unset: spec.replicas sets it."
     )
     observability: Observability = Field(Observability(), description="Logging of the pods.")
+    egress: Egress = Field(Egress(), description="Servers that the pods may connect to, and how.")
     exposure: Exposure = Field(Exposure(), description="How clients reach the pods.")
     template: Template = Field(Template(), description="Additions to the pod template.")
     inherited_metadata: InheritedMetadata = Field(

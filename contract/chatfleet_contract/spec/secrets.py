@@ -1,4 +1,4 @@
-"""References to Secrets, which are in the namespace of the ChatDeployment."""
+"""References to Secrets and ConfigMaps, which are in the namespace of the ChatDeployment."""
 
 from typing import Annotated
 
@@ -27,12 +27,12 @@ SecretKey = Annotated[
         max_length=253,
         pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
         json_schema_extra=worded(
-            "a key of a Secret has letters, digits, dashes, dots and underscores; write the name of the key, not its"
-            " value or a path"
+            "the key of a Secret or ConfigMap has letters, digits, dashes, dots and underscores; write the"
+            " name of the key, not its value or a path"
         ),
     ),
 ]
-"""A key of a Secret, which is also the name of a file: never `.` nor `..`."""
+"""A key of a Secret or ConfigMap, which is also the name of a file: never `.` nor `..`."""
 
 
 class SecretKeyRef(Part):
@@ -43,3 +43,10 @@ class SecretKeyRef(Part):
         " it only with the label chatfleet.io/allowed."
     )
     key: SecretKey = Field(description="Key within the Secret.")
+
+
+class ConfigMapKeyRef(Part):
+    """A key of a ConfigMap in the ChatDeployment's own namespace."""
+
+    name: Subdomain = Field(description="Name of the ConfigMap, in the namespace of the ChatDeployment.")
+    key: SecretKey = Field(description="Key within the ConfigMap.")

@@ -28,7 +28,7 @@ from chatfleet_lab.bench.client import (
 from chatfleet_lab.bench.packages import LITELLM, SMG, TENSORZERO, Package
 from chatfleet_lab.bench.processes import START_SECONDS, Cores, Server, server
 from chatfleet_lab.bench.workload import Workload
-from harness.net import LOOPBACK, free_port
+from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port
 from harness.polling import eventually_async
 from harness.redis.server import redis_server
 from harness.upstream.prerendered import MODEL
@@ -150,6 +150,7 @@ def _chatfleet(setup: Setup, *, vendor: ProviderType = ProviderType.OPENAI_COMPA
     config = RuntimeConfig(
         deployment="bench",
         namespace="bench",
+        egress=LOOPBACK_EGRESS,
         providers=(
             RuntimeProvider(
                 name="upstream",

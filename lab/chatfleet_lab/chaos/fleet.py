@@ -22,7 +22,7 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTi
 from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
-from harness.net import LOOPBACK, free_port
+from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port
 from harness.process import Target, awaited, ready, started
 from harness.upstream.wires import WIRES, Wire
 
@@ -195,6 +195,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
     return RuntimeConfig(
         deployment="chaos",
         namespace="chaos",
+        egress=LOOPBACK_EGRESS,
         providers=tuple(
             RuntimeProvider.model_validate(
                 {

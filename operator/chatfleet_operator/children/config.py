@@ -1,8 +1,9 @@
 """The ConfigMap with the runtime configuration: the spec without its Secrets, as running pods read it."""
 
 from chatfleet_contract import names
-from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeEgress, RuntimeProvider
 from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.providers import Provider
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
@@ -14,6 +15,12 @@ def _provider(provider: Provider) -> RuntimeProvider:
     """Return `provider` with the path of its key's file instead of the Secret; the other settings are the same."""
     key = names.api_key_file(provider.name) if provider.api_key_secret_ref else None
     return RuntimeProvider.model_validate({**provider.document(), "apiKeyFile": key})
+
+
+def _egress(egress: Egress) -> RuntimeEgress:
+    """Return `egress` with the path of the CA bundle's file instead of the reference."""
+    file = names.CA_BUNDLE_FILE if egress.ca_bundle_ref else None
+    return RuntimeEgress.model_validate({**egress.document(), "caBundleFile": file})
 
 
 def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:
@@ -28,6 +35,7 @@ def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:
         conversations=spec.conversations,
         streaming=spec.streaming,
         observability=spec.observability,
+        egress=_egress(spec.egress),
     )
 
 

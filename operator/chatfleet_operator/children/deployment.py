@@ -10,7 +10,8 @@ from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
-from chatfleet_contract.spec.secrets import SecretKeyRef
+from chatfleet_contract.spec.egress import Egress
+from chatfleet_contract.spec.secrets import ConfigMapKeyRef, SecretKeyRef
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
@@ -41,8 +42,22 @@ def redis_secret(name: str, spec: ChatDeploymentSpec) -> SecretKeyRef:
 
 
 def _secret_source(ref: SecretKeyRef, file: str) -> Manifest:
+    return {"secret": _file(ref, file)}
+
+
+def _bundle_sources(egress: Egress) -> list[Manifest]:
+    """Return the mount of the CA bundle, from a Secret or a ConfigMap; nothing where there is none."""
+    bundle = egress.ca_bundle_ref
+    if bundle is None:
+        return []
+    if bundle.secret_key_ref:
+        return [_secret_source(bundle.secret_key_ref, names.CA_BUNDLE_FILE)]
+    return [{"configMap": _file(bundle.config_map_key_ref, names.CA_BUNDLE_FILE)}] if bundle.config_map_key_ref else []
+
+
+def _file(ref: SecretKeyRef | ConfigMapKeyRef, file: str) -> Manifest:
     path = file.removeprefix(f"{names.SECRETS_DIR}/")
-    return {"secret": {"name": ref.name, "optional": True, "items": [{"key": ref.key, "path": path}]}}
+    return {"name": ref.name, "optional": True, "items": [{"key": ref.key, "path": path}]}
 
 
 def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
@@ -52,9 +67,10 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
         if provider.api_key_secret_ref
     ]
     redis = _secret_source(redis_secret(name, spec), names.REDIS_URL_FILE)
+    bundle = _bundle_sources(spec.egress)
     return [
         {"name": "config", "configMap": {"name": names.config_name(name), "defaultMode": READ_ONLY}},
-        {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": [*keys, redis]}},
+        {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": [*keys, redis, *bundle]}},
         {"name": "tmp", "emptyDir": {}},
     ]
 
@@ -139,6 +155,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         streaming=spec.streaming.model_dump(include={"drain_seconds", "max_stream_seconds"}, exclude_defaults=True),
         keys=[(each.name, each.api_key_secret_ref.document()) for each in spec.providers if each.api_key_secret_ref],
         redis=redis_secret(name, spec).document(),
+        **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
     )
     manifest["spec"] = {
         **_replicas(spec, deployed=context.live.deployed),

@@ -69,6 +69,8 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
             yield SecretUse(provider.api_key_secret_ref.name, f"spec.providers[{index}].apiKeySecretRef")
     if spec.redis.url_secret_ref:
         yield SecretUse(spec.redis.url_secret_ref.name, "spec.redis.urlSecretRef")
+    if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
+        yield SecretUse(bundle.name, "spec.egress.caBundleRef.secretKeyRef")
     for index, secret in enumerate(spec.template.image_pull_secrets):
         yield SecretUse(secret.name, f"spec.template.imagePullSecrets[{index}]")
     for index, variable in enumerate(spec.template.env):

@@ -16,7 +16,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from harness.bounds import REASONS, Bound, bounds
 from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
-from harness.kube.full_chatdeployment import OWN_REDIS_FIELDS, full_chatdeployment, with_bedrock, with_own_redis
+from harness.kube.full_chatdeployment import OTHER_FIELDS, full_chatdeployment, with_bedrock, with_own_redis
 from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
 
@@ -113,8 +113,8 @@ def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
 
 def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeployments) -> None:
     unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
-    own = {*OWN_REDIS_FIELDS, ".spec.redis.urlSecretRef.name", ".spec.redis.urlSecretRef.key"}
-    assert unseen == own
+    references = [".spec.redis.urlSecretRef", ".spec.egress.caBundleRef.secretKeyRef"]
+    assert unseen == {*OTHER_FIELDS, *(f"{each}.{key}" for each in references for key in ("name", "key"))}
     chatdeployments.try_create(FULL)
     chatdeployments.try_create(OWN_REDIS)
 

@@ -37,6 +37,7 @@ from harness.clients.sdk import HI
 from harness.kube.fake_cluster import OPERATOR
 from harness.kube.kubectl import Kubectl
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, RecordedCalls, document, pod, pod_report
+from harness.net import LOOPBACK_EGRESS
 from harness.pods.api_process import ApiProcess, api_process, fetch
 from harness.upstream.fake import Handler, Reply, fake_upstream
 from harness.upstream.wires import OpenAIWire, answering, refusing
@@ -264,7 +265,11 @@ async def test_conditions_follow_what_requests_meet_within_ten_seconds(
     async with fake_upstream(upstream(answering(OpenAIWire()))) as fake:
         provider = RuntimeProvider(name="up", type=ProviderType.OPENAI_COMPATIBLE, base_url=f"{fake.url}/v1")
         served = RuntimeConfig(
-            deployment="support", namespace=NAMESPACE, providers=(provider,), models=(Model.model_validate(MODEL),)
+            deployment="support",
+            namespace=NAMESPACE,
+            providers=(provider,),
+            models=(Model.model_validate(MODEL),),
+            egress=LOOPBACK_EGRESS,
         )
         with api_process(tmp_path, served) as pod:
             reconciliation.pods.real = pod

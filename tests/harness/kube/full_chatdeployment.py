@@ -10,10 +10,13 @@ from harness.schema_values import filled
 
 Document = dict[str, Any]
 
-OWN_REDIS_FIELDS: Final = frozenset({".spec.redis.urlSecretRef", ".spec.redis.waitReplicas"})
-"""Fields that cannot stand beside a managed Redis."""
+OTHER_FIELDS: Final = frozenset(
+    {".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef"}
+)
+"""Fields that cannot stand beside others of the full document, such as a managed Redis."""
 _OWN_REDIS: Document = {
     "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1},
+    "egress": {"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }
 """Values that cannot stand beside those of the full document."""
@@ -26,7 +29,7 @@ def full_chatdeployment() -> Document:
         UnknownValueError: full.yaml must have a field; the message names it.
     """
     text = Path(__file__).with_name("full.yaml").read_text()
-    document: Document = filled(resource(), yaml.safe_load(text), absent=OWN_REDIS_FIELDS)
+    document: Document = filled(resource(), yaml.safe_load(text), absent=OTHER_FIELDS)
     return document
 
 

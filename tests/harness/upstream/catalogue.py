@@ -19,6 +19,7 @@ from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.providers.registry import Registry
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.providers import Model
+from harness.net import LOOPBACK_EGRESS
 from harness.upstream.wires import Wire
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
@@ -66,7 +67,8 @@ def provider_of(wire: Wire, url: str, **settings: object) -> RuntimeProvider:
 def config_of(*providers: RuntimeProvider, models: Sequence[Model] = ()) -> RuntimeConfig:
     """Return a configuration with `models`, or with `default` that the first of `providers` answers."""
     default = Model(name="default", provider=providers[0].name, model="gpt-x")
-    return RuntimeConfig(deployment="d", namespace="n", providers=providers, models=tuple(models) or (default,))
+    models = tuple(models) or (default,)
+    return RuntimeConfig(deployment="d", namespace="n", providers=providers, models=models, egress=LOOPBACK_EGRESS)
 
 
 def registry_of(meter: Meter, connections: ConnectionPool | None = None) -> Registry:

@@ -15,6 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.http import pool as connections
+from chatfleet_api.http.egress.trust import Trust, TrustError, tls_context
+from harness.net import LOOPBACK
 from harness.polling import eventually_async
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, Reply, fake_upstream
@@ -23,9 +25,11 @@ from harness.upstream.wires import WORDS, OpenAIWire, answering, whole
 WIRE = OpenAIWire()
 
 
-async def asked(url: str, times: int = 1) -> list[Outcome]:
-    """Ask an upstream so often, one after another."""
-    async with catalogue_of(config_of(provider_of(WIRE, url))) as catalogue:
+async def asked(url: str, times: int = 1, *, ca_bundle: Path | None = None) -> list[Outcome]:
+    """Ask an upstream so often, one after another, trusting `ca_bundle`."""
+    config = config_of(provider_of(WIRE, url))
+    settings = config.egress.model_copy(update={"ca_bundle_file": ca_bundle and str(ca_bundle)})
+    async with catalogue_of(config.model_copy(update={"egress": settings})) as catalogue:
         return [await ask(catalogue.provider("default")) for _ in range(times)]
 
 
@@ -102,18 +106,18 @@ def authority(tmp_path: Path) -> Iterator[Path]:
     plain = serialization.NoEncryption()
     secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + secret)
-    connections.tls_context.cache_clear()
+    tls_context.cache_clear()
     yield file
-    connections.tls_context.cache_clear()
+    tls_context.cache_clear()
 
 
-async def encrypted(upstream: FakeUpstream, certificate: Path, host: str) -> Outcome:
+async def encrypted(upstream: FakeUpstream, certificate: Path, host: str, bundle: Path | None = None) -> Outcome:
     """Ask `upstream` through a server that encrypts, by the name `host`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context)
     async with server:
-        (outcome,) = await asked(f"https://{host}:{server.sockets[0].getsockname()[1]}")
+        (outcome,) = await asked(f"https://{host}:{server.sockets[0].getsockname()[1]}", ca_bundle=bundle)
     return outcome
 
 
@@ -134,3 +138,33 @@ async def test_who_has_another_name_hears_nothing_either(authority: Path, monkey
     async with fake_upstream(answering(WIRE)) as upstream:
         assert (await encrypted(upstream, authority, "localhost")).code is Code.UPSTREAM_UNAVAILABLE
         assert not upstream.requests
+
+
+async def test_the_ca_bundle_is_trusted_besides_the_system(authority: Path) -> None:
+    async with fake_upstream(answering(WIRE)) as upstream:
+        assert (await encrypted(upstream, authority, LOOPBACK, authority)).text == "".join(WORDS)
+        assert (await encrypted(upstream, authority, "localhost", authority)).code is Code.UPSTREAM_UNAVAILABLE
+        assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(("text", "reason"), [(None, "cannot be read"), ("no PEM", "has no certificate in PEM")])
+async def test_a_ca_bundle_that_cannot_be_used_is_named(authority: Path, text: str | None, reason: str) -> None:
+    bundle = authority.with_name("bundle.pem")
+    if text is not None:
+        bundle.write_text(text)
+    async with fake_upstream(answering(WIRE)) as upstream:
+        error = (await encrypted(upstream, authority, LOOPBACK, bundle)).error
+        assert error
+        assert f"the CA bundle {bundle} {reason}; correct egress.caBundleRef" in str(error.detail)
+
+
+def test_a_ca_bundle_that_changes_is_read_again(authority: Path) -> None:
+    trust = Trust(authority)
+    context = trust.context()
+    assert trust.context() is context
+    authority.write_bytes(authority.read_bytes() + b"\n")
+    assert trust.context() is not context
+    authority.unlink()
+    with pytest.raises(TrustError):
+        trust.context()
+    assert Trust().context() is tls_context()

@@ -13,6 +13,7 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.clients.sdk import HI
+from harness.net import LOOPBACK_EGRESS
 from harness.pods.api_process import ApiProcess, api_process, fetch
 from harness.polling import eventually
 from harness.upstream.fake import Handler, Reply, fake_upstream
@@ -40,7 +41,9 @@ def config(url: str) -> RuntimeConfig:
         name="up", type=ProviderType.OPENAI_COMPATIBLE, base_url=f"{url}/v1", retries=Retries(max=0)
     )
     models = (Model(name="default", provider="up", model="gpt-x"),)
-    return RuntimeConfig(deployment="support", namespace="shop", providers=(provider,), models=models)
+    return RuntimeConfig(
+        deployment="support", namespace="shop", providers=(provider,), models=models, egress=LOOPBACK_EGRESS
+    )
 
 
 def chat(api: ApiProcess) -> int:

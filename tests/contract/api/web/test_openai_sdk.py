@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionUserMessagePara
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Compatibility, Model, Retries
+from harness.net import LOOPBACK_EGRESS
 from harness.pods.api_process import ApiProcess, api_process, scripted
 
 VENDORS = ("o", "a", "o-whole", "a-whole")
@@ -157,7 +158,13 @@ def vendors(llmock: LLMock, tmp_path: Path) -> Iterator[openai.OpenAI]:
     whole = (provider.model_copy(update=unstreamed | {"name": f"{provider.name}-whole"}) for provider in providers)
     # Each of them is checked once by its name, so that one name for all would look like a retry.
     models = tuple(Model(name=name, provider=name, model=f"model-of-{name}") for name in VENDORS)
-    config = RuntimeConfig(deployment="support", namespace="shop", providers=(*providers, *whole), models=models)
+    config = RuntimeConfig(
+        deployment="support",
+        namespace="shop",
+        providers=(*providers, *whole),
+        models=models,
+        egress=LOOPBACK_EGRESS,
+    )
     with (
         api_process(tmp_path, config) as running,
         openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client,

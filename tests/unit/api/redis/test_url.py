@@ -90,3 +90,11 @@ def test_an_address_shows_no_password() -> None:
     shown = repr(read_redis_url("redis+sentinel://u:secret@a/main?sentinel_password=secret"))
 
     assert "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "bundle"),
+    [("rediss://redis", "/bundle.pem"), ("rediss://redis?ssl_ca_certs=/ca.pem", "/ca.pem"), ("redis://redis", None)],
+)
+def test_the_ca_bundle_is_for_tls_and_the_url_takes_precedence(url: str, bundle: str | None) -> None:
+    assert read_redis_url(url, "/bundle.pem").tls.get("ssl_ca_certs") == bundle

@@ -39,6 +39,12 @@ FULL = spec(
     ],
     redis={"urlSecretRef": {"name": "redis", "key": "url"}},
     streaming={"drainSeconds": 0, "maxStreamSeconds": 120},
+    egress={
+        "allow": [".tools.example.com"],
+        "proxyURL": "http://proxy:3128",
+        "noProxy": ["10.0.0.0/8"],
+        "caBundleRef": {"configMapKeyRef": {"name": "cas", "key": "ca.pem"}},
+    },
     exposure={"service": {"type": "LoadBalancer", "port": 8080, "annotations": {"lb.example.com/class": "internal"}}},
     template={
         "image": "example.com/own:2",
@@ -147,7 +153,8 @@ def test_the_hash_of_a_manifest_is_of_its_content_and_the_same_in_every_release(
     [
         (spec(), "StatefulSet", "support-redis", "b42d7f9330896e4b"),
         (spec(), "Deployment", "support", "07182772f187ae51"),
-        (FULL, "Deployment", "support", "b61e9caddb3574b9"),
+        ({**FULL, "egress": {}}, "Deployment", "support", "b61e9caddb3574b9"),
+        (FULL, "Deployment", "support", "efdb15db5cbf5ff1"),
         (SLEEPING, "Deployment", "support-activator", "5d86cdf0ae691825"),
     ],
 )
@@ -213,9 +220,22 @@ def test_every_secret_is_optional_so_that_pods_always_boot() -> None:
     pod = child(built(FULL), "Deployment")["spec"]["template"]["spec"]
     sources = next(volume for volume in pod["volumes"] if volume["name"] == "secrets")["projected"]["sources"]
 
-    assert [source["secret"]["optional"] for source in sources] == [True, True, True]
-    paths = {f"{names.SECRETS_DIR}/{source['secret']['items'][0]['path']}" for source in sources}
-    assert paths == {names.api_key_file("openai"), names.api_key_file("azure"), names.REDIS_URL_FILE}
+    files = [source.get("secret") or source["configMap"] for source in sources]
+    assert [file["optional"] for file in files] == [True, True, True, True]
+    paths = {f"{names.SECRETS_DIR}/{file['items'][0]['path']}" for file in files}
+    keys = {names.api_key_file("openai"), names.api_key_file("azure")}
+    assert paths == {*keys, names.REDIS_URL_FILE, names.CA_BUNDLE_FILE}
+
+
+@pytest.mark.parametrize(("kind", "reference"), [("secret", "secretKeyRef"), ("configMap", "configMapKeyRef")])
+def test_the_ca_bundle_is_mounted_from_where_it_is(kind: str, reference: str) -> None:
+    egress = {"caBundleRef": {reference: {"name": "cas", "key": "ca.pem"}}}
+    pod = child(built(spec(egress=egress)), "Deployment")["spec"]["template"]["spec"]
+    sources = next(volume for volume in pod["volumes"] if volume["name"] == "secrets")["projected"]["sources"]
+    path = names.CA_BUNDLE_FILE.removeprefix(f"{names.SECRETS_DIR}/")
+
+    assert sources[-1] == {kind: {"name": "cas", "optional": True, "items": [{"key": "ca.pem", "path": path}]}}
+    assert built(spec(egress=egress)).config.egress.ca_bundle_file == names.CA_BUNDLE_FILE
 
 
 def test_the_runtime_configuration_holds_paths_and_no_reference_to_a_secret() -> None:

@@ -141,6 +141,10 @@ SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
         "autoscaling.activationTimeoutSeconds",
+        "egress.caBundleRef.configMapKeyRef.key",
+        "egress.caBundleRef.configMapKeyRef.name",
+        "egress.caBundleRef.secretKeyRef.key",
+        "egress.caBundleRef.secretKeyRef.name",
         "inheritedMetadata.annotations",
         "inheritedMetadata.labels",
         "observability.logFormat",

@@ -17,6 +17,7 @@ EVERYWHERE = ChatDeploymentSpec.model_validate(
             {"name": "openai", "type": "openai", "apiKeySecretRef": {"name": "llm-keys", "key": "openai"}},
         ],
         redis={"urlSecretRef": {"name": "redis", "key": "url"}},
+        egress={"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
         template={
             "imagePullSecrets": [{"name": "registry"}],
             "env": [
@@ -32,6 +33,7 @@ def test_every_secret_is_named_with_its_field() -> None:
     assert list(secret_uses(EVERYWHERE)) == [
         SecretUse("llm-keys", "spec.providers[1].apiKeySecretRef"),
         SecretUse("redis", "spec.redis.urlSecretRef"),
+        SecretUse("cas", "spec.egress.caBundleRef.secretKeyRef"),
         SecretUse("registry", "spec.template.imagePullSecrets[0]"),
         SecretUse("database", "spec.template.env[1].valueFrom.secretKeyRef"),
     ]

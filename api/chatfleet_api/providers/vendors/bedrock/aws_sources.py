@@ -8,6 +8,7 @@ profiles and files of profiles are not used.
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from html import unescape
 from http import HTTPStatus
@@ -18,6 +19,9 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.http.egress.dialer import Dialer
+from chatfleet_api.http.egress.hosts import Hosts
+from chatfleet_api.http.egress.policy import Egress, Source
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.upstream_client import read_body, translated
 from chatfleet_api.providers.upstream_errors import MAX_BODY_BYTES, clean
@@ -30,6 +34,7 @@ FETCH_SECONDS: Final = 10.0
 
 _AGENTS: Final = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "127.0.0.1", "::1", "localhost"})
 """Hosts on the own node, the only ones that are requested without TLS."""
+_TO_AGENTS: Final = Egress(allow=Hosts.of(_AGENTS))
 _CONTAINER_HOST: Final = "http://169.254.170.2"
 _SESSION: Final = "chatfleet"
 _NONE: Final = (
@@ -76,7 +81,7 @@ class AWSChain:
         }
         url = environ.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{self._region}.{domain(self._region)}/"
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = await self._ask(HTTPRequest("POST", url, headers, urlencode(fields).encode()))
+        answer = await _ask(self._connections, HTTPRequest("POST", url, headers, urlencode(fields).encode()))
         names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
         access, secret, token, expires = (_element(answer, name) for name in names)
         return Credentials(access, secret, token, _seconds(expires))
@@ -92,29 +97,35 @@ class AWSChain:
         if path := environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
             token = _text_of(path)
         headers = {"Accept": "application/json", **({"Authorization": token} if token else {})}
-        answer = await self._ask(HTTPRequest("GET", url, headers))
+        request = HTTPRequest("GET", url, headers)
+        if parts.hostname in _AGENTS:  # of the node, and so behind no proxy
+            with closing(ConnectionPool(Dialer(_TO_AGENTS, Source.PLATFORM))) as connections:
+                answer = await _ask(connections, request)
+        else:
+            answer = await _ask(self._connections, request)
         try:
             found = msgspec.json.decode(answer, type=_Container)
         except msgspec.MsgspecError as error:
             raise _unusable(f"the credentials of the container cannot be parsed: {error}") from error
         return Credentials(found.access_key_id, found.secret_access_key, found.token, _seconds(found.expiration))
 
-    async def _ask(self, request: HTTPRequest) -> bytes:
-        """Return the body of a successful response."""
-        method, url, headers, body = request
-        with translated():
-            async with asyncio.timeout(FETCH_SECONDS):
-                response = await self._connections.request(method, url, headers, body, connect_seconds=FETCH_SECONDS)
-                try:
-                    answer = await read_body(response, MAX_BODY_BYTES)
-                finally:
-                    self._connections.release(response)
-        if response.status == HTTPStatus.OK:
-            return answer
-        refused = f"{urlsplit(url).hostname} returned HTTP {response.status} for AWS credentials: {_shown(answer)}"
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(refused))
-        raise _unusable(refused)
+
+async def _ask(connections: ConnectionPool, request: HTTPRequest) -> bytes:
+    """Return the body of a successful response."""
+    method, url, headers, body = request
+    with translated():
+        async with asyncio.timeout(FETCH_SECONDS):
+            response = await connections.request(method, url, headers, body, connect_seconds=FETCH_SECONDS)
+            try:
+                answer = await read_body(response, MAX_BODY_BYTES)
+            finally:
+                connections.release(response)
+    if response.status == HTTPStatus.OK:
+        return answer
+    refused = f"{urlsplit(url).hostname} returned HTTP {response.status} for AWS credentials: {_shown(answer)}"
+    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ChatError(Code.UPSTREAM_UNAVAILABLE, detail=clean(refused))
+    raise _unusable(refused)
 
 
 def _text_of(path: str) -> str:

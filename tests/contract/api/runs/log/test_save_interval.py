@@ -18,6 +18,7 @@ from chatfleet_contract.spec import Conversations
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.clients.reader import begin
+from harness.net import LOOPBACK_EGRESS
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually, eventually_async
 from harness.upstream.process import scripted_upstream
@@ -62,6 +63,7 @@ def pods(tmp_path: Path, redis_url: str, upstream: str) -> Iterator[list[ApiProc
         models=(Model(name="m", provider="up", model="m"),),
         redis_url_file=str(tmp_path / "redis"),
         conversations=Conversations(save_interval_milliseconds=50),
+        egress=LOOPBACK_EGRESS,
     )
     with api_process(tmp_path, config) as first, api_process(tmp_path, config) as second:
         yield [first, second]
