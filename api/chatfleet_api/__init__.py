@@ -5,7 +5,7 @@ Packages, from the ground up; each imports only from those above it in this list
 domain       values, error table, live configuration
 redis        client of Redis                                      http       client of upstreams, connection pool, SSE
 providers    language models: vendors, retries, circuit breaker   sessions   conversations in Redis or memory
-runs         run log, fleet, failure detector, takeover
+runs         run log, fleet, failure detector, takeover           identity   who a caller is
 chat         one turn, and the application services
 web          dialects, routes, middleware, SSE streams
 server       uvicorn, HTTP protocol                               pod        settings, lifecycle, health, metrics

@@ -3,6 +3,7 @@
 A changed value is a breaking change for existing objects.
 """
 
+import hashlib
 from typing import Final
 
 GROUP: Final = "chatfleet.io"
@@ -102,6 +103,8 @@ HEADER_DRAIN: Final = "x-chatfleet-drain"
 """Header of that request: must equal the pod's `ENV_DRAIN_TOKEN`."""
 PATH_QUEUE: Final = "/queue"
 """On the health port of the activator: `{"waiting": 3}`, for KEDA."""
+HEADER_PROBE: Final = "x-chatfleet-probe"
+"""Header of the operator's request through the Service: `probe_token`, with which a pod lists its models."""
 PORT_REDIS: Final = 6379
 
 # Files inside an API pod.
@@ -111,6 +114,8 @@ CONFIG_FILE: Final = f"{CONFIG_DIR}/{CONFIG_KEY}"
 SECRETS_DIR: Final = "/etc/chatfleet/secrets"
 REDIS_URL_FILE: Final = f"{SECRETS_DIR}/redis/url"
 CA_BUNDLE_FILE: Final = f"{SECRETS_DIR}/egress/ca-bundle.pem"
+ACCESS_DIR: Final = "/etc/chatfleet/access"
+"""With a folder for each Secret of `spec.access.apiKeys`."""
 
 # Keys of the Secret of a managed Redis.
 REDIS_SECRET_PASSWORD: Final = "password"  # a key's name, not a secret
@@ -132,6 +137,19 @@ ENV_ACTIVATOR: Final = "CHATFLEET_ACTIVATOR"
 def api_key_file(provider: str) -> str:
     """Path inside an API pod of the file with the API key of `provider`."""
     return f"{SECRETS_DIR}/providers/{provider}/api-key"
+
+
+def access_keys_dir(secret: str) -> str:
+    """Path inside an API pod of the folder with the API keys of a Secret of `spec.access.apiKeys`."""
+    return f"{ACCESS_DIR}/{secret}"
+
+
+def probe_token(uid: str) -> str:
+    """Return the credential of the operator's own request, which lists the models of the ChatDeployment with `uid`.
+
+    Whoever can read the uid can read the models of the ChatDeployment, too.
+    """
+    return hashlib.sha256(f"GET /v1/models {uid}".encode()).hexdigest()
 
 
 def config_name(deployment: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field
 from chatfleet_contract.parts import Part
 
 MAX_REPORTED_MODELS: Final = 64
+MAX_ACCESS_ERRORS: Final = 8
 
 
 class State(StrEnum):
@@ -49,6 +50,10 @@ class PodReport(Part):
     """Digest of the runtime configuration that the pod serves (`RuntimeConfig.digest`)."""
     config_error: str | None = None
     """Why the newest runtime configuration was rejected; the pod still serves the previous one."""
+    authenticates: bool = False
+    """Whether the pod refuses callers without a valid credential; an older pod cannot."""
+    access_errors: tuple[str, ...] = ()
+    """Which API keys cannot be used, and why; contains no key. `MAX_ACCESS_ERRORS` at most."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
-from chatfleet_contract.spec import Conversations, Observability, Streaming
+from chatfleet_contract.spec import Conversations, Observability, OnRevoke, Streaming
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
 
@@ -54,6 +54,26 @@ class RuntimeEgress(Part):
     """File with CAs that are trusted besides those of the system; it may be missing, and may change."""
 
 
+class RuntimeKeys(Part):
+    """A folder with API keys, one a file."""
+
+    tenant: str
+    """Of callers whose key names none."""
+    folder: str
+    """It may be missing, and may change while the pod runs."""
+
+
+class RuntimeAccess(Part):
+    """Whose requests are answered. An operator of this version always writes it."""
+
+    anonymous: bool = True
+    """The default is for configurations of an older operator, and for a process without one."""
+    api_keys: tuple[RuntimeKeys, ...] = ()
+    on_revoke: OnRevoke = OnRevoke.FINISH
+    probe_hash: str | None = None
+    """SHA-256 of the operator's `probe_token`, in hexadecimal digits; None: it sends none."""
+
+
 class RuntimeConfig(Part):
     """The configuration of an API pod, apart from its environment."""
 
@@ -65,6 +85,7 @@ class RuntimeConfig(Part):
     """File with the URL of Redis; None: store everything in memory."""
     redis_wait_replicas: int | None = Field(None, ge=1)
     """Replicas that must confirm a message before it is acknowledged; None: do not wait."""
+    access: RuntimeAccess = RuntimeAccess()
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()
     observability: Observability = Observability()

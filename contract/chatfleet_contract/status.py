@@ -20,6 +20,7 @@ class ConditionType(StrEnum):
     UPSTREAMS_AVAILABLE = "UpstreamsAvailable"
     AUTOSCALING_ACTIVE = "AutoscalingActive"
     EXPOSED = "Exposed"
+    ACCESS_RESTRICTED = "AccessRestricted"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
 
@@ -97,6 +98,12 @@ class Reason(StrEnum):
     LOAD_BALANCER_READY = "LoadBalancerReady"
     LOAD_BALANCER_PENDING = "LoadBalancerPending"
     LOAD_BALANCER_FAILED = "LoadBalancerFailed"
+
+    # AccessRestricted
+    API_KEYS = "APIKeys"
+    NO_CALLERS = "NoCallers"
+    ANONYMOUS = "Anonymous"
+    NOT_ENFORCED = "NotEnforced"
 
 
 REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
@@ -190,6 +197,14 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.LOAD_BALANCER_PENDING: "The Service has no address of a load balancer yet.",
         Reason.LOAD_BALANCER_FAILED: "The load balancer has an error; the message is that of its controller.",
         Reason.BLOCKED: "The Service is not written as the spec has it; see ConfigurationValid.",
+    },
+    ConditionType.ACCESS_RESTRICTED: {
+        Reason.API_KEYS: "Callers need an API key of a Secret that `spec.access` names.",
+        Reason.NO_CALLERS: "`spec.access` names no callers, and pods refuse every request.",
+        Reason.ANONYMOUS: "`spec.access.anonymous` is true, and pods answer every caller.",
+        Reason.NOT_ENFORCED: "A pod answers callers without a credential, because it does not use `spec.access` yet.",
+        Reason.NO_POD_REPORT: "No pod has reported that it uses `spec.access`.",
+        Reason.BLOCKED: "The spec is invalid: pods keep the access that they have.",
     },
     ConditionType.RECONCILING: {
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",

@@ -17,8 +17,8 @@ from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
 CONDITIONS = {"Ready", "Available", "ConfigurationValid", "RedisAvailable", "UpstreamsAvailable", "Exposed"}
-AT_REST = {"Progressing", "AutoscalingActive"}
-"""Not true of what has come to rest, and is not scaled by itself."""
+AT_REST = {"Progressing", "AutoscalingActive", "AccessRestricted"}
+"""Not true of what has come to rest, is not scaled by itself, and is open to every caller."""
 SAY = "We ship on Fridays"
 
 

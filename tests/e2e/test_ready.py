@@ -28,6 +28,7 @@ kind: ChatDeployment
 metadata: {{name: steady, namespace: {SPACE}}}
 spec:
   replicas: 1
+  access: {{anonymous: true}}
   providers: [{{name: script, type: scripted}}]
   models: [{{name: echo, provider: script, model: echo}}]
   redis: {{managed: {{storage: 64Mi}}}}

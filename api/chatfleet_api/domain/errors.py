@@ -14,6 +14,9 @@ class Code(StrEnum):
     """Stable error codes, as clients see them."""
 
     INVALID_REQUEST = "invalid_request"
+    UNAUTHENTICATED = "unauthenticated"
+    USER_MISMATCH = "user_mismatch"
+    CREDENTIAL_REVOKED = "credential_revoked"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UPGRADE_REQUIRED = "upgrade_required"
@@ -152,6 +155,7 @@ class Facts(NamedTuple):
 
 _CORRECT: Final = "Correct the request."
 _LATER: Final = "Retry after the time in the Retry-After header."
+_CREDENTIAL: Final = "Send an API key as Authorization: Bearer, x-api-key or api-key."
 _OPERATOR: Final = "Contact the operator of this service with the request ID."
 
 
@@ -171,6 +175,17 @@ def _upstream(status: int, message: str, *, retry: bool = True) -> Facts:
 FACTS: Final = MappingProxyType(
     {
         Code.INVALID_REQUEST: _rejected(400, "The request is invalid.")._replace(try_fallback=False, openai_code=None),
+        Code.UNAUTHENTICATED: _rejected(
+            401, "No valid credential; send an API key as Authorization: Bearer, x-api-key or api-key.", _CREDENTIAL
+        )._replace(openai_code="invalid_api_key"),
+        Code.USER_MISMATCH: _rejected(
+            403,
+            "The user_id is not the user of the credential; omit it.",
+            "Omit user_id, or use a credential of that user.",
+        ),
+        Code.CREDENTIAL_REVOKED: _rejected(
+            401, "The credential is no longer valid; send another API key.", _CREDENTIAL
+        ),
         Code.UNSUPPORTED_MEDIA_TYPE: _rejected(
             415, "The request body must be JSON.", "Set the Content-Type header to application/json."
         ),

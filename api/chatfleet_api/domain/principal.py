@@ -1,7 +1,33 @@
 """Who a request comes from: passed from the web to the application services, whose stores keep its tenant in keys."""
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from chatfleet_api.domain.errors import ChatError, Code
+
+
+class Grant:
+    """What a verified credential allows, until it is revoked. All requests with one credential share it."""
+
+    def __init__(self) -> None:
+        self.revoked = False
+        self._streams: dict[Callable[[], None], None] = {}
+
+    def watch(self, cut: Callable[[], None]) -> None:
+        """Call `cut` when the streams of the credential have to end."""
+        self._streams[cut] = None
+
+    def forget(self, cut: Callable[[], None]) -> None:
+        """Do not call `cut` any more."""
+        self._streams.pop(cut, None)
+
+    def revoke(self) -> None:
+        """End the streams of the credential."""
+        self.revoked = True
+        streams, self._streams = self._streams, {}
+        for cut in streams:
+            cut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +38,26 @@ class Principal:
     """Part of every key of a store."""
     subject: str | None = None
     """Whom the caller's credential names; None: the caller showed none."""
+    user: str | None = None
+    """The user that the credential names; None: it names none, or the caller showed none."""
+    grant: Grant | None = field(default=None, compare=False)
+    """What ends the streams of a revoked credential; None: nothing does."""
+
+    def user_of(self, user_id: str | None) -> str | None:
+        """Return the user of a request that names `user_id`: that of the credential, if the caller showed one.
+
+        Raises:
+            ChatError: `user_id` is not the user of the credential.
+        """
+        if self.subject is None:
+            return user_id
+        if user_id not in (None, self.user):
+            raise ChatError(Code.USER_MISMATCH, param="user_id")
+        return self.user
 
 
 ANONYMOUS: Final = Principal()
-"""Every caller, until identities are configured."""
+"""Every caller, where callers need no credential."""
+
+Authenticate: TypeAlias = Callable[[str, str, Iterable[tuple[bytes, bytes]]], Principal]
+"""Returns who sends a request, from its method, path and headers; raises `ChatError`."""

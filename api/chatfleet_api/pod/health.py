@@ -30,6 +30,20 @@ class ConfigurationState(Protocol):
     error: str | None
 
 
+class AuthenticationState(Protocol):
+    """Whose requests are answered."""
+
+    @property
+    def required(self) -> bool:
+        """Whether callers without a valid credential are refused."""
+        ...
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """API keys that cannot be used, and why."""
+        ...
+
+
 class RunCounters(Protocol):
     """Runs that changed their pod."""
 
@@ -48,6 +62,7 @@ class Sources:
     upstreams: UpstreamMonitor
     tokens: TokenRate
     run_counters: RunCounters
+    authentication: AuthenticationState
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
@@ -90,6 +105,8 @@ class Health:
             version=self._version,
             config=sources.configuration.digest,
             config_error=sources.configuration.error,
+            authenticates=sources.authentication.required,
+            access_errors=sources.authentication.errors,
             draining=sources.lifecycle.terminating,
             active_streams=self.active,
             max_streams=self.max_streams,

@@ -14,6 +14,7 @@ from typing import Final
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
+from chatfleet_api.identity.authentication import Authentication, open_authentication
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.health import Health, Sources
@@ -57,6 +58,7 @@ class Wiring:
     ports: ChatPorts
     meter: Meter
     lifecycle: Lifecycle
+    authentication: Authentication
     uniform: Callable[[float, float], float]
     """Returns a random number between two."""
     version: str
@@ -80,6 +82,7 @@ class Wiring:
             run_counters=self.ports.pool,
             redis=redis,
             fleet=fleet,
+            authentication=self.authentication,
         )
 
     def web(self, chat: ChatServices) -> web.Services:
@@ -94,6 +97,7 @@ class Wiring:
             embeddings=configuration.live_catalogue,
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
+            authenticate=self.authentication,
             version=self.version,
             meter=self.meter,
             clock=ports.clock,
@@ -120,7 +124,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
-            tasks = [sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
+            tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
             if sources.redis is not None:
                 tasks += [sources.redis.run, lambda: supervise(stores.fleet, pool, chat.takeover.produce)]
             if (file := settings.config_file) is not None:
@@ -148,6 +152,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         ports=ports,
         meter=meter,
         lifecycle=Lifecycle(time.monotonic),
+        authentication=open_authentication(configuration.live.map(lambda live: live.access), now=ports.now),
         uniform=random.uniform,
         version=VERSION,
     )

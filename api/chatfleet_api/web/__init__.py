@@ -11,6 +11,7 @@ body            request bodies decoded with msgspec, and complaints about them; 
 errors          errors as HTTP responses and as SSE frames; `error_handlers` for those that FastAPI catches
 error_format    what the `errors` module of a dialect offers; `own_names` renames fields that errors of vendors name
 middleware/     request id, access log, identity, body limit, hot routes: pure ASGI
+caller          who sent a request, as a parameter of FastAPI's routes
 state           what middleware puts into a request's scope; `extensions`: what our server puts there
 root            links to the API, its documentation and its health; `documentation`: the OpenAPI document
 """

@@ -46,7 +46,7 @@ def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     app = Head(app)
     app = BodyLimit(app)
     app = Upgrade(app)
-    app = Identity(app)
+    app = Identity(app, authenticate=services.authenticate)
     app = AccessLog(app, meter=services.meter, clock=services.clock)
     return RequestId(
         app,

@@ -15,6 +15,10 @@ CLOSE: Final = (b"connection", b"close")
 """The header by which a server announces that a connection takes no other request."""
 
 
+UNAUTHORIZED: Final = 401
+"""The status that names how to authenticate (RFC 9110 15.5.2)."""
+
+
 class ErrorResponse(NamedTuple):
     """An HTTP response to a request that failed."""
 
@@ -38,6 +42,8 @@ def error_response(error: ChatError, path: str, request_id: str) -> ErrorRespons
     ]
     if error.facts.retryable:
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after or 1)))
+    if error.facts.status == UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
     if error.facts.another_pod:
         headers.append(CLOSE)  # the next try on this connection would come to this pod again
     return ErrorResponse(errors.status(error.facts.status), headers, body)

@@ -11,6 +11,7 @@ from chatfleet_api.chat.models import EmbeddingModels, Models
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.principal import Authenticate
 from chatfleet_api.web.middleware.access_log import RequestMeter
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract.spec import OnClientDisconnect
@@ -39,6 +40,8 @@ class Services:
     streams: SSEStreams
     on_client_disconnect: Live[OnClientDisconnect]
 
+    authenticate: Authenticate
+    """Returns who sends a request, or raises."""
     version: str
     meter: WebMeter
     clock: Callable[[], float]

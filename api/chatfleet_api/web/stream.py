@@ -84,6 +84,8 @@ class SSEStream:
         self._send = client.send
         self._abort = extensions.abort(client.scope)
         self._write_now = extensions.write_now(client.scope)
+        self._grant = client.principal.grant
+        self._revoked = self._grant is not None and self._grant.revoked
         self._streaming = streaming
         self._loop = asyncio.get_running_loop()
         self._held = b""
@@ -103,8 +105,12 @@ class SSEStream:
         heartbeat_due = False
         self._task: asyncio.Future[Any] = asyncio.current_task() or self._loop.create_future()
         self._timer = self._loop.call_later(min(self._streaming().heartbeat_seconds, SEND_SECONDS), self._tick)
+        if self._grant:
+            self._grant.watch(self._cut)
         try:
             while True:
+                if self._revoked:
+                    return await self._fail(ChatError(Code.CREDENTIAL_REVOKED))
                 try:
                     async with asyncio.timeout(None) as self._silence:
                         if heartbeat_due:
@@ -116,6 +122,8 @@ class SSEStream:
                     heartbeat_due = True
         finally:
             self._timer.cancel()
+            if self._grant:
+                self._grant.forget(self._cut)
 
     async def _follow(self, read: Read) -> str:
         try:
@@ -174,6 +182,15 @@ class SSEStream:
             await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         await self._send({"type": "http.response.body", "body": frames, "more_body": not last})
         self._since, self._sending = self._loop.time(), False
+
+    def _cut(self) -> None:
+        """End the stream with an error: its credential is no longer valid."""
+        self._revoked = True
+        if self._sending:
+            self._abort()
+            self._task.cancel()
+        elif not self._silence.expired():
+            self._silence.reschedule(0)
 
     def _tick(self) -> None:
         """Send a heartbeat after a silence; reset the connection when the client takes nothing."""

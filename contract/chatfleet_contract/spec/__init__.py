@@ -14,11 +14,13 @@ stand beside the field they constrain. Every field here is implemented.
 - `egress`          `spec.egress`: servers that pods may connect to, proxy, CAs
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
+- `access`          `spec.access`: whose requests are answered
 - `secrets`         references to Secrets and ConfigMaps, names of objects
 - `urls`            rules of URLs
 - `reserved`        keys of labels and annotations that controllers set
 """
 
+from chatfleet_contract.spec.access import Access, OnRevoke
 from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCALE_TO_ZERO_RULE, ChatDeploymentSpec
 from chatfleet_contract.spec.conversations import Conversations, OnBusy, OnClientDisconnect
 from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceType
@@ -31,6 +33,7 @@ __all__ = [
     "MAX_NAME",
     "RESOURCE_RULES",
     "SCALE_TO_ZERO_RULE",
+    "Access",
     "AppendFsync",
     "ChatDeploymentSpec",
     "Conversations",
@@ -42,6 +45,7 @@ __all__ = [
     "Observability",
     "OnBusy",
     "OnClientDisconnect",
+    "OnRevoke",
     "Redis",
     "Scheduling",
     "ServiceExposure",

@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules
+from chatfleet_contract.spec.access import Access
 from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import Conversations
 from chatfleet_contract.spec.egress import Egress
@@ -65,6 +66,9 @@ class ChatDeploymentSpec(Part):
     models: Catalogue = Field(description="The model catalogue: the models that clients can request.")
     redis: Redis = Field(
         description="The Redis that stores conversations and streams: exactly one of urlSecretRef and managed."
+    )
+    access: Access = Field(
+        Access(), description="Whose requests the pods answer. Unset: none; set apiKeys, or anonymous to true."
     )
     conversations: Conversations = Field(
         Conversations(), description="Retention of conversations, and the life of their answers."

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from chatfleet_contract.spec import ChatDeploymentSpec, ManagedRedis, Redis
+from chatfleet_contract.spec import Access, ChatDeploymentSpec, ManagedRedis, Redis
 from chatfleet_contract.spec.providers import Provider, Timeouts
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_lab.chaos.fleet import Settings, UpstreamKind, models
@@ -61,6 +61,7 @@ def spec_of(settings: Settings, pods: int, upstream: Callable[[str], str]) -> Ch
         replicas=pods,
         providers=[_provider(name, kind, settings, upstream(name)) for name, kind in settings.upstreams()],
         models=[*models(settings)],
+        access=Access(anonymous=True),
         redis=Redis(url_secret_ref=_REDIS, wait_replicas=settings.wait_replicas)
         if settings.redis_url
         else Redis(managed=ManagedRedis(storage="64Mi")),

@@ -70,8 +70,8 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, l
     """Return all that should exist for `spec`, in the order in which it is applied."""
     if defaults.restrictions.restrict_template:
         spec = without_refused_fields(spec)
-    runtime = config.runtime_config(resource.ref, spec)
-    context = BuildContext(Owner(resource.ref, resource.uid), spec, defaults, live, runtime)
+    owner = Owner(resource.ref, resource.uid)
+    context = BuildContext(owner, spec, defaults, live, runtime := config.runtime_config(owner, spec))
     built = (child for builder in BUILDERS for child in builder(context))
     allowed = (without_secrets(child, live.refused_secrets) for child in built)
     newest = tuple(inherit(child, spec.inherited_metadata) for child in allowed)

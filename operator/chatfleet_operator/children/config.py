@@ -1,14 +1,16 @@
 """The ConfigMap with the runtime configuration: the spec without its Secrets, as running pods read it."""
 
+import hashlib
+
 from chatfleet_contract import names
-from chatfleet_contract.runtime import RuntimeConfig, RuntimeEgress, RuntimeProvider
-from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.runtime import RuntimeAccess, RuntimeConfig, RuntimeEgress, RuntimeKeys, RuntimeProvider
+from chatfleet_contract.spec import Access, ChatDeploymentSpec
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.providers import Provider
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
-from chatfleet_operator.children.labels import new_child
-from chatfleet_operator.model.values import Manifest, Ref
+from chatfleet_operator.children.labels import Owner, new_child
+from chatfleet_operator.model.values import Manifest
 
 
 def _provider(provider: Provider) -> RuntimeProvider:
@@ -23,13 +25,24 @@ def _egress(egress: Egress) -> RuntimeEgress:
     return RuntimeEgress.model_validate({**egress.document(), "caBundleFile": file})
 
 
-def runtime_config(ref: Ref, spec: ChatDeploymentSpec) -> RuntimeConfig:
-    """Return what the pods of `ref` should serve."""
+def _access(access: Access, uid: str) -> RuntimeAccess:
+    return RuntimeAccess(
+        anonymous=access.anonymous,
+        api_keys=tuple(RuntimeKeys(tenant=name, folder=names.access_keys_dir(name)) for name in access.key_secrets),
+        on_revoke=access.on_revoke,
+        probe_hash=hashlib.sha256(names.probe_token(uid).encode()).hexdigest(),
+    )
+
+
+def runtime_config(owner: Owner, spec: ChatDeploymentSpec) -> RuntimeConfig:
+    """Return what the pods of `owner` should serve."""
+    ref = owner.ref
     return RuntimeConfig(
         deployment=ref.name,
         namespace=ref.namespace,
         providers=tuple(_provider(provider) for provider in spec.providers),
         models=tuple(spec.models),
+        access=_access(spec.access, owner.uid),
         redis_url_file=names.REDIS_URL_FILE,
         redis_wait_replicas=spec.redis.wait_replicas or None,
         conversations=spec.conversations,

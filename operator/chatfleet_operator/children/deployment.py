@@ -72,6 +72,25 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
         {"name": "config", "configMap": {"name": names.config_name(name), "defaultMode": READ_ONLY}},
         {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": [*keys, redis, *bundle]}},
         {"name": "tmp", "emptyDir": {}},
+        *_access_volumes(spec),
+    ]
+
+
+def _access_volumes(spec: ChatDeploymentSpec) -> list[Manifest]:
+    """Return a volume for each Secret with API keys, whose files follow the keys that are added and removed."""
+    return [
+        {
+            "name": f"access-{index}",
+            "projected": {"defaultMode": READ_ONLY, "sources": [{"secret": {"name": secret, "optional": True}}]},
+        }
+        for index, secret in enumerate(spec.access.key_secrets)
+    ]
+
+
+def _access_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
+    return [
+        {"name": f"access-{index}", "mountPath": names.access_keys_dir(secret), "readOnly": True}
+        for index, secret in enumerate(spec.access.key_secrets)
     ]
 
 
@@ -109,6 +128,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
             {"name": "config", "mountPath": names.CONFIG_DIR, "readOnly": True},
             {"name": "secrets", "mountPath": names.SECRETS_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
+            *_access_mounts(spec),
         ],
         "resources": deepcopy(template.resources or RESOURCES),
         "securityContext": container_security(),
@@ -156,6 +176,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         keys=[(each.name, each.api_key_secret_ref.document()) for each in spec.providers if each.api_key_secret_ref],
         redis=redis_secret(name, spec).document(),
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
+        **({"access": access} if (access := spec.access.key_secrets) else {}),
     )
     manifest["spec"] = {
         **_replicas(spec, deployed=context.live.deployed),

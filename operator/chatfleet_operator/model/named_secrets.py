@@ -71,11 +71,18 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
         yield SecretUse(spec.redis.url_secret_ref.name, "spec.redis.urlSecretRef")
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield SecretUse(bundle.name, "spec.egress.caBundleRef.secretKeyRef")
+    yield from access_secrets(spec)
     for index, secret in enumerate(spec.template.image_pull_secrets):
         yield SecretUse(secret.name, f"spec.template.imagePullSecrets[{index}]")
     for index, variable in enumerate(spec.template.env):
         if name := secret_of_variable(variable):
             yield SecretUse(name, f"spec.template.env[{index}].valueFrom.secretKeyRef")
+
+
+def access_secrets(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
+    """Yield the Secrets with API keys of clients, all of whose keys the pods mount."""
+    for index, keys in enumerate(spec.access.api_keys):
+        yield SecretUse(keys.secret_ref.name, f"spec.access.apiKeys[{index}].secretRef")
 
 
 def secret_of_variable(variable: Json) -> str:

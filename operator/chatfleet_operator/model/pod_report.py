@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from chatfleet_contract.report import MAX_REPORTED_MODELS, Dependency, ModelOutcome, PodReport
+from chatfleet_contract.report import MAX_ACCESS_ERRORS, MAX_REPORTED_MODELS, Dependency, ModelOutcome, PodReport
 from chatfleet_operator.model.errors import MAX_MESSAGE, truncate
 
 MAX_STREAMS: Final = 100_000
@@ -37,6 +37,7 @@ def _bounded(report: PodReport) -> PodReport:
             "version": _text(report.version),
             "config": _text(report.config),
             "config_error": _text(report.config_error) if report.config_error else None,
+            "access_errors": tuple(map(_text, report.access_errors[:MAX_ACCESS_ERRORS])),
             "active_streams": min(report.active_streams, MAX_STREAMS),
             "max_streams": min(report.max_streams, MAX_STREAMS),
             "tokens_per_second": _rate(report.tokens_per_second),

@@ -105,8 +105,8 @@ class Prober(Protocol):
         """Return the report of the pod at `ip`; None: none that can be read."""
         ...
 
-    async def probe(self, address: str, port: int) -> ProbeResult:
-        """Send one real request to the Service at `address`."""
+    async def probe(self, address: str, port: int, *, token: str) -> ProbeResult:
+        """Send one real request to the Service at `address`, with the operator's own credential."""
         ...
 
 

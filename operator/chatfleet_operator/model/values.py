@@ -143,6 +143,8 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     missing_secrets: tuple[SecretKeyRef, ...] = ()
     """Keys of Secrets that the spec references and that do not exist."""
+    empty_secrets: tuple[str, ...] = ()
+    """Names of Secrets with API keys of clients that do not exist or have no keys."""
     refused_secrets: tuple[SecretUse, ...] = ()
     """Secrets that the spec names and that it may not use."""
     mounted_secrets: MountedSecrets = NOTHING_MOUNTED

@@ -54,10 +54,11 @@ class HttpProber:
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
-    async def probe(self, address: str, port: int) -> ProbeResult:
-        """Request the list of models, as any client would."""
+    async def probe(self, address: str, port: int, *, token: str) -> ProbeResult:
+        """Request the list of models, as any client would, with the credential of the operator."""
+        url, headers = f"{self._locate(address, port)}/v1/models", {names.HEADER_PROBE: token}
         try:
-            async with self._session.get(f"{self._locate(address, port)}/v1/models", allow_redirects=False) as response:
+            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
                 body = await read_body(response, PROBE_BYTES)
                 if response.status != 200:  # noqa: PLR2004
                     return ProbeResult(problem=f"HTTP {response.status}")

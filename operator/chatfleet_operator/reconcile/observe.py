@@ -9,11 +9,13 @@ from chatfleet_contract import names
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.spec.autoscaling import Source
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_operator.children import possible_children
 from chatfleet_operator.model.defaults import Defaults
 from chatfleet_operator.model.errors import Refusal, Refused
 from chatfleet_operator.model.metrics_api import MetricsApi, MetricsAPIServer
 from chatfleet_operator.model.moments import seconds_between
+from chatfleet_operator.model.named_secrets import SecretUse
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
@@ -21,7 +23,9 @@ from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, P
 from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
 from chatfleet_operator.reconcile.secrets import (
     missing_keys,
+    missing_secrets,
     mounted,
+    mounted_whole,
     not_allowed,
     references_of,
     restricted_uses,
@@ -40,13 +44,12 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     resource = await cluster.resource(ref)
     if resource is None or resource.deleting:
         return None
-    references = tuple(dict.fromkeys(references_of(resource.spec)))
+    references, whole = tuple(dict.fromkeys(references_of(resource.spec))), mounted_whole(resource.spec)
+    mounts: tuple[SecretKeyRef | SecretUse, ...] = (*references, *whole)
     uses = restricted_uses(resource) if defaults.restrictions.secrets_need_label else ()
     children, secrets, listed, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
-        _each(
-            {*map(secret_id, references), *map(secret_id, uses)}, lambda key: cluster.secret(ref.namespace, key.name)
-        ),
+        _each({*map(secret_id, mounts), *map(secret_id, uses)}, lambda key: cluster.secret(ref.namespace, key.name)),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
         _metrics_api(resource.spec, cluster, defaults.metrics_apiserver),
     )
@@ -59,7 +62,7 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     started = Started(ours, every_pod, now)
     reports, probe, events = await asyncio.gather(
         asyncio.gather(*(_report(pod, prober) for pod in pods)),
-        _probe(service if serves else None, prober),
+        _probe(service if serves else None, prober, token=names.probe_token(resource.uid)),
         _failure_events(started, ref.namespace, cluster),
     )
     return Observed(
@@ -68,8 +71,9 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
         unreadable={**children.refused, **secrets.refused, **listed.refused},
         pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
         missing_secrets=missing_keys(references, secrets.found, refused),
+        empty_secrets=missing_secrets(whole, secrets.found, refused),
         refused_secrets=refused,
-        mounted_secrets=mounted(resource, references, secrets.found, ours, refused),
+        mounted_secrets=mounted(resource, mounts, secrets.found, ours, refused),
         probe=probe,
         metrics_api=metrics_api,
         start_failures=start_failures(started, events),
@@ -135,12 +139,12 @@ async def _report(pod: Manifest, prober: Prober) -> PodReport | None:
     return await prober.report(str(ip)) if ip and _status(pod).get("phase") == "Running" else None
 
 
-async def _probe(service: Manifest | None, prober: Prober) -> ProbeResult | None:
+async def _probe(service: Manifest | None, prober: Prober, *, token: str) -> ProbeResult | None:
     spec = (service or {}).get("spec") or {}
     address, ports = spec.get("clusterIP"), spec.get("ports")
     if not address or address == "None" or not ports:
         return None
-    return await prober.probe(str(address), int(ports[0]["port"]))
+    return await prober.probe(str(address), int(ports[0]["port"]), token=token)
 
 
 def _status(pod: Manifest) -> Mapping[str, object]:

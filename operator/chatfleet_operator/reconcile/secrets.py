@@ -11,6 +11,7 @@ from chatfleet_operator.model.named_secrets import (
     MountedSecrets,
     NamedSecret,
     SecretUse,
+    access_secrets,
     may_use,
     mounted_secrets,
     secret_uses,
@@ -34,6 +35,20 @@ def references_of(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
         yield spec.redis.url_secret_ref
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield bundle
+
+
+def mounted_whole(spec: ChatDeploymentSpec | None) -> tuple[SecretUse, ...]:
+    """Return the Secrets of which the pods mount every key."""
+    return tuple(access_secrets(spec)) if spec else ()
+
+
+def missing_secrets(
+    uses: Iterable[SecretUse], found: Mapping[ObjectId, NamedSecret], refused: Iterable[SecretUse]
+) -> tuple[str, ...]:
+    """Return the names of the Secrets that do not exist, or are empty; of a refused one, nothing is disclosed."""
+    hidden = {use.name for use in refused}
+    empty = (use.name for use in uses if secret_id(use) in found and not found[secret_id(use)].keys)
+    return tuple(name for name in empty if name not in hidden)
 
 
 def restricted_uses(resource: Resource) -> tuple[SecretUse, ...]:
@@ -67,7 +82,7 @@ def missing_keys(
 
 def mounted(
     resource: Resource,
-    references: Iterable[SecretKeyRef],
+    references: Iterable[SecretKeyRef | SecretUse],
     found: Mapping[ObjectId, NamedSecret],
     ours: Mapping[ObjectId, Manifest],
     refused: Iterable[SecretUse],

@@ -10,10 +10,14 @@ from typing import Final
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus, ConditionType, Reason
 from chatfleet_operator.status.conditions import SUMMARIES
 
-INTENDED: Final = frozenset({Reason.COMPLETE, Reason.DISABLED, Reason.SCALED_TO_ZERO, Reason.SUSPENDED})
+INTENDED: Final = frozenset(
+    {Reason.ANONYMOUS, Reason.COMPLETE, Reason.DISABLED, Reason.SCALED_TO_ZERO, Reason.SUSPENDED}
+)
 """Reasons of a condition that is False because the spec or an autoscaler wants it."""
 
-STARTING: Final = frozenset({Reason.BLOCKED, Reason.NO_READY_PODS, Reason.REQUEST_FAILED, Reason.UNAVAILABLE})
+STARTING: Final = frozenset(
+    {Reason.BLOCKED, Reason.NO_READY_PODS, Reason.NOT_ENFORCED, Reason.REQUEST_FAILED, Reason.UNAVAILABLE}
+)
 """Reasons that end by themselves while pods start."""
 
 FIRST_METRICS: Final = frozenset({Reason.METRICS_UNAVAILABLE})

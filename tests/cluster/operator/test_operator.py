@@ -95,6 +95,7 @@ def test_applying_makes_all_children_and_a_status(chatdeployment: LiveChatDeploy
         "UpstreamsAvailable",
         "AutoscalingActive",
         "Exposed",
+        "AccessRestricted",
         "Reconciling",  # no pod starts here
     }
     assert chatdeployment.condition("ConfigurationValid")["status"] == "True"

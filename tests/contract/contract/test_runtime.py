@@ -87,7 +87,7 @@ def test_any_change_is_a_change_of_the_digest(path: tuple[str | int, ...]) -> No
 def other(value: object) -> object:
     """Return another value that the same field may have."""
     words = {"azureOpenAI": "openai", "chat": "responses", "debug": "info", "text": "json", "none": "prefill"}
-    words |= {"continue": "cancel", "reject": "enqueue", "2024-10-21": "2024-10-21-preview"}
+    words |= {"continue": "cancel", "reject": "enqueue", "finish": "cut", "2024-10-21": "2024-10-21-preview"}
     if isinstance(value, str):
         return words.get(value, f"{value}2")
     if isinstance(value, bool):

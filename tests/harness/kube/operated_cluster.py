@@ -44,6 +44,7 @@ def spec(**changes: Any) -> Manifest:  # noqa: ANN401  # JSON
         "providers": [{"name": "scripted", "type": "scripted"}],
         "models": [{"name": "default", "provider": "scripted", "model": "script"}],
         "redis": {"managed": {}},
+        "access": {"anonymous": True},
         **changes,
     }
 
@@ -155,11 +156,13 @@ class FakeProber:
     reports: dict[str, PodReport] = field(default_factory=dict)
     answer: ProbeResult = field(default_factory=lambda: ProbeResult(problem="connection refused"))
     asked: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
 
     async def report(self, ip: str) -> PodReport | None:
         return self.reports.get(ip)
 
-    async def probe(self, address: str, port: int) -> ProbeResult:
+    async def probe(self, address: str, port: int, *, token: str) -> ProbeResult:
+        self.tokens.append(token)
         self.asked.append(f"{address}:{port}")
         return self.answer
 

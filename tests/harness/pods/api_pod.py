@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.types import ASGIApp
 
+from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
@@ -31,6 +33,7 @@ class Pod:
 
     def __init__(self, provider: Provider, *, capacity: int = 10) -> None:
         self.meter = Meter(VERSION)
+        self.now = datetime(2026, 1, 2, tzinfo=UTC)
         self.configuration = configuration = Configuration(local(), build=registry_of(self.meter).catalogue)
         self.change("streaming", max_streams_per_pod=capacity, log_ttl_seconds=60)
         streaming = configuration.live.map(lambda live: live.streaming)
@@ -41,17 +44,24 @@ class Pod:
         in_memory = make_chat(provider, log=log, sessions=sessions, pool=self.pool).ports
         self.chat = Chat(replace(in_memory, meter=self.meter, on_busy=on_busy))
         self.lifecycle = Lifecycle(loop_clock)
+        access = configuration.live.map(lambda live: live.access)
+        self.authentication = open_authentication(access, now=lambda: self.now)
         wiring = Wiring(
             configuration=configuration,
             ports=self.chat.ports,
             meter=self.meter,
             lifecycle=self.lifecycle,
+            authentication=self.authentication,
             uniform=lambda low, _: low,
             version=VERSION,
         )
         self.health = Health(pod="pod-1", version=VERSION, sources=wiring.sources(recheck=asyncio.Event()))
         self.services = wiring.web(self.chat.services)
         self.app: ASGIApp = create_app(self.services, routers=[health_routes(self.health, self.meter)])
+
+    def refresh_keys(self) -> None:
+        """Look at the files of the API keys now, and not within a second."""
+        self.authentication.refresh()
 
     def change(self, part: str, **fields: Any) -> None:  # noqa: ANN401  # fields of any part
         """Serve a configuration with other `fields` of `part`, as when the operator writes the ConfigMap anew.

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
+from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle, Phase
@@ -10,6 +12,7 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import Dependency, ModelOutcome, UpstreamTraffic
+from chatfleet_contract.runtime import RuntimeAccess
 from chatfleet_contract.spec import Streaming
 from harness.clock import ManualClock
 from harness.pods.live import fixed
@@ -73,6 +76,7 @@ class HealthOf:
             upstreams=self.upstreams,
             tokens=TokenRate(lambda: 0, clock=self.clock),
             run_counters=self.load,
+            authentication=open_authentication(fixed(RuntimeAccess()), now=lambda: datetime.now(UTC)),
             redis=self.redis,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)

@@ -41,7 +41,7 @@ class BodyLimit:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(receive)
         except ChatError as error:
-            await _refuse_unread(error, scope, receive, send)
+            await refuse_unread(error, scope, receive, send)
             return
         except TimeoutError:
             await send_error(ChatError(Code.REQUEST_TIMEOUT), scope, send, headers=[CLOSE])
@@ -94,7 +94,7 @@ def _compressed(scope: Scope) -> bool:
     )
 
 
-async def _refuse_unread(error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_unread(error: ChatError, scope: Scope, receive: Receive, send: Send) -> None:
     """Send the whole response at once; the connection is closed when the body has been read, or its limit."""
 
     async def send_before_the_end(message: Message) -> None:

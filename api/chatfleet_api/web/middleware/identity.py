@@ -1,29 +1,36 @@
-"""Who the caller is: decided once for each request, for hot routes and FastAPI's alike."""
+"""Who the caller is: decided once for each request, for hot routes and FastAPI's alike, before its body is read."""
 
-from typing import Annotated, TypeAlias
+from collections.abc import Awaitable
+from typing import Final
 
-from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chatfleet_api.domain.principal import ANONYMOUS, Principal
-from chatfleet_api.web.state import PRINCIPAL, principal
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.principal import ANONYMOUS, Authenticate, Principal
+from chatfleet_api.web.middleware.body_limit import refuse_unread
+from chatfleet_api.web.state import PRINCIPAL
+from chatfleet_contract.names import PATH_LIVE, PATH_READY, PATH_STARTUP
+
+OPEN: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP})
+"""Paths that need no credential: a load balancer has none, and they disclose nothing else."""
 
 
 class Identity:
-    """Puts the `Principal` into the scope. Until identities are configured, every caller is anonymous."""
+    """Puts the `Principal` into the scope, or answers 401."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, authenticate: Authenticate) -> None:
         self._app = app
+        self._authenticate = authenticate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Without a coroutine of its own: every stream would keep it.
         if scope["type"] == "http":
-            scope["state"][PRINCIPAL] = ANONYMOUS
-        await self._app(scope, receive, send)
+            try:
+                scope["state"][PRINCIPAL] = self._principal(scope)
+            except ChatError as error:
+                return refuse_unread(error, scope, receive, send)
+        return self._app(scope, receive, send)
 
-
-async def _principal(request: Request) -> Principal:
-    return principal(request.scope)
-
-
-Caller: TypeAlias = Annotated[Principal, Depends(_principal)]
-"""The caller, as a parameter of FastAPI's routes."""
+    def _principal(self, scope: Scope) -> Principal:
+        path = scope["path"]
+        return ANONYMOUS if path in OPEN else self._authenticate(scope["method"], path, scope["headers"])

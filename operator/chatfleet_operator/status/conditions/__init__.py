@@ -12,6 +12,7 @@ reconciling            the current spec is not served yet; absent otherwise
 stalled                it will not be until someone changes something; absent otherwise
 autoscaling_active     the autoscaler reads its metrics and can scale
 exposed                the Service has the addresses of its type
+access_restricted      the pods refuse callers without a valid credential
 
 What each condition promises to users is in docs/operations/operator.md, its reasons in
 `chatfleet_contract.status.REASONS`.
@@ -23,6 +24,7 @@ from typing import Final
 from chatfleet_contract.status import ConditionType
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions import (
+    access_restricted,
     autoscaling_active,
     available,
     configuration_valid,
@@ -45,6 +47,7 @@ RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.UPSTREAMS_AVAILABLE: upstreams_available.RULES,
     ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
     ConditionType.EXPOSED: exposed.RULES,
+    ConditionType.ACCESS_RESTRICTED: access_restricted.RULES,
     ConditionType.RECONCILING: reconciling.RULES,
     ConditionType.STALLED: stalled.RULES,
 }

@@ -62,6 +62,7 @@ def _secret_not_allowed(assessment: Assessment) -> ConditionResult | None:
 
 def _secret_missing(assessment: Assessment) -> ConditionResult | None:
     missing = [f"key {ref.key} of Secret {ref.name}" for ref in assessment.seen.missing_secrets]
+    missing += [f"Secret {name} with API keys of clients" for name in assessment.seen.empty_secrets]
     if not missing:
         return None
     return false(Reason.SECRET_MISSING, f"Missing: {listed(missing)}. Create it; pods read it without a restart.")

@@ -73,6 +73,8 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "pod": "p-1",
         "version": "1.2.3",
         "config": local().digest(),
+        "authenticates": False,
+        "accessErrors": [],
         "draining": True,
         "activeStreams": 3,
         "maxStreams": 10,

@@ -27,6 +27,7 @@ NO_FAULT = {
     *(Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.ASLEEP, Reason.ACTIVATING, Reason.UPDATING),
     *(Reason.ROLLING_OUT, Reason.COMPLETE, Reason.VALID, Reason.AVAILABLE, Reason.NO_POD_REPORT, Reason.SCALING),
     *(Reason.DISABLED, Reason.AUTOSCALER_PENDING, Reason.CLUSTER_IP, Reason.NODE_PORT, Reason.LOAD_BALANCER_READY),
+    *(Reason.API_KEYS, Reason.NO_CALLERS, Reason.ANONYMOUS),
 }
 SUMMARIES = {Reason.NO_READY_PODS, Reason.BLOCKED}
 """The message repeats that of the condition which names the fault."""
@@ -37,6 +38,7 @@ ELSEWHERE = {
     Reason.SECRET_NOT_ALLOWED: "tests/cluster/operator/test_restrictions.py",
     Reason.FIELD_NOT_ALLOWED: "tests/cluster/operator/test_restrictions.py",
     Reason.INVALID_ANNOTATION: "tests/harness/kube/wrong_specs.yaml",
+    Reason.NOT_ENFORCED: "of an older image: tests/unit/operator/status/conditions/test_access_restricted.py",
     Reason.DEADLINE_EXCEEDED: "after ten minutes: tests/unit/operator/status",
 }
 """Reasons whose test is not a row."""

@@ -123,7 +123,7 @@ AUTOSCALERS = {autoscaler.build, scaled_object.build}
 def workloads(wish: Mapping[str, Any], secret_uid: str = "uid") -> dict[ObjectId, Manifest]:  # an identity
     wanted = ChatDeploymentSpec.model_validate(wish)
     owner, found = Owner(REF, "uid-1"), LiveState(secret_uid=secret_uid)
-    context = BuildContext(owner, wanted, DEFAULTS, found, runtime_config(REF, wanted))
+    context = BuildContext(owner, wanted, DEFAULTS, found, runtime_config(owner, wanted))
     built = (child for builder in BUILDERS if builder not in AUTOSCALERS for child in builder(context))
     children = [inherit(child, wanted.inherited_metadata) for child in built]
     return {identify(each): each for each in children if each["kind"] in WORKLOADS}
@@ -140,6 +140,7 @@ SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)))
 SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
+        "access.apiKeys.secretRef.name",
         "autoscaling.activationTimeoutSeconds",
         "egress.caBundleRef.configMapKeyRef.key",
         "egress.caBundleRef.configMapKeyRef.name",

@@ -16,6 +16,7 @@ EVERYWHERE = ChatDeploymentSpec.model_validate(
             {"name": "scripted", "type": "scripted"},
             {"name": "openai", "type": "openai", "apiKeySecretRef": {"name": "llm-keys", "key": "openai"}},
         ],
+        access={"apiKeys": [{"secretRef": {"name": "chat-keys"}}]},
         redis={"urlSecretRef": {"name": "redis", "key": "url"}},
         egress={"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
         template={
@@ -34,6 +35,7 @@ def test_every_secret_is_named_with_its_field() -> None:
         SecretUse("llm-keys", "spec.providers[1].apiKeySecretRef"),
         SecretUse("redis", "spec.redis.urlSecretRef"),
         SecretUse("cas", "spec.egress.caBundleRef.secretKeyRef"),
+        SecretUse("chat-keys", "spec.access.apiKeys[0].secretRef"),
         SecretUse("registry", "spec.template.imagePullSecrets[0]"),
         SecretUse("database", "spec.template.env[1].valueFrom.secretKeyRef"),
     ]

@@ -83,10 +83,11 @@ async def test_a_pod_without_a_valid_report_in_time_has_none(
 async def test_a_probe_returns_the_models_and_the_configuration_that_served_it(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
         assert (request.path, request.host) == ("/v1/models", "service.test:8080")
+        assert request.headers[names.HEADER_PROBE] == "t"
         return web.json_response(MODELS, headers={names.HEADER_CONFIG: "abc"})
 
     async with prober(tmp_path, handler) as it:
-        assert await it.probe("service", 8080) == ProbeResult(frozenset({"default", "spare"}), "abc")
+        assert await it.probe("service", 8080, token="t") == ProbeResult(frozenset({"default", "spare"}), "abc")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ async def test_every_other_answer_is_a_problem_in_words(
 ) -> None:
     monkeypatch.setattr(probe, "PROBE_BYTES", 4000)
     async with prober(tmp_path, handler) as it:
-        assert await it.probe("service", 80) == ProbeResult(problem=problem)
+        assert await it.probe("service", 80, token="t") == ProbeResult(problem=problem)
 
 
 async def test_nobody_there_is_a_problem_too(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ async def test_nobody_there_is_a_problem_too(tmp_path: Path) -> None:
     async with aiohttp.ClientSession(connector=connector) as session:
         it = HttpProber(session, locate=lambda *_: "http://service.test")
 
-        assert (await it.probe("service", 80)).problem
+        assert (await it.probe("service", 80, token="t")).problem
         assert await it.report("pod") is None
 
 

@@ -17,6 +17,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.body import require_json
+from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.client import CLIENT_DISCONNECTED, Client
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.native import bodies, operations
@@ -29,7 +30,6 @@ from chatfleet_api.web.dialects.native.request import (
 )
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
-from chatfleet_api.web.middleware.identity import Caller
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract.spec import OnClientDisconnect
@@ -65,7 +65,7 @@ class SendMessage(HotEndpoint):
             ended = await self._streams.send(run.read, EventEncoder(run.id, client.request_id), client)
         else:
             ended = await client.respond_with(self._whole(principal, conversation, run))
-        if ended == CLIENT_DISCONNECTED and self._on_client_disconnect() == "cancel":
+        if ended in (CLIENT_DISCONNECTED, Code.CREDENTIAL_REVOKED) and self._on_client_disconnect() == "cancel":
             run.cancel()
 
     async def _whole(self, principal: Principal, conversation: str, run: Run | Replay) -> bytes:
@@ -142,7 +142,8 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         if raw:
             require_json(request.headers.get("content-type"))
         body = read_new_conversation(raw)
-        made = await conversations.create(caller, user_id=body.user_id, title=body.title, metadata=body.metadata)
+        user = caller.user_of(body.user_id)
+        made = await conversations.create(caller, user_id=user, title=body.title, metadata=body.metadata)
         return _json(bodies.conversation_body(made), status=201)
 
     @router.get("", openapi_extra=_answers(bodies.ConversationList))
@@ -153,7 +154,8 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         cursor: Annotated[str | None, Query(max_length=256)] = None,
     ) -> Response:
         """List conversations, newest change first."""
-        page = await conversations.list(caller, user_id=user_id, limit=limit, cursor=cursor)
+        user = user_id and caller.user_of(user_id)
+        page = await conversations.list(caller, user_id=user, limit=limit, cursor=cursor)
         return _json(bodies.ConversationList([*map(bodies.conversation_body, page.items)], page.next))
 
     @router.get("/{conversation_id}", openapi_extra=_answers(bodies.ConversationWithMessages))

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request, Response
 from chatfleet_api.chat.compaction import sealed_summary
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.web.body import decode_body, require_json
+from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.encode import usage_of
 from chatfleet_api.web.dialects.responses.items import items_of
 from chatfleet_api.web.dialects.responses.request import read_response
 from chatfleet_api.web.documentation import fails, takes
-from chatfleet_api.web.middleware.identity import Caller
 from chatfleet_api.web.sse import json_text
 
 

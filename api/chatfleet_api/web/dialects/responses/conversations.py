@@ -12,13 +12,13 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.body import decode_body, require_json
+from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.ids import conversation_id, read_conversation_id
 from chatfleet_api.web.dialects.responses.input import read_items
 from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, items_of, page
 from chatfleet_api.web.dialects.responses.request import Metadata
 from chatfleet_api.web.documentation import fails, takes
-from chatfleet_api.web.middleware.identity import Caller
 from chatfleet_api.web.sse import json_text
 
 PATH: Final = "/v1/conversations"

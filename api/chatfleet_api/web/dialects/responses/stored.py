@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from chatfleet_api.chat.responses import ResponseKey, Responses, unknown_response
 from chatfleet_api.domain.usage_estimate import tokens_of
 from chatfleet_api.web.body import require_json
+from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.ids import read_response_id
 from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, items_of, page
 from chatfleet_api.web.dialects.responses.request import ResponseBody, read_response
 from chatfleet_api.web.documentation import fails, takes
-from chatfleet_api.web.middleware.identity import Caller
 from chatfleet_api.web.sse import json_text
 
 PATH = "/v1/responses"

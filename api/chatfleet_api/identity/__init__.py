@@ -1,0 +1,10 @@
+"""Who a caller is: decided from the credential of a request alone.
+
+credential      the credential in the headers of a request
+api_keys        API keys as Secrets have them, and the table that finds a key that a client sent
+key_files       the table of the mounted files, read again when they change
+authentication  from the headers of a request to its `Principal`
+
+A credential of a client is compared by its keyed hash: neither the time of a comparison nor a dump of the memory
+discloses a key.
+"""

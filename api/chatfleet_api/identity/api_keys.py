@@ -1,0 +1,110 @@
+"""API keys as Secrets have them, and the table that finds the key that a client sent. Pure.
+
+A value of a Secret is a key, its SHA-256 (`sha256:` and 64 hexadecimal digits), or a JSON object with `key` or `hash`
+and, optional, `tenant`, `user` and `expires`.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from chatfleet_api.domain.principal import Grant, Principal
+
+MIN_KEY_CHARACTERS: Final = 24
+"""Of a key that a Secret has: a shorter one could be guessed."""
+MAX_KEY_BYTES: Final = 512
+_KEY: Final = re.compile(r"[!-~]+")
+_HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
+_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@]{0,126}[A-Za-z0-9])?")
+"""A tenant, which is part of keys of Redis: it has no colon and no brace."""
+
+
+class UnusableKeyError(ValueError):
+    """A value of a Secret that is no API key; the message has no part of the value."""
+
+
+class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: str | None = None
+    hash: str | None = None
+    tenant: str | None = None
+    user: str | None = None
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class APIKey:
+    """One API key, without the key itself."""
+
+    digest: bytes
+    """SHA-256 of the key."""
+    principal: Principal
+    expires: datetime | None = None
+
+    def valid(self, now: datetime) -> bool:
+        """Return whether the key has not expired."""
+        return self.expires is None or now < self.expires
+
+
+def parse_key(text: str, *, name: str, tenant: str) -> APIKey:
+    """Return the key in a value of a Secret; raise `UnusableKeyError`.
+
+    `name` is that of the value, `tenant` that of callers whose key names none.
+    """
+    fields = _fields(text.strip())
+    if (fields.key is None) == (fields.hash is None):
+        raise UnusableKeyError("it must have exactly one of key and hash")
+    who = tenant if fields.tenant is None else fields.tenant
+    if not _NAME.fullmatch(who):
+        raise UnusableKeyError("its tenant must have at most 128 letters, digits, dashes, dots, underscores or @")
+    if fields.user is not None and not 1 <= len(fields.user) <= 256:  # noqa: PLR2004  # as a user_id of a request
+        raise UnusableKeyError("its user must have 1 to 256 characters")
+    if fields.expires is not None and fields.expires.tzinfo is None:
+        raise UnusableKeyError("its expires must have a time zone, such as 2027-01-31T00:00:00Z")
+    principal = Principal(who, subject=f"key:{name}", user=fields.user, grant=Grant())
+    return APIKey(_digest(fields), principal, fields.expires)
+
+
+def _fields(text: str) -> _Fields:
+    if text.startswith("{"):
+        try:
+            return msgspec.json.decode(text, type=_Fields)
+        except msgspec.MsgspecError:
+            raise UnusableKeyError("it is no JSON object with key or hash, tenant, user and expires") from None
+    return _Fields(hash=text) if text.startswith("sha256:") else _Fields(key=text)
+
+
+def _digest(fields: _Fields) -> bytes:
+    if fields.hash is not None:
+        found = _HASH.fullmatch(fields.hash)
+        if found is None:
+            raise UnusableKeyError("its hash must be sha256: and 64 lower-case hexadecimal digits")
+        return bytes.fromhex(found[1])
+    key = fields.key or ""
+    if not _KEY.fullmatch(key) or not MIN_KEY_CHARACTERS <= len(key) <= MAX_KEY_BYTES:
+        raise UnusableKeyError(f"it must have {MIN_KEY_CHARACTERS} to {MAX_KEY_BYTES} printable ASCII characters")
+    return hashlib.sha256(key.encode()).digest()
+
+
+class KeyTable:
+    """The keys by their keyed hash, which a client cannot choose: a look-up discloses nothing by its time."""
+
+    def __init__(self, keys: Iterable[APIKey], *, pepper: bytes) -> None:
+        self._pepper = pepper
+        self._keys: Mapping[bytes, APIKey] = {self._index(key.digest): key for key in keys}
+
+    def find(self, presented: bytes) -> APIKey | None:
+        """Return the key that a client sent; None: there is none."""
+        if len(presented) > MAX_KEY_BYTES:
+            return None
+        digest = hashlib.sha256(presented).digest()
+        known = self._keys.get(self._index(digest))
+        return known if known is not None and hmac.compare_digest(known.digest, digest) else None
+
+    def _index(self, digest: bytes) -> bytes:
+        return hashlib.blake2b(digest, key=self._pepper, digest_size=32).digest()

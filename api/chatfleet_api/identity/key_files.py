@@ -1,0 +1,114 @@
+"""The API keys in the mounted files of Secrets: read again when they change, so that a removed key is refused."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from chatfleet_api.domain.live import Live
+from chatfleet_api.identity.api_keys import APIKey, KeyTable, UnusableKeyError, parse_key
+from chatfleet_contract.report import MAX_ACCESS_ERRORS
+from chatfleet_contract.runtime import RuntimeAccess, RuntimeKeys
+from chatfleet_contract.spec import OnRevoke
+
+POLL_SECONDS: Final = 1.0
+"""Time between two looks at the files."""
+MAX_FILE_BYTES: Final = 4096
+
+logger = logging.getLogger(__name__)
+
+
+class _File(NamedTuple):
+    """One value of a Secret, and what changes with it."""
+
+    path: Path
+    tenant: str
+    seen: tuple[int, int, int]
+
+
+class KeyFiles:
+    """The keys that are valid now. A key whose value did not change keeps its `Principal`, and so its streams."""
+
+    def __init__(self, access: Live[RuntimeAccess], *, now: Callable[[], datetime], pepper: bytes) -> None:
+        self._access = access
+        self._now = now
+        self._pepper = pepper
+        self._files: tuple[_File, ...] = ()
+        self._parsed: dict[tuple[str, str, str], APIKey] = {}
+        self.table = KeyTable((), pepper=pepper)
+        self.errors: tuple[str, ...] = ()
+        self.refresh()
+
+    async def watch(self) -> None:
+        """Follow the files until cancelled."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def refresh(self) -> None:
+        """Read the files if one has changed, and end the streams of keys that are no longer valid."""
+        files = tuple(_File(*each) for keys in self._access().api_keys for each in _listed(keys))
+        if files != self._files:
+            self._read(files)
+        now = self._now()
+        for key in self._parsed.values():
+            if not key.valid(now):
+                self._revoke(key)
+
+    def _read(self, files: tuple[_File, ...]) -> None:
+        before = self._parsed
+        parsed: dict[tuple[str, str, str], APIKey] = {}
+        digests: set[bytes] = set()
+        errors: list[str] = []
+        for path, tenant, _ in files:
+            try:
+                identity = (tenant, path.name, _text(path))
+                key = before.get(identity) or parse_key(identity[2], name=path.name, tenant=tenant)
+                _add(key.digest, digests)
+                parsed[identity] = key
+            except UnusableKeyError as error:
+                errors.append(f"key {path.name} of Secret {path.parent.name}: {error}")
+        self._files, self._parsed = files, parsed
+        self.table = KeyTable(parsed.values(), pepper=self._pepper)
+        if tuple(errors[:MAX_ACCESS_ERRORS]) != self.errors:
+            self.errors = tuple(errors[:MAX_ACCESS_ERRORS])
+            logger.warning("API keys that are not accepted: %s", "; ".join(self.errors) or "none")
+        kept = {id(key) for key in parsed.values()}
+        for key in before.values():
+            if id(key) not in kept:
+                self._revoke(key)
+
+    def _revoke(self, key: APIKey) -> None:
+        if key.principal.grant is not None and self._access().on_revoke == OnRevoke.CUT:
+            key.principal.grant.revoke()
+
+
+def _add(digest: bytes, digests: set[bytes]) -> None:
+    if digest in digests:
+        raise UnusableKeyError("it is the same as another key; remove one of them")
+    digests.add(digest)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[:MAX_FILE_BYTES].decode()
+    except OSError:
+        raise UnusableKeyError("it cannot be read") from None
+    except UnicodeDecodeError:
+        raise UnusableKeyError("it is not UTF-8") from None
+
+
+def _listed(keys: RuntimeKeys) -> Iterator[tuple[Path, str, tuple[int, int, int]]]:
+    """Yield the files of one Secret, whose names are its keys; the kubelet's own begin with two dots."""
+    try:
+        paths = sorted(path for path in Path(keys.folder).iterdir() if not path.name.startswith(".."))
+    except OSError:
+        return
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        yield path, keys.tenant, (status.st_ino, status.st_mtime_ns, status.st_size)

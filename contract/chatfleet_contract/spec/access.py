@@ -1,0 +1,69 @@
+"""`spec.access`: whose requests the pods answer. Without it, they answer none."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field
+
+from chatfleet_contract.parts import Part, rule, rules
+from chatfleet_contract.spec.secrets import Subdomain
+
+MAX_KEY_SECRETS: Final = 16
+
+
+class OnRevoke(StrEnum):
+    """What becomes of the open streams of a credential that is revoked."""
+
+    FINISH = "finish"
+    CUT = "cut"
+
+
+class KeysSecretRef(Part):
+    """A Secret in the ChatDeployment's own namespace, all of whose keys are API keys."""
+
+    name: Subdomain = Field(
+        description="Name of the Secret, in the namespace of the ChatDeployment. An operator with secretsNeedLabel uses"
+        " it only with the label chatfleet.io/allowed."
+    )
+
+
+class APIKeys(Part):
+    """API keys that clients send."""
+
+    secret_ref: KeysSecretRef = Field(
+        description="Secret with API keys: each value is a key, its SHA-256 (sha256:<hex>), or JSON with either. Its"
+        " callers are the tenant of the Secret's name, unless JSON names another. Pods follow changes within seconds."
+    )
+
+
+class Access(Part):
+    """Whose requests the pods answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.anonymous || !has(self.apiKeys) || self.apiKeys.size() == 0",
+                "access.anonymous must be false with access.apiKeys, because callers without a key would be accepted;"
+                " remove anonymous or apiKeys",
+                ".anonymous",
+            ),
+        )
+    )
+
+    anonymous: bool = Field(
+        default=False,
+        description="Answer every caller, without a credential. All callers are then one tenant, named default.",
+    )
+    api_keys: Annotated[list[APIKeys], Field(max_length=MAX_KEY_SECRETS)] = Field(
+        default_factory=list, description="Secrets with the API keys of clients. A new Secret here restarts the pods."
+    )
+    on_revoke: OnRevoke = Field(
+        OnRevoke.FINISH,
+        description="Open streams of a credential that is revoked or expires: finish, or cut, which ends them with an"
+        " error.",
+    )
+
+    @property
+    def key_secrets(self) -> tuple[str, ...]:
+        """Names of the Secrets with API keys, each once."""
+        return tuple(dict.fromkeys(keys.secret_ref.name for keys in self.api_keys))

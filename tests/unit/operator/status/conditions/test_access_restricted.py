@@ -1,0 +1,61 @@
+"""AccessRestricted is about pods: what the spec has, and whether each pod that reports does it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chatfleet_operator.model.values import Observed
+from harness.kube.operated_cluster import resource
+from unit.operator.status.test_conditions import condition, evaluate_conditions, serving, status_and_reason
+
+KEYS = {"apiKeys": [{"secretRef": {"name": "chat-keys"}}]}
+
+
+def with_access(access: dict[str, Any], *, authenticates: bool = True, errors: tuple[str, ...] = ()) -> Observed:
+    """Return a snapshot whose pods report whether they authenticate."""
+    seen = serving(resource(access=access))
+    update = {"authenticates": authenticates, "access_errors": errors}
+    pods = tuple(replace(pod, report=pod.report and pod.report.model_copy(update=update)) for pod in seen.pods)
+    return replace(seen, pods=pods)
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected", "words"),
+    [
+        (with_access(KEYS), "True APIKeys", "an API key of Secret chat-keys."),
+        (with_access(KEYS, errors=("key a of Secret b: it is not UTF-8",)), "True APIKeys", "Not accepted: key a"),
+        (with_access({}), "True NoCallers", "Set spec.access.apiKeys, or anonymous to true."),
+        (with_access({"anonymous": True}), "False Anonymous", "set spec.access.apiKeys instead"),
+        (with_access(KEYS, authenticates=False), "False NotEnforced", "callers without a credential"),
+        (with_access({}, authenticates=False), "False NotEnforced", "too old for spec.access"),
+        (
+            replace(with_access(KEYS), pods=tuple(replace(pod, report=None) for pod in with_access(KEYS).pods)),
+            "Unknown NoPodReport",
+            "No pod has reported",
+        ),
+        (replace(with_access(KEYS), pods=()), "True APIKeys", "chat-keys"),
+        (
+            replace(serving(), resource=replace(resource(), spec=None, problem="The spec is wrong.")),
+            "Unknown Blocked",
+            "See ConfigurationValid",
+        ),
+    ],
+)
+def test_the_condition_is_what_pods_do(seen: Observed, expected: str, words: str) -> None:
+    status = evaluate_conditions(seen)
+
+    assert status_and_reason(status, "AccessRestricted") == expected
+    assert words in condition(status, "AccessRestricted").message
+
+
+def test_ready_does_not_depend_on_it() -> None:
+    assert status_and_reason(evaluate_conditions(with_access({"anonymous": True})), "Ready") == "True Serving"
+    assert status_and_reason(evaluate_conditions(with_access(KEYS)), "Ready") == "True Serving"
+
+
+def test_a_missing_secret_is_named() -> None:
+    status = evaluate_conditions(replace(with_access(KEYS), empty_secrets=("chat-keys",)))
+
+    assert status_and_reason(status, "ConfigurationValid") == "False SecretMissing"
+    assert "Secret chat-keys with API keys of clients" in condition(status, "ConfigurationValid").message
