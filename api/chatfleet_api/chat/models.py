@@ -26,6 +26,13 @@ class Models(Protocol):
         """
         ...
 
+    def require_supported(self, request: ChatRequest) -> None:
+        """Raise `ChatError(INVALID_REQUEST)` for a part of `request` that the upstream it would go to does not have.
+
+        Raises `ChatError(MODEL_NOT_FOUND)`. No upstream is contacted.
+        """
+        ...
+
     def shutdown_date(self, model: str) -> str | None:
         """Return the day on which the vendor shuts `model` down, if known; raises `ChatError(MODEL_NOT_FOUND)`."""
         ...

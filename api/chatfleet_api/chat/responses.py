@@ -59,6 +59,8 @@ class NewResponse(NamedTuple):
     instructions: tuple[Message, ...] = ()
     echo: str = ""
     store: bool = True
+    background: bool = False
+    """Whether the response is written to its end although its client disconnects."""
     previous: ResponseKey | None = None
     conversation: str | None = None
 
@@ -101,8 +103,8 @@ class Responses:
         """Start a run. One that is not stored cannot be retrieved, and its events are not kept.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, PREVIOUS_RESPONSE_NOT_FOUND, CONVERSATION_NOT_FOUND,
-                CONVERSATION_BUSY, CONVERSATION_CHANGED.
+            ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, AT_CAPACITY, DRAINING, PREVIOUS_RESPONSE_NOT_FOUND,
+                CONVERSATION_NOT_FOUND, CONVERSATION_BUSY, CONVERSATION_CHANGED.
         """
         tenant = principal.tenant
         if not new.store:
@@ -174,7 +176,7 @@ class Responses:
         now, new_id = self.sender.stamp(), self.sender.new_id
         questions = tuple(item.stored(new_id(), now) for item in new.items)
         request = replace(new.request, messages=new.messages)
-        return Turn(questions, request, new.instructions, new.echo)
+        return Turn(questions, request, new.instructions, new.echo, new.background)
 
     async def _place(self, tenant: str, new: NewResponse) -> Place:
         if new.conversation is not None:

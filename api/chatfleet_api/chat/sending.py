@@ -56,6 +56,8 @@ class Turn(NamedTuple):
     """Go before all else, and are not kept for later turns."""
     echo: str | None = None
     """Of a response: the parameters that it shows, as JSON; None: the answer is no response."""
+    background: bool = False
+    """Whether its client may leave before there is an answer: an error has to come before anything is stored."""
 
 
 class Place(NamedTuple):
@@ -120,7 +122,8 @@ class MessageSender:
         """Store the questions and the pending answer in one step, and start the run that answers.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
+            ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED,
+                STORAGE_UNAVAILABLE.
         """
         model, conversation, now = turn.request.model, place.conversation, self.stamp()
         provider = self.catalogue().provider(model)
@@ -130,6 +133,7 @@ class MessageSender:
         began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
         request = history.continued(place.before, turn.request, turn.instructions)
         request = replace(request, affinity=history.affinity(conversation, place.before, self.now()))
+        self._require_supported(request, turn)
         record = RunRecord(tenant, began, request)
         append = Append(
             (*place.carried, *turn.questions, answer),
@@ -149,6 +153,14 @@ class MessageSender:
             sink = MessageSink(self.sessions, tenant, conversation, answer, self.stamp)
             job = RunJob(began, request, provider, sink, self.clock, seams=self.seams)
             return start(tenant, run_id, partial(run_turn, job), Fence())
+
+    def _require_supported(self, request: ChatRequest, turn: Turn) -> None:
+        """Raise `ChatError(INVALID_REQUEST)` for a part of the request that its upstream cannot get.
+
+        It must not be stored: each later turn of the conversation would be rejected as well.
+        """
+        if turn.background or (request.sent is not None and request.sent.untranslated):
+            self.catalogue().require_supported(request)
 
     async def abandoned(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the pending answer as interrupted if no pod writes it any more; raise CONVERSATION_BUSY if one may."""

@@ -95,6 +95,25 @@ class Catalogue:
         model = self._entries[request.model]
         return await self._upstreams[model.provider].backend.count_tokens(replace(request, model=model.model))
 
+    def require_supported(self, request: ChatRequest) -> None:
+        """Raise `ChatError(INVALID_REQUEST)` for a part of `request` that the upstream it would go to does not have.
+
+        Raises `ChatError(MODEL_NOT_FOUND)` as `provider`. No upstream is contacted.
+        """
+        self.provider(request.model)
+        model = self._first(request)
+        self._upstreams[model.provider].backend.require_supported(replace(request, model=model.model))
+
+    def _first(self, request: ChatRequest) -> Model:
+        """Return the model that a request goes to first: as `Fallback` orders them."""
+        model, affinity = self._entries[request.model], request.affinity
+        if affinity is None:
+            return model
+        chain = (model, *(self._entries[name] for name in model.fallbacks))
+        return next(
+            (each for each in chain if (each.provider, each.model) == (affinity.provider, affinity.model)), model
+        )
+
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may use, in the order of the configuration."""
         return tuple(self._models)

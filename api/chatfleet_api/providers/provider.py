@@ -60,6 +60,10 @@ class Backend(Provider, Protocol):
         """Return the tokens of `request` as the upstream counts them; None: it has no count. Raises `ChatError`."""
         ...
 
+    def require_supported(self, request: ChatRequest) -> None:
+        """Raise `ChatError(INVALID_REQUEST)` for a part of `request` that the upstream's API does not have."""
+        ...
+
     async def embed(self, model: str, body: bytes) -> bytes:
         """Return the upstream's answer to a request for embeddings by `model`, the provider's name of it.
 

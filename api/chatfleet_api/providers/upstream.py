@@ -135,6 +135,10 @@ class Upstream:
         counting = self._vendor.count(request)
         return None if counting is None else await self._client.count(*counting, request=request, seconds=COUNT_SECONDS)
 
+    def require_supported(self, request: ChatRequest) -> None:
+        """Raise `ChatError(INVALID_REQUEST)` for a part of `request` that the upstream's API does not have."""
+        self._vendor.body(request, self._compatibility)
+
     def outcome(self, model: str) -> ModelOutcome | None:
         return self._outcomes.outcome(model)
 

@@ -67,6 +67,8 @@ class OneModel:
         self._continuation = continuation
         self.ends: str | None = None
         """The day on which its vendor shuts the model down."""
+        self.unsupported: ChatError | None = None
+        """The error for requests with a part that its upstream does not have."""
 
     def provider(self, model: str) -> Provider:
         if model != "m":
@@ -79,6 +81,11 @@ class OneModel:
 
     async def count_tokens(self, request: ChatRequest) -> None:
         self.provider(request.model)
+
+    def require_supported(self, request: ChatRequest) -> None:
+        self.provider(request.model)
+        if self.unsupported is not None:
+            raise self.unsupported
 
     def shutdown_date(self, model: str) -> str | None:
         self.provider(model)

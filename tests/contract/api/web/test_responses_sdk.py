@@ -202,6 +202,24 @@ def test_what_is_not_offered_is_refused_by_name(client: openai.OpenAI) -> None:
         assert caught.value.param == param
 
 
+@pytest.mark.parametrize("background", [True, False])
+def test_what_no_upstream_has_is_refused_before_it_is_stored(client: openai.OpenAI, *, background: bool) -> None:
+    """Stored, it would be a part of the conversation that no later turn could get."""
+    conversation = client.conversations.create().id
+    document: Any = [{"role": "user", "content": [{"type": "input_file", "file_url": "https://a.example/b.pdf"}]}]
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"tools": [{"type": "web_search"}], "input": "Hi"}, "tools[0]"),
+        ({"input": document}, "input[0].content[0]"),
+        ({"input": "Hi", "include": ["web_search_call.results"]}, "include[0]"),
+    ]
+    for parameters, param in refused:
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="echo", conversation=conversation, background=background, **parameters)
+        assert caught.value.param == param
+    assert client.conversations.items.list(conversation).data == []
+    assert client.responses.create(model="echo", input="Hi", conversation=conversation).output_text == "Hi"
+
+
 def test_a_chain_has_all_that_was_said(client: openai.OpenAI) -> None:
     """The scripted model counts the words that it gets."""
     previous: str | None = None

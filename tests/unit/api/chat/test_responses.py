@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.chat.items import NewItem
@@ -13,10 +15,10 @@ from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, ToolCall
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent, Untranslated
 from chatfleet_api.providers.provider import Opening
 from chatfleet_api.runs.run import Run
-from harness.pods.runs import CALLER, STOP, TENANT, Chat, FakeProvider, collect, make_chat, text
+from harness.pods.runs import CALLER, STOP, TENANT, Chat, FakeProvider, OneModel, collect, make_chat, text
 
 pytestmark = pytest.mark.looptime
 
@@ -223,6 +225,22 @@ async def test_a_response_that_is_deleted_in_progress_is_cancelled() -> None:
     await asyncio.sleep(1)
     assert provider.open_streams == 0
     assert await refusal(chat, CALLER, key) is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("background", [True, False])
+async def test_a_request_that_its_upstream_cannot_get_is_not_stored(*, background: bool) -> None:
+    chat = make_chat(provider := echoing())
+    conversation = (await chat.conversations.create(CALLER)).id
+    catalogue = chat.catalogue()
+    assert isinstance(catalogue, OneModel)
+    catalogue.unsupported = ChatError(Code.INVALID_REQUEST, param="tools[0]")
+    sent = None if background else Sent(RESPONSES, Raw(b"{}"), 1, (Untranslated("tools[0]", "Unsupported."),))
+    asked = new(conversation=conversation, background=background)
+    with pytest.raises(ChatError) as caught:
+        await chat.responses.create(CALLER, asked._replace(request=replace(asked.request, sent=sent)))
+    assert caught.value.param == "tools[0]"
+    assert await chat.sessions.messages(TENANT, conversation) == ()
+    assert provider.asked == []
 
 
 async def test_items_are_stored_as_they_came() -> None:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import RESPONSES, Affinity, ChatRequest, Message, Sent, Untranslated
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_api.providers.vendors.scripted.provider import Scripted
@@ -70,6 +72,23 @@ async def test_a_model_goes_on_with_a_cut_answer_as_its_configuration_says() -> 
     assert (await ask(catalogue.provider("a"), begun)).text == "2 3"
     with pytest.raises(ChatError, match="model_not_found"):
         catalogue.continuation("c")
+
+
+def test_what_an_upstream_does_not_have_is_known_without_a_request() -> None:
+    """The upstream is the one to which the request would go: that of the newest answer of its conversation."""
+    same = RuntimeProvider.model_validate(
+        {"name": "r", "type": "openAICompatible", "baseURL": "https://up.example/v1", "api": "responses"}
+    )
+    models = [model("a", "gpt-x", provider="r", fallbacks=["b"]), model("b", "echo")]
+    catalogue = catalogue_of(config_of(same, SCRIPTED, models=models))
+    sent = Sent(RESPONSES, Raw(b'{"input": "Hi"}'), 1, (Untranslated("tools[0]", "Unsupported."),))
+    request = ChatRequest("a", (Message("user", "Hi."),), sent=sent)
+    catalogue.require_supported(request)
+    catalogue.require_supported(replace(request, affinity=Affinity("c", "r", "gpt-x")))
+    for refused in (replace(request, affinity=Affinity("c", "s", "echo")), replace(request, model="b")):
+        with pytest.raises(ChatError) as caught:
+            catalogue.require_supported(refused)
+        assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "tools[0]")
 
 
 async def test_attempts_are_measured_by_the_names_of_the_catalogue() -> None:

@@ -72,6 +72,10 @@ class Scripted:
     async def count_tokens(self, request: ChatRequest) -> None:
         """Return nothing: a script has no count of its own."""
 
+    def require_supported(self, request: ChatRequest) -> None:
+        """Raise `ChatError(INVALID_REQUEST)` for what has no counterpart in the common terms."""
+        require_translated(request)
+
     async def embed(self, model: str, body: bytes) -> bytes:  # noqa: ARG002  # the interface's
         raise no_embeddings(model)
 

@@ -97,8 +97,6 @@ class ResponseRequest(NamedTuple):
 
     new: NewResponse
     stream: bool
-    background: bool
-    """Whether the response is written to its end although its client disconnects."""
 
 
 _NESTED: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
@@ -159,10 +157,11 @@ def read_response(raw: bytes) -> ResponseRequest:
         (Message("system", body.instructions),) if body.instructions else (),
         echo_of(body),
         store=body.store is not False,
+        background=bool(body.background),
         previous=_previous(body),
         conversation=_conversation(body),
     )
-    return ResponseRequest(new, bool(body.stream), bool(body.background))
+    return ResponseRequest(new, bool(body.stream))
 
 
 def _decoded(raw: bytes) -> tuple[ResponseBody, list[Untranslated]]:

@@ -46,7 +46,7 @@ class CreateResponse(HotEndpoint):
         run = await self._responses.create(client.principal, body.new)
         # What is not stored gets an id that leads nowhere.
         nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())
-        stream, background = body.stream, body.background
+        stream, background = body.stream, body.new.background
         del body  # its items may be large, and the stream is long
         encoder = ResponseEncoder(nowhere, at_once=background)
         try:
