@@ -12,8 +12,8 @@ from chatfleet_contract.spec.providers import Model
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
 from harness.upstream.catalogue import catalogue_of, config_of, provider_of
-from harness.upstream.fake import FakeUpstream, Handler, fake_upstream, playing
-from harness.upstream.wires import ResponsesWire, event, whole
+from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream, playing
+from harness.upstream.wires import ResponsesWire, event, refusing, whole
 
 PATH = "/v1/responses"
 WIRE = ResponsesWire()
@@ -173,6 +173,31 @@ async def test_a_chain_sends_all_items_back_as_they_came_with_the_reasoning_encr
         assert pod.received["input"] == [question, *OUTPUT, follow_up]
         assert pod.received["include"] == ["web_search_call.action.sources", "reasoning.encrypted_content"]
         assert not pod.received.keys() & {"previous_response_id", "conversation"}
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["chain", "in the request"])
+async def test_an_upstream_that_does_not_truncate_gets_a_shorter_input(*, stored: bool) -> None:
+    """It gets `truncation` as it was sent; when it rejects the input all the same, the oldest turns are left out."""
+    turns = [{"type": "message", "role": "user", "content": f"{number}"} for number in range(6)]
+
+    async def limited(reply: Reply) -> None:
+        if len(reply.request.json["input"]) > 2:
+            error = {"message": "Too long.", "type": "invalid_request_error", "code": "context_length_exceeded"}
+            await refusing(400, json.dumps({"error": error}).encode())(reply)
+        else:
+            await playing(*whole(WIRE), "end")(reply)
+
+    async with asked(limited) as pod:
+        made = (await ask(pod.pod.app, post("/v1/conversations", {"items": turns[:5]}))).json()
+        given = {"conversation": made["id"], "input": turns[5:]} if stored else {"input": turns}
+        answer = await pod.post(**given, truncation="auto")
+        assert answer.status == 200, answer.body
+        assert [len(each.json["input"]) for each in pod.upstream.requests] == [6, 3, 1]
+        assert pod.received["input"] == turns[5:]
+        assert pod.received["truncation"] == "auto"
+        refused = await pod.post(**given)
+        assert refused.json()["error"]["code"] == "context_length_exceeded"
+        assert len(pod.upstream.requests) == 4
 
 
 async def test_reasoning_that_another_model_has_sealed_is_not_sent() -> None:

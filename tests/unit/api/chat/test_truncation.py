@@ -1,15 +1,19 @@
 """A request that is too long loses its oldest turns, if it may, and never its instructions nor its last turn."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.chat.turn import single_step
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent
 from chatfleet_api.providers.provider import Opening, StreamItem
 from harness.pods.runs import STOP, FakeProvider
 
@@ -42,6 +46,51 @@ def test_about_half_is_left_out_up_to_a_turn_of_the_user(roles: str, kept: str |
 
 def test_what_may_not_be_truncated_stays() -> None:
     assert truncated(request("uauau", truncates=False)) is None
+
+
+def item(role: str, at: int) -> dict[str, str]:
+    """Return an item with the role of this letter, and its place as text; `c` stands for a compaction."""
+    if role in "tc":
+        return {"type": {"t": "function_call_output", "c": "compaction"}[role], "call_id": str(at)}
+    return {"role": ROLES[role], "content": str(at)}
+
+
+def places(items: Sequence[dict[str, str]]) -> str:
+    return "".join(each.get("content") or each["call_id"] for each in items)
+
+
+@pytest.mark.parametrize(
+    ("before", "own", "kept"),
+    [
+        ("", "suauau", "05"),
+        ("uauauau", "", "456"),
+        ("uau", "atau", "6"),
+        ("sua", "uau", "05"),
+        ("uac", "au", "4"),
+        ("uauc", "aaat", "34567"),
+        ("ua", "text", "text"),
+        ("uattat", "", None),
+        ("", "u", None),
+        ("", "text", None),
+    ],
+)
+def test_the_items_of_an_upstream_of_the_same_api_are_shortened_alike(before: str, own: str, kept: str | None) -> None:
+    """They are those of earlier turns, and those of the request."""
+    earlier = tuple((json.dumps(item(role, at)), "") for at, role in enumerate(before))
+    given: Any = own if own == "text" else [item(role, at) for at, role in enumerate(own, len(before))]
+    body = Raw(json.dumps({"input": given, "field_of_next_year": 1}).encode())
+    asked = ChatRequest("m", (), truncates=True, sent=Sent(RESPONSES, body, 0, before=earlier))
+    shorter = truncated(asked)
+    if kept is None:
+        assert shorter is None
+        return
+    assert shorter is not None
+    assert shorter.sent is not None
+    rest = json.loads(bytes(shorter.sent.body))
+    assert rest.pop("field_of_next_year") == 1
+    theirs = [json.loads(text) for text, _ in shorter.sent.before]
+    assert (places(theirs) + rest["input"] if own == "text" else places([*theirs, *rest["input"]])) == kept
+    assert truncated(replace(asked, truncates=False)) is None
 
 
 class Limited(FakeProvider):
