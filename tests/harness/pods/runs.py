@@ -70,6 +70,10 @@ class OneModel:
         self.unsupported: ChatError | None = None
         """The error for requests with a part that its upstream does not have."""
 
+    def answers_by(self, provider: Provider) -> None:
+        """Let another provider answer from now on."""
+        self._provider = provider
+
     def provider(self, model: str) -> Provider:
         if model != "m":
             raise ChatError(Code.MODEL_NOT_FOUND, param="model")

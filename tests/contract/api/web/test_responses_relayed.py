@@ -11,6 +11,7 @@ import pytest
 from chatfleet_contract.spec.providers import Model
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
+from harness.pods.runs import OneModel
 from harness.upstream.catalogue import catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream, playing
 from harness.upstream.wires import ResponsesWire, event, refusing, whole
@@ -173,6 +174,32 @@ async def test_a_chain_sends_all_items_back_as_they_came_with_the_reasoning_encr
         assert pod.received["input"] == [question, *OUTPUT, follow_up]
         assert pod.received["include"] == ["web_search_call.action.sources", "reasoning.encrypted_content"]
         assert not pod.received.keys() & {"previous_response_id", "conversation"}
+
+
+async def test_what_the_upstream_has_compacted_is_not_sent_again_to_its_model() -> None:
+    """Another model cannot read the compaction: it gets all that was before."""
+    compaction = {"id": "cmp_1", "type": "compaction", "encrypted_content": "gAAA=="}
+    done = {"type": "response.output_item.done", "output_index": 0, "item": compaction}
+    output = [compaction, {**MESSAGE, "content": [PART]}]
+    compacting = framed(done, {"type": "response.completed", "response": {**COMPLETED, "output": output}})
+    asking = {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}
+    async with asked(RICH, playing(*compacting, "end"), RICH) as pod:
+        first = (await pod.post(input="One")).json()
+        second = (await pod.post(input="Two", previous_response_id=first["id"], **asking)).json()
+        assert pod.received["context_management"] == asking["context_management"]
+        assert second["output"] == output
+        await pod.post(input="Three", previous_response_id=second["id"])
+        one, two, three = ({"type": "message", "role": "user", "content": text} for text in ("One", "Two", "Three"))
+        assert pod.received["input"] == [*output, three]
+        other = MODEL.model_copy(update={"model": "gpt-y"})
+        config = config_of(provider_of(WIRE, pod.upstream.url), models=[other])
+        async with catalogue_of(config) as catalogue:
+            models = pod.pod.chat.catalogue()
+            assert isinstance(models, OneModel)
+            models.answers_by(catalogue.provider("default"))
+            await pod.post(input="Three", previous_response_id=second["id"])
+        unsealed = [each for each in (*OUTPUT, *output) if "encrypted_content" not in each]
+        assert pod.received["input"] == [one, *unsealed[:2], two, *unsealed[2:], three]
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["chain", "in the request"])

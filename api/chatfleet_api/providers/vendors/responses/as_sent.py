@@ -2,9 +2,10 @@
 
 Changed are the model's name, the stream, parameters of the catalogue that the request does not set, and the state,
 which is ours: the input has the items before, and nothing is stored. Padding is not requested. Left out is reasoning
-that another model has sealed.
+that another model has sealed, and what the upstream has compacted.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +29,8 @@ def body(request: ChatRequest, sent: Sent, compatibility: Compatibility, *, has_
     """Return the fields of the request, each as it was sent but for what is ours."""
     fields: dict[str, Any] = {name: raw for name, raw in _fields(sent.body).items() if name not in STATE}
     own = fields.get("input", _NULL)
-    before = [_raw(item) for item, model in sent.before if model in ("", request.model) or not _is_sealed(item)]
+    earlier = sent.before[_compacted(sent.before, request.model) :]
+    before = [_raw(item) for item, model in earlier if model in ("", request.model) or not _is_sealed(item)]
     if before or _may_be_ours(bytes(own)):
         fields["input"] = [found for item in (*before, *_own(own)) if (found := _readable(item)) is not None]
     for name, theirs in _DEFAULTS:
@@ -45,6 +47,16 @@ def body(request: ChatRequest, sent: Sent, compatibility: Compatibility, *, has_
         if ENCRYPTED not in included:
             fields["include"] = [*included, ENCRYPTED]
     return msgspec.json.encode(fields | {"model": request.model, "store": False, "stream": compatibility.stream})
+
+
+def _compacted(before: Sequence[tuple[str, str]], model: str) -> int:
+    """Return how many items the model's newest compaction stands for: sent again, they would be compacted again."""
+    places = range(len(before) - 1, -1, -1)
+    return next((at for at in places if before[at][1] == model and _is_compaction(before[at][0])), 0)
+
+
+def _is_compaction(item: str) -> bool:
+    return _SEALED in item and msgspec.json.decode(item).get("type") == "compaction"
 
 
 def _needs_encrypted(fields: dict[str, Any], sent: Sent) -> bool:
