@@ -4,6 +4,7 @@ services        wires all of these
 completions     runs of one request that belong to no conversation
 conversations   conversations, and the messages sent in them (`sending`)
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
+once            responses with an idempotency key
 turn            THE page of one run: admit, reserve, guard, steps, settle, publish the end
 reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole

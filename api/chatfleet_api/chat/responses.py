@@ -35,7 +35,7 @@ from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.sessions.store import Conversation, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, SessionStore, StoredMessage
 
 Messages: TypeAlias = tuple[StoredMessage, ...]
 
@@ -48,6 +48,14 @@ class ResponseKey(NamedTuple):
 
     conversation: str
     run: str
+
+
+class Keyed(NamedTuple):
+    """The idempotency key of a response."""
+
+    thread: str
+    """The thread that it makes, if it makes one."""
+    record: IdempotencyRecord
 
 
 class NewResponse(NamedTuple):
@@ -99,8 +107,10 @@ class Responses:
     sessions: SessionStore
     pool: RunPool
 
-    async def create(self, principal: Principal, new: NewResponse) -> Run:
+    async def create(self, principal: Principal, new: NewResponse, keyed: Keyed | None = None) -> Run:
         """Start a run. One that is not stored cannot be retrieved, and its events are not kept.
+
+        With a key that a response has already, it raises CONVERSATION_CHANGED or CONVERSATION_BUSY.
 
         Raises:
             ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, AT_CAPACITY, DRAINING, PREVIOUS_RESPONSE_NOT_FOUND,
@@ -113,11 +123,13 @@ class Responses:
         self.sender.catalogue().provider(turn.request.model)  # raises when there is none
         with self.pool.admit() as start:
             for _ in range(ATTEMPTS):
-                place = await self._place(tenant, new)
+                place = await self._place(tenant, new, keyed)
                 try:
-                    return await self.sender.begin(start, tenant, place, turn)
+                    return await self.sender.begin(
+                        start, tenant, place, turn, idempotency=None if keyed is None else keyed.record
+                    )
                 except ConversationChangedError:
-                    if new.previous is None:
+                    if new.previous is None or place.create is not None:
                         raise
             raise ChatError(Code.CONVERSATION_BUSY, retry_after=BUSY_RETRY_SECONDS)
 
@@ -178,14 +190,19 @@ class Responses:
         request = replace(new.request, messages=new.messages)
         return Turn(questions, request, new.instructions, new.echo, new.background)
 
-    async def _place(self, tenant: str, new: NewResponse) -> Place:
+    async def _place(self, tenant: str, new: NewResponse, keyed: Keyed | None = None) -> Place:
         if new.conversation is not None:
             return await self.sender.place(tenant, new.conversation)
         if new.previous is not None:
-            return await self._continued(tenant, new.previous)
-        return self._thread()
+            place = await self._continued(tenant, new.previous, keyed)
+            if keyed is not None and place.create is not None:  # what came later may be the response of this key
+                used = await self.sessions.idempotency_record(tenant, new.previous.conversation, keyed.record.key)
+                if used is not None:
+                    raise ChatError(Code.CONVERSATION_CHANGED)
+            return place
+        return self._thread(keyed)
 
-    async def _continued(self, tenant: str, previous: ResponseKey) -> Place:
+    async def _continued(self, tenant: str, previous: ResponseKey, keyed: Keyed | None) -> Place:
         """Return the end of the thread of `previous`, or a new thread when that does not end with it."""
         found = await self._stored(tenant, previous)
         if found is None:
@@ -195,7 +212,7 @@ class Responses:
         end = next((number for number, each in enumerate(whole, 1) if each.id == found.answer.id), len(whole))
         abandoned = await self.sender.abandoned(tenant, whole[end - 1 : end])
         if known.listed or end < len(whole):
-            return self._thread(whole[:end], abandoned)
+            return self._thread(keyed, whole[:end], abandoned)
         return Place(previous.conversation, known.version, whole, abandoned)
 
     async def _stored(self, tenant: str, key: ResponseKey) -> StoredResponse | None:
@@ -206,11 +223,12 @@ class Responses:
             return None
         return StoredResponse(key, tuple(questions), answer) if answer.run == key.run else None
 
-    def _thread(self, before: Messages = (), abandoned: Messages = ()) -> Place:
-        """Return a new thread, with the messages before."""
+    def _thread(self, keyed: Keyed | None = None, before: Messages = (), abandoned: Messages = ()) -> Place:
+        """Return a new thread, with the messages before. One with a key must not be there yet."""
         now = self.sender.stamp()
-        thread = Conversation(self.sender.new_id(), None, None, {}, now, now, listed=False)
-        return Place(thread.id, None, before, (*before, *abandoned), thread)
+        ident, made_by = (self.sender.new_id(), None) if keyed is None else keyed
+        thread = Conversation(ident, None, None, {}, now, now, listed=False, made_by=made_by)
+        return Place(ident, None if keyed is None else 0, before, (*before, *abandoned), thread)
 
 
 def unknown_response() -> ChatError:

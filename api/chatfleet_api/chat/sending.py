@@ -139,7 +139,7 @@ class MessageSender:
             (*place.carried, *turn.questions, answer),
             now=now,
             expected_version=place.version,
-            idempotency=idempotency,
+            idempotency=idempotency if place.create is None else None,  # a new thread has it itself
             create=place.create,
             response=None if turn.echo is None else ResponsePlace(run_id, len(turn.questions) + 1),
         )

@@ -21,6 +21,16 @@ TICKET_SECONDS: Final = 2.0
 """Life of a ticket in that queue, unless it is renewed."""
 
 
+class IdempotencyRecord(msgspec.Struct, frozen=True):
+    """The request that came with an idempotency key, and the answer to it."""
+
+    key: str
+    digest: str
+    """Of the whole request."""
+    answer: str
+    """Id of the message that answers."""
+
+
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record of one conversation. Times are RFC 3339, UTC, with zone. `version` counts appends."""
 
@@ -33,6 +43,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int = 0
     listed: bool = True
     """False: a thread, which holds responses that name no conversation, and goes with the last of them."""
+    made_by: IdempotencyRecord | None = None
+    """The request that made it, of a thread whose first response has an idempotency key."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,16 +81,6 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the answer of a response: what came with its end that the common terms do not have, as JSON."""
     removed: bool = False
     """Whether this entry stands in the place of a message that was removed."""
-
-
-class IdempotencyRecord(msgspec.Struct, frozen=True):
-    """The request that came with an idempotency key, and the answer to it."""
-
-    key: str
-    digest: str
-    """Of the whole request."""
-    answer: str
-    """Id of the message that answers."""
 
 
 class ResponsePlace(NamedTuple):

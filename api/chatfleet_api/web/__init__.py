@@ -8,6 +8,7 @@ client          one request as ASGI shows it; `disconnect` ends work when its cl
 stream          SSE streams: a run's events to one client, with heartbeats; `sse` is the framing
 collect         a run read to its end, for clients that do not stream
 body            request bodies decoded with msgspec, and complaints about them; `supported`: values that change nothing
+idempotency     the header `Idempotency-Key`
 errors          errors as HTTP responses and as SSE frames; `error_handlers` for those that FastAPI catches
 error_format    what the `errors` module of a dialect offers; `own_names` renames fields that errors of vendors name
 middleware/     request id, access log, identity, body limit, hot routes: pure ASGI

@@ -101,6 +101,38 @@ def test_an_answer_is_cancelled_from_another_pod(pods: Pods) -> None:
     assert len(reader.text) < len(WORDS)
 
 
+@pytest.mark.parametrize("place", ["thread", "chain", "conversation"])
+def test_a_response_that_is_requested_twice_of_two_pods_is_made_once(pods: Pods, place: str) -> None:
+    """Whoever comes second joins it, or gets it when it has ended; so does who comes after all that."""
+    body: dict[str, Any] = {"model": "slow", "input": "hi"}
+    if place == "chain":
+        body["previous_response_id"] = send(pods.a, "/v1/responses", {"model": "count", "input": "hi"}).json["id"]
+    elif place == "conversation":
+        body["conversation"] = send(pods.a, "/v1/conversations", {}).json["id"]
+    key = f"twice-{place}"
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(send, pod, "/v1/responses", body, Idempotency_Key=key) for pod in (*pods, *pods)]
+        answers = [each.result() for each in asked]
+    answers += [send(pod, "/v1/responses", body, Idempotency_Key=key) for pod in pods]
+    assert [answer.status for answer in answers] == [200] * 6
+    assert all(answer.json == answers[0].json for answer in answers)
+    assert answers[0].json["output"][0]["content"][0]["text"] == WORDS
+    other = send(pods.b, "/v1/responses", {**body, "input": "ho"}, Idempotency_Key=key)
+    assert (other.status, other.json["error"]["code"]) == (422, "idempotency_mismatch")
+
+
+def test_a_response_with_a_key_waits_for_a_client_that_lost_its_connection(pods: Pods) -> None:
+    body = {"model": "slow", "input": "hi", "stream": True}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "lost"}
+    request = urllib.request.Request(f"{pods.a.url}/v1/responses", json.dumps(body).encode(), headers)  # noqa: S310  # http
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310  # http
+        assert response.readline() == b"event: response.created\n"
+    again = send(pods.b, "/v1/responses", body, Idempotency_Key="lost").body.decode().splitlines()
+    last = json.loads(again[-2].removeprefix("data: "))
+    assert last["type"] == "response.completed"
+    assert last["response"]["output"][0]["content"][0]["text"] == WORDS
+
+
 def test_a_message_that_comes_twice_to_two_pods_is_answered_once(pods: Pods) -> None:
     conversation, body = begin(pods.a), {"content": "hi", "model": "slow"}
     with ThreadPoolExecutor(2) as threads:

@@ -30,6 +30,7 @@ from chatfleet_api.web.dialects.native.request import (
 )
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
+from chatfleet_api.web.idempotency import idempotency_key
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract.spec import OnClientDisconnect
@@ -37,7 +38,6 @@ from chatfleet_contract.spec import OnClientDisconnect
 PREFIX: Final = "/api/v1/conversations"
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_KEY: Final = re.compile("[!-~]{1,256}")
 _POSITION: Final = re.compile(rf"(?:(?P<run>{_ID.pattern})-)?(?P<seq>[0-9]{{1,15}})")
 
 
@@ -60,7 +60,7 @@ class SendMessage(HotEndpoint):
     async def answer(self, client: Client) -> None:
         conversation, principal = known_id(client.path_param("conversation_id")), client.principal
         sent = read_message(await client.body())
-        run = await self._conversations.send(principal, conversation, sent.message, key=_key(client))
+        run = await self._conversations.send(principal, conversation, sent.message, key=idempotency_key(client))
         if is_streamed(sent.stream, client.header(b"accept") or ""):
             ended = await self._streams.send(run.read, EventEncoder(run.id, client.request_id), client)
         else:
@@ -102,14 +102,6 @@ def hot_routes(services: Services) -> Sequence[HotRoute]:
         HotRoute("POST", one + "/messages", endpoint=send, operation=operations.SEND),
         HotRoute("GET", one + "/stream", endpoint=join, operation=operations.JOIN),
     )
-
-
-def _key(client: Client) -> str | None:
-    key = client.header(b"idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
-        message = "Invalid value for 'Idempotency-Key': send 1 to 256 visible characters, such as a UUID."
-        raise ChatError(Code.INVALID_REQUEST, message, param="Idempotency-Key")
-    return key
 
 
 def _last_seen(client: Client) -> LastSeen | None:

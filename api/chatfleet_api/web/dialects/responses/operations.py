@@ -19,6 +19,7 @@ CREATE: Final[Operation] = {
     "description": "As in the OpenAI API, for text and images: a JSON object or, with `stream`, its events. With"
     " `background` the response is written to its end even when the client disconnects.",
     "operationId": "create_response",
+    "parameters": [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}],
     **takes(ResponseBody),
     "responses": _RESPONSES,
 }

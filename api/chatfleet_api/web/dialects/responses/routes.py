@@ -9,9 +9,11 @@ from typing import Final
 
 from typing_extensions import override
 
-from chatfleet_api.chat.responses import Responses, StoredResponse
+from chatfleet_api.chat.once import Once, RequestKey, ResponseReplay
+from chatfleet_api.chat.responses import NewResponse, Responses, StoredResponse
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Failed
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import as_error
@@ -21,6 +23,7 @@ from chatfleet_api.web.dialects.responses.ids import response_id
 from chatfleet_api.web.dialects.responses.request import read_response
 from chatfleet_api.web.dialects.responses.stored import key_of
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
+from chatfleet_api.web.idempotency import idempotency_key
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.sse import json_text
 from chatfleet_api.web.stream import SSEStreams
@@ -33,21 +36,24 @@ _NUMBER: Final = re.compile("[0-9]{1,15}")
 
 
 class CreateResponse(HotEndpoint):
-    """In the background a response is written to its end; otherwise as long as its client is connected."""
+    """In the background, or with a key, a response is written to its end; else as long as its client is connected."""
 
     def __init__(self, responses: Responses, streams: SSEStreams, new_id: Callable[[], str]) -> None:
         self._responses = responses
+        self._once = Once(responses)
         self._streams = streams
         self._new_id = new_id
 
     @override
     async def answer(self, client: Client) -> None:
-        body = read_response(await client.body())
-        run = await self._responses.create(client.principal, body.new)
+        raw, key = await client.body(), idempotency_key(client)
+        body = read_response(raw)
+        run = await self._run(client.principal, body.new, None if key is None else RequestKey.of(key, raw))
         # What is not stored gets an id that leads nowhere.
         nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())
         stream, background = body.stream, body.new.background
-        del body  # its items may be large, and the stream is long
+        goes_on = background or (key is not None and body.new.store)  # who sends a key may come again for the answer
+        del body, raw  # the items may be large, and the stream is long
         encoder = ResponseEncoder(nowhere, at_once=background)
         try:
             if stream:
@@ -55,8 +61,14 @@ class CreateResponse(HotEndpoint):
             else:
                 await client.respond_with(_started(run, encoder) if background else _whole(run, encoder))
         finally:
-            if not background:
+            if not goes_on:
                 run.cancel()
+
+    async def _run(self, principal: Principal, new: NewResponse, key: RequestKey | None) -> Run | ResponseReplay:
+        """Start the run; with a key, once. Without a store there is nothing that knows the key."""
+        if key is None or not new.store:
+            return await self._responses.create(principal, new)
+        return await self._once.create(principal, new, key)
 
 
 class RetrieveResponse(HotEndpoint):
@@ -110,14 +122,14 @@ def hot_routes(services: Services) -> Sequence[HotRoute]:
     )
 
 
-async def _started(run: Run, encoder: ResponseEncoder) -> bytes:
+async def _started(run: Run | ResponseReplay, encoder: ResponseEncoder) -> bytes:
     """Return the response at its beginning."""
     async with aclosing(run.read()) as batches:
         encoder.encode(await anext(batches))
     return json_text(encoder.response())
 
 
-async def _whole(run: Run, encoder: ResponseEncoder) -> bytes:
+async def _whole(run: Run | ResponseReplay, encoder: ResponseEncoder) -> bytes:
     """Return the response at its end; raise `ChatError` when it failed."""
     async with aclosing(run.read()) as batches:
         async for batch in batches:
