@@ -2,7 +2,7 @@
 
 Names follow the Prometheus conventions (base units, `_total` on counters). Cardinality is bounded: `model` and
 `provider` are names of the catalogue, never input of a client. The processes export the rows of these tables, and
-`docs/reference/metrics.md` is written from them.
+`docs/reference/metrics.md` is written from them and from `metric_worries`.
 """
 
 from collections.abc import Mapping
@@ -42,6 +42,7 @@ CACHED_INPUT_TOKENS_TOTAL: Final = "chatfleet_cached_input_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
 REQUESTS_REJECTED_TOTAL: Final = "chatfleet_requests_rejected_total"
 STREAMS_ENDED_TOTAL: Final = "chatfleet_streams_ended_total"
+STREAM_RESUMES_TOTAL: Final = "chatfleet_stream_resumes_total"
 TIME_TO_FIRST_TOKEN: Final = "chatfleet_time_to_first_token_seconds"
 UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
 UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
@@ -50,6 +51,8 @@ RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
 RUN_TAKEOVER_DURATION_SECONDS: Final = "chatfleet_run_takeover_duration_seconds"
 RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
 REDIS_UP: Final = "chatfleet_redis_up"
+REDIS_ERRORS_TOTAL: Final = "chatfleet_redis_errors_total"
+EVENT_LOOP_LAG_SECONDS: Final = "chatfleet_event_loop_lag_seconds"
 BUILD_INFO: Final = "chatfleet_build_info"
 
 POD_METRICS: Final = (
@@ -81,6 +84,7 @@ POD_METRICS: Final = (
         ("dialect", "reason"),
         "Streams to clients that ended: `complete`, an error code, or why the connection ended.",
     ),
+    Metric(STREAM_RESUMES_TOTAL, Kind.COUNTER, ("dialect",), "Streams that clients resumed after their last event."),
     Metric(
         TIME_TO_FIRST_TOKEN,
         Kind.HISTOGRAM,
@@ -109,6 +113,8 @@ POD_METRICS: Final = (
     ),
     Metric(RUNS_HANDED_OVER_TOTAL, Kind.COUNTER, (), "Runs handed over to other pods at shutdown."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),
+    Metric(REDIS_ERRORS_TOTAL, Kind.COUNTER, (), "Redis operations that failed, or found all connections busy."),
+    Metric(EVENT_LOOP_LAG_SECONDS, Kind.GAUGE, (), "Delay of the last heartbeat of the event loop, one every 0.5 s."),
     Metric(BUILD_INFO, Kind.GAUGE, ("version",), "Always 1."),
 )
 
@@ -121,6 +127,7 @@ METRICS_APISERVER_PODS: Final = "chatfleet_metrics_apiserver_pods"
 METRICS_APISERVER_REQUESTS_TOTAL: Final = "chatfleet_metrics_apiserver_requests_total"
 METRICS_APISERVER_API_WRITES_TOTAL: Final = "chatfleet_metrics_apiserver_api_writes_total"
 METRICS_APISERVER_REGISTERED: Final = "chatfleet_metrics_apiserver_registered"
+METRICS_APISERVER_CERTIFICATE_EXPIRY: Final = "chatfleet_metrics_apiserver_certificate_expiry_timestamp_seconds"
 
 APISERVER_METRICS: Final = (
     Metric(
@@ -146,6 +153,12 @@ APISERVER_METRICS: Final = (
         Kind.GAUGE,
         ("version",),
         "APIService: 1 ours, -1 of another server, 0 absent.",
+    ),
+    Metric(
+        METRICS_APISERVER_CERTIFICATE_EXPIRY,
+        Kind.GAUGE,
+        (),
+        "End of the validity of the serving certificate, in seconds since 1970 (UTC).",
     ),
 )
 

@@ -65,6 +65,7 @@ async def run(connection: Connection, settings: Settings, telemetry: Telemetry, 
         now=utc_now,
         tls=ServerTLS(),
     )
+    telemetry.certificate(lambda: trust.tls.expiry)
     api = MetricsAPI(
         source=store,
         tokens=TokenAuthenticator(connection, TTLCache(clock)),

@@ -1,5 +1,6 @@
 """The metrics of the metrics API server, behind verbs."""
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
@@ -29,6 +30,11 @@ class Telemetry:
         self._requests = counter(metrics.METRICS_APISERVER_REQUESTS_TOTAL)
         self._writes = counter(metrics.METRICS_APISERVER_API_WRITES_TOTAL)
         self._registered = gauge(metrics.METRICS_APISERVER_REGISTERED)
+        self._expiry = gauge(metrics.METRICS_APISERVER_CERTIFICATE_EXPIRY)
+
+    def certificate(self, expiry: Callable[[], float]) -> None:
+        """Export when the serving certificate expires, which each scrape reads."""
+        self._expiry.set_function(expiry)
 
     def scraped(self, outcome: str) -> None:
         self._scrapes.labels(outcome).inc()

@@ -14,6 +14,7 @@ import yaml
 
 from chatfleet_api.domain.errors import ANSWERED, FACTS, Code, Facts
 from chatfleet_contract import metrics, names
+from chatfleet_contract.metric_worries import WORRY
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import REASONS
 
@@ -161,6 +162,11 @@ def test_every_metric_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     exported = set(metrics.METRICS)
     assert not {name for name in exported if f"- `{name}` (" not in page}
+
+
+def test_every_metric_says_when_to_worry() -> None:
+    assert WORRY.keys() == metrics.METRICS.keys()
+    assert not [name for name, text in WORRY.items() if text.endswith(".")]
 
 
 def test_documents_name_only_metrics_that_exist() -> None:

@@ -79,6 +79,11 @@ class Health:
         return self._sources.heartbeat.active
 
     @property
+    def loop_lag(self) -> float:
+        """Seconds by which the last heartbeat of the main loop was late."""
+        return self._sources.heartbeat.lag
+
+    @property
     def max_streams(self) -> int:
         """`streaming.maxStreamsPerPod`."""
         return self._sources.streaming().max_streams_per_pod

@@ -6,7 +6,7 @@ codes of `errors.py`.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +26,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_contract import metrics as names
 from chatfleet_contract.metrics import METRICS, Metric
+from chatfleet_contract.spec.providers import MAX_MODELS
 
 FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds, after the OpenTelemetry GenAI conventions (gen_ai.client.operation.time_to_first_chunk)."""
@@ -35,6 +36,7 @@ TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
 COUNTERS: Final = (
     names.REQUESTS_TOTAL,
     names.STREAMS_ENDED_TOTAL,
+    names.STREAM_RESUMES_TOTAL,
     names.REQUESTS_REJECTED_TOTAL,
     names.TOKENS_TOTAL,
     names.CACHED_INPUT_TOKENS_TOTAL,
@@ -47,6 +49,21 @@ HISTOGRAMS: Final = {
     names.TIME_TO_FIRST_TOKEN: FIRST_TOKEN_BUCKETS,
     names.RUN_TAKEOVER_DURATION_SECONDS: TAKEOVER_BUCKETS,
 }
+
+LABEL_SETS: Final = {
+    names.TIME_TO_FIRST_TOKEN: 48,
+    names.TOKENS_TOTAL: 2 * MAX_MODELS + 1,
+    names.CACHED_INPUT_TOKENS_TOTAL: MAX_MODELS + 1,
+    names.REQUESTS_TOTAL: 200,
+    names.UPSTREAM_ATTEMPTS_TOTAL: 200,
+    names.UPSTREAM_RETRIES_TOTAL: 100,
+    names.STREAMS_ENDED_TOTAL: 100,
+}
+"""Most sets of labels of a metric, so that a pod has less than 2,000 series in any case."""
+LABEL_SETS_OF_OTHERS: Final = 40
+"""Of each metric that is not listed above."""
+OTHER: Final = "other"
+"""Each label of what exceeds `LABEL_SETS`."""
 
 
 class Meter:
@@ -62,8 +79,8 @@ class Meter:
         counters = {name: Counter(*METRICS[name].arguments, registry=registry) for name in COUNTERS}
         gauges = {name: Gauge(*METRICS[name].arguments, registry=registry) for name in GAUGES}
         self._tokens_total = counters[names.TOKENS_TOTAL]
-        self._counters = {name: cache(counter.labels) for name, counter in counters.items()}
-        self._gauges = {name: cache(gauge.labels) for name, gauge in gauges.items()}
+        self._counters = {name: _bounded(counter, name) for name, counter in counters.items()}
+        self._gauges = {name: _bounded(gauge, name) for name, gauge in gauges.items()}
         self._histograms = {name: _histogram(METRICS[name], buckets, registry) for name, buckets in HISTOGRAMS.items()}
         self._tokens = self._counters[names.TOKENS_TOTAL]
         self._gauges[names.BUILD_INFO](version).set(1)
@@ -87,6 +104,10 @@ class Meter:
     def stream_ended(self, dialect: str, reason: str) -> None:
         """Count a stream to a client; `reason` is `complete`, an error's code, `client_disconnected` or `moved`."""
         self._counters[names.STREAMS_ENDED_TOTAL](dialect, reason).inc()
+
+    def stream_resumed(self, dialect: str) -> None:
+        """Count a stream that begins after the last event that its client has seen."""
+        self._counters[names.STREAM_RESUMES_TOTAL](dialect).inc()
 
     def rejected(self, code: Code) -> None:
         """Count a request that was rejected to protect this pod."""
@@ -128,7 +149,27 @@ class Meter:
 def _histogram(row: Metric, buckets: Sequence[float], registry: CollectorRegistry) -> Callable[..., Histogram]:
     """Return what finds the series of some labels; a metric without labels is its own series."""
     made = Histogram(*row.arguments, buckets=buckets, registry=registry)
-    return cache(made.labels) if row.labels else lambda: made
+    return _bounded(made, row.name) if row.labels else lambda: made
+
+
+Series = TypeVar("Series", Counter, Gauge, Histogram)
+
+
+def _bounded(metric: Series, name: str) -> Callable[..., Series]:
+    """Return what finds the series of some labels; further ones than `LABEL_SETS` are counted together as `other`."""
+    left = LABEL_SETS.get(name, LABEL_SETS_OF_OTHERS)
+
+    @cache
+    def rest() -> Series:
+        return metric.labels(*[OTHER] * len(METRICS[name].labels))
+
+    @cache
+    def find(*labels: str) -> Series:
+        nonlocal left
+        left -= 1
+        return metric.labels(*labels) if left > 0 else rest()
+
+    return find
 
 
 class _Counted(Collector):

@@ -67,14 +67,18 @@ class LoopHeartbeat:
     def __init__(self, load: Load, *, clock: Callable[[], float]) -> None:
         self.active = 0
         """Streams that were open at the last heartbeat."""
+        self.lag = 0.0
+        """Seconds by which the last heartbeat was late."""
         self._load = load
         self._clock = clock
         self._last = clock()
 
     async def run(self) -> None:
+        self.record()
         while True:
-            self.record()
             await asyncio.sleep(HEARTBEAT_SECONDS)
+            self.lag = max(0.0, self._clock() - self._last - HEARTBEAT_SECONDS)
+            self.record()
 
     def record(self) -> None:
         self.active = self._load.active

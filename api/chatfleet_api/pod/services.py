@@ -124,6 +124,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
+            meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
             if sources.redis is not None:
                 tasks += [sources.redis.run, lambda: supervise(stores.fleet, pool, chat.takeover.produce)]
@@ -163,6 +164,7 @@ def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> 
     meter.gauge(metrics.STREAM_CAPACITY, lambda: health.max_streams)
     meter.gauge(metrics.QUEUED_REQUESTS, lambda: chat.queue.waiting + health.queued_upstream())
     meter.gauge(metrics.REDIS_UP, health.redis_up)
+    meter.gauge(metrics.EVENT_LOOP_LAG_SECONDS, lambda: health.loop_lag)
     meter.counter(metrics.RUNS_HANDED_OVER_TOTAL, lambda: pool.handed_over)
 
 

@@ -41,6 +41,11 @@ class RedisClient:
         """Whether the keys of one command, or script, must share a hash tag."""
         return self._executor.clustered
 
+    @property
+    def failures(self) -> int:
+        """Operations that failed since the start."""
+        return self._executor.failures
+
     def key(self, tenant: str, kind: str, item: str = "") -> str:
         """Return the key of `kind` of one conversation or run; keys of the same item can be used in one script."""
         owner = f"{self._prefix}/{quote(tenant, safe='')}"

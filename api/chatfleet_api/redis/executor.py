@@ -35,6 +35,8 @@ class Executor:
         self._client: Redis | RedisCluster | None = None
         self._closing = AsyncExitStack()
         self._reachable = True
+        self.failures = 0
+        """Operations that failed."""
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._waits = asyncio.Semaphore(WAITS)
         self._running: set[asyncio.Future[Any]] = set()
@@ -85,6 +87,7 @@ class Executor:
                 task = self._begin(operation, slots)
                 reply = await asyncio.shield(task)
         except _FAILURES as error:
+            self.failures += 1
             reason = _reason(error) if task else "all connections are busy"
             if task and self._reachable:
                 self._reachable = False

@@ -48,6 +48,10 @@ class StreamMeter(Protocol):
         """Count a stream; `reason` is `complete`, an error's code, `client_disconnected` or `moved`."""
         ...
 
+    def stream_resumed(self, dialect: str) -> None:
+        """Count a stream that begins after the last event that its client has seen."""
+        ...
+
 
 @dataclass(frozen=True)
 class SSEStreams:
@@ -63,6 +67,8 @@ class SSEStreams:
         can still carry the error.
         """
         reason = CLIENT_DISCONNECTED
+        if after:
+            self.meter.stream_resumed(encoder.dialect)
         stream = SSEStream(encoder, client, streaming=self.streaming, after=after)
         try:
             reason = await until_disconnect(client.receive, stream.run(read))

@@ -19,6 +19,8 @@ class ServerTLS:
     def __init__(self) -> None:
         self._newest: ssl.SSLContext | None = None
         self._loaded: tuple[str, bytes] | None = None
+        self.expiry = 0.0
+        """When the certificate that is served expires, in seconds since 1970 (UTC); 0: there is none yet."""
         self.context = ssl.SSLContext(_SERVER)
         self.context.verify_mode = ssl.CERT_OPTIONAL  # a client with a token has no certificate
         self.context.sni_callback = self._select_context
@@ -35,6 +37,7 @@ class ServerTLS:
             Path(file.name).write_bytes(certificate + key)
             newest.load_cert_chain(file.name)
         self._newest, self._loaded = newest, (authorities, certificate)
+        self.expiry = held.serving.certificate.not_valid_after_utc.timestamp()
 
     def _select_context(
         self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext

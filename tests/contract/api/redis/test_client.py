@@ -30,6 +30,16 @@ async def test_a_url_that_comes_late_is_taken_up(tmp_path: Path, redis_url: str)
         assert not await unavailable(redis_client)
 
 
+async def test_operations_that_fail_are_counted(tmp_path: Path, redis_url: str) -> None:
+    file = tmp_path / "url"
+    async with open_redis(file, "tests", "chat") as redis_client:
+        assert await unavailable(redis_client)
+        assert redis_client.failures == 1
+        file.write_text(redis_url)
+        assert not await unavailable(redis_client)
+        assert redis_client.failures == 1
+
+
 async def test_a_new_password_is_taken_up(tmp_path: Path, redis_url: str) -> None:
     file = tmp_path / "url"
     file.write_text(redis_url)

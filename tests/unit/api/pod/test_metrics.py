@@ -1,9 +1,12 @@
 """Metrics: named by the contract, and labelled within bounds."""
 
+from typing import cast
+
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_contract import metrics
+from chatfleet_contract.spec.providers import MAX_MODELS
 from harness.exposition import exported
 
 
@@ -12,6 +15,7 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     meter.gauge(metrics.ACTIVE_STREAMS, lambda: 3)
     meter.answered("/v1/models", 200)
     meter.stream_ended("openai", "complete")
+    meter.stream_resumed("openai")
     meter.rejected(Code.AT_CAPACITY)
     meter.attempted("p", "m", None)
     meter.attempted("p", "m", Code.UPSTREAM_TIMEOUT)
@@ -26,6 +30,7 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
         "chatfleet_active_streams 3.0",
         'chatfleet_requests_total{route="/v1/models",status="200"} 1.0',
         'chatfleet_streams_ended_total{dialect="openai",reason="complete"} 1.0',
+        'chatfleet_stream_resumes_total{dialect="openai"} 1.0',
         'chatfleet_requests_rejected_total{reason="at_capacity"} 1.0',
         'chatfleet_upstream_attempts_total{model="m",outcome="complete",provider="p"} 1.0',
         'chatfleet_upstream_attempts_total{model="m",outcome="upstream_timeout",provider="p"} 1.0',
@@ -37,3 +42,53 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     ):
         assert line in lines
     assert not any("_created" in line for line in lines)
+
+
+HOSTILE = 3_000
+"""Names in each label, as if a fault let callers choose them."""
+
+
+def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
+    meter = Meter("1.2.3")
+    for gauge in (row for row in metrics.POD_METRICS if row.kind is metrics.Kind.GAUGE and not row.labels):
+        meter.gauge(gauge.name, lambda: 1)
+    for number in range(HOSTILE):
+        name = f'n{number}"\n'
+        meter.answered(f"/{name}", number)
+        meter.stream_ended(name, name)
+        meter.stream_resumed(name)
+        meter.rejected(_code(name))
+        meter.attempted(name, name, _code(name))
+        meter.retried(name, name, _code(name))
+        meter.circuit_open(name, is_open=True)
+        meter.first_token(name, name, 0.3)
+        meter.used(name, name, Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
+    assert len(_series(meter)) < 2_000
+
+
+def test_what_exceeds_the_bound_is_counted_as_other() -> None:
+    meter = Meter("1.2.3")
+    for number in range(HOSTILE):
+        meter.answered(f"/{number}", 200)
+    counted = {labels: float(value) for labels, value in _series(meter).items() if "chatfleet_requests_total" in labels}
+    assert sum(counted.values()) == HOSTILE
+    assert counted['chatfleet_requests_total{route="other",status="other"}'] > HOSTILE / 2
+    assert counted['chatfleet_requests_total{route="/0",status="200"}'] == 1
+
+
+def test_the_largest_catalogue_is_counted_model_by_model() -> None:
+    meter = Meter("1.2.3")
+    for number in range(MAX_MODELS):
+        meter.used("p", f"m{number}", Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
+    assert not [labels for labels in _series(meter) if "other" in labels]
+
+
+def _code(name: str) -> Code:
+    """Return a code that does not exist."""
+    return cast("Code", name)
+
+
+def _series(meter: Meter) -> dict[str, str]:
+    """Return the value of each series."""
+    lines = meter.exposition().decode().splitlines()
+    return dict(line.rpartition(" ")[::2] for line in lines if not line.startswith("#"))

@@ -35,6 +35,20 @@ async def test_the_heart_beats_as_long_as_the_loop_runs() -> None:
     assert heartbeat.active == 4
 
 
+async def test_a_heartbeat_that_is_late_shows_the_lag_of_the_loop() -> None:
+    clock = ManualClock()
+    heartbeat = LoopHeartbeat(FakeLoad(), clock=clock)
+    beating = asyncio.ensure_future(heartbeat.run())
+    await asyncio.sleep(0.1)
+    clock.now += 0.8
+    await asyncio.sleep(0.5)
+    assert heartbeat.lag == pytest.approx(0.3)
+    clock.now += 0.5
+    await asyncio.sleep(0.5)
+    beating.cancel()
+    assert heartbeat.lag == pytest.approx(0)
+
+
 async def test_redis_is_checked_every_few_seconds() -> None:
     answers: list[Exception | str | None] = [ChatError(Code.STORAGE_UNAVAILABLE, detail="refused"), None, "unknown"]
 

@@ -50,6 +50,7 @@ async def test_who_joins_gets_the_whole_answer_also_after_its_end() -> None:
     assert again.status == 200
     assert seen(again) == seen(first)
     assert len(seen(again)) == 4
+    assert b"chatfleet_stream_resumes_total{" not in pod.meter.exposition()
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
@@ -60,6 +61,7 @@ async def test_who_comes_back_gets_what_follows_and_nothing_twice(after: int) ->
     assert seen(await ask(pod.app, resume(path, last))) == rest
     assert seen(await ask(pod.app, get(f"{path}/stream?after={last}"))) == rest
     assert seen(await ask(pod.app, get(f"{path}/stream?after={after}"))) == rest
+    assert b'chatfleet_stream_resumes_total{dialect="native"} 3.0' in pod.meter.exposition()
 
 
 async def test_the_header_wins_over_the_address_that_a_browser_began_at() -> None:
