@@ -97,7 +97,7 @@ class MemorySessionStore:
         entry = self._find(tenant, conversation)
         version = entry.conversation.version
         first = append.messages[0]
-        if first in entry.messages:
+        if append.messages[-1] in entry.messages:
             return version
         fenced = any(message.id == first.id and message.epoch > first.epoch for message in entry.messages)
         if fenced or append.expected_version not in (None, version):

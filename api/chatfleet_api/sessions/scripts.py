@@ -25,8 +25,8 @@ if new ~= '' and redis.call('EXISTS', KEYS[1]) == 0 then
 end
 local record, version, newest = unpack(redis.call('HMGET', KEYS[1], 'record', 'version', epoch_of))
 if not record then return {'missing'} end
--- A repeat, after a lost reply.
-local repeated = redis.call('LPOS', KEYS[2], ARGV[10], 'RANK', -1, 'MAXLEN', DEPTH)
+-- A repeat, after a lost reply. The first entries may be copies of another conversation's; the last is always new.
+local repeated = redis.call('LPOS', KEYS[2], ARGV[#ARGV], 'RANK', -1, 'MAXLEN', DEPTH)
 if repeated then return {'done', tonumber(version), record} end
 if expected ~= '' and expected ~= version then return {'changed'} end
 if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then return {'changed'} end -- the same request, by another way

@@ -142,6 +142,20 @@ async def test_an_append_repeated_after_a_lost_reply_changes_nothing(store: Sess
     assert await store.messages(tenant, target) == (*entries, other)
 
 
+async def test_a_new_thread_is_made_once_although_both_begin_with_the_same_copies(
+    store: SessionStore, tenant: str
+) -> None:
+    """They are more than those among which a repeat is looked for."""
+    thread = replace(conversation(), listed=False)
+    copies = tuple(message(str(number)) for number in range(100))
+    first, second = (Append((*copies, message()), now=at(0), expected_version=0, create=thread) for _ in range(2))
+    assert await store.append(tenant, thread.id, first) == 1
+    with refused(Code.CONVERSATION_CHANGED):
+        await store.append(tenant, thread.id, second)
+    assert await store.append(tenant, thread.id, first) == 1, "a repeat after a lost reply"
+    assert await store.messages(tenant, thread.id) == first.messages
+
+
 async def test_an_append_on_an_old_version_is_refused_whole(store: SessionStore, tenant: str) -> None:
     target = await kept(store, tenant)
     await append(store, tenant, target, first := message(), expected=0)

@@ -178,9 +178,9 @@ async def test_a_chain_sends_all_items_back_as_they_came_with_the_reasoning_encr
 
 async def test_what_the_upstream_has_compacted_is_not_sent_again_to_its_model() -> None:
     """Another model cannot read the compaction: it gets all that was before."""
-    compaction = {"id": "cmp_1", "type": "compaction", "encrypted_content": "gAAA=="}
+    compaction: dict[str, Any] = {"id": "cmp_1", "type": "compaction", "encrypted_content": "gAAA=="}
     done = {"type": "response.output_item.done", "output_index": 0, "item": compaction}
-    output = [compaction, {**MESSAGE, "content": [PART]}]
+    output: list[dict[str, Any]] = [compaction, {**MESSAGE, "content": [PART]}]
     compacting = framed(done, {"type": "response.completed", "response": {**COMPLETED, "output": output}})
     asking = {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}
     async with asked(RICH, playing(*compacting, "end"), RICH) as pod:
@@ -198,7 +198,8 @@ async def test_what_the_upstream_has_compacted_is_not_sent_again_to_its_model() 
             assert isinstance(models, OneModel)
             models.answers_by(catalogue.provider("default"))
             await pod.post(input="Three", previous_response_id=second["id"])
-        unsealed = [each for each in (*OUTPUT, *output) if "encrypted_content" not in each]
+        everything: list[dict[str, Any]] = [*OUTPUT, *output]
+        unsealed = [each for each in everything if "encrypted_content" not in each]
         assert pod.received["input"] == [one, *unsealed[:2], two, *unsealed[2:], three]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.once import Once, RequestKey, ResponseReplay
@@ -12,10 +13,42 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Start, Token
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
-from harness.pods.runs import CALLER, STOP, TENANT, Chat, FakeProvider, collect, make_chat, text
+from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.store import Append, IdempotencyRecord, StoredMessage
+from harness.pods.runs import (
+    CALLER,
+    STOP,
+    TENANT,
+    Chat,
+    FakeProvider,
+    collect,
+    conversations,
+    loop_clock,
+    make_chat,
+    text,
+)
 
 pytestmark = pytest.mark.looptime
 KEY = RequestKey.of("k", b"{}")
+
+
+class Yielding(MemorySessionStore):
+    """Lets others go on before each step, as one that is reached by a network does."""
+
+    @override
+    async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
+        await asyncio.sleep(0.01)
+        return await super().idempotency_record(tenant, conversation, key)
+
+    @override
+    async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
+        await asyncio.sleep(0.01)
+        return await super().messages(tenant, conversation)
+
+    @override
+    async def append(self, tenant: str, conversation: str, append: Append) -> int:
+        await asyncio.sleep(0.01)
+        return await super().append(tenant, conversation, append)
 
 
 def new(words: str = "hi", **given: Any) -> NewResponse:  # noqa: ANN401  # fields of `NewResponse`
@@ -36,9 +69,13 @@ def answering() -> FakeProvider:
 
 
 @pytest.mark.parametrize("place", ["thread", "chain", "branch", "conversation"])
-@pytest.mark.parametrize("pause", [0, 0.5, 30, 120], ids=["at once", "meanwhile", "later", "when its log is gone"])
+@pytest.mark.parametrize(
+    "pause",
+    [0, 0.005, 0.01, 0.015, 0.5, 30, 120],
+    ids=["at once", "before", "while it is looked for", "while it is stored", "meanwhile", "later", "without a log"],
+)
 async def test_a_request_that_comes_again_gets_the_same_response(place: str, pause: float) -> None:
-    chat = make_chat(provider := answering())
+    chat = make_chat(provider := answering(), sessions=Yielding(conversations(ttl_seconds=3600), clock=loop_clock))
     asked = new()
     if place == "conversation":
         asked = new(conversation=(await chat.conversations.create(CALLER)).id)
