@@ -23,7 +23,7 @@ SEARCH = {"id": "ws_1", "type": "web_search_call", "status": "completed", "actio
 CITED = [{"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2}]
 PART = {"type": "output_text", "text": "Hi you", "annotations": CITED, "logprobs": []}
 MESSAGE = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "phase": "final_answer"}
-OUTPUT = [REASONING, SEARCH, {**MESSAGE, "content": [PART]}]
+OUTPUT: list[dict[str, Any]] = [REASONING, SEARCH, {**MESSAGE, "content": [PART]}]
 USAGE = {
     "input_tokens": 7,
     "input_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0, "of_next_year": 1},
@@ -198,7 +198,7 @@ async def test_what_the_upstream_has_compacted_is_not_sent_again_to_its_model() 
             assert isinstance(models, OneModel)
             models.answers_by(catalogue.provider("default"))
             await pod.post(input="Three", previous_response_id=second["id"])
-        everything: list[dict[str, Any]] = [*OUTPUT, *output]
+        everything = [*OUTPUT, *output]
         unsealed = [each for each in everything if "encrypted_content" not in each]
         assert pod.received["input"] == [one, *unsealed[:2], two, *unsealed[2:], three]
 
