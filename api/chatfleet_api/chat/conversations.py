@@ -11,10 +11,11 @@ import msgspec
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.items import NewItem
+from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
-from chatfleet_api.chat.replay import Replay
+from chatfleet_api.chat.replay import Replay, find_replay
 from chatfleet_api.chat.sending import MessageSender, NewMessage
-from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
+from chatfleet_api.domain.errors import ConversationConflictError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.pool import RunPool
@@ -52,7 +53,9 @@ class Conversations:
     ) -> Conversation:
         """Create a conversation, with `items` in one step."""
         now = history.stamp(self.now())
-        conversation = Conversation(self.new_id(), user_id, title, metadata or {}, created_at=now, updated_at=now)
+        conversation = Conversation(
+            self.new_id(), user_id or principal.user, title, metadata or {}, created_at=now, updated_at=now
+        )
         if not items:
             await self.sessions.create(principal.tenant, conversation)
             return conversation
@@ -63,6 +66,7 @@ class Conversations:
 
     async def update(self, principal: Principal, conversation: str, metadata: dict[str, Any]) -> Conversation:
         """Replace the metadata of a conversation."""
+        await require_visible(self.sessions, principal, conversation)
         now = history.stamp(self.now())
         return await self.sessions.update(principal.tenant, conversation, metadata, now=now)
 
@@ -72,6 +76,7 @@ class Conversations:
         Raises:
             ChatError: CONVERSATION_BUSY, CONVERSATION_CHANGED.
         """
+        await require_visible(self.sessions, principal, conversation)
         place = await self.sender.place(principal.tenant, conversation)
         now = history.stamp(self.now())
         messages = tuple(item.stored(self.new_id(), now) for item in items)
@@ -81,6 +86,7 @@ class Conversations:
 
     async def remove(self, principal: Principal, conversation: str, message: str) -> Conversation:
         """Remove a message for good, and return the conversation."""
+        await require_visible(self.sessions, principal, conversation)
         await self.sessions.remove(principal.tenant, conversation, message, now=history.stamp(self.now()))
         return await self.sessions.get(principal.tenant, conversation)
 
@@ -88,14 +94,17 @@ class Conversations:
         self, principal: Principal, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
     ) -> Page:
         """Return conversations, newest change first, of one user when given."""
-        return await self.sessions.list(principal.tenant, user_id=user_id, limit=limit, cursor=cursor)
+        user = principal.user or user_id
+        return await self.sessions.list(principal.tenant, user_id=user, limit=limit, cursor=cursor)
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
         """Return a conversation."""
+        await require_visible(self.sessions, principal, conversation)
         return await self.sessions.get(principal.tenant, conversation)
 
     async def messages(self, principal: Principal, conversation: str) -> tuple[StoredMessage, ...]:
         """Return the messages of a conversation, oldest first."""
+        await require_visible(self.sessions, principal, conversation)
         return await self.sessions.messages(principal.tenant, conversation)
 
     async def delete(self, principal: Principal, conversation: str) -> None:
@@ -125,11 +134,12 @@ class Conversations:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_BUSY, CONVERSATION_CHANGED,
                 IDEMPOTENCY_MISMATCH.
         """
+        await require_visible(self.sessions, principal, conversation)
         start: TryStart[Run | Replay] = partial(self.sender.send, principal.tenant, conversation, message)
         if key is not None:
             digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
             record = IdempotencyRecord(key, digest, self.new_id())
-            if replay := await self._replay(principal, conversation, record):
+            if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
             start = partial(self._start_or_replay, principal, conversation, message, record)
         return await self._in_turn(principal, conversation, message, start)
@@ -141,20 +151,9 @@ class Conversations:
         try:
             return await self.sender.send(principal.tenant, conversation, message, idempotency=record)
         except ConversationConflictError:
-            if replay := await self._replay(principal, conversation, record):
+            if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
             raise
-
-    async def _replay(self, principal: Principal, conversation: str, request: IdempotencyRecord) -> Replay | None:
-        """Return the answer to an earlier request with the same key."""
-        known = await self.sessions.idempotency_record(principal.tenant, conversation, request.key)
-        if known is None:
-            return None
-        if known.digest != request.digest:
-            raise ChatError(Code.IDEMPOTENCY_MISMATCH)
-        messages = await self.messages(principal, conversation)
-        answer = next((message for message in messages if message.id == known.answer), None)
-        return None if answer is None else Replay(self.pool, principal.tenant, conversation, answer)
 
     async def _in_turn(
         self, principal: Principal, conversation: str, message: NewMessage, start: TryStart[Run | Replay]

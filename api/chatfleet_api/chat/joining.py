@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.log.interface import RunLog
@@ -49,6 +50,7 @@ class Joining:
             ChatError: CONVERSATION_NOT_FOUND, STORAGE_UNAVAILABLE; NOT_FOUND for a run that is not the conversation's.
         """
         tenant = principal.tenant
+        await require_visible(self.sessions, principal, conversation)
         messages = await self.sessions.messages(tenant, conversation)
         run = joinable_run(messages, seen)
         if run is None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.responses import Keyed, NewResponse, ResponseKey, Responses, StoredResponse, unknown_response
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError, ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
@@ -32,9 +33,10 @@ class RequestKey(NamedTuple):
         """Return the key with the digest of `body`."""
         return cls(key, hashlib.sha256(body).hexdigest())
 
-    def thread(self, tenant: str) -> str:
-        """Return the id of the thread that the request makes."""
-        digest = hashlib.sha256(msgspec.json.encode((tenant, self.key))).digest()
+    def thread(self, principal: Principal) -> str:
+        """Return the id of the thread that the request makes: another one for each tenant, and each user."""
+        owner = (principal.tenant,) if principal.user is None else (principal.tenant, principal.user)
+        digest = hashlib.sha256(msgspec.json.encode((*owner, self.key))).digest()
         return str(UUID(bytes=digest[:16], version=5))
 
 
@@ -74,7 +76,7 @@ class Once:
             return replay
         record = IdempotencyRecord(key.key, key.digest, self.responses.sender.new_id())
         try:
-            return await self.responses.create(principal, new, Keyed(key.thread(principal.tenant), record))
+            return await self.responses.create(principal, new, Keyed(key.thread(principal), record))
         except ConversationConflictError:
             if replay := await self._replay(principal, new, key):
                 return replay
@@ -83,10 +85,11 @@ class Once:
     async def _replay(self, principal: Principal, new: NewResponse, key: RequestKey) -> ResponseReplay | None:
         """Return the response to an earlier request with the key."""
         tenant, sessions = principal.tenant, self.responses.sessions
-        for conversation in _places(tenant, new, key):
+        for conversation in _places(principal, new, key):
             try:
+                await require_visible(sessions, principal, conversation)
                 record = await sessions.idempotency_record(tenant, conversation, key.key)
-                if record is None and conversation == key.thread(tenant):
+                if record is None and conversation == key.thread(principal):
                     record = (await sessions.get(tenant, conversation)).made_by
                 if record is None:
                     continue
@@ -103,11 +106,11 @@ class Once:
         return None
 
 
-def _places(tenant: str, new: NewResponse, key: RequestKey) -> Iterator[str]:
+def _places(principal: Principal, new: NewResponse, key: RequestKey) -> Iterator[str]:
     """Yield where the response may be."""
     if new.conversation is not None:
         yield new.conversation
         return
     if new.previous is not None:
         yield new.previous.conversation
-    yield key.thread(tenant)
+    yield key.thread(principal)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chatfleet_api.chat.takeover import remainder
-from chatfleet_api.domain.errors import NotFoundError
+from chatfleet_api.domain.errors import ChatError, Code, NotFoundError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_api.sessions.store import IdempotencyRecord, SessionStore, StoredMessage
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,20 @@ class Replay:
             created = int(datetime.fromisoformat(self.answer.created_at).timestamp())
             start = Start(self.id, self.answer.model or "", created, self.conversation, self.answer.id)
             yield Batch(1, (start, *remainder((), self.answer)))
+
+
+async def find_replay(
+    pool: RunPool, sessions: SessionStore, tenant: str, conversation: str, request: IdempotencyRecord
+) -> Replay | None:
+    """Return the answer to an earlier request with the same key; raise `ChatError(IDEMPOTENCY_MISMATCH)` for another.
+
+    None: no request had the key.
+    """
+    known = await sessions.idempotency_record(tenant, conversation, request.key)
+    if known is None:
+        return None
+    if known.digest != request.digest:
+        raise ChatError(Code.IDEMPOTENCY_MISMATCH)
+    messages = await sessions.messages(tenant, conversation)
+    answer = next((message for message in messages if message.id == known.answer), None)
+    return None if answer is None else Replay(pool, tenant, conversation, answer)

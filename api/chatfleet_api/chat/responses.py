@@ -17,6 +17,7 @@ from chatfleet_api.chat.compaction import summary_request
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
+from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.relayed import events_of, output_of
 from chatfleet_api.chat.reply import pieces_of
@@ -123,7 +124,7 @@ class Responses:
         self.sender.catalogue().provider(turn.request.model)  # raises when there is none
         with self.pool.admit() as start:
             for _ in range(ATTEMPTS):
-                place = await self._place(tenant, new, keyed)
+                place = await self._place(principal, new, keyed)
                 try:
                     return await self.sender.begin(
                         start, tenant, place, turn, idempotency=None if keyed is None else keyed.record
@@ -135,7 +136,7 @@ class Responses:
 
     async def request(self, principal: Principal, new: NewResponse) -> ChatRequest:
         """Return what the model would get; raises as `create` does for what `new` names."""
-        before = (await self._place(principal.tenant, new)).before
+        before = (await self._place(principal, new)).before
         return continued(before, replace(new.request, messages=new.messages), new.instructions)
 
     async def compact(self, principal: Principal, new: NewResponse) -> tuple[Run, Messages]:
@@ -143,14 +144,14 @@ class Responses:
 
         Nothing is stored. Raises as `create` does, and `ChatError(INVALID_REQUEST)` for what no model can get.
         """
-        before = (await self._place(principal.tenant, new)).before
+        before = (await self._place(principal, new)).before
         request = continued(before, replace(new.request, messages=new.messages), new.instructions)
         run = await self.completions.start(principal, summary_request(request))
         return run, (*before, *self._turn(new).questions)
 
     async def find(self, principal: Principal, key: ResponseKey) -> StoredResponse:
         """Return a response as it is now; raises `ChatError(NOT_FOUND)` when it is not stored, or no longer."""
-        found = await self._stored(principal.tenant, key)
+        found = await self._stored(principal, key)
         if found is None:
             raise unknown_response()
         return found
@@ -177,6 +178,7 @@ class Responses:
         Its items stay in the conversation that it names. Those of a thread are deleted with its last response.
         """
         try:
+            await require_visible(self.sessions, principal, key.conversation)
             known = await self.sessions.forget_response(principal.tenant, *key)
         except ConversationNotFoundError:
             known = False
@@ -190,21 +192,24 @@ class Responses:
         request = replace(new.request, messages=new.messages)
         return Turn(questions, request, new.instructions, new.echo, new.background)
 
-    async def _place(self, tenant: str, new: NewResponse, keyed: Keyed | None = None) -> Place:
+    async def _place(self, principal: Principal, new: NewResponse, keyed: Keyed | None = None) -> Place:
+        tenant = principal.tenant
         if new.conversation is not None:
+            await require_visible(self.sessions, principal, new.conversation)
             return await self.sender.place(tenant, new.conversation)
         if new.previous is not None:
-            place = await self._continued(tenant, new.previous, keyed)
+            place = await self._continued(principal, new.previous, keyed)
             if keyed is not None and place.create is not None:  # what came later may be the response of this key
                 used = await self.sessions.idempotency_record(tenant, new.previous.conversation, keyed.record.key)
                 if used is not None:
                     raise ChatError(Code.CONVERSATION_CHANGED)
             return place
-        return self._thread(keyed)
+        return self._thread(principal, keyed)
 
-    async def _continued(self, tenant: str, previous: ResponseKey, keyed: Keyed | None) -> Place:
+    async def _continued(self, principal: Principal, previous: ResponseKey, keyed: Keyed | None) -> Place:
         """Return the end of the thread of `previous`, or a new thread when that does not end with it."""
-        found = await self._stored(tenant, previous)
+        tenant = principal.tenant
+        found = await self._stored(principal, previous)
         if found is None:
             raise ChatError(Code.PREVIOUS_RESPONSE_NOT_FOUND, param="previous_response_id")
         known = await self.sessions.get(tenant, previous.conversation)
@@ -212,22 +217,25 @@ class Responses:
         end = next((number for number, each in enumerate(whole, 1) if each.id == found.answer.id), len(whole))
         abandoned = await self.sender.abandoned(tenant, whole[end - 1 : end])
         if known.listed or end < len(whole):
-            return self._thread(keyed, whole[:end], abandoned)
+            return self._thread(principal, keyed, whole[:end], abandoned)
         return Place(previous.conversation, known.version, whole, abandoned)
 
-    async def _stored(self, tenant: str, key: ResponseKey) -> StoredResponse | None:
+    async def _stored(self, principal: Principal, key: ResponseKey) -> StoredResponse | None:
         """Return a response as it is now; None when it is not stored, or its answer was removed."""
         try:
-            *questions, answer = await self.sessions.response(tenant, *key)
+            await require_visible(self.sessions, principal, key.conversation)
+            *questions, answer = await self.sessions.response(principal.tenant, *key)
         except (ValueError, ConversationNotFoundError):
             return None
         return StoredResponse(key, tuple(questions), answer) if answer.run == key.run else None
 
-    def _thread(self, keyed: Keyed | None = None, before: Messages = (), abandoned: Messages = ()) -> Place:
+    def _thread(
+        self, principal: Principal, keyed: Keyed | None, before: Messages = (), abandoned: Messages = ()
+    ) -> Place:
         """Return a new thread, with the messages before. One with a key must not be there yet."""
         now = self.sender.stamp()
         ident, made_by = (self.sender.new_id(), None) if keyed is None else keyed
-        thread = Conversation(ident, None, None, {}, now, now, listed=False, made_by=made_by)
+        thread = Conversation(ident, principal.user, None, {}, now, now, listed=False, made_by=made_by)
         return Place(ident, None if keyed is None else 0, before, (*before, *abandoned), thread)
 
 

@@ -180,8 +180,8 @@ FACTS: Final = MappingProxyType(
         )._replace(openai_code="invalid_api_key"),
         Code.USER_MISMATCH: _rejected(
             403,
-            "The user_id is not the user of the credential; omit it.",
-            "Omit user_id, or use a credential of that user.",
+            "The user is not that of the credential; omit it.",
+            "Omit the user, or use a credential of that user.",
         ),
         Code.CREDENTIAL_REVOKED: _rejected(
             401, "The credential is no longer valid; send another API key.", _CREDENTIAL

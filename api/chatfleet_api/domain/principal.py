@@ -39,20 +39,23 @@ class Principal:
     subject: str | None = None
     """Whom the caller's credential names; None: the caller showed none."""
     user: str | None = None
-    """The user that the credential names; None: it names none, or the caller showed none."""
+    """The user that the credential names, whose conversations alone are visible; None: all of the tenant's are."""
+    any_user: bool = False
+    """Whether the credential is that of a service, whose requests may name any user."""
     grant: Grant | None = field(default=None, compare=False)
     """What ends the streams of a revoked credential; None: nothing does."""
 
-    def user_of(self, user_id: str | None) -> str | None:
-        """Return the user of a request that names `user_id`: that of the credential, if the caller showed one.
+    def user_of(self, user: str | None, param: str = "user_id") -> str | None:
+        """Return the user of a request that names `user`: that of the credential, if the caller showed one.
 
         Raises:
-            ChatError: `user_id` is not the user of the credential.
+            ChatError: `user`, which the request has in `param`, is not the user of the credential.
         """
-        if self.subject is None:
-            return user_id
-        if user_id not in (None, self.user):
-            raise ChatError(Code.USER_MISMATCH, param="user_id")
+        if self.subject is None or self.any_user:
+            return user
+        if user not in (None, self.user):
+            message = f"The value of '{param}' is not the user of the credential; omit it."
+            raise ChatError(Code.USER_MISMATCH, message, param=param)
         return self.user
 
 

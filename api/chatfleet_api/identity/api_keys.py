@@ -19,6 +19,8 @@ from chatfleet_api.domain.principal import Grant, Principal
 MIN_KEY_CHARACTERS: Final = 24
 """Of a key that a Secret has: a shorter one could be guessed."""
 MAX_KEY_BYTES: Final = 512
+ANY_USER: Final = "*"
+"""The user of a key whose requests may name any."""
 _KEY: Final = re.compile(r"[!-~]+")
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@]{0,126}[A-Za-z0-9])?")
@@ -66,7 +68,9 @@ def parse_key(text: str, *, name: str, tenant: str) -> APIKey:
         raise UnusableKeyError("its user must have 1 to 256 characters")
     if fields.expires is not None and fields.expires.tzinfo is None:
         raise UnusableKeyError("its expires must have a time zone, such as 2027-01-31T00:00:00Z")
-    principal = Principal(who, subject=f"key:{name}", user=fields.user, grant=Grant())
+    any_user = fields.user == ANY_USER
+    user = None if any_user else fields.user
+    principal = Principal(who, subject=f"key:{name}", user=user, any_user=any_user, grant=Grant())
     return APIKey(_digest(fields), principal, fields.expires)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from chatfleet_api.domain.principal import Principal
 from chatfleet_contract import names
 from chatfleet_contract.runtime import RuntimeKeys
 from chatfleet_contract.spec import OnRevoke
@@ -221,10 +220,6 @@ async def test_the_user_is_that_of_the_credential(folder: Path) -> None:
     assert [made.json()["user_id"], own.json()["user_id"]] == ["ann", "ann"]
     assert (other.status, other.json()["code"]) == (403, "user_mismatch")
     assert (listed.status, listed.json()["code"]) == (403, "user_mismatch")
-
-
-def test_a_user_id_counts_for_callers_without_a_credential() -> None:
-    assert Principal().user_of("ann") == "ann"
 
 
 class following:  # noqa: N801  # reads as what a test does

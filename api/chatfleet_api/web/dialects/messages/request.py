@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.domain.request import MESSAGES, ChatRequest, Sent
 from chatfleet_api.web.body import decode_body, limit_depth, stream_field
 from chatfleet_api.web.dialects.messages.blocks import Beyond, Conversation
@@ -33,13 +34,15 @@ class MessageRequest(NamedTuple):
     stream: bool
 
 
-def read_message(raw: bytes, version: str | None, beta: str | None) -> MessageRequest:
-    """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the field and the remedy.
+def read_message(raw: bytes, version: str | None, beta: str | None, *, caller: Principal = ANONYMOUS) -> MessageRequest:
+    """Parse and check the body of `caller`; raises `ChatError` that names the field and the remedy.
 
     `version` and `beta` are headers of the request.
     """
     headers = _headers(version, beta)
     body = decode_body(raw, _BODY)
+    user = body.metadata.user_id if body.metadata else None
+    caller.user_of(user, "metadata.user_id")
     limit_depth(body.tools, "tools")
     if version == CURRENT:
         _reject_sampling(body)
@@ -54,7 +57,7 @@ def read_message(raw: bytes, version: str | None, beta: str | None) -> MessageRe
         top_p=body.top_p,
         stop=tuple(body.stop_sequences or ()),
         parallel_tool_calls=False if one_at_a_time else None,
-        user=body.metadata.user_id if body.metadata else None,
+        user=user,
         sent=_sent(raw, request, headers, beyond),
     )
     return MessageRequest(request, bool(body.stream))

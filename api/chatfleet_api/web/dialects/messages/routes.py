@@ -33,7 +33,7 @@ class CreateMessage(HotEndpoint):
 
     @override
     async def answer(self, client: Client) -> None:
-        sent = read_message(await client.body(), *_versions(client))
+        sent = read_message(await client.body(), *_versions(client), caller=client.principal)
         run = await self._completions.start(client.principal, sent.request)
         try:
             if sent.stream:

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from chatfleet_api.chat.models import EmbeddingModels
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.providers.vectors import EmbeddingRequest
 from chatfleet_api.web.body import decode_body
 from chatfleet_api.web.client import Client
@@ -43,13 +44,14 @@ class CreateEmbeddings(HotEndpoint):
 
     @override
     async def answer(self, client: Client) -> None:
-        request = read_embeddings(await client.body())
+        request = read_embeddings(await client.body(), client.principal)
         await client.respond_with(self._models().embedding(request.model).create(request))
 
 
-def read_embeddings(raw: bytes) -> EmbeddingRequest:
-    """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter."""
+def read_embeddings(raw: bytes, caller: Principal = ANONYMOUS) -> EmbeddingRequest:
+    """Parse and check the body of `caller`; raises `ChatError` that names the parameter."""
     body = decode_body(raw, _BODY)
+    caller.user_of(body.user, "user")
     fields: dict[str, Any] = dict(_FIELDS.decode(raw))
     return EmbeddingRequest(body.model, fields, body.encoding_format or "float")
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.domain.request import (
     CHAT,
     AnyToolCall,
@@ -48,9 +49,11 @@ class CompletionRequest(NamedTuple):
 _BODY: Final = msgspec.json.Decoder(ChatCompletionBody)
 
 
-def read_completion(raw: bytes) -> CompletionRequest:
-    """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
+def read_completion(raw: bytes, caller: Principal = ANONYMOUS) -> CompletionRequest:
+    """Parse and check the body of `caller`; raises `ChatError` that names the parameter and the remedy."""
     body, beyond = _decoded(raw)
+    caller.user_of(body.user, "user")
+    caller.user_of(body.safety_identifier, "safety_identifier")
     _reject_invalid(body)
     options = body.stream_options or StreamOptions()
     request = _request(body, raw, (*beyond, *values_beyond(body)))

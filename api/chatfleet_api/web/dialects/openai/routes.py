@@ -39,7 +39,7 @@ class CreateCompletion(HotEndpoint):
 
     @override
     async def answer(self, client: Client) -> None:
-        completion = read_completion(await client.body())
+        completion = read_completion(await client.body(), client.principal)
         run = await self._completions.start(client.principal, completion.request)
         try:
             if completion.stream:

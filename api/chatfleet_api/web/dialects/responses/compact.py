@@ -45,7 +45,7 @@ def compact_routes(responses: Responses, path: str) -> APIRouter:
         require_json(request.headers.get("content-type"))
         raw = await request.body()
         decode_body(raw, _BODY)
-        run, questions = await responses.compact(caller, read_response(raw).new)
+        run, questions = await responses.compact(caller, read_response(raw, caller).new)
         try:
             answer = await collect(run.read())
         finally:

@@ -13,6 +13,7 @@ import msgspec
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.domain.request import CHAT, RESPONSES, ChatRequest, Message, Sent, Untranslated
 from chatfleet_api.web.body import convert_body, decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
@@ -120,9 +121,11 @@ _SUPPORTED: Final = (
 """The parameters that no model here understands, and the values of them that request what is done anyway."""
 
 
-def read_response(raw: bytes) -> ResponseRequest:
-    """Parse and check the body; raises `ChatError(INVALID_REQUEST)` that names the parameter and the remedy."""
+def read_response(raw: bytes, caller: Principal = ANONYMOUS) -> ResponseRequest:
+    """Parse and check the body of `caller`; raises `ChatError` that names the parameter and the remedy."""
     body, beyond = _decoded(raw)
+    caller.user_of(body.user, "user")
+    caller.user_of(body.safety_identifier, "safety_identifier")
     _check_state(body)
     items = tuple(_items(body, raw))
     tools = read_tools(body.tools, body.tool_choice)

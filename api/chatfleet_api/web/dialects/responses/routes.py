@@ -47,7 +47,7 @@ class CreateResponse(HotEndpoint):
     @override
     async def answer(self, client: Client) -> None:
         raw, key = await client.body(), idempotency_key(client)
-        body = read_response(raw)
+        body = read_response(raw, client.principal)
         run = await self._run(client.principal, body.new, None if key is None else RequestKey.of(key, raw))
         # What is not stored gets an id that leads nowhere.
         nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())

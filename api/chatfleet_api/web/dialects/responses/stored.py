@@ -44,7 +44,7 @@ def response_routes(responses: Responses) -> APIRouter:
     async def count_input_tokens(request: Request, caller: Caller) -> Response:
         """Estimate the tokens of an input, with the messages before it: one for every four bytes of text and tools."""
         require_json(request.headers.get("content-type"))
-        asked = await responses.request(caller, read_response(await request.body()).new)
+        asked = await responses.request(caller, read_response(await request.body(), caller).new)
         return _json({"object": "response.input_tokens", "input_tokens": tokens_of(asked)})
 
     return router
