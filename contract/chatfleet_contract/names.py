@@ -152,6 +152,11 @@ def probe_token(uid: str) -> str:
     return hashlib.sha256(f"GET /v1/models {uid}".encode()).hexdigest()
 
 
+def identity_token_file(provider: str) -> str:
+    """Path inside an API pod of the file with the ServiceAccount's token for `provider`."""
+    return f"{SECRETS_DIR}/providers/{provider}/identity-token"
+
+
 def config_name(deployment: str) -> str:
     """Name of the ConfigMap with the runtime configuration."""
     return f"{deployment}-runtime"

@@ -12,6 +12,7 @@ from pydantic import Field
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Observability, OnRevoke, Streaming
+from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
 
@@ -27,6 +28,13 @@ class RuntimeTimeouts(Part):
     total_seconds: float = Field(_DEFAULTS.total_seconds, gt=0)
 
 
+class RuntimeWorkloadIdentity(WorkloadIdentity):
+    """A token of the ServiceAccount in a file, and its exchange."""
+
+    token_file: str
+    """The kubelet replaces it before the token expires."""
+
+
 class RuntimeProvider(Part):
     """An upstream API."""
 
@@ -35,6 +43,8 @@ class RuntimeProvider(Part):
     base_url: str | None = Field(None, alias="baseURL")
     api_key_file: str | None = None
     """File with the API key; it may be missing, and may change while the pod runs."""
+    workload_identity: RuntimeWorkloadIdentity | None = None
+    """In the place of an API key."""
     api: API = "chat"
     azure: Azure | None = None
     bedrock: Bedrock | None = None

@@ -38,10 +38,16 @@ NO_BOUNDS = {
     "x-kubernetes-validations",  # tried by fixtures written by hand
 }
 
+_IDENTITY = ".spec.providers[].credentials.workloadIdentity"
+
 LONGEST = {
     ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.providers[].bedrock.region": "bbbbbbbb-bbbbbbbbbbbbbbbb-bbb-11",
+    f"{_IDENTITY}.openAI.tokenURL": "https://" + "b" * 504,
+    f"{_IDENTITY}.azure.authorityURL": "https://" + "b" * 504,
+    f"{_IDENTITY}.tokenExchange.url": "https://" + "b" * 504,
+    f"{_IDENTITY}.aws.roleARN": "arn:aws:iam::111122223333:role/" + "b" * 2017,
     ".spec.redis.managed.storage": "1" * 14 + "Gi",
     ".spec.autoscaling.metrics[].averageValue": "1".zfill(20),
     ".spec.autoscaling.behavior.scaleUp.tolerance": "1" * 16,

@@ -10,6 +10,11 @@ PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$": ("org/Model-1.5:latest@x_y", "a b"),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$": ("2025-01-01", "latest"),
     r"^[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}-[0-9]{1,2}$": ("us-gov-west-1", "eu-central-1a"),
+    r"^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[!-~]+$": (
+        "arn:aws-cn:iam::111122223333:role/team/chat",
+        "arn:aws:iam::111122223333:user/chat",
+    ),
+    r"^[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?$": ("00000000-0000-0000-0000-000000000000", "common/"),
     r"^[1-9][0-9]*(Mi|Gi|Ti)$": ("512Mi", "1GB"),
     r"^https?://[^\s/?#]+(/[^\s?#]*)?$": ("https://prometheus.example.com:9090/tenant", "prometheus:9090"),
     r"^[0-9]+(\.[0-9]+)?m?$": ("50m", "-1"),

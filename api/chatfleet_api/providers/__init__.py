@@ -22,5 +22,7 @@
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
 - `shutdown_dates`: when models shut down, by the vendors' SDKs (generated)
 - `credentials`: API keys in mounted files
+- `renewed`: credentials that expire, fetched again before that (`Renewed`)
+- `workload_identity/`: a token of the ServiceAccount, exchanged for an access token
 - `vendors/`: one folder for each vendor's API, and the table of all provider types
 """

@@ -6,6 +6,7 @@ What differs from vendor to vendor (URLs, authentication, framing, bodies, event
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Collection
+from dataclasses import replace
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -21,6 +22,7 @@ from chatfleet_api.providers.upstream_client import BROKEN, UpstreamClient, read
 from chatfleet_api.providers.upstream_errors import clean
 from chatfleet_api.providers.vendor import Framing, StreamParser, Vendor
 from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser, requested_once
+from chatfleet_api.providers.workload_identity.authentication import TokenAuthentication
 from chatfleet_contract.report import ModelOutcome
 from chatfleet_contract.runtime import RuntimeProvider
 
@@ -44,6 +46,10 @@ def connect(vendor: Vendor, provider: RuntimeProvider, environment: Environment)
     root = (provider.base_url or "").rstrip("/") or vendor.base_url
     if root is None:
         raise ValueError(f"provider {provider.name}: type {provider.type} needs baseURL; add it")
+    identity = provider.workload_identity
+    if identity and not identity.aws:
+        tokens = TokenAuthentication(provider, identity, environment, root=vendor.root(root))
+        vendor = replace(vendor, authentication=tokens)
     client = UpstreamClient(environment.connections, vendor, provider, root=root)
     outcomes = Outcomes(provider.compatibility, environment.clock, environment.recheck)
     return Upstream(client, vendor, provider, outcomes)

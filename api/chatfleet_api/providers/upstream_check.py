@@ -65,7 +65,13 @@ class UpstreamCheck:
         verdict = self._outcomes.verdict()
         if verdict.down:
             raise ChatError(Code.UPSTREAM_REJECTED, detail=verdict.reasons)
-        return verdict.reasons or unproven
+        return "; ".join(filter(None, (self._unrenewed(), verdict.reasons or unproven))) or None
+
+    def _unrenewed(self) -> str | None:
+        failure = self._client.unrenewed
+        return (
+            f"the present credentials are still valid, but new ones cannot be fetched: {failure}" if failure else None
+        )
 
     async def _ask(self, key: SecretStr | None, models: Collection[str]) -> str | None:
         response = await self._client.get(self._vendor.models_path, key, connect_seconds=CHECK_SECONDS)

@@ -26,7 +26,6 @@ BROKEN: Final = (BrokenError, OSError, RuntimeError)
 _HEADERS: Final = MappingProxyType(
     {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
 )
-_REJECTED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class _Count(msgspec.Struct):
@@ -48,6 +47,12 @@ class UpstreamClient:
     def key(self) -> SecretStr | None:
         """Return the key; raise `ChatError(UPSTREAM_AUTHENTICATION)` when there is none that can be sent."""
         return self._credential.read()
+
+    @property
+    def unrenewed(self) -> str | None:
+        """Return why the credentials in use were not fetched again; None: they were, or need not be."""
+        authentication = self._vendor.authentication
+        return authentication.failure if authentication else None
 
     def url(self, path: str) -> str:
         return f"{self._root}{path}{self._query}"
@@ -91,12 +96,13 @@ class UpstreamClient:
             return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._credential.forget()
-        if self._vendor.authentication and response.status in _REJECTED:
-            self._vendor.authentication.reject()
+        authentication = self._vendor.authentication
+        if authentication and response.status in authentication.rejected_by:
+            authentication.reject()
         body = await read_body(response, MAX_BODY_BYTES)
         hidden: tuple[str, ...] = (key.get_secret_value(),) if key else ()
-        if self._vendor.authentication:
-            hidden += self._vendor.authentication.hidden
+        if authentication:
+            hidden += authentication.hidden
         headers = {"date": formatdate(usegmt=True), **response.headers}  # ours where the server sends none
         raise from_response(response.status, headers, body, hidden=hidden, codes=self._vendor.error_codes)
 

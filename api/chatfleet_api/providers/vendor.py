@@ -76,6 +76,11 @@ class HTTPRequest(NamedTuple):
 class Authentication(Protocol):
     """Authenticates requests by something that is fetched, and expires."""
 
+    @property
+    def rejected_by(self) -> Collection[int]:
+        """Return the statuses by which the upstream rejects what was fetched."""
+        ...
+
     async def headers(self, key: SecretStr | None, request: HTTPRequest) -> Mapping[str, str]:
         """Return the headers that authenticate `request`; raise `ChatError` when nothing was fetched."""
         ...
@@ -83,6 +88,11 @@ class Authentication(Protocol):
     @property
     def hidden(self) -> tuple[str, ...]:
         """Return the secrets that no message may have."""
+        ...
+
+    @property
+    def failure(self) -> str | None:
+        """Return why the last fetch failed, also while what was fetched before is valid; None: it did not."""
         ...
 
     def reject(self) -> None:

@@ -6,6 +6,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `chatdeployment`  the spec as a whole, and the rules that involve several parts
 - `providers`       `spec.providers` and `spec.models`: upstream APIs, their limits, the catalogue
 - `provider_types`  the table of provider types, and the rules that follow from it
+- `credentials`     `spec.providers[].credentials`: tokens of the ServiceAccount, and their exchange
 - `autoscaling`     `spec.autoscaling`: metrics, bounds, rates
 - `redis`           `spec.redis`: your own or a managed Redis
 - `conversations`   `spec.conversations`: retention, disconnects, busy conversations

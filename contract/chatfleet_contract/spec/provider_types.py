@@ -37,6 +37,8 @@ class ProviderTraits(NamedTuple):
     """Whether requests have `stream_options`, which `compatibility` can leave out."""
     responses: bool = False
     """Whether `api` may be `responses`."""
+    exchange: str | None = None
+    """The exchange of `credentials.workloadIdentity` that is the vendor's own; a general token exchange is for all."""
     settings: str | None = None
     """Its own part of `Provider`, allowed for this type alone."""
     required_setting: str | None = None
@@ -48,12 +50,19 @@ _PREFILL: Final = frozenset[Continuation]({"prefill"})
 
 PROVIDER_TYPES: Final = MappingProxyType(
     {
-        ProviderType.OPENAI: ProviderTraits(needs_key=True, stream_options=True, responses=True),
+        ProviderType.OPENAI: ProviderTraits(needs_key=True, stream_options=True, responses=True, exchange="openAI"),
         ProviderType.AZURE_OPENAI: ProviderTraits(
-            needs_key=True, needs_base_url=True, stream_options=True, responses=True, settings="azure"
+            needs_key=True,
+            needs_base_url=True,
+            stream_options=True,
+            responses=True,
+            settings="azure",
+            exchange="azure",
         ),
-        ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL),
-        ProviderType.BEDROCK: ProviderTraits(settings="bedrock", required_setting="region", continuations=_PREFILL),
+        ProviderType.ANTHROPIC: ProviderTraits(needs_key=True, continuations=_PREFILL, exchange="anthropic"),
+        ProviderType.BEDROCK: ProviderTraits(
+            settings="bedrock", required_setting="region", continuations=_PREFILL, exchange="aws"
+        ),
         ProviderType.OPENAI_COMPATIBLE: ProviderTraits(
             needs_base_url=True, stream_options=True, responses=True, continuations=_PREFILL | {"continueFinalMessage"}
         ),
@@ -87,8 +96,24 @@ def _own_settings(kind: str, part: str, required: str | None) -> Json:
 
 def _without_upstream(kind: str) -> Json:
     return rule(
-        f"self.type != '{kind}' || (!has(self.baseURL) && !has(self.apiKeySecretRef))",
-        f"baseURL and apiKeySecretRef are not allowed for type {kind}, which calls no upstream; remove them",
+        f"self.type != '{kind}' || (!has(self.baseURL) && !has(self.apiKeySecretRef) && !has(self.credentials))",
+        f"baseURL, apiKeySecretRef and credentials are not allowed for type {kind}, which calls no upstream; remove"
+        " them",
+    )
+
+
+def _own_exchange() -> Json:
+    """Return the rule that an exchange of a vendor is used for this vendor's type alone."""
+    owners = {traits.exchange: kind.value for kind, traits in PROVIDER_TYPES.items() if traits.exchange}
+    expressions = (
+        f"(self.type == '{kind}' || !has(self.credentials.workloadIdentity.{exchange}))"
+        for exchange, kind in owners.items()
+    )
+    listed = ", ".join(f"{exchange} for {kind}" for exchange, kind in owners.items())
+    return rule(
+        f"!has(self.credentials) || ({' && '.join(expressions)})",
+        f"the exchange of workloadIdentity must be that of the type: {listed}, or tokenExchange; use that one",
+        ".credentials",
     )
 
 
@@ -138,8 +163,10 @@ def provider_rules() -> list[Json]:
     """Return the rules of a provider that depend on its type."""
     return [
         rule(
-            f"!(self.type in {_types(lambda traits: traits.needs_key)}) || has(self.apiKeySecretRef)",
-            "apiKeySecretRef is required for this type; name the Secret and key that hold the provider's API key",
+            f"!(self.type in {_types(lambda traits: traits.needs_key)}) || has(self.apiKeySecretRef) ||"
+            " has(self.credentials)",
+            "apiKeySecretRef is required for this type unless it has credentials; name the Secret and key that hold the"
+            " provider's API key, or set credentials.workloadIdentity",
             ".apiKeySecretRef",
         ),
         rule(
@@ -147,6 +174,12 @@ def provider_rules() -> list[Json]:
             "baseURL is required for this type; give the endpoint of your resource or server",
             ".baseURL",
         ),
+        rule(
+            "!has(self.credentials) || !has(self.apiKeySecretRef)",
+            "credentials and apiKeySecretRef are two ways to authenticate, of which pods use one; remove one of them",
+            ".credentials",
+        ),
+        _own_exchange(),
         *(
             _own_settings(kind, traits.settings, traits.required_setting)
             for kind, traits in PROVIDER_TYPES.items()

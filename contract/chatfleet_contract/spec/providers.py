@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules, worded
+from chatfleet_contract.spec.credentials import Credentials
 from chatfleet_contract.spec.provider_types import API, Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.spec.urls import base_url_rules
@@ -175,6 +176,9 @@ class Provider(Part):
         None,
         description="Secret key with the API key. Pods mount it as a file, reload it when it changes, and send it to"
         " baseURL: whoever may write ChatDeployments can read every Secret of the namespace.",
+    )
+    credentials: Credentials | None = Field(
+        None, description="Credentials in the place of an API key, so that no Secret has one."
     )
     api: API = Field(
         "chat",

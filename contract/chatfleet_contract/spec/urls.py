@@ -72,3 +72,22 @@ def base_url_rules() -> list[Json]:
             ".baseURL",
         ),
     ]
+
+
+def token_url_rules(field: str) -> list[Json]:
+    """Return the rules of the URL of a token endpoint."""
+    return [
+        rule(
+            f"!has(self.{field}) || (self.{field}.matches('^https?://[^/?#@]+(/[!-~]*)?$') && isURL(self.{field}) &&"
+            f" url(self.{field}).getHostname() != '' && !self.{field}.contains('#'))",
+            f"{field} must be an absolute http or https URL in ASCII, without spaces, user or fragment; write it like"
+            " https://auth.example.com/oauth/token",
+            f".{field}",
+        ),
+        rule(
+            f"!has(self.{field}) || !self.{field}.startsWith('http://') || self.{field}.matches('{_IN_CLUSTER}')",
+            f"{field} must be https unless the host is a Service of this cluster; use https, or a name such as"
+            " http://auth.team.svc:8080/token",
+            f".{field}",
+        ),
+    ]

@@ -14,9 +14,13 @@ from chatfleet_operator.model.values import Manifest
 
 
 def _provider(provider: Provider) -> RuntimeProvider:
-    """Return `provider` with the path of its key's file instead of the Secret; the other settings are the same."""
+    """Return `provider` with paths of files instead of the Secret and of the ServiceAccount's token."""
     key = names.api_key_file(provider.name) if provider.api_key_secret_ref else None
-    return RuntimeProvider.model_validate({**provider.document(), "apiKeyFile": key})
+    identity = None
+    if provider.credentials:
+        settings = provider.credentials.workload_identity.document()
+        identity = {**settings, "tokenFile": names.identity_token_file(provider.name)}
+    return RuntimeProvider.model_validate({**provider.document(), "apiKeyFile": key, "workloadIdentity": identity})
 
 
 def _egress(egress: Egress) -> RuntimeEgress:

@@ -10,6 +10,7 @@ from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
+from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.secrets import ConfigMapKeyRef, SecretKeyRef
 from chatfleet_operator.children.context import BuildContext
@@ -45,6 +46,18 @@ def _secret_source(ref: SecretKeyRef, file: str) -> Manifest:
     return {"secret": _file(ref, file)}
 
 
+def _identity_source(provider: str, identity: WorkloadIdentity) -> Manifest:
+    """Return the mount of a token of the ServiceAccount, which the kubelet requests and replaces."""
+    path = names.identity_token_file(provider).removeprefix(f"{names.SECRETS_DIR}/")
+    token = {"audience": identity.token_audience, "expirationSeconds": identity.lifetime_seconds, "path": path}
+    return {"serviceAccountToken": token}
+
+
+def _identities(spec: ChatDeploymentSpec) -> list[tuple[str, WorkloadIdentity]]:
+    """Return the providers that authenticate by the ServiceAccount's token."""
+    return [(each.name, each.credentials.workload_identity) for each in spec.providers if each.credentials]
+
+
 def _bundle_sources(egress: Egress) -> list[Manifest]:
     """Return the mount of the CA bundle, from a Secret or a ConfigMap; nothing where there is none."""
     bundle = egress.ca_bundle_ref
@@ -68,9 +81,11 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
     ]
     redis = _secret_source(redis_secret(name, spec), names.REDIS_URL_FILE)
     bundle = _bundle_sources(spec.egress)
+    tokens = [_identity_source(name, identity) for name, identity in _identities(spec)]
+    sources = [*keys, *tokens, redis, *bundle]
     return [
         {"name": "config", "configMap": {"name": names.config_name(name), "defaultMode": READ_ONLY}},
-        {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": [*keys, redis, *bundle]}},
+        {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": sources}},
         {"name": "tmp", "emptyDir": {}},
         *_access_volumes(spec),
     ]
@@ -170,11 +185,13 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
     """Return the Deployment: a new pod is ready before an old one is removed."""
     name, spec = context.ref.name, context.spec
     manifest = new_child(context.owner, DEPLOYMENT, name, names.COMPONENT_API)
+    tokens = [(each, identity.token_audience, identity.lifetime_seconds) for each, identity in _identities(spec)]
     manifest["metadata"]["annotations"] = template_inputs_hash(
         template=spec.template.model_dump(mode="json", exclude_defaults=True),
         streaming=spec.streaming.model_dump(include={"drain_seconds", "max_stream_seconds"}, exclude_defaults=True),
         keys=[(each.name, each.api_key_secret_ref.document()) for each in spec.providers if each.api_key_secret_ref],
         redis=redis_secret(name, spec).document(),
+        **({"identity_tokens": tokens} if tokens else {}),
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
         **({"access": access} if (access := spec.access.key_secrets) else {}),
     )

@@ -16,7 +16,14 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from harness.bounds import REASONS, Bound, bounds
 from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
-from harness.kube.full_chatdeployment import OTHER_FIELDS, full_chatdeployment, with_bedrock, with_own_redis
+from harness.kube.full_chatdeployment import (
+    CREDENTIALS,
+    OTHER_FIELDS,
+    full_chatdeployment,
+    with_bedrock,
+    with_identities,
+    with_own_redis,
+)
 from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
 
@@ -32,7 +39,8 @@ MINIMAL: Document = read("minimal.yaml")
 FULL = full_chatdeployment()
 OWN_REDIS = with_own_redis(FULL)
 RULES: list[dict[str, Any]] = read("rules.yaml")
-BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS, with_bedrock(FULL)], MINIMAL))
+IDENTITIES = with_identities(FULL)
+BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS, with_bedrock(FULL), *IDENTITIES], MINIMAL))
 
 
 def fixture(parts: Document) -> Document:
@@ -114,9 +122,12 @@ def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
 def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeployments) -> None:
     unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
     references = [".spec.redis.urlSecretRef", ".spec.egress.caBundleRef.secretKeyRef"]
-    assert unseen == {*OTHER_FIELDS, *(f"{each}.{key}" for each in references for key in ("name", "key"))}
-    chatdeployments.try_create(FULL)
-    chatdeployments.try_create(OWN_REDIS)
+    of_identities = {path for path in unseen if path.startswith(f"{CREDENTIALS}.")}
+    others = {*OTHER_FIELDS, *(f"{each}.{key}" for each in references for key in ("name", "key"))}
+    assert unseen == others | of_identities
+    assert of_identities <= {path for document in IDENTITIES for path in paths(document)}
+    for document in (FULL, OWN_REDIS, *IDENTITIES):
+        chatdeployments.try_create(document)
 
 
 def paths(value: object, path: str = "") -> Iterator[str]:

@@ -27,6 +27,7 @@ from harness.kube.operated_cluster import event
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator, role
 from harness.polling import eventually
 
+KEYLESS_EXAMPLE = Path(__file__).parents[3] / "examples/09-workload-identity/chatdeployment.yaml"
 numbers = itertools.count(1)
 RESYNC = 2
 
@@ -126,6 +127,24 @@ def test_applying_twice_makes_no_new_generation_and_at_rest_nothing_is_written(
 
     assert versions(chatdeployment) == before
     assert running.writes() == written
+
+
+def test_the_example_without_keys_has_no_secret_with_one_and_is_at_rest(
+    chatdeployment: LiveChatDeployment, running: OperatorProcess
+) -> None:
+    example = yaml.safe_load(KEYLESS_EXAMPLE.read_text())["spec"]
+    chatdeployment.apply(**{name: example[name] for name in ("providers", "models")})
+    chatdeployment.settles()
+    running.reconciled(2)
+    before, written = versions(chatdeployment), running.writes()
+    running.reconciled(3)
+
+    assert (versions(chatdeployment), running.writes()) == (before, written)
+    secrets = chatdeployment.kubectl.json("get", "secrets", "-n", chatdeployment.namespace)["items"]
+    assert [(each["metadata"]["name"], sorted(each["data"])) for each in secrets] == [
+        ("support-redis", ["password", "url"])
+    ]
+    assert chatdeployment.condition("ConfigurationValid")["status"] == "True"
 
 
 @pytest.mark.parametrize("what", CHILDREN)

@@ -10,8 +10,9 @@ from harness.schema_values import filled
 
 Document = dict[str, Any]
 
+CREDENTIALS: Final = ".spec.providers[].credentials"
 OTHER_FIELDS: Final = frozenset(
-    {".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef"}
+    {".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef", CREDENTIALS}
 )
 """Fields that cannot stand beside others of the full document, such as a managed Redis."""
 _OWN_REDIS: Document = {
@@ -20,6 +21,42 @@ _OWN_REDIS: Document = {
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }
 """Values that cannot stand beside those of the full document."""
+_IDENTITIES: dict[str, Document] = {
+    "openai": {
+        "openAI": {
+            "identityProviderID": "idp_1",
+            "serviceAccountID": "sa_1",
+            "tokenURL": "https://auth.example.com/oauth/token",
+        }
+    },
+    "anthropic": {
+        "anthropic": {
+            "federationRuleID": "fdrl_1",
+            "organizationID": "00000000-0000-0000-0000-000000000000",
+            "serviceAccountID": "svac_1",
+            "workspaceID": "wrkspc_1",
+        }
+    },
+    "bedrock": {"aws": {"roleARN": "arn:aws:iam::111122223333:role/chat"}},
+    "azureOpenAI": {
+        "azure": {
+            "tenantID": "example.onmicrosoft.com",
+            "clientID": "app-1",
+            "authorityURL": "https://login.microsoftonline.us",
+            "scope": "https://cognitiveservices.azure.us/.default",
+        }
+    },
+    "openAICompatible": {
+        "tokenExchange": {
+            "url": "http://auth.team.svc:8080/token",
+            "audience": "llm",
+            "resource": "urn:llm",
+            "scope": "chat",
+            "clientID": "pods",
+        }
+    },
+}
+"""Exchanges of workload identity, by the type of a provider of the full document."""
 
 
 def full_chatdeployment() -> Document:
@@ -36,6 +73,19 @@ def full_chatdeployment() -> Document:
 def with_own_redis(full: Document) -> Document:
     """Return `full` with the fields that cannot stand beside a managed Redis."""
     return {**full, "spec": {**full["spec"], **_OWN_REDIS}}
+
+
+def with_identities(full: Document) -> list[Document]:
+    """Return `full` for each exchange of workload identity, with the provider that has it as the first."""
+
+    def first(kind: str, exchange: Document) -> Document:
+        providers = sorted(full["spec"]["providers"], key=lambda provider: bool(provider["type"] != kind))
+        identity = {"audience": "chatfleet", "lifetimeSeconds": 1200, **exchange}
+        own = {**providers[0], "credentials": {"workloadIdentity": identity}}
+        own.pop("apiKeySecretRef", None)
+        return {**full, "spec": {**full["spec"], "providers": [own, *providers[1:]]}}
+
+    return [first(kind, exchange) for kind, exchange in _IDENTITIES.items()]
 
 
 def with_bedrock(full: Document) -> Document:

@@ -123,3 +123,31 @@ async def test_a_rejected_chat_lets_the_next_check_begin_at_once_and_its_end_is_
             await asyncio.to_thread(eventually, eventually_up, seconds=10)
             await asyncio.to_thread(eventually, lambda: report(api)["models"] == {}, seconds=10)
             assert len([request for request in fake.requests if request.method == "POST"]) == chats
+
+
+async def test_an_exchange_that_is_refused_is_reported_in_the_words_of_its_endpoint_until_it_is_not(
+    tmp_path: Path,
+) -> None:
+    (token := tmp_path / "identity-token").write_text("header.subject.signature")
+    given = b'{"access_token":"short-lived","token_type":"Bearer","expires_in":600}'
+    refused = b'{"error":"invalid_grant","error_description":"No mapping accepts this subject."}'
+    async with fake_upstream(refusing(401, refused)) as endpoint, fake_upstream(upstream(answering(WIRE))) as fake:
+        sound = config(fake.url)
+        exchange = {"tokenExchange": {"url": f"{endpoint.url}/token"}, "audience": "a", "tokenFile": str(token)}
+        identity = {**sound.providers[0].document(), "workloadIdentity": exchange}
+        provider = RuntimeProvider.model_validate(identity)
+        with api_process(tmp_path, sound.model_copy(update={"providers": (provider,)})) as api:
+
+            def is_down() -> bool:
+                seen = provider_in(report(api))
+                return seen.get("state") == "down" and (
+                    "127.0.0.1 returned HTTP 401 for an access token: invalid_grant: No mapping accepts this subject."
+                    in seen["message"]
+                )
+
+            await asyncio.to_thread(eventually, is_down, seconds=15)
+            endpoint.answers(refusing(200, given))
+            is_up = lambda: provider_in(report(api)).get("state") == "up"  # noqa: E731
+            await asyncio.to_thread(eventually, is_up, seconds=60)
+            assert await asyncio.to_thread(chat, api) == 200
+    assert {request.headers["authorization"] for request in fake.requests} == {"Bearer short-lived"}

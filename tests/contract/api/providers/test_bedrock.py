@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,13 +37,13 @@ SOON = 60
 
 
 @asynccontextmanager
-async def catalogue_with(environ: Mapping[str, str], config: RuntimeConfig) -> AsyncIterator[Catalogue]:
+async def catalogue_with(
+    environ: Mapping[str, str], config: RuntimeConfig, wall_clock: Callable[[], float] = time.time
+) -> AsyncIterator[Catalogue]:
     """Open the catalogue of `config` in a pod with these variables."""
     with closing(ConnectionPool()) as connections:
-        meter = RecordingMeter()
-        yield Registry(Environment(connections, meter, time.monotonic, random.random, environ=environ)).catalogue(
-            config
-        )
+        environment = Environment(connections, RecordingMeter(), time.monotonic, random.random, environ=environ)
+        yield Registry(environment._replace(wall_clock=wall_clock)).catalogue(config)
 
 
 def temporary(number: int, seconds: float) -> dict[str, str]:
@@ -107,18 +107,21 @@ async def test_an_api_key_goes_before_credentials_and_is_no_signature(tmp_path: 
 
 async def test_a_role_by_the_service_account_is_taken_and_again_before_it_expires(tmp_path: Path) -> None:
     (token := tmp_path / "token").write_text("projected.token\n")
-    answers = sts(temporary(1, SOON), temporary(2, 3_600))
+    answers = sts(temporary(1, 3_600), temporary(2, 2 * 3_600))
+    later = 0.0
     async with fake_upstream(*answers) as identity, fake_upstream(answering(WIRE)) as upstream:
         environ = {
             "AWS_ROLE_ARN": "arn:aws:iam::1:role/chat",
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
             "AWS_ENDPOINT_URL_STS": f"{identity.url}/",
         }
-        async with catalogue_with(environ, config_of(provider_of(WIRE, upstream.url))) as catalogue:
+        config = config_of(provider_of(WIRE, upstream.url))
+        async with catalogue_with(environ, config, lambda: time.time() + later) as catalogue:
             first = await asyncio.gather(*(ask(catalogue.provider("default")) for _ in range(5)))
             assert [outcome.error for outcome in first] == [None] * 5
             assert len(identity.requests) == 1
             token.write_text("newer.token")
+            later = 3_600 - SOON
             await _fetched_again(catalogue, identity)
             assert (await ask(catalogue.provider("default"))).error is None
     early, late = upstream.requests[0], upstream.requests[-1]
@@ -185,7 +188,7 @@ async def test_without_credentials_nobody_is_requested_and_the_check_has_the_rem
 
 
 async def test_a_role_that_is_refused_is_named(tmp_path: Path) -> None:
-    (token := tmp_path / "token").write_text("t")
+    (token := tmp_path / "token").write_text("projected.token")
     async with fake_upstream(refusing(403, DENIED)) as identity, fake_upstream(answering(WIRE)) as upstream:
         environ = {
             "AWS_ROLE_ARN": "r",

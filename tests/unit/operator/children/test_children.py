@@ -62,6 +62,31 @@ FULL = spec(
     },
 )
 
+KEYLESS = spec(
+    providers=[
+        {
+            "name": "openai",
+            "type": "openai",
+            "credentials": {
+                "workloadIdentity": {"openAI": {"identityProviderID": "idp_1", "serviceAccountID": "sa_1"}}
+            },
+        },
+        {
+            "name": "internal",
+            "type": "openAICompatible",
+            "baseURL": "https://llm.example.com/v1",
+            "credentials": {
+                "workloadIdentity": {
+                    "audience": "https://auth.example.com",
+                    "lifetimeSeconds": 600,
+                    "tokenExchange": {"url": "https://auth.example.com/token"},
+                }
+            },
+        },
+    ],
+    models=[{"name": "default", "provider": "openai", "model": "gpt-6-luna"}],
+)
+
 SLEEPING = spec(
     autoscaling={
         "minReplicas": 0,
@@ -86,7 +111,9 @@ def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
     return next(each for each in wanted.children if identify(each) == (kind, name))
 
 
-@pytest.mark.parametrize(("name", "document"), [("managed-redis", spec()), ("everything", FULL)])
+@pytest.mark.parametrize(
+    ("name", "document"), [("managed-redis", spec()), ("everything", FULL), ("workload-identity", KEYLESS)]
+)
 def test_the_objects_are_those_of_the_golden_files(name: str, document: Manifest) -> None:
     expect(readable(built(document).children), GOLDEN / f"{name}.yaml")
 

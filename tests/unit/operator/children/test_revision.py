@@ -24,7 +24,7 @@ from chatfleet_operator.model.parse import parse_resource
 from chatfleet_operator.model.values import LiveState, Manifest, ObjectId, Outcome, Plan, Resource, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
-from harness.kube.full_chatdeployment import full_chatdeployment, with_own_redis
+from harness.kube.full_chatdeployment import full_chatdeployment, with_identities, with_own_redis
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, REF, document, observed, resource, settled, spec
 from harness.schema_values import changed, leaves
 
@@ -136,7 +136,8 @@ def with_activator(document: Manifest) -> Manifest:
 
 
 FULL = full_chatdeployment()
-SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)))
+KEYLESS = tuple(spec(providers=document["spec"]["providers"][:1]) for document in with_identities(FULL))
+SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)), *KEYLESS)
 SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
@@ -152,6 +153,8 @@ RESTARTING = frozenset(
         "observability.logLevel",
         "providers.apiKeySecretRef.key",
         "providers.apiKeySecretRef.name",
+        "providers.credentials.workloadIdentity.audience",
+        "providers.credentials.workloadIdentity.lifetimeSeconds",
         "providers.name",
         "redis.managed.affinity",
         "redis.managed.appendFsync",

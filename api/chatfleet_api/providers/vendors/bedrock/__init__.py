@@ -8,6 +8,6 @@
 - `stream`: the parser of a streamed answer; `events`: the shapes of its events; `usage` counts its tokens
 - `whole`: an answer that came as one JSON document
 - `errors`: what its errors mean, in responses and in streams
-- `signing`: API key or signature; `aws_credentials` keeps credentials, `aws_sources` fetches them
+- `signing`: API key or signature; `aws_sources` fetches credentials (`aws_credentials`), by a role with `aws_role`
 - `signature`: signatures by awscrt, which is imported with the first one; `regions`: domains by region
 """

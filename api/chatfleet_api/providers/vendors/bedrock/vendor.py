@@ -31,12 +31,15 @@ def bedrock(provider: RuntimeProvider, environment: Environment) -> Vendor:
     settings = provider.bedrock
     if settings is None:
         raise ValueError(f"provider {provider.name}: type {provider.type} needs bedrock.region; add it")
+    region = settings.region
+    service = "bedrock-mantle" if settings.endpoint == "mantle" else "bedrock"
+    signing = AWSAuthentication(environment, service=service, region=region, identity=provider.workload_identity)
     if settings.endpoint == "mantle":
-        return _mantle(settings.region, environment)
-    return _converse(settings.region, environment, streams=provider.compatibility.stream)
+        return _mantle(region, signing)
+    return _converse(region, signing, streams=provider.compatibility.stream)
 
 
-def _converse(region: str, environment: Environment, *, streams: bool) -> Vendor:
+def _converse(region: str, signing: AWSAuthentication, *, streams: bool) -> Vendor:
     def path(request: ChatRequest) -> str:
         if messages.sent_to_model(request):
             action = "invoke-with-response-stream" if streams else "invoke"
@@ -49,7 +52,7 @@ def _converse(region: str, environment: Environment, *, streams: bool) -> Vendor
         path=path,
         models_path=CHECK_PATH,
         names_models=False,
-        authentication=AWSAuthentication(environment, service="bedrock", region=region),
+        authentication=signing,
         checks_denied=DENIED,
         error_codes=ERROR_NAMES,
         body=_body,
@@ -70,13 +73,13 @@ def _body(request: ChatRequest, compatibility: Compatibility) -> bytes:
     return converse.body(request, compatibility)
 
 
-def _mantle(region: str, environment: Environment) -> Vendor:
+def _mantle(region: str, signing: AWSAuthentication) -> Vendor:
     return Vendor(
         base_url=f"https://bedrock-mantle.{region}.api.aws/openai/v1",
         path=lambda _: "/chat/completions",
         models_path="/models",
         lists_models=False,
-        authentication=AWSAuthentication(environment, service="bedrock-mantle", region=region),
+        authentication=signing,
         checks_denied=DENIED,
         error_codes=ERROR_NAMES,
         body=openai.compatible_body,
