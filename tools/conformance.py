@@ -3,7 +3,6 @@
 `make conformance` runs it, with tests/ on the path; `--check` only reports whether the page is stale.
 """
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from chatfleet_contract import generated_files
 from harness.conformance import answers, others, requests
 from harness.conformance.dialects import CHAT, MESSAGES, RESPONSES, VENDORS, Dialect
 from harness.conformance.outcomes import ACCEPTED, Outcome
@@ -171,17 +171,5 @@ def _place(path: str) -> tuple[str, ...]:
     return tuple(path.replace("[", ".[").replace("(", ".(").split("."))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
-    if not parser.parse_args().check:
-        (ROOT / PAGE).write_text(page_of(list(tables())))
-        return 0
-    if (ROOT / PAGE).read_text() == page_of(list(tables())):
-        return 0
-    sys.stderr.write(f"{PAGE} is stale; run `make conformance`\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated_files.run(__doc__, PAGE, lambda: page_of(list(tables())), root=ROOT, command="make conformance"))

@@ -3,7 +3,6 @@
 `make crds` runs it; `--check` only reports whether the file is stale.
 """
 
-import argparse
 import math
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from chatfleet_contract import generated_files
 from chatfleet_operator.kube.rbac import RULES, Rule
 
 ROOT: Final = Path(__file__).parents[1]
@@ -35,17 +35,5 @@ def _line(rule: Rule) -> str:
     return f"- {yaml.safe_dump(document, default_flow_style=True, sort_keys=False, width=math.inf)}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is stale")
-    if not parser.parse_args().check:
-        (ROOT / FILE).write_text(text())
-        return 0
-    if (ROOT / FILE).read_text() == text():
-        return 0
-    sys.stderr.write(f"{FILE} is stale; run `make crds`\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated_files.run(__doc__, FILE, text, root=ROOT, command="make crds"))

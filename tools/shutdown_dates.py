@@ -3,13 +3,13 @@
 `make conformance` runs it, with tests/ on the path; `--check` only reports whether the module is stale.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Final
 
+from chatfleet_contract import generated_files
 from harness.sdk_shutdown_dates import of_anthropic, of_openai
 
 ROOT: Final = Path(__file__).parents[1]
@@ -39,17 +39,5 @@ def _table(kind: str, days: Mapping[str, date]) -> str:
     return f"        ProviderType.{kind}: {{\n{rows}        }},\n"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the module is stale")
-    if not parser.parse_args().check:
-        (ROOT / MODULE).write_text(text())
-        return 0
-    if (ROOT / MODULE).read_text() == text():
-        return 0
-    sys.stderr.write(f"{MODULE} is stale; run `make conformance`\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated_files.run(__doc__, MODULE, text, root=ROOT, command="make conformance"))

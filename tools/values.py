@@ -3,7 +3,6 @@
 `make crds` runs it; `--check` only reports whether the page is stale.
 """
 
-import argparse
 import json
 import sys
 import textwrap
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from chatfleet_contract import generated_files
 
 ROOT: Final = Path(__file__).parents[1]
 CHART: Final = ROOT / "charts/chatfleet"
@@ -95,17 +96,5 @@ def page() -> str:
     return Values((CHART / "values.yaml").read_text(), schema).page()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
-    if not parser.parse_args().check:
-        (ROOT / PAGE).write_text(page())
-        return 0
-    if (ROOT / PAGE).read_text() == page():
-        return 0
-    sys.stderr.write(f"{PAGE} is stale; run `make crds`\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated_files.run(__doc__, PAGE, page, root=ROOT, command="make crds"))

@@ -10,5 +10,6 @@
 - `logs`                        fields of a JSON log line
 - `parts`                       base of the models, and the notation of CEL rules
 - `pod_fields`                  Kubernetes' own schemas of parts of a pod
+- `generated_files`             programs that write generated files, or report stale ones
 - `crd`, `schema`, `reference`  generators of the CustomResourceDefinition and docs/reference
 """

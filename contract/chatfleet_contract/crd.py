@@ -4,7 +4,6 @@
 with `--check` it only reports stale files. Needs the extra `chatfleet-contract[crds]` (PyYAML); pods do not.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from chatfleet_contract import names
+from chatfleet_contract import generated_files, names
 from chatfleet_contract.parts import Json
 from chatfleet_contract.pod_fields import with_pod_fields
 from chatfleet_contract.reference import conditions_reference, metrics_reference, reference
@@ -141,26 +140,10 @@ def generated() -> dict[str, str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the generated files under the root of the repository; return 1 if `--check` found a stale one."""
-    parser = argparse.ArgumentParser(prog="python -m chatfleet_contract.crd", description=main.__doc__)
+    parser = generated_files.arguments(main.__doc__, "python -m chatfleet_contract.crd")
     parser.add_argument("--root", type=Path, default=Path(), help="root of the repository; default: the current folder")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if a file is not as it would be written"
-    )
     options = parser.parse_args(arguments)
-    stale = {path: text for path, text in generated().items() if _read(options.root / path) != text}
-    for path, text in stale.items():
-        if options.check:
-            sys.stderr.write(f"{path} is stale; run `make crds`\n")
-        else:
-            target = options.root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"wrote {path}\n")
-    return 1 if stale and options.check else 0
-
-
-def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    return generated_files.write(generated(), root=options.root, command="make crds", check=options.check)
 
 
 if __name__ == "__main__":

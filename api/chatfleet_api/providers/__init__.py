@@ -9,6 +9,9 @@
 - `embeddings`, `vectors`: embeddings of a model, behind the same slots, circuit breaker and retry budget; their form
 - `error_objects`: the shapes of errors
 - `own_dialect`: whether a request came in the upstream's dialect, and what no other one has
+- `typed_fields`: JSON fields of a request, typed for vendors that translate them
+- `token_counts`: which numbers of tokens are believed
+- `early_events`: what comes before the first content of an answer in the client's dialect
 - `finish_reasons`: the words that end an answer, of all vendors
 - `made_ids`: ids for tool calls that come without one
 - `surrogates`: characters that an upstream splits over two pieces

@@ -394,33 +394,29 @@ STREAMED = [
 ]
 
 
-@pytest.mark.parametrize("stream", [True, False])
-async def test_a_message_to_an_upstream_of_openais_is_translated(tmp_path: Path, *, stream: bool) -> None:
-    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
-    hinted = {"type": "text", "text": "Look.", "cache_control": {"type": "ephemeral"}}
-    messages: list[Any] = [
-        {"role": "user", "content": [hinted, picture]},
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+HINTED = {"type": "text", "text": "Look.", "cache_control": {"type": "ephemeral"}}
+TO_TRANSLATE: Any = {
+    "model": "default",
+    "max_tokens": 100,
+    "system": "Be brief.",
+    "messages": [
+        {"role": "user", "content": [HINTED, PICTURE]},
         {"role": "assistant", "content": [CONTENT[0], CONTENT[1], {"type": "text", "text": "Well."}, CONTENT[4]]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "Rain."}, hinted]},
-    ]
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "Rain."}, HINTED]},
+    ],
+    "tools": [WEATHER],
+    "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+    "thinking": {"type": "enabled", "budget_tokens": 2048},
+    "stop_sequences": ["END"],
+    "metadata": {"user_id": "u"},
+    "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+}
+
+
+async def test_a_message_to_an_upstream_of_openais_is_translated(tmp_path: Path) -> None:
     async with vendor(OPENAI, playing(*STREAMED), tmp_path) as (client, upstream):
-        asked: Any = {
-            "model": "default",
-            "max_tokens": 100,
-            "system": "Be brief.",
-            "messages": messages,
-            "tools": [WEATHER],
-            "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
-            "thinking": {"type": "enabled", "budget_tokens": 2048},
-            "stop_sequences": ["END"],
-            "metadata": {"user_id": "u"},
-            "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
-        }
-        if stream:
-            async with client.messages.stream(**asked) as opened:
-                message: Any = await opened.get_final_message()
-        else:
-            message = await client.messages.create(**asked)
+        await client.messages.create(**TO_TRANSLATE)
         body = received(upstream, "/chat/completions").json
     function = {"name": "weather", "description": "Returns the weather.", "parameters": WEATHER["input_schema"]}
     call = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Ulm"}'}}
@@ -449,6 +445,16 @@ async def test_a_message_to_an_upstream_of_openais_is_translated(tmp_path: Path,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_of_an_upstream_of_openais_is_translated(tmp_path: Path, *, stream: bool) -> None:
+    async with vendor(OPENAI, playing(*STREAMED), tmp_path) as (client, _):
+        if stream:
+            async with client.messages.stream(**TO_TRANSLATE) as opened:
+                message: Any = await opened.get_final_message()
+        else:
+            message = await client.messages.create(**TO_TRANSLATE)
     blocks = [block.model_dump(exclude_none=True) for block in message.content]
     for block in blocks:
         block.pop("parsed_output", None)

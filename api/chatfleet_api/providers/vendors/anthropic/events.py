@@ -13,10 +13,8 @@ from msgspec.structs import replace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.error_objects import ErrorObject, parse_error
 from chatfleet_api.providers.surrogates import replaced
+from chatfleet_api.providers.token_counts import MAX_TOKENS
 from chatfleet_api.providers.upstream_errors import clean
-
-MAX_TOKENS: Final = 2**53
-"""Largest count of tokens that is believed; JSON numbers above it are not exact for every reader."""
 
 
 class OutputDetails(msgspec.Struct, gc=False):

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from chatfleet_api.domain.events import Extended, Piece, Token, ToolCall
 from chatfleet_api.domain.request import MESSAGES, ChatRequest
+from chatfleet_api.providers.early_events import EarlyEvents
 from chatfleet_api.providers.own_dialect import sent_in
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import replaced
@@ -43,9 +44,7 @@ class LosslessParser(MessageParser):
 
     def __init__(self, request: ChatRequest) -> None:
         super().__init__(request)
-        self._held: list[Extended] = []
-        """What came before the first content: the answer has not begun with it."""
-        self._has_content = False
+        self._early = EarlyEvents()
         self._end_fields: Fields = {}
         self._before = self._after = b""
         """What stands around the text in most events of the block."""
@@ -89,17 +88,13 @@ class LosslessParser(MessageParser):
         if kind in ("content_block_start", "content_block_stop"):
             self._before = b""
         is_plain = kind == "content_block_delta" and self._is_plain(event) and bool(pieces or self._halves)
-        if self._held and (pieces or ends or _is_content(event)):
-            items += self._held
-            self._held = []
-        self._has_content = self._has_content or bool(pieces) or _is_content(event)
+        self._early.release(items, is_content=bool(pieces) or _is_content(event), ends=bool(ends))
         if is_plain or kind in _LEFT_OUT:
             items += [*pieces, *ends]
             if is_plain and len(pieces) == 1:
                 self._learn(payload, event["delta"]["type"], pieces[0])
             return
-        extended = Extended(_raw(self._numbered(event, pieces)), pieces)
-        (items if self._has_content else self._held).append(extended)
+        self._early.append(Extended(_raw(self._numbered(event, pieces)), pieces), items)
         items += ends
 
     def _end(self, event: Fields) -> None:

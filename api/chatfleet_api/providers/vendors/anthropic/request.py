@@ -7,13 +7,14 @@ What would change the answer's meaning is rejected.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import MESSAGES, ChatRequest
 from chatfleet_api.providers.own_dialect import require_translated, sent_in
+from chatfleet_api.providers.typed_fields import Chosen, Effort, Format, Tool
 from chatfleet_api.providers.vendors.anthropic import as_sent
 from chatfleet_api.providers.vendors.anthropic.conversation import called_tools, instructions, turns
 from chatfleet_contract.spec.providers import Compatibility
@@ -38,45 +39,13 @@ DEFAULT_MAX_TOKENS: Final = 8192
 _T = TypeVar("_T")
 
 
-class _Function(msgspec.Struct):
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] = {}
-    strict: bool | None = None
-
-
-class _Tool(msgspec.Struct):
-    function: _Function
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-class _Chosen(msgspec.Struct):
-    function: _Named
-
-
 class _Allowed(msgspec.Struct):
     mode: Literal["auto", "required"]
-    tools: list[_Chosen]
+    tools: list[Chosen]
 
     @property
     def names(self) -> set[str]:
         return {tool.function.name for tool in self.tools}
-
-
-class _Schema(msgspec.Struct, rename={"definition": "schema"}):
-    definition: dict[str, Any]
-
-
-class _Effort(msgspec.Struct):
-    effort: Literal["low", "medium", "high", "xhigh", "max"]
-
-
-class _Format(msgspec.Struct):
-    type: Literal["text", "json_schema"]
-    json_schema: _Schema | None = None
 
 
 def root(base_url: str) -> str:
@@ -158,7 +127,7 @@ def _tools(request: ChatRequest) -> "list[ToolParam]":
     translated: list[ToolParam] = []
     allowed = _allowed(request)
     for position, tool in enumerate(request.tools):
-        function = _converted(tool, _Tool, f"tools[{position}]").function
+        function = _converted(tool, Tool, f"tools[{position}]").function
         if allowed is not None and function.name not in allowed.names:
             continue
         param: ToolParam = {"name": function.name, "input_schema": {"type": "object", **function.parameters}}
@@ -190,7 +159,7 @@ def _tool_choice(request: ChatRequest) -> "ToolChoiceParam | None":
         case "required":
             return {"type": "any", "disable_parallel_tool_use": one_at_a_time}
         case function:
-            name = _converted(function, _Chosen, "tool_choice").function.name
+            name = _converted(function, Chosen, "tool_choice").function.name
             return {"type": "tool", "name": name, "disable_parallel_tool_use": one_at_a_time}
 
 
@@ -203,9 +172,9 @@ def _output(request: ChatRequest) -> "OutputConfigParam":
     output: OutputConfigParam = {}
     effort = "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
     if effort not in (None, "none"):
-        output["effort"] = _converted({"effort": effort}, _Effort, "reasoning_effort").effort
+        output["effort"] = _converted({"effort": effort}, Effort, "reasoning_effort").effort
     if request.response_format is not None:
-        wanted = _converted(request.response_format, _Format, "response_format")
+        wanted = _converted(request.response_format, Format, "response_format")
         if wanted.json_schema is not None:
             output["format"] = {"type": "json_schema", "schema": wanted.json_schema.definition}
     return output

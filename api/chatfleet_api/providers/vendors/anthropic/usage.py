@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
-from chatfleet_api.providers.vendors.anthropic.events import MAX_TOKENS, EventUsage
+from chatfleet_api.providers.token_counts import believed
+from chatfleet_api.providers.vendors.anthropic.events import EventUsage
 
 
 class UsageCount:
@@ -33,7 +34,7 @@ class UsageCount:
             "read": usage.cache_read_input_tokens,
             "thinking": details.thinking_tokens if details else None,
         }
-        known = {name: value for name, value in numbers.items() if value and 0 < value <= MAX_TOKENS}
+        known = {name: count for name, value in numbers.items() if (count := believed(value))}
         self._figures |= known
         self._is_counted |= is_end and "output" in known
 

@@ -13,9 +13,6 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.surrogates import replaced
 from chatfleet_api.providers.upstream_errors import clean
 
-MAX_TOKENS: Final = 2**53
-"""Largest count of tokens that is valid; an upstream that reports more has reported none."""
-
 
 class _Shape(msgspec.Struct, gc=False, rename="camel"):
     pass

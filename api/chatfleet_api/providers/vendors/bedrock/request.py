@@ -5,12 +5,13 @@ no counterpart is rejected. Fields that only Converse has, such as `additionalMo
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.providers.typed_fields import Chosen, Effort, Format, Tool
 from chatfleet_api.providers.vendors.anthropic.conversation import called_tools
 from chatfleet_api.providers.vendors.bedrock.cache_points import CachePoints
 from chatfleet_api.providers.vendors.bedrock.conversation import system, turns
@@ -33,40 +34,6 @@ OWN_FIELDS: Final = frozenset(
 _T = TypeVar("_T")
 _Object = dict[str, Any]
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-class _Function(msgspec.Struct):
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] = {}
-    strict: bool | None = None
-
-
-class _Tool(msgspec.Struct):
-    function: _Function
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-class _Chosen(msgspec.Struct):
-    function: _Named
-
-
-class _Schema(msgspec.Struct, rename={"definition": "schema"}):
-    definition: dict[str, Any]
-    name: str | None = None
-    description: str | None = None
-
-
-class _Format(msgspec.Struct):
-    type: Literal["text", "json_schema"]
-    json_schema: _Schema | None = None
-
-
-class _Effort(msgspec.Struct):
-    effort: Literal["low", "medium", "high", "xhigh", "max"]
 
 
 def body(request: ChatRequest, compatibility: Compatibility = Compatibility()) -> bytes:  # noqa: ARG001, B008  # frozen
@@ -148,7 +115,7 @@ def _tool_config(request: ChatRequest) -> _Object:
         case "required":
             config["toolChoice"] = {"any": {}}
         case chosen:
-            config["toolChoice"] = {"tool": {"name": _converted(chosen, _Chosen, "tool_choice").function.name}}
+            config["toolChoice"] = {"tool": {"name": _converted(chosen, Chosen, "tool_choice").function.name}}
     return config
 
 
@@ -158,7 +125,7 @@ _EMPTY: Final = {"json": {"type": "object"}}
 def _tools(tools: Sequence[_Object]) -> list[_Object]:
     translated = []
     for position, tool in enumerate(tools):
-        function = _converted(tool, _Tool, f"tools[{position}]").function
+        function = _converted(tool, Tool, f"tools[{position}]").function
         spec: _Object = {"name": function.name, "inputSchema": {"json": {"type": "object", **function.parameters}}}
         if function.description:
             spec["description"] = function.description
@@ -176,9 +143,9 @@ def _output(request: ChatRequest) -> _Object:
     output: _Object = {}
     effort = "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
     if effort is not None:
-        output["effort"] = _converted({"effort": effort}, _Effort, "reasoning_effort").effort
+        output["effort"] = _converted({"effort": effort}, Effort, "reasoning_effort").effort
     if request.response_format is not None:
-        schema = _converted(request.response_format, _Format, "response_format").json_schema
+        schema = _converted(request.response_format, Format, "response_format").json_schema
         if schema is not None:
             named = {"name": schema.name, "description": schema.description}
             definition = {"schema": msgspec.json.encode(schema.definition).decode()}

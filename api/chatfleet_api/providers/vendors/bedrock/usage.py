@@ -3,7 +3,8 @@
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
-from chatfleet_api.providers.vendors.bedrock.events import MAX_TOKENS, TokenUsage
+from chatfleet_api.providers.token_counts import believed
+from chatfleet_api.providers.vendors.bedrock.events import TokenUsage
 
 
 def usage_of(counted: TokenUsage | None, request: ChatRequest, pieces: int) -> Usage:
@@ -12,9 +13,9 @@ def usage_of(counted: TokenUsage | None, request: ChatRequest, pieces: int) -> U
     Returns an estimate for a count that did not come.
     """
     figures = counted or TokenUsage()
-    read, written = _count(figures.cache_read_input_tokens), _count(figures.cache_write_input_tokens)
-    given = _count(figures.input_tokens) + read + written
-    made = _count(figures.output_tokens)
+    read, written = believed(figures.cache_read_input_tokens), believed(figures.cache_write_input_tokens)
+    given = believed(figures.input_tokens) + read + written
+    made = believed(figures.output_tokens)
     if given and made:
         return Usage(given, made, cache_read_tokens=read, cache_write_tokens=written)
     guess = usage_estimate(request, pieces)
@@ -25,7 +26,3 @@ def usage_of(counted: TokenUsage | None, request: ChatRequest, pieces: int) -> U
         cache_write_tokens=written,
         estimated=True,
     )
-
-
-def _count(number: int | None) -> int:
-    return number if number and 0 < number <= MAX_TOKENS else 0

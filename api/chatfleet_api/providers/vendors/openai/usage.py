@@ -5,10 +5,8 @@ from msgspec.structs import replace
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.providers.token_counts import believed
 from chatfleet_api.providers.vendors.openai.chunks import ChunkUsage
-
-_MAX_TOKENS = 2**53
-"""Largest count that is believed; JSON numbers above it are not exact for every reader."""
 
 
 class UsageCount:
@@ -22,14 +20,14 @@ class UsageCount:
 
     def read(self, usage: ChunkUsage) -> None:
         """Take the figures of a chunk, totals so far. Zero does not count: servers send it for a number not known."""
-        self._prompt = _count(usage.prompt_tokens) or self._prompt
-        self._completion = _count(usage.completion_tokens) or self._completion
-        self._total = _count(usage.total_tokens) or self._total
+        self._prompt = believed(usage.prompt_tokens) or self._prompt
+        self._completion = believed(usage.completion_tokens) or self._completion
+        self._total = believed(usage.total_tokens) or self._total
         if parts := usage.prompt_tokens_details:
-            self._cached = _count(parts.cached_tokens) or self._cached
-            self._written = _count(parts.cache_write_tokens) or self._written
+            self._cached = believed(parts.cached_tokens) or self._cached
+            self._written = believed(parts.cache_write_tokens) or self._written
         if details := usage.completion_tokens_details:
-            self._reasoning = _count(details.reasoning_tokens) or self._reasoning
+            self._reasoning = believed(details.reasoning_tokens) or self._reasoning
 
     def usage(self, request: ChatRequest, items: int) -> Usage:
         """Return the figures in our terms, with estimates for those that are missing: the input, an output of `items`.
@@ -55,7 +53,3 @@ class UsageCount:
             output_tokens=output or guess.output_tokens,
             estimated=True,
         )
-
-
-def _count(value: int | None) -> int:
-    return value if value and 0 < value <= _MAX_TOKENS else 0

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from chatfleet_api.domain.events import Extended, FinishReason, Piece, Token
 from chatfleet_api.domain.request import RESPONSES, ChatRequest
+from chatfleet_api.providers.early_events import EarlyEvents
 from chatfleet_api.providers.own_dialect import sent_in
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.providers.surrogates import replaced
@@ -59,9 +60,7 @@ class LosslessParser(ResponseParser):
 
     def __init__(self, request: ChatRequest) -> None:
         super().__init__(request)
-        self._held: list[Extended] = []
-        """What came before the first content: the answer has not begun with it."""
-        self._has_content = False
+        self._early = EarlyEvents()
         self._place: tuple[str, int, int] | None = None
         """The part of a text that the newest piece belongs to."""
         self._items: dict[int, Fields] = {}
@@ -100,21 +99,18 @@ class LosslessParser(ResponseParser):
         ends = [replace(item, extra=self._end_fields(event)) for item in news if isinstance(item, Finish)]
         pieces: tuple[Piece, ...] = tuple(item for item in news if not isinstance(item, Finish | Extended))
         is_content = bool(pieces) or (kind.startswith("response.") and not self._only_begins(event))
-        if self._held and (is_content or ends):
-            items += self._held
-            self._held = []
-        self._has_content = self._has_content or is_content
+        self._early.release(items, is_content=is_content, ends=bool(ends))
         if kind in _LEFT_OUT or kind in _ENDS:
             items += [*pieces, *ends]
             return
         self._note(event)
         fields = {name: value for name, value in event.items() if name not in _OURS}
         if self._halves is None:
-            (items if self._has_content else self._held).append(Extended(_raw(fields), pieces))
+            self._early.append(Extended(_raw(fields), pieces), items)
             return
         if kind == _TEXT:  # its pieces are joined, and follow an event that names their place
             fields["delta"] = ""
-        (items if self._has_content else self._held).append(Extended(_raw(fields)))
+        self._early.append(Extended(_raw(fields)), items)
         items += pieces
 
     def _only_begins(self, event: Fields) -> bool:
