@@ -1,0 +1,185 @@
+"""No caller reads, changes or notices what another tenant, or another user of its tenant, has.
+
+Every route is in the table, and every kind of id: a caller who names what is not its own gets the answer for what does
+not exist, to the byte but for the ids, after the same commands to Redis.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+import redis
+
+from harness.clients.asgi import Exchange, ask, asking, get, post
+from harness.clients.named import KINDS, NO_IDS, PROBES, VERBS, Ids, Probe, made_up
+from harness.pods.runs import STOP, FakeProvider, text
+from harness.pods.tenants import TenantPod, key_of, open_tenant_pod, record_commands, recording
+
+PAIRS: Final = (("acme", "initech"), ("ann", "bob"))
+"""Who has something, and who shall not notice: of two tenants, and of two users of one."""
+FLEET_WIDE: Final = re.compile(r"chatfleet:\{tests/chat\}:(pods|owned:.*|cancels:.*|probe)")
+"""Keys of Redis that belong to the pods and not to a tenant."""
+
+
+@pytest.fixture(params=["redis", "memory"])
+async def pods(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator["Pods"]:
+    record_commands(monkeypatch)
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
+    ended, endless = FakeProvider(text("a"), [STOP]), FakeProvider(text("a"), 3600.0)
+    async with open_tenant_pod(tmp_path, ended, url) as one, open_tenant_pod(tmp_path, endless, url, ends=False) as two:
+        yield Pods({"ended": one, "in progress": two}, url)
+
+
+class Pods(NamedTuple):
+    """A pod whose answers have ended when they are named, and one whose answers have not."""
+
+    by_state: dict[str, TenantPod]
+    url: str | None
+
+
+class Seen(NamedTuple):
+    """All that a caller can notice of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    commands: tuple[str, ...]
+
+
+async def send(pod: TenantPod, caller: str, exchange: Exchange, named: Ids | None = None) -> Seen:
+    """Return the answer of `pod`; of a stream, its beginning."""
+    exchange.scope["headers"] += [(b"x-api-key", key_of(caller).encode())]
+    with recording() as commands:
+        async with asyncio.timeout(20), asking(pod.app, exchange) as answering:
+            begun = asyncio.ensure_future(exchange.until(b"event: "))
+            await asyncio.wait((answering, begun), return_when=asyncio.FIRST_COMPLETED)
+            begun.cancel()
+            noticed = tuple(commands)
+    headers = {name: value for name, value in exchange.headers.items() if name != "x-request-id"}
+    headers = {name: value for name, value in headers.items() if name not in ("request-id", "content-length")}
+    body = exchange.body.replace(exchange.headers["x-request-id"].encode(), b"<request>")
+    return Seen(exchange.status, headers, body if named is None else named.mask(body), noticed)
+
+
+async def something(pod: TenantPod, caller: str) -> Ids:
+    """Return ids of what `caller` makes: a conversation with an item and an answer, and a response."""
+    key = {"x-api-key": key_of(caller)}
+    conversation = (await ask(pod.app, post("/api/v1/conversations", {}, **key))).json()["id"]
+    items = {"items": [{"type": "message", "role": "user", "content": "secret of " + caller}]}
+    added = await ask(pod.app, post(f"/v1/conversations/conv_{conversation}/items", items, **key))
+    sent = post(f"/api/v1/conversations/{conversation}/messages", {"content": "Hi", "stream": True}, **key)
+    async with asking(pod.app, sent) as answering:
+        await sent.until(b"event: token")
+        if pod.ends:
+            await answering
+    made = await ask(pod.app, post("/v1/responses", {"model": "m", "input": "Hi", "background": True}, **key))
+    holder, response_run = re.findall("[0-9a-f]{32}", made.json()["id"].removeprefix("resp_"))
+    if pod.ends:
+        await ask(pod.app, get(f"/v1/responses/{made.json()['id']}?stream=true", **key))
+    run = sent.body.split(b"id: ")[1][:36].decode()
+    return Ids(conversation, run, added.json()["data"][0]["id"], _uuid(holder), _uuid(response_run))
+
+
+def _uuid(text: str) -> str:
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def test_the_table_has_every_kind_of_id_and_every_verb() -> None:
+    assert {kind for probe in PROBES for kind in probe.kinds} == set(KINDS)
+    assert {probe.verb for probe in PROBES} == set(VERBS)
+
+
+@pytest.mark.parametrize("pods", ["memory"], indirect=True)
+async def test_every_route_is_in_the_table(pods: Pods) -> None:
+    assert pods.by_state["ended"].routes == {probe.route for probe in PROBES} | NO_IDS.keys()
+
+
+@pytest.mark.parametrize(("owner", "stranger"), PAIRS)
+@pytest.mark.parametrize("state", ["ended", "in progress"])
+async def test_what_is_another_callers_cannot_be_told_from_what_does_not_exist(
+    pods: Pods, owner: str, stranger: str, state: str
+) -> None:
+    pod = pods.by_state[state]
+    theirs, own = await something(pod, owner), await something(pod, stranger)
+    before = await everything(pod, owner, theirs)
+    wrong: list[object] = []
+    for probe in PROBES:
+        for kinds, named in probe.mixtures(own, theirs):
+            unknown = own._replace(**{kind: getattr(made_up(), kind) for kind in kinds})
+            seen = await send(pod, stranger, probe.build(named), named)
+            expected = await send(pod, stranger, probe.build(unknown), unknown)
+            if seen != expected:
+                wrong.append((probe.route, probe.verb, kinds, seen, expected))
+
+    assert wrong == []
+    assert await everything(pod, owner, theirs) == before
+
+
+@pytest.mark.parametrize("state", ["ended", "in progress"])
+async def test_the_owner_gets_another_answer_to_each_of_these_requests(pods: Pods, state: str) -> None:
+    pod, owner, wrong = pods.by_state[state], "acme", list[Probe]()
+    for probe in PROBES:
+        if probe.waits and not pod.ends:
+            continue
+        own, unknown = await something(pod, owner), made_up()
+        known = await send(pod, owner, probe.build(own), own)
+        missing = await send(pod, owner, probe.build(unknown), unknown)
+        if probe.shows and (known.status, known.body) == (missing.status, missing.body):
+            wrong.append(probe)
+
+    assert wrong == []
+
+
+async def everything(pod: TenantPod, owner: str, ids: Ids) -> list[tuple[int, bytes]]:
+    """Return what `owner` reads of its own."""
+    reads = (
+        f"/api/v1/conversations/{ids.conversation}",
+        f"/v1/conversations/{ids.openai_conversation}/items",
+        f"/v1/responses/{ids.response}",
+        "/api/v1/conversations",
+    )
+    return [(seen.status, seen.body) for seen in [await send(pod, owner, get(path)) for path in reads]]
+
+
+@pytest.mark.parametrize(("owner", "stranger"), PAIRS)
+async def test_no_listing_has_what_is_another_callers(pods: Pods, owner: str, stranger: str) -> None:
+    pod = pods.by_state["ended"]
+    theirs = await something(pod, owner)
+    own = await something(pod, stranger)
+    listed = await send(pod, stranger, get("/api/v1/conversations"))
+
+    assert own.conversation.encode() in listed.body
+    assert theirs.conversation.encode() not in listed.body
+
+
+@pytest.mark.parametrize(("owner", "stranger"), PAIRS)
+async def test_an_idempotency_key_is_its_callers(pods: Pods, owner: str, stranger: str) -> None:
+    pod, body = pods.by_state["ended"], {"model": "m", "input": "Hi"}
+    made = [
+        await ask(pod.app, post("/v1/responses", body, **{"x-api-key": key_of(caller), "idempotency-key": "once"}))
+        for caller in (owner, stranger, owner)
+    ]
+
+    assert [each.status for each in made] == [200, 200, 200]
+    assert made[0].json()["id"] == made[2].json()["id"] != made[1].json()["id"]
+
+
+@pytest.mark.parametrize("pods", ["redis"], indirect=True)
+async def test_every_key_in_redis_has_a_tenant_or_is_the_fleets(pods: Pods) -> None:
+    for pod in pods.by_state.values():
+        for caller in ("acme", "ann"):
+            ids = await something(pod, caller)
+            for probe in PROBES:
+                if pod.ends or not probe.waits:
+                    await send(pod, caller, probe.build(ids))
+    with redis.Redis.from_url(str(pods.url), decode_responses=True) as server:
+        keys = list(server.scan_iter(count=1000))
+    owned = [key for key in keys if re.match(r"chatfleet:\{tests/chat/(acme|shared)(/[-0-9a-f]{36})?\}:", key)]
+
+    assert [key for key in keys if key not in owned and not FLEET_WIDE.fullmatch(key)] == []
+    assert len(owned) > len(PROBES)

@@ -1,0 +1,136 @@
+"""The tenant is part of every key: of each in Redis, and of each table of what is stored or running in memory."""
+
+import ast
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+from unittest.mock import create_autospec
+
+import pytest
+
+import chatfleet_api
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.executor import Executor
+from chatfleet_api.runs.keys import events_key, from_member, record_key, to_member
+from chatfleet_api.sessions.index import ConversationIndex
+from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
+from harness.pods.runs import conversations
+
+ROOT: Final = Path(chatfleet_api.__file__).parent
+TENANT_KEYS: Final = {
+    "runs/keys.py: events_key",
+    "runs/keys.py: record_key",
+    "sessions/index.py: keys",
+    "sessions/keys.py: _key",
+}
+"""Functions that make keys of a tenant; `test_tenants_never_share_a_key` has what each makes."""
+FLEET_KEYS: Final = {
+    "redis/client.py: check": "a key to try whether Redis accepts writes, deleted at once",
+    "runs/keys.py: pods_key": "the pods and their heartbeats",
+    "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
+    "runs/keys.py: cancels_key": "which runs a pod is to cancel; its members carry the tenant",
+}
+"""Functions that make keys of no tenant, and why."""
+TABLES: Final = {
+    "runs/fleet/failure_detector.py: _seen": "by pod",
+    "runs/log/tailing.py: streams": "by key of Redis",
+    "sessions/memory.py: idempotency": "within one conversation",
+    "sessions/memory.py: responses": "within one conversation",
+}
+"""Tables in memory of what is stored or running whose key has no tenant, and why."""
+KEYED: Final = ("RunKey", "tuple[str, str]")
+"""Types of keys with a tenant."""
+TENANTS: Final = ("a", "b", "A", "a/b", "a%2Fb", "a}", "{a", "a:b", "default", "")
+ID: Final = "00000000-0000-7000-8000-000000000001"
+
+
+def functions() -> Iterator[tuple[str, ast.AST]]:
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(ROOT)}: {node.name}", node
+
+
+def callers(method: str, *, arguments: bool) -> set[str]:
+    """Return the functions that call a method of this name, with or without arguments."""
+    return {
+        name
+        for name, function in functions()
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method
+        if bool(node.args) is arguments
+    }
+
+
+def test_every_builder_of_a_key_is_known() -> None:
+    assert callers("shared_key", arguments=True) == FLEET_KEYS.keys()
+    assert callers("key", arguments=True) - {"sessions/redis.py: list"} == TENANT_KEYS
+
+
+def test_no_other_module_writes_a_key() -> None:
+    writers = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if 'f"chatfleet:' in path.read_text()}
+
+    assert writers == {"redis/client.py"}
+
+
+@pytest.fixture
+def client() -> RedisClient:
+    return RedisClient(create_autospec(Executor, instance=True), "shop/support")
+
+
+def keys_of(client: RedisClient, tenant: str) -> list[str]:
+    """Return one key of each builder."""
+    index = ConversationIndex(client, conversations())
+    return [
+        events_key(client, tenant, ID),
+        record_key(client, tenant, ID),
+        *index.keys(tenant, None),
+        *index.keys(tenant, "ann"),
+        *conversation_keys(client, tenant, ID),
+        idempotency_key(client, tenant, ID, "once"),
+        *queue_keys(client, tenant, ID),
+    ]
+
+
+def test_tenants_never_share_a_key(client: RedisClient) -> None:
+    for one, other in combinations(TENANTS, 2):
+        assert not {*keys_of(client, one)} & {*keys_of(client, other)}
+    for tenant in TENANTS:
+        assert not any(key.startswith(client.shared_key("")) for key in keys_of(client, tenant))
+
+
+def test_tenants_of_two_chatdeployments_never_share_a_key() -> None:
+    executor = create_autospec(Executor, instance=True)
+    one, other = RedisClient(executor, "shop/support"), RedisClient(executor, "shop/support-2")
+    for tenant in TENANTS:
+        assert not {*keys_of(one, tenant)} & {*keys_of(other, tenant)}
+
+
+def test_a_member_of_the_fleets_sets_keeps_its_tenant() -> None:
+    for tenant in TENANTS:
+        assert from_member(to_member((tenant, ID)).encode()) == (tenant, ID)
+
+
+def tables() -> Iterator[tuple[str, str]]:
+    """Yield the dictionaries of the packages that store and run, and the types of their keys."""
+    for package in ("sessions", "runs", "chat"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.AnnAssign) or not isinstance(node.annotation, ast.Subscript):
+                    continue
+                if ast.unparse(node.annotation.value) in ("dict", "OrderedDict") and _kept(node.annotation):
+                    target = node.target.attr if isinstance(node.target, ast.Attribute) else ast.unparse(node.target)
+                    key = ast.unparse(node.annotation).partition("[")[2]
+                    yield f"{path.relative_to(ROOT)}: {target}", key
+
+
+def _kept(annotation: ast.Subscript) -> bool:
+    """Return whether a dictionary is by texts, which ids and tenants are; one of JSON is not."""
+    assert isinstance(annotation.slice, ast.Tuple)
+    key, value = map(ast.unparse, annotation.slice.elts)
+    return ("str" in key or "RunKey" in key) and value != "Any"
+
+
+def test_every_table_in_memory_is_by_tenant() -> None:
+    assert {name: key for name, key in tables() if not key.startswith(KEYED)}.keys() == TABLES.keys()
