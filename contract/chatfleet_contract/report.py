@@ -53,7 +53,7 @@ class PodReport(Part):
     authenticates: bool = False
     """Whether the pod refuses callers without a valid credential; an older pod cannot."""
     access_errors: tuple[str, ...] = ()
-    """Which API keys cannot be used, and why; contains no key. `MAX_ACCESS_ERRORS` at most."""
+    """Which API keys or issuers cannot be used, and why; contains no key. `MAX_ACCESS_ERRORS` at most."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)

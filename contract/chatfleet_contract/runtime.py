@@ -13,6 +13,7 @@ from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Observability, OnRevoke, Streaming
 from chatfleet_contract.spec.credentials import WorkloadIdentity
+from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
 
@@ -79,6 +80,7 @@ class RuntimeAccess(Part):
     anonymous: bool = True
     """The default is for configurations of an older operator, and for a process without one."""
     api_keys: tuple[RuntimeKeys, ...] = ()
+    jwt: tuple[JWTIssuer, ...] = ()
     on_revoke: OnRevoke = OnRevoke.FINISH
     probe_hash: str | None = None
     """SHA-256 of the operator's `probe_token`, in hexadecimal digits; None: it sends none."""

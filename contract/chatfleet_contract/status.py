@@ -100,7 +100,7 @@ class Reason(StrEnum):
     LOAD_BALANCER_FAILED = "LoadBalancerFailed"
 
     # AccessRestricted
-    API_KEYS = "APIKeys"
+    CREDENTIALS = "Credentials"
     NO_CALLERS = "NoCallers"
     ANONYMOUS = "Anonymous"
     NOT_ENFORCED = "NotEnforced"
@@ -199,7 +199,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.BLOCKED: "The Service is not written as the spec has it; see ConfigurationValid.",
     },
     ConditionType.ACCESS_RESTRICTED: {
-        Reason.API_KEYS: "Callers need an API key of a Secret that `spec.access` names.",
+        Reason.CREDENTIALS: "Callers need a credential that `spec.access` names.",
         Reason.NO_CALLERS: "`spec.access` names no callers, and pods refuse every request.",
         Reason.ANONYMOUS: "`spec.access.anonymous` is true, and pods answer every caller.",
         Reason.NOT_ENFORCED: "A pod answers callers without a credential, because it does not use `spec.access` yet.",

@@ -52,6 +52,8 @@ LONGEST = {
     ".spec.autoscaling.metrics[].averageValue": "1".zfill(20),
     ".spec.autoscaling.behavior.scaleUp.tolerance": "1" * 16,
     ".spec.autoscaling.behavior.scaleDown.tolerance": "1" * 16,
+    ".spec.access.jwt[].issuer": "https://b/" + "b" * 502,
+    ".spec.access.jwt[].jwksURL": "https://b/" + "b" * 502,
     ".spec.egress.allow[]": "b." * 126 + "b",
     ".spec.egress.noProxy[]": "b." * 126 + "b",
     ".spec.egress.proxyURL": "http://" + "b" * 2041,
@@ -151,7 +153,11 @@ def _grown(items: list[Any], node: Schema, size: int) -> list[Any]:
     if isinstance(last, str):
         return items + [f"{last}{i}" for i in range(size - len(items))]
     keys = node.list_map_keys
-    return items + [{**last, **dict.fromkeys(keys, f"n{i}")} if keys else last for i in range(size - len(items))]
+    return items + [{**last, **{key: _numbered(last[key], i) for key in keys or ()}} for i in range(size - len(items))]
+
+
+def _numbered(text: str, number: int) -> str:
+    return f"{text}{number}" if "://" in text else f"n{number}"
 
 
 def _place(path: str) -> Place:

@@ -8,6 +8,7 @@ from chatfleet_contract.schema import Number, Schema
 PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": ("a-1", "A"),
     r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$": ("org/Model-1.5:latest@x_y", "a b"),
+    r"^[A-Za-z0-9]([-A-Za-z0-9._@]*[A-Za-z0-9])?$": ("Team-1.a@example_com", "a:b"),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$": ("2025-01-01", "latest"),
     r"^[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}-[0-9]{1,2}$": ("us-gov-west-1", "eu-central-1a"),
     r"^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[!-~]+$": (

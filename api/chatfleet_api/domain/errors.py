@@ -15,6 +15,8 @@ class Code(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     UNAUTHENTICATED = "unauthenticated"
+    PERMISSION_DENIED = "permission_denied"
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
     USER_MISMATCH = "user_mismatch"
     CREDENTIAL_REVOKED = "credential_revoked"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -155,7 +157,7 @@ class Facts(NamedTuple):
 
 _CORRECT: Final = "Correct the request."
 _LATER: Final = "Retry after the time in the Retry-After header."
-_CREDENTIAL: Final = "Send an API key as Authorization: Bearer, x-api-key or api-key."
+_CREDENTIAL: Final = "Send an API key or a token as Authorization: Bearer, x-api-key or api-key."
 _OPERATOR: Final = "Contact the operator of this service with the request ID."
 
 
@@ -176,16 +178,24 @@ FACTS: Final = MappingProxyType(
     {
         Code.INVALID_REQUEST: _rejected(400, "The request is invalid.")._replace(try_fallback=False, openai_code=None),
         Code.UNAUTHENTICATED: _rejected(
-            401, "No valid credential; send an API key as Authorization: Bearer, x-api-key or api-key.", _CREDENTIAL
+            401,
+            "No valid credential; send it as Authorization: Bearer, x-api-key or api-key.",
+            _CREDENTIAL,
         )._replace(openai_code="invalid_api_key"),
+        Code.PERMISSION_DENIED: _rejected(
+            403,
+            "The credential may not use this service; use another one, or ask for access.",
+            "Use another credential, or ask the operator of this service for access.",
+        ),
+        Code.IDENTITY_UNAVAILABLE: _retryable(
+            OverloadedError, 503, "The credential cannot be verified, because its issuer is unreachable."
+        )._replace(another_pod=True),
         Code.USER_MISMATCH: _rejected(
             403,
             "The user is not that of the credential; omit it.",
             "Omit the user, or use a credential of that user.",
         ),
-        Code.CREDENTIAL_REVOKED: _rejected(
-            401, "The credential is no longer valid; send another API key.", _CREDENTIAL
-        ),
+        Code.CREDENTIAL_REVOKED: _rejected(401, "The credential is no longer valid; send another one.", _CREDENTIAL),
         Code.UNSUPPORTED_MEDIA_TYPE: _rejected(
             415, "The request body must be JSON.", "Set the Content-Type header to application/json."
         ),

@@ -1,6 +1,6 @@
 """Who a request comes from: passed from the web to the application services, whose stores keep its tenant in keys."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -62,5 +62,5 @@ class Principal:
 ANONYMOUS: Final = Principal()
 """Every caller, where callers need no credential."""
 
-Authenticate: TypeAlias = Callable[[str, str, Iterable[tuple[bytes, bytes]]], Principal]
+Authenticate: TypeAlias = Callable[[str, str, Iterable[tuple[bytes, bytes]]], Principal | Awaitable[Principal]]
 """Returns who sends a request, from its method, path and headers; raises `ChatError`."""

@@ -3,6 +3,10 @@
 credential      the credential in the headers of a request
 api_keys        API keys as Secrets have them, and the table that finds a key that a client sent
 key_files       the table of the mounted files, read again when they change
+tokens          signed tokens: verified once, then found by their keyed hash
+verifiers       the verifiers of a configuration; jwt: those of named issuers
+issuer_keys     the public keys of an issuer: cached, refreshed, kept for a time; discovery: how they are fetched
+jose            signatures and claims, by joserfc
 authentication  from the headers of a request to its `Principal`
 
 A credential of a client is compared by its keyed hash: neither the time of a comparison nor a dump of the memory

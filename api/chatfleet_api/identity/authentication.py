@@ -1,9 +1,10 @@
 """From the headers of a request to its `Principal`, or to a refusal that does not disclose what was nearly right."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -12,9 +13,14 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.identity.credential import credential
 from chatfleet_api.identity.key_files import KeyFiles
+from chatfleet_api.identity.tokens import Tokens, looks_signed
+from chatfleet_api.identity.verifiers import Fetch, Verifiers
 from chatfleet_contract.names import HEADER_PROBE
+from chatfleet_contract.report import MAX_ACCESS_ERRORS
 from chatfleet_contract.runtime import RuntimeAccess
 
+POLL_SECONDS: Final = 1.0
+"""Time between two looks at what credentials are verified by."""
 PROBED: Final = ("GET", "/v1/models")
 """The one request of the operator."""
 _PROBE: Final = HEADER_PROBE.encode()
@@ -24,9 +30,12 @@ _NO_CALLERS: Final = "The service accepts no callers: its ChatDeployment names n
 class Authentication:
     """Decides for each request, with the configuration and the keys of that moment."""
 
-    def __init__(self, access: Live[RuntimeAccess], keys: KeyFiles, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, access: Live[RuntimeAccess], keys: KeyFiles, tokens: Tokens, *, now: Callable[[], datetime]
+    ) -> None:
         self._access = access
         self._keys = keys
+        self._tokens = tokens
         self._now = now
 
     @property
@@ -35,20 +44,28 @@ class Authentication:
         return not self._access().anonymous
 
     def refresh(self) -> None:
-        """Look at the files of the keys now."""
+        """Look at the files of the API keys now, and fetch the keys of issuers that are old."""
         self._keys.refresh()
+        self._tokens.refresh()
 
     async def watch(self) -> None:
-        """Follow the files of the keys until cancelled."""
-        await self._keys.watch()
+        """Follow the files and the issuers until cancelled."""
+        try:
+            while True:
+                self.refresh()
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self._tokens.close()
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """Keys that cannot be used, and why."""
-        return self._keys.errors
+        """Keys and issuers that cannot be used, and why."""
+        return (*self._tokens.errors, *self._keys.errors)[:MAX_ACCESS_ERRORS]
 
-    def __call__(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """Return the caller; raise `ChatError(UNAUTHENTICATED)`."""
+    def __call__(
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> Principal | Awaitable[Principal]:
+        """Return the caller, or what finds it; raise `ChatError(UNAUTHENTICATED)`."""
         access = self._access()
         if access.anonymous:
             return ANONYMOUS
@@ -57,14 +74,25 @@ class Authentication:
             key = self._keys.table.find(presented)
             if key is not None and key.valid(self._now()):
                 return key.principal
+            if access.jwt and looks_signed(presented):
+                return self._tokens.find(presented) or self._tokens.verify(presented)
         if (method, path) == PROBED and _probes(access, headers):
             return ANONYMOUS
-        raise ChatError(Code.UNAUTHENTICATED, None if access.api_keys else _NO_CALLERS)
+        raise ChatError(Code.UNAUTHENTICATED, None if access.api_keys or access.jwt else _NO_CALLERS)
 
 
-def open_authentication(access: Live[RuntimeAccess], *, now: Callable[[], datetime]) -> Authentication:
+def open_authentication(
+    access: Live[RuntimeAccess],
+    fetch: Fetch,
+    *,
+    now: Callable[[], datetime],
+    clock: Callable[[], float],
+) -> Authentication:
     """Return the authentication of a pod, with the keys that its files have now."""
-    return Authentication(access, KeyFiles(access, now=now, pepper=secrets.token_bytes(32)), now=now)
+    pepper = secrets.token_bytes(32)
+    verifiers = Verifiers(fetch, clock=clock)
+    tokens = Tokens(access, verifiers, now=now, pepper=pepper)
+    return Authentication(access, KeyFiles(access, now=now, pepper=pepper), tokens, now=now)
 
 
 def _probes(access: RuntimeAccess, headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -1,6 +1,5 @@
 """The API keys in the mounted files of Secrets: read again when they change, so that a removed key is refused."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -13,8 +12,6 @@ from chatfleet_contract.report import MAX_ACCESS_ERRORS
 from chatfleet_contract.runtime import RuntimeAccess, RuntimeKeys
 from chatfleet_contract.spec import OnRevoke
 
-POLL_SECONDS: Final = 1.0
-"""Time between two looks at the files."""
 MAX_FILE_BYTES: Final = 4096
 
 logger = logging.getLogger(__name__)
@@ -40,12 +37,6 @@ class KeyFiles:
         self.table = KeyTable((), pepper=pepper)
         self.errors: tuple[str, ...] = ()
         self.refresh()
-
-    async def watch(self) -> None:
-        """Follow the files until cancelled."""
-        while True:
-            self.refresh()
-            await asyncio.sleep(POLL_SECONDS)
 
     def refresh(self) -> None:
         """Read the files if one has changed, and end the streams of keys that are no longer valid."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -15,6 +16,7 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.identity.authentication import Authentication, open_authentication
+from chatfleet_api.identity.discovery import fetch_keys
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.health import Health, Sources
@@ -153,7 +155,12 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         ports=ports,
         meter=meter,
         lifecycle=Lifecycle(time.monotonic),
-        authentication=open_authentication(configuration.live.map(lambda live: live.access), now=ports.now),
+        authentication=open_authentication(
+            configuration.live.map(lambda live: live.access),
+            partial(fetch_keys, egress=configuration.live.map(lambda live: live.egress)),
+            now=ports.now,
+            clock=time.monotonic,
+        ),
         uniform=random.uniform,
         version=VERSION,
     )

@@ -16,6 +16,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
 - `access`          `spec.access`: whose requests are answered
+- `jwt`             `spec.access.jwt`: issuers of tokens
 - `secrets`         references to Secrets and ConfigMaps, names of objects
 - `urls`            rules of URLs
 - `reserved`        keys of labels and annotations that controllers set

@@ -5,10 +5,12 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Part, rule, rules
+from chatfleet_contract.parts import Part, keyed, rule, rules
+from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.secrets import Subdomain
 
 MAX_KEY_SECRETS: Final = 16
+MAX_ISSUERS: Final = 8
 
 
 class OnRevoke(StrEnum):
@@ -42,9 +44,10 @@ class Access(Part):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!self.anonymous || !has(self.apiKeys) || self.apiKeys.size() == 0",
-                "access.anonymous must be false with access.apiKeys, because callers without a key would be accepted;"
-                " remove anonymous or apiKeys",
+                "!self.anonymous || ((!has(self.apiKeys) || self.apiKeys.size() == 0) &&"
+                " (!has(self.jwt) || self.jwt.size() == 0))",
+                "access.anonymous must be false with access.apiKeys and access.jwt, because callers without a"
+                " credential would be accepted; remove anonymous, or the others",
                 ".anonymous",
             ),
         )
@@ -57,11 +60,19 @@ class Access(Part):
     api_keys: Annotated[list[APIKeys], Field(max_length=MAX_KEY_SECRETS)] = Field(
         default_factory=list, description="Secrets with the API keys of clients. A new Secret here restarts the pods."
     )
+    jwt: Annotated[list[JWTIssuer], Field(max_length=MAX_ISSUERS, json_schema_extra=keyed("issuer", "audience"))] = (
+        Field(default_factory=list, description="Issuers whose signed tokens (JWT) clients send.")
+    )
     on_revoke: OnRevoke = Field(
         OnRevoke.FINISH,
         description="Open streams of a credential that is revoked or expires: finish, or cut, which ends them with an"
         " error.",
     )
+
+    @property
+    def names_callers(self) -> bool:
+        """Whether someone with a credential is answered."""
+        return bool(self.api_keys or self.jwt)
 
     @property
     def key_secrets(self) -> tuple[str, ...]:

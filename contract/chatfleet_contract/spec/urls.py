@@ -33,6 +33,26 @@ def port_rule(field: str) -> Json:
     )
 
 
+def fetched_url_rules(field: str, *, example: str, inside: str, query: bool = True) -> list[Json]:
+    """Return the rules of a URL that pods request as it is; `query`: whether it may have one."""
+    target = "/[!-~]*" if query else "/[!->@-~]*"
+    kept = "user or fragment" if query else "user, query or fragment"
+    return [
+        rule(
+            f"!has(self.{field}) || (self.{field}.matches('^https?://[^/?#@]+({target})?$') && isURL(self.{field}) &&"
+            f" url(self.{field}).getHostname() != '' && !self.{field}.contains('#'))",
+            f"{field} must be an absolute http or https URL in ASCII, without spaces, {kept}; write it like {example}",
+            f".{field}",
+        ),
+        rule(
+            f"!has(self.{field}) || !self.{field}.startsWith('http://') || self.{field}.matches('{_IN_CLUSTER}')",
+            f"{field} must be https unless the host is a Service of this cluster; use https, or a name such as"
+            f" {inside}",
+            f".{field}",
+        ),
+    ]
+
+
 def base_url_rules() -> list[Json]:
     """Return the rules of the base URL of a provider."""
     return [
@@ -76,18 +96,5 @@ def base_url_rules() -> list[Json]:
 
 def token_url_rules(field: str) -> list[Json]:
     """Return the rules of the URL of a token endpoint."""
-    return [
-        rule(
-            f"!has(self.{field}) || (self.{field}.matches('^https?://[^/?#@]+(/[!-~]*)?$') && isURL(self.{field}) &&"
-            f" url(self.{field}).getHostname() != '' && !self.{field}.contains('#'))",
-            f"{field} must be an absolute http or https URL in ASCII, without spaces, user or fragment; write it like"
-            " https://auth.example.com/oauth/token",
-            f".{field}",
-        ),
-        rule(
-            f"!has(self.{field}) || !self.{field}.startsWith('http://') || self.{field}.matches('{_IN_CLUSTER}')",
-            f"{field} must be https unless the host is a Service of this cluster; use https, or a name such as"
-            " http://auth.team.svc:8080/token",
-            f".{field}",
-        ),
-    ]
+    example, inside = "https://auth.example.com/oauth/token", "http://auth.team.svc:8080/token"
+    return fetched_url_rules(field, example=example, inside=inside)

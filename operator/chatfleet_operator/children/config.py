@@ -33,6 +33,7 @@ def _access(access: Access, uid: str) -> RuntimeAccess:
     return RuntimeAccess(
         anonymous=access.anonymous,
         api_keys=tuple(RuntimeKeys(tenant=name, folder=names.access_keys_dir(name)) for name in access.key_secrets),
+        jwt=tuple(access.jwt),
         on_revoke=access.on_revoke,
         probe_hash=hashlib.sha256(names.probe_token(uid).encode()).hexdigest(),
     )

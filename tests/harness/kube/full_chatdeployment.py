@@ -12,11 +12,15 @@ Document = dict[str, Any]
 
 CREDENTIALS: Final = ".spec.providers[].credentials"
 OTHER_FIELDS: Final = frozenset(
-    {".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef", CREDENTIALS}
+    {
+        *(".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef"),
+        *(CREDENTIALS, ".spec.access.jwt[].tenant"),
+    }
 )
 """Fields that cannot stand beside others of the full document, such as a managed Redis."""
 _OWN_REDIS: Document = {
     "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1},
+    "access": {"jwt": [{"issuer": "https://token.example.com", "audience": "chat", "tenant": "partners"}]},
     "egress": {"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }

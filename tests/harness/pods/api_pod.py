@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from chatfleet_api.identity.authentication import open_authentication
+from chatfleet_api.identity.jose import KeySet
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
@@ -21,6 +22,8 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.web.app import create_app
 from chatfleet_contract.spec import Streaming
+from chatfleet_contract.spec.jwt import JWTIssuer
+from harness.pods.issuer import Issuer
 from harness.pods.runs import Chat, loop_clock, make_chat
 from harness.upstream.catalogue import registry_of
 
@@ -33,6 +36,7 @@ class Pod:
 
     def __init__(self, provider: Provider, *, capacity: int = 10) -> None:
         self.meter = Meter(VERSION)
+        self.issuers: dict[str, Issuer] = {}
         self.now = datetime(2026, 1, 2, tzinfo=UTC)
         self.configuration = configuration = Configuration(local(), build=registry_of(self.meter).catalogue)
         self.change("streaming", max_streams_per_pod=capacity, log_ttl_seconds=60)
@@ -44,8 +48,12 @@ class Pod:
         in_memory = make_chat(provider, log=log, sessions=sessions, pool=self.pool).ports
         self.chat = Chat(replace(in_memory, meter=self.meter, on_busy=on_busy))
         self.lifecycle = Lifecycle(loop_clock)
-        access = configuration.live.map(lambda live: live.access)
-        self.authentication = open_authentication(access, now=lambda: self.now)
+        self.authentication = open_authentication(
+            configuration.live.map(lambda live: live.access),
+            self._keys_of,
+            now=lambda: self.now,
+            clock=loop_clock,
+        )
         wiring = Wiring(
             configuration=configuration,
             ports=self.chat.ports,
@@ -58,6 +66,9 @@ class Pod:
         self.health = Health(pod="pod-1", version=VERSION, sources=wiring.sources(recheck=asyncio.Event()))
         self.services = wiring.web(self.chat.services)
         self.app: ASGIApp = create_app(self.services, routers=[health_routes(self.health, self.meter)])
+
+    async def _keys_of(self, settings: JWTIssuer) -> KeySet:
+        return self.issuers[settings.issuer].published()
 
     def refresh_keys(self) -> None:
         """Look at the files of the API keys now, and not within a second."""

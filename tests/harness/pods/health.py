@@ -1,6 +1,7 @@
 """The parts that a pod's health is read from, for tests to set."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from chatfleet_contract.report import Dependency, ModelOutcome, UpstreamTraffic
 from chatfleet_contract.runtime import RuntimeAccess
 from chatfleet_contract.spec import Streaming
 from harness.clock import ManualClock
+from harness.pods.issuer import no_issuers
 from harness.pods.live import fixed
 from harness.upstream.catalogue import registry_of
 
@@ -76,7 +78,9 @@ class HealthOf:
             upstreams=self.upstreams,
             tokens=TokenRate(lambda: 0, clock=self.clock),
             run_counters=self.load,
-            authentication=open_authentication(fixed(RuntimeAccess()), now=lambda: datetime.now(UTC)),
+            authentication=open_authentication(
+                fixed(RuntimeAccess()), no_issuers, now=lambda: datetime.now(UTC), clock=time.monotonic
+            ),
             redis=self.redis,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)

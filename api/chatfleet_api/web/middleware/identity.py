@@ -26,11 +26,23 @@ class Identity:
         # Without a coroutine of its own: every stream would keep it.
         if scope["type"] == "http":
             try:
-                scope["state"][PRINCIPAL] = self._principal(scope)
+                found = self._principal(scope)
             except ChatError as error:
                 return refuse_unread(error, scope, receive, send)
+            if not isinstance(found, Principal):
+                return self._verified(found, scope, receive, send)
+            scope["state"][PRINCIPAL] = found
         return self._app(scope, receive, send)
 
-    def _principal(self, scope: Scope) -> Principal:
+    async def _verified(self, finding: Awaitable[Principal], scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait for the caller: for the first request with a token, and when it has to be verified again."""
+        try:
+            scope["state"][PRINCIPAL] = await finding
+        except ChatError as error:
+            await refuse_unread(error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _principal(self, scope: Scope) -> Principal | Awaitable[Principal]:
         path = scope["path"]
         return ANONYMOUS if path in OPEN else self._authenticate(scope["method"], path, scope["headers"])

@@ -1,7 +1,9 @@
 """AccessRestricted: the pods refuse callers without a valid credential. What a pod does not report is not promised."""
 
+from collections.abc import Iterator
 from typing import Final
 
+from chatfleet_contract.spec import Access
 from chatfleet_contract.status import Reason
 from chatfleet_operator.model.errors import truncate
 from chatfleet_operator.status.assessment import Assessment
@@ -21,7 +23,7 @@ def _anonymous(assessment: Assessment) -> ConditionResult | None:
     return false(
         Reason.ANONYMOUS,
         "Pods answer every caller, because spec.access.anonymous is true."
-        " To restrict the callers, set spec.access.apiKeys instead.",
+        " To restrict the callers, set spec.access.apiKeys or spec.access.jwt instead.",
     )
 
 
@@ -45,20 +47,26 @@ def _not_reported(assessment: Assessment) -> ConditionResult | None:
 
 
 def _no_callers(assessment: Assessment) -> ConditionResult | None:
-    if assessment.spec is None or assessment.spec.access.api_keys:
+    if assessment.spec is None or assessment.spec.access.names_callers:
         return None
     return true(
         Reason.NO_CALLERS,
-        "Pods refuse every caller, because spec.access names none. Set spec.access.apiKeys, or anonymous to true.",
+        "Pods refuse every caller, because spec.access names none. Set its apiKeys or jwt, or anonymous to true.",
     )
 
 
-def _by_api_key(assessment: Assessment) -> ConditionResult:
-    secrets = assessment.spec.access.key_secrets if assessment.spec else ()
-    needed = f"Callers need an API key of {listed(f'Secret {name}' for name in secrets)}."
+def _by_credential(assessment: Assessment) -> ConditionResult:
+    needed = f"Callers need {' or '.join(_credentials(assessment.spec.access if assessment.spec else Access()))}."
     problems = dict.fromkeys(truncate(problem) for report in assessment.reports for problem in report.access_errors)
-    unusable = f" Not accepted: {listed(problems)}." if problems else ""
-    return true(Reason.API_KEYS, f"{needed}{unusable}")
+    unusable = f" To correct: {listed(problems)}." if problems else ""
+    return true(Reason.CREDENTIALS, f"{needed}{unusable}")
+
+
+def _credentials(access: Access) -> Iterator[str]:
+    if access.api_keys:
+        yield f"an API key of {listed(f'Secret {name}' for name in access.key_secrets)}"
+    if access.jwt:
+        yield f"a token of {listed(f'issuer {each.issuer}' for each in access.jwt)}"
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -67,5 +75,5 @@ RULES: Final[tuple[Rule, ...]] = (
     _not_enforced,
     _no_callers,
     _not_reported,
-    _by_api_key,
+    _by_credential,
 )

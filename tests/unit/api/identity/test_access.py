@@ -90,7 +90,7 @@ async def test_probes_need_no_credential(folder: Path) -> None:
 
 async def test_a_refusal_has_the_shape_of_its_dialect_and_the_remedy(folder: Path) -> None:
     pod = restricted(folder)
-    remedy = "end an API key as Authorization: Bearer, x-api-key or api-key."
+    remedy = "as Authorization: Bearer, x-api-key or api-key."
     openai = (await ask(pod.app, post("/v1/chat/completions", MESSAGE))).json()["error"]
     anthropic = (await ask(pod.app, post("/v1/messages", {}))).json()
     native = (await ask(pod.app, post("/api/v1/conversations", {}))).json()

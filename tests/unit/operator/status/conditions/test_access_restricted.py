@@ -11,6 +11,8 @@ from unit.operator.status.test_conditions import condition, evaluate_conditions,
 
 KEYS = {"apiKeys": [{"secretRef": {"name": "chat-keys"}}]}
 
+JWT = {"jwt": [{"issuer": "https://login.example.com", "audience": "chat", "tenant": "shop"}]}
+
 
 def with_access(access: dict[str, Any], *, authenticates: bool = True, errors: tuple[str, ...] = ()) -> Observed:
     """Return a snapshot whose pods report whether they authenticate."""
@@ -23,10 +25,12 @@ def with_access(access: dict[str, Any], *, authenticates: bool = True, errors: t
 @pytest.mark.parametrize(
     ("seen", "expected", "words"),
     [
-        (with_access(KEYS), "True APIKeys", "an API key of Secret chat-keys."),
-        (with_access(KEYS, errors=("key a of Secret b: it is not UTF-8",)), "True APIKeys", "Not accepted: key a"),
-        (with_access({}), "True NoCallers", "Set spec.access.apiKeys, or anonymous to true."),
-        (with_access({"anonymous": True}), "False Anonymous", "set spec.access.apiKeys instead"),
+        (with_access(KEYS), "True Credentials", "an API key of Secret chat-keys."),
+        (with_access(KEYS, errors=("key a of Secret b: it is not UTF-8",)), "True Credentials", "To correct: key a"),
+        (with_access(JWT), "True Credentials", "Callers need a token of issuer https://login.example.com."),
+        (with_access({**KEYS, **JWT}), "True Credentials", "an API key of Secret chat-keys or a token of issuer https"),
+        (with_access({}), "True NoCallers", "Set its apiKeys or jwt, or anonymous to true."),
+        (with_access({"anonymous": True}), "False Anonymous", "set spec.access.apiKeys or spec.access.jwt instead"),
         (with_access(KEYS, authenticates=False), "False NotEnforced", "callers without a credential"),
         (with_access({}, authenticates=False), "False NotEnforced", "too old for spec.access"),
         (
@@ -34,7 +38,7 @@ def with_access(access: dict[str, Any], *, authenticates: bool = True, errors: t
             "Unknown NoPodReport",
             "No pod has reported",
         ),
-        (replace(with_access(KEYS), pods=()), "True APIKeys", "chat-keys"),
+        (replace(with_access(KEYS), pods=()), "True Credentials", "chat-keys"),
         (
             replace(serving(), resource=replace(resource(), spec=None, problem="The spec is wrong.")),
             "Unknown Blocked",
