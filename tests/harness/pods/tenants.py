@@ -34,6 +34,7 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.opening import open_sessions
 from chatfleet_api.web.app import create_app
 from chatfleet_contract.runtime import RuntimeKeys
+from harness.pods.issuer import no_issuers
 from harness.pods.live import fixed
 from harness.pods.runs import OneModel
 from harness.upstream.catalogue import registry_of
@@ -118,7 +119,9 @@ async def open_tenant_pod(
             ports=ports,
             meter=meter,
             lifecycle=Lifecycle(clock),
-            authentication=open_authentication(kept.map(lambda live: live.access), now=ports.now),
+            authentication=open_authentication(
+                kept.map(lambda live: live.access), no_issuers, now=ports.now, clock=clock
+            ),
             uniform=random.uniform,
             version="tests",
         )
