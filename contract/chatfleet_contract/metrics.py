@@ -39,6 +39,9 @@ STREAM_CAPACITY: Final = "chatfleet_stream_capacity"
 QUEUED_REQUESTS: Final = "chatfleet_queued_requests"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
 CACHED_INPUT_TOKENS_TOTAL: Final = "chatfleet_cached_input_tokens_total"
+COST_USD_TOTAL: Final = "chatfleet_cost_usd_total"
+UNPRICED_ANSWERS_TOTAL: Final = "chatfleet_unpriced_answers_total"
+WASTED_TOKENS_TOTAL: Final = "chatfleet_wasted_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
 REQUESTS_REJECTED_TOTAL: Final = "chatfleet_requests_rejected_total"
 STREAMS_ENDED_TOTAL: Final = "chatfleet_streams_ended_total"
@@ -75,6 +78,24 @@ POD_METRICS: Final = (
         Kind.COUNTER,
         ("provider", "model"),
         "Tokens sent to providers that these read from their prompt caches; a part of `chatfleet_tokens_total`.",
+    ),
+    Metric(
+        COST_USD_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model"),
+        "Cost of answers in USD, as far as prices are known; exact sums are at `GET /api/v1/usage`.",
+    ),
+    Metric(
+        UNPRICED_ANSWERS_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model"),
+        "Answers of unknown cost, for lack of a price.",
+    ),
+    Metric(
+        WASTED_TOKENS_TOTAL,
+        Kind.COUNTER,
+        ("provider", "model", "type"),
+        "Tokens of attempts that a provider accepted and that are part of no answer.",
     ),
     Metric(REQUESTS_TOTAL, Kind.COUNTER, ("route", "status"), "HTTP responses."),
     Metric(REQUESTS_REJECTED_TOTAL, Kind.COUNTER, ("reason",), "Requests rejected to protect the pod."),

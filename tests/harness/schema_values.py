@@ -20,6 +20,9 @@ PATTERNS = {
     r"^https?://[^\s/?#]+(/[^\s?#]*)?$": ("https://prometheus.example.com:9090/tenant", "prometheus:9090"),
     r"^[0-9]+(\.[0-9]+)?m?$": ("50m", "-1"),
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": ("llm.keys-1", ".."),
+    r"^[0-9]{1,9}(\.[0-9]{1,9})?$": ("0.40", ".4"),
+    r"^[0-9]{1,3}(\.[0-9]{1,6})?$": ("0.5", "1/2"),
+    r"^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$": ("us-east_1", "US"),
     r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$": (".API_key-1..txt", ".."),
 }
 """For each pattern a text that it takes and one that it does not."""

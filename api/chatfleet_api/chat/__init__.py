@@ -6,7 +6,8 @@ conversations   conversations, and the messages sent in them (`sending`)
 ownership       which conversations a caller sees
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
 once            responses with an idempotency key
-turn            THE page of one run: admit, reserve, guard, steps, settle, publish the end
+turn            THE page of one run: admit, reserve, guard, steps, account, settle, publish the end
+accounting      what an answer has used, priced and counted at its end
 reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from chatfleet_api.chat.accounting import consumer_of
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
 from chatfleet_api.domain.events import Start
@@ -47,8 +48,10 @@ class Completions:
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
             began = Start(self.new_id(), request.model, int(self.now().timestamp()), echo=echo)
-            produce = partial(run_turn, RunJob(began, request, provider, None, self.clock, seams=self.seams))
+            consumer = consumer_of(principal, request.user)
+            job = RunJob(began, request, provider, None, self.clock, seams=self.seams, consumer=consumer)
+            produce = partial(run_turn, job)
             if not retrievable:
                 return start(tenant, began.run, produce)
-            async with self.fleet.begin(RunRecord(tenant, began, request)):
+            async with self.fleet.begin(RunRecord(tenant, began, request, consumer)):
                 return start(tenant, began.run, produce, Fence())

@@ -135,7 +135,7 @@ class Conversations:
                 IDEMPOTENCY_MISMATCH.
         """
         await require_visible(self.sessions, principal, conversation)
-        start: TryStart[Run | Replay] = partial(self.sender.send, principal.tenant, conversation, message)
+        start: TryStart[Run | Replay] = partial(self.sender.send, principal, conversation, message)
         if key is not None:
             digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
             record = IdempotencyRecord(key, digest, self.new_id())
@@ -149,7 +149,7 @@ class Conversations:
     ) -> Run | Replay:
         """Start the run; replay if the conversation is not free because the same request has come before."""
         try:
-            return await self.sender.send(principal.tenant, conversation, message, idempotency=record)
+            return await self.sender.send(principal, conversation, message, idempotency=record)
         except ConversationConflictError:
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay

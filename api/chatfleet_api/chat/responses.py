@@ -117,7 +117,6 @@ class Responses:
             ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, AT_CAPACITY, DRAINING, PREVIOUS_RESPONSE_NOT_FOUND,
                 CONVERSATION_NOT_FOUND, CONVERSATION_BUSY, CONVERSATION_CHANGED.
         """
-        tenant = principal.tenant
         if not new.store:
             return await self.completions.start(principal, await self.request(principal, new), echo=new.echo)
         turn = self._turn(new)
@@ -127,7 +126,7 @@ class Responses:
                 place = await self._place(principal, new, keyed)
                 try:
                     return await self.sender.begin(
-                        start, tenant, place, turn, idempotency=None if keyed is None else keyed.record
+                        start, principal, place, turn, idempotency=None if keyed is None else keyed.record
                     )
                 except ConversationChangedError:
                     if new.previous is None or place.create is not None:
@@ -218,7 +217,7 @@ class Responses:
         abandoned = await self.sender.abandoned(tenant, whole[end - 1 : end])
         if known.listed or end < len(whole):
             return self._thread(principal, keyed, whole[:end], abandoned)
-        return Place(previous.conversation, known.version, whole, abandoned)
+        return Place(previous.conversation, known.version, whole, abandoned, user=known.user_id)
 
     async def _stored(self, principal: Principal, key: ResponseKey) -> StoredResponse | None:
         """Return a response as it is now; None when it is not stored, or its answer was removed."""

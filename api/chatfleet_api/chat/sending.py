@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.accounting import consumer_of
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
@@ -17,6 +18,7 @@ from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Claim, Fleet, RunRecord
@@ -72,6 +74,8 @@ class Place(NamedTuple):
     """Those of them that are stored along with the questions."""
     create: Conversation | None = None
     """The conversation, when it is a new one."""
+    user: str | None = None
+    """The user of the conversation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,12 @@ class MessageSender:
     seams: Seams = PLAIN
 
     async def send(
-        self, tenant: str, conversation: str, message: NewMessage, *, idempotency: IdempotencyRecord | None = None
+        self,
+        principal: Principal,
+        conversation: str,
+        message: NewMessage,
+        *,
+        idempotency: IdempotencyRecord | None = None,
     ) -> Run:
         """Store the message and the pending answer in one step, and start the run that answers.
 
@@ -104,20 +113,26 @@ class MessageSender:
         model = message.model or self.catalogue().models()[0]
         self.catalogue().provider(model)  # raises when there is none
         with self.pool.admit() as start:
-            place = await self.place(tenant, conversation)
+            place = await self.place(principal.tenant, conversation)
             question = StoredMessage(self.new_id(), "user", message.content, self.stamp())
             turn = Turn((question,), _request(model, message))
-            return await self.begin(start, tenant, place, turn, idempotency=idempotency)
+            return await self.begin(start, principal, place, turn, idempotency=idempotency)
 
     async def place(self, tenant: str, conversation: str) -> Place:
         """Return where a turn goes on in a conversation that is free; raises as `send` does."""
         known = await self.sessions.get(tenant, conversation)
         before = await self.sessions.messages(tenant, conversation)
         abandoned = await self.abandoned(tenant, before)
-        return Place(conversation, known.version, before, abandoned)
+        return Place(conversation, known.version, before, abandoned, user=known.user_id)
 
     async def begin(
-        self, start: StartRun, tenant: str, place: Place, turn: Turn, *, idempotency: IdempotencyRecord | None = None
+        self,
+        start: StartRun,
+        principal: Principal,
+        place: Place,
+        turn: Turn,
+        *,
+        idempotency: IdempotencyRecord | None = None,
     ) -> Run:
         """Store the questions and the pending answer in one step, and start the run that answers.
 
@@ -125,6 +140,7 @@ class MessageSender:
             ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED,
                 STORAGE_UNAVAILABLE.
         """
+        tenant, consumer = principal.tenant, consumer_of(principal, place.user or turn.request.user)
         model, conversation, now = turn.request.model, place.conversation, self.stamp()
         provider = self.catalogue().provider(model)
         echo = turn.echo or ""
@@ -134,7 +150,7 @@ class MessageSender:
         request = history.continued(place.before, turn.request, turn.instructions)
         request = replace(request, affinity=history.affinity(conversation, place.before, self.now()))
         self._require_supported(request, turn)
-        record = RunRecord(tenant, began, request)
+        record = RunRecord(tenant, began, request, consumer)
         append = Append(
             (*place.carried, *turn.questions, answer),
             now=now,
@@ -151,7 +167,7 @@ class MessageSender:
                 start(tenant, run_id, recover, Fence())
                 raise
             sink = MessageSink(self.sessions, tenant, conversation, answer, self.stamp)
-            job = RunJob(began, request, provider, sink, self.clock, seams=self.seams)
+            job = RunJob(began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer)
             return start(tenant, run_id, partial(run_turn, job), Fence())
 
     def _require_supported(self, request: ChatRequest, turn: Turn) -> None:

@@ -14,6 +14,7 @@ from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.accounting import Used
 from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
@@ -82,7 +83,9 @@ class Takeover:
             )
         if message and message.status != "pending":
             self.meter.took_over("finished", claim.seconds)
-            run.publish((*(() if before else (start,)), *remainder(before, message)))
+            *rest, end = remainder(before, message)
+            end = self._counted(claim, run, end)
+            run.publish((*(() if before else (start,)), *rest, end))
             return
         unrecoverable = not has_slot or (start.conversation is not None and message is None)
         provider, request = (None, record.request) if unrecoverable else self._resumption(claim, before)
@@ -91,7 +94,17 @@ class Takeover:
         if message:
             sink = MessageSink(self.sessions, record.tenant, start.conversation or "", message, self._now)
         spent = lost_usage(claim, before)
-        await run_turn(RunJob(start, request, provider, sink, self.clock, before, spent, self.seams), run)
+        job = RunJob(start, request, provider, sink, self.clock, before, spent, self.seams, record.consumer)
+        await run_turn(job, run)
+
+    def _counted(self, claim: Claim, run: Run, end: Event) -> Event:
+        """Count an answer that was stored before its pod died, and of which the log lacks the end."""
+        accounting, record = self.seams.accounting, claim.record
+        if accounting is None or not isinstance(end, Complete | Failed):
+            return end
+        lost = end.usage if isinstance(end, Failed) else None
+        used = Used(record.start, record.consumer, (), lost, lost_visible=True)
+        return accounting.settle(run, used, end)
 
     def _now(self) -> str:
         return history.stamp(self.now())

@@ -1,9 +1,10 @@
-"""THE page of one run: admit, reserve, guard, steps, settle, publish the end.
+"""THE page of one run: admit, reserve, guard, steps, account, settle, publish the end.
 
 admit        announces the run; its slot was taken in `RunPool.admit`, where identity and rate limits enter
 reserve      reserves what the run may use: `Budget.reserve`, which may reject it
 guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
 steps        calls the provider once: `single_step`, which may truncate the input; an agent's `Steps` also run tools
+accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
 settle       stores the answer, and charges what was used: `Budget.settle`
 publish_end  publishes the terminal event
 
@@ -19,6 +20,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
+from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.truncation import truncated
@@ -39,6 +41,8 @@ from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
+from chatfleet_api.usage.attempts import noting
+from chatfleet_api.usage.record import UNKNOWN_CONSUMER, Consumer
 
 SETTLE_SECONDS = 2.0
 """Longest that a reader waits for the end of a stream because the store does not answer."""
@@ -107,6 +111,7 @@ async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> N
 class Seams:
     """What features add to a run."""
 
+    accounting: Accounting | None = None
     budget: Budget | None = None
     guard: Guard | None = None
     steps: Steps = single_step
@@ -146,15 +151,19 @@ class RunJob:
     spent: Usage | None = None
     """What the attempts of pods that died have used, as far as it is known."""
     seams: Seams = PLAIN
+    consumer: Consumer = UNKNOWN_CONSUMER
 
 
 async def run_turn(job: RunJob, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
     admit(job, run)
     reply = Reply(job.clock, provided(job.before))
-    end = _with_spent(await _produce(job, run, reply), job.spent)
+    with noting() as attempts:
+        end = await _produce(job, run, reply)
     if run.fenced:
         return  # it is another pod's to end
+    used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
+    end = accounted(job.seams.accounting, run, used, end)
     if job.seams.budget is not None:
         await job.seams.budget.settle(run.tenant, job.request, end.usage)
     if job.sink is None:
@@ -229,13 +238,6 @@ def _finished(reply: Reply) -> Terminal:
         return Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
     end, elapsed = reply.finish, reply.elapsed_ms()
     return Complete(end.reason, end.usage, elapsed, reply.first_token_ms, end.provider, end.upstream_model, end.extra)
-
-
-def _with_spent(end: Terminal, spent: Usage | None) -> Terminal:
-    """Add to an answer's usage what was spent before."""
-    if spent is None:
-        return end
-    return replace(end, usage=spent if end.usage is None else end.usage + spent)
 
 
 async def settle(sink: MessageSink, message: StoredMessage, *, seconds: float) -> SaveOutcome:

@@ -25,7 +25,20 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     estimated: bool = False
     """True when the provider's own numbers never came."""
     cost_usd: Decimal | None = None
-    """Price of the tokens; None: it is not known, as that of every model today."""
+    """Price of the tokens; None: it is not known."""
+    cache_write_1h_tokens: int = 0
+    """Part of the cache writes whose entries live for an hour, and so below; others live as long as is usual."""
+    cache_write_30m_tokens: int = 0
+    cache_write_12h_tokens: int = 0
+    audio_input_tokens: int = 0
+    """Part of the input, and below of the output."""
+    audio_output_tokens: int = 0
+    service_tier: str = ""
+    """The vendor's own word for the tier that answered; empty: the usual one."""
+    region: str = ""
+    """Where the vendor has answered, by its own word; empty: it names no place."""
+    price_version: str = ""
+    """Which prices `cost_usd` comes from; empty: none, or several."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return what both have cost together."""
@@ -37,6 +50,14 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             self.cache_write_tokens + other.cache_write_tokens,
             estimated=self.estimated or other.estimated,
             cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            cache_write_30m_tokens=self.cache_write_30m_tokens + other.cache_write_30m_tokens,
+            cache_write_12h_tokens=self.cache_write_12h_tokens + other.cache_write_12h_tokens,
+            audio_input_tokens=self.audio_input_tokens + other.audio_input_tokens,
+            audio_output_tokens=self.audio_output_tokens + other.audio_output_tokens,
+            service_tier=self.service_tier if self.service_tier == other.service_tier else "",
+            region=self.region if self.region == other.region else "",
+            price_version=self.price_version if self.price_version == other.price_version else "",
         )
 
 

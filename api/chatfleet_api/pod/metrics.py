@@ -24,6 +24,7 @@ from typing_extensions import override
 from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics as names
 from chatfleet_contract.metrics import METRICS, Metric
 from chatfleet_contract.spec.providers import MAX_MODELS
@@ -40,6 +41,9 @@ COUNTERS: Final = (
     names.REQUESTS_REJECTED_TOTAL,
     names.TOKENS_TOTAL,
     names.CACHED_INPUT_TOKENS_TOTAL,
+    names.COST_USD_TOTAL,
+    names.UNPRICED_ANSWERS_TOTAL,
+    names.WASTED_TOKENS_TOTAL,
     names.UPSTREAM_ATTEMPTS_TOTAL,
     names.UPSTREAM_RETRIES_TOTAL,
     names.RUN_TAKEOVERS_TOTAL,
@@ -144,6 +148,17 @@ class Meter:
         self._tokens(provider, model, "output").inc(usage.output_tokens)
         if usage.cache_read_tokens:
             self._counters[names.CACHED_INPUT_TOKENS_TOTAL](provider, model).inc(usage.cache_read_tokens)
+
+    def charged(self, charge: Charge) -> None:
+        """Count the cost of an attempt, or that it is not known, and the tokens of one that was wasted."""
+        provider, model, usage = charge.provider, charge.model, charge.usage
+        if usage.cost_usd is None:
+            self._counters[names.UNPRICED_ANSWERS_TOTAL](provider, model).inc()
+        else:
+            self._counters[names.COST_USD_TOTAL](provider, model).inc(float(usage.cost_usd))
+        if charge.wasted:
+            self._counters[names.WASTED_TOKENS_TOTAL](provider, model, "input").inc(usage.input_tokens)
+            self._counters[names.WASTED_TOKENS_TOTAL](provider, model, "output").inc(usage.output_tokens)
 
 
 def _histogram(row: Metric, buckets: Sequence[float], registry: CollectorRegistry) -> Callable[..., Histogram]:

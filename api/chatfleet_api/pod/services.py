@@ -14,7 +14,9 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
+from chatfleet_api.chat.turn import Seams
 from chatfleet_api.identity.authentication import Authentication, open_authentication
 from chatfleet_api.identity.discovery import fetch_keys
 from chatfleet_api.pod.background import background
@@ -30,6 +32,7 @@ from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
+from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract import metrics
@@ -149,6 +152,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         new_id=_new_id,
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
+        seams=Seams(accounting=_accounting(configuration, stores, meter)),
     )
     return Wiring(
         configuration=configuration,
@@ -163,6 +167,12 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         ),
         uniform=random.uniform,
         version=VERSION,
+    )
+
+
+def _accounting(configuration: Configuration, stores: Stores, meter: Meter) -> Accounting:
+    return Accounting(
+        ledger=stores.ledger, prices=live_prices(configuration.live), now=lambda: datetime.now(UTC), meter=meter
     )
 
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,12 @@ from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.sessions.opening import open_sessions
 from chatfleet_api.sessions.store import SessionStore
+from chatfleet_api.usage.ledger import Ledger
+from chatfleet_api.usage.memory_ledger import MemoryLedger
+from chatfleet_api.usage.redis_ledger import open_redis_ledger
+from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.spec import Conversations
 
 
 class Stores(NamedTuple):
@@ -27,6 +32,7 @@ class Stores(NamedTuple):
     log: RunLog
     fleet: Fleet
     sessions: SessionStore
+    ledger: Ledger
 
 
 @asynccontextmanager
@@ -37,12 +43,26 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
     pod, clock = f"{settings.pod}/{uuid7()}", time.monotonic
     async with AsyncExitStack() as stack:
         redis = await _open_redis(stack, settings, config())
+        ledger, settle = await _open_ledger(stack, redis, pod, conversations)
         yield Stores(
             redis,
             fleet=await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random)),
-            log=await stack.enter_async_context(open_run_log(redis, streaming, conversations, clock=clock)),
+            log=await stack.enter_async_context(
+                open_run_log(redis, streaming, conversations, clock=clock, settle=settle)
+            ),
             sessions=open_sessions(redis, conversations, wait_replicas, clock=clock),
+            ledger=ledger,
         )
+
+
+async def _open_ledger(
+    stack: AsyncExitStack, redis: RedisClient | None, process: str, conversations: Live[Conversations]
+) -> tuple[Ledger, Callable[[Settlement], None]]:
+    """Return the ledger, and how it takes what runs of a cluster have used."""
+    if redis is None:
+        return MemoryLedger(), lambda _: None
+    ledger = await stack.enter_async_context(open_redis_ledger(redis, process, lambda: conversations().ttl_seconds))
+    return ledger, ledger.add_settlement
 
 
 async def _open_redis(stack: AsyncExitStack, settings: Settings, config: RuntimeConfig) -> RedisClient | None:

@@ -12,6 +12,7 @@
 - `typed_fields`: JSON fields of a request, typed for vendors that translate them
 - `token_counts`: which numbers of tokens are believed
 - `early_events`: what comes before the first content of an answer in the client's dialect
+- `service_tiers`: the words for the tier and the place that answered
 - `finish_reasons`: the words that end an answer, of all vendors
 - `made_ids`: ids for tool calls that come without one
 - `surrogates`: characters that an upstream splits over two pieces

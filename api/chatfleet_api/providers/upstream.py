@@ -23,6 +23,7 @@ from chatfleet_api.providers.upstream_errors import clean
 from chatfleet_api.providers.vendor import Framing, StreamParser, Vendor
 from chatfleet_api.providers.whole import MEDIA_TYPE, WholeFraming, WholeParser, requested_once
 from chatfleet_api.providers.workload_identity.authentication import TokenAuthentication
+from chatfleet_api.usage.attempts import accepted
 from chatfleet_contract.report import ModelOutcome
 from chatfleet_contract.runtime import RuntimeProvider
 
@@ -80,6 +81,7 @@ class Upstream:
             until = min(ends, time() + self._timeouts.first_token_seconds)
         with self._outcomes.attempt(request.model) as attempt:
             response, whole = await self._send(request, until, attempt)
+            accepted()
             parser, framing = self._reader(request, whole=whole)
             watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
             try:

@@ -11,6 +11,7 @@ from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.log.redis import open_redis_run_log
+from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.spec import Conversations, Streaming
 
 
@@ -21,12 +22,13 @@ async def open_run_log(
     conversations: Live[Conversations],
     *,
     clock: Callable[[], float],
+    settle: Callable[[Settlement], None] = lambda _: None,
 ) -> AsyncGenerator[RunLog, None]:
-    """Yield the run log; what was appended is written by the end of the block."""
+    """Yield the run log; what was appended is written by the end of the block. For `settle` see `LogWriter`."""
     if redis is None:
         yield MemoryRunLog(streaming, clock=clock)
         return
-    async with open_redis_run_log(redis, streaming, conversations) as log:
+    async with open_redis_run_log(redis, streaming, conversations, settle) as log:
         yield log
 
 

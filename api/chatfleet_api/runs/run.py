@@ -10,6 +10,7 @@ from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.tail import Batch, Tail
 from chatfleet_api.runs.unread import Unread
+from chatfleet_api.usage.settlement import Settlement
 
 TAIL_EVENTS = 64
 """Newest events kept for readers: 3 s at 20 tokens/s, in 12 KB. A reader further behind reads from the log."""
@@ -33,6 +34,8 @@ class Run:
         self.id = run_id
         """UUIDv7."""
         self.fence = fence or Fence()
+        self.settlement: Settlement | None = None
+        """What the step that ends a logged run adds to the ledger; set before the end is published."""
         self._last = self.fence.last_seq
         self._uncommitted: list[Batch] = []  # few, and an empty deque takes 0.6 KB
         self._log = None if isinstance(log, Unread) else log

@@ -15,6 +15,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `egress`          `spec.egress`: servers that pods may connect to, proxy, CAs
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
+- `pricing`         `spec.models[].pricing`: what tokens cost
 - `access`          `spec.access`: whose requests are answered
 - `jwt`             `spec.access.jwt`: issuers of tokens
 - `secrets`         references to Secrets and ConfigMaps, names of objects

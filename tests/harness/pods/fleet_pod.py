@@ -12,7 +12,9 @@ from typing import Any
 from typing_extensions import override
 from uuid_utils import uuid7
 
+from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.services import ChatPorts
+from chatfleet_api.chat.turn import Seams
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event
 from chatfleet_api.pod.lifecycle import drain_runs
@@ -27,6 +29,8 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.usage.price_book import PriceBook
+from chatfleet_api.usage.redis_ledger import RedisLedger, open_redis_ledger
 from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.live import fixed
 from harness.pods.runs import Chat, OneModel, conversations, streaming
@@ -54,6 +58,7 @@ class FleetPod:
     meter: Meter
     redis: SeverableRedis
     redis_client: RedisClient
+    ledger: RedisLedger
 
 
 class Following:
@@ -96,8 +101,9 @@ async def open_pod(
     *,
     fleet: str = "chat",
     capacity: int = 10,
+    prices: PriceBook | None = None,
 ) -> FleetPod:
-    """Return a pod that works until `stack` is left."""
+    """Return a pod that works until `stack` is left. No `prices`: no model has one."""
     redis = SeverableRedis(lambda: url)
     redis.reload_url()
     stack.push_async_callback(redis.aclose)
@@ -108,10 +114,15 @@ async def open_pod(
     members = await stack.enter_async_context(
         open_fleet(redis_client, str(uuid7()), streams, clock=time.monotonic, rand=random.random)
     )
-    log = await stack.enter_async_context(open_run_log(redis_client, streams, conversations(), clock=time.monotonic))
+    ledger = await stack.enter_async_context(open_redis_ledger(redis_client, str(uuid7()), lambda: 60))
+    log = await stack.enter_async_context(
+        open_run_log(redis_client, streams, conversations(), clock=time.monotonic, settle=ledger.add_settlement)
+    )
     pool = RunPool(log, members, streams)
     sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), fixed(0))
     meter = Meter("tests")
+    book = fixed(PriceBook({}) if prices is None else prices)
+    accounting = Accounting(ledger=ledger, prices=book, now=lambda: datetime.now(UTC), meter=meter)
     chat = Chat(
         ChatPorts(
             catalogue=fixed(OneModel(provider, continuation)),
@@ -124,13 +135,14 @@ async def open_pod(
             new_id=_new_id,
             meter=meter,
             on_busy=fixed("reject"),
+            seams=Seams(accounting=accounting),
         )
     )
     supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))
     stack.push_async_callback(cancel, supervising)
     stack.push_async_callback(drain_runs, pool, 0)
     stack.callback(setattr, redis, "whole", True)  # noqa: FBT003  # a value
-    return FleetPod(chat, members, meter, redis, redis_client)
+    return FleetPod(chat, members, meter, redis, redis_client, ledger)
 
 
 def _new_id() -> str:

@@ -14,6 +14,7 @@ from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening, Provider
+from chatfleet_api.usage.attempts import Attempt, ended
 
 STEP: Final = 16
 """Items that are counted together while they come."""
@@ -87,10 +88,11 @@ class Instrumented:
             raise
         finally:
             self._meter.attempted(*self._labels, code)
+            whole = usage or usage_estimate(request, count)
             if count:
-                whole = usage or usage_estimate(request, count)
                 rest = max(0, whole.output_tokens - counted)
                 self._meter.used(*self._labels, replace(whole, output_tokens=rest))
+            ended(Attempt(*self._labels, self._upstream_model, whole, wasted=not count))
 
     def _signed(self, finish: Finish) -> Finish:
         return replace(finish, provider=self._labels[0], upstream_model=self._upstream_model)

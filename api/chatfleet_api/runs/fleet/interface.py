@@ -10,6 +10,7 @@ from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.runs.fence import Fence
+from chatfleet_api.usage.record import UNKNOWN_CONSUMER, Consumer
 from chatfleet_contract.report import FleetDetails
 
 
@@ -19,6 +20,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str
     start: Start
     request: ChatRequest
+    consumer: Consumer = UNKNOWN_CONSUMER
 
 
 class Orphan(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.usage.settlement import Settlement
 
 RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
@@ -17,6 +18,11 @@ class Producer(Protocol):
     @property
     def fence(self) -> Fence:
         """The producer's fencing token."""
+        ...
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What the step that stores the end of the run has to add to the ledger; None: nothing."""
         ...
 
     def publish_committed(self, seq: int) -> None:

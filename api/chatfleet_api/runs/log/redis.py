@@ -8,7 +8,7 @@ Redis is unreachable.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from chatfleet_api.runs.log.reader import LogReader
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.log.writer import LogWriter
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.spec import Conversations, Streaming
 
 logger = logging.getLogger(__name__)
@@ -52,10 +53,16 @@ class RedisRunLog:
 
 @asynccontextmanager
 async def open_redis_run_log(
-    redis: RedisClient, streaming: Live[Streaming], conversations: Live[Conversations]
+    redis: RedisClient,
+    streaming: Live[Streaming],
+    conversations: Live[Conversations],
+    settle: Callable[[Settlement], None] = lambda _: None,
 ) -> AsyncGenerator[RedisRunLog, None]:
-    """Yield a run log that writes what is appended while the block lasts, and what is left at its end."""
-    writer = LogWriter(redis, streaming, conversations)
+    """Yield a run log that writes what is appended while the block lasts, and what is left at its end.
+
+    On a cluster, `settle` gets what each run that has ended adds to the ledger.
+    """
+    writer = LogWriter(redis, streaming, conversations, settle)
     reader = LogReader(redis, writer)
     writing = asyncio.create_task(writer.write_forever())
     writing.add_done_callback(_report)

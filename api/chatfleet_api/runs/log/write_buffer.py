@@ -9,6 +9,7 @@ import msgspec
 from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.runs.log.interface import Producer
 from chatfleet_api.runs.tail import Batch, merged
+from chatfleet_api.usage.settlement import Settlement
 
 MAX_BUFFERED_BYTES: Final = 32 * 1024 * 1024
 """Encoded events that a pod keeps while Redis is unreachable: about a million tokens."""
@@ -46,6 +47,11 @@ class WriteBuffer:
     def epoch(self) -> str | int:
         """The producer's epoch, empty for a run of this pod alone."""
         return "" if self.producer is None else self.producer.fence.epoch
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What the end of the run adds to the ledger."""
+        return None if self.producer is None else self.producer.settlement
 
     def append(self, batch: Batch) -> None:
         self.fresh.append(batch)

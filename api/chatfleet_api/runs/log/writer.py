@@ -6,7 +6,7 @@ refused by `append_script.py`; the producer then stops, and its readers go on fr
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -19,6 +19,7 @@ from chatfleet_api.runs.log.append_script import Chunk, append_entries
 from chatfleet_api.runs.log.interface import Producer
 from chatfleet_api.runs.log.write_buffer import WriteBuffer, WriteBuffers
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.spec import Conversations, Streaming
 
 FLUSH_SECONDS: Final = 0.015
@@ -45,8 +46,18 @@ class LogWriter:
     drops by then, readers from the log meet as a gap (`NOT_FOUND`), those on this pod do not.
     """
 
-    def __init__(self, redis: RedisClient, streaming: Live[Streaming], conversations: Live[Conversations]) -> None:
-        """Make the writer; a run that never ends expires `maxStreamSeconds` + `logTTLSeconds` after its start."""
+    def __init__(
+        self,
+        redis: RedisClient,
+        streaming: Live[Streaming],
+        conversations: Live[Conversations],
+        settle: Callable[[Settlement], None] = lambda _: None,
+    ) -> None:
+        """Make the writer; a run that never ends expires `maxStreamSeconds` + `logTTLSeconds` after its start.
+
+        On a cluster, `settle` gets what each run that has ended adds to the ledger.
+        """
+        self._settle = settle
         self._redis = redis
         self._streaming = streaming
         self._conversations = conversations
@@ -141,7 +152,10 @@ class LogWriter:
         failure: ChatError | None = None
         try:
             while chunk := [*islice(self._buffers.unwritten(), ENTRIES_PER_WRITE)]:
-                self._buffers.written(chunk, await self._append(chunk))
+                refused = await self._append(chunk)
+                if self._redis.clustered:
+                    self._count(chunk, refused)
+                self._buffers.written(chunk, refused)
         except ChatError as error:
             failure = error
             self._work.set()
@@ -150,6 +164,13 @@ class LogWriter:
         attempt, self._attempt = self._attempt, asyncio.Future()
         attempt.set_result(failure)
         return failure is None
+
+    def _count(self, chunk: Chunk, refused: Sequence[tuple[int, int]]) -> None:
+        """Let the ledger count the runs that have ended with a chunk: their log has another slot than its sums."""
+        fenced = {index for index, _ in refused}
+        for index, (buffer, entry) in enumerate(chunk):
+            if entry.terminal and index not in fenced and buffer.settlement is not None:
+                self._settle(buffer.settlement)
 
     async def _append(self, chunk: Chunk) -> Sequence[tuple[int, int]]:
         streaming = self._streaming()

@@ -274,6 +274,7 @@ class Recorded:
 
     def __init__(self, fence: Fence) -> None:
         self.fence = fence
+        self.settlement = None
         self.committed = 0
         self.fenced: int | None = None
 

@@ -23,6 +23,12 @@ class OutputDetails(msgspec.Struct, gc=False):
     thinking_tokens: int | None = None
 
 
+class CacheCreation(msgspec.Struct, gc=False):
+    """Parts of what the cache took, by how long it keeps them."""
+
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class EventUsage(msgspec.Struct, gc=False):
     """Numbers as Anthropic reports them."""
 
@@ -31,6 +37,10 @@ class EventUsage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    cache_creation: CacheCreation | None = None
+    service_tier: Any = None
+    speed: Any = None
+    inference_geo: Any = None
 
 
 class StartedMessage(msgspec.Struct, gc=False):
@@ -160,6 +170,8 @@ def _usage(fields: object) -> EventUsage:
         _number(numbers.get("cache_creation_input_tokens")),
         _number(numbers.get("cache_read_input_tokens")),
         OutputDetails(_number(details.get("thinking_tokens"))),
+        CacheCreation(_number(_object(numbers.get("cache_creation")).get("ephemeral_1h_input_tokens"))),
+        *(numbers.get(name) for name in ("service_tier", "speed", "inference_geo")),
     )
 
 

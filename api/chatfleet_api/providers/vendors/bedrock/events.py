@@ -56,6 +56,19 @@ class Stop(_Shape):
     stop_reason: str = ""
 
 
+class CacheDetail(_Shape):
+    """What the cache took with one time to live."""
+
+    ttl: Any = None
+    input_tokens: int | None = None
+
+
+class ServiceTier(_Shape):
+    """The tier that answered."""
+
+    type: Any = None
+
+
 class TokenUsage(_Shape):
     """Numbers as Bedrock reports them; the input is without what the cache took or gave."""
 
@@ -63,12 +76,14 @@ class TokenUsage(_Shape):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[CacheDetail] | None = None
 
 
 class Metadata(_Shape):
     """`metadata`, which comes after `messageStop`."""
 
     usage: TokenUsage | None = None
+    service_tier: ServiceTier | None = None
 
 
 class Event(_Shape):
@@ -129,6 +144,7 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "tool_use": ToolUse,
     "reasoning_content": ReasoningDelta,
     "usage": TokenUsage,
+    "service_tier": ServiceTier,
 }
 
 

@@ -161,7 +161,7 @@ class ConverseParser:
     def _finish(self, metadata: Metadata | None) -> Finish:
         self.done = True
         reason = self._reason or "stop"
-        return Finish(reason, usage_of(metadata.usage if metadata else None, self._request, self.pieces))
+        return Finish(reason, usage_of(metadata, self._request, self.pieces))
 
 
 def _complete(call: _Call, items: list[StreamItem]) -> None:

@@ -4,7 +4,7 @@ Only what most chunks have is here. Those with a value where `None` is the type 
 nothing are looked at again: `odd_chunks` reads both, at more cost.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -56,17 +56,27 @@ class Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
+class CacheWriteDetails(msgspec.Struct, gc=False):
+    """Parts of what the cache took, by how long it keeps them."""
+
+    ttl_30m_tokens: int | None = None
+    ttl_12h_tokens: int | None = None
+
+
 class PromptDetails(msgspec.Struct, gc=False):
     """Parts of the prompt."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_tokens_details: CacheWriteDetails | None = None
+    audio_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
     """Parts of the completion."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class ChunkUsage(msgspec.Struct, gc=False):
@@ -89,6 +99,14 @@ class Chunk(msgspec.Struct, gc=False):
     error: None = None
 
 
+class Tiered(msgspec.Struct, gc=False):
+    """What a chunk or a response has of its service tier."""
+
+    service_tier: Any = None
+
+
+decode_tier = msgspec.json.Decoder(Tiered).decode
+"""Decodes the tier of one chunk of an answer: the last one, so that no token pays for it."""
 decode = msgspec.json.Decoder(Chunk).decode
 """Decodes a chunk as OpenAI documents it: the fast way, which every token takes."""
 

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from chatfleet_api.providers.vendors.openai.chunks import ChunkUsage, CompletionDetails, PromptDetails
+from chatfleet_api.providers.vendors.openai.chunks import (
+    CacheWriteDetails,
+    ChunkUsage,
+    CompletionDetails,
+    PromptDetails,
+)
 
 _PROMPT: Final = ("prompt_tokens", "input_tokens")
 _COMPLETION: Final = ("completion_tokens", "output_tokens")
@@ -29,12 +34,19 @@ def _usage(fields: dict[str, Any]) -> ChunkUsage:
         next((part for name in names if isinstance(part := fields.get(f"{name}_details"), dict)), {})
         for names in (_PROMPT, _COMPLETION)
     )
+    written = prompt.get("cache_write_tokens_details")
+    kept = written if isinstance(written, dict) else {}
     return ChunkUsage(
         _first(fields, _PROMPT),
         _first(fields, _COMPLETION),
         number_of(fields.get("total_tokens")),
-        PromptDetails(number_of(prompt.get("cached_tokens")), number_of(prompt.get("cache_write_tokens"))),
-        CompletionDetails(number_of(completion.get("reasoning_tokens"))),
+        PromptDetails(
+            number_of(prompt.get("cached_tokens")),
+            number_of(prompt.get("cache_write_tokens")),
+            CacheWriteDetails(number_of(kept.get("ttl_30m_tokens")), number_of(kept.get("ttl_12h_tokens"))),
+            number_of(prompt.get("audio_tokens")),
+        ),
+        CompletionDetails(number_of(completion.get("reasoning_tokens")), number_of(completion.get("audio_tokens"))),
     )
 
 

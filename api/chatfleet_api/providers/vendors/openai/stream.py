@@ -96,6 +96,8 @@ class CompletionParser:
         self.pieces += len(items) - before
         if chunk.usage is not None:
             self._usage.read(chunk.usage)
+            if self._reason is not None:
+                self._usage.read_tier(payload)
 
     def end(self) -> Finish:
         """Return the finish, if the provider sent a reason."""

@@ -5,16 +5,23 @@ from msgspec.structs import replace
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
+from chatfleet_api.providers.service_tiers import tier_of
 from chatfleet_api.providers.token_counts import believed
-from chatfleet_api.providers.vendors.openai.chunks import ChunkUsage
+from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, ChunkUsage, decode_tier
 
 
 class UsageCount:
     """Keeps the newest figures; what is no count of tokens does not replace one that is."""
 
-    __slots__ = ("_cached", "_completion", "_prompt", "_reasoning", "_total", "_written")
+    __slots__ = (
+        *("_audio_in", "_audio_out", "_cached", "_completion", "_prompt", "_reasoning", "_total", "_written"),
+        *("_written_12h", "_written_30m", "tier"),
+    )
 
     def __init__(self) -> None:
+        self.tier = ""
+        """The service tier that answered, where the upstream names one that is not the usual."""
+        self._audio_in = self._audio_out = self._written_30m = self._written_12h = 0
         self._prompt = self._completion = self._total = 0
         self._cached = self._written = self._reasoning = 0
 
@@ -26,8 +33,20 @@ class UsageCount:
         if parts := usage.prompt_tokens_details:
             self._cached = believed(parts.cached_tokens) or self._cached
             self._written = believed(parts.cache_write_tokens) or self._written
+            self._audio_in = believed(parts.audio_tokens) or self._audio_in
+            if kept := parts.cache_write_tokens_details:
+                self._written_30m = believed(kept.ttl_30m_tokens) or self._written_30m
+                self._written_12h = believed(kept.ttl_12h_tokens) or self._written_12h
         if details := usage.completion_tokens_details:
             self._reasoning = believed(details.reasoning_tokens) or self._reasoning
+            self._audio_out = believed(details.audio_tokens) or self._audio_out
+
+    def read_tier(self, payload: bytes) -> None:
+        """Take the service tier from a chunk at the end of an answer."""
+        try:
+            self.tier = tier_of(decode_tier(payload).service_tier) or self.tier
+        except UNEXPECTED:  # the figures of such a chunk were understood all the same
+            return
 
     def usage(self, request: ChatRequest, items: int) -> Usage:
         """Return the figures in our terms, with estimates for those that are missing: the input, an output of `items`.
@@ -42,6 +61,11 @@ class UsageCount:
             reasoning_tokens=min(max(self._reasoning, beside), output),
             cache_read_tokens=self._cached,
             cache_write_tokens=self._written,
+            cache_write_30m_tokens=self._written_30m,
+            cache_write_12h_tokens=self._written_12h,
+            audio_input_tokens=self._audio_in,
+            audio_output_tokens=self._audio_out,
+            service_tier=self.tier,
         )
         if self._prompt and (output or not items):
             return counted

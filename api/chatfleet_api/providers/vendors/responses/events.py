@@ -51,6 +51,7 @@ class Response(msgspec.Struct, gc=False):
     incomplete_details: Incomplete | None = None
     error: Any = None
     usage: Any = None
+    service_tier: Any = None
     output: list[Item] | None = None
 
 

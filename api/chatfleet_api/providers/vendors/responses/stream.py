@@ -13,6 +13,7 @@ from chatfleet_api.domain.events import FinishReason, Reasoning, Token
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.error_objects import ErrorObject, error_of, parse_error
 from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.service_tiers import tier_of
 from chatfleet_api.providers.surrogates import Halves, halves_of
 from chatfleet_api.providers.upstream_errors import ERROR_CODES, clean, from_event
 from chatfleet_api.providers.vendors.openai.odd_usage import usage_of
@@ -151,6 +152,7 @@ class ResponseParser:
                 self._item(index, item, items)
         if (usage := usage_of([{"usage": response.usage}])) is not None:
             self._usage.read(usage)
+        self._usage.tier = tier_of(response.service_tier)
         reason = self._reason(response) if kind == "response.incomplete" else "stop"
         self._calls.complete(items)
         self.done = True

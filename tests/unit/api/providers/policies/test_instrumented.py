@@ -8,6 +8,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.providers.policies.instrumented import Instrumented, ModelLabels
 from chatfleet_api.providers.provider import Finish
+from chatfleet_api.usage.attempts import accepted, noting
 from harness.upstream.catalogue import HELLO, RecordingMeter, ask
 from harness.upstream.plays import ANSWER, DONE, Playing, overloaded
 
@@ -81,3 +82,22 @@ async def test_leaving_at_the_finish_is_no_leaving() -> None:
     async with provider.open(HELLO) as batches:
         await anext(batches)
     assert meter.attempts == [("p", "m", None)]
+
+
+async def test_an_attempt_counts_by_what_came_of_it_and_as_wasted_if_it_was_accepted_and_nothing_came() -> None:
+    whole, _ = measured(Playing(ANSWER))
+    cut, _ = measured(Playing(([Token("a")] * 3, overloaded())))
+    refused, _ = measured(Playing((overloaded(),)))
+    with noting() as attempts:
+        await ask(whole)
+        await ask(cut)
+        await ask(refused)
+        accepted()
+        await ask(refused)
+    assert [(attempt.usage.output_tokens, attempt.wasted) for attempt in attempts.ended] == [
+        (DONE.usage.output_tokens, False),
+        (3, False),
+        (0, True),
+    ]
+    assert [attempt.usage.estimated for attempt in attempts.ended] == [False, True, True]
+    assert {attempt[:3] for attempt in attempts.ended} == {("p", "m", "m-2026")}

@@ -116,6 +116,19 @@ def test_usage_is_the_last_word_on_each_number_and_the_cache_is_part_of_the_inpu
     )
 
 
+def test_usage_has_what_the_cache_keeps_for_an_hour_and_the_tier_and_the_place_that_answered() -> None:
+    last = ending(
+        cache_creation_input_tokens=9,
+        cache_creation={"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 6},
+        service_tier="priority",
+        inference_geo="us",
+    )
+    assert read(START, last, STOP)[-1] == Finish(
+        "stop",
+        Usage(16, 4, cache_write_tokens=9, cache_write_1h_tokens=6, service_tier="priority", region="us"),
+    )
+
+
 def test_usage_that_never_comes_is_estimated_and_marked() -> None:
     silent = event("message_delta", delta={"stop_reason": "end_turn"})
     pieces = read(event("message_start", message={}), block("text"), delta("text_delta", text="a"), end(), silent, STOP)

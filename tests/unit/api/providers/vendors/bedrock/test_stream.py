@@ -62,6 +62,12 @@ def test_cached_tokens_are_parts_of_the_input() -> None:
     assert items[-1] == Finish("stop", expected)
 
 
+def test_usage_has_what_the_cache_keeps_for_an_hour() -> None:
+    kept = [{"ttl": "5m", "inputTokens": 15}, {"ttl": "1h", "inputTokens": 5}]
+    items, _ = parsed(START, text("Hi"), stop(), usage(cacheWriteInputTokens=20, cacheDetails=kept))
+    assert items[-1] == Finish("stop", Usage(25, 2, cache_write_tokens=20, cache_write_1h_tokens=5))
+
+
 def test_an_answer_that_ends_after_its_reason_is_whole_with_estimated_usage() -> None:
     _, parser = parsed(START, text("Hi"), stop())
     assert parser.end() == Finish("stop", Usage(3, 1, estimated=True))

@@ -103,6 +103,34 @@ def test_usage_tells_cached_and_reasoning_tokens_as_parts_of_the_totals() -> Non
     )
 
 
+def test_usage_has_what_the_cache_keeps_for_how_long_and_audio_and_the_tier_that_answered() -> None:
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "prompt_tokens_details": {
+            "cache_write_tokens": 50,
+            "cache_write_tokens_details": {"ttl_30m_tokens": 20, "ttl_12h_tokens": 30},
+            "audio_tokens": 7,
+        },
+        "completion_tokens_details": {"audio_tokens": 5},
+    }
+    finish = read(STOP, chunk(usage=usage, service_tier="flex"))[-1]
+    assert isinstance(finish, Finish)
+    assert finish.usage == Usage(
+        100,
+        20,
+        cache_write_tokens=50,
+        cache_write_30m_tokens=20,
+        cache_write_12h_tokens=30,
+        audio_input_tokens=7,
+        audio_output_tokens=5,
+        service_tier="flex",
+    )
+    usual = read(STOP, chunk(usage=usage, service_tier="default"))[-1]
+    assert isinstance(usual, Finish)
+    assert usual.usage.service_tier == ""
+
+
 Piece: TypeAlias = dict[str, Any]
 
 

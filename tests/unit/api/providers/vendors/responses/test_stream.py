@@ -55,6 +55,12 @@ def test_usage_is_in_our_terms() -> None:
     assert read(TEXT, completed(usage=usage)) == [Token("Hi"), Finish("stop", Usage(10, 6, 5, 4, 3))]
 
 
+def test_usage_has_the_tier_that_answered() -> None:
+    finish = read(TEXT, completed(usage={"input_tokens": 10, "output_tokens": 6}, service_tier="flex"))[-1]
+    assert isinstance(finish, Finish)
+    assert finish.usage == Usage(10, 6, service_tier="flex")
+
+
 def test_without_usage_it_is_estimated() -> None:
     (_, finish) = read(TEXT, completed())
     assert isinstance(finish, Finish)

@@ -1,0 +1,17 @@
+"""What one record adds to the ledger, as the step in Redis takes it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+AddedRow: TypeAlias = tuple[str, str, Sequence[str]]
+"""The beginning of the fields of a row, that of the row in its place if there are too many, and counters by name."""
+Packed: TypeAlias = tuple[Sequence[AddedRow], int, int]
+"""Rows, and for how many seconds the sums of days are kept, and those of the conversation (0: there is none)."""
+
+
+class Settlement(NamedTuple):
+    """The keys of the sums, and the argument of `settle` in `ledger_script.py`."""
+
+    keys: tuple[str, str, str]
+    """Of the day of the tenant, of the day of all tenants, and of the conversation."""
+    packed: Packed
