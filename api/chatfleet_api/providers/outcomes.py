@@ -56,6 +56,8 @@ class _Failing:
     key: SecretStr | None
     since: float
     at: float
+    unsent: bool
+    """Whether the request had no credentials, and so was not sent."""
     count: int = 1
 
 
@@ -114,7 +116,9 @@ class Outcomes:
         rejected = error.code is Code.UPSTREAM_AUTHENTICATION and status not in _MAYBE_ABOUT_ONE_REQUEST
         unlisted = error.code is Code.MODEL_NOT_FOUND and model in self._unlisted
         now, reason = self._clock(), (error.detail or error.message)[:MAX_REASON_CHARS]
-        failing = _Failing(reason, part is not None or rejected or unlisted, lasting, key, now, now)
+        failing = _Failing(
+            reason, part is not None or rejected or unlisted, lasting, key, now, now, rejected and not status
+        )
         before = self._failing.get(model)
         if before and self._stands(before):
             failing.count, failing.since = before.count + 1, before.since
@@ -124,9 +128,12 @@ class Outcomes:
         self._failing[model] = failing
 
     def checked(self, key: SecretStr | None, *, recovered: bool) -> None:
-        """Forget failures with another key, and lasting ones if the upstream `recovered`: it accepts the key again."""
+        """Forget failures with another key, or without any credentials, because the check had some.
+
+        Forget lasting ones if the upstream `recovered`: it accepts the key again.
+        """
         for model, failing in list(self._failing.items()):
-            if failing.key != key or (recovered and failing.lasting):
+            if failing.key != key or failing.unsent or (recovered and failing.lasting):
                 del self._failing[model]
 
     def listed(self, *, absent: Collection[str], unlisted: Collection[str]) -> None:

@@ -42,7 +42,7 @@ async def fetch(
                 connections.release(response)
     if response.status == HTTPStatus.OK:
         return answer
-    host, words = urlsplit(url).hostname, sought.words(answer)
+    host, words = urlsplit(url).hostname, sought.words(answer).rstrip(". \n")
     refused = f"{host} returned HTTP {response.status} for {sought.what}: {words}"
     is_ours = HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR
     if is_ours and response.status not in _MAY_PASS:

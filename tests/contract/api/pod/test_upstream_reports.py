@@ -141,7 +141,7 @@ async def test_an_exchange_that_is_refused_is_reported_in_the_words_of_its_endpo
             def is_down() -> bool:
                 seen = provider_in(report(api))
                 return seen.get("state") == "down" and (
-                    "127.0.0.1 returned HTTP 401 for an access token: invalid_grant: No mapping accepts this subject."
+                    "127.0.0.1 returned HTTP 401 for an access token: invalid_grant: No mapping accepts this subject"
                     in seen["message"]
                 )
 

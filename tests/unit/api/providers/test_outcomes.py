@@ -183,6 +183,15 @@ def test_a_failure_with_another_key_is_forgotten_and_any_that_lasts_when_the_key
     assert not upstream.is_down()
 
 
+def test_a_request_without_credentials_is_forgotten_when_a_check_has_some() -> None:
+    """A check that was not there when they were missing cannot have seen that they are back."""
+    upstream = Upstream()
+    upstream.fail(Code.UPSTREAM_AUTHENTICATION, 0, words="the exchange was refused")
+    upstream.fail(Code.UPSTREAM_AUTHENTICATION, 401, model="b")
+    upstream.outcomes.checked(KEY, recovered=False)
+    assert (upstream.is_down("a"), upstream.is_down("b")) == (False, True)
+
+
 def test_a_model_that_the_vendor_does_not_have_is_down_until_it_has_it_or_answers() -> None:
     upstream = Upstream()
     upstream.outcomes.listed(absent=["a"], unlisted=["a"])
