@@ -22,6 +22,7 @@ from chatfleet_operator.kube.rbac import (
 )
 from chatfleet_operator.process.settings import Settings, read, read_settings
 from harness.kube.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
+from harness.promtool import ALERT_RULES
 
 pytestmark = pytest.mark.timeout(900)  # the first test of all may have to build helm
 
@@ -60,9 +61,16 @@ OTHER_VALUES = {
     "metricsAPIServer.resources.requests.cpu": '"1"',
     "metricsAPIServer.resources.requests.memory": '"1Gi"',
     "metricsAPIServer.resources.limits.memory": '"2Gi"',
+    "monitoring.rules": "true",
+    "monitoring.monitors": "true",
+    "monitoring.scrapeSeconds": "30",
+    "monitoring.labels": '{"release": "prometheus"}',
+    "monitoring.runbooks": '"https://example.com/runbooks/"',
     "aggregateRoles": "false",
 }
 """For each value another than its default."""
+MONITORING = ("monitoring.rules=true", "monitoring.monitors=true")
+"""Without them other values of monitoring have nothing to change."""
 
 
 def of_kind(manifests: Iterable[Manifest], kind: str, name: str = "chatfleet") -> list[Manifest]:
@@ -297,13 +305,62 @@ def test_whoever_may_edit_a_namespace_may_edit_its_chatdeployments(helm: Helm) -
         assert {name.rpartition("-")[2] for name in labels if "aggregate-to" in name} == to
 
 
+def test_no_kind_of_an_optional_definition_is_made_unless_it_is_switched_on(helm: Helm) -> None:
+    assert not [each for each in helm.render() if "monitoring.coreos.com" in each["apiVersion"]]
+
+
+def test_the_rules_of_the_chart_are_those_that_are_tested_with_other_runbooks(helm: Helm) -> None:
+    folder = "https://example.com/runbooks/"
+    (made,) = of_kind(helm.render("monitoring.rules=true", f'monitoring.runbooks="{folder}"'), "PrometheusRule")
+    tested = yaml.safe_load(ALERT_RULES.read_text())
+    assert made["spec"].keys() == tested.keys()
+    for group, expected in zip(made["spec"]["groups"], tested["groups"], strict=True):
+        for rule in (each for each in expected["rules"] if "alert" in each):
+            rule["annotations"]["runbook_url"] = f"{folder}{rule['alert']}.md"
+        assert group == expected
+
+
+@pytest.mark.parametrize("values", [(), (TWO,)], ids=["cluster", "namespaces"])
+def test_monitors_scrape_the_port_of_the_metrics_and_set_the_labels_of_the_rules(
+    helm: Helm, values: tuple[str, ...]
+) -> None:
+    made = helm.render("monitoring.monitors=true", *values)
+    (pods,) = of_kind(made, "PodMonitor", "chatfleet-pods")
+    (endpoint,) = pods["spec"]["podMetricsEndpoints"]
+    label = names.LABEL_DEPLOYMENT.replace(".", "_").replace("/", "_")
+    assert endpoint["port"] == names.PORT_NAME_HEALTH
+    assert {"sourceLabels": [f"__meta_kubernetes_pod_label_{label}"], "targetLabel": "chatdeployment"} in endpoint[
+        "relabelings"
+    ]
+    (chosen,) = pods["spec"]["selector"]["matchExpressions"]
+    assert (chosen["key"], chosen["values"]) == (
+        names.LABEL_COMPONENT,
+        [names.COMPONENT_API, names.COMPONENT_ACTIVATOR],
+    )
+    assert pods["spec"]["namespaceSelector"] == ({"matchNames": ["shop", "desk"]} if values else {"any": True})
+    (operator,) = of_kind(made, "ServiceMonitor")
+    (service,) = of_kind(made, "Service", "chatfleet-metrics")
+    assert operator["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (scraped,) = operator["spec"]["endpoints"]
+    assert (scraped["port"], scraped["honorLabels"]) == (service["spec"]["ports"][0]["name"], True)
+    assert len(of_kind(made, "PodMonitor", names.METRICS_APISERVER)) == (0 if values else 1)
+
+
+def test_namespaces_of_another_release_are_not_scraped(helm: Helm) -> None:
+    made = helm.render("monitoring.monitors=true", 'denyNamespaces=["desk"]')
+    (pods,) = of_kind(made, "PodMonitor", "chatfleet-pods")
+    drop = {"sourceLabels": ["__meta_kubernetes_namespace"], "regex": "desk", "action": "drop"}
+    assert drop in pods["spec"]["podMetricsEndpoints"][0]["relabelings"]
+
+
 def test_every_value_is_tried() -> None:
     assert set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()))) == OTHER_VALUES.keys()
 
 
 @pytest.mark.parametrize("value", OTHER_VALUES)
 def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
-    assert helm.render(f"{value}={OTHER_VALUES[value]}") != helm.render()
+    others = MONITORING if value not in {"monitoring.rules", "monitoring.monitors"} and "monitoring" in value else ()
+    assert helm.render(*others, f"{value}={OTHER_VALUES[value]}") != helm.render(*others)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +384,8 @@ def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
         ('metricsAPIServer.enabled="on"', "/metricsAPIServer/enabled"),
         ("metricsAPIServer.replicas=0", "/metricsAPIServer/replicas"),
         ("metricsAPIServer.periodSeconds=61", "/metricsAPIServer/periodSeconds"),
+        ("monitoring.scrapeSeconds=0", "/monitoring/scrapeSeconds"),
+        ('monitoring.runbooks="https://example.com"', "/monitoring/runbooks"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_name(helm: Helm, value: str, named: str) -> None:

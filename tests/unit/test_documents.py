@@ -119,8 +119,17 @@ def check_resource(document: object) -> None:
 def test_the_index_links_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
-    pages = {page for page in DOCUMENTS if page.is_relative_to(ROOT / "docs") and page.parent.name != "decisions"}
+    of_other_indexes = {"decisions", "runbooks"}  # runbooks: docs/operations/alerts.md
+    pages = {
+        page for page in DOCUMENTS if page.is_relative_to(ROOT / "docs") and page.parent.name not in of_other_indexes
+    }
     assert not {str(page.relative_to(ROOT)) for page in pages - {index} if page not in linked}
+
+
+def test_the_page_of_alerts_links_every_runbook() -> None:
+    page = ROOT / "docs" / "operations" / "alerts.md"
+    linked = {page.parent / target for target in LINK.findall(page.read_text()) if target.startswith("runbooks/")}
+    assert linked == set((page.parent / "runbooks").glob("*.md"))
 
 
 def test_every_reason_of_a_condition_has_a_paragraph() -> None:

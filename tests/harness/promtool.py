@@ -1,0 +1,83 @@
+"""promtool on rules and recordings: what would fire, if what was recorded went on."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+ALERT_RULES: Final = Path(__file__).parents[2] / "charts/chatfleet/files/monitoring/rules.yaml"
+FIRING: Final = 'max by (alertname, severity, window) (ALERTS{alertstate="firing"})'
+
+
+class Firing(NamedTuple):
+    """An alert that fires."""
+
+    name: str
+    severity: str
+    window: str = ""
+
+    @property
+    def sample(self) -> Mapping[str, Any]:
+        """As promtool expects it of the query `FIRING`."""
+        labels = f'alertname="{self.name}",severity="{self.severity}"'
+        window = f',window="{self.window}"' if self.window else ""
+        return {"labels": f"{{{labels}{window}}}", "value": 1}
+
+
+class Series(NamedTuple):
+    """A series as promtool takes it."""
+
+    series: str
+    values: str
+
+
+class Evaluation(NamedTuple):
+    """Series with a value each step, and what fires after so many of them."""
+
+    series: Sequence[Series]
+    step_minutes: int
+    steps: int
+    firing: Iterable[Firing]
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run promtool.
+
+    Raises:
+        RuntimeError: it is not installed.
+    """
+    if (program := shutil.which("promtool")) is None:
+        raise RuntimeError("promtool is not installed: run `make setup` as root, or apt-get install prometheus")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=300)
+
+
+def mismatch(folder: Path, evaluation: Evaluation) -> str:
+    """Return how what fires differs from what should, in promtool's words; empty: it does not."""
+    step = f"{evaluation.step_minutes}m"
+    test = {
+        "interval": step,
+        "input_series": [each._asdict() for each in evaluation.series],
+        "promql_expr_test": [
+            {
+                "expr": FIRING,
+                "eval_time": f"{evaluation.step_minutes * evaluation.steps}m",
+                "exp_samples": [each.sample for each in sorted(evaluation.firing)],
+            }
+        ],
+    }
+    file = folder / "test.yaml"
+    document = {"rule_files": [str(ALERT_RULES)], "evaluation_interval": step, "tests": [test]}
+    file.write_text(yaml.safe_dump(document, width=1_000_000))
+    done = promtool("test", "rules", str(file))
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def problem(queries: Mapping[str, str], folder: Path) -> str:
+    """Return what is wrong with PromQL queries, by name; empty: each parses."""
+    rules = [{"record": name, "expr": query} for name, query in queries.items()]
+    (file := folder / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    done = promtool("check", "rules", str(file))
+    return "" if done.returncode == 0 else done.stdout + done.stderr
