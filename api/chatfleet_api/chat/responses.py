@@ -155,6 +155,15 @@ class Responses:
             raise unknown_response()
         return found
 
+    async def message(self, principal: Principal, conversation: str, message: str) -> StoredMessage | None:
+        """Return a message of a conversation or thread; None when it is not stored, or not ended yet."""
+        try:
+            await require_visible(self.sessions, principal, conversation)
+            messages = await self.sessions.messages(principal.tenant, conversation)
+        except ConversationNotFoundError:
+            return None
+        return next((each for each in messages if each.id == message and each.status != "pending"), None)
+
     async def read(self, principal: Principal, found: StoredResponse, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield a run's events beyond `after` until its end, wherever it is produced; few of them from the store."""
         try:

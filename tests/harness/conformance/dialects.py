@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from anthropic.types import message_create_params
@@ -14,6 +14,7 @@ from openai.types.responses import response_create_params
 
 from chatfleet_api.chat.history import continued
 from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.environment import Environment
@@ -21,14 +22,18 @@ from chatfleet_api.providers.vendor import Vendor
 from chatfleet_api.providers.vendors import table
 from chatfleet_api.providers.vendors.bedrock.vendor import bedrock
 from chatfleet_api.providers.vendors.responses.as_sent import ENCRYPTED, STATE
+from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.web.dialects.messages import errors as messages_errors
 from chatfleet_api.web.dialects.messages.request import WITH_SAMPLING, read_message
 from chatfleet_api.web.dialects.openai.request import read_completion
 from chatfleet_api.web.dialects.responses import errors as responses_errors
+from chatfleet_api.web.dialects.responses.references import resolved
 from chatfleet_api.web.dialects.responses.request import read_response
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Compatibility
+from harness.conformance.outcomes import run
+from harness.pods.runs import FakeProvider, conversations, make_chat
 from harness.upstream.catalogue import AWS, RecordingMeter
 
 HI: dict[str, Any] = {"role": "user", "content": "Hi there"}
@@ -110,8 +115,14 @@ def _message(raw: bytes) -> Parsed:
     return Parsed(asked.request, (asked.request.model, asked.stream))
 
 
+_NOTHING_STORED: Final = make_chat(
+    FakeProvider(), sessions=MemorySessionStore(conversations(), clock=lambda: 0.0)
+).responses
+"""Where references to items are looked up."""
+
+
 def _response(raw: bytes) -> Parsed:
-    asked = read_response(raw)
+    asked = read_response(run(resolved(raw, Principal(), _NOTHING_STORED)))
     new = asked.new
     items = tuple(item.item for item in new.items)
     kept = (new.request.model, items, new.echo, new.store, new.previous, new.conversation, asked[1:])

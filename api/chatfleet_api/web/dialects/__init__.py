@@ -12,6 +12,7 @@ stored       the routes of responses that are not hot; conversations: those of c
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect
 embeddings   the route of embeddings
 untranslated what only upstreams of the dialect get; in `messages`: blocks, parameters
+references   of a response: items of the input that are stored
 relay        of a response: what an upstream of the same API has written
 body         the body of a request, as a schema; extras: what comes back beside the common terms
 __init__     the registration: one `Dialect`

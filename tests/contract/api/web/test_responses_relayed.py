@@ -176,6 +176,16 @@ async def test_a_chain_sends_all_items_back_as_they_came_with_the_reasoning_encr
         assert not pod.received.keys() & {"previous_response_id", "conversation"}
 
 
+async def test_an_item_that_is_referred_to_arrives_itself() -> None:
+    async with asked(RICH) as pod:
+        first = (await pod.post(input=[{"role": "user", "content": "One", "of_next_year": 1}])).json()
+        (item,) = (await pod.get(f"{first['id']}/input_items")).json()["data"]
+        answer = await pod.post(input=[{"type": "item_reference", "id": item["id"]}], field_of_next_year=2)
+        assert answer.status == 200, answer.body
+        assert pod.received["input"] == [item]
+        assert (item["of_next_year"], pod.received["field_of_next_year"]) == (1, 2)
+
+
 async def test_what_the_upstream_has_compacted_is_not_sent_again_to_its_model() -> None:
     """Another model cannot read the compaction: it gets all that was before."""
     compaction: dict[str, Any] = {"id": "cmp_1", "type": "compaction", "encrypted_content": "gAAA=="}

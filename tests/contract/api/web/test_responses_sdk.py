@@ -319,6 +319,55 @@ def test_calls_of_tools_stream_as_the_sdks_helper_expects_them(client: openai.Op
     assert kinds.count("response.function_call_arguments.done") == 2
 
 
+def reference(ident: str | None) -> Any:  # noqa: ANN401  # an item
+    return {"type": "item_reference", "id": ident}
+
+
+def test_items_are_referred_to_by_their_ids_in_the_place_of_a_chain(client: openai.OpenAI) -> None:
+    """As clients do that keep a list of items and not the id of a response, such as the AI SDK of Vercel."""
+    first = client.responses.create(model="tools", input='add {"a": 1}', tools=[ADD])
+    (question,) = client.responses.input_items.list(first.id).data
+    (call,) = first.output
+    assert call.type == "function_call"
+    result: FunctionCallOutput = {"type": "function_call_output", "call_id": call.call_id, "output": "is 42"}
+    second = client.responses.create(
+        model="tools", input=[reference(question.id), reference(call.id), result], tools=[ADD]
+    )
+    assert second.output_text == "is 42"
+    listed = client.responses.input_items.list(second.id, order="asc").data
+    assert [item.type for item in listed] == ["message", "function_call", "function_call_output"]
+    assert listed[1].id == call.id
+    message = second.output[0]
+    third = client.responses.create(model="echo", input=[reference(message.id), {"role": "user", "content": "So?"}])
+    chained = client.responses.input_items.list(third.id, order="asc").data[0].to_dict()
+    assert chained["content"][0]["text"] == "is 42"  # type: ignore[index]
+    assert client.responses.input_tokens.count(model="echo", input=[reference(message.id)]).input_tokens > 0
+
+
+def test_a_reference_to_reasoning_brings_all_of_it(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="reason", input="Hi")
+    reasoning, message = first.output
+    back = [reference(reasoning.id), reference(message.id), {"role": "user", "content": "Go on"}]
+    second = client.responses.create(model="echo", input=back)
+    listed = client.responses.input_items.list(second.id, order="asc").data[0].to_dict()
+    assert str(listed["encrypted_content"]).startswith("chatfleet.")
+
+
+def test_a_reference_to_what_is_not_stored_is_refused(client: openai.OpenAI) -> None:
+    unstored = client.responses.create(model="echo", input="Hi", store=False)
+    deleted = client.responses.create(model="echo", input="Hi")
+    client.responses.delete(deleted.id)
+    begun = client.responses.create(model="endless", input="Hi", background=True)
+    (pending,) = client.responses.input_items.list(begun.id).data
+    client.responses.cancel(begun.id)
+    known = pending.id or ""
+    beside = f"{known[:-1]}{'A' if known[-1] != 'A' else 'E'}"
+    for unknown in (unstored.output[0].id, deleted.output[0].id, "msg_1", beside, f"{known}_2", None):
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.responses.create(model="echo", input=[{"role": "user", "content": "Hi"}, reference(unknown)])
+        assert caught.value.param == "input[1].id"
+
+
 def test_a_conversation_lists_calls_and_results_as_items(client: openai.OpenAI) -> None:
     conversation = client.conversations.create().id
     client.responses.create(model="tools", input='add {"a": 1}', tools=[ADD], conversation=conversation)

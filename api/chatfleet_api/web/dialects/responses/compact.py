@@ -13,6 +13,7 @@ from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.encode import usage_of
 from chatfleet_api.web.dialects.responses.items import items_of
+from chatfleet_api.web.dialects.responses.references import resolved
 from chatfleet_api.web.dialects.responses.request import read_response
 from chatfleet_api.web.documentation import fails, takes
 from chatfleet_api.web.sse import json_text
@@ -45,12 +46,13 @@ def compact_routes(responses: Responses, path: str) -> APIRouter:
         require_json(request.headers.get("content-type"))
         raw = await request.body()
         decode_body(raw, _BODY)
-        run, questions = await responses.compact(caller, read_response(raw, caller).new)
+        new = read_response(await resolved(raw, caller, responses), caller).new
+        run, questions = await responses.compact(caller, new)
         try:
             answer = await collect(run.read())
         finally:
             run.cancel()
-        users = [item for message in questions for item in items_of(message) if item.get("role") == "user"]
+        users = [item for message in questions for item in items_of(None, message) if item.get("role") == "user"]
         summary = {"id": f"cmp_{run.id}", "type": "compaction", "encrypted_content": sealed_summary(answer.reply.text)}
         body = {
             "id": f"resp_{run.id.replace('-', '')}",

@@ -94,7 +94,7 @@ def item_routes(conversations: Conversations) -> APIRouter:
         added = await conversations.add(caller, _known(conversation), items)
         return _json(
             page(
-                [item for message in added for item in items_of(message)],
+                [item for message in added for item in items_of(_known(conversation), message)],
                 after=None,
                 limit=MAX_ITEMS,
                 newest_first=False,
@@ -111,19 +111,19 @@ def item_routes(conversations: Conversations) -> APIRouter:
     ) -> Response:
         """List the items of a conversation; an answer is one when it has ended."""
         messages = await _messages(conversations, caller, conversation)
-        items = [item for message in messages for item in items_of(message)]
+        items = [item for message in messages for item in items_of(_known(conversation), message)]
         return _json(page(items, after=after, limit=limit, newest_first=order == "desc"))
 
     @router.get("/{item}")
     async def retrieve_item(conversation: str, item: str, caller: Caller) -> Response:
         """Return an item of a conversation."""
-        _, found = _one(await _messages(conversations, caller, conversation), item)
+        _, found = _one(conversation, await _messages(conversations, caller, conversation), item)
         return _json(found)
 
     @router.delete("/{item}")
     async def delete_item(conversation: str, item: str, caller: Caller) -> Response:
         """Delete an item of a conversation for good, and return the conversation."""
-        message, _ = _one(await _messages(conversations, caller, conversation), item)
+        message, _ = _one(conversation, await _messages(conversations, caller, conversation), item)
         return _json(_shown(await conversations.remove(caller, _known(conversation), message.id)))
 
     return router
@@ -135,10 +135,10 @@ async def _messages(conversations: Conversations, caller: Principal, conversatio
     return [message for message in messages if message.status != "pending"]
 
 
-def _one(messages: Sequence[StoredMessage], ident: str) -> tuple[StoredMessage, dict[str, Any]]:
+def _one(conversation: str, messages: Sequence[StoredMessage], ident: str) -> tuple[StoredMessage, dict[str, Any]]:
     """Return the item with an id, and the message that has it."""
     for message in messages:
-        for item in items_of(message):
+        for item in items_of(_known(conversation), message):
             if item["id"] == ident:
                 return message, item
     raise ChatError(Code.NOT_FOUND, "This item does not exist in the conversation.")

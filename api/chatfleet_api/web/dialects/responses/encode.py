@@ -24,7 +24,7 @@ from chatfleet_api.domain.events import (
 )
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
-from chatfleet_api.web.dialects.responses.ids import response_id
+from chatfleet_api.web.dialects.responses.ids import item_owner, response_id
 from chatfleet_api.web.dialects.responses.output import Made, Message, Output
 from chatfleet_api.web.dialects.responses.relay import Relay, completed
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
@@ -106,7 +106,8 @@ class ResponseEncoder:
         match event:
             case Start():
                 self._start, self._echo = event, read_echo(event.echo)
-                self._output = Output(event.message or event.run, form_of(self._echo))
+                owner = item_owner(event.conversation, event.message) if event.message else event.run
+                self._output = Output(owner, form_of(self._echo))
                 self._emit("response.created", {"response": self.response()})
                 self._emit("response.in_progress", {"response": self.response()})
             case Token() | Reasoning() | ToolCall():

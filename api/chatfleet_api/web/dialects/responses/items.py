@@ -13,7 +13,8 @@ from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
-from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
+from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING, item_owner
+from chatfleet_api.web.dialects.responses.output import Form
 from chatfleet_api.web.dialects.responses.output import items_of as items_of_answer
 
 MAX_LIMIT: Final = 100
@@ -32,30 +33,34 @@ _PREFIXES: Final = MappingProxyType(
 _WITH_STATUS: Final = frozenset(_PREFIXES) - {"reasoning"}
 
 
-def items_of(message: StoredMessage) -> list[dict[str, Any]]:
-    """Return the items of a message: as it came, with an id and, of a message, its text in parts; or an answer's."""
+def items_of(conversation: str | None, message: StoredMessage, form: Form | None = None) -> list[dict[str, Any]]:
+    """Return the items of a message: as it came, with an id and, of a message, its text in parts; or an answer's.
+
+    An answer's have the `form` that its request wanted, or another one.
+    """
+    owner = item_owner(conversation, message.id)
     if message.item:
-        return [_sent(message, msgspec.json.decode(message.item))]
+        return [_sent(message, owner, msgspec.json.decode(message.item))]
     status = "completed" if message.status == "complete" else "incomplete"
     if (output := output_of(message)) is not None:
         return output
     if message.role == "assistant" and message.run:
         pieces = pieces_of(message)
-        return items_of_answer(message.id, pieces, status, form_of(read_echo(message.echo)))
-    return [_message(message, {}, status)]
+        return items_of_answer(owner, pieces, status, form or form_of(read_echo(message.echo)))
+    return [_message(message, owner, {}, status)]
 
 
-def _sent(message: StoredMessage, sent: dict[str, Any]) -> dict[str, Any]:
+def _sent(message: StoredMessage, owner: str, sent: dict[str, Any]) -> dict[str, Any]:
     kind = kind_of(sent)
     given = {name: value for name, value in sent.items() if value is not None}
     if kind == MESSAGE_KIND:
-        return _message(message, given, "completed")
-    ident = {"id": f"{_PREFIXES.get(kind, 'item_')}{message.id}"}
+        return _message(message, owner, given, "completed")
+    ident = {"id": f"{_PREFIXES.get(kind, 'item_')}{owner}"}
     return {**ident, **({"status": "completed"} if kind in _WITH_STATUS else {}), **given}
 
 
-def _message(message: StoredMessage, given: dict[str, Any], status: str) -> dict[str, Any]:
-    item = {"id": MESSAGE + message.id, "type": MESSAGE_KIND, "status": status, "role": message.role}
+def _message(message: StoredMessage, owner: str, given: dict[str, Any], status: str) -> dict[str, Any]:
+    item = {"id": MESSAGE + owner, "type": MESSAGE_KIND, "status": status, "role": message.role}
     content = given.pop("content", message.content)
     return {**item, **given, "content": [_part(message.role, content)] if isinstance(content, str) else content}
 

@@ -20,6 +20,7 @@ from chatfleet_api.web.collect import as_error
 from chatfleet_api.web.dialects.responses import operations
 from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
 from chatfleet_api.web.dialects.responses.ids import response_id
+from chatfleet_api.web.dialects.responses.references import resolved
 from chatfleet_api.web.dialects.responses.request import read_response
 from chatfleet_api.web.dialects.responses.stored import key_of
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
@@ -47,8 +48,10 @@ class CreateResponse(HotEndpoint):
     @override
     async def answer(self, client: Client) -> None:
         raw, key = await client.body(), idempotency_key(client)
+        request_key = None if key is None else RequestKey.of(key, raw)
+        raw = await resolved(raw, client.principal, self._responses)
         body = read_response(raw, client.principal)
-        run = await self._run(client.principal, body.new, None if key is None else RequestKey.of(key, raw))
+        run = await self._run(client.principal, body.new, request_key)
         # What is not stored gets an id that leads nowhere.
         nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())
         stream, background = body.stream, body.new.background

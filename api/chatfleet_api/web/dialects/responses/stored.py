@@ -11,6 +11,7 @@ from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.dialects.openai.errors import VendorErrorBody
 from chatfleet_api.web.dialects.responses.ids import read_response_id
 from chatfleet_api.web.dialects.responses.items import DEFAULT_LIMIT, MAX_LIMIT, items_of, page
+from chatfleet_api.web.dialects.responses.references import resolved
 from chatfleet_api.web.dialects.responses.request import ResponseBody, read_response
 from chatfleet_api.web.documentation import fails, takes
 from chatfleet_api.web.sse import json_text
@@ -37,14 +38,16 @@ def response_routes(responses: Responses) -> APIRouter:
     ) -> Response:
         """List the items of the input of a response: those of its own request."""
         found = await responses.find(caller, key_of(response_id))
-        items = [item for message in found.questions for item in items_of(message)]
+        items = [item for message in found.questions for item in items_of(found.key.conversation, message)]
         return _json(page(items, after=after, limit=limit, newest_first=order == "desc"))
 
     @router.post("/input_tokens", openapi_extra=takes(ResponseBody))
     async def count_input_tokens(request: Request, caller: Caller) -> Response:
         """Estimate the tokens of an input, with the messages before it: one for every four bytes of text and tools."""
         require_json(request.headers.get("content-type"))
-        asked = await responses.request(caller, read_response(await request.body(), caller).new)
+        asked = await responses.request(
+            caller, read_response(await resolved(await request.body(), caller, responses), caller).new
+        )
         return _json({"object": "response.input_tokens", "input_tokens": tokens_of(asked)})
 
     return router
