@@ -45,6 +45,7 @@ class Completions:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, and for a retrievable run STORAGE_UNAVAILABLE.
         """
         tenant = principal.tenant
+        principal.require_model(request.model)
         provider = self.catalogue().provider(request.model)
         with self.pool.admit() as start:
             began = Start(self.new_id(), request.model, int(self.now().timestamp()), echo=echo)

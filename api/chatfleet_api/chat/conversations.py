@@ -14,7 +14,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
-from chatfleet_api.chat.sending import MessageSender, NewMessage
+from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model
 from chatfleet_api.domain.errors import ConversationConflictError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -135,6 +135,7 @@ class Conversations:
                 IDEMPOTENCY_MISMATCH.
         """
         await require_visible(self.sessions, principal, conversation)
+        message = with_allowed_model(message, principal, self.sender.catalogue())
         start: TryStart[Run | Replay] = partial(self.sender.send, principal, conversation, message)
         if key is not None:
             digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()

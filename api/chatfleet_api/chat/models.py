@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.providers.vectors import EmbeddingModel
@@ -40,6 +41,12 @@ class Models(Protocol):
     def models(self) -> tuple[str, ...]:
         """Return the names of all models; the first is the one for requests that name none."""
         ...
+
+
+def allowed(principal: Principal, models: Models) -> tuple[str, ...]:
+    """Return the names of the models that a caller may use; the first is the one for requests that name none."""
+    names = models.models()
+    return names if principal.models is None else tuple(name for name in names if name in principal.models)
 
 
 class EmbeddingModels(Protocol):

@@ -120,6 +120,7 @@ class Responses:
         if not new.store:
             return await self.completions.start(principal, await self.request(principal, new), echo=new.echo)
         turn = self._turn(new)
+        principal.require_model(turn.request.model)
         self.sender.catalogue().provider(turn.request.model)  # raises when there is none
         with self.pool.admit() as start:
             for _ in range(ATTEMPTS):

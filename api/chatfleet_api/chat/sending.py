@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import consumer_of
-from chatfleet_api.chat.models import Models
+from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
@@ -196,6 +196,16 @@ class MessageSender:
     def stamp(self) -> str:
         """Return the time, as stored messages carry it."""
         return history.stamp(self.now())
+
+
+def with_allowed_model(message: NewMessage, principal: Principal, models: Models) -> NewMessage:
+    """Return `message` with a model that its sender may use; raise `ChatError(MODEL_NOT_FOUND)` for another one."""
+    if principal.models is None:
+        return message
+    names = allowed(principal, models)
+    model = message.model or (names[0] if names else "")
+    principal.require_model(model)
+    return replace(message, model=model)
 
 
 def _request(model: str, sent: NewMessage) -> ChatRequest:

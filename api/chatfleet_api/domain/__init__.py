@@ -5,6 +5,7 @@ events           the events of a run
 errors           error codes, the failure table, and the exceptions
 seals            what clients keep for models whose own API has no encrypted content
 principal        the caller of a request
+model_names      names of models, and the error for one that does not exist
 ids              which text is an id
 live             live configuration: `Live`
 unexpected       log lines of errors that repeat

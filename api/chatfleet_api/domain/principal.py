@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.model_names import unknown_model
 
 
 class Grant:
@@ -42,6 +43,8 @@ class Principal:
     """The user that the credential names, whose conversations alone are visible; None: all of the tenant's are."""
     any_user: bool = False
     """Whether the credential is that of a service, whose requests may name any user."""
+    models: frozenset[str] | None = None
+    """Names of the models that the credential allows; None: all."""
     grant: Grant | None = field(default=None, compare=False)
     """What ends the streams of a revoked credential; None: nothing does."""
 
@@ -57,6 +60,11 @@ class Principal:
             message = f"The value of '{param}' is not the user of the credential; omit it."
             raise ChatError(Code.USER_MISMATCH, message, param=param)
         return self.user
+
+    def require_model(self, model: str) -> None:
+        """Raise for a model that the credential does not allow, as for one that does not exist."""
+        if self.models is not None and model not in self.models:
+            raise unknown_model(model)
 
 
 ANONYMOUS: Final = Principal()

@@ -1,7 +1,7 @@
 """API keys as Secrets have them, and the table that finds the key that a client sent. Pure.
 
 A value of a Secret is a key, its SHA-256 (`sha256:` and 64 hexadecimal digits), or a JSON object with `key` or `hash`
-and, optional, `tenant`, `user` and `expires`.
+and, optional, `tenant`, `user`, `models` and `expires`.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from chatfleet_api.domain.model_names import LONGEST_NAME
 from chatfleet_api.domain.principal import Grant, Principal
 
 MIN_KEY_CHARACTERS: Final = 24
@@ -37,6 +38,7 @@ class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant: str | None = None
     user: str | None = None
     expires: datetime | None = None
+    models: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,12 @@ def parse_key(text: str, *, name: str, tenant: str) -> APIKey:
         raise UnusableKeyError("its user must have 1 to 256 characters")
     if fields.expires is not None and fields.expires.tzinfo is None:
         raise UnusableKeyError("its expires must have a time zone, such as 2027-01-31T00:00:00Z")
+    if fields.models is not None and not all(1 <= len(model) <= LONGEST_NAME for model in fields.models or ("",)):
+        raise UnusableKeyError("its models must be a list of one or more names, each of at most 128 characters")
     any_user = fields.user == ANY_USER
     user = None if any_user else fields.user
-    principal = Principal(who, subject=f"key:{name}", user=user, any_user=any_user, grant=Grant())
+    models = None if fields.models is None else frozenset(fields.models)
+    principal = Principal(who, subject=f"key:{name}", user=user, any_user=any_user, models=models, grant=Grant())
     return APIKey(_digest(fields), principal, fields.expires)
 
 
@@ -79,7 +84,7 @@ def _fields(text: str) -> _Fields:
         try:
             return msgspec.json.decode(text, type=_Fields)
         except msgspec.MsgspecError:
-            raise UnusableKeyError("it is no JSON object with key or hash, tenant, user and expires") from None
+            raise UnusableKeyError("it is no JSON object with key or hash, tenant, user, models and expires") from None
     return _Fields(hash=text) if text.startswith("sha256:") else _Fields(key=text)
 
 

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from msgspec.structs import replace
 
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.model_names import unknown_model
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.unexpected import UnexpectedErrors
 from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker
@@ -22,9 +22,6 @@ from chatfleet_contract.spec.provider_types import Continuation
 from chatfleet_contract.spec.providers import Model
 
 logger = logging.getLogger(__name__)
-
-LONGEST_NAME: Final = 128
-"""What an error repeats of a model's name: as much as a name of the catalogue may have."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,7 @@ class Catalogue:
         try:
             return self._models[model]
         except KeyError:
-            message = f"The model {model[:LONGEST_NAME]!r} does not exist."
-            raise ChatError(Code.MODEL_NOT_FOUND, message, param="model") from None
+            raise unknown_model(model) from None
 
     def embedding(self, model: str) -> EmbeddingModel:
         """Return what makes embeddings by `model`; raise `ChatError(MODEL_NOT_FOUND)` as `provider`."""

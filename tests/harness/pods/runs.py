@@ -7,9 +7,10 @@ from itertools import count
 
 from chatfleet_api.chat.services import ChatPorts, chat_services
 from chatfleet_api.chat.turn import PLAIN, Seams
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Event, Start, Token, Usage
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.model_names import unknown_model
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
@@ -60,11 +61,12 @@ class FakeProvider:
 
 
 class OneModel:
-    """A catalogue with the model `m`."""
+    """A catalogue with the model `m`, or other names of the same."""
 
     def __init__(self, provider: Provider, continuation: Continuation = "none") -> None:
         self._provider = provider
         self._continuation = continuation
+        self.names: tuple[str, ...] = ("m",)
         self.ends: str | None = None
         """The day on which its vendor shuts the model down."""
         self.unsupported: ChatError | None = None
@@ -75,8 +77,8 @@ class OneModel:
         self._provider = provider
 
     def provider(self, model: str) -> Provider:
-        if model != "m":
-            raise ChatError(Code.MODEL_NOT_FOUND, param="model")
+        if model not in self.names:
+            raise unknown_model(model)
         return self._provider
 
     def continuation(self, model: str) -> Continuation:
@@ -96,7 +98,7 @@ class OneModel:
         return self.ends
 
     def models(self) -> tuple[str, ...]:
-        return ("m",)
+        return self.names
 
 
 class Chat:

@@ -50,6 +50,9 @@ def test_json_names_tenant_user_and_end() -> None:
         (json.dumps({"key": KEY, "tenant": ""}), "its tenant"),
         (json.dumps({"key": KEY, "user": ""}), "its user"),
         (json.dumps({"key": KEY, "expires": "2026-01-31T00:00:00"}), "time zone"),
+        (json.dumps({"key": KEY, "models": []}), "its models"),
+        (json.dumps({"key": KEY, "models": [""]}), "its models"),
+        (json.dumps({"key": KEY, "models": "m"}), "no JSON object"),
     ],
 )
 def test_what_is_no_key_is_refused_without_a_part_of_it(text: str, why: str) -> None:

@@ -53,6 +53,7 @@ class CountTokens(HotEndpoint):
     @override
     async def answer(self, client: Client) -> None:
         request = read_count(await client.body(), *_versions(client))
+        client.principal.require_model(request.model)
         counted = await self._models().count_tokens(request)
         count = TokenCount(tokens_of(request), estimated=True) if counted is None else TokenCount(counted)
         await client.respond(json_text(count))

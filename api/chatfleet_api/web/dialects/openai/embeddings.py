@@ -52,6 +52,7 @@ def read_embeddings(raw: bytes, caller: Principal = ANONYMOUS) -> EmbeddingReque
     """Parse and check the body of `caller`; raises `ChatError` that names the parameter."""
     body = decode_body(raw, _BODY)
     caller.user_of(body.user, "user")
+    caller.require_model(body.model)
     fields: dict[str, Any] = dict(_FIELDS.decode(raw))
     return EmbeddingRequest(body.model, fields, body.encoding_format or "float")
 

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Request, Response
 from typing_extensions import override
 
 from chatfleet_api.chat.completions import Completions
-from chatfleet_api.chat.models import Models
+from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
+from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import collect
 from chatfleet_api.web.dialects.messages.errors import error_body
@@ -76,18 +78,20 @@ def model_routes(models: Live[Models]) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["OpenAI dialect"], responses=fails(VendorErrorBody))
 
     @router.get("")
-    async def list_models(request: Request) -> Response:
+    async def list_models(request: Request, caller: Caller) -> Response:
         """List the models; in Anthropic's shape with the header anthropic-version."""
+        listed = _dated(caller, models())
         if VERSION_HEADER in request.headers:
-            return _for_anthropic(request, model_list(_dated(models())))
-        listed = [model_object(name, day) for name, day in _dated(models())]
-        return Response(json_text({"object": "list", "data": listed}), media_type="application/json")
+            return _for_anthropic(request, model_list(listed))
+        body = {"object": "list", "data": [model_object(name, day) for name, day in listed]}
+        return Response(json_text(body), media_type="application/json")
 
     @router.get("/{name:path}")
-    async def get_model(name: str, request: Request) -> Response:
+    async def get_model(name: str, request: Request, caller: Caller) -> Response:
         """Retrieve a model; in Anthropic's shape with the header anthropic-version."""
         is_anthropics = VERSION_HEADER in request.headers
         try:
+            caller.require_model(name)
             day = models().shutdown_date(name)  # raises when there is no such model
         except ChatError as error:
             if not is_anthropics:
@@ -101,9 +105,9 @@ def model_routes(models: Live[Models]) -> APIRouter:
     return router
 
 
-def _dated(models: Models) -> Sequence[tuple[str, str | None]]:
-    """Return all models, each with the day on which it shuts down, if that is known."""
-    return [(name, models.shutdown_date(name)) for name in models.models()]
+def _dated(caller: Principal, models: Models) -> Sequence[tuple[str, str | None]]:
+    """Return the models of a caller, each with the day on which it shuts down, if that is known."""
+    return [(name, models.shutdown_date(name)) for name in allowed(caller, models)]
 
 
 def _for_anthropic(request: Request, body: dict[str, Any] | bytes, *, status: int = 200) -> Response:
