@@ -15,6 +15,7 @@ from chatfleet_api.redis.executor import Executor
 from chatfleet_api.runs.keys import events_key, from_member, record_key, to_member
 from chatfleet_api.sessions.index import ConversationIndex
 from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
+from chatfleet_api.usage.ledger_script import batch_key, conversation_key, day_key, total_key
 from harness.pods.runs import conversations
 
 ROOT: Final = Path(chatfleet_api.__file__).parent
@@ -24,17 +25,22 @@ TENANT_KEYS: Final = {
     "sessions/index.py: keys",
     "sessions/keys.py: _key",
 }
+TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {"usage/ledger_script.py: day_key", "usage/ledger_script.py: conversation_key"}
 """Functions that make keys of a tenant; `test_tenants_never_share_a_key` has what each makes."""
 FLEET_KEYS: Final = {
     "redis/client.py: check": "a key to try whether Redis accepts writes, deleted at once",
     "runs/keys.py: pods_key": "the pods and their heartbeats",
     "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
     "runs/keys.py: cancels_key": "which runs a pod is to cancel; its members carry the tenant",
+    "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",
+    "usage/ledger_script.py: batch_key": "the number of the last batch of sums of a process",
 }
 """Functions that make keys of no tenant, and why."""
 TABLES: Final = {
     "runs/fleet/failure_detector.py: _seen": "by pod",
     "runs/log/tailing.py: streams": "by key of Redis",
+    "usage/redis_ledger.py: _waiting": "by keys of Redis",
+    "usage/memory_ledger.py: _totals": "the sum of the ChatDeployment, for its status",
     "sessions/memory.py: idempotency": "within one conversation",
     "sessions/memory.py: responses": "within one conversation",
 }
@@ -64,7 +70,7 @@ def callers(method: str, *, arguments: bool) -> set[str]:
 
 
 def test_every_builder_of_a_key_is_known() -> None:
-    assert callers("shared_key", arguments=True) == FLEET_KEYS.keys()
+    assert callers("shared_key", arguments=True) == FLEET_KEYS.keys() | TENANT_KEYS_OF_THE_FLEETS_SLOT
     assert callers("key", arguments=True) - {"sessions/redis.py: list"} == TENANT_KEYS
 
 
@@ -90,14 +96,18 @@ def keys_of(client: RedisClient, tenant: str) -> list[str]:
         *conversation_keys(client, tenant, ID),
         idempotency_key(client, tenant, ID, "once"),
         *queue_keys(client, tenant, ID),
+        day_key(client, tenant, "2026-01-31"),
+        conversation_key(client, tenant, ID),
     ]
 
 
 def test_tenants_never_share_a_key(client: RedisClient) -> None:
     for one, other in combinations(TENANTS, 2):
         assert not {*keys_of(client, one)} & {*keys_of(client, other)}
+    fleet = {client.shared_key(kind) for kind in ("pods", "probe", "owned:pod", "cancels:pod")}
+    fleet |= {total_key(client, "2026-01-31"), batch_key(client, "process")}
     for tenant in TENANTS:
-        assert not any(key.startswith(client.shared_key("")) for key in keys_of(client, tenant))
+        assert not fleet & {*keys_of(client, tenant)}
 
 
 def test_tenants_of_two_chatdeployments_never_share_a_key() -> None:
@@ -114,8 +124,8 @@ def test_a_member_of_the_fleets_sets_keeps_its_tenant() -> None:
 
 def tables() -> Iterator[tuple[str, str]]:
     """Yield the dictionaries of the packages that store and run, and the types of their keys."""
-    for package in ("sessions", "runs", "chat"):
-        for path in (ROOT / package).rglob("*.py"):
+    for stored in ("sessions/*.py", "runs/**/*.py", "chat/*.py", "usage/*ledger.py"):
+        for path in ROOT.glob(stored):
             for node in ast.walk(ast.parse(path.read_text())):
                 if not isinstance(node, ast.AnnAssign) or not isinstance(node.annotation, ast.Subscript):
                     continue
