@@ -86,6 +86,7 @@ def _version() -> Json:
             _column("Ready Pods", ".status.readyReplicas", "Ready pods.", type_="integer"),
             _column("Streams", ".status.activeStreams", "Open streams of all pods.", type_="integer"),
             _column("Tokens/s", ".status.tokensPerSecond", "Tokens per second of all pods.", type_="integer"),
+            _column("Cost today", ".status.usage.costUSD", "Cost in USD of the answers of the day of status.usage."),
             _column("URL", ".status.url", "URL of the API inside the cluster."),
             _column("External URL", ".status.externalURL", "URL of the load balancer.", wide=True),
             _column("Models", ".status.models", "Names of the models.", wide=True),

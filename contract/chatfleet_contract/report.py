@@ -41,6 +41,17 @@ class ModelOutcome(Part):
     """Down: since the first of the failures in a row."""
 
 
+class ReportedUsage(Part):
+    """What all answers of one day have used, of the whole ChatDeployment: every pod reads the same sums."""
+
+    day: str
+    """UTC."""
+    input_tokens: int = Field(0, ge=0)
+    output_tokens: int = Field(0, ge=0)
+    cost_usd: str | None = Field(None, alias="costUSD")
+    """A decimal number; None: no price is known."""
+
+
 class PodReport(Part):
     """The state of one pod, including its dependencies, on which readiness and liveness do not depend."""
 
@@ -59,6 +70,8 @@ class PodReport(Part):
     max_streams: int = Field(0, ge=0)
     tokens_per_second: float | None = Field(None, ge=0)
     """Input and output tokens per second over the last seconds. None: unknown."""
+    usage: ReportedUsage | None = None
+    """Of today; None: it is not known yet."""
     redis: Dependency | None = None
     """None: the pod stores everything in memory."""
     redis_url_error: str | None = None

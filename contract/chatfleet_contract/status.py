@@ -243,6 +243,19 @@ class Condition(Part):
     )
 
 
+class UsageOfDay(Part):
+    """What the answers of one day have used."""
+
+    day: Annotated[str, Field(max_length=10)] = Field(description="The day (UTC).")
+    input_tokens: int = Field(ge=0, description="Input tokens of all answers that ended on the day.")
+    output_tokens: int = Field(ge=0, description="Output tokens of these answers.")
+    cost_usd: Annotated[str, Field(max_length=40)] | None = Field(
+        None,
+        alias="costUSD",
+        description="Cost of these answers in USD, as far as their prices are known. Unset: no price is known.",
+    )
+
+
 class ChatDeploymentStatus(Part):
     """The observed state of a chat API."""
 
@@ -262,6 +275,9 @@ class ChatDeploymentStatus(Part):
     active_streams: int | None = Field(None, ge=0, description="Open streams of all pods.")
     tokens_per_second: int | None = Field(
         None, ge=0, description="Input and output tokens per second of all pods, over the last seconds."
+    )
+    usage: UsageOfDay | None = Field(
+        None, description="Tokens and cost of today, of all pods; after a day without pods, of the last day with some."
     )
     template_revision: str | None = Field(
         None, description="Revision of the current pod templates. Progressing names a newer revision, if there is one."

@@ -13,6 +13,8 @@ missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 replay          repeated requests with an idempotency key
+embeddings      embeddings, counted as answers are
+usage_reports   the sums that a caller may see
 joining         which run a reader joins or resumes, and where
 items           items of the OpenAI dialect, and the messages that they are to a model; item_kinds: their fields
 compaction      a conversation as a summary by its model

@@ -1,7 +1,7 @@
 """The application services, put together from the stores and clocks of a process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from chatfleet_api.chat.completions import Completions
@@ -18,6 +18,8 @@ from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.store import SessionStore
+from chatfleet_api.usage.ledger import Ledger
+from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_contract.spec import OnBusy
 
 
@@ -42,6 +44,8 @@ class ChatPorts:
     """The configured policy for a message that comes while an answer is being written."""
     seams: Seams = PLAIN
     """What features add to each run."""
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    """What the accounting of `seams` adds to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,5 +11,6 @@ monitors        event loop heartbeat, checks of Redis and of the upstreams
 probes          routes of probes, report, metrics and the preStop hook
 metrics         the table of metrics, and the verbs that count
 token_rate      tokens per second
+day_usage       what the ChatDeployment has used today
 logs            format of log lines
 """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
@@ -63,6 +64,7 @@ class Sources:
     tokens: TokenRate
     run_counters: RunCounters
     authentication: AuthenticationState
+    usage: DayUsage
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
@@ -116,6 +118,7 @@ class Health:
             active_streams=self.active,
             max_streams=self.max_streams,
             tokens_per_second=round(sources.tokens.per_second, 1),
+            usage=sources.usage.reported,
             redis=None if sources.redis is None else sources.redis.state,
             redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),

@@ -15,12 +15,15 @@ from typing import Final
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.accounting import Accounting
+from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.chat.turn import Seams
+from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.identity.authentication import Authentication, open_authentication
 from chatfleet_api.identity.discovery import fetch_keys
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.configuration import Configuration
+from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
@@ -88,7 +91,13 @@ class Wiring:
             redis=redis,
             fleet=fleet,
             authentication=self.authentication,
+            usage=DayUsage(self.ports.ledger.totals, now=self.ports.now),
         )
+
+    @property
+    def _account(self) -> str:
+        config = self.configuration.current
+        return f"{config.namespace}/{config.deployment}"
 
     def web(self, chat: ChatServices) -> web.Services:
         """Return what the serving port works with."""
@@ -99,7 +108,8 @@ class Wiring:
             responses=chat.responses,
             joining=chat.joining,
             models=ports.catalogue,
-            embeddings=configuration.live_catalogue,
+            embeddings=Embeddings(configuration.live_catalogue, ports.seams.accounting, ports.new_id),
+            usage=UsageReports(self._account, ports.ledger, ports.sessions, ports.now),
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
@@ -131,6 +141,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             _export(meter, health, chat, pool)
             meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
+            tasks.append(sources.usage.run)
             if sources.redis is not None:
                 tasks += [sources.redis.run, lambda: supervise(stores.fleet, pool, chat.takeover.produce)]
             if (file := settings.config_file) is not None:
@@ -152,6 +163,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         new_id=_new_id,
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
+        ledger=stores.ledger,
         seams=Seams(accounting=_accounting(configuration, stores, meter)),
     )
     return Wiring(

@@ -12,6 +12,7 @@ from chatfleet_api.providers.catalogue import SharedUpstream
 from chatfleet_api.providers.policies.instrumented import Meter, ModelLabels
 from chatfleet_api.providers.policies.retry import backoff, is_transient
 from chatfleet_api.providers.vectors import EmbeddingRequest, Vectors, vectors
+from chatfleet_api.usage.attempts import Attempt, ended
 from chatfleet_contract.runtime import RuntimeProvider
 
 
@@ -41,6 +42,7 @@ class Embedder:
                 attempt += 1
             else:
                 self.meter.used(self.labels.provider, self.labels.model, found.usage)
+                ended(Attempt(*self.labels, found.usage))
                 return found.body
 
     async def _attempt(self, body: bytes, request: EmbeddingRequest) -> Vectors:

@@ -9,5 +9,5 @@
 - `ledger`: the sums: what every ledger promises, and their rows
 - `redis_ledger`, `ledger_script`: the ledger of a fleet; its step also ends a run that is logged
 - `memory_ledger`: the ledger of a process without Redis
-- `report`: filters and groups of the sums; `focus`: the sums as a FOCUS table
+- `report`: filters and groups of the sums; `tables`: the sums as CSV and FOCUS
 """

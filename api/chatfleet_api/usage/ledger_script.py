@@ -19,12 +19,8 @@ import msgspec
 
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.usage.record import OTHER_USERS, Row, UsageRecord, rows_of
-from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.usage.settlement import DAYS_KEPT, MAX_ROWS, Settlement
 
-MAX_ROWS: Final = 10_000
-"""Rows of a tenant and day beyond which users that are new are summed as one."""
-DAYS_KEPT: Final = 400
-"""Retention of the sums: a year and the month that is being paid."""
 BATCH_SECONDS: Final = 7 * 24 * 3600
 """How long the newest batch of a process is remembered: longer than a pod waits for Redis to return."""
 

@@ -4,8 +4,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 
 from chatfleet_api.usage.ledger import Sums
-from chatfleet_api.usage.ledger_script import DAYS_KEPT, MAX_ROWS
 from chatfleet_api.usage.record import OTHER_USERS, Row, UsageRecord, rows_of
+from chatfleet_api.usage.settlement import DAYS_KEPT, MAX_ROWS
 
 MAX_CONVERSATIONS = 10_000
 """Conversations whose sums are kept: the newest."""

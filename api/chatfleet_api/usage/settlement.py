@@ -1,7 +1,12 @@
 """What one record adds to the ledger, as the step in Redis takes it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+MAX_ROWS: Final = 10_000
+"""Rows of a tenant and day beyond which users that are new are summed as one."""
+DAYS_KEPT: Final = 400
+"""Retention of the sums: a year and the month that is being paid."""
 
 AddedRow: TypeAlias = tuple[str, str, Sequence[str]]
 """The beginning of the fields of a row, that of the row in its place if there are too many, and counters by name."""

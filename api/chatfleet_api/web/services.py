@@ -6,9 +6,11 @@ from typing import Protocol
 
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.joining import Joining
-from chatfleet_api.chat.models import EmbeddingModels, Models
+from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.responses import Responses
+from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Authenticate
@@ -35,8 +37,8 @@ class Services:
     joining: Joining
     models: Live[Models]
     """The current catalogue."""
-    embeddings: Live[EmbeddingModels]
-    """The same, for embeddings."""
+    embeddings: Embeddings
+    usage: UsageReports
     streams: SSEStreams
     on_client_disconnect: Live[OnClientDisconnect]
 

@@ -5,18 +5,31 @@ or text in it is out of bounds. So the bounds stand here, and a report that brea
 """
 
 import math
+import re
 from itertools import islice
 from typing import Final
 
 from pydantic import ValidationError
 
-from chatfleet_contract.report import MAX_ACCESS_ERRORS, MAX_REPORTED_MODELS, Dependency, ModelOutcome, PodReport
+from chatfleet_contract.report import (
+    MAX_ACCESS_ERRORS,
+    MAX_REPORTED_MODELS,
+    Dependency,
+    ModelOutcome,
+    PodReport,
+    ReportedUsage,
+)
 from chatfleet_operator.model.errors import MAX_MESSAGE, truncate
 
 MAX_STREAMS: Final = 100_000
 """Limit of a pod's streams, five times the largest `streaming.maxStreamsPerPod`."""
 
 MAX_TOKENS_PER_SECOND: Final = 1e9
+
+MAX_TOKENS: Final = 10**15
+"""Limit of the tokens of a day."""
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_USD: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?")
 
 MAX_READ: Final = 4 * MAX_MESSAGE
 """Characters of a text that are looked at; the rest cannot be part of a message."""
@@ -41,6 +54,7 @@ def _bounded(report: PodReport) -> PodReport:
             "active_streams": min(report.active_streams, MAX_STREAMS),
             "max_streams": min(report.max_streams, MAX_STREAMS),
             "tokens_per_second": _rate(report.tokens_per_second),
+            "usage": _usage(report.usage) if report.usage else None,
             "redis_url_error": _text(report.redis_url_error) if report.redis_url_error else None,
             "redis": _dependency(report.redis) if report.redis else None,
             "upstreams": {name: _dependency(upstream) for name, upstream in report.upstreams.items()},
@@ -52,6 +66,18 @@ def _bounded(report: PodReport) -> PodReport:
 def _rate(reported: float | None) -> float | None:
     """Return a rate in bounds; None: unknown. `1e400` is infinite in JSON, and no integer."""
     return min(reported, MAX_TOKENS_PER_SECOND) if reported is not None and math.isfinite(reported) else None
+
+
+def _usage(reported: ReportedUsage) -> ReportedUsage | None:
+    """Return the sums in bounds; None: they are of no day, or their cost is no amount of money."""
+    if not _DAY.fullmatch(reported.day) or (reported.cost_usd is not None and not _USD.fullmatch(reported.cost_usd)):
+        return None
+    return ReportedUsage(
+        day=reported.day,
+        input_tokens=min(reported.input_tokens, MAX_TOKENS),
+        output_tokens=min(reported.output_tokens, MAX_TOKENS),
+        cost_usd=reported.cost_usd,
+    )
 
 
 def _dependency(reported: Dependency) -> Dependency:

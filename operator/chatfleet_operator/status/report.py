@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from chatfleet_contract import names
-from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType
+from chatfleet_contract.status import MAX_CONDITION_MESSAGE, ChatDeploymentStatus, Condition, ConditionType, UsageOfDay
 from chatfleet_operator.children.labels import selector
 from chatfleet_operator.model.values import Observed, Outcome, Plan, Resource, Timestamp
 from chatfleet_operator.status.assessment import Assessment, status_int
@@ -27,6 +27,7 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
         external_url=external_url(assessment),
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
+        usage=_usage(seen),
         template_revision=plan.desired.revision if plan.desired else resource.status.template_revision,
         redis=("managed" if spec.redis.managed else "external") if spec else None,
         models=[model.name for model in spec.models] if spec else None,
@@ -41,6 +42,23 @@ def _tokens_per_second(seen: Observed) -> int | None:
     reported = [pod.report.tokens_per_second for pod in seen.pods if pod.report]
     rates = [rate for rate in reported if rate is not None]
     return round(sum(rates)) if rates else None
+
+
+def _usage(seen: Observed) -> UsageOfDay | None:
+    """Return the newest of the sums that pods report, which all read the same; else those that are known."""
+    known = seen.resource.status.usage
+    reported = [pod.report.usage for pod in seen.pods if pod.report and pod.report.usage]
+    if not reported:
+        return known
+    newest = max(reported, key=lambda usage: (usage.day, usage.input_tokens + usage.output_tokens))
+    if known is not None and known.day > newest.day:
+        return known
+    return UsageOfDay(
+        day=newest.day,
+        input_tokens=newest.input_tokens,
+        output_tokens=newest.output_tokens,
+        cost_usd=newest.cost_usd,
+    )
 
 
 def transitions(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:

@@ -266,6 +266,7 @@ def test_kubectl_scales_and_shows_what_matters(kubectl: Kubectl, chatdeployments
         "READY PODS": "2",
         "STREAMS": "7",
         "TOKENS/S": "150",
+        "COST TODAY": "0.0123",
         "URL": "http://fixture.default.svc",
         "EXTERNAL URL": status["externalURL"],
         "MODELS": '["default","a"]',

@@ -100,6 +100,7 @@ def _stored(ids: Ids, rest: str = "") -> str:
 
 
 PROBES: Final = (
+    Probe("GET /api/v1/usage", "read", _C, lambda ids: get(f"/api/v1/usage?conversation_id={ids.conversation}")),
     Probe(f"GET {_NATIVE}", "list", _C, lambda ids: get(f"{_NATIVE}?cursor=1.{ids.conversation}"), shows=False),
     Probe(f"GET {_ONE}", "read", _C, lambda ids: get(_native(ids))),
     Probe(f"GET {_ONE}/messages", "list", _C, lambda ids: get(_native(ids, "/messages"))),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 
+from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.identity.jose import KeySet
 from chatfleet_api.pod.configuration import Configuration, local
@@ -20,6 +21,8 @@ from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.usage.memory_ledger import MemoryLedger
+from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web.app import create_app
 from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.jwt import JWTIssuer
@@ -46,7 +49,12 @@ class Pod:
         sessions = MemorySessionStore(configuration.live.map(lambda live: live.conversations), clock=loop_clock)
         on_busy = configuration.live.map(lambda live: live.conversations.on_busy)
         in_memory = make_chat(provider, log=log, sessions=sessions, pool=self.pool).ports
-        self.chat = Chat(replace(in_memory, meter=self.meter, on_busy=on_busy))
+        self.ledger = MemoryLedger()
+        accounting = Accounting(
+            ledger=self.ledger, prices=live_prices(configuration.live), now=lambda: self.now, meter=self.meter
+        )
+        accounted = replace(in_memory, seams=replace(in_memory.seams, accounting=accounting), ledger=self.ledger)
+        self.chat = Chat(replace(accounted, meter=self.meter, on_busy=on_busy))
         self.lifecycle = Lifecycle(loop_clock)
         self.authentication = open_authentication(
             configuration.live.map(lambda live: live.access),

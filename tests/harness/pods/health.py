@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.pod.configuration import Configuration, local
+from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.health import Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
+from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_contract.report import Dependency, ModelOutcome, UpstreamTraffic
 from chatfleet_contract.runtime import RuntimeAccess
 from chatfleet_contract.spec import Streaming
@@ -69,6 +71,8 @@ class HealthOf:
             rand=lambda low, high: (low + high) / 2,
             recheck=self.recheck,
         )
+        self.ledger = MemoryLedger()
+        self.usage = DayUsage(self.ledger.totals, now=lambda: datetime(2026, 1, 2, tzinfo=UTC))
         streaming = Streaming(max_streams_per_pod=max_streams)
         sources = Sources(
             configuration=Configuration(local(), build=registry_of(Meter("tests")).catalogue),
@@ -81,6 +85,7 @@ class HealthOf:
             authentication=open_authentication(
                 fixed(RuntimeAccess()), no_issuers, now=lambda: datetime.now(UTC), clock=time.monotonic
             ),
+            usage=self.usage,
             redis=self.redis,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)

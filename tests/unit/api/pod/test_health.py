@@ -1,12 +1,15 @@
 """What probes and the operator get to know of a pod."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
+from chatfleet_api.domain.events import Usage
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import Phase
-from chatfleet_contract.report import CircuitState, Dependency, ModelOutcome, State, UpstreamTraffic
+from chatfleet_api.usage.record import Charge, Consumer, UsageRecord
+from chatfleet_contract.report import CircuitState, Dependency, ModelOutcome, ReportedUsage, State, UpstreamTraffic
 from harness.clock import ManualClock
 from harness.pods.health import HealthOf
 
@@ -153,3 +156,17 @@ async def _check(pod: HealthOf, seen: dict[str, Dependency]) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     running.cancel()
+
+
+async def test_the_report_has_what_all_pods_have_used_today() -> None:
+    pod = HealthOf()
+    health = pod.serve()
+    assert health.report().usage is None
+    await pod.usage.read()
+    assert health.report().usage == ReportedUsage(day="2026-01-02", cost_usd="0")
+    charge = Charge("p", "m", "m-1", Usage(7, 3, cost_usd=Decimal("0.5")))
+    pod.ledger.add(UsageRecord("r", "acme", Consumer(), "2026-01-02", "complete", (charge,)))
+    pod.ledger.add(UsageRecord("s", "other", Consumer(), "2026-01-01", "complete", (charge,)))
+    await pod.usage.read()
+    expected = ReportedUsage(day="2026-01-02", input_tokens=7, output_tokens=3, cost_usd="0.5")
+    assert health.report().usage == expected

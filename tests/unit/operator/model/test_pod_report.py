@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chatfleet_operator.model.errors import MAX_MESSAGE
-from chatfleet_operator.model.pod_report import MAX_STREAMS, MAX_TOKENS_PER_SECOND, parse_report
+from chatfleet_operator.model.pod_report import MAX_STREAMS, MAX_TOKENS, MAX_TOKENS_PER_SECOND, parse_report
 from harness.kube.operated_cluster import pod_report
 
 WELL = pod_report("support-0", "abc")
@@ -79,3 +79,15 @@ def test_any_other_body_is_no_report_or_one_in_bounds(malformed: bytes) -> None:
     parsed = parse_report(malformed)
 
     assert parsed is None or (parsed.active_streams == MAX_STREAMS and parsed.pod == "a")
+
+
+def test_sums_of_a_day_are_bounded_and_no_amount_is_no_sum() -> None:
+    day = {"day": "2026-11-28", "inputTokens": 10**30, "outputTokens": 1, "costUSD": "0.5"}
+    parsed = parse_report(body(usage=day))
+    assert parsed
+    assert parsed.usage
+    assert (parsed.usage.input_tokens, parsed.usage.cost_usd) == (MAX_TOKENS, "0.5")
+    for wrong in ({"costUSD": "NaN"}, {"costUSD": "1" * 100}, {"day": "today"}):
+        parsed = parse_report(body(usage=day | wrong))
+        assert parsed
+        assert parsed.usage is None

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chatfleet_contract import names
+from chatfleet_contract.report import ReportedUsage
 from chatfleet_operator.model.errors import Refused, Retry
 from chatfleet_operator.model.requeue import Requeue
 from chatfleet_operator.model.values import Manifest, ObjectId
@@ -280,3 +281,19 @@ async def test_tokens_per_second_are_the_sum_of_the_reports() -> None:
     await reconcile_until_done(operated)
 
     assert operated.live(names.KIND, "support")["status"]["tokensPerSecond"] == 151
+
+
+async def test_the_usage_of_the_day_is_the_newest_that_a_pod_reports_and_stays_without_pods() -> None:
+    operated = await rolled_out(2)
+    assert "usage" not in operated.live(names.KIND, "support")["status"]
+    before = ReportedUsage(day="2026-11-27", input_tokens=900, output_tokens=90, cost_usd="9")
+    after = ReportedUsage(day="2026-11-28", input_tokens=10, output_tokens=2, cost_usd="0.000012")
+    for ip, usage in (("192.0.2.1", after), ("192.0.2.2", before)):
+        operated.prober.reports[ip] = operated.prober.reports[ip].model_copy(update={"usage": usage})
+    await reconcile_until_done(operated)
+    expected = {"day": "2026-11-28", "inputTokens": 10, "outputTokens": 2, "costUSD": "0.000012"}
+    assert operated.live(names.KIND, "support")["status"]["usage"] == expected
+
+    operated.prober.reports.clear()
+    await reconcile_until_done(operated)
+    assert operated.live(names.KIND, "support")["status"]["usage"] == expected

@@ -7,6 +7,7 @@ from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.errors import dialect_code, error_body, error_frame, parse_error
 from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
+from chatfleet_api.web.dialects.native.usage import PATH, ConversationUsage, UsageReport, usage_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 NATIVE: Final = Dialect(
@@ -14,8 +15,8 @@ NATIVE: Final = Dialect(
     errors=ErrorFormat(error_body, error_frame, parse_error, dialect_code),
     wants_stream=wants_stream,
     hot_routes=hot_routes,
-    routers=lambda services: (conversation_routes(services.conversations),),
-    links=(("conversations", PREFIX),),
+    routers=lambda services: (conversation_routes(services.conversations), usage_routes(services.usage)),
+    links=(("conversations", PREFIX), ("usage", PATH)),
     bodies=(
         NewConversationBody,
         SendMessageBody,
@@ -26,5 +27,7 @@ NATIVE: Final = Dialect(
         bodies.MessageReply,
         bodies.CancelBody,
         bodies.ErrorBody,
+        UsageReport,
+        ConversationUsage,
     ),
 )

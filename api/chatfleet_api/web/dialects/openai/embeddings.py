@@ -6,8 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from typing_extensions import override
 
-from chatfleet_api.chat.models import EmbeddingModels
-from chatfleet_api.domain.live import Live
+from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.providers.vectors import EmbeddingRequest
 from chatfleet_api.web.body import decode_body
@@ -39,13 +38,13 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class CreateEmbeddings(HotEndpoint):
     """The request ends when its client disconnects."""
 
-    def __init__(self, models: Live[EmbeddingModels]) -> None:
-        self._models = models
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
 
     @override
     async def answer(self, client: Client) -> None:
         request = read_embeddings(await client.body(), client.principal)
-        await client.respond_with(self._models().embedding(request.model).create(request))
+        await client.respond_with(self._embeddings.create(client.principal, request))
 
 
 def read_embeddings(raw: bytes, caller: Principal = ANONYMOUS) -> EmbeddingRequest:
@@ -67,5 +66,5 @@ _CREATE: Final[Operation] = {
 }
 
 
-def embeddings_routes(models: Live[EmbeddingModels]) -> Sequence[HotRoute]:
-    return (HotRoute("POST", "/v1/embeddings", endpoint=CreateEmbeddings(models), operation=_CREATE),)
+def embeddings_routes(embeddings: Embeddings) -> Sequence[HotRoute]:
+    return (HotRoute("POST", "/v1/embeddings", endpoint=CreateEmbeddings(embeddings), operation=_CREATE),)
