@@ -7,6 +7,7 @@
 - `names`                       labels, annotations, ports, paths, headers, names of child objects
 - `metrics`                     all metrics: names, labels and descriptions
 - `metric_worries`              when to worry about each metric
+- `dashboards/`                 the Grafana dashboards of the chart
 - `logs`                        fields of a JSON log line
 - `parts`                       base of the models, and the notation of CEL rules
 - `pod_fields`                  Kubernetes' own schemas of parts of a pod

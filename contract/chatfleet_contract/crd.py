@@ -1,7 +1,8 @@
 """The CustomResourceDefinition of ChatDeployment, written from the models of `spec` and `status`.
 
-`python -m chatfleet_contract.crd` (`make crds`) writes the definition, the chart's copy of it and the references;
-with `--check` it only reports stale files. Needs the extra `chatfleet-contract[crds]` (PyYAML); pods do not.
+`python -m chatfleet_contract.crd` (`make crds`) writes the definition, the chart's copy of it, its
+dashboards, and the references; with `--check` it only reports stale files. Needs the extra `chatfleet-contract[crds]`
+(PyYAML); pods do not.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from chatfleet_contract import generated_files, names
+from chatfleet_contract.dashboards.grafana import dashboards
 from chatfleet_contract.parts import Json
 from chatfleet_contract.pod_fields import with_pod_fields
 from chatfleet_contract.reference import conditions_reference, metrics_reference, reference
@@ -136,6 +138,7 @@ def generated() -> dict[str, str]:
         f"docs/reference/{names.SINGULAR}.md": reference(resource()),
         "docs/reference/conditions.md": conditions_reference(),
         "docs/reference/metrics.md": metrics_reference(),
+        **{f"charts/chatfleet/files/monitoring/dashboards/{name}": content for name, content in dashboards().items()},
     }
 
 

@@ -1,5 +1,6 @@
 """What the chart makes, and that it gives the operator exactly the rights and the settings that its code knows."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +23,7 @@ from chatfleet_operator.kube.rbac import (
 )
 from chatfleet_operator.process.settings import Settings, read, read_settings
 from harness.kube.helm import CHART, NAMESPACE, Helm, HelmError, Manifest
-from harness.promtool import ALERT_RULES
+from harness.promtool import ALERT_RULES, DASHBOARDS
 
 pytestmark = pytest.mark.timeout(900)  # the first test of all may have to build helm
 
@@ -66,10 +67,12 @@ OTHER_VALUES = {
     "monitoring.scrapeSeconds": "30",
     "monitoring.labels": '{"release": "prometheus"}',
     "monitoring.runbooks": '"https://example.com/runbooks/"',
+    "monitoring.dashboards": "true",
+    "monitoring.dashboardLabels.grafana_dashboard": '"2"',
     "aggregateRoles": "false",
 }
 """For each value another than its default."""
-MONITORING = ("monitoring.rules=true", "monitoring.monitors=true")
+MONITORING = ("monitoring.rules=true", "monitoring.monitors=true", "monitoring.dashboards=true")
 """Without them other values of monitoring have nothing to change."""
 
 
@@ -346,6 +349,14 @@ def test_monitors_scrape_the_port_of_the_metrics_and_set_the_labels_of_the_rules
     assert len(of_kind(made, "PodMonitor", names.METRICS_APISERVER)) == (0 if values else 1)
 
 
+def test_dashboards_come_as_configmaps_with_the_label_of_the_sidecar(helm: Helm) -> None:
+    made = [each for each in helm.render("monitoring.dashboards=true") if "-dashboard-" in each["metadata"]["name"]]
+    files = {f"chatfleet-{file.name}": json.loads(file.read_text()) for file in DASHBOARDS.glob("*.json")}
+    assert files
+    assert {name: json.loads(text) for each in made for name, text in each["data"].items()} == files
+    assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in made)
+
+
 def test_namespaces_of_another_release_are_not_scraped(helm: Helm) -> None:
     made = helm.render("monitoring.monitors=true", 'denyNamespaces=["desk"]')
     (pods,) = of_kind(made, "PodMonitor", "chatfleet-pods")
@@ -359,7 +370,8 @@ def test_every_value_is_tried() -> None:
 
 @pytest.mark.parametrize("value", OTHER_VALUES)
 def test_every_value_changes_what_is_made(helm: Helm, value: str) -> None:
-    others = MONITORING if value not in {"monitoring.rules", "monitoring.monitors"} and "monitoring" in value else ()
+    switches = {switch.partition("=")[0] for switch in MONITORING}
+    others = MONITORING if value.startswith("monitoring.") and value not in switches else ()
     assert helm.render(*others, f"{value}={OTHER_VALUES[value]}") != helm.render(*others)
 
 

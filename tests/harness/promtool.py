@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-ALERT_RULES: Final = Path(__file__).parents[2] / "charts/chatfleet/files/monitoring/rules.yaml"
+MONITORING: Final = Path(__file__).parents[2] / "charts/chatfleet/files/monitoring"
+ALERT_RULES: Final = MONITORING / "rules.yaml"
+DASHBOARDS: Final = MONITORING / "dashboards"
 FIRING: Final = 'max by (alertname, severity, window) (ALERTS{alertstate="firing"})'
 
 
