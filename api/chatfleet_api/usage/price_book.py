@@ -101,6 +101,7 @@ def live_prices(config: Live[RuntimeConfig]) -> Live[PriceBook]:
             made[:] = [(now, PriceBook.of(now))]
         return made[0][1]
 
+    current()  # at the start, and not with the first answer
     return Live(current)
 
 

@@ -54,6 +54,9 @@ def test_an_answer_goes_on_where_its_pod_was_killed(pods: Pods) -> None:
     assert reader.ending[0] == "complete"
     last = fetch(f"{pods.second.url}{conversation}/messages").json["messages"][-1]
     assert (last["content"], last["status"]) == (whole(), "complete")
+    used = fetch(f"{pods.second.url}/api/v1/usage").json["total"]
+    assert (used["requests"], used["estimated_requests"]) == (1, 1)
+    assert used["output_tokens"] == last["usage"]["output_tokens"]
 
 
 @pytest.mark.parametrize("pods", ["none"], indirect=True)

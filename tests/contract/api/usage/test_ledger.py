@@ -23,6 +23,8 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.policies.instrumented import Instrumented, ModelLabels
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.redis.connect import Command
+from chatfleet_api.runs.keys import record_key
+from chatfleet_api.runs.log.append_script import APPEND
 from chatfleet_api.usage.ledger_script import SETTLE
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_api.usage.rates import PICODOLLAR
@@ -250,6 +252,29 @@ async def test_a_batch_whose_reply_was_lost_counts_once_and_under_another_number
     doubled = await sums(pod.ledger)
     assert doubled["once"]["requests"] == 2
     assert doubled["once"]["cost"] == 2 * before["once"]["cost"]
+
+
+async def test_an_end_whose_reply_was_lost_counts_once_and_without_the_mark_of_the_end_twice(
+    pair: list[FleetPod], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod, sent = pair[0], list[Command]()
+    call = pod.redis_client.call
+
+    def recorded(*command: str | bytes | int) -> Awaitable[Any]:
+        sent.append(command)
+        return call(*command)
+
+    monkeypatch.setattr(pod.redis_client, "call", recorded)
+    _, run = await ask(pod, "once")
+    await collect(pod.chat.pool.read(TENANT, run))
+    before = await sums(pod.ledger)
+    assert before["once"]["requests"] == 1  # at once, since readers see the end when it is counted
+    end = [command for command in sent if command[1] == APPEND][-1]
+    await call(*end)  # as after a lost reply
+    assert await sums(pod.ledger) == before
+    await call("HDEL", record_key(pod.redis_client, TENANT, run), "ended")  # the control: what the mark prevents
+    await call(*end)
+    assert (await sums(pod.ledger))["once"]["requests"] == 2
 
 
 async def test_what_is_used_while_redis_is_away_is_counted_when_it_is_back(pair: list[FleetPod]) -> None:

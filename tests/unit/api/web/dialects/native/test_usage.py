@@ -1,5 +1,6 @@
 """`GET /api/v1/usage`: sums by any dimension, as JSON, CSV and FOCUS; each caller sees its own."""
 
+import asyncio
 import csv
 from decimal import Decimal
 from io import StringIO
@@ -7,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.providers.policies.instrumented import Instrumented, ModelLabels
+from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.usage.record import Charge, Consumer, UsageRecord
 from chatfleet_api.usage.tables import FOCUS_COLUMNS
 from harness.clients.asgi import ask, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, FakeProvider, text
+from harness.pods.runs import STOP, FakeProvider, loop_clock, text
 
 pytestmark = pytest.mark.looptime
 
@@ -95,6 +100,39 @@ async def test_answers_are_in_the_sums_of_their_conversation_and_of_the_month() 
     assert (total["requests"], total["input_tokens"], total["cost_usd"]) == (1, 3, None)
     [sums] = await made.ledger.days("default", ["2026-01-02"])
     assert sorted((row.user, counters["requests"]) for row, counters in sums.items()) == [("", 1), ("ann", 1)]
+
+
+MESSAGE = {"role": "user", "content": "Hi"}
+REQUESTS = {
+    "chat completion": ("/v1/chat/completions", {"messages": [MESSAGE]}),
+    "streamed": ("/v1/chat/completions", {"messages": [MESSAGE], "stream": True}),
+    "message": ("/v1/messages", {"messages": [MESSAGE], "max_tokens": 9}),
+    "streamed message": ("/v1/messages", {"messages": [MESSAGE], "max_tokens": 9, "stream": True}),
+    "response": ("/v1/responses", {"input": "Hi"}),
+    "response that is not stored": ("/v1/responses", {"input": "Hi", "store": False}),
+    "streamed response": ("/v1/responses", {"input": "Hi", "stream": True}),
+    "background response": ("/v1/responses", {"input": "Hi", "background": True}),
+    "compaction": ("/v1/responses/compact", {"input": "Hi"}),
+}
+
+
+@pytest.mark.parametrize("steps", [[STOP], ChatError(Code.UPSTREAM_TRUNCATED)], ids=["whole", "cut"])
+@pytest.mark.parametrize(("path", "body"), REQUESTS.values(), ids=REQUESTS)
+async def test_an_answer_of_every_api_is_counted_once(
+    path: str, body: dict[str, Any], steps: list[StreamItem] | ChatError
+) -> None:
+    provider = Instrumented(
+        FakeProvider(text("Hel", "lo"), steps), ModelLabels("p", "m", "up"), meter=Meter("tests"), clock=loop_clock
+    )
+    made = Pod(provider)
+    await ask(made.app, post(path, {"model": "m", **body}, **{"anthropic-version": "2023-06-01"}))
+    await asyncio.sleep(1)  # on the virtual clock: an answer in the background ends
+    [sums] = await made.ledger.days("default", ["2026-01-02"])
+    [(row, counters)] = sums.items()
+    assert row[:3] == ("p", "m", "up")
+    is_cut = isinstance(steps, ChatError)
+    assert (counters["requests"], counters["output_tokens"], counters["estimated"]) == (1, 2, int(is_cut))
+    assert counters["input_tokens"] > 0
 
 
 @pytest.mark.parametrize(
