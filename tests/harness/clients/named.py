@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from uuid_utils import uuid7
 
-from chatfleet_api.web.dialects.responses.ids import conversation_id, response_id
+from chatfleet_api.web.dialects.responses.ids import conversation_id, item_owner, response_id
 from harness.clients.asgi import Exchange, get, post
 
 VERBS: Final = ("read", "write", "list", "resume", "cancel", "delete")
@@ -42,7 +42,8 @@ KINDS: Final = Ids._fields
 
 def made_up() -> Ids:
     """Return ids that nothing has ever had."""
-    return Ids(str(uuid7()), str(uuid7()), f"msg_{uuid7()}", str(uuid7()), str(uuid7()))
+    item = "msg_" + item_owner(str(uuid7()), str(uuid7()))
+    return Ids(str(uuid7()), str(uuid7()), item, str(uuid7()), str(uuid7()))
 
 
 class Probe(NamedTuple):
@@ -85,6 +86,10 @@ _MESSAGE: Final = {"type": "message", "role": "user", "content": "Hi"}
 
 def _response(**fields: Any) -> Exchange:  # noqa: ANN401  # JSON
     return post(_RESPONSE, _streamed(input="Hi", **fields))
+
+
+def _referred(ids: Ids) -> list[dict[str, str]]:
+    return [{"type": "item_reference", "id": ids.item}]
 
 
 def _native(ids: Ids, rest: str = "") -> str:
@@ -147,6 +152,13 @@ PROBES: Final = (
     Probe(f"DELETE {_RESP}", "delete", _R, lambda ids: _delete(_stored(ids))),
     Probe(f"POST {_RESPONSE}", "write", _R, lambda ids: _response(previous_response_id=ids.response)),
     Probe(f"POST {_RESPONSE}", "write", _C, lambda ids: _response(conversation=ids.openai_conversation)),
+    Probe(f"POST {_RESPONSE}", "write", ("item",), lambda ids: post(_RESPONSE, _streamed(input=_referred(ids)))),
+    Probe(
+        f"POST {_RESPONSE}/input_tokens",
+        "read",
+        ("item",),
+        lambda ids: post(f"{_RESPONSE}/input_tokens", {"model": "m", "input": _referred(ids)}),
+    ),
     Probe(
         f"POST {_RESPONSE}/input_tokens",
         "read",
