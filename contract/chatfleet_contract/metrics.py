@@ -43,6 +43,9 @@ COST_USD_TOTAL: Final = "chatfleet_cost_usd_total"
 UNPRICED_ANSWERS_TOTAL: Final = "chatfleet_unpriced_answers_total"
 WASTED_TOKENS_TOTAL: Final = "chatfleet_wasted_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
+TENANT_REQUESTS_TOTAL: Final = "chatfleet_tenant_requests_total"
+TENANT_TOKENS_TOTAL: Final = "chatfleet_tenant_tokens_total"
+API_KEY_LAST_USED: Final = "chatfleet_api_key_last_used_timestamp_seconds"
 REQUESTS_REJECTED_TOTAL: Final = "chatfleet_requests_rejected_total"
 STREAMS_ENDED_TOTAL: Final = "chatfleet_streams_ended_total"
 STREAM_RESUMES_TOTAL: Final = "chatfleet_stream_resumes_total"
@@ -98,6 +101,24 @@ POD_METRICS: Final = (
         "Tokens of attempts that a provider accepted and that are part of no answer.",
     ),
     Metric(REQUESTS_TOTAL, Kind.COUNTER, ("route", "status"), "HTTP responses."),
+    Metric(
+        TENANT_REQUESTS_TOTAL,
+        Kind.COUNTER,
+        ("tenant",),
+        "Requests with a credential: of the 20 most active tenants, and of all `other`; on the health port only.",
+    ),
+    Metric(
+        TENANT_TOKENS_TOTAL,
+        Kind.COUNTER,
+        ("tenant", "type"),
+        "Tokens sent to (`input`) and received from (`output`) providers, by tenant; on the health port only.",
+    ),
+    Metric(
+        API_KEY_LAST_USED,
+        Kind.GAUGE,
+        ("tenant", "key"),
+        "Time of the last request with an API key, of the 30 that were used last; on the health port only.",
+    ),
     Metric(REQUESTS_REJECTED_TOTAL, Kind.COUNTER, ("reason",), "Requests rejected to protect the pod."),
     Metric(
         STREAMS_ENDED_TOTAL,

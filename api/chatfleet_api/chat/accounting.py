@@ -24,7 +24,7 @@ from chatfleet_api.usage.record import Charge, Consumer, UsageRecord, charges_of
 class ChargeMeter(Protocol):
     """Counts what is charged."""
 
-    def charged(self, charge: Charge) -> None:
+    def charged(self, tenant: str, charge: Charge) -> None:
         """Count the cost of an attempt, or that it is not known, and the tokens of one that was wasted."""
         ...
 
@@ -71,7 +71,7 @@ class Accounting:
         else:
             self.ledger.add(record)
         for charge in charges:
-            self.meter.charged(charge)
+            self.meter.charged(run.tenant, charge)
         usage = used_by(charges)
         return end if usage is None else replace(end, usage=usage)
 
@@ -83,7 +83,7 @@ class Accounting:
             day = at.date().isoformat()
             self.ledger.add(UsageRecord(used.start.run, tenant, used.consumer, day, "complete", charges))
             for charge in charges:
-                self.meter.charged(charge)
+                self.meter.charged(tenant, charge)
 
     def _attempts(self, used: Used, end: Terminal) -> Sequence[Attempt]:
         """Return the attempts of an answer, the one that ended it last."""

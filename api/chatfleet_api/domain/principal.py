@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -13,6 +14,8 @@ class Grant:
 
     def __init__(self) -> None:
         self.revoked = False
+        self.used: datetime | None = None
+        """When a request last had the credential."""
         self._streams: dict[Callable[[], None], None] = {}
 
     def watch(self, cut: Callable[[], None]) -> None:

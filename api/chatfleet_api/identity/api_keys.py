@@ -106,6 +106,8 @@ class KeyTable:
     def __init__(self, keys: Iterable[APIKey], *, pepper: bytes) -> None:
         self._pepper = pepper
         self._keys: Mapping[bytes, APIKey] = {self._index(key.digest): key for key in keys}
+        self.principals = tuple(key.principal for key in self._keys.values())
+        """Those whom the keys are for."""
 
     def find(self, presented: bytes) -> APIKey | None:
         """Return the key that a client sent; None: there is none."""

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -57,6 +57,10 @@ class Authentication:
         finally:
             self._tokens.close()
 
+    def principals(self) -> Sequence[Principal]:
+        """Return those whom API keys are for."""
+        return self._keys.table.principals
+
     @property
     def errors(self) -> tuple[str, ...]:
         """Keys and issuers that cannot be used, and why."""
@@ -72,7 +76,9 @@ class Authentication:
         presented = credential(headers)
         if presented is not None:
             key = self._keys.table.find(presented)
-            if key is not None and key.valid(self._now()):
+            if key is not None and key.valid(now := self._now()):
+                if key.principal.grant is not None:
+                    key.principal.grant.used = now
                 return key.principal
             if access.jwt and looks_signed(presented):
                 return self._tokens.find(presented) or self._tokens.verify(presented)

@@ -10,6 +10,7 @@ health          readiness, liveness, and the report that the operator reads
 monitors        event loop heartbeat, checks of Redis and of the upstreams
 probes          routes of probes, report, metrics and the preStop hook
 metrics         the table of metrics, and the verbs that count
+tenant_metrics  those by tenant and by API key
 token_rate      tokens per second
 day_usage       what the ChatDeployment has used today
 logs            format of log lines

@@ -24,6 +24,7 @@ from typing_extensions import override
 from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.pod.tenant_metrics import TenantMetrics
 from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics as names
 from chatfleet_contract.metrics import METRICS, Metric
@@ -88,6 +89,7 @@ class Meter:
         self._histograms = {name: _histogram(METRICS[name], buckets, registry) for name, buckets in HISTOGRAMS.items()}
         self._tokens = self._counters[names.TOKENS_TOTAL]
         self._gauges[names.BUILD_INFO](version).set(1)
+        self.tenants = TenantMetrics()
 
     def gauge(self, name: str, value: Callable[[], float]) -> None:
         """Export `value`, which each scrape calls, from another thread."""
@@ -97,13 +99,21 @@ class Meter:
         """Export a `value` that is counted elsewhere, as `gauge` does."""
         self._registry.register(_Counted(METRICS[name], value))
 
-    def exposition(self, only: Sequence[str] = ()) -> bytes:
-        """Return all metrics in Prometheus' text format; with names of series, these alone, which costs far less."""
-        return generate_latest(self._registry.restricted_registry(only) if only else self._registry)
+    def exposition(self, only: Sequence[str] = (), *, tenants: bool = True) -> bytes:
+        """Return all metrics in Prometheus' text format; with names of series, these alone, which costs far less.
+
+        Without `tenants`, none of a tenant is among them.
+        """
+        registries = (self._registry, self.tenants.registry) if tenants else (self._registry,)
+        return b"".join(generate_latest(each.restricted_registry(only) if only else each) for each in registries)
 
     def answered(self, route: str, status: int) -> None:
         """Count a request that got its response; `route` is the path's template."""
         self._counters[names.REQUESTS_TOTAL](route, str(status)).inc()
+
+    def asked(self, tenant: str) -> None:
+        """Count a request of a verified caller, by tenant."""
+        self.tenants.asked(tenant)
 
     def stream_ended(self, dialect: str, reason: str) -> None:
         """Count a stream to a client; `reason` is `complete`, an error's code, `client_disconnected` or `moved`."""
@@ -149,9 +159,10 @@ class Meter:
         if usage.cache_read_tokens:
             self._counters[names.CACHED_INPUT_TOKENS_TOTAL](provider, model).inc(usage.cache_read_tokens)
 
-    def charged(self, charge: Charge) -> None:
+    def charged(self, tenant: str, charge: Charge) -> None:
         """Count the cost of an attempt, or that it is not known, and the tokens of one that was wasted."""
         provider, model, usage = charge.provider, charge.model, charge.usage
+        self.tenants.used(tenant, usage)
         if usage.cost_usd is None:
             self._counters[names.UNPRICED_ANSWERS_TOTAL](provider, model).inc()
         else:

@@ -1,4 +1,4 @@
-"""Probes, the pod's report, and metrics: the same on the serving port and on the health port."""
+"""Probes, the pod's report, and metrics: on the health port, and without what is of tenants on the serving port."""
 
 import asyncio
 import hmac
@@ -51,7 +51,8 @@ class ProbeSource(Protocol):
         ...
 
 
-def probe_routes(health: ProbeSource, meter: Meter) -> APIRouter:
+def probe_routes(health: ProbeSource, meter: Meter, *, tenants: bool = True) -> APIRouter:
+    """Return the probes and the metrics; without `tenants`, these have no series of a tenant."""
     router = APIRouter(tags=["Health"])
 
     @router.get(PATH_LIVE)
@@ -74,13 +75,14 @@ def probe_routes(health: ProbeSource, meter: Meter) -> APIRouter:
         names: Annotated[list[str], Query(alias="name[]")] = [],  # noqa: B006  # never changed
     ) -> Response:
         """Metrics in Prometheus' text format: all, or the named series."""
-        return Response(meter.exposition(names), media_type=CONTENT_TYPE_LATEST)
+        return Response(meter.exposition(names, tenants=tenants), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
-def health_routes(health: Health, meter: Meter) -> APIRouter:
-    router = probe_routes(health, meter)
+def health_routes(health: Health, meter: Meter, *, tenants: bool = False) -> APIRouter:
+    """Return the routes of the pod's state: for callers of all tenants, or, with `tenants`, for those who run it."""
+    router = probe_routes(health, meter, tenants=tenants)
 
     @router.get(PATH_HEALTH)
     async def report() -> Response:
@@ -119,7 +121,7 @@ def drain_route(hook: DrainHook) -> APIRouter:
 def create_health_app(health: Health, meter: Meter, hook: DrainHook) -> ASGIApp:
     """Return the application of the health port."""
     app = FastAPI(openapi_url=None)
-    app.include_router(health_routes(health, meter))
+    app.include_router(health_routes(health, meter, tenants=True))
     if hook.token.get_secret_value():
         app.include_router(drain_route(hook))
     return Head(app)

@@ -30,6 +30,7 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
+from chatfleet_api.pod.tenant_metrics import key_uses
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.runs.log.interface import RunLog
@@ -139,6 +140,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
+            meter.tenants.keys(lambda: key_uses(wiring.authentication.principals()))
             meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
             tasks.append(sources.usage.run)

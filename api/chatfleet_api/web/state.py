@@ -15,6 +15,12 @@ def request_id(scope: Scope) -> str:
     return str(scope["state"][REQUEST_ID])
 
 
+def known_principal(scope: Scope) -> Principal | None:
+    """Return the caller; None: it is not known, or not yet."""
+    known: Principal | None = scope["state"].get(PRINCIPAL)
+    return known
+
+
 def principal(scope: Scope) -> Principal:
     """Return the caller, set by `Identity`."""
     known: Principal = scope["state"][PRINCIPAL]

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatfleet_api.web.state import request_id
+from chatfleet_api.web.state import known_principal, request_id
 from chatfleet_contract.names import PATH_HEALTH, PATH_LIVE, PATH_METRICS, PATH_READY, PATH_STARTUP
 
 logger = logging.getLogger("chatfleet_api.access")
@@ -22,6 +22,10 @@ class RequestMeter(Protocol):
 
     def answered(self, route: str, status: int) -> None:
         """Count a request that was answered."""
+        ...
+
+    def asked(self, tenant: str) -> None:
+        """Count a request of a verified caller."""
         ...
 
 
@@ -52,6 +56,9 @@ class AccessLog:
             logger.exception("Request failed", extra={"request_id": request_id(scope)})
         finally:
             self._meter.answered(getattr(scope.get("route"), "path", "unmatched"), status)
+            caller = known_principal(scope)
+            if caller is not None and caller.subject is not None:
+                self._meter.asked(caller.tenant)
             logger.log(
                 logging.DEBUG if scope["path"] in _QUIET else logging.INFO,
                 "%s %s %d",

@@ -1,10 +1,14 @@
 """Metrics: named by the contract, and labelled within bounds."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import cast
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.tenant_metrics import KeyUse
+from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics
 from chatfleet_contract.spec.providers import MAX_MODELS
 from harness.exposition import exported
@@ -63,6 +67,10 @@ def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
         meter.circuit_open(name, is_open=True)
         meter.first_token(name, name, 0.3)
         meter.used(name, name, Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
+        meter.asked(name)
+        for wasted in (True, False):
+            meter.charged(name, Charge(name, name, name, Usage(5, 7, cost_usd=None if wasted else Decimal(1)), wasted))
+    meter.tenants.keys(lambda: (KeyUse(f"t{number}", "k", datetime.now(UTC)) for number in range(HOSTILE)))
     assert len(_series(meter)) < 2_000
 
 
