@@ -16,6 +16,7 @@ from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
+from chatfleet_contract.spec.service_accounts import AllowedServiceAccount
 
 _DEFAULTS: Final = Timeouts()
 
@@ -74,6 +75,27 @@ class RuntimeKeys(Part):
     """It may be missing, and may change while the pod runs."""
 
 
+class RuntimeReview(Part):
+    """Where pods have tokens reviewed (TokenReview)."""
+
+    url: str
+    token_file: str
+    ca_file: str
+
+
+class RuntimeServiceAccounts(Part):
+    """Whose tokens of ServiceAccounts are accepted."""
+
+    audience: str
+    issuer: str
+    """The claim `iss` of the cluster's tokens."""
+    keys: str
+    """The public keys of the cluster (JWKS), as its API server publishes them."""
+    allow: tuple[AllowedServiceAccount, ...]
+    review: RuntimeReview | None = None
+    """None: tokens are verified by the keys alone."""
+
+
 class RuntimeAccess(Part):
     """Whose requests are answered. An operator of this version always writes it."""
 
@@ -81,6 +103,8 @@ class RuntimeAccess(Part):
     """The default is for configurations of an older operator, and for a process without one."""
     api_keys: tuple[RuntimeKeys, ...] = ()
     jwt: tuple[JWTIssuer, ...] = ()
+    service_accounts: RuntimeServiceAccounts | None = None
+    """None: none are accepted, or the keys of the cluster are not known yet."""
     on_revoke: OnRevoke = OnRevoke.FINISH
     probe_hash: str | None = None
     """SHA-256 of the operator's `probe_token`, in hexadecimal digits; None: it sends none."""

@@ -5,6 +5,7 @@ api_keys        API keys as Secrets have them, and the table that finds a key th
 key_files       the table of the mounted files, read again when they change
 tokens          signed tokens: verified once, then found by their keyed hash
 verifiers       the verifiers of a configuration; jwt: those of named issuers
+service_accounts  that of the ServiceAccounts of the cluster; review: TokenReview
 issuer_keys     the public keys of an issuer: cached, refreshed, kept for a time; discovery: how they are fetched
 jose            signatures and claims, by joserfc
 authentication  from the headers of a request to its `Principal`

@@ -80,11 +80,13 @@ class Authentication:
                 if key.principal.grant is not None:
                     key.principal.grant.used = now
                 return key.principal
-            if access.jwt and looks_signed(presented):
+            if (access.jwt or access.service_accounts) and looks_signed(presented):
                 return self._tokens.find(presented) or self._tokens.verify(presented)
         if (method, path) == PROBED and _probes(access, headers):
             return ANONYMOUS
-        raise ChatError(Code.UNAUTHENTICATED, None if access.api_keys or access.jwt else _NO_CALLERS)
+        raise ChatError(
+            Code.UNAUTHENTICATED, None if access.api_keys or access.jwt or access.service_accounts else _NO_CALLERS
+        )
 
 
 def open_authentication(

@@ -12,6 +12,8 @@ from chatfleet_api.identity.issuer_keys import IssuerKeys
 from chatfleet_api.identity.jose import Claims, InvalidTokenError, Unverified, require_claims, verified
 from chatfleet_contract.spec.jwt import JWTIssuer
 
+SERVICE_ACCOUNTS: Final = "@serviceaccounts"
+"""How the tenants of ServiceAccounts end; no issuer can name one."""
 LAST: Final = 2**40
 """A Unix time that no token lives to see."""
 _TENANT: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@]{0,126}[A-Za-z0-9])?")
@@ -109,7 +111,7 @@ def _principal(claims: Claims, settings: JWTIssuer) -> Principal:
     tenant = settings.tenant if settings.tenant_claim is None else claims.get(settings.tenant_claim)
     any_user = settings.user_claim == ANY_USER
     user = None if any_user else claims.get(settings.user_claim)
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant) or tenant.endswith(SERVICE_ACCOUNTS):
         raise ChatError(Code.PERMISSION_DENIED, detail=f"no usable tenant in claim {settings.tenant_claim}")
     if not any_user and not (isinstance(user, str) and 1 <= len(user) <= MAX_USER_CHARACTERS):
         raise ChatError(Code.PERMISSION_DENIED, detail=f"no usable user in claim {settings.user_claim}")

@@ -7,7 +7,9 @@ from typing import TypeAlias
 from chatfleet_api.identity.issuer_keys import IssuerKeys
 from chatfleet_api.identity.jose import KeySet
 from chatfleet_api.identity.jwt import JWTVerifier, Verifier
-from chatfleet_contract.runtime import RuntimeAccess
+from chatfleet_api.identity.review import TokenReview
+from chatfleet_api.identity.service_accounts import ServiceAccountVerifier
+from chatfleet_contract.runtime import RuntimeAccess, RuntimeServiceAccounts
 from chatfleet_contract.spec.jwt import JWTIssuer
 
 Fetch: TypeAlias = Callable[[JWTIssuer], Awaitable[KeySet]]
@@ -21,6 +23,7 @@ class Verifiers:
         self._fetch = fetch
         self._clock = clock
         self._by_jwt: tuple[JWTVerifier, ...] = ()
+        self._of_accounts: ServiceAccountVerifier | None = None
 
     def __call__(self, access: RuntimeAccess, on_change: Callable[[], None]) -> tuple[Verifier, ...]:
         """Return the verifiers of `access`, which call `on_change` when an issuer has other keys."""
@@ -29,7 +32,15 @@ class Verifiers:
             next((each for each in before if each.settings == settings), None) or self._jwt(settings, on_change)
             for settings in access.jwt
         )
-        return self._by_jwt
+        return (*self._accounts(access.service_accounts), *self._by_jwt)
+
+    def _accounts(self, settings: RuntimeServiceAccounts | None) -> tuple[ServiceAccountVerifier, ...]:
+        if settings is None:
+            return ()
+        if self._of_accounts is None or self._of_accounts.settings != settings:
+            review = TokenReview(settings.review) if settings.review else None
+            self._of_accounts = ServiceAccountVerifier(settings, review)
+        return (self._of_accounts,)
 
     def _jwt(self, settings: JWTIssuer, on_change: Callable[[], None]) -> JWTVerifier:
         fetch = partial(self._fetch, settings)

@@ -18,6 +18,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `pricing`         `spec.models[].pricing`: what tokens cost
 - `access`          `spec.access`: whose requests are answered
 - `jwt`             `spec.access.jwt`: issuers of tokens
+- `service_accounts` `spec.access.serviceAccounts`: callers inside the cluster
 - `secrets`         references to Secrets and ConfigMaps, names of objects
 - `urls`            rules of URLs
 - `reserved`        keys of labels and annotations that controllers set

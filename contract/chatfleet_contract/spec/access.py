@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from chatfleet_contract.parts import Part, keyed, rule, rules
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.secrets import Subdomain
+from chatfleet_contract.spec.service_accounts import ServiceAccounts
 
 MAX_KEY_SECRETS: Final = 16
 MAX_ISSUERS: Final = 8
@@ -45,8 +46,8 @@ class Access(Part):
         json_schema_extra=rules(
             rule(
                 "!self.anonymous || ((!has(self.apiKeys) || self.apiKeys.size() == 0) &&"
-                " (!has(self.jwt) || self.jwt.size() == 0))",
-                "access.anonymous must be false with access.apiKeys and access.jwt, because callers without a"
+                " (!has(self.jwt) || self.jwt.size() == 0) && !has(self.serviceAccounts))",
+                "access.anonymous must be false with apiKeys, jwt and serviceAccounts, because callers without a"
                 " credential would be accepted; remove anonymous, or the others",
                 ".anonymous",
             ),
@@ -63,6 +64,9 @@ class Access(Part):
     jwt: Annotated[list[JWTIssuer], Field(max_length=MAX_ISSUERS, json_schema_extra=keyed("issuer", "audience"))] = (
         Field(default_factory=list, description="Issuers whose signed tokens (JWT) clients send.")
     )
+    service_accounts: ServiceAccounts | None = Field(
+        None, description="Callers inside the cluster, which authenticate by the token of their ServiceAccount."
+    )
     on_revoke: OnRevoke = Field(
         OnRevoke.FINISH,
         description="Open streams of a credential that is revoked or expires: finish, or cut, which ends them with an"
@@ -72,7 +76,12 @@ class Access(Part):
     @property
     def names_callers(self) -> bool:
         """Whether someone with a credential is answered."""
-        return bool(self.api_keys or self.jwt)
+        return bool(self.api_keys or self.jwt or self.service_accounts)
+
+    @property
+    def reviews_tokens(self) -> bool:
+        """Whether pods ask the API server about tokens."""
+        return self.service_accounts is not None and self.service_accounts.strict
 
     @property
     def key_secrets(self) -> tuple[str, ...]:

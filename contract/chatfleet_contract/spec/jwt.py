@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules, worded
-from chatfleet_contract.spec.urls import fetched_url_rules, port_rule
+from chatfleet_contract.spec.urls import fetched_url_rules
 
 _SERVER: Final = "https://login.example.com"
 _INSIDE: Final = "http://login.auth.svc:8080/realms/chat"
@@ -53,9 +53,7 @@ class JWTIssuer(Part):
                 " same conversations; set one and remove the other",
             ),
             *fetched_url_rules("issuer", example=f"{_SERVER}/realms/chat", inside=_INSIDE, query=False),
-            port_rule("issuer"),
             *fetched_url_rules("jwksURL", example=f"{_SERVER}/keys", inside=_INSIDE),
-            port_rule("jwksURL"),
         )
     )
 
@@ -66,18 +64,17 @@ class JWTIssuer(Part):
     jwks_url: URLText | None = Field(
         None,
         alias="jwksURL",
-        description="URL of the issuer's public keys (JWKS). Unset: from its OpenID discovery document, at"
-        " /.well-known/openid-configuration below issuer.",
+        description="URL of the issuer's public keys (JWKS). Unset: from its OpenID discovery document.",
     )
     algorithms: Algorithms = Field(
         default=[Algorithm.RS256, Algorithm.ES256],
-        description="Signature algorithms that are accepted, whatever a token or a key names.",
+        description="Signature algorithms that are accepted.",
     )
     tenant: TenantName | None = Field(None, description="The one tenant of all callers of this issuer.")
     tenant_claim: ClaimName | None = Field(
         None,
-        description="Claim with the caller's tenant; name one that the issuer sets and callers cannot choose. A token"
-        " without it is refused.",
+        description="Claim with the caller's tenant, which callers must not be able to choose; without it, a token is"
+        " refused.",
     )
     user_claim: ClaimName = Field(
         "sub",
@@ -89,7 +86,7 @@ class JWTIssuer(Part):
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = Field(
         default_factory=list,
-        description="Scopes that a token must all have, in its claim scope or scp; without them, the answer is 403.",
+        description="Scopes that a token must all have, in its claim scope or scp.",
     )
     clock_skew_seconds: int = Field(
         30, ge=0, le=300, description="Difference between clocks that is tolerated for exp, nbf and iat."

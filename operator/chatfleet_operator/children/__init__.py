@@ -71,7 +71,9 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, l
     if defaults.restrictions.restrict_template:
         spec = without_refused_fields(spec)
     owner = Owner(resource.ref, resource.uid)
-    context = BuildContext(owner, spec, defaults, live, runtime := config.runtime_config(owner, spec))
+    context = BuildContext(
+        owner, spec, defaults, live, runtime := config.runtime_config(owner, spec, live.token_issuer)
+    )
     built = (child for builder in BUILDERS for child in builder(context))
     allowed = (without_secrets(child, live.refused_secrets) for child in built)
     newest = tuple(inherit(child, spec.inherited_metadata) for child in allowed)

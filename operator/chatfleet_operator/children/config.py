@@ -2,14 +2,26 @@
 
 import hashlib
 
+from pydantic import ValidationError
+
 from chatfleet_contract import names
-from chatfleet_contract.runtime import RuntimeAccess, RuntimeConfig, RuntimeEgress, RuntimeKeys, RuntimeProvider
+from chatfleet_contract.runtime import (
+    RuntimeAccess,
+    RuntimeConfig,
+    RuntimeEgress,
+    RuntimeKeys,
+    RuntimeProvider,
+    RuntimeReview,
+    RuntimeServiceAccounts,
+)
 from chatfleet_contract.spec import Access, ChatDeploymentSpec
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.providers import Provider
+from chatfleet_contract.spec.service_accounts import ServiceAccounts
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
 from chatfleet_operator.children.labels import Owner, new_child
+from chatfleet_operator.model.token_issuer import TokenIssuer
 from chatfleet_operator.model.values import Manifest
 
 
@@ -29,25 +41,49 @@ def _egress(egress: Egress) -> RuntimeEgress:
     return RuntimeEgress.model_validate({**egress.document(), "caBundleFile": file})
 
 
-def _access(access: Access, uid: str) -> RuntimeAccess:
+def served_issuer(config_map: Manifest | None) -> TokenIssuer | None:
+    """Return the issuer that a ConfigMap of ours has, for the time in which it cannot be read."""
+    text = ((config_map or {}).get("data") or {}).get(names.CONFIG_KEY)
+    try:
+        accepted = RuntimeConfig.model_validate_json(text).access.service_accounts if text else None
+    except ValidationError:  # it was written by another operator, or by hand
+        return None
+    return TokenIssuer(accepted.issuer, accepted.keys) if accepted else None
+
+
+def _service_accounts(accepted: ServiceAccounts, issuer: TokenIssuer) -> RuntimeServiceAccounts:
+    files = {"token_file": names.APISERVER_TOKEN_FILE, "ca_file": names.APISERVER_CA_FILE}
+    return RuntimeServiceAccounts(
+        audience=accepted.audience,
+        issuer=issuer.issuer,
+        keys=issuer.keys,
+        allow=tuple(accepted.allow),
+        review=RuntimeReview(url=names.APISERVER_URL, **files) if accepted.strict else None,
+    )
+
+
+def _access(access: Access, uid: str, issuer: TokenIssuer | None) -> RuntimeAccess:
     return RuntimeAccess(
         anonymous=access.anonymous,
         api_keys=tuple(RuntimeKeys(tenant=name, folder=names.access_keys_dir(name)) for name in access.key_secrets),
         jwt=tuple(access.jwt),
+        service_accounts=_service_accounts(accepted, issuer)
+        if (accepted := access.service_accounts) and issuer
+        else None,
         on_revoke=access.on_revoke,
         probe_hash=hashlib.sha256(names.probe_token(uid).encode()).hexdigest(),
     )
 
 
-def runtime_config(owner: Owner, spec: ChatDeploymentSpec) -> RuntimeConfig:
-    """Return what the pods of `owner` should serve."""
+def runtime_config(owner: Owner, spec: ChatDeploymentSpec, issuer: TokenIssuer | None = None) -> RuntimeConfig:
+    """Return what the pods of `owner` should serve; `issuer` signs the tokens of ServiceAccounts."""
     ref = owner.ref
     return RuntimeConfig(
         deployment=ref.name,
         namespace=ref.namespace,
         providers=tuple(_provider(provider) for provider in spec.providers),
         models=tuple(spec.models),
-        access=_access(spec.access, owner.uid),
+        access=_access(spec.access, owner.uid, issuer),
         redis_url_file=names.REDIS_URL_FILE,
         redis_wait_replicas=spec.redis.wait_replicas or None,
         conversations=spec.conversations,

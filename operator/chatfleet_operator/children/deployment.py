@@ -29,6 +29,8 @@ from chatfleet_operator.children.pod import (
 from chatfleet_operator.children.revision import template_inputs_hash
 from chatfleet_operator.model.values import Manifest
 
+APISERVER: Final = "apiserver"
+APISERVER_TOKEN_SECONDS: Final = 3600
 EXIT_SECONDS: Final = 10
 """Time of a pod, beyond its drain and its longest stream, to finish its last call and to close its connections."""
 
@@ -99,14 +101,28 @@ def _access_volumes(spec: ChatDeploymentSpec) -> list[Manifest]:
             "projected": {"defaultMode": READ_ONLY, "sources": [{"secret": {"name": secret, "optional": True}}]},
         }
         for index, secret in enumerate(spec.access.key_secrets)
-    ]
+    ] + ([_apiserver_volume()] if spec.access.reviews_tokens else [])
+
+
+def _apiserver_volume() -> Manifest:
+    """Return what reaches the API server, for pods that ask it about tokens, and for no others."""
+    token = {"expirationSeconds": APISERVER_TOKEN_SECONDS, "path": _within(names.APISERVER_TOKEN_FILE)}
+    roots = [{"key": "ca.crt", "path": _within(names.APISERVER_CA_FILE)}]
+    sources = [{"serviceAccountToken": token}, {"configMap": {"name": "kube-root-ca.crt", "items": roots}}]
+    return {"name": APISERVER, "projected": {"defaultMode": READ_ONLY, "sources": sources}}
+
+
+def _within(file: str) -> str:
+    return file.removeprefix(f"{names.APISERVER_DIR}/")
 
 
 def _access_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
     return [
         {"name": f"access-{index}", "mountPath": names.access_keys_dir(secret), "readOnly": True}
         for index, secret in enumerate(spec.access.key_secrets)
-    ]
+    ] + (
+        [{"name": APISERVER, "mountPath": names.APISERVER_DIR, "readOnly": True}] if spec.access.reviews_tokens else []
+    )
 
 
 def _drain_token(owner: Owner) -> str:
@@ -194,6 +210,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         **({"identity_tokens": tokens} if tokens else {}),
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
         **({"access": access} if (access := spec.access.key_secrets) else {}),
+        **({"reviews_tokens": True} if spec.access.reviews_tokens else {}),
     )
     manifest["spec"] = {
         **_replicas(spec, deployed=context.live.deployed),

@@ -3,7 +3,7 @@
 connection    requests, paths and errors; the connection pool       cluster    `ports.Cluster`
 events        Events, ours and of others                             lease      where the leader's Lease is
 list_watch    lists in pages, and one watch                         relist     every ChatDeployment, for missed events
-rbac          the rights that the code needs
+rbac          the rights that the code needs                         token_issuer  who signs tokens
 
 The only package that imports the Kubernetes client: its configuration (kubeconfig or service account, tokens that are
 renewed) and its connection. No API group is imported, and there is no discovery.

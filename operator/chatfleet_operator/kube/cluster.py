@@ -1,6 +1,7 @@
 """`ports.Cluster` on a real API server."""
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,11 +11,22 @@ from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.children.redis import blank_generated, generated_values
 from chatfleet_operator.kube.connection import APPLY, JSON_PATCH, MERGE, Connection, NotFound
 from chatfleet_operator.kube.events import newest_failure
+from chatfleet_operator.kube.token_issuer import DiscoveredIssuer
 from chatfleet_operator.model.errors import RefusalReason, Refused
 from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource, parse_secret
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Removal, Resource, Timestamp, identify
+from chatfleet_operator.model.token_issuer import TokenIssuer
+from chatfleet_operator.model.values import (
+    Deletion,
+    Manifest,
+    ObjectId,
+    Ref,
+    Removal,
+    Resource,
+    Timestamp,
+    identify,
+)
 
 PASSWORD_BYTES: Final = 32
 """Randomness in a generated password."""
@@ -34,6 +46,7 @@ class KubernetesCluster:
         """`operator` is the namespace of this operator, by which others recognize what it has applied."""
         self._connection = connection
         self._operator = operator
+        self._issuer = DiscoveredIssuer(connection, time.monotonic)
 
     async def resource(self, ref: Ref) -> Resource | None:
         live = await self._get(names.KIND, ref.namespace, ref.name)
@@ -55,6 +68,9 @@ class KubernetesCluster:
 
     async def secret(self, namespace: str, name: str) -> NamedSecret:
         return parse_secret(await self._get("Secret", namespace, name))
+
+    async def token_issuer(self) -> TokenIssuer:
+        return await self._issuer.current()
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         precondition = {"uid": uid} if uid else {"resourceVersion": OF_NO_OBJECT}

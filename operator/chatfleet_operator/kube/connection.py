@@ -144,6 +144,10 @@ class Connection:
         self._wrote(method.lower(), "/".join((kind, *rest[1:])))
         return answer
 
+    async def document(self, path: str, media_type: str) -> Manifest:
+        """Return a document that is no object of a resource."""
+        return await self._call("GET", path, {}, None, media_type)
+
     async def serves(self, prefix: str, plural: str) -> bool:
         """Whether the API server has a resource, such as ours after its CRD is installed."""
         try:
@@ -202,7 +206,7 @@ class Connection:
             method,
             url,
             query_params=list(query.items()),
-            header_params={"Accept": JSON, "Content-Type": content_type},
+            header_params={"Accept": content_type if method == "GET" else JSON, "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )

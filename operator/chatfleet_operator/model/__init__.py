@@ -5,6 +5,7 @@ defaults        what the operator's settings decide where the spec does not
 requeue         when the next reconciliation is due: the result
 named_secrets   which Secrets a spec names, and which of them it may use
 start_failure   why pods do not start
+token_issuer    who signs the tokens of ServiceAccounts
 metrics_api     who serves the metrics of pods
 ports           what a reconciliation needs from outside: Cluster, Prober, Recorder, Metrics
 errors          Retry and Refused, named by the action of the caller

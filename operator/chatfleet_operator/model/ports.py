@@ -7,6 +7,7 @@ from chatfleet_contract.report import PodReport
 from chatfleet_contract.status import ChatDeploymentStatus, Condition
 from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.named_secrets import NamedSecret
+from chatfleet_operator.model.token_issuer import TokenIssuer
 from chatfleet_operator.model.values import (
     Deletion,
     Manifest,
@@ -44,6 +45,10 @@ class Cluster(Protocol):
 
     async def secret(self, namespace: str, name: str) -> NamedSecret:
         """Return what is known of a Secret, never its values; empty: there is no such Secret."""
+        ...
+
+    async def token_issuer(self) -> TokenIssuer:
+        """Return who signs the tokens of ServiceAccounts, as of some seconds ago at most."""
         ...
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:

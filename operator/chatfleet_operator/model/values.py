@@ -24,6 +24,7 @@ from chatfleet_operator.model.named_secrets import (
     SecretUse,
 )
 from chatfleet_operator.model.start_failure import StartFailure
+from chatfleet_operator.model.token_issuer import TokenIssuer
 
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as JSON. The API server has its schema and validates it."""
@@ -75,6 +76,8 @@ class LiveState:
     """Whether another metrics API server than ours serves custom.metrics.k8s.io."""
     refused_secrets: frozenset[str] = frozenset()
     """Secrets that no pod may use."""
+    token_issuer: TokenIssuer | None = None
+    """Of this cluster; None: it is not needed, or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ class Observed:
     mounted_secrets: MountedSecrets = NOTHING_MOUNTED
     probe: ProbeResult | None = None
     """None: the Service has no ready pod or no address, and was not probed."""
+    token_issuer: TokenIssuer | None = None
+    """None: it is not needed, or the API server did not let us read it."""
     metrics_api: MetricsApi | None = None
     """None: it does not matter here, or we have no right to read it."""
     start_failures: tuple[StartFailure, ...] = ()

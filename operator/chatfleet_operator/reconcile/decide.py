@@ -11,7 +11,15 @@ from typing import Final
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
-from chatfleet_operator.children.kinds import AUTOSCALERS, PERSISTENT_VOLUME_CLAIM, PRUNABLE, WORKLOADS, list_keys
+from chatfleet_operator.children.config import served_issuer
+from chatfleet_operator.children.kinds import (
+    AUTOSCALERS,
+    CONFIG_MAP,
+    PERSISTENT_VOLUME_CLAIM,
+    PRUNABLE,
+    WORKLOADS,
+    list_keys,
+)
 from chatfleet_operator.children.prerequisites import prerequisites
 from chatfleet_operator.children.redis import DISAGREES
 from chatfleet_operator.children.restrictions import refused_fields
@@ -137,8 +145,13 @@ def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Des
         volume=_ours(seen, ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(seen.resource.ref.name))),
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
         refused_secrets=frozenset(use.name for use in seen.refused_secrets),
+        token_issuer=seen.token_issuer or served_issuer(_ours(seen, _config_map(seen))),
     )
     return build(seen.resource, spec, defaults, live=live_state)
+
+
+def _config_map(seen: Observed) -> ObjectId:
+    return ObjectId(CONFIG_MAP.name, names.config_name(seen.resource.ref.name))
 
 
 def _ours(seen: Observed, key: ObjectId) -> Manifest | None:

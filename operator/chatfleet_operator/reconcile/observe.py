@@ -47,10 +47,11 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     references, whole = tuple(dict.fromkeys(references_of(resource.spec))), mounted_whole(resource.spec)
     mounts: tuple[SecretKeyRef | SecretUse, ...] = (*references, *whole)
     uses = restricted_uses(resource) if defaults.restrictions.secrets_need_label else ()
-    children, secrets, listed, metrics_api = await asyncio.gather(
+    children, secrets, listed, issuers, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
         _each({*map(secret_id, mounts), *map(secret_id, uses)}, lambda key: cluster.secret(ref.namespace, key.name)),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
+        _each(_needs_issuer(resource.spec), lambda _: cluster.token_issuer()),
         _metrics_api(resource.spec, cluster, defaults.metrics_apiserver),
     )
     refused = not_allowed(uses, secrets.found, ref.name)
@@ -68,13 +69,14 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     return Observed(
         resource=resource,
         children={key: live for key, live in children.found.items() if live is not None},
-        unreadable={**children.refused, **secrets.refused, **listed.refused},
+        unreadable={**children.refused, **secrets.refused, **listed.refused, **issuers.refused},
         pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
         missing_secrets=missing_keys(references, secrets.found, refused),
         empty_secrets=missing_secrets(whole, secrets.found, refused),
         refused_secrets=refused,
         mounted_secrets=mounted(resource, mounts, secrets.found, ours, refused),
         probe=probe,
+        token_issuer=issuers.found.get(TOKEN_KEYS),
         metrics_api=metrics_api,
         start_failures=start_failures(started, events),
         load_balancer_failure=events.get(ObjectId("Service", ref.name), ""),
@@ -87,6 +89,9 @@ CLUSTER_SCOPE = ""
 
 PODS = ObjectId("Pods", "of the ChatDeployment")
 """Stands for the list of pods."""
+
+TOKEN_KEYS = ObjectId("Keys", "of ServiceAccount tokens")
+"""Stands for the issuer discovery of the API server."""
 
 
 class Reads(NamedTuple, Generic[T]):
@@ -106,6 +111,10 @@ async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T
 
     await asyncio.gather(*map(one, keys))
     return reads
+
+
+def _needs_issuer(spec: ChatDeploymentSpec | None) -> tuple[ObjectId, ...]:
+    return (TOKEN_KEYS,) if spec is not None and spec.access.service_accounts else ()
 
 
 async def _metrics_api(

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -161,6 +162,12 @@ CONFIG, DEPLOYMENT, SECRET = (
 def environment(live: Manifest | None) -> dict[str, str]:
     assert live
     return {each["name"]: each["value"] for each in live["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+
+async def test_the_issuer_of_tokens_is_read_with_its_keys(under_test: ClusterUnderTest) -> None:
+    found = await under_test.cluster.token_issuer()
+    assert found.issuer == "https://kubernetes.default.svc.cluster.local"
+    assert isinstance(json.loads(found.keys)["keys"], list)
 
 
 async def test_what_is_not_there_is_none(under_test: ClusterUnderTest, namespace: str) -> None:

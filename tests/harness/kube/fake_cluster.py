@@ -20,13 +20,24 @@ from chatfleet_operator.model.named_secrets import NamedSecret
 from chatfleet_operator.model.ownership import GENERATE_MANAGER, SCALE_MANAGER
 from chatfleet_operator.model.parse import blank_values, parse_resource, parse_secret
 from chatfleet_operator.model.put_back import ATOMIC_MAPS
-from chatfleet_operator.model.values import Deletion, Manifest, ObjectId, Ref, Removal, Resource, Timestamp, identify
+from chatfleet_operator.model.token_issuer import TokenIssuer
+from chatfleet_operator.model.values import (
+    Deletion,
+    Manifest,
+    ObjectId,
+    Ref,
+    Removal,
+    Resource,
+    Timestamp,
+    identify,
+)
 
 WITH_GENERATION = WORKLOADS | {names.KIND}
 """Kinds whose generation is read; it counts changes of their spec. Real API servers count that of others too."""
 
 
 OPERATOR = "chatfleet-system"
+ISSUER = TokenIssuer("https://kubernetes.default.svc.cluster.local", '{"keys": []}')
 
 
 class Crashed(BaseException):  # not an error that anybody may handle: the process is gone
@@ -48,6 +59,7 @@ class FakeCluster:
     """Namespace of the operator that writes."""
     moment: str = ""
     """Time of what happens, as Kubernetes writes it; empty: objects have no times."""
+    issuer: TokenIssuer = ISSUER
     unserved: set[str] = field(default_factory=set)
     """Kinds whose CustomResourceDefinition is not installed."""
     _applied: dict[tuple[str, ObjectId], dict[str, Manifest]] = field(default_factory=dict)
@@ -115,6 +127,10 @@ class FakeCluster:
     async def secret(self, namespace: str, name: str) -> NamedSecret:
         self.before_read(f"get Secret {name}")
         return parse_secret(deepcopy(self.objects.get((namespace, ObjectId("Secret", name)))))
+
+    async def token_issuer(self) -> TokenIssuer:
+        self.before_read("get Keys")
+        return self.issuer
 
     async def apply(self, manifest: Manifest, uid: str | None) -> Manifest:
         self._about_to(f"apply {identify(manifest)}")

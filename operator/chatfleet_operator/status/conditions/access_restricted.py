@@ -23,7 +23,7 @@ def _anonymous(assessment: Assessment) -> ConditionResult | None:
     return false(
         Reason.ANONYMOUS,
         "Pods answer every caller, because spec.access.anonymous is true."
-        " To restrict the callers, set spec.access.apiKeys or spec.access.jwt instead.",
+        " To restrict the callers, set serviceAccounts, apiKeys or jwt of spec.access instead.",
     )
 
 
@@ -51,7 +51,8 @@ def _no_callers(assessment: Assessment) -> ConditionResult | None:
         return None
     return true(
         Reason.NO_CALLERS,
-        "Pods refuse every caller, because spec.access names none. Set its apiKeys or jwt, or anonymous to true.",
+        "Pods refuse every caller, because spec.access names none."
+        " Set its serviceAccounts, apiKeys or jwt, or anonymous to true.",
     )
 
 
@@ -65,6 +66,9 @@ def _by_credential(assessment: Assessment) -> ConditionResult:
 def _credentials(access: Access) -> Iterator[str]:
     if access.api_keys:
         yield f"an API key of {listed(f'Secret {name}' for name in access.key_secrets)}"
+    if access.service_accounts:
+        allowed = (f"ServiceAccount {each.namespace}/{each.name}" for each in access.service_accounts.allow)
+        yield f"a token of {listed(allowed)} for audience {access.service_accounts.audience}"
     if access.jwt:
         yield f"a token of {listed(f'issuer {each.issuer}' for each in access.jwt)}"
 

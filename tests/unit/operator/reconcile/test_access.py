@@ -4,9 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from chatfleet_contract import names
+from chatfleet_contract.runtime import RuntimeReview
+from chatfleet_operator.model.errors import Refused
 from chatfleet_operator.model.named_secrets import Restrictions
+from chatfleet_operator.model.token_issuer import TokenIssuer
 from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.reconcile.reconcile import reconcile
+from harness.kube.fake_cluster import ISSUER
 from harness.kube.operated_cluster import DEFAULTS, REF, OperatedCluster, operated_cluster
 
 KEYS: dict[str, Any] = {"apiKeys": [{"secretRef": {"name": "chat-keys"}}, {"secretRef": {"name": "chat-keys"}}]}
@@ -95,3 +99,69 @@ async def test_a_secret_without_the_label_is_not_mounted() -> None:
 
     assert operated.condition("ConfigurationValid") == ("False", "SecretNotAllowed")
     assert [volume["projected"]["sources"] for volume in volumes(operated)] == [[]]
+
+
+ACCOUNTS: dict[str, Any] = {"serviceAccounts": {"audience": "chat", "allow": [{"namespace": "shop", "name": "web"}]}}
+
+
+async def test_pods_get_the_newest_keys_of_the_cluster_and_no_token_of_it() -> None:
+    operated = operated_cluster(access=ACCOUNTS)
+    await pass_of(operated)
+    first = operated.config().access.service_accounts
+    operated.cluster.issuer = TokenIssuer("https://cluster", '{"keys": [{"kid": "new"}]}')
+    await pass_of(operated)
+    second = operated.config().access.service_accounts
+
+    assert first is not None
+    assert (first.issuer, first.keys, first.review) == (*ISSUER, None)
+    assert second is not None
+    assert (second.issuer, second.keys) == operated.cluster.issuer
+    pods = operated.live("Deployment", REF.name)["spec"]["template"]["spec"]
+    assert not pods["automountServiceAccountToken"]
+    assert "serviceAccountToken" not in str(pods)
+
+
+async def test_while_the_keys_cannot_be_read_pods_keep_those_that_they_have() -> None:
+    operated = operated_cluster(access=ACCOUNTS)
+    await pass_of(operated)
+    before = operated.config()
+    operated.cluster.before_read = refuse_keys
+    await pass_of(operated)
+
+    assert operated.config() == before
+    assert "Keys of ServiceAccount tokens" in str(operated.live("ChatDeployment", REF.name)["status"])
+
+
+async def test_before_the_keys_were_read_no_token_is_accepted() -> None:
+    operated = operated_cluster(access=ACCOUNTS)
+    operated.cluster.before_read = refuse_keys
+    await pass_of(operated)
+    served = operated.config().access
+
+    assert (served.anonymous, served.service_accounts) == (False, None)
+
+
+async def test_only_strict_pods_reach_the_api_server() -> None:
+    accounts = ACCOUNTS["serviceAccounts"]
+    operated = operated_cluster(access={"serviceAccounts": {**accounts, "strict": True}})
+    await pass_of(operated)
+    pods = operated.live("Deployment", REF.name)["spec"]["template"]["spec"]
+    served = operated.config().access.service_accounts
+
+    assert served is not None
+    assert served.review == RuntimeReview(
+        url=names.APISERVER_URL, token_file=names.APISERVER_TOKEN_FILE, ca_file=names.APISERVER_CA_FILE
+    )
+    assert not pods["automountServiceAccountToken"]
+    volume = next(each for each in pods["volumes"] if each["name"] == "apiserver")
+    assert volume["projected"]["sources"] == [
+        {"serviceAccountToken": {"expirationSeconds": 3600, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    ]
+    mounts = pods["containers"][0]["volumeMounts"]
+    assert {"name": "apiserver", "mountPath": names.APISERVER_DIR, "readOnly": True} in mounts
+
+
+def refuse_keys(what: str) -> None:
+    if what == "get Keys":
+        raise Refused("system:serviceaccount:o:o cannot get path /openid/v1/jwks")

@@ -11,6 +11,7 @@ from unit.operator.status.test_conditions import condition, evaluate_conditions,
 
 KEYS = {"apiKeys": [{"secretRef": {"name": "chat-keys"}}]}
 
+ACCOUNTS = {"serviceAccounts": {"audience": "chat", "allow": [{"namespace": "shop", "name": "web"}]}}
 JWT = {"jwt": [{"issuer": "https://login.example.com", "audience": "chat", "tenant": "shop"}]}
 
 
@@ -29,8 +30,13 @@ def with_access(access: dict[str, Any], *, authenticates: bool = True, errors: t
         (with_access(KEYS, errors=("key a of Secret b: it is not UTF-8",)), "True Credentials", "To correct: key a"),
         (with_access(JWT), "True Credentials", "Callers need a token of issuer https://login.example.com."),
         (with_access({**KEYS, **JWT}), "True Credentials", "an API key of Secret chat-keys or a token of issuer https"),
-        (with_access({}), "True NoCallers", "Set its apiKeys or jwt, or anonymous to true."),
-        (with_access({"anonymous": True}), "False Anonymous", "set spec.access.apiKeys or spec.access.jwt instead"),
+        (with_access(ACCOUNTS), "True Credentials", "a token of ServiceAccount shop/web for audience chat."),
+        (with_access({}), "True NoCallers", "Set its serviceAccounts, apiKeys or jwt, or anonymous to true."),
+        (
+            with_access({"anonymous": True}),
+            "False Anonymous",
+            "set serviceAccounts, apiKeys or jwt of spec.access instead",
+        ),
         (with_access(KEYS, authenticates=False), "False NotEnforced", "callers without a credential"),
         (with_access({}, authenticates=False), "False NotEnforced", "too old for spec.access"),
         (
