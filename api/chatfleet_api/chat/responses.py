@@ -19,7 +19,7 @@ from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
-from chatfleet_api.chat.relayed import events_of, output_of
+from chatfleet_api.chat.relayed import events_of, extra_of, output_of
 from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.chat.sending import MessageSender, Place, Turn
 from chatfleet_api.chat.takeover import remainder
@@ -30,7 +30,8 @@ from chatfleet_api.domain.errors import (
     ConversationNotFoundError,
     NotFoundError,
 )
-from chatfleet_api.domain.events import Event, Start
+from chatfleet_api.domain.events import Event, Piece, Start, Token
+from chatfleet_api.domain.logprobs import FIELD, with_logprobs
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.runs.pool import RunPool
@@ -95,7 +96,8 @@ class StoredResponse(NamedTuple):
             return Batch(1, (start,))
         pieces = pieces_of(answer)
         output = output_of(answer)
-        before: tuple[Event, ...] = (start, *(pieces if output is None else events_of(output, pieces)))
+        shown = _with_logprobs(pieces, answer) if output is None else events_of(output, pieces)
+        before: tuple[Event, ...] = (start, *shown)
         return Batch(1, (*before, *remainder(before, answer)))
 
 
@@ -246,6 +248,14 @@ class Responses:
         ident, made_by = (self.sender.new_id(), None) if keyed is None else keyed
         thread = Conversation(ident, principal.user, None, {}, now, now, listed=False, made_by=made_by)
         return Place(ident, None if keyed is None else 0, before, (*before, *abandoned), thread)
+
+
+def _with_logprobs(pieces: tuple[Piece, ...], answer: StoredMessage) -> tuple[Event, ...]:
+    """Return the pieces of an answer, its text with the log probabilities that it came with."""
+    logprobs = extra_of(answer).get(FIELD)
+    if not isinstance(logprobs, list):
+        return pieces
+    return tuple(with_logprobs(piece, logprobs) if isinstance(piece, Token) else piece for piece in pieces)
 
 
 def unknown_response() -> ChatError:

@@ -3,6 +3,7 @@
 request          a chat request, as every dialect parses it and every vendor reads it
 events           the events of a run
 errors           error codes, the failure table, and the exceptions
+logprobs         log probabilities beside a text
 seals            what clients keep for models whose own API has no encrypted content
 principal        the caller of a request
 model_names      names of models, and the error for one that does not exist

@@ -143,6 +143,9 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
+    logprobs: bool | None = None
+    """Whether the log probabilities of the text are wanted; of Responses, which get them as `Extended`."""
+    top_logprobs: int | None = None
     truncates: bool = False
     """Whether the oldest messages may be left out when there are too many for the model."""
     continues: bool = False

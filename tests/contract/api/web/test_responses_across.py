@@ -3,6 +3,7 @@
 The upstream checks what it gets by its vendor's rules.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ import pytest
 
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
-from harness.clients.asgi import Exchange, ask, post
+from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
 from harness.upstream.catalogue import catalogue_of, config_of, provider_of
-from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream
+from harness.upstream.fake import FakeUpstream, Handler, Reply, fake_upstream, playing
 from harness.upstream.wires import AnthropicWire, Wire, event, whole, wire_of
 
 PATH = "/v1/responses"
@@ -276,3 +277,67 @@ async def test_what_both_apis_of_openai_have_reaches_a_chat_completion() -> None
         for name in ("text", "service_tier"):
             refused = await up.post(**{name: asked_for[name]})
             assert (refused.status, refused.json()["error"]["param"].split(".")[0]) == (400, name)
+
+
+def probability(token: str) -> dict[str, Any]:
+    other = {"token": "?", "logprob": -2.5, "bytes": [63]}
+    return {"token": token, "logprob": -0.25, "bytes": list(token.encode()), "top_logprobs": [other]}
+
+
+WANTED: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 1}
+TOKENS = ("Hel", "lo", " you")
+PROBABLE = [probability(token) for token in TOKENS]
+
+
+def probable_chunks() -> list[bytes]:
+    """Return a chat completion with log probabilities, two tokens in its first chunk."""
+    texts = (("Hello", PROBABLE[:2]), (" you", PROBABLE[2:]))
+    choices: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}, "logprobs": None}]
+    choices += [{"delta": {"content": text}, "logprobs": {"content": found, "refusal": None}} for text, found in texts]
+    choices.append({"delta": {}, "finish_reason": "stop", "logprobs": None})
+    return [*(event({"choices": [{"index": 0, **choice}]}) for choice in choices), b"data: [DONE]\n\n"]
+
+
+def data_of(exchange: Exchange) -> list[dict[str, Any]]:
+    lines = exchange.body.decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+
+
+@pytest.mark.parametrize("wire", CHAT_WIRES, ids=lambda wire: wire.type)
+async def test_log_probabilities_of_chat_completions_stand_beside_their_text(wire: Wire) -> None:
+    async with asked(wire, playing(*probable_chunks(), "end")) as up:
+        streamed = data_of(await up.post(stream=True, **WANTED))
+        assert (up.received["logprobs"], up.received["top_logprobs"]) == (True, 1)
+        pieces = [(each["delta"], each["logprobs"]) for each in streamed if each["type"].endswith("text.delta")]
+        assert pieces == [("Hello", PROBABLE[:2]), (" you", PROBABLE[2:])]
+        done = next(each for each in streamed if each["type"].endswith("text.done"))
+        assert (done["text"], done["logprobs"]) == ("Hello you", PROBABLE)
+        answer = (await up.post(**WANTED)).json()
+        (part,) = answer["output"][0]["content"]
+        assert (part["text"], part["logprobs"], answer["top_logprobs"]) == ("Hello you", PROBABLE, 1)
+        assert (await ask(up.pod.app, get(f"{PATH}/{answer['id']}"))).json() == answer
+        await up.post(input="And?", previous_response_id=answer["id"])
+        assert [each["content"] for each in up.received["messages"]] == ["Hi", "Hello you", "And?"]
+        assert not up.received.keys() & {"logprobs", "top_logprobs"}
+
+
+async def test_log_probabilities_come_with_an_answer_in_one_document() -> None:
+    message = {"role": "assistant", "content": "Hello you"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": PROBABLE}}
+    document = json.dumps({"id": "c", "object": "chat.completion", "choices": [choice]}).encode()
+
+    async def script(reply: Reply) -> None:
+        await reply.head(200, "application/json")
+        await reply.send(document)
+        await reply.end()
+
+    async with asked(CHAT_WIRES[0], script) as up:
+        (part,) = (await up.post(**WANTED)).json()["output"][0]["content"]
+        assert (part["text"], part["logprobs"]) == ("Hello you", PROBABLE)
+
+
+@pytest.mark.parametrize(("name", "param"), [("include", "include[0]"), ("top_logprobs", "top_logprobs")])
+async def test_log_probabilities_that_an_upstream_does_not_have_are_refused_by_name(name: str, param: str) -> None:
+    async with asked(ANTHROPIC, playing(*whole(ANTHROPIC), "end")) as up:
+        refused = await up.post(**{name: WANTED[name]})
+        assert (refused.status, refused.json()["error"]["param"]) == (400, param)

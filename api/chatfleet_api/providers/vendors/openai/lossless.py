@@ -26,6 +26,7 @@ from chatfleet_api.providers.vendors.openai.beside import (
     first_choice,
     in_their_own_form,
 )
+from chatfleet_api.providers.vendors.openai.logprobs import LogprobsParser
 from chatfleet_api.providers.vendors.openai.stream import CompletionParser
 from chatfleet_api.providers.vendors.openai.template import CALLS, Template, has_calls_alone, plain_item, unpadded
 
@@ -49,7 +50,9 @@ _requested: Final = msgspec.json.Decoder(_Requested).decode
 
 def parser(request: ChatRequest) -> CompletionParser:
     """Return the parser of the answer to `request`."""
-    return LosslessParser(request) if sent_in(CHAT, request) else CompletionParser(request)
+    if sent_in(CHAT, request):
+        return LosslessParser(request)
+    return LogprobsParser(request) if request.logprobs else CompletionParser(request)
 
 
 class LosslessParser(CompletionParser):

@@ -22,6 +22,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
     Usage,
 )
+from chatfleet_api.domain.logprobs import logprobs_of
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import item_owner, response_id
@@ -117,6 +118,11 @@ class ResponseEncoder:
                 self._learn()
             case Complete() | Failed():
                 self._end(event)
+            case Extended() if (logprobs := logprobs_of(event)) is not None:
+                for piece in event.pieces:
+                    if isinstance(piece, Token):
+                        self._emit_all(self._output.take_with_logprobs(piece, logprobs))
+                self._learn()
             case Extended():
                 self._relay = self._relay or Relay()
                 self._emit(*self._relay.take(event.extra))

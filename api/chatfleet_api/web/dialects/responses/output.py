@@ -42,6 +42,7 @@ class Message:
         self.text = StringIO()
         self.index = index
         self.status = "in_progress"
+        self.logprobs: list[Fields] = []
         self._id = ident
         self.place: Final[Fields] = {"item_id": ident, "output_index": index, "content_index": 0}
 
@@ -56,7 +57,7 @@ class Message:
         return "response.output_text.delta", {**self.place, "delta": text, "logprobs": []}
 
     def end(self) -> Made:
-        yield "response.output_text.done", {**self.place, "text": self.text.getvalue(), "logprobs": []}
+        yield "response.output_text.done", {**self.place, "text": self.text.getvalue(), "logprobs": self.logprobs}
         yield "response.content_part.done", {**self.place, "part": self._part()}
         yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
 
@@ -65,7 +66,8 @@ class Message:
         return {**fields, "content": []}
 
     def _part(self) -> Fields:
-        return {"type": "output_text", "text": self.text.getvalue(), "annotations": [], "logprobs": []}
+        part = {"type": "output_text", "text": self.text.getvalue(), "annotations": []}
+        return {**part, "logprobs": self.logprobs}
 
 
 class Thoughts:
@@ -196,6 +198,17 @@ class Output:
                 yield from self._call(piece)
             case _:
                 assert_never(piece)
+
+    def take_with_logprobs(self, token: Token, logprobs: list[Fields]) -> Made:
+        """Yield the events that a text makes, with the log probabilities of its tokens."""
+        if self.message is None:
+            yield from self._begin_message("")
+        message = self.message
+        if message is not None:
+            message.text.write(token.text)
+            message.logprobs += logprobs
+            kind, event = message.delta(token.text)
+            yield kind, {**event, "logprobs": logprobs}
 
     def end(self, status: str, *, is_whole: bool = True) -> Made:
         """Yield the events that end the items, with `status`. A whole answer without any item has an empty text."""

@@ -18,6 +18,7 @@ from chatfleet_api.domain.request import CHAT, RESPONSES, ChatRequest, Message, 
 from chatfleet_api.web.body import convert_body, decode_body, stream_field
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.ids import read_conversation_id, read_response_id
+from chatfleet_api.web.dialects.responses.include import LOG_PROBABILITIES as PROBABILITIES
 from chatfleet_api.web.dialects.responses.include import beyond as beyond_include
 from chatfleet_api.web.dialects.responses.input import read_items
 from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
@@ -107,6 +108,7 @@ _BODY: Final = msgspec.json.Decoder(ResponseBody)
 _IN_OPENAIS: Final = (
     Supported("text.verbosity", ("medium",), "Omit it, and request the length in a message."),
     SERVICE_TIER,
+    LOG_PROBABILITIES,
 )
 """Parameters that both of OpenAI's APIs have."""
 _SUPPORTED: Final = (
@@ -151,6 +153,8 @@ def read_response(raw: bytes, caller: Principal = ANONYMOUS) -> ResponseRequest:
         tool_choice=tools.choice,
         parallel_tool_calls=body.parallel_tool_calls if tools.tools else None,
         user=body.user or body.safety_identifier,
+        logprobs=(bool(body.top_logprobs) or PROBABILITIES in (body.include or ())) or None,
+        top_logprobs=body.top_logprobs or None,
         truncates=body.truncation == "auto",
         sent=Sent(RESPONSES, msgspec.Raw(raw), len(items), untranslated),
     )
@@ -186,11 +190,9 @@ def wants_stream(_accept: str, body: bytes) -> bool:
 
 
 def _of_openai(body: ResponseBody) -> Iterator[Untranslated]:
-    """Yield what only OpenAI's two APIs have, and log probabilities, which only this one gives."""
+    """Yield what only OpenAI's two APIs have."""
     for error in unsupported(body, _IN_OPENAIS):
         yield Untranslated(error.param or "", error.message, (CHAT,))
-    for error in unsupported(body, (LOG_PROBABILITIES,)):
-        yield Untranslated(error.param or "", error.message)
 
 
 def _check_state(body: ResponseBody) -> None:
