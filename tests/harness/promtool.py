@@ -58,16 +58,23 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def mismatch(folder: Path, evaluation: Evaluation) -> str:
     """Return how what fires differs from what should, in promtool's words; empty: it does not."""
-    step = f"{evaluation.step_minutes}m"
+    return _tested(folder, evaluation, {FIRING: [each.sample for each in sorted(evaluation.firing)]})
+
+
+def empty(folder: Path, evaluation: Evaluation, queries: Iterable[str]) -> str:
+    """Return which queries have no result at the end, in promtool's words; empty: each has one."""
+    one = [{"labels": "{}", "value": 1}]
+    return _tested(folder, evaluation, {f"clamp_max(count({query}), 1)": one for query in queries})
+
+
+def _tested(folder: Path, evaluation: Evaluation, expected: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return how the results of queries differ from what is expected."""
+    step, at = f"{evaluation.step_minutes}m", f"{evaluation.step_minutes * evaluation.steps}m"
     test = {
         "interval": step,
         "input_series": [each._asdict() for each in evaluation.series],
         "promql_expr_test": [
-            {
-                "expr": FIRING,
-                "eval_time": f"{evaluation.step_minutes * evaluation.steps}m",
-                "exp_samples": [each.sample for each in sorted(evaluation.firing)],
-            }
+            {"expr": query, "eval_time": at, "exp_samples": samples} for query, samples in expected.items()
         ],
     }
     file = folder / "test.yaml"

@@ -6,16 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 import yaml
 
 from chatfleet_contract.dashboards.grafana import dashboards
 from chatfleet_contract.metrics import METRICS, Kind
-from harness.promtool import ALERT_RULES, DASHBOARDS, problem
+from chatfleet_lab.alerts.recording import Recording, Target
+from chatfleet_lab.alerts.replay import expanded
+from harness.promtool import ALERT_RULES, DASHBOARDS, Evaluation, empty, problem
 
 FILES: Final = sorted(DASHBOARDS.glob("*.json"))
 OF_HISTOGRAMS: Final = re.compile(r"_(bucket|sum|count)$")
 NAME: Final = re.compile(r"\b(?:chatfleet_|process_)\w+|\bchatdeployment:\w+:\w+")
+RECORDED: Final = msgspec.json.decode((Path(__file__).parent / "recorded.json").read_bytes(), type=dict[str, Recording])
+STEPS: Final = 70
 OF_TARGETS: Final = {"namespace", "chatdeployment", "pod", "le"}
 """What monitors and histograms add."""
 
@@ -63,6 +68,25 @@ def test_every_metric_exists_and_has_the_labels_of_the_legend(file: Path) -> Non
         assert all(map(exists, named)), query
         labels = {label for name in named if (row := METRICS.get(OF_HISTOGRAMS.sub("", name))) for label in row.labels}
         assert set(re.findall(r"{{(\w+)}}", legend)) <= labels | OF_TARGETS, legend
+
+
+@each_dashboard
+def test_every_query_has_a_result_from_what_was_recorded(file: Path, tmp_path: Path) -> None:
+    """Of those whose metrics are in the recordings: of all scenarios together, as if each were a pod of its own."""
+    lines = [
+        line
+        for number, recording in enumerate(RECORDED.values())
+        for target in recording.targets
+        for line in expanded(Target({**target.labels, "pod": f"pod-{number}"}, target.series), recording, STEPS)
+    ]
+    exported = {OF_HISTOGRAMS.sub("", line.series.partition("{")[0]) for line in lines} | recorded()
+    asked = [
+        query.replace("$namespace", "shop").replace("$chatdeployment", "support")
+        for query, _ in queries(file)
+        if {OF_HISTOGRAMS.sub("", name) for name in NAME.findall(query)} <= exported
+    ]
+    assert asked
+    assert not empty(tmp_path, Evaluation(lines, 1, STEPS, ()), asked)
 
 
 def test_the_rules_are_about_metrics_that_exist() -> None:

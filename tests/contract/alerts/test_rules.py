@@ -5,7 +5,7 @@ while they are well, and while something is wrong. Here the recorded minute repe
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,8 +13,8 @@ import msgspec
 import pytest
 import yaml
 
-from chatfleet_contract.metrics import METRICS, METRICS_APISERVER_CERTIFICATE_EXPIRY, Kind
 from chatfleet_lab.alerts.recording import Recording, Target
+from chatfleet_lab.alerts.replay import expanded
 from harness.promtool import ALERT_RULES, Evaluation, Firing, Series, mismatch, promtool
 
 ROOT: Final = Path(__file__).parents[3]
@@ -23,7 +23,6 @@ GROUPS: Final = yaml.safe_load(ALERT_RULES.read_text())["groups"]
 ALERTS: Final[list[Mapping[str, Any]]] = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
 CALM: Final = ("well", "leading", "registered")
 """Nothing is wrong with any of these."""
-COUNTERS: Final = re.compile(r"_(total|bucket|sum|count)$")
 
 
 class Window(NamedTuple):
@@ -87,25 +86,6 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     "expiring": ("ChatfleetCertificateExpires",),
 }
 """What fires beside objectives, by recording."""
-
-
-def is_counter(series: str) -> bool:
-    name = series.partition("{")[0]
-    row = METRICS.get(name)
-    return row.kind is Kind.COUNTER if row else bool(COUNTERS.search(name))
-
-
-def expanded(target: Target, recording: Recording, steps: int, times: float = 1) -> Iterator[Series]:
-    """Yield a target's series: what it counted is counted `times` in each step, and gauges stay as they were last."""
-    for series, (before, after) in target.series.items():
-        name, brace, labels = series.partition("{")
-        own = labels.removesuffix("}") if brace else ""
-        honoured = {key: value for key, value in target.labels.items() if f'{key}="' not in own}
-        added = ",".join(f'{key}="{value}"' for key, value in honoured.items())
-        of_now = recording.at if name == METRICS_APISERVER_CERTIFICATE_EXPIRY else 0.0
-        step = (after - before) * times if is_counter(series) else 0.0
-        first = 0.0 if is_counter(series) else after - of_now
-        yield Series(f"{name}{{{','.join(filter(None, (own, added)))}}}", f"{first!r}+{step!r}x{steps}")
 
 
 def series(*recordings: str, steps: int) -> list[Series]:
