@@ -88,6 +88,8 @@ def test_the_largest_catalogue_is_counted_model_by_model() -> None:
     meter = Meter("1.2.3")
     for number in range(MAX_MODELS):
         meter.used("p", f"m{number}", Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
+        for cost in (None, Decimal(1)):
+            meter.charged("t", Charge("p", f"m{number}", "upstream", Usage(5, 7, cost_usd=cost)))
     assert not [labels for labels in _series(meter) if "other" in labels]
 
 
