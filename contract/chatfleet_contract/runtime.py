@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
-from chatfleet_contract.spec import Conversations, Observability, OnRevoke, Streaming
+from chatfleet_contract.spec import Conversations, Limits, Observability, OnRevoke, Streaming
 from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.provider_types import API, ProviderType
@@ -124,6 +124,7 @@ class RuntimeConfig(Part):
     access: RuntimeAccess = RuntimeAccess()
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()
+    limits: Limits = Limits()
     observability: Observability = Observability()
     egress: RuntimeEgress = RuntimeEgress()
 

@@ -66,7 +66,7 @@ LONGEST = {
 }
 """The longest text that is allowed, where it cannot be a row of one letter."""
 
-REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]"}
+REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]", ".spec.limits.models[].model"}
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
 ALL_PRESENT = {
@@ -143,7 +143,7 @@ def _values(  # noqa: C901  # one case for each keyword
             assert len(present) == bound, f"{path}: needs {bound} items in minimal.yaml"
             yield present, []
         case "maxItems":
-            yield _grown(present, node, bound), _grown(present, node, bound + 1)
+            yield _grown(path, present, node, bound), _grown(path, present, node, bound + 1)
         case "maxProperties":
             yield {f"k{i}": "v" for i in range(bound)}, {f"k{i}": "v" for i in range(bound + 1)}
         case "x-kubernetes-list-map-keys":
@@ -152,17 +152,19 @@ def _values(  # noqa: C901  # one case for each keyword
             raise AssertionError(f"{path}: add how to try {keyword} to _values in tests/harness/bounds.py")
 
 
-def _grown(items: list[Any], node: Schema, size: int) -> list[Any]:
+def _grown(path: str, items: list[Any], node: Schema, size: int) -> list[Any]:
     """Return a list of `size`: the items, then copies of the last, under keys of their own; texts get a number."""
     last = items[-1]
     if isinstance(last, str):
         return items + [f"{last}{i}" for i in range(size - len(items))]
     keys = node.list_map_keys
-    return items + [{**last, **{key: _numbered(last[key], i) for key in keys or ()}} for i in range(size - len(items))]
+    letter = "a" if any(f"{path}[].{key}" in REFERENCES for key in keys or ()) else "n"
+    more = range(size - len(items))
+    return items + [{**last, **{key: _numbered(last[key], letter, i) for key in keys or ()}} for i in more]
 
 
-def _numbered(text: str, number: int) -> str:
-    return f"{text}{number}" if "://" in text else f"n{number}"
+def _numbered(text: str, letter: str, number: int) -> str:
+    return f"{text}{number}" if "://" in text else f"{letter}{number}"
 
 
 def _place(path: str) -> Place:

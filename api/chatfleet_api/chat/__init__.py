@@ -22,5 +22,6 @@ truncation      a request without its oldest turns, when it is too long for its 
 thoughts        reasoning as text that clients send back
 relayed         what earlier turns are to an upstream of the Responses API
 history         what the messages so far mean for the next turn
+limits          what a request, and then its run, holds of the limits of its caller
 models          the catalogue as all of these need it
 """

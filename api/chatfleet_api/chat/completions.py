@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from chatfleet_api.chat.accounting import consumer_of
+from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
 from chatfleet_api.domain.events import Start
@@ -42,17 +43,23 @@ class Completions:
         reader, the caller, and needs no Redis.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, and for a retrievable run STORAGE_UNAVAILABLE.
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, LIMIT_EXCEEDED, and for a retrievable run
+                STORAGE_UNAVAILABLE.
         """
         tenant = principal.tenant
         principal.require_model(request.model)
         provider = self.catalogue().provider(request.model)
-        with self.pool.admit() as start:
+        with (
+            self.pool.admit() as start,
+            await reserved(self.seams.limits, principal, request, max_tokens=self.catalogue().max_tokens) as part,
+        ):
             began = Start(self.new_id(), request.model, int(self.now().timestamp()), echo=echo)
             consumer = consumer_of(principal, request.user)
-            job = RunJob(began, request, provider, None, self.clock, seams=self.seams, consumer=consumer)
+            job = RunJob(
+                began, request, provider, None, self.clock, seams=self.seams, consumer=consumer, held=part.held
+            )
             produce = partial(run_turn, job)
             if not retrievable:
-                return start(tenant, began.run, produce)
-            async with self.fleet.begin(RunRecord(tenant, began, request, consumer)):
-                return start(tenant, began.run, produce, Fence())
+                return part.keep(start(tenant, began.run, produce))
+            async with self.fleet.begin(RunRecord(tenant, began, request, consumer, part.held)):
+                return part.keep(start(tenant, began.run, produce, Fence()))

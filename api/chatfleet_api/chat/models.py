@@ -20,6 +20,10 @@ class Models(Protocol):
         """Return how `model` can continue an answer that was cut; raises `ChatError(MODEL_NOT_FOUND)`."""
         ...
 
+    def max_tokens(self, model: str) -> int | None:
+        """Return the default for the most output tokens of `model`, if it has one; raises as `provider`."""
+        ...
+
     async def count_tokens(self, request: ChatRequest) -> int | None:
         """Return the tokens of `request` as its model's provider counts them; None: it has no count.
 

@@ -8,7 +8,7 @@ two requests would make the same one, and only the first can.
 import hashlib
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -47,6 +47,8 @@ class ResponseReplay:
     responses: Responses
     principal: Principal
     found: StoredResponse
+    quota: ClassVar[None] = None
+    """It takes nothing of the limits."""
 
     @property
     def id(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.domain.errors import ChatError, Code, NotFoundError
@@ -21,6 +22,9 @@ class Replay:
     tenant: str
     conversation: str
     answer: StoredMessage
+
+    quota: ClassVar[None] = None
+    """It takes nothing of the limits."""
 
     @property
     def id(self) -> str:

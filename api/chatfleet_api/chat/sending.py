@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import consumer_of
+from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
@@ -107,8 +108,8 @@ class MessageSender:
         """Store the message and the pending answer in one step, and start the run that answers.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_NOT_FOUND, CONVERSATION_BUSY,
-                CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
+            ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
+                CONVERSATION_BUSY, CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
         """
         model = message.model or self.catalogue().models()[0]
         self.catalogue().provider(model)  # raises when there is none
@@ -137,12 +138,13 @@ class MessageSender:
         """Store the questions and the pending answer in one step, and start the run that answers.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED,
-                STORAGE_UNAVAILABLE.
+            ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
+                CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
         """
-        tenant, consumer = principal.tenant, consumer_of(principal, place.user or turn.request.user)
+        tenant, models = principal.tenant, self.catalogue()
+        consumer = consumer_of(principal, place.user or turn.request.user)
         model, conversation, now = turn.request.model, place.conversation, self.stamp()
-        provider = self.catalogue().provider(model)
+        provider = models.provider(model)
         echo = turn.echo or ""
         run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
         answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo)
@@ -150,7 +152,6 @@ class MessageSender:
         request = history.continued(place.before, turn.request, turn.instructions)
         request = replace(request, affinity=history.affinity(conversation, place.before, self.now()))
         self._require_supported(request, turn)
-        record = RunRecord(tenant, began, request, consumer)
         append = Append(
             (*place.carried, *turn.questions, answer),
             now=now,
@@ -159,16 +160,20 @@ class MessageSender:
             create=place.create,
             response=None if turn.echo is None else ResponsePlace(run_id, len(turn.questions) + 1),
         )
-        async with self.fleet.begin(record):
-            try:
-                await self.sessions.append(tenant, conversation, append)
-            except StorageUnavailableError:  # it may have been stored all the same
-                recover = partial(self.takeover.produce, Claim(record, Fence()), has_slot=True)
-                start(tenant, run_id, recover, Fence())
-                raise
-            sink = MessageSink(self.sessions, tenant, conversation, answer, self.stamp)
-            job = RunJob(began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer)
-            return start(tenant, run_id, partial(run_turn, job), Fence())
+        with await reserved(self.seams.limits, principal, request, max_tokens=models.max_tokens) as part:
+            record = RunRecord(tenant, began, request, consumer, part.held)
+            async with self.fleet.begin(record):
+                try:
+                    await self.sessions.append(tenant, conversation, append)
+                except StorageUnavailableError:  # it may have been stored all the same
+                    recover = partial(self.takeover.produce, Claim(record, Fence()), has_slot=True)
+                    part.keep(start(tenant, run_id, recover, Fence()))
+                    raise
+                sink = MessageSink(self.sessions, tenant, conversation, answer, self.stamp)
+                job = RunJob(
+                    began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer, held=part.held
+                )
+                return part.keep(start(tenant, run_id, partial(run_turn, job), Fence()))
 
     def _require_supported(self, request: ChatRequest, turn: Turn) -> None:
         """Raise `ChatError(INVALID_REQUEST)` for a part of the request that its upstream cannot get.

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import Used
+from chatfleet_api.chat.limits import Share, share_of
 from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
@@ -73,6 +74,13 @@ class Takeover:
         """Bring a claimed run to its end; without `has_slot`, without a provider."""
         if claim.cancelled:
             run.cancel()
+        record = claim.record
+        if self.seams.limits is not None and record.held is not None:
+            self.seams.limits.adopt(record.tenant, record.held)
+        with share_of(self.seams.limits, record.tenant, record.held) as share:
+            await self._end(claim, run, share, has_slot=has_slot)
+
+    async def _end(self, claim: Claim, run: Run, share: Share, *, has_slot: bool) -> None:
         record, start = claim.record, claim.record.start
         before = await _once_redis_answers(lambda: self._logged(claim))
         message = None
@@ -83,6 +91,8 @@ class Takeover:
             )
         if message and message.status != "pending":
             self.meter.took_over("finished", claim.seconds)
+            if message.usage is not None:
+                await share.settle(message.usage)
             *rest, end = remainder(before, message)
             end = self._counted(claim, run, end)
             run.publish((*(() if before else (start,)), *rest, end))
@@ -94,7 +104,9 @@ class Takeover:
         if message:
             sink = MessageSink(self.sessions, record.tenant, start.conversation or "", message, self._now)
         spent = lost_usage(claim, before)
-        job = RunJob(start, request, provider, sink, self.clock, before, spent, self.seams, record.consumer)
+        job = RunJob(
+            start, request, provider, sink, self.clock, before, spent, self.seams, record.consumer, record.held
+        )
         await run_turn(job, run)
 
     def _counted(self, claim: Claim, run: Run, end: Event) -> Event:

@@ -1,11 +1,11 @@
 """THE page of one run: admit, reserve, guard, steps, account, settle, publish the end.
 
-admit        announces the run; its slot was taken in `RunPool.admit`, where identity and rate limits enter
+admit        announces the run; its slot was taken in `RunPool.admit`, its share of the limits in `chat/limits.py`
 reserve      reserves what the run may use: `Budget.reserve`, which may reject it
 guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
 steps        calls the provider once: `single_step`, which may truncate the input; an agent's `Steps` also run tools
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
-settle       stores the answer, and charges what was used: `Budget.settle`
+settle       stores the answer, and charges what was used: `Limits.settle`, `Budget.settle`
 publish_end  publishes the terminal event
 
 A run ends exactly once, and its end is true: `Complete` only when the provider itself completed the answer,
@@ -21,6 +21,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 from msgspec.structs import replace
 
 from chatfleet_api.chat.accounting import Accounting, Used, accounted
+from chatfleet_api.chat.limits import Limits, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.truncation import truncated
@@ -37,6 +38,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
     Usage,
 )
+from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
@@ -61,8 +63,6 @@ logger = logging.getLogger(__name__)
 
 
 class Budget(Protocol):
-    """Limits what a caller may use."""
-
     async def reserve(self, tenant: str, request: ChatRequest) -> None:
         """Reserve what `request` may use; raises `ChatError` when the budget does not allow it."""
         ...
@@ -112,6 +112,7 @@ class Seams:
     """What features add to a run."""
 
     accounting: Accounting | None = None
+    limits: Limits | None = None
     budget: Budget | None = None
     guard: Guard | None = None
     steps: Steps = single_step
@@ -152,18 +153,21 @@ class RunJob:
     """What the attempts of pods that died have used, as far as it is known."""
     seams: Seams = PLAIN
     consumer: Consumer = UNKNOWN_CONSUMER
+    held: Held | None = None
 
 
 async def run_turn(job: RunJob, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
     admit(job, run)
     reply = Reply(job.clock, provided(job.before))
-    with noting() as attempts:
+    with share_of(job.seams.limits, run.tenant, job.held) as share, noting() as attempts:
         end = await _produce(job, run, reply)
-    if run.fenced:
-        return  # it is another pod's to end
-    used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
-    end = accounted(job.seams.accounting, run, used, end)
+        if run.fenced:
+            share.forget()
+            return  # it is another pod's to end
+        used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
+        end = accounted(job.seams.accounting, run, used, end)
+        await share.settle(tokens_used(job.request, reply, end))
     if job.seams.budget is not None:
         await job.seams.budget.settle(run.tenant, job.request, end.usage)
     if job.sink is None:
@@ -268,7 +272,6 @@ async def _settle_late(sink: MessageSink, message: StoredMessage) -> None:
 
 
 def publish_end(run: Run, end: Terminal) -> None:
-    """Publish the terminal event."""
     run.publish((end,))
 
 

@@ -4,9 +4,11 @@ request          a chat request, as every dialect parses it and every vendor rea
 events           the events of a run
 errors           error codes, the failure table, and the exceptions
 logprobs         log probabilities beside a text
+lost_position    the error for a reader whose place in a run is lost
 seals            what clients keep for models whose own API has no encrypted content
 principal        the caller of a request
 model_names      names of models, and the error for one that does not exist
+quota            what is left to a caller, and what a request holds of it
 ids              which text is an id
 live             live configuration: `Live`
 unexpected       log lines of errors that repeat

@@ -9,6 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Self, cast
 
+from chatfleet_api.domain.quota import Quota
+
 
 class Code(StrEnum):
     """Stable error codes, as clients see them."""
@@ -31,6 +33,7 @@ class Code(StrEnum):
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_CHANGED = "conversation_changed"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    LIMIT_EXCEEDED = "limit_exceeded"
     AT_CAPACITY = "at_capacity"
     DRAINING = "draining"
     STARTING = "starting"
@@ -65,6 +68,8 @@ class ChatError(Exception):
     """Whether the same upstream is not requested again, although the code allows it."""
     answered: bool = False
     """Whether the upstream had begun its answer, which is paid: `ANSWERED` goes before `FACTS`."""
+
+    quota: Quota | None = None  # what is left to the caller whom a limit refused
 
     def __init__(
         self,
@@ -231,6 +236,7 @@ FACTS: Final = MappingProxyType(
         Code.IDEMPOTENCY_MISMATCH: _rejected(
             422, "The Idempotency-Key was used for a different message.", "Use a new key for a new message."
         ),
+        Code.LIMIT_EXCEEDED: _retryable(OverloadedError, 429, "A limit is reached."),
         Code.AT_CAPACITY: _retryable(OverloadedError, 503, "The server is at capacity.")._replace(another_pod=True),
         Code.DRAINING: _retryable(OverloadedError, 503, "The server is shutting down.")._replace(another_pod=True),
         Code.STARTING: _retryable(OverloadedError, 503, "No pod became ready in time."),
@@ -292,8 +298,3 @@ ANSWERED: Final = MappingProxyType(
     }
 )
 """What follows from a code instead, once the upstream has begun its answer."""
-
-
-def position_lost() -> ChatError:
-    """Return the error for a reader whose last event is beyond the log: the events after it were lost with Redis."""
-    return ChatError(Code.NOT_FOUND, "The events after this position are no longer available.")

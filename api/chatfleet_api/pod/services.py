@@ -145,7 +145,10 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
             tasks.append(sources.usage.run)
             if sources.redis is not None:
-                tasks += [sources.redis.run, lambda: supervise(stores.fleet, pool, chat.takeover.produce)]
+                supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
+                tasks += [sources.redis.run, supervising]
+            if stores.limits.together is not None:
+                tasks.append(stores.limits.together.run)
             if (file := settings.config_file) is not None:
                 tasks.append(lambda: configuration.watch(file))
             async with background(*tasks):
@@ -166,7 +169,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         ledger=stores.ledger,
-        seams=Seams(accounting=_accounting(configuration, stores, meter)),
+        seams=Seams(accounting=_accounting(configuration, stores, meter), limits=stores.limits.limiter),
     )
     return Wiring(
         configuration=configuration,

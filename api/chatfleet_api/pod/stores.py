@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.live import Live
+from chatfleet_api.limits.opening import Limiting, open_limits
 from chatfleet_api.pod.configuration import ConfigurationError
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.redis.client import RedisClient, open_redis
@@ -33,6 +34,7 @@ class Stores(NamedTuple):
     fleet: Fleet
     sessions: SessionStore
     ledger: Ledger
+    limits: Limiting
 
 
 @asynccontextmanager
@@ -44,14 +46,18 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
     async with AsyncExitStack() as stack:
         redis = await _open_redis(stack, settings, config())
         ledger, settle = await _open_ledger(stack, redis, pod, conversations)
+        fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
         yield Stores(
             redis,
-            fleet=await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random)),
+            fleet=fleet,
             log=await stack.enter_async_context(
                 open_run_log(redis, streaming, conversations, clock=clock, settle=settle)
             ),
             sessions=open_sessions(redis, conversations, wait_replicas, clock=clock),
             ledger=ledger,
+            limits=await stack.enter_async_context(
+                open_limits(redis, config, pods=lambda: _pods(fleet), clock=clock, new_id=lambda: str(uuid7()))
+            ),
         )
 
 
@@ -63,6 +69,12 @@ async def _open_ledger(
         return MemoryLedger(), lambda _: None
     ledger = await stack.enter_async_context(open_redis_ledger(redis, process, lambda: conversations().ttl_seconds))
     return ledger, ledger.add_settlement
+
+
+def _pods(fleet: Fleet) -> int:
+    """Return how many pods were alive when they were last seen."""
+    details = fleet.details()
+    return 1 if details is None else details.pods
 
 
 async def _open_redis(stack: AsyncExitStack, settings: Settings, config: RuntimeConfig) -> RedisClient | None:

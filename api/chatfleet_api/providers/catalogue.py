@@ -82,6 +82,11 @@ class Catalogue:
         self.provider(model)
         return self._entries[model].continuation
 
+    def max_tokens(self, model: str) -> int | None:
+        """Return the default for the most output tokens of `model`, if it has one; raise as `provider`."""
+        self.provider(model)
+        return self._entries[model].parameters.max_tokens
+
     async def count_tokens(self, request: ChatRequest) -> int | None:
         """Return the tokens of `request` as its model's provider counts them; None: it has no count.
 

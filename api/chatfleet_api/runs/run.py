@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event
+from chatfleet_api.domain.quota import Quota
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.tail import Batch, Tail
@@ -47,6 +48,8 @@ class Run:
         self._stopped: ChatError | None = None
         self._fenced: int | None = None
         self._ended = False
+        self.quota: Quota | None = None
+        """What was left to its caller when it began; None: nothing limits the caller."""
 
     @property
     def ended(self) -> bool:

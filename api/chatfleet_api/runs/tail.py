@@ -6,8 +6,8 @@ from itertools import chain, takewhile
 
 import msgspec
 
-from chatfleet_api.domain.errors import position_lost
 from chatfleet_api.domain.events import TERMINALS, Event
+from chatfleet_api.domain.lost_position import position_lost
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False, array_like=True):

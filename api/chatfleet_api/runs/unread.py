@@ -12,7 +12,7 @@ from weakref import WeakMethod, WeakSet
 
 from typing_extensions import override
 
-from chatfleet_api.domain.errors import position_lost
+from chatfleet_api.domain.lost_position import position_lost
 from chatfleet_api.runs.sizes import size_of
 from chatfleet_api.runs.tail import Batch, Tail, merged
 

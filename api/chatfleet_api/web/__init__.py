@@ -10,6 +10,7 @@ collect         a run read to its end, for clients that do not stream
 body            request bodies decoded with msgspec, and complaints about them; `supported`: values that change nothing
 idempotency     the header `Idempotency-Key`
 errors          errors as HTTP responses and as SSE frames; `error_handlers` for those that FastAPI catches
+quota           what is left to a caller, as headers
 error_format    what the `errors` module of a dialect offers; `own_names` renames fields that errors of vendors name
 middleware/     request id, access log, identity, body limit, hot routes: pure ASGI
 caller          who sent a request, as a parameter of FastAPI's routes

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.quota import Quota
 from chatfleet_api.web import state
 from chatfleet_api.web.body import require_json
 from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
@@ -35,6 +36,10 @@ class Client:
     @property
     def query(self) -> QueryParams:
         return QueryParams(self.scope["query_string"])
+
+    def show(self, left: Quota | None) -> None:
+        """Let the response have what is left to the caller."""
+        state.set_quota(self.scope, left)
 
     def path_param(self, name: str) -> str:
         return str(self.scope["path_params"][name])

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from chatfleet_api.web.error_format import ErrorFormat
 from chatfleet_api.web.hot_route import HotRoute
+from chatfleet_api.web.quota import QuotaHeaders, openai_headers
 from chatfleet_api.web.services import Services
 
 
@@ -31,6 +32,8 @@ class Dialect:
     """Bodies of requests and responses, for the OpenAPI document."""
     request_id_header: bytes | None = None
     """The vendor's name of the header with the request's id, beside ours."""
+    quota_headers: QuotaHeaders = openai_headers
+    """What is left to a caller, as headers."""
     links: tuple[tuple[str, str], ...] = ()
     """Names and paths by which `GET /` lists it."""
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.errors import error_response
-from chatfleet_api.web.state import request_id
+from chatfleet_api.web.state import request_id, set_quota
 
 _BY_STATUS: Final = MappingProxyType(
     {HTTPStatus.NOT_FOUND: Code.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED: Code.METHOD_NOT_ALLOWED}
@@ -45,6 +45,7 @@ def handle_errors(app: FastAPI, on_error: Callable[[ChatError], None]) -> None:
 
 
 def _response(request: Request, error: ChatError) -> Response:
+    set_quota(request.scope, error.quota)
     answer = error_response(error, request.scope["path"], request_id(request.scope))
     response = Response(answer.body, answer.status)
     response.raw_headers[:] = answer.headers

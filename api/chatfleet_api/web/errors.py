@@ -9,7 +9,7 @@ from starlette.types import Scope, Send
 
 from chatfleet_api.domain.errors import FACTS, ChatError, Code
 from chatfleet_api.web.dialects import dialect_of
-from chatfleet_api.web.state import request_id
+from chatfleet_api.web.state import request_id, set_quota
 
 CLOSE: Final = (b"connection", b"close")
 """The header by which a server announces that a connection takes no other request."""
@@ -54,6 +54,7 @@ async def send_error(
 ) -> None:
     """Send the response to a request that failed, with more `headers` than its own."""
     response = error_response(error, scope["path"], request_id(scope))
+    set_quota(scope, error.quota)
     await send({"type": "http.response.start", "status": response.status, "headers": [*response.headers, *headers]})
     await send({"type": "http.response.body", "body": response.body})
 

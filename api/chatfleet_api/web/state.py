@@ -5,9 +5,11 @@ from typing import Final
 from starlette.types import Scope
 
 from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.quota import Quota
 
 REQUEST_ID: Final = "request_id"
 PRINCIPAL: Final = "principal"
+QUOTA: Final = "quota"
 
 
 def request_id(scope: Scope) -> str:
@@ -19,6 +21,18 @@ def known_principal(scope: Scope) -> Principal | None:
     """Return the caller; None: it is not known, or not yet."""
     known: Principal | None = scope["state"].get(PRINCIPAL)
     return known
+
+
+def quota(scope: Scope) -> Quota | None:
+    """Return what is left to the caller, None when nothing limits the request."""
+    known: Quota | None = scope["state"].get(QUOTA)
+    return known
+
+
+def set_quota(scope: Scope, left: Quota | None) -> None:
+    """Show the caller what is left, with the response."""
+    if left is not None:
+        scope["state"][QUOTA] = left
 
 
 def principal(scope: Scope) -> Principal:

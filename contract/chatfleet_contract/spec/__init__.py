@@ -11,6 +11,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `redis`           `spec.redis`: your own or a managed Redis
 - `conversations`   `spec.conversations`: retention, disconnects, busy conversations
 - `streaming`       `spec.streaming`: limits and timers
+- `limits`          `spec.limits`: how much callers may use
 - `observability`   `spec.observability`: logs
 - `egress`          `spec.egress`: servers that pods may connect to, proxy, CAs
 - `exposure`        `spec.exposure`: the Service
@@ -28,6 +29,7 @@ from chatfleet_contract.spec.access import Access, OnRevoke
 from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCALE_TO_ZERO_RULE, ChatDeploymentSpec
 from chatfleet_contract.spec.conversations import Conversations, OnBusy, OnClientDisconnect
 from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceType
+from chatfleet_contract.spec.limits import Limits
 from chatfleet_contract.spec.observability import LogFormat, LogLevel, Observability
 from chatfleet_contract.spec.redis import AppendFsync, ManagedRedis, Redis
 from chatfleet_contract.spec.streaming import Streaming
@@ -43,6 +45,7 @@ __all__ = [
     "Conversations",
     "Exposure",
     "InheritedMetadata",
+    "Limits",
     "LogFormat",
     "LogLevel",
     "ManagedRedis",

@@ -10,6 +10,7 @@ from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import Conversations
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.exposure import Exposure
+from chatfleet_contract.spec.limits import MODELS_RULE, Limits
 from chatfleet_contract.spec.observability import Observability
 from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Providers
 from chatfleet_contract.spec.redis import Redis
@@ -50,7 +51,7 @@ class ChatDeploymentSpec(Part):
     """The desired state of a chat API."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE)
+        json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE, MODELS_RULE)
     )
 
     replicas: int = Field(
@@ -74,6 +75,10 @@ class ChatDeploymentSpec(Part):
         Conversations(), description="Retention of conversations, and the life of their answers."
     )
     streaming: Streaming = Field(Streaming(), description="Limits and timers of streams.")
+    limits: Limits = Field(
+        Limits(),
+        description="How much tenants, keys, users and models may use, on all pods together. Unset: no limit.",
+    )
     autoscaling: Autoscaling | None = Field(
         None, description="Scale the number of pods with load. Unset: spec.replicas sets it."
     )

@@ -88,6 +88,7 @@ def runtime_config(owner: Owner, spec: ChatDeploymentSpec, issuer: TokenIssuer |
         redis_wait_replicas=spec.redis.wait_replicas or None,
         conversations=spec.conversations,
         streaming=spec.streaming,
+        limits=spec.limits,
         observability=spec.observability,
         egress=_egress(spec.egress),
     )

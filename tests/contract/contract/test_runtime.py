@@ -8,7 +8,8 @@ import pytest
 
 from chatfleet_contract import names
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, digest_of
-from chatfleet_contract.spec import Conversations, LogFormat, LogLevel, Observability, Streaming
+from chatfleet_contract.spec import Conversations, Limits, LogFormat, LogLevel, Observability, Streaming
+from chatfleet_contract.spec.limits import Burst, Limit, ModelLimit
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Azure, Model, Parameters, Retries
 
@@ -46,6 +47,11 @@ FULL = RuntimeConfig(
     conversations=Conversations(ttl_seconds=60),
     streaming=Streaming(
         max_streams_per_pod=1, max_stream_seconds=2, heartbeat_seconds=3, drain_seconds=4, log_ttl_seconds=60
+    ),
+    limits=Limits(
+        per_tenant=Limit(requests_per_minute=60, burst=Burst(requests=10)),
+        models=[ModelLimit(model="default", tokens_per_minute=1000)],
+        on_redis_away="local",
     ),
     observability=Observability(log_level=LogLevel.DEBUG, log_format=LogFormat.TEXT),
 )
@@ -88,6 +94,7 @@ def other(value: object) -> object:
     """Return another value that the same field may have."""
     words = {"azureOpenAI": "openai", "chat": "responses", "debug": "info", "text": "json", "none": "prefill"}
     words |= {"continue": "cancel", "reject": "enqueue", "finish": "cut", "2024-10-21": "2024-10-21-preview"}
+    words |= {"local": "reject"}
     if isinstance(value, str):
         return words.get(value, f"{value}2")
     if isinstance(value, bool):

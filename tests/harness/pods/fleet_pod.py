@@ -17,6 +17,10 @@ from chatfleet_api.chat.services import ChatPorts
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event
+from chatfleet_api.limits.limiter import Limiter
+from chatfleet_api.limits.opening import open_limits
+from chatfleet_api.limits.together import Together
+from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Provider
@@ -31,10 +35,14 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_api.usage.redis_ledger import RedisLedger, open_redis_ledger
+from chatfleet_contract.spec import Limits
 from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.live import fixed
 from harness.pods.runs import Chat, OneModel, conversations, streaming
 from harness.polling import eventually_async
+
+UNLIMITED = Limits()
+LEAST = local()
 
 
 class SeverableRedis(Executor):
@@ -59,6 +67,8 @@ class FleetPod:
     redis: SeverableRedis
     redis_client: RedisClient
     ledger: RedisLedger
+    limiter: Limiter
+    together: Together
 
 
 class Following:
@@ -83,14 +93,14 @@ class Following:
             self.events.extend(enumerate(batch.events, batch.first))
 
 
+def _pods(fleet: Fleet) -> int:
+    details = fleet.details()
+    return details.pods if details else 1
+
+
 async def acquainted(*pods: FleetPod) -> None:
     """Return when each of these pods, all of their fleet, has seen the heartbeats of the others."""
-
-    def seen(pod: FleetPod) -> int:
-        details = pod.fleet.details()
-        return details.pods if details else 0
-
-    await eventually_async(lambda: all(seen(pod) == len(pods) for pod in pods))
+    await eventually_async(lambda: all(_pods(pod.fleet) == len(pods) for pod in pods))
 
 
 async def open_pod(
@@ -102,6 +112,7 @@ async def open_pod(
     fleet: str = "chat",
     capacity: int = 10,
     prices: PriceBook | None = None,
+    limits: Limits = UNLIMITED,
 ) -> FleetPod:
     """Return a pod that works until `stack` is left. No `prices`: no model has one."""
     redis = SeverableRedis(lambda: url)
@@ -123,6 +134,10 @@ async def open_pod(
     meter = Meter("tests")
     book = fixed(PriceBook({}) if prices is None else prices)
     accounting = Accounting(ledger=ledger, prices=book, now=lambda: datetime.now(UTC), meter=meter)
+    config = LEAST.model_copy(update={"limits": limits, "streaming": streams()})
+    limiting = await stack.enter_async_context(
+        open_limits(redis_client, fixed(config), pods=lambda: _pods(members), clock=time.monotonic, new_id=_new_id)
+    )
     chat = Chat(
         ChatPorts(
             catalogue=fixed(OneModel(provider, continuation)),
@@ -135,14 +150,16 @@ async def open_pod(
             new_id=_new_id,
             meter=meter,
             on_busy=fixed("reject"),
-            seams=Seams(accounting=accounting),
+            seams=Seams(accounting=accounting, limits=limiting.limiter),
         )
     )
+    assert limiting.together is not None
     supervising = asyncio.create_task(supervise(members, pool, chat.takeover.produce))
     stack.push_async_callback(cancel, supervising)
+    stack.push_async_callback(cancel, asyncio.create_task(limiting.together.run()))
     stack.push_async_callback(drain_runs, pool, 0)
     stack.callback(setattr, redis, "whole", True)  # noqa: FBT003  # a value
-    return FleetPod(chat, members, meter, redis, redis_client, ledger)
+    return FleetPod(chat, members, meter, redis, redis_client, ledger, limiting.limiter, limiting.together)
 
 
 def _new_id() -> str:

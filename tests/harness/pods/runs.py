@@ -85,6 +85,10 @@ class OneModel:
         self.provider(model)
         return self._continuation
 
+    def max_tokens(self, model: str) -> int | None:
+        self.provider(model)
+        return None
+
     async def count_tokens(self, request: ChatRequest) -> None:
         self.provider(request.model)
 

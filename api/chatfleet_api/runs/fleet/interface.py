@@ -8,6 +8,7 @@ import msgspec
 
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.ids import RunKey
+from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.usage.record import UNKNOWN_CONSUMER, Consumer
@@ -21,6 +22,8 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     start: Start
     request: ChatRequest
     consumer: Consumer = UNKNOWN_CONSUMER
+    held: Held | None = None
+    """What it holds of the limits of its caller."""
 
 
 class Orphan(NamedTuple):

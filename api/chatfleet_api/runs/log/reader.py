@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from chatfleet_api.domain.errors import position_lost
 from chatfleet_api.domain.ids import is_id
+from chatfleet_api.domain.lost_position import position_lost
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.keys import events_key, record_key
 from chatfleet_api.runs.log.append_script import ENTRY_FIELD

@@ -1,7 +1,8 @@
-"""Gives every request an id, and marks every response with it, with the configuration, and with the pod's end."""
+"""Gives every request an id, and marks every response: with it, the configuration, the pod's end, and limits."""
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatfleet_api.web import extensions
 from chatfleet_api.web.dialects import dialect_of
 from chatfleet_api.web.errors import CLOSE
-from chatfleet_api.web.state import REQUEST_ID
+from chatfleet_api.web.state import REQUEST_ID, quota
 from chatfleet_contract.names import HEADER_CONFIG
 
 HEADER: Final = b"x-request-id"
@@ -32,12 +33,14 @@ class RequestId:
         new_id: Callable[[], str],
         config_digest: Callable[[], str] | None,
         close_connections: Callable[[], bool],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Mark responses with `config_digest`; None: the pod behind does that."""
         self._app = app
         self._new_id = new_id
         self._config_digest = config_digest
         self._close_connections = close_connections
+        self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,6 +62,8 @@ class RequestId:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
+                if (left := quota(scope)) is not None:
+                    marks.extend(dialect_of(scope["path"]).quota_headers(left, self._now()))
                 message["headers"] = [*headers, *(mark for mark in marks if mark not in headers)]
             elif not message.get("more_body"):
                 last(self._close_connections())

@@ -20,6 +20,7 @@ from chatfleet_api.web.dialects.messages.errors import (
 from chatfleet_api.web.dialects.messages.request import wants_stream
 from chatfleet_api.web.dialects.messages.routes import PATH, hot_routes
 from chatfleet_api.web.error_format import ErrorFormat
+from chatfleet_api.web.quota import anthropic_headers
 
 MESSAGES_DIALECT: Final = Dialect(
     prefix=PATH,
@@ -29,4 +30,5 @@ MESSAGES_DIALECT: Final = Dialect(
     bodies=(MessagesBody, CountTokensBody, TokenCount, MessagesErrorBody),
     links=(("anthropic_base_url", "/"),),
     request_id_header=b"request-id",
+    quota_headers=anthropic_headers,
 )

@@ -35,6 +35,7 @@ class CreateMessage(HotEndpoint):
     async def answer(self, client: Client) -> None:
         sent = read_message(await client.body(), *_versions(client), caller=client.principal)
         run = await self._completions.start(client.principal, sent.request)
+        client.show(run.quota)
         try:
             if sent.stream:
                 await self._streams.send(run.read, MessageEncoder(client.request_id), client)

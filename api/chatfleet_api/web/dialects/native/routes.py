@@ -61,6 +61,7 @@ class SendMessage(HotEndpoint):
         conversation, principal = known_id(client.path_param("conversation_id")), client.principal
         sent = read_message(await client.body())
         run = await self._conversations.send(principal, conversation, sent.message, key=idempotency_key(client))
+        client.show(run.quota)
         if is_streamed(sent.stream, client.header(b"accept") or ""):
             ended = await self._streams.send(run.read, EventEncoder(run.id, client.request_id), client)
         else:

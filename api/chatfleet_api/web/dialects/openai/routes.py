@@ -43,6 +43,7 @@ class CreateCompletion(HotEndpoint):
     async def answer(self, client: Client) -> None:
         completion = read_completion(await client.body(), client.principal)
         run = await self._completions.start(client.principal, completion.request)
+        client.show(run.quota)
         try:
             if completion.stream:
                 await self._streams.send(run.read, ChunkEncoder(include_usage=completion.include_usage), client)

@@ -9,7 +9,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-from chatfleet_api.domain.errors import FACTS, ChatError, position_lost
+from chatfleet_api.domain.errors import FACTS, ChatError
 from chatfleet_api.domain.events import (
     Complete,
     Event,
@@ -23,6 +23,7 @@ from chatfleet_api.domain.events import (
     Usage,
 )
 from chatfleet_api.domain.logprobs import logprobs_of
+from chatfleet_api.domain.lost_position import position_lost
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import item_owner, response_id

@@ -52,6 +52,7 @@ class CreateResponse(HotEndpoint):
         raw = await resolved(raw, client.principal, self._responses)
         body = read_response(raw, client.principal)
         run = await self._run(client.principal, body.new, request_key)
+        client.show(run.quota)
         # What is not stored gets an id that leads nowhere.
         nowhere = None if body.new.store else response_id(self._new_id(), self._new_id())
         stream, background = body.stream, body.new.background

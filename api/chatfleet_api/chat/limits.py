@@ -1,0 +1,155 @@
+"""The port of the limits: what a request holds of them until its run has begun, and the run until it has ended."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from chatfleet_api.chat.reply import Reply
+from chatfleet_api.domain.errors import FACTS
+from chatfleet_api.domain.events import Terminal, Usage
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.quota import Held, Quota
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN, tokens_of
+from chatfleet_api.runs.run import Run
+
+NO_TOKENS: Final = Usage()
+DEFAULT_OUTPUT_TOKENS: Final = 1024
+"""Reserved for an answer whose request and model set no maximum."""
+
+
+class Limits(Protocol):
+    """Limits what callers may use."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is limited."""
+        ...
+
+    async def reserve(self, principal: Principal, model: str, tokens: Callable[[], int]) -> tuple[Held, Quota] | None:
+        """Reserve what a request may use; return what it holds and what is left, None when nothing limits it.
+
+        `tokens` counts its input, and the most that its answer may have.
+
+        Raises:
+            ChatError: LIMIT_EXCEEDED, STORAGE_UNAVAILABLE.
+        """
+        ...
+
+    def adopt(self, tenant: str, held: Held) -> None:
+        """Answer for what a run holds that another pod began."""
+        ...
+
+    async def settle(self, tenant: str, held: Held, usage: Usage | None) -> None:
+        """Charge `usage` in the place of what was reserved, once; None: it is not known. Never raises."""
+        ...
+
+    def cancel(self, tenant: str, held: Held) -> None:
+        """Give back all but the request itself: no run began."""
+        ...
+
+    def close(self, tenant: str, held: Held) -> None:
+        """Release what was not settled, whatever became of the run."""
+        ...
+
+    def forget(self, tenant: str, held: Held) -> None:
+        """Leave what a run holds to the pod that has taken it over."""
+        ...
+
+
+class Reservation:
+    """Within its block a request holds what was reserved for it, and gives it back unless a run keeps it."""
+
+    __slots__ = ("_limits", "_quota", "_tenant", "held")
+
+    def __init__(self, limits: Limits | None, tenant: str, held: Held | None, quota: Quota | None) -> None:
+        self._limits = limits
+        self._tenant = tenant
+        self._quota = quota
+        self.held = held
+
+    def keep(self, run: Run) -> Run:
+        """Leave what was reserved to `run`, and show its client what is left."""
+        run.quota = self._quota
+        self._limits = None
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._limits is not None and self.held is not None:
+            self._limits.cancel(self._tenant, self.held)
+
+
+class Share:
+    """Within its block a run holds its share of its caller's limits, and does not leave it without releasing it."""
+
+    __slots__ = ("_held", "_limits", "_tenant")
+
+    def __init__(self, limits: Limits | None, tenant: str, held: Held | None) -> None:
+        self._limits = None if held is None else limits
+        self._tenant = tenant
+        self._held = held
+
+    async def settle(self, usage: Usage) -> None:
+        """Charge `usage`, and release the rest."""
+        if self._limits is not None and self._held is not None:
+            await self._limits.settle(self._tenant, self._held, usage)
+
+    def forget(self) -> None:
+        """Leave it to the pod that has taken the run over."""
+        if self._limits is not None and self._held is not None:
+            self._limits.forget(self._tenant, self._held)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._limits is not None and self._held is not None:
+            self._limits.close(self._tenant, self._held)
+
+
+NOTHING: Final = Share(None, "", None)
+UNLIMITED: Final = Reservation(None, "", None, None)
+
+
+async def reserved(
+    limits: Limits | None, principal: Principal, request: ChatRequest, *, max_tokens: Callable[[str], int | None]
+) -> Reservation:
+    """Reserve what `request` may use; `max_tokens` is the default of a model.
+
+    Raises:
+        ChatError: LIMIT_EXCEEDED, STORAGE_UNAVAILABLE.
+    """
+    if limits is None or limits.idle:
+        return UNLIMITED
+
+    def tokens() -> int:
+        most = request.max_tokens or max_tokens(request.model) or DEFAULT_OUTPUT_TOKENS
+        return tokens_of(request) + most
+
+    found = await limits.reserve(principal, request.model, tokens)
+    if found is None:
+        return UNLIMITED
+    held, quota = found
+    return Reservation(limits, principal.tenant, held, quota)
+
+
+def share_of(limits: Limits | None, tenant: str, held: Held | None) -> Share:
+    """Return what a run holds."""
+    return NOTHING if held is None else Share(limits, tenant, held)
+
+
+def tokens_used(request: ChatRequest, reply: Reply, end: Terminal) -> Usage:
+    """Return the tokens of an answer: the provider's numbers, or an estimate of one that ended early."""
+    if end.usage is not None:
+        return end.usage
+    if reply.first_token_ms is None and FACTS[end.code].outcome == "failed":
+        return NO_TOKENS  # no provider has answered
+    written = len(reply.text) + len(reply.reasoning or "")
+    return Usage(tokens_of(request), -(-written // BYTES_PER_TOKEN), estimated=True)

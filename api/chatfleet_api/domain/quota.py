@@ -1,0 +1,47 @@
+"""What a caller may use: what is left of it, and what a request holds of it until its answer has ended."""
+
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+Unit: TypeAlias = Literal["requests", "tokens", "streams"]
+
+
+class Allowance(NamedTuple):
+    """What is left of one limit."""
+
+    limit: int
+    """Most at once, after a pause."""
+    remaining: int
+    reset_seconds: float
+    """Until all of it is there again."""
+
+
+class Quota(NamedTuple):
+    """What is left to a caller, of the limit that has least; None: it is not limited."""
+
+    requests: Allowance | None = None
+    tokens: Allowance | None = None
+
+
+class Demand(msgspec.Struct, frozen=True, array_like=True):
+    """What a request takes of one meter."""
+
+    meter: str
+    """The end of its key, which begins with the tenant."""
+    unit: Unit
+    limit: int
+    """Most at once."""
+    interval: float
+    """Microseconds in which one comes back; 0: it comes back when the answer has ended."""
+    cost: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What one answer holds, from before its run begins until it has ended, whichever pod has it."""
+
+    lease: str
+    """A name that no other request has."""
+    demands: tuple[Demand, ...]
+    local: bool = False
+    """Whether this pod alone decided, because Redis was unreachable."""

@@ -1,0 +1,12 @@
+"""Limits of tenants, API keys, users and models: requests, tokens and streams, on all pods together.
+
+plan       from `spec.limits` to what a request takes of each meter
+verdict    what was decided about a request, and how its caller is answered
+buckets    meters in memory, for a pod without Redis, and for one whose Redis is unreachable
+script     meters in Redis: one script call decides about all meters of a request
+meters     the calls of these scripts
+leases     what this pod's answers hold, and what is yet to be settled in Redis
+together   the decisions of all pods, and how to get on while Redis is unreachable
+limiter    reserves before a run, settles at its end
+opening    the limiter of a pod
+"""

@@ -1,0 +1,46 @@
+"""Opens the limiter of a pod."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+from chatfleet_api.domain.live import Live
+from chatfleet_api.limits.limiter import Limiter
+from chatfleet_api.limits.meters import RedisMeters
+from chatfleet_api.limits.together import Together
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_contract.runtime import RuntimeConfig
+
+LIVES: Final = 4
+"""Pods that a run may have: the first, and as many as take it over."""
+MARGIN_SECONDS: Final = 120
+
+
+class Limiting(NamedTuple):
+    """The limiter, and its part in the limits of the fleet; None without Redis."""
+
+    limiter: Limiter
+    together: Together | None
+
+
+@asynccontextmanager
+async def open_limits(
+    redis: RedisClient | None,
+    config: Live[RuntimeConfig],
+    *,
+    pods: Callable[[], int],
+    clock: Callable[[], float],
+    new_id: Callable[[], str],
+) -> AsyncGenerator[Limiting, None]:
+    """Yield the limiter; `pods` is the number of living pods as far as it is known."""
+
+    def hold_seconds() -> int:
+        return LIVES * config().streaming.max_stream_seconds + MARGIN_SECONDS
+
+    together = None if redis is None else Together(RedisMeters(redis, hold_seconds), clock=clock)
+    limiter = Limiter(config.map(lambda live: live.limits), together, pods=pods, clock=clock, new_id=new_id)
+    try:
+        yield Limiting(limiter, together)
+    finally:
+        if together is not None:
+            await together.aclose()

@@ -1,0 +1,86 @@
+"""From `spec.limits` to what one request takes of each meter that applies. Pure.
+
+All meters are a tenant's own, those of its keys, users and models too: so one script sees all that apply to a request.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+from urllib.parse import quote
+
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.quota import Demand, Unit
+from chatfleet_contract.spec import Limits
+from chatfleet_contract.spec.limits import Limit
+
+MINUTE: Final = 60_000_000
+"""Microseconds."""
+
+Cost: TypeAlias = Callable[[], int]
+"""Returns the tokens that a request may use: counted only where tokens are limited."""
+
+
+class _Meter(NamedTuple):
+    unit: Unit
+    limit: int
+    interval: float
+
+
+class Plan:
+    """The limits of one configuration."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.idle = limits.unlimited
+        """Whether no request takes anything."""
+        self._tenant, self._key, self._user = map(_meters, (limits.per_tenant, limits.per_key, limits.per_user))
+        self._models = {limit.model: _meters(limit) for limit in limits.models}
+
+    def demands(self, principal: Principal, model: str, tokens: Cost) -> tuple[Demand, ...]:
+        """Return what a request of `principal` to `model` takes, none when nothing limits it."""
+        scopes = [("tenant", self._tenant)]
+        if self._key and principal.subject is not None:
+            scopes.append((f"key:{quote(principal.subject, safe='')}", self._key))
+        if self._user and principal.user is not None:
+            scopes.append((f"user:{quote(principal.user, safe='')}", self._user))
+        if of_model := self._models.get(model):
+            scopes.append((f"model:{quote(model, safe='')}", of_model))
+        counted = 0
+        demands: list[Demand] = []
+        for scope, meters in scopes:
+            for unit, limit, interval in meters:
+                if unit == "tokens":
+                    counted = counted or max(tokens(), 1)
+                    cost = min(counted, limit)  # a larger request passes alone, and pays the rest at its end
+                else:
+                    cost = 1
+                # A new rate is a new meter, which is full: debts of a lower one would hold callers back for minutes.
+                rate = f":{MINUTE / interval:.0f}" if interval else ""
+                demands.append(Demand(f"{scope}:{unit}{rate}", unit, limit, interval, cost))
+        return tuple(demands)
+
+
+def _meters(limit: Limit | None) -> tuple[_Meter, ...]:
+    if limit is None:
+        return ()
+    burst, meters = limit.burst, []
+    if (requests := limit.requests_per_minute) is not None:
+        meters.append(_Meter("requests", (burst and burst.requests) or requests, MINUTE / requests))
+    if (tokens := limit.tokens_per_minute) is not None:
+        meters.append(_Meter("tokens", (burst and burst.tokens) or tokens, MINUTE / tokens))
+    if (streams := limit.concurrent_streams) is not None:
+        meters.append(_Meter("streams", streams, 0.0))
+    return tuple(meters)
+
+
+def shared(demands: tuple[Demand, ...], pods: int) -> tuple[Demand, ...]:
+    """Return the demands on one of `pods` that each allow an equal share, at least one at a time."""
+    return tuple(
+        Demand(
+            each.meter,
+            each.unit,
+            limit := max(each.limit // pods, 1),
+            each.interval * pods,
+            min(each.cost, limit),
+        )
+        for each in demands
+    )

@@ -1,0 +1,148 @@
+"""The scripts of Redis that decide for the whole fleet, by Redis' own time, and the words that go in and out. Pure.
+
+`RESERVE` decides about all meters of a request in one call: it takes something of each, or nothing of any. What a
+request took is kept beside the meters, under the name of its lease, until `SETTLE`: so each may come twice. All keys
+are of one tenant, and share a slot of a cluster. A new kind of meter is a branch of both scripts.
+
+Each meter has 4 arguments: the unit's first letter, the limit, the interval in microseconds, and the cost.
+`r`, `t`  requests and tokens: a text, the time at which all that was taken is back (GCRA, as in `buckets.py`)
+`s`       streams: a sorted set of leases, each with the time at which it ends unless it is renewed
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from chatfleet_api.domain.quota import Demand
+from chatfleet_api.limits.buckets import LONGEST_DEBT
+from chatfleet_api.limits.verdict import SLACK, STREAM_WAIT, Left, Verdict
+from chatfleet_api.redis.connect import Command
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+"""
+_KEEP: Final = f"""
+local function keep(key, at)
+  if at > now then
+    redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
+  else
+    redis.call('DEL', key)
+  end
+end
+local function read(key)
+  return math.min(tonumber(redis.call('GET', key) or now), now + {LONGEST_DEBT})
+end
+"""
+"""A clock that went back, after a failover, must not stop anyone for longer than a limit may."""
+
+RESERVE: Final = f"""{_NOW}{_KEEP}
+local known = redis.call('GET', KEYS[1])
+if known then return known end
+local lease, lease_ms, hold_ms = ARGV[1], ARGV[2], ARGV[3]
+local refused, wait, after = 0, 0, {{}}
+for i = 2, #KEYS do
+  local at = 4 * i - 4
+  local kind, limit, interval, cost = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local missing
+  if kind == 's' then
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+    after[i] = redis.call('ZCARD', KEYS[i])
+    missing = after[i] >= limit and {STREAM_WAIT} or 0
+  else
+    after[i] = math.max(read(KEYS[i]), now)
+    missing = after[i] + cost * interval - now - limit * interval
+  end
+  if missing > math.max(wait, {SLACK}) then refused, wait = i - 1, missing end
+end
+local reply = {{refused, string.format('%.0f', wait)}}
+for i = 2, #KEYS do
+  local at = 4 * i - 4
+  local kind, limit, interval, cost = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local left, reset = nil, 0
+  if kind == 's' then
+    if refused == 0 then
+      redis.call('ZADD', KEYS[i], now + lease_ms * 1000, lease)
+      redis.call('PEXPIRE', KEYS[i], lease_ms)
+      after[i] = after[i] + 1
+    end
+    left = limit - after[i]
+  else
+    if refused == 0 then
+      after[i] = after[i] + cost * interval
+      keep(KEYS[i], after[i])
+    end
+    reset = after[i] - now
+    left = math.floor(limit - reset / interval + 1e-6)
+  end
+  reply[#reply + 1] = string.format('%.0f %.0f %.0f', math.max(left, 0), reset, after[i])
+end
+reply = table.concat(reply, ' ')
+if refused == 0 then redis.call('SET', KEYS[1], reply, 'PX', hold_ms) end
+return reply
+"""
+"""Keys: the hold, then the meters. Arguments: lease, its milliseconds, those of the hold, then the meters'."""
+
+SETTLE: Final = f"""{_NOW}{_KEEP}
+local lease, hold_ms = ARGV[1], tonumber(ARGV[2])
+local hold = redis.call('GET', KEYS[1])
+local parts = {{}}
+for part in string.gmatch(hold or '', '%S+') do parts[#parts + 1] = tonumber(part) end
+for i = 2, #KEYS do
+  local at = 5 * i - 7
+  local kind, interval, cost, spent = ARGV[at], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  if kind == 's' then
+    redis.call('ZREM', KEYS[i], lease)
+  elseif hold and hold ~= 'settled' then
+    local more = (spent - cost) * interval
+    if more > 0 then
+      keep(KEYS[i], math.min(math.max(read(KEYS[i]), now) + more, now + {LONGEST_DEBT}))
+    elseif more < 0 then
+      local own = math.max(parts[3 * i - 1] - now, 0)
+      keep(KEYS[i], read(KEYS[i]) - math.min(-more, own))
+    end
+  elseif hold_ms > 0 and not hold then
+    keep(KEYS[i], math.min(math.max(read(KEYS[i]), now) + spent * interval, now + {LONGEST_DEBT}))
+  end
+end
+if hold_ms > 0 then redis.call('SET', KEYS[1], 'settled', 'PX', hold_ms) else redis.call('DEL', KEYS[1]) end
+return 1
+"""
+"""Keys: the hold, then the meters. Arguments: lease; of a request that a pod alone let pass, the milliseconds to
+remember that it was charged, else 0; then the meters', each with what was spent."""
+
+RENEW: Final = f"""{_NOW}
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1] * 1000, ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+"""Key: a meter of streams. Arguments: the milliseconds of a lease, then leases, also those that Redis has lost."""
+
+_RESERVE, _SETTLE, _RENEW = (text.strip().encode() for text in (RESERVE, SETTLE, RENEW))
+
+
+def reserve(keys: Sequence[str], lease: str, demands: Sequence[Demand], *, lease_ms: int, hold_ms: int) -> Command:
+    """Return the call of `RESERVE` for `keys`, that of the hold first."""
+    arguments: list[str | int] = [lease, lease_ms, hold_ms]
+    for demand in demands:
+        arguments += demand.unit[0], demand.limit, repr(demand.interval), demand.cost
+    return ("EVAL", _RESERVE, len(keys), *keys, *arguments)
+
+
+def settle(keys: Sequence[str], lease: str, demands: Sequence[Demand], spent: Sequence[int], hold_ms: int) -> Command:
+    """Return the call of `SETTLE`."""
+    arguments: list[str | int] = [lease, hold_ms]
+    for demand, used in zip(demands, spent, strict=True):
+        arguments += demand.unit[0], demand.limit, repr(demand.interval), demand.cost, used
+    return ("EVAL", _SETTLE, len(keys), *keys, *arguments)
+
+
+def renew(key: str, leases: Sequence[str], *, lease_ms: int) -> Command:
+    """Return the call of `RENEW`."""
+    return ("EVAL", _RENEW, 1, key, lease_ms, *leases)
+
+
+def verdict(reply: bytes) -> Verdict:
+    """Read the reply to `RESERVE`."""
+    refused, wait, *numbers = map(float, reply.split())
+    left = tuple(Left(int(numbers[at]), numbers[at + 1]) for at in range(0, len(numbers), 3))
+    return Verdict(int(refused) - 1 if refused else None, wait, left)

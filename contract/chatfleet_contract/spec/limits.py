@@ -1,0 +1,102 @@
+"""`spec.limits`: how much each tenant, key, user and model may use, on all pods together."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import ConfigDict, Field
+
+from chatfleet_contract.parts import Json, Part, keyed, rule, rules
+from chatfleet_contract.spec.providers import ModelName
+
+OnRedisAway: TypeAlias = Literal["local", "reject"]
+
+MAX_MODEL_LIMITS: Final = 16
+LONGEST_WAIT_SECONDS: Final = 120
+"""No request is refused for longer: a burst is at most what two minutes allow."""
+
+
+class Burst(Part):
+    """How much may be used at once after a pause."""
+
+    requests: int | None = Field(
+        None, ge=1, le=2_000_000, description="Requests at once. Default: requestsPerMinute. At most twice that."
+    )
+    tokens: int | None = Field(
+        None, ge=1, le=2_000_000_000, description="Tokens at once. Default: tokensPerMinute. At most twice that."
+    )
+
+
+def _burst_rule(burst: str, rate: str) -> Json:
+    return rule(
+        f"!has(self.burst) || !has(self.burst.{burst}) || has(self.{rate}) && self.burst.{burst} <= 2 * self.{rate}",
+        f"burst.{burst} needs {rate} and must be at most twice that, because no client has to wait longer than two"
+        f" minutes; lower burst.{burst} or raise {rate}",
+        ".burst",
+    )
+
+
+_LIMIT_RULES: Final = (
+    rule(
+        "has(self.requestsPerMinute) || has(self.tokensPerMinute) || has(self.concurrentStreams)",
+        "a limit needs at least one of requestsPerMinute, tokensPerMinute and concurrentStreams; add one or remove the"
+        " limit",
+    ),
+    _burst_rule("requests", "requestsPerMinute"),
+    _burst_rule("tokens", "tokensPerMinute"),
+)
+
+
+class Limit(Part):
+    """A limit; what is unset is not limited."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*_LIMIT_RULES))
+
+    requests_per_minute: int | None = Field(
+        None, ge=1, le=1_000_000, description="Requests per minute. Further requests are rejected with 429."
+    )
+    tokens_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="Tokens per minute, input and output. A request reserves its input and the most that its answer may"
+        " have; what the answer did not use is returned at its end.",
+    )
+    concurrent_streams: int | None = Field(
+        None, ge=1, le=1_000_000, description="Answers that are being written at the same time, streamed or not."
+    )
+    burst: Burst | None = Field(None, description="How much may be used at once after a pause.")
+
+
+class ModelLimit(Limit):
+    """A limit of each tenant for one model."""
+
+    model: ModelName = Field(description="Name of a model in spec.models.")
+
+
+class Limits(Part):
+    """How much callers may use, on all pods together. A change applies to running pods."""
+
+    per_tenant: Limit | None = Field(None, description="Limit of each tenant.")
+    per_key: Limit | None = Field(None, description="Limit of each API key, within that of its tenant.")
+    per_user: Limit | None = Field(None, description="Limit of each user of a tenant, for credentials that name one.")
+    models: Annotated[list[ModelLimit], Field(max_length=MAX_MODEL_LIMITS, json_schema_extra=keyed("model"))] = Field(
+        default_factory=list, description="Limits of each tenant for single models."
+    )
+    on_redis_away: OnRedisAway = Field(
+        "local",
+        description="While Redis is unreachable: local: each pod allows its share, the limit divided by the pods that"
+        " were last seen. reject: requests are rejected with 503.",
+    )
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether nothing is limited."""
+        return not (self.per_tenant or self.per_key or self.per_user or self.models)
+
+
+MODELS_RULE: Final = rule(
+    "!has(self.limits) || !has(self.limits.models) || self.limits.models.all(l, self.models.exists(m, m.name =="
+    " l.model))",
+    "limits.models[].model must be the name of a model in spec.models; add the model or correct the name",
+    ".limits.models",
+)
+"""For the object that holds both lists."""
