@@ -36,7 +36,7 @@ local function settle(first, settlement)
   local rows, kept, conversation_kept = unpack(settlement)
   for _, row in ipairs(rows) do
     local name, other, counters = unpack(row)
-    if redis.call('HEXISTS', day, name .. 'requests') == 0 then
+    if not redis.call('HGET', day, name .. 'requests') then
       if tonumber(redis.call('HGET', day, '#') or 0) >= MAX_ROWS then
         name = other
       else

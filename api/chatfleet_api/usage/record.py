@@ -23,6 +23,11 @@ COUNTS: Final = (
     *("audio_input_tokens", "audio_output_tokens"),
 )
 """Numbers of a usage that are summed."""
+COUNTERS: Final = (
+    *("requests", *COUNTS, "estimated", "priced", "unpriced", "cost"),
+    *("wasted_input_tokens", "wasted_output_tokens", "wasted_cost"),
+)
+"""Names of all counters of a row; costs are in picodollars, and `priced` and `unpriced` count charges."""
 
 
 class Consumer(msgspec.Struct, frozen=True, omit_defaults=True):

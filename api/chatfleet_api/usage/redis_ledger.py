@@ -28,7 +28,7 @@ from chatfleet_api.usage.ledger_script import (
     settlement_of,
     total_key,
 )
-from chatfleet_api.usage.record import Row, UsageRecord
+from chatfleet_api.usage.record import COUNTERS, Row, UsageRecord
 from chatfleet_api.usage.settlement import Settlement
 
 FLUSH_SECONDS: Final = 0.05
@@ -84,10 +84,14 @@ class RedisLedger:
         return [_sums(_fields(reply)) for reply in replies]
 
     async def conversation(self, tenant: str, conversation: str) -> Mapping[str, int]:
-        return _counters(await self._redis.call("HGETALL", conversation_key(self._redis, tenant, conversation)))
+        return await self._counters(conversation_key(self._redis, tenant, conversation))
 
     async def totals(self, day: str) -> Mapping[str, int]:
-        return _counters(await self._redis.call("HGETALL", total_key(self._redis, day)))
+        return await self._counters(total_key(self._redis, day))
+
+    async def _counters(self, key: str) -> Mapping[str, int]:
+        numbers = await self._redis.call("HMGET", key, *COUNTERS)
+        return {name: int(number) for name, number in zip(COUNTERS, numbers, strict=True) if number is not None}
 
     async def write_forever(self) -> None:
         """Add what has gathered, as long as this task lives."""
@@ -157,10 +161,6 @@ async def open_redis_ledger(
 def _fields(reply: Any) -> Mapping[str, int]:  # noqa: ANN401  # a list, or a mapping with RESP 3
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {name.decode(): int(number) for name, number in pairs}
-
-
-def _counters(reply: Any) -> Mapping[str, int]:  # noqa: ANN401  # as above
-    return _fields(reply)
 
 
 def _sums(fields: Mapping[str, int]) -> Sums:

@@ -42,7 +42,7 @@ for i = 1, #entries do
       redis.call('EXPIRE', key, ended)
       if epoch ~= '' then
         -- A run that has ended is counted: its end has come before, with a lost reply.
-        if sums > 0 and redis.call('HEXISTS', record, 'ended') == 0 then settle(sums, settlement) end
+        if sums > 0 and not redis.call('HGET', record, 'ended') then settle(sums, settlement) end
         redis.call('HSET', record, 'ended', 1)
         redis.call('EXPIRE', record, ended)
       end

@@ -36,7 +36,7 @@ from chatfleet_contract.spec.providers import Model
 from harness.pods.fleet_pod import FleetPod, Following, acquainted, open_pod
 from harness.pods.runs import TENANT, FakeProvider, collect, text
 from harness.polling import eventually_async
-from harness.redis.topologies import TOPOLOGIES, Topologies
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 PRICING = Pricing(
     input_per_million_tokens="0.123456789",
@@ -86,7 +86,7 @@ def price(usage: Usage) -> Decimal:
     return (cents / 1_000_000).quantize(PICODOLLAR)
 
 
-@pytest.fixture(params=TOPOLOGIES)
+@pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
 async def pods(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[list[FleetPod]]:
     async with AsyncExitStack() as stack:
         yield await opened(stack, topologies(request.param), Upstream(), Upstream())
