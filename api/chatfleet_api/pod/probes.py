@@ -23,6 +23,7 @@ from chatfleet_contract.names import (
     PATH_READY,
     PATH_STARTUP,
 )
+from chatfleet_contract.report import PodReport
 
 
 class DrainHook(NamedTuple):
@@ -87,18 +88,22 @@ def health_routes(health: Health, meter: Meter, *, tenants: bool = False) -> API
     @router.get(PATH_HEALTH)
     async def report() -> Response:
         """Report of this pod: configuration, load, Redis, upstreams."""
-        return Response(
-            health.report().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
-        )
+        shown = _shown(health.report(), tenants=tenants)
+        return Response(shown.model_dump_json(by_alias=True, exclude_none=True), media_type="application/json")
 
     @router.get(f"{PATH_HEALTH}/detailed")
     async def details() -> Response:
         """The report with details for troubleshooting."""
-        return Response(
-            health.details().model_dump_json(by_alias=True, exclude_none=True), media_type="application/json"
-        )
+        found = health.details()
+        shown = found.model_copy(update={"report": _shown(found.report, tenants=tenants)})
+        return Response(shown.model_dump_json(by_alias=True, exclude_none=True), media_type="application/json")
 
     return router
+
+
+def _shown(report: PodReport, *, tenants: bool) -> PodReport:
+    """Return a report for those who run the pod or, without the names of API keys, for callers of all tenants."""
+    return report if tenants else report.model_copy(update={"access_errors": ()})
 
 
 def drain_route(hook: DrainHook) -> APIRouter:

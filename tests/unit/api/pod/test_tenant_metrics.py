@@ -31,6 +31,7 @@ from harness.pods.api_pod import Pod
 from harness.pods.runs import STOP, FakeProvider, text
 
 AT: Final = datetime(2026, 1, 2, tzinfo=UTC)
+PATHS: Final = ("/health", "/health/detailed")
 KEY: Final = "sk-chat-0123456789abcdef0123456789abcdef"
 
 
@@ -118,4 +119,8 @@ async def test_metrics_of_tenants_are_on_the_health_port_alone(tmp_path: Path) -
     assert b"acme" not in public.body
     assert named.body == b""
     assert series(private.body, metrics.TENANT_REQUESTS_TOTAL) == {'tenant="acme"': 2}
+    (tmp_path / "ruined").write_text("short")
+    pod.refresh_keys()
+    reports = [await ask(app, get(path, **key)) for app in (pod.app, health_port) for path in PATHS]
+    assert [b"ruined" in report.body for report in reports] == [False, False, True, True]
     assert series(private.body, metrics.API_KEY_LAST_USED) == {'key="web",tenant="acme"': pod.now.timestamp()}

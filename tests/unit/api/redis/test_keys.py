@@ -20,6 +20,7 @@ from harness.pods.runs import conversations
 
 ROOT: Final = Path(chatfleet_api.__file__).parent
 TENANT_KEYS: Final = {
+    "limits/meters.py: _key",
     "runs/keys.py: events_key",
     "runs/keys.py: record_key",
     "sessions/index.py: keys",
@@ -28,6 +29,7 @@ TENANT_KEYS: Final = {
 TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {"usage/ledger_script.py: day_key", "usage/ledger_script.py: conversation_key"}
 """Functions that make keys of a tenant; `test_tenants_never_share_a_key` has what each makes."""
 FLEET_KEYS: Final = {
+    "limits/meters.py: ping": "a key that never exists, to try whether Redis answers",
     "redis/client.py: check": "a key to try whether Redis accepts writes, deleted at once",
     "runs/keys.py: pods_key": "the pods and their heartbeats",
     "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
