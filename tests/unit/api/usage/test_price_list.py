@@ -1,7 +1,10 @@
 """The shipped price list gives what genai-prices gives, for every model of it."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import genai_prices
 import pytest
@@ -14,6 +17,7 @@ from chatfleet_api.usage.rates import PICODOLLAR, cost_of
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
 
+ROOT = Path(__file__).parents[4]
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 LIST = PriceList()
 USAGES = (
@@ -121,4 +125,5 @@ def test_names_lose_their_prefix_and_their_date_only_when_needed() -> None:
 
 
 def test_the_file_is_that_of_the_pinned_package() -> None:
+    subprocess.run([sys.executable, "tools/prices.py", "--check"], cwd=ROOT, check=True)
     assert LIST.version == f"genai-prices {genai_prices.__version__}"
