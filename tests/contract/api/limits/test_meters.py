@@ -83,6 +83,16 @@ async def test_what_an_answer_used_more_is_charged_and_what_it_used_less_returns
     assert remaining(await shared.reserve(tenant, held(nothing))) == [300]
 
 
+async def test_what_has_come_back_by_itself_is_not_given_back_again(redis_client: RedisClient, tenant: str) -> None:
+    shared, asked = meters(redis_client), held(TOKENS)
+    await shared.reserve(tenant, asked)
+    long_ago = "0 0 600 0 1"
+    await redis_client.call("SET", redis_client.key(tenant, f"limit:hold:{asked.lease}"), long_ago)
+    await shared.settle(tenant, asked, [0])
+    nothing = Demand(TOKENS.meter, "tokens", TOKENS.limit, TOKENS.interval, 0)
+    assert remaining(await shared.reserve(tenant, held(nothing))) == [600]
+
+
 async def test_what_a_pod_alone_allowed_is_charged_once(redis_client: RedisClient, tenant: str) -> None:
     shared, alone = meters(redis_client), held(REQUESTS, TOKENS, STREAMS, local=True)
     for _ in range(3):

@@ -106,6 +106,16 @@ def test_settling_gives_back_no_more_than_was_not_used(steps: list[tuple[int, in
             assert knowing.reserve(TENANT, f"{number}", (demand(10, 10, used, "tokens"),), at).refused is None
 
 
+def test_what_has_come_back_by_itself_is_not_given_back_again() -> None:
+    buckets = Buckets()
+    buckets.reserve(TENANT, "early", (demand(10, 10, 5, "tokens"),), START)
+    buckets.reserve(TENANT, "late", (demand(10, 10, 5, "tokens"),), START + 4 * SECOND)
+    now = START + 6 * SECOND  # the part of the first was back a second ago
+    buckets.settle(TENANT, "early", [("tenant:tokens", 0)], now)
+    (left,) = buckets.reserve(TENANT, "then", (demand(10, 10, 0, "tokens"),), now).left
+    assert left.remaining == 6
+
+
 def test_all_meters_are_asked_before_any_is_touched() -> None:
     buckets = Buckets()
     tenant, key = demand(10, 60), Demand("key:a:requests", "requests", 1, 60 * SECOND, 1)

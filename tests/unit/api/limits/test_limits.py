@@ -11,7 +11,7 @@ from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.spec.limits import Burst, Limit, ModelLimit
 from harness.clients.asgi import Exchange, ask, asking, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, FakeProvider, text
+from harness.pods.runs import CALLER, STOP, FakeProvider, text
 
 pytestmark = pytest.mark.looptime
 
@@ -118,13 +118,18 @@ async def test_streams_beyond_the_limit_are_refused_until_one_has_ended(path: st
     assert (await completed(pod, path, body)).status == 200
 
 
-async def test_a_request_that_is_refused_later_gives_its_stream_back() -> None:
+async def test_a_request_that_is_refused_later_gives_its_stream_back(monkeypatch: pytest.MonkeyPatch) -> None:
     pod = Pod(FakeProvider(WORDS, [STOP]))
     limited(pod, concurrent_streams=1)
-    message = {"content": "Hi"}
-    gone = "/api/v1/conversations/00000000-0000-7000-8000-000000000000/messages"
-    assert (await completed(pod, gone, message)).status == 404
-    assert (await completed(pod)).status == 200
+    conversation = (await pod.chat.conversations.create(CALLER)).id
+
+    async def changed(*_: object) -> None:
+        raise ChatError(Code.CONVERSATION_CHANGED)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pod.chat.sessions, "append", changed)
+        refused = await completed(pod, f"/api/v1/conversations/{conversation}/messages", {"content": "Hi"})
+    assert (refused.status, (await completed(pod)).status) == (409, 200)
 
 
 async def test_anthropics_clients_get_the_headers_that_they_know() -> None:
