@@ -55,7 +55,9 @@ def test_nothing_of_a_pod_is_accepted_unseen_but_quantities() -> None:
 
 
 def test_the_definition_can_be_applied_by_a_client_that_keeps_a_copy() -> None:
-    assert len(json.dumps(definition())) < ANNOTATIONS / 2
+    copy = json.dumps(definition(), separators=(",", ":"))
+
+    assert len(copy) < ANNOTATIONS * 3 / 4, "the rest is for other annotations"
 
 
 def test_no_schema_has_a_default_or_a_long_description() -> None:
