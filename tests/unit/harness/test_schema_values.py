@@ -11,7 +11,12 @@ from chatfleet_contract.parts import Part
 from chatfleet_contract.schema import structural
 from chatfleet_contract.spec import ChatDeploymentSpec
 from harness.bounds import bounds
-from harness.kube.full_chatdeployment import full_chatdeployment, with_bedrock, with_own_redis
+from harness.kube.full_chatdeployment import (
+    full_chatdeployment,
+    with_bedrock,
+    with_identities,
+    with_own_redis,
+)
 from harness.kube.operated_cluster import document
 from harness.schema_values import UnknownValueError, changed, filled, leaves
 
@@ -82,7 +87,7 @@ def test_each_field_changes_alone_and_within_the_schema() -> None:
 
 def test_every_field_of_the_spec_has_another_value_within_its_schema() -> None:
     full = full_chatdeployment()
-    specs = [each["spec"] for each in (full, with_own_redis(full), with_bedrock(full))]
+    specs = [each["spec"] for each in (full, with_own_redis(full), with_bedrock(full), *with_identities(full))]
     schema = structural(ChatDeploymentSpec)
     for spec in specs:
         for _, other in changed(schema, spec):
@@ -94,4 +99,5 @@ def test_every_field_of_the_spec_has_another_value_within_its_schema() -> None:
 def test_every_bound_can_be_tried() -> None:
     """The tests with a real API server try them; this one fails early."""
     full = full_chatdeployment()
-    assert list(bounds(resource(), [full, with_own_redis(full), with_bedrock(full)], document()))
+    documents = [full, with_own_redis(full), with_bedrock(full), *with_identities(full)]
+    assert list(bounds(resource(), documents, document()))

@@ -28,7 +28,8 @@ class Window:
     """A moving window of the `limits` package, at a time of the test's own."""
 
     def __init__(self, limit: int, seconds: int) -> None:
-        storage = MemoryStorage()
+        with patch("threading.Timer"):  # its thread would expire entries by the clock of the machine
+            storage = MemoryStorage()
         self._item = RateLimitItemPerSecond(limit, seconds)
         self._limiter = MovingWindowRateLimiter(storage)
 
