@@ -40,7 +40,8 @@ class Helm:
     def render(self, *values: str, release: str = "chatfleet") -> list[Manifest]:
         """Return what the chart makes of `values`, each as `--set-json` takes it."""
         sets = [part for value in values for part in ("--set-json", value)]
-        return [each for each in yaml.safe_load_all(self("template", release, str(CHART), *sets)) if each]
+        made = self("template", release, str(CHART), *sets)
+        return [each for each in yaml.load_all(made, Loader=yaml.CSafeLoader) if each]  # ten times as fast
 
 
 def ensure_helm() -> Helm:
