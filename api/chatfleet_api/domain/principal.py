@@ -1,5 +1,6 @@
 """Who a request comes from: passed from the web to the application services, whose stores keep its tenant in keys."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,6 +8,21 @@ from typing import Final, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.model_names import unknown_model
+
+MAX_USER_CHARACTERS: Final = 256
+"""As of a `user_id` of a request."""
+_TENANT: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@]{0,126}[A-Za-z0-9])?")
+"""It is part of keys of Redis: it has no colon and no brace. `spec.access.jwt[].tenant` has the same rule."""
+
+
+def is_tenant(name: str) -> bool:
+    """Return whether a credential can name this tenant."""
+    return _TENANT.fullmatch(name) is not None
+
+
+def is_user(name: str) -> bool:
+    """Return whether a credential can name this user."""
+    return 1 <= len(name) <= MAX_USER_CHARACTERS
 
 
 class Grant:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from chatfleet_api.domain.model_names import LONGEST_NAME
-from chatfleet_api.domain.principal import Grant, Principal
+from chatfleet_api.domain.principal import Grant, Principal, is_tenant, is_user
 
 MIN_KEY_CHARACTERS: Final = 24
 """Of a key that a Secret has: a shorter one could be guessed."""
@@ -24,8 +24,6 @@ ANY_USER: Final = "*"
 """The user of a key whose requests may name any."""
 _KEY: Final = re.compile(r"[!-~]+")
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
-_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@]{0,126}[A-Za-z0-9])?")
-"""A tenant, which is part of keys of Redis: it has no colon and no brace."""
 
 
 class UnusableKeyError(ValueError):
@@ -64,9 +62,9 @@ def parse_key(text: str, *, name: str, tenant: str) -> APIKey:
     if (fields.key is None) == (fields.hash is None):
         raise UnusableKeyError("it must have exactly one of key and hash")
     who = tenant if fields.tenant is None else fields.tenant
-    if not _NAME.fullmatch(who):
+    if not is_tenant(who):
         raise UnusableKeyError("its tenant must have at most 128 letters, digits, dashes, dots, underscores or @")
-    if fields.user is not None and not 1 <= len(fields.user) <= 256:  # noqa: PLR2004  # as a user_id of a request
+    if fields.user is not None and not is_user(fields.user):
         raise UnusableKeyError("its user must have 1 to 256 characters")
     if fields.expires is not None and fields.expires.tzinfo is None:
         raise UnusableKeyError("its expires must have a time zone, such as 2027-01-31T00:00:00Z")

@@ -1,12 +1,11 @@
 """From a token of a named issuer to its caller."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.principal import Grant, Principal
+from chatfleet_api.domain.principal import Grant, Principal, is_tenant, is_user
 from chatfleet_api.identity.api_keys import ANY_USER
 from chatfleet_api.identity.issuer_keys import IssuerKeys
 from chatfleet_api.identity.jose import Claims, InvalidTokenError, Unverified, require_claims, verified
@@ -16,9 +15,6 @@ SERVICE_ACCOUNTS: Final = "@serviceaccounts"
 """How the tenants of ServiceAccounts end; no issuer can name one."""
 LAST: Final = 2**40
 """A Unix time that no token lives to see."""
-_TENANT: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@]{0,126}[A-Za-z0-9])?")
-MAX_USER_CHARACTERS: Final = 256
-"""As of a `user_id` of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +107,9 @@ def _principal(claims: Claims, settings: JWTIssuer) -> Principal:
     tenant = settings.tenant if settings.tenant_claim is None else claims.get(settings.tenant_claim)
     any_user = settings.user_claim == ANY_USER
     user = None if any_user else claims.get(settings.user_claim)
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant) or tenant.endswith(SERVICE_ACCOUNTS):
+    if not isinstance(tenant, str) or not is_tenant(tenant) or tenant.endswith(SERVICE_ACCOUNTS):
         raise ChatError(Code.PERMISSION_DENIED, detail=f"no usable tenant in claim {settings.tenant_claim}")
-    if not any_user and not (isinstance(user, str) and 1 <= len(user) <= MAX_USER_CHARACTERS):
+    if not any_user and not (isinstance(user, str) and is_user(user)):
         raise ChatError(Code.PERMISSION_DENIED, detail=f"no usable user in claim {settings.user_claim}")
     if not _scopes(claims).issuperset(settings.required_scopes):
         raise ChatError(Code.PERMISSION_DENIED, detail="a required scope is missing")

@@ -3,7 +3,7 @@
 from typing import Final
 
 MAX_TOKENS: Final = 2**53
-"""Largest count that is believed; JSON numbers above it are not exact for every reader."""
+"""Largest count that is accepted. Readers of JSON round larger numbers."""
 
 
 def believed(number: int | None) -> int:

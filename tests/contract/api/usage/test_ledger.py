@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -231,17 +231,23 @@ async def test_a_run_of_a_pod_that_died_is_counted_once_also_when_the_pod_comes_
     assert before["someone"]["estimated"] == 1
 
 
-async def test_a_batch_whose_reply_was_lost_counts_once_and_under_another_number_twice(
-    pair: list[FleetPod], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pod, sent = pair[0], list[Command]()
-    call = pod.redis_client.call
+def recording(pod: FleetPod, monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[..., Awaitable[Any]], list[Command]]:
+    """Record the commands that the pod sends from now on; return its call of Redis, and the record."""
+    sent, call = list[Command](), pod.redis_client.call
 
     def recorded(*command: str | bytes | int) -> Awaitable[Any]:
         sent.append(command)
         return call(*command)
 
     monkeypatch.setattr(pod.redis_client, "call", recorded)
+    return call, sent
+
+
+async def test_a_batch_whose_reply_was_lost_counts_once_and_under_another_number_twice(
+    pair: list[FleetPod], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = pair[0]
+    call, sent = recording(pod, monkeypatch)
     await plain(pod, "once")
     before = await counted(pod.ledger, 1)
     [batch] = [command for command in sent if command[1] == SETTLE]
@@ -257,14 +263,8 @@ async def test_a_batch_whose_reply_was_lost_counts_once_and_under_another_number
 async def test_an_end_whose_reply_was_lost_counts_once_and_without_the_mark_of_the_end_twice(
     pair: list[FleetPod], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pod, sent = pair[0], list[Command]()
-    call = pod.redis_client.call
-
-    def recorded(*command: str | bytes | int) -> Awaitable[Any]:
-        sent.append(command)
-        return call(*command)
-
-    monkeypatch.setattr(pod.redis_client, "call", recorded)
+    pod = pair[0]
+    call, sent = recording(pod, monkeypatch)
     _, run = await ask(pod, "once")
     await collect(pod.chat.pool.read(TENANT, run))
     before = await sums(pod.ledger)
