@@ -10,7 +10,7 @@
 - `error_objects`: the shapes of errors
 - `own_dialect`: whether a request came in the upstream's dialect, and what no other one has
 - `typed_fields`: JSON fields of a request, typed for vendors that translate them
-- `token_counts`: which numbers of tokens are believed
+- `token_counts`: which numbers of tokens are accepted
 - `early_events`: what comes before the first content of an answer in the client's dialect
 - `service_tiers`: the words for the tier and the place that answered
 - `finish_reasons`: the words that end an answer, of all vendors

@@ -51,7 +51,9 @@ def stream_many(api: ApiProcess, streams: int) -> None:
 
 
 @pytest.mark.parametrize("in_redis", [True, False], ids=["redis", "memory"])
-def test_plain_completions_leave_no_key_and_no_memory(tmp_path: Path, redis_url: str, *, in_redis: bool) -> None:
+def test_plain_completions_leave_no_memory_and_no_keys_but_sums_of_usage(
+    tmp_path: Path, redis_url: str, *, in_redis: bool
+) -> None:
     file = tmp_path / "redis"
     file.write_text(redis_url)
     with api_process(tmp_path, config(file if in_redis else None)) as api, Redis.from_url(redis_url) as server:

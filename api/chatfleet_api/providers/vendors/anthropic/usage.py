@@ -6,7 +6,7 @@ from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.service_tiers import region_of, tier_of
-from chatfleet_api.providers.token_counts import believed
+from chatfleet_api.providers.token_counts import accepted
 from chatfleet_api.providers.vendors.anthropic.events import EventUsage
 
 
@@ -39,7 +39,7 @@ class UsageCount:
         }
         self._tier = tier_of(usage.speed) or tier_of(usage.service_tier) or self._tier
         self._region = region_of(usage.inference_geo) or self._region
-        known = {name: count for name, value in numbers.items() if (count := believed(value))}
+        known = {name: count for name, value in numbers.items() if (count := accepted(value))}
         self._figures |= known
         self._is_counted |= is_end and "output" in known
 

@@ -4,7 +4,7 @@ from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.service_tiers import tier_of
-from chatfleet_api.providers.token_counts import believed
+from chatfleet_api.providers.token_counts import accepted
 from chatfleet_api.providers.vendors.bedrock.events import Metadata, TokenUsage
 
 
@@ -14,11 +14,11 @@ def usage_of(metadata: Metadata | None, request: ChatRequest, pieces: int) -> Us
     Returns an estimate for a count that did not come.
     """
     figures = (metadata.usage if metadata else None) or TokenUsage()
-    kept = {each.ttl: believed(each.input_tokens) for each in figures.cache_details or () if isinstance(each.ttl, str)}
+    kept = {each.ttl: accepted(each.input_tokens) for each in figures.cache_details or () if isinstance(each.ttl, str)}
     tier = tier_of(metadata.service_tier.type if metadata and metadata.service_tier else None)
-    read, written = believed(figures.cache_read_input_tokens), believed(figures.cache_write_input_tokens)
-    given = believed(figures.input_tokens) + read + written
-    made = believed(figures.output_tokens)
+    read, written = accepted(figures.cache_read_input_tokens), accepted(figures.cache_write_input_tokens)
+    given = accepted(figures.input_tokens) + read + written
+    made = accepted(figures.output_tokens)
     if given and made:
         return Usage(
             given,

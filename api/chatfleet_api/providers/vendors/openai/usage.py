@@ -6,7 +6,7 @@ from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.service_tiers import tier_of
-from chatfleet_api.providers.token_counts import believed
+from chatfleet_api.providers.token_counts import accepted
 from chatfleet_api.providers.vendors.openai.chunks import UNEXPECTED, ChunkUsage, decode_tier
 
 
@@ -27,19 +27,19 @@ class UsageCount:
 
     def read(self, usage: ChunkUsage) -> None:
         """Take the figures of a chunk, totals so far. Zero does not count: servers send it for a number not known."""
-        self._prompt = believed(usage.prompt_tokens) or self._prompt
-        self._completion = believed(usage.completion_tokens) or self._completion
-        self._total = believed(usage.total_tokens) or self._total
+        self._prompt = accepted(usage.prompt_tokens) or self._prompt
+        self._completion = accepted(usage.completion_tokens) or self._completion
+        self._total = accepted(usage.total_tokens) or self._total
         if parts := usage.prompt_tokens_details:
-            self._cached = believed(parts.cached_tokens) or self._cached
-            self._written = believed(parts.cache_write_tokens) or self._written
-            self._audio_in = believed(parts.audio_tokens) or self._audio_in
+            self._cached = accepted(parts.cached_tokens) or self._cached
+            self._written = accepted(parts.cache_write_tokens) or self._written
+            self._audio_in = accepted(parts.audio_tokens) or self._audio_in
             if kept := parts.cache_write_tokens_details:
-                self._written_30m = believed(kept.ttl_30m_tokens) or self._written_30m
-                self._written_12h = believed(kept.ttl_12h_tokens) or self._written_12h
+                self._written_30m = accepted(kept.ttl_30m_tokens) or self._written_30m
+                self._written_12h = accepted(kept.ttl_12h_tokens) or self._written_12h
         if details := usage.completion_tokens_details:
-            self._reasoning = believed(details.reasoning_tokens) or self._reasoning
-            self._audio_out = believed(details.audio_tokens) or self._audio_out
+            self._reasoning = accepted(details.reasoning_tokens) or self._reasoning
+            self._audio_out = accepted(details.audio_tokens) or self._audio_out
 
     def read_tier(self, payload: bytes) -> None:
         """Take the service tier from a chunk at the end of an answer."""
