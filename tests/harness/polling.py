@@ -45,7 +45,7 @@ def remains(holds: Callable[[], object], *, seconds: float, every: float = 0.5) 
 
 
 async def eventually_async(
-    holds: Callable[[], Awaitable[object] | object], *, seconds: float = 15, every: float = LOOK_SECONDS
+    holds: Callable[[], Awaitable[object] | object], *, seconds: float = 30, every: float = LOOK_SECONDS
 ) -> None:
     """Do as `eventually` does, in an event loop; a look that takes too long is cancelled."""
     last: object = None

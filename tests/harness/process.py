@@ -90,7 +90,7 @@ class Program(Target):
         await eventually_async(self.has_ended, seconds=END_SECONDS, every=LOOK_SECONDS / 4)
         return self.exit_status()
 
-    def exit_status(self, seconds: float | None = 20) -> int:
+    def exit_status(self, seconds: float | None = 60) -> int:
         """Wait for its end, without an event loop; raises `subprocess.TimeoutExpired` after `seconds`."""
         return self._process.wait(seconds)
 

@@ -7,7 +7,7 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 HERE = Path(__file__).parent
-SECONDS = 10
+SECONDS = 30
 """Far more than any unit test needs, so that only one that hangs is stopped."""
 
 

@@ -148,7 +148,7 @@ def test_a_pod_that_falls_silent_or_leaves_has_no_figure(cluster: MetricsCluster
                 create(cluster.kubectl, pod("silence", name, "support"), figures.address)
             eventually(lambda: cluster.served_by_each("silence") == [{"stays": "1", "leaves": "2", "silent": "3"}] * 2)
         cluster.kubectl("delete", "pod", "leaves", "-n", "silence", "--wait=false")
-        eventually(lambda: cluster.served_by_each("silence") == [{"stays": "1"}] * 2, seconds=10)
+        eventually(lambda: cluster.served_by_each("silence") == [{"stays": "1"}] * 2)
 
 
 ROOT = {"X-Remote-User": "root", "X-Remote-Group": "system:masters"}

@@ -11,7 +11,15 @@ import yaml
 from chatfleet_operator.model.values import Ref
 from harness.kube.kubectl import Kubectl
 from harness.kube.operated_cluster import document
-from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator
+from harness.kube.operator_process import (
+    ELECTION_SECONDS,
+    NAMESPACE,
+    OperatorProcess,
+    account,
+    cluster_wide,
+    grant,
+    operator,
+)
 from harness.polling import eventually
 
 
@@ -23,7 +31,7 @@ def pair(kubectl: Kubectl, tmp_path: Path) -> Iterator[tuple[OperatorProcess, Op
     kubectl("delete", "lease", "--all", "-n", NAMESPACE)  # of the test before, whose leader may have died
     with ExitStack() as stack:
         started = [stack.enter_context(operator(kubeconfig, tmp_path / f"{name}.log", {})) for name in "ab"]
-        eventually(lambda: any(each.leads() for each in started))
+        eventually(lambda: any(each.leads() for each in started), seconds=ELECTION_SECONDS)
         leader, standby = sorted(started, key=OperatorProcess.leads, reverse=True)
         yield leader, standby
 
@@ -81,13 +89,13 @@ def test_a_leader_that_slept_writes_nothing_more_and_ends(
 ) -> None:
     leader, standby = pair
     leader.program.pause()
-    eventually(standby.leads, seconds=20)
+    standby.elected()
     apply(kubectl, "leader-4")
     eventually(lambda: served(kubectl, "leader-4"))
     before = kubectl.json("get", "deployment/support", "-n", "leader-4")["metadata"]["resourceVersion"]
     leader.program.resume()
 
-    assert leader.program.exit_status(15) == 1
+    assert leader.program.exit_status() == 1
     assert kubectl.json("get", "deployment/support", "-n", "leader-4")["metadata"]["resourceVersion"] == before
     assert standby.leads()
     holder = kubectl.json("get", "lease/chatfleet-operator", "-n", NAMESPACE)["spec"]["holderIdentity"]

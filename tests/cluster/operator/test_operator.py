@@ -22,7 +22,7 @@ from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.reconcile.repairs import IMMEDIATE
 from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
-from harness.kube.live_chatdeployment import CHILDREN, WATCHED, LiveChatDeployment
+from harness.kube.live_chatdeployment import CHILDREN, LiveChatDeployment
 from harness.kube.operated_cluster import event
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, cluster_wide, grant, operator, role
 from harness.polling import eventually
@@ -49,7 +49,7 @@ def kubeconfig(kubectl: Kubectl, folder: Path) -> Path:
 def running(kubeconfig: Path, folder: Path) -> Iterator[OperatorProcess]:
     settings = {"RESYNC_SECONDS": str(RESYNC)}
     with operator(kubeconfig, folder / "operator.log", settings) as process:
-        eventually(process.leads)
+        process.elected()
         yield process
 
 
@@ -154,14 +154,7 @@ def test_a_deleted_child_comes_back(settled: LiveChatDeployment, what: str) -> N
         settled.patch(what, {"metadata": {"finalizers": None}})
     settled.delete(what)
 
-    eventually(
-        lambda: settled.exists(what) and settled.get(what)["metadata"]["uid"] != before, seconds=within(what), every=0.1
-    )
-
-
-def within(what: str) -> float:
-    """Return the seconds in which a drift is repaired: at once where there is a watch, else with the resync."""
-    return 2 if what in WATCHED else 2 + RESYNC
+    eventually(lambda: settled.exists(what) and settled.get(what)["metadata"]["uid"] != before, every=0.1)
 
 
 HASH_EDITED: Manifest = {"metadata": {"annotations": {names.ANNOTATION_LAST_APPLIED_HASH: "0"}}}
@@ -190,7 +183,7 @@ def test_a_child_that_somebody_changed_is_repaired(settled: LiveChatDeployment, 
         what, {"edited": EDITS.get(what, HASH_EDITED), "labels stripped": STRIPPED, "orphaned": ORPHANED}[drift]
     )
 
-    eventually(lambda: asked_for(settled.get(what)) == before, seconds=within(what), every=0.1)
+    eventually(lambda: asked_for(settled.get(what)) == before, every=0.1)
 
 
 def asked_for(live: Manifest) -> Manifest:
@@ -220,7 +213,7 @@ def test_what_somebody_added_to_a_child_is_removed_where_nobody_injects_it(
     before = asked_for(settled.get(what))
     settled.kubectl("patch", what, "-n", settled.namespace, "--type=json", "-p", json.dumps(ADDED[what]))
 
-    eventually(lambda: asked_for(settled.get(what)) == before, seconds=within(what), every=0.1)
+    eventually(lambda: asked_for(settled.get(what)) == before, every=0.1)
 
 
 def test_what_others_have_set_survives(chatdeployment: LiveChatDeployment) -> None:
@@ -298,7 +291,7 @@ def test_two_operators_of_one_namespace_name_each_other_and_do_not_fight(
     before, started = running.metric(metrics.API_WRITES_TOTAL, kind="Deployment"), time.monotonic()
     with operator(kubeconfig, folder / "second.log", settings) as second:
         words = ("Deployment support", "operators of namespaces chatfleet-system and team-a", "denyNamespaces")
-        eventually(chatdeployment.has_condition("Progressing", "Conflict", *words), seconds=30)
+        eventually(chatdeployment.has_condition("Progressing", "Conflict", *words))
         eventually(lambda: names_writer(running, chatdeployment.namespace, "team-a"))
         eventually(lambda: names_writer(second, chatdeployment.namespace, NAMESPACE))
         second.reconciled(6)
@@ -308,7 +301,7 @@ def test_two_operators_of_one_namespace_name_each_other_and_do_not_fight(
         assert max(of_first, of_second) <= IMMEDIATE + doublings
 
         chatdeployment.delete("service/support")
-        eventually(lambda: chatdeployment.exists("service/support"), seconds=within("service/support"), every=0.1)
+        eventually(lambda: chatdeployment.exists("service/support"), every=0.1)
     assert applied_by(denied) == NAMESPACE
     assert not denied.has_condition("Progressing", "Conflict")()
 
@@ -318,7 +311,7 @@ def test_the_address_of_a_load_balancer_is_in_the_status(chatdeployment: LiveCha
     eventually(chatdeployment.has_condition("Exposed", "LoadBalancerPending", "Service support has no address"))
     failed = event(chatdeployment.get("service/support"), "Error syncing load balancer: no address is free")
     chatdeployment.kubectl.apply(yaml.safe_dump(failed))
-    eventually(chatdeployment.has_condition("Exposed", "LoadBalancerFailed", "no address is free"), seconds=15)
+    eventually(chatdeployment.has_condition("Exposed", "LoadBalancerFailed", "no address is free"))
 
     ingress = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}})
     patch = ("--subresource=status", "--type=merge", "-p", ingress)
@@ -347,7 +340,7 @@ def test_a_foreign_object_of_the_same_name_is_reported_and_not_taken(
     assert chatdeployment.exists("deployment/support")
     assert "url" not in chatdeployment.get()["status"]
     chatdeployment.delete("service/support")
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
 
 
 def theirs(namespace: str, kind: str, name: str) -> Manifest:
@@ -391,7 +384,7 @@ def test_no_workload_is_applied_that_would_use_a_foreign_object(
     if kind == "PersistentVolumeClaim":  # no controller takes its finalizer here
         chatdeployment.patch(what, {"metadata": {"finalizers": None}})
     chatdeployment.delete(what)
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
     assert all(map(chatdeployment.exists, workloads))
 
 
@@ -399,15 +392,15 @@ def test_a_missing_secret_is_named_and_heals_by_itself(
     chatdeployment: LiveChatDeployment, running: OperatorProcess, kubectl: Kubectl
 ) -> None:
     chatdeployment.apply(redis={"urlSecretRef": {"name": "own", "key": "url"}})
-    eventually(chatdeployment.has_condition("ConfigurationValid", "SecretMissing", "key url", "Secret own"), seconds=10)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "SecretMissing", "key url", "Secret own"))
     kubectl("create", "secret", "generic", "own", "--from-literal=other=x", "-n", chatdeployment.namespace)
     running.reconciled(2)
     assert chatdeployment.has_condition("ConfigurationValid", "SecretMissing")()
-    eventually(chatdeployment.has_condition("Stalled", "Blocked", "SecretMissing", "key url"), seconds=30)
+    eventually(chatdeployment.has_condition("Stalled", "Blocked", "SecretMissing", "key url"))
     assert kstatus(chatdeployment.get()) == "Failed"
 
     chatdeployment.patch("secret/own", {"stringData": {"url": "redis://x"}})
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=10)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
     assert chatdeployment.condition("Stalled") == {}
     assert kstatus(chatdeployment.get()) == "InProgress"
 
@@ -425,14 +418,12 @@ def test_a_rejected_child_surfaces_in_the_servers_words_and_heals(
     chatdeployment: LiveChatDeployment, template: Manifest, words: str
 ) -> None:
     chatdeployment.apply(template=template)
-    eventually(
-        chatdeployment.has_condition("ConfigurationValid", "ChildRejected", "Deployment support", words), seconds=10
-    )
+    eventually(chatdeployment.has_condition("ConfigurationValid", "ChildRejected", "Deployment support", words))
     assert chatdeployment.exists("service/support")
     assert chatdeployment.condition("Progressing")["reason"] == "Blocked"
 
     chatdeployment.apply(template={})
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=10)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
     assert chatdeployment.exists("deployment/support")
 
 
@@ -452,7 +443,7 @@ def test_a_rejection_by_a_policy_surfaces_and_heals_when_the_policy_goes(
         seconds=10,
     )
     kubectl("delete", "validatingadmissionpolicybinding", name)
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=30)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
 
 
 def refused(chatdeployment: LiveChatDeployment, what: str, patch: Manifest) -> bool:
@@ -543,7 +534,7 @@ def test_a_claim_that_is_not_bound_follows_the_spec(chatdeployment: LiveChatDepl
 
     eventually(lambda: spec()["storageClassName"] == "fast")
     assert spec()["resources"]["requests"]["storage"] == "2Gi"
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
     assert chatdeployment.get("deployment/support")["spec"]["replicas"] == 4
 
 
@@ -640,11 +631,10 @@ def test_a_resource_of_which_the_operator_may_read_nothing_says_so(
             chatdeployment.has_condition(
                 "ConfigurationValid", "ChildRejected", "ConfigMap support-runtime", "cannot get"
             ),
-            seconds=15,
         )
     finally:
         kubectl.apply(yaml.safe_dump(bare(rules)))
-    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"), seconds=15)
+    eventually(chatdeployment.has_condition("ConfigurationValid", "Valid"))
     assert running.get("/live")[0] == 200
 
 

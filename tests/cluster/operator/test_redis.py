@@ -52,7 +52,7 @@ def probe(kind: str, folder: Path, port: int) -> bool:
 def test_it_asks_for_the_password_that_no_process_list_shows_and_stops_when_told(
     server: "subprocess.Popen[bytes]", tmp_path: Path, port: int
 ) -> None:
-    eventually(lambda: probe("readinessProbe", tmp_path, port), seconds=5)
+    eventually(lambda: probe("readinessProbe", tmp_path, port))
     listed = Path(f"/proc/{server.pid}/cmdline").read_bytes()
     unknown = subprocess.run(("redis-cli", "-p", str(port), "get", "x"), capture_output=True, check=False)
 

@@ -35,20 +35,20 @@ def test_what_is_not_allowed_is_named_and_in_no_pod_until_it_is_allowed(kubectl:
 
     settings = {"SECRETS_NEED_LABEL": "true", "RESTRICT_TEMPLATE": "true", "NAMESPACES": "restricted"}
     with operator(kubeconfig, tmp_path / "operator.log", settings) as running:
-        eventually(running.leads, seconds=20)
+        running.elected()
         shop.apply(**SPEC, template=TEMPLATE)
         ignored = ("spec.template.image", "spec.template.env[0].valueFrom")
-        eventually(shop.has_condition("ConfigurationValid", "FieldNotAllowed", *ignored), seconds=10)
+        eventually(shop.has_condition("ConfigurationValid", "FieldNotAllowed", *ignored))
         assert not in_pods("example.com/own:1")
 
         shop.apply(**SPEC)
         fields = ("spec.providers[1].apiKeySecretRef", "spec.redis.urlSecretRef", "chatfleet.io/allowed=support")
-        eventually(shop.has_condition("ConfigurationValid", "SecretNotAllowed", *fields), seconds=10)
+        eventually(shop.has_condition("ConfigurationValid", "SecretNotAllowed", *fields))
         assert not in_pods('"own"')
 
         label(f"{names.LABEL_ALLOWED}=support")
-        eventually(shop.has_condition("ConfigurationValid", "Valid"), seconds=10)
+        eventually(shop.has_condition("ConfigurationValid", "Valid"))
         assert in_pods('"own"')
         label(f"{names.LABEL_ALLOWED}-")
-        eventually(shop.has_condition("ConfigurationValid", "SecretNotAllowed"), seconds=10)
+        eventually(shop.has_condition("ConfigurationValid", "SecretNotAllowed"))
         assert not in_pods('"own"')

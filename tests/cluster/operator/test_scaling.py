@@ -43,7 +43,7 @@ def running(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Itera
     grant(kubectl, *cluster_wide())
     settings = {"RESYNC_SECONDS": str(RESYNC)}
     with operator(kubeconfig, folder / "operator.log", settings) as process:
-        eventually(process.leads)
+        process.elected()
         yield process
 
 
@@ -158,10 +158,10 @@ def test_what_the_autoscaler_sets_is_left_alone_and_what_is_not_its_own_is_repai
 def test_a_changed_autoscaler_is_repaired_and_a_deleted_one_comes_back(chatdeployment: LiveChatDeployment) -> None:
     scaling(chatdeployment)
     chatdeployment.patch(HPA, {"spec": {"maxReplicas": 99}})
-    eventually(lambda: chatdeployment.get(HPA)["spec"]["maxReplicas"] == 9, seconds=2)
+    eventually(lambda: chatdeployment.get(HPA)["spec"]["maxReplicas"] == 9)
     before = chatdeployment.get(HPA)["metadata"]["uid"]
     chatdeployment.delete(HPA)
-    eventually(lambda: chatdeployment.exists(HPA) and chatdeployment.get(HPA)["metadata"]["uid"] != before, seconds=2)
+    eventually(lambda: chatdeployment.exists(HPA) and chatdeployment.get(HPA)["metadata"]["uid"] != before)
 
 
 def watched(chatdeployment: LiveChatDeployment, until: int) -> set[int]:
@@ -216,9 +216,9 @@ def test_the_condition_follows_the_autoscaler_within_seconds(chatdeployment: Liv
     dead = {**active, "status": "False", "reason": "FailedGetPodsMetric", "message": "no metrics returned"}
     eventually(chatdeployment.has_condition("AutoscalingActive", "AutoscalerPending"))
     tell(chatdeployment, HPA, able, active)
-    eventually(chatdeployment.has_condition("AutoscalingActive", "Scaling"), seconds=5)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "Scaling"))
     tell(chatdeployment, HPA, able, dead)
-    eventually(chatdeployment.has_condition("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"), seconds=5)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "MetricsAPIMissing", "no metrics returned"))
     assert chatdeployment.condition("AutoscalingActive")["status"] == "False"
 
 
@@ -287,7 +287,7 @@ def test_without_keda_it_says_what_to_do_and_heals_when_keda_comes(
     kubectl("apply", "--server-side", "-f", str(KEDA_CRD))
     eventually(lambda: kubectl("get", "--raw", "/apis/keda.sh/v1alpha1/scaledobjects"))
     try:
-        eventually(lambda: chatdeployment.exists(SCALED_OBJECT), seconds=30)
+        eventually(lambda: chatdeployment.exists(SCALED_OBJECT))
     finally:
         kubectl("delete", "-f", str(KEDA_CRD), "--wait=false")
         eventually(lambda: not kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found"))
@@ -308,7 +308,7 @@ def test_changing_the_source_leaves_one_autoscaler(
         SCALED_OBJECT,
         {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ok"},
     )
-    eventually(chatdeployment.has_condition("AutoscalingActive", "Scaling"), seconds=10)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "Scaling"))
 
     chatdeployment.apply(autoscaling={**BUILTIN, "source": "prometheus"})
     eventually(lambda: chatdeployment.exists(HPA) and not chatdeployment.exists(SCALED_OBJECT))
@@ -326,7 +326,7 @@ def test_keda_may_hold_it_at_zero(chatdeployment: LiveChatDeployment, running: O
         SCALED_OBJECT,
         {"type": "Ready", "status": "False", "reason": "TriggerError", "message": "no value"},
     )
-    eventually(chatdeployment.has_condition("AutoscalingActive", "ScaledToZero"), seconds=10)
+    eventually(chatdeployment.has_condition("AutoscalingActive", "ScaledToZero"))
     for what, ready in ((DEPLOYMENT, 0), ("statefulset/support-redis", 1), (ROOM[0], 0)):
         roll_out(chatdeployment, what, ready)
     eventually(chatdeployment.has_condition("Ready", "NoReadyPods", "Deployment support-activator has 0 of 1"))
@@ -375,7 +375,7 @@ def test_an_activator_that_somebody_changes_or_deletes_is_repaired(chatdeploymen
     chatdeployment.settles()
     eventually(lambda: chatdeployment.count(*ROOM) == len(ROOM))
     chatdeployment.patch(ROOM[0], {"spec": {"replicas": 0}})
-    eventually(lambda: chatdeployment.get(ROOM[0])["spec"]["replicas"] == 1, seconds=2)
+    eventually(lambda: chatdeployment.get(ROOM[0])["spec"]["replicas"] == 1)
     uids = [chatdeployment.get(each)["metadata"]["uid"] for each in ROOM]
     for each in ROOM:
         chatdeployment.delete(each)
@@ -384,4 +384,4 @@ def test_an_activator_that_somebody_changes_or_deletes_is_repaired(chatdeploymen
         found = [chatdeployment.get(each)["metadata"]["uid"] for each in ROOM]
         return not set(found) & set(uids)
 
-    eventually(back, seconds=5)
+    eventually(back)

@@ -126,7 +126,7 @@ async def test_strict_refuses_the_token_of_a_deleted_serviceaccount(
         return await answer(settings, sent, review) == "unauthenticated"
 
     try:
-        await eventually_async(refused, seconds=30)  # the API server caches tokens for 10 s
+        await eventually_async(refused)  # the API server caches tokens for 10 s
         assert await answer(accepted(known), sent) == "callers@serviceaccounts"
     finally:
         kubectl("create", "serviceaccount", "web", "-n", "callers")

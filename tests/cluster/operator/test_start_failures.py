@@ -18,7 +18,7 @@ from harness.kube.live_chatdeployment import LiveChatDeployment
 from harness.kube.wrong_specs import WrongSpec, wrong_specs
 from harness.polling import eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.timed]
 
 SECONDS: Final = 10
 """Until a cause is in a condition."""

@@ -14,7 +14,7 @@ def test_a_child_that_cannot_return_as_its_namespace_terminates_is_reported(kube
     grant(kubectl, *cluster_wide())
     shop = LiveChatDeployment(kubectl, "terminating")
     with operator(kubeconfig, tmp_path / "operator.log", {"NAMESPACES": "terminating"}) as running:
-        eventually(running.leads, seconds=20)
+        running.elected()
         shop.apply()
         shop.settles()
         kubectl("delete", "namespace", "terminating", "--wait=false")

@@ -26,14 +26,14 @@ def test_a_newer_operator_restarts_pods_when_the_resource_opts_in(kubectl: Kubec
         return str(shop.get("deployment/support")["spec"]["template"]["spec"]["containers"][0]["image"])
 
     with operator(kubeconfig, tmp_path / "old.log", {"API_IMAGE": "example.com/api:1"}) as older:
-        eventually(older.leads)
+        older.elected()
         shop.apply()
         shop.settles()
     before, revision = generations(shop), shop.get()["status"]["templateRevision"]
 
     newer = {"API_IMAGE": "example.com/api:2", "REDIS_IMAGE": "example.com/redis:9", "RESYNC_SECONDS": "1"}
     with operator(kubeconfig, tmp_path / "new.log", newer) as running:
-        eventually(running.leads, seconds=20)
+        running.elected()
         shop.patch("chatdeployment/support", {"spec": {"streaming": {"heartbeatSeconds": 7}}})
         eventually(lambda: shop.get()["status"]["observedGeneration"] == 2)
         assert generations(shop) == before

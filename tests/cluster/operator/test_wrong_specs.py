@@ -47,7 +47,7 @@ def running(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Itera
     grant(kubectl, *cluster_wide())
     kubectl.apply(yaml.safe_dump(SECRET))
     with operator(kubeconfig, folder / "operator.log", {"NAMESPACES": "default"}) as process:
-        eventually(process.leads)
+        process.elected()
         yield process
 
 

@@ -57,7 +57,7 @@ def say(pod: ApiProcess, conversation: str, reader: Reader) -> Thread:
     """Ask for an answer, and return when some of it has come."""
     thread = Thread(target=reader.say, args=(pod, conversation))
     thread.start()
-    eventually(lambda: len(reader.ids) > 3, seconds=10)
+    eventually(lambda: len(reader.ids) > 3)
     return thread
 
 

@@ -11,7 +11,6 @@ from chatfleet_cluster import controlplane
 from chatfleet_cluster.progress import Progress
 from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import OperatorProcess, account, cluster_wide, grant, operator
-from harness.polling import eventually
 
 CRDS = Path(__file__).parents[3] / "crds"
 
@@ -35,5 +34,5 @@ def operated_by(folder: Path, settings: Mapping[str, str], *flags: str) -> Itera
         kubeconfig = account(kubectl, folder)
         grant(kubectl, *cluster_wide())
         process = stack.enter_context(operator(kubeconfig, folder / "operator.log", settings))
-        eventually(process.leads)
+        process.elected()
         yield kubectl, process

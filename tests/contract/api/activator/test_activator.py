@@ -54,7 +54,7 @@ def test_a_stream_waits_for_a_pod_that_comes_later_and_the_sdk_notices_nothing(
     with running.pod():
         assert [each.result(20) for each in told] == ["1 2 3 4 5"] * 3
         assert whole.result(20).choices[0].message.content == HI["content"]
-        eventually(lambda: not running.ready(), seconds=5)
+        eventually(lambda: not running.ready())
         assert running.waiting() == 0
 
 
@@ -107,9 +107,9 @@ def test_who_waits_too_long_is_told_so(tmp_path: Path, later: ThreadPoolExecutor
 
 def test_it_is_ready_again_before_the_last_pod_takes_no_more(running: ActivatorProcess) -> None:
     with running.pod() as pod, ThreadPoolExecutor(1) as kubelet:
-        eventually(lambda: not running.ready(), seconds=5)
+        eventually(lambda: not running.ready())
         hook = kubelet.submit(pod.drain)
-        eventually(running.ready, seconds=1.5, every=0.05)
+        eventually(running.ready, every=0.05)
         assert not hook.done()
         assert fetch(f"{pod.url}/v1/models").status == 200
         hook.result(20)
@@ -123,7 +123,7 @@ def test_an_end_in_order_lets_those_who_wait_get_their_answers(
     told = later.submit(story, running)
     eventually(lambda: running.waiting() == 1, every=0.05)
     running.program.terminate()
-    eventually(lambda: not running.ready(), seconds=5)
+    eventually(lambda: not running.ready())
     with running.pod():
         assert told.result(20) == "1 2 3 4 5"
         assert running.program.exit_status() == 0

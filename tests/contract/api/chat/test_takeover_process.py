@@ -84,8 +84,8 @@ def test_a_pod_that_was_stopped_and_wakes_adds_nothing(pods: Pods) -> None:
         reader.join(pods.second, conversation)
     finally:
         pods.first.program.resume()
-    eventually(lambda: "was taken over by another pod" in pods.first.log.read_text(), seconds=5)
-    eventually(lambda: pods.first.health("/health").json["activeStreams"] == 0, seconds=5)
+    eventually(lambda: "was taken over by another pod" in pods.first.log.read_text())
+    eventually(lambda: pods.first.health("/health").json["activeStreams"] == 0)
     late.join(pods.first, conversation)
     for each in (reader, late):
         assert each.saw_each_event_once()

@@ -44,8 +44,8 @@ def test_every_metric_of_a_pod_is_exported(api: ApiProcess) -> None:
 def test_open_streams_are_counted_while_they_are_open(api: ApiProcess) -> None:
     with ask(api, "endless") as stream:
         next(iter(stream))
-        eventually(lambda: b"chatfleet_active_streams 1.0" in api.health("/metrics").body, seconds=5)
-    eventually(lambda: b"chatfleet_active_streams 0.0" in api.health("/metrics").body, seconds=5)
+        eventually(lambda: b"chatfleet_active_streams 1.0" in api.health("/metrics").body)
+    eventually(lambda: b"chatfleet_active_streams 0.0" in api.health("/metrics").body)
 
 
 def test_from_the_hook_on_clients_are_sent_elsewhere_and_nobody_is_refused(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_from_the_hook_on_clients_are_sent_elsewhere_and_nobody_is_refused(tmp_p
         assert api.drain().status == 200
         assert models(api) == (200, "close")
         assert api.health("/ready").status == 200
-        eventually(lambda: models(api) == (200, None), seconds=10)
+        eventually(lambda: models(api) == (200, None))
 
 
 def test_a_pod_that_is_nearly_full_sends_clients_elsewhere(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_pod_that_is_nearly_full_sends_clients_elsewhere(tmp_path: Path) -> No
         assert models(api) == (200, "close")
         for stream in streams:
             list(stream)
-        eventually(lambda: models(api) == (200, None), seconds=10)
+        eventually(lambda: models(api) == (200, None))
 
 
 def models(api: ApiProcess) -> tuple[int, str | None]:
@@ -102,9 +102,9 @@ def test_a_client_that_reads_no_more_is_cut_off(tmp_path: Path) -> None:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         stuck.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         peer = stuck.getsockname()[1]
-        eventually(lambda: has_connection(api.program.pid, peer), seconds=5)
+        eventually(lambda: has_connection(api.program.pid, peer))
         began = monotonic()
-        eventually(lambda: not has_connection(api.program.pid, peer), seconds=30)
+        eventually(lambda: not has_connection(api.program.pid, peer))
         assert monotonic() - began > 5
         left = b'chatfleet_streams_ended_total{dialect="openai",reason="client_disconnected"} 1.0'
         assert left in api.health("/metrics").body

@@ -21,11 +21,11 @@ def test_at_the_end_streams_go_on_probes_answer_and_nobody_new_is_let_in(tmp_pat
             chunks = iter(stream)
             next(chunks)
             api.program.terminate()
-            eventually(lambda: api.health("/ready").status == 503, seconds=5)
+            eventually(lambda: api.health("/ready").status == 503)
             assert api.health("/ready").body == b"draining"
             assert api.health("/live").status == 200
             assert api.health("/health").json["draining"] is True
-            eventually(lambda: refuses(api.port), seconds=5)
+            eventually(lambda: refuses(api.port))
             rest = [chunk.choices[0] for chunk in chunks]
         assert rest[-1].finish_reason == "stop"
         assert "".join(choice.delta.content or "" for choice in rest).split()[-1] == "30"
@@ -78,7 +78,7 @@ def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: 
         before = kept.getresponse()
         before.read()
         api.program.terminate()
-        eventually(lambda: api.health("/ready").status == 503, seconds=5)
+        eventually(lambda: api.health("/ready").status == 503)
         kept.request("GET", "/v1/models")
         answer = kept.getresponse()
         assert answer.status == 200

@@ -75,18 +75,18 @@ def test_a_new_configuration_is_served_without_a_restart(tmp_path: Path) -> None
         file = tmp_path / "runtime.json"
         with ask(api, "echo") as stream:
             file.write_text(after.render())
-            eventually(lambda: api.health("/health").json["config"] == after.digest(), seconds=10)
+            eventually(lambda: api.health("/health").json["config"] == after.digest())
             assert [chunk.choices[0].delta.content for chunk in stream][1] == "Hi"
         answer = fetch(f"{api.url}/v1/models")
         assert answer.headers["x-chatfleet-config"] == after.digest()
         assert [model["id"] for model in answer.json["data"]] == ["echo", "count"]
-        eventually(lambda: api.health("/health").json["maxStreams"] == 7, seconds=5)
+        eventually(lambda: api.health("/health").json["maxStreams"] == 7)
         file.write_text(after.render().replace("scripted", "nobody", 1))
-        eventually(lambda: "configError" in api.health("/health").json, seconds=10)
+        eventually(lambda: "configError" in api.health("/health").json)
         assert api.health("/ready").status == 200
         assert fetch(f"{api.url}/v1/models/count").status == 200
         file.write_text(after.render())
-        eventually(lambda: "configError" not in api.health("/health").json, seconds=10)
+        eventually(lambda: "configError" not in api.health("/health").json)
 
 
 def test_conversations_are_the_fleets(tmp_path: Path, redis_url: str) -> None:
@@ -100,7 +100,7 @@ def test_conversations_are_the_fleets(tmp_path: Path, redis_url: str) -> None:
         fetch(other.url + path, {"content": "from other", "model": "echo"})
         said = [message["content"] for message in fetch(one.url + path).json["messages"]]
         assert said == ["from one", "from one", "from other", "from other"]
-        eventually(lambda: one.health("/health").json["redis"] == {"state": "up"}, seconds=5)
+        eventually(lambda: one.health("/health").json["redis"] == {"state": "up"})
 
 
 def test_a_changed_time_to_live_holds_for_what_is_written_from_then_on(tmp_path: Path, redis_url: str) -> None:
@@ -112,7 +112,7 @@ def test_a_changed_time_to_live_holds_for_what_is_written_from_then_on(tmp_path:
         fetch(f"{api.url}/api/v1/conversations", {})
         assert all(client.ttl(key) > 1000 for key in client.scan_iter("*:conversation"))
         (tmp_path / "runtime.json").write_text(after.render())
-        eventually(lambda: api.health("/health").json["config"] == after.digest(), seconds=10)
+        eventually(lambda: api.health("/health").json["config"] == after.digest())
         client.flushall()
         fetch(f"{api.url}/api/v1/conversations", {})
         assert all(0 < client.ttl(key) <= 60 for key in client.scan_iter())
@@ -127,4 +127,4 @@ def test_a_pod_starts_and_answers_while_redis_is_away(tmp_path: Path) -> None:
         refused = fetch(f"{api.url}/api/v1/conversations", {})
         assert refused.status == 503
         assert refused.headers["retry-after"]
-        eventually(lambda: api.health("/health").json["redis"]["state"] == "down", seconds=10)
+        eventually(lambda: api.health("/health").json["redis"]["state"] == "down")

@@ -63,7 +63,7 @@ def down_soon(api: ApiProcess, state: Callable[[dict[str, Any]], dict[str, Any]]
         assert chat(api) != 200
         return state(report(api)).get("state") == "down"
 
-    eventually(is_down, seconds=10)
+    eventually(is_down)
     return time.monotonic() - begun, state(report(api))["message"]
 
 
@@ -93,7 +93,7 @@ async def test_a_fault_that_only_a_chat_meets_is_reported_in_seconds_and_ends_wi
             assert words in said
             fake.answers(upstream(answering(WIRE)))
             # a circuit breaker that has opened lets a request pass after 10 s at most
-            await asyncio.to_thread(eventually, lambda: chat(api) == 200, seconds=15)
+            await asyncio.to_thread(eventually, lambda: chat(api) == 200)
             assert report_of(await asyncio.to_thread(report, api))["state"] == "up"
 
 
@@ -113,15 +113,15 @@ async def test_a_rejected_chat_lets_the_next_check_begin_at_once_and_its_end_is_
     async with fake_upstream(upstream(answering(WIRE))) as fake:
         with api_process(tmp_path, config(fake.url)) as api:
             eventually_up = lambda: provider_in(report(api)).get("state") == "up"  # noqa: E731
-            await asyncio.to_thread(eventually, eventually_up, seconds=10)
+            await asyncio.to_thread(eventually, eventually_up)
             rejected = error(401, "Incorrect API key")
             fake.answers(upstream(rejected, rejected))
             took, _ = await asyncio.to_thread(down_soon, api, provider_in)
             assert took < 4
             fake.answers(upstream(answering(WIRE)))
             chats = len([request for request in fake.requests if request.method == "POST"])
-            await asyncio.to_thread(eventually, eventually_up, seconds=10)
-            await asyncio.to_thread(eventually, lambda: report(api)["models"] == {}, seconds=10)
+            await asyncio.to_thread(eventually, eventually_up)
+            await asyncio.to_thread(eventually, lambda: report(api)["models"] == {})
             assert len([request for request in fake.requests if request.method == "POST"]) == chats
 
 
@@ -145,7 +145,7 @@ async def test_an_exchange_that_is_refused_is_reported_in_the_words_of_its_endpo
                     in seen["message"]
                 )
 
-            await asyncio.to_thread(eventually, is_down, seconds=15)
+            await asyncio.to_thread(eventually, is_down)
             endpoint.answers(refusing(200, given))
             is_up = lambda: provider_in(report(api)).get("state") == "up"  # noqa: E731
             await asyncio.to_thread(eventually, is_up, seconds=60)

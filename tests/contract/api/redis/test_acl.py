@@ -171,7 +171,7 @@ def test_a_pod_of_a_hosted_redis_is_healthy(tmp_path: Path, server: str) -> None
     (tmp_path / "url").write_text(restricted(server, without(INFO)))
     config = scripted("echo").model_copy(update={"redis_url_file": str(tmp_path / "url")})
     with api_process(tmp_path, config) as api:
-        eventually(lambda: api.health("/health").json["redis"]["state"] == "up", seconds=5)
+        eventually(lambda: api.health("/health").json["redis"]["state"] == "up")
         assert api.health("/health").json["redis"]["message"] == UNKNOWN + REMEDY
         assert b"chatfleet_redis_up 1.0" in api.health("/metrics").body
         assert "Traceback" not in api.log.read_text()

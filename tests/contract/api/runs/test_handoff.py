@@ -152,7 +152,7 @@ def test_a_client_of_a_pod_that_ends_gets_the_whole_answer_from_another_pod(
     reader, conversation = Reader(), begin(first)
     with ThreadPoolExecutor(1) as thread:
         reading = thread.submit(reader.say, first, conversation)
-        eventually(lambda: len(reader.ids) > 5, seconds=5)
+        eventually(lambda: len(reader.ids) > 5)
         _end_within(first, tmp_path / "first", config(tmp_path / "first", redis_url, max_stream_seconds=1))
         reading.result(20)
     assert reader.saw_each_event_once()
@@ -166,7 +166,7 @@ def test_a_client_of_a_pod_that_ends_gets_the_whole_answer_from_another_pod(
 
 def _end_within(pod: ApiProcess, folder: Path, served: RuntimeConfig) -> None:
     (folder / "runtime.json").write_text(served.render())
-    eventually(lambda: pod.health("/health").json["config"] == served.digest(), seconds=5)
+    eventually(lambda: pod.health("/health").json["config"] == served.digest())
     pod.program.terminate()
 
 
@@ -179,7 +179,7 @@ def test_a_client_that_cannot_be_served_to_the_end_is_told_to_come_back(
     _answer_slowly(second, tmp_path / "second")
     with ThreadPoolExecutor(1) as thread:
         reading = thread.submit(reader.say, first, conversation)
-        eventually(lambda: len(reader.ids) > 2, seconds=5)
+        eventually(lambda: len(reader.ids) > 2)
         _end_within(first, tmp_path / "first", config(tmp_path / "first", redis_url, max_stream_seconds=1))
         reading.result(30)
     assert reader.ending is None
@@ -198,4 +198,4 @@ def _answer_slowly(pod: ApiProcess, folder: Path) -> None:
     changed = (folder / "runtime.json").read_text().replace(f"count-{COUNT}@20", f"count-{COUNT}@1")
     (folder / "runtime.json").write_text(changed)
     digest = pod.health("/health").json["config"]
-    eventually(lambda: pod.health("/health").json["config"] != digest, seconds=5)
+    eventually(lambda: pod.health("/health").json["config"] != digest)

@@ -128,7 +128,7 @@ async def test_an_unreachable_redis_is_told_within_the_deadline(
     await unavailable(store)
     assert asyncio.get_running_loop().time() - began < ANSWER_SECONDS + 0.5
     await proxy.heal()
-    await eventually_async(lambda: reached(redis_client), seconds=5)
+    await eventually_async(lambda: reached(redis_client))
 
 
 async def test_a_full_redis_is_told(store: RedisSessionStore, server: "redis.asyncio.Redis") -> None:

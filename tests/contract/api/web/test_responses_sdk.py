@@ -43,7 +43,7 @@ def text_of(events: list[ResponseStreamEvent]) -> str:
 
 
 def ended(client: openai.OpenAI, response: Response) -> Response:
-    eventually(lambda: client.responses.retrieve(response.id).status != "in_progress", seconds=10, every=0.1)
+    eventually(lambda: client.responses.retrieve(response.id).status != "in_progress", every=0.1)
     return client.responses.retrieve(response.id)
 
 

@@ -42,7 +42,7 @@ async def test_the_log_is_written_so_often_that_the_save_interval_holds(
         log: Any = services.log
         assert log.writer.flush_seconds == 0.015
         file.write_text(changed.render())
-        await eventually_async(lambda: services.configuration.current == changed, seconds=5)
+        await eventually_async(lambda: services.configuration.current == changed)
         assert log.writer.flush_seconds == between
 
 
@@ -78,10 +78,10 @@ def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upst
     for script, conversation in zip(scripts, conversations, strict=True):
         said = {"content": script.question, "stream": True}
         Thread(target=_ask, args=(f"{victim.url}{conversation}/messages", said), daemon=True).start()
-    eventually(lambda: all(_call(upstream, script).get("tokens", 0) > 150 for script in scripts), seconds=20)
+    eventually(lambda: all(_call(upstream, script).get("tokens", 0) > 150 for script in scripts))
     victim.program.kill()
     for script, conversation in zip(scripts, conversations, strict=True):
-        eventually(partial(_interrupted, successor, conversation), seconds=10)
+        eventually(partial(_interrupted, successor, conversation))
         kept = _last(successor, conversation)["content"].count(script.key)
         call = _call(upstream, script)
         assert call["ending"] == "closed"
