@@ -61,6 +61,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Balanced]:
             models=(
                 Model(name="tools", provider="scripted", model="tools@30"),
                 Model(name="assistant", provider="scripted", model="assistant"),
+                Model(name="count", provider="scripted", model="count-40@20", continuation="prefill"),
             ),
         )
         both = [stack.enter_context(api_process(tmp_path, config)) for _ in range(2)]
@@ -103,9 +104,9 @@ def _jdk(name: str, _: Path) -> Client:
 
 def _javascript(name: str, _: Path) -> Client:
     require("node", "npm")
-    folder = HERE / "javascript"
-    build("npm", "ci", "--no-audit", "--no-fund", folder=folder)
-    return Client(name, ("node", str(folder / "openai.js")))
+    folder, program = {"openai-js": ("javascript", "openai.js"), "ai-sdk": ("interfaces", "ai-sdk.js")}[name]
+    build("npm", "ci", "--no-audit", "--no-fund", folder=HERE / folder)
+    return Client(name, ("node", str(HERE / folder / program)))
 
 
 BUILDS: dict[str, Callable[[str, Path], Client]] = {
@@ -115,5 +116,6 @@ BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "langchain4j": _java,
     "spring-ai": _java,
     "openai-js": _javascript,
+    "ai-sdk": _javascript,
     "jdk": _jdk,
 }

@@ -169,6 +169,21 @@ async def test_an_idempotency_key_is_its_callers(pods: Pods, owner: str, strange
     assert made[0].json()["id"] == made[2].json()["id"] != made[1].json()["id"]
 
 
+@pytest.mark.parametrize(("owner", "stranger"), PAIRS)
+async def test_the_id_of_a_chat_is_its_callers(pods: Pods, owner: str, stranger: str) -> None:
+    pod = pods.by_state["ended"]
+    message = {"id": "msg-1", "role": "user", "parts": [{"type": "text", "text": "secret of " + owner}]}
+    sent = post("/api/v1/ai-sdk", {"id": "chat-1", "messages": [message]}, **{"x-api-key": key_of(owner)})
+    assert (await ask(pod.app, sent)).status == 200
+    joined = {
+        caller: await ask(pod.app, get("/api/v1/ai-sdk/chat-1/stream", **{"x-api-key": key_of(caller)}))
+        for caller in (owner, stranger)
+    }
+
+    assert joined[owner].body == sent.body
+    assert (joined[stranger].status, joined[stranger].body) == (204, b"")
+
+
 @pytest.mark.parametrize("pods", ["redis"], indirect=True)
 async def test_every_key_in_redis_has_a_tenant_or_is_the_fleets(pods: Pods) -> None:
     for pod in pods.by_state.values():

@@ -1,0 +1,31 @@
+"""Conversations that clients name by ids of their own: each caller has its own, whatever others call theirs."""
+
+from typing import Final
+from uuid import UUID, uuid5
+
+from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.history import stamp
+from chatfleet_api.domain.errors import ConversationNotFoundError
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.sessions.store import Conversation
+
+_NAMESPACE: Final = UUID("5e7b2a94-3f0d-4c58-9d1b-7c2f86a0e413")
+
+
+def conversation_of(principal: Principal, named: str) -> str:
+    """Return the id of the conversation that a caller names `named`.
+
+    Users of a tenant who choose the same name have a conversation each; so have tenants, since each key of the store
+    has the tenant.
+    """
+    return str(uuid5(_NAMESPACE, f"{principal.user or ''}\n{named}"))
+
+
+async def ensure(conversations: Conversations, principal: Principal, conversation: str) -> None:
+    """Create a conversation with the id of `conversation_of`, unless it is there."""
+    try:
+        await conversations.get(principal, conversation)
+    except ConversationNotFoundError:
+        now = stamp(conversations.now())
+        made = Conversation(conversation, principal.user, None, {}, created_at=now, updated_at=now)
+        await conversations.sessions.create(principal.tenant, made)

@@ -1,0 +1,67 @@
+"""What user interfaces speak, by the packages that they use: the chat of `useChat`, through a reload and a dead pod."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.clients.toolchains import Client
+from harness.pods.balanced import Balanced
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+
+COUNT = " ".join(map(str, range(1, 41)))
+TURNS = 20
+KILLED_IN = 10
+
+
+@pytest.fixture
+def chat(built: Callable[[str], Client]) -> Client:
+    return built("ai-sdk")
+
+
+async def test_a_chat_has_each_message_and_answer_once(chat: Client, fleet: Balanced) -> None:
+    (seen,) = await chat.run("whole", fleet.url)
+    assert seen["status"] == "ready"
+    assert [each["role"] for each in seen["messages"]] == ["user", "assistant"] * 2
+    assert [each["text"] for each in seen["messages"]] == ["Hello there"] * 2 + ["And again"] * 2
+    assert len(set(seen["ids"])) == 4
+    assert seen["metadata"]["usage"]["outputTokens"] > 0
+    assert seen["metadata"]["model"] == "assistant"
+
+
+async def test_a_message_is_read_from_its_stream(chat: Client, fleet: Balanced) -> None:
+    (seen,) = await chat.run("reading", fleet.url)
+    assert seen["role"] == "assistant"
+    assert seen["parts"] == [{"type": "step-start"}, {"type": "text", "text": "Hello there", "state": "done"}]
+
+
+async def test_a_page_that_is_reloaded_resumes_the_answer(chat: Client, fleet: Balanced) -> None:
+    reloaded, unknown = await chat.run("reload", fleet.url)
+    whole = {"status": "ready", "error": None, "messages": _messages("Count", COUNT)}
+    assert reloaded == {"before": whole, "after": whole, "same": True}
+    assert unknown == {"status": "ready", "messages": [], "error": None}
+
+
+async def test_a_refusal_names_its_reason(chat: Client, fleet: Balanced) -> None:
+    unknown, regenerated = await chat.run("refused", fleet.url)
+    assert (unknown["status"], unknown["error"]["code"]) == ("error", "model_not_found")
+    assert (regenerated["status"], regenerated["error"]["param"]) == ("error", "trigger")
+
+
+async def test_no_turn_is_lost_when_a_pod_is_killed(chat: Client, fleet: Balanced) -> None:
+    answers: list[Any] = []
+    async for line in chat.lines("session", fleet.url):
+        if "text" in line:
+            answers.append(line)
+        elif line["turn"] == KILLED_IN:
+            await fleet.kill_busy()
+    assert [each["text"] for each in answers] == [COUNT] * TURNS, json.dumps(answers)
+    assert [each["messages"] for each in answers] == [2 * turn for turn in range(1, TURNS + 1)]
+    assert [each["turn"] for each in answers if each["resumed"]] == [KILLED_IN]
+    assert len(fleet.pods) == 1
+
+
+def _messages(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "text": question}, {"role": "assistant", "text": answer}]
