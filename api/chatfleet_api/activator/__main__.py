@@ -19,6 +19,7 @@ from chatfleet_api.activator.activator import Activator
 from chatfleet_api.activator.app import create_app, create_health_app
 from chatfleet_api.activator.backend import HTTPBackend
 from chatfleet_api.activator.pending import PendingRequests, PodWatch
+from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.lifecycle import GRACE_SECONDS, Lifecycle, Phase
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.pod.metrics import Meter
@@ -53,7 +54,8 @@ async def _run(config: ActivatorConfig) -> None:
         pending = PendingRequests(config.max_streams, pods, lifecycle)
         meter.gauge(metrics.QUEUED_REQUESTS, lambda: pending.waiting)
         activator = Activator(pending, pods, backend, config.activation_timeout_seconds, config.heartbeat_seconds)
-        app = create_app(activator, meter, clock=clock, new_id=lambda: str(uuid7()))
+        lines = Live(lambda: config.observability.access_log)
+        app = create_app(activator, meter, clock=clock, new_id=lambda: str(uuid7()), lines=lines)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(pods.run())
             with health_server(create_health_app(pending, meter), health):

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chatfleet_api.activator.activator import Activator
 from chatfleet_api.activator.pending import PendingRequests
+from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.probes import probe_routes
 from chatfleet_api.web.middleware.access_log import AccessLog
@@ -16,13 +17,21 @@ from chatfleet_api.web.middleware.head import Head
 from chatfleet_api.web.middleware.request_id import RequestId
 from chatfleet_api.web.middleware.upgrade import Upgrade
 from chatfleet_contract.names import PATH_HEALTH, PATH_LIVE, PATH_QUEUE, PATH_READY, PATH_STARTUP
+from chatfleet_contract.spec import AccessLines
 
 PROBED: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH})
 """Paths of the health checks of load balancers. They must neither wait nor activate a pod."""
 
 
-def create_app(activator: Activator, meter: Meter, *, clock: Callable[[], float], new_id: Callable[[], str]) -> ASGIApp:
-    """Return the application of the serving port."""
+def create_app(
+    activator: Activator,
+    meter: Meter,
+    *,
+    clock: Callable[[], float],
+    new_id: Callable[[], str],
+    lines: Live[AccessLines],
+) -> ASGIApp:
+    """Return the application of the serving port; its access log has the `lines` that are wanted."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in PROBED:
@@ -30,7 +39,7 @@ def create_app(activator: Activator, meter: Meter, *, clock: Callable[[], float]
         else:
             await activator(scope, receive, send)
 
-    logged = AccessLog(Upgrade(BodyLimit(serve)), meter=meter, clock=clock)
+    logged = AccessLog(Upgrade(BodyLimit(serve)), meter=meter, clock=clock, lines=lines)
     # No pod was ready for this connection. Kept alive, it would lead here also when one is.
     return RequestId(logged, new_id=new_id, config_digest=None, close_connections=lambda: True)
 

@@ -16,6 +16,7 @@ from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
+from chatfleet_api.domain import log_context
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
@@ -143,6 +144,7 @@ class MessageSender:
         """
         tenant, models = principal.tenant, self.catalogue()
         consumer = consumer_of(principal, place.user or turn.request.user)
+        log_context.note(conversation_id=place.conversation)
         model, conversation, now = turn.request.model, place.conversation, self.stamp()
         provider = models.provider(model)
         echo = turn.echo or ""

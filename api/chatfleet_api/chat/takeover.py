@@ -20,6 +20,7 @@ from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, provided, run_turn
+from chatfleet_api.domain import log_context
 from chatfleet_api.domain.errors import (
     ChatError,
     Code,
@@ -82,6 +83,8 @@ class Takeover:
 
     async def _end(self, claim: Claim, run: Run, share: Share, *, has_slot: bool) -> None:
         record, start = claim.record, claim.record.start
+        if start.conversation is not None:
+            log_context.note(conversation_id=start.conversation)
         before = await _once_redis_answers(lambda: self._logged(claim))
         message = None
         if start.conversation and start.message:

@@ -11,6 +11,7 @@ model_names      names of models, and the error for one that does not exist
 quota            what is left to a caller, and what a request holds of it
 ids              which text is an id
 live             live configuration: `Live`
+log_context      the ids in log lines of a request or a run
 unexpected       log lines of errors that repeat
 usage_estimate   tokens of an answer when the provider does not report them
 """

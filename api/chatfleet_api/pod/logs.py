@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
+from chatfleet_api.domain.log_context import log_context
 from chatfleet_contract.logs import log_fields
 from chatfleet_contract.spec import LogFormat, Observability
 
@@ -24,7 +25,7 @@ def set_up_logs(wanted: Observability) -> None:
 
 
 class JSONLines(logging.Formatter):
-    """One JSON object a line, with what `extra` adds as fields of its own."""
+    """One JSON object a line, with the ids of its request and run, and what `extra` adds, as fields of its own."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -42,4 +43,5 @@ class TextLines(logging.Formatter):
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
+    added = {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
+    return {**log_context(), **added}

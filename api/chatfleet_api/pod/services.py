@@ -114,6 +114,7 @@ class Wiring:
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
+            access_lines=configuration.live.map(lambda live: live.observability.access_log),
             version=self.version,
             meter=self.meter,
             clock=ports.clock,

@@ -7,9 +7,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from typing import Protocol
 
+from chatfleet_api.domain import log_context
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Failed
 from chatfleet_api.domain.ids import RunKey
@@ -147,7 +149,10 @@ class RunPool:
         run = Run(tenant, run_id, log, seconds=self.max_stream_seconds, fence=fence)
         self._runs[tenant, run_id] = run
         self.taken_over += run.fence.epoch > 0
-        task = asyncio.ensure_future(produce(run))
+        log_context.note(run_id=run_id)
+        own = copy_context()
+        own.run(log_context.branch, run_id=run_id, tenant=tenant)
+        task = own.run(asyncio.ensure_future, produce(run))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, run))
         return run

@@ -47,7 +47,7 @@ def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     app = BodyLimit(app)
     app = Upgrade(app)
     app = Identity(app, authenticate=services.authenticate)
-    app = AccessLog(app, meter=services.meter, clock=services.clock)
+    app = AccessLog(app, meter=services.meter, clock=services.clock, lines=services.access_lines)
     return RequestId(
         app,
         new_id=services.new_id,

@@ -16,7 +16,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Authenticate
 from chatfleet_api.web.middleware.access_log import RequestMeter
 from chatfleet_api.web.stream import SSEStreams
-from chatfleet_contract.spec import OnClientDisconnect
+from chatfleet_contract.spec import AccessLines, OnClientDisconnect
 
 
 class WebMeter(RequestMeter, Protocol):
@@ -44,6 +44,8 @@ class Services:
 
     authenticate: Authenticate
     """Returns who sends a request, or raises."""
+    access_lines: Live[AccessLines]
+    """Requests that the access log has."""
     version: str
     meter: WebMeter
     clock: Callable[[], float]

@@ -12,6 +12,8 @@ from chatfleet_api.activator.backend import ConnectionLostError, NoPodError, Pro
 from chatfleet_api.activator.pending import PendingRequests, PodWatch
 from chatfleet_api.pod.lifecycle import Lifecycle, Phase
 from chatfleet_api.pod.metrics import Meter
+from chatfleet_contract.spec import AccessLines
+from harness.pods.live import fixed
 from harness.pods.runs import loop_clock
 
 SSE = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -87,6 +89,7 @@ class Front:
             Meter("1.2.3"),
             clock=loop_clock,
             new_id=lambda: "made-id",
+            lines=fixed(AccessLines.ALL),
         )
 
     async def __aenter__(self) -> Self:

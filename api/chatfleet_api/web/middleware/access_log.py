@@ -1,4 +1,7 @@
-"""One line of log and one count for every request, when its answer has ended. Never content, never a query."""
+"""One count for every request, and one line of log for those that are wanted, when the answer has ended.
+
+Never content, never a query.
+"""
 
 import logging
 from collections.abc import Callable
@@ -6,13 +9,16 @@ from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatfleet_api.domain.live import Live
 from chatfleet_api.web.state import known_principal, request_id
 from chatfleet_contract.names import PATH_HEALTH, PATH_LIVE, PATH_METRICS, PATH_READY, PATH_STARTUP
+from chatfleet_contract.spec import AccessLines
 
 logger = logging.getLogger("chatfleet_api.access")
 
 _QUIET: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH, PATH_METRICS})
 """Paths that probes and scrapers request all day long: logged at level debug."""
+_FIRST_ERROR: Final = 400
 _CLIENT_CLOSED_REQUEST: Final = 499
 """Logged for a caller that left before its answer began (nginx' number)."""
 
@@ -32,8 +38,12 @@ class RequestMeter(Protocol):
 class AccessLog:
     """Also the last resort for uncaught exceptions: they are logged with the request's id, and go no further."""
 
-    def __init__(self, app: ASGIApp, *, meter: RequestMeter, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, meter: RequestMeter, clock: Callable[[], float], lines: Live[AccessLines]
+    ) -> None:
+        """Write the `lines` that are wanted."""
         self._app = app
+        self._lines = lines
         self._meter = meter
         self._clock = clock
 
@@ -59,11 +69,16 @@ class AccessLog:
             caller = known_principal(scope)
             if caller is not None and caller.subject is not None:
                 self._meter.asked(caller.tenant)
-            logger.log(
-                logging.DEBUG if scope["path"] in _QUIET else logging.INFO,
-                "%s %s %d",
-                scope["method"],
-                scope["raw_path"].decode("ascii", "replace"),  # as it was sent: no line of ours can be forged by it
-                status,
-                extra={"request_id": request_id(scope), "milliseconds": round((self._clock() - began) * 1000, 1)},
-            )
+            if _is_wanted(self._lines(), status):
+                logger.log(
+                    logging.DEBUG if scope["path"] in _QUIET else logging.INFO,
+                    "%s %s %d",
+                    scope["method"],
+                    scope["raw_path"].decode("ascii", "replace"),  # as it was sent: no line of ours can be forged by it
+                    status,
+                    extra={"request_id": request_id(scope), "milliseconds": round((self._clock() - began) * 1000, 1)},
+                )
+
+
+def _is_wanted(lines: AccessLines, status: int) -> bool:
+    return lines is AccessLines.ALL or (lines is AccessLines.ERRORS and status >= _FIRST_ERROR)

@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chatfleet_api.domain import log_context
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.principal import ANONYMOUS, Authenticate, Principal
 from chatfleet_api.web.middleware.body_limit import refuse_unread
@@ -31,13 +32,13 @@ class Identity:
                 return refuse_unread(error, scope, receive, send)
             if not isinstance(found, Principal):
                 return self._verified(found, scope, receive, send)
-            scope["state"][PRINCIPAL] = found
+            _put(scope, found)
         return self._app(scope, receive, send)
 
     async def _verified(self, finding: Awaitable[Principal], scope: Scope, receive: Receive, send: Send) -> None:
         """Wait for the caller: for the first request with a token, and when it has to be verified again."""
         try:
-            scope["state"][PRINCIPAL] = await finding
+            _put(scope, await finding)
         except ChatError as error:
             await refuse_unread(error, scope, receive, send)
             return
@@ -46,3 +47,8 @@ class Identity:
     def _principal(self, scope: Scope) -> Principal | Awaitable[Principal]:
         path = scope["path"]
         return ANONYMOUS if path in OPEN else self._authenticate(scope["method"], path, scope["headers"])
+
+
+def _put(scope: Scope, caller: Principal) -> None:
+    scope["state"][PRINCIPAL] = caller
+    log_context.note(tenant=caller.tenant)

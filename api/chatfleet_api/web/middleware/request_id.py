@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatfleet_api.domain import log_context
 from chatfleet_api.web import extensions
 from chatfleet_api.web.dialects import dialect_of
 from chatfleet_api.web.errors import CLOSE
@@ -49,6 +50,7 @@ class RequestId:
         given = next((value for name, value in scope["headers"] if name == HEADER), b"")
         known = given.decode() if _SANE.fullmatch(given) else self._new_id()
         scope.setdefault("state", {})[REQUEST_ID] = known
+        log_context.begin(known)
         marks = [(HEADER, known.encode())]
         if own := dialect_of(scope["path"]).request_id_header:
             marks.append((own, known.encode()))

@@ -150,6 +150,7 @@ RESTARTING = frozenset(
         "egress.caBundleRef.secretKeyRef.name",
         "inheritedMetadata.annotations",
         "inheritedMetadata.labels",
+        "observability.accessLog",
         "observability.logFormat",
         "observability.logLevel",
         "providers.apiKeySecretRef.key",
