@@ -76,6 +76,10 @@ ALL_PRESENT = {
 """Enums whose values need each something else beside them; the documents hold every value."""
 
 
+TOGETHER = ({"providers", "models", "limits"}, {"conversations", "streaming"})
+"""Parts of a spec that rules hold together; each other one is tried beside the least spec, which is quicker."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """One bound, with a document on each side of it."""
@@ -99,6 +103,7 @@ def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterato
             bases = [least, *full] if keyword == "minItems" else full
             base = next((each for each in bases if _has(each, place)), None)
             assert base, f"{path}: add the field to the first item or object in tests/harness/kube/full.yaml"
+            base = _part(base, place, least)
             if keyword == "required":
                 for name in node.required or []:
                     inner = (*place, name)
@@ -165,6 +170,17 @@ def _grown(path: str, items: list[Any], node: Schema, size: int) -> list[Any]:
 
 def _numbered(text: str, letter: str, number: int) -> str:
     return f"{text}{number}" if "://" in text else f"{letter}{number}"
+
+
+def _part(base: Document, place: Place, least: Document) -> Document:
+    """Return `base` with the part of its spec that has `place`, and of the others what `least` has."""
+    part = place[1] if place[:1] == ("spec",) and len(place) > 1 else None
+    if place[:1] == ("status",):
+        return {**least, "status": base["status"]}
+    if not isinstance(part, str):
+        return base
+    kept = next((parts for parts in TOGETHER if part in parts), {part})
+    return {**least, "spec": {**least["spec"], **{name: base["spec"][name] for name in kept & base["spec"].keys()}}}
 
 
 def _place(path: str) -> Place:

@@ -63,8 +63,8 @@ def tried(kind: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def existing(chatdeployments: ChatDeployments) -> Iterator[Document]:
-    """Keep the full document while these tests run, to try statuses on."""
-    with chatdeployments.kept({**FULL, "metadata": {"name": "existing"}}) as created:
+    """Keep a document while these tests run, to try statuses on."""
+    with chatdeployments.kept({**MINIMAL, "metadata": {"name": "existing"}}) as created:
         yield created
 
 
