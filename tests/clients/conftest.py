@@ -104,11 +104,12 @@ def _jdk(name: str, _: Path) -> Client:
 
 def _javascript(name: str, _: Path) -> Client:
     require("node", "npm")
-    folder, program = {"openai-js": ("javascript", "openai.js"), "ai-sdk": ("interfaces", "ai-sdk.js")}[name]
-    build("npm", "ci", "--no-audit", "--no-fund", folder=HERE / folder)
-    return Client(name, ("node", str(HERE / folder / program)))
+    folder, program = HERE / JAVASCRIPT[name], name.removesuffix("-js") + ".js"
+    build("npm", "ci", "--no-audit", "--no-fund", folder=folder)
+    return Client(name, ("node", str(folder / program)))
 
 
+JAVASCRIPT = {"openai-js": "javascript", "ai-sdk": "interfaces", "ag-ui": "interfaces"}
 BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "openai-go": _go,
     "openai-go-old": _go,
@@ -117,5 +118,6 @@ BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "spring-ai": _java,
     "openai-js": _javascript,
     "ai-sdk": _javascript,
+    "ag-ui": _javascript,
     "jdk": _jdk,
 }

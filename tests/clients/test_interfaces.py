@@ -1,4 +1,4 @@
-"""What user interfaces speak, by the packages that they use: the chat of `useChat`, through a reload and a dead pod."""
+"""What user interfaces speak, by the packages that they use: the chat of `useChat`, and the agent of AG-UI."""
 
 import json
 from collections.abc import Callable
@@ -19,6 +19,11 @@ KILLED_IN = 10
 @pytest.fixture
 def chat(built: Callable[[str], Client]) -> Client:
     return built("ai-sdk")
+
+
+@pytest.fixture
+def agent(built: Callable[[str], Client]) -> Client:
+    return built("ag-ui")
 
 
 async def test_a_chat_has_each_message_and_answer_once(chat: Client, fleet: Balanced) -> None:
@@ -61,6 +66,32 @@ async def test_no_turn_is_lost_when_a_pod_is_killed(chat: Client, fleet: Balance
     assert [each["messages"] for each in answers] == [2 * turn for turn in range(1, TURNS + 1)]
     assert [each["turn"] for each in answers if each["resumed"]] == [KILLED_IN]
     assert len(fleet.pods) == 1
+
+
+async def test_an_agent_has_each_message_and_answer_once(agent: Client, fleet: Balanced) -> None:
+    (seen,) = await agent.run("whole", fleet.url)
+    assert seen["messages"] == _thread("Hello there") + _thread("And again")
+    assert {"RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_END", "RUN_FINISHED"} <= set(seen["types"])
+
+
+async def test_an_agent_sees_the_reason_of_a_refusal(agent: Client, fleet: Balanced) -> None:
+    assert await agent.run("refused", fleet.url) == [{"status": 404, "code": "model_not_found"}]
+
+
+async def test_no_run_of_an_agent_is_lost_when_a_pod_is_killed(agent: Client, fleet: Balanced) -> None:
+    answers: list[Any] = []
+    async for line in agent.lines("session", fleet.url):
+        if "text" in line:
+            answers.append(line)
+        elif line["turn"] == 2 and len(fleet.pods) > 1:  # the one between two others
+            await fleet.kill_busy()
+    assert [each["text"] for each in answers] == [COUNT] * 3
+    assert [each["messages"] for each in answers] == [2, 4, 6]
+    assert [each["resumed"] > 0 for each in answers] == [False, True, False]
+
+
+def _thread(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}, {"role": "assistant", "content": text}]
 
 
 def _messages(question: str, answer: str) -> list[dict[str, str]]:

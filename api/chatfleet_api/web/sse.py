@@ -1,6 +1,6 @@
 """Server-sent events whose framing no text can forge (WHATWG HTML, section 9.2), and the interface of all encoders."""
 
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -44,6 +44,11 @@ class Encoder(Protocol):
         A stream without a run, hence without an encoder, ends with `ErrorFormat.frame` instead.
         """
         ...
+
+
+def typed_frame(kind: str, **fields: Any) -> bytes:  # noqa: ANN401  # JSON
+    """Return the frame of an event whose type is a field of its JSON."""
+    return b"data: " + json_text({"type": kind, **fields}) + b"\n\n"
 
 
 def escape_line_separators(frames: bytes) -> bytes:

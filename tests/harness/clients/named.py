@@ -194,6 +194,7 @@ NO_IDS: Final = {
     "POST /v1/conversations": "makes a new id",
     "POST /api/v1/ai-sdk": "a chat's id is its caller's: two callers who name one alike have a chat each",
     "GET /api/v1/ai-sdk/{chat_id}/stream": "a chat's id is its caller's, as above",
+    "POST /api/v1/ag-ui": "a thread's id is its caller's: two callers who name one alike have a thread each",
     "GET /v1/models": "the catalogue of the ChatDeployment",
     "GET /v1/models/{name:path}": "the catalogue of the ChatDeployment",
     "GET /": "documentation",

@@ -1,4 +1,4 @@
-"""The dialects, one package each (`openai`, `responses`, `messages`, `ai_sdk`, `native`), and the table of all of them.
+"""The dialects, a package each (`openai`, `responses`, `messages`, `ai_sdk`, `ag_ui`, `native`), and the table of them.
 
 request      reads what clients send
 encode       writes what they get: responses, and the frames of streams
@@ -14,7 +14,6 @@ embeddings   the route of embeddings; usage: that of usage and costs
 untranslated what only upstreams of the dialect get; in `messages`: blocks, parameters
 references   of a response: items of the input that are stored
 relay        of a response: what an upstream of the same API has written
-frames       of a UI message stream: one part each
 body         the body of a request, as a schema; extras: what comes back beside the common terms
 __init__     the registration: one `Dialect`
 
@@ -24,13 +23,14 @@ A new dialect is a package, and a row of `DIALECTS` (and its name above).
 from typing import Final
 
 from chatfleet_api.web.dialect import Dialect, longest_match
+from chatfleet_api.web.dialects.ag_ui import AG_UI
 from chatfleet_api.web.dialects.ai_sdk import AI_SDK
 from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
 
-DIALECTS: Final[tuple[Dialect, ...]] = (OPENAI, RESPONSES, MESSAGES_DIALECT, AI_SDK, NATIVE)
+DIALECTS: Final[tuple[Dialect, ...]] = (OPENAI, RESPONSES, MESSAGES_DIALECT, AI_SDK, AG_UI, NATIVE)
 
 
 def dialect_of(path: str) -> Dialect:

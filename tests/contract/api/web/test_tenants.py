@@ -184,6 +184,20 @@ async def test_the_id_of_a_chat_is_its_callers(pods: Pods, owner: str, stranger:
     assert (joined[stranger].status, joined[stranger].body) == (204, b"")
 
 
+@pytest.mark.parametrize(("owner", "stranger"), PAIRS)
+async def test_the_id_of_a_thread_is_its_callers(pods: Pods, owner: str, stranger: str) -> None:
+    pod = pods.by_state["ended"]
+    message = {"id": "msg-1", "role": "user", "content": "Hi"}
+    body = {"threadId": "thread-1", "runId": "run-1", "messages": [message]}
+    runs = [
+        await ask(pod.app, post("/api/v1/ag-ui", body, **{"x-api-key": key_of(caller)}))
+        for caller in (owner, stranger, owner)
+    ]
+
+    assert [each.status for each in runs] == [200, 200, 200]
+    assert runs[0].body == runs[2].body != runs[1].body
+
+
 @pytest.mark.parametrize("pods", ["redis"], indirect=True)
 async def test_every_key_in_redis_has_a_tenant_or_is_the_fleets(pods: Pods) -> None:
     for pod in pods.by_state.values():

@@ -19,11 +19,12 @@ from chatfleet_api.domain.events import (
     Usage,
 )
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.ai_sdk.frames import DONE, frame
 from chatfleet_api.web.dialects.ai_sdk.tools import ToolCalls
 from chatfleet_api.web.dialects.native.errors import error_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
+from chatfleet_api.web.sse import typed_frame as frame
 
+DONE: Final = b"data: [DONE]\n\n"
 _REASONS: Final[dict[FinishReason, str]] = {
     "stop": "stop",
     "length": "length",

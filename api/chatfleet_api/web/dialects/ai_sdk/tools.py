@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from chatfleet_api.domain.events import ToolCall
-from chatfleet_api.web.dialects.ai_sdk.frames import frame
+from chatfleet_api.web.sse import typed_frame as frame
 
 
 @dataclass

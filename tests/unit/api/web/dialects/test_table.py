@@ -8,6 +8,7 @@ import pytest
 from chatfleet_api.domain.errors import FACTS, Code
 from chatfleet_api.web.dialect import Dialect, longest_match
 from chatfleet_api.web.dialects import DIALECTS, dialect_of
+from chatfleet_api.web.dialects.ag_ui import AG_UI
 from chatfleet_api.web.dialects.ai_sdk import AI_SDK
 from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
@@ -87,8 +88,9 @@ def test_a_body_that_is_not_valid_decides_nothing(dialect: Dialect, accept: str,
     ("dialect", "body", "accept", "streams"),
     [
         *((each, b'{"stream":true}', "*/*", True) for each in DIALECTS),
-        *((each, b'{"stream":false}', "text/event-stream", False) for each in DIALECTS if each is not AI_SDK),
+        *((each, b'{"stream":false}', "text/event-stream", False) for each in DIALECTS if each not in (AI_SDK, AG_UI)),
         (AI_SDK, b'{"stream":false}', "", True),
+        (AG_UI, b'{"stream":false}', "", True),
         (OPENAI, b"{}", "text/event-stream", False),
         (RESPONSES, b"{}", "text/event-stream", False),
         (MESSAGES_DIALECT, b"{}", "text/event-stream", False),
