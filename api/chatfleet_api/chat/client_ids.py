@@ -1,13 +1,16 @@
 """Conversations that clients name by ids of their own: each caller has its own, whatever others call theirs."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from uuid import UUID, uuid5
 
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.history import stamp
-from chatfleet_api.domain.errors import ConversationNotFoundError
+from chatfleet_api.chat.items import NewItem
+from chatfleet_api.domain.errors import ConversationConflictError, ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.sessions.store import Conversation
+from chatfleet_api.sessions.store import Append, Conversation
 
 _NAMESPACE: Final = UUID("5e7b2a94-3f0d-4c58-9d1b-7c2f86a0e413")
 
@@ -21,11 +24,24 @@ def conversation_of(principal: Principal, named: str) -> str:
     return str(uuid5(_NAMESPACE, f"{principal.user or ''}\n{named}"))
 
 
-async def ensure(conversations: Conversations, principal: Principal, conversation: str) -> None:
-    """Create a conversation with the id of `conversation_of`, unless it is there."""
+async def ensure(
+    conversations: Conversations,
+    principal: Principal,
+    conversation: str,
+    *,
+    user: str | None = None,
+    items: Sequence[NewItem] = (),
+) -> None:
+    """Create a conversation with the id of `conversation_of`, and with `items`, unless it is there."""
     try:
         await conversations.get(principal, conversation)
     except ConversationNotFoundError:
         now = stamp(conversations.now())
-        made = Conversation(conversation, principal.user, None, {}, created_at=now, updated_at=now)
-        await conversations.sessions.create(principal.tenant, made)
+        made = Conversation(conversation, user or principal.user, None, {}, created_at=now, updated_at=now)
+        if not items:
+            await conversations.sessions.create(principal.tenant, made)
+            return
+        messages = tuple(item.stored(conversations.new_id(), now) for item in items)
+        append = Append(messages, now=now, expected_version=0, create=made)
+        with suppress(ConversationConflictError):  # an equal request was first
+            await conversations.sessions.append(principal.tenant, conversation, append)

@@ -10,6 +10,7 @@ from chatfleet_api.web.dialects import DIALECTS
 from chatfleet_api.web.documentation import document
 from chatfleet_api.web.error_handlers import handle_errors
 from chatfleet_api.web.middleware.access_log import AccessLog
+from chatfleet_api.web.middleware.alias import Alias
 from chatfleet_api.web.middleware.body_limit import BodyLimit
 from chatfleet_api.web.middleware.head import Head
 from chatfleet_api.web.middleware.hot_routes import HotRoutes
@@ -48,9 +49,10 @@ def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     app = Upgrade(app)
     app = Identity(app, authenticate=services.authenticate)
     app = AccessLog(app, meter=services.meter, clock=services.clock, lines=services.access_lines)
-    return RequestId(
+    app = RequestId(
         app,
         new_id=services.new_id,
         config_digest=services.config_digest,
         close_connections=services.close_connections,
     )
+    return Alias(app)

@@ -1,4 +1,4 @@
-"""The dialects, a package each (`openai`, `responses`, `messages`, `ai_sdk`, `ag_ui`, `native`), and the table of them.
+"""The dialects, a package each (`openai responses messages ai_sdk ag_ui sessions native`), and the table of them.
 
 request      reads what clients send
 encode       writes what they get: responses, and the frames of streams
@@ -29,8 +29,12 @@ from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
+from chatfleet_api.web.dialects.sessions import CHAT_STREAMS, SESSIONS
 
-DIALECTS: Final[tuple[Dialect, ...]] = (OPENAI, RESPONSES, MESSAGES_DIALECT, AI_SDK, AG_UI, NATIVE)
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    *(OPENAI, RESPONSES, MESSAGES_DIALECT, AI_SDK, AG_UI, SESSIONS, CHAT_STREAMS),
+    NATIVE,
+)
 
 
 def dialect_of(path: str) -> Dialect:

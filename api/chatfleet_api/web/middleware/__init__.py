@@ -1,5 +1,6 @@
 """Pure ASGI middleware, in the order in which a request meets it.
 
+alias        serves a path as the one that it stands for
 request_id   gives a request its id, and marks the response
 access_log   one line of log and one count for each request
 identity     who the caller is

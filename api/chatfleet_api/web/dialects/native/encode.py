@@ -1,6 +1,6 @@
 """Our own dialect's streams: a run's events as server-sent events, each with the id by which a client resumes."""
 
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -10,6 +10,9 @@ from chatfleet_api.domain.events import Complete, Extended, Failed, FinishReason
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
+
+Public: TypeAlias = Start | Reasoning | ToolCall | Extended | Complete | Failed
+"""Every event but a token."""
 
 
 class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
@@ -55,14 +58,15 @@ class EventEncoder:
             if isinstance(event, Token):
                 frames += (b'event: token\ndata: {"type":"token","text":', json_text(event.text), b"}\n\n")
             else:
-                frames.append(_frame(self._public(event)))
+                frames.append(_frame(self.public(event)))
         return escape_line_separators(b"".join(frames))
 
     def error_frame(self, error: ChatError) -> bytes:
         """Return the event that explains why no more can be read; it has no id, for it is none of the run's."""
         return escape_line_separators(_frame(self._error(Failed.of(error))))
 
-    def _public(self, event: Start | Reasoning | ToolCall | Extended | Complete | Failed) -> msgspec.Struct:
+    def public(self, event: Public) -> msgspec.Struct:
+        """Return an event as clients get it."""
         match event:
             case Complete(reason, usage, latency, first):
                 return CompleteEvent(reason, usage_body(usage), cost_usd(usage), latency, first)

@@ -14,11 +14,14 @@ from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
 from chatfleet_api.web.dialects.responses import RESPONSES
+from chatfleet_api.web.dialects.sessions import CHAT_STREAMS, SESSIONS
 from harness.clients.asgi import ask, post
 from harness.pods.api_pod import Pod
 from harness.pods.dialects import EACH_DIALECT, has_codes
 from harness.pods.runs import STOP, FakeProvider, text
 
+ALWAYS = (AI_SDK, AG_UI, SESSIONS, CHAT_STREAMS)
+"""Whose answers are streams only."""
 PRETEND = replace(NATIVE, prefix="/v1/pretend")
 """A dialect of another vendor, whose paths lie among OpenAI's."""
 
@@ -37,6 +40,10 @@ PRETEND = replace(NATIVE, prefix="/v1/pretend")
         ("/v11", NATIVE),
         ("/api/v1/conversations", NATIVE),
         ("/api/v1/ai-sdk/c1/stream", AI_SDK),
+        ("/chat", SESSIONS),
+        ("/sessions/s1", NATIVE),
+        ("/api/chat/stream", CHAT_STREAMS),
+        ("/api/conversations/c1", NATIVE),
         ("", NATIVE),
         ("*", NATIVE),
     ],
@@ -88,9 +95,8 @@ def test_a_body_that_is_not_valid_decides_nothing(dialect: Dialect, accept: str,
     ("dialect", "body", "accept", "streams"),
     [
         *((each, b'{"stream":true}', "*/*", True) for each in DIALECTS),
-        *((each, b'{"stream":false}', "text/event-stream", False) for each in DIALECTS if each not in (AI_SDK, AG_UI)),
-        (AI_SDK, b'{"stream":false}', "", True),
-        (AG_UI, b'{"stream":false}', "", True),
+        *((each, b'{"stream":false}', "text/event-stream", False) for each in DIALECTS if each not in ALWAYS),
+        *((each, b'{"stream":false}', "", True) for each in ALWAYS),
         (OPENAI, b"{}", "text/event-stream", False),
         (RESPONSES, b"{}", "text/event-stream", False),
         (MESSAGES_DIALECT, b"{}", "text/event-stream", False),
