@@ -109,7 +109,7 @@ def _javascript(name: str, _: Path) -> Client:
     return Client(name, ("node", str(folder / program)))
 
 
-JAVASCRIPT = {"openai-js": "javascript", "ai-sdk": "interfaces", "ag-ui": "interfaces"}
+JAVASCRIPT = {"openai-js": "javascript", "ai-sdk": "interfaces", "ag-ui": "interfaces", "providers": "interfaces"}
 BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "openai-go": _go,
     "openai-go-old": _go,
@@ -119,5 +119,6 @@ BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "openai-js": _javascript,
     "ai-sdk": _javascript,
     "ag-ui": _javascript,
+    "providers": _javascript,
     "jdk": _jdk,
 }

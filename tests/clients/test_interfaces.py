@@ -1,4 +1,4 @@
-"""What user interfaces speak, by the packages that they use: the chat of `useChat`, and the agent of AG-UI."""
+"""What user interfaces speak, by their packages: the chat of `useChat`, the agent of AG-UI, the AI SDK's providers."""
 
 import json
 from collections.abc import Callable
@@ -88,6 +88,22 @@ async def test_no_run_of_an_agent_is_lost_when_a_pod_is_killed(agent: Client, fl
     assert [each["text"] for each in answers] == [COUNT] * 3
     assert [each["messages"] for each in answers] == [2, 4, 6]
     assert [each["resumed"] > 0 for each in answers] == [False, True, False]
+
+
+@pytest.mark.parametrize("api", ["chat", "responses", "compatible", "messages"])
+async def test_no_turn_of_a_provider_is_lost_when_a_pod_is_killed(
+    built: Callable[[str], Client], fleet: Balanced, api: str
+) -> None:
+    answers: list[Any] = []
+    async for line in built("providers").lines(api, fleet.url, str(TURNS)):
+        if "text" in line:
+            answers.append(line)
+        elif len(fleet.pods) > 1:
+            await fleet.kill_busy()
+    assert [each["text"].split()[0] for each in answers] == [f"turn-{turn}" for turn in range(1, TURNS + 1)]
+    assert {each["finish"] for each in answers} == {"stop"}
+    assert [each["turn"] for each in answers if each["again"]] == [KILLED_IN]
+    assert len(fleet.pods) == 1
 
 
 def _thread(text: str) -> list[dict[str, str]]:
