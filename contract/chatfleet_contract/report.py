@@ -1,7 +1,7 @@
 """The report of a pod: `GET /health` for the operator, `GET /health/detailed` for people."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -144,3 +144,34 @@ class PodDetails(Part):
     runs: RunDetails
     fleet: FleetDetails | None = None
     """None: the pod stores everything in memory."""
+
+
+class ComponentState(StrEnum):
+    """State of a part that a pod can do without, or not have at all."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+    """It was not checked yet."""
+    UNUSED = "unused"
+    """The configuration has none."""
+
+
+class ComponentHealth(Part):
+    """One component, as `GET /health/<component>` shows it."""
+
+    component: str
+    state: ComponentState
+    message: str | None = None
+    """Human-readable cause, or what is not proven of a state that is up; contains no secret."""
+    latency_milliseconds: float | None = None
+    """How long the last check took. None: there was none."""
+    since: str | None = None
+    """When it got into this state: RFC 3339, UTC."""
+
+
+class SimpleHealth(Part):
+    """Whether a pod takes requests, in one word, and why not."""
+
+    status: Literal["ok", "unavailable"]
+    message: str | None = None

@@ -14,6 +14,8 @@ from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import (
+    ComponentHealth,
+    ComponentState,
     FleetDetails,
     PodDetails,
     PodReport,
@@ -140,6 +142,21 @@ class Health:
             handed_over=sources.run_counters.handed_over,
         )
         return PodDetails(report=self.report(), upstreams=upstreams, runs=runs, fleet=sources.fleet())
+
+    def component(self, name: str) -> ComponentHealth:
+        """Return the state of Redis, or of what stores conversations: Redis, or the memory of this pod."""
+        redis = self._sources.redis
+        if redis is None:
+            stored = "conversations are in the memory of this pod" if name == "storage" else None
+            unused = ComponentState.UP if stored else ComponentState.UNUSED
+            return ComponentHealth(component=name, state=unused, message=stored)
+        return ComponentHealth(
+            component=name,
+            state=ComponentState(redis.state.state.value),
+            message=redis.state.message,
+            latency_milliseconds=None if redis.latency is None else round(redis.latency * 1000, 1),
+            since=None if redis.since is None else redis.since.isoformat(timespec="milliseconds"),
+        )
 
     def queued_upstream(self) -> int:
         """Return how many requests wait for a slot of an upstream."""

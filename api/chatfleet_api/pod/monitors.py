@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
@@ -94,10 +95,24 @@ class RedisMonitor:
     """Checks Redis every few seconds, and the URL that the next start of this pod would use."""
 
     def __init__(
-        self, check: Callable[[], Awaitable[str | None]], url_problem: Callable[[], str | None] = lambda: None
+        self,
+        check: Callable[[], Awaitable[str | None]],
+        url_problem: Callable[[], str | None] = lambda: None,
+        *,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
     ) -> None:
-        """`check` returns what it could not check, and raises `ChatError` when Redis cannot be used."""
+        """`check` returns what it could not check, and raises `ChatError` when Redis cannot be used.
+
+        `clock` counts monotonic seconds; `now` is the time of day, with a zone.
+        """
         self.state = Dependency(state=State.UNKNOWN)
+        self.latency: float | None = None
+        """Seconds that the last check took. None: there was none."""
+        self.since: datetime | None = None
+        """When Redis got into its state."""
+        self._clock = clock
+        self._now = now
         self.url_error: str | None = None
         self._check = check
         self._url_problem = url_problem
@@ -106,7 +121,12 @@ class RedisMonitor:
     async def run(self) -> None:
         while True:
             self.url_error = self._url_problem()
-            self.state = await self._checked()
+            began, before = self._clock(), self.state.state
+            found = await self._checked()
+            self.latency = self._clock() - began
+            if self.since is None or found.state is not before:
+                self.since = self._now()
+            self.state = found
             await asyncio.sleep(REDIS_CHECK_SECONDS)
 
     async def _checked(self) -> Dependency:

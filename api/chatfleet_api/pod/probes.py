@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from fastapi import APIRouter, FastAPI, Header, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -23,7 +23,8 @@ from chatfleet_contract.names import (
     PATH_READY,
     PATH_STARTUP,
 )
-from chatfleet_contract.report import PodReport
+from chatfleet_contract.parts import Part
+from chatfleet_contract.report import ComponentState, PodReport, SimpleHealth
 
 
 class DrainHook(NamedTuple):
@@ -89,16 +90,33 @@ def health_routes(health: Health, meter: Meter, *, tenants: bool = False) -> API
     async def report() -> Response:
         """Report of this pod: configuration, load, Redis, upstreams."""
         shown = _shown(health.report(), tenants=tenants)
-        return Response(shown.model_dump_json(by_alias=True, exclude_none=True), media_type="application/json")
+        return _json(shown)
 
     @router.get(f"{PATH_HEALTH}/detailed")
     async def details() -> Response:
         """The report with details for troubleshooting."""
         found = health.details()
         shown = found.model_copy(update={"report": _shown(found.report, tenants=tenants)})
-        return Response(shown.model_dump_json(by_alias=True, exclude_none=True), media_type="application/json")
+        return _json(shown)
+
+    @router.get(f"{PATH_HEALTH}/simple")
+    async def simple() -> Response:
+        """Whether this pod takes requests: 503 when it does not."""
+        reason = health.not_ready()
+        return _json(SimpleHealth(status="unavailable" if reason else "ok", message=reason), failed=reason is not None)
+
+    @router.get(f"{PATH_HEALTH}/{{component}}")
+    async def one(component: Literal["redis", "storage"]) -> Response:
+        """State of Redis, or of what stores conversations: 503 when it is down."""
+        found = health.component(component)
+        return _json(found, failed=found.state is ComponentState.DOWN)
 
     return router
+
+
+def _json(shown: Part, *, failed: bool = False) -> Response:
+    body = shown.model_dump_json(by_alias=True, exclude_none=True)
+    return Response(body, 503 if failed else 200, media_type="application/json")
 
 
 def _shown(report: PodReport, *, tenants: bool) -> PodReport:

@@ -33,6 +33,7 @@ from chatfleet_api.pod.stores import Stores, open_stores
 from chatfleet_api.pod.tenant_metrics import key_uses
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.providers.registry import open_registry
+from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
@@ -124,6 +125,10 @@ class Wiring:
         )
 
 
+def _monitor(redis: RedisClient) -> RedisMonitor:
+    return RedisMonitor(redis.check, redis.url_problem, clock=time.monotonic, now=lambda: datetime.now(UTC))
+
+
 @asynccontextmanager
 async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGenerator[Services, None]:
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
@@ -137,7 +142,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             wiring = _wiring(configuration, stores, pool, meter)
             chat = chat_services(wiring.ports)
-            redis = None if stores.redis is None else RedisMonitor(stores.redis.check, stores.redis.url_problem)
+            redis = stores.redis and _monitor(stores.redis)
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)

@@ -211,6 +211,8 @@ NO_IDS: Final = {
     "GET /startup": "the state of the pod",
     "GET /health": "the state of the pod",
     "GET /health/detailed": "the state of the pod",
+    "GET /health/simple": "the state of the pod",
+    "GET /health/{component}": "the state of the pod",
     "GET /metrics": "the state of the pod, without series of tenants",
 }
 """The other routes, and why no id of a tenant's is there."""

@@ -63,7 +63,7 @@ class HealthOf:
         self.fake_upstreams = FakeUpstreams()
         self.lifecycle = Lifecycle(self.clock)
         self.heartbeat = LoopHeartbeat(self.load, clock=self.clock)
-        self.redis = RedisMonitor(_answers)
+        self.redis = RedisMonitor(_answers, clock=self.clock, now=lambda: datetime(2026, 1, 2, tzinfo=UTC))
         self.recheck = asyncio.Event()
         self.upstreams = UpstreamMonitor(
             fixed(self.fake_upstreams),

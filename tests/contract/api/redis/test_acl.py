@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ async def use(redis_client: RedisClient, replicas: int = 0) -> None:
 
 async def reported(redis_client: RedisClient) -> Dependency:
     """Return the first state that a pod reports."""
-    monitor = RedisMonitor(redis_client.check)
+    monitor = RedisMonitor(redis_client.check, clock=time.monotonic, now=lambda: datetime.now(UTC))
     running = asyncio.ensure_future(monitor.run())
     await eventually_async(lambda: monitor.state.state is not State.UNKNOWN)
     running.cancel()

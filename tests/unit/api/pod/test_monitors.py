@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import pairwise
 
 import pytest
@@ -14,7 +14,7 @@ from chatfleet_contract.report import Dependency, ModelOutcome, State, UpstreamT
 from harness.clock import ManualClock
 from harness.pods.health import FakeLoad
 from harness.pods.live import fixed
-from harness.pods.runs import loop_clock
+from harness.pods.runs import loop_clock, loop_now
 
 pytestmark = pytest.mark.looptime
 
@@ -49,6 +49,38 @@ async def test_a_heartbeat_that_is_late_shows_the_lag_of_the_loop() -> None:
     assert heartbeat.lag == pytest.approx(0)
 
 
+def redis_monitor(
+    check: Callable[[], Awaitable[str | None]], url_problem: Callable[[], str | None] = lambda: None
+) -> RedisMonitor:
+    return RedisMonitor(check, url_problem, clock=loop_clock, now=loop_now)
+
+
+async def test_the_latency_of_redis_is_measured_and_when_its_state_changed() -> None:
+    up = [False, True, True]
+
+    async def check() -> str | None:
+        await asyncio.sleep(0.25)
+        if not up.pop(0):
+            raise ChatError(Code.STORAGE_UNAVAILABLE, detail="refused")
+        return None
+
+    redis = redis_monitor(check)
+    assert (redis.latency, redis.since) == (None, None)
+    running = asyncio.ensure_future(redis.run())
+    await asyncio.sleep(1)
+    down = redis.since
+    assert redis.latency == pytest.approx(0.25)
+    await asyncio.sleep(3.25)
+    back = redis.since
+    assert down is not None
+    assert back is not None
+    assert (back - down).total_seconds() == pytest.approx(3.25)
+    await asyncio.sleep(3.25)
+    running.cancel()
+    assert not up
+    assert redis.since == back
+
+
 async def test_redis_is_checked_every_few_seconds() -> None:
     answers: list[Exception | str | None] = [ChatError(Code.STORAGE_UNAVAILABLE, detail="refused"), None, "unknown"]
 
@@ -58,7 +90,7 @@ async def test_redis_is_checked_every_few_seconds() -> None:
             raise answer
         return answer
 
-    redis = RedisMonitor(check)
+    redis = redis_monitor(check)
     assert redis.state.state is State.UNKNOWN
     running = asyncio.ensure_future(redis.run())
     await asyncio.sleep(1)
@@ -108,7 +140,7 @@ async def test_a_check_of_redis_that_fails_unexpectedly_leaves_no_former_state()
             raise answer
         return None
 
-    redis = RedisMonitor(check, lambda: "the URL of Redis is not UTF-8")
+    redis = redis_monitor(check, lambda: "the URL of Redis is not UTF-8")
     running = asyncio.ensure_future(redis.run())
     states = []
     for _ in range(3):
@@ -186,7 +218,7 @@ async def test_an_unexpected_error_is_logged_once_until_it_changes_or_was_gone(
             raise answer
         return None
 
-    redis = RedisMonitor(check)
+    redis = redis_monitor(check)
     running = asyncio.ensure_future(redis.run())
     with caplog.at_level(logging.INFO):
         await asyncio.sleep(3 * len(answers) - 1)

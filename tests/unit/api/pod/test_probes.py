@@ -6,10 +6,11 @@ import pytest
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from chatfleet_api.pod.lifecycle import SIGNAL_SECONDS
+from chatfleet_api.pod.lifecycle import SIGNAL_SECONDS, Phase
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.probes import DrainHook, create_health_app
 from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
+from chatfleet_contract.report import Dependency, State
 from harness.clients.asgi import Exchange, ask, asking, get
 from harness.pods.health import HealthOf
 from harness.pods.live import fixed
@@ -63,3 +64,32 @@ async def test_only_who_shows_the_pods_token_can_tell_it_of_its_end(
     pod = HealthOf()
     assert (await ask(health_app(pod, token), pre_stop(**shown))).status == status
     assert pod.lifecycle.terminating is (status == 200)
+
+
+async def test_one_component_is_shown_with_its_latency_and_since_when() -> None:
+    pod = HealthOf(loop_clock)
+    app = health_app(pod)
+    assert (await ask(app, get("/health/redis"))).json() == {"component": "redis", "state": "unknown"}
+    checking = asyncio.ensure_future(pod.redis.run())
+    await asyncio.sleep(0.1)
+    checking.cancel()
+    shown = (await ask(app, get("/health/storage"))).json()
+    assert shown == {
+        "component": "storage",
+        "state": "up",
+        "latencyMilliseconds": 0.0,
+        "since": "2026-01-02T00:00:00.000+00:00",
+    }
+    pod.redis.state = Dependency(state=State.DOWN, message="refused")
+    down = await ask(app, get("/health/redis"))
+    assert (down.status, down.json()["message"]) == (503, "refused")
+    assert (await ask(app, get("/health/chromadb"))).status == 422
+
+
+async def test_a_pod_is_ok_or_unavailable_with_the_reason() -> None:
+    pod = HealthOf()
+    app = health_app(pod)
+    assert (await ask(app, get("/health/simple"))).json() == {"status": "ok"}
+    pod.lifecycle.enter(Phase.LAST_CALL)
+    draining = await ask(app, get("/health/simple"))
+    assert (draining.status, draining.json()) == (503, {"status": "unavailable", "message": "draining"})

@@ -79,3 +79,9 @@ async def test_the_details_are_json_in_wire_names() -> None:
     told = (await ask(pod.app, get("/health/detailed"))).json()
     assert told["report"]["config"] == pod.configuration.digest
     assert told["runs"] == {"active": 0, "maxStreams": 10, "takenOver": 0, "handedOver": 0}
+
+
+async def test_a_pod_without_redis_stores_in_its_memory() -> None:
+    pod = Pod(FakeProvider())
+    assert (await ask(pod.app, get("/health/redis"))).json() == {"component": "redis", "state": "unused"}
+    assert (await ask(pod.app, get("/health/storage"))).json()["state"] == "up"
