@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 bin := .venv/bin
-# For slow tests, which mostly wait: some files at a time.
-waiting := --dist loadfile --numprocesses
+# For slow tests, which mostly wait: some files at a time, in the order of tests/harness/slowest_first.py.
+waiting := --dist loadfile --no-loadscope-reorder --numprocesses
 reliability := --json docs/measurements/reliability.json --page docs/measurements/reliability.md
 pytest := $(bin)/pytest --durations=25
 # The same, and which lines and branches of our packages ran; tools/coverage.py prints it.
@@ -89,7 +89,7 @@ test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(pytest) tests/cluster_tool
 
 e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for your kubeconfig's cluster.
-	@$(pytest) tests/e2e $(waiting) $(if $(filter current,$(CLUSTER)),1,2)
+	@$(pytest) tests/e2e --dist loadfile --numprocesses $(if $(filter current,$(CLUSTER)),1,2)
 
 test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter; needs root and prometheus.
 	@$(pytest) tests/prometheus

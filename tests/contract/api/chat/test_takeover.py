@@ -318,6 +318,7 @@ async def test_one_pod_wins_a_claim_and_the_log_refuses_the_one_before(
         assert await late.claim([Orphan("b", TENANT, run)]) == [None]  # it has ended
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("steps", [[60], [text("one "), 60]], ids=["before the first token", "after it"])
 async def test_a_run_is_cancelled_from_any_pod_within_half_a_second(fleet: Fleet, steps: list[float]) -> None:
     script = FakeProvider(*steps)

@@ -79,6 +79,7 @@ def models(api: ApiProcess) -> tuple[int, str | None]:
         return answer.status, answer.getheader("connection")
 
 
+@pytest.mark.timed
 def test_the_probes_answer_while_the_main_loop_is_busy(api: ApiProcess) -> None:
     body = {"model": "flood", "messages": [HI], "max_tokens": 200_000}
     worker = threading.Thread(target=fetch, args=(f"{api.url}/v1/chat/completions", body))

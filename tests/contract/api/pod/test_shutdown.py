@@ -123,6 +123,7 @@ def ends_at_once(client: socket.socket) -> bool:
         return False
 
 
+@pytest.mark.timed
 def test_an_idle_process_ends_at_once(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted()) as api:
         began = monotonic()
