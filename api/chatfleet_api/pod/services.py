@@ -125,7 +125,9 @@ class Wiring:
         )
 
 
-def _monitor(redis: RedisClient) -> RedisMonitor:
+def _monitor(redis: RedisClient | None) -> RedisMonitor | None:
+    if redis is None:
+        return None
     return RedisMonitor(redis.check, redis.url_problem, clock=time.monotonic, now=lambda: datetime.now(UTC))
 
 
@@ -142,7 +144,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             wiring = _wiring(configuration, stores, pool, meter)
             chat = chat_services(wiring.ports)
-            redis = stores.redis and _monitor(stores.redis)
+            redis = _monitor(stores.redis)
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
