@@ -41,7 +41,7 @@ PHASES: tuple[Phase, ...] = (
     # End-to-end tests wait for most of their time, and leave more than one of two cores to the contract tests.
     ((Step("test-contract", 240), Step("test-cluster-tool", 240)), (Step("e2e", 450),)),
     # Alone: they promise times, or they measure.
-    ((Step("test-timed", 70), Step("test-bench", 60), Step("test-chaos", 180)),),
+    ((Step("test-timed", 130), Step("test-bench", 60), Step("test-chaos", 180)),),
 )
 
 INTERRUPTED = Step("test", 0)

@@ -87,6 +87,7 @@ def test_the_last_call_takes_requests_and_asks_for_another_connection(tmp_path: 
         assert api.program.exit_status() == 0
 
 
+@pytest.mark.timed
 def test_without_time_to_drain_there_is_no_last_call(tmp_path: Path) -> None:
     with api_process(tmp_path, scripted(drain_seconds=0)) as api, ask(api, "slow") as stream:
         next(iter(stream))
