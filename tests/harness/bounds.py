@@ -43,9 +43,11 @@ _IDENTITY = ".spec.providers[].credentials.workloadIdentity"
 _KINDS = ("input", "output", "cacheRead", "cacheWrite", "cacheWrite30m", "cacheWrite1h", "cacheWrite12h")
 _PRICES = [f"{kind}PerMillionTokens" for kind in (*_KINDS, "reasoning", "audioInput", "audioOutput")]
 _PRICED = (".spec.models[].pricing", ".spec.models[].pricing.tiers[]")
+_BUDGETS, _AMOUNTS = ("perTenant", "perKey", "perUser"), ("usdPerDay", "usdPerMonth")
 LONGEST = {
     **{f"{place}.{price}": "1" * 9 + "." + "1" * 9 for place in _PRICED for price in _PRICES},
     **{f".spec.models[].pricing.{part}[].factor": "111.111111" for part in ("serviceTiers", "regions")},
+    **{f".spec.limits.budgets.{whose}.{amount}": "111111.111111" for whose in _BUDGETS for amount in _AMOUNTS},
     ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.providers[].bedrock.region": "bbbbbbbb-bbbbbbbbbbbbbbbb-bbb-11",

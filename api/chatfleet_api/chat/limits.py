@@ -26,13 +26,15 @@ class Limits(Protocol):
         """Whether nothing is limited."""
         ...
 
-    async def reserve(self, principal: Principal, model: str, tokens: Callable[[], int]) -> tuple[Held, Quota] | None:
+    async def reserve(
+        self, principal: Principal, model: str, tokens: Callable[[], int], output: int = 0
+    ) -> tuple[Held, Quota] | None:
         """Reserve what a request may use; return what it holds and what is left, None when nothing limits it.
 
-        `tokens` counts its input, and the most that its answer may have.
+        `tokens` counts its input, and the most that its answer may have, which is `output`.
 
         Raises:
-            ChatError: LIMIT_EXCEEDED, STORAGE_UNAVAILABLE.
+            ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED, STORAGE_UNAVAILABLE.
         """
         ...
 
@@ -124,16 +126,13 @@ async def reserved(
     """Reserve what `request` may use; `max_tokens` is the default of a model.
 
     Raises:
-        ChatError: LIMIT_EXCEEDED, STORAGE_UNAVAILABLE.
+        ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED, STORAGE_UNAVAILABLE.
     """
     if limits is None or limits.idle:
         return UNLIMITED
 
-    def tokens() -> int:
-        most = request.max_tokens or max_tokens(request.model) or DEFAULT_OUTPUT_TOKENS
-        return tokens_of(request) + most
-
-    found = await limits.reserve(principal, request.model, tokens)
+    most = request.max_tokens or max_tokens(request.model) or DEFAULT_OUTPUT_TOKENS
+    found = await limits.reserve(principal, request.model, lambda: tokens_of(request) + most, most)
     if found is None:
         return UNLIMITED
     held, quota = found

@@ -34,6 +34,7 @@ class Code(StrEnum):
     CONVERSATION_CHANGED = "conversation_changed"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     LIMIT_EXCEEDED = "limit_exceeded"
+    BUDGET_EXHAUSTED = "budget_exhausted"
     AT_CAPACITY = "at_capacity"
     DRAINING = "draining"
     STARTING = "starting"
@@ -183,9 +184,7 @@ FACTS: Final = MappingProxyType(
     {
         Code.INVALID_REQUEST: _rejected(400, "The request is invalid.")._replace(try_fallback=False, openai_code=None),
         Code.UNAUTHENTICATED: _rejected(
-            401,
-            "No valid credential; send it as Authorization: Bearer, x-api-key or api-key.",
-            _CREDENTIAL,
+            401, "No valid credential; send it as Authorization: Bearer, x-api-key or api-key.", _CREDENTIAL
         )._replace(openai_code="invalid_api_key"),
         Code.PERMISSION_DENIED: _rejected(
             403,
@@ -237,6 +236,7 @@ FACTS: Final = MappingProxyType(
             422, "The Idempotency-Key was used for a different message.", "Use a new key for a new message."
         ),
         Code.LIMIT_EXCEEDED: _retryable(OverloadedError, 429, "A limit is reached."),
+        Code.BUDGET_EXHAUSTED: _rejected(429, "A budget is exhausted.", "Retry after the budget has reset."),
         Code.AT_CAPACITY: _retryable(OverloadedError, 503, "The server is at capacity.")._replace(another_pod=True),
         Code.DRAINING: _retryable(OverloadedError, 503, "The server is shutting down.")._replace(another_pod=True),
         Code.STARTING: _retryable(OverloadedError, 503, "No pod became ready in time."),

@@ -1,10 +1,12 @@
 """What a caller may use: what is left of it, and what a request holds of it until its answer has ended."""
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-Unit: TypeAlias = Literal["requests", "tokens", "streams"]
+Unit: TypeAlias = Literal["requests", "tokens", "streams", "usd", "daily"]
+"""The last two are budgets: billionths of a US dollar of a day or a month, and tokens of a day."""
+BUDGETS: Final = frozenset({"usd", "daily"})
 
 
 class Allowance(NamedTuple):
@@ -33,7 +35,7 @@ class Demand(msgspec.Struct, frozen=True, array_like=True):
     limit: int
     """Most at once."""
     interval: float
-    """Microseconds in which one comes back; 0: it comes back when the answer has ended."""
+    """Microseconds in which one comes back; 0: it comes back when the answer has ended. Of a budget: until all does."""
     cost: int
 
 

@@ -1,6 +1,7 @@
-"""Limits of tenants, API keys, users and models: requests, tokens and streams, on all pods together.
+"""Limits and budgets of tenants, API keys, users and models, on all pods together.
 
 plan       from `spec.limits` to what a request takes of each meter
+budgets    from `spec.limits.budgets` to what a request takes of each budget, and what an answer used
 verdict    what was decided about a request, and how its caller is answered
 buckets    meters in memory, for a pod without Redis, and for one whose Redis is unreachable
 script     meters in Redis: one script call decides about all meters of a request

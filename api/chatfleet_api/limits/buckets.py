@@ -1,18 +1,21 @@
 """Meters in the memory of one pod: the decision of `script.py` in Python. Pure: time is an argument.
 
 Requests and tokens are metered by GCRA (generic cell rate algorithm): a meter keeps one time, at which all that was
-taken of it is back. A request passes when that time, with what it takes added, is at most a burst ahead.
+taken of it is back. A request passes when that time, with what it takes added, is at most a burst ahead. A budget is a
+sum: what answers have used, and what those that are under way may use.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from chatfleet_api.domain.quota import Demand
+from chatfleet_api.domain.quota import BUDGETS, Demand
 from chatfleet_api.limits.verdict import SLACK, STREAM_WAIT, Left, Verdict
 from chatfleet_contract.spec.limits import LONGEST_WAIT_SECONDS
 
 LONGEST_DEBT: Final = LONGEST_WAIT_SECONDS * 1_000_000
 """Microseconds. What answers used beyond that, and had not reserved, is forgiven."""
+KEEP_SUMS: Final = 86_400_000_000
+"""Microseconds for which a budget is kept after its end, when the last of its answers may still be under way."""
 PRUNE_AT: Final = 10_000
 """Meters after which those that are full are dropped, which is what an absent one is."""
 
@@ -31,6 +34,8 @@ class Buckets:
         self._times: dict[str, float] = {}
         self._leases: dict[str, set[str]] = {}
         self._taken: dict[tuple[str, str], _Taken] = {}
+        self._sums: dict[str, int] = {}
+        self._sums_until: dict[str, float] = {}
 
     def reserve(self, tenant: str, lease: str, demands: Sequence[Demand], now: float) -> Verdict:
         """Take all of `demands`, or nothing."""
@@ -56,7 +61,9 @@ class Buckets:
         """Put what was `spent`, by meter, in the place of what was reserved. Twice is as good as once."""
         for meter, used in spent:
             key = f"{tenant}/{meter}"
-            if taken := self._taken.pop((key, lease), None):
+            if (taken := self._taken.pop((key, lease), None)) and key in self._sums:
+                self._sums[key] += used - taken.cost
+            elif taken:
                 more = (used - taken.cost) * taken.interval
                 self._times[key] = settled(self._times.get(key, now), more, taken.until, now)
             elif (leases := self._leases.get(key)) is not None:
@@ -68,13 +75,22 @@ class Buckets:
         """Forget meters that are full."""
         if len(self._times) > PRUNE_AT:
             self._times = {key: time for key, time in self._times.items() if time > now}
+        for key in [key for key, until in self._sums_until.items() if until < now]:
+            del self._sums[key], self._sums_until[key]
 
     def _missing(self, key: str, demand: Demand, now: float) -> float:
         if demand.unit == "streams":
             return STREAM_WAIT * (len(self._leases.get(key, ())) >= demand.limit)
+        if demand.unit in BUDGETS:
+            return demand.interval * (self._sums.get(key, 0) + demand.cost > demand.limit)
         return max(self._times.get(key, now), now) - now + (demand.cost - demand.limit) * demand.interval
 
     def _take(self, key: str, lease: str, demand: Demand, now: float) -> None:
+        if demand.unit in BUDGETS:
+            self._sums[key] = self._sums.get(key, 0) + demand.cost
+            self._sums_until[key] = now + demand.interval + KEEP_SUMS
+            self._taken[key, lease] = _Taken(0.0, demand.cost, demand.interval)
+            return
         until = max(self._times.get(key, now), now) + demand.cost * demand.interval
         self._times[key] = until
         self._taken[key, lease] = _Taken(until, demand.cost, demand.interval)
@@ -82,6 +98,8 @@ class Buckets:
     def _left(self, key: str, demand: Demand, now: float) -> Left:
         if demand.unit == "streams":
             return Left(max(demand.limit - len(self._leases.get(key, ())), 0), 0.0)
+        if demand.unit in BUDGETS:
+            return Left(max(demand.limit - self._sums.get(key, 0), 0), demand.interval)
         reset = max(self._times.get(key, now) - now, 0.0)
         return Left(max(int(demand.limit - reset / demand.interval + 1e-6), 0), reset)
 

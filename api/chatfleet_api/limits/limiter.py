@@ -6,7 +6,8 @@ refuses (`reject`); what it allowed is charged when Redis returns. A pod without
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
@@ -14,13 +15,24 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.quota import Demand, Held, Quota
 from chatfleet_api.limits.buckets import Buckets
+from chatfleet_api.limits.budgets import Asked, budget_demands, has_budget, spent
 from chatfleet_api.limits.plan import Cost, Plan, shared
 from chatfleet_api.limits.together import SETTLE_SECONDS, Together
 from chatfleet_api.limits.verdict import SECOND, quota, refusal
+from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_contract.spec import Limits
 
 UNREACHABLE_RETRY_SECONDS: Final = 2.0
 """Retry-After while Redis is unreachable and requests are refused."""
+
+
+class Terms(NamedTuple):
+    """What is decided by."""
+
+    limits: Live[Limits]
+    prices: Live[PriceBook]
+    now: Callable[[], datetime]
+    """The time of day, with zone UTC."""
 
 
 class Limiter:
@@ -28,7 +40,7 @@ class Limiter:
 
     def __init__(
         self,
-        limits: Live[Limits],
+        terms: Terms,
         together: Together | None,
         *,
         pods: Callable[[], int],
@@ -36,8 +48,8 @@ class Limiter:
         new_id: Callable[[], str],
     ) -> None:
         """Decide `together`, or alone without; `pods` is the number that was last seen."""
-        self._limits = limits
-        self._plan = Plan(limits())
+        self._terms = terms
+        self._plan = Plan(terms.limits())
         self._together = together
         self._pods = pods
         self._clock = clock
@@ -49,14 +61,22 @@ class Limiter:
         """Whether nothing is limited."""
         return self._current().idle
 
-    async def reserve(self, principal: Principal, model: str, tokens: Cost) -> tuple[Held, Quota] | None:
+    async def reserve(
+        self, principal: Principal, model: str, tokens: Cost, output: int = 0
+    ) -> tuple[Held, Quota] | None:
         """Reserve what a request may use; return what it holds and what is left, None when nothing limits it.
 
+        `output` is the part of `tokens` that its answer may have.
+
         Raises:
-            ChatError: LIMIT_EXCEEDED; STORAGE_UNAVAILABLE where `onRedisAway` is `reject`.
+            ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED; STORAGE_UNAVAILABLE where `onRedisAway` is `reject`, or a
+                budget applies.
         """
         plan, tenant = self._current(), principal.tenant
         demands = plan.demands(principal, model, tokens)
+        if (budgets := plan.limits.budgets) is not None:
+            asked = Asked(model, tokens() - output, output)
+            demands += budget_demands(budgets, principal, asked, self._terms.prices(), self._terms.now())
         if not demands:
             return None
         held = Held(self._new_id(), demands)
@@ -64,12 +84,12 @@ class Limiter:
             return self._alone(tenant, held, demands)
         verdict = await self._together.reserve(tenant, held)
         if verdict is None:
-            if plan.limits.on_redis_away == "reject":
+            if plan.limits.on_redis_away == "reject" or has_budget(demands):
                 raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=UNREACHABLE_RETRY_SECONDS)
             held = Held(held.lease, demands, local=True)
             return self._alone(tenant, held, shared(demands, max(self._pods(), 1)))
         if verdict.refused is not None:
-            raise refusal(demands, verdict)
+            raise refusal(demands, verdict, self._terms.now())
         self.adopt(tenant, held)
         return held, quota(demands, verdict.left)
 
@@ -84,13 +104,12 @@ class Limiter:
 
         Never raises, and waits no longer than `SETTLE_SECONDS`.
         """
-        tokens = None if usage is None else usage.input_tokens + usage.output_tokens
-        if task := self._settle(tenant, held, tokens):
+        if task := self._settle(tenant, held, usage):
             await asyncio.wait((task,), timeout=SETTLE_SECONDS)
 
     def cancel(self, tenant: str, held: Held) -> None:
         """Give back all but the request itself: no run began."""
-        self._settle(tenant, held, 0)
+        self._settle(tenant, held, Usage())
 
     def close(self, tenant: str, held: Held) -> None:
         """Release the streams if that was not done: whatever became of the run."""
@@ -106,21 +125,21 @@ class Limiter:
         self._buckets.prune(self._now())
         verdict = self._buckets.reserve(tenant, held.lease, demands, self._now())
         if verdict.refused is not None:
-            raise refusal(demands, verdict)
+            raise refusal(demands, verdict, self._terms.now())
         self.adopt(tenant, held)
         return held, quota(demands, verdict.left)
 
-    def _settle(self, tenant: str, held: Held, tokens: int | None) -> "asyncio.Task[None] | None":
-        spent = tuple(each.cost if each.unit != "tokens" or tokens is None else tokens for each in held.demands)
-        self._release(tenant, held, spent)
-        return None if self._together is None else self._together.settle(tenant, held, spent)
+    def _settle(self, tenant: str, held: Held, usage: Usage | None) -> "asyncio.Task[None] | None":
+        used = tuple(spent(each, usage) for each in held.demands)
+        self._release(tenant, held, used)
+        return None if self._together is None else self._together.settle(tenant, held, used)
 
-    def _release(self, tenant: str, held: Held, spent: Sequence[int]) -> None:
-        by_meter = [(each.meter, used) for each, used in zip(held.demands, spent, strict=True)]
+    def _release(self, tenant: str, held: Held, each_used: Sequence[int]) -> None:
+        by_meter = [(each.meter, used) for each, used in zip(held.demands, each_used, strict=True)]
         self._buckets.settle(tenant, held.lease, by_meter, self._now())
 
     def _current(self) -> Plan:
-        limits = self._limits()
+        limits = self._terms.limits()
         if limits is not self._plan.limits:
             self._plan = Plan(limits)
         return self._plan

@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from uuid_utils import uuid7
+
 from chatfleet_api.domain.live import Live
-from chatfleet_api.limits.limiter import Limiter
+from chatfleet_api.limits.limiter import Limiter, Terms
 from chatfleet_api.limits.meters import RedisMeters
 from chatfleet_api.limits.together import Together
 from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_contract.runtime import RuntimeConfig
 
 LIVES: Final = 4
@@ -27,10 +31,10 @@ class Limiting(NamedTuple):
 async def open_limits(
     redis: RedisClient | None,
     config: Live[RuntimeConfig],
+    prices: Live[PriceBook],
     *,
     pods: Callable[[], int],
     clock: Callable[[], float],
-    new_id: Callable[[], str],
 ) -> AsyncGenerator[Limiting, None]:
     """Yield the limiter; `pods` is the number of living pods as far as it is known."""
 
@@ -38,7 +42,8 @@ async def open_limits(
         return LIVES * config().streaming.max_stream_seconds + MARGIN_SECONDS
 
     together = None if redis is None else Together(RedisMeters(redis, hold_seconds), clock=clock)
-    limiter = Limiter(config.map(lambda live: live.limits), together, pods=pods, clock=clock, new_id=new_id)
+    terms = Terms(config.map(lambda live: live.limits), prices, lambda: datetime.now(UTC))
+    limiter = Limiter(terms, together, pods=pods, clock=clock, new_id=lambda: str(uuid7()))
     try:
         yield Limiting(limiter, together)
     finally:

@@ -4,7 +4,7 @@ All meters are a tenant's own, those of its keys, users and models too: so one s
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from chatfleet_api.domain.principal import Principal
@@ -37,16 +37,12 @@ class Plan:
 
     def demands(self, principal: Principal, model: str, tokens: Cost) -> tuple[Demand, ...]:
         """Return what a request of `principal` to `model` takes, none when nothing limits it."""
-        scopes = [("tenant", self._tenant)]
-        if self._key and principal.subject is not None:
-            scopes.append((f"key:{quote(principal.subject, safe='')}", self._key))
-        if self._user and principal.user is not None:
-            scopes.append((f"user:{quote(principal.user, safe='')}", self._user))
+        applying = scopes(principal, self._tenant, self._key, self._user)
         if of_model := self._models.get(model):
-            scopes.append((f"model:{quote(model, safe='')}", of_model))
+            applying.append((f"model:{quote(model, safe='')}", of_model))
         counted = 0
         demands: list[Demand] = []
-        for scope, meters in scopes:
+        for scope, meters in applying:
             for unit, limit, interval in meters:
                 if unit == "tokens":
                     counted = counted or max(tokens(), 1)
@@ -57,6 +53,21 @@ class Plan:
                 rate = f":{MINUTE / interval:.0f}" if interval else ""
                 demands.append(Demand(f"{scope}:{unit}{rate}", unit, limit, interval, cost))
         return tuple(demands)
+
+
+_T = TypeVar("_T")
+
+
+def scopes(principal: Principal, tenant: _T | None, key: _T | None, user: _T | None) -> list[tuple[str, _T]]:
+    """Return what applies to a caller, with the beginning of the names of its meters."""
+    found: list[tuple[str, _T]] = []
+    if tenant:
+        found.append(("tenant", tenant))
+    if key and principal.subject is not None:
+        found.append((f"key:{quote(principal.subject, safe='')}", key))
+    if user and principal.user is not None:
+        found.append((f"user:{quote(principal.user, safe='')}", user))
+    return found
 
 
 def _meters(limit: Limit | None) -> tuple[_Meter, ...]:

@@ -7,13 +7,14 @@ are of one tenant, and share a slot of a cluster. A new kind of meter is a branc
 Each meter has 4 arguments: the unit's first letter, the limit, the interval in microseconds, and the cost.
 `r`, `t`  requests and tokens: a text, the time at which all that was taken is back (GCRA, as in `buckets.py`)
 `s`       streams: a sorted set of leases, each with the time at which it ends unless it is renewed
+`u`, `d`  budgets of money and tokens: a whole number, the sum of what is used and what is reserved, with an end
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from chatfleet_api.domain.quota import Demand
-from chatfleet_api.limits.buckets import LONGEST_DEBT
+from chatfleet_api.limits.buckets import KEEP_SUMS, LONGEST_DEBT
 from chatfleet_api.limits.verdict import SLACK, STREAM_WAIT, Left, Verdict
 from chatfleet_api.redis.connect import Command
 
@@ -48,6 +49,9 @@ for i = 2, #KEYS do
     redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
     after[i] = redis.call('ZCARD', KEYS[i])
     missing = after[i] >= limit and {STREAM_WAIT} or 0
+  elseif kind == 'u' or kind == 'd' then
+    after[i] = tonumber(redis.call('GET', KEYS[i]) or 0)
+    missing = after[i] + cost > limit and interval or 0
   else
     after[i] = math.max(read(KEYS[i]), now)
     missing = after[i] + cost * interval - now - limit * interval
@@ -66,6 +70,13 @@ for i = 2, #KEYS do
       after[i] = after[i] + 1
     end
     left = limit - after[i]
+  elseif kind == 'u' or kind == 'd' then
+    if refused == 0 then
+      after[i] = after[i] + cost
+      local kept_ms = math.ceil((interval + {KEEP_SUMS}) / 1000)
+      redis.call('SET', KEYS[i], string.format('%.0f', after[i]), 'PX', kept_ms)
+    end
+    left, reset = limit - after[i], interval
   else
     if refused == 0 then
       after[i] = after[i] + cost * interval
@@ -92,6 +103,11 @@ for i = 2, #KEYS do
   local kind, interval, cost, spent = ARGV[at], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   if kind == 's' then
     redis.call('ZREM', KEYS[i], lease)
+  elseif kind == 'u' or kind == 'd' then
+    local sum = redis.call('GET', KEYS[i])
+    if sum and hold and hold ~= 'settled' then
+      redis.call('SET', KEYS[i], string.format('%.0f', sum + spent - cost), 'KEEPTTL')
+    end
   elseif hold and hold ~= 'settled' then
     local more = (spent - cost) * interval
     if more > 0 then

@@ -1,14 +1,17 @@
 """What was decided about a request, and how its caller is answered. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 from math import inf
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.quota import Allowance, Demand, Quota
+from chatfleet_api.domain.quota import BUDGETS, Allowance, Demand, Quota
 
 SECOND: Final = 1_000_000
 """Microseconds."""
+NANODOLLAR: Final = Decimal("1e-9")
 STREAM_WAIT: Final = 1 * SECOND
 """Wait when streams are the limit: when one ends is not known."""
 SLACK: Final = SECOND // 1000
@@ -44,10 +47,12 @@ def quota(demands: Sequence[Demand], left: Sequence[Left]) -> Quota:
     return Quota(tightest.get("requests"), tightest.get("tokens"))
 
 
-def refusal(demands: Sequence[Demand], verdict: Verdict) -> ChatError:
-    """Return the error for a request that was refused."""
+def refusal(demands: Sequence[Demand], verdict: Verdict, now: datetime) -> ChatError:
+    """Return the error for a request that was refused at `now`."""
     demand = demands[verdict.refused or 0]
     scope = _SCOPES[demand.meter.partition(":")[0]]
+    if demand.unit in BUDGETS:
+        return _exhausted(scope, demand, verdict.left[verdict.refused or 0], now)
     if demand.unit == "streams":
         message = f"The limit of the {scope} is reached: {demand.limit} concurrent streams."
     else:
@@ -56,3 +61,18 @@ def refusal(demands: Sequence[Demand], verdict: Verdict) -> ChatError:
     error = ChatError(Code.LIMIT_EXCEEDED, message, retry_after=verdict.wait / SECOND)
     error.quota = quota(demands, verdict.left)
     return error
+
+
+def _exhausted(scope: str, demand: Demand, left: Left, now: datetime) -> ChatError:
+    period = "month" if demand.meter.count("-") == 1 else "day"
+    limit, rest, cost = (_amount(demand, number) for number in (demand.limit, left.remaining, demand.cost))
+    reset = now + timedelta(microseconds=left.reset)
+    message = (
+        f"The budget of the {scope}, {limit} per {period}, has {rest} left, and the request may use {cost}."
+        f" It resets at {reset.replace(microsecond=0):%Y-%m-%dT%H:%M:%SZ}."
+    )
+    return ChatError(Code.BUDGET_EXHAUSTED, message)
+
+
+def _amount(demand: Demand, number: int) -> str:
+    return f"{(number * NANODOLLAR).normalize():f} USD" if demand.unit == "usd" else f"{number} tokens"

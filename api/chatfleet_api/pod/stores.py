@@ -21,6 +21,7 @@ from chatfleet_api.sessions.opening import open_sessions
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.usage.ledger import Ledger
 from chatfleet_api.usage.memory_ledger import MemoryLedger
+from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.usage.redis_ledger import open_redis_ledger
 from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.runtime import RuntimeConfig
@@ -56,7 +57,7 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
             sessions=open_sessions(redis, conversations, wait_replicas, clock=clock),
             ledger=ledger,
             limits=await stack.enter_async_context(
-                open_limits(redis, config, pods=lambda: _pods(fleet), clock=clock, new_id=lambda: str(uuid7()))
+                open_limits(redis, config, live_prices(config), pods=lambda: _pods(fleet), clock=clock)
             ),
         )
 

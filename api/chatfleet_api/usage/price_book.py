@@ -1,10 +1,11 @@
 """The prices of the models of one runtime configuration: those of the resource, else those of the shipped list."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.events import Usage
@@ -51,6 +52,14 @@ class _Priced:
     """By service tier."""
     regions: Mapping[str, Decimal] = field(default_factory=dict)
 
+    def most(self, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
+        """Return the most that an answer may cost, whatever a prompt cache takes, in every service tier and region."""
+        kinds = _cacheable(input_tokens, output_tokens)
+        costs = [rates and cost_of(usage, rates) for usage in kinds if (rates := self.rates(usage, at)) is not None]
+        known = [cost for cost in costs if cost is not None]
+        factor = max((_ONE, *self.factors.values())) * max((_ONE, *self.regions.values()))
+        return max(known) * factor if known else None
+
     def cost(self, usage: Usage, at: datetime) -> Cost:
         factor = self.factors.get(usage.service_tier)
         rates = self.rates(usage, at)
@@ -63,8 +72,13 @@ class _Priced:
 class PriceBook:
     """Prices by the name of the model in the catalogue."""
 
-    def __init__(self, models: Mapping[str, tuple[Named, _Priced | None]]) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, tuple[Named, _Priced | None]],
+        fallbacks: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         self._models = models
+        self._fallbacks = fallbacks
 
     @classmethod
     def of(cls, config: RuntimeConfig) -> "PriceBook":
@@ -79,7 +93,7 @@ class PriceBook:
             elif (provider := providers.get(model.provider)) and (entry := shipped.find(provider, model.model)):
                 priced = _of_list(entry, shipped.version)
             models[model.name] = (Named(model.provider, model.model), priced)
-        return cls(models)
+        return cls(models, {model.name: model.fallbacks for model in config.models})
 
     def named(self, model: str) -> Named:
         """Return who answers a model of the catalogue first."""
@@ -89,6 +103,17 @@ class PriceBook:
         """Return what an answer of a model of the catalogue costs that ended at `at`, a time with zone UTC."""
         priced = self._models[model][1] if model in self._models else None
         return UNKNOWN if priced is None else priced.cost(usage, at)
+
+    def most(self, model: str, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
+        """Return the most that an answer of a model, or of one of its fallbacks, may cost; None: it is not known."""
+        most = Decimal(0)
+        for name in (model, *self._fallbacks.get(model, ())):
+            priced = self._models[name][1] if name in self._models else None
+            cost = None if priced is None else priced.most(input_tokens, output_tokens, at)
+            if cost is None:
+                return None
+            most = max(most, cost)
+        return most
 
 
 def live_prices(config: Live[RuntimeConfig]) -> Live[PriceBook]:
@@ -103,6 +128,15 @@ def live_prices(config: Live[RuntimeConfig]) -> Live[PriceBook]:
 
     current()  # at the start, and not with the first answer
     return Live(current)
+
+
+def _cacheable(input_tokens: int, output_tokens: int) -> tuple[Usage, ...]:
+    """Return the usages of a request: nothing of it went into a prompt cache, or all, for minutes or an hour."""
+    return (
+        Usage(input_tokens, output_tokens),
+        Usage(input_tokens, output_tokens, cache_write_tokens=input_tokens),
+        Usage(input_tokens, output_tokens, cache_write_tokens=input_tokens, cache_write_1h_tokens=input_tokens),
+    )
 
 
 def _of_list(entry: Entry, version: str) -> _Priced:

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Json, Part, keyed, rule, rules
+from chatfleet_contract.parts import Json, Part, keyed, rule, rules, worded
 from chatfleet_contract.spec.providers import ModelName
 
 OnRedisAway: TypeAlias = Literal["local", "reject"]
@@ -72,6 +72,47 @@ class ModelLimit(Limit):
     model: ModelName = Field(description="Name of a model in spec.models.")
 
 
+USD = Annotated[
+    str,
+    Field(
+        max_length=13,
+        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        json_schema_extra=worded("a budget must be a decimal number of USD in quotes; write it like '50' or '0.40'"),
+    ),
+]
+
+
+class Budget(Part):
+    """A budget; what is unset is not limited."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.usdPerDay) || has(self.usdPerMonth) || has(self.tokensPerDay)",
+                "a budget needs at least one of usdPerDay, usdPerMonth and tokensPerDay; add one or remove the budget",
+            )
+        )
+    )
+
+    usd_per_day: USD | None = Field(
+        None, description="US dollars per day (UTC). A model whose price is not known is rejected."
+    )
+    usd_per_month: USD | None = Field(
+        None, description="US dollars per calendar month (UTC). A model whose price is not known is rejected."
+    )
+    tokens_per_day: int | None = Field(
+        None, ge=1, le=1_000_000_000_000, description="Tokens per day (UTC), input and output."
+    )
+
+
+class Budgets(Part):
+    """How much callers may spend, on all pods together."""
+
+    per_tenant: Budget | None = Field(None, description="Budget of each tenant.")
+    per_key: Budget | None = Field(None, description="Budget of each API key, within that of its tenant.")
+    per_user: Budget | None = Field(None, description="Budget of each user of a tenant, for credentials that name one.")
+
+
 class Limits(Part):
     """How much callers may use, on all pods together. A change applies to running pods."""
 
@@ -80,6 +121,11 @@ class Limits(Part):
     per_user: Limit | None = Field(None, description="Limit of each user of a tenant, for credentials that name one.")
     models: Annotated[list[ModelLimit], Field(max_length=MAX_MODEL_LIMITS, json_schema_extra=keyed("model"))] = Field(
         default_factory=list, description="Limits of each tenant for single models."
+    )
+    budgets: Budgets | None = Field(
+        None,
+        description="How much may be spent in a day or a month. A request reserves the most that it may use; one for"
+        " which too little is left is rejected with 429. While Redis is unreachable, it is rejected with 503.",
     )
     on_redis_away: OnRedisAway = Field(
         "local",
@@ -90,7 +136,7 @@ class Limits(Part):
     @property
     def unlimited(self) -> bool:
         """Whether nothing is limited."""
-        return not (self.per_tenant or self.per_key or self.per_user or self.models)
+        return not (self.per_tenant or self.per_key or self.per_user or self.models or self.budgets)
 
 
 MODELS_RULE: Final = rule(

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.identity.jose import KeySet
-from chatfleet_api.limits.limiter import Limiter
+from chatfleet_api.limits.limiter import Limiter, Terms
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
@@ -55,7 +55,8 @@ class Pod:
             ledger=self.ledger, prices=live_prices(configuration.live), now=lambda: self.now, meter=self.meter
         )
         limits = configuration.live.map(lambda live: live.limits)
-        self.limiter = Limiter(limits, None, pods=lambda: 1, clock=loop_clock, new_id=in_memory.new_id)
+        terms = Terms(limits, accounting.prices, lambda: self.now)
+        self.limiter = Limiter(terms, None, pods=lambda: 1, clock=loop_clock, new_id=in_memory.new_id)
         seams = replace(in_memory.seams, accounting=accounting, limits=self.limiter)
         self.chat = Chat(replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy))
         self.lifecycle = Lifecycle(loop_clock)

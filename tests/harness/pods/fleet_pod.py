@@ -136,7 +136,7 @@ async def open_pod(
     accounting = Accounting(ledger=ledger, prices=book, now=lambda: datetime.now(UTC), meter=meter)
     config = LEAST.model_copy(update={"limits": limits, "streaming": streams()})
     limiting = await stack.enter_async_context(
-        open_limits(redis_client, fixed(config), pods=lambda: _pods(members), clock=time.monotonic, new_id=_new_id)
+        open_limits(redis_client, fixed(config), book, pods=lambda: _pods(members), clock=time.monotonic)
     )
     chat = Chat(
         ChatPorts(

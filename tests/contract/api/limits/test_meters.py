@@ -147,6 +147,36 @@ async def test_the_script_decides_as_the_pod_does_alone(redis_client: RedisClien
             running.append(request)
 
 
+async def test_a_budget_is_a_sum_that_counts_each_answer_once(redis_client: RedisClient, tenant: str) -> None:
+    """The same course of requests and settlements as in the memory of a pod, which is held to an oracle."""
+    shared, alone, rand = meters(redis_client), Buckets(), random.Random(11)  # noqa: S311  # no secret
+    whole = 9_000_000 * 10**9 + 1  # nanodollars: the most that a budget and its reservations may be
+    running: list[Held] = []
+    for _ in range(150):
+        if running and rand.random() < 0.5:
+            each, used = running.pop(rand.randrange(len(running))), rand.randrange(whole // 10)
+            for _ in range(2):
+                await shared.settle(tenant, each, [used, used % 100])
+            by_meter = [(demand.meter, amount) for demand, amount in zip(each.demands, (used, used % 100), strict=True)]
+            alone.settle(tenant, each.lease, by_meter, 0)
+            continue
+        usd = Demand("tenant:usd:2026-01", "usd", whole, 5.0 * SECOND, rand.randrange(whole // 9))
+        request = held(usd, Demand("tenant:daily:2026-01-31", "daily", 2000, 9.0 * SECOND, rand.randrange(300)))
+        verdict = await shared.reserve(tenant, request)
+        assert verdict == alone.reserve(tenant, request.lease, request.demands, 0)
+        assert verdict == await shared.reserve(tenant, request)
+        if verdict.refused is None:
+            running.append(request)
+
+
+async def test_a_budget_that_redis_has_lost_does_not_become_negative(redis_client: RedisClient, tenant: str) -> None:
+    shared, asked = meters(redis_client), held(Demand("tenant:usd:2026-01", "usd", 100, 5.0 * SECOND, 60))
+    await shared.reserve(tenant, asked)
+    await redis_client.call("DEL", redis_client.key(tenant, "limit:tenant:usd:2026-01"))
+    await shared.settle(tenant, asked, [10])
+    assert (await shared.reserve(tenant, held(*asked.demands))).left[0].remaining == 40
+
+
 async def time_of(redis_client: RedisClient, tenant: str) -> float:
     key = redis_client.key(tenant, "limit:clock")
     reply: Any = await redis_client.call("EVAL", "redis.call('GET', KEYS[1]) return redis.call('TIME')", 1, key)

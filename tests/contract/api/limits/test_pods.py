@@ -123,6 +123,39 @@ async def test_while_redis_is_away_each_pod_allows_its_share_or_nothing(fleet: F
         assert [await outcomes(pod, 1) for pod in pods] == [[Code.LIMIT_EXCEEDED]] * 2
 
 
+def with_budget(tokens: int) -> Limits:
+    return Limits.model_validate({"budgets": {"perTenant": {"tokensPerDay": tokens}}})
+
+
+async def test_all_pods_share_a_budget_which_a_run_that_is_taken_over_is_charged_once(fleet: Fleet) -> None:
+    dying, heir = await fleet.open(
+        with_budget(10_000), FakeProvider(text("one "), 60), FakeProvider(text("all"), 0.5, [USED])
+    )
+    conversation = (await dying.chat.conversations.create(CALLER)).id
+    run = await dying.chat.conversations.send(CALLER, conversation, NewMessage("Hi", max_tokens=9950))
+    dying.redis.whole = False
+    await eventually_async(lambda: heir.chat.pool.find(TENANT, run.id) is not None)
+    assert await outcomes(heir, 1) == [Code.BUDGET_EXHAUSTED]
+    await Following(heir.chat.pool.read(TENANT, run.id)).whole()
+    assert not await holds(heir)
+    (key,) = await heir.redis_client.call("KEYS", "chatfleet:*limit:tenant:daily:*")
+    used = int(await heir.redis_client.call("GET", key))
+    assert 5000 <= used < 5100
+    dying.redis.whole = True
+    await eventually_async(lambda: not dying.together.unreachable and not dying.together.unsettled)
+    assert int(await heir.redis_client.call("GET", key)) == used
+
+
+async def test_while_redis_is_away_no_budget_is_spent(fleet: Fleet) -> None:
+    (pod,) = await fleet.open(with_budget(10_000), FakeProvider(text("a"), [STOP]))
+    assert await outcomes(pod, 1) == [None]
+    pod.redis.whole = False
+    assert await outcomes(pod, 1) == [Code.STORAGE_UNAVAILABLE]
+    pod.redis.whole = True
+    await eventually_async(lambda: not pod.together.unreachable)
+    assert await outcomes(pod, 1) == [None]
+
+
 async def ended_at_random(pod: FleetPod, rand: random.Random, *, retrievable: bool) -> None:
     run = await pod.chat.completions.start(CALLER, REQUEST, retrievable=retrievable)
     try:

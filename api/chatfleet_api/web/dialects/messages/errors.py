@@ -38,6 +38,9 @@ _TYPES: Final = MappingProxyType(
 )
 
 
+_CODES: Final = MappingProxyType({Code.BUDGET_EXHAUSTED: "enforced_spend_limit_reached"})
+
+
 class ErrorDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the type does not show."""
 
@@ -71,7 +74,7 @@ def error_body(error: ChatError, request_id: str) -> bytes:
     error = in_own_names(error, NAMES)
     status = dialect_status(error.facts.status)
     kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")  # noqa: PLR2004  # HTTP's border
-    details = ErrorDetails(error.code.value, error.param)
+    details = ErrorDetails(dialect_code(error.code), error.param)
     return json_text(MessagesErrorBody(VendorMessageError(kind, error.message, details), request_id))
 
 
@@ -87,5 +90,5 @@ def parse_error(body: bytes) -> ErrorFields:
 
 
 def dialect_code(code: Code) -> str:
-    """Return the code itself."""
-    return code.value
+    """Return the code itself, or the vendor's own."""
+    return _CODES.get(code, code.value)

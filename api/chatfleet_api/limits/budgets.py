@@ -1,0 +1,99 @@
+"""From `spec.limits.budgets` to what one request takes of each budget that applies. Pure.
+
+Money is whole billionths of a US dollar, rounded up for each answer: Redis adds them, and its scripts compare them,
+without an error up to nine million dollars. A day and a month are those in which a request began (UTC).
+"""
+
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+from typing import Final, NamedTuple
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.quota import BUDGETS, Demand
+from chatfleet_api.limits.plan import scopes
+from chatfleet_api.limits.verdict import NANODOLLAR, SECOND
+from chatfleet_api.usage.price_book import PriceBook
+from chatfleet_contract.spec.limits import Budgets
+
+_DAY: Final = timedelta(days=1)
+
+
+class Asked(NamedTuple):
+    """What a request may use."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+class _Period(NamedTuple):
+    name: str
+    interval: float
+    """Microseconds until it ends, at least a second: a shorter wait would not refuse a request."""
+
+
+def budget_demands(
+    budgets: Budgets, principal: Principal, asked: Asked, prices: PriceBook, now: datetime
+) -> tuple[Demand, ...]:
+    """Return what a request takes of each budget; `now` has zone UTC.
+
+    Raises:
+        ChatError: BUDGET_EXHAUSTED, for a model whose price is not known where a budget is in USD.
+    """
+    day, month = _periods(now)
+    demands: list[Demand] = []
+    cost = None
+    for scope, budget in scopes(principal, budgets.per_tenant, budgets.per_key, budgets.per_user):
+        if budget.tokens_per_day is not None:
+            tokens = asked.input_tokens + asked.output_tokens
+            demands.append(_demand(scope, "daily", budget.tokens_per_day, day, tokens))
+        for text, period in ((budget.usd_per_day, day), (budget.usd_per_month, month)):
+            if text is not None:
+                cost = _cost(asked, prices, now) if cost is None else cost
+                demands.append(_demand(scope, "usd", nanodollars(Decimal(text)), period, cost))
+    return tuple(demands)
+
+
+def spent(demand: Demand, usage: Usage | None) -> int:
+    """Return what an answer used of a meter; what is not known is all that was reserved."""
+    if usage is None or demand.unit in {"requests", "streams"}:
+        return demand.cost
+    tokens = usage.input_tokens + usage.output_tokens
+    if demand.unit != "usd":
+        return tokens
+    if usage.cost_usd is None:
+        return demand.cost if tokens else 0
+    return nanodollars(usage.cost_usd)
+
+
+def has_budget(demands: tuple[Demand, ...]) -> bool:
+    """Return whether one of the meters is a budget."""
+    return any(each.unit in BUDGETS for each in demands)
+
+
+def nanodollars(usd: Decimal) -> int:
+    """Return an amount as budgets count it."""
+    return int((usd / NANODOLLAR).to_integral_value(ROUND_CEILING))
+
+
+def _demand(scope: str, unit: str, limit: int, period: _Period, cost: int) -> Demand:
+    meter = f"{scope}:{unit}:{period.name}"
+    return Demand(meter, "usd" if unit == "usd" else "daily", limit, period.interval, cost)
+
+
+def _cost(asked: Asked, prices: PriceBook, now: datetime) -> int:
+    most = prices.most(asked.model, asked.input_tokens, asked.output_tokens, now)
+    if most is None:
+        message = f"The price of model '{asked.model}' is not known, and a budget in USD applies; use another model."
+        raise ChatError(Code.BUDGET_EXHAUSTED, message, param="model")
+    return nanodollars(most)
+
+
+def _periods(now: datetime) -> tuple[_Period, _Period]:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    next_month = (midnight.replace(day=28) + 4 * _DAY).replace(day=1)
+    ends = (f"{now:%Y-%m-%d}", midnight + _DAY), (f"{now:%Y-%m}", next_month)
+    day, month = (_Period(name, max((end - now).total_seconds(), 1.0) * SECOND) for name, end in ends)
+    return day, month

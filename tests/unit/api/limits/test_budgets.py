@@ -1,0 +1,227 @@
+"""Budgets as clients meet them, and their sums held to a simple oracle: what has passed never exceeds the budget."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.principal import Principal
+from chatfleet_api.domain.quota import Demand
+from chatfleet_api.limits.buckets import KEEP_SUMS, Buckets
+from chatfleet_api.limits.budgets import Asked, budget_demands, nanodollars, spent
+from chatfleet_api.limits.verdict import SECOND
+from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.usage.price_book import PriceBook
+from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.spec.limits import Budget, Budgets
+from chatfleet_contract.spec.pricing import Pricing
+from harness.clients.asgi import Exchange, ask, asking, post
+from harness.pods.api_pod import Pod
+from harness.pods.runs import STOP, FakeProvider, text
+
+pytestmark = pytest.mark.looptime
+
+CHAT = "/v1/chat/completions"
+HI: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+VERSION = {"anthropic-version": "2026-10-21"}
+PRICES = Pricing(input_per_million_tokens="1", output_per_million_tokens="10")
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def budgeted(*pieces: float | Sequence[StreamItem] | ChatError, priced: bool = True, **fields: str | int) -> Pod:
+    """Return a pod whose tenants have a budget, and a model at 1 and 10 USD for a million tokens."""
+    pod = Pod(FakeProvider(*pieces))
+    pod.now = NOON
+    budget(pod, **fields)
+    if priced:
+        current = pod.configuration.current
+        models = tuple(model.model_copy(update={"name": "m", "pricing": PRICES}) for model in current.models)
+        pod.configuration.replace(current.model_copy(update={"models": models}))
+    return pod
+
+
+def budget(pod: Pod, **fields: str | int) -> None:
+    pod.change("limits", budgets=Budgets(per_tenant=Budget(**fields)))  # type: ignore[arg-type]
+
+
+def usage(inputs: int, outputs: int) -> list[StreamItem]:
+    return [Finish("stop", Usage(input_tokens=inputs, output_tokens=outputs))]
+
+
+async def asked(pod: Pod, path: str = CHAT, **body: object) -> Exchange:
+    request = post(path, {**HI, "max_tokens": 1000, **body}, **VERSION)
+    await ask(pod.app, request)
+    return request
+
+
+async def test_a_request_for_which_too_little_is_left_is_refused_until_the_budget_resets() -> None:
+    pod = budgeted(text("a"), usage(1000, 900), usd_per_day="0.02")
+    assert [(await asked(pod)).status for _ in range(2)] == [200, 429]  # 0.010001 USD reserved, 0.01 used
+    refused = await asked(pod)
+    assert refused.headers["x-should-retry"] == "false"
+    assert "retry-after" not in refused.headers
+    error = refused.json()["error"]
+    assert error["code"] == "budget_exhausted"
+    assert error["message"] == (
+        "The budget of the tenant, 0.02 USD per day, has 0.01 USD left, and the request may use 0.010001 USD."
+        " It resets at 2026-02-01T00:00:00Z."
+    )
+    pod.now = datetime(2026, 2, 1, tzinfo=UTC)
+    assert (await asked(pod)).status == 200
+
+
+async def test_anthropics_clients_get_the_code_that_they_know() -> None:
+    pod = budgeted(text("a"), [STOP], tokens_per_day=500)
+    refused = await asked(pod, "/v1/messages")
+    assert (refused.status, refused.json()["error"]["type"]) == (429, "rate_limit_error")
+    assert refused.json()["error"]["details"]["error_code"] == "enforced_spend_limit_reached"
+
+
+async def test_the_answers_that_are_under_way_count_with_the_most_that_they_may_use() -> None:
+    pod = budgeted(text("a"), 10.0, usage(1, 9), tokens_per_day=1500)
+    first = post(CHAT, {**HI, "stream": True, "max_tokens": 1000})
+    async with asking(pod.app, first) as answering:
+        await first.until(b'"content":"a"')
+        assert (await asked(pod)).status == 429
+        await answering
+    assert (await asked(pod)).status == 200
+
+
+async def test_a_cancelled_answer_costs_what_was_written_of_it() -> None:
+    pod = budgeted(text("word" * 100), 100.0, [STOP], tokens_per_day=2000)
+    first = post(CHAT, {**HI, "stream": True, "max_tokens": 1900})
+    async with asking(pod.app, first) as answering:
+        await first.until(b"word")
+        first.left.set()
+        await answering
+    await pod.pool.idle(1)
+    refused = await asked(pod, max_tokens=1899)
+    assert "has 1899 tokens left" in refused.json()["error"]["message"]  # an input of 1, and 400 letters
+    assert (await asked(pod, max_tokens=1898)).status == 200
+
+
+async def test_a_model_whose_price_is_not_known_is_refused_where_a_budget_is_in_usd() -> None:
+    pod = budgeted(text("a"), [STOP], priced=False, usd_per_month="1000")
+    refused = await asked(pod)
+    assert (refused.status, refused.json()["error"]["code"]) == (429, "budget_exhausted")
+    assert refused.json()["error"]["message"].startswith("The price of model 'm' is not known")
+    budget(pod, tokens_per_day=5000)
+    assert (await asked(pod)).status == 200
+
+
+async def test_a_change_acts_on_the_next_request_and_keeps_what_was_used() -> None:
+    pod = budgeted(text("a"), usage(500, 500), tokens_per_day=1500)
+    assert [(await asked(pod)).status for _ in range(2)] == [200, 429]
+    budget(pod, tokens_per_day=2500)
+    assert [(await asked(pod)).status for _ in range(2)] == [200, 429]
+
+
+PRICED = PriceBook.of(
+    RuntimeConfig.model_validate(
+        {
+            "deployment": "a",
+            "namespace": "a",
+            "providers": [{"name": "p", "type": "scripted"}],
+            "models": [
+                {"name": "cheap", "provider": "p", "model": "a", "fallbacks": ["dear"], "pricing": PRICES.document()},
+                {
+                    "name": "dear",
+                    "provider": "p",
+                    "model": "b",
+                    "pricing": {
+                        "inputPerMillionTokens": "2",
+                        "outputPerMillionTokens": "20",
+                        "cacheWrite1hPerMillionTokens": "4",
+                        "serviceTiers": [{"name": "flex", "factor": "0.5"}, {"name": "priority", "factor": "3"}],
+                    },
+                },
+            ],
+        }
+    )
+)
+
+
+def test_the_dearest_fallback_tier_and_cache_write_are_reserved() -> None:
+    for model in ("cheap", "dear"):
+        assert PRICED.most(model, 1_000_000, 1_000_000, NOON) == Decimal(3 * (4 + 20))
+    assert PRICED.most("other", 1, 1, NOON) is None
+
+
+def test_each_budget_has_the_name_of_its_period_and_the_time_until_its_end() -> None:
+    caller = Principal("acme", "key/1", "ada")
+    each = Budget(usd_per_day="1", usd_per_month="2", tokens_per_day=3)
+    found = budget_demands(
+        Budgets(per_tenant=each, per_key=each, per_user=each), caller, Asked("dear", 10, 20), PRICED, NOON
+    )
+    assert {demand.meter for demand in found} == {
+        f"{scope}:{period}"
+        for scope in ("tenant", "key:key%2F1", "user:ada")
+        for period in ("daily:2026-01-31", "usd:2026-01-31", "usd:2026-01")
+    }
+    assert {demand.interval for demand in found} == {12 * 3600 * SECOND}
+    assert [demand.cost for demand in found[:2]] == [30, nanodollars(Decimal("0.00132"))]
+
+
+@pytest.mark.parametrize(
+    ("used", "charged"),
+    [
+        (None, 100),
+        (Usage(), 0),
+        (Usage(1, 1), 100),
+        (Usage(1, 1, cost_usd=Decimal("0.0000000071")), 8),
+        (Usage(1, 1, cost_usd=Decimal(0)), 0),
+    ],
+)
+def test_what_an_answer_costs_is_rounded_up_and_unknown_is_what_was_reserved(used: Usage | None, charged: int) -> None:
+    assert spent(Demand("tenant:usd:2026-01", "usd", 1000, 1.0, 100), used) == charged
+
+
+steps = st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 80), st.integers(0, 9)), max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(limit=st.integers(50, 200), steps=steps)
+def test_reserved_and_used_together_are_a_sum_that_passes_what_fits_and_nothing_else(
+    limit: int, steps: list[tuple[bool, int, int, int]]
+) -> None:
+    """The oracle: a number for what has ended, and a list of what is under way."""
+    buckets, ended = Buckets(), 0
+    running: dict[str, int] = {}
+    for number, (begins, cost, used, which) in enumerate(steps):
+        if begins or not running:
+            demand = Demand("tenant:usd:2026-01-31", "usd", limit, 60.0 * SECOND, cost)
+            verdict = buckets.reserve("acme", f"{number}", (demand,), number)
+            fits = ended + sum(running.values()) + cost <= limit
+            assert (verdict.refused is None) == fits
+            if fits:
+                running[f"{number}"] = cost
+            assert verdict.left[0].remaining == max(limit - ended - sum(running.values()), 0)
+        else:
+            lease = [*running][which % len(running)]
+            del running[lease]
+            ended += used
+            for _ in range(2):
+                buckets.settle("acme", lease, [("tenant:usd:2026-01-31", used)], number)
+
+
+def test_a_budget_is_forgotten_a_day_after_its_end() -> None:
+    buckets, demand = Buckets(), Demand("tenant:daily:2026-01-31", "daily", 10, 60.0 * SECOND, 10)
+    buckets.reserve("acme", "a", (demand,), 0)
+    buckets.prune(60.0 * SECOND + KEEP_SUMS)
+    assert buckets.reserve("acme", "b", (demand,), 0).refused == 0
+    buckets.prune(60.0 * SECOND + KEEP_SUMS + 1)
+    assert buckets.reserve("acme", "c", (demand,), 0).refused is None
+
+
+async def test_many_requests_at_once_do_not_spend_more_than_the_budget() -> None:
+    pod = budgeted(text("a"), 1.0, usage(1, 1000), tokens_per_day=5005)
+    found = await asyncio.gather(*(asked(pod) for _ in range(9)))
+    assert sorted(each.status for each in found) == [200] * 5 + [429] * 4
+    assert Code.BUDGET_EXHAUSTED in {each.json()["error"]["code"] for each in found if each.status != 200}
