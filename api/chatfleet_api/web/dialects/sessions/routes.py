@@ -69,7 +69,8 @@ class SendToSession(HotEndpoint):
     async def answer(self, client: Client) -> None:
         sent = self._read(await client.body())
         principal, key = client.principal, idempotency_key(client)
-        session = await self._known(principal, sent) or await self._made(principal, sent, key)
+        user = principal.user_of(sent.user)
+        session = await self._known(principal, sent) or await self._made(principal, sent, user, key)
         run = await self._conversations.send(principal, session, sent.message, key=key)
         client.show(run.quota)
         ended = await self._streams.send(run.read, SessionEncoder(run.id, client.request_id), client)
@@ -85,9 +86,8 @@ class SendToSession(HotEndpoint):
         except ConversationNotFoundError:
             return None
 
-    async def _made(self, principal: Principal, sent: Sent, key: str | None) -> str:
+    async def _made(self, principal: Principal, sent: Sent, user: str | None, key: str | None) -> str:
         """Make a session, with an id that the server chooses, and return it; the same one for the same key."""
-        user = principal.user_of(sent.user)
         if key is None:
             return (await self._conversations.create(principal, user_id=user, items=sent.history)).id
         session = conversation_of(principal, f"session\n{key}")
