@@ -75,8 +75,8 @@ class Accounting:
         usage = used_by(charges)
         return end if usage is None else replace(end, usage=usage)
 
-    def add(self, tenant: str, used: Used) -> None:
-        """Count what is no run."""
+    def add(self, tenant: str, used: Used) -> Usage | None:
+        """Count what is no run; return it with its cost."""
         at = self.now()
         charges = charges_of(used.attempts, self.prices(), at)
         if charges:
@@ -84,6 +84,7 @@ class Accounting:
             self.ledger.add(UsageRecord(used.start.run, tenant, used.consumer, day, "complete", charges))
             for charge in charges:
                 self.meter.charged(tenant, charge)
+        return used_by(charges)
 
     def _attempts(self, used: Used, end: Terminal) -> Sequence[Attempt]:
         """Return the attempts of an answer, the one that ended it last."""

@@ -139,6 +139,12 @@ async def reserved(
     return Reservation(limits, principal.tenant, held, quota)
 
 
+async def held_for(limits: Limits | None, principal: Principal, model: str, tokens: Callable[[], int]) -> Held | None:
+    """Reserve what a request without an answer in tokens may use; raises as `reserved` does."""
+    found = None if limits is None or limits.idle else await limits.reserve(principal, model, tokens)
+    return None if found is None else found[0]
+
+
 def share_of(limits: Limits | None, tenant: str, held: Held | None) -> Share:
     """Return what a run holds."""
     return NOTHING if held is None else Share(limits, tenant, held)

@@ -110,7 +110,9 @@ class Wiring:
             responses=chat.responses,
             joining=chat.joining,
             models=ports.catalogue,
-            embeddings=Embeddings(configuration.live_catalogue, ports.seams.accounting, ports.new_id),
+            embeddings=Embeddings(
+                configuration.live_catalogue, ports.seams.accounting, ports.seams.limits, ports.new_id
+            ),
             usage=UsageReports(self._account, ports.ledger, ports.sessions, ports.now),
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
