@@ -33,6 +33,8 @@ WORRY: Final[Mapping[str, str]] = {
     ),
     metrics.RUN_TAKEOVER_DURATION_SECONDS: "it exceeds 3 s: other pods are full",
     metrics.RUNS_HANDED_OVER_TOTAL: "it stays 0 while pods are removed under open streams: no other pod has room",
+    metrics.SPANS_EXPORTED_TOTAL: "it stands still while there are requests, and `otlpEndpoint` is set",
+    metrics.SPANS_DROPPED_TOTAL: "it increases: the collector is unreachable or too slow, and traces have gaps",
     metrics.REDIS_UP: "it is 0: conversations return 503, and streams are not resumable",
     metrics.REDIS_ERRORS_TOTAL: (
         "it increases while `chatfleet_redis_up` is 1: Redis is overloaded, or its network loses packets"

@@ -56,6 +56,8 @@ UPSTREAM_CIRCUIT_OPEN: Final = "chatfleet_upstream_circuit_open"
 RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
 RUN_TAKEOVER_DURATION_SECONDS: Final = "chatfleet_run_takeover_duration_seconds"
 RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
+SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
+SPANS_DROPPED_TOTAL: Final = "chatfleet_spans_dropped_total"
 REDIS_UP: Final = "chatfleet_redis_up"
 REDIS_ERRORS_TOTAL: Final = "chatfleet_redis_errors_total"
 EVENT_LOOP_LAG_SECONDS: Final = "chatfleet_event_loop_lag_seconds"
@@ -154,6 +156,8 @@ POD_METRICS: Final = (
         "Time from the last activity of the previous owner to the takeover.",
     ),
     Metric(RUNS_HANDED_OVER_TOTAL, Kind.COUNTER, (), "Runs handed over to other pods at shutdown."),
+    Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
+    Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),
     Metric(REDIS_ERRORS_TOTAL, Kind.COUNTER, (), "Redis operations that failed, or found all connections busy."),
     Metric(EVENT_LOOP_LAG_SECONDS, Kind.GAUGE, (), "Delay of the last heartbeat of the event loop, one every 0.5 s."),

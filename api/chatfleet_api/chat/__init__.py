@@ -8,6 +8,7 @@ ownership       which conversations a caller sees
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
 once            responses with an idempotency key
 turn            THE page of one run: admit, reserve, guard, steps, account, settle, publish the end
+traces          the spans of a turn and of a takeover
 accounting      what an answer has used, priced and counted at its end
 reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole

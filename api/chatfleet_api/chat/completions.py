@@ -9,6 +9,7 @@ from chatfleet_api.chat.accounting import consumer_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
+from chatfleet_api.domain import trace
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -61,5 +62,6 @@ class Completions:
             produce = partial(run_turn, job)
             if not retrievable:
                 return part.keep(start(tenant, began.run, produce))
-            async with self.fleet.begin(RunRecord(tenant, began, request, consumer, part.held)):
+            record = RunRecord(tenant, began, request, consumer, part.held, *trace.place())
+            async with self.fleet.begin(record):
                 return part.keep(start(tenant, began.run, produce, Fence()))

@@ -16,7 +16,7 @@ from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
-from chatfleet_api.domain import log_context
+from chatfleet_api.domain import log_context, trace
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
@@ -163,7 +163,7 @@ class MessageSender:
             response=None if turn.echo is None else ResponsePlace(run_id, len(turn.questions) + 1),
         )
         with await reserved(self.seams.limits, principal, request, max_tokens=models.max_tokens) as part:
-            record = RunRecord(tenant, began, request, consumer, part.held)
+            record = RunRecord(tenant, began, request, consumer, part.held, *trace.place())
             async with self.fleet.begin(record):
                 try:
                     await self.sessions.append(tenant, conversation, append)

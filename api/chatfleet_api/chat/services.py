@@ -14,6 +14,7 @@ from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import PLAIN, Seams
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.trace import NO_TRACER, Tracer
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
@@ -44,6 +45,8 @@ class ChatPorts:
     """The configured policy for a message that comes while an answer is being written."""
     seams: Seams = PLAIN
     """What features add to each run."""
+    tracer: Live[Tracer | None] = NO_TRACER
+    """Of runs that are taken over; others are in the trace of their request."""
     ledger: Ledger = field(default_factory=MemoryLedger)
     """What the accounting of `seams` adds to."""
 
@@ -66,7 +69,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
     completions = Completions(
         catalogue=catalogue, pool=pool, fleet=fleet, clock=clock, now=now, new_id=new_id, seams=ports.seams
     )
-    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter, ports.seams)
+    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter, ports.seams, ports.tracer)
     queue = Queue(sessions, new_id)
     sender = MessageSender(
         catalogue=catalogue,

@@ -19,6 +19,7 @@ from chatfleet_api.chat.limits import Share, share_of
 from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
+from chatfleet_api.chat.traces import takeover_span
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, provided, run_turn
 from chatfleet_api.domain import log_context
 from chatfleet_api.domain.errors import (
@@ -31,6 +32,7 @@ from chatfleet_api.domain.errors import (
 from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token, Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.trace import NO_TRACER, Tracer
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.runs.fleet.interface import Claim
@@ -70,6 +72,7 @@ class Takeover:
     now: Callable[[], datetime]
     meter: TakeoverMeter
     seams: Seams = PLAIN
+    tracer: Live[Tracer | None] = NO_TRACER
 
     async def produce(self, claim: Claim, run: Run, *, has_slot: bool) -> None:
         """Bring a claimed run to its end; without `has_slot`, without a provider."""
@@ -78,7 +81,10 @@ class Takeover:
         record = claim.record
         if self.seams.limits is not None and record.held is not None:
             self.seams.limits.adopt(record.tenant, record.held)
-        with share_of(self.seams.limits, record.tenant, record.held) as share:
+        with (
+            takeover_span(self.tracer(), claim),
+            share_of(self.seams.limits, record.tenant, record.held) as share,
+        ):
             await self._end(claim, run, share, has_slot=has_slot)
 
     async def _end(self, claim: Claim, run: Run, share: Share, *, has_slot: bool) -> None:

@@ -24,6 +24,7 @@ from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.limits import Limits, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
+from chatfleet_api.chat.traces import turn_span
 from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
@@ -51,7 +52,6 @@ SETTLE_SECONDS = 2.0
 LATE_SETTLE_SECONDS = 60.0
 """Time after that in which the answer is still brought to the store: longer than a failover of Redis takes."""
 SETTLE_PAUSE_SECONDS = 0.5
-"""Between two attempts to settle."""
 
 SaveOutcome: TypeAlias = Literal["saved", "deleted", "unreachable"]
 """Whether an answer was stored, or its conversation was deleted meanwhile, or the store did not answer in time."""
@@ -160,13 +160,15 @@ async def run_turn(job: RunJob, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
     admit(job, run)
     reply = Reply(job.clock, provided(job.before))
-    with share_of(job.seams.limits, run.tenant, job.held) as share, noting() as attempts:
+    limits = job.seams.limits
+    with turn_span(run, job.start) as span, share_of(limits, run.tenant, job.held) as share, noting() as attempts:
         end = await _produce(job, run, reply)
         if run.fenced:
             share.forget()
             return  # it is another pod's to end
         used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
         end = accounted(job.seams.accounting, run, used, end)
+        span.ended(end)
         await share.settle(tokens_used(job.request, reply, end))
     if job.seams.budget is not None:
         await job.seams.budget.settle(run.tenant, job.request, end.usage)
@@ -211,7 +213,6 @@ def _provider(job: RunJob) -> Provider:
 
 
 async def reserve(job: RunJob, run: Run) -> None:
-    """Reserve what the run may use."""
     if job.seams.budget is not None:
         await job.seams.budget.reserve(run.tenant, job.request)
 

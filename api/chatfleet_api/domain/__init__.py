@@ -10,6 +10,7 @@ principal        the caller of a request
 model_names      names of models, and the error for one that does not exist
 quota            what is left to a caller, and what a request holds of it
 ids              which text is an id
+trace            the span of a task, where there is tracing
 live             live configuration: `Live`
 log_context      the ids in log lines of a request or a run
 unexpected       log lines of errors that repeat

@@ -14,4 +14,5 @@ tenant_metrics  those by tenant and by API key
 token_rate      tokens per second
 day_usage       what the ChatDeployment has used today
 logs            format of log lines
+tracing         the tracer that the configuration wants
 """

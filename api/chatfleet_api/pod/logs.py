@@ -7,6 +7,7 @@ import msgspec
 from typing_extensions import override
 
 from chatfleet_api.domain.log_context import log_context
+from chatfleet_api.domain.trace import place
 from chatfleet_contract.logs import log_fields
 from chatfleet_contract.spec import LogFormat, Observability
 
@@ -44,4 +45,9 @@ class TextLines(logging.Formatter):
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
     added = {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
-    return {**log_context(), **added}
+    return {**log_context(), **_span(), **added}
+
+
+def _span() -> dict[str, str]:
+    here = place()
+    return {"trace_id": here.trace_id, "span_id": here.span_id} if here.traceparent else {}

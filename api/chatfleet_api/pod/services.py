@@ -32,6 +32,7 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
 from chatfleet_api.pod.tenant_metrics import key_uses
 from chatfleet_api.pod.token_rate import TokenRate
+from chatfleet_api.pod.tracing import Tracing
 from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.log.interface import RunLog
@@ -117,6 +118,7 @@ class Wiring:
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
+            tracer=ports.tracer,
             access_lines=configuration.live.map(lambda live: live.observability.access_log),
             version=self.version,
             meter=self.meter,
@@ -144,16 +146,20 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         configuration = Configuration(config, build=registry.catalogue)
         async with open_stores(settings, configuration.live) as stores:
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
-            wiring = _wiring(configuration, stores, pool, meter)
+            tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)
+            tracing.follow()
+            wiring = _wiring(configuration, stores, pool, meter, tracing)
             chat = chat_services(wiring.ports)
             redis = _monitor(stores.redis)
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
             meter.tenants.keys(lambda: key_uses(wiring.authentication.principals()))
+            meter.counter(metrics.SPANS_EXPORTED_TOTAL, lambda: tracing.exported)
+            meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)
             meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
-            tasks.append(sources.usage.run)
+            tasks += [sources.usage.run, tracing.run]
             if sources.redis is not None:
                 supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
                 tasks += [sources.redis.run, supervising]
@@ -166,7 +172,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 yield Services(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter)
 
 
-def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter) -> Wiring:
+def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter, tracing: Tracing) -> Wiring:
     ports = ChatPorts(
         catalogue=configuration.live_catalogue,
         pool=pool,
@@ -179,6 +185,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         ledger=stores.ledger,
+        tracer=tracing.tracer,
         seams=Seams(accounting=_accounting(configuration, stores, meter), limits=stores.limits.limiter),
     )
     return Wiring(

@@ -1,6 +1,6 @@
 """From the runtime configuration to the catalogue: each model a provider behind the same policies, in the same order.
 
-From the outside: fallback, prefill, retry, circuit breaker, concurrency limit, measuring, defaults, upstream. A
+From the outside: fallback, prefill, retry, circuit breaker, concurrency limit, span, measuring, defaults, upstream. A
 fallback is worth its price only when retries did not help; a back-off holds no slot; waiting for a slot is not the
 upstream's failure.
 """
@@ -8,6 +8,7 @@ upstream's failure.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,6 +26,7 @@ from chatfleet_api.providers.policies.instrumented import Instrumented, Meter, M
 from chatfleet_api.providers.policies.prefill import Prefill
 from chatfleet_api.providers.policies.retry import Retrying
 from chatfleet_api.providers.policies.retry_budget import RetryBudget
+from chatfleet_api.providers.policies.traced import Traced, TracedModel
 from chatfleet_api.providers.provider import Opening, Provider
 from chatfleet_api.providers.shutdown_dates import SHUTDOWN_DATES
 from chatfleet_api.providers.vendors.table import VENDORS
@@ -97,7 +99,8 @@ class Registry:
         meter = environment.meter
         labels = ModelLabels(provider.name, model.name, model.model)
         measured = Instrumented(WithDefaults(upstream.backend, model), labels, meter=meter, clock=environment.clock)
-        limited = ConcurrencyLimited(measured, upstream.slots, timeout_seconds=provider.timeouts.first_token_seconds)
+        traced = Traced(measured, _traced(provider, model), environment.clock)
+        limited = ConcurrencyLimited(traced, upstream.slots, timeout_seconds=provider.timeouts.first_token_seconds)
         retrying = Retrying(
             CircuitBreaking(limited, upstream.breaker),
             provider.retries,
@@ -119,6 +122,11 @@ class WithDefaults:
     def open(self, request: ChatRequest) -> Opening:
         missing = {name: value for name, value in self._parameters.items() if getattr(request, name) is None}
         return self._inner.open(msgspec.structs.replace(request, model=self._name, **missing))
+
+
+def _traced(provider: RuntimeProvider, model: Model) -> TracedModel:
+    server = urlsplit(provider.base_url).hostname if provider.base_url else None
+    return TracedModel(provider.name, model.model, provider.type, server)
 
 
 def _named(providers: Mapping[str, RuntimeProvider], model: Model) -> RuntimeProvider:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from pydantic import SecretStr
 
+from chatfleet_api.domain import trace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.http.connection import BrokenError, Connection
@@ -112,7 +113,9 @@ class UpstreamClient:
         proof = (
             await authentication.headers(key, request) if authentication else self._vendor.authenticate(key, request)
         )
-        return await self._connections.request(method, url, {**headers, **proof}, body, connect_seconds=connect_seconds)
+        return await self._connections.request(
+            method, url, {**headers, **proof, **trace.headers()}, body, connect_seconds=connect_seconds
+        )
 
 
 async def read_body(response: Connection, most: int) -> bytes:

@@ -8,3 +8,15 @@ replication.py           writes that wait for replicas
 url.py                   the URL of a Redis, for every topology
 lag_tolerant_timeout.py  a deadline that does not blame Redis for a late event loop
 """
+
+import sys
+from typing import Final
+
+_SDK: Final = "opentelemetry.sdk.metrics"
+
+# The client imports the SDK where it is installed, for metrics that we do not use. It takes 2 MB, and time.
+if _SDK not in sys.modules:
+    sys.modules[_SDK] = None  # type: ignore[assignment]  # what makes Python report that it is not installed
+    import redis.observability.providers  # noqa: F401  # it looks once
+
+    del sys.modules[_SDK]

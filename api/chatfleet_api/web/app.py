@@ -16,6 +16,7 @@ from chatfleet_api.web.middleware.head import Head
 from chatfleet_api.web.middleware.hot_routes import HotRoutes
 from chatfleet_api.web.middleware.identity import Identity
 from chatfleet_api.web.middleware.request_id import RequestId
+from chatfleet_api.web.middleware.server_spans import ServerSpans
 from chatfleet_api.web.middleware.upgrade import Upgrade
 from chatfleet_api.web.root import root_routes
 from chatfleet_api.web.services import Services
@@ -49,6 +50,7 @@ def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     app = Upgrade(app)
     app = Identity(app, authenticate=services.authenticate)
     app = AccessLog(app, meter=services.meter, clock=services.clock, lines=services.access_lines)
+    app = ServerSpans(app, tracer=services.tracer)
     app = RequestId(
         app,
         new_id=services.new_id,

@@ -14,6 +14,7 @@ from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Authenticate
+from chatfleet_api.domain.trace import Tracer
 from chatfleet_api.web.middleware.access_log import RequestMeter
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_contract.spec import AccessLines, OnClientDisconnect
@@ -46,6 +47,8 @@ class Services:
     """Returns who sends a request, or raises."""
     access_lines: Live[AccessLines]
     """Requests that the access log has."""
+    tracer: Live[Tracer | None]
+    """None: requests are not traced."""
     version: str
     meter: WebMeter
     clock: Callable[[], float]

@@ -30,7 +30,7 @@ from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCA
 from chatfleet_contract.spec.conversations import Conversations, OnBusy, OnClientDisconnect
 from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceType
 from chatfleet_contract.spec.limits import Limits
-from chatfleet_contract.spec.observability import AccessLines, LogFormat, LogLevel, Observability
+from chatfleet_contract.spec.observability import AccessLines, GenAIConventions, LogFormat, LogLevel, Observability
 from chatfleet_contract.spec.redis import AppendFsync, ManagedRedis, Redis
 from chatfleet_contract.spec.streaming import Streaming
 from chatfleet_contract.spec.template import InheritedMetadata, Scheduling, Template
@@ -45,6 +45,7 @@ __all__ = [
     "ChatDeploymentSpec",
     "Conversations",
     "Exposure",
+    "GenAIConventions",
     "InheritedMetadata",
     "Limits",
     "LogFormat",

@@ -82,7 +82,7 @@ class ChatDeploymentSpec(Part):
     autoscaling: Autoscaling | None = Field(
         None, description="Scale the number of pods with load. Unset: spec.replicas sets it."
     )
-    observability: Observability = Field(Observability(), description="Logging of the pods.")
+    observability: Observability = Field(Observability(), description="Logs and traces of the pods.")
     egress: Egress = Field(Egress(), description="Servers that the pods may connect to, and how.")
     exposure: Exposure = Field(Exposure(), description="How clients reach the pods.")
     template: Template = Field(Template(), description="Additions to the pod template.")

@@ -8,7 +8,7 @@ from typing import Final
 
 from chatfleet_contract import names
 from chatfleet_contract.runtime import ActivatorConfig
-from chatfleet_contract.spec import ChatDeploymentSpec
+from chatfleet_contract.spec import ChatDeploymentSpec, Observability
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT, SERVICE
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
@@ -31,6 +31,8 @@ PROGRESS_DEADLINE_SECONDS: Final = 2_147_483_647
 
 STREAMING_FIELDS: Final = {"max_streams_per_pod", "heartbeat_seconds", "max_stream_seconds"}
 """What its pod template is built from: a change of another field must not restart the activator."""
+LOG_FIELDS: Final = {"log_level", "log_format", "access_log"}
+"""The same of observability: the activator passes W3C Trace Context on, and has no spans of its own."""
 
 
 def may_scale_to_zero(spec: ChatDeploymentSpec) -> bool:
@@ -61,7 +63,7 @@ def _config(ref: Ref, spec: ChatDeploymentSpec, activation_timeout_seconds: int)
         max_streams=spec.streaming.max_streams_per_pod,  # as many as the first pod takes
         heartbeat_seconds=spec.streaming.heartbeat_seconds,
         max_stream_seconds=spec.streaming.max_stream_seconds,
-        observability=spec.observability,
+        observability=Observability.model_validate(spec.observability.model_dump(include=LOG_FIELDS)),
     )
 
 
@@ -122,7 +124,7 @@ def _deployment(owner: Owner, spec: ChatDeploymentSpec, default_image: str, conf
     manifest["metadata"]["annotations"] = template_inputs_hash(
         template=spec.template.model_dump(mode="json", exclude_defaults=True),
         streaming=spec.streaming.model_dump(include=STREAMING_FIELDS, exclude_defaults=True),
-        observability=spec.observability.model_dump(mode="json", exclude_defaults=True),
+        observability=config.observability.model_dump(mode="json", exclude_defaults=True),
         activation_timeout_seconds=config.activation_timeout_seconds,
     )
     manifest["spec"] = {

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from chatfleet_api.chat.accounting import Accounting
+from chatfleet_api.domain.trace import Tracer
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.identity.jose import KeySet
 from chatfleet_api.limits.limiter import Limiter, Terms
@@ -28,6 +29,7 @@ from chatfleet_api.web.app import create_app
 from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.jwt import JWTIssuer
 from harness.pods.issuer import Issuer
+from harness.pods.live import fixed
 from harness.pods.runs import Chat, loop_clock, make_chat
 from harness.upstream.catalogue import registry_of
 
@@ -38,7 +40,7 @@ HEARTBEAT_SECONDS: Final = Streaming().heartbeat_seconds
 class Pod:
     """The application of a pod whose one model, `m`, is answered by `provider`."""
 
-    def __init__(self, provider: Provider, *, capacity: int = 10) -> None:
+    def __init__(self, provider: Provider, *, capacity: int = 10, tracer: Tracer | None = None) -> None:
         self.meter = Meter(VERSION)
         self.issuers: dict[str, Issuer] = {}
         self.now = datetime(2026, 1, 2, tzinfo=UTC)
@@ -58,7 +60,9 @@ class Pod:
         terms = Terms(limits, accounting.prices, lambda: self.now)
         self.limiter = Limiter(terms, None, pods=lambda: 1, clock=loop_clock, new_id=in_memory.new_id)
         seams = replace(in_memory.seams, accounting=accounting, limits=self.limiter)
-        self.chat = Chat(replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy))
+        self.chat = Chat(
+            replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy, tracer=fixed(tracer))
+        )
         self.lifecycle = Lifecycle(loop_clock)
         self.authentication = open_authentication(
             configuration.live.map(lambda live: live.access),

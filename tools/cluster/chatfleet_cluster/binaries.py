@@ -89,9 +89,10 @@ MODULES = (
         "sigs.k8s.io/prometheus-adapter",
         {"prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"},
     ),
+    Module("otel-collector", "go.opentelemetry.io/collector/otelcol", {"otel-collector": "."}),
 )
 
-_BESIDE = frozenset({"kind", "keda", "prometheus-adapter"})
+_BESIDE = frozenset({"kind", "keda", "prometheus-adapter", "otel-collector"})
 """Folders of programs that a node does not need."""
 
 NODE = tuple(name for module in MODULES if module.folder not in _BESIDE for name in module.programs)

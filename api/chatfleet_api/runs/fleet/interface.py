@@ -24,6 +24,9 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     consumer: Consumer = UNKNOWN_CONSUMER
     held: Held | None = None
     """What it holds of the limits of its caller."""
+    traceparent: str = ""
+    """The request that began it, in its trace; empty: it has none."""
+    tracestate: str = ""
 
 
 class Orphan(NamedTuple):

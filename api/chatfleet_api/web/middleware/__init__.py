@@ -2,6 +2,7 @@
 
 alias        serves a path as the one that it stands for
 request_id   gives a request its id, and marks the response
+server_spans the trace of each request
 access_log   one line of log and one count for each request
 identity     who the caller is
 upgrade      refuses WebSocket

@@ -16,10 +16,10 @@ from chatfleet_contract.spec import AccessLines
 
 logger = logging.getLogger("chatfleet_api.access")
 
-_QUIET: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH, PATH_METRICS})
+QUIET: Final = frozenset({PATH_LIVE, PATH_READY, PATH_STARTUP, PATH_HEALTH, PATH_METRICS})
 """Paths that probes and scrapers request all day long: logged at level debug."""
 _FIRST_ERROR: Final = 400
-_CLIENT_CLOSED_REQUEST: Final = 499
+CLIENT_CLOSED_REQUEST: Final = 499
 """Logged for a caller that left before its answer began (nginx' number)."""
 
 
@@ -52,7 +52,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         began = self._clock()
-        status = _CLIENT_CLOSED_REQUEST
+        status = CLIENT_CLOSED_REQUEST
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -71,7 +71,7 @@ class AccessLog:
                 self._meter.asked(caller.tenant)
             if _is_wanted(self._lines(), status):
                 logger.log(
-                    logging.DEBUG if scope["path"] in _QUIET else logging.INFO,
+                    logging.DEBUG if scope["path"] in QUIET else logging.INFO,
                     "%s %s %d",
                     scope["method"],
                     scope["raw_path"].decode("ascii", "replace"),  # as it was sent: no line of ours can be forged by it
