@@ -5,6 +5,7 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
+from uuid import uuid4
 
 import msgspec
 
@@ -75,10 +76,11 @@ class TokenReview:
 
     async def _ask(self, token: bytes, audience: str) -> tuple[int, bytes]:
         own = await asyncio.to_thread(Path(self._settings.token_file).read_text)
+        uncached = f"review-{uuid4().hex}"  # the API server keeps an answer for 10 s, by token and audiences
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
-            "spec": {"token": token.decode("ascii"), "audiences": [audience]},
+            "spec": {"token": token.decode("ascii"), "audiences": [audience, uncached]},
         }
         headers = {"Authorization": f"Bearer {own.strip()}", "Content-Type": "application/json"}
         with closing(ConnectionPool(Dialer(self._egress))) as connections:

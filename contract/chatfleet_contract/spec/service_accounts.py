@@ -48,6 +48,6 @@ class ServiceAccounts(Part):
     ] = Field(description="ServiceAccounts that may call. The tenant of a caller is its namespace.")
     strict: bool = Field(
         default=False,
-        description="Have the API server review each token, so that that of a deleted pod is refused within 20 s. The"
+        description="Have the API server review each token, so that that of a deleted pod is refused within 10 s. The"
         " ServiceAccount of the pods then needs the right to create tokenreviews.",
     )

@@ -1,6 +1,7 @@
 """Tokens that a real kube-apiserver signs, with the rights that the operator and a strict pod have."""
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -100,7 +101,7 @@ async def test_a_token_is_accepted_by_audience_namespace_and_name(kubectl: Kubec
     assert await answer(settings, token(kubectl, "callers", "web", other)) == "unauthenticated"
 
 
-async def test_strict_refuses_the_token_of_a_deleted_serviceaccount(
+async def test_strict_refuses_the_token_of_a_deleted_pod_or_serviceaccount(
     kubectl: Kubectl, operator: Path, tmp_path: Path
 ) -> None:
     kubectl("create", "serviceaccount", "support", "-n", "callers")
@@ -112,6 +113,10 @@ async def test_strict_refuses_the_token_of_a_deleted_serviceaccount(
     await asyncio.to_thread((tmp_path / "token").write_text, own)
     review = TokenReview(RuntimeReview(url=url, **files), allow=Hosts.of((LOOPBACK,)))
     settings, sent = accepted(known, strict=True), token(kubectl, "callers", "web")
+    pod = {"containers": [{"name": "web", "image": "web"}], "serviceAccountName": "web"}
+    kubectl("run", "caller", "-n", "callers", "--image=web", f"--overrides={json.dumps({'spec': pod})}")
+    bound = ("--bound-object-kind=Pod", "--bound-object-name=caller", f"--audience={AUDIENCE}")
+    of_pod = kubectl("create", "token", "web", "-n", "callers", *bound).strip().encode()
 
     assert await answer(settings, sent, review) == "identity_unavailable"
     assert "give its ServiceAccount the right to create tokenreviews" in review.problem
@@ -120,6 +125,9 @@ async def test_strict_refuses_the_token_of_a_deleted_serviceaccount(
     await asyncio.to_thread(eventually, lambda: "yes" in kubectl(*CAN_REVIEW))
     assert await answer(settings, sent, review) == "callers@serviceaccounts"
     assert review.problem == ""
+    assert await answer(settings, of_pod, review) == "callers@serviceaccounts"
+    kubectl("delete", "pod", "caller", "-n", "callers", "--grace-period=0", "--force")
+    assert await answer(settings, of_pod, review) == "unauthenticated"  # not from the API server's cache of 10 s
     kubectl("delete", "serviceaccount", "web", "-n", "callers")
 
     async def refused() -> bool:
