@@ -53,7 +53,7 @@ class Observability(Part):
             ),
             port_rule("otlpEndpoint"),
             rule(
-                "!self.captureContent || has(self.otlpEndpoint)",
+                "!has(self.captureContent) || !self.captureContent || has(self.otlpEndpoint)",
                 "observability.captureContent has no effect without observability.otlpEndpoint; set otlpEndpoint or"
                 " remove captureContent",
                 ".captureContent",
