@@ -15,6 +15,7 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.TOKENS_TOTAL: "output stops while there are streams: the provider stalls",
     metrics.CACHED_INPUT_TOKENS_TOTAL: "its share of input drops: prompts have stopped to begin alike, and cost more",
     metrics.COST_USD_TOTAL: "its rate exceeds the budget: a user, a key or a loop asks too much",
+    metrics.BUDGET_USED_RATIO: "it exceeds 0.8: requests get 429 `budget_exhausted` soon; raise the budget",
     metrics.UNPRICED_ANSWERS_TOTAL: "it increases: sums of cost are too low; set `pricing` of the model",
     metrics.WASTED_TOKENS_TOTAL: "it increases: a provider accepts requests and fails, and its tokens are paid",
     metrics.REQUESTS_TOTAL: "the share of `5..` statuses rises",

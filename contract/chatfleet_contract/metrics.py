@@ -40,6 +40,7 @@ QUEUED_REQUESTS: Final = "chatfleet_queued_requests"
 TOKENS_TOTAL: Final = "chatfleet_tokens_total"
 CACHED_INPUT_TOKENS_TOTAL: Final = "chatfleet_cached_input_tokens_total"
 COST_USD_TOTAL: Final = "chatfleet_cost_usd_total"
+BUDGET_USED_RATIO: Final = "chatfleet_budget_used_ratio"
 UNPRICED_ANSWERS_TOTAL: Final = "chatfleet_unpriced_answers_total"
 WASTED_TOKENS_TOTAL: Final = "chatfleet_wasted_tokens_total"
 REQUESTS_TOTAL: Final = "chatfleet_requests_total"
@@ -89,6 +90,12 @@ POD_METRICS: Final = (
         Kind.COUNTER,
         ("provider", "model"),
         "Cost of answers in USD, as far as prices are known; exact sums are at `GET /api/v1/usage`.",
+    ),
+    Metric(
+        BUDGET_USED_RATIO,
+        Kind.GAUGE,
+        (),
+        "Used and reserved part of the budget that has least left, of tenants, keys and users that a pod has served.",
     ),
     Metric(
         UNPRICED_ANSWERS_TOTAL,

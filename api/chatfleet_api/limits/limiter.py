@@ -17,8 +17,9 @@ from chatfleet_api.domain.quota import Demand, Held, Quota
 from chatfleet_api.limits.buckets import Buckets
 from chatfleet_api.limits.budgets import Asked, budget_demands, has_budget, spent
 from chatfleet_api.limits.plan import Cost, Plan, shared
+from chatfleet_api.limits.shares import Shares
 from chatfleet_api.limits.together import SETTLE_SECONDS, Together
-from chatfleet_api.limits.verdict import SECOND, quota, refusal
+from chatfleet_api.limits.verdict import SECOND, Verdict, quota, refusal
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_contract.spec import Limits
 
@@ -55,11 +56,16 @@ class Limiter:
         self._clock = clock
         self._new_id = new_id
         self._buckets = Buckets()
+        self._shares = Shares()
 
     @property
     def idle(self) -> bool:
         """Whether nothing is limited."""
         return self._current().idle
+
+    def budget_used(self) -> float:
+        """Return the share of the budget that is used most, as this pod has last seen it; any thread may call this."""
+        return self._shares.highest(self._now())
 
     async def reserve(
         self, principal: Principal, model: str, tokens: Cost, output: int = 0
@@ -88,10 +94,7 @@ class Limiter:
                 raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=UNREACHABLE_RETRY_SECONDS)
             held = Held(held.lease, demands, local=True)
             return self._alone(tenant, held, shared(demands, max(self._pods(), 1)))
-        if verdict.refused is not None:
-            raise refusal(demands, verdict, self._terms.now())
-        self.adopt(tenant, held)
-        return held, quota(demands, verdict.left)
+        return self._decided(tenant, held, demands, verdict)
 
     def adopt(self, tenant: str, held: Held) -> None:
         """Answer for what a run holds: one that begins here, or that another pod began."""
@@ -124,6 +127,10 @@ class Limiter:
     def _alone(self, tenant: str, held: Held, demands: Sequence[Demand]) -> tuple[Held, Quota]:
         self._buckets.prune(self._now())
         verdict = self._buckets.reserve(tenant, held.lease, demands, self._now())
+        return self._decided(tenant, held, demands, verdict)
+
+    def _decided(self, tenant: str, held: Held, demands: Sequence[Demand], verdict: Verdict) -> tuple[Held, Quota]:
+        self._shares.see(tenant, demands, verdict.left, self._now())
         if verdict.refused is not None:
             raise refusal(demands, verdict, self._terms.now())
         self.adopt(tenant, held)

@@ -154,6 +154,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
+            meter.gauge(metrics.BUDGET_USED_RATIO, stores.limits.limiter.budget_used)
             meter.tenants.keys(lambda: key_uses(wiring.authentication.principals()))
             meter.counter(metrics.SPANS_EXPORTED_TOTAL, lambda: tracing.exported)
             meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)

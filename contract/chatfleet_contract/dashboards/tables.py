@@ -48,11 +48,7 @@ FLEET: Final = Dashboard(
             {EACH: "chatdeployment:chatfleet_refused_requests:ratio_rate1h"},
             "percentunit",
         ),
-        Panel(
-            "Redis",
-            "1: available or not used.",
-            {EACH: "min by (namespace, chatdeployment) (chatfleet_redis_up)"},
-        ),
+        Panel("Redis", "1: available or not used.", {EACH: "min by (namespace, chatdeployment) (chatfleet_redis_up)"}),
         Panel(
             "Open circuit breakers",
             "Providers that fail.",
@@ -262,6 +258,12 @@ COST: Final = Dashboard(
             "Of all ChatDeployments.",
             {"{{provider}} {{model}}": f"3600 * sum by (provider, model) (rate(chatfleet_cost_usd_total{RATE}))"},
             "currencyUSD",
+        ),
+        Panel(
+            "Budgets",
+            "Used part of the budget of a tenant, key or user that has least left.",
+            {EACH: "max by (namespace, chatdeployment) (chatfleet_budget_used_ratio)"},
+            "percentunit",
         ),
         Panel(
             "Answers without a price",

@@ -19,6 +19,7 @@ from chatfleet_api.limits.budgets import Asked, budget_demands, nanodollars, spe
 from chatfleet_api.limits.verdict import SECOND
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.usage.price_book import PriceBook
+from chatfleet_contract import metrics
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec.limits import Budget, Budgets
 from chatfleet_contract.spec.pricing import Pricing
@@ -218,6 +219,25 @@ def test_a_budget_is_forgotten_a_day_after_its_end() -> None:
     assert buckets.reserve("acme", "b", (demand,), 0).refused == 0
     buckets.prune(60.0 * SECOND + KEEP_SUMS + 1)
     assert buckets.reserve("acme", "c", (demand,), 0).refused is None
+
+
+async def test_a_pod_shows_the_share_of_the_budget_that_has_least_left() -> None:
+    pod = budgeted(text("a"), usage(100, 0), tokens_per_day=2000)
+    pod.meter.gauge(metrics.BUDGET_USED_RATIO, pod.limiter.budget_used)
+
+    def used() -> float:
+        return float(pod.meter.exposition().decode().partition("\nchatfleet_budget_used_ratio ")[2].split()[0])
+
+    assert used() == 0
+    await asked(pod, max_tokens=999)
+    assert used() == 0.5
+    await asked(pod, max_tokens=1699)
+    assert used() == pytest.approx(0.9)
+    assert (await asked(pod, max_tokens=1999)).status == 429
+    assert used() == pytest.approx(0.1)
+    pod.now = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+    await asyncio.sleep(12 * 3600 + 1)
+    assert used() == 0
 
 
 async def test_many_requests_at_once_do_not_spend_more_than_the_budget() -> None:
