@@ -11,6 +11,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.catalogue import SharedUpstream
 from chatfleet_api.providers.policies.instrumented import Meter, ModelLabels
 from chatfleet_api.providers.policies.retry import backoff, is_transient
+from chatfleet_api.providers.policies.traced import TracedModel, embeddings_span
 from chatfleet_api.providers.vectors import EmbeddingRequest, Vectors, vectors
 from chatfleet_api.usage.attempts import Attempt, ended
 from chatfleet_contract.runtime import RuntimeProvider
@@ -25,6 +26,7 @@ class Embedder:
     labels: ModelLabels
     meter: Meter
     rand: Callable[[], float]
+    traced: TracedModel
 
     async def create(self, request: EmbeddingRequest) -> bytes:
         """Return the answer for the client; raise `ChatError` as a `Provider` does."""
@@ -51,7 +53,8 @@ class Embedder:
         probe = breaker.admit()
         try:
             async with self.upstream.slots.held(self.provider.timeouts.first_token_seconds):
-                answer = await self.upstream.backend.embed(self.labels.upstream_model, body)
+                with embeddings_span(self.traced):
+                    answer = await self.upstream.backend.embed(self.labels.upstream_model, body)
             found = vectors(answer, model=request.model, encoding=request.encoding)
         except ChatError as error:
             code = error.code

@@ -89,7 +89,8 @@ class Registry:
 
     def _embedder(self, model: Model, provider: RuntimeProvider, upstream: SharedUpstream) -> Embedder:
         labels = ModelLabels(provider.name, model.name, model.model)
-        return Embedder(upstream, provider, labels, self._environment.meter, self._environment.rand)
+        meter, rand = self._environment.meter, self._environment.rand
+        return Embedder(upstream, provider, labels, meter, rand, _traced(provider, model))
 
     def _single(
         self, model: Model, provider: RuntimeProvider, upstreams: Mapping[RuntimeProvider, SharedUpstream]

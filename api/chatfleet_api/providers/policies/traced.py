@@ -4,8 +4,8 @@ Put it around what measures the attempt. What is sent to the upstream has the sp
 costs one look at a variable for each attempt, and nothing for each token.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final
 
 import msgspec
@@ -39,20 +39,46 @@ class TracedModel(msgspec.Struct, frozen=True):
     """Host of the upstream, where the configuration has its URL."""
 
     def attributes(self, request: ChatRequest, conventions: GenAIConventions) -> dict[str, Attribute]:
+        """Return what is known of an attempt at an answer before it is sent."""
         latest = conventions is GenAIConventions.LATEST
-        name = "gen_ai.provider.name" if latest else "gen_ai.system"
         found: dict[str, Attribute | None] = {
-            "gen_ai.operation.name": "chat",
-            name: _NAMES.get(self.type, self.provider),
-            "gen_ai.request.model": self.upstream_model,
+            **self.common("chat", conventions),
             "gen_ai.request.temperature": request.temperature,
             "gen_ai.request.top_p": request.top_p,
             "gen_ai.request.max_tokens": request.max_tokens,
             "gen_ai.request.stream": True if latest else None,
-            "server.address": self.server,
-            "chatfleet.provider": self.provider,
         }
         return {key: value for key, value in found.items() if value is not None}
+
+    def common(self, operation: str, conventions: GenAIConventions) -> dict[str, Attribute]:
+        """Return the attributes of every operation."""
+        latest = conventions is GenAIConventions.LATEST
+        found: dict[str, Attribute] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name" if latest else "gen_ai.system": _NAMES.get(self.type, self.provider),
+            "gen_ai.request.model": self.upstream_model,
+            "chatfleet.provider": self.provider,
+        }
+        return found if self.server is None else {**found, "server.address": self.server}
+
+
+@contextmanager
+def embeddings_span(model: TracedModel) -> Iterator[None]:
+    """Make the block, one attempt at embeddings, a span."""
+    span = trace.begin(f"embeddings {model.upstream_model}", Kind.CLIENT)
+    if span is None:
+        yield
+        return
+    span.set(model.common("embeddings", span.tracer.conventions))
+    failure: str | None = None
+    try:
+        with trace.active(span):
+            yield
+    except BaseException as error:
+        failure = _code(error)
+        raise
+    finally:
+        span.end(failure)
 
 
 class Traced:

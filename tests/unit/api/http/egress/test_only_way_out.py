@@ -15,6 +15,7 @@ GUARDED: Final = ("http/", "redis/")
 CLIENTS: Final = frozenset(
     {
         *("aiohappyeyeballs", "aiohttp", "ftplib", "grpc", "http.client", "httpx", "httpx2", "requests", "smtplib"),
+        *("opentelemetry.exporter.otlp.proto.grpc", "opentelemetry.exporter.otlp.proto.http"),
         *("urllib.request", "urllib3", "websockets", "xmlrpc.client"),
     }
 )
