@@ -154,10 +154,10 @@ async def test_a_budget_is_a_sum_that_counts_each_answer_once(redis_client: Redi
     running: list[Held] = []
     for _ in range(150):
         if running and rand.random() < 0.5:
-            each, used = running.pop(rand.randrange(len(running))), rand.randrange(whole // 10)
+            each = running.pop(rand.randrange(len(running)))
+            by_meter = [(demand.meter, rand.randrange(demand.cost * 11 // 10 + 1)) for demand in each.demands]
             for _ in range(2):
-                await shared.settle(tenant, each, [used, used % 100])
-            by_meter = [(demand.meter, amount) for demand, amount in zip(each.demands, (used, used % 100), strict=True)]
+                await shared.settle(tenant, each, [used for _, used in by_meter])
             alone.settle(tenant, each.lease, by_meter, 0)
             continue
         usd = Demand("tenant:usd:2026-01", "usd", whole, 5.0 * SECOND, rand.randrange(whole // 9))
