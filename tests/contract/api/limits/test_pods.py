@@ -146,6 +146,26 @@ async def test_all_pods_share_a_budget_which_a_run_that_is_taken_over_is_charged
     assert int(await heir.redis_client.call("GET", key)) == used
 
 
+async def test_requests_at_once_on_all_pods_spend_the_whole_budget_and_no_more(fleet: Fleet) -> None:
+    """150 requests of 100 tokens, of which 100 fit, while Redis drops connections: all are reserved before one ends."""
+    provider = FakeProvider(text("a"), 0.5, [Finish("stop", Usage(input_tokens=1, output_tokens=99))])
+    pods = await fleet.open(with_budget(10_000), *[provider] * 3)
+    asking = [asyncio.create_task(outcomes(pods[number % 3], 1)) for number in range(150)]
+    await asyncio.sleep(0)
+    await pods[0].redis_client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    found = [code for codes in await asyncio.gather(*asking) for code in codes]
+    unreachable = found.count(Code.STORAGE_UNAVAILABLE)
+    assert found.count(None) + unreachable >= 100
+    assert found.count(None) <= 100
+    await eventually_async(lambda: not any(pod.together.unreachable or pod.together.unsettled for pod in pods))
+    (key,) = await pods[0].redis_client.call("KEYS", "chatfleet:*limit:tenant:daily:*")
+    await eventually_async(lambda: _is(pods[0], key, 100 * found.count(None)))
+
+
+async def _is(pod: FleetPod, key: bytes, used: int) -> bool:
+    return int(await pod.redis_client.call("GET", key)) == used
+
+
 async def test_while_redis_is_away_no_budget_is_spent(fleet: Fleet) -> None:
     (pod,) = await fleet.open(with_budget(10_000), FakeProvider(text("a"), [STOP]))
     assert await outcomes(pod, 1) == [None]
