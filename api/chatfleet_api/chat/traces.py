@@ -68,7 +68,5 @@ def _takeover_span(tracer: Tracer, claim: Claim) -> Iterator[Span]:
 
 
 def _about(run: str, tenant: str, start: Start) -> dict[str, Attribute]:
-    found: dict[str, Attribute] = {"chatfleet.run.id": run, "chatfleet.tenant": tenant}
-    if start.conversation is not None:
-        found["gen_ai.conversation.id"] = start.conversation
-    return {**found, "chatfleet.model": start.model}
+    named = {} if start.conversation is None else {"gen_ai.conversation.id": start.conversation}
+    return {"chatfleet.run.id": run, "chatfleet.tenant": tenant, "chatfleet.model": start.model, **named}
