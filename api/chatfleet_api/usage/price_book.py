@@ -55,7 +55,7 @@ class _Priced:
     def most(self, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
         """Return the most that an answer may cost, whatever a prompt cache takes, in every service tier and region."""
         kinds = _cacheable(input_tokens, output_tokens)
-        costs = [rates and cost_of(usage, rates) for usage in kinds if (rates := self.rates(usage, at)) is not None]
+        costs = [cost_of(usage, rates) for usage in kinds if (rates := self.rates(usage, at)) is not None]
         known = [cost for cost in costs if cost is not None]
         factor = max((_ONE, *self.factors.values())) * max((_ONE, *self.regions.values()))
         return max(known) * factor if known else None
