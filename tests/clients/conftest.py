@@ -109,7 +109,8 @@ def _javascript(name: str, _: Path) -> Client:
     return Client(name, ("node", str(folder / program)))
 
 
-JAVASCRIPT = {"openai-js": "javascript", "ai-sdk": "interfaces", "ag-ui": "interfaces", "providers": "interfaces"}
+INTERFACES = ("ai-sdk", "ag-ui", "durable-streams", "providers")
+JAVASCRIPT = {"openai-js": "javascript", **dict.fromkeys(INTERFACES, "interfaces")}
 BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "openai-go": _go,
     "openai-go-old": _go,
@@ -117,8 +118,6 @@ BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "langchain4j": _java,
     "spring-ai": _java,
     "openai-js": _javascript,
-    "ai-sdk": _javascript,
-    "ag-ui": _javascript,
-    "providers": _javascript,
+    **dict.fromkeys(INTERFACES, _javascript),
     "jdk": _jdk,
 }

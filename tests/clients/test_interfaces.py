@@ -1,7 +1,7 @@
-"""What user interfaces speak, by their packages: the chat of `useChat`, the agent of AG-UI, the AI SDK's providers."""
+"""What user interfaces speak, by their packages: the chat of `useChat`, the agent of AG-UI, providers, streams."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -104,6 +104,55 @@ async def test_no_turn_of_a_provider_is_lost_when_a_pod_is_killed(
     assert {each["finish"] for each in answers} == {"stop"}
     assert [each["turn"] for each in answers if each["again"]] == [KILLED_IN]
     assert len(fleet.pods) == 1
+
+
+@pytest.fixture
+def reader(built: Callable[[str], Client]) -> Client:
+    return built("durable-streams")
+
+
+async def test_a_reader_has_each_event_once_in_every_mode(reader: Client, fleet: Balanced) -> None:
+    seen = await reader.run("whole", fleet.url)
+    assert [each["mode"] for each in seen] == [False, "long-poll", "sse", True]
+    for each in seen:
+        _require_whole(each)
+
+
+async def test_a_reader_who_leaves_goes_on_at_its_offset(reader: Client, fleet: Balanced) -> None:
+    (seen,) = await reader.run("resumed", fleet.url)
+    assert _counted(seen["events"]) == COUNT
+    assert seen["reads"] > 5
+
+
+@pytest.mark.parametrize("live", ["long-poll", "sse"])
+async def test_no_event_is_lost_or_doubled_when_a_pod_is_killed(reader: Client, fleet: Balanced, live: str) -> None:
+    *_, seen = [line async for line in _killing(reader, fleet, live)]
+    _require_whole(seen)
+    assert seen["requests"] > 1
+    assert len(fleet.pods) == 1
+
+
+async def test_a_reader_sees_the_status_of_a_refusal(reader: Client, fleet: Balanced) -> None:
+    assert await reader.run("refused", fleet.url) == [{"status": 404}, {"status": 400}]
+
+
+async def _killing(reader: Client, fleet: Balanced, live: str) -> AsyncIterator[Any]:
+    async for line in reader.lines("killed", fleet.url, live):
+        if "streaming" in line:
+            await fleet.kill_busy()
+        yield line
+
+
+def _require_whole(seen: Any) -> None:  # noqa: ANN401  # JSON
+    """Fail unless a reader has every event of a run once, and knows that it has ended."""
+    assert _counted(seen["events"]) == COUNT
+    assert [int(each) for each in (seen["offset"], seen["metadata"]["offset"])] == [len(seen["events"])] * 2
+    assert (seen["closed"], seen["metadata"]["streamClosed"]) == (True, True)
+
+
+def _counted(events: list[Any]) -> str:
+    assert [each["type"] for each in events] == ["start", *["token"] * (len(events) - 2), "complete"]
+    return "".join(each.get("text", "") for each in events)
 
 
 def _thread(text: str) -> list[dict[str, str]]:

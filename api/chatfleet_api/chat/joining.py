@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.log.interface import End, RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import SessionStore, StoredMessage
@@ -64,6 +64,19 @@ class Joining:
         if state == "ended" and not await self._has_more(principal, at):
             return None
         return at
+
+    async def end(self, principal: Principal, conversation: str, run: str) -> End | None:
+        """Return how far a run of the conversation reaches, None when its events are no longer kept.
+
+        Raises as `find` does.
+        """
+        await require_visible(self.sessions, principal, conversation)
+        messages = await self.sessions.messages(principal.tenant, conversation)
+        joinable_run(messages, LastSeen(run, 0))
+        end = await self.pool.end(principal.tenant, run)
+        if end is None and any(message.run == run and message.status == "pending" for message in messages):
+            return End(0, terminal=False)  # nothing of it is written yet
+        return end
 
     def read(self, principal: Principal, run: str, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield a run's events beyond `after` until its end, wherever it is produced."""

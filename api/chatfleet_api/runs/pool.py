@@ -20,7 +20,7 @@ from chatfleet_api.runs.admission import Admission
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.handoff import hand_over
-from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.log.interface import End, RunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.runs.unread import Unread, UnreadBounds
@@ -99,6 +99,11 @@ class RunPool:
         """Read a run wherever it is produced, as `Run.read` and `RunLog.read` promise."""
         run = self.find(tenant, run_id)
         return self._log.read(tenant, run_id, after) if run is None else run.read(after)
+
+    async def end(self, tenant: str, run_id: str) -> End | None:
+        """Return how far a run reaches, as its readers see it, wherever it is produced; see `RunLog.end`."""
+        run = self.find(tenant, run_id)
+        return await self._log.end(tenant, run_id) if run is None or run.fenced else run.end()
 
     async def cancel(self, tenant: str, run_id: str) -> bool:
         """Stop a run, on whichever pod, within half a second; return whether it was in progress.

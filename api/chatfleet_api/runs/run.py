@@ -8,7 +8,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event
 from chatfleet_api.domain.quota import Quota
 from chatfleet_api.runs.fence import Fence
-from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.log.interface import End, RunLog
 from chatfleet_api.runs.tail import Batch, Tail
 from chatfleet_api.runs.unread import Unread
 from chatfleet_api.usage.settlement import Settlement
@@ -65,6 +65,10 @@ class Run:
     def fenced(self) -> bool:
         """Whether another pod has taken the run over."""
         return self._fenced is not None
+
+    def end(self) -> End:
+        """Return how far it reaches for readers."""
+        return End(self._tail.last, self._tail.ended)
 
     def publish(self, events: Sequence[Event]) -> None:
         """Number `events` (at least one), wake the readers and pass them to the log. For the producer; never waits.
@@ -159,9 +163,7 @@ class Run:
             self._scope = None
 
     def _reason(self) -> ChatError:
-        if self._stopped is None:
-            return ChatError(Code.INTERRUPTED, "The answer exceeded the maximum duration of a stream.")
-        return self._stopped
+        return self._stopped or ChatError(Code.INTERRUPTED, "The answer exceeded the maximum duration of a stream.")
 
     def _left_behind(self) -> None:
         self.stop(Code.INTERRUPTED, "The answer was interrupted because its client reads too slowly.")

@@ -23,6 +23,14 @@ Past the head of a response no wrapper of `send` has anything to do, and nearly 
 WEBSOCKET: Final = "chatfleet.websocket"
 """Present when the client requests an upgrade to WebSocket, whose headers the server has consumed."""
 
+HEADERS_ONLY: Final = "chatfleet.headers_only"
+"""Present when the client sent HEAD, which is answered as GET (`middleware/head.py`)."""
+
+
+def headers_only(scope: Scope) -> bool:
+    """Return whether the client gets no body."""
+    return HEADERS_ONLY in scope.get("extensions", {})
+
 
 def abort(scope: Scope) -> Callable[[], None]:
     """Return what resets the request's connection."""

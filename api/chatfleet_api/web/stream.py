@@ -60,8 +60,10 @@ class SSEStreams:
     streaming: Live[Streaming]
     meter: StreamMeter
 
-    async def send(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0) -> str:
+    async def send(self, read: Read, encoder: Encoder, client: Client, *, after: int = 0, opening: bytes = b"") -> str:
         """Send what comes after event number `after` of a run to a client until one of them ends; return how it did.
+
+        `opening` is sent at once, before there is an event.
 
         That is `complete`, `client_disconnected`, `moved` or an error's code. Raises `ChatError` while the HTTP status
         can still carry the error.
@@ -69,7 +71,7 @@ class SSEStreams:
         reason = CLIENT_DISCONNECTED
         if after:
             self.meter.stream_resumed(encoder.dialect)
-        stream = SSEStream(encoder, client, streaming=self.streaming, after=after)
+        stream = SSEStream(encoder, client, streaming=self.streaming, after=after, opening=opening)
         try:
             reason = await until_disconnect(client.receive, stream.run(read))
         except ClientDisconnected:
@@ -85,7 +87,9 @@ class SSEStreams:
 class SSEStream:
     """One stream to one client."""
 
-    def __init__(self, encoder: Encoder, client: Client, *, streaming: Live[Streaming], after: int) -> None:
+    def __init__(
+        self, encoder: Encoder, client: Client, *, streaming: Live[Streaming], after: int, opening: bytes = b""
+    ) -> None:
         self._encoder = encoder
         self._send = client.send
         self._abort = extensions.abort(client.scope)
@@ -94,7 +98,7 @@ class SSEStream:
         self._revoked = self._grant is not None and self._grant.revoked
         self._streaming = streaming
         self._loop = asyncio.get_running_loop()
-        self._held = b""
+        self._held = opening
         self._after = after
         self._opened = False
         self._sending = False
@@ -114,6 +118,8 @@ class SSEStream:
         if self._grant:
             self._grant.watch(self._cut)
         try:
+            if self._held and not self._revoked:
+                await self._write(b"")
             while True:
                 if self._revoked:
                     return await self._fail(ChatError(Code.CREDENTIAL_REVOKED))

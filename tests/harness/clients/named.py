@@ -81,6 +81,7 @@ _R: Final = ("thread", "response_run")
 _ONE: Final = f"{_NATIVE}/{{conversation_id}}"
 _OPENAI: Final = f"{_ITEMS}/{{conversation}}"
 _RESP: Final = f"{_RESPONSE}/{{response_id}}"
+_DURABLE: Final = "GET /api/v1/durable-streams/{conversation_id}/{run}"
 _MESSAGE: Final = {"type": "message", "role": "user", "content": "Hi"}
 
 
@@ -94,6 +95,10 @@ def _referred(ids: Ids) -> list[dict[str, str]]:
 
 def _native(ids: Ids, rest: str = "") -> str:
     return f"{_NATIVE}/{ids.conversation}{rest}"
+
+
+def _durable(ids: Ids, query: str = "") -> str:
+    return f"/api/v1/durable-streams/{ids.conversation}/{ids.run}{query}"
 
 
 def _openai(ids: Ids, rest: str = "") -> str:
@@ -135,6 +140,10 @@ PROBES: Final = (
         _CR,
         lambda ids: get(_native(ids, "/stream"), **{"last-event-id": f"{ids.run}-1"}),
     ),
+    Probe(_DURABLE, "resume", _CR, lambda ids: get(_durable(ids))),
+    Probe(_DURABLE, "resume", _CR, lambda ids: get(_durable(ids, "?offset=-1&live=long-poll"))),
+    Probe(_DURABLE, "resume", _CR, lambda ids: get(_durable(ids, "?offset=now&live=sse"))),
+    Probe(_DURABLE, "read", _CR, lambda ids: Exchange("HEAD", _durable(ids))),
     Probe(f"POST {_ONE}/cancel", "cancel", _C, lambda ids: post(_native(ids, "/cancel"), {})),
     Probe(f"DELETE {_ONE}", "delete", _C, lambda ids: _delete(_native(ids))),
     Probe("GET /sessions/{session_id}", "read", _C, lambda ids: get(f"/sessions/{ids.conversation}")),

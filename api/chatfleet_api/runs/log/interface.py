@@ -1,7 +1,7 @@
 """What every run log promises: events outlive the process that produced them, and any pod can read them."""
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.runs.fence import Fence
@@ -10,6 +10,13 @@ from chatfleet_api.usage.settlement import Settlement
 
 RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
+
+
+class End(NamedTuple):
+    """How far the events of a run reach: the number of the last one, and whether it is the terminal one."""
+
+    last: int
+    terminal: bool
 
 
 class Producer(Protocol):
@@ -67,6 +74,13 @@ class RunLog(Protocol):
 
     async def state(self, tenant: str, run: str) -> RunState:
         """Return what the log knows of the run; raise `ChatError(STORAGE_UNAVAILABLE)` when it cannot be reached."""
+        ...
+
+    async def end(self, tenant: str, run: str) -> End | None:
+        """Return how far the run reaches, None for one that is not, or no longer, known.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`.
+        """
         ...
 
     def close_readers(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.domain.live import Live
-from chatfleet_api.runs.log.interface import Producer, RunState, unknown_run
+from chatfleet_api.runs.log.interface import End, Producer, RunState, unknown_run
 from chatfleet_api.runs.sizes import size_of
 from chatfleet_api.runs.tail import Batch, Tail
 from chatfleet_contract.spec import Streaming
@@ -100,6 +100,10 @@ class MemoryRunLog:
         if tail is None:
             return "unknown"
         return "ended" if tail.ended else "open"
+
+    async def end(self, tenant: str, run: str) -> End | None:
+        tail = self._find(tenant, run)
+        return None if tail is None else End(tail.last, tail.ended)
 
     def close_readers(self) -> None:
         """Do nothing: no other pod has what runs here, and it ends here."""

@@ -10,7 +10,7 @@ from chatfleet_api.domain.lost_position import position_lost
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.keys import events_key, record_key
 from chatfleet_api.runs.log.append_script import ENTRY_FIELD
-from chatfleet_api.runs.log.interface import RunState, unknown_run
+from chatfleet_api.runs.log.interface import End, RunState, unknown_run
 from chatfleet_api.runs.log.tailing import LogTailer, contiguous
 from chatfleet_api.runs.log.writer import LogWriter
 from chatfleet_api.runs.tail import Batch
@@ -55,12 +55,19 @@ class LogReader:
 
     async def state(self, tenant: str, run: str) -> RunState:
         """Return what is written of the run."""
-        if not is_id(run):
+        end = await self.end(tenant, run)
+        if end is None:
             return "unknown"
+        return "ended" if end.terminal else "open"
+
+    async def end(self, tenant: str, run: str) -> End | None:
+        """Return how far what is written of the run reaches, None when nothing is known of it."""
+        if not is_id(run):
+            return None
         last = await self._last(events_key(self._redis, tenant, run))
         if last is None:
-            return "open" if await self._has_record(tenant, run) else "unknown"
-        return "ended" if last.terminal else "open"
+            return End(0, terminal=False) if await self._has_record(tenant, run) else None
+        return End(last.last, last.terminal)
 
     def close_readers(self) -> None:
         """Let every read that would have to wait raise `Moved`, from now on."""

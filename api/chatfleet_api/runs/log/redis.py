@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
-from chatfleet_api.runs.log.interface import Producer, RunState
+from chatfleet_api.runs.log.interface import End, Producer, RunState
 from chatfleet_api.runs.log.reader import LogReader
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.log.writer import LogWriter
@@ -46,6 +46,9 @@ class RedisRunLog:
 
     async def state(self, tenant: str, run: str) -> RunState:
         return await self.reader.state(tenant, run)
+
+    async def end(self, tenant: str, run: str) -> End | None:
+        return await self.reader.end(tenant, run)
 
     def close_readers(self) -> None:
         self.reader.close_readers()

@@ -1,7 +1,10 @@
-"""The dialects, a package each (`openai responses messages ai_sdk ag_ui sessions native`), and the table of them.
+"""The dialects (`openai responses messages ai_sdk ag_ui durable_streams sessions native`), and the table of them.
+
+Each is a package:
 
 request      reads what clients send
 encode       writes what they get: responses, and the frames of streams
+response     of a durable stream: responses that end, with the position of the reader
 errors       the body of an HTTP error, and the frame that ends a stream
 routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text; ids, items: of what is stored
@@ -25,6 +28,7 @@ from typing import Final
 from chatfleet_api.web.dialect import Dialect, longest_match
 from chatfleet_api.web.dialects.ag_ui import AG_UI
 from chatfleet_api.web.dialects.ai_sdk import AI_SDK
+from chatfleet_api.web.dialects.durable_streams import DURABLE_STREAMS
 from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
@@ -32,7 +36,7 @@ from chatfleet_api.web.dialects.responses import RESPONSES
 from chatfleet_api.web.dialects.sessions import CHAT_STREAMS, SESSIONS
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
-    *(OPENAI, RESPONSES, MESSAGES_DIALECT, AI_SDK, AG_UI, SESSIONS, CHAT_STREAMS),
+    *(OPENAI, RESPONSES, MESSAGES_DIALECT, AI_SDK, AG_UI, DURABLE_STREAMS, SESSIONS, CHAT_STREAMS),
     NATIVE,
 )
 

@@ -4,6 +4,8 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatfleet_api.web.extensions import HEADERS_ONLY
+
 
 class Head:
     """Ends the response after its headers, so that a stream is not opened for nothing."""
@@ -23,7 +25,7 @@ class Head:
                     {"type": "http.response.body", "body": b"", "more_body": False}
                 )  # from here on, `receive` is a disconnect
 
-        as_get = {**scope, "method": "GET", "extensions": {}}
+        as_get = {**scope, "method": "GET", "extensions": {HEADERS_ONLY: {}}}
         try:
             await self._app(as_get, receive, headers_only)
         finally:

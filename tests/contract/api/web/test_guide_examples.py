@@ -13,7 +13,7 @@ from harness.pods.api_process import ApiProcess, api_process, scripted
 ROOT = Path(__file__).parents[4]
 API_PAGES = sorted((ROOT / "docs/guide").glob("api-*.md"))
 VENDORS_PAGES = [page for page in API_PAGES if page.stem != "api-conversations"]
-PAGES = [*API_PAGES, *(ROOT / "docs/guide" / name for name in ("ai-sdk.md", "sessions.md"))]
+PAGES = [*API_PAGES, *(ROOT / "docs/guide" / name for name in ("ai-sdk.md", "durable-streams.md", "sessions.md"))]
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SERVICE = "http://support.shop.svc"
 

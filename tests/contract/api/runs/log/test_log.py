@@ -140,6 +140,18 @@ async def test_no_tenant_sees_the_runs_of_another(log: RunLog, run: str) -> None
     assert await log.state("other", run) == "unknown"
 
 
+async def test_the_end_is_the_last_event_so_far(log: RunLog, run: str) -> None:
+    assert await log.end(TENANT, run) is None
+    assert await log.end(TENANT, "}:*") is None
+    log.append(TENANT, run, numbered(1, 3))
+    await log.flush(TENANT, run)
+    assert await log.end(TENANT, run) == (3, False)
+    log.append(TENANT, run, Batch(4, (END,)))
+    await log.flush(TENANT, run)
+    assert await log.end(TENANT, run) == (4, True)
+    assert await log.end("other", run) is None
+
+
 async def test_the_state_tells_whether_the_end_is_there(log: RunLog, run: str) -> None:
     log.append(TENANT, run, numbered(1, 1))
     await log.flush(TENANT, run)

@@ -10,6 +10,7 @@ from chatfleet_api.web.dialect import Dialect, longest_match
 from chatfleet_api.web.dialects import DIALECTS, dialect_of
 from chatfleet_api.web.dialects.ag_ui import AG_UI
 from chatfleet_api.web.dialects.ai_sdk import AI_SDK
+from chatfleet_api.web.dialects.durable_streams import DURABLE_STREAMS
 from chatfleet_api.web.dialects.messages import MESSAGES_DIALECT
 from chatfleet_api.web.dialects.native import NATIVE
 from chatfleet_api.web.dialects.openai import OPENAI
@@ -40,6 +41,7 @@ PRETEND = replace(NATIVE, prefix="/v1/pretend")
         ("/v11", NATIVE),
         ("/api/v1/conversations", NATIVE),
         ("/api/v1/ai-sdk/c1/stream", AI_SDK),
+        ("/api/v1/durable-streams/c1/r1", DURABLE_STREAMS),
         ("/chat", SESSIONS),
         ("/sessions/s1", NATIVE),
         ("/api/chat/stream", CHAT_STREAMS),
