@@ -20,7 +20,15 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
-from chatfleet_api.sessions.store import Append, Conversation, IdempotencyRecord, Page, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import (
+    Append,
+    Change,
+    Conversation,
+    IdempotencyRecord,
+    Page,
+    SessionStore,
+    StoredMessage,
+)
 from chatfleet_contract.spec import OnBusy
 
 
@@ -64,11 +72,11 @@ class Conversations:
         await self.sessions.append(principal.tenant, conversation.id, append)
         return conversation
 
-    async def update(self, principal: Principal, conversation: str, metadata: dict[str, Any]) -> Conversation:
-        """Replace the metadata of a conversation."""
+    async def update(self, principal: Principal, conversation: str, change: Change) -> Conversation:
+        """Change title and metadata of a conversation; raises `ChatError(CONVERSATION_CHANGED)`."""
         await require_visible(self.sessions, principal, conversation)
         now = history.stamp(self.now())
-        return await self.sessions.update(principal.tenant, conversation, metadata, now=now)
+        return await self.sessions.update(principal.tenant, conversation, change, now=now)
 
     async def add(self, principal: Principal, conversation: str, items: Sequence[NewItem]) -> tuple[StoredMessage, ...]:
         """Add items to a conversation, in one step, and return them as messages.

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from chatfleet_api.sessions.store import (
     IDEMPOTENCY_SECONDS,
     MAX_QUEUED,
     Append,
+    Change,
     Conversation,
     IdempotencyRecord,
     Page,
@@ -70,9 +71,9 @@ class MemorySessionStore:
         more = order[limit - 1].cursor() if len(order) > limit else None
         return Page(tuple(found[place] for place in order[:limit]), more)
 
-    async def update(self, tenant: str, conversation: str, metadata: dict[str, Any], *, now: str) -> Conversation:
+    async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
         entry = self._find(tenant, conversation)
-        entry.conversation = replace(entry.conversation, metadata=metadata, updated_at=now)
+        entry.conversation = replace(change(entry.conversation), updated_at=now)
         self._renew(tenant, entry)
         return entry.conversation
 

@@ -33,7 +33,9 @@ from chatfleet_api.sessions.scripts import (
 from chatfleet_api.sessions.store import (
     MAX_QUEUED,
     TICKET_SECONDS,
+    UPDATE_ATTEMPTS,
     Append,
+    Change,
     Conversation,
     IdempotencyRecord,
     Page,
@@ -95,14 +97,21 @@ class RedisSessionStore:
         more = found[limit - 1][0].cursor() if len(found) > limit else None
         return Page(tuple(conversation for _, conversation in found[:limit]), more)
 
-    async def update(self, tenant: str, conversation: str, metadata: dict[str, Any], *, now: str) -> Conversation:
-        found = msgspec.structs.replace(await self.get(tenant, conversation), metadata=metadata, updated_at=now)
+    async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
         keys = conversation_keys(self._redis, tenant, conversation)
-        if not await self._script(UPDATE, keys, self._ttl_seconds, _encode(found), now):
-            raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        if found.listed:
-            await self._index.touch(tenant, found, now)
-        return found
+        for _ in range(UPDATE_ATTEMPTS):
+            reply = await self._redis.call("HMGET", keys[0], "record", "version", "updated")
+            if (found := _read(reply)) is None:
+                raise ChatError(Code.CONVERSATION_NOT_FOUND)
+            changed = msgspec.structs.replace(change(found), updated_at=now)
+            outcome = await self._script(UPDATE, keys, self._ttl_seconds, reply[0], _encode(changed), now)
+            if outcome == b"missing":
+                raise ChatError(Code.CONVERSATION_NOT_FOUND)
+            if outcome == b"done":
+                if changed.listed:
+                    await self._index.touch(tenant, changed, now)
+                return changed
+        raise ChatError(Code.CONVERSATION_CHANGED)
 
     async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
         keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(message) + b","

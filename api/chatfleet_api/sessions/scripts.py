@@ -49,12 +49,14 @@ return {'done', version + 1, record}
 """.replace("DEPTH", str(REPEAT_DEPTH)).replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
 """The second fence, after that of the run log: it keeps the final message of a fenced pod out of the conversation."""
 UPDATE: Final = """
-local ttl, record, updated = unpack(ARGV)
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local ttl, before, record, updated = unpack(ARGV)
+local found = redis.call('HGET', KEYS[1], 'record')
+if not found then return 'missing' end
+if found ~= before then return 'changed' end
 redis.call('HSET', KEYS[1], 'record', record, 'updated', updated)
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
-return 1
+return 'done'
 """
 REMOVE: Final = """
 local ttl, updated, beginning, place = unpack(ARGV)

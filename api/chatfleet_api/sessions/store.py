@@ -1,6 +1,6 @@
 """What every session store promises: conversations, and messages that are only ever appended."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -19,6 +19,8 @@ MAX_QUEUED: Final = 16
 """Messages in the queue of one conversation at a time."""
 TICKET_SECONDS: Final = 2.0
 """Life of a ticket in that queue, unless it is renewed."""
+UPDATE_ATTEMPTS: Final = 16
+"""How often an update is tried while others change the same conversation."""
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True):
@@ -109,6 +111,10 @@ class Append:
     """What `SessionStore.response` finds by its run."""
 
 
+Change: TypeAlias = Callable[[Conversation], Conversation]
+"""Makes a record from the one before; it decides nothing but title and metadata."""
+
+
 class Page(msgspec.Struct, frozen=True):
     """Conversations, newest change first; `next` continues the listing, None at its end."""
 
@@ -138,8 +144,12 @@ class SessionStore(Protocol):
         """Return conversations, newest change first, of one user when given."""
         ...
 
-    async def update(self, tenant: str, conversation: str, metadata: dict[str, Any], *, now: str) -> Conversation:
-        """Replace the metadata, and return the record."""
+    async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
+        """Change title and metadata as `change` returns them, and return the record.
+
+        No update that comes meanwhile is lost: `change` gets the newest record, and is called again if that has become
+        another. Raises `ChatError(CONVERSATION_CHANGED)` when that happens `UPDATE_ATTEMPTS` times.
+        """
         ...
 
     async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:

@@ -1,5 +1,6 @@
 """Every route that takes an id, and how a caller names each kind of id there."""
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any, Final, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from uuid_utils import uuid7
 
 from chatfleet_api.web.dialects.responses.ids import conversation_id, item_owner, response_id
-from harness.clients.asgi import Exchange, get, post
+from harness.clients.asgi import JSON, Exchange, get, post
 
 VERBS: Final = ("read", "write", "list", "resume", "cancel", "delete")
 
@@ -67,6 +68,10 @@ class Probe(NamedTuple):
 
 def _delete(path: str) -> Exchange:
     return Exchange("DELETE", path)
+
+
+def _patch(path: str, body: object) -> Exchange:
+    return Exchange("PATCH", path, body=json.dumps(body).encode(), headers=JSON)
 
 
 def _streamed(**fields: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
@@ -145,6 +150,7 @@ PROBES: Final = (
     Probe(_DURABLE, "resume", _CR, lambda ids: get(_durable(ids, "?offset=now&live=sse"))),
     Probe(_DURABLE, "read", _CR, lambda ids: Exchange("HEAD", _durable(ids))),
     Probe(f"POST {_ONE}/cancel", "cancel", _C, lambda ids: post(_native(ids, "/cancel"), {})),
+    Probe(f"PATCH {_ONE}", "write", _C, lambda ids: _patch(_native(ids), {"metadata": {"a": "b"}})),
     Probe(f"DELETE {_ONE}", "delete", _C, lambda ids: _delete(_native(ids))),
     Probe("GET /sessions/{session_id}", "read", _C, lambda ids: get(f"/sessions/{ids.conversation}")),
     Probe("DELETE /sessions/{session_id}", "delete", _C, lambda ids: _delete(f"/sessions/{ids.conversation}")),

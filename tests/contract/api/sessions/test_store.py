@@ -17,6 +17,7 @@ from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import (
     MAX_QUEUED,
     Append,
+    Change,
     Conversation,
     IdempotencyRecord,
     ResponsePlace,
@@ -390,13 +391,24 @@ async def test_metadata_is_replaced_and_nothing_else(store: SessionStore, tenant
     known, _ = await kept(store, tenant, 0), await kept(store, tenant, 1)
     await append(store, tenant, known)
     before = await store.get(tenant, known)
-    changed = await store.update(tenant, known, {"a": "b"}, now=at(2))
+    changed = await store.update(tenant, known, lambda each: replace(each, metadata={"a": "b"}), now=at(2))
     assert changed == await store.get(tenant, known) == replace(before, metadata={"a": "b"}, updated_at=at(2))
     assert (await listed(store, tenant))[0] == known
     await append(store, tenant, known, expected=before.version)
     assert (await store.get(tenant, known)).metadata == {"a": "b"}
     with refused(Code.CONVERSATION_NOT_FOUND):
-        await store.update(tenant, str(uuid7()), {}, now=at(2))
+        await store.update(tenant, str(uuid7()), lambda each: each, now=at(2))
+
+
+async def test_updates_at_once_are_all_kept(store: SessionStore, tenant: str) -> None:
+    known = await kept(store, tenant)
+
+    def adding(key: str) -> Change:
+        return lambda each: replace(each, title="t", metadata={**each.metadata, key: key})
+
+    await asyncio.gather(*(store.update(tenant, known, adding(key), now=at(2)) for key in "abcdef"))
+    found = await store.get(tenant, known)
+    assert (found.title, set(found.metadata)) == ("t", {"k", *"abcdef"})
 
 
 async def test_a_removed_message_is_gone_in_all_its_states_and_responses_keep_their_places(

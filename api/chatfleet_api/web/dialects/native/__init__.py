@@ -5,6 +5,7 @@ from typing import Final
 from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.errors import dialect_code, error_body, error_frame, parse_error
+from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch_routes
 from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
 from chatfleet_api.web.dialects.native.usage import PATH, ConversationUsage, UsageReport, usage_routes
@@ -15,11 +16,16 @@ NATIVE: Final = Dialect(
     errors=ErrorFormat(error_body, error_frame, parse_error, dialect_code),
     wants_stream=wants_stream,
     hot_routes=hot_routes,
-    routers=lambda services: (conversation_routes(services.conversations), usage_routes(services.usage)),
+    routers=lambda services: (
+        conversation_routes(services.conversations),
+        patch_routes(services.conversations),
+        usage_routes(services.usage),
+    ),
     links=(("conversations", PREFIX), ("usage", PATH)),
     bodies=(
         NewConversationBody,
         SendMessageBody,
+        PatchConversationBody,
         bodies.ConversationBody,
         bodies.ConversationWithMessages,
         bodies.ConversationList,

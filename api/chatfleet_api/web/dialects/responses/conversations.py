@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -71,7 +72,8 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
     async def update_conversation(conversation: str, request: Request, caller: Caller) -> Response:
         """Replace the metadata of a conversation."""
         body = decode_body(await _body(request), _UPDATE)
-        return _json(_shown(await conversations.update(caller, _known(conversation), body.metadata or {})))
+        replaced = partial(msgspec.structs.replace, metadata=body.metadata or {})
+        return _json(_shown(await conversations.update(caller, _known(conversation), replaced)))
 
     @router.delete("/{conversation}")
     async def delete_openai_conversation(conversation: str, caller: Caller) -> Response:
