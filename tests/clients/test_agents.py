@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.clients.agents import ClaudeCode, Codex, Session
+from harness.clients.agents import ClaudeCode, Codex, OpenCode, Session
 from harness.clients.toolchains import build, require
 from harness.pods.balanced import Balanced
 
@@ -21,23 +21,28 @@ WORDS = " ".join(f"word-{number}" for number in range(60))
 AGENTS: dict[str, Callable[[Path, Path, str, str], Awaitable[Session]]] = {
     "claude": ClaudeCode.start,
     "codex": Codex.start,
+    "opencode": OpenCode.start,
 }
 
 
 @pytest.fixture(scope="session")
-def programs() -> Path:
+def programs() -> dict[str, Path]:
     require("node", "npm")
     build("npm", "ci", "--no-audit", "--no-fund", folder=HERE)
-    return HERE / "node_modules" / ".bin"
+    modules = HERE / "node_modules"
+    return {
+        **{name: modules / ".bin" / name for name in ("claude", "codex")},
+        "opencode": modules / "opencode-linux-x64" / "bin" / "opencode",
+    }
 
 
 @pytest.mark.parametrize("name", AGENTS)
 async def test_no_turn_of_an_agent_is_lost_when_a_pod_is_killed(
-    programs: Path, fleet: Balanced, tmp_path: Path, name: str
+    programs: dict[str, Path], fleet: Balanced, tmp_path: Path, name: str
 ) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    session = await AGENTS[name](programs / name, folder, fleet.url, MODEL)
+    session = await AGENTS[name](programs[name], folder, fleet.url, MODEL)
     try:
         for turn in range(1, TURNS + 1):
             command = f"echo turn-{turn} >> turns; tail -1 turns"

@@ -112,6 +112,46 @@ class Codex:
         """Nothing runs between two turns."""
 
 
+class OpenCode:
+    """OpenCode, which is a process for each turn: the session is in its folder."""
+
+    def __init__(self, program: Path, folder: Path, model: str) -> None:
+        self._program, self._folder, self._model = program, folder, model
+        self._session: str | None = None
+
+    @classmethod
+    async def start(cls, program: Path, folder: Path, url: str, model: str) -> "OpenCode":
+        provider = {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": f"{url}/v1", "apiKey": "unused"},
+            "models": {model: {"name": model}},
+        }
+        settings = {"provider": {"pods": provider}, "share": "disabled", "autoupdate": False}
+        (folder / "opencode.json").write_text(json.dumps(settings))
+        return cls(program, folder, model)
+
+    async def run(self, command: str) -> str:
+        text = f"bash {json.dumps({'command': command, 'description': 'Run a command'})}"
+        again = ("--session", self._session) if self._session else ()
+        options = ("--format", "json", "--pure", "--auto", "--title", "session", "--model", f"pods/{self._model}")
+        process = await _started(
+            (self._program, "run", *options, *again), self._folder, OPENCODE_DISABLE_MODELS_FETCH="1"
+        )
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                output, errors = await process.communicate(text.encode())  # it would quote an argument
+        finally:
+            await _end(process)
+        events = [_event(line) for line in output.splitlines()]
+        texts = [each["part"]["text"] for each in events if each.get("type") == "text"]
+        assert texts, (events, errors.decode()[-2000:])
+        self._session = next(each["sessionID"] for each in events if "sessionID" in each)
+        return str(texts[-1])
+
+    async def end(self) -> None:
+        """Nothing runs between two turns."""
+
+
 async def _started(command: tuple[str | Path, ...], folder: Path, **variables: str) -> asyncio.subprocess.Process:
     """Start a program that knows no other address, key, proxy or home than those it is given."""
     environment: Mapping[str, str] = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
