@@ -113,9 +113,9 @@ class LogWriter:
         earliest = due = clock()
         while True:
             await self._work.wait()
-            await self._pause(earliest)
+            besides = await self._pause(earliest)
             interval = self.flush_seconds
-            if clock() >= earliest:  # else it is for a beginning or an end, and comes besides
+            if not besides:
                 due = max(due, clock()) + interval
                 earliest = due - interval  # after a rest two at once: of the start of a run, and its first token
             if await self._write():
@@ -129,14 +129,19 @@ class LogWriter:
         if not await self._write():
             logger.error("Redis is unreachable: the logs of %d runs lack their last events", len(self._buffers))
 
-    async def _pause(self, earliest: float) -> None:
-        """Wait until `earliest`, or, while Redis is reachable, only until a run begins or ends."""
+    async def _pause(self, earliest: float) -> bool:
+        """Wait until `earliest`, or, while Redis is reachable, only until a run begins or ends.
+
+        Returns whether the write is for a run that begins or ends, and comes besides the others. Timers may fire up to
+        a millisecond early: the clock does not show it.
+        """
         clock = asyncio.get_running_loop().time
         if self._unreachable or not await self._is_urgent_within(earliest - clock()):
             await asyncio.sleep(earliest - clock())
-        else:
-            await asyncio.sleep(min(earliest, self._urgent_due - URGENT_BURST * URGENT_SECONDS) - clock())
-            self._urgent_due = max(self._urgent_due, clock()) + URGENT_SECONDS
+            return False
+        await asyncio.sleep(min(earliest, self._urgent_due - URGENT_BURST * URGENT_SECONDS) - clock())
+        self._urgent_due = max(self._urgent_due, clock()) + URGENT_SECONDS
+        return clock() < earliest
 
     async def _is_urgent_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
