@@ -1,7 +1,5 @@
 """The end of every installation; last by its name, as the other tests share one."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.kube.helm import NAMESPACE as SYSTEM
@@ -9,10 +7,6 @@ from harness.kube.node import Node
 from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def test_this_file_is_the_last_one_by_name() -> None:
-    assert max(path.name for path in Path(__file__).parent.glob("test_*.py")) == Path(__file__).name
 
 
 def test_uninstalling_leaves_nothing_but_the_crd(installed: Node) -> None:

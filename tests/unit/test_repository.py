@@ -176,3 +176,9 @@ def test_every_change_that_is_not_released_has_a_kind_and_fits_into_the_changelo
     fragments = [path for path in files() if path.parent == ROOT / "changelog.d" and path.name not in NO_FRAGMENTS]
     assert not [path.name for path in fragments if not re.fullmatch(rf"[a-z0-9-]+\.({kinds})\.md", path.name)]
     assert not [path.name for path in fragments if not re.match(r"(?![-*#])\S", path.read_text())]
+
+
+def test_the_end_to_end_tests_end_with_the_one_that_uninstalls() -> None:
+    files = {path.name: path.read_text().count("\ndef test_") for path in (ROOT / "tests" / "e2e").glob("test_*.py")}
+    assert max(files) == "test_uninstall.py"
+    assert files["test_uninstall.py"] == 1  # pytest-xdist begins with the files that have most tests
