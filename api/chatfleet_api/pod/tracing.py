@@ -92,9 +92,9 @@ class Tracing:
 
     def _begin(self, wanted: TraceSettings) -> None:
         # Not before tracing is wanted: the SDK and the encoding take 4 MB.
-        from chatfleet_api.http.egress.policy import Egress  # noqa: PLC0415
-        from chatfleet_api.telemetry.export import SpanExport  # noqa: PLC0415
-        from chatfleet_api.telemetry.tracer import Identity, SDKTracer  # noqa: PLC0415
+        from chatfleet_api.http.egress.policy import Egress  # noqa: PLC0415  # only with traces
+        from chatfleet_api.telemetry.export import SpanExport  # noqa: PLC0415  # only with traces
+        from chatfleet_api.telemetry.tracer import Identity, SDKTracer  # noqa: PLC0415  # only with traces
 
         config = self._live()
         export = SpanExport(wanted.endpoint, Egress.of(wanted.egress))

@@ -4,6 +4,7 @@ app             routes, middleware, errors: the application of the serving port
 services        what routes and middleware are wired with
 dialect         what a dialect registers; `dialects/` has one package for each, and the table of all
 hot_route       routes that bypass FastAPI because they are called for every answer
+conversation_endpoint  the endpoints whose runs belong to a conversation: disconnect cancels, or not
 client          one request as ASGI shows it; `disconnect` ends work when its client disconnects
 stream          SSE streams: a run's events to one client, with heartbeats; `sse` is the framing
 collect         a run read to its end, for clients that do not stream

@@ -74,7 +74,7 @@ def embeddings_span(model: TracedModel) -> Iterator[None]:
     try:
         with trace.active(span):
             yield
-    except BaseException as error:
+    except BaseException as error:  # cancellation too: it ends the span
         failure = _code(error)
         raise
     finally:
@@ -116,7 +116,7 @@ class _TracedOpening(AbstractAsyncContextManager[Stream], AsyncIterator[ItemBatc
         try:
             with trace.active(self._span):
                 self._stream = await self._opening.__aenter__()
-        except BaseException as error:
+        except BaseException as error:  # cancellation too: it ends the span
             self._span.end(_code(error))
             raise
         if self._span.tracer.conventions is GenAIConventions.LATEST:

@@ -6,18 +6,14 @@ from typing import Final
 from typing_extensions import override
 
 from chatfleet_api.chat.client_ids import conversation_of, ensure
-from chatfleet_api.chat.conversations import Conversations
-from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.live import Live
-from chatfleet_api.web.client import CLIENT_DISCONNECTED, Client
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.conversation_endpoint import ConversationEndpoint
 from chatfleet_api.web.dialects.ag_ui.encode import AgentEncoder
 from chatfleet_api.web.dialects.ag_ui.request import RunAgentInput, read_question
 from chatfleet_api.web.dialects.native.bodies import ErrorBody
 from chatfleet_api.web.documentation import fails, returns, takes
-from chatfleet_api.web.hot_route import HotEndpoint, HotRoute, Operation
+from chatfleet_api.web.hot_route import HotRoute, Operation
 from chatfleet_api.web.services import Services
-from chatfleet_api.web.stream import SSEStreams
-from chatfleet_contract.spec import OnClientDisconnect
 
 PREFIX: Final = "/api/v1/ag-ui"
 RUN: Final[Operation] = {
@@ -31,16 +27,8 @@ RUN: Final[Operation] = {
 }
 
 
-class RunAgent(HotEndpoint):
+class RunAgent(ConversationEndpoint):
     """The run is the thread's, not the request's: a client that sends its message again gets the same answer."""
-
-    def __init__(
-        self, conversations: Conversations, streams: SSEStreams, *, on_client_disconnect: Live[OnClientDisconnect]
-    ) -> None:
-        """Let the run go on, or cancel it, when the client disconnects that started it."""
-        self._conversations = conversations
-        self._streams = streams
-        self._on_client_disconnect = on_client_disconnect
 
     @override
     async def answer(self, client: Client) -> None:
@@ -49,12 +37,8 @@ class RunAgent(HotEndpoint):
         conversation = conversation_of(principal, question.thread)
         await ensure(self._conversations, principal, conversation)
         run = await self._conversations.send(principal, conversation, question.message, key=question.key)
-        client.show(run.quota)
-        ended = await self._streams.send(run.read, AgentEncoder(question.thread, question.run), client)
-        if ended in (CLIENT_DISCONNECTED, Code.CREDENTIAL_REVOKED) and self._on_client_disconnect() == "cancel":
-            run.cancel()
+        await self.stream(run, AgentEncoder(question.thread, question.run), client)
 
 
 def hot_routes(services: Services) -> Sequence[HotRoute]:
-    run = RunAgent(services.conversations, services.streams, on_client_disconnect=services.on_client_disconnect)
-    return (HotRoute("POST", PREFIX, endpoint=run, operation=RUN),)
+    return (HotRoute("POST", PREFIX, endpoint=RunAgent(services), operation=RUN),)

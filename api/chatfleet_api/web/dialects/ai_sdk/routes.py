@@ -10,36 +10,26 @@ from starlette.types import Message, Send
 from typing_extensions import override
 
 from chatfleet_api.chat.client_ids import conversation_of, ensure
-from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.domain.errors import ChatError, Code, ConversationNotFoundError
-from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
-from chatfleet_api.web.client import CLIENT_DISCONNECTED, Client
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.conversation_endpoint import ConversationEndpoint
 from chatfleet_api.web.dialects.ai_sdk import operations
 from chatfleet_api.web.dialects.ai_sdk.encode import UIMessageEncoder
 from chatfleet_api.web.dialects.ai_sdk.request import Question, invalid, known_chat, read_question
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.stream import SSEStreams
-from chatfleet_contract.spec import OnClientDisconnect
 
 PREFIX: Final = "/api/v1/ai-sdk"
 STREAM_HEADER: Final = (b"x-vercel-ai-ui-message-stream", b"v1")
 
 
-class SendToChat(HotEndpoint):
+class SendToChat(ConversationEndpoint):
     """The run is the chat's, not the request's: a client that reloads its page resumes it."""
-
-    def __init__(
-        self, conversations: Conversations, streams: SSEStreams, *, on_client_disconnect: Live[OnClientDisconnect]
-    ) -> None:
-        """Let the run go on, or cancel it, when the client disconnects that started it."""
-        self._conversations = conversations
-        self._streams = streams
-        self._on_client_disconnect = on_client_disconnect
 
     @override
     async def answer(self, client: Client) -> None:
@@ -48,10 +38,7 @@ class SendToChat(HotEndpoint):
         conversation = conversation_of(principal, question.chat)
         await ensure(self._conversations, principal, conversation)
         run = await self._started(principal, conversation, question)
-        client.show(run.quota)
-        ended = await self._streams.send(run.read, UIMessageEncoder(client.request_id), _marked(client))
-        if ended in (CLIENT_DISCONNECTED, Code.CREDENTIAL_REVOKED) and self._on_client_disconnect() == "cancel":
-            run.cancel()
+        await self.stream(run, UIMessageEncoder(client.request_id), _marked(client))
 
     async def _started(self, principal: Principal, conversation: str, question: Question) -> Run | Replay:
         """Start the run, or join that of the same message; raise `ChatError(INVALID_REQUEST)` for another version."""
@@ -90,7 +77,7 @@ class ResumeChat(HotEndpoint):
 
 
 def hot_routes(services: Services) -> Sequence[HotRoute]:
-    send = SendToChat(services.conversations, services.streams, on_client_disconnect=services.on_client_disconnect)
+    send = SendToChat(services)
     resume = ResumeChat(services.joining, services.streams)
     return (
         HotRoute("POST", PREFIX, endpoint=send, operation=operations.SEND),

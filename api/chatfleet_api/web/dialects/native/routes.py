@@ -13,13 +13,13 @@ from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.joining import Joining, LastSeen
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.web.body import require_json
 from chatfleet_api.web.caller import Caller
-from chatfleet_api.web.client import CLIENT_DISCONNECTED, Client
+from chatfleet_api.web.client import Client
 from chatfleet_api.web.collect import collect
+from chatfleet_api.web.conversation_endpoint import ConversationEndpoint
 from chatfleet_api.web.dialects.native import bodies, operations
 from chatfleet_api.web.dialects.native.encode import EventEncoder
 from chatfleet_api.web.dialects.native.request import (
@@ -33,7 +33,6 @@ from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
 from chatfleet_api.web.idempotency import idempotency_key
 from chatfleet_api.web.services import Services
 from chatfleet_api.web.stream import SSEStreams
-from chatfleet_contract.spec import OnClientDisconnect
 
 PREFIX: Final = "/api/v1/conversations"
 
@@ -41,33 +40,19 @@ _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 _POSITION: Final = re.compile(rf"(?:(?P<run>{_ID.pattern})-)?(?P<seq>[0-9]{{1,15}})")
 
 
-class SendMessage(HotEndpoint):
+class SendMessage(ConversationEndpoint):
     """The run is the conversation's, not the request's."""
-
-    def __init__(
-        self,
-        conversations: Conversations,
-        streams: SSEStreams,
-        *,
-        on_client_disconnect: Live[OnClientDisconnect],
-    ) -> None:
-        """Let the run go on, or cancel it, when the client disconnects that started it."""
-        self._conversations = conversations
-        self._streams = streams
-        self._on_client_disconnect = on_client_disconnect
 
     @override
     async def answer(self, client: Client) -> None:
         conversation, principal = known_id(client.path_param("conversation_id")), client.principal
         sent = read_message(await client.body())
         run = await self._conversations.send(principal, conversation, sent.message, key=idempotency_key(client))
-        client.show(run.quota)
         if is_streamed(sent.stream, client.header(b"accept") or ""):
-            ended = await self._streams.send(run.read, EventEncoder(run.id, client.request_id), client)
+            await self.stream(run, EventEncoder(run.id, client.request_id), client)
         else:
-            ended = await client.respond_with(self._whole(principal, conversation, run))
-        if ended in (CLIENT_DISCONNECTED, Code.CREDENTIAL_REVOKED) and self._on_client_disconnect() == "cancel":
-            run.cancel()
+            client.show(run.quota)
+            self.ended(run, await client.respond_with(self._whole(principal, conversation, run)))
 
     async def _whole(self, principal: Principal, conversation: str, run: Run | Replay) -> bytes:
         """Return the answer as it is stored."""
@@ -97,7 +82,7 @@ class JoinStream(HotEndpoint):
 
 def hot_routes(services: Services) -> Sequence[HotRoute]:
     one, streams = PREFIX + "/{conversation_id}", services.streams
-    send = SendMessage(services.conversations, streams, on_client_disconnect=services.on_client_disconnect)
+    send = SendMessage(services)
     join = JoinStream(services.joining, streams)
     return (
         HotRoute("POST", one + "/messages", endpoint=send, operation=operations.SEND),

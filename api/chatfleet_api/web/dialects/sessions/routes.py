@@ -11,24 +11,22 @@ from chatfleet_api.chat import history
 from chatfleet_api.chat.client_ids import conversation_of, ensure
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.usage_reports import UsageReports
-from chatfleet_api.domain.errors import Code, ConversationNotFoundError
-from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.errors import ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.usage.report import UsageSums
 from chatfleet_api.web.caller import Caller
-from chatfleet_api.web.client import CLIENT_DISCONNECTED, Client
+from chatfleet_api.web.client import Client
+from chatfleet_api.web.conversation_endpoint import ConversationEndpoint
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.routes import known_id
 from chatfleet_api.web.dialects.sessions import operations
 from chatfleet_api.web.dialects.sessions.encode import SessionEncoder
 from chatfleet_api.web.dialects.sessions.request import Sent, read_chat, read_chat_stream
 from chatfleet_api.web.documentation import fails, returns
-from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
+from chatfleet_api.web.hot_route import HotRoute
 from chatfleet_api.web.idempotency import idempotency_key
 from chatfleet_api.web.services import Services
-from chatfleet_api.web.stream import SSEStreams
-from chatfleet_contract.spec import OnClientDisconnect
 
 CHAT: Final = "/chat"
 CHAT_STREAM: Final = "/api/chat/stream"
@@ -48,22 +46,12 @@ class SessionBody(bodies.ConversationWithMessages, frozen=True):
     resource_usage: UsageSums
 
 
-class SendToSession(HotEndpoint):
+class SendToSession(ConversationEndpoint):
     """The run is the session's, not the request's: it is resumed at `GET /api/v1/conversations/{id}/stream`."""
 
-    def __init__(
-        self,
-        read: Callable[[bytes], Sent],
-        conversations: Conversations,
-        streams: SSEStreams,
-        *,
-        on_client_disconnect: Live[OnClientDisconnect],
-    ) -> None:
-        """Let the run go on, or cancel it, when the client disconnects that started it."""
+    def __init__(self, read: Callable[[bytes], Sent], services: Services) -> None:
+        super().__init__(services)
         self._read = read
-        self._conversations = conversations
-        self._streams = streams
-        self._on_client_disconnect = on_client_disconnect
 
     @override
     async def answer(self, client: Client) -> None:
@@ -72,10 +60,7 @@ class SendToSession(HotEndpoint):
         user = principal.user_of(sent.user)
         session = await self._known(principal, sent) or await self._made(principal, sent, user, key)
         run = await self._conversations.send(principal, session, sent.message, key=key)
-        client.show(run.quota)
-        ended = await self._streams.send(run.read, SessionEncoder(run.id, client.request_id), client)
-        if ended in (CLIENT_DISCONNECTED, Code.CREDENTIAL_REVOKED) and self._on_client_disconnect() == "cancel":
-            run.cancel()
+        await self.stream(run, SessionEncoder(run.id, client.request_id), client)
 
     async def _known(self, principal: Principal, sent: Sent) -> str | None:
         """Return the session that the message names; None if it names none, or none that the caller has."""
@@ -96,11 +81,11 @@ class SendToSession(HotEndpoint):
 
 
 def chat_routes(services: Services) -> Sequence[HotRoute]:
-    return (HotRoute("POST", CHAT, endpoint=_endpoint(read_chat, services), operation=operations.CHAT),)
+    return (HotRoute("POST", CHAT, endpoint=SendToSession(read_chat, services), operation=operations.CHAT),)
 
 
 def chat_stream_routes(services: Services) -> Sequence[HotRoute]:
-    endpoint = _endpoint(read_chat_stream, services)
+    endpoint = SendToSession(read_chat_stream, services)
     return (HotRoute("POST", CHAT_STREAM, endpoint=endpoint, operation=operations.CHAT_STREAM),)
 
 
@@ -137,9 +122,3 @@ def session_status(messages: Sequence[StoredMessage]) -> SessionStatus:
         return "active"
     last = messages[-1] if messages else None
     return "completed" if last and last.role == "assistant" and last.status == "complete" else "paused"
-
-
-def _endpoint(read: Callable[[bytes], Sent], services: Services) -> SendToSession:
-    return SendToSession(
-        read, services.conversations, services.streams, on_client_disconnect=services.on_client_disconnect
-    )
