@@ -4,6 +4,7 @@
 - `status`                      `status` of a ChatDeployment: conditions and their reasons
 - `runtime`                     the runtime configuration: operator -> ConfigMap -> pods
 - `report`                      the report of a pod: `GET /health` -> operator
+- `redis_url`                   the URL of Redis in a Secret, for every topology
 - `names`                       labels, annotations, ports, paths, headers, names of child objects
 - `metrics`                     all metrics: names, labels and descriptions
 - `metric_worries`              when to worry about each metric

@@ -156,7 +156,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         ),
         Reason.INVALID_ANNOTATION: "An annotation of chatfleet.io has no effect: its name or its value is unknown.",
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
-        Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid; the message is that of a pod.",
+        Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid.",
     },
     ConditionType.REDIS_AVAILABLE: {
         Reason.CONNECTED: "Every pod that reports can use Redis; the message has what a pod could not check.",

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError
 
-from chatfleet_api.redis.url import RedisAddress
+from chatfleet_contract.redis_url import RedisAddress
 
 CONNECTIONS: Final = 6
 """Commands that run at a time, each on a connection of its own (per server of a cluster); more wait for a slot."""

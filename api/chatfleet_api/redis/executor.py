@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, RedisClusterException, RedisErro
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.redis.connect import ANSWER_SECONDS, CLOSED, CONNECTIONS, WAITS, connect
 from chatfleet_api.redis.lag_tolerant_timeout import lag_tolerant_timeout
-from chatfleet_api.redis.url import read_redis_url
+from chatfleet_contract.redis_url import read_redis_url
 
 RETRY_SECONDS: Final = 2.0
 """Retry-After of a request that fails because Redis is unreachable."""

@@ -66,8 +66,8 @@ class KubernetesCluster:
         response = await self._connection.read("Event", namespace, query={"fieldSelector": f"regarding.uid={uid}"})
         return newest_failure(response["items"])
 
-    async def secret(self, namespace: str, name: str) -> NamedSecret:
-        return parse_secret(await self._get("Secret", namespace, name))
+    async def secret(self, namespace: str, name: str, redis_url_key: str = "") -> NamedSecret:
+        return parse_secret(await self._get("Secret", namespace, name), redis_url_key)
 
     async def token_issuer(self) -> TokenIssuer:
         return await self._issuer.current()

@@ -35,6 +35,8 @@ class NamedSecret(NamedTuple):
     """Its resourceVersion; empty: there is no such Secret."""
     written: str = ""
     """Time of the last write, as Kubernetes writes it."""
+    redis_url_error: str = ""
+    """Why the URL of Redis in it is not valid; empty: it is, or none was looked for."""
 
 
 class MountedSecrets(NamedTuple):

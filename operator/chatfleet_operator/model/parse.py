@@ -1,10 +1,12 @@
 """From the API server's JSON to our values."""
 
+import base64
 from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
 from chatfleet_contract import names
+from chatfleet_contract.redis_url import read_redis_url
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.errors import truncate
@@ -80,18 +82,30 @@ def blank_values(live: Manifest) -> Manifest:
     }
 
 
-def parse_secret(live: Manifest | None) -> NamedSecret:
-    """Return what is known of a Secret; None: there is none."""
+def parse_secret(live: Manifest | None, redis_url_key: str = "") -> NamedSecret:
+    """Return what is known of a Secret, of which `redis_url_key` has the URL of Redis; None: there is none."""
     if live is None:
         return NamedSecret()
     metadata = live["metadata"]
     writes = [str(entry.get("time", "")) for entry in metadata.get("managedFields") or ()]
+    data: Mapping[str, str] = live.get("data") or {}
     return NamedSecret(
-        keys=frozenset(live.get("data") or {}),
+        keys=frozenset(data),
         allowed=(metadata.get("labels") or {}).get(names.LABEL_ALLOWED, ""),
         version=f"{metadata['uid']}/{metadata['resourceVersion']}",
         written=max([*writes, str(metadata.get("creationTimestamp", ""))]),
+        redis_url_error=_redis_url_error(data[redis_url_key]) if redis_url_key in data else "",
     )
+
+
+def _redis_url_error(encoded: str) -> str:
+    try:
+        read_redis_url(base64.b64decode(encoded).decode())
+    except UnicodeDecodeError:
+        return "the URL of Redis is not text in UTF-8"
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def parse_metrics_api(services: Iterable[Manifest]) -> MetricsApi:

@@ -43,8 +43,11 @@ class Cluster(Protocol):
         """Return the newest Event about an object that names a failure; empty: there is none."""
         ...
 
-    async def secret(self, namespace: str, name: str) -> NamedSecret:
-        """Return what is known of a Secret, never its values; empty: there is no such Secret."""
+    async def secret(self, namespace: str, name: str, redis_url_key: str = "") -> NamedSecret:
+        """Return what is known of a Secret, never its values; empty: there is no such Secret.
+
+        `redis_url_key` has the URL of Redis, if it is in the Secret.
+        """
         ...
 
     async def token_issuer(self) -> TokenIssuer:

@@ -150,6 +150,8 @@ class Observed:
     """Names of Secrets with API keys of clients that do not exist or have no keys."""
     refused_secrets: tuple[SecretUse, ...] = ()
     """Secrets that the spec names and that it may not use."""
+    redis_url_error: str = ""
+    """Why the URL of Redis in the Secret that the spec names is not valid; empty: it is, or was not read."""
     mounted_secrets: MountedSecrets = NOTHING_MOUNTED
     probe: ProbeResult | None = None
     """None: the Service has no ready pod or no address, and was not probed."""

@@ -19,7 +19,7 @@ from chatfleet_operator.model.named_secrets import SecretUse
 from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
-from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Timestamp
+from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Resource, Timestamp
 from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
 from chatfleet_operator.reconcile.secrets import (
     missing_keys,
@@ -27,6 +27,7 @@ from chatfleet_operator.reconcile.secrets import (
     mounted,
     mounted_whole,
     not_allowed,
+    redis_url_error,
     references_of,
     restricted_uses,
     secret_id,
@@ -49,7 +50,7 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     uses = restricted_uses(resource) if defaults.restrictions.secrets_need_label else ()
     children, secrets, listed, issuers, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
-        _each({*map(secret_id, mounts), *map(secret_id, uses)}, lambda key: cluster.secret(ref.namespace, key.name)),
+        _each({*map(secret_id, mounts), *map(secret_id, uses)}, lambda key: cluster.secret(*_secret(resource, key))),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
         _each(_needs_issuer(resource.spec), lambda _: cluster.token_issuer()),
         _metrics_api(resource.spec, cluster, defaults.metrics_apiserver),
@@ -74,6 +75,7 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
         missing_secrets=missing_keys(references, secrets.found, refused),
         empty_secrets=missing_secrets(whole, secrets.found, refused),
         refused_secrets=refused,
+        redis_url_error=redis_url_error(resource.spec, secrets.found),
         mounted_secrets=mounted(resource, mounts, secrets.found, ours, refused),
         probe=probe,
         token_issuer=issuers.found.get(TOKEN_KEYS),
@@ -111,6 +113,12 @@ async def _each(keys: Iterable[ObjectId], read: Callable[[ObjectId], Awaitable[T
 
     await asyncio.gather(*map(one, keys))
     return reads
+
+
+def _secret(resource: Resource, key: ObjectId) -> tuple[str, str, str]:
+    """Return the namespace and name of a Secret, and the key in it that has the URL of Redis."""
+    url = resource.spec.redis.url_secret_ref if resource.spec else None
+    return resource.ref.namespace, key.name, url.key if url and url.name == key.name else ""
 
 
 def _needs_issuer(spec: ChatDeploymentSpec | None) -> tuple[ObjectId, ...]:

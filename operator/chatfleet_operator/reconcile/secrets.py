@@ -80,6 +80,12 @@ def missing_keys(
     )
 
 
+def redis_url_error(spec: ChatDeploymentSpec | None, found: Mapping[ObjectId, NamedSecret]) -> str:
+    """Return why the URL of Redis in the Secret of `spec` is not valid; empty: it is, or it is not there."""
+    ref = spec.redis.url_secret_ref if spec else None
+    return found[secret_id(ref)].redis_url_error if ref and secret_id(ref) in found else ""
+
+
 def mounted(
     resource: Resource,
     references: Iterable[SecretKeyRef | SecretUse],

@@ -124,9 +124,9 @@ class FakeCluster:
         events = [live for (place, key), live in self.objects.items() if place == namespace and key.kind == "Event"]
         return newest_failure(each for each in events if each["regarding"].get("uid") == uid)
 
-    async def secret(self, namespace: str, name: str) -> NamedSecret:
+    async def secret(self, namespace: str, name: str, redis_url_key: str = "") -> NamedSecret:
         self.before_read(f"get Secret {name}")
-        return parse_secret(deepcopy(self.objects.get((namespace, ObjectId("Secret", name)))))
+        return parse_secret(deepcopy(self.objects.get((namespace, ObjectId("Secret", name)))), redis_url_key)
 
     async def token_issuer(self) -> TokenIssuer:
         self.before_read("get Keys")

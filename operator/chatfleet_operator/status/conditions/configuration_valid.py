@@ -69,15 +69,17 @@ def _secret_missing(assessment: Assessment) -> ConditionResult | None:
 
 
 def _secret_invalid(assessment: Assessment) -> ConditionResult | None:
-    wrong = next((report for report in assessment.reports if report.redis_url_error), None)
-    if wrong is None:
+    """The Secret itself, then what pods have read: they read the same Secret some seconds later."""
+    pods = (f"Pod {report.pod}: {report.redis_url_error}" for report in assessment.reports if report.redis_url_error)
+    wrong = assessment.seen.redis_url_error or next(pods, "")
+    if not wrong:
         return None
     ref = assessment.spec.redis.url_secret_ref if assessment.spec else None
     generated = names.redis_name(assessment.seen.resource.ref.name)
     key, secret = (ref.key, ref.name) if ref else (names.REDIS_SECRET_URL, generated)
-    why = truncate(wrong.redis_url_error or "").rstrip(".")
+    why = truncate(wrong).rstrip(".")
     remedy = f"Correct key {key} of Secret {secret}; pods that start cannot use Redis until then."
-    return false(Reason.SECRET_INVALID, f"Pod {wrong.pod}: {why}. {remedy}")
+    return false(Reason.SECRET_INVALID, f"{why[0].upper()}{why[1:]}. {remedy}")
 
 
 def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:

@@ -429,10 +429,29 @@ async def test_a_missing_secret_surfaces_and_heals() -> None:
     await reconcile_until_done(operated)
     assert operated.condition("ConfigurationValid") == ("False", "SecretMissing")
 
-    own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "shop"}, "data": {"url": "x"}}
-    operated.cluster.put(own)
+    operated.cluster.put(secret_with_url("redis://own:6379"))
     await reconcile_until_done(operated)
     assert operated.condition("ConfigurationValid") == ("True", "Valid")
+
+
+async def test_a_malformed_url_of_redis_surfaces_before_a_pod_has_read_it_and_heals() -> None:
+    operated = operated_cluster(redis={"urlSecretRef": {"name": "own", "key": "url"}})
+    operated.cluster.put(secret_with_url("redis://own:6379"))
+    await reconcile_until_done(operated)
+
+    operated.cluster.put(secret_with_url("redis//:geheim@own:6379"))
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("False", "SecretInvalid")
+    assert "geheim" not in str(operated.condition_document("ConfigurationValid"))
+
+    operated.cluster.put(secret_with_url("redis://own:6379"))
+    await reconcile_until_done(operated)
+    assert operated.condition("ConfigurationValid") == ("True", "Valid")
+
+
+def secret_with_url(url: str) -> Manifest:
+    data = {"url": base64.b64encode(url.encode()).decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "shop"}, "data": data}
 
 
 async def test_the_status_is_written_also_when_the_api_server_stops_answering_half_way() -> None:

@@ -37,7 +37,12 @@ SLEEPING = {"minReplicas": 0, "maxReplicas": 2, "source": "keda", "keda": {"prom
 def secret(label: str | None = None) -> Manifest:
     labels = {} if label is None else {names.LABEL_ALLOWED: label}
     metadata = {"name": "own", "namespace": REF.namespace, "labels": labels}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"key": "x"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "data": {"key": "cmVkaXM6Ly9vd24="},
+    }  # redis://own
 
 
 def label(operated: OperatedCluster, value: str | None) -> None:

@@ -5,7 +5,7 @@ from traceback import format_exception
 import pytest
 from pydantic import SecretStr
 
-from chatfleet_api.redis.url import Credentials, Host, RedisAddress, Topology, read_redis_url
+from chatfleet_contract.redis_url import Credentials, Host, RedisAddress, Topology, read_redis_url
 
 
 def address(topology: Topology, *hosts: Host, service: str = "", database: int = 0, **rest: object) -> RedisAddress:
