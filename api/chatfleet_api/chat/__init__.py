@@ -7,7 +7,8 @@ client_ids      conversations that clients name by ids of their own
 ownership       which conversations a caller sees
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
 once            responses with an idempotency key
-turn            THE page of one run: admit, reserve, guard, steps, account, settle, publish the end
+turn            THE page of one run: admit, guard, steps, account, settle, publish the end
+steps           the steps of a turn: how often its provider is called, and with what
 traces          the spans of a turn and of a takeover
 accounting      what an answer has used, priced and counted at its end
 reply           the answer while it streams

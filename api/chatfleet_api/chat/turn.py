@@ -1,11 +1,10 @@
-"""THE page of one run: admit, reserve, guard, steps, account, settle, publish the end.
+"""THE page of one run: admit, guard, steps, account, settle, publish the end.
 
 admit        announces the run; its slot was taken in `RunPool.admit`, its share of the limits in `chat/limits.py`
-reserve      reserves what the run may use: `Budget.reserve`, which may reject it
 guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
-steps        calls the provider once: `single_step`, which may truncate the input; an agent's `Steps` also run tools
+steps        calls the provider once: `single_step`; other `Steps` call it any number of times (`steps.py`)
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
-settle       stores the answer, and charges what was used: `Limits.settle`, `Budget.settle`
+settle       stores the answer; what was used is charged before: `Limits.settle`
 publish_end  publishes the terminal event
 
 A run ends exactly once, and its end is true: `Complete` only when the provider itself completed the answer,
@@ -14,7 +13,7 @@ A run ends exactly once, and its end is true: `Complete` only when the provider 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -24,8 +23,8 @@ from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.limits import Limits, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
+from chatfleet_api.chat.steps import Emit, Steps, single_step
 from chatfleet_api.chat.traces import turn_span
-from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
     Complete,
@@ -40,7 +39,7 @@ from chatfleet_api.domain.events import (
     Usage,
 )
 from chatfleet_api.domain.quota import Held
-from chatfleet_api.domain.request import ChatRequest, forget_sent
+from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
@@ -56,20 +55,7 @@ SETTLE_PAUSE_SECONDS = 0.5
 SaveOutcome: TypeAlias = Literal["saved", "deleted", "unreachable"]
 """Whether an answer was stored, or its conversation was deleted meanwhile, or the store did not answer in time."""
 
-Emit: TypeAlias = Callable[[Sequence[StreamItem]], None]
-"""Remembers what was read, and publishes the part of it that readers get. Never waits."""
-
 logger = logging.getLogger(__name__)
-
-
-class Budget(Protocol):
-    async def reserve(self, tenant: str, request: ChatRequest) -> None:
-        """Reserve what `request` may use; raises `ChatError` when the budget does not allow it."""
-        ...
-
-    async def settle(self, tenant: str, request: ChatRequest, usage: Usage | None) -> None:
-        """Charge `usage` in the place of what was reserved, once for each run, also a rejected one. Never raises."""
-        ...
 
 
 class Guard(Protocol):
@@ -83,37 +69,12 @@ class Guard(Protocol):
     def batch(self, pieces: Sequence[StreamItem]) -> Sequence[StreamItem]: ...
 
 
-class Steps(Protocol):
-    """Produces an answer by any number of calls to the provider."""
-
-    def __call__(self, provider: Provider, request: ChatRequest, emit: Emit) -> Awaitable[None]: ...
-
-
-async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> None:
-    """Call the provider once; of a request that is too long, and may be truncated, again with a part of it."""
-    has_begun = False
-    try:
-        async with provider.open(request) as stream:
-            forget_sent(request)  # it may be large, and is not sent again once an answer has begun
-            async for pieces in stream:
-                has_begun = True
-                emit(pieces)
-    except ChatError as error:
-        shorter = truncated(request) if error.code is Code.CONTEXT_TOO_LONG and not has_begun else None
-        if shorter is None:
-            raise
-    else:
-        return
-    await single_step(provider, shorter, emit)
-
-
 @dataclass(frozen=True, slots=True)
 class Seams:
     """What features add to a run."""
 
     accounting: Accounting | None = None
     limits: Limits | None = None
-    budget: Budget | None = None
     guard: Guard | None = None
     steps: Steps = single_step
 
@@ -170,8 +131,6 @@ async def run_turn(job: RunJob, run: Run) -> None:
         end = accounted(job.seams.accounting, run, used, end)
         span.ended(end)
         await share.settle(tokens_used(job.request, reply, end))
-    if job.seams.budget is not None:
-        await job.seams.budget.settle(run.tenant, job.request, end.usage)
     if job.sink is None:
         publish_end(run, end)
         return
@@ -189,11 +148,10 @@ def admit(job: RunJob, run: Run) -> None:
 
 
 async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
-    """Reserve, guard and take the steps, and return how they ended."""
+    """Guard the request, take the steps, and return how they ended."""
     try:
         async with run.stoppable():
             provider = _provider(job)
-            await reserve(job, run)
             request = await guarded(job)
             await job.seams.steps(provider, request, _emitter(job.seams.guard, run, reply))
         return _finished(reply)
@@ -210,11 +168,6 @@ def _provider(job: RunJob) -> Provider:
     if job.provider is None:
         raise ChatError(Code.INTERRUPTED)
     return job.provider
-
-
-async def reserve(job: RunJob, run: Run) -> None:
-    if job.seams.budget is not None:
-        await job.seams.budget.reserve(run.tenant, job.request)
 
 
 async def guarded(job: RunJob) -> ChatRequest:

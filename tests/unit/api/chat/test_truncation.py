@@ -9,8 +9,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 from typing_extensions import override
 
+from chatfleet_api.chat.steps import single_step
 from chatfleet_api.chat.truncation import truncated
-from chatfleet_api.chat.turn import single_step
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent

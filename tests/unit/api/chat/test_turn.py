@@ -9,20 +9,19 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.chat.reply import Reply
+from chatfleet_api.chat.steps import Emit, single_step
 from chatfleet_api.chat.turn import (
     LATE_SETTLE_SECONDS,
     PLAIN,
     SETTLE_SECONDS,
-    Emit,
     MessageSink,
     RunJob,
     Seams,
     final_message,
     run_turn,
-    single_step,
 )
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
 from chatfleet_api.providers.provider import Provider, StreamItem
 from chatfleet_api.runs.run import Run
@@ -268,21 +267,6 @@ async def test_the_end_and_the_message_say_who_answered() -> None:
     assert (kept.model, kept.provider, kept.upstream_model) == ("m", "spare", "claude-x")
 
 
-class Allowance:
-    """A budget of a number of tokens."""
-
-    def __init__(self, tokens: int) -> None:
-        self.left = tokens
-        self.settled: list[Usage | None] = []
-
-    async def reserve(self, tenant: str, request: ChatRequest) -> None:  # noqa: ARG002  # as it is called
-        if self.left <= 0:
-            raise ChatError(Code.AT_CAPACITY)
-
-    async def settle(self, tenant: str, request: ChatRequest, usage: Usage | None) -> None:  # noqa: ARG002  # as above
-        self.settled.append(usage)
-
-
 class Redaction:
     """A guard against one word."""
 
@@ -296,17 +280,6 @@ class Redaction:
 async def two_steps(provider: Provider, request: ChatRequest, emit: Emit) -> None:
     await single_step(provider, request, emit)
     await single_step(provider, request, emit)
-
-
-async def test_a_budget_is_asked_before_the_provider_and_charged_after_the_answer() -> None:
-    script, budget = FakeProvider(text("hi"), [STOP]), Allowance(1)
-    await events(await begin(script, seams=Seams(budget=budget)))
-    assert budget.settled == [USAGE]
-
-    empty = Allowance(0)
-    assert (await failure(await begin(script, seams=Seams(budget=empty)))).code is Code.AT_CAPACITY
-    assert len(script.asked) == 1
-    assert empty.settled == [None]
 
 
 async def test_a_guard_changes_the_request_and_what_readers_get_and_the_store_has() -> None:
