@@ -57,6 +57,7 @@ UPSTREAM_CIRCUIT_OPEN: Final = "chatfleet_upstream_circuit_open"
 RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
 RUN_TAKEOVER_DURATION_SECONDS: Final = "chatfleet_run_takeover_duration_seconds"
 RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
+FEEDBACK_TOTAL: Final = "chatfleet_feedback_total"
 SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
 SPANS_DROPPED_TOTAL: Final = "chatfleet_spans_dropped_total"
 REDIS_UP: Final = "chatfleet_redis_up"
@@ -163,6 +164,12 @@ POD_METRICS: Final = (
         "Time from the last activity of the previous owner to the takeover.",
     ),
     Metric(RUNS_HANDED_OVER_TOTAL, Kind.COUNTER, (), "Runs handed over to other pods at shutdown."),
+    Metric(
+        FEEDBACK_TOTAL,
+        Kind.COUNTER,
+        ("model", "value"),
+        "Feedback of users on answers: `up`, `down`, and ratings from `1` to `5`; a changed one counts again.",
+    ),
     Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
     Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),

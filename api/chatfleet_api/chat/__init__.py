@@ -16,6 +16,7 @@ missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 replay          repeated requests with an idempotency key
+feedback        of users, on answers and conversations
 embeddings      embeddings, counted as answers are
 usage_reports   the sums that a caller may see
 joining         which run a reader joins or resumes, and where

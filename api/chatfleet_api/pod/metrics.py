@@ -48,6 +48,7 @@ COUNTERS: Final = (
     names.UPSTREAM_ATTEMPTS_TOTAL,
     names.UPSTREAM_RETRIES_TOTAL,
     names.RUN_TAKEOVERS_TOTAL,
+    names.FEEDBACK_TOTAL,
 )
 GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN)
 HISTOGRAMS: Final = {
@@ -65,6 +66,7 @@ LABEL_SETS: Final = {
     names.UPSTREAM_ATTEMPTS_TOTAL: 180,
     names.UPSTREAM_RETRIES_TOTAL: 100,
     names.STREAMS_ENDED_TOTAL: 100,
+    names.FEEDBACK_TOTAL: 50,
 }
 """Most sets of labels of a metric, so that a pod has less than 2,000 series in any case."""
 LABEL_SETS_OF_OTHERS: Final = 40
@@ -148,6 +150,10 @@ class Meter:
     def tokens(self) -> float:
         """Return the number of tokens since the start."""
         return sum(sample.value for metric in self._tokens_total.collect() for sample in metric.samples)
+
+    def valued(self, model: str, value: str) -> None:
+        """Count a thumb, or a rating, of an answer of a model."""
+        self._counters[names.FEEDBACK_TOTAL](model, value).inc()
 
     def took_over(self, outcome: Outcome, seconds: float) -> None:
         """Count a run that was taken over after `seconds` without a producer."""

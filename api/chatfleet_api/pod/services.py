@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.embeddings import Embeddings
+from chatfleet_api.chat.feedback import FeedbackService
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
@@ -38,6 +39,7 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
+from chatfleet_api.sessions.feedback import FeedbackStore
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
@@ -67,6 +69,7 @@ class Wiring:
 
     configuration: Configuration
     ports: ChatPorts
+    feedback: FeedbackStore
     meter: Meter
     lifecycle: Lifecycle
     authentication: Authentication
@@ -115,6 +118,7 @@ class Wiring:
                 configuration.live_catalogue, ports.seams.accounting, ports.seams.limits, ports.new_id
             ),
             usage=UsageReports(self._account, ports.ledger, ports.sessions, ports.now),
+            feedback=FeedbackService(feedback=self.feedback, sessions=ports.sessions, meter=self.meter, now=ports.now),
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
@@ -192,6 +196,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
     return Wiring(
         configuration=configuration,
         ports=ports,
+        feedback=stores.feedback,
         meter=meter,
         lifecycle=Lifecycle(time.monotonic),
         authentication=open_authentication(

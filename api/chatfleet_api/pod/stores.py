@@ -17,7 +17,8 @@ from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.opening import open_fleet, open_run_log
-from chatfleet_api.sessions.opening import open_sessions
+from chatfleet_api.sessions.feedback import FeedbackStore
+from chatfleet_api.sessions.opening import open_feedback, open_sessions
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.usage.ledger import Ledger
 from chatfleet_api.usage.memory_ledger import MemoryLedger
@@ -34,6 +35,7 @@ class Stores(NamedTuple):
     log: RunLog
     fleet: Fleet
     sessions: SessionStore
+    feedback: FeedbackStore
     ledger: Ledger
     limits: Limiting
 
@@ -48,13 +50,15 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
         redis = await _open_redis(stack, settings, config())
         ledger, settle = await _open_ledger(stack, redis, pod, conversations)
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
+        sessions = open_sessions(redis, conversations, wait_replicas, clock=clock)
         yield Stores(
             redis,
             fleet=fleet,
             log=await stack.enter_async_context(
                 open_run_log(redis, streaming, conversations, clock=clock, settle=settle)
             ),
-            sessions=open_sessions(redis, conversations, wait_replicas, clock=clock),
+            sessions=sessions,
+            feedback=open_feedback(redis, sessions),
             ledger=ledger,
             limits=await stack.enter_async_context(
                 open_limits(redis, config, live_prices(config), pods=lambda: _pods(fleet), clock=clock)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
+from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.listing import position, read_cursor
 from chatfleet_api.sessions.store import (
     IDEMPOTENCY_SECONDS,
@@ -38,6 +39,8 @@ class _Entry(msgspec.Struct):
     queue: list[str]
     responses: dict[str, tuple[str, ...]]
     """The ids of the messages of each response."""
+    feedback: dict[str, Feedback]
+    """By its key."""
 
 
 class MemorySessionStore:
@@ -52,7 +55,7 @@ class MemorySessionStore:
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
         self._forget()
-        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._expiry(), {}, [], {}))
+        self._entries.setdefault((tenant, conversation.id), _Entry(conversation, [], self._expiry(), {}, [], {}, {}))
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
         return self._find(tenant, conversation).conversation
@@ -81,6 +84,7 @@ class MemorySessionStore:
         entry = self._find(tenant, conversation)
         if any(each.id == message and not each.removed for each in entry.messages):
             entry.messages = [removed(message) if each.id == message else each for each in entry.messages]
+            entry.feedback = {key: each for key, each in entry.feedback.items() if each.message != message}
             version = entry.conversation.version + 1
             entry.conversation = replace(entry.conversation, updated_at=now, version=version)
         self._renew(tenant, entry)
@@ -115,6 +119,10 @@ class MemorySessionStore:
         if not entry.conversation.listed:
             self._bound((tenant, conversation), sum(map(_size_of, append.messages)))
         return version + 1
+
+    def feedback(self, tenant: str, conversation: str) -> dict[str, Feedback]:
+        """Return the feedback on a conversation, by its key, to be read and changed."""
+        return self._find(tenant, conversation).feedback
 
     async def response(self, tenant: str, conversation: str, run: str) -> tuple[StoredMessage, ...]:
         self._forget()

@@ -2,9 +2,9 @@
 
 A conversation is a hash and a list of messages, to which entries are only appended. The hash has `record`, `version`,
 `updated`, `epoch:<message>` (the fencing token of an answer whose run was taken over), `response:<run>` (where in the
-list the messages of a response begin, and how many they are) and `responses` (how many there are). Both carry the same
-hash tag, so that each step below is one atomic script, also on a cluster. The listings (`index.py`) are in another
-slot: the conversation is written first, and what a listing has too much is skipped and removed.
+list the messages of a response begin, and how many they are), `responses` (how many there are), and feedback. Both
+carry the same hash tag, so that each step below is one atomic script, also on a cluster. The listings (`index.py`) are
+in another slot: the conversation is written first, and what a listing has too much is skipped and removed.
 """
 
 from collections.abc import Sequence
@@ -115,7 +115,7 @@ class RedisSessionStore:
 
     async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
         keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(message) + b","
-        if not await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(removed(message))):
+        if not await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(removed(message)), message):
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         if (found := await self.get(tenant, conversation)).listed:
             await self._index.touch(tenant, found, now)

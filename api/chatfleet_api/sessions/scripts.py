@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.store import IDEMPOTENCY_SECONDS
 
 REPEAT_DEPTH: Final = 64
 """Newest entries among which a repeated append is recognised: more than can come between an append and its repeat."""
+FEEDBACK_KEY_WIDTH: Final = len(Feedback(None, None, "", "").key)
 
 CREATE: Final = """
 local ttl, record, updated = unpack(ARGV)
@@ -59,7 +61,7 @@ redis.call('EXPIRE', KEYS[2], ttl)
 return 'done'
 """
 REMOVE: Final = """
-local ttl, updated, beginning, place = unpack(ARGV)
+local ttl, updated, beginning, place, message = unpack(ARGV)
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local entries, changed = redis.call('LRANGE', KEYS[2], 0, -1), false
 for i, entry in ipairs(entries) do
@@ -74,11 +76,21 @@ if changed then -- no entry gets another place: responses know theirs
     redis.call('RPUSH', KEYS[2], unpack(entries, first, math.min(first + 999, #entries)))
   end
   redis.call('HSET', KEYS[1], 'version', redis.call('HGET', KEYS[1], 'version') + 1, 'updated', updated)
+  local keys, left = redis.call('HGET', KEYS[1], 'feedback') or '', ''
+  for first = 1, #keys, WIDTH do
+    local key = string.sub(keys, first, first + WIDTH - 1)
+    if string.sub(key, 1, #message) == message then
+      redis.call('HDEL', KEYS[1], 'feedback:' .. key)
+    else
+      left = left .. key
+    end
+  end
+  if left ~= keys then redis.call('HSET', KEYS[1], 'feedback', left) end
 end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
 return 1
-"""
+""".replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
 RESPONSE: Final = """
 local place = redis.call('HGET', KEYS[1], 'response:' .. ARGV[1])
 if not place then return false end
@@ -131,6 +143,29 @@ DEQUEUE: Final = """
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 """
+PUT_FEEDBACK: Final = """
+local key, created, feedback, most = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local before = redis.call('HGET', KEYS[1], 'feedback:' .. key)
+if before then
+  created = string.match(before, '^[^\\n]*')
+else
+  local keys = redis.call('HGET', KEYS[1], 'feedback') or ''
+  if #keys >= most * #key then return '' end
+  redis.call('HSET', KEYS[1], 'feedback', keys .. key)
+end
+redis.call('HSET', KEYS[1], 'feedback:' .. key, created .. '\\n' .. feedback)
+return created
+"""
+"""An entry is the time at which the feedback was first given, and the feedback as it is now."""
+FEEDBACK: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local keys, found = redis.call('HGET', KEYS[1], 'feedback') or '', {}
+for first = 1, #keys, WIDTH do
+  found[#found + 1] = redis.call('HGET', KEYS[1], 'feedback:' .. string.sub(keys, first, first + WIDTH - 1))
+end
+return found
+""".replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
 DELETE: Final = """
 local record = redis.call('HGET', KEYS[1], 'record')
 redis.call('DEL', KEYS[1], KEYS[2])

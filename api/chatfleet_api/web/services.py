@@ -7,6 +7,7 @@ from typing import Protocol
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.embeddings import Embeddings
+from chatfleet_api.chat.feedback import FeedbackService
 from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.responses import Responses
@@ -40,6 +41,7 @@ class Services:
     """The current catalogue."""
     embeddings: Embeddings
     usage: UsageReports
+    feedback: FeedbackService
     streams: SSEStreams
     on_client_disconnect: Live[OnClientDisconnect]
 

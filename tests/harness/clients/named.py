@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from uuid_utils import uuid7
 
-from chatfleet_api.web.dialects.responses.ids import conversation_id, item_owner, response_id
+from chatfleet_api.web.dialects.responses.ids import conversation_id, item_owner, read_item_id, response_id
 from harness.clients.asgi import JSON, Exchange, get, post
 
 VERBS: Final = ("read", "write", "list", "resume", "cancel", "delete")
@@ -106,6 +106,12 @@ def _durable(ids: Ids, query: str = "") -> str:
     return f"/api/v1/durable-streams/{ids.conversation}/{ids.run}{query}"
 
 
+def _message_of(item: str) -> str:
+    place = read_item_id(item)
+    assert place is not None
+    return place.message
+
+
 def _openai(ids: Ids, rest: str = "") -> str:
     return f"{_ITEMS}/{ids.openai_conversation}{rest}"
 
@@ -151,6 +157,15 @@ PROBES: Final = (
     Probe(_DURABLE, "read", _CR, lambda ids: Exchange("HEAD", _durable(ids))),
     Probe(f"POST {_ONE}/cancel", "cancel", _C, lambda ids: post(_native(ids, "/cancel"), {})),
     Probe(f"PATCH {_ONE}", "write", _C, lambda ids: _patch(_native(ids), {"metadata": {"a": "b"}})),
+    Probe(f"POST {_ONE}/feedback", "write", _C, lambda ids: post(_native(ids, "/feedback"), {"thumb": "up"})),
+    Probe(
+        f"POST {_ONE}/feedback",
+        "write",
+        _CI,
+        lambda ids: post(_native(ids, "/feedback"), {"thumb": "up", "message_id": _message_of(ids.item)}),
+        shows=False,
+    ),
+    Probe(f"GET {_ONE}/feedback", "list", _C, lambda ids: get(_native(ids, "/feedback"))),
     Probe(f"DELETE {_ONE}", "delete", _C, lambda ids: _delete(_native(ids))),
     Probe("GET /sessions/{session_id}", "read", _C, lambda ids: get(f"/sessions/{ids.conversation}")),
     Probe("DELETE /sessions/{session_id}", "delete", _C, lambda ids: _delete(f"/sessions/{ids.conversation}")),

@@ -23,6 +23,7 @@ from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.memory_feedback import MemoryFeedbackStore
 from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web.app import create_app
@@ -73,6 +74,7 @@ class Pod:
         wiring = Wiring(
             configuration=configuration,
             ports=self.chat.ports,
+            feedback=MemoryFeedbackStore(sessions),
             meter=self.meter,
             lifecycle=self.lifecycle,
             authentication=self.authentication,

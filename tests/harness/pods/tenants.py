@@ -31,7 +31,7 @@ from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.redis.executor import Executor
 from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
-from chatfleet_api.sessions.opening import open_sessions
+from chatfleet_api.sessions.opening import open_feedback, open_sessions
 from chatfleet_api.web.app import create_app
 from chatfleet_contract.runtime import RuntimeKeys
 from harness.pods.issuer import no_issuers
@@ -117,6 +117,7 @@ async def open_tenant_pod(
         wiring = Wiring(
             configuration=configuration,
             ports=ports,
+            feedback=open_feedback(redis, ports.sessions),
             meter=meter,
             lifecycle=Lifecycle(clock),
             authentication=open_authentication(

@@ -40,6 +40,7 @@ class Place(NamedTuple):
 CHAT: Final = {"model": "m", "messages": HI}
 RESPONSE: Final = {"model": "m", "input": "Hi"}
 PLACES: Final = (
+    Place("/api/v1/conversations/{conversation_id}/feedback", {"thumb": "up"}, "user_id"),
     Place("/v1/chat/completions", CHAT, "user"),
     Place("/v1/chat/completions", CHAT, "safety_identifier"),
     Place("/v1/messages", CHAT | {"max_tokens": 9}, "metadata.user_id"),

@@ -68,6 +68,7 @@ def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
         meter.first_token(name, name, 0.3)
         meter.used(name, name, Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
         meter.asked(name)
+        meter.valued(name, name)
         for wasted in (True, False):
             meter.charged(name, Charge(name, name, name, Usage(5, 7, cost_usd=None if wasted else Decimal(1)), wasted))
     meter.tenants.keys(lambda: (KeyUse(f"t{number}", "k", datetime.now(UTC)) for number in range(HOSTILE)))

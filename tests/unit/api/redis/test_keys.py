@@ -45,6 +45,7 @@ TABLES: Final = {
     "usage/memory_ledger.py: _totals": "the sum of the ChatDeployment, for its status",
     "sessions/memory.py: idempotency": "within one conversation",
     "sessions/memory.py: responses": "within one conversation",
+    "sessions/memory.py: feedback": "within one conversation",
 }
 """Tables in memory of what is stored or running whose key has no tenant, and why."""
 KEYED: Final = ("RunKey", "tuple[str, str]")

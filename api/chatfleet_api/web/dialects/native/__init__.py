@@ -5,6 +5,7 @@ from typing import Final
 from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.errors import dialect_code, error_body, error_frame, parse_error
+from chatfleet_api.web.dialects.native.feedback import FeedbackBody, FeedbackList, NewFeedbackBody, feedback_routes
 from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch_routes
 from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
@@ -19,6 +20,7 @@ NATIVE: Final = Dialect(
     routers=lambda services: (
         conversation_routes(services.conversations),
         patch_routes(services.conversations),
+        feedback_routes(services.feedback),
         usage_routes(services.usage),
     ),
     links=(("conversations", PREFIX), ("usage", PATH)),
@@ -26,6 +28,9 @@ NATIVE: Final = Dialect(
         NewConversationBody,
         SendMessageBody,
         PatchConversationBody,
+        NewFeedbackBody,
+        FeedbackBody,
+        FeedbackList,
         bodies.ConversationBody,
         bodies.ConversationWithMessages,
         bodies.ConversationList,
