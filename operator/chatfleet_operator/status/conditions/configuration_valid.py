@@ -69,12 +69,12 @@ def _secret_missing(assessment: Assessment) -> ConditionResult | None:
 
 
 def _secret_invalid(assessment: Assessment) -> ConditionResult | None:
-    """The Secret itself, then what pods have read: they read the same Secret some seconds later."""
+    """A Secret that the spec names is judged itself: pods read it some seconds later, and those that start at once."""
+    ref = assessment.spec.redis.url_secret_ref if assessment.spec else None
     pods = (f"Pod {report.pod}: {report.redis_url_error}" for report in assessment.reports if report.redis_url_error)
-    wrong = assessment.seen.redis_url_error or next(pods, "")
+    wrong = assessment.seen.redis_url_error if ref else next(pods, "")
     if not wrong:
         return None
-    ref = assessment.spec.redis.url_secret_ref if assessment.spec else None
     generated = names.redis_name(assessment.seen.resource.ref.name)
     key, secret = (ref.key, ref.name) if ref else (names.REDIS_SECRET_URL, generated)
     why = truncate(wrong).rstrip(".")

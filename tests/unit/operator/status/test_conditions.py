@@ -491,8 +491,22 @@ def test_a_report_is_what_it_says_it_is() -> None:
 
 def test_a_url_of_redis_that_is_not_valid_is_named_with_its_secret() -> None:
     own = {"redis": {"urlSecretRef": {"name": "own", "key": "url"}}}
-    seen = with_report(serving(resource(**own)), 1, redis_url_error="the URL of Redis must be redis://host")
+    seen = replace(serving(resource(**own)), redis_url_error="the URL of Redis must be redis://host")
     assert condition(evaluate_conditions(seen), "ConfigurationValid").message == (
-        "Pod pod-1: the URL of Redis must be redis://host. Correct key url of Secret own; pods that start cannot use"
-        " Redis until then."
+        "The URL of Redis must be redis://host. Correct key url of Secret own; pods that start cannot use Redis until"
+        " then."
+    )
+
+
+def test_a_corrected_url_of_redis_is_valid_before_every_pod_has_read_it() -> None:
+    own = {"redis": {"urlSecretRef": {"name": "own", "key": "url"}}}
+    seen = with_report(serving(resource(**own)), 1, redis_url_error="the URL of Redis must be redis://host")
+    assert condition(evaluate_conditions(seen), "ConfigurationValid").reason == "Valid"
+
+
+def test_a_generated_url_of_redis_that_a_pod_cannot_read_is_named_with_the_pod() -> None:
+    seen = with_report(serving(), 1, redis_url_error="the URL of Redis must be redis://host")
+    assert condition(evaluate_conditions(seen), "ConfigurationValid").message == (
+        "Pod pod-1: the URL of Redis must be redis://host. Correct key url of Secret support-redis; pods that start"
+        " cannot use Redis until then."
     )
