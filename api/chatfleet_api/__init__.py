@@ -8,6 +8,7 @@ usage        what answers have used and cost: prices, records, sums
 providers    language models: vendors, retries, circuit breaker   sessions   conversations in Redis or memory
 runs         run log, fleet, failure detector, takeover           identity   who a caller is
 limits       requests, tokens and streams of callers              telemetry  traces, where they are wanted
+knowledge    documents that models answer from: index, retrieval, fences
 chat         one turn, and the application services
 web          dialects, routes, middleware, SSE streams
 server       uvicorn, HTTP protocol                               pod        settings, lifecycle, health, metrics

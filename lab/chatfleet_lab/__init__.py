@@ -5,5 +5,6 @@ faults    the fault matrix: which condition names a fault, and when: faults.json
 bench     what a streamed token costs, beside other servers: benchmarks.{json,md}
 scale     load on a ChatDeployment while its pods come and go: scaling*.json, and their part of reliability.md
 alerts    what real processes export while something is wrong, for the tests of the alerts; no measurement
+knowledge what retrieval finds, and how fast: knowledge.{md,json}
 machine   what figures depend on, of the machine that measures
 """

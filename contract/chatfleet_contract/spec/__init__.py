@@ -17,6 +17,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
 - `pricing`         `spec.models[].pricing`: what tokens cost
+- `knowledge`       documents from which a model answers
 - `access`          `spec.access`: whose requests are answered
 - `jwt`             `spec.access.jwt`: issuers of tokens
 - `service_accounts` `spec.access.serviceAccounts`: callers inside the cluster
