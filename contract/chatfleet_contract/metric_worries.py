@@ -29,6 +29,7 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.UPSTREAM_ATTEMPTS_TOTAL: "the share of other outcomes than `complete` and `cancelled` rises",
     metrics.UPSTREAM_RETRIES_TOTAL: "it exceeds a tenth of the attempts: limits or quotas are too low",
     metrics.UPSTREAM_CIRCUIT_OPEN: "it is 1 for minutes: requests fail, or a fallback answers",
+    metrics.CONTEXT_MESSAGES_LEFT_OUT_TOTAL: "its rate rises: answers forget; raise `conversations.contextTokens`",
     metrics.RUN_TAKEOVERS_TOTAL: (
         "it increases outside of node maintenance: pods are killed; `interrupted` runs are cut answers"
     ),

@@ -54,6 +54,7 @@ TIME_TO_FIRST_TOKEN: Final = "chatfleet_time_to_first_token_seconds"
 UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
 UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
 UPSTREAM_CIRCUIT_OPEN: Final = "chatfleet_upstream_circuit_open"
+CONTEXT_MESSAGES_LEFT_OUT_TOTAL: Final = "chatfleet_context_messages_left_out_total"
 RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
 RUN_TAKEOVER_DURATION_SECONDS: Final = "chatfleet_run_takeover_duration_seconds"
 RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
@@ -156,6 +157,12 @@ POD_METRICS: Final = (
         "Retries, by the error code that caused them.",
     ),
     Metric(UPSTREAM_CIRCUIT_OPEN, Kind.GAUGE, ("provider",), "Circuit breaker of a provider: 1 open, 0 closed."),
+    Metric(
+        CONTEXT_MESSAGES_LEFT_OUT_TOTAL,
+        Kind.COUNTER,
+        (),
+        "Messages of conversations that models did not get, because of `conversations.contextTokens`.",
+    ),
     Metric(RUN_TAKEOVERS_TOTAL, Kind.COUNTER, ("outcome",), "Runs taken over from other pods."),
     Metric(
         RUN_TAKEOVER_DURATION_SECONDS,

@@ -22,6 +22,7 @@ usage_reports   the sums that a caller may see
 joining         which run a reader joins or resumes, and where
 items           items of the OpenAI dialect, and the messages that they are to a model; item_kinds: their fields
 compaction      a conversation as a summary by its model
+window          which messages of a conversation go to the model, by tokens
 truncation      a request without its oldest turns, when it is too long for its model
 thoughts        reasoning as text that clients send back
 relayed         what earlier turns are to an upstream of the Responses API

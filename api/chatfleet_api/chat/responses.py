@@ -23,6 +23,7 @@ from chatfleet_api.chat.relayed import events_of, extra_of, output_of
 from chatfleet_api.chat.reply import pieces_of
 from chatfleet_api.chat.sending import MessageSender, Place, Turn
 from chatfleet_api.chat.takeover import remainder
+from chatfleet_api.chat.window import asked
 from chatfleet_api.domain.errors import (
     ChatError,
     Code,
@@ -138,8 +139,9 @@ class Responses:
 
     async def request(self, principal: Principal, new: NewResponse) -> ChatRequest:
         """Return what the model would get; raises as `create` does for what `new` names."""
-        before = (await self._place(principal, new)).before
-        return continued(before, replace(new.request, messages=new.messages), new.instructions)
+        before, own = (await self._place(principal, new)).before, replace(new.request, messages=new.messages)
+        may_trim = own.truncates
+        return asked(self.sender.window(), before, own, new.instructions, may_trim=may_trim).request
 
     async def compact(self, principal: Principal, new: NewResponse) -> tuple[Run, Messages]:
         """Start a run that summarizes what `new` would get, and return it with the messages of that.

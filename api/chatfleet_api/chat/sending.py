@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
+from chatfleet_api.chat.window import Asked, Window, asked
 from chatfleet_api.domain import log_context, trace
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
@@ -80,6 +81,14 @@ class Place(NamedTuple):
     """The user of the conversation."""
 
 
+class WindowMeter(Protocol):
+    """Counts what models do not get of conversations."""
+
+    def left_out(self, messages: int) -> None:
+        """Count messages of one conversation that were left out of one request."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class MessageSender:
     """Sends messages to conversations that are free."""
@@ -96,6 +105,8 @@ class MessageSender:
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
+    window: Live[Window]
+    meter: WindowMeter
     seams: Seams = PLAIN
 
     async def send(
@@ -139,7 +150,7 @@ class MessageSender:
         """Store the questions and the pending answer in one step, and start the run that answers.
 
         Raises:
-            ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
+            ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, CONTEXT_TOO_LONG, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
                 CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
         """
         tenant, models = principal.tenant, self.catalogue()
@@ -149,11 +160,9 @@ class MessageSender:
         provider = models.provider(model)
         echo = turn.echo or ""
         run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
-        answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo)
+        request, use = self._asked(place, turn)
+        answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo, context=use)
         began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
-        request = history.continued(place.before, turn.request, turn.instructions)
-        request = replace(request, affinity=history.affinity(conversation, place.before, self.now()))
-        self._require_supported(request, turn)
         append = Append(
             (*place.carried, *turn.questions, answer),
             now=now,
@@ -175,7 +184,17 @@ class MessageSender:
                 job = RunJob(
                     began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer, held=part.held
                 )
+                if use is not None and use.left_out:
+                    self.meter.left_out(use.left_out)
                 return part.keep(start(tenant, run_id, partial(run_turn, job), Fence()))
+
+    def _asked(self, place: Place, turn: Turn) -> Asked:
+        """Return what the model gets; of a response only if that may be truncated, a part of what was before."""
+        may_trim = turn.echo is None or turn.request.truncates
+        request, use = asked(self.window(), place.before, turn.request, turn.instructions, may_trim=may_trim)
+        request = replace(request, affinity=history.affinity(place.conversation, place.before, self.now()))
+        self._require_supported(request, turn)
+        return Asked(request, use)
 
     def _require_supported(self, request: ChatRequest, turn: Turn) -> None:
         """Raise `ChatError(INVALID_REQUEST)` for a part of the request that its upstream cannot get.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
@@ -10,9 +11,10 @@ from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.responses import Responses
-from chatfleet_api.chat.sending import MessageSender
+from chatfleet_api.chat.sending import MessageSender, WindowMeter
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import PLAIN, Seams
+from chatfleet_api.chat.window import Window
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.trace import NO_TRACER, Tracer
 from chatfleet_api.runs.fleet.interface import Fleet
@@ -22,6 +24,10 @@ from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.usage.ledger import Ledger
 from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_contract.spec import OnBusy
+
+
+class ChatMeter(TakeoverMeter, WindowMeter, Protocol):
+    """Counts what happens to runs, and to what they send."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +46,11 @@ class ChatPorts:
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
-    meter: TakeoverMeter
+    meter: ChatMeter
     on_busy: Live[OnBusy]
     """The configured policy for a message that comes while an answer is being written."""
+    window: Live[Window] = field(default_factory=lambda: Live(Window))
+    """How much of a conversation its model gets."""
     seams: Seams = PLAIN
     """What features add to each run."""
     tracer: Live[Tracer | None] = NO_TRACER
@@ -81,6 +89,8 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         clock=clock,
         now=now,
         new_id=new_id,
+        window=ports.window,
+        meter=ports.meter,
         seams=ports.seams,
     )
     conversations = Conversations(

@@ -226,6 +226,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
         provider=stored.provider,
         upstream_model=stored.upstream_model,
         extra=extra_of(stored) or None,
+        context=stored.context,
     )
     return (*rest, end)
 

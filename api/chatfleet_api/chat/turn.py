@@ -154,7 +154,7 @@ async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
             provider = _provider(job)
             request = await guarded(job)
             await job.seams.steps(provider, request, _emitter(job.seams.guard, run, reply))
-        return _finished(reply)
+        return _finished(job, reply)
     except ChatError as error:
         if error.detail:
             logger.warning("Run %s failed: %s", run.id, error)
@@ -191,11 +191,20 @@ def provided(events: Sequence[Event]) -> Sequence[StreamItem]:
     return [event for event in events if isinstance(event, Token | Reasoning | ToolCall | Extended)]
 
 
-def _finished(reply: Reply) -> Terminal:
+def _finished(job: RunJob, reply: Reply) -> Terminal:
     if reply.finish is None:
         return Failed.of(ChatError(Code.UPSTREAM_TRUNCATED))
-    end, elapsed = reply.finish, reply.elapsed_ms()
-    return Complete(end.reason, end.usage, elapsed, reply.first_token_ms, end.provider, end.upstream_model, end.extra)
+    end = reply.finish
+    return Complete(
+        end.reason,
+        end.usage,
+        reply.elapsed_ms(),
+        reply.first_token_ms,
+        end.provider,
+        end.upstream_model,
+        end.extra,
+        None if job.sink is None else job.sink.message.context,
+    )
 
 
 async def settle(sink: MessageSink, message: StoredMessage, *, seconds: float) -> SaveOutcome:

@@ -130,6 +130,15 @@ class Extended(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="ext
     pieces: tuple[Token | Reasoning | ToolCall, ...] = ()
 
 
+class ContextUse(msgspec.Struct, frozen=True, gc=False):
+    """What a model got of a conversation of which not all may go."""
+
+    messages: int
+    """How many it got, with the instructions and the question."""
+    left_out: int
+    """How many messages of the conversation it did not get."""
+
+
 class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
     """The provider declared the answer complete."""
 
@@ -143,6 +152,8 @@ class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     """The model that answered, by its provider's name of it."""
     extra: dict[str, Any] | None = None
     """What came with the end that the common terms do not have, as in `Extended`."""
+    context: ContextUse | None = None
+    """None: all of the conversation went to the model, if there was one."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):

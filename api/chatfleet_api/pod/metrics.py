@@ -93,6 +93,7 @@ class Meter:
         self._histograms = {name: _histogram(METRICS[name], buckets, registry) for name, buckets in HISTOGRAMS.items()}
         self._tokens = self._counters[names.TOKENS_TOTAL]
         self._gauges[names.BUILD_INFO](version).set(1)
+        self._left_out = Counter(*METRICS[names.CONTEXT_MESSAGES_LEFT_OUT_TOTAL].arguments, registry=registry)
         self.tenants = TenantMetrics()
 
     def gauge(self, name: str, value: Callable[[], float]) -> None:
@@ -159,6 +160,10 @@ class Meter:
         """Count a run that was taken over after `seconds` without a producer."""
         self._counters[names.RUN_TAKEOVERS_TOTAL](outcome).inc()
         self._histograms[names.RUN_TAKEOVER_DURATION_SECONDS]().observe(seconds)
+
+    def left_out(self, messages: int) -> None:
+        """Count messages of a conversation that were left out of a request."""
+        self._left_out.inc(messages)
 
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an attempt."""

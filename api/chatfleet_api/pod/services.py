@@ -20,6 +20,7 @@ from chatfleet_api.chat.feedback import FeedbackService
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
+from chatfleet_api.chat.window import window_of
 from chatfleet_api.identity.authentication import Authentication, open_authentication
 from chatfleet_api.identity.discovery import fetch_keys
 from chatfleet_api.pod.background import background
@@ -189,6 +190,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         new_id=_new_id,
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
+        window=configuration.live.map(lambda live: window_of(live.conversations)),
         ledger=stores.ledger,
         tracer=tracing.tracer,
         seams=Seams(accounting=_accounting(configuration, stores, meter), limits=stores.limits.limiter),

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import FinishReason, Thought, Usage
+from chatfleet_api.domain.events import ContextUse, FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 
 MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled", "interrupted"]
@@ -81,6 +81,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the answer of a response: the parameters that it shows, as JSON."""
     extra: str = ""
     """Of the answer of a response: what came with its end that the common terms do not have, as JSON."""
+    context: ContextUse | None = None
+    """Of an answer: how much of the conversation its model got; None: all of it."""
     removed: bool = False
     """Whether this entry stands in the place of a message that was removed."""
 

@@ -28,7 +28,7 @@ stand beside the field they constrain. Every field here is implemented.
 
 from chatfleet_contract.spec.access import Access, OnRevoke
 from chatfleet_contract.spec.chatdeployment import MAX_NAME, RESOURCE_RULES, SCALE_TO_ZERO_RULE, ChatDeploymentSpec
-from chatfleet_contract.spec.conversations import Conversations, OnBusy, OnClientDisconnect
+from chatfleet_contract.spec.conversations import Conversations, OnBusy, OnClientDisconnect, Overflow
 from chatfleet_contract.spec.exposure import Exposure, ServiceExposure, ServiceType
 from chatfleet_contract.spec.limits import Limits
 from chatfleet_contract.spec.observability import AccessLines, GenAIConventions, LogFormat, LogLevel, Observability
@@ -56,6 +56,7 @@ __all__ = [
     "OnBusy",
     "OnClientDisconnect",
     "OnRevoke",
+    "Overflow",
     "Redis",
     "Scheduling",
     "ServiceExposure",

@@ -8,6 +8,7 @@ from chatfleet_contract.parts import Part
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
 OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
+Overflow: TypeAlias = Literal["trim", "reject"]
 
 
 class Conversations(Part):
@@ -29,6 +30,18 @@ class Conversations(Part):
         description="What happens to a message that arrives while the conversation has a running answer; a request can"
         " override it (on_busy). reject: 409. enqueue: the message waits in a queue. interrupt: the running answer"
         " stops, its text so far is stored, and the new message is answered.",
+    )
+    context_tokens: int | None = Field(
+        None,
+        ge=16,
+        le=10_000_000,
+        description="Tokens of a conversation that go to the model, as its provider has counted them, else estimated."
+        " Instructions and the last message of the user always go. Default: no limit but the model's.",
+    )
+    overflow: Overflow = Field(
+        "trim",
+        description="What happens to a message when the conversation has more than contextTokens. trim: the oldest"
+        " turns do not go to the model, and stay stored. reject: 400, context_too_long.",
     )
     save_interval_milliseconds: int = Field(
         50,

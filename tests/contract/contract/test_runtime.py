@@ -94,7 +94,7 @@ def other(value: object) -> object:
     """Return another value that the same field may have."""
     words = {"azureOpenAI": "openai", "chat": "responses", "debug": "info", "text": "json", "none": "prefill"}
     words |= {"continue": "cancel", "reject": "enqueue", "finish": "cut", "2024-10-21": "2024-10-21-preview"}
-    words |= {"local": "reject", "all": "none", "current": "latest"}
+    words |= {"local": "reject", "all": "none", "current": "latest", "trim": "reject"}
     if isinstance(value, str):
         return words.get(value, f"{value}2")
     if isinstance(value, bool):

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from chatfleet_api.chat.accounting import Accounting
+from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.trace import Tracer
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.identity.jose import KeySet
@@ -61,9 +62,9 @@ class Pod:
         terms = Terms(limits, accounting.prices, lambda: self.now)
         self.limiter = Limiter(terms, None, pods=lambda: 1, clock=loop_clock, new_id=in_memory.new_id)
         seams = replace(in_memory.seams, accounting=accounting, limits=self.limiter)
-        self.chat = Chat(
-            replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy, tracer=fixed(tracer))
-        )
+        ports = replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy)
+        window = configuration.live.map(lambda live: window_of(live.conversations))
+        self.chat = Chat(replace(ports, tracer=fixed(tracer), window=window))
         self.lifecycle = Lifecycle(loop_clock)
         self.authentication = open_authentication(
             configuration.live.map(lambda live: live.access),

@@ -6,7 +6,17 @@ import msgspec
 from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Extended, Failed, FinishReason, Reasoning, Start, Token, ToolCall
+from chatfleet_api.domain.events import (
+    Complete,
+    ContextUse,
+    Extended,
+    Failed,
+    FinishReason,
+    Reasoning,
+    Start,
+    Token,
+    ToolCall,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
@@ -23,6 +33,8 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
     cost_usd: str | None
     latency_ms: int
     time_to_first_token_ms: int | None
+    context: ContextUse | None
+    """What the model got of the conversation; null: all of it."""
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
@@ -69,7 +81,8 @@ class EventEncoder:
         """Return an event as clients get it."""
         match event:
             case Complete(reason, usage, latency, first):
-                return CompleteEvent(reason, usage_body(usage), cost_usd(usage), latency, first)
+                shown = usage_body(usage)
+                return CompleteEvent(reason, shown, cost_usd(usage), latency, first, event.context)
             case Failed():
                 return self._error(event)
             case Start():

@@ -8,7 +8,7 @@ import pytest
 
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import Complete, ContextUse, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.dialects.native.bodies import conversation_with_messages
@@ -35,7 +35,7 @@ def test_a_stream_is_numbered_events_with_one_end() -> None:
         'id: r1-2\nevent: token\ndata: {"type":"token","text":"Hi"}\n\n'
         "id: r1-3\nevent: complete\n"
         f'data: {{"type":"complete","finish_reason":"stop","usage":{USAGE_JSON},"cost_usd":null,"latency_ms":20,'
-        '"time_to_first_token_ms":5}\n\n'
+        '"time_to_first_token_ms":5,"context":null}\n\n'
     )
 
 
@@ -143,6 +143,11 @@ def test_a_stored_message_is_shown_with_the_names_of_both_vendors_and_an_unknown
 def test_a_known_price_is_shown_in_decimal_digits() -> None:
     priced = Usage(1, 1, cost_usd=Decimal("0.00000012"))
     assert '"cost_usd":"0.00000012"' in encoded(Complete("stop", priced, 20, 5))
+
+
+def test_the_end_has_what_the_model_got_of_the_conversation() -> None:
+    end = Complete("stop", USAGE, context=ContextUse(12, 30))
+    assert '"context":{"messages":12,"left_out":30}}' in encoded(end)
 
 
 def test_a_stream_that_never_got_a_run_ends_with_its_error() -> None:
