@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, assert_never
@@ -20,6 +20,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.listing import ALL, Wanted
 from chatfleet_api.sessions.store import (
     Append,
     Change,
@@ -99,11 +100,11 @@ class Conversations:
         return await self.sessions.get(principal.tenant, conversation)
 
     async def list(
-        self, principal: Principal, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
+        self, principal: Principal, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None
     ) -> Page:
-        """Return conversations, newest change first, of one user when given."""
-        user = principal.user or user_id
-        return await self.sessions.list(principal.tenant, user_id=user, limit=limit, cursor=cursor)
+        """Return the wanted conversations that the caller sees, newest change first; a page may have fewer."""
+        wanted = replace(wanted, user_id=principal.user or wanted.user_id)
+        return await self.sessions.list(principal.tenant, wanted, limit=limit, cursor=cursor)
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
         """Return a conversation."""

@@ -1,12 +1,13 @@
 """Conversations and their messages, kept beyond the pod that wrote them.
 
 store.py    what every session store promises; conversations, messages, appends, idempotency records
-listing.py  the order of conversations in a listing, and its cursor
+listing.py  which conversations a listing shows, their order, and its cursor
 memory.py   the store of a pod without Redis
 redis.py    the store in Redis
 keys.py     its keys of one conversation
 feedback.py feedback of users, and what its store promises; in Redis: redis_feedback.py, memory: memory_feedback.py
 scripts.py  its Lua scripts: each is one atomic step; an append checks version and fencing token
 index.py    its listings: sorted sets by last change
+pages.py    reads them page by page
 opening.py  opens the store, in memory or in Redis
 """

@@ -39,11 +39,17 @@ class ConversationIndex:
         """Remove conversations from listings."""
         await self._redis.call_all([("ZREM", key, *conversations) for key in keys])
 
-    async def positions(self, key: str, start: Position | None, offset: int, count: int) -> Sequence[Position]:
-        """Return up to `count` positions of a listing, newest change first, from the change of `start` on."""
-        newest = "+inf" if start is None else start.changed
+    async def positions(
+        self, key: str, between: tuple[Position | None, int | None], offset: int, count: int
+    ) -> Sequence[Position]:
+        """Return up to `count` positions of a listing, newest change first.
+
+        They are from the change of the position in `between` on, to the earliest change in it (microseconds).
+        """
+        start, oldest = between
+        newest, last = "+inf" if start is None else start.changed, "-inf" if oldest is None else oldest
         reply = await self._redis.call(
-            "ZRANGE", key, newest, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
+            "ZRANGE", key, newest, last, "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES"
         )
         pairs = zip(reply[::2], reply[1::2], strict=True)
         return [Position(int(changed), conversation.decode()) for conversation, changed in pairs]

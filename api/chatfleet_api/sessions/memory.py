@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.sessions.feedback import Feedback
-from chatfleet_api.sessions.listing import position, read_cursor
+from chatfleet_api.sessions.listing import ALL, SCANNED, Wanted, position, read_cursor
 from chatfleet_api.sessions.store import (
     IDEMPOTENCY_SECONDS,
     MAX_QUEUED,
@@ -60,19 +60,21 @@ class MemorySessionStore:
     async def get(self, tenant: str, conversation: str) -> Conversation:
         return self._find(tenant, conversation).conversation
 
-    async def list(
-        self, tenant: str, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
-    ) -> Page:
+    async def list(self, tenant: str, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None) -> Page:
         self._forget()
-        start = read_cursor(cursor) if cursor else None
-        found = {
+        start, oldest = read_cursor(cursor) if cursor else None, wanted.oldest or 0
+        known = {
             position(entry.conversation.updated_at, entry.conversation.id): entry.conversation
             for (owner, _), entry in self._entries.items()
-            if owner == tenant and entry.conversation.listed and user_id in (None, entry.conversation.user_id)
+            if owner == tenant and entry.conversation.listed and wanted.user_id in (None, entry.conversation.user_id)
         }
-        order = sorted((place for place in found if start is None or place < start), reverse=True)
-        more = order[limit - 1].cursor() if len(order) > limit else None
-        return Page(tuple(found[place] for place in order[:limit]), more)
+        order = sorted(
+            (place for place in known if (start is None or place < start) and place.changed >= oldest), reverse=True
+        )
+        scanned = order[:SCANNED]
+        found = [place for place in scanned if wanted.has(known[place].title, known[place].metadata)]
+        last = found[limit - 1] if len(found) > limit else scanned[-1] if len(order) > SCANNED else None
+        return Page(tuple(known[place] for place in found[:limit]), last and last.cursor())
 
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
         entry = self._find(tenant, conversation)

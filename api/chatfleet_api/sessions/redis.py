@@ -17,7 +17,8 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.sessions.index import ConversationIndex
 from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
-from chatfleet_api.sessions.listing import Position, read_cursor
+from chatfleet_api.sessions.listing import ALL, Wanted
+from chatfleet_api.sessions.pages import FIELDS, ConversationPages, read_record
 from chatfleet_api.sessions.scripts import (
     APPEND,
     CREATE,
@@ -62,6 +63,7 @@ class RedisSessionStore:
         self._conversations = conversations
         self._wait_replicas = wait_replicas
         self._index = ConversationIndex(redis, conversations)
+        self._pages = ConversationPages(redis, self._index)
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
@@ -71,37 +73,19 @@ class RedisSessionStore:
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
         key, _ = conversation_keys(self._redis, tenant, conversation)
-        found = _read(await self._redis.call("HMGET", key, "record", "version", "updated"))
+        found = read_record(await self._redis.call("HMGET", key, *FIELDS))
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         return found
 
-    async def list(
-        self, tenant: str, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
-    ) -> Page:
-        key = self._index.key(tenant, user_id)
-        start = read_cursor(cursor) if cursor else None
-        found: list[tuple[Position, Conversation]] = []
-        gone: list[str] = []
-        offset = 0
-        while len(found) <= limit and (positions := await self._index.positions(key, start, offset, limit + 1)):
-            offset += len(positions)
-            wanted = [position for position in positions if start is None or position < start]
-            for position, conversation in zip(wanted, await self._records(tenant, wanted), strict=True):
-                if conversation is None:
-                    gone.append(position.conversation)
-                else:
-                    found.append((position, conversation))
-        if gone:
-            await self._index.remove([key], gone)
-        more = found[limit - 1][0].cursor() if len(found) > limit else None
-        return Page(tuple(conversation for _, conversation in found[:limit]), more)
+    async def list(self, tenant: str, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None) -> Page:
+        return await self._pages.read(tenant, wanted, limit=limit, cursor=cursor)
 
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
         keys = conversation_keys(self._redis, tenant, conversation)
         for _ in range(UPDATE_ATTEMPTS):
-            reply = await self._redis.call("HMGET", keys[0], "record", "version", "updated")
-            if (found := _read(reply)) is None:
+            reply = await self._redis.call("HMGET", keys[0], *FIELDS)
+            if (found := read_record(reply)) is None:
                 raise ChatError(Code.CONVERSATION_NOT_FOUND)
             changed = msgspec.structs.replace(change(found), updated_at=now)
             outcome = await self._script(UPDATE, keys, self._ttl_seconds, reply[0], _encode(changed), now)
@@ -182,11 +166,6 @@ class RedisSessionStore:
     async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
         await self._script(DEQUEUE, queue_keys(self._redis, tenant, conversation), ticket)
 
-    async def _records(self, tenant: str, positions: Sequence[Position]) -> Sequence[Conversation | None]:
-        keys = [conversation_keys(self._redis, tenant, position.conversation)[0] for position in positions]
-        replies = await self._redis.call_all([("HMGET", key, "record", "version", "updated") for key in keys])
-        return [_read(reply) for reply in replies]
-
     async def _committed(self, keys: Sequence[str], *arguments: str | bytes | int) -> Any:  # noqa: ANN401
         """Append, and return when enough replicas have it."""
         replicas = self._wait_replicas()
@@ -201,10 +180,3 @@ class RedisSessionStore:
     @property
     def _ttl_seconds(self) -> int:
         return self._conversations().ttl_seconds
-
-
-def _read(reply: Sequence[bytes | None]) -> Conversation | None:
-    record, version, updated = reply
-    if record is None or version is None or updated is None:
-        return None
-    return msgspec.structs.replace(_conversation.decode(record), version=int(version), updated_at=updated.decode())

@@ -9,6 +9,7 @@ import msgspec
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import ContextUse, FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
+from chatfleet_api.sessions.listing import ALL, Wanted
 
 MessageStatus: TypeAlias = Literal["complete", "pending", "failed", "cancelled", "interrupted"]
 
@@ -118,7 +119,10 @@ Change: TypeAlias = Callable[[Conversation], Conversation]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Conversations, newest change first; `next` continues the listing, None at its end."""
+    """Conversations, newest change first; `next` continues the listing, None at its end.
+
+    There may be none, and yet a `next`: none of those that were looked at is wanted.
+    """
 
     items: tuple[Conversation, ...]
     next: str | None
@@ -140,10 +144,8 @@ class SessionStore(Protocol):
         """Return the record."""
         ...
 
-    async def list(
-        self, tenant: str, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
-    ) -> Page:
-        """Return conversations, newest change first, of one user when given."""
+    async def list(self, tenant: str, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None) -> Page:
+        """Return the wanted conversations, newest change first: up to `limit`, among the next `SCANNED`."""
         ...
 
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:

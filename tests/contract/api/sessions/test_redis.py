@@ -2,9 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
+from unittest import mock
 
 import pytest
 import redis.asyncio
@@ -97,6 +99,28 @@ async def test_a_listing_passes_over_what_is_gone_and_forgets_it(
     await server.delete(f"chatfleet:{{tests/chat/default/{gone.id}}}:conversation")
     assert [found.id for found in (await store.list(TENANT, limit=1)).items] == [left.id]
     assert await server.zrange("chatfleet:{tests/chat/default}:conversations", 0, -1) == [left.id.encode()]
+
+
+def counted(call: Callable[..., Awaitable[Any]], trips: mock.Mock) -> Callable[..., Awaitable[Any]]:
+    def count(*arguments: object) -> Awaitable[Any]:
+        trips()
+        return call(*arguments)
+
+    return count
+
+
+async def test_a_page_costs_two_round_trips(
+    store: RedisSessionStore, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(12):
+        await store.create(TENANT, conversation())
+    trips = mock.Mock()
+    for name in ("call", "call_all"):
+        monkeypatch.setattr(redis_client, name, counted(getattr(redis_client, name), trips))
+    first = await store.list(TENANT, limit=5)
+    second = await store.list(TENANT, limit=100, cursor=first.next)
+    assert (len(first.items), len(second.items), second.next) == (5, 7, None)
+    assert trips.call_count == 2 * 2
 
 
 async def test_a_listing_forgets_what_must_have_expired(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code, ConversationChangedErro
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import Function, MessageToolCall
 from chatfleet_api.redis.client import open_redis
+from chatfleet_api.sessions.listing import SCANNED, Wanted
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import (
@@ -20,6 +22,7 @@ from chatfleet_api.sessions.store import (
     Change,
     Conversation,
     IdempotencyRecord,
+    Page,
     ResponsePlace,
     SessionStore,
     StoredMessage,
@@ -70,7 +73,7 @@ async def append(
 
 
 async def listed(store: SessionStore, tenant: str, user_id: str | None = None) -> list[str]:
-    return [found.id for found in (await store.list(tenant, user_id=user_id)).items]
+    return [found.id for found in (await store.list(tenant, Wanted(user_id=user_id))).items]
 
 
 def refused(code: Code) -> "pytest.RaisesExc[ChatError]":
@@ -250,6 +253,56 @@ async def test_the_pages_of_a_listing_show_each_conversation_once(store: Session
         pages += 1
     assert sorted(seen) == sorted(made)
     assert pages == 3
+
+
+async def test_a_listing_shows_what_meets_every_condition(store: SessionStore, tenant: str) -> None:
+    named = {"title": "Über Refunds, März", "metadata": {"tier": "gold", "n": 3, "vip": True, "k": {"a": 1}}}
+    kinds: list[dict[str, Any]] = [{}, named, named | {"user_id": "me"}, {"title": None, "metadata": {"tier": "gold"}}]
+    made = [replace(conversation(-index), **changed) for index, changed in enumerate(kinds)]
+    for each in made:
+        await store.create(tenant, each)
+    shown = {
+        "all": (Wanted(), [0, 1, 2, 3]),
+        "since": (Wanted(since=BEGAN - timedelta(seconds=2, milliseconds=1)), [0, 1, 2]),
+        "metadata": (Wanted(metadata={"tier": "gold"}), [1, 2, 3]),
+        "several": (Wanted(metadata={"tier": "gold", "n": "3", "vip": "true"}), [1, 2]),
+        "another value": (Wanted(metadata={"tier": "silver"}), []),
+        "an inner key": (Wanted(metadata={"k.a": "1"}), []),
+        "title": (Wanted(title="refund ÜBER"), [1, 2]),
+        "no word of it": (Wanted(title="refund april"), []),
+        "together": (Wanted(user_id="me", title="märz", metadata={"n": "3"}, since=BEGAN - timedelta(days=1)), [2]),
+    }
+    found = {
+        name: [each.id for each in (await store.list(tenant, wanted)).items] for name, (wanted, _) in shown.items()
+    }
+    assert found == {name: [made[index].id for index in indexes] for name, (_, indexes) in shown.items()}
+
+
+async def test_a_filtered_listing_goes_on_from_page_to_page(store: SessionStore, tenant: str) -> None:
+    made = [replace(conversation(-(index // 4)), title="a" if index % 3 else "b") for index in range(24)]
+    for each in made:
+        await store.create(tenant, each)
+    seen: list[str] = []
+    cursor = None
+    while not seen or cursor:
+        page = await store.list(tenant, Wanted(title="B"), limit=3, cursor=cursor)
+        seen += [found.id for found in page.items]
+        cursor = page.next
+    assert len(seen) == 8
+    assert sorted(seen) == sorted(each.id for each in made if each.title == "b")
+
+
+@pytest.mark.parametrize("store", ["memory", TOPOLOGIES[0]], indirect=True)
+async def test_a_page_looks_at_a_bounded_number_of_conversations(store: SessionStore, tenant: str) -> None:
+    oldest = replace(conversation(-1), title="needle")
+    made = [oldest, *(conversation(index // 300) for index in range(SCANNED))]
+    for begin in range(0, len(made), 100):
+        await asyncio.gather(*(store.create(tenant, each) for each in made[begin : begin + 100]))
+    first = await store.list(tenant, Wanted(title="needle"))
+    assert first.items == ()
+    assert first.next is not None
+    second = await store.list(tenant, Wanted(title="needle"), cursor=first.next)
+    assert second == Page((oldest,), None)
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1.x", ".", "-1.00000000-0000-7000-8000-000000000000", "9" * 400])

@@ -74,7 +74,7 @@ def callers(method: str, *, arguments: bool) -> set[str]:
 
 def test_every_builder_of_a_key_is_known() -> None:
     assert callers("shared_key", arguments=True) == FLEET_KEYS.keys() | TENANT_KEYS_OF_THE_FLEETS_SLOT
-    assert callers("key", arguments=True) - {"sessions/redis.py: list"} == TENANT_KEYS
+    assert callers("key", arguments=True) - {"sessions/pages.py: read"} == TENANT_KEYS
 
 
 def test_no_other_module_writes_a_key() -> None:

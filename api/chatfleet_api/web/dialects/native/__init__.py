@@ -6,6 +6,7 @@ from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.errors import dialect_code, error_body, error_frame, parse_error
 from chatfleet_api.web.dialects.native.feedback import FeedbackBody, FeedbackList, NewFeedbackBody, feedback_routes
+from chatfleet_api.web.dialects.native.listing import listing_routes
 from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch_routes
 from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
@@ -19,6 +20,7 @@ NATIVE: Final = Dialect(
     hot_routes=hot_routes,
     routers=lambda services: (
         conversation_routes(services.conversations),
+        listing_routes(services.conversations),
         patch_routes(services.conversations),
         feedback_routes(services.feedback),
         usage_routes(services.usage),

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from typing_extensions import override
 
 from chatfleet_api.chat.conversations import Conversations
@@ -123,18 +123,6 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         user = caller.user_of(body.user_id)
         made = await conversations.create(caller, user_id=user, title=body.title, metadata=body.metadata)
         return _json(bodies.conversation_body(made), status=201)
-
-    @router.get("", openapi_extra=_answers(bodies.ConversationList))
-    async def list_conversations(
-        caller: Caller,
-        user_id: Annotated[str | None, Query(max_length=256)] = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
-        cursor: Annotated[str | None, Query(max_length=256)] = None,
-    ) -> Response:
-        """List conversations, newest change first."""
-        user = user_id and caller.user_of(user_id)
-        page = await conversations.list(caller, user_id=user, limit=limit, cursor=cursor)
-        return _json(bodies.ConversationList([*map(bodies.conversation_body, page.items)], page.next))
 
     @router.get("/{conversation_id}", openapi_extra=_answers(bodies.ConversationWithMessages))
     async def get_conversation(conversation_id: str, caller: Caller) -> Response:
