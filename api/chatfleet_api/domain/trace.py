@@ -39,6 +39,11 @@ class Place(NamedTuple):
     def span_id(self) -> str:
         return self.traceparent.split("-")[2]
 
+    @property
+    def sampled(self) -> bool:
+        """Whether the span is exported: the lowest bit of the flags."""
+        return bool(self.traceparent) and int(self.traceparent[-2:], 16) & 1 == 1
+
 
 NOWHERE: Final = Place("")
 """Of a task without a span."""

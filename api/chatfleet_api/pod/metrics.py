@@ -6,6 +6,7 @@ codes of `errors.py`.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Final, TypeVar
 
 from prometheus_client import (
@@ -18,12 +19,14 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import Metric as CollectedMetric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.trace import place
 from chatfleet_api.pod.tenant_metrics import TenantMetrics
 from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics as names
@@ -104,13 +107,15 @@ class Meter:
         """Export a `value` that is counted elsewhere, as `gauge` does."""
         self._registry.register(_Counted(METRICS[name], value))
 
-    def exposition(self, only: Sequence[str] = (), *, tenants: bool = True) -> bytes:
+    def exposition(
+        self, only: Sequence[str] = (), *, tenants: bool = True, encode: Callable[[Collector], bytes] = generate_latest
+    ) -> bytes:
         """Return all metrics in Prometheus' text format; with names of series, these alone, which costs far less.
 
-        Without `tenants`, none of a tenant is among them.
+        Without `tenants`, none of a tenant is among them. `encode` writes another format; exemplars are in OpenMetrics.
         """
         registries = (self._registry, self.tenants.registry) if tenants else (self._registry,)
-        return b"".join(generate_latest(each.restricted_registry(only) if only else each) for each in registries)
+        return encode(_Together([each.restricted_registry(only) if only else each for each in registries]))
 
     def answered(self, route: str, status: int) -> None:
         """Count a request that got its response; `route` is the path's template."""
@@ -145,8 +150,8 @@ class Meter:
         self._gauges[names.UPSTREAM_CIRCUIT_OPEN](provider).set(is_open)
 
     def first_token(self, provider: str, model: str, seconds: float) -> None:
-        """Record the time from a request to an upstream to its first token."""
-        self._histograms[names.TIME_TO_FIRST_TOKEN](provider, model).observe(seconds)
+        """Record the time from a request to an upstream to its first token, with the trace as an exemplar."""
+        self._histograms[names.TIME_TO_FIRST_TOKEN](provider, model).observe(seconds, _exemplar())
 
     def tokens(self) -> float:
         """Return the number of tokens since the start."""
@@ -157,9 +162,9 @@ class Meter:
         self._counters[names.FEEDBACK_TOTAL](model, value).inc()
 
     def took_over(self, outcome: Outcome, seconds: float) -> None:
-        """Count a run that was taken over after `seconds` without a producer."""
+        """Count a run that was taken over after `seconds` without a producer, with its trace as an exemplar."""
         self._counters[names.RUN_TAKEOVERS_TOTAL](outcome).inc()
-        self._histograms[names.RUN_TAKEOVER_DURATION_SECONDS]().observe(seconds)
+        self._histograms[names.RUN_TAKEOVER_DURATION_SECONDS]().observe(seconds, _exemplar())
 
     def left_out(self, messages: int) -> None:
         """Count messages of a conversation that were left out of a request."""
@@ -209,6 +214,23 @@ def _bounded(metric: Series, name: str) -> Callable[..., Series]:
         return metric.labels(*labels) if left > 0 else rest()
 
     return find
+
+
+def _exemplar() -> dict[str, str] | None:
+    """Return what leads from a measurement to its trace, if that is exported."""
+    here = place()
+    return {"trace_id": here.trace_id, "span_id": here.span_id} if here.sampled else None
+
+
+class _Together(Collector):
+    """Several registries as one, since OpenMetrics has one end."""
+
+    def __init__(self, parts: Sequence[Collector]) -> None:
+        self._parts = parts
+
+    @override
+    def collect(self) -> Iterator[CollectedMetric]:
+        return chain.from_iterable(part.collect() for part in self._parts)
 
 
 class _Counted(Collector):

@@ -5,7 +5,7 @@ import hmac
 from typing import Annotated, Literal, NamedTuple, Protocol
 
 from fastapi import APIRouter, FastAPI, Header, Query, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import choose_encoder
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
@@ -75,9 +75,11 @@ def probe_routes(health: ProbeSource, meter: Meter, *, tenants: bool = True) -> 
     @router.get(PATH_METRICS)
     async def metrics(
         names: Annotated[list[str], Query(alias="name[]")] = [],  # noqa: B006  # never changed
+        accept: Annotated[str, Header()] = "",
     ) -> Response:
-        """Metrics in Prometheus' text format: all, or the named series."""
-        return Response(meter.exposition(names, tenants=tenants), media_type=CONTENT_TYPE_LATEST)
+        """Metrics in Prometheus' text format, or in OpenMetrics for who accepts that: all, or the named series."""
+        encode, media_type = choose_encoder(accept)
+        return Response(meter.exposition(names, tenants=tenants, encode=encode), media_type=media_type)
 
     return router
 

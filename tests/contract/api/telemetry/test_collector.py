@@ -62,6 +62,15 @@ def metric(pod: ApiProcess, name: str) -> float:
     return float(found[1])
 
 
+def exemplars(pod: ApiProcess) -> set[str]:
+    """Return the traces that the times to first tokens lead to, as Prometheus scrapes them; at least one."""
+    scraped = fetch(f"{pod.health_url}/metrics", Accept="application/openmetrics-text;version=1.0.0").body.decode()
+    line = r'^chatfleet_time_to_first\S+ \S+ # {span_id="\w{16}",trace_id="(\w{32})"}'
+    found = set(re.findall(line, scraped, re.MULTILINE))
+    assert found
+    return found
+
+
 def test_the_answer_of_a_pod_that_was_killed_is_one_trace(tmp_path: Path, redis_url: str, received: Collector) -> None:
     (tmp_path / "redis").write_text(redis_url)
     served = config(received.endpoint, redis_url_file=str(tmp_path / "redis"))
@@ -104,6 +113,7 @@ def test_a_collector_that_comes_late_gets_what_waited_and_the_log_has_two_lines_
         with collector(tmp_path, port) as late:
             eventually(lambda: len(late.named("turn")) == 6)
             eventually(lambda: metric(pod, "chatfleet_spans_exported_total") == 18)
+            assert exemplars(pod) <= {span.trace for span in late.named("turn")}
         assert metric(pod, "chatfleet_spans_dropped_total") == 0
     about = [line["message"] for line in lines(pod) if line["logger"] == "chatfleet_api.telemetry.export"]
     assert [message.split()[0] for message in about] == ["Failed", "Exporting"]

@@ -4,14 +4,62 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import cast
 
+import pytest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as text_families
+
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.trace import Place, Span, active
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.tenant_metrics import KeyUse
 from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics
 from chatfleet_contract.spec.providers import MAX_MODELS
 from harness.exposition import exported
+
+
+class Traced:
+    """The span of a task, of which only the place is asked."""
+
+    def __init__(self, flags: str) -> None:
+        self.place = Place(f"00-{TRACE}-b7ad6b7169203331-{flags}")
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def openmetrics(meter: Meter) -> dict[str, Metric]:
+    """Return what a parser of OpenMetrics reads from what Prometheus gets."""
+    encode, media_type = choose_encoder("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3")
+    assert media_type.startswith("application/openmetrics-text")
+    text = meter.exposition(encode=encode).decode()
+    found = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # prometheus_client
+    return {each.name: each for each in found}
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("01", [TRACE]), ("00", [])])
+def test_a_measurement_leads_to_its_trace_if_that_is_exported(flags: str, expected: list[str]) -> None:
+    meter = Meter("1")
+    with active(cast("Span", Traced(flags))):
+        meter.first_token("p", "m", 0.3)
+        meter.took_over("continued", 1.2)
+    found = openmetrics(meter)
+    for name in (metrics.TIME_TO_FIRST_TOKEN, metrics.RUN_TAKEOVER_DURATION_SECONDS):
+        exemplars = [sample.exemplar.labels["trace_id"] for sample in found[name].samples if sample.exemplar]
+        assert exemplars == expected
+
+
+def test_without_tracing_there_are_no_exemplars_and_series_are_those_of_the_text_format() -> None:
+    meter = Meter("1")
+    meter.first_token("p", "m", 0.3)
+    meter.asked("tenant")
+    samples = {(s.name, *sorted(s.labels.items())) for family in openmetrics(meter).values() for s in family.samples}
+    text = text_families(meter.exposition().decode())
+    assert samples == {(s.name, *sorted(s.labels.items())) for family in text for s in family.samples}
+    assert not any(s.exemplar for family in openmetrics(meter).values() for s in family.samples)
 
 
 def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
