@@ -3,6 +3,7 @@
 services        wires all of these
 completions     runs of one request that belong to no conversation
 conversations   conversations, and the messages sent in them (`sending`)
+new_conversation  a conversation to begin, and what it begins with
 client_ids      conversations that clients name by ids of their own
 ownership       which conversations a caller sees
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id

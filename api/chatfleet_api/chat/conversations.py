@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.items import NewItem
+from chatfleet_api.chat.new_conversation import EMPTY, NewConversation
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
@@ -51,24 +52,21 @@ class Conversations:
     new_id: Callable[[], str]
     """Makes UUIDv7 text."""
 
-    async def create(
-        self,
-        principal: Principal,
-        *,
-        user_id: str | None = None,
-        title: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        items: Sequence[NewItem] = (),
-    ) -> Conversation:
-        """Create a conversation, with `items` in one step."""
+    async def create(self, principal: Principal, new: NewConversation = EMPTY) -> Conversation:
+        """Create a conversation, with its items in one step."""
         now = history.stamp(self.now())
         conversation = Conversation(
-            self.new_id(), user_id or principal.user, title, metadata or {}, created_at=now, updated_at=now
+            self.new_id(),
+            new.user_id or principal.user,
+            new.title,
+            dict(new.metadata or {}),
+            created_at=new.created_at or now,
+            updated_at=now,
         )
-        if not items:
+        if not new.items:
             await self.sessions.create(principal.tenant, conversation)
             return conversation
-        messages = tuple(item.stored(self.new_id(), now) for item in items)
+        messages = tuple(item.stored(self.new_id(), now) for item in new.items)
         append = Append(messages, now=now, expected_version=None, create=conversation)
         await self.sessions.append(principal.tenant, conversation.id, append)
         return conversation

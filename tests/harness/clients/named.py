@@ -143,6 +143,8 @@ PROBES: Final = (
         _C,
         lambda ids: post(_native(ids, "/messages"), {"content": "Hi", "stream": True}, **{"idempotency-key": "once"}),
     ),
+    Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export"))),
+    Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export?format=markdown"))),
     Probe(f"GET {_ONE}/stream", "resume", _C, lambda ids: get(_native(ids, "/stream"))),
     Probe(f"GET {_ONE}/stream", "resume", _CR, lambda ids: get(_native(ids, f"/stream?after={ids.run}-1"))),
     Probe(
@@ -223,6 +225,7 @@ NO_IDS: Final = {
     "POST /v1/messages/count_tokens": "nothing of it is kept",
     "POST /v1/embeddings": "nothing of it is kept",
     "POST /api/v1/conversations": "makes a new id",
+    "POST /api/v1/conversations/import": "makes new ids: those of an export lead nowhere",
     "POST /v1/conversations": "makes a new id",
     "POST /api/v1/ai-sdk": "a chat's id is its caller's: two callers who name one alike have a chat each",
     "GET /api/v1/ai-sdk/{chat_id}/stream": "a chat's id is its caller's, as above",

@@ -14,6 +14,7 @@ import pytest
 from typing_extensions import override
 from uuid_utils import uuid7
 
+from chatfleet_api.chat.new_conversation import NewConversation
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
@@ -131,7 +132,7 @@ async def counted(ledger: RedisLedger, answers: int) -> dict[str, Counter[str]]:
 
 async def ask(pod: FleetPod, user: str) -> tuple[str, str]:
     caller = Principal(TENANT, subject="key:k", user=user)
-    conversation = (await pod.chat.conversations.create(caller, user_id=user)).id
+    conversation = (await pod.chat.conversations.create(caller, NewConversation(user_id=user))).id
     return conversation, (await pod.chat.conversations.send(caller, conversation, NewMessage("hi there"))).id
 
 

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from chatfleet_api.chat.new_conversation import NewConversation
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
@@ -142,7 +143,7 @@ async def test_of_two_messages_at_once_one_is_refused() -> None:
 async def test_a_deleted_conversation_stops_its_answer() -> None:
     script = FakeProvider(text("half"), 100, [STOP])
     chat = make_chat(script)
-    conversation = await chat.conversations.create(CALLER, user_id="u", title="t", metadata={"k": "v"})
+    conversation = await chat.conversations.create(CALLER, NewConversation(user_id="u", title="t", metadata={"k": "v"}))
     assert (conversation.user_id, conversation.title, conversation.metadata) == ("u", "t", {"k": "v"})
     run = await chat.conversations.send(CALLER, conversation.id, NewMessage("hi"))
     await asyncio.sleep(1)

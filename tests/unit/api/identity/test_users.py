@@ -50,6 +50,7 @@ PLACES: Final = (
     Place("/v1/responses/input_tokens", RESPONSE, "safety_identifier"),
     Place("/v1/embeddings", {"model": "m", "input": "Hi"}, "user"),
     Place("/api/v1/conversations", {}, "user_id"),
+    Place("/api/v1/conversations/import", {"format": "chatfleet.conversation.v1"}, "user_id"),
     Place("/chat", {"message": "Hi"}, "user_id"),
     Place("/api/chat/stream", {"message": "Hi"}, "user_id"),
 )

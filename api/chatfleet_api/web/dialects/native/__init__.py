@@ -5,7 +5,9 @@ from typing import Final
 from chatfleet_api.web.dialect import Dialect
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.errors import dialect_code, error_body, error_frame, parse_error
+from chatfleet_api.web.dialects.native.export import ConversationExport, ExportedMessage, export_routes
 from chatfleet_api.web.dialects.native.feedback import FeedbackBody, FeedbackList, NewFeedbackBody, feedback_routes
+from chatfleet_api.web.dialects.native.imports import import_routes
 from chatfleet_api.web.dialects.native.listing import listing_routes
 from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch_routes
 from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
@@ -22,6 +24,8 @@ NATIVE: Final = Dialect(
         conversation_routes(services.conversations),
         listing_routes(services.conversations),
         patch_routes(services.conversations),
+        export_routes(services.conversations),
+        import_routes(services.conversations),
         feedback_routes(services.feedback),
         usage_routes(services.usage),
     ),
@@ -33,6 +37,8 @@ NATIVE: Final = Dialect(
         NewFeedbackBody,
         FeedbackBody,
         FeedbackList,
+        ConversationExport,
+        ExportedMessage,
         bodies.ConversationBody,
         bodies.ConversationWithMessages,
         bodies.ConversationList,

@@ -63,7 +63,7 @@ def _patched(body: PatchConversationBody, conversation: Conversation) -> Convers
         conversation = replace(conversation, title=body.title)
     if body.metadata is not msgspec.UNSET:
         metadata = {} if body.metadata is None else merged(conversation.metadata, body.metadata)
-        conversation = replace(conversation, metadata=_bounded(metadata))
+        conversation = replace(conversation, metadata=bounded(metadata))
     return conversation
 
 
@@ -76,12 +76,13 @@ def merged(value: Any, patch: Any) -> Any:  # noqa: ANN401  # any JSON value
     return {key: each for key, each in known.items() if key not in patch} | changed
 
 
-def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
+def bounded(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that can be kept; raises `ChatError(INVALID_REQUEST)`."""
     if len(metadata) > MAX_KEYS:
         problem = f"would have {len(metadata)} keys; at most {MAX_KEYS} are possible"
     elif (size := len(msgspec.json.encode(metadata))) > MAX_METADATA_BYTES:
         problem = f"would have {size} bytes; at most {MAX_METADATA_BYTES} are possible"
     else:
         return metadata
-    message = f"Invalid value for 'metadata': it {problem}. Remove keys by setting them to null."
+    message = f"Invalid value for 'metadata': it {problem}. Remove keys; a patch sets them to null."
     raise ChatError(Code.INVALID_REQUEST, message, param="metadata")

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.joining import Joining, LastSeen
+from chatfleet_api.chat.new_conversation import NewConversation
 from chatfleet_api.chat.replay import Replay
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
@@ -121,7 +122,8 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
             require_json(request.headers.get("content-type"))
         body = read_new_conversation(raw)
         user = caller.user_of(body.user_id)
-        made = await conversations.create(caller, user_id=user, title=body.title, metadata=body.metadata)
+        new = NewConversation(user_id=user, title=body.title, metadata=body.metadata)
+        made = await conversations.create(caller, new)
         return _json(bodies.conversation_body(made), status=201)
 
     @router.get("/{conversation_id}", openapi_extra=_answers(bodies.ConversationWithMessages))

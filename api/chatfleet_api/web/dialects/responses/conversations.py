@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.new_conversation import NewConversation
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.store import Conversation, StoredMessage
@@ -61,7 +62,7 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         raw = await _body(request) or b"{}"
         body = decode_body(raw, _CREATE)
         items = tuple(read_items(raw, where="items")) if body.items else ()
-        return _json(_shown(await conversations.create(caller, metadata=body.metadata, items=items)))
+        return _json(_shown(await conversations.create(caller, NewConversation(metadata=body.metadata, items=items))))
 
     @router.get("/{conversation}")
     async def retrieve_conversation(conversation: str, caller: Caller) -> Response:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from chatfleet_api.chat import history
 from chatfleet_api.chat.client_ids import conversation_of, ensure
 from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.new_conversation import NewConversation
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.domain.errors import ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
@@ -74,7 +75,7 @@ class SendToSession(ConversationEndpoint):
     async def _made(self, principal: Principal, sent: Sent, user: str | None, key: str | None) -> str:
         """Make a session, with an id that the server chooses, and return it; the same one for the same key."""
         if key is None:
-            return (await self._conversations.create(principal, user_id=user, items=sent.history)).id
+            return (await self._conversations.create(principal, NewConversation(user_id=user, items=sent.history))).id
         session = conversation_of(principal, f"session\n{key}")
         await ensure(self._conversations, principal, session, user=user, items=sent.history)
         return session
