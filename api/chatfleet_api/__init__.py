@@ -12,5 +12,6 @@ knowledge    documents that models answer from: index, retrieval, fences
 chat         one turn, and the application services
 web          dialects, routes, middleware, SSE streams
 server       uvicorn, HTTP protocol                               pod        settings, lifecycle, health, metrics
+admin        the admin port
 activator    the process that holds requests while there is no pod
 """

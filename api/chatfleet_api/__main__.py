@@ -9,13 +9,19 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from chatfleet_api.admin.app import create_admin_app
+from chatfleet_api.admin.port import AdminPort
+from chatfleet_api.admin.services import AdminServices
+from chatfleet_api.identity.administrators import AdminAuthentication
+from chatfleet_api.pod.background import background
 from chatfleet_api.pod.configuration import ANSWERING, FAILING, load, local
 from chatfleet_api.pod.lifecycle import Termination
 from chatfleet_api.pod.logs import set_up_logs
 from chatfleet_api.pod.probes import DrainHook, create_health_app, health_routes
 from chatfleet_api.pod.services import VERSION, Services, open_services
-from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_PORT, ENVIRONMENT, Settings, read_settings
+from chatfleet_api.pod.settings import ENV_ADMIN_PORT, ENV_HEALTH_PORT, ENV_PORT, ENVIRONMENT, Settings, read_settings
 from chatfleet_api.process import run
+from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.server.http_server import Server, health_server, listen, listeners
 from chatfleet_api.web.app import create_app
 from chatfleet_contract.runtime import RuntimeConfig
@@ -56,7 +62,28 @@ async def _run(settings: Settings, config: RuntimeConfig) -> None:
         async with open_services(settings, config) as services:
             if settings.config_file is None:
                 _welcome(settings, serving.getsockname()[1], health.getsockname()[1])
-            await _serve(services, serving, health, settings.drain_token)
+            async with background(_admin_port(settings, services).run):
+                await _serve(services, serving, health, settings.drain_token)
+
+
+def _admin_port(settings: Settings, services: Services) -> AdminPort:
+    named = services.configuration.live.map(lambda config: config.access.admin)
+    admin = AdminServices(
+        pod=settings.pod,
+        authenticate=AdminAuthentication(services.authentication, named),
+        configuration=services.configuration,
+        api_keys=services.authentication.principals,
+        runs=RunDirectory(services.pool, services.redis, settings.pod),
+        clock=services.web.clock,
+        new_id=services.web.new_id,
+    )
+    return AdminPort(
+        lambda: create_admin_app(admin),
+        named.map(bool),
+        host=settings.host,
+        port=settings.admin_port,
+        setting=ENV_ADMIN_PORT,
+    )
 
 
 async def _serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: SecretStr) -> None:

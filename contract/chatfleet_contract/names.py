@@ -83,6 +83,8 @@ METRICS_APISERVER: Final = "chatfleet-metrics-apiserver"
 # Ports of an API pod.
 PORT_SERVING: Final = 8000
 PORT_HEALTH: Final = 8001
+PORT_ADMIN: Final = 8002
+"""Open only while `spec.access.admin` names someone; no Service has it."""
 PORT_NAME_SERVING: Final = "http"
 PORT_NAME_HEALTH: Final = "health"
 CONTAINER_API: Final = "api"

@@ -12,6 +12,7 @@ from pydantic import Field
 from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Limits, Observability, OnRevoke, Streaming
+from chatfleet_contract.spec.administrators import Administrator
 from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.provider_types import API, ProviderType
@@ -106,6 +107,8 @@ class RuntimeAccess(Part):
     service_accounts: RuntimeServiceAccounts | None = None
     """None: none are accepted, or the keys of the cluster are not known yet."""
     on_revoke: OnRevoke = OnRevoke.FINISH
+    admin: tuple[Administrator, ...] = ()
+    """Who may use the admin port; none: no pod listens there."""
     probe_hash: str | None = None
     """SHA-256 of the operator's `probe_token`, in hexadecimal digits; None: it sends none."""
 

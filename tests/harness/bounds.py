@@ -74,7 +74,7 @@ REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]", ".spec.li
 
 ALL_PRESENT = {
     *(".spec.providers[].type", ".spec.providers[].api"),
-    *(".spec.autoscaling.source", ".spec.autoscaling.metrics[].type"),
+    *(".spec.autoscaling.source", ".spec.autoscaling.metrics[].type", ".spec.access.admin[].kind"),
 }
 """Enums whose values need each something else beside them; the documents hold every value."""
 

@@ -64,6 +64,8 @@ class Principal:
     """Whether the credential is that of a service, whose requests may name any user."""
     models: frozenset[str] | None = None
     """Names of the models that the credential allows; None: all."""
+    secret: str | None = field(default=None, compare=False)
+    """Name of the Secret of the caller's API key, which with `subject` is that of one key alone."""
     grant: Grant | None = field(default=None, compare=False)
     """What ends the streams of a revoked credential; None: nothing does."""
 

@@ -8,6 +8,7 @@ verifiers       the verifiers of a configuration; jwt: those of named issuers
 service_accounts  that of the ServiceAccounts of the cluster; review: TokenReview
 issuer_keys     the public keys of an issuer: cached, refreshed, kept for a time; discovery: how they are fetched
 jose            signatures and claims, by joserfc
+administrators  who of them may use the admin port
 authentication  from the headers of a request to its `Principal`
 
 A credential of a client is compared by its keyed hash: neither the time of a comparison nor a dump of the memory

@@ -22,6 +22,8 @@ MIN_KEY_CHARACTERS: Final = 24
 MAX_KEY_BYTES: Final = 512
 ANY_USER: Final = "*"
 """The user of a key whose requests may name any."""
+API_KEY: Final = "key:"
+"""Begins the subject of callers with an API key."""
 _KEY: Final = re.compile(r"[!-~]+")
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -53,10 +55,10 @@ class APIKey:
         return self.expires is None or now < self.expires
 
 
-def parse_key(text: str, *, name: str, tenant: str) -> APIKey:
+def parse_key(text: str, *, name: str, tenant: str, secret: str | None = None) -> APIKey:
     """Return the key in a value of a Secret; raise `UnusableKeyError`.
 
-    `name` is that of the value, `tenant` that of callers whose key names none.
+    `name` is that of the value in `secret`, `tenant` that of callers whose key names none.
     """
     fields = _fields(text.strip())
     if (fields.key is None) == (fields.hash is None):
@@ -73,7 +75,9 @@ def parse_key(text: str, *, name: str, tenant: str) -> APIKey:
     any_user = fields.user == ANY_USER
     user = None if any_user else fields.user
     models = None if fields.models is None else frozenset(fields.models)
-    principal = Principal(who, subject=f"key:{name}", user=user, any_user=any_user, models=models, grant=Grant())
+    principal = Principal(
+        who, subject=f"{API_KEY}{name}", user=user, any_user=any_user, models=models, secret=secret, grant=Grant()
+    )
     return APIKey(_digest(fields), principal, fields.expires)
 
 

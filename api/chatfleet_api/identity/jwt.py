@@ -13,6 +13,8 @@ from chatfleet_contract.spec.jwt import JWTIssuer
 
 SERVICE_ACCOUNTS: Final = "@serviceaccounts"
 """How the tenants of ServiceAccounts end; no issuer can name one."""
+TOKEN: Final = "jwt:"  # the beginning of a subject, not a secret
+"""Begins the subject of callers with a token of an issuer."""
 LAST: Final = 2**40
 """A Unix time that no token lives to see."""
 
@@ -113,7 +115,7 @@ def _principal(claims: Claims, settings: JWTIssuer) -> Principal:
         raise ChatError(Code.PERMISSION_DENIED, detail=f"no usable user in claim {settings.user_claim}")
     if not _scopes(claims).issuperset(settings.required_scopes):
         raise ChatError(Code.PERMISSION_DENIED, detail="a required scope is missing")
-    return Principal(tenant, subject=f"jwt:{settings.issuer}", user=user, any_user=any_user, grant=Grant())
+    return Principal(tenant, subject=f"{TOKEN}{settings.issuer}", user=user, any_user=any_user, grant=Grant())
 
 
 def _scopes(claims: Mapping[str, object]) -> frozenset[str]:

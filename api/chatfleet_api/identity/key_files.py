@@ -25,6 +25,15 @@ class _File(NamedTuple):
     seen: tuple[int, int, int]
 
 
+class _Identity(NamedTuple):
+    """What makes a key another one."""
+
+    secret: str
+    name: str
+    tenant: str
+    text: str
+
+
 class KeyFiles:
     """The keys that are valid now. A key whose value did not change keeps its `Principal`, and so its streams."""
 
@@ -33,7 +42,7 @@ class KeyFiles:
         self._now = now
         self._pepper = pepper
         self._files: tuple[_File, ...] = ()
-        self._parsed: dict[tuple[str, str, str], APIKey] = {}
+        self._parsed: dict[_Identity, APIKey] = {}
         self.table = KeyTable((), pepper=pepper)
         self.errors: tuple[str, ...] = ()
         self.refresh()
@@ -50,13 +59,13 @@ class KeyFiles:
 
     def _read(self, files: tuple[_File, ...]) -> None:
         before = self._parsed
-        parsed: dict[tuple[str, str, str], APIKey] = {}
+        parsed: dict[_Identity, APIKey] = {}
         digests: set[bytes] = set()
         errors: list[str] = []
         for path, tenant, _ in files:
             try:
-                identity = (tenant, path.name, _text(path))
-                key = before.get(identity) or parse_key(identity[2], name=path.name, tenant=tenant)
+                identity = _Identity(path.parent.name, path.name, tenant, _text(path))
+                key = before.get(identity) or _parsed(identity)
                 _add(key.digest, digests)
                 parsed[identity] = key
             except UnusableKeyError as error:
@@ -74,6 +83,10 @@ class KeyFiles:
     def _revoke(self, key: APIKey) -> None:
         if key.principal.grant is not None and self._access().on_revoke == OnRevoke.CUT:
             key.principal.grant.revoke()
+
+
+def _parsed(value: _Identity) -> APIKey:
+    return parse_key(value.text, name=value.name, tenant=value.tenant, secret=value.secret)
 
 
 def _add(digest: bytes, digests: set[bytes]) -> None:

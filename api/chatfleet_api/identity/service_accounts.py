@@ -25,6 +25,8 @@ from chatfleet_contract.spec.service_accounts import ANY, AllowedServiceAccount
 
 ALGORITHMS: Final = ("RS256", "ES256", "ES384", "ES512")
 """Those of Kubernetes."""
+SERVICE_ACCOUNT: Final = "serviceaccount:"
+"""Begins the subject of such callers."""
 SKEW_SECONDS: Final = 10
 REVIEW_SECONDS: Final = 10.0
 """For how long an answer of the API server counts."""
@@ -65,7 +67,10 @@ class ServiceAccountVerifier:
             await self._review(token, settings.audience)
         until = end if self._review is None else min(end, now + REVIEW_SECONDS)
         principal = Principal(
-            f"{namespace}{SERVICE_ACCOUNTS}", subject=f"serviceaccount:{namespace}:{name}", any_user=True, grant=Grant()
+            f"{namespace}{SERVICE_ACCOUNTS}",
+            subject=f"{SERVICE_ACCOUNT}{namespace}:{name}",
+            any_user=True,
+            grant=Grant(),
         )
         return Verified(principal, settings.issuer, settings.audience, key.thumbprint, until, end)
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 from chatfleet_api.domain.log_context import log_context
 from chatfleet_api.domain.trace import place
 from chatfleet_contract.logs import log_fields
-from chatfleet_contract.spec import LogFormat, Observability
+from chatfleet_contract.spec import LogFormat, LogLevel, Observability
 
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
@@ -18,11 +18,21 @@ def set_up_logs(wanted: Observability) -> None:
     """Write all logs of this process to standard error, in the wanted shape and from the wanted level on."""
     handler = logging.StreamHandler()
     handler.setFormatter(JSONLines() if wanted.log_format is LogFormat.JSON else TextLines())
+    logging.getLogger().handlers[:] = [handler]
+    set_level(wanted.log_level)
+
+
+def set_level(level: LogLevel) -> None:
+    """Write lines from `level` on, until the next call."""
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(wanted.log_level.upper())
+    root.setLevel(level.upper())
     for chatty in ("uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+
+
+def level() -> LogLevel:
+    """Return from which level on lines are written."""
+    return LogLevel(logging.getLevelName(logging.getLogger().level).lower())
 
 
 class JSONLines(logging.Formatter):

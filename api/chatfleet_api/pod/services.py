@@ -62,6 +62,8 @@ class Services:
     pool: RunPool
     log: RunLog
     meter: Meter
+    authentication: Authentication
+    redis: RedisClient | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +177,10 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 tasks.append(lambda: configuration.watch(file))
             async with background(*tasks):
                 serving = wiring.web(chat)
-                yield Services(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter)
+                yield Services(
+                    *(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter),
+                    *(wiring.authentication, stores.redis),
+                )
 
 
 def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter, tracing: Tracing) -> Wiring:

@@ -6,11 +6,19 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_DRAIN_TOKEN, ENV_POD_NAME, PORT_HEALTH, PORT_SERVING
+from chatfleet_contract.names import (
+    ENV_CONFIG_FILE,
+    ENV_DRAIN_TOKEN,
+    ENV_POD_NAME,
+    PORT_ADMIN,
+    PORT_HEALTH,
+    PORT_SERVING,
+)
 
 ENV_HOST: Final = "CHATFLEET_HOST"
 ENV_PORT: Final = "CHATFLEET_PORT"
 ENV_HEALTH_PORT: Final = "CHATFLEET_HEALTH_PORT"
+ENV_ADMIN_PORT: Final = "CHATFLEET_ADMIN_PORT"
 ENV_REDIS_URL: Final = "CHATFLEET_REDIS_URL"
 
 LOCALHOST: Final = "127.0.0.1"
@@ -42,6 +50,11 @@ class Settings(BaseModel):
         PORT_HEALTH,
         validation_alias=ENV_HEALTH_PORT,
         description=f"port of health and metrics; unset: {PORT_HEALTH}",
+    )
+    admin_port: Port = Field(
+        PORT_ADMIN,
+        validation_alias=ENV_ADMIN_PORT,
+        description=f"port of administration, open while access.admin names someone; unset: {PORT_ADMIN}",
     )
     redis_url: SecretStr | None = Field(
         None,

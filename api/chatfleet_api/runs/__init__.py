@@ -6,6 +6,7 @@ unread.py      what the one reader of a run that is not logged has yet to take
 sizes.py       how much memory events take
 admission.py   the capacity limit of a pod, and the slots that are held for runs before they start
 pool.py        the runs of a pod: started, found, and ended with the pod
+directory.py   the runs of all pods, for administrators
 supervisor.py  the loop of a pod in its fleet: heartbeats, cancellations, fencing, takeovers
 handoff.py     the hand-off of runs, and of their readers, by a pod that ends
 fence.py       the fencing token that makes the last owner of a run the only one that can write it

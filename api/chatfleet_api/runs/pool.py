@@ -5,7 +5,7 @@ The order of a pod's end is in `pod/lifecycle.py`: drain, hand over, interrupt t
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
@@ -90,6 +90,10 @@ class RunPool:
         """Return the run when this pod produces it, and it can be retrieved."""
         run = self._runs.get((tenant, run_id))
         return run if run is not None and run.logged else None
+
+    def producing(self) -> Sequence[Run]:
+        """Return the runs that this pod produces, of all tenants."""
+        return [run for run in self._runs.values() if not run.ended]
 
     def is_producing(self, tenant: str, run_id: str) -> bool:
         """Return whether this pod produces the run, or has yet to write something of it to the log."""

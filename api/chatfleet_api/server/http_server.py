@@ -19,6 +19,8 @@ from chatfleet_api.server.protocol import Protocol
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the idle time of common load balancers (60 s), so that it is not we who close a connection they reuse."""
+CLOSING_SECONDS: Final = 1
+"""Time that requests of a side port have when it closes."""
 ACCEPTS: Final = 8
 """Connections taken in one turn of the event loop. libuv takes one for each listener, which under load, when a turn
 lasts 100 ms, would be ten a second in all."""
@@ -83,6 +85,24 @@ class Server(uvicorn.Server):
         # uvicorn closes the sockets before it first waits, so that no client can connect when `closed` has effect.
         self._closed()
         await super().shutdown(sockets)
+
+    @contextmanager
+    @override
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class SideServer(uvicorn.Server):
+    """uvicorn for a port beside the serving one, on the same event loop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = _config(app, Protocol)
+        config.timeout_graceful_shutdown = CLOSING_SECONDS
+        super().__init__(config)
+
+    def close(self) -> None:
+        """Accept no more connections, and end those that are open."""
+        self.should_exit = True
 
     @contextmanager
     @override

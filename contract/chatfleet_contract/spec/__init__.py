@@ -19,6 +19,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `pricing`         `spec.models[].pricing`: what tokens cost
 - `knowledge`       documents from which a model answers
 - `access`          `spec.access`: whose requests are answered
+- `administrators`  `spec.access.admin`: who may use the admin port
 - `jwt`             `spec.access.jwt`: issuers of tokens
 - `service_accounts` `spec.access.serviceAccounts`: callers inside the cluster
 - `secrets`         references to Secrets and ConfigMaps, names of objects

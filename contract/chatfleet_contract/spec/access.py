@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules
+from chatfleet_contract.spec.administrators import MAX_ADMINISTRATORS, Administrator
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.secrets import Subdomain
 from chatfleet_contract.spec.service_accounts import ServiceAccounts
@@ -51,6 +52,14 @@ class Access(Part):
                 " credential would be accepted; remove anonymous, or the others",
                 ".anonymous",
             ),
+            rule(
+                "!has(self.admin) || self.admin.all(a, a.kind == 'serviceAccount' ? has(self.serviceAccounts)"
+                " : a.kind == 'apiKey' ? has(self.apiKeys) && self.apiKeys.exists(k, k.secretRef.name == a.source)"
+                " : has(self.jwt) && self.jwt.exists(j, j.issuer == a.source))",
+                "access.admin[] must name callers that access accepts: a Secret of apiKeys, a ServiceAccount with"
+                " serviceAccounts, an issuer of jwt; add it there, or remove it from admin",
+                ".admin",
+            ),
         )
     )
 
@@ -71,6 +80,12 @@ class Access(Part):
         OnRevoke.FINISH,
         description="Open streams of a credential that is revoked or expires: finish, or cut, which ends them with an"
         " error.",
+    )
+
+    admin: Annotated[list[Administrator], Field(max_length=MAX_ADMINISTRATORS)] = Field(
+        default_factory=list,
+        description="Callers who may use the admin port (8002) of the pods, which no Service has. Without any, no pod"
+        " listens there. Administrators see runs, sessions and usage of all tenants, but no messages.",
     )
 
     @property

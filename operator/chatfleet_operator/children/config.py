@@ -71,6 +71,7 @@ def _access(access: Access, uid: str, issuer: TokenIssuer | None) -> RuntimeAcce
         if (accepted := access.service_accounts) and issuer
         else None,
         on_revoke=access.on_revoke,
+        admin=tuple(access.admin),
         probe_hash=hashlib.sha256(names.probe_token(uid).encode()).hexdigest(),
     )
 

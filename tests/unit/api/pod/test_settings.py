@@ -22,13 +22,16 @@ def test_every_variable_is_read() -> None:
         "HOST": "::1",
         "PORT": "0",
         "HEALTH_PORT": "9001",
+        "ADMIN_PORT": "9002",
         "REDIS_URL": "redis://r",
         "POD_NAME": " p ",
         "DRAIN_TOKEN": "t",
     }
     settings = read_settings({f"CHATFLEET_{name}": value for name, value in given.items()})
     secrets = {"redis_url": SecretStr("redis://r"), "drain_token": SecretStr("t")}
-    assert settings == Settings(host="::1", port=0, health_port=9001, pod="p").model_copy(update=secrets)
+    assert settings == Settings(host="::1", port=0, health_port=9001, admin_port=9002, pod="p").model_copy(
+        update=secrets
+    )
     assert {f"CHATFLEET_{name}" for name in given} == {name for name, _ in ENVIRONMENT} - {"CHATFLEET_CONFIG_FILE"}
 
 

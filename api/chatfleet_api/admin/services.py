@@ -1,0 +1,26 @@
+"""What the routes of the admin port work with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chatfleet_api.domain.principal import Authenticate, Principal
+from chatfleet_api.pod.configuration import Configuration
+from chatfleet_api.runs.directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminServices:
+    """Wired in `__main__`, from the parts of the pod."""
+
+    pod: str
+    """Name of the pod."""
+    authenticate: Authenticate
+    """Returns an administrator, or raises."""
+    configuration: Configuration
+    api_keys: Callable[[], Sequence[Principal]]
+    """Returns those whom API keys are for."""
+    runs: RunDirectory
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    new_id: Callable[[], str]
+    """Makes UUIDv7 text."""
