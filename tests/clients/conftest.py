@@ -110,7 +110,7 @@ def _javascript(name: str, _: Path) -> Client:
 
 
 INTERFACES = ("ai-sdk", "ag-ui", "durable-streams", "providers")
-JAVASCRIPT = {"openai-js": "javascript", **dict.fromkeys(INTERFACES, "interfaces")}
+JAVASCRIPT = {"openai-js": "javascript", "librechat": "librechat", **dict.fromkeys(INTERFACES, "interfaces")}
 BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "openai-go": _go,
     "openai-go-old": _go,
@@ -118,6 +118,7 @@ BUILDS: dict[str, Callable[[str, Path], Client]] = {
     "langchain4j": _java,
     "spring-ai": _java,
     "openai-js": _javascript,
+    "librechat": _javascript,
     **dict.fromkeys(INTERFACES, _javascript),
     "jdk": _jdk,
 }

@@ -1,4 +1,4 @@
-"""What user interfaces speak, by their packages: the chat of `useChat`, the agent of AG-UI, providers, streams."""
+"""What user interfaces speak, by their packages: `useChat`, the agents of AG-UI and LibreChat, providers, streams."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -102,6 +102,22 @@ async def test_no_turn_of_a_provider_is_lost_when_a_pod_is_killed(
             await fleet.kill_busy()
     assert [each["text"].split()[0] for each in answers] == [f"turn-{turn}" for turn in range(1, TURNS + 1)]
     assert {each["finish"] for each in answers} == {"stop"}
+    assert [each["turn"] for each in answers if each["again"]] == [KILLED_IN]
+    assert len(fleet.pods) == 1
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_no_turn_of_librechat_is_lost_when_a_pod_is_killed(
+    built: Callable[[str], Client], fleet: Balanced, api: str
+) -> None:
+    answers: list[Any] = []
+    async for line in built("librechat").lines(fleet.url, api, str(TURNS)):
+        if "text" in line:
+            answers.append(line)
+        elif len(fleet.pods) > 1:
+            await fleet.kill_busy()
+    assert [each["text"].split()[0] for each in answers] == [f"turn-{turn}" for turn in range(1, TURNS + 1)]
+    assert [each["kinds"] for each in answers] == [["ai", "tool", "ai"]] * TURNS
     assert [each["turn"] for each in answers if each["again"]] == [KILLED_IN]
     assert len(fleet.pods) == 1
 
