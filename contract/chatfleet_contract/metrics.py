@@ -97,7 +97,7 @@ POD_METRICS: Final = (
         BUDGET_USED_RATIO,
         Kind.GAUGE,
         (),
-        "Used and reserved part of the budget that has least left, of tenants, keys and users that a pod has served.",
+        "Used and reserved part of the budget that has least left, of the ChatDeployment and the callers of this pod.",
     ),
     Metric(
         UNPRICED_ANSWERS_TOTAL,

@@ -72,6 +72,8 @@ class PodReport(Part):
     """Input and output tokens per second over the last seconds. None: unknown."""
     usage: ReportedUsage | None = None
     """Of today; None: it is not known yet."""
+    budget_used: float | None = Field(None, ge=0, le=1)
+    """Used and reserved part of `limits.budget`, of its amount that has least left. None: it is not known."""
     redis: Dependency | None = None
     """None: the pod stores everything in memory."""
     redis_url_error: str | None = None

@@ -279,6 +279,13 @@ class ChatDeploymentStatus(Part):
     usage: UsageOfDay | None = Field(
         None, description="Tokens and cost of today, of all pods; after a day without pods, of the last day with some."
     )
+    budget_used_percent: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Used and reserved part of spec.limits.budget, of its amount that has least left. Unset: no request"
+        " of the pods that run has met the budget yet.",
+    )
     template_revision: str | None = Field(
         None, description="Revision of the current pod templates. Progressing names a newer revision, if there is one."
     )

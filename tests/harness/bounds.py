@@ -48,6 +48,7 @@ LONGEST = {
     **{f"{place}.{price}": "1" * 9 + "." + "1" * 9 for place in _PRICED for price in _PRICES},
     **{f".spec.models[].pricing.{part}[].factor": "111.111111" for part in ("serviceTiers", "regions")},
     **{f".spec.limits.budgets.{whose}.{amount}": "111111.111111" for whose in _BUDGETS for amount in _AMOUNTS},
+    **{f".spec.limits.budget.{amount}": "111111.111111" for amount in _AMOUNTS},
     ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.providers[].bedrock.region": "bbbbbbbb-bbbbbbbbbbbbbbbb-bbb-11",

@@ -1,12 +1,21 @@
 """What a caller may use: what is left of it, and what a request holds of it until its answer has ended."""
 
 from typing import Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
 Unit: TypeAlias = Literal["requests", "tokens", "streams", "usd", "daily"]
 """The last two are budgets: billionths of a US dollar of a day or a month, and tokens of a day."""
+FLEET: Final = "deployment"
+"""The scope of a meter that all tenants share."""
 BUDGETS: Final = frozenset({"usd", "daily"})
+
+
+def qualified(tenant: str, meter: str) -> str:
+    """Return a meter with the tenant before it, if it is one of a tenant."""
+    owner = "" if meter.startswith(f"{FLEET}:") else quote(tenant, safe="")
+    return f"{owner}/limit:{meter}"
 
 
 class Allowance(NamedTuple):
@@ -30,7 +39,7 @@ class Demand(msgspec.Struct, frozen=True, array_like=True):
     """What a request takes of one meter."""
 
     meter: str
-    """The end of its key, which begins with the tenant."""
+    """Scope, unit and rate or period: a name within a tenant, or the ChatDeployment where the scope is `FLEET`."""
     unit: Unit
     limit: int
     """Most at once."""

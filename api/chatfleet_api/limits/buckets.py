@@ -8,7 +8,7 @@ sum: what answers have used, and what those that are under way may use.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from chatfleet_api.domain.quota import BUDGETS, Demand
+from chatfleet_api.domain.quota import BUDGETS, Demand, qualified
 from chatfleet_api.limits.verdict import SLACK, STREAM_WAIT, Left, Verdict
 from chatfleet_contract.spec.limits import LONGEST_WAIT_SECONDS
 
@@ -41,26 +41,26 @@ class Buckets:
         """Take all of `demands`, or nothing."""
         refused, wait = None, 0.0
         for number, demand in enumerate(demands):
-            missing = self._missing(f"{tenant}/{demand.meter}", demand, now)
+            missing = self._missing(qualified(tenant, demand.meter), demand, now)
             if missing > max(wait, SLACK):
                 refused, wait = number, missing
         if refused is None:
             self.hold(tenant, lease, demands)
             for demand in demands:
                 if demand.unit != "streams":
-                    self._take(f"{tenant}/{demand.meter}", lease, demand, now)
-        return Verdict(refused, wait, tuple(self._left(f"{tenant}/{each.meter}", each, now) for each in demands))
+                    self._take(qualified(tenant, demand.meter), lease, demand, now)
+        return Verdict(refused, wait, tuple(self._left(qualified(tenant, each.meter), each, now) for each in demands))
 
     def hold(self, tenant: str, lease: str, demands: Sequence[Demand]) -> None:
         """Count the streams of an answer that is under way."""
         for demand in demands:
             if demand.unit == "streams":
-                self._leases.setdefault(f"{tenant}/{demand.meter}", set()).add(lease)
+                self._leases.setdefault(qualified(tenant, demand.meter), set()).add(lease)
 
     def settle(self, tenant: str, lease: str, spent: Sequence[tuple[str, int]], now: float) -> None:
         """Put what was `spent`, by meter, in the place of what was reserved. Twice is as good as once."""
         for meter, used in spent:
-            key = f"{tenant}/{meter}"
+            key = qualified(tenant, meter)
             if (taken := self._taken.pop((key, lease), None)) and key in self._sums:
                 self._sums[key] += used - taken.cost
             elif taken:

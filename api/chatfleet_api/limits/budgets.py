@@ -1,4 +1,4 @@
-"""From `spec.limits.budgets` to what one request takes of each budget that applies. Pure.
+"""From `spec.limits.budget` and `budgets` to what one request takes of each budget that applies. Pure.
 
 Money is whole billionths of a US dollar, rounded up for each answer: Redis adds them, and its scripts compare them,
 without an error up to nine million dollars. A day and a month are those in which a request began (UTC).
@@ -11,13 +11,15 @@ from typing import Final, NamedTuple
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.domain.quota import BUDGETS, Demand
+from chatfleet_api.domain.quota import BUDGETS, FLEET, Demand
 from chatfleet_api.limits.plan import scopes
 from chatfleet_api.limits.verdict import NANODOLLAR, SECOND
 from chatfleet_api.usage.price_book import PriceBook
-from chatfleet_contract.spec.limits import Budgets
+from chatfleet_contract.spec import Limits
+from chatfleet_contract.spec.limits import Budget, Budgets
 
 _DAY: Final = timedelta(days=1)
+_NONE: Final = Budgets()
 
 
 class Asked(NamedTuple):
@@ -35,7 +37,7 @@ class _Period(NamedTuple):
 
 
 def budget_demands(
-    budgets: Budgets, principal: Principal, asked: Asked, prices: PriceBook, now: datetime
+    limits: Limits, principal: Principal, asked: Asked, prices: PriceBook, now: datetime
 ) -> tuple[Demand, ...]:
     """Return what a request takes of each budget; `now` has zone UTC.
 
@@ -45,7 +47,7 @@ def budget_demands(
     day, month = _periods(now)
     demands: list[Demand] = []
     cost = None
-    for scope, budget in scopes(principal, budgets.per_tenant, budgets.per_key, budgets.per_user):
+    for scope, budget in _budgets(limits, principal):
         if budget.tokens_per_day is not None:
             tokens = asked.input_tokens + asked.output_tokens
             demands.append(_demand(scope, "daily", budget.tokens_per_day, day, tokens))
@@ -54,6 +56,12 @@ def budget_demands(
                 cost = _cost(asked, prices, now) if cost is None else cost
                 demands.append(_demand(scope, "usd", nanodollars(Decimal(text)), period, cost))
     return tuple(demands)
+
+
+def _budgets(limits: Limits, principal: Principal) -> list[tuple[str, Budget]]:
+    each = limits.budgets or _NONE
+    of_caller = scopes(principal, each.per_tenant, each.per_key, each.per_user)
+    return of_caller if limits.budget is None else [(FLEET, limits.budget), *of_caller]
 
 
 def spent(demand: Demand, usage: Usage | None) -> int:

@@ -67,6 +67,10 @@ class Limiter:
         """Return the share of the budget that is used most, as this pod has last seen it; any thread may call this."""
         return self._shares.highest(self._now())
 
+    def fleet_budget_used(self) -> float | None:
+        """Return the same of the budget of the ChatDeployment; None: it has none, or no request has seen it."""
+        return self._shares.of_fleet(self._now())
+
     async def reserve(
         self, principal: Principal, model: str, tokens: Cost, output: int = 0
     ) -> tuple[Held, Quota] | None:
@@ -80,9 +84,9 @@ class Limiter:
         """
         plan, tenant = self._current(), principal.tenant
         demands = plan.demands(principal, model, tokens)
-        if (budgets := plan.limits.budgets) is not None:
+        if plan.limits.budget is not None or plan.limits.budgets is not None:
             asked = Asked(model, tokens() - output, output)
-            demands += budget_demands(budgets, principal, asked, self._terms.prices(), self._terms.now())
+            demands += budget_demands(plan.limits, principal, asked, self._terms.prices(), self._terms.now())
         if not demands:
             return None
         held = Held(self._new_id(), demands)
@@ -148,6 +152,8 @@ class Limiter:
     def _current(self) -> Plan:
         limits = self._terms.limits()
         if limits is not self._plan.limits:
+            if limits != self._plan.limits:
+                self._shares = Shares()
             self._plan = Plan(limits)
         return self._plan
 

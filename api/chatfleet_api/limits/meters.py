@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from chatfleet_api.domain.quota import Held
+from chatfleet_api.domain.quota import Held, qualified
 from chatfleet_api.limits import script
 from chatfleet_api.limits.verdict import Verdict
 from chatfleet_api.redis.client import RedisClient
@@ -68,4 +68,4 @@ class RedisMeters:
         return [self._key(tenant, f"hold:{held.lease}"), *(self._key(tenant, each.meter) for each in held.demands)]
 
     def _key(self, tenant: str, meter: str) -> str:
-        return self._redis.key(tenant, f"limit:{meter}")
+        return self._redis.shared_key(qualified(tenant, meter))

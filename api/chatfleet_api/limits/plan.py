@@ -1,6 +1,6 @@
 """From `spec.limits` to what one request takes of each meter that applies. Pure.
 
-All meters are a tenant's own, those of its keys, users and models too: so one script sees all that apply to a request.
+These meters are a tenant's own, those of its keys, users and models too.
 """
 
 from collections.abc import Callable

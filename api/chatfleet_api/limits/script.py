@@ -2,7 +2,7 @@
 
 `RESERVE` decides about all meters of a request in one call: it takes something of each, or nothing of any. What a
 request took is kept beside the meters, under the name of its lease, until `SETTLE`: so each may come twice. All keys
-are of one tenant, and share a slot of a cluster. A new kind of meter is a branch of both scripts.
+of a ChatDeployment share a slot of a cluster. A new kind of meter is a branch of both scripts.
 
 Each meter has 4 arguments: the unit's first letter, the limit, the interval in microseconds, and the cost.
 `r`, `t`  requests and tokens: a text, the time at which all that was taken is back (GCRA, as in `buckets.py`)

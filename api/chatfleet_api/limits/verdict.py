@@ -7,7 +7,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.quota import BUDGETS, Allowance, Demand, Quota
+from chatfleet_api.domain.quota import BUDGETS, FLEET, Allowance, Demand, Quota
 
 SECOND: Final = 1_000_000
 """Microseconds."""
@@ -16,7 +16,7 @@ STREAM_WAIT: Final = 1 * SECOND
 """Wait when streams are the limit: when one ends is not known."""
 SLACK: Final = SECOND // 1000
 """Too short a wait to refuse a request for: longer than what times lose by rounding."""
-_SCOPES: Final = {"tenant": "tenant", "key": "API key", "user": "user", "model": "model"}
+_SCOPES: Final = {FLEET: "ChatDeployment", "tenant": "tenant", "key": "API key", "user": "user", "model": "model"}
 
 
 class Left(NamedTuple):
@@ -67,11 +67,13 @@ def _exhausted(scope: str, demand: Demand, left: Left, now: datetime) -> ChatErr
     period = "month" if demand.meter.count("-") == 1 else "day"
     limit, rest, cost = (_amount(demand, number) for number in (demand.limit, left.remaining, demand.cost))
     reset = now + timedelta(microseconds=left.reset)
-    message = (
-        f"The budget of the {scope}, {limit} per {period}, has {rest} left, and the request may use {cost}."
-        f" It resets at {reset.replace(microsecond=0):%Y-%m-%dT%H:%M:%SZ}."
+    if scope == _SCOPES[FLEET]:  # its amounts would show a tenant what others spend
+        message = f"The budget of the {scope} for this {period} has too little left for the request."
+    else:
+        message = f"The budget of the {scope}, {limit} per {period}, has {rest} left, and the request may use {cost}."
+    return ChatError(
+        Code.BUDGET_EXHAUSTED, f"{message} It resets at {reset.replace(microsecond=0):%Y-%m-%dT%H:%M:%SZ}."
     )
-    return ChatError(Code.BUDGET_EXHAUSTED, message)
 
 
 def _amount(demand: Demand, number: int) -> str:

@@ -67,6 +67,7 @@ class Sources:
     run_counters: RunCounters
     authentication: AuthenticationState
     usage: DayUsage
+    budget_used: Callable[[], float | None]
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
@@ -121,6 +122,7 @@ class Health:
             max_streams=self.max_streams,
             tokens_per_second=round(sources.tokens.per_second, 1),
             usage=sources.usage.reported,
+            budget_used=sources.budget_used(),
             redis=None if sources.redis is None else sources.redis.state,
             redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),

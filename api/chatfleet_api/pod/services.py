@@ -84,6 +84,7 @@ class Wiring:
         self,
         redis: RedisMonitor | None = None,
         fleet: Callable[[], FleetDetails | None] = lambda: None,
+        budget_used: Callable[[], float | None] = lambda: None,
         *,
         recheck: asyncio.Event,
     ) -> Sources:
@@ -101,6 +102,7 @@ class Wiring:
             fleet=fleet,
             authentication=self.authentication,
             usage=DayUsage(self.ports.ledger.totals, now=self.ports.now),
+            budget_used=budget_used,
         )
 
     @property
@@ -157,11 +159,11 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             tracing.follow()
             wiring = _wiring(configuration, stores, pool, meter, tracing)
             chat = chat_services(wiring.ports)
-            redis = _monitor(stores.redis)
-            sources = wiring.sources(redis, stores.fleet.details, recheck=recheck)
+            redis, limiter = _monitor(stores.redis), stores.limits.limiter
+            sources = wiring.sources(redis, stores.fleet.details, limiter.fleet_budget_used, recheck=recheck)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
-            meter.gauge(metrics.BUDGET_USED_RATIO, stores.limits.limiter.budget_used)
+            meter.gauge(metrics.BUDGET_USED_RATIO, limiter.budget_used)
             meter.tenants.keys(lambda: key_uses(wiring.authentication.principals()))
             meter.counter(metrics.SPANS_EXPORTED_TOTAL, lambda: tracing.exported)
             meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)

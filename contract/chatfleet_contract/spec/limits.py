@@ -122,6 +122,11 @@ class Limits(Part):
     models: Annotated[list[ModelLimit], Field(max_length=MAX_MODEL_LIMITS, json_schema_extra=keyed("model"))] = Field(
         default_factory=list, description="Limits of each tenant for single models."
     )
+    budget: Budget | None = Field(
+        None,
+        description="Budget of the whole ChatDeployment, beside those of its callers, which it may refuse before theirs"
+        " are exhausted.",
+    )
     budgets: Budgets | None = Field(
         None,
         description="How much may be spent in a day or a month. A request reserves the most that it may use; one for"
@@ -136,7 +141,7 @@ class Limits(Part):
     @property
     def unlimited(self) -> bool:
         """Whether nothing is limited."""
-        return not (self.per_tenant or self.per_key or self.per_user or self.models or self.budgets)
+        return not (self.per_tenant or self.per_key or self.per_user or self.models or self.budget or self.budgets)
 
 
 MODELS_RULE: Final = rule(

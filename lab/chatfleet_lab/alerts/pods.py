@@ -12,7 +12,9 @@ from typing import Final
 
 import aiohttp
 
+from chatfleet_api.chat.limits import DEFAULT_OUTPUT_TOKENS
 from chatfleet_contract.metrics import (
+    BUDGET_USED_RATIO,
     EVENT_LOOP_LAG_SECONDS,
     REDIS_ERRORS_TOTAL,
     REDIS_UP,
@@ -20,7 +22,8 @@ from chatfleet_contract.metrics import (
     STREAMS_ENDED_TOTAL,
     UPSTREAM_CIRCUIT_OPEN,
 )
-from chatfleet_contract.spec import Streaming
+from chatfleet_contract.spec import Limits, Streaming
+from chatfleet_contract.spec.limits import Budget
 from chatfleet_lab.alerts.recording import Recording, target
 from chatfleet_lab.chaos.fleet import CONTINUED, MODELS, PROCESSES, Pod, Settings
 from chatfleet_lab.chaos.scenario import Trial, open_trial
@@ -201,6 +204,21 @@ async def _pause(pod: Pod) -> None:
     await eventually_async(is_late, seconds=60)
 
 
+async def nearly_exhausted(trial: Trial) -> Recording:
+    """Use up most of a budget."""
+    budget = Budget(tokens_per_day=STREAMS * DEFAULT_OUTPUT_TOKENS * 10)
+    async with trial.fleet(Settings(limits=Limits(budget=budget))) as fleet:
+        return await recorded(fleet.pods[0], _spend(trial, fleet.pods[0]))
+
+
+async def _spend(trial: Trial, pod: Pod) -> None:
+    async def nearly() -> bool:
+        await ask(trial, pod, tokens=1_000)
+        return await pod.metric(BUDGET_USED_RATIO) > 0.85
+
+    await eventually_async(nearly, seconds=60)
+
+
 SCENARIOS: Final[Mapping[str, Callable[[Trial], Awaitable[Recording]]]] = {
     "well": well,
     "late": late,
@@ -210,6 +228,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Trial], Awaitable[Recording]]]] = {
     "redis at times": redis_at_times,
     "without upstream": without_upstream,
     "paused": paused,
+    "nearly exhausted": nearly_exhausted,
 }
 
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
-from chatfleet_contract.spec import Streaming
+from chatfleet_contract.spec import Limits, Streaming
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port
@@ -65,6 +65,7 @@ QUICK: Final = RuntimeTimeouts(connect_seconds=5, first_token_seconds=3, stall_s
 ROOMY: Final = Streaming(max_streams_per_pod=10_000)
 """Room for all the streams of any scenario."""
 NO_RETRIES: Final = Retries(max=0)
+UNLIMITED: Final = Limits()
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Settings:
     """Of each kind, as providers of their own: what one suffers does not make the pods spare another."""
     scripted: tuple[str, ...] = ()
     """Models of the scripted provider, by their scripts: they need no upstream."""
+    limits: Limits = UNLIMITED
     server: Server = CHATFLEET
 
     def upstreams(self) -> list[tuple[str, UpstreamKind]]:
@@ -214,6 +216,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         redis_url_file=str(redis_url) if settings.redis_url else None,
         redis_wait_replicas=settings.wait_replicas or None,
         streaming=settings.streaming,
+        limits=settings.limits,
     )
 
 

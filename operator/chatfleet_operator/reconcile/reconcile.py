@@ -17,7 +17,7 @@ from chatfleet_operator.reconcile.carry_out import carry_out
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.reconcile.observe import observe
 from chatfleet_operator.reconcile.repairs import Repairs
-from chatfleet_operator.status.events import events
+from chatfleet_operator.status.events import events, notices
 from chatfleet_operator.status.report import report, transitions
 
 AT_REST = frozenset({Reason.SERVING, Reason.ASLEEP, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
@@ -79,6 +79,8 @@ async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) ->
         logger.info("%s is %s: %s", condition.type, condition.status.value, condition.message, extra=about)
     for condition in events(seen.resource.status, status):
         await parts.recorder.record(seen.resource, condition)
+    for notice in notices(seen.resource.status, status):
+        await parts.recorder.notice(seen.resource, notice)
 
 
 def requeue(plan: Plan, outcome: Outcome, status: ChatDeploymentStatus) -> Result:

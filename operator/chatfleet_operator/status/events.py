@@ -1,4 +1,4 @@
-"""Which changes of conditions become Events, and which of these are Warnings. Pure.
+"""Which changes of the status become Events, and which of these are Warnings. Pure.
 
 While pods start, conditions that are not met yet are no news: only what lasts is a Warning. A loss is one at once.
 Available repeats no Event of Ready, and the conditions of kstatus repeat none of the conditions they summarize.
@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus, ConditionType, Reason
+from chatfleet_operator.model.values import Notice
 from chatfleet_operator.status.conditions import SUMMARIES
+
+BUDGET_WARNING_PERCENT: Final = 80
 
 INTENDED: Final = frozenset(
     {Reason.ANONYMOUS, Reason.COMPLETE, Reason.DISABLED, Reason.SCALED_TO_ZERO, Reason.SUSPENDED}
@@ -34,6 +37,17 @@ def events(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterato
     found = [one for one in _worth_an_event(_by_type(before), _by_type(after)) if one.type not in SUMMARIES]
     ready = any(condition.type == ConditionType.READY for condition in found)
     return (condition for condition in found if not (ready and condition.type == ConditionType.AVAILABLE))
+
+
+def notices(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Notice]:
+    """Yield what else is worth an Event: how far the budget is used, once for each step."""
+    known, used = before.budget_used_percent or 0, after.budget_used_percent or 0
+    if known < 100 <= used:  # noqa: PLR2004  # percent
+        text = "The budget of the ChatDeployment is exhausted, and requests are refused; raise limits.budget or wait."
+        yield Notice("BudgetExhausted", text)
+    elif known < BUDGET_WARNING_PERCENT <= used:
+        text = f"{used} % of the budget of the ChatDeployment is used or reserved; raise limits.budget before it ends."
+        yield Notice("BudgetNearlyExhausted", text)
 
 
 def _worth_an_event(old: Mapping[str, Condition], new: Mapping[str, Condition]) -> Iterator[Condition]:

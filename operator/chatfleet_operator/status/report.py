@@ -28,6 +28,7 @@ def report(seen: Observed, plan: Plan, outcome: Outcome, now: Timestamp) -> Chat
         active_streams=sum(pod.report.active_streams for pod in seen.pods if pod.report),
         tokens_per_second=_tokens_per_second(seen),
         usage=_usage(seen),
+        budget_used_percent=_budget_used(seen),
         template_revision=plan.desired.revision if plan.desired else resource.status.template_revision,
         redis=("managed" if spec.redis.managed else "external") if spec else None,
         models=[model.name for model in spec.models] if spec else None,
@@ -59,6 +60,12 @@ def _usage(seen: Observed) -> UsageOfDay | None:
         output_tokens=newest.output_tokens,
         cost_usd=newest.cost_usd,
     )
+
+
+def _budget_used(seen: Observed) -> int | None:
+    """Return the most that a pod has seen of it, in whole percent: 100 only when all is used."""
+    reported = [pod.report.budget_used for pod in seen.pods if pod.report]
+    return max((int(share * 100) for share in reported if share is not None), default=None)
 
 
 def transitions(before: ChatDeploymentStatus, after: ChatDeploymentStatus) -> Iterator[Condition]:

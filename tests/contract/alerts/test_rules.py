@@ -79,6 +79,7 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     "redis at times": ("ChatfleetRedisErrors",),
     "without upstream": ("ChatfleetCircuitOpen",),
     "paused": ("ChatfleetEventLoopLags",),
+    "nearly exhausted": ("ChatfleetBudgetNearlyExhausted",),
     "unavailable": ("ChatDeploymentNotAvailable", "ChatDeploymentNotReady", "ChatfleetAutoscalingWithoutMetrics"),
     "conflict": ("ChatDeploymentConflict",),
     "standby": ("ChatfleetNoLeader",),

@@ -86,6 +86,7 @@ class HealthOf:
                 fixed(RuntimeAccess()), no_issuers, now=lambda: datetime.now(UTC), clock=time.monotonic
             ),
             usage=self.usage,
+            budget_used=lambda: None,
             redis=self.redis,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.domain.quota import Demand, Held
+from chatfleet_api.domain.quota import Demand, Held, qualified
 from chatfleet_api.limits import script
 from chatfleet_api.limits.buckets import Buckets
 from chatfleet_api.limits.meters import RedisMeters
@@ -87,7 +87,7 @@ async def test_what_has_come_back_by_itself_is_not_given_back_again(redis_client
     shared, asked = meters(redis_client), held(TOKENS)
     await shared.reserve(tenant, asked)
     long_ago = "0 0 600 0 1"
-    await redis_client.call("SET", redis_client.key(tenant, f"limit:hold:{asked.lease}"), long_ago)
+    await redis_client.call("SET", redis_client.shared_key(qualified(tenant, f"hold:{asked.lease}")), long_ago)
     await shared.settle(tenant, asked, [0])
     nothing = Demand(TOKENS.meter, "tokens", TOKENS.limit, TOKENS.interval, 0)
     assert remaining(await shared.reserve(tenant, held(nothing))) == [600]
@@ -115,7 +115,7 @@ async def test_the_lease_of_a_stream_runs_out_unless_it_is_renewed(redis_client:
 
 async def expire(redis_client: RedisClient, tenant: str) -> None:
     """Let all leases of the tenant be as old as those of a dead pod: no test waits for that."""
-    key = redis_client.key(tenant, f"limit:{STREAMS.meter}")
+    key = redis_client.shared_key(qualified(tenant, STREAMS.meter))
     for lease in await redis_client.call("ZRANGE", key, 0, -1):
         await redis_client.call("ZADD", key, 1, lease)
 
@@ -169,16 +169,32 @@ async def test_a_budget_is_a_sum_that_counts_each_answer_once(redis_client: Redi
             running.append(request)
 
 
+async def test_a_budget_of_the_chatdeployment_and_one_of_a_tenant_are_decided_together(
+    redis_client: RedisClient, tenant: str
+) -> None:
+    shared, period = meters(redis_client), str(uuid7())
+    fleet = Demand(f"deployment:daily:{period}", "daily", 100, 5.0 * SECOND, 40)
+    own = Demand(f"tenant:daily:{period}", "daily", 90, 5.0 * SECOND, 40)
+    first = held(fleet, own)
+    assert remaining(await shared.reserve(tenant, first)) == [60, 50]
+    other = f"{tenant} of another"
+    assert remaining(await shared.reserve(other, held(fleet, own))) == [20, 50]
+    refused = await shared.reserve(other, held(fleet, own))
+    assert (refused.refused, remaining(refused)) == (0, [20, 50])
+    await shared.settle(tenant, first, [10, 10])
+    assert remaining(await shared.reserve(other, held(fleet, own))) == [10, 10]
+
+
 async def test_a_budget_that_redis_has_lost_does_not_become_negative(redis_client: RedisClient, tenant: str) -> None:
     shared, asked = meters(redis_client), held(Demand("tenant:usd:2026-01", "usd", 100, 5.0 * SECOND, 60))
     await shared.reserve(tenant, asked)
-    await redis_client.call("DEL", redis_client.key(tenant, "limit:tenant:usd:2026-01"))
+    await redis_client.call("DEL", redis_client.shared_key(qualified(tenant, "tenant:usd:2026-01")))
     await shared.settle(tenant, asked, [10])
     assert (await shared.reserve(tenant, held(*asked.demands))).left[0].remaining == 40
 
 
 async def time_of(redis_client: RedisClient, tenant: str) -> float:
-    key = redis_client.key(tenant, "limit:clock")
+    key = redis_client.shared_key(qualified(tenant, "clock"))
     reply: Any = await redis_client.call("EVAL", "redis.call('GET', KEYS[1]) return redis.call('TIME')", 1, key)
     return int(reply[0]) * SECOND + int(reply[1])
 
@@ -187,7 +203,10 @@ async def test_nothing_is_left_of_what_has_ended(redis_client: RedisClient, tena
     shared, asked = meters(redis_client), held(TOKENS, STREAMS)
     await shared.reserve(tenant, asked)
     await shared.settle(tenant, asked, spent(asked, 0))
-    keys = [redis_client.key(tenant, f"limit:{name}") for name in (f"hold:{asked.lease}", TOKENS.meter, STREAMS.meter)]
+    keys = [
+        redis_client.shared_key(qualified(tenant, name))
+        for name in (f"hold:{asked.lease}", TOKENS.meter, STREAMS.meter)
+    ]
     assert [await redis_client.call("EXISTS", key) for key in keys] == [0, 0, 0]
 
 

@@ -21,6 +21,7 @@ from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_contract import metrics
 from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.spec import Limits
 from chatfleet_contract.spec.limits import Budget, Budgets
 from chatfleet_contract.spec.pricing import Pricing
 from harness.clients.asgi import Exchange, ask, asking, post
@@ -76,6 +77,31 @@ async def test_a_request_for_which_too_little_is_left_is_refused_until_the_budge
     )
     pod.now = datetime(2026, 2, 1, tzinfo=UTC)
     assert (await asked(pod)).status == 200
+
+
+async def test_all_tenants_share_the_budget_of_the_chatdeployment_and_see_nothing_of_what_others_spend() -> None:
+    pod = budgeted(text("a"), usage(1, 899), tokens_per_day=1_000_000)
+    pod.change("limits", budget=Budget(tokens_per_day=1900), budgets=None)
+    assert (pod.limiter.fleet_budget_used(), pod.health.report().budget_used) == (None, None)
+    acme, other = Principal("acme", "key"), Principal("other", "key")
+
+    async def take(caller: Principal, tokens: int) -> None:
+        held, _ = await pod.limiter.reserve(caller, "m", lambda: tokens, tokens) or pytest.fail("no limit")
+        await pod.limiter.settle(caller.tenant, held, Usage(output_tokens=tokens))
+
+    await take(acme, 1520)
+    assert pod.health.report().budget_used == 0.8
+    with pytest.raises(ChatError) as refused:
+        await take(other, 381)
+    assert refused.value.message == (
+        "The budget of the ChatDeployment for this day has too little left for the request."
+        " It resets at 2026-02-01T00:00:00Z."
+    )
+    await take(other, 380)
+    assert pod.health.report().budget_used == 1
+    pod.change("limits", budget=Budget(tokens_per_day=9000))
+    await take(other, 1)
+    assert pod.health.report().budget_used == pytest.approx(1901 / 9000)
 
 
 async def test_anthropics_clients_get_the_code_that_they_know() -> None:
@@ -158,12 +184,11 @@ def test_the_dearest_fallback_tier_and_cache_write_are_reserved() -> None:
 def test_each_budget_has_the_name_of_its_period_and_the_time_until_its_end() -> None:
     caller = Principal("acme", "key/1", "ada")
     each = Budget(usd_per_day="1", usd_per_month="2", tokens_per_day=3)
-    found = budget_demands(
-        Budgets(per_tenant=each, per_key=each, per_user=each), caller, Asked("dear", 10, 20), PRICED, NOON
-    )
+    limits = Limits(budget=each, budgets=Budgets(per_tenant=each, per_key=each, per_user=each))
+    found = budget_demands(limits, caller, Asked("dear", 10, 20), PRICED, NOON)
     assert {demand.meter for demand in found} == {
         f"{scope}:{period}"
-        for scope in ("tenant", "key:key%2F1", "user:ada")
+        for scope in ("deployment", "tenant", "key:key%2F1", "user:ada")
         for period in ("daily:2026-01-31", "usd:2026-01-31", "usd:2026-01")
     }
     assert {demand.interval for demand in found} == {12 * 3600 * SECOND}

@@ -10,6 +10,7 @@ from unittest.mock import create_autospec
 import pytest
 
 import chatfleet_api
+from chatfleet_api.domain.quota import qualified
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.executor import Executor
 from chatfleet_api.runs.keys import events_key, from_member, record_key, to_member
@@ -20,13 +21,16 @@ from harness.pods.runs import conversations
 
 ROOT: Final = Path(chatfleet_api.__file__).parent
 TENANT_KEYS: Final = {
-    "limits/meters.py: _key",
     "runs/keys.py: events_key",
     "runs/keys.py: record_key",
     "sessions/index.py: keys",
     "sessions/keys.py: _key",
 }
-TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {"usage/ledger_script.py: day_key", "usage/ledger_script.py: conversation_key"}
+TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {
+    "limits/meters.py: _key",
+    "usage/ledger_script.py: day_key",
+    "usage/ledger_script.py: conversation_key",
+}
 """Functions that make keys of a tenant; `test_tenants_never_share_a_key` has what each makes."""
 FLEET_KEYS: Final = {
     "limits/meters.py: ping": "a key that never exists, to try whether Redis answers",
@@ -101,6 +105,7 @@ def keys_of(client: RedisClient, tenant: str) -> list[str]:
         *queue_keys(client, tenant, ID),
         day_key(client, tenant, "2026-01-31"),
         conversation_key(client, tenant, ID),
+        client.shared_key(qualified(tenant, "tenant:usd:2026-01")),
     ]
 
 
@@ -108,6 +113,7 @@ def test_tenants_never_share_a_key(client: RedisClient) -> None:
     for one, other in combinations(TENANTS, 2):
         assert not {*keys_of(client, one)} & {*keys_of(client, other)}
     fleet = {client.shared_key(kind) for kind in ("pods", "probe", "owned:pod", "cancels:pod")}
+    fleet |= {client.shared_key(qualified(tenant, "deployment:usd:2026-01")) for tenant in TENANTS}
     fleet |= {total_key(client, "2026-01-31"), batch_key(client, "process")}
     for tenant in TENANTS:
         assert not fleet & {*keys_of(client, tenant)}

@@ -283,6 +283,28 @@ async def test_tokens_per_second_are_the_sum_of_the_reports() -> None:
     assert operated.live(names.KIND, "support")["status"]["tokensPerSecond"] == 151
 
 
+async def test_the_status_has_the_used_part_of_the_budget_and_events_at_80_and_100_percent() -> None:
+    operated = await rolled_out(2)
+    assert "budgetUsedPercent" not in operated.live(names.KIND, "support")["status"]
+    recorded = []
+    for own, other in ((0.5, None), (0.5, 0.799), (0.804, 0.3), (0.9, 0.9), (0.999, None), (1.0, 0.2), (1.0, 1.0)):
+        for ip, used in (("192.0.2.1", own), ("192.0.2.2", other)):
+            operated.prober.reports[ip] = operated.prober.reports[ip].model_copy(update={"budget_used": used})
+        await reconcile_until_done(operated)
+        percent = operated.live(names.KIND, "support")["status"]["budgetUsedPercent"]
+        recorded.append((percent, [notice.reason for notice in operated.recorded.notices]))
+        operated.recorded.notices.clear()
+    assert recorded == [
+        (50, []),
+        (79, []),
+        (80, ["BudgetNearlyExhausted"]),
+        (90, []),
+        (99, []),
+        (100, ["BudgetExhausted"]),
+        (100, []),
+    ]
+
+
 async def test_the_usage_of_the_day_is_the_newest_that_a_pod_reports_and_stays_without_pods() -> None:
     operated = await rolled_out(2)
     assert "usage" not in operated.live(names.KIND, "support")["status"]
