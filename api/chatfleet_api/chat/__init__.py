@@ -15,6 +15,7 @@ accounting      what an answer has used, priced and counted at its end
 reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
+room            whether a conversation can have more messages
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 replay          repeated requests with an idempotency key
 feedback        of users, on answers and conversations

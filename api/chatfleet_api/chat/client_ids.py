@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.history import stamp
 from chatfleet_api.chat.items import NewItem
+from chatfleet_api.chat.room import require_room
 from chatfleet_api.domain.errors import ConversationConflictError, ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.store import Append, Conversation
@@ -32,7 +33,10 @@ async def ensure(
     user: str | None = None,
     items: Sequence[NewItem] = (),
 ) -> None:
-    """Create a conversation with the id of `conversation_of`, and with `items`, unless it is there."""
+    """Create a conversation with the id of `conversation_of`, and with `items`, unless it is there.
+
+    Raises `ChatError(CONVERSATION_FULL)`.
+    """
     try:
         await conversations.get(principal, conversation)
     except ConversationNotFoundError:
@@ -41,6 +45,7 @@ async def ensure(
         if not items:
             await conversations.sessions.create(principal.tenant, made)
             return
+        require_room(conversations.sender.max_messages(), 0, len(items))
         messages = tuple(item.stored(conversations.new_id(), now) for item in items)
         append = Append(messages, now=now, expected_version=0, create=made)
         with suppress(ConversationConflictError):  # an equal request was first

@@ -15,8 +15,9 @@ from chatfleet_api.chat.new_conversation import EMPTY, NewConversation
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
+from chatfleet_api.chat.room import require_room
 from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model
-from chatfleet_api.domain.errors import ConversationConflictError
+from chatfleet_api.domain.errors import ConversationConflictError, RejectedError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.pool import RunPool
@@ -53,7 +54,7 @@ class Conversations:
     """Makes UUIDv7 text."""
 
     async def create(self, principal: Principal, new: NewConversation = EMPTY) -> Conversation:
-        """Create a conversation, with its items in one step."""
+        """Create a conversation, with its items in one step; raises `ChatError(CONVERSATION_FULL)`."""
         now = history.stamp(self.now())
         conversation = Conversation(
             self.new_id(),
@@ -66,6 +67,7 @@ class Conversations:
         if not new.items:
             await self.sessions.create(principal.tenant, conversation)
             return conversation
+        require_room(self.sender.max_messages(), 0, len(new.items))
         messages = tuple(item.stored(self.new_id(), now) for item in new.items)
         append = Append(messages, now=now, expected_version=None, create=conversation)
         await self.sessions.append(principal.tenant, conversation.id, append)
@@ -81,10 +83,10 @@ class Conversations:
         """Add items to a conversation, in one step, and return them as messages.
 
         Raises:
-            ChatError: CONVERSATION_BUSY, CONVERSATION_CHANGED.
+            ChatError: CONVERSATION_BUSY, CONVERSATION_CHANGED, CONVERSATION_FULL.
         """
         await require_visible(self.sessions, principal, conversation)
-        place = await self.sender.place(principal.tenant, conversation)
+        place = await self.sender.place(principal.tenant, conversation, adding=len(items))
         now = history.stamp(self.now())
         messages = tuple(item.stored(self.new_id(), now) for item in items)
         append = Append((*place.carried, *messages), now=now, expected_version=place.version)
@@ -139,7 +141,7 @@ class Conversations:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_BUSY, CONVERSATION_CHANGED,
-                IDEMPOTENCY_MISMATCH.
+                CONVERSATION_FULL, IDEMPOTENCY_MISMATCH.
         """
         await require_visible(self.sessions, principal, conversation)
         message = with_allowed_model(message, principal, self.sender.catalogue())
@@ -158,7 +160,7 @@ class Conversations:
         """Start the run; replay if the conversation is not free because the same request has come before."""
         try:
             return await self.sender.send(principal, conversation, message, idempotency=record)
-        except ConversationConflictError:
+        except (ConversationConflictError, RejectedError):
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
             raise

@@ -15,7 +15,13 @@ import msgspec
 
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.responses import Keyed, NewResponse, ResponseKey, Responses, StoredResponse, unknown_response
-from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError, ConversationNotFoundError
+from chatfleet_api.domain.errors import (
+    ChatError,
+    Code,
+    ConversationConflictError,
+    ConversationNotFoundError,
+    RejectedError,
+)
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
@@ -79,7 +85,7 @@ class Once:
         record = IdempotencyRecord(key.key, key.digest, self.responses.sender.new_id())
         try:
             return await self.responses.create(principal, new, Keyed(key.thread(principal), record))
-        except ConversationConflictError:
+        except (ConversationConflictError, RejectedError):
             if replay := await self._replay(principal, new, key):
                 return replay
             raise

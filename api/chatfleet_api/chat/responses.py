@@ -118,7 +118,7 @@ class Responses:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, AT_CAPACITY, DRAINING, PREVIOUS_RESPONSE_NOT_FOUND,
-                CONVERSATION_NOT_FOUND, CONVERSATION_BUSY, CONVERSATION_CHANGED.
+                CONVERSATION_NOT_FOUND, CONVERSATION_BUSY, CONVERSATION_CHANGED, CONVERSATION_FULL.
         """
         if not new.store:
             return await self.completions.start(principal, await self.request(principal, new), echo=new.echo)
@@ -127,7 +127,7 @@ class Responses:
         self.sender.catalogue().provider(turn.request.model)  # raises when there is none
         with self.pool.admit() as start:
             for _ in range(ATTEMPTS):
-                place = await self._place(principal, new, keyed)
+                place = await self._place(principal, new, keyed, adding=len(turn.questions) + 1)
                 try:
                     return await self.sender.begin(
                         start, principal, place, turn, idempotency=None if keyed is None else keyed.record
@@ -205,11 +205,13 @@ class Responses:
         request = replace(new.request, messages=new.messages)
         return Turn(questions, request, new.instructions, new.echo, new.background)
 
-    async def _place(self, principal: Principal, new: NewResponse, keyed: Keyed | None = None) -> Place:
+    async def _place(
+        self, principal: Principal, new: NewResponse, keyed: Keyed | None = None, *, adding: int = 0
+    ) -> Place:
         tenant = principal.tenant
         if new.conversation is not None:
             await require_visible(self.sessions, principal, new.conversation)
-            return await self.sender.place(tenant, new.conversation)
+            return await self.sender.place(tenant, new.conversation, adding=adding)
         if new.previous is not None:
             place = await self._continued(principal, new.previous, keyed)
             if keyed is not None and place.create is not None:  # what came later may be the response of this key

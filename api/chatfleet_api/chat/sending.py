@@ -14,6 +14,7 @@ from chatfleet_api.chat.accounting import consumer_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
+from chatfleet_api.chat.room import UNLIMITED, require_room
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.chat.window import Asked, Window, asked
@@ -107,6 +108,8 @@ class MessageSender:
     """Makes UUIDv7 text."""
     window: Live[Window]
     meter: WindowMeter
+    max_messages: Live[int | None] = UNLIMITED
+    """Most messages of a conversation."""
     seams: Seams = PLAIN
 
     async def send(
@@ -121,20 +124,21 @@ class MessageSender:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
-                CONVERSATION_BUSY, CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
+                CONVERSATION_BUSY, CONVERSATION_CHANGED, CONVERSATION_FULL, STORAGE_UNAVAILABLE.
         """
         model = message.model or self.catalogue().models()[0]
         self.catalogue().provider(model)  # raises when there is none
         with self.pool.admit() as start:
-            place = await self.place(principal.tenant, conversation)
+            place = await self.place(principal.tenant, conversation, adding=2)
             question = StoredMessage(self.new_id(), "user", message.content, self.stamp())
             turn = Turn((question,), _request(model, message))
             return await self.begin(start, principal, place, turn, idempotency=idempotency)
 
-    async def place(self, tenant: str, conversation: str) -> Place:
-        """Return where a turn goes on in a conversation that is free; raises as `send` does."""
+    async def place(self, tenant: str, conversation: str, *, adding: int = 0) -> Place:
+        """Return where a turn goes on in a conversation that is free and has room; raises as `send` does."""
         known = await self.sessions.get(tenant, conversation)
         before = await self.sessions.messages(tenant, conversation)
+        require_room(self.max_messages(), len(before), adding)  # first: a full conversation interrupts no answer
         abandoned = await self.abandoned(tenant, before)
         return Place(conversation, known.version, before, abandoned, user=known.user_id)
 

@@ -11,6 +11,7 @@ from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.responses import Responses
+from chatfleet_api.chat.room import UNLIMITED
 from chatfleet_api.chat.sending import MessageSender, WindowMeter
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.turn import PLAIN, Seams
@@ -53,6 +54,8 @@ class ChatPorts:
     """How much of a conversation its model gets."""
     seams: Seams = PLAIN
     """What features add to each run."""
+    max_messages: Live[int | None] = UNLIMITED
+    """Most messages of a conversation."""
     tracer: Live[Tracer | None] = NO_TRACER
     """Of runs that are taken over; others are in the trace of their request."""
     ledger: Ledger = field(default_factory=MemoryLedger)
@@ -90,6 +93,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         now=now,
         new_id=new_id,
         window=ports.window,
+        max_messages=ports.max_messages,
         meter=ports.meter,
         seams=ports.seams,
     )

@@ -32,6 +32,7 @@ class Code(StrEnum):
     PREVIOUS_RESPONSE_NOT_FOUND = "previous_response_not_found"
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_CHANGED = "conversation_changed"
+    CONVERSATION_FULL = "conversation_full"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     LIMIT_EXCEEDED = "limit_exceeded"
     BUDGET_EXHAUSTED = "budget_exhausted"
@@ -195,9 +196,7 @@ FACTS: Final = MappingProxyType(
             OverloadedError, 503, "The credential cannot be verified, because its issuer is unreachable."
         )._replace(another_pod=True),
         Code.USER_MISMATCH: _rejected(
-            403,
-            "The user is not that of the credential; omit it.",
-            "Omit the user, or use a credential of that user.",
+            403, "The user is not that of the credential; omit it.", "Omit it, or use a credential of that user."
         ),
         Code.CREDENTIAL_REVOKED: _rejected(401, "The credential is no longer valid; send another one.", _CREDENTIAL),
         Code.UNSUPPORTED_MEDIA_TYPE: _rejected(
@@ -232,6 +231,7 @@ FACTS: Final = MappingProxyType(
             "The conversation was changed by another request.",
             "Read the conversation, then retry.",
         ),
+        Code.CONVERSATION_FULL: _rejected(400, "The conversation is full.", "Start a new conversation."),
         Code.IDEMPOTENCY_MISMATCH: _rejected(
             422, "The Idempotency-Key was used for a different message.", "Use a new key for a new message."
         ),
@@ -247,9 +247,7 @@ FACTS: Final = MappingProxyType(
             "Shorten the messages or start a new conversation.",
         )._replace(try_fallback=False, openai_code="context_length_exceeded"),
         Code.CONTENT_FILTERED: _rejected(
-            400,
-            "The upstream's content filter rejected the messages.",
-            "Change the messages that the filter rejects.",
+            400, "The upstream's content filter rejected the messages.", "Change the messages that it rejects."
         )._replace(try_fallback=False, openai_code="content_filter"),
         Code.UPSTREAM_REJECTED: _rejected(400, "The upstream rejected the request.")._replace(try_fallback=False),
         Code.UPSTREAM_AUTHENTICATION: Facts(

@@ -198,6 +198,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         window=configuration.live.map(lambda live: window_of(live.conversations)),
+        max_messages=configuration.live.map(lambda live: live.conversations.max_messages),
         ledger=stores.ledger,
         tracer=tracing.tracer,
         seams=Seams(accounting=_accounting(configuration, stores, meter), limits=stores.limits.limiter),

@@ -31,6 +31,13 @@ class Conversations(Part):
         " override it (on_busy). reject: 409. enqueue: the message waits in a queue. interrupt: the running answer"
         " stops, its text so far is stored, and the new message is answered.",
     )
+    max_messages: int | None = Field(
+        None,
+        ge=2,
+        le=1_000_000,
+        description="Messages of a conversation, questions and answers. One with which it would have more gets 400,"
+        " conversation_full; what is stored stays. Default: no limit.",
+    )
     context_tokens: int | None = Field(
         None,
         ge=16,

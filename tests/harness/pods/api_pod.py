@@ -64,7 +64,8 @@ class Pod:
         seams = replace(in_memory.seams, accounting=accounting, limits=self.limiter)
         ports = replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy)
         window = configuration.live.map(lambda live: window_of(live.conversations))
-        self.chat = Chat(replace(ports, tracer=fixed(tracer), window=window))
+        max_messages = configuration.live.map(lambda live: live.conversations.max_messages)
+        self.chat = Chat(replace(ports, tracer=fixed(tracer), window=window, max_messages=max_messages))
         self.lifecycle = Lifecycle(loop_clock)
         self.authentication = open_authentication(
             configuration.live.map(lambda live: live.access),
