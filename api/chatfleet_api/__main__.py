@@ -74,6 +74,9 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         configuration=services.configuration,
         api_keys=services.authentication.principals,
         runs=RunDirectory(services.pool, services.redis, settings.pod),
+        sessions=services.sessions,
+        usage=services.web.usage,
+        now=services.web.usage.now,
         clock=services.web.clock,
         new_id=services.web.new_id,
     )

@@ -9,4 +9,6 @@ services        what the routes work with
 configuration   the configuration that is served, the level of the logs, when API keys were last used
 masking         what of a configuration is not shown
 runs            answers that are being written: list, cancel
+sessions        conversations of a tenant: list, one, cleanup by age
+usage           what the ChatDeployment, or a tenant, has used
 """

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.domain.principal import Authenticate, Principal
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.runs.directory import RunDirectory
+from chatfleet_api.sessions.store import SessionStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,10 @@ class AdminServices:
     api_keys: Callable[[], Sequence[Principal]]
     """Returns those whom API keys are for."""
     runs: RunDirectory
+    sessions: SessionStore
+    usage: UsageReports
+    now: Callable[[], datetime]
+    """The time of day, with zone UTC."""
     clock: Callable[[], float]
     """Monotonic seconds."""
     new_id: Callable[[], str]

@@ -41,6 +41,7 @@ from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
 from chatfleet_api.sessions.feedback import FeedbackStore
+from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
@@ -64,6 +65,7 @@ class Services:
     meter: Meter
     authentication: Authentication
     redis: RedisClient | None
+    sessions: SessionStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +183,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 serving = wiring.web(chat)
                 yield Services(
                     *(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter),
-                    *(wiring.authentication, stores.redis),
+                    *(wiring.authentication, stores.redis, stores.sessions),
                 )
 
 

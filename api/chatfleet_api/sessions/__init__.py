@@ -9,5 +9,6 @@ feedback.py feedback of users, and what its store promises; in Redis: redis_feed
 scripts.py  its Lua scripts: each is one atomic step; an append checks version and fencing token
 index.py    its listings: sorted sets by last change
 pages.py    reads them page by page
+sweep.py    deletes conversations in Redis by age
 opening.py  opens the store, in memory or in Redis
 """

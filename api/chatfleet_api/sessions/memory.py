@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -140,6 +141,15 @@ class MemorySessionStore:
         if not (entry.responses or entry.conversation.listed):
             del self._entries[tenant, conversation]
         return True
+
+    async def delete_older(self, tenant: str, before: datetime, *, limit: int) -> int:
+        self._forget()
+        last = before.isoformat(timespec="milliseconds")
+        of_tenant = [(key, entry.conversation) for key, entry in self._entries.items() if key[0] == tenant]
+        found = [(each.updated_at, key) for key, each in of_tenant if each.listed and each.updated_at < last]
+        for _, key in sorted(found)[:limit]:
+            del self._entries[key]
+        return min(limit, len(found))
 
     async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         expires, record = self._find(tenant, conversation).idempotency.get(key, (0, None))

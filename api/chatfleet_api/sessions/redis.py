@@ -8,6 +8,7 @@ in another slot: the conversation is written first, and what a listing has too m
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -44,6 +45,7 @@ from chatfleet_api.sessions.store import (
     newest,
     removed,
 )
+from chatfleet_api.sessions.sweep import Sweep
 from chatfleet_contract.spec import Conversations
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -149,6 +151,10 @@ class RedisSessionStore:
     async def forget_response(self, tenant: str, conversation: str, run: str) -> bool:
         keys = conversation_keys(self._redis, tenant, conversation)
         return bool(await self._script(FORGET_RESPONSE, keys, run))
+
+    async def delete_older(self, tenant: str, before: datetime, *, limit: int) -> int:
+        (listing,) = self._index.keys(tenant, None)
+        return await Sweep(self._redis, tenant, listing, before).delete(limit)
 
     async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         found = await self._redis.call("GET", idempotency_key(self._redis, tenant, conversation, key))

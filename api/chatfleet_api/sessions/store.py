@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -188,6 +189,13 @@ class SessionStore(Protocol):
         """Forget that the messages are a response; returns whether they were one.
 
         They stay in the conversation; an unlisted one is deleted with its last response.
+        """
+        ...
+
+    async def delete_older(self, tenant: str, before: datetime, *, limit: int) -> int:
+        """Delete up to `limit` listed conversations that were last changed before a time; return their number.
+
+        The oldest go first, with their messages. One that changes meanwhile stays.
         """
         ...
 

@@ -42,6 +42,9 @@ def administer(pod: Pod, folder: Path) -> ASGIApp:
             configuration=pod.configuration,
             api_keys=pod.authentication.principals,
             runs=RunDirectory(pod.pool, None, "pod-1"),
+            sessions=pod.chat.ports.sessions,
+            usage=pod.services.usage,
+            now=lambda: pod.now,
             clock=pod.services.clock,
             new_id=pod.services.new_id,
         )

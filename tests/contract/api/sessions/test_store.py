@@ -13,7 +13,7 @@ from chatfleet_api.domain.errors import ChatError, Code, ConversationChangedErro
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.request import Function, MessageToolCall
 from chatfleet_api.redis.client import open_redis
-from chatfleet_api.sessions.listing import SCANNED, Wanted
+from chatfleet_api.sessions.listing import ALL, SCANNED, Wanted
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import (
@@ -484,3 +484,23 @@ async def test_a_removed_message_is_gone_in_all_its_states_and_responses_keep_th
         await append(store, tenant, named.id, expected=version)
     with refused(Code.CONVERSATION_NOT_FOUND):
         await store.remove(tenant, str(uuid7()), asked_first[0].id, now=at(3))
+
+
+async def test_conversations_are_deleted_by_age_the_oldest_first(store: SessionStore, tenant: str) -> None:
+    oldest, older, newest = [await kept(store, tenant, seconds, user_id="ann") for seconds in (0, 10, 20)]
+    of_another = await kept(store, f"{tenant}2")
+    await append(store, tenant, oldest, message())
+    await store.update(tenant, oldest, lambda found: found, now=at(1))
+    before = BEGAN + timedelta(seconds=20)
+
+    assert await store.delete_older(tenant, before, limit=1) == 1
+    assert [each.id for each in (await store.list(tenant)).items] == [newest, older]
+    assert await store.delete_older(tenant, before, limit=10) == 1
+    assert await store.delete_older(tenant, before, limit=10) == 0
+    for wanted in (ALL, Wanted(user_id="ann")):
+        assert [each.id for each in (await store.list(tenant, wanted)).items] == [newest]
+    for gone in (oldest, older):
+        with pytest.raises(ChatError) as caught:
+            await store.messages(tenant, gone)
+        assert caught.value.code is Code.CONVERSATION_NOT_FOUND
+    assert (await store.get(f"{tenant}2", of_another)).id == of_another

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,8 @@ async def test_who_is_named_is_followed_at_once(tmp_path: Path) -> None:
 async def test_the_serving_port_has_no_admin_routes(tmp_path: Path) -> None:
     pod = lasting()
     administer(pod, tmp_path)
-    paths = ("/admin/runs", "/admin/configuration", "/admin/log-level", "/admin/keys")
+    names = ("runs", "configuration", "log-level", "keys", "sessions?tenant=shop", "usage")
+    paths = [f"/admin/{name}" for name in names]
     assert {(await ask(pod.app, get(path, **AS_OPS))).status for path in paths} == {404}
 
 
@@ -191,3 +193,54 @@ async def test_runs_of_all_tenants_are_listed_and_cancelled(tmp_path: Path) -> N
         assert [each["tenant"] for each in (await ask(app, get("/admin/runs", **AS_OPS))).json()["data"]] == ["ops"]
         await ops
     assert b"cancelled" not in of_ops.body
+
+
+async def test_sessions_of_a_tenant_are_shown_without_content_and_cleaned_by_age(tmp_path: Path) -> None:
+    pod = lasting()
+    app = administer(pod, tmp_path)
+    new = {"title": "canary-title", "metadata": {"k": "canary-metadata"}, "user_id": "ann"}
+    (tmp_path / "chat-keys" / "web").write_text(json.dumps({"key": WEB, "user": "*"}))
+    pod.refresh_keys()
+    made = (await ask(pod.app, post("/api/v1/conversations", new, **AS_WEB))).json()["id"]
+    path = f"/admin/sessions/{made}?tenant=shop"
+
+    listed = await ask(app, get("/admin/sessions?tenant=shop", **AS_OPS))
+    (session,) = listed.json()["data"]
+    assert (session["id"], session["tenant"], session["user_id"]) == (made, "shop", "ann")
+    one = await ask(app, get(path, **AS_OPS))
+    assert (one.json()["status"], one.json()["messages"]) == ("paused", 0)
+    assert b"canary" not in listed.body + one.body
+    assert (await ask(app, get("/admin/sessions?tenant=ops", **AS_OPS))).json()["data"] == []
+    assert (await ask(app, get(f"/admin/sessions/{made}?tenant=ops", **AS_OPS))).status == 404
+    assert (await ask(app, get("/admin/sessions", **AS_OPS))).status == 400
+
+    await ask(pod.app, post(f"/api/v1/conversations/{made}/messages", {"content": "Hi", "model": "m"}, **AS_WEB))
+    assert (await ask(app, get(path, **AS_OPS))).json()["status"] == "completed"
+    pod.now += timedelta(days=2)
+    for tenant, age, deleted in (("ops", "P1D", 0), ("shop", "P3650D", 0), ("shop", "P1D", 1)):
+        asked = Exchange("DELETE", f"/admin/sessions?tenant={tenant}&older_than={age}", headers=AS_OPS)
+        cleaned = (await ask(app, asked)).json()
+        assert (cleaned["deleted"], cleaned["more"]) == (deleted, False), (tenant, age)
+    assert (await ask(app, get(path, **AS_OPS))).status == 404
+    refused = [
+        await ask(app, Exchange("DELETE", f"/admin/sessions?{query}", headers=AS_OPS))
+        for query in ("tenant=shop", "older_than=P1D", "tenant=shop&older_than=0", "tenant=shop&older_than=soon")
+    ]
+    assert {each.status for each in refused} == {400}
+
+
+async def test_usage_is_that_of_all_tenants_or_of_one(tmp_path: Path) -> None:
+    pod = lasting()
+    app = administer(pod, tmp_path)
+    for headers in (AS_WEB, AS_WEB, AS_OPS):
+        await ask(pod.app, post("/v1/chat/completions", {**STREAM, "stream": False}, **headers))
+    day = "from=2026-01-02&to=2026-01-02"
+
+    def requests(answer: Exchange) -> list[tuple[str, int]]:
+        return [(each["day"], each["requests"]) for each in answer.json()["data"]]
+
+    assert requests(await ask(app, get(f"/admin/usage?{day}", **AS_OPS))) == [("2026-01-02", 3)]
+    assert requests(await ask(app, get(f"/admin/usage?{day}&tenant=shop", **AS_OPS))) == [("2026-01-02", 2)]
+    by_key = await ask(app, get(f"/admin/usage?{day}&tenant=shop&group_by=key", **AS_OPS))
+    assert [(each["key"], each["requests"]) for each in by_key.json()["data"]] == [("key:web", 2)]
+    assert (await ask(app, get("/admin/usage?from=2025-01-01&to=2026-01-02", **AS_OPS))).status == 400

@@ -57,7 +57,7 @@ def usage_routes(reports: UsageReports) -> APIRouter:
         if conversation_id is not None:
             total = await reports.conversation(caller, known_id(conversation_id))
             return _json(ConversationUsage(conversation_id, total))
-        dimensions = DIMENSIONS if form == "focus" else _dimensions(group_by)
+        dimensions = DIMENSIONS if form == "focus" else dimensions_of(group_by)
         wanted = {"provider": provider, "model": model, "key": key, "user": user_id and caller.user_of(user_id)}
         filters = {name: value for name, value in wanted.items() if value is not None}
         period = reports.period(first, last)
@@ -73,7 +73,8 @@ def usage_routes(reports: UsageReports) -> APIRouter:
     return router
 
 
-def _dimensions(text: str) -> tuple[str, ...]:
+def dimensions_of(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list; raises `ChatError(INVALID_REQUEST)` for one that is none."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if unknown := [name for name in names if name not in DIMENSIONS]:
         message = f"Invalid value for 'group_by': {unknown[0]!r}. Supported values are: {', '.join(DIMENSIONS)}."
