@@ -59,6 +59,8 @@ RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
 RUN_TAKEOVER_DURATION_SECONDS: Final = "chatfleet_run_takeover_duration_seconds"
 RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
 FEEDBACK_TOTAL: Final = "chatfleet_feedback_total"
+RETRIEVALS_TOTAL: Final = "chatfleet_retrievals_total"
+RETRIEVAL_DURATION_SECONDS: Final = "chatfleet_retrieval_duration_seconds"
 SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
 SPANS_DROPPED_TOTAL: Final = "chatfleet_spans_dropped_total"
 REDIS_UP: Final = "chatfleet_redis_up"
@@ -177,6 +179,8 @@ POD_METRICS: Final = (
         ("model", "value"),
         "Feedback of users on answers: `up`, `down`, and ratings from `1` to `5`; a changed one counts again.",
     ),
+    Metric(RETRIEVALS_TOTAL, Kind.COUNTER, ("model", "result"), "Retrievals: `found`, `nothing` or `unavailable`."),
+    Metric(RETRIEVAL_DURATION_SECONDS, Kind.HISTOGRAM, (), "Time that a retrieval has added to an answer."),
     Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
     Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),

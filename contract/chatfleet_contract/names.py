@@ -124,6 +124,9 @@ APISERVER_URL: Final = "https://kubernetes.default.svc"
 ACCESS_DIR: Final = "/etc/chatfleet/access"
 """With a folder for each Secret of `spec.access.apiKeys`."""
 
+KNOWLEDGE_DIR: Final = "/etc/chatfleet/knowledge"
+"""With a folder for each ConfigMap with documents."""
+
 # Keys of the Secret of a managed Redis.
 REDIS_SECRET_PASSWORD: Final = "password"  # a key's name, not a secret
 REDIS_SECRET_URL: Final = "url"  # a key's name, not a secret
@@ -149,6 +152,11 @@ def api_key_file(provider: str) -> str:
 def access_keys_dir(secret: str) -> str:
     """Path inside an API pod of the folder with the API keys of a Secret of `spec.access.apiKeys`."""
     return f"{ACCESS_DIR}/{secret}"
+
+
+def knowledge_dir(config_map: str) -> str:
+    """Path inside an API pod of the folder with the documents of a ConfigMap of `knowledge.sources`."""
+    return f"{KNOWLEDGE_DIR}/{config_map}"
 
 
 def probe_token(uid: str) -> str:

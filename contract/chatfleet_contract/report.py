@@ -9,6 +9,7 @@ from chatfleet_contract.parts import Part
 
 MAX_REPORTED_MODELS: Final = 64
 MAX_ACCESS_ERRORS: Final = 8
+MAX_KNOWLEDGE_ERRORS: Final = 8
 
 
 class State(StrEnum):
@@ -65,6 +66,8 @@ class PodReport(Part):
     """Whether the pod refuses callers without a valid credential; an older pod cannot."""
     access_errors: tuple[str, ...] = ()
     """Which API keys or issuers cannot be used, and why; contains no key. `MAX_ACCESS_ERRORS` at most."""
+    knowledge_errors: tuple[str, ...] = ()
+    """Which documents are missing or cannot be used, and why. `MAX_KNOWLEDGE_ERRORS` at most."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)

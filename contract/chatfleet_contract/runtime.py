@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import Field
 
-from chatfleet_contract.names import PORT_HEALTH, PORT_SERVING
+from chatfleet_contract.names import KNOWLEDGE_DIR, PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Limits, Observability, OnRevoke, Streaming
 from chatfleet_contract.spec.administrators import Administrator
@@ -130,6 +130,8 @@ class RuntimeConfig(Part):
     limits: Limits = Limits()
     observability: Observability = Observability()
     egress: RuntimeEgress = RuntimeEgress()
+    knowledge_folder: str = KNOWLEDGE_DIR
+    """Has a folder for each ConfigMap with documents; it may be missing, and may change while the pod runs."""
 
     def render(self) -> str:
         """Return canonical JSON: equal configurations give equal bytes."""

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     FIELD_NOT_ALLOWED = "FieldNotAllowed"
     NOT_OWNED = "NotOwned"
     CHILD_REJECTED = "ChildRejected"
+    KNOWLEDGE_UNAVAILABLE = "KnowledgeUnavailable"
     VOLUME_DIFFERS = "VolumeDiffers"
     INVALID_ANNOTATION = "InvalidAnnotation"
 
@@ -149,6 +150,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.INVALID_SPEC: "The operator or a pod cannot parse the spec.",
         Reason.NOT_OWNED: "An object with the name of a child exists that the ChatDeployment does not control.",
         Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
+        Reason.KNOWLEDGE_UNAVAILABLE: "Documents of a model are missing or cannot be used.",
         Reason.VOLUME_DIFFERS: "The volume of the managed Redis cannot follow the spec, and is used unchanged.",
         Reason.FIELD_NOT_ALLOWED: "A field of the spec is ignored, because `operator.restrictTemplate` is set.",
         Reason.SECRET_NOT_ALLOWED: (

@@ -227,6 +227,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
         upstream_model=stored.upstream_model,
         extra=extra_of(stored) or None,
         context=stored.context,
+        citations=stored.citations,
     )
     return (*rest, end)
 

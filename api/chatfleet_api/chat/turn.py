@@ -204,6 +204,7 @@ def _finished(job: RunJob, reply: Reply) -> Terminal:
         end.upstream_model,
         end.extra,
         None if job.sink is None else job.sink.message.context,
+        end.citations,
     )
 
 
@@ -259,4 +260,5 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
     if isinstance(end, Failed):
         return replace(message, status=FACTS[end.code].outcome, error_code=end.code)
     whole = replace(message, status="complete", finish_reason=end.finish_reason, latency_ms=end.latency_ms)
-    return replace(whole, provider=end.provider, upstream_model=end.upstream_model, extra=extra_text(end.extra))
+    whole = replace(whole, provider=end.provider, upstream_model=end.upstream_model, citations=end.citations)
+    return replace(whole, extra=extra_text(end.extra))

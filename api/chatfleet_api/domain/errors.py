@@ -40,6 +40,7 @@ class Code(StrEnum):
     DRAINING = "draining"
     STARTING = "starting"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    KNOWLEDGE_UNAVAILABLE = "knowledge_unavailable"
     CONTEXT_TOO_LONG = "context_too_long"
     CONTENT_FILTERED = "content_filtered"
     UPSTREAM_REJECTED = "upstream_rejected"
@@ -241,6 +242,7 @@ FACTS: Final = MappingProxyType(
         Code.DRAINING: _retryable(OverloadedError, 503, "The server is shutting down.")._replace(another_pod=True),
         Code.STARTING: _retryable(OverloadedError, 503, "No pod became ready in time."),
         Code.STORAGE_UNAVAILABLE: _retryable(StorageUnavailableError, 503, "The conversation store is unavailable."),
+        Code.KNOWLEDGE_UNAVAILABLE: _retryable(ChatError, 503, "The documents of the model cannot be used.", _OPERATOR),
         Code.CONTEXT_TOO_LONG: _rejected(
             400,
             "The messages exceed the context window of the model.",

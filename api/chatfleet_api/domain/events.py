@@ -139,6 +139,17 @@ class ContextUse(msgspec.Struct, frozen=True, gc=False):
     """How many messages of the conversation it did not get."""
 
 
+class Citation(msgspec.Struct, frozen=True, gc=False):
+    """A chunk of a document that the model was given for its answer."""
+
+    source: str
+    """`<ConfigMap>/<key>`."""
+    chunk: int
+    """Its number within the document, from 1."""
+    score: float
+    """How well it fits the question, higher for better; comparable within one answer alone."""
+
+
 class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
     """The provider declared the answer complete."""
 
@@ -154,6 +165,8 @@ class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     """What came with the end that the common terms do not have, as in `Extended`."""
     context: ContextUse | None = None
     """None: all of the conversation went to the model, if there was one."""
+    citations: tuple[Citation, ...] = ()
+    """Best fit first; empty: the model has no documents, or none fits."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):

@@ -152,6 +152,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the last message is the beginning of the answer, which is to be continued and not repeated."""
     affinity: Affinity | None = None
     """Which upstream may have the beginning of the request in its cache; None: no conversation is known."""
+    caches_instructions: bool = False
+    """Whether the instructions are long and the same for many requests, so that a vendor's cache shall keep them."""
     sent: Sent | None = None
     """The request as its client sent it, in a dialect that upstreams speak too.
 

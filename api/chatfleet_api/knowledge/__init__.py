@@ -6,4 +6,8 @@ query       a question as a full-text query that no text can break
 index       the full-text index of a base: FTS5 of SQLite, ranked by BM25
 contents    what a base has for prompts, by its mode
 fence       chunks between fences that no text of theirs can end
+prompt      a request with what was retrieved for it; sent: the same in its client's own dialect
+base        the newest version of the documents, followed and indexed in threads
+grounding   a provider that answers from a base
+library     the bases of a pod
 """

@@ -10,7 +10,7 @@ from itertools import accumulate, takewhile
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN
-from chatfleet_api.knowledge.chunking import CHUNK_CHARACTERS, HEADING_CHARACTERS, chunks_of
+from chatfleet_api.knowledge.chunking import CHUNK_CHARACTERS, HEADING_CHARACTERS, Chunk, chunks_of
 from chatfleet_api.knowledge.documents import Document, Reading
 from chatfleet_api.knowledge.fence import fenced
 from chatfleet_api.knowledge.index import Index, Retrieved
@@ -30,6 +30,8 @@ class Passages(NamedTuple):
     core: str
     """The same for every question, between fences; empty: there is none."""
     retrieved: tuple[Retrieved, ...]
+    cited: tuple[Retrieved, ...]
+    """Of what goes to the model, the chunks that fit the question best; the best one first."""
 
 
 class Contents:
@@ -39,20 +41,23 @@ class Contents:
         """Index what was read; `problem` is why it cannot be served."""
         self._knowledge = knowledge
         core = _core(knowledge, reading.documents)
-        self._core = fenced(_whole(core))
+        chunks = _chunks(core)
         self.core_sources = tuple(document.source for document in core)
-        rest = reading.documents[len(core) :] if knowledge.mode is not Mode.CAG else ()
-        self._index = Index(chunk for document in rest for chunk in chunks_of(document))
-        self.chunks = self._index.size + sum(len(chunks_of(document)) for document in core)
-        self.problem = _problem(knowledge, tokens_of(self._core))
+        self.core = fenced(_unranked(chunks))
+        self._core_index = Index(chunks)
+        self._index = Index(_chunks(reading.documents[len(core) :]))
+        self.size = self._core_index.size + self._index.size
+        self.problem = _problem(knowledge, tokens_of(self.core))
 
     def passages(self, questions: Sequence[str]) -> Passages:
         """Return what goes with the last of `questions`: chunks that fit it, as far as there is room for them."""
-        knowledge = self._knowledge
-        found = self._index.search(query_of(questions), knowledge.top_k) if self._index.size else []
-        room = knowledge.context_tokens - tokens_of(self._core)
+        query, limit = query_of(questions), self._knowledge.top_k
+        room = self._knowledge.context_tokens - tokens_of(self.core)
+        found = self._index.search(query, limit)
         sizes = accumulate(tokens_of(fenced((each,))) for each in found)
-        return Passages(self._core, tuple(each for each, size in zip(found, sizes, strict=True) if size <= room))
+        retrieved = tuple(each for each, size in zip(found, sizes, strict=True) if size <= room)
+        ranked = sorted([*retrieved, *self._core_index.search(query, limit)], key=lambda each: -each.score)
+        return Passages(self.core, retrieved, tuple(ranked))
 
 
 def tokens_of(text: str) -> int:
@@ -67,12 +72,15 @@ def _core(knowledge: Knowledge, documents: tuple[Document, ...]) -> tuple[Docume
     if knowledge.mode is Mode.CAG:
         return documents
     room = knowledge.context_tokens - knowledge.top_k * _RETRIEVED_TOKENS
-    sizes = list(accumulate(tokens_of(fenced(_whole((document,)))) for document in documents))
+    sizes = accumulate(tokens_of(fenced(_unranked(chunks_of(document)))) for document in documents)
     return documents[: len(list(takewhile(lambda size: size <= room, sizes)))]
 
 
-def _whole(documents: Sequence[Document]) -> list[Retrieved]:
-    chunks = (chunk for document in documents for chunk in chunks_of(document))
+def _chunks(documents: Sequence[Document]) -> list[Chunk]:
+    return [chunk for document in documents for chunk in chunks_of(document)]
+
+
+def _unranked(chunks: Sequence[Chunk]) -> list[Retrieved]:
     return [Retrieved(each.source, each.number, _CORE_SCORE, each.heading, each.text) for each in chunks]
 
 
@@ -80,4 +88,8 @@ def _problem(knowledge: Knowledge, tokens: int) -> str:
     room = knowledge.context_tokens
     if knowledge.mode is not Mode.CAG or tokens <= room:
         return ""
-    return f"the documents have {tokens} tokens, and contextTokens is {room}; raise contextTokens or use mode hybrid"
+    named = ", ".join(knowledge.config_maps)
+    return (
+        f"the documents of {named} have {tokens} tokens, and knowledge.contextTokens is {room};"
+        " raise it or use mode hybrid"
+    )

@@ -4,8 +4,7 @@ SQLite releases Python's lock while it works, so that an event loop beside it go
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable
-from contextlib import closing
+from collections.abc import Iterable
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -53,22 +52,21 @@ class Index:
             self._database.execute("INSERT INTO chunks(chunks) VALUES ('optimize')")
             self.size: int = self._database.execute("SELECT count(*) FROM chunks").fetchone()[0]
 
-    def search(self, query: str, limit: int, *, without: Collection[str] = ()) -> list[Retrieved]:
-        """Return the chunks that fit `query` best, none of the sources `without`; the best one first."""
-        if not query:
+    def search(self, query: str, limit: int) -> list[Retrieved]:
+        """Return the chunks that fit `query` best, `limit` at most; the best one first."""
+        if not query or not self.size:
             return []
-        with self._lock, closing(self._database.execute(_SEARCH, (query, limit if not without else -1))) as rows:
-            found = (
-                Retrieved(source, number, round(score, 3), heading, text)
-                for source, number, heading, text, score in rows
-                if source not in without
-            )
-            return [each for each, _ in zip(found, range(limit), strict=False)]
-
-    def close(self) -> None:
-        """Free the memory; nothing may be searched any more."""
         with self._lock:
-            self._database.close()
+            rows = self._database.execute(_SEARCH, (query, limit)).fetchall()
+        return [Retrieved(source, number, _rounded(score), head, text) for source, number, head, text, score in rows]
+
+    def __del__(self) -> None:
+        self._database.close()
+
+
+def _rounded(score: float) -> float:
+    """Return four digits: of a word in most chunks, the score is far below 1."""
+    return float(f"{score:.4g}")
 
 
 def _name(source: str) -> str:

@@ -14,6 +14,7 @@ from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import (
+    MAX_KNOWLEDGE_ERRORS,
     ComponentHealth,
     ComponentState,
     FleetDetails,
@@ -71,6 +72,8 @@ class Sources:
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
+    knowledge: Callable[[], tuple[str, ...]] = tuple
+    """Which documents are missing or cannot be used."""
 
 
 class Health:
@@ -117,6 +120,7 @@ class Health:
             config_error=sources.configuration.error,
             authenticates=sources.authentication.required,
             access_errors=sources.authentication.errors,
+            knowledge_errors=sources.knowledge()[:MAX_KNOWLEDGE_ERRORS],
             draining=sources.lifecycle.terminating,
             active_streams=self.active,
             max_streams=self.max_streams,

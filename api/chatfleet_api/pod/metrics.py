@@ -38,6 +38,9 @@ FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.
 TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
 """Seconds; a pod is dead after 1.75 s without a heartbeat, and 3 s are promised."""
 
+RETRIEVAL_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.28)
+"""Seconds; 0.04 are promised for 50,000 chunks."""
+
 COUNTERS: Final = (
     names.REQUESTS_TOTAL,
     names.STREAMS_ENDED_TOTAL,
@@ -52,11 +55,13 @@ COUNTERS: Final = (
     names.UPSTREAM_RETRIES_TOTAL,
     names.RUN_TAKEOVERS_TOTAL,
     names.FEEDBACK_TOTAL,
+    names.RETRIEVALS_TOTAL,
 )
 GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN)
 HISTOGRAMS: Final = {
     names.TIME_TO_FIRST_TOKEN: FIRST_TOKEN_BUCKETS,
     names.RUN_TAKEOVER_DURATION_SECONDS: TAKEOVER_BUCKETS,
+    names.RETRIEVAL_DURATION_SECONDS: RETRIEVAL_BUCKETS,
 }
 
 LABEL_SETS: Final = {
@@ -70,6 +75,7 @@ LABEL_SETS: Final = {
     names.UPSTREAM_RETRIES_TOTAL: 100,
     names.STREAMS_ENDED_TOTAL: 100,
     names.FEEDBACK_TOTAL: 50,
+    names.RETRIEVALS_TOTAL: 50,
 }
 """Most sets of labels of a metric, so that a pod has less than 2,000 series in any case."""
 LABEL_SETS_OF_OTHERS: Final = 40
@@ -160,6 +166,11 @@ class Meter:
     def valued(self, model: str, value: str) -> None:
         """Count a thumb, or a rating, of an answer of a model."""
         self._counters[names.FEEDBACK_TOTAL](model, value).inc()
+
+    def retrieved(self, model: str, result: str, seconds: float) -> None:
+        """Count a retrieval for a model that took `seconds`; `result` is `found`, `nothing` or `unavailable`."""
+        self._counters[names.RETRIEVALS_TOTAL](model, result).inc()
+        self._histograms[names.RETRIEVAL_DURATION_SECONDS]().observe(seconds)
 
     def took_over(self, outcome: Outcome, seconds: float) -> None:
         """Count a run that was taken over after `seconds` without a producer, with its trace as an exemplar."""

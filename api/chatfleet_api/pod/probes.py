@@ -122,8 +122,8 @@ def _json(shown: Part, *, failed: bool = False) -> Response:
 
 
 def _shown(report: PodReport, *, tenants: bool) -> PodReport:
-    """Return a report for those who run the pod or, without the names of API keys, for callers of all tenants."""
-    return report if tenants else report.model_copy(update={"access_errors": ()})
+    """Return a report for those who run the pod or, without names of API keys and documents, for all callers."""
+    return report if tenants else report.model_copy(update={"access_errors": (), "knowledge_errors": ()})
 
 
 def drain_route(hook: DrainHook) -> APIRouter:

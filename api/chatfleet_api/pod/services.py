@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.identity.authentication import Authentication, open_authentication
 from chatfleet_api.identity.discovery import fetch_keys
+from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
@@ -151,10 +152,11 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     meter = Meter(VERSION)
     recheck = asyncio.Event()
+    library = Library(meter, time.monotonic)
     with open_registry(
         meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
     ) as registry:
-        configuration = Configuration(config, build=registry.catalogue)
+        configuration = Configuration(config, build=partial(registry.catalogue, ground=library.grounded))
         async with open_stores(settings, configuration.live) as stores:
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)
@@ -163,6 +165,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, limiter.fleet_budget_used, recheck=recheck)
+            sources = replace(sources, knowledge=lambda: library.problems)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
             meter.gauge(metrics.BUDGET_USED_RATIO, limiter.budget_used)
@@ -171,7 +174,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)
             meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
-            tasks += [sources.usage.run, tracing.run]
+            tasks += [sources.usage.run, tracing.run, library.run]
             if sources.redis is not None:
                 supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
                 tasks += [sources.redis.run, supervising]

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 from typing_extensions import override
 
-from chatfleet_api.domain.events import Delta, FinishReason, Usage
+from chatfleet_api.domain.events import Citation, Delta, FinishReason, Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_contract.report import ModelOutcome
 
@@ -24,6 +24,8 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     """The provider's name of the model."""
     extra: dict[str, Any] | None = None
     """What came with the end beyond the common terms, for clients of the upstream's own dialect."""
+    citations: tuple[Citation, ...] = ()
+    """The chunks of documents that the model was given."""
 
 
 StreamItem: TypeAlias = Delta | Finish

@@ -1,13 +1,14 @@
 """From the runtime configuration to the catalogue: each model a provider behind the same policies, in the same order.
 
-From the outside: fallback, prefill, retry, circuit breaker, concurrency limit, span, measuring, defaults, upstream. A
-fallback is worth its price only when retries did not help; a back-off holds no slot; waiting for a slot is not the
-upstream's failure.
+From the outside: documents, fallback, prefill, retry, circuit breaker, concurrency limit, span, measuring, defaults,
+upstream. A fallback is worth its price only when retries did not help; a back-off holds no slot; waiting for a slot is
+not the upstream's failure.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,7 +32,11 @@ from chatfleet_api.providers.provider import Opening, Provider
 from chatfleet_api.providers.shutdown_dates import SHUTDOWN_DATES
 from chatfleet_api.providers.vendors.table import VENDORS
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
+from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.providers import Model
+
+Ground: TypeAlias = Callable[[Provider, str, Knowledge, str], Provider]
+"""Returns a provider as it answers from documents: those of `knowledge` of a model, by its name, below a folder."""
 
 
 @contextmanager
@@ -55,8 +60,11 @@ class Registry:
         self._environment = environment
         self._upstreams: dict[RuntimeProvider, SharedUpstream] = {}
 
-    def catalogue(self, config: RuntimeConfig) -> Catalogue:
-        """Return the catalogue of `config`; raise `ValueError` when parts of it do not fit together."""
+    def catalogue(self, config: RuntimeConfig, ground: Ground | None = None) -> Catalogue:
+        """Return the catalogue of `config`; raise `ValueError` when parts of it do not fit together.
+
+        Without `ground`, no model answers from documents.
+        """
         egress = Egress.of(config.egress)
         upstreams = {
             provider: self._upstreams.get(provider) or self._connect(provider) for provider in config.providers
@@ -64,7 +72,13 @@ class Registry:
         providers = {provider.name: provider for provider in config.providers}
         single = {model.name: self._single(model, _named(providers, model), upstreams) for model in config.models}
         names = {model.name: (model.provider, model.model) for model in config.models}
-        models = {model.name: _with_fallbacks(model, single, names) for model in config.models}
+        models = {
+            model.name: ground(provider, model.name, model.knowledge, config.knowledge_folder)
+            if model.knowledge and ground
+            else provider
+            for model in config.models
+            for provider in [_with_fallbacks(model, single, names)]
+        }
         self._upstreams = upstreams
         named = {provider.name: upstream for provider, upstream in upstreams.items()}
         if self._environment.connections.dialer.egress != egress:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import ContextUse, FinishReason, Thought, Usage
+from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.listing import ALL, Wanted
 
@@ -85,6 +85,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the answer of a response: what came with its end that the common terms do not have, as JSON."""
     context: ContextUse | None = None
     """Of an answer: how much of the conversation its model got; None: all of it."""
+    citations: tuple[Citation, ...] = ()
+    """The chunks of documents that the model was given for this answer."""
     removed: bool = False
     """Whether this entry stands in the place of a message that was removed."""
 

@@ -95,6 +95,12 @@ class ChatDeploymentSpec(Part):
         ServiceAccountSettings(), description="The ServiceAccount of the pods."
     )
 
+    @property
+    def knowledge_config_maps(self) -> tuple[str, ...]:
+        """Names of the ConfigMaps with documents, in the order of their first use."""
+        named = (name for model in self.models if model.knowledge for name in model.knowledge.config_maps)
+        return tuple(dict.fromkeys(named))
+
 
 RESOURCE_RULES = (
     rule(

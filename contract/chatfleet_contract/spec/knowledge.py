@@ -1,7 +1,7 @@
 """`knowledge`: the documents from which a model answers."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -34,14 +34,6 @@ class Source(Part):
     )
 
 
-class Store(Part):
-    """Where documents are indexed."""
-
-    type: Literal["embedded"] = Field(
-        "embedded", description="embedded: a full-text index in the memory of each pod, ranked by BM25."
-    )
-
-
 Sources = Annotated[
     list[Source], Field(min_length=1, max_length=MAX_SOURCES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
 ]
@@ -52,8 +44,9 @@ class Knowledge(Part):
 
     mode: Mode = Field(
         Mode.RAG,
-        description="rag: the chunks that fit the question best. cag: all documents, as a prefix that stays the same"
-        " for the prompt caches of vendors. hybrid: the first documents as that prefix, and chunks of the others.",
+        description="What goes to the model: the chunks that fit the question best (rag), all documents as a prefix"
+        " that stays the same for the prompt caches of vendors (cag), or the first documents as that prefix, and chunks"
+        " of the others (hybrid).",
     )
     top_k: int = Field(4, ge=1, le=50, description="Maximum of chunks that are retrieved for a question.")
     context_tokens: int = Field(
@@ -67,7 +60,6 @@ class Knowledge(Part):
         list[Source],
         Field(min_length=1, max_length=MAX_SOURCES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = Field(description="The documents, in the order in which cag and hybrid take them. A change restarts the pods.")
-    store: Store = Field(Store(), description="Where documents are indexed.")
 
     @property
     def config_maps(self) -> tuple[str, ...]:

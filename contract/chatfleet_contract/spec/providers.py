@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules, worded
 from chatfleet_contract.spec.credentials import Credentials
+from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import API, Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
@@ -233,6 +234,9 @@ class Model(Part):
         " be listed after this one.",
     )
     parameters: Parameters = Field(Parameters(), description="Defaults for requests that do not set these parameters.")
+    knowledge: Knowledge | None = Field(
+        None, description="Documents that the model answers from. Fallbacks answer from those of this model, too."
+    )
     pricing: Pricing | None = Field(
         None, description="Prices of tokens. Unset: those of the price list in the pods, if it has the model."
     )

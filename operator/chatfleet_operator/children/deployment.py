@@ -90,6 +90,7 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
         {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": sources}},
         {"name": "tmp", "emptyDir": {}},
         *_access_volumes(spec),
+        *_knowledge_volumes(spec),
     ]
 
 
@@ -123,6 +124,21 @@ def _access_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
     ] + (
         [{"name": APISERVER, "mountPath": names.APISERVER_DIR, "readOnly": True}] if spec.access.reviews_tokens else []
     )
+
+
+def _knowledge_volumes(spec: ChatDeploymentSpec) -> list[Manifest]:
+    """Return a volume for each ConfigMap with documents, whose files follow its keys."""
+    return [
+        {"name": f"knowledge-{index}", "configMap": {"name": name, "defaultMode": READ_ONLY, "optional": True}}
+        for index, name in enumerate(spec.knowledge_config_maps)
+    ]
+
+
+def _knowledge_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
+    return [
+        {"name": f"knowledge-{index}", "mountPath": names.knowledge_dir(name), "readOnly": True}
+        for index, name in enumerate(spec.knowledge_config_maps)
+    ]
 
 
 def _drain_token(owner: Owner) -> str:
@@ -160,6 +176,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
             {"name": "secrets", "mountPath": names.SECRETS_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
             *_access_mounts(spec),
+            *_knowledge_mounts(spec),
         ],
         "resources": deepcopy(template.resources or RESOURCES),
         "securityContext": container_security(),
@@ -210,6 +227,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         **({"identity_tokens": tokens} if tokens else {}),
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
         **({"access": access} if (access := spec.access.key_secrets) else {}),
+        **({"knowledge": documents} if (documents := spec.knowledge_config_maps) else {}),
         **({"reviews_tokens": True} if spec.access.reviews_tokens else {}),
     )
     manifest["spec"] = {

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from chatfleet_contract.report import (
     MAX_ACCESS_ERRORS,
+    MAX_KNOWLEDGE_ERRORS,
     MAX_REPORTED_MODELS,
     Dependency,
     ModelOutcome,
@@ -51,6 +52,7 @@ def _bounded(report: PodReport) -> PodReport:
             "config": _text(report.config),
             "config_error": _text(report.config_error) if report.config_error else None,
             "access_errors": tuple(map(_text, report.access_errors[:MAX_ACCESS_ERRORS])),
+            "knowledge_errors": tuple(map(_text, report.knowledge_errors[:MAX_KNOWLEDGE_ERRORS])),
             "active_streams": min(report.active_streams, MAX_STREAMS),
             "max_streams": min(report.max_streams, MAX_STREAMS),
             "tokens_per_second": _rate(report.tokens_per_second),

@@ -10,6 +10,7 @@ routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text; ids, items: of what is stored
 tools        of a response: those that models of all vendors have; output: the items of its answer, and their events
 compact      the route that summarizes a conversation
+citations    of a response: documents as annotations of its text
 reasoning, include  of a response: how much of both it has
 stored       the routes of responses that are not hot; conversations: those of conversations; input: their items
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect; patch: its merge patches

@@ -91,6 +91,15 @@ def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
     return None
 
 
+def _knowledge_unavailable(assessment: Assessment) -> ConditionResult | None:
+    """All models that do not need the documents serve."""
+    problems = tuple(dict.fromkeys(each for report in assessment.reports for each in report.knowledge_errors))
+    if not problems:
+        return None
+    first_one, others = problems[0].rstrip("."), f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    return false(Reason.KNOWLEDGE_UNAVAILABLE, f"{truncate(first_one[0].upper() + first_one[1:])}{others}.")
+
+
 def _volume_differs(assessment: Assessment) -> ConditionResult | None:
     """After all that stops requests: Redis serves with the volume that it has."""
     key = ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(assessment.seen.resource.ref.name))
@@ -130,12 +139,13 @@ RULES: Final[tuple[Rule, ...]] = (
     _secret_missing,
     _secret_invalid,
     _rejected_by_pod,
+    _knowledge_unavailable,
     _volume_differs,
     _annotation_invalid,
     _valid,
 )
 
-WARNINGS: Final = frozenset({Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION})
+WARNINGS: Final = frozenset({Reason.KNOWLEDGE_UNAVAILABLE, Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION})
 """Reasons with which the rest of the spec is applied and clients are served: their rules are the last ones."""
 
 

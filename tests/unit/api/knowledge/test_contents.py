@@ -32,16 +32,18 @@ def test_retrieved_chunks_stay_within_the_tokens() -> None:
 def test_cag_has_all_documents_for_every_question() -> None:
     contents = Contents(knowledge(Mode.CAG, 8000), PAGES)
     assert contents.problem == ""
-    assert contents.passages(["Which facts?"]) == contents.passages(["Something else"])
+    assert contents.passages(["Which facts?"]).core == contents.passages(["Something else"]).core
     assert all(f'source="desk/{number}.md"' in contents.passages([]).core for number in range(20))
     assert contents.passages(["facts"]).retrieved == ()
+    assert [each.source for each in contents.passages(["page 7"]).cited][:1] == ["desk/7.md"]
 
 
 def test_cag_that_does_not_fit_is_refused_with_the_numbers() -> None:
     tokens = tokens_of(Contents(knowledge(Mode.CAG, 8000), PAGES).passages([]).core)
     assert Contents(knowledge(Mode.CAG, tokens), PAGES).problem == ""
     assert Contents(knowledge(Mode.CAG, tokens - 1), PAGES).problem == (
-        f"the documents have {tokens} tokens, and contextTokens is {tokens - 1}; raise contextTokens or use mode hybrid"
+        f"the documents of desk have {tokens} tokens, and knowledge.contextTokens is {tokens - 1};"
+        " raise it or use mode hybrid"
     )
 
 
@@ -52,6 +54,8 @@ def test_hybrid_has_the_first_documents_and_retrieves_of_the_rest() -> None:
     assert contents.core_sources == tuple(document.source for document in PAGES.documents)[: len(contents.core_sources)]
     assert len(passages.retrieved) == 4
     assert not {each.source for each in passages.retrieved} & set(contents.core_sources)
+    assert {each.source for each in passages.cited} & set(contents.core_sources)
+    assert set(passages.retrieved) <= set(passages.cited)
     assert tokens_of(passages.core) + tokens_of(fenced(passages.retrieved)) <= 4000
 
 

@@ -46,11 +46,6 @@ def test_the_better_fit_comes_first_with_the_higher_score() -> None:
     assert scores[0] > 0
 
 
-def test_sources_can_be_left_out() -> None:
-    results = INDEX.search(query_of(["refunds prices"]), 1, without=["desk/refunds.md"])
-    assert [each.source for each in results] == ["desk/taxes.md"]
-
-
 @pytest.mark.parametrize("question", ["", "   ", "🙂 ?!", '"', "* ^ ( ) : - +"])
 def test_a_question_without_words_finds_nothing(question: str) -> None:
     assert found(question) == []

@@ -150,6 +150,7 @@ RESTARTING = frozenset(
         "egress.caBundleRef.secretKeyRef.name",
         "inheritedMetadata.annotations",
         "inheritedMetadata.labels",
+        "models.knowledge.sources.configMapRef.name",
         "observability.accessLog",
         "observability.logFormat",
         "observability.logLevel",

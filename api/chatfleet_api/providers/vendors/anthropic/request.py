@@ -21,8 +21,10 @@ from chatfleet_contract.spec.providers import Compatibility
 
 if TYPE_CHECKING:
     from chatfleet_api.providers.vendors.anthropic.sdk_types import (
+        CacheControlEphemeralParam,
         MessageCreateParamsStreaming,
         OutputConfigParam,
+        TextBlockParam,
         ToolChoiceParam,
         ToolParam,
     )
@@ -94,7 +96,9 @@ def _translated(request: ChatRequest) -> "MessageCreateParamsStreaming":
         "stream": True,
     }
     if system := instructions(request.messages):
-        params["system"] = system
+        mark: CacheControlEphemeralParam = {"type": "ephemeral"}
+        block: TextBlockParam = {"type": "text", "text": system, "cache_control": mark}
+        params["system"] = [block] if request.caches_instructions else system
     if request.stop:
         _require_visible(request.stop)
         params["stop_sequences"] = list(request.stop)

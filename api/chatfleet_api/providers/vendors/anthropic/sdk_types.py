@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anthropic.types import (
+        CacheControlEphemeralParam,
         ImageBlockParam,
         MessageParam,
         OutputConfigParam,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
     __all__ = (
+        "CacheControlEphemeralParam",
         "ImageBlockParam",
         "MessageCreateParamsStreaming",
         "MessageParam",

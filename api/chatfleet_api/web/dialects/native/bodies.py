@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.events import Citation, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
 
@@ -38,8 +38,8 @@ class ConversationBody(msgspec.Struct, frozen=True):
     updated_at: str
 
 
-class MessageBody(msgspec.Struct, frozen=True):
-    """A message of a conversation."""
+class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message of a conversation; `citations`: the chunks of documents that the model was given for it."""
 
     id: str
     conversation_id: str
@@ -60,6 +60,7 @@ class MessageBody(msgspec.Struct, frozen=True):
     total_tokens: int | None
     usage: UsageBody | None
     cost_usd: str | None
+    citations: tuple[Citation, ...] = ()
 
 
 class ConversationWithMessages(ConversationBody, frozen=True):
@@ -171,4 +172,5 @@ def message_body(conversation: str, message: StoredMessage) -> MessageBody:
         total_tokens=None if usage is None else usage.total_tokens,
         usage=usage,
         cost_usd=cost_usd(message.usage),
+        citations=message.citations,
     )

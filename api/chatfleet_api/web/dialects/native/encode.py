@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Citation,
     Complete,
     ContextUse,
     Extended,
@@ -25,8 +26,8 @@ Public: TypeAlias = Start | Reasoning | ToolCall | Extended | Complete | Failed
 """Every event but a token."""
 
 
-class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
-    """The answer is whole."""
+class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete", omit_defaults=True):
+    """The answer is whole; `citations`: the chunks of documents that the model was given, where it has documents."""
 
     finish_reason: FinishReason
     usage: UsageBody
@@ -35,6 +36,7 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
     time_to_first_token_ms: int | None
     context: ContextUse | None
     """What the model got of the conversation; null: all of it."""
+    citations: tuple[Citation, ...] = ()
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
@@ -81,8 +83,8 @@ class EventEncoder:
         """Return an event as clients get it."""
         match event:
             case Complete(reason, usage, latency, first):
-                shown = usage_body(usage)
-                return CompleteEvent(reason, shown, cost_usd(usage), latency, first, event.context)
+                shown, cost = usage_body(usage), cost_usd(usage)
+                return CompleteEvent(reason, shown, cost, latency, first, event.context, event.citations)
             case Failed():
                 return self._error(event)
             case Start():

@@ -121,7 +121,8 @@ class ChunkEncoder:
 
     def _finish(self, complete: Complete) -> bytes:
         reason = json_text(_finish_reason(complete))
-        last = self._head + b'{},"logprobs":null,"finish_reason":' + reason + b"}]" + self._usage + b"}\n\n"
+        last = self._head + b'{},"logprobs":null,"finish_reason":' + reason + b"}]" + self._usage
+        last += (b',"citations":' + json_text(complete.citations) if complete.citations else b"") + b"}\n\n"
         if not self._include_usage:
             return last + DONE
         return last + self._stem + b',"choices":[],"usage":' + json_text(_whole_usage(complete)) + b"}\n\n" + DONE
@@ -148,6 +149,8 @@ def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None
         "choices": [choice],
         "usage": _whole_usage(answer.complete),
     }
+    if answer.complete.citations:
+        body["citations"] = msgspec.to_builtins(answer.complete.citations)
     if answer.extras:
         body = completed(body, answer.reply.calls_by_index, answer.extras)
     return json_text(body if metadata is None else body | {"metadata": metadata})

@@ -155,7 +155,9 @@ class ResponseEncoder:
         status, _, _ = _status(ending)
         if self._relay is None:
             is_whole = isinstance(ending, Complete)
-            self._emit_all(self._output.end("completed" if status == "completed" else "incomplete", is_whole=is_whole))
+            citations = ending.citations if isinstance(ending, Complete) else ()
+            shown = "completed" if status == "completed" else "incomplete"
+            self._emit_all(self._output.end(shown, is_whole=is_whole, citations=citations))
         response = self.response()
         self._emit(f"response.{status if isinstance(ending, Complete) else 'failed'}", {"response": response})
         if self._seq <= self._after:

@@ -14,8 +14,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING, item_owner
-from chatfleet_api.web.dialects.responses.output import Form
-from chatfleet_api.web.dialects.responses.output import items_of as items_of_answer
+from chatfleet_api.web.dialects.responses.output import Form, Output
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 20
@@ -45,9 +44,18 @@ def items_of(conversation: str | None, message: StoredMessage, form: Form | None
     if (output := output_of(message)) is not None:
         return output
     if message.role == "assistant" and message.run:
-        pieces = pieces_of(message)
-        return items_of_answer(owner, pieces, status, form or form_of(read_echo(message.echo)))
+        return _answered(message, Output(owner, form or form_of(read_echo(message.echo))), status)
     return [_message(message, owner, {}, status)]
+
+
+def _answered(message: StoredMessage, output: Output, status: str) -> list[dict[str, Any]]:
+    """Return the items of an answer that has ended."""
+    for piece in pieces_of(message):
+        for _ in output.take(piece):
+            pass
+    for _ in output.end(status, citations=message.citations):
+        pass
+    return output.shown()
 
 
 def _sent(message: StoredMessage, owner: str, sent: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, assert_never
 import msgspec
 
 from chatfleet_api.chat.thoughts import sealed
-from chatfleet_api.domain.events import Piece, Reasoning, Signature, Thought, Token, ToolCall
+from chatfleet_api.domain.events import Citation, Piece, Reasoning, Signature, Thought, Token, ToolCall
+from chatfleet_api.web.dialects.responses.citations import annotation_of
 from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
 
 Fields: TypeAlias = dict[str, Any]
@@ -43,6 +44,7 @@ class Message:
         self.index = index
         self.status = "in_progress"
         self.logprobs: list[Fields] = []
+        self.annotations: list[Fields] = []
         self._id = ident
         self.place: Final[Fields] = {"item_id": ident, "output_index": index, "content_index": 0}
 
@@ -56,6 +58,13 @@ class Message:
     def delta(self, text: str) -> tuple[str, Fields]:
         return "response.output_text.delta", {**self.place, "delta": text, "logprobs": []}
 
+    def cite(self, citations: Sequence[Citation]) -> Made:
+        """Yield the events that add `citations`."""
+        for number, citation in enumerate(citations):
+            self.annotations.append(annotation_of(citation, number))
+            place = {**self.place, "annotation_index": number}
+            yield "response.output_text.annotation.added", {**place, "annotation": self.annotations[-1]}
+
     def end(self) -> Made:
         yield "response.output_text.done", {**self.place, "text": self.text.getvalue(), "logprobs": self.logprobs}
         yield "response.content_part.done", {**self.place, "part": self._part()}
@@ -66,7 +75,7 @@ class Message:
         return {**fields, "content": []}
 
     def _part(self) -> Fields:
-        part = {"type": "output_text", "text": self.text.getvalue(), "annotations": []}
+        part = {"type": "output_text", "text": self.text.getvalue(), "annotations": self.annotations}
         return {**part, "logprobs": self.logprobs}
 
 
@@ -210,10 +219,15 @@ class Output:
             kind, event = message.delta(token.text)
             yield kind, {**event, "logprobs": logprobs}
 
-    def end(self, status: str, *, is_whole: bool = True) -> Made:
-        """Yield the events that end the items, with `status`. A whole answer without any item has an empty text."""
+    def end(self, status: str, *, is_whole: bool = True, citations: Sequence[Citation] = ()) -> Made:
+        """Yield the events that end the items, with `status`. A whole answer without any item has an empty text.
+
+        The text that is last has the `citations`.
+        """
         if not self._items and is_whole:
             yield from self._begin_message("")
+        if self.message is not None:
+            yield from self.message.cite(citations)
         yield from self._close(status, all_calls=True)
 
     def shown(self) -> list[Fields]:
@@ -268,17 +282,6 @@ class Output:
         """Return the id of the next item of a kind."""
         number = self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         return f"{prefix}{self._owner}" + (f"_{number}" if number > 1 else "")
-
-
-def items_of(owner: str, pieces: Sequence[Piece], status: str, form: Form = PLAIN) -> list[Fields]:
-    """Return the items of an answer that has ended."""
-    output = Output(owner, form)
-    for piece in pieces:
-        for _ in output.take(piece):
-            pass
-    for _ in output.end(status):
-        pass
-    return output.shown()
 
 
 def _is_json(text: str) -> bool:

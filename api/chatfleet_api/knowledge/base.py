@@ -1,0 +1,86 @@
+"""One base of documents in a pod: read again when a file changes, indexed in a thread, published when it is whole."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.knowledge.contents import Contents, Passages
+from chatfleet_api.knowledge.documents import read_documents
+from chatfleet_contract.spec.knowledge import Knowledge
+
+_Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
+
+SEARCHES: Final = ThreadPoolExecutor(1, "search")
+"""One: SQLite takes a whole core while it searches, and a pod has one."""
+READS: Final = ThreadPoolExecutor(1, "index")
+
+logger = logging.getLogger(__name__)
+
+
+class KnowledgeBase:
+    """The newest version of a base."""
+
+    def __init__(self, knowledge: Knowledge, folder: Path) -> None:
+        """The ConfigMaps are mounted below `folder`, by their names."""
+        self._knowledge = knowledge
+        self._folders = {name: folder / name for name in knowledge.config_maps}
+        self._contents: Contents | None = None
+        self._seen: _Signature | None = None
+        self._digest = ""
+        self._refreshing = asyncio.Lock()
+        self.problems: tuple[str, ...] = ()
+        """Which documents are missing, or why none is used; with names of ConfigMaps and keys."""
+
+    async def passages(self, questions: Sequence[str]) -> Passages:
+        """Return what goes to a model with the last of `questions`, of one version of the documents.
+
+        Raises `ChatError(KNOWLEDGE_UNAVAILABLE)`.
+        """
+        if self._contents is None:
+            await self.refresh()
+        contents = self._contents
+        if contents is None or contents.problem:
+            raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=contents.problem if contents else None)
+        return await asyncio.get_running_loop().run_in_executor(SEARCHES, contents.passages, questions)
+
+    async def refresh(self) -> None:
+        """Publish what the files hold, if that has changed. Requests get the version before until then."""
+        async with self._refreshing:
+            await asyncio.get_running_loop().run_in_executor(READS, self._refresh)
+
+    def _refresh(self) -> None:
+        signature = self._signature()
+        if signature == self._seen:
+            return
+        reading = read_documents(self._folders)
+        digest = reading.digest()
+        if self._contents is None or digest != self._digest:
+            contents = Contents(self._knowledge, reading)
+            logger.info("Indexed %d chunks of %d documents", contents.size, len(reading.documents))
+            self._contents, self._digest = contents, digest
+        problem = self._contents.problem
+        self.problems = (*reading.problems, *([problem] if problem else []))
+        self._seen = signature  # the last step: what changes meanwhile is read again
+
+    def _signature(self) -> _Signature:
+        """Return what changes with the files, without reading them: the kubelet makes new files for each version."""
+        return tuple((str(file), *_state(file)) for folder in self._folders.values() for file in _within(folder))
+
+
+def _within(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # the ConfigMap is not mounted
+        return []
+
+
+def _state(file: Path) -> tuple[int, int, int]:
+    try:
+        state = file.stat()
+    except OSError:  # it was replaced meanwhile
+        return (0, 0, 0)
+    return (state.st_ino, state.st_mtime_ns, state.st_size)

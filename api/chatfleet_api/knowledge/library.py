@@ -1,0 +1,58 @@
+"""The bases of a pod. Without `knowledge` in the configuration, nothing of an index is imported."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from chatfleet_api.providers.provider import Provider
+from chatfleet_contract.spec.knowledge import Knowledge
+
+if TYPE_CHECKING:
+    from chatfleet_api.knowledge.base import KnowledgeBase
+    from chatfleet_api.knowledge.grounding import RetrievalMeter
+
+REFRESH_SECONDS: Final = 2.0
+"""Time between two looks at the files."""
+
+
+class Library:
+    """Keeps the bases: models with equal `knowledge` share one, and a new configuration goes on with it."""
+
+    def __init__(self, meter: "RetrievalMeter", clock: Callable[[], float]) -> None:
+        self._meter = meter
+        self._clock = clock
+        self._bases: WeakValueDictionary[tuple[str, str], KnowledgeBase] = WeakValueDictionary()
+        """A base lives as long as a provider has it, and so as long as the last run of an older configuration."""
+
+    def grounded(self, provider: Provider, name: str, knowledge: Knowledge, folder: str) -> Provider:
+        """Return `provider` as it answers from documents below `folder`; `name` is that of the model."""
+        from chatfleet_api.knowledge.grounding import Grounded  # noqa: PLC0415  # only with knowledge
+
+        return Grounded(provider, self._base(knowledge, folder), name, meter=self._meter, clock=self._clock)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Which documents are missing, or cannot be used, and why; each once. Any thread may call this."""
+        return tuple(dict.fromkeys(problem for base in tuple(self._bases.values()) for problem in base.problems))
+
+    async def run(self) -> None:
+        """Follow the files, until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def refresh(self) -> None:
+        """Look at the files once. No base is held after it, so that one that has no model any more is freed."""
+        for base in tuple(self._bases.values()):
+            await base.refresh()
+
+    def _base(self, knowledge: Knowledge, folder: str) -> "KnowledgeBase":
+        from chatfleet_api.knowledge.base import KnowledgeBase  # noqa: PLC0415  # only with knowledge
+
+        key = (folder, knowledge.model_dump_json())
+        base = self._bases.get(key)
+        if base is None:
+            self._bases[key] = base = KnowledgeBase(knowledge, Path(folder))
+        return base

@@ -1,0 +1,138 @@
+"""A pod whose model answers from documents: retrieval, citations in each dialect, and changes of the documents."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from openai.types.responses import ResponseOutputMessage, ResponseOutputText
+
+from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Mode, Source
+from chatfleet_contract.spec.providers import Model
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
+
+QUESTION = "How long does a refund take?"
+SOURCE = "billing/refunds.md"
+
+
+def model(name: str, mode: Mode, *config_maps: str, tokens: int = 8000) -> Model:
+    sources = [Source(config_map_ref=DocumentsRef(name=each)) for each in config_maps]
+    knowledge = Knowledge(mode=mode, sources=sources, context_tokens=tokens)
+    return Model(name=name, provider="scripted", model="echo", knowledge=knowledge)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the mounted ConfigMaps."""
+    folder = tmp_path_factory.mktemp("knowledge")
+    (folder / "billing").mkdir()
+    (folder / "billing" / "refunds.md").write_text("# Refunds\nA refund takes five days.")
+    (folder / "billing" / "taxes.md").write_text("# Taxes\n" + "Prices have no VAT. " * 200)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[ApiProcess]:
+    models = (
+        model("desk", Mode.RAG, "billing"),
+        model("whole", Mode.CAG, "billing", tokens=500),
+        model("partly", Mode.RAG, "billing", "nowhere"),
+    )
+    config = scripted("echo").model_copy(update={"models": models, "knowledge_folder": str(documents)})
+    with api_process(tmp_path_factory.mktemp("api"), config) as running:
+        yield running
+
+
+def cited(citations: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    assert all(citation["score"] > 0 for citation in citations)
+    return [(citation["source"], citation["chunk"]) for citation in citations]
+
+
+def test_the_last_event_and_the_stored_message_have_the_citations(api: ApiProcess) -> None:
+    ident = fetch(f"{api.url}/api/v1/conversations", {}).json["id"]
+    messages = f"{api.url}/api/v1/conversations/{ident}/messages"
+    stream = fetch(messages, {"content": QUESTION, "model": "desk", "stream": True}).body.decode()
+    complete = json.loads(stream.rpartition("data: ")[2])
+    assert complete["type"] == "complete"
+    assert cited(complete["citations"]) == [(SOURCE, 1)]
+    question, answer = fetch(messages).json["messages"]
+    assert question["content"] == QUESTION
+    assert "citations" not in question
+    assert "A refund takes five days." in answer["content"]
+    assert cited(answer["citations"]) == [(SOURCE, 1)]
+
+
+@pytest.fixture
+def client(api: ApiProcess) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="none", max_retries=0) as opened:
+        yield opened
+
+
+def test_responses_have_them_as_annotations(client: openai.OpenAI) -> None:
+    expected = [("file_citation", SOURCE, SOURCE, 0)]
+    with client.responses.stream(model="desk", input=QUESTION) as stream:
+        events = list(stream)
+        streamed = stream.get_final_response()
+    added = [event.annotation for event in events if event.type == "response.output_text.annotation.added"]
+    assert len(added) == 1
+    for response in (
+        streamed,
+        client.responses.retrieve(streamed.id),
+        client.responses.create(model="desk", input=QUESTION),
+    ):
+        (item,) = response.output
+        assert isinstance(item, ResponseOutputMessage)
+        (part,) = item.content
+        assert isinstance(part, ResponseOutputText)
+        assert [(each.type, each.file_id, each.filename, each.index) for each in part.annotations] == expected  # type: ignore[union-attr]
+    turns: Any = [*(item.model_dump() for item in streamed.output), {"role": "user", "content": QUESTION}]
+    again = client.responses.create(model="desk", input=turns)
+    assert "A refund takes five days." in again.output_text
+
+
+def test_chat_completions_have_them_beside_the_vendors_fields(client: openai.OpenAI) -> None:
+    question: Any = [{"role": "user", "content": QUESTION}]
+    whole = client.chat.completions.create(model="desk", messages=question)
+    assert "A refund takes five days." in (whole.choices[0].message.content or "")
+    assert whole.model_extra is not None
+    assert cited(whole.model_extra["citations"]) == [(SOURCE, 1)]
+    chunks = list(client.chat.completions.create(model="desk", messages=question, stream=True))
+    extras = [chunk.model_extra["citations"] for chunk in chunks if chunk.model_extra]
+    assert [cited(each) for each in extras] == [[(SOURCE, 1)]]
+
+
+def test_messages_are_answered_from_documents(api: ApiProcess) -> None:
+    with anthropic.Anthropic(base_url=api.url, api_key="none", max_retries=0) as claude:
+        message = claude.messages.create(model="desk", max_tokens=100, messages=[{"role": "user", "content": QUESTION}])
+    (block,) = message.content
+    assert block.type == "text"
+    assert "A refund takes five days." in block.text
+
+
+def test_documents_that_do_not_fit_are_refused_and_what_is_missing_is_reported(api: ApiProcess) -> None:
+    refused = fetch(
+        f"{api.url}/v1/chat/completions", {"model": "whole", "messages": [{"role": "user", "content": "Hi"}]}
+    )
+    assert (refused.status, refused.json["error"]["code"]) == (503, "knowledge_unavailable")
+
+    def errors() -> list[str]:
+        return list(api.health("/health").json["knowledgeErrors"])
+
+    eventually(lambda: len(errors()) == 2)
+    assert any("knowledge.contextTokens is 500" in error for error in errors())
+    assert any(error.startswith("ConfigMap nowhere does not exist") for error in errors())
+    assert fetch(f"{api.url}/health").json["knowledgeErrors"] == []
+
+
+def test_a_change_is_served_without_a_restart(api: ApiProcess, documents: Path) -> None:
+    (documents / "billing" / "refunds.md").write_text("# Refunds\nA refund takes nine days.")
+
+    def answer() -> str:
+        body = {"model": "desk", "messages": [{"role": "user", "content": QUESTION}]}
+        return str(fetch(f"{api.url}/v1/chat/completions", body).json["choices"][0]["message"]["content"])
+
+    eventually(lambda: "nine days" in answer(), every=0.2)
