@@ -102,10 +102,7 @@ POD_METRICS: Final = (
         "Used and reserved part of the budget that has least left, of the ChatDeployment and the callers of this pod.",
     ),
     Metric(
-        UNPRICED_ANSWERS_TOTAL,
-        Kind.COUNTER,
-        ("provider", "model"),
-        "Answers of unknown cost, for lack of a price.",
+        UNPRICED_ANSWERS_TOTAL, Kind.COUNTER, ("provider", "model"), "Answers of unknown cost, for lack of a price."
     ),
     Metric(
         WASTED_TOKENS_TOTAL,
@@ -220,10 +217,7 @@ APISERVER_METRICS: Final = (
         "Writes accepted by the Kubernetes API server.",
     ),
     Metric(
-        METRICS_APISERVER_REGISTERED,
-        Kind.GAUGE,
-        ("version",),
-        "APIService: 1 ours, -1 of another server, 0 absent.",
+        METRICS_APISERVER_REGISTERED, Kind.GAUGE, ("version",), "APIService: 1 ours, -1 of another server, 0 absent."
     ),
     Metric(
         METRICS_APISERVER_CERTIFICATE_EXPIRY,

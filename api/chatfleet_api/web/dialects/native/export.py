@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.relayed import output_of
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import ContextUse, FinishReason, Thought, Usage
+from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.caller import Caller
@@ -45,6 +45,7 @@ class ExportedMessage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
     usage: Usage | None = None
     latency_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     context: ContextUse | None = None
+    citations: tuple[Citation, ...] = ()
     item: dict[str, Any] | None = None
     """The item of the OpenAI dialect that it was sent as; without one it is text."""
     output: list[dict[str, Any]] | None = None
@@ -117,6 +118,7 @@ def _message(message: StoredMessage) -> ExportedMessage:
         usage=message.usage,
         latency_ms=message.latency_ms,
         context=message.context,
+        citations=message.citations,
         item=msgspec.json.decode(message.item) if message.item else None,
         output=output_of(message),
     )

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import fields, replace
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import ContextUse, Signature, Thought, Usage
+from chatfleet_api.domain.events import Citation, ContextUse, Signature, Thought, Usage
 from chatfleet_api.domain.principal import ANONYMOUS
 from chatfleet_api.domain.request import CustomInput, CustomToolCall, Function, MessageToolCall
 from chatfleet_api.sessions.store import Append, StoredMessage
@@ -44,6 +44,7 @@ ANSWER: Final = StoredMessage(
     usage=Usage(1, 2, 3, 4, 5, cost_usd=Decimal("0.0000010"), service_tier="flex", price_version="1"),
     latency_ms=7,
     context=ContextUse(3, 1),
+    citations=(Citation("desk/refunds.md", 1, 2.5),),
     extra=json.dumps({"response": {"output": OUTPUT}}),
 )
 LEFT_OUT: Final = {
