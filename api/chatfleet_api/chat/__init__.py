@@ -17,6 +17,7 @@ missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 room            whether a conversation can have more messages
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
+branches        where in the tree of a conversation a turn goes on
 replay          repeated requests with an idempotency key
 feedback        of users, on answers and conversations
 embeddings      embeddings, counted as answers are

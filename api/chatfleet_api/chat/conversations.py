@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import assert_never
 
 import msgspec
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.branches import with_head
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.new_conversation import EMPTY, NewConversation
 from chatfleet_api.chat.ownership import require_visible
@@ -32,6 +32,7 @@ from chatfleet_api.sessions.store import (
     SessionStore,
     StoredMessage,
 )
+from chatfleet_api.sessions.tree import current_path, emptied
 from chatfleet_contract.spec import OnBusy
 
 
@@ -73,9 +74,22 @@ class Conversations:
         await self.sessions.append(principal.tenant, conversation.id, append)
         return conversation
 
-    async def update(self, principal: Principal, conversation: str, change: Change) -> Conversation:
-        """Change title and metadata of a conversation; raises `ChatError(CONVERSATION_CHANGED)`."""
+    async def update(
+        self,
+        principal: Principal,
+        conversation: str,
+        change: Change,
+        *,
+        head: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> Conversation:
+        """Change title and metadata of a conversation, and with `head` the message that its current path ends with.
+
+        Raises:
+            ChatError: CONVERSATION_CHANGED, INVALID_REQUEST.
+        """
         await require_visible(self.sessions, principal, conversation)
+        if not isinstance(head, msgspec.UnsetType):
+            change = with_head(change, await self.sessions.messages(principal.tenant, conversation), head)
         now = history.stamp(self.now())
         return await self.sessions.update(principal.tenant, conversation, change, now=now)
 
@@ -89,14 +103,15 @@ class Conversations:
         place = await self.sender.place(principal.tenant, conversation, adding=len(items))
         now = history.stamp(self.now())
         messages = tuple(item.stored(self.new_id(), now) for item in items)
-        append = Append((*place.carried, *messages), now=now, expected_version=place.version)
+        append = Append((*place.carried, *place.following(messages)), now=now, expected_version=place.version)
         await self.sessions.append(principal.tenant, conversation, append)
         return messages
 
     async def remove(self, principal: Principal, conversation: str, message: str) -> Conversation:
         """Remove a message for good, and return the conversation."""
         await require_visible(self.sessions, principal, conversation)
-        await self.sessions.remove(principal.tenant, conversation, message, now=history.stamp(self.now()))
+        place = emptied(await self.sessions.messages(principal.tenant, conversation), message)
+        await self.sessions.remove(principal.tenant, conversation, place, now=history.stamp(self.now()))
         return await self.sessions.get(principal.tenant, conversation)
 
     async def list(
@@ -112,9 +127,14 @@ class Conversations:
         return await self.sessions.get(principal.tenant, conversation)
 
     async def messages(self, principal: Principal, conversation: str) -> tuple[StoredMessage, ...]:
-        """Return the messages of a conversation, oldest first."""
+        """Return the messages of a conversation, of all branches, oldest first."""
         await require_visible(self.sessions, principal, conversation)
         return await self.sessions.messages(principal.tenant, conversation)
+
+    async def current(self, principal: Principal, conversation: str) -> tuple[StoredMessage, ...]:
+        """Return the messages of the current path of a conversation, oldest first."""
+        known = await self.get(principal, conversation)
+        return current_path(known, await self.sessions.messages(principal.tenant, conversation))
 
     async def delete(self, principal: Principal, conversation: str) -> None:
         """Delete a conversation, and cancel the answer that is being written in it."""
@@ -152,7 +172,8 @@ class Conversations:
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
             start = partial(self._start_or_replay, principal, conversation, message, record)
-        return await self._in_turn(principal, conversation, message, start)
+        on_busy, interrupt = message.on_busy or self.on_busy(), partial(self.cancel, principal, conversation)
+        return await self.queue.start(principal.tenant, conversation, start, on_busy=on_busy, interrupt=interrupt)
 
     async def _start_or_replay(
         self, principal: Principal, conversation: str, message: NewMessage, record: IdempotencyRecord
@@ -164,21 +185,3 @@ class Conversations:
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
             raise
-
-    async def _in_turn(
-        self, principal: Principal, conversation: str, message: NewMessage, start: TryStart[Run | Replay]
-    ) -> Run | Replay:
-        """Start the run at once, or when it is its turn."""
-        tenant = principal.tenant
-        on_busy = message.on_busy or self.on_busy()
-        match on_busy:
-            case "enqueue":
-                return await self.queue.wait(tenant, conversation, start)
-            case "interrupt":
-                return await self.queue.preempt(
-                    tenant, conversation, start, partial(self.cancel, principal, conversation)
-                )
-            case "reject":
-                return await start()
-            case _:
-                assert_never(on_busy)

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, assert_never
 
 from chatfleet_api.domain.errors import ChatError, Code, ConversationConflictError
 from chatfleet_api.sessions.store import SessionStore
+from chatfleet_contract.spec import OnBusy
 
 BUSY_RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.1
@@ -32,6 +33,26 @@ class Queue:
         self._new_id = new_id
         self.waiting = 0
         """Messages that wait."""
+
+    async def start(
+        self,
+        tenant: str,
+        conversation: str,
+        start: TryStart[Started],
+        *,
+        on_busy: OnBusy,
+        interrupt: Interrupt,
+    ) -> Started:
+        """Start the run at once or, if `on_busy` lets it wait, when it is its turn."""
+        match on_busy:
+            case "enqueue":
+                return await self.wait(tenant, conversation, start)
+            case "interrupt":
+                return await self.preempt(tenant, conversation, start, interrupt)
+            case "reject":
+                return await start()
+            case _:
+                assert_never(on_busy)
 
     async def wait(self, tenant: str, conversation: str, start: TryStart[Started]) -> Started:
         """Wait, first come first served on all pods."""

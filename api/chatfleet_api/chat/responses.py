@@ -39,6 +39,7 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import Conversation, IdempotencyRecord, SessionStore, StoredMessage
+from chatfleet_api.sessions.tree import path_to
 
 Messages: TypeAlias = tuple[StoredMessage, ...]
 
@@ -229,11 +230,11 @@ class Responses:
             raise ChatError(Code.PREVIOUS_RESPONSE_NOT_FOUND, param="previous_response_id")
         known = await self.sessions.get(tenant, previous.conversation)
         whole = await self.sessions.messages(tenant, previous.conversation)
-        end = next((number for number, each in enumerate(whole, 1) if each.id == found.answer.id), len(whole))
-        abandoned = await self.sender.abandoned(tenant, whole[end - 1 : end])
-        if known.listed or end < len(whole):
-            return self._thread(principal, keyed, whole[:end], abandoned)
-        return Place(previous.conversation, known.version, whole, abandoned, user=known.user_id)
+        path = path_to(whole, found.answer.id)
+        abandoned = await self.sender.abandoned(tenant, path[-1:])
+        if known.listed or len(path) < len(whole):
+            return self._thread(principal, keyed, path, abandoned)
+        return Place(previous.conversation, known.version, path, abandoned, user=known.user_id, stored=whole)
 
     async def _stored(self, principal: Principal, key: ResponseKey) -> StoredResponse | None:
         """Return a response as it is now; None when it is not stored, or its answer was removed."""
@@ -251,7 +252,8 @@ class Responses:
         now = self.sender.stamp()
         ident, made_by = (self.sender.new_id(), None) if keyed is None else keyed
         thread = Conversation(ident, principal.user, None, {}, now, now, listed=False, made_by=made_by)
-        return Place(ident, None if keyed is None else 0, before, (*before, *abandoned), thread)
+        version = None if keyed is None else 0
+        return Place(ident, version, before, (*before, *abandoned), thread, stored=before)
 
 
 def _with_logprobs(pieces: tuple[Piece, ...], answer: StoredMessage) -> tuple[Event, ...]:

@@ -1,6 +1,6 @@
 """One message: admitted, checked, stored together with its pending answer, and answered by a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import consumer_of
+from chatfleet_api.chat.branches import CURRENT, Branch, end_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
@@ -37,6 +38,7 @@ from chatfleet_api.sessions.store import (
     SessionStore,
     StoredMessage,
 )
+from chatfleet_api.sessions.tree import ROOT, after, path_to
 from chatfleet_contract.spec import OnBusy
 
 
@@ -50,6 +52,15 @@ class NewMessage(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     on_busy: OnBusy | None = None
     """What to do while an answer is being written; None: as configured."""
+    parent: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The message that it follows, None: it is a first one. Unset: it follows the current path."""
+    again: str | msgspec.UnsetType = msgspec.UNSET
+    """The message that is to be answered again, or an answer to it; then there is no text."""
+
+    @property
+    def branch(self) -> Branch:
+        """Where it goes on."""
+        return Branch(self.parent, self.again)
 
 
 class Turn(NamedTuple):
@@ -73,13 +84,19 @@ class Place(NamedTuple):
     version: int | None
     """That it must have; None: any."""
     before: tuple[StoredMessage, ...] = ()
-    """The messages that the model gets before the questions."""
+    """The messages that the model gets before the questions: a path."""
     carried: tuple[StoredMessage, ...] = ()
     """Those of them that are stored along with the questions."""
     create: Conversation | None = None
     """The conversation, when it is a new one."""
     user: str | None = None
     """The user of the conversation."""
+    stored: tuple[StoredMessage, ...] = ()
+    """All messages of the conversation."""
+
+    def following(self, messages: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
+        """Return new messages as they are stored."""
+        return after(self.stored, self.before[-1].id if self.before else ROOT, messages)
 
 
 class WindowMeter(Protocol):
@@ -124,23 +141,31 @@ class MessageSender:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
-                CONVERSATION_BUSY, CONVERSATION_CHANGED, CONVERSATION_FULL, STORAGE_UNAVAILABLE.
+                CONVERSATION_BUSY, CONVERSATION_CHANGED, CONVERSATION_FULL, CONTEXT_TOO_LONG,
+                STORAGE_UNAVAILABLE; INVALID_REQUEST and NOT_FOUND for a message that is not there.
         """
         model = message.model or self.catalogue().models()[0]
         self.catalogue().provider(model)  # raises when there is none
         with self.pool.admit() as start:
-            place = await self.place(principal.tenant, conversation, adding=2)
-            question = StoredMessage(self.new_id(), "user", message.content, self.stamp())
-            turn = Turn((question,), _request(model, message))
+            turn = self._turn(model, message)
+            adding = len(turn.questions) + 1
+            place = await self.place(principal.tenant, conversation, message.branch, adding=adding)
             return await self.begin(start, principal, place, turn, idempotency=idempotency)
 
-    async def place(self, tenant: str, conversation: str, *, adding: int = 0) -> Place:
+    async def place(self, tenant: str, conversation: str, branch: Branch = CURRENT, *, adding: int = 0) -> Place:
         """Return where a turn goes on in a conversation that is free and has room; raises as `send` does."""
         known = await self.sessions.get(tenant, conversation)
-        before = await self.sessions.messages(tenant, conversation)
-        require_room(self.max_messages(), len(before), adding)  # first: a full conversation interrupts no answer
-        abandoned = await self.abandoned(tenant, before)
-        return Place(conversation, known.version, before, abandoned, user=known.user_id)
+        stored = await self.sessions.messages(tenant, conversation)
+        before = path_to(stored, end_of(branch, known, stored))
+        require_room(self.max_messages(), len(stored), adding)  # first: a full conversation interrupts no answer
+        abandoned = await self.abandoned(tenant, stored)
+        return Place(conversation, known.version, before, abandoned, user=known.user_id, stored=stored)
+
+    def _turn(self, model: str, message: NewMessage) -> Turn:
+        if isinstance(message.again, str):
+            return Turn((), _request(model, message, ()))
+        question = StoredMessage(self.new_id(), "user", message.content, self.stamp())
+        return Turn((question,), _request(model, message, (Message("user", message.content),)))
 
     async def begin(
         self,
@@ -167,8 +192,9 @@ class MessageSender:
         request, use = self._asked(place, turn)
         answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo, context=use)
         began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
+        added = place.following((*turn.questions, answer))
         append = Append(
-            (*place.carried, *turn.questions, answer),
+            (*place.carried, *added),
             now=now,
             expected_version=place.version,
             idempotency=idempotency if place.create is None else None,  # a new thread has it itself
@@ -184,7 +210,7 @@ class MessageSender:
                     recover = partial(self.takeover.produce, Claim(record, Fence()), has_slot=True)
                     part.keep(start(tenant, run_id, recover, Fence()))
                     raise
-                sink = MessageSink(self.sessions, tenant, conversation, answer, self.stamp)
+                sink = MessageSink(self.sessions, tenant, conversation, added[-1], self.stamp)
                 job = RunJob(
                     began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer, held=part.held
                 )
@@ -238,6 +264,5 @@ def with_allowed_model(message: NewMessage, principal: Principal, models: Models
     return replace(message, model=model)
 
 
-def _request(model: str, sent: NewMessage) -> ChatRequest:
-    question = (Message("user", sent.content),)
+def _request(model: str, sent: NewMessage, question: tuple[Message, ...]) -> ChatRequest:
     return ChatRequest(model, question, temperature=sent.temperature, top_p=sent.top_p, max_tokens=sent.max_tokens)

@@ -1,6 +1,7 @@
 """Conversations and their messages, kept beyond the pod that wrote them.
 
 store.py    what every session store promises; conversations, messages, appends, idempotency records
+tree.py     branches: the messages as a tree, and its current path
 listing.py  which conversations a listing shows, their order, and its cursor
 memory.py   the store of a pod without Redis
 redis.py    the store in Redis

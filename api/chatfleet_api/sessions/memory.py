@@ -21,9 +21,8 @@ from chatfleet_api.sessions.store import (
     IdempotencyRecord,
     Page,
     StoredMessage,
-    newest,
-    removed,
 )
+from chatfleet_api.sessions.tree import newest
 from chatfleet_contract.spec import Conversations
 
 MAX_THREAD_BYTES: Final = 64 * 1024 * 1024
@@ -83,11 +82,11 @@ class MemorySessionStore:
         self._renew(tenant, entry)
         return entry.conversation
 
-    async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
+    async def remove(self, tenant: str, conversation: str, place: StoredMessage, *, now: str) -> None:
         entry = self._find(tenant, conversation)
-        if any(each.id == message and not each.removed for each in entry.messages):
-            entry.messages = [removed(message) if each.id == message else each for each in entry.messages]
-            entry.feedback = {key: each for key, each in entry.feedback.items() if each.message != message}
+        if any(each.id == place.id and not each.removed for each in entry.messages):
+            entry.messages = [place if each.id == place.id else each for each in entry.messages]
+            entry.feedback = {key: each for key, each in entry.feedback.items() if each.message != place.id}
             version = entry.conversation.version + 1
             entry.conversation = replace(entry.conversation, updated_at=now, version=version)
         self._renew(tenant, entry)

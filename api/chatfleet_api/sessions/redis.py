@@ -42,10 +42,9 @@ from chatfleet_api.sessions.store import (
     IdempotencyRecord,
     Page,
     StoredMessage,
-    newest,
-    removed,
 )
 from chatfleet_api.sessions.sweep import Sweep
+from chatfleet_api.sessions.tree import newest
 from chatfleet_contract.spec import Conversations
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -99,9 +98,9 @@ class RedisSessionStore:
                 return changed
         raise ChatError(Code.CONVERSATION_CHANGED)
 
-    async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
-        keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(message) + b","
-        if not await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(removed(message)), message):
+    async def remove(self, tenant: str, conversation: str, place: StoredMessage, *, now: str) -> None:
+        keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(place.id) + b","
+        if not await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(place), place.id):
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         if (found := await self.get(tenant, conversation)).listed:
             await self._index.touch(tenant, found, now)

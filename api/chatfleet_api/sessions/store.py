@@ -1,6 +1,6 @@
 """What every session store promises: conversations, and messages that are only ever appended."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
@@ -35,6 +35,14 @@ class IdempotencyRecord(msgspec.Struct, frozen=True):
     """Id of the message that answers."""
 
 
+class Head(msgspec.Struct, frozen=True):
+    """The choice of a message that the current path ends with."""
+
+    message: str
+    newest: str
+    """The newest message when it was chosen. Once there is a newer one, the choice is void."""
+
+
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record of one conversation. Times are RFC 3339, UTC, with zone. `version` counts appends."""
 
@@ -49,6 +57,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """False: a thread, which holds responses that name no conversation, and goes with the last of them."""
     made_by: IdempotencyRecord | None = None
     """The request that made it, of a thread whose first response has an idempotency key."""
+    head: Head | None = None
+    """None: the current path ends with the newest message."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,6 +97,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an answer: how much of the conversation its model got; None: all of it."""
     citations: tuple[Citation, ...] = ()
     """The chunks of documents that the model was given for this answer."""
+    parent: str | None = None
+    """Id of the message that it follows, empty: it is a first one. None: the one before it in the store (`tree.py`)."""
     removed: bool = False
     """Whether this entry stands in the place of a message that was removed."""
 
@@ -118,7 +130,7 @@ class Append:
 
 
 Change: TypeAlias = Callable[[Conversation], Conversation]
-"""Makes a record from the one before; it decides nothing but title and metadata."""
+"""Makes a record from the one before; it decides nothing but title, metadata and head."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -152,15 +164,18 @@ class SessionStore(Protocol):
         ...
 
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
-        """Change title and metadata as `change` returns them, and return the record.
+        """Change title, metadata and head as `change` returns them, and return the record.
 
         No update that comes meanwhile is lost: `change` gets the newest record, and is called again if that has become
         another. Raises `ChatError(CONVERSATION_CHANGED)` when that happens `UPDATE_ATTEMPTS` times.
         """
         ...
 
-    async def remove(self, tenant: str, conversation: str, message: str, *, now: str) -> None:
-        """Remove a message for good; counts as an append, and changes nothing when it is not there."""
+    async def remove(self, tenant: str, conversation: str, place: StoredMessage, *, now: str) -> None:
+        """Put `place` (`removed`) where a message of its id was, for good.
+
+        It counts as an append, and changes nothing when the message is not there.
+        """
         ...
 
     async def delete(self, tenant: str, conversation: str) -> None:
@@ -218,11 +233,6 @@ class SessionStore(Protocol):
         ...
 
 
-def newest(entries: Iterable[StoredMessage]) -> tuple[StoredMessage, ...]:
-    """Return the messages that `entries` make: in order of their first entry, each in the state of its last entry."""
-    return tuple(entry for entry in {entry.id: entry for entry in entries}.values() if not entry.removed)
-
-
-def removed(message: str) -> StoredMessage:
+def removed(message: str, parent: str | None = None) -> StoredMessage:
     """Return the entry that stands in the place of a message that was removed."""
-    return StoredMessage(message, "user", "", "", removed=True)
+    return StoredMessage(message, "user", "", "", parent=parent, removed=True)

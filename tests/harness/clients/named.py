@@ -145,6 +145,21 @@ PROBES: Final = (
     ),
     Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export"))),
     Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export?format=markdown"))),
+    Probe(
+        f"POST {_ONE}/messages/{{message_id}}/regenerate",
+        "write",
+        _CI,
+        lambda ids: post(_native(ids, f"/messages/{_message_of(ids.item)}/regenerate"), {"stream": True}),
+    ),
+    Probe(
+        f"POST {_ONE}/messages",
+        "write",
+        _CI,
+        lambda ids: post(
+            _native(ids, "/messages"), {"content": "x", "stream": True, "parent_id": _message_of(ids.item)}
+        ),
+    ),
+    Probe(f"PATCH {_ONE}", "write", _CI, lambda ids: _patch(_native(ids), {"head": _message_of(ids.item)})),
     Probe(f"GET {_ONE}/stream", "resume", _C, lambda ids: get(_native(ids, "/stream"))),
     Probe(f"GET {_ONE}/stream", "resume", _CR, lambda ids: get(_native(ids, f"/stream?after={ids.run}-1"))),
     Probe(

@@ -12,7 +12,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.sessions.feedback import MAX_FEEDBACK, Feedback, FeedbackStore
 from chatfleet_api.sessions.opening import open_feedback, open_sessions
-from chatfleet_api.sessions.store import Append, Conversation, ResponsePlace, SessionStore, StoredMessage
+from chatfleet_api.sessions.store import Append, Conversation, ResponsePlace, SessionStore, StoredMessage, removed
 from harness.pods.live import fixed
 from harness.pods.runs import conversations, loop_clock
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
@@ -95,7 +95,7 @@ async def test_feedback_goes_with_its_conversation_and_with_its_message(stores: 
     conversation = await begun(stores, tenant, *messages)
     for message in (*messages, None):
         await stores.feedback.put(tenant, conversation, given("ann", message))
-    await stores.sessions.remove(tenant, conversation, messages[0], now=NOW)
+    await stores.sessions.remove(tenant, conversation, removed(messages[0]), now=NOW)
     left = (given("ann", messages[1]), given("ann"))
     assert await stores.feedback.all(tenant, conversation) == left
     again = await stores.feedback.put(tenant, conversation, given("ann", messages[0]))

@@ -21,12 +21,15 @@ from chatfleet_api.sessions.store import (
     Append,
     Change,
     Conversation,
+    Head,
     IdempotencyRecord,
     Page,
     ResponsePlace,
     SessionStore,
     StoredMessage,
+    removed,
 )
+from chatfleet_api.sessions.tree import current_path, emptied, path_to
 from harness.pods.live import fixed
 from harness.pods.runs import conversations, loop_clock
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
@@ -464,6 +467,28 @@ async def test_updates_at_once_are_all_kept(store: SessionStore, tenant: str) ->
     assert (found.title, set(found.metadata)) == ("t", {"k", *"abcdef"})
 
 
+async def test_branches_and_the_chosen_one_are_kept(store: SessionStore, tenant: str) -> None:
+    target = await kept(store, tenant)
+    line = message("q"), replace(message("a"), role="assistant")
+    branch = replace(message("b"), parent=line[0].id, status="pending"), replace(message("c"), parent="")
+    await append(store, tenant, target, *line)
+    await append(store, tenant, target, *branch)
+    chosen = Head(line[1].id, branch[1].id)
+    updated = await store.update(tenant, target, lambda each: replace(each, head=chosen), now=at(2))
+    found = await store.get(tenant, target)
+    assert (found, found.head) == (updated, chosen)
+    stored = await store.messages(tenant, target)
+    assert current_path(found, stored) == line
+    assert path_to(stored, branch[0].id) == (line[0], branch[0])
+    ended = replace(branch[0], status="complete", epoch=1)
+    await append(store, tenant, target, ended)
+    stored = await store.messages(tenant, target)
+    assert current_path(found, stored) == line
+    assert path_to(stored, ended.id) == (line[0], ended)
+    await store.remove(tenant, target, emptied(line, line[0].id), now=at(3))
+    assert await store.messages(tenant, target) == (line[1], replace(ended, parent=""), branch[1])
+
+
 async def test_a_removed_message_is_gone_in_all_its_states_and_responses_keep_their_places(
     store: SessionStore, tenant: str
 ) -> None:
@@ -474,7 +499,7 @@ async def test_a_removed_message_is_gone_in_all_its_states_and_responses_keep_th
     version = (await store.get(tenant, named.id)).version
     for gone in (asked_first[0], asked_first[-1]):
         for _ in "twice":
-            await store.remove(tenant, named.id, gone.id, now=at(3))
+            await store.remove(tenant, named.id, removed(gone.id), now=at(3))
     assert await store.messages(tenant, named.id) == (asked_first[1], *asked_second)
     assert await store.response(tenant, named.id, first) == (asked_first[1],)
     assert await store.response(tenant, named.id, second) == asked_second
@@ -483,7 +508,7 @@ async def test_a_removed_message_is_gone_in_all_its_states_and_responses_keep_th
     with refused(Code.CONVERSATION_CHANGED):
         await append(store, tenant, named.id, expected=version)
     with refused(Code.CONVERSATION_NOT_FOUND):
-        await store.remove(tenant, str(uuid7()), asked_first[0].id, now=at(3))
+        await store.remove(tenant, str(uuid7()), removed(asked_first[0].id), now=at(3))
 
 
 async def test_conversations_are_deleted_by_age_the_oldest_first(store: SessionStore, tenant: str) -> None:

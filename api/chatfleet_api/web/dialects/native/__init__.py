@@ -10,7 +10,7 @@ from chatfleet_api.web.dialects.native.feedback import FeedbackBody, FeedbackLis
 from chatfleet_api.web.dialects.native.imports import import_routes
 from chatfleet_api.web.dialects.native.listing import listing_routes
 from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch_routes
-from chatfleet_api.web.dialects.native.request import NewConversationBody, SendMessageBody, wants_stream
+from chatfleet_api.web.dialects.native.request import NewConversationBody, RegenerateBody, SendMessageBody, wants_stream
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
 from chatfleet_api.web.dialects.native.usage import PATH, ConversationUsage, UsageReport, usage_routes
 from chatfleet_api.web.error_format import ErrorFormat
@@ -33,6 +33,7 @@ NATIVE: Final = Dialect(
     bodies=(
         NewConversationBody,
         SendMessageBody,
+        RegenerateBody,
         PatchConversationBody,
         NewFeedbackBody,
         FeedbackBody,

@@ -11,6 +11,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Citation, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
+from chatfleet_api.sessions.tree import current_head, current_path, parents
 
 
 class UsageBody(msgspec.Struct, frozen=True):
@@ -39,10 +40,14 @@ class ConversationBody(msgspec.Struct, frozen=True):
 
 
 class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message of a conversation; `citations`: the chunks of documents that the model was given for it."""
+    """A message of a conversation; `parent_id` is the message that it follows, `null` for a first one.
+
+    `citations` are the chunks of documents that the model was given for it.
+    """
 
     id: str
     conversation_id: str
+    parent_id: str | None
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str
     status: MessageStatus
@@ -64,8 +69,12 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ConversationWithMessages(ConversationBody, frozen=True):
-    """A conversation with all of its messages, oldest first."""
+    """A conversation with the messages of its current path, or of all branches, oldest first.
 
+    `head` is the message that the current path ends with.
+    """
+
+    head: str | None
     messages: list[MessageBody]
 
 
@@ -77,9 +86,10 @@ class ConversationList(msgspec.Struct, frozen=True):
 
 
 class MessageList(msgspec.Struct, frozen=True):
-    """All messages of a conversation, oldest first."""
+    """The messages of the current path of a conversation, or of all branches, oldest first."""
 
     conversation_id: str
+    head: str | None
     messages: list[MessageBody]
 
 
@@ -137,24 +147,29 @@ def conversation_body(conversation: Conversation) -> ConversationBody:
 
 
 def conversation_with_messages(
-    conversation: Conversation, messages: tuple[StoredMessage, ...]
+    conversation: Conversation, messages: tuple[StoredMessage, ...], *, branches: bool = False
 ) -> ConversationWithMessages:
-    """Return a conversation and its messages as clients see them."""
-    shown = conversation_body(conversation)
-    return ConversationWithMessages(**msgspec.structs.asdict(shown), messages=message_bodies(conversation.id, messages))
+    """Return a conversation as clients see it, with the messages of its current path or of all branches."""
+    shown = msgspec.structs.asdict(conversation_body(conversation))
+    listed = message_list(conversation, messages, branches=branches)
+    return ConversationWithMessages(**shown, head=listed.head, messages=listed.messages)
 
 
-def message_bodies(conversation: str, messages: tuple[StoredMessage, ...]) -> list[MessageBody]:
-    """Return the messages of a conversation as clients see them."""
-    return [message_body(conversation, message) for message in messages]
+def message_list(conversation: Conversation, messages: tuple[StoredMessage, ...], *, branches: bool) -> MessageList:
+    """Return the messages of a conversation as clients see them: of its current path, or of all branches."""
+    shown = messages if branches else current_path(conversation, messages)
+    above = parents(messages)
+    listed = [message_body(conversation.id, message, above[message.id]) for message in shown]
+    return MessageList(conversation.id, current_head(conversation, messages) or None, listed)
 
 
-def message_body(conversation: str, message: StoredMessage) -> MessageBody:
+def message_body(conversation: str, message: StoredMessage, parent: str) -> MessageBody:
     """Return a message as clients see it."""
     usage = None if message.usage is None else usage_body(message.usage)
     return MessageBody(
         id=message.id,
         conversation_id=conversation,
+        parent_id=parent or None,
         role=message.role,
         content=message.content,
         status=message.status,

@@ -12,6 +12,7 @@ from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, StoredMessage
+from chatfleet_api.sessions.tree import current_path
 from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.markdown import markdown
@@ -53,7 +54,7 @@ class ExportedMessage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
 
 
 class ConversationExport(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation with its messages, oldest first, without an answer that is being written."""
+    """A conversation with the messages of its current path, oldest first, without an answer that is being written."""
 
     format: Literal["chatfleet.conversation.v1"]
     id: str
@@ -75,7 +76,7 @@ def export_routes(conversations: Conversations) -> APIRouter:
     ) -> Response:
         """Return a conversation as a file: JSON, which can be imported, or Markdown."""
         known = await conversations.get(caller, known_id(conversation_id))
-        messages = await conversations.messages(caller, known.id)
+        messages = current_path(known, await conversations.messages(caller, known.id))
         written = [message for message in messages if message.status != "pending"]
         if form == "markdown":
             return _file(markdown(known, written).encode(), f"conversation-{known.id}.md", "text/markdown")

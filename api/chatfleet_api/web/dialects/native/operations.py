@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatfleet_api.web.dialects.native.bodies import ErrorBody, MessageReply
-from chatfleet_api.web.dialects.native.request import SendMessageBody
+from chatfleet_api.web.dialects.native.request import RegenerateBody, SendMessageBody
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import Operation
 
@@ -30,14 +30,29 @@ JOIN: Final[Operation] = {
         **fails(ErrorBody),
     },
 }
+_MESSAGE: Final = {"name": "message_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+_KEY: Final = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
 SEND: Final[Operation] = {
     "tags": ["Conversations"],
     "summary": "Send a message",
     "description": "Stores the message and answers it as JSON or, with `stream` or `Accept: text/event-stream`, as the"
     " events `start token reasoning tool_call complete error`, each with the id by which a stream is resumed.",
     "operationId": "send_message",
-    "parameters": [_CONVERSATION, {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}],
+    "parameters": [_CONVERSATION, _KEY],
     **takes(SendMessageBody),
+    "responses": {
+        **returns(MessageReply, description="The answer, or its events.", streams=True),
+        **fails(ErrorBody),
+    },
+}
+REGENERATE: Final[Operation] = {
+    "tags": ["Conversations"],
+    "summary": "Answer a message again",
+    "description": "Answers a message of the user again, or the one that a message answers, as a branch: the answers"
+    " before stay, and the new one is on the current path. The answer is as of a message that is sent.",
+    "operationId": "regenerate_message",
+    "parameters": [_CONVERSATION, _MESSAGE, _KEY],
+    **takes(RegenerateBody, required=False),
     "responses": {
         **returns(MessageReply, description="The answer, or its events.", streams=True),
         **fails(ErrorBody),

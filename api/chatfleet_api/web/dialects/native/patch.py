@@ -1,7 +1,7 @@
 """The change of a conversation by a JSON merge patch (RFC 7396)."""
 
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -28,6 +28,15 @@ class PatchConversationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | msgspec.UnsetType | None = msgspec.UNSET
     metadata: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    head: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Patch(NamedTuple):
+    """A merge patch that was read."""
+
+    change: Change
+    """Of title and metadata."""
+    head: str | msgspec.UnsetType | None
 
 
 _PATCH: Final = msgspec.json.Decoder(PatchConversationBody)
@@ -39,23 +48,23 @@ def patch_routes(conversations: Conversations) -> APIRouter:
 
     @router.patch("/{conversation_id}", openapi_extra=operation)
     async def patch_conversation(conversation_id: str, request: Request, caller: Caller) -> Response:
-        """Change title and metadata, by a JSON merge patch."""
-        change = read_patch(await request.body(), request.headers.get("content-type"))
-        changed = await conversations.update(caller, known_id(conversation_id), change)
+        """Change title, metadata and the end of the current path, by a JSON merge patch."""
+        patch = read_patch(await request.body(), request.headers.get("content-type"))
+        changed = await conversations.update(caller, known_id(conversation_id), patch.change, head=patch.head)
         shown = msgspec.json.encode(bodies.conversation_body(changed))
         return Response(shown, headers={"cache-control": "no-store"}, media_type="application/json")
 
     return router
 
 
-def read_patch(raw: bytes, content_type: str | None) -> Change:
-    """Parse and check a merge patch; raises `ChatError(INVALID_REQUEST)` with the field, as what it returns does."""
+def read_patch(raw: bytes, content_type: str | None) -> Patch:
+    """Parse and check a merge patch; raises `ChatError(INVALID_REQUEST)` with the field, as its change does."""
     if (content_type or "").partition(";")[0].strip().lower() != MEDIA_TYPE:
         require_json(content_type)
     body = decode_body(raw, _PATCH)
     if isinstance(body.metadata, dict):
         limit_depth(body.metadata, "metadata")
-    return partial(_patched, body)
+    return Patch(partial(_patched, body), body.head)
 
 
 def _patched(body: PatchConversationBody, conversation: Conversation) -> Conversation:

@@ -31,6 +31,18 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
+    parent_id: Annotated[str, msgspec.Meta(max_length=64)] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class RegenerateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a message is to be answered again; everything is optional."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    stream: bool | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
 
 
 class MessageRequest(NamedTuple):
@@ -42,6 +54,7 @@ class MessageRequest(NamedTuple):
 
 _NEW_CONVERSATION: Final = msgspec.json.Decoder(NewConversationBody)
 _SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
+_REGENERATE: Final = msgspec.json.Decoder(RegenerateBody)
 
 
 def read_new_conversation(raw: bytes) -> NewConversationBody:
@@ -57,8 +70,17 @@ def read_message(raw: bytes) -> MessageRequest:
     if (body.content is None) == (body.message is None):
         raise ChatError(Code.INVALID_REQUEST, "Send exactly one of 'content' and 'message'.", param="content")
     text = body.content or body.message or ""
-    message = NewMessage(text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy)
+    message = NewMessage(
+        text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy, parent=body.parent_id
+    )
     return MessageRequest(message, body.stream)
+
+
+def read_regenerate(raw: bytes, message: str) -> MessageRequest:
+    """Parse and check the body of a request to answer `message` again; it may be missing."""
+    body = decode_body(raw or b"{}", _REGENERATE)
+    again = NewMessage("", body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy, again=message)
+    return MessageRequest(again, body.stream)
 
 
 def is_streamed(stream: bool | None, accept: str) -> bool:  # noqa: FBT001  # a field of the body

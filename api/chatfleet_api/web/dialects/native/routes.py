@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -16,6 +16,7 @@ from chatfleet_api.chat.replay import Replay
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
+from chatfleet_api.sessions.tree import parents
 from chatfleet_api.web.body import require_json
 from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.client import Client
@@ -24,10 +25,12 @@ from chatfleet_api.web.conversation_endpoint import ConversationEndpoint
 from chatfleet_api.web.dialects.native import bodies, operations
 from chatfleet_api.web.dialects.native.encode import EventEncoder
 from chatfleet_api.web.dialects.native.request import (
+    MessageRequest,
     NewConversationBody,
     is_streamed,
     read_message,
     read_new_conversation,
+    read_regenerate,
 )
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import HotEndpoint, HotRoute
@@ -37,6 +40,7 @@ from chatfleet_api.web.stream import SSEStreams
 
 PREFIX: Final = "/api/v1/conversations"
 
+Branches: TypeAlias = Literal["current", "all"]
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _POSITION: Final = re.compile(rf"(?:(?P<run>{_ID.pattern})-)?(?P<seq>[0-9]{{1,15}})")
 
@@ -44,10 +48,13 @@ _POSITION: Final = re.compile(rf"(?:(?P<run>{_ID.pattern})-)?(?P<seq>[0-9]{{1,15
 class SendMessage(ConversationEndpoint):
     """The run is the conversation's, not the request's."""
 
+    async def _read(self, client: Client) -> MessageRequest:
+        return read_message(await client.body())
+
     @override
     async def answer(self, client: Client) -> None:
         conversation, principal = known_id(client.path_param("conversation_id")), client.principal
-        sent = read_message(await client.body())
+        sent = await self._read(client)
         run = await self._conversations.send(principal, conversation, sent.message, key=idempotency_key(client))
         if is_streamed(sent.stream, client.header(b"accept") or ""):
             await self.stream(run, EventEncoder(run.id, client.request_id), client)
@@ -59,8 +66,17 @@ class SendMessage(ConversationEndpoint):
         """Return the answer as it is stored."""
         message = (await collect(run.read())).start.message
         stored = await self._conversations.messages(principal, conversation)
-        answer = next(bodies.message_body(conversation, each) for each in stored if each.id == message)
+        parent = parents(stored)[message or ""]
+        answer = next(bodies.message_body(conversation, each, parent) for each in stored if each.id == message)
         return msgspec.json.encode(bodies.MessageReply(conversation, answer, answer.usage, answer.cost_usd))
+
+
+class Regenerate(SendMessage):
+    """Answers a message again; the answers before stay."""
+
+    @override
+    async def _read(self, client: Client) -> MessageRequest:
+        return read_regenerate(await client.body(), client.path_param("message_id"))
 
 
 class JoinStream(HotEndpoint):
@@ -84,9 +100,11 @@ class JoinStream(HotEndpoint):
 def hot_routes(services: Services) -> Sequence[HotRoute]:
     one, streams = PREFIX + "/{conversation_id}", services.streams
     send = SendMessage(services)
+    again = Regenerate(services)
     join = JoinStream(services.joining, streams)
     return (
         HotRoute("POST", one + "/messages", endpoint=send, operation=operations.SEND),
+        HotRoute("POST", one + "/messages/{message_id}/regenerate", endpoint=again, operation=operations.REGENERATE),
         HotRoute("GET", one + "/stream", endpoint=join, operation=operations.JOIN),
     )
 
@@ -127,11 +145,11 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         return _json(bodies.conversation_body(made), status=201)
 
     @router.get("/{conversation_id}", openapi_extra=_answers(bodies.ConversationWithMessages))
-    async def get_conversation(conversation_id: str, caller: Caller) -> Response:
-        """Return a conversation with its messages."""
+    async def get_conversation(conversation_id: str, caller: Caller, branches: Branches = "current") -> Response:
+        """Return a conversation with the messages of its current path, or of all branches."""
         known = await conversations.get(caller, known_id(conversation_id))
         messages = await conversations.messages(caller, known.id)
-        return _json(bodies.conversation_with_messages(known, messages))
+        return _json(bodies.conversation_with_messages(known, messages, branches=branches == "all"))
 
     @router.delete("/{conversation_id}", status_code=204)
     async def delete_conversation(conversation_id: str, caller: Caller) -> Response:
@@ -146,10 +164,11 @@ def conversation_routes(conversations: Conversations) -> APIRouter:
         return _json(bodies.CancelBody(conversation_id, run), status=200 if run is None else 202)
 
     @router.get("/{conversation_id}/messages", openapi_extra=_answers(bodies.MessageList))
-    async def list_messages(conversation_id: str, caller: Caller) -> Response:
-        """List the messages of a conversation, oldest first."""
-        messages = await conversations.messages(caller, known_id(conversation_id))
-        return _json(bodies.MessageList(conversation_id, bodies.message_bodies(conversation_id, messages)))
+    async def list_messages(conversation_id: str, caller: Caller, branches: Branches = "current") -> Response:
+        """List the messages of the current path of a conversation, or of all branches, oldest first."""
+        known = await conversations.get(caller, known_id(conversation_id))
+        messages = await conversations.messages(caller, known.id)
+        return _json(bodies.message_list(known, messages, branches=branches == "all"))
 
     return router
 

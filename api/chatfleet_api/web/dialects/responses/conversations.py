@@ -133,8 +133,8 @@ def item_routes(conversations: Conversations) -> APIRouter:
 
 
 async def _messages(conversations: Conversations, caller: Principal, conversation: str) -> Sequence[StoredMessage]:
-    """Return the messages that are items: all but the answer that is being written."""
-    messages = await conversations.messages(caller, _known(conversation))
+    """Return the messages that are items: those of the current path, but for the answer that is being written."""
+    messages = await conversations.current(caller, _known(conversation))
     return [message for message in messages if message.status != "pending"]
 
 

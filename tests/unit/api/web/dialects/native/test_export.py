@@ -52,6 +52,7 @@ LEFT_OUT: Final = {
     "echo": "of a response, which an export has not",
     "extra": "its output is exported",
     "removed": "removed messages are not exported",
+    "parent": "an export has one branch",
 }
 
 

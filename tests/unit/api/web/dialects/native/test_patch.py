@@ -61,7 +61,7 @@ async def test_what_is_left_out_stays_and_null_removes(media_type: str) -> None:
     assert (await patch(pod, path, {"title": "new"})).json()["title"] == "new"
     emptied = (await patch(pod, path, {"title": None, "metadata": None})).json()
     assert (emptied["title"], emptied["metadata"]) == (None, {})
-    assert (await ask(pod.app, get(path))).json() == emptied | {"messages": []}
+    assert (await ask(pod.app, get(path))).json() == emptied | {"head": None, "messages": []}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ async def test_a_conversation_is_made_shown_listed_and_forgotten() -> None:
     conversation = made.json()
     assert set(conversation) == {"id", "user_id", "title", "metadata", "created_at", "updated_at"}
     path = f"{BASE}/{conversation['id']}"
-    assert (await ask(pod.app, get(path))).json() == conversation | {"messages": []}
+    assert (await ask(pod.app, get(path))).json() == conversation | {"head": None, "messages": []}
     listed = (await ask(pod.app, get(f"{BASE}?user_id=u"))).json()
     assert listed == {"conversations": [conversation], "next_cursor": None}
     assert (await ask(pod.app, get(f"{BASE}?user_id=other"))).json()["conversations"] == []
