@@ -70,7 +70,10 @@ LONGEST = {
 }
 """The longest text that is allowed, where it cannot be a row of one letter."""
 
-REFERENCES = {".spec.models[].provider", ".spec.models[].fallbacks[]", ".spec.limits.models[].model"}
+REFERENCES = {
+    *(".spec.models[].provider", ".spec.models[].fallbacks[]", ".spec.limits.models[].model"),
+    ".spec.conversations.titles.model",
+}
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
 ALL_PRESENT = {
@@ -80,7 +83,7 @@ ALL_PRESENT = {
 """Enums whose values need each something else beside them; the documents hold every value."""
 
 
-TOGETHER = ({"providers", "models", "limits"}, {"conversations", "streaming"})
+TOGETHER = ({"providers", "models", "limits", "conversations", "streaming"},)
 """Parts of a spec that rules hold together; each other one is tried beside the least spec, which is quicker."""
 
 

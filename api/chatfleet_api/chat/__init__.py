@@ -16,6 +16,7 @@ reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 room            whether a conversation can have more messages
+titles          titles that a model makes, of conversations without one
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 branches        where in the tree of a conversation a turn goes on
 replay          repeated requests with an idempotency key

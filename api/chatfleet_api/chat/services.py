@@ -1,7 +1,7 @@
 """The application services, put together from the stores and clocks of a process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from chatfleet_api.chat.responses import Responses
 from chatfleet_api.chat.room import UNLIMITED
 from chatfleet_api.chat.sending import MessageSender, WindowMeter
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
+from chatfleet_api.chat.titles import NO_TITLES, Titles
 from chatfleet_api.chat.turn import PLAIN, Seams
 from chatfleet_api.chat.window import Window
 from chatfleet_api.domain.live import Live
@@ -56,6 +57,8 @@ class ChatPorts:
     """What features add to each run."""
     max_messages: Live[int | None] = UNLIMITED
     """Most messages of a conversation."""
+    title_model: Live[str | None] = NO_TITLES
+    """The model that makes titles; None: none are made."""
     tracer: Live[Tracer | None] = NO_TRACER
     """Of runs that are taken over; others are in the trace of their request."""
     ledger: Ledger = field(default_factory=MemoryLedger)
@@ -80,7 +83,18 @@ def chat_services(ports: ChatPorts) -> ChatServices:
     completions = Completions(
         catalogue=catalogue, pool=pool, fleet=fleet, clock=clock, now=now, new_id=new_id, seams=ports.seams
     )
-    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter, ports.seams, ports.tracer)
+    titles = Titles(
+        model=ports.title_model,
+        catalogue=catalogue,
+        pool=pool,
+        sessions=sessions,
+        clock=clock,
+        now=now,
+        new_id=new_id,
+        seams=ports.seams,
+    )
+    of_messages = replace(ports.seams, titles=titles)
+    takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter, of_messages, ports.tracer)
     queue = Queue(sessions, new_id)
     sender = MessageSender(
         catalogue=catalogue,
@@ -95,7 +109,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         window=ports.window,
         max_messages=ports.max_messages,
         meter=ports.meter,
-        seams=ports.seams,
+        seams=of_messages,
     )
     conversations = Conversations(
         sessions=sessions, pool=pool, sender=sender, queue=queue, on_busy=ports.on_busy, now=now, new_id=new_id

@@ -6,6 +6,7 @@ steps        calls the provider once: `single_step`; other `Steps` call it any n
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
 settle       stores the answer; what was used is charged before: `Limits.settle`
 publish_end  publishes the terminal event
+titles       after that: a conversation without title may get one, by a run of its own
 
 A run ends exactly once, and its end is true: `Complete` only when the provider itself completed the answer,
 `partial_saved` only when the store has it. A seam without a feature is None, and costs nothing for each token.
@@ -69,6 +70,14 @@ class Guard(Protocol):
     def batch(self, pieces: Sequence[StreamItem]) -> Sequence[StreamItem]: ...
 
 
+class Titles(Protocol):
+    """Names conversations."""
+
+    async def answered(self, tenant: str, start: Start, consumer: Consumer) -> None:
+        """Take note of a complete answer that was stored, and whose end was published. Never raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seams:
     """What features add to a run."""
@@ -76,10 +85,24 @@ class Seams:
     accounting: Accounting | None = None
     limits: Limits | None = None
     guard: Guard | None = None
+    titles: Titles | None = None
     steps: Steps = single_step
 
 
 PLAIN: Final = Seams()
+
+
+class Sink(Protocol):
+    """Where an answer is stored."""
+
+    @property
+    def message(self) -> StoredMessage:
+        """The pending message."""
+        ...
+
+    async def save(self, message: StoredMessage) -> None:
+        """Replace it by the final one; raises `ChatError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +129,7 @@ class RunJob:
     request: ChatRequest
     provider: Provider | None
     """None: no provider can continue what came `before`."""
-    sink: MessageSink | None
+    sink: Sink | None
     clock: Callable[[], float]
     before: Sequence[Event] = ()
     """What a pod that died has logged of the run."""
@@ -139,6 +162,8 @@ async def run_turn(job: RunJob, run: Run) -> None:
     publish_end(run, _with_partial_saved(end, message, outcome))
     if outcome == "unreachable":
         await _settle_late(job.sink, message)
+    elif outcome == "saved" and isinstance(end, Complete) and job.seams.titles is not None:
+        await job.seams.titles.answered(run.tenant, job.start, job.consumer)
 
 
 def admit(job: RunJob, run: Run) -> None:
@@ -208,7 +233,7 @@ def _finished(job: RunJob, reply: Reply) -> Terminal:
     )
 
 
-async def settle(sink: MessageSink, message: StoredMessage, *, seconds: float) -> SaveOutcome:
+async def settle(sink: Sink, message: StoredMessage, *, seconds: float) -> SaveOutcome:
     """Store the answer, trying for `seconds`."""
     try:
         async with asyncio.timeout(seconds):
@@ -225,7 +250,7 @@ async def settle(sink: MessageSink, message: StoredMessage, *, seconds: float) -
         return "unreachable"
 
 
-async def _settle_late(sink: MessageSink, message: StoredMessage) -> None:
+async def _settle_late(sink: Sink, message: StoredMessage) -> None:
     """Go on trying after the end was published; also the end of the pod must not lose an answer without a log line."""
     outcome: SaveOutcome = "unreachable"
     try:

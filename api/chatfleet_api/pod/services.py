@@ -204,6 +204,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         window=configuration.live.map(lambda live: window_of(live.conversations)),
         max_messages=configuration.live.map(lambda live: live.conversations.max_messages),
+        title_model=configuration.live.map(lambda live: live.conversations.title_model),
         ledger=stores.ledger,
         tracer=tracing.tracer,
         seams=Seams(accounting=_accounting(configuration, stores, meter), limits=stores.limits.limiter),

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from chatfleet_contract.parts import Part, rule, rules
 from chatfleet_contract.spec.access import Access
 from chatfleet_contract.spec.autoscaling import Autoscaling
-from chatfleet_contract.spec.conversations import Conversations
+from chatfleet_contract.spec.conversations import TITLES_RULE, Conversations
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.exposure import Exposure
 from chatfleet_contract.spec.limits import MODELS_RULE, Limits
@@ -51,7 +51,9 @@ class ChatDeploymentSpec(Part):
     """The desired state of a chat API."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(*CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE, MODELS_RULE)
+        json_schema_extra=rules(
+            *CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE, MODELS_RULE, TITLES_RULE
+        )
     )
 
     replicas: int = Field(

@@ -1,14 +1,29 @@
 """`spec.conversations`: retention of conversations, and the life of their answers."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from chatfleet_contract.parts import Part
+from chatfleet_contract.parts import Part, rule
+from chatfleet_contract.spec.providers import ModelName
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
 OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
 Overflow: TypeAlias = Literal["trim", "reject"]
+
+
+TITLES_RULE: Final = rule(
+    "!has(self.conversations.titles) || self.models.exists(m, m.name == self.conversations.titles.model)",
+    "conversations.titles.model must be the name of a model in spec.models; add the model or correct the name",
+    ".conversations.titles.model",
+)
+"""For the object that holds both."""
+
+
+class Titles(Part):
+    """Titles of conversations that have none."""
+
+    model: ModelName = Field(description="Model of spec.models that makes the titles.")
 
 
 class Conversations(Part):
@@ -50,6 +65,11 @@ class Conversations(Part):
         description="What happens to a message when the conversation has more than contextTokens. trim: the oldest"
         " turns do not go to the model, and stay stored. reject: 400, context_too_long.",
     )
+    titles: Titles | None = Field(
+        None,
+        description="Has a model make the title of a conversation that has none, once, after its first complete answer."
+        " Default: such conversations have no title.",
+    )
     save_interval_milliseconds: int = Field(
         50,
         ge=10,
@@ -58,3 +78,8 @@ class Conversations(Part):
         " reachable. Clients never receive output that is not stored; the pod stores it every 15 ms, or every half of"
         " this value if that is shorter.",
     )
+
+    @property
+    def title_model(self) -> str | None:
+        """Return the model that makes titles; None: none are made."""
+        return None if self.titles is None else self.titles.model

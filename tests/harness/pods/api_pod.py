@@ -65,7 +65,9 @@ class Pod:
         ports = replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy)
         window = configuration.live.map(lambda live: window_of(live.conversations))
         max_messages = configuration.live.map(lambda live: live.conversations.max_messages)
-        self.chat = Chat(replace(ports, tracer=fixed(tracer), window=window, max_messages=max_messages))
+        ports = replace(ports, tracer=fixed(tracer), window=window, max_messages=max_messages)
+        title_model = configuration.live.map(lambda live: live.conversations.title_model)
+        self.chat = Chat(replace(ports, title_model=title_model))
         self.lifecycle = Lifecycle(loop_clock)
         self.authentication = open_authentication(
             configuration.live.map(lambda live: live.access),
