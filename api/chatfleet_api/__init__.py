@@ -5,6 +5,7 @@ Packages, from the ground up; each imports only from those above it in this list
 domain       values, error table, live configuration
 redis        client of Redis                                      http       client of upstreams, connection pool, SSE
 usage        what answers have used and cost: prices, records, sums
+webhooks     events for servers that are notified: queues, signatures, the pod that sends
 providers    language models: vendors, retries, circuit breaker   sessions   conversations in Redis or memory
 runs         run log, fleet, failure detector, takeover           identity   who a caller is
 limits       requests, tokens and streams of callers              telemetry  traces, where they are wanted

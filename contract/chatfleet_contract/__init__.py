@@ -7,6 +7,7 @@
 - `redis_url`                   the URL of Redis in a Secret, for every topology
 - `names`                       labels, annotations, ports, paths, headers, names of child objects
 - `metrics`                     all metrics: names, labels and descriptions
+- `metric_row`                  what is known of a metric
 - `metric_worries`              when to worry about each metric
 - `dashboards/`                 the Grafana dashboards of the chart
 - `logs`                        fields of a JSON log line

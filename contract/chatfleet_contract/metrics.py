@@ -6,31 +6,9 @@ Names follow the Prometheus conventions (base units, `_total` on counters). Card
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Kind(StrEnum):
-    """Type of a metric, as in Prometheus."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Metric(NamedTuple):
-    """One metric."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    help: str
-
-    @property
-    def arguments(self) -> tuple[str, str, tuple[str, ...]]:
-        """The first arguments of each metric of prometheus_client."""
-        return self.name, self.help, self.labels
-
+from chatfleet_contract.metric_row import Kind, Metric
 
 # API pods and activator
 
@@ -61,6 +39,8 @@ RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
 FEEDBACK_TOTAL: Final = "chatfleet_feedback_total"
 RETRIEVALS_TOTAL: Final = "chatfleet_retrievals_total"
 RETRIEVAL_DURATION_SECONDS: Final = "chatfleet_retrieval_duration_seconds"
+WEBHOOK_DELIVERIES_TOTAL: Final = "chatfleet_webhook_deliveries_total"
+WEBHOOK_EVENTS: Final = "chatfleet_webhook_events"
 SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
 SPANS_DROPPED_TOTAL: Final = "chatfleet_spans_dropped_total"
 REDIS_UP: Final = "chatfleet_redis_up"
@@ -178,6 +158,18 @@ POD_METRICS: Final = (
     ),
     Metric(RETRIEVALS_TOTAL, Kind.COUNTER, ("model", "result"), "Retrievals: `found`, `nothing` or `unavailable`."),
     Metric(RETRIEVAL_DURATION_SECONDS, Kind.HISTOGRAM, (), "Time that a retrieval has added to an answer."),
+    Metric(
+        WEBHOOK_DELIVERIES_TOTAL,
+        Kind.COUNTER,
+        ("webhook", "outcome"),
+        "Attempts to send an event to a webhook: `delivered`, `failed` (to be tried again) or `dead` (given up).",
+    ),
+    Metric(
+        WEBHOOK_EVENTS,
+        Kind.GAUGE,
+        ("webhook", "state"),
+        "Events of a webhook that are `queued`, `dead` letters, or were `dropped`; on the pod that sends.",
+    ),
     Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
     Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),

@@ -121,6 +121,7 @@ APISERVER_DIR: Final = "/etc/chatfleet/apiserver"
 APISERVER_TOKEN_FILE: Final = f"{APISERVER_DIR}/token"
 APISERVER_CA_FILE: Final = f"{APISERVER_DIR}/ca.crt"
 APISERVER_URL: Final = "https://kubernetes.default.svc"
+WEBHOOKS_DIR: Final = "/etc/chatfleet/webhooks"
 ACCESS_DIR: Final = "/etc/chatfleet/access"
 """With a folder for each Secret of `spec.access.apiKeys`."""
 
@@ -147,6 +148,11 @@ ENV_ACTIVATOR: Final = "CHATFLEET_ACTIVATOR"
 def api_key_file(provider: str) -> str:
     """Path inside an API pod of the file with the API key of `provider`."""
     return f"{SECRETS_DIR}/providers/{provider}/api-key"
+
+
+def webhook_secrets_dir(secret: str) -> str:
+    """Return the folder with the signing secrets of a Secret."""
+    return f"{WEBHOOKS_DIR}/{secret}"
 
 
 def access_keys_dir(secret: str) -> str:

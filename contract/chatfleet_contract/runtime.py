@@ -18,6 +18,7 @@ from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
 from chatfleet_contract.spec.service_accounts import AllowedServiceAccount
+from chatfleet_contract.spec.webhooks import WebhookEvent
 
 _DEFAULTS: Final = Timeouts()
 
@@ -113,6 +114,17 @@ class RuntimeAccess(Part):
     """SHA-256 of the operator's `probe_token`, in hexadecimal digits; None: it sends none."""
 
 
+class RuntimeWebhook(Part):
+    """A server that is notified of events."""
+
+    name: str
+    url: str
+    events: tuple[WebhookEvent, ...]
+    secrets_folder: str
+    """Folder with signing secrets, one a file; it may be missing, and may change while the pod runs."""
+    content: bool = False
+
+
 class RuntimeConfig(Part):
     """The configuration of an API pod, apart from its environment."""
 
@@ -132,6 +144,7 @@ class RuntimeConfig(Part):
     egress: RuntimeEgress = RuntimeEgress()
     knowledge_folder: str = KNOWLEDGE_DIR
     """Has a folder for each ConfigMap with documents; it may be missing, and may change while the pod runs."""
+    webhooks: tuple[RuntimeWebhook, ...] = ()
 
     def render(self) -> str:
         """Return canonical JSON: equal configurations give equal bytes."""

@@ -62,6 +62,7 @@ LONGEST = {
     ".spec.autoscaling.behavior.scaleDown.tolerance": "1" * 16,
     ".spec.access.jwt[].issuer": "https://b/" + "b" * 502,
     ".spec.access.jwt[].jwksURL": "https://b/" + "b" * 502,
+    ".spec.webhooks[].url": "https://b/" + "b" * 502,
     ".spec.observability.otlpEndpoint": "https://b/" + "b" * 502,
     ".spec.egress.allow[]": "b." * 126 + "b",
     ".spec.egress.noProxy[]": "b." * 126 + "b",

@@ -20,6 +20,7 @@ titles          titles that a model makes, of conversations without one
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 branches        where in the tree of a conversation a turn goes on
 replay          repeated requests with an idempotency key
+announcing      events for webhooks
 feedback        of users, on answers and conversations
 embeddings      embeddings, counted as answers are
 usage_reports   the sums that a caller may see

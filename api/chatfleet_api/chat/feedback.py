@@ -1,16 +1,18 @@
 """Feedback of users: on an answer, or on a conversation as a whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from chatfleet_api.chat.announcing import given as announced
 from chatfleet_api.chat.history import stamp
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.feedback import Feedback, FeedbackStore, Thumb
 from chatfleet_api.sessions.store import SessionStore, StoredMessage
+from chatfleet_api.webhooks.event import HookEvent
 
 
 class FeedbackMeter(Protocol):
@@ -36,6 +38,10 @@ class FeedbackService:
     feedback: FeedbackStore
     sessions: SessionStore
     meter: FeedbackMeter
+    announce: Callable[[HookEvent], Awaitable[None]]
+    """Queues an event for webhooks."""
+    new_id: Callable[[], str]
+    """Makes UUIDv7 text."""
     now: Callable[[], datetime]
     """The time of day, with zone UTC."""
 
@@ -55,6 +61,7 @@ class FeedbackService:
         now = stamp(self.now())
         given = Feedback(user or known.user_id, message, now, now, *opinion)
         stored = await self.feedback.put(principal.tenant, conversation, given)
+        await self.announce(announced(self.new_id(), principal.tenant, conversation, stored))
         for value in (opinion.thumb, opinion.rating):
             if value is not None:
                 self.meter.valued((answer and answer.model) or "", str(value))

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import Used
+from chatfleet_api.chat.announcing import Ended
 from chatfleet_api.chat.limits import Share, share_of
 from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
@@ -104,6 +105,8 @@ class Takeover:
                 await share.settle(message.usage)
             *rest, end = remainder(before, message)
             end = self._counted(claim, run, end)
+            if self.seams.announcer is not None and isinstance(end, Complete | Failed):
+                self.seams.announcer.announce(run, Ended(start, record.consumer, end, message.content))
             run.publish((*(() if before else (start,)), *rest, end))
             return
         unrecoverable = not has_slot or (start.conversation is not None and message is None)

@@ -5,7 +5,7 @@ guarded      returns the request as the provider may get it: `Guard.request`; `G
 steps        calls the provider once: `single_step`; other `Steps` call it any number of times (`steps.py`)
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
 settle       stores the answer; what was used is charged before: `Limits.settle`
-publish_end  publishes the terminal event
+publish_end  publishes the terminal event, and gives its step the event for webhooks: `Announcer.announce`
 titles       after that: a conversation without title may get one, by a run of its own
 
 A run ends exactly once, and its end is true: `Complete` only when the provider itself completed the answer,
@@ -21,6 +21,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 from msgspec.structs import replace
 
 from chatfleet_api.chat.accounting import Accounting, Used, accounted
+from chatfleet_api.chat.announcing import UNEXPECTED, Announcer, Ended
 from chatfleet_api.chat.limits import Limits, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
@@ -86,6 +87,7 @@ class Seams:
     limits: Limits | None = None
     guard: Guard | None = None
     titles: Titles | None = None
+    announcer: Announcer | None = None
     steps: Steps = single_step
 
 
@@ -143,6 +145,7 @@ class RunJob:
 async def run_turn(job: RunJob, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
     admit(job, run)
+    announce(job, run, UNEXPECTED)
     reply = Reply(job.clock, provided(job.before))
     limits = job.seams.limits
     with turn_span(run, job.start) as span, share_of(limits, run.tenant, job.held) as share, noting() as attempts:
@@ -155,11 +158,11 @@ async def run_turn(job: RunJob, run: Run) -> None:
         span.ended(end)
         await share.settle(tokens_used(job.request, reply, end))
     if job.sink is None:
-        publish_end(run, end)
+        publish_end(job, run, end, reply.text)
         return
     message = final_message(job.sink.message, reply, end)
     outcome = await settle(job.sink, message, seconds=SETTLE_SECONDS)
-    publish_end(run, _with_partial_saved(end, message, outcome))
+    publish_end(job, run, _with_partial_saved(end, message, outcome), reply.text)
     if outcome == "unreachable":
         await _settle_late(job.sink, message)
     elif outcome == "saved" and isinstance(end, Complete) and job.seams.titles is not None:
@@ -260,8 +263,15 @@ async def _settle_late(sink: Sink, message: StoredMessage) -> None:
             logger.error("The answer of run %s could not be stored and is lost", message.run)
 
 
-def publish_end(run: Run, end: Terminal) -> None:
+def publish_end(job: RunJob, run: Run, end: Terminal, text: str) -> None:
+    announce(job, run, end, text)
     run.publish((end,))
+
+
+def announce(job: RunJob, run: Run, end: Terminal, text: str = "") -> None:
+    """Let the step that ends the run queue the event of this end, where there are webhooks."""
+    if job.seams.announcer is not None:
+        job.seams.announcer.announce(run, Ended(job.start, job.consumer, end, text))
 
 
 def _with_partial_saved(end: Terminal, message: StoredMessage, outcome: SaveOutcome) -> Terminal:

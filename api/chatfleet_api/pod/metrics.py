@@ -30,8 +30,10 @@ from chatfleet_api.domain.trace import place
 from chatfleet_api.pod.tenant_metrics import TenantMetrics
 from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics as names
-from chatfleet_contract.metrics import METRICS, Metric
+from chatfleet_contract.metric_row import Metric
+from chatfleet_contract.metrics import METRICS
 from chatfleet_contract.spec.providers import MAX_MODELS
+from chatfleet_contract.spec.webhooks import MAX_WEBHOOKS
 
 FIRST_TOKEN_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Seconds, after the OpenTelemetry GenAI conventions (gen_ai.client.operation.time_to_first_chunk)."""
@@ -56,8 +58,9 @@ COUNTERS: Final = (
     names.RUN_TAKEOVERS_TOTAL,
     names.FEEDBACK_TOTAL,
     names.RETRIEVALS_TOTAL,
+    names.WEBHOOK_DELIVERIES_TOTAL,
 )
-GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN)
+GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN, names.WEBHOOK_EVENTS)
 HISTOGRAMS: Final = {
     names.TIME_TO_FIRST_TOKEN: FIRST_TOKEN_BUCKETS,
     names.RUN_TAKEOVER_DURATION_SECONDS: TAKEOVER_BUCKETS,
@@ -72,10 +75,12 @@ LABEL_SETS: Final = {
     names.UNPRICED_ANSWERS_TOTAL: MAX_MODELS + 1,
     names.REQUESTS_TOTAL: 200,
     names.UPSTREAM_ATTEMPTS_TOTAL: 180,
-    names.UPSTREAM_RETRIES_TOTAL: 100,
+    names.UPSTREAM_RETRIES_TOTAL: 70,
     names.STREAMS_ENDED_TOTAL: 100,
     names.FEEDBACK_TOTAL: 50,
     names.RETRIEVALS_TOTAL: 50,
+    names.WEBHOOK_DELIVERIES_TOTAL: 3 * MAX_WEBHOOKS + 1,
+    names.WEBHOOK_EVENTS: 3 * MAX_WEBHOOKS + 1,
 }
 """Most sets of labels of a metric, so that a pod has less than 2,000 series in any case."""
 LABEL_SETS_OF_OTHERS: Final = 40
@@ -171,6 +176,14 @@ class Meter:
         """Count a retrieval for a model that took `seconds`; `result` is `found`, `nothing` or `unavailable`."""
         self._counters[names.RETRIEVALS_TOTAL](model, result).inc()
         self._histograms[names.RETRIEVAL_DURATION_SECONDS]().observe(seconds)
+
+    def delivered(self, webhook: str, outcome: str) -> None:
+        """Count an attempt at a delivery: `delivered`, `failed`, or `dead`."""
+        self._counters[names.WEBHOOK_DELIVERIES_TOTAL](webhook, outcome).inc()
+
+    def queued(self, webhook: str, state: str, count: int) -> None:
+        """Record how many events of a webhook are in a state."""
+        self._gauges[names.WEBHOOK_EVENTS](webhook, state).set(count)
 
     def took_over(self, outcome: Outcome, seconds: float) -> None:
         """Count a run that was taken over after `seconds` without a producer, with its trace as an exemplar."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,12 +15,14 @@ from typing import Final
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.accounting import Accounting
+from chatfleet_api.chat.announcing import Announcer
 from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.feedback import FeedbackService
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
+from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.identity.authentication import Authentication, open_authentication
 from chatfleet_api.identity.discovery import fetch_keys
 from chatfleet_api.knowledge.library import Library
@@ -46,6 +48,11 @@ from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
+from chatfleet_api.webhooks.delivery import Tools
+from chatfleet_api.webhooks.event import HookEvent
+from chatfleet_api.webhooks.lease import SenderLease
+from chatfleet_api.webhooks.outbox import Outbox, no_webhooks
+from chatfleet_api.webhooks.sender import Sender
 from chatfleet_contract import metrics
 from chatfleet_contract.report import FleetDetails
 from chatfleet_contract.runtime import RuntimeConfig
@@ -76,6 +83,8 @@ class Wiring:
     configuration: Configuration
     ports: ChatPorts
     feedback: FeedbackStore
+    announce: Callable[[HookEvent], Awaitable[None]]
+    """Queues an event for webhooks."""
     meter: Meter
     lifecycle: Lifecycle
     authentication: Authentication
@@ -126,7 +135,14 @@ class Wiring:
                 configuration.live_catalogue, ports.seams.accounting, ports.seams.limits, ports.new_id
             ),
             usage=UsageReports(self._account, ports.ledger, ports.sessions, ports.now),
-            feedback=FeedbackService(feedback=self.feedback, sessions=ports.sessions, meter=self.meter, now=ports.now),
+            feedback=FeedbackService(
+                feedback=self.feedback,
+                sessions=ports.sessions,
+                meter=self.meter,
+                announce=self.announce,
+                new_id=ports.new_id,
+                now=ports.now,
+            ),
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
@@ -178,6 +194,8 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             if sources.redis is not None:
                 supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
                 tasks += [sources.redis.run, supervising]
+            if stores.redis is not None:
+                tasks.append(_sender(configuration, stores, stores.redis, meter).run)
             if stores.limits.together is not None:
                 tasks.append(stores.limits.together.run)
             if (file := settings.config_file) is not None:
@@ -207,12 +225,17 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         title_model=configuration.live.map(lambda live: live.conversations.title_model),
         ledger=stores.ledger,
         tracer=tracing.tracer,
-        seams=Seams(accounting=_accounting(configuration, stores, meter), limits=stores.limits.limiter),
+        seams=Seams(
+            accounting=_accounting(configuration, stores, meter),
+            limits=stores.limits.limiter,
+            announcer=_announcer(stores.outbox),
+        ),
     )
     return Wiring(
         configuration=configuration,
         ports=ports,
         feedback=stores.feedback,
+        announce=no_webhooks if stores.outbox is None else stores.outbox.put,
         meter=meter,
         lifecycle=Lifecycle(time.monotonic),
         authentication=open_authentication(
@@ -224,6 +247,25 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
         uniform=random.uniform,
         version=VERSION,
     )
+
+
+def _announcer(outbox: Outbox | None) -> Announcer | None:
+    if outbox is None:
+        return None
+    return Announcer(has_webhooks=outbox.has_webhooks, notice=outbox.notice, now=lambda: datetime.now(UTC))
+
+
+def _sender(configuration: Configuration, stores: Stores, redis: RedisClient, meter: Meter) -> Sender:
+    tools = Tools(
+        pool=ConnectionPool(),
+        lease=SenderLease(redis, stores.process, clock=time.monotonic),
+        meter=meter,
+        clock=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        uniform=random.uniform,
+        changed=asyncio.Event(),
+    )
+    return Sender(redis, configuration.live, tools)
 
 
 def _accounting(configuration: Configuration, stores: Stores, meter: Meter) -> Accounting:

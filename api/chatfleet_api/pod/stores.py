@@ -2,8 +2,9 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +24,10 @@ from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.usage.ledger import Ledger
 from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_api.usage.price_book import live_prices
-from chatfleet_api.usage.redis_ledger import open_redis_ledger
+from chatfleet_api.usage.redis_ledger import RedisLedger, open_redis_ledger
 from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.webhooks.event import Notice
+from chatfleet_api.webhooks.outbox import Outbox, open_outbox
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import Conversations
 
@@ -38,6 +41,10 @@ class Stores(NamedTuple):
     feedback: FeedbackStore
     ledger: Ledger
     limits: Limiting
+    outbox: Outbox | None
+    """Queues events for webhooks; None: there is no Redis, and there are no webhooks."""
+    process: str
+    """A name that no other process, before or now, has."""
 
 
 @asynccontextmanager
@@ -48,18 +55,21 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
     pod, clock = f"{settings.pod}/{uuid7()}", time.monotonic
     async with AsyncExitStack() as stack:
         redis = await _open_redis(stack, settings, config())
-        ledger, settle = await _open_ledger(stack, redis, pod, conversations)
+        ledger = await _open_ledger(stack, redis, pod, conversations)
+        outbox = None if redis is None else await stack.enter_async_context(open_outbox(redis, config))
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
         sessions = open_sessions(redis, conversations, wait_replicas, clock=clock)
         yield Stores(
             redis,
             fleet=fleet,
             log=await stack.enter_async_context(
-                open_run_log(redis, streaming, conversations, clock=clock, settle=settle)
+                open_run_log(redis, streaming, conversations, clock=clock, after_end=partial(after_end, ledger, outbox))
             ),
             sessions=sessions,
             feedback=open_feedback(redis, sessions),
             ledger=ledger,
+            outbox=outbox,
+            process=pod,
             limits=await stack.enter_async_context(
                 open_limits(redis, config, live_prices(config), pods=lambda: _pods(fleet), clock=clock)
             ),
@@ -68,12 +78,20 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
 
 async def _open_ledger(
     stack: AsyncExitStack, redis: RedisClient | None, process: str, conversations: Live[Conversations]
-) -> tuple[Ledger, Callable[[Settlement], None]]:
-    """Return the ledger, and how it takes what runs of a cluster have used."""
+) -> RedisLedger | MemoryLedger:
     if redis is None:
-        return MemoryLedger(), lambda _: None
-    ledger = await stack.enter_async_context(open_redis_ledger(redis, process, lambda: conversations().ttl_seconds))
-    return ledger, ledger.add_settlement
+        return MemoryLedger()
+    return await stack.enter_async_context(open_redis_ledger(redis, process, lambda: conversations().ttl_seconds))
+
+
+def after_end(
+    ledger: RedisLedger | MemoryLedger, outbox: Outbox | None, settlement: Settlement | None, notice: Notice | None
+) -> None:
+    """Count a run of a cluster that has ended, and queue its event."""
+    if settlement is not None and isinstance(ledger, RedisLedger):
+        ledger.add_settlement(settlement)
+    if notice is not None and outbox is not None:
+        outbox.add(notice)
 
 
 def _pods(fleet: Fleet) -> int:

@@ -8,10 +8,9 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.fleet.redis import open_redis_fleet
 from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
-from chatfleet_api.runs.log.interface import RunLog
+from chatfleet_api.runs.log.interface import AfterEnd, RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
 from chatfleet_api.runs.log.redis import open_redis_run_log
-from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.spec import Conversations, Streaming
 
 
@@ -22,13 +21,13 @@ async def open_run_log(
     conversations: Live[Conversations],
     *,
     clock: Callable[[], float],
-    settle: Callable[[Settlement], None] = lambda _: None,
+    after_end: AfterEnd = lambda *_: None,
 ) -> AsyncGenerator[RunLog, None]:
-    """Yield the run log; what was appended is written by the end of the block. For `settle` see `LogWriter`."""
+    """Yield the run log; what was appended is written by the end of the block. For `after_end` see `LogWriter`."""
     if redis is None:
         yield MemoryRunLog(streaming, clock=clock)
         return
-    async with open_redis_run_log(redis, streaming, conversations, settle) as log:
+    async with open_redis_run_log(redis, streaming, conversations, after_end) as log:
         yield log
 
 

@@ -12,6 +12,7 @@ from chatfleet_api.runs.log.interface import End, RunLog
 from chatfleet_api.runs.tail import Batch, Tail
 from chatfleet_api.runs.unread import Unread
 from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.webhooks.event import Notice
 
 TAIL_EVENTS = 64
 """Newest events kept for readers: 3 s at 20 tokens/s, in 12 KB. A reader further behind reads from the log."""
@@ -36,7 +37,8 @@ class Run:
         """UUIDv7."""
         self.fence = fence or Fence()
         self.settlement: Settlement | None = None
-        """What the step that ends a logged run adds to the ledger; set before the end is published."""
+        self.notice: Notice | None = None
+        """What the step that ends a logged run adds to the ledger, and queues for webhooks; set before the end."""
         self._last = self.fence.last_seq
         self._uncommitted: list[Batch] = []  # few, and an empty deque takes 0.6 KB
         self._log = None if isinstance(log, Unread) else log
@@ -106,10 +108,9 @@ class Run:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
 
         A run that is not logged has one reader, and keeps for it what it has not taken (`unread.py`). Of others any
-        number of readers may read, at any pace: one that falls behind the tail goes on from the log (backpressure: it
-        slows down nothing else), and meets its errors there. When another pod takes the run over, readers go on from
-        the log, too; one that has seen more than the log had by then (because Redis was unreachable) gets
-        `ChatError(INTERRUPTED)`.
+        number of readers may read, at any pace: one that falls behind the tail goes on from the log (backpressure), and
+        meets its errors there. When another pod takes the run over, readers go on from the log, too; one that has seen
+        more than the log had by then (because Redis was unreachable) gets `ChatError(INTERRUPTED)`.
         """
         return self._tail.read(after) if self._log is None else self._read(self._log, after)
 

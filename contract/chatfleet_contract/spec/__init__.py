@@ -14,6 +14,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `limits`          `spec.limits`: how much callers may use
 - `observability`   `spec.observability`: logs
 - `egress`          `spec.egress`: servers that pods may connect to, proxy, CAs
+- `webhooks`        `spec.webhooks`: servers that are notified of events
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
 - `pricing`         `spec.models[].pricing`: what tokens cost

@@ -16,6 +16,7 @@ from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Provid
 from chatfleet_contract.spec.redis import Redis
 from chatfleet_contract.spec.streaming import Streaming
 from chatfleet_contract.spec.template import InheritedMetadata, ServiceAccountSettings, Template
+from chatfleet_contract.spec.webhooks import Webhooks
 
 MAX_NAME: Final = 46
 """Longest name of a ChatDeployment: pods of `<name>-redis` carry a label `<name>-redis-<hash of 10>`, at most 63."""
@@ -86,6 +87,10 @@ class ChatDeploymentSpec(Part):
     )
     observability: Observability = Field(Observability(), description="Logs and traces of the pods.")
     egress: Egress = Field(Egress(), description="Servers that the pods may connect to, and how.")
+    webhooks: Webhooks = Field(
+        default_factory=list,
+        description="Servers that are notified of events, by Standard Webhooks. A new Secret here restarts the pods.",
+    )
     exposure: Exposure = Field(Exposure(), description="How clients reach the pods.")
     template: Template = Field(Template(), description="Additions to the pod template.")
     inherited_metadata: InheritedMetadata = Field(

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from chatfleet_contract.metrics import METRICS, METRICS_APISERVER_CERTIFICATE_EXPIRY, Kind
+from chatfleet_contract.metric_row import Kind
+from chatfleet_contract.metrics import METRICS, METRICS_APISERVER_CERTIFICATE_EXPIRY
 from chatfleet_lab.alerts.recording import Recording, Target
 from harness.promtool import Series
 

@@ -13,11 +13,13 @@ from chatfleet_contract.runtime import (
     RuntimeProvider,
     RuntimeReview,
     RuntimeServiceAccounts,
+    RuntimeWebhook,
 )
 from chatfleet_contract.spec import Access, ChatDeploymentSpec
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.providers import Provider
 from chatfleet_contract.spec.service_accounts import ServiceAccounts
+from chatfleet_contract.spec.webhooks import Webhook
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
 from chatfleet_operator.children.labels import Owner, new_child
@@ -39,6 +41,13 @@ def _egress(egress: Egress) -> RuntimeEgress:
     """Return `egress` with the path of the CA bundle's file instead of the reference."""
     file = names.CA_BUNDLE_FILE if egress.ca_bundle_ref else None
     return RuntimeEgress.model_validate({**egress.document(), "caBundleFile": file})
+
+
+def _webhook(webhook: Webhook) -> RuntimeWebhook:
+    """Return `webhook` with the folder of its signing secrets instead of the Secret."""
+    fields = {name: value for name, value in webhook.document().items() if name != "secretRef"}
+    folder = names.webhook_secrets_dir(webhook.secret_ref.name)
+    return RuntimeWebhook.model_validate({**fields, "secretsFolder": folder})
 
 
 def served_issuer(config_map: Manifest | None) -> TokenIssuer | None:
@@ -92,6 +101,7 @@ def runtime_config(owner: Owner, spec: ChatDeploymentSpec, issuer: TokenIssuer |
         limits=spec.limits,
         observability=spec.observability,
         egress=_egress(spec.egress),
+        webhooks=tuple(_webhook(webhook) for webhook in spec.webhooks),
     )
 
 

@@ -91,6 +91,7 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
         {"name": "tmp", "emptyDir": {}},
         *_access_volumes(spec),
         *_knowledge_volumes(spec),
+        *[_webhook_volume(index, secret) for index, secret in enumerate(_webhook_secrets(spec))],
     ]
 
 
@@ -103,6 +104,23 @@ def _access_volumes(spec: ChatDeploymentSpec) -> list[Manifest]:
         }
         for index, secret in enumerate(spec.access.key_secrets)
     ] + ([_apiserver_volume()] if spec.access.reviews_tokens else [])
+
+
+def _webhook_secrets(spec: ChatDeploymentSpec) -> tuple[str, ...]:
+    """Return the names of the Secrets with signing secrets, each once."""
+    return tuple(dict.fromkeys(webhook.secret_ref.name for webhook in spec.webhooks))
+
+
+def _webhook_volume(index: int, secret: str) -> Manifest:
+    sources = [{"secret": {"name": secret, "optional": True}}]
+    return {"name": f"webhooks-{index}", "projected": {"defaultMode": READ_ONLY, "sources": sources}}
+
+
+def _webhook_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
+    return [
+        {"name": f"webhooks-{index}", "mountPath": names.webhook_secrets_dir(secret), "readOnly": True}
+        for index, secret in enumerate(_webhook_secrets(spec))
+    ]
 
 
 def _apiserver_volume() -> Manifest:
@@ -177,6 +195,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
             *_access_mounts(spec),
             *_knowledge_mounts(spec),
+            *_webhook_mounts(spec),
         ],
         "resources": deepcopy(template.resources or RESOURCES),
         "securityContext": container_security(),
@@ -228,6 +247,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
         **({"access": access} if (access := spec.access.key_secrets) else {}),
         **({"knowledge": documents} if (documents := spec.knowledge_config_maps) else {}),
+        **({"webhooks": webhooks} if (webhooks := _webhook_secrets(spec)) else {}),
         **({"reviews_tokens": True} if spec.access.reviews_tokens else {}),
     )
     manifest["spec"] = {

@@ -74,6 +74,8 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield SecretUse(bundle.name, "spec.egress.caBundleRef.secretKeyRef")
     yield from access_secrets(spec)
+    for index, webhook in enumerate(spec.webhooks):
+        yield SecretUse(webhook.secret_ref.name, f"spec.webhooks[{index}].secretRef")
     for index, secret in enumerate(spec.template.image_pull_secrets):
         yield SecretUse(secret.name, f"spec.template.imagePullSecrets[{index}]")
     for index, variable in enumerate(spec.template.env):

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from chatfleet_contract.dashboards.grafana import dashboards
-from chatfleet_contract.metrics import METRICS, Kind
+from chatfleet_contract.metric_row import Kind
+from chatfleet_contract.metrics import METRICS
 from chatfleet_lab.alerts.recording import Recording, Target
 from chatfleet_lab.alerts.replay import expanded
 from harness.promtool import ALERT_RULES, DASHBOARDS, Evaluation, empty, problem

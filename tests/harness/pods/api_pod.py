@@ -28,6 +28,7 @@ from chatfleet_api.sessions.memory_feedback import MemoryFeedbackStore
 from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web.app import create_app
+from chatfleet_api.webhooks.outbox import no_webhooks
 from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.jwt import JWTIssuer
 from harness.pods.issuer import Issuer
@@ -79,6 +80,7 @@ class Pod:
             configuration=configuration,
             ports=self.chat.ports,
             feedback=MemoryFeedbackStore(sessions),
+            announce=no_webhooks,
             meter=self.meter,
             lifecycle=self.lifecycle,
             authentication=self.authentication,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from typing_extensions import override
@@ -23,6 +24,7 @@ from chatfleet_api.limits.together import Together
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import drain_runs
 from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.stores import after_end
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.executor import Executor, Operation
@@ -127,7 +129,9 @@ async def open_pod(
     )
     ledger = await stack.enter_async_context(open_redis_ledger(redis_client, str(uuid7()), lambda: 60))
     log = await stack.enter_async_context(
-        open_run_log(redis_client, streams, conversations(), clock=time.monotonic, settle=ledger.add_settlement)
+        open_run_log(
+            redis_client, streams, conversations(), clock=time.monotonic, after_end=partial(after_end, ledger, None)
+        )
     )
     pool = RunPool(log, members, streams)
     sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), fixed(0))

@@ -33,6 +33,7 @@ from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.opening import open_feedback, open_sessions
 from chatfleet_api.web.app import create_app
+from chatfleet_api.webhooks.outbox import no_webhooks
 from chatfleet_contract.runtime import RuntimeKeys
 from harness.pods.issuer import no_issuers
 from harness.pods.live import fixed
@@ -118,6 +119,7 @@ async def open_tenant_pod(
             configuration=configuration,
             ports=ports,
             feedback=open_feedback(redis, ports.sessions),
+            announce=no_webhooks,
             meter=meter,
             lifecycle=Lifecycle(clock),
             authentication=open_authentication(

@@ -1,13 +1,16 @@
 """What every run log promises: events outlive the process that produced them, and any pod can read them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.runs.fence import Fence
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.webhooks.event import Notice
 
+AfterEnd: TypeAlias = Callable[[Settlement | None, Notice | None], None]
+"""Counts a run that has ended, and queues its event, where the step that stores the end cannot: on a cluster."""
 RunState: TypeAlias = Literal["open", "ended", "unknown"]
 """What a log knows of a run: it goes on (or its producer died), it ended, or it is not (or no longer) known."""
 
@@ -30,6 +33,11 @@ class Producer(Protocol):
     @property
     def settlement(self) -> Settlement | None:
         """What the step that stores the end of the run has to add to the ledger; None: nothing."""
+        ...
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the step that stores the end of the run has to queue for webhooks; None: nothing."""
         ...
 
     def publish_committed(self, seq: int) -> None:

@@ -8,18 +8,17 @@ Redis is unreachable.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
-from chatfleet_api.runs.log.interface import End, Producer, RunState
+from chatfleet_api.runs.log.interface import AfterEnd, End, Producer, RunState
 from chatfleet_api.runs.log.reader import LogReader
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.log.writer import LogWriter
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.spec import Conversations, Streaming
 
 logger = logging.getLogger(__name__)
@@ -59,13 +58,13 @@ async def open_redis_run_log(
     redis: RedisClient,
     streaming: Live[Streaming],
     conversations: Live[Conversations],
-    settle: Callable[[Settlement], None] = lambda _: None,
+    after_end: AfterEnd = lambda *_: None,
 ) -> AsyncGenerator[RedisRunLog, None]:
     """Yield a run log that writes what is appended while the block lasts, and what is left at its end.
 
-    On a cluster, `settle` gets what each run that has ended adds to the ledger.
+    On a cluster, `after_end` gets what each run that has ended adds to the ledger and to queues.
     """
-    writer = LogWriter(redis, streaming, conversations, settle)
+    writer = LogWriter(redis, streaming, conversations, after_end)
     reader = LogReader(redis, writer)
     writing = asyncio.create_task(writer.write_forever())
     writing.add_done_callback(_report)

@@ -10,6 +10,7 @@ from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.runs.log.interface import Producer
 from chatfleet_api.runs.tail import Batch, merged
 from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.webhooks.event import Notice
 
 MAX_BUFFERED_BYTES: Final = 32 * 1024 * 1024
 """Encoded events that a pod keeps while Redis is unreachable: about a million tokens."""
@@ -52,6 +53,11 @@ class WriteBuffer:
     def settlement(self) -> Settlement | None:
         """What the end of the run adds to the ledger."""
         return None if self.producer is None else self.producer.settlement
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the end of the run queues for webhooks."""
+        return None if self.producer is None else self.producer.notice
 
     def append(self, batch: Batch) -> None:
         self.fresh.append(batch)

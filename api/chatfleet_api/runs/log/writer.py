@@ -6,7 +6,7 @@ refused by `append_script.py`; the producer then stops, and its readers go on fr
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -16,10 +16,9 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.keys import events_key, record_key
 from chatfleet_api.runs.log.append_script import Chunk, append_entries
-from chatfleet_api.runs.log.interface import Producer
+from chatfleet_api.runs.log.interface import AfterEnd, Producer
 from chatfleet_api.runs.log.write_buffer import WriteBuffer, WriteBuffers
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.usage.settlement import Settlement
 from chatfleet_contract.spec import Conversations, Streaming
 
 FLUSH_SECONDS: Final = 0.015
@@ -51,13 +50,13 @@ class LogWriter:
         redis: RedisClient,
         streaming: Live[Streaming],
         conversations: Live[Conversations],
-        settle: Callable[[Settlement], None] = lambda _: None,
+        after_end: AfterEnd = lambda *_: None,
     ) -> None:
         """Make the writer; a run that never ends expires `maxStreamSeconds` + `logTTLSeconds` after its start.
 
-        On a cluster, `settle` gets what each run that has ended adds to the ledger.
+        On a cluster, `after_end` gets what each run that has ended adds to the ledger and to queues.
         """
-        self._settle = settle
+        self._after_end = after_end
         self._redis = redis
         self._streaming = streaming
         self._conversations = conversations
@@ -171,11 +170,11 @@ class LogWriter:
         return failure is None
 
     def _count(self, chunk: Chunk, refused: Sequence[tuple[int, int]]) -> None:
-        """Let the ledger count the runs that have ended with a chunk: their log has another slot than its sums."""
+        """Count the runs that have ended with a chunk: their log has another slot than sums and queues."""
         fenced = {index for index, _ in refused}
         for index, (buffer, entry) in enumerate(chunk):
-            if entry.terminal and index not in fenced and buffer.settlement is not None:
-                self._settle(buffer.settlement)
+            if entry.terminal and index not in fenced:
+                self._after_end(buffer.settlement, buffer.notice)
 
     async def _append(self, chunk: Chunk) -> Sequence[tuple[int, int]]:
         streaming = self._streaming()

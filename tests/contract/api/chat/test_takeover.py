@@ -275,6 +275,7 @@ class Recorded:
     def __init__(self, fence: Fence) -> None:
         self.fence = fence
         self.settlement = None
+        self.notice = None
         self.committed = 0
         self.fenced: int | None = None
 

@@ -17,6 +17,7 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.tenant_metrics import KeyUse
 from chatfleet_api.usage.record import Charge
 from chatfleet_contract import metrics
+from chatfleet_contract.metric_row import Kind
 from chatfleet_contract.spec.providers import MAX_MODELS
 from harness.exposition import exported
 
@@ -102,7 +103,7 @@ HOSTILE = 3_000
 
 def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
     meter = Meter("1.2.3")
-    for gauge in (row for row in metrics.POD_METRICS if row.kind is metrics.Kind.GAUGE and not row.labels):
+    for gauge in (row for row in metrics.POD_METRICS if row.kind is Kind.GAUGE and not row.labels):
         meter.gauge(gauge.name, lambda: 1)
     for number in range(HOSTILE):
         name = f'n{number}"\n'
@@ -117,6 +118,8 @@ def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
         meter.used(name, name, Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
         meter.asked(name)
         meter.valued(name, name)
+        meter.delivered(name, name)
+        meter.queued(name, name, 1)
         for wasted in (True, False):
             meter.charged(name, Charge(name, name, name, Usage(5, 7, cost_usd=None if wasted else Decimal(1)), wasted))
     meter.tenants.keys(lambda: (KeyUse(f"t{number}", "k", datetime.now(UTC)) for number in range(HOSTILE)))

@@ -38,6 +38,8 @@ FLEET_KEYS: Final = {
     "runs/keys.py: pods_key": "the pods and their heartbeats",
     "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
     "runs/keys.py: cancels_key": "which runs a pod is to cancel; its members carry the tenant",
+    "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",
+    "webhooks/queue.py: sender_key": "which pod sends",
     "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",
     "usage/ledger_script.py: batch_key": "the number of the last batch of sums of a process",
 }

@@ -142,6 +142,7 @@ SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
         "access.apiKeys.secretRef.name",
+        "webhooks.secretRef.name",
         "access.serviceAccounts.strict",
         "autoscaling.activationTimeoutSeconds",
         "egress.caBundleRef.configMapKeyRef.key",

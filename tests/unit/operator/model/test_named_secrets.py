@@ -17,6 +17,9 @@ EVERYWHERE = ChatDeploymentSpec.model_validate(
             {"name": "openai", "type": "openai", "apiKeySecretRef": {"name": "llm-keys", "key": "openai"}},
         ],
         access={"apiKeys": [{"secretRef": {"name": "chat-keys"}}]},
+        webhooks=[
+            {"name": "crm", "url": "https://a.example", "events": ["feedback"], "secretRef": {"name": "crm-signing"}},
+        ],
         redis={"urlSecretRef": {"name": "redis", "key": "url"}},
         egress={"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
         template={
@@ -36,6 +39,7 @@ def test_every_secret_is_named_with_its_field() -> None:
         SecretUse("redis", "spec.redis.urlSecretRef"),
         SecretUse("cas", "spec.egress.caBundleRef.secretKeyRef"),
         SecretUse("chat-keys", "spec.access.apiKeys[0].secretRef"),
+        SecretUse("crm-signing", "spec.webhooks[0].secretRef"),
         SecretUse("registry", "spec.template.imagePullSecrets[0]"),
         SecretUse("database", "spec.template.env[1].valueFrom.secretKeyRef"),
     ]

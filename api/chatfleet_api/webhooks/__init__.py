@@ -1,0 +1,12 @@
+"""Webhooks of the ChatDeployment: events are queued in Redis, and sent by one pod.
+
+- `event`: an event, and the notice of it that is queued for each webhook
+- `queue`: the queue of each webhook: its keys, and the scripts that are its steps
+- `outbox`: makes notices, and queues those that no other step queues
+- `schedule`: what is due: order within a conversation, back-off; pure
+- `signing`: signatures by Standard Webhooks, and the secrets in mounted files
+- `request`: one request to a receiver
+- `lease`: the lease of the one pod that sends
+- `delivery`: sends the events of one webhook
+- `sender`: sends those of all, while this pod has the lease
+"""

@@ -1,0 +1,150 @@
+"""Sends the events of one webhook: several conversations at a time, the events of each one after the other."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.webhooks.lease import SenderLease
+from chatfleet_api.webhooks.queue import Member, Queued, WebhookQueue
+from chatfleet_api.webhooks.request import REQUEST_SECONDS, DeliveryError, post
+from chatfleet_api.webhooks.schedule import back_off, due, is_given_up
+from chatfleet_api.webhooks.signing import NoSecretError, read_secrets, signed_headers
+from chatfleet_contract.runtime import RuntimeWebhook
+
+MAX_CONCURRENT: Final = 8
+"""Requests to one receiver at a time."""
+STORE_SECONDS: Final = 5.0
+"""Longest that a request and what Redis learns of it may take together beyond the request."""
+
+logger = logging.getLogger(__name__)
+
+
+class WebhookMeter(Protocol):
+    """Counts deliveries."""
+
+    def delivered(self, webhook: str, outcome: str) -> None:
+        """Count an attempt at a delivery: `delivered`, `failed`, or `dead`."""
+        ...
+
+    def queued(self, webhook: str, state: str, count: int) -> None:
+        """Record how many events of a webhook are in a state."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What all webhooks are sent with."""
+
+    pool: ConnectionPool
+    lease: SenderLease
+    meter: WebhookMeter
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    now: Callable[[], datetime]
+    """The time of day, with zone UTC."""
+    uniform: Callable[[float, float], float]
+    changed: asyncio.Event
+    """Is set when something may be due."""
+
+
+class Delivery:
+    """Sends the events of one webhook while its pod has the lease."""
+
+    def __init__(self, queue: WebhookQueue, tools: Tools) -> None:
+        self._queue, self._tools = queue, tools
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By group."""
+        self._finished: set[str] = set()
+        """Ids of events that were settled since the queue was looked at."""
+        self._failures: dict[str, int] = {}
+        self._retries: dict[str, float] = {}
+        self.problem: str | None = None
+        """Why the newest attempt has failed; None: it has not."""
+
+    async def step(self, webhook: RuntimeWebhook) -> None:
+        """Look at the queue, and send what is due."""
+        self._finished.clear()
+        found = await self._queue.look()
+        self._report(webhook.name, found)
+        now = self._tools.clock()
+        waiting = [member for member in found.first if member.id not in self._finished]
+        for member in due(waiting, busy=self._tasks, retries=self._retries, now=now):
+            if len(self._tasks) >= MAX_CONCURRENT or self._tools.lease.seconds_left < REQUEST_SECONDS + STORE_SECONDS:
+                break
+            task = asyncio.create_task(self._send(webhook, member))
+            self._tasks[member.group] = task
+            task.add_done_callback(partial(self._done, member.group))
+
+    async def aclose(self) -> None:
+        """End the requests under way: their events are sent again, with the same ids."""
+        tasks = [*self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _done(self, group: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[group]
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("An event of group %s was not sent", group, exc_info=error)
+            self._fail(group)
+        self._tools.changed.set()
+
+    async def _send(self, webhook: RuntimeWebhook, member: Member) -> None:
+        try:
+            event = await self._queue.event(member)
+            if event is None:
+                await self._settle(member)
+                return
+            try:
+                body = event.body.encode()
+                secrets = read_secrets(Path(webhook.secrets_folder))
+                headers = signed_headers(secrets, member.id, int(self._tools.now().timestamp()), body)
+                await post(self._tools.pool, webhook.url, headers, body)
+            except (DeliveryError, NoSecretError) as error:
+                await self._failed(webhook.name, member, event.at, str(error))
+                return
+            self._tools.meter.delivered(webhook.name, "delivered")
+            await self._settle(member)
+            if self.problem is not None:
+                logger.warning("Webhook %s accepts events again", webhook.name)
+            self.problem = None
+        except ChatError:  # Redis is unreachable: the event is sent again
+            self._fail(member.group)
+
+    async def _failed(self, webhook: str, member: Member, at: str, problem: str) -> None:
+        if self.problem is None:
+            logger.warning("Webhook %s does not accept event %s: %s", webhook, member.id, problem)
+        self.problem = problem
+        if not is_given_up(at, self._tools.now()):
+            self._tools.meter.delivered(webhook, "failed")
+            self._fail(member.group)
+            return
+        logger.error("Webhook %s has not accepted event %s for too long: it is a dead letter", webhook, member.id)
+        self._tools.meter.delivered(webhook, "dead")
+        await self._queue.give_up(member)
+        self._forget(member)
+
+    async def _settle(self, member: Member) -> None:
+        await self._queue.delivered(member)
+        self._forget(member)
+
+    def _forget(self, member: Member) -> None:
+        self._finished.add(member.id)
+        self._failures.pop(member.group, None)
+        self._retries.pop(member.group, None)
+
+    def _fail(self, group: str) -> None:
+        self._failures[group] = failures = self._failures.get(group, 0) + 1
+        self._retries[group] = self._tools.clock() + back_off(failures, self._tools.uniform)
+
+    def _report(self, webhook: str, found: Queued) -> None:
+        for state, count in (("queued", found.size), ("dead", found.dead), ("dropped", found.dropped)):
+            self._tools.meter.queued(webhook, state, count)

@@ -1,0 +1,65 @@
+"""An event, and the notice of it that is queued for each webhook that wants it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from chatfleet_contract.runtime import RuntimeWebhook
+from chatfleet_contract.spec.webhooks import WebhookEvent
+
+MAX_CONTENT: Final = 16_384
+"""Characters of an answer that are sent, so that a full queue has a bound."""
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class HookEvent(NamedTuple):
+    """Something that has happened."""
+
+    id: str
+    """Unique, and the same each time that it is sent."""
+    kind: WebhookEvent
+    group: str
+    """Its conversation, or its run where it has none: events of a group arrive in order."""
+    at: str
+    """RFC 3339, UTC."""
+    data: Mapping[str, Any]
+    content: Mapping[str, Any]
+    """What only webhooks with `content` get."""
+
+
+class QueuedEvent(msgspec.Struct, frozen=True):
+    """An event in the queue of a webhook."""
+
+    at: str
+    body: str
+
+
+class Notice(NamedTuple):
+    """An event for the queues of webhooks."""
+
+    id: str
+    group: str
+    entries: Sequence[tuple[str, str]]
+    """Name of the webhook, and the event as its queue has it."""
+
+
+def notice_of(event: HookEvent, webhooks: Sequence[RuntimeWebhook], *, account: str) -> Notice | None:
+    """Return the notice of an event of the ChatDeployment `account`; None: no webhook wants it."""
+    entries = [
+        (webhook.name, _queued(event, account, content=webhook.content))
+        for webhook in webhooks
+        if event.kind in webhook.events
+    ]
+    return Notice(event.id, event.group, entries) if entries else None
+
+
+def _queued(event: HookEvent, account: str, *, content: bool) -> str:
+    data = {"chatdeployment": account, **event.data, **(event.content if content else {})}
+    body = {"type": event.kind.value, "timestamp": event.at, "data": data}
+    return _encode(QueuedEvent(event.at, _encode(body).decode())).decode()
+
+
+def bounded(text: str) -> dict[str, Any]:
+    """Return the text of an answer as the field `content`, and whether it was cut."""
+    return {"content": text[:MAX_CONTENT], "content_truncated": len(text) > MAX_CONTENT}

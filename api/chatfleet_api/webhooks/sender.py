@@ -1,0 +1,79 @@
+"""Sends the events of all webhooks, while this pod has the lease."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.live import Live
+from chatfleet_api.http.egress.dialer import Dialer
+from chatfleet_api.http.egress.policy import Egress
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.webhooks.delivery import Delivery, Tools
+from chatfleet_api.webhooks.queue import WebhookQueue
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeEgress
+
+POLL_SECONDS: Final = 0.25
+"""Between two looks at the queues while nothing is sent."""
+BUSY_SECONDS: Final = 0.02
+"""Between two looks while something is."""
+IDLE_SECONDS: Final = 2.0
+"""Between two attempts at the lease, and two looks at a configuration without webhooks."""
+
+
+class Sender:
+    """The sender of a pod."""
+
+    def __init__(self, redis: RedisClient, config: Live[RuntimeConfig], tools: Tools) -> None:
+        self._redis, self._config, self._tools = redis, config, tools
+        self._egress: RuntimeEgress | None = None
+        self._deliveries: dict[str, Delivery] = {}
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Why webhooks do not accept events, as far as this pod sends."""
+        return tuple(f"Webhook {name}: {each.problem}" for name, each in self._deliveries.items() if each.problem)
+
+    async def run(self) -> None:
+        """Send as long as this task lives."""
+        try:
+            while True:
+                pause = await self._step()
+                await asyncio.sleep(pause)
+        finally:
+            await self._stop()
+            with suppress(ChatError):
+                await self._tools.lease.release()
+
+    async def _step(self) -> float:
+        """Send what is due; returns the seconds until the next step."""
+        config = self._config()
+        if not config.webhooks or not await self._tools.lease.hold():
+            await self._stop()
+            return IDLE_SECONDS
+        if config.egress != self._egress:
+            self._egress = config.egress
+            self._tools.pool.use(Dialer(Egress.of(config.egress)))
+        for name in self._deliveries.keys() - {webhook.name for webhook in config.webhooks}:
+            await self._deliveries.pop(name).aclose()
+        self._tools.changed.clear()
+        try:
+            for webhook in config.webhooks:
+                if webhook.name not in self._deliveries:
+                    queue = WebhookQueue(self._redis, webhook.name, self._tools.lease.owner)
+                    self._deliveries[webhook.name] = Delivery(queue, self._tools)
+                await self._deliveries[webhook.name].step(webhook)
+        except ChatError:  # Redis is unreachable
+            return IDLE_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._tools.changed.wait()
+        return BUSY_SECONDS
+
+    async def _stop(self) -> None:
+        """End what this pod sends, since another pod may send now."""
+        deliveries, self._deliveries = self._deliveries, {}
+        for delivery in deliveries.values():
+            await delivery.aclose()
+        self._tools.pool.close()

@@ -1,0 +1,172 @@
+"""Events reach a real receiver at least once, signed and in order, whatever becomes of it and of the pods."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import pytest
+import redis
+from standardwebhooks import Webhook
+
+from chatfleet_contract.names import ENV_POD_NAME
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeWebhook
+from chatfleet_contract.spec.webhooks import WebhookEvent
+from harness.net import LOOPBACK_EGRESS, free_port
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
+from harness.receiver import Got, Receiver, receiving
+
+SECRETS: Final = [f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in (1, 2)]
+SENDER: Final = "chatfleet:{shop/support}:webhook-sender"
+BASE: Final = "/api/v1/conversations"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+def configured(folder: Path, redis_url: str, url: str, *, content: bool = False) -> RuntimeConfig:
+    (folder / "redis").write_text(redis_url)
+    (folder / "signing").mkdir(exist_ok=True)
+    (folder / "signing" / "first").write_text(SECRETS[0])
+    hook = RuntimeWebhook(
+        name="crm", url=url, events=tuple(WebhookEvent), secrets_folder=str(folder / "signing"), content=content
+    )
+    fields = {"redis_url_file": str(folder / "redis"), "webhooks": (hook,), "egress": LOOPBACK_EGRESS}
+    return scripted("echo", "cut", "endless").model_copy(update=fields)
+
+
+def conversation(pod: ApiProcess, user: str = "ann") -> str:
+    return f"{pod.url}{BASE}/{fetch(pod.url + BASE, {'user_id': user}).json['id']}"
+
+
+def say(path: str, model: str = "echo") -> str:
+    """Send a message, and return the run that answers it."""
+    fetch(f"{path}/messages", {"content": "secret words", "model": model})
+    return str(fetch(f"{path}/messages").json["messages"][-1]["run"])
+
+
+def ids(received: list[Got]) -> list[str]:
+    return [each.id for each in received]
+
+
+def sender(redis_url: str) -> str:
+    with redis.Redis.from_url(redis_url) as client:
+        return str((client.get(SENDER) or b"").decode().partition("/")[0])
+
+
+def left(redis_url: str) -> int:
+    with redis.Redis.from_url(redis_url) as client:
+        return int(client.zcard("chatfleet:{shop/support}:webhook:crm:queue"))
+
+
+def test_events_are_signed_have_no_content_and_are_those_that_were_asked_for(
+    tmp_path: Path, redis_url: str, receiver: Receiver
+) -> None:
+    with api_process(tmp_path, configured(tmp_path, redis_url, receiver.url)) as pod:
+        path = conversation(pod)
+        whole, cut = say(path), say(path, "cut")
+        fetch(f"{path}/feedback", {"thumb": "up", "comment": "secret words"})
+        fetch(f"{pod.url}/v1/chat/completions", {"model": "echo", "messages": [{"role": "user", "content": "Hi"}]})
+        eventually(lambda: len(receiver.accepted) == 3)
+        (tmp_path / "signing" / "second").write_text(SECRETS[1])
+        last = say(path)
+        eventually(lambda: len(receiver.accepted) == 4)
+        metrics = pod.health("/metrics").body.decode()
+    events = [each.event for each in receiver.accepted]
+    assert [each["type"] for each in events] == ["stream_complete", "run_interrupted", "feedback", "stream_complete"]
+    assert [each["data"].get("run") for each in events] == [whole, cut, None, last]
+    assert ids(receiver.accepted)[:2] == [f"msg_{whole}", f"msg_{cut}"]
+    assert {each["data"]["chatdeployment"] for each in events} == {"shop/support"}
+    assert {each["data"]["user_id"] for each in events} == {"ann"}
+    assert (events[1]["data"]["error_code"], events[0]["data"]["usage"]["estimated"]) == ("upstream_truncated", False)
+    assert b"secret words" not in b"".join(each.body for each in receiver.got)
+    for each in receiver.accepted:
+        assert Webhook(SECRETS[0]).verify(each.body, dict(each.headers)) == each.event
+    Webhook(SECRETS[1]).verify(receiver.accepted[-1].body, dict(receiver.accepted[-1].headers))
+    assert 'chatfleet_webhook_deliveries_total{outcome="delivered",webhook="crm"} 4.0' in metrics
+    assert 'chatfleet_webhook_events{state="queued",webhook="crm"}' in metrics
+
+
+def test_content_is_sent_where_it_is_asked_for_and_cancelled_answers_have_no_event(
+    tmp_path: Path, redis_url: str, receiver: Receiver
+) -> None:
+    with api_process(tmp_path, configured(tmp_path, redis_url, receiver.url, content=True)) as pod:
+        path = conversation(pod)
+        say(path)
+        eventually(lambda: len(receiver.accepted) == 1)
+        fetch(f"{path}/feedback", {"rating": 1, "comment": "why"})
+        eventually(lambda: len(receiver.accepted) == 2)
+    answer, feedback = (each.event["data"] for each in receiver.accepted)
+    assert ("secret words" in answer["content"], answer["content_truncated"]) == (True, False)
+    assert (feedback["comment"], feedback["rating"]) == ("why", 1)
+
+
+def failing(*statuses: int) -> Callable[[str, int], int]:
+    """Return what answers the first attempts at each event with these, and acknowledges the next one."""
+    return lambda _, before: statuses[before] if before < len(statuses) else HTTPStatus.NO_CONTENT
+
+
+def test_no_event_is_lost_where_the_receiver_fails_and_its_pod_is_killed(
+    tmp_path: Path, redis_url: str, receiver: Receiver
+) -> None:
+    receiver.answer = failing(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.FOUND, 0)
+    with ExitStack() as stack:
+        config = configured(tmp_path, redis_url, receiver.url)
+        pods = {
+            name: stack.enter_context(api_process(tmp_path, config, at=None, **{ENV_POD_NAME: name}))
+            for name in ("one", "two")
+        }
+        runs: dict[str, list[str]] = {}
+        for number in range(8):
+            path = conversation(pods[("one", "two")[number % 2]])
+            runs[path] = [say(path), say(path)]
+        eventually(lambda: len(receiver.got) > 8)
+        killed = sender(redis_url)
+        pods[killed].program.kill()
+        survivor = next(pod for name, pod in pods.items() if name != killed)
+        path = conversation(survivor)
+        runs[path] = [say(path)]
+        eventually(lambda: left(redis_url) == 0, seconds=90)
+    wanted = {f"msg_{run}" for each in runs.values() for run in each}
+    assert {*ids(receiver.accepted)} == wanted
+    assert {each.path for each in receiver.got} == {"/hook"}, "a redirect was followed"
+    order = [*dict.fromkeys(ids(receiver.accepted))]
+    for each in runs.values():
+        places = [order.index(f"msg_{run}") for run in each]
+        assert places == sorted(places)
+    for got in receiver.got:
+        Webhook(SECRETS[0]).verify(got.body, dict(got.headers))
+    assert len({(each.id, each.body) for each in receiver.got}) == len(wanted), "an event has changed"
+
+
+def test_events_wait_for_a_receiver_that_is_down(tmp_path: Path, redis_url: str) -> None:
+    port = free_port()
+    with api_process(tmp_path, configured(tmp_path, redis_url, f"http://127.0.0.1:{port}/hook")) as pod:
+        path = conversation(pod)
+        runs = [say(path), say(path)]
+        eventually(lambda: b'outcome="failed"' in pod.health("/metrics").body)
+        with receiving(port) as receiver:
+            eventually(lambda: left(redis_url) == 0)
+            assert ids(receiver.accepted) == [f"msg_{run}" for run in runs]
+    log = pod.log.read_text()
+    assert "Webhook crm does not accept event" in log
+    assert "Webhook crm accepts events again" in log
+
+
+def test_nothing_is_sent_without_a_signing_secret(tmp_path: Path, redis_url: str, receiver: Receiver) -> None:
+    config = configured(tmp_path, redis_url, receiver.url)
+    (tmp_path / "signing" / "first").write_text("not a secret")
+    with api_process(tmp_path, config) as pod:
+        say(conversation(pod))
+        eventually(lambda: b'outcome="failed"' in pod.health("/metrics").body)
+        assert not receiver.got
+        (tmp_path / "signing" / "first").write_text(SECRETS[0])
+        eventually(lambda: len(receiver.accepted) == 1)
+        assert json.loads(receiver.got[0].body)["type"] == "stream_complete"

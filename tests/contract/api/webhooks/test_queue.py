@@ -1,0 +1,91 @@
+"""The queues of webhooks, on real Redis servers of every topology."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from uuid_utils import uuid7
+
+from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.webhooks import queue as queues
+from chatfleet_api.webhooks.event import Notice
+from chatfleet_api.webhooks.lease import SenderLease
+from chatfleet_api.webhooks.queue import Member, WebhookQueue, notify_command
+from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
+
+EVENT = '{"at":"2026-01-02T00:00:00Z","body":"{}"}'
+
+
+@pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
+async def client(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[RedisClient]:
+    """A Redis that no other test has: each is a ChatDeployment of its own."""
+    async with open_redis(topologies(request.param), "tests", f"hooks-{uuid7()}") as redis_client:
+        yield redis_client
+
+
+async def put(client: RedisClient, *ids: str, group: str = "g", names: tuple[str, ...] = ("crm",)) -> None:
+    for ident in ids:
+        notice = Notice(ident, group, [(name, EVENT) for name in names])
+        await client.call(*notify_command(client, notice))
+
+
+async def holder(client: RedisClient, owner: str = "one") -> WebhookQueue:
+    assert await SenderLease(client, owner, clock=time.monotonic).hold()
+    return WebhookQueue(client, "crm", owner)
+
+
+async def waiting(queue: WebhookQueue) -> list[str]:
+    return [each.id for each in (await queue.look()).first]
+
+
+async def test_events_wait_in_order_once_each_for_every_webhook(client: RedisClient) -> None:
+    await put(client, "msg_1", "msg_2", "msg_1", names=("crm", "other"))
+    queue = await holder(client)
+    assert await waiting(queue) == await waiting(WebhookQueue(client, "other", "one")) == ["msg_1", "msg_2"]
+    event = await queue.event(Member("g", "msg_1"))
+    assert event is not None
+    assert event.body == "{}"
+    await queue.delivered(Member("g", "msg_1"))
+    assert await waiting(queue) == ["msg_2"]
+    assert await waiting(WebhookQueue(client, "other", "one")) == ["msg_1", "msg_2"]
+    assert await queue.event(Member("g", "msg_1")) is None
+
+
+async def test_a_full_queue_drops_and_counts_what_comes(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "NOTIFY", queues.NOTIFY.replace(f">= {queues.MAX_QUEUED} ", ">= 2 "))
+    await put(client, "msg_1", "msg_2", "msg_3", "msg_4")
+    found = await (await holder(client)).look()
+    assert ([each.id for each in found.first], found.size, found.dropped) == (["msg_1", "msg_2"], 2, 2)
+
+
+async def test_dead_letters_are_bounded_and_the_oldest_go_first(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "GIVE_UP", queues.GIVE_UP.replace(f"-1 - {queues.MAX_DEAD}", "-1 - 2"))
+    names = [f"msg_{number}" for number in range(5)]
+    await put(client, *names)
+    queue = await holder(client)
+    for ident in names[:4]:
+        await queue.give_up(Member("g", ident))
+    found = await queue.look()
+    assert ([each.id for each in found.first], found.dead) == (names[4:], 2)
+    kept = [ident for ident in names if await queue.event(Member("g", ident)) is not None]
+    assert kept == names[2:]
+
+
+async def test_one_process_has_the_lease_and_one_without_it_changes_nothing(client: RedisClient) -> None:
+    await put(client, "msg_1")
+    first, second = (SenderLease(client, owner, clock=time.monotonic) for owner in ("one", "two"))
+    assert await first.hold()
+    assert await first.hold()
+    assert not await second.hold()
+    zombie = WebhookQueue(client, "crm", "two")
+    await zombie.delivered(Member("g", "msg_1"))
+    await zombie.give_up(Member("g", "msg_1"))
+    await second.release()
+    found = await zombie.look()
+    assert (found.size, found.dead) == (1, 0)
+    await first.release()
+    assert first.seconds_left < 0
+    assert await second.hold()
+    assert second.seconds_left > 0
