@@ -1,4 +1,4 @@
-"""Cache control in chat completions as cache points of Converse, for the models that have a prompt cache. Pure.
+"""Cache control in chat completions, and documents, as cache points of Converse, for models with a prompt cache. Pure.
 
 It changes no answer, so other dialects and models do without. A mark follows the part that ends the cached prefix, and
 becomes the cache point when the conversation is translated.
@@ -45,6 +45,8 @@ class CachePoints:
             content = message.get("content")
             for index, part in enumerate(content if isinstance(content, list) else ()):
                 self._part((position, index), message.get("role"), part)
+        if request.caches_instructions and has_cache and self._left and self.system is None:
+            self.system = _cache_point(None)
 
     @property
     def marks(self) -> dict[str, dict[str, Any]]:

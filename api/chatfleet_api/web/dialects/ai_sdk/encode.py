@@ -7,6 +7,7 @@ from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Citation,
     Complete,
     Event,
     Extended,
@@ -97,7 +98,8 @@ class UIMessageEncoder:
         return frame(f"{kind}-end", id=str(self._parts - 1)) if kind else b""
 
     def _complete(self, event: Complete) -> bytes:
-        ended = self._close() + self._tools.end() + frame("finish-step")
+        sources = b"".join(map(_source, event.citations))
+        ended = self._close() + self._tools.end() + sources + frame("finish-step")
         shown = {"usage": _usage(event.usage)}
         return ended + frame("finish", finishReason=_REASONS[event.finish_reason], messageMetadata=shown) + DONE
 
@@ -107,6 +109,12 @@ class UIMessageEncoder:
             return self._close() + frame("abort", reason=event.message)
         body = error_body(ChatError(event.code, event.message, param=event.param), self._request_id)
         return self._close() + frame("error", errorText=body.decode())
+
+
+def _source(citation: Citation) -> bytes:
+    source = citation.source
+    kind = "text/markdown" if source.endswith(".md") else "text/plain"
+    return frame("source-document", sourceId=f"{source}#{citation.chunk}", mediaType=kind, title=source)
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -201,6 +201,11 @@ def test_texts_without_a_visible_character_are_left_out() -> None:
     assert "system" not in said(ChatRequest("m", (*HI, *blank)))
 
 
+def test_instructions_that_a_cache_shall_keep_are_a_marked_block() -> None:
+    request = ChatRequest("m", (Message("system", "Long."), *HI), caches_instructions=True)
+    assert said(request)["system"] == [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}]
+
+
 @pytest.mark.parametrize("messages", [(), (Message("user", " "),), (Message("system", "Be brief."),)])
 def test_a_request_without_a_question_is_refused_by_field(messages: tuple[Message, ...]) -> None:
     assert refused(ChatRequest("m", messages)) == (Code.INVALID_REQUEST, "messages")

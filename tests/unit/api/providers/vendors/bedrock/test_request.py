@@ -299,6 +299,14 @@ def test_cache_control_becomes_cache_points_after_its_parts(model: str) -> None:
     assert fields["messages"][0]["content"] == [{"text": "0"}, POINT, {"text": "1"}, {"text": "2"}, LONG_POINT]
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"), [("amazon.nova-pro-v1:0", [{"text": "Long."}, POINT]), ("m", [{"text": "Long."}])]
+)
+def test_instructions_that_a_cache_shall_keep_get_a_cache_point(model: str, expected: list[Any]) -> None:
+    request = ChatRequest(model, (Message("system", "Long."), HI), caches_instructions=True)
+    assert sent(request)["system"] == expected
+
+
 def test_there_are_four_cache_points_at_most_and_wrong_ones_are_none() -> None:
     fields = cached("amazon.nova-pro-v1:0", {"cache_control": {"type": "x"}}, HINT, HINT, HINT)
     assert fields["messages"][0]["content"] == [

@@ -6,7 +6,18 @@ from typing import Any
 import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Extended, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Citation,
+    Complete,
+    Event,
+    Extended,
+    Failed,
+    Reasoning,
+    Start,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.ai_sdk.encode import UIMessageEncoder
 from chatfleet_api.web.dialects.ai_sdk.errors import error_frame
@@ -38,6 +49,14 @@ def test_an_answer_is_one_text_part_within_a_step_and_ends_with_done() -> None:
         '"totalTokens":13,"reasoningTokens":0,"cachedInputTokens":0}}}\n\n'
         "data: [DONE]\n\n"
     )
+
+
+def test_documents_are_sources() -> None:
+    cited = Complete("stop", Usage(), citations=(Citation("desk/a.md", 2, 1.5), Citation("desk/b", 1, 1.0)))
+    assert parts(Token("Hi"), cited)[3:5] == [
+        {"type": "source-document", "sourceId": "desk/a.md#2", "mediaType": "text/markdown", "title": "desk/a.md"},
+        {"type": "source-document", "sourceId": "desk/b#1", "mediaType": "text/plain", "title": "desk/b"},
+    ]
 
 
 def test_reasoning_is_a_part_of_its_own() -> None:
