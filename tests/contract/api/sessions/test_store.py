@@ -456,6 +456,19 @@ async def test_metadata_is_replaced_and_nothing_else(store: SessionStore, tenant
         await store.update(tenant, str(uuid7()), lambda each: each, now=at(2))
 
 
+async def test_a_change_that_is_given_up_changes_nothing(store: SessionStore, tenant: str) -> None:
+    known, newest = await kept(store, tenant, 0), await kept(store, tenant, 1)
+    before = await store.get(tenant, known)
+
+    def give_up(found: Conversation) -> Conversation:
+        raise LookupError(found.title)
+
+    with pytest.raises(LookupError, match="title"):
+        await store.update(tenant, known, give_up, now=at(2))
+    assert await store.get(tenant, known) == before
+    assert await listed(store, tenant) == [newest, known]
+
+
 async def test_updates_at_once_are_all_kept(store: SessionStore, tenant: str) -> None:
     known = await kept(store, tenant)
 

@@ -269,6 +269,10 @@ def test_what_changes_a_response_and_is_not_supported_is_rejected_by_name(sent: 
     assert f"'{param}'" in caught.value.message
 
 
+NULL_IS_A_VALUE = {"parent_id"}
+"""Fields whose null is not the same as their absence: a message that follows none is a first one."""
+
+
 @pytest.mark.parametrize(
     ("read", "least", "body"),
     [
@@ -279,5 +283,5 @@ def test_what_changes_a_response_and_is_not_supported_is_rejected_by_name(sent: 
 def test_each_optional_field_of_our_own_dialect_may_be_null(
     read: Callable[[bytes], object], least: dict[str, Any], body: type[msgspec.Struct]
 ) -> None:
-    sent = dict.fromkeys(body.__struct_fields__) | least
+    sent = dict.fromkeys({*body.__struct_fields__} - NULL_IS_A_VALUE) | least
     assert read(json.dumps(sent).encode()) == read(json.dumps(least).encode())
