@@ -98,6 +98,22 @@ async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(f
     assert (kept.content, kept.status, kept.run) == ("three four", "complete", run)
 
 
+async def test_an_answer_again_stays_a_branch_when_its_pod_dies(fleet: Fleet) -> None:
+    first, second = await fleet(FakeProvider(60), FakeProvider(*REST.steps))
+    conversation = (await second.chat.conversations.create(CALLER)).id
+    await collect((await second.chat.conversations.send(CALLER, conversation, NewMessage("hi"))).read())
+    question, answer = await second.chat.conversations.messages(CALLER, conversation)
+    run = (await first.chat.conversations.send(CALLER, conversation, NewMessage("", again=answer.id))).id
+    reader = follow(second, run)
+    await reader.seen(1)
+    await second.chat.conversations.update(CALLER, conversation, lambda each: each, head=answer.id)
+    first.redis.whole = False
+    assert words(await reader.whole()) == "three four"
+    *before, again = await second.chat.conversations.messages(CALLER, conversation)
+    assert (before, again.content, again.parent) == ([question, answer], "three four", question.id)
+    assert await second.chat.conversations.current(CALLER, conversation) == (question, answer)
+
+
 async def test_a_run_of_which_something_was_seen_ends_as_interrupted_and_the_part_is_kept(fleet: Fleet) -> None:
     rest = FakeProvider(*REST.steps)
     first, second = await fleet(FakeProvider(*HALF.steps), rest)
