@@ -11,7 +11,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import remainder
-from chatfleet_api.chat.window import STEPS, Asked, Window, asked, token_counts
+from chatfleet_api.chat.window import STEPS, Asked, Window, asked, first_kept, token_counts
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, ContextUse, Start, Usage
 from chatfleet_api.domain.request import ChatRequest, Function, Message, MessageToolCall
@@ -68,6 +68,18 @@ def test_the_oldest_turns_do_not_go_when_they_do_not_fit(
     assert kept(result) == places
     assert result.use == ContextUse(len(result.request.messages), left_out)
     assert result.request.messages[-1] == request_.messages[-1]
+
+
+def test_a_result_of_a_tool_that_only_its_vendor_has_stays_with_its_call() -> None:
+    first, one, asked_, call, result, after = said("uauaua")
+    asked_ = replace(asked_, item=f'{{"role":"user","content":"{asked_.content}"}}')
+    call = replace(call, item='{"type":"computer_call","call_id":"c"}')
+    result = replace(result, item='{"type":"computer_call_output","call_id":"c"}')
+    places = [
+        first_kept([first, one, asked_, call, result, after], [10] * 6, total=70, most=most, has_question=True)
+        for most in (70, 54, 38)
+    ]
+    assert places == [0, 2, 6]
 
 
 def test_without_a_window_all_goes() -> None:
