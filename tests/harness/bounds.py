@@ -49,6 +49,7 @@ LONGEST = {
     **{f".spec.models[].pricing.{part}[].factor": "111.111111" for part in ("serviceTiers", "regions")},
     **{f".spec.limits.budgets.{whose}.{amount}": "111111.111111" for whose in _BUDGETS for amount in _AMOUNTS},
     **{f".spec.limits.budget.{amount}": "111111.111111" for amount in _AMOUNTS},
+    ".spec.limits.timeZone": "America/Argentina/ComodRivadavia",
     ".spec.providers[].baseURL": "https://b/" + "b" * 2038,
     ".spec.providers[].azure.apiVersion": "2025-01-01-preview",
     ".spec.providers[].bedrock.region": "bbbbbbbb-bbbbbbbbbbbbbbbb-bbb-11",
@@ -71,14 +72,17 @@ LONGEST = {
 }
 """The longest text that is allowed, where it cannot be a row of one letter."""
 
+_BUDGETED = (".spec.limits.budget", *(f".spec.limits.budgets.{whose}" for whose in _BUDGETS))
 REFERENCES = {
     *(".spec.models[].provider", ".spec.models[].fallbacks[]", ".spec.limits.models[].model"),
+    *(f"{budget}.degradeTo" for budget in _BUDGETED),
     ".spec.conversations.titles.model",
 }
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
 ALL_PRESENT = {
     *(".spec.providers[].type", ".spec.providers[].api"),
+    *(f"{budget}.onExhausted" for budget in _BUDGETED),
     *(".spec.autoscaling.source", ".spec.autoscaling.metrics[].type", ".spec.access.admin[].kind"),
 }
 """Enums whose values need each something else beside them; the documents hold every value."""

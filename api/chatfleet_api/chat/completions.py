@@ -49,11 +49,14 @@ class Completions:
         """
         tenant = principal.tenant
         principal.require_model(request.model)
-        provider = self.catalogue().provider(request.model)
+        models = self.catalogue()
+        models.provider(request.model)  # raises when there is none
         with (
             self.pool.admit() as start,
-            await reserved(self.seams.limits, principal, request, max_tokens=self.catalogue().max_tokens) as part,
+            await reserved(self.seams.limits, principal, request, max_tokens=models.max_tokens) as part,
         ):
+            request = part.request
+            provider = models.provider(request.model)
             began = Start(self.new_id(), request.model, int(self.now().timestamp()), echo=echo)
             consumer = consumer_of(principal, request.user)
             job = RunJob(

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeAlias
+
+from msgspec.structs import replace
 
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.domain.errors import FACTS
+from chatfleet_api.domain.errors import FACTS, ChatError
 from chatfleet_api.domain.events import Terminal, Usage
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.quota import Held, Quota
@@ -14,8 +16,6 @@ from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN, tokens_of
 from chatfleet_api.runs.run import Run
 
 NO_TOKENS: Final = Usage()
-DEFAULT_OUTPUT_TOKENS: Final = 1024
-"""Reserved for an answer whose request and model set no maximum."""
 
 
 class Limits(Protocol):
@@ -26,6 +26,11 @@ class Limits(Protocol):
         """Whether nothing is limited."""
         ...
 
+    @property
+    def reserve_tokens(self) -> int:
+        """Output tokens to reserve for an answer whose request and model set no maximum."""
+        ...
+
     async def reserve(
         self, principal: Principal, model: str, tokens: Callable[[], int], output: int = 0
     ) -> tuple[Held, Quota] | None:
@@ -34,7 +39,7 @@ class Limits(Protocol):
         `tokens` counts its input, and the most that its answer may have, which is `output`.
 
         Raises:
-            ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED, STORAGE_UNAVAILABLE.
+            ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED (`instead`: the model that may answer), STORAGE_UNAVAILABLE.
         """
         ...
 
@@ -59,12 +64,21 @@ class Limits(Protocol):
         ...
 
 
+Taken: TypeAlias = tuple[Held | None, Quota | None]
+
+
 class Reservation:
     """Within its block a request holds what was reserved for it, and gives it back unless a run keeps it."""
 
-    __slots__ = ("_limits", "_quota", "_tenant", "held")
+    __slots__ = ("_limits", "_quota", "_tenant", "held", "request")
 
-    def __init__(self, limits: Limits | None, tenant: str, held: Held | None, quota: Quota | None) -> None:
+    def __init__(
+        self, request: ChatRequest, limits: Limits | None = None, tenant: str = "", taken: Taken = (None, None)
+    ) -> None:
+        """Hold what was `taken`; without `limits`, nothing is."""
+        held, quota = taken
+        self.request = request
+        """With the model that answers: another one than was requested where a budget is exhausted."""
         self._limits = limits
         self._tenant = tenant
         self._quota = quota
@@ -117,26 +131,32 @@ class Share:
 
 
 NOTHING: Final = Share(None, "", None)
-UNLIMITED: Final = Reservation(None, "", None, None)
 
 
 async def reserved(
     limits: Limits | None, principal: Principal, request: ChatRequest, *, max_tokens: Callable[[str], int | None]
 ) -> Reservation:
-    """Reserve what `request` may use; `max_tokens` is the default of a model.
+    """Reserve what `request` may use, or with the model that answers instead; `max_tokens` is the default of a model.
 
     Raises:
         ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED, STORAGE_UNAVAILABLE.
     """
     if limits is None or limits.idle:
-        return UNLIMITED
+        return Reservation(request)
+    try:
+        return await _reserved(limits, principal, request, max_tokens)
+    except ChatError as error:
+        if error.instead is None or error.instead == request.model or not principal.may_use(error.instead):
+            raise
+        return await _reserved(limits, principal, replace(request, model=error.instead), max_tokens)
 
-    most = request.max_tokens or max_tokens(request.model) or DEFAULT_OUTPUT_TOKENS
+
+async def _reserved(
+    limits: Limits, principal: Principal, request: ChatRequest, max_tokens: Callable[[str], int | None]
+) -> Reservation:
+    most = request.max_tokens or max_tokens(request.model) or limits.reserve_tokens
     found = await limits.reserve(principal, request.model, lambda: tokens_of(request) + most, most)
-    if found is None:
-        return UNLIMITED
-    held, quota = found
-    return Reservation(limits, principal.tenant, held, quota)
+    return Reservation(request) if found is None else Reservation(request, limits, principal.tenant, found)
 
 
 async def held_for(limits: Limits | None, principal: Principal, model: str, tokens: Callable[[], int]) -> Held | None:

@@ -185,23 +185,26 @@ class MessageSender:
         tenant, models = principal.tenant, self.catalogue()
         consumer = consumer_of(principal, place.user or turn.request.user)
         log_context.note(conversation_id=place.conversation)
-        model, conversation, now = turn.request.model, place.conversation, self.stamp()
-        provider = models.provider(model)
+        conversation, now = place.conversation, self.stamp()
+        models.provider(turn.request.model)  # raises when there is none
         echo = turn.echo or ""
         run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
         request, use = self._asked(place, turn)
-        answer = StoredMessage(answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo, context=use)
-        began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
-        added = place.following((*turn.questions, answer))
-        append = Append(
-            (*place.carried, *added),
-            now=now,
-            expected_version=place.version,
-            idempotency=idempotency if place.create is None else None,  # a new thread has it itself
-            create=place.create,
-            response=None if turn.echo is None else ResponsePlace(run_id, len(turn.questions) + 1),
-        )
         with await reserved(self.seams.limits, principal, request, max_tokens=models.max_tokens) as part:
+            request, model = part.request, part.request.model
+            answer = StoredMessage(
+                answer_id, "assistant", "", now, "pending", run_id, model=model, echo=echo, context=use
+            )
+            began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
+            added = place.following((*turn.questions, answer))
+            append = Append(
+                (*place.carried, *added),
+                now=now,
+                expected_version=place.version,
+                idempotency=idempotency if place.create is None else None,  # a new thread has it itself
+                create=place.create,
+                response=None if turn.echo is None else ResponsePlace(run_id, len(turn.questions) + 1),
+            )
             record = RunRecord(tenant, began, request, consumer, part.held, *trace.place())
             async with self.fleet.begin(record):
                 try:
@@ -211,6 +214,7 @@ class MessageSender:
                     part.keep(start(tenant, run_id, recover, Fence()))
                     raise
                 sink = MessageSink(self.sessions, tenant, conversation, added[-1], self.stamp)
+                provider = models.provider(model)
                 job = RunJob(
                     began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer, held=part.held
                 )

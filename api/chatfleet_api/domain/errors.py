@@ -71,8 +71,8 @@ class ChatError(Exception):
     """Whether the same upstream is not requested again, although the code allows it."""
     answered: bool = False
     """Whether the upstream had begun its answer, which is paid: `ANSWERED` goes before `FACTS`."""
-
     quota: Quota | None = None  # what is left to the caller whom a limit refused
+    instead: str | None = None  # the model that may answer where a budget is exhausted
 
     def __init__(
         self,

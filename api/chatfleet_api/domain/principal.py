@@ -82,9 +82,13 @@ class Principal:
             raise ChatError(Code.USER_MISMATCH, message, param=param)
         return self.user
 
+    def may_use(self, model: str) -> bool:
+        """Return whether the credential allows a model."""
+        return self.models is None or model in self.models
+
     def require_model(self, model: str) -> None:
         """Raise for a model that the credential does not allow, as for one that does not exist."""
-        if self.models is not None and model not in self.models:
+        if not self.may_use(model):
             raise unknown_model(model)
 
 

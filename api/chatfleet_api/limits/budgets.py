@@ -1,11 +1,13 @@
 """From `spec.limits.budget` and `budgets` to what one request takes of each budget that applies. Pure.
 
 Money is whole billionths of a US dollar, rounded up for each answer: Redis adds them, and its scripts compare them,
-without an error up to nine million dollars. A day and a month are those in which a request began (UTC).
+without an error up to nine million dollars. A day and a month are those in which a request began, in `timeZone`.
 """
 
-from datetime import datetime, timedelta
+import logging
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -21,6 +23,8 @@ from chatfleet_contract.spec.limits import Budget, Budgets
 _DAY: Final = timedelta(days=1)
 _NONE: Final = Budgets()
 
+logger = logging.getLogger(__name__)
+
 
 class Asked(NamedTuple):
     """What a request may use."""
@@ -28,6 +32,20 @@ class Asked(NamedTuple):
     model: str
     input_tokens: int
     output_tokens: int
+
+
+@lru_cache(maxsize=8)
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone; UTC for a name that this Python does not have."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  # only where a zone is named
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        logger.exception("Time zone %s is unknown, budgets are those of UTC", name)
+        return UTC
 
 
 class _Period(NamedTuple):
@@ -39,12 +57,12 @@ class _Period(NamedTuple):
 def budget_demands(
     limits: Limits, principal: Principal, asked: Asked, prices: PriceBook, now: datetime
 ) -> tuple[Demand, ...]:
-    """Return what a request takes of each budget; `now` has zone UTC.
+    """Return what a request takes of each budget; `now` has any zone.
 
     Raises:
         ChatError: BUDGET_EXHAUSTED, for a model whose price is not known where a budget is in USD.
     """
-    day, month = _periods(now)
+    day, month = _periods(now, zone_of(limits.time_zone))
     demands: list[Demand] = []
     cost = None
     for scope, budget in _budgets(limits, principal):
@@ -56,6 +74,13 @@ def budget_demands(
                 cost = _cost(asked, prices, now) if cost is None else cost
                 demands.append(_demand(scope, "usd", nanodollars(Decimal(text)), period, cost))
     return tuple(demands)
+
+
+def instead(limits: Limits, principal: Principal, demand: Demand) -> str | None:
+    """Return the model that answers in the place of one for which too little of a budget is left, if any."""
+    scope, _, _ = demand.meter.rpartition(":")[0].rpartition(":")
+    budget = dict(_budgets(limits, principal)).get(scope) if demand.unit in BUDGETS else None
+    return None if budget is None else budget.degrade_to
 
 
 def _budgets(limits: Limits, principal: Principal) -> list[tuple[str, Budget]]:
@@ -99,9 +124,14 @@ def _cost(asked: Asked, prices: PriceBook, now: datetime) -> int:
     return nanodollars(most)
 
 
-def _periods(now: datetime) -> tuple[_Period, _Period]:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+def _periods(now: datetime, zone: tzinfo) -> tuple[_Period, _Period]:
+    here = now.astimezone(zone)
+    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     next_month = (midnight.replace(day=28) + 4 * _DAY).replace(day=1)
-    ends = (f"{now:%Y-%m-%d}", midnight + _DAY), (f"{now:%Y-%m}", next_month)
-    day, month = (_Period(name, max((end - now).total_seconds(), 1.0) * SECOND) for name, end in ends)
+    ends = (f"{here:%Y-%m-%d}", midnight + _DAY), (f"{here:%Y-%m}", next_month)
+    # In one zone times would be subtracted as clocks show them, and a day is not always 24 hours.
+    day, month = (
+        _Period(name, max((end.astimezone(UTC) - now.astimezone(UTC)).total_seconds(), 1.0) * SECOND)
+        for name, end in ends
+    )
     return day, month

@@ -15,7 +15,7 @@ from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.quota import Demand, Held, Quota
 from chatfleet_api.limits.buckets import Buckets
-from chatfleet_api.limits.budgets import Asked, budget_demands, has_budget, spent
+from chatfleet_api.limits.budgets import Asked, budget_demands, has_budget, instead, spent
 from chatfleet_api.limits.plan import Cost, Plan, shared
 from chatfleet_api.limits.shares import Shares
 from chatfleet_api.limits.together import SETTLE_SECONDS, Together
@@ -63,6 +63,11 @@ class Limiter:
         """Whether nothing is limited."""
         return self._current().idle
 
+    @property
+    def reserve_tokens(self) -> int:
+        """Output tokens that are reserved for an answer that has no maximum."""
+        return self._current().limits.reserve_tokens
+
     def budget_used(self) -> float:
         """Return the share of the budget that is used most, as this pod has last seen it; any thread may call this."""
         return self._shares.highest(self._now())
@@ -91,14 +96,14 @@ class Limiter:
             return None
         held = Held(self._new_id(), demands)
         if self._together is None:
-            return self._alone(tenant, held, demands)
+            return self._alone(principal, held, demands)
         verdict = await self._together.reserve(tenant, held)
         if verdict is None:
             if plan.limits.on_redis_away == "reject" or has_budget(demands):
                 raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=UNREACHABLE_RETRY_SECONDS)
             held = Held(held.lease, demands, local=True)
-            return self._alone(tenant, held, shared(demands, max(self._pods(), 1)))
-        return self._decided(tenant, held, demands, verdict)
+            return self._alone(principal, held, shared(demands, max(self._pods(), 1)))
+        return self._decided(principal, held, demands, verdict)
 
     def adopt(self, tenant: str, held: Held) -> None:
         """Answer for what a run holds: one that begins here, or that another pod began."""
@@ -128,15 +133,20 @@ class Limiter:
         if self._together is not None:
             self._together.forget(held)
 
-    def _alone(self, tenant: str, held: Held, demands: Sequence[Demand]) -> tuple[Held, Quota]:
+    def _alone(self, principal: Principal, held: Held, demands: Sequence[Demand]) -> tuple[Held, Quota]:
         self._buckets.prune(self._now())
-        verdict = self._buckets.reserve(tenant, held.lease, demands, self._now())
-        return self._decided(tenant, held, demands, verdict)
+        verdict = self._buckets.reserve(principal.tenant, held.lease, demands, self._now())
+        return self._decided(principal, held, demands, verdict)
 
-    def _decided(self, tenant: str, held: Held, demands: Sequence[Demand], verdict: Verdict) -> tuple[Held, Quota]:
+    def _decided(
+        self, principal: Principal, held: Held, demands: Sequence[Demand], verdict: Verdict
+    ) -> tuple[Held, Quota]:
+        tenant = principal.tenant
         self._shares.see(tenant, demands, verdict.left, self._now())
         if verdict.refused is not None:
-            raise refusal(demands, verdict, self._terms.now())
+            error = refusal(demands, verdict, self._terms.now())
+            error.instead = instead(self._plan.limits, principal, demands[verdict.refused])
+            raise error
         self.adopt(tenant, held)
         return held, quota(demands, verdict.left)
 

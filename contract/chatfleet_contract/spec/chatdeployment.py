@@ -10,7 +10,7 @@ from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import TITLES_RULE, Conversations
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.exposure import Exposure
-from chatfleet_contract.spec.limits import MODELS_RULE, Limits
+from chatfleet_contract.spec.limits import LIMITS_RULES, Limits
 from chatfleet_contract.spec.observability import Observability
 from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Providers
 from chatfleet_contract.spec.redis import Redis
@@ -53,7 +53,7 @@ class ChatDeploymentSpec(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            *CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE, MODELS_RULE, TITLES_RULE
+            *CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE, *LIMITS_RULES, TITLES_RULE
         )
     )
 

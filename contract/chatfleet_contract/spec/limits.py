@@ -9,6 +9,8 @@ from chatfleet_contract.spec.providers import ModelName
 
 OnRedisAway: TypeAlias = Literal["local", "reject"]
 
+OnExhausted: TypeAlias = Literal["reject", "degrade"]
+
 MAX_MODEL_LIMITS: Final = 16
 LONGEST_WAIT_SECONDS: Final = 120
 """No request is refused for longer: a burst is at most what two minutes allow."""
@@ -83,25 +85,38 @@ USD = Annotated[
 
 
 class Budget(Part):
-    """A budget; what is unset is not limited."""
+    """A budget; what is unset is not limited. Days and months are those of timeZone."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "has(self.usdPerDay) || has(self.usdPerMonth) || has(self.tokensPerDay)",
                 "a budget needs at least one of usdPerDay, usdPerMonth and tokensPerDay; add one or remove the budget",
-            )
+            ),
+            rule(
+                "(has(self.onExhausted) && self.onExhausted == 'degrade') == has(self.degradeTo)",
+                "onExhausted: degrade and degradeTo go together; set both or none",
+                ".degradeTo",
+            ),
         )
     )
 
     usd_per_day: USD | None = Field(
-        None, description="US dollars per day (UTC). A model whose price is not known is rejected."
+        None, description="US dollars per day. A model whose price is not known is rejected."
     )
     usd_per_month: USD | None = Field(
-        None, description="US dollars per calendar month (UTC). A model whose price is not known is rejected."
+        None, description="US dollars per calendar month. A model whose price is not known is rejected."
     )
     tokens_per_day: int | None = Field(
-        None, ge=1, le=1_000_000_000_000, description="Tokens per day (UTC), input and output."
+        None, ge=1, le=1_000_000_000_000, description="Tokens per day, input and output."
+    )
+    on_exhausted: OnExhausted = Field(
+        "reject",
+        description="What becomes of a request for which too little is left: reject: 429. degrade: degradeTo answers"
+        " it, within the same budget, or it is rejected.",
+    )
+    degrade_to: ModelName | None = Field(
+        None, description="Name of a cheaper model in spec.models. Answers have it as their model."
     )
 
 
@@ -111,6 +126,9 @@ class Budgets(Part):
     per_tenant: Budget | None = Field(None, description="Budget of each tenant.")
     per_key: Budget | None = Field(None, description="Budget of each API key, within that of its tenant.")
     per_user: Budget | None = Field(None, description="Budget of each user of a tenant, for credentials that name one.")
+
+
+_ZONE: Final = "timeZone must be the name of an IANA time zone; write it like 'Europe/Berlin'"
 
 
 class Limits(Part):
@@ -132,6 +150,23 @@ class Limits(Part):
         description="How much may be spent in a day or a month. A request reserves the most that it may use; one for"
         " which too little is left is rejected with 429. While Redis is unreachable, it is rejected with 503.",
     )
+    time_zone: str = Field(
+        "UTC",
+        max_length=32,
+        pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$",
+        json_schema_extra={
+            **worded(_ZONE),
+            **rules(rule("timestamp('2026-01-01T12:00:00Z').getFullYear(self) > 0", _ZONE)),
+        },
+        description="IANA time zone of the days and months of budgets, such as Europe/Berlin.",
+    )
+    reserve_tokens: int = Field(
+        1024,
+        ge=1,
+        le=1_000_000,
+        description="Output tokens that a request reserves of limits and budgets when neither it nor its model sets a"
+        " maximum.",
+    )
     on_redis_away: OnRedisAway = Field(
         "local",
         description="While Redis is unreachable: local: each pod allows its share, the limit divided by the pods that"
@@ -144,10 +179,26 @@ class Limits(Part):
         return not (self.per_tenant or self.per_key or self.per_user or self.models or self.budget or self.budgets)
 
 
-MODELS_RULE: Final = rule(
+_MODELS_RULE: Final = rule(
     "!has(self.limits) || !has(self.limits.models) || self.limits.models.all(l, self.models.exists(m, m.name =="
     " l.model))",
     "limits.models[].model must be the name of a model in spec.models; add the model or correct the name",
     ".limits.models",
 )
-"""For the object that holds both lists."""
+
+_BUDGETS: Final = ("budget", "budgets.perTenant", "budgets.perKey", "budgets.perUser")
+
+
+def _degrade_rule(budget: str) -> Json:
+    parts = f"limits.{budget}.degradeTo".split(".")
+    names = [".".join(["self", *parts[: count + 1]]) for count in range(len(parts))]
+    absent = " || ".join(f"!has({name})" for name in names)
+    return rule(
+        f"{absent} || self.models.exists(m, m.name == {names[-1]})",
+        f"limits.{budget}.degradeTo must be the name of a model in spec.models; add the model or correct the name",
+        f".limits.{budget}",
+    )
+
+
+LIMITS_RULES: Final = (_MODELS_RULE, *map(_degrade_rule, _BUDGETS))
+"""For the object that holds the limits and the models."""

@@ -12,7 +12,6 @@ from typing import Final
 
 import aiohttp
 
-from chatfleet_api.chat.limits import DEFAULT_OUTPUT_TOKENS
 from chatfleet_contract.metrics import (
     BUDGET_USED_RATIO,
     EVENT_LOOP_LAG_SECONDS,
@@ -206,7 +205,7 @@ async def _pause(pod: Pod) -> None:
 
 async def nearly_exhausted(trial: Trial) -> Recording:
     """Use up most of a budget."""
-    budget = Budget(tokens_per_day=STREAMS * DEFAULT_OUTPUT_TOKENS * 10)
+    budget = Budget(tokens_per_day=STREAMS * 10_000)
     async with trial.fleet(Settings(limits=Limits(budget=budget))) as fleet:
         return await recorded(fleet.pods[0], _spend(trial, fleet.pods[0]))
 

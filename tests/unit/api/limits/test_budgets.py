@@ -10,23 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatfleet_api.chat.limits import reserved
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.quota import Demand
+from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.limits.buckets import KEEP_SUMS, Buckets
-from chatfleet_api.limits.budgets import Asked, budget_demands, nanodollars, spent
+from chatfleet_api.limits.budgets import Asked, budget_demands, nanodollars, spent, zone_of
 from chatfleet_api.limits.verdict import SECOND
 from chatfleet_api.providers.provider import Finish, StreamItem
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_contract import metrics
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import Limits
-from chatfleet_contract.spec.limits import Budget, Budgets
+from chatfleet_contract.spec.limits import Budget, Budgets, Limit
 from chatfleet_contract.spec.pricing import Pricing
-from harness.clients.asgi import Exchange, ask, asking, post
+from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, FakeProvider, text
+from harness.pods.runs import STOP, FakeProvider, OneModel, text
 
 pytestmark = pytest.mark.looptime
 
@@ -102,6 +104,90 @@ async def test_all_tenants_share_the_budget_of_the_chatdeployment_and_see_nothin
     pod.change("limits", budget=Budget(tokens_per_day=9000))
     await take(other, 1)
     assert pod.health.report().budget_used == pytest.approx(1901 / 9000)
+
+
+def degrading(*pieces: float | Sequence[StreamItem]) -> Pod:
+    """Return a pod with a second model, `cheap`, at a hundredth of the price of `m`."""
+    pod = budgeted(*pieces)
+    current = pod.configuration.current
+    less = Pricing(input_per_million_tokens="0.01", output_per_million_tokens="0.1")
+    cheap = current.models[0].model_copy(update={"name": "cheap", "pricing": less})
+    pod.configuration.replace(current.model_copy(update={"models": (*current.models, cheap)}))
+    catalogue = pod.chat.catalogue()
+    assert isinstance(catalogue, OneModel)
+    catalogue.names = ("m", "cheap")
+    own = Budget(usd_per_day="0.0202", on_exhausted="degrade", degrade_to="cheap")
+    pod.change("limits", budgets=Budgets(per_tenant=own))
+    return pod
+
+
+async def test_a_cheaper_model_answers_when_the_budget_is_exhausted_and_within_it() -> None:
+    pod = degrading(text("a"), usage(0, 1000))
+    answers = [await asked(pod) for _ in range(4)]  # 0.01 USD each, or 0.0001
+    assert [(each.status, each.json().get("model")) for each in answers] == [
+        (200, "m"),
+        (200, "m"),
+        (200, "cheap"),
+        (429, None),
+    ]
+    assert answers[-1].json()["error"]["code"] == "budget_exhausted"
+    created = post("/api/v1/conversations", {})
+    await ask(pod.app, created)
+    pod.now = datetime(2026, 2, 1, 12, tzinfo=UTC)
+    path = f"/api/v1/conversations/{created.json()['id']}/messages"
+    for expected in ("m", "m", "cheap"):
+        message = post(path, {"content": "Hi", "model": "m", "max_tokens": 1000})
+        await ask(pod.app, message)
+        assert message.status == 200
+        listed = await ask(pod.app, get(path))
+        assert listed.json()["messages"][-1]["model"] == expected
+
+
+async def test_no_model_answers_instead_that_the_key_may_not_use() -> None:
+    pod = degrading(text("a"), usage(0, 1000))
+    limited = Principal("acme", "key", models=frozenset({"m"}))
+    request = ChatRequest("m", (Message("user", "Hi"),), max_tokens=1900)
+    first = await reserved(pod.limiter, limited, request, max_tokens=lambda _: None)
+    assert first.request.model == "m"
+    with pytest.raises(ChatError, match="budget_exhausted"):
+        await reserved(pod.limiter, limited, request, max_tokens=lambda _: None)
+    first.__exit__(None, None, None)
+
+
+async def test_a_limit_of_requests_is_no_reason_for_another_model() -> None:
+    pod = degrading(text("a"), usage(0, 1))
+    pod.change("limits", per_tenant=Limit(requests_per_minute=1))
+    assert [(await asked(pod)).status for _ in range(2)] == [200, 429]
+
+
+async def test_an_answer_without_a_maximum_reserves_a_configured_number_of_tokens() -> None:
+    pod = budgeted(text("a"), usage(0, 0), tokens_per_day=1000)
+    assert (await asked(pod, max_tokens=None)).status == 429
+    pod.change("limits", reserve_tokens=999)
+    assert (await asked(pod, max_tokens=None)).status == 200
+    pod.change("limits", reserve_tokens=1000)
+    assert (await asked(pod, max_tokens=None)).status == 429
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "day", "hours"),
+    [
+        ("UTC", datetime(2026, 3, 28, 23, 30, tzinfo=UTC), "2026-03-28", 0.5),
+        ("Europe/Berlin", datetime(2026, 3, 28, 23, 30, tzinfo=UTC), "2026-03-29", 22.5),  # clocks go forward
+        ("Europe/Berlin", datetime(2026, 10, 24, 22, 0, tzinfo=UTC), "2026-10-25", 25),  # and back
+        ("America/Los_Angeles", datetime(2026, 2, 1, 7, 0, tzinfo=UTC), "2026-01-31", 1),
+    ],
+)
+def test_a_day_is_one_of_the_time_zone(zone: str, now: datetime, day: str, hours: float) -> None:
+    limits = Limits(budget=Budget(tokens_per_day=1, usd_per_month="1"), time_zone=zone)
+    found = budget_demands(limits, Principal("acme"), Asked("dear", 1, 1), PRICED, now)
+    assert (found[0].meter, found[0].interval) == (f"deployment:daily:{day}", hours * 3600 * SECOND)
+    assert found[1].meter == f"deployment:usd:{day[:7]}"
+
+
+def test_a_time_zone_that_a_pod_does_not_have_is_utc(caplog: pytest.LogCaptureFixture) -> None:
+    assert zone_of("Europe/Atlantis") is UTC
+    assert "Europe/Atlantis" in caplog.text
 
 
 async def test_anthropics_clients_get_the_code_that_they_know() -> None:
