@@ -69,7 +69,8 @@ class Conversations:
             await self.sessions.create(principal.tenant, conversation)
             return conversation
         require_room(self.sender.max_messages(), 0, len(new.items))
-        messages = tuple(item.stored(self.new_id(), now) for item in new.items)
+        messages = new.linked([item.stored(self.new_id(), now) for item in new.items])
+        conversation = msgspec.structs.replace(conversation, head=new.head_of(messages))
         append = Append(messages, now=now, expected_version=None, create=conversation)
         await self.sessions.append(principal.tenant, conversation.id, append)
         return conversation

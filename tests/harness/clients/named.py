@@ -144,6 +144,7 @@ PROBES: Final = (
         lambda ids: post(_native(ids, "/messages"), {"content": "Hi", "stream": True}, **{"idempotency-key": "once"}),
     ),
     Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export"))),
+    Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export?branches=all"))),
     Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export?format=markdown"))),
     Probe(
         f"POST {_ONE}/messages/{{message_id}}/regenerate",

@@ -5,14 +5,15 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Response
+from msgspec.structs import replace
 
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.relayed import output_of
-from chatfleet_api.domain.errors import Code
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, StoredMessage
-from chatfleet_api.sessions.tree import current_path
+from chatfleet_api.sessions.tree import ROOT, current_path, parents
 from chatfleet_api.web.caller import Caller
 from chatfleet_api.web.dialects.native import bodies
 from chatfleet_api.web.dialects.native.markdown import markdown
@@ -49,6 +50,8 @@ class ExportedMessage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
     citations: tuple[Citation, ...] = ()
     item: dict[str, Any] | None = None
     """The item of the OpenAI dialect that it was sent as; without one it is text."""
+    parent_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The message that it follows, null: none. Absent: it follows the one before it."""
     output: list[dict[str, Any]] | None = None
     """Of an answer: its items, as an upstream of the OpenAI Responses API wrote them."""
 
@@ -63,6 +66,8 @@ class ConversationExport(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     created_at: str
     messages: list[ExportedMessage]
+    head: str | msgspec.UnsetType = msgspec.UNSET
+    """The message that the current path ends with, where that is not the last."""
 
 
 def export_routes(conversations: Conversations) -> APIRouter:
@@ -73,14 +78,19 @@ def export_routes(conversations: Conversations) -> APIRouter:
         conversation_id: str,
         caller: Caller,
         form: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
+        branches: Literal["current", "all"] = "current",
     ) -> Response:
         """Return a conversation as a file: JSON, which can be imported, or Markdown."""
+        if form == "markdown" and branches == "all":
+            message = "Invalid value for 'branches': Markdown has the current branch. Send format=json for all."
+            raise ChatError(Code.INVALID_REQUEST, message, param="branches")
         known = await conversations.get(caller, known_id(conversation_id))
-        messages = current_path(known, await conversations.messages(caller, known.id))
-        written = [message for message in messages if message.status != "pending"]
+        stored = await conversations.messages(caller, known.id)
+        path = _written(current_path(known, stored))
         if form == "markdown":
-            return _file(markdown(known, written).encode(), f"conversation-{known.id}.md", "text/markdown")
-        text = msgspec.json.format(msgspec.json.encode(exported(known, written)))
+            return _file(markdown(known, path).encode(), f"conversation-{known.id}.md", "text/markdown")
+        document = exported(known, path) if branches == "current" else exported_tree(known, stored, path)
+        text = msgspec.json.format(msgspec.json.encode(document))
         return _file(text, f"conversation-{known.id}.json", "application/json")
 
     return router
@@ -97,6 +107,24 @@ def exported(conversation: Conversation, messages: Sequence[StoredMessage]) -> C
         created_at=conversation.created_at,
         messages=[_message(message) for message in messages],
     )
+
+
+def exported_tree(
+    conversation: Conversation, stored: Sequence[StoredMessage], path: Sequence[StoredMessage]
+) -> ConversationExport:
+    """Return a conversation with all branches as a document; `path` is the current one."""
+    above, before, messages = parents(stored), ROOT, list[ExportedMessage]()
+    for message in _written(stored):
+        parent = above[message.id]
+        shown = _message(message)
+        messages.append(shown if parent == before else replace(shown, parent_id=parent or None))
+        before = message.id
+    head = path[-1].id if path and path[-1].id != before else msgspec.UNSET
+    return replace(exported(conversation, ()), messages=messages, head=head)
+
+
+def _written(messages: Sequence[StoredMessage]) -> Sequence[StoredMessage]:
+    return [message for message in messages if message.status != "pending"]
 
 
 def _message(message: StoredMessage) -> ExportedMessage:

@@ -1,6 +1,7 @@
 """The import of an export: a new conversation of the caller, with new ids."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -43,6 +44,7 @@ class _Import(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     title: _Label | None = None
     metadata: dict[str, Any] | None = None
     created_at: str | None = None
+    head: str | None = None
     messages: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=MAX_MESSAGES)] = []
 
 
@@ -79,18 +81,55 @@ def read_import(raw: bytes) -> NewConversation:
     """Parse and check an export; raises `ChatError(INVALID_REQUEST)` with the field and the remedy."""
     body = decode_body(raw, _DECODER)
     limit_depth(body.metadata, "metadata")
+    messages = [_body(message, f"messages[{index}]") for index, message in enumerate(body.messages)]
+    places = _places(messages)
     return NewConversation(
         user_id=body.user_id,
         title=body.title,
         metadata=bounded(body.metadata or {}),
-        items=[_message(message, f"messages[{index}]") for index, message in enumerate(body.messages)],
+        items=[_message(message, f"messages[{index}]") for index, message in enumerate(messages)],
+        parents=_parents(messages, places),
+        head=None if body.head is None else _place(places, body.head, "head"),
         created_at=None if body.created_at is None else _time(body.created_at, "created_at"),
     )
 
 
-def _message(sent: dict[str, Any], where: str) -> ImportedMessage:
+def _body(sent: dict[str, Any], where: str) -> ExportedMessage:
     limit_depth(sent, where)
-    body = convert_body(sent, ExportedMessage, where)
+    return convert_body(sent, ExportedMessage, where)
+
+
+def _places(messages: Sequence[ExportedMessage]) -> dict[str, int]:
+    """Return the place of each message by its id."""
+    places: dict[str, int] = {}
+    for place, message in enumerate(messages):
+        if message.id in places:
+            raise _wrong(f"messages[{place}].id", "another message has it")
+        if message.id is not None:
+            places[message.id] = place
+    return places
+
+
+def _parents(messages: Sequence[ExportedMessage], places: Mapping[str, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for place, message in enumerate(messages):
+        parent, where = message.parent_id, f"messages[{place}].parent_id"
+        if isinstance(parent, str):
+            found[place] = _place(places, parent, where)
+            if found[place] >= place:
+                raise _wrong(where, "the message comes later; put it first")
+        elif parent is None:
+            found[place] = -1
+    return found
+
+
+def _place(places: Mapping[str, int], ident: str, where: str) -> int:
+    if ident not in places:
+        raise _wrong(where, "send the id of a message of the file")
+    return places[ident]
+
+
+def _message(body: ExportedMessage, where: str) -> ImportedMessage:
     created_at = _time(body.created_at, f"{where}.created_at")
     if body.item is not None:
         return ImportedMessage(_item(body.item, f"{where}.item", created_at))

@@ -52,7 +52,6 @@ LEFT_OUT: Final = {
     "echo": "of a response, which an export has not",
     "extra": "its output is exported",
     "removed": "removed messages are not exported",
-    "parent": "an export has one branch",
 }
 
 
@@ -98,6 +97,38 @@ async def test_an_export_of_an_import_of_an_export_is_the_same_but_for_its_ids()
     assert [each["content"] for each in second["messages"]] == ["Hi 日本", "Hello\n## User\n", "42", "more", "Hello"]
 
 
+def shape(exported: dict[str, Any]) -> object:
+    """Return an export with places for its ids."""
+    places = {each["id"]: place for place, each in enumerate(exported["messages"])} | {None: None}
+    parents = [places[each["parent_id"]] if "parent_id" in each else "before" for each in exported["messages"]]
+    head = places[exported["head"]] if "head" in exported else "last"
+    contents = [each["content"] for each in exported["messages"]]
+    return contents, parents, head
+
+
+async def test_all_branches_can_be_exported_and_imported() -> None:
+    pod = Pod(FakeProvider(text("Hello"), [STOP]))
+    path = await begin(pod)
+    replies = [
+        (await ask(pod.app, post(f"{path}/messages", {"content": "one"}))).json()["message"],
+        (await ask(pod.app, post(f"{path}/messages", {"content": "two", "parent_id": None}))).json()["message"],
+    ]
+    again = {"content": "three", "parent_id": replies[0]["id"]}
+    assert (await ask(pod.app, post(f"{path}/messages", again))).status == 200
+    patch = json.dumps({"head": replies[1]["id"]}).encode()
+    headers = {"content-type": "application/json"}
+    assert (await ask(pod.app, Exchange("PATCH", path, body=patch, headers=headers))).status == 200
+    first = (await ask(pod.app, get(f"{path}/export?branches=all"))).json()
+    said = ["one", "Hello", "two", "Hello", "three", "Hello"]
+    assert shape(first) == (said, ["before", "before", None, "before", 1, "before"], 3)
+    made = f"{BASE}/{(await ask(pod.app, post(f'{BASE}/import', first))).json()['id']}"
+    assert shape((await ask(pod.app, get(f"{made}/export?branches=all"))).json()) == shape(first)
+    assert [each["content"] for each in (await export(pod, made))["messages"]] == ["two", "Hello"]
+    assert shape(await export(pod, path)) == (["two", "Hello"], ["before"] * 2, "last")
+    refused = await ask(pod.app, get(f"{path}/export?branches=all&format=markdown"))
+    assert (refused.status, refused.json()["param"]) == (400, "branches")
+
+
 async def test_the_openai_dialect_has_the_items_of_an_import_as_it_had_them() -> None:
     pod = Pod(FakeProvider())
     translated = replace(ANSWER, extra="", status="complete")
@@ -123,7 +154,7 @@ async def test_a_conversation_goes_on_after_its_import() -> None:
 
 
 def test_every_field_of_a_message_is_exported_or_left_out_for_a_reason() -> None:
-    exported = {field.name for field in fields(ExportedMessage)}
+    exported = {field.name.replace("parent_id", "parent") for field in fields(ExportedMessage)}
     assert {field.name for field in fields(StoredMessage)} == (exported - {"output"}) | LEFT_OUT.keys()
 
 
@@ -159,6 +190,10 @@ def _changed(changed: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not ...}
 
 
+def _said(ident: str) -> dict[str, Any]:
+    return {"id": ident, "role": "user", "content": "Hi", "created_at": NOW}
+
+
 def nested(depth: int) -> object:
     return [nested(depth - 1)] if depth else 1
 
@@ -183,6 +218,10 @@ def nested(depth: int) -> object:
         (message(role=...), "messages[1].role"),
         (message(content=1), "messages[1].content"),
         (message(created_at="2026-01-01T00:00:00"), "messages[1].created_at"),
+        (message(id="x") | {"head": "y"}, "head"),
+        (message(id="x", parent_id="y"), "messages[1].parent_id"),
+        (message(id="x", parent_id="x"), "messages[1].parent_id"),
+        ({"messages": [_said("x"), _said("x")]}, "messages[1].id"),
         (message(status="pending"), "messages[1].status"),
         (message(other=1), "messages[1].other"),
         (message(usage={"input_tokens": "1"}), "messages[1].usage.input_tokens"),
