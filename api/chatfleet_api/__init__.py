@@ -10,6 +10,7 @@ providers    language models: vendors, retries, circuit breaker   sessions   con
 runs         run log, fleet, failure detector, takeover           identity   who a caller is
 limits       requests, tokens and streams of callers              telemetry  traces, where they are wanted
 knowledge    documents that models answer from: index, retrieval, fences
+tools        MCP servers, whose tools models call
 chat         one turn, and the application services
 web          dialects, routes, middleware, SSE streams
 server       uvicorn, HTTP protocol                               pod        settings, lifecycle, health, metrics

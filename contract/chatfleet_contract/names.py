@@ -121,6 +121,8 @@ APISERVER_DIR: Final = "/etc/chatfleet/apiserver"
 APISERVER_TOKEN_FILE: Final = f"{APISERVER_DIR}/token"
 APISERVER_CA_FILE: Final = f"{APISERVER_DIR}/ca.crt"
 APISERVER_URL: Final = "https://kubernetes.default.svc"
+TOOLS_DIR: Final = "/etc/chatfleet/tools"
+"""With a folder for each tool server of `spec.toolServers` that has headers."""
 WEBHOOKS_DIR: Final = "/etc/chatfleet/webhooks"
 ACCESS_DIR: Final = "/etc/chatfleet/access"
 """With a folder for each Secret of `spec.access.apiKeys`."""
@@ -163,6 +165,11 @@ def access_keys_dir(secret: str) -> str:
 def knowledge_dir(config_map: str) -> str:
     """Path inside an API pod of the folder with the documents of a ConfigMap of `knowledge.sources`."""
     return f"{KNOWLEDGE_DIR}/{config_map}"
+
+
+def tool_headers_dir(server: str) -> str:
+    """Path inside an API pod of the folder with the headers of a tool server: one a file."""
+    return f"{TOOLS_DIR}/{server}"
 
 
 def probe_token(uid: str) -> str:

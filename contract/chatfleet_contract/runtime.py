@@ -68,6 +68,18 @@ class RuntimeEgress(Part):
     """File with CAs that are trusted besides those of the system; it may be missing, and may change."""
 
 
+class RuntimeToolServer(Part):
+    """An MCP server whose tools models may use."""
+
+    name: str
+    url: str
+    headers_folder: str | None = None
+    """Folder with headers, one a file; it may be missing, and may change while the pod runs."""
+    allow: tuple[str, ...] = ()
+    """Empty: all of its tools."""
+    timeout_seconds: float = Field(30, gt=0)
+
+
 class RuntimeKeys(Part):
     """A folder with API keys, one a file."""
 
@@ -132,6 +144,7 @@ class RuntimeConfig(Part):
     namespace: str
     providers: tuple[RuntimeProvider, ...]
     models: tuple[Model, ...]
+    tool_servers: tuple[RuntimeToolServer, ...] = ()
     redis_url_file: str | None = None
     """File with the URL of Redis; None: store everything in memory."""
     redis_wait_replicas: int | None = Field(None, ge=1)

@@ -65,6 +65,7 @@ LONGEST = {
     ".spec.access.jwt[].jwksURL": "https://b/" + "b" * 502,
     ".spec.webhooks[].url": "https://b/" + "b" * 502,
     ".spec.observability.otlpEndpoint": "https://b/" + "b" * 502,
+    ".spec.toolServers[].mcp.url": "https://b/" + "b" * 502,
     ".spec.egress.allow[]": "b." * 126 + "b",
     ".spec.egress.noProxy[]": "b." * 126 + "b",
     ".spec.egress.proxyURL": "http://" + "b" * 2041,
@@ -77,6 +78,7 @@ REFERENCES = {
     *(".spec.models[].provider", ".spec.models[].fallbacks[]", ".spec.limits.models[].model"),
     *(f"{budget}.degradeTo" for budget in _BUDGETED),
     ".spec.conversations.titles.model",
+    ".spec.models[].tools[]",
 }
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
@@ -88,7 +90,7 @@ ALL_PRESENT = {
 """Enums whose values need each something else beside them; the documents hold every value."""
 
 
-TOGETHER = ({"providers", "models", "limits", "conversations", "streaming"},)
+TOGETHER = ({"providers", "models", "limits", "conversations", "streaming", "toolServers"},)
 """Parts of a spec that rules hold together; each other one is tried beside the least spec, which is quicker."""
 
 

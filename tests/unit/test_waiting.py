@@ -21,6 +21,7 @@ EXCEPTIONS = {
     "contract/api/sessions/test_redis.py": "cancels calls of a real Redis at any moment",
     "contract/api/sessions/test_replicas.py": "replication of a real Redis",
     "contract/api/usage/test_ledger.py": "ends answers at any moment, whose sums a real Redis has",
+    "harness/upstream/mcp_server.py": "lets a tool take its time, in a process of its own",
     "harness/upstream/scripted.py": "plays the pauses of a script, in a process of its own",
 }
 """Files that sleep, and why."""

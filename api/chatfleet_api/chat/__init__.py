@@ -10,6 +10,9 @@ responses       turns that are retrieved, resumed, continued, cancelled and dele
 once            responses with an idempotency key
 turn            THE page of one run: admit, guard, steps, account, settle, publish the end
 steps           the steps of a turn: how often its provider is called, and with what
+tool_steps      the steps of models with tool servers: request, call, request again
+tool_pieces     what one of these steps reads: what readers get, and the calls that the pod makes
+tool_progress   how far these steps got, by the log: where a successor goes on
 traces          the spans of a turn and of a takeover
 accounting      what an answer has used, priced and counted at its end
 reply           the answer while it streams

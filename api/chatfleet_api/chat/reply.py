@@ -90,7 +90,7 @@ class Reply:
     @property
     def calls_by_index(self) -> dict[int, AnyToolCall]:
         """The tool calls so far, put together, by their numbers in the answer."""
-        return {index: _whole(pieces) for index, pieces in sorted(self._calls.items())}
+        return {index: whole_call(pieces) for index, pieces in sorted(self._calls.items())}
 
 
 def pieces_of(message: StoredMessage) -> tuple[Piece, ...]:
@@ -108,7 +108,8 @@ def _called(index: int, call: AnyToolCall) -> ToolCall:
     return ToolCall(index, call.id, call.function.name, call.function.arguments)
 
 
-def _whole(pieces: Sequence[ToolCall]) -> AnyToolCall:
+def whole_call(pieces: Sequence[ToolCall]) -> AnyToolCall:
+    """Return the call whose pieces these are."""
     ident = next((piece.id for piece in pieces if piece.id), "")
     name = next((piece.name for piece in pieces if piece.name), "")
     arguments = "".join(piece.arguments for piece in pieces)

@@ -1,21 +1,45 @@
 """The steps of a turn: how often its provider is called, and with what. The seam of agents and tools."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
 
 from chatfleet_api.chat.truncation import truncated
-from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
+from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.providers.provider import Provider, StreamItem
+from chatfleet_api.runs.run import Run
+
+STORED_PAUSE_SECONDS: Final = 0.5
+"""Between two attempts to have the log store what was published."""
 
 Emit: TypeAlias = Callable[[Sequence[StreamItem]], None]
 """Remembers what was read, and publishes the part of it that readers get. Never waits."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where steps leave what they produce, and what pods that died have left there."""
+
+    emit: Emit
+    publish: Callable[[Sequence[Event]], None]
+    """Publishes events that come from no provider. Never waits."""
+    stored: Callable[[], Awaitable[None]]
+    """Returns when all that was published outlives this pod."""
+    before: Sequence[Event] = ()
+
+
 class Steps(Protocol):
     """Produces an answer by any number of calls to the provider."""
 
-    def __call__(self, provider: Provider, request: ChatRequest, emit: Emit) -> Awaitable[None]: ...
+    def __call__(self, provider: Provider, request: ChatRequest, answer: Answer) -> Awaitable[None]: ...
+
+
+async def one_step(provider: Provider, request: ChatRequest, answer: Answer) -> None:
+    """Take one step."""
+    await single_step(provider, request, answer.emit)
 
 
 async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> None:
@@ -34,3 +58,20 @@ async def single_step(provider: Provider, request: ChatRequest, emit: Emit) -> N
     else:
         return
     await single_step(provider, shorter, emit)
+
+
+async def stored(run: Run) -> None:
+    """Return when what was published outlives this pod; raise `ChatError(INTERRUPTED)` when another has the run."""
+    while True:
+        try:
+            await run.flush()
+            break
+        except StorageUnavailableError:
+            await asyncio.sleep(STORED_PAUSE_SECONDS)
+    if run.fenced:
+        raise ChatError(Code.INTERRUPTED)
+
+
+def provided(events: Sequence[Event]) -> Sequence[StreamItem]:
+    """Return the part of a run's events that came from the provider."""
+    return [event for event in events if isinstance(event, Token | Reasoning | ToolCall | Extended)]

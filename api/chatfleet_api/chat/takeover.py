@@ -20,8 +20,11 @@ from chatfleet_api.chat.limits import Share, share_of
 from chatfleet_api.chat.missing import missing_pieces
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
+from chatfleet_api.chat.steps import provided
+from chatfleet_api.chat.tool_progress import doubtful_calls, progress_of
+from chatfleet_api.chat.tool_steps import continued_messages
 from chatfleet_api.chat.traces import takeover_span
-from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, provided, run_turn
+from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.domain import log_context
 from chatfleet_api.domain.errors import (
     ChatError,
@@ -205,7 +208,10 @@ def resumption(
     """Return the request that continues the answer after `before`, None when it cannot be continued."""
     if epoch > MAX_TAKEOVERS:
         return None
-    visible = provided(before)
+    progress = progress_of(before)
+    if progress.open is not None:
+        return None if doubtful_calls(before) else continued_messages(request, progress.messages)
+    visible, request = provided(progress.rest), continued_messages(request, progress.messages)
     if not visible:
         return request
     texts = [piece.text for piece in visible if isinstance(piece, Token)]

@@ -2,7 +2,7 @@
 
 admit        announces the run; its slot was taken in `RunPool.admit`, its share of the limits in `chat/limits.py`
 guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
-steps        calls the provider once: `single_step`; other `Steps` call it any number of times (`steps.py`)
+steps        calls the provider once: `one_step`; `ToolSteps` call tools, and ask again (`tool_steps.py`)
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
 settle       stores the answer; what was used is charged before: `Limits.settle`
 publish_end  publishes the terminal event, and gives its step the event for webhooks: `Announcer.announce`
@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec.structs import replace
@@ -25,19 +26,16 @@ from chatfleet_api.chat.announcing import UNEXPECTED, Announcer, Ended
 from chatfleet_api.chat.limits import Limits, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.steps import Emit, Steps, single_step
+from chatfleet_api.chat.steps import Answer, Emit, Steps, one_step, provided, stored
+from chatfleet_api.chat.tool_progress import doubtful_calls
 from chatfleet_api.chat.traces import turn_span
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
     Complete,
     Event,
-    Extended,
     Failed,
-    Reasoning,
     Start,
     Terminal,
-    Token,
-    ToolCall,
     Usage,
 )
 from chatfleet_api.domain.quota import Held
@@ -88,7 +86,7 @@ class Seams:
     guard: Guard | None = None
     titles: Titles | None = None
     announcer: Announcer | None = None
-    steps: Steps = single_step
+    steps: Steps = one_step
 
 
 PLAIN: Final = Seams()
@@ -181,7 +179,9 @@ async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
         async with run.stoppable():
             provider = _provider(job)
             request = await guarded(job)
-            await job.seams.steps(provider, request, _emitter(job.seams.guard, run, reply))
+            emit = _emitter(job.seams.guard, run, reply)
+            answer = Answer(emit, run.publish, partial(stored, run), job.before)
+            await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
     except ChatError as error:
         if error.detail:
@@ -194,7 +194,7 @@ async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
 
 def _provider(job: RunJob) -> Provider:
     if job.provider is None:
-        raise ChatError(Code.INTERRUPTED)
+        raise doubtful_calls(job.before) or ChatError(Code.INTERRUPTED)
     return job.provider
 
 
@@ -212,11 +212,6 @@ def _emitter(guard: Guard | None, run: Run, reply: Reply) -> Emit:
             publish(events)
 
     return emit if guard is None else lambda pieces: emit(guard.batch(pieces))
-
-
-def provided(events: Sequence[Event]) -> Sequence[StreamItem]:
-    """Return the part of a run's events that came from the provider."""
-    return [event for event in events if isinstance(event, Token | Reasoning | ToolCall | Extended)]
 
 
 def _finished(job: RunJob, reply: Reply) -> Terminal:

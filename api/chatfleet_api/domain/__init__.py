@@ -7,6 +7,7 @@ logprobs         log probabilities beside a text
 lost_position    the error for a reader whose place in a run is lost
 seals            what clients keep for models whose own API has no encrypted content
 principal        the caller of a request
+tools            tools that the pods call themselves
 model_names      names of models, and the error for one that does not exist
 quota            what is left to a caller, and what a request holds of it
 ids              which text is an id

@@ -150,6 +150,37 @@ class Citation(msgspec.Struct, frozen=True, gc=False):
     """How well it fits the question, higher for better; comparable within one answer alone."""
 
 
+class ServerToolCall(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="server_tool_call"
+):
+    """A pod calls a tool of a tool server: in the log before the call is made, so that a successor knows of it."""
+
+    step: int
+    """Number of the request to the model whose answer has the call, from 1."""
+    id: str
+    name: str
+    """By which the model calls the tool."""
+    server: str
+    tool: str
+    """Its name on the server."""
+    arguments: str
+    """JSON."""
+    repeatable: bool = False
+    """Whether it may be made again if its result is not known."""
+    thoughts: tuple[Thought, ...] = ()
+    """The reasoning that the calls of a step followed from, which the first of them has. Clients do not get it."""
+
+
+class ServerToolResult(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="server_tool_result"
+):
+    """What became of such a call."""
+
+    id: str
+    content: str
+    is_error: bool = False
+
+
 class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
     """The provider declared the answer complete."""
 
@@ -194,4 +225,5 @@ Piece: TypeAlias = Token | Reasoning | ToolCall
 Delta: TypeAlias = Piece | Extended
 Terminal: TypeAlias = Complete | Failed
 TERMINALS: Final = (Complete, Failed)
-Event: TypeAlias = Start | Token | Reasoning | ToolCall | Extended | Complete | Failed
+ServerToolEvent: TypeAlias = ServerToolCall | ServerToolResult
+Event: TypeAlias = Start | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed

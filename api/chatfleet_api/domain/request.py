@@ -110,6 +110,8 @@ class Sent(msgspec.Struct, frozen=True):
 
     Each with the provider's name of the model that wrote it, empty for one of the client's or a translated one.
     """
+    in_common_terms: bool = False
+    """Whether also an upstream of the dialect gets the common terms, because steps add to the request."""
 
 
 class Affinity(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -154,11 +156,21 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which upstream may have the beginning of the request in its cache; None: no conversation is known."""
     caches_instructions: bool = False
     """Whether the instructions are long and the same for many requests, so that a vendor's cache shall keep them."""
+    keeps_thoughts: bool = False
+    """Whether the signatures of the reasoning are wanted, because steps give them back."""
     sent: Sent | None = None
     """The request as its client sent it, in a dialect that upstreams speak too.
 
     It repeats what the other fields have: who changes a message, such as a guard, has to change it here as well.
     """
+
+
+def in_common_terms(request: ChatRequest) -> ChatRequest:
+    """Return the request as one that every upstream gets in the common terms, with a body of its own to forget."""
+    if request.sent is None:
+        return request
+    sent = msgspec.structs.replace(request.sent, in_common_terms=True)
+    return msgspec.structs.replace(request, sent=sent)
 
 
 _FORGOTTEN: Final = msgspec.Raw(b"null")

@@ -19,6 +19,7 @@ from chatfleet_api.chat.announcing import Announcer
 from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.feedback import FeedbackService
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
+from chatfleet_api.chat.tool_steps import ToolSteps
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
@@ -45,6 +46,7 @@ from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
 from chatfleet_api.sessions.feedback import FeedbackStore
 from chatfleet_api.sessions.store import SessionStore
+from chatfleet_api.tools.servers import McpServers, open_tool_servers
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
@@ -173,11 +175,14 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
     ) as registry:
         configuration = Configuration(config, build=partial(registry.catalogue, ground=library.grounded))
-        async with open_stores(settings, configuration.live) as stores:
+        async with (
+            open_stores(settings, configuration.live) as stores,
+            open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION) as tools,
+        ):
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)
             tracing.follow()
-            wiring = _wiring(configuration, stores, pool, meter, tracing)
+            wiring = _wiring(configuration, stores, pool, meter, tracing, tools)
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, limiter.fleet_budget_used, recheck=recheck)
@@ -208,7 +213,9 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 )
 
 
-def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter, tracing: Tracing) -> Wiring:
+def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
+    configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter, tracing: Tracing, tools: McpServers
+) -> Wiring:
     ports = ChatPorts(
         catalogue=configuration.live_catalogue,
         pool=pool,
@@ -229,6 +236,7 @@ def _wiring(configuration: Configuration, stores: Stores, pool: RunPool, meter: 
             accounting=_accounting(configuration, stores, meter),
             limits=stores.limits.limiter,
             announcer=_announcer(stores.outbox),
+            steps=ToolSteps(configuration.live_catalogue, tools),
         ),
     )
     return Wiring(

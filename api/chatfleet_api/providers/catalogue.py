@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.model_names import unknown_model
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.request import ChatRequest, in_common_terms
+from chatfleet_api.domain.tools import ToolUse
 from chatfleet_api.domain.unexpected import UnexpectedErrors
 from chatfleet_api.providers.policies.circuit_breaker import CircuitBreaker
 from chatfleet_api.providers.policies.concurrency import Slots
@@ -102,6 +103,8 @@ class Catalogue:
         Raises `ChatError(MODEL_NOT_FOUND)` as `provider`. No upstream is contacted.
         """
         self.provider(request.model)
+        if self._entries[request.model].tools:
+            request = in_common_terms(request)
         model = self._first(request)
         self._upstreams[model.provider].backend.require_supported(replace(request, model=model.model))
 
@@ -114,6 +117,11 @@ class Catalogue:
         return next(
             (each for each in chain if (each.provider, each.model) == (affinity.provider, affinity.model)), model
         )
+
+    def tool_use(self, model: str) -> ToolUse | None:
+        """Return which tools of tool servers `model` may use; None: none, or there is no such model."""
+        entry = self._entries.get(model)
+        return ToolUse(tuple(entry.tools), entry.max_steps) if entry is not None and entry.tools else None
 
     def models(self) -> tuple[str, ...]:
         """Return the names that a client may use, in the order of the configuration."""

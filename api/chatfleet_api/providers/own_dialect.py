@@ -7,7 +7,7 @@ from chatfleet_api.domain.request import ChatRequest, Sent, WireDialect
 def sent_in(dialect: WireDialect, request: ChatRequest) -> Sent | None:
     """Return what the client sent, if it speaks `dialect`."""
     sent = request.sent
-    return sent if sent is not None and sent.dialect == dialect else None
+    return sent if sent is not None and sent.dialect == dialect and not sent.in_common_terms else None
 
 
 def require_translated(request: ChatRequest, dialect: WireDialect | None = None) -> None:

@@ -19,11 +19,7 @@ TAIL_EVENTS = 64
 
 
 class Run:
-    """One generation. Its events are numbered from 1 without gaps, and nothing follows the terminal one.
-
-    Readers of a run that is logged, and so the fleet's, see nothing that its log lacks, as long as the log can be
-    written: what they have seen, every other pod can read, and a pod that takes the run over has seen it, too.
-    """
+    """One generation: events numbered from 1 without gaps. Readers see none that its log lacks, while it is written."""
 
     def __init__(
         self, tenant: str, run_id: str, log: RunLog | Unread, *, seconds: float, fence: Fence | None = None
@@ -87,6 +83,11 @@ class Run:
             self._uncommitted.append(batch)
             self._log.append(self.tenant, self.id, batch, self)
 
+    async def flush(self) -> None:
+        """Return when its log has all that was published; raise `ChatError(STORAGE_UNAVAILABLE)` if not."""
+        if self._log is not None:
+            await self._log.flush(self.tenant, self.id)
+
     def publish_committed(self, seq: int) -> None:
         """Show readers what was published up to `seq`."""
         while self._uncommitted and self._uncommitted[0].last <= seq:
@@ -107,10 +108,7 @@ class Run:
     def read(self, after: int = 0) -> AsyncGenerator[Batch, None]:
         """Yield the events beyond `after`, each once and in order, until the terminal one.
 
-        A run that is not logged has one reader, and keeps for it what it has not taken (`unread.py`). Of others any
-        number of readers may read, at any pace: one that falls behind the tail goes on from the log (backpressure), and
-        meets its errors there. When another pod takes the run over, readers go on from the log, too; one that has seen
-        more than the log had by then (because Redis was unreachable) gets `ChatError(INTERRUPTED)`.
+        One that has seen more than the log has when another pod takes the run over gets `ChatError(INTERRUPTED)`.
         """
         return self._tail.read(after) if self._log is None else self._read(self._log, after)
 

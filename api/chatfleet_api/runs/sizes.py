@@ -3,7 +3,7 @@
 from sys import getsizeof
 from typing import Final
 
-from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import Event, Extended, Reasoning, ServerToolCall, ServerToolResult, Token, ToolCall
 from chatfleet_api.runs.tail import Batch
 
 BATCH_BYTES: Final = 112
@@ -27,5 +27,9 @@ def _event_size(event: Event) -> int:
             return EVENT_BYTES + getsizeof(event.arguments) + getsizeof(event.id) + getsizeof(event.name)
         case Extended():
             return EVENT_BYTES + len(bytes(event.extra)) + sum(map(_event_size, event.pieces))
+        case ServerToolCall():
+            return OTHER_BYTES + getsizeof(event.arguments)
+        case ServerToolResult():
+            return EVENT_BYTES + getsizeof(event.content)
         case _:
             return OTHER_BYTES

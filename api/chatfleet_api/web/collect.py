@@ -8,7 +8,17 @@ import msgspec
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Extended, Failed, Reasoning, Start, Token, ToolCall
+from chatfleet_api.domain.events import (
+    Complete,
+    Extended,
+    Failed,
+    Reasoning,
+    ServerToolCall,
+    ServerToolResult,
+    Start,
+    Token,
+    ToolCall,
+)
 from chatfleet_api.runs.tail import Batch
 
 
@@ -47,6 +57,8 @@ async def collect(run: AsyncGenerator[Batch, None]) -> CollectedCompletion:
                     case Extended():
                         reply.take((event,))
                         extras.append(event.extra)
+                    case ServerToolCall() | ServerToolResult():
+                        pass
                     case _:
                         assert_never(event)
     raise ChatError(Code.INTERRUPTED, detail="the events of a run end without a terminal one")

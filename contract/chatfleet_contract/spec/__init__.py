@@ -7,6 +7,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `providers`       `spec.providers` and `spec.models`: upstream APIs, their limits, the catalogue
 - `provider_types`  the table of provider types, and the rules that follow from it
 - `credentials`     `spec.providers[].credentials`: tokens of the ServiceAccount, and their exchange
+- `tool_servers`    `spec.toolServers`: MCP servers whose tools models may use
 - `autoscaling`     `spec.autoscaling`: metrics, bounds, rates
 - `redis`           `spec.redis`: your own or a managed Redis
 - `conversations`   `spec.conversations`: retention, disconnects, busy conversations

@@ -16,6 +16,7 @@ from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Provid
 from chatfleet_contract.spec.redis import Redis
 from chatfleet_contract.spec.streaming import Streaming
 from chatfleet_contract.spec.template import InheritedMetadata, ServiceAccountSettings, Template
+from chatfleet_contract.spec.tool_servers import TOOLS_RULE, ToolServers
 from chatfleet_contract.spec.webhooks import Webhooks
 
 MAX_NAME: Final = 46
@@ -53,7 +54,13 @@ class ChatDeploymentSpec(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            *CATALOGUE_RULES, SCALE_TO_ZERO_RULE, STREAMS_TARGET_RULE, RETENTION_RULE, *LIMITS_RULES, TITLES_RULE
+            *CATALOGUE_RULES,
+            TOOLS_RULE,
+            SCALE_TO_ZERO_RULE,
+            STREAMS_TARGET_RULE,
+            RETENTION_RULE,
+            *LIMITS_RULES,
+            TITLES_RULE,
         )
     )
 
@@ -68,6 +75,9 @@ class ChatDeploymentSpec(Part):
     )
     providers: Providers = Field(description="The upstream APIs that answer requests.")
     models: Catalogue = Field(description="The model catalogue: the models that clients can request.")
+    tool_servers: ToolServers = Field(
+        default_factory=list, description="MCP servers whose tools models may use, by models[].tools."
+    )
     redis: Redis = Field(
         description="The Redis that stores conversations and streams: exactly one of urlSecretRef and managed."
     )

@@ -10,6 +10,7 @@ from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import API, Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
+from chatfleet_contract.spec.tool_servers import ATOMIC, MAX_TOOL_SERVERS_OF_A_MODEL, ToolServerName
 from chatfleet_contract.spec.urls import base_url_rules
 
 MAX_PROVIDERS = 32
@@ -219,7 +220,12 @@ class Model(Part):
                 "!has(self.fallbacks) || self.fallbacks.all(f, self.fallbacks.exists_one(g, g == f))",
                 "fallbacks must not name a model twice, because it would fail twice; remove one of the two",
                 ".fallbacks",
-            )
+            ),
+            rule(
+                "!has(self.tools) || self.tools.all(t, self.tools.exists_one(u, u == t))",
+                "tools must not name a tool server twice; remove one of the two",
+                ".tools",
+            ),
         )
     )
 
@@ -245,6 +251,19 @@ class Model(Part):
         description="How another pod continues an answer whose pod died. prefill: it sends the text so far as the last"
         " assistant message. continueFinalMessage: the same, with continue_final_message of vLLM and SGLang. none: the"
         " answer ends as interrupted.",
+    )
+    tools: Annotated[list[ToolServerName], Field(max_length=MAX_TOOL_SERVERS_OF_A_MODEL, json_schema_extra=ATOMIC)] = (
+        Field(
+            default_factory=list,
+            description="Names of the tool servers in spec.toolServers whose tools the pods call for this model.",
+        )
+    )
+    max_steps: int = Field(
+        8,
+        ge=1,
+        le=32,
+        description="Maximum of requests to the model for one answer, where it calls tools of tool servers. In the last"
+        " one it may call none.",
     )
 
 

@@ -13,12 +13,14 @@ from chatfleet_contract.runtime import (
     RuntimeProvider,
     RuntimeReview,
     RuntimeServiceAccounts,
+    RuntimeToolServer,
     RuntimeWebhook,
 )
 from chatfleet_contract.spec import Access, ChatDeploymentSpec
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.providers import Provider
 from chatfleet_contract.spec.service_accounts import ServiceAccounts
+from chatfleet_contract.spec.tool_servers import ToolServer
 from chatfleet_contract.spec.webhooks import Webhook
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import CONFIG_MAP
@@ -35,6 +37,16 @@ def _provider(provider: Provider) -> RuntimeProvider:
         settings = provider.credentials.workload_identity.document()
         identity = {**settings, "tokenFile": names.identity_token_file(provider.name)}
     return RuntimeProvider.model_validate({**provider.document(), "apiKeyFile": key, "workloadIdentity": identity})
+
+
+def _tool_server(server: ToolServer) -> RuntimeToolServer:
+    return RuntimeToolServer(
+        name=server.name,
+        url=server.mcp.url,
+        headers_folder=names.tool_headers_dir(server.name) if server.mcp.headers_from else None,
+        allow=tuple(server.allow),
+        timeout_seconds=server.timeout_seconds,
+    )
 
 
 def _egress(egress: Egress) -> RuntimeEgress:
@@ -93,6 +105,7 @@ def runtime_config(owner: Owner, spec: ChatDeploymentSpec, issuer: TokenIssuer |
         namespace=ref.namespace,
         providers=tuple(_provider(provider) for provider in spec.providers),
         models=tuple(spec.models),
+        tool_servers=tuple(_tool_server(server) for server in spec.tool_servers),
         access=_access(spec.access, owner.uid, issuer),
         redis_url_file=names.REDIS_URL_FILE,
         redis_wait_replicas=spec.redis.wait_replicas or None,

@@ -13,6 +13,7 @@ from chatfleet_contract.spec import ChatDeploymentSpec, Streaming
 from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.secrets import ConfigMapKeyRef, SecretKeyRef
+from chatfleet_contract.spec.tool_servers import HeadersFrom
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
@@ -92,18 +93,25 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
         *_access_volumes(spec),
         *_knowledge_volumes(spec),
         *[_webhook_volume(index, secret) for index, secret in enumerate(_webhook_secrets(spec))],
+        *[_whole_secret(f"tools-{name}", headers.secret_ref.name) for name, headers in _tool_headers(spec)],
     ]
 
 
 def _access_volumes(spec: ChatDeploymentSpec) -> list[Manifest]:
     """Return a volume for each Secret with API keys, whose files follow the keys that are added and removed."""
-    return [
-        {
-            "name": f"access-{index}",
-            "projected": {"defaultMode": READ_ONLY, "sources": [{"secret": {"name": secret, "optional": True}}]},
-        }
-        for index, secret in enumerate(spec.access.key_secrets)
-    ] + ([_apiserver_volume()] if spec.access.reviews_tokens else [])
+    return [_whole_secret(f"access-{index}", secret) for index, secret in enumerate(spec.access.key_secrets)] + (
+        [_apiserver_volume()] if spec.access.reviews_tokens else []
+    )
+
+
+def _whole_secret(volume: str, secret: str) -> Manifest:
+    sources = [{"secret": {"name": secret, "optional": True}}]
+    return {"name": volume, "projected": {"defaultMode": READ_ONLY, "sources": sources}}
+
+
+def _tool_headers(spec: ChatDeploymentSpec) -> list[tuple[str, HeadersFrom]]:
+    """Return the tool servers that get headers from a Secret."""
+    return [(server.name, server.mcp.headers_from) for server in spec.tool_servers if server.mcp.headers_from]
 
 
 def _webhook_secrets(spec: ChatDeploymentSpec) -> tuple[str, ...]:
@@ -159,6 +167,10 @@ def _knowledge_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
     ]
 
 
+def _header_secrets(spec: ChatDeploymentSpec) -> list[tuple[str, str]]:
+    return [(name, headers.secret_ref.name) for name, headers in _tool_headers(spec)]
+
+
 def _drain_token(owner: Owner) -> str:
     """Return a secret of a pod and its kubelet: readable with rights on pods, and not by reaching a port."""
     return hashlib.sha256(f"{names.PATH_DRAIN} {owner.uid}".encode()).hexdigest()
@@ -196,6 +208,10 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
             *_access_mounts(spec),
             *_knowledge_mounts(spec),
             *_webhook_mounts(spec),
+            *[
+                {"name": f"tools-{name}", "mountPath": names.tool_headers_dir(name), "readOnly": True}
+                for name, _ in _tool_headers(spec)
+            ],
         ],
         "resources": deepcopy(template.resources or RESOURCES),
         "securityContext": container_security(),
@@ -248,6 +264,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         **({"access": access} if (access := spec.access.key_secrets) else {}),
         **({"knowledge": documents} if (documents := spec.knowledge_config_maps) else {}),
         **({"webhooks": webhooks} if (webhooks := _webhook_secrets(spec)) else {}),
+        **({"tool_headers": headers} if (headers := _header_secrets(spec)) else {}),
         **({"reviews_tokens": True} if spec.access.reviews_tokens else {}),
     )
     manifest["spec"] = {

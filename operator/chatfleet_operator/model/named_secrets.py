@@ -69,6 +69,7 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
     for index, provider in enumerate(spec.providers):
         if provider.api_key_secret_ref:
             yield SecretUse(provider.api_key_secret_ref.name, f"spec.providers[{index}].apiKeySecretRef")
+    yield from header_secrets(spec)
     if spec.redis.url_secret_ref:
         yield SecretUse(spec.redis.url_secret_ref.name, "spec.redis.urlSecretRef")
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
@@ -81,6 +82,13 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
     for index, variable in enumerate(spec.template.env):
         if name := secret_of_variable(variable):
             yield SecretUse(name, f"spec.template.env[{index}].valueFrom.secretKeyRef")
+
+
+def header_secrets(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
+    """Yield the Secrets with headers for tool servers, all of whose keys the pods mount."""
+    for index, server in enumerate(spec.tool_servers):
+        if headers := server.mcp.headers_from:
+            yield SecretUse(headers.secret_ref.name, f"spec.toolServers[{index}].mcp.headersFrom.secretRef")
 
 
 def access_secrets(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:

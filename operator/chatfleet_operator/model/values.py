@@ -147,7 +147,7 @@ class Observed:
     missing_secrets: tuple[SecretKeyRef, ...] = ()
     """Keys of Secrets that the spec references and that do not exist."""
     empty_secrets: tuple[str, ...] = ()
-    """Names of Secrets with API keys of clients that do not exist or have no keys."""
+    """Names of Secrets, all of whose keys are mounted, that do not exist or have no keys."""
     refused_secrets: tuple[SecretUse, ...] = ()
     """Secrets that the spec names and that it may not use."""
     redis_url_error: str = ""

@@ -12,6 +12,7 @@ from chatfleet_operator.model.named_secrets import (
     NamedSecret,
     SecretUse,
     access_secrets,
+    header_secrets,
     may_use,
     mounted_secrets,
     secret_uses,
@@ -39,7 +40,7 @@ def references_of(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
 
 def mounted_whole(spec: ChatDeploymentSpec | None) -> tuple[SecretUse, ...]:
     """Return the Secrets of which the pods mount every key."""
-    return tuple(access_secrets(spec)) if spec else ()
+    return (*access_secrets(spec), *header_secrets(spec)) if spec else ()
 
 
 def missing_secrets(

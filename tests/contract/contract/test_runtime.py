@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatfleet_contract import names
-from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, digest_of
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, RuntimeToolServer, digest_of
 from chatfleet_contract.spec import Conversations, Limits, LogFormat, LogLevel, Observability, Streaming
 from chatfleet_contract.spec.limits import Burst, Limit, ModelLimit
 from chatfleet_contract.spec.provider_types import ProviderType
@@ -41,6 +41,17 @@ FULL = RuntimeConfig(
             model="gpt-6-sol",
             fallbacks=["other"],
             parameters=Parameters(temperature=0.1, top_p=0.9, max_tokens=100),
+            tools=["tickets"],
+            max_steps=3,
+        ),
+    ),
+    tool_servers=(
+        RuntimeToolServer(
+            name="tickets",
+            url="http://tickets.shop.svc/mcp",
+            headers_folder=names.tool_headers_dir("tickets"),
+            allow=("search",),
+            timeout_seconds=5,
         ),
     ),
     redis_url_file=names.REDIS_URL_FILE,

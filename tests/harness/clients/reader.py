@@ -24,10 +24,10 @@ class Reader:
         self.text = ""
         self.ending: tuple[str, Any] | None = None
 
-    def say(self, pod: ApiProcess, conversation: str, *, tokens: int | None = None) -> None:
-        """Send a message, and read its answer, to its end or to so many tokens."""
+    def say(self, pod: ApiProcess, conversation: str, *, tokens: int | None = None, content: str = "hi") -> None:
+        """Send a message, and read its answer, to its end or to so many events after the first."""
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        self._read(pod, "POST", f"{conversation}/messages", json.dumps({"content": "hi"}), headers, tokens=tokens)
+        self._read(pod, "POST", f"{conversation}/messages", json.dumps({"content": content}), headers, tokens=tokens)
 
     def join(self, pod: ApiProcess, conversation: str) -> None:
         """Go on reading."""

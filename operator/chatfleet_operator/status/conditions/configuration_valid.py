@@ -7,6 +7,7 @@ from chatfleet_contract.status import ConditionStatus, Reason
 from chatfleet_operator.children.kinds import AUTOSCALERS, PERSISTENT_VOLUME_CLAIM
 from chatfleet_operator.children.volume import difference, is_bound
 from chatfleet_operator.model.errors import truncate
+from chatfleet_operator.model.named_secrets import header_secrets
 from chatfleet_operator.model.values import ObjectId
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions.messages import listed, not_applied, not_owned, rejected
@@ -62,7 +63,11 @@ def _secret_not_allowed(assessment: Assessment) -> ConditionResult | None:
 
 def _secret_missing(assessment: Assessment) -> ConditionResult | None:
     missing = [f"key {ref.key} of Secret {ref.name}" for ref in assessment.seen.missing_secrets]
-    missing += [f"Secret {name} with API keys of clients" for name in assessment.seen.empty_secrets]
+    headers = {use.name for use in header_secrets(assessment.spec)} if assessment.spec else set()
+    missing += [
+        f"Secret {name} with {'headers for a tool server' if name in headers else 'API keys of clients'}"
+        for name in assessment.seen.empty_secrets
+    ]
     if not missing:
         return None
     return false(Reason.SECRET_MISSING, f"Missing: {listed(missing)}. Create it; pods read it without a restart.")

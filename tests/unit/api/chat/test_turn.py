@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.steps import Emit, single_step
+from chatfleet_api.chat.steps import Answer, single_step
 from chatfleet_api.chat.turn import (
     LATE_SETTLE_SECONDS,
     PLAIN,
@@ -277,9 +277,9 @@ class Redaction:
         return [Token("***") if isinstance(piece, Token) and piece.text == "secret" else piece for piece in pieces]
 
 
-async def two_steps(provider: Provider, request: ChatRequest, emit: Emit) -> None:
-    await single_step(provider, request, emit)
-    await single_step(provider, request, emit)
+async def two_steps(provider: Provider, request: ChatRequest, answer: Answer) -> None:
+    await single_step(provider, request, answer.emit)
+    await single_step(provider, request, answer.emit)
 
 
 async def test_a_guard_changes_the_request_and_what_readers_get_and_the_store_has() -> None:

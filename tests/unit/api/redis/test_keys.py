@@ -49,6 +49,7 @@ TABLES: Final = {
     "runs/log/tailing.py: streams": "by key of Redis",
     "usage/redis_ledger.py: _waiting": "by keys of Redis",
     "usage/memory_ledger.py: _totals": "the sum of the ChatDeployment, for its status",
+    "chat/tool_progress.py: results": "within one run",
     "sessions/memory.py: idempotency": "within one conversation",
     "sessions/memory.py: responses": "within one conversation",
     "sessions/memory.py: feedback": "within one conversation",

@@ -183,6 +183,8 @@ RESTARTING = frozenset(
         "template.resources",
         "template.tolerations",
         "template.topologySpreadConstraints",
+        "toolServers.mcp.headersFrom.secretRef.name",
+        "toolServers.name",
     }
 )
 """Fields of the spec whose change restarts pods, because they are part of a pod template; all others are live.

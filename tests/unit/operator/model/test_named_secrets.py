@@ -16,6 +16,12 @@ EVERYWHERE = ChatDeploymentSpec.model_validate(
             {"name": "scripted", "type": "scripted"},
             {"name": "openai", "type": "openai", "apiKeySecretRef": {"name": "llm-keys", "key": "openai"}},
         ],
+        toolServers=[
+            {
+                "name": "tickets",
+                "mcp": {"url": "http://tickets/mcp", "headersFrom": {"secretRef": {"name": "ticket-headers"}}},
+            }
+        ],
         access={"apiKeys": [{"secretRef": {"name": "chat-keys"}}]},
         webhooks=[
             {"name": "crm", "url": "https://a.example", "events": ["feedback"], "secretRef": {"name": "crm-signing"}},
@@ -36,6 +42,7 @@ EVERYWHERE = ChatDeploymentSpec.model_validate(
 def test_every_secret_is_named_with_its_field() -> None:
     assert list(secret_uses(EVERYWHERE)) == [
         SecretUse("llm-keys", "spec.providers[1].apiKeySecretRef"),
+        SecretUse("ticket-headers", "spec.toolServers[0].mcp.headersFrom.secretRef"),
         SecretUse("redis", "spec.redis.urlSecretRef"),
         SecretUse("cas", "spec.egress.caBundleRef.secretKeyRef"),
         SecretUse("chat-keys", "spec.access.apiKeys[0].secretRef"),

@@ -62,8 +62,8 @@ class MessageParser:
     def __init__(self, request: ChatRequest) -> None:
         self.done = False
         self._request = request
-        self._is_signed = sent_in(RESPONSES, request) is not None
-        """Whether the client can give signatures back."""
+        self._is_signed = request.keeps_thoughts or sent_in(RESPONSES, request) is not None
+        """Whether signatures can be given back."""
         self.pieces = 0
         self._halves: Halves | None = None
         """Joins split characters, from the first event on that has half of one."""

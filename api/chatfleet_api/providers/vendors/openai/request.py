@@ -66,7 +66,7 @@ def _body(
         return msgspec.json.encode(fields | CONTINUE if request.continues else fields)
     require_translated(request, CHAT)
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value not in (None, ())}
-    for name in ("sent", "reasoning_summary", "truncates", "affinity", "caches_instructions"):
+    for name in ("sent", "reasoning_summary", "truncates", "affinity", "caches_instructions", "keeps_thoughts"):
         fields.pop(name, None)
     fields["messages"] = adapt(request.messages)
     fields |= of_response(request, with_hints=limit_field != "max_tokens")

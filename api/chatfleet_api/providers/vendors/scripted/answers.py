@@ -92,7 +92,7 @@ def _schema(script: Script, request: ChatRequest) -> Answer:
 
 def _tools(script: Script, request: ChatRequest) -> Answer:
     """Return the next tool calls of the turn; when it has none, what the tools returned, or an echo."""
-    turn = _turn(request.messages)
+    turn = _turn(_without_beginning(request.messages))
     results = [text_of(message) for message in turn if message.role == "tool"]
     calls = _calls(request, turn)
     due = calls[len(results) :][:1] if request.parallel_tool_calls is False else calls if not results else []
@@ -170,6 +170,12 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _without_beginning(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return the messages without the beginning of the answer that is to be continued."""
+    begun = messages and messages[-1].role == "assistant" and not messages[-1].tool_calls
+    return messages[:-1] if begun else messages
 
 
 def _turn(messages: Sequence[Message]) -> list[Message]:

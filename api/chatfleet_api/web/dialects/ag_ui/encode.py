@@ -6,7 +6,18 @@ A run ends with RUN_FINISHED, or fails with RUN_ERROR.
 from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Extended, Failed, Reasoning, Start, Token, ToolCall
+from chatfleet_api.domain.events import (
+    Complete,
+    Event,
+    Extended,
+    Failed,
+    Reasoning,
+    ServerToolCall,
+    ServerToolResult,
+    Start,
+    Token,
+    ToolCall,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 from chatfleet_api.web.sse import typed_frame as frame
@@ -51,6 +62,8 @@ class AgentEncoder:
                 return self._close() + self._call(event)
             case Extended():
                 return b"".join(map(self._event, event.pieces))
+            case ServerToolCall() | ServerToolResult():
+                return b""
             case Start() | Complete() | Failed():
                 return self._bound(event)
             case _:

@@ -14,6 +14,8 @@ from chatfleet_api.domain.events import (
     Failed,
     FinishReason,
     Reasoning,
+    ServerToolCall,
+    ServerToolResult,
     Start,
     Token,
     ToolCall,
@@ -66,6 +68,8 @@ class UIMessageEncoder:
                 return self._close() + self._tools.add(event)
             case Extended():
                 return b"".join(map(self._event, event.pieces))
+            case ServerToolCall() | ServerToolResult():
+                return b""
             case Start() | Complete() | Failed():
                 return self._bound(event)
             case _:

@@ -10,7 +10,19 @@ from typing import Any, Final, TypeAlias, assert_never
 
 import msgspec
 
-from chatfleet_api.domain.events import Complete, Extended, FinishReason, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Complete,
+    Extended,
+    FinishReason,
+    Reasoning,
+    ServerToolCall,
+    ServerToolEvent,
+    ServerToolResult,
+    Start,
+    Token,
+    ToolCall,
+    Usage,
+)
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -53,10 +65,14 @@ class MessageEvents:
         self._calls: dict[int, int] = {}
         """Numbers of the blocks of tool calls, by the numbers of these."""
 
-    def take(self, event: Start | Token | Reasoning | ToolCall | Extended | Complete) -> Iterator[Fields]:
+    def take(
+        self, event: Start | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete
+    ) -> Iterator[Fields]:
         """Yield what a client gets for `event`."""
         if isinstance(event, Start):
             self._start = event
+            return
+        if isinstance(event, ServerToolCall | ServerToolResult):
             return
         if not self._is_started and not (isinstance(event, Extended) and self._begins(event)):
             yield {"type": "message_start", "message": self._message(_MADE)}

@@ -14,6 +14,9 @@ from chatfleet_api.domain.events import (
     Failed,
     FinishReason,
     Reasoning,
+    ServerToolCall,
+    ServerToolEvent,
+    ServerToolResult,
     Start,
     Token,
     ToolCall,
@@ -22,7 +25,7 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
-Public: TypeAlias = Start | Reasoning | ToolCall | Extended | Complete | Failed
+Public: TypeAlias = Start | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed
 """Every event but a token."""
 
 
@@ -90,6 +93,10 @@ class EventEncoder:
             case Start():
                 return replace(event, echo="")  # another dialect's
             case Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
+                return event
+            case ServerToolCall():
+                return replace(event, thoughts=())  # a vendor's own, for its model alone
+            case ServerToolResult():
                 return event
             case _:
                 assert_never(event)

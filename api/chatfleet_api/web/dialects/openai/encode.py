@@ -10,7 +10,20 @@ import msgspec
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.domain.events import Complete, Extended, Failed, Piece, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Complete,
+    Extended,
+    Failed,
+    Piece,
+    Reasoning,
+    ServerToolCall,
+    ServerToolEvent,
+    ServerToolResult,
+    Start,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.collect import CollectedCompletion, as_error
 from chatfleet_api.web.dialects.openai import errors
@@ -52,12 +65,14 @@ class ChunkEncoder:
         """Return the error as the event that ends the stream; there is no `[DONE]` after it."""
         return errors.error_frame(error)
 
-    def _rare(self, event: Start | Reasoning | ToolCall | Complete | Failed) -> bytes:
+    def _rare(self, event: Start | Reasoning | ToolCall | ServerToolEvent | Complete | Failed) -> bytes:
         match event:
             case Start():
                 return self._begin(event)
             case Reasoning() | ToolCall():
                 return self._chunk(_delta(event))
+            case ServerToolCall() | ServerToolResult():
+                return b""
             case Complete():
                 return self._finish(event)
             case Failed():

@@ -16,6 +16,8 @@ from chatfleet_api.domain.events import (
     Extended,
     Failed,
     Reasoning,
+    ServerToolCall,
+    ServerToolResult,
     Start,
     Terminal,
     Token,
@@ -124,6 +126,8 @@ class ResponseEncoder:
                     if isinstance(piece, Token):
                         self._emit_all(self._output.take_with_logprobs(piece, logprobs))
                 self._learn()
+            case ServerToolCall() | ServerToolResult():
+                return
             case Extended():
                 self._relay = self._relay or Relay()
                 self._emit(*self._relay.take(event.extra))

@@ -16,6 +16,7 @@ CLIENTS: Final = frozenset(
     {
         *("aiohappyeyeballs", "aiohttp", "ftplib", "grpc", "http.client", "httpx", "httpx2", "requests", "smtplib"),
         *("opentelemetry.exporter.otlp.proto.grpc", "opentelemetry.exporter.otlp.proto.http"),
+        *("mcp.client.sse", "mcp.client.stdio"),
         *("urllib.request", "urllib3", "websockets", "xmlrpc.client"),
     }
 )

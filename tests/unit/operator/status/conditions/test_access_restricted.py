@@ -69,3 +69,11 @@ def test_a_missing_secret_is_named() -> None:
 
     assert status_and_reason(status, "ConfigurationValid") == "False SecretMissing"
     assert "Secret chat-keys with API keys of clients" in condition(status, "ConfigurationValid").message
+
+
+def test_a_missing_secret_with_headers_is_named() -> None:
+    server = {"name": "t", "mcp": {"url": "http://t/mcp", "headersFrom": {"secretRef": {"name": "headers"}}}}
+    seen = replace(serving(resource(toolServers=[server])), empty_secrets=("headers",))
+    message = condition(evaluate_conditions(seen), "ConfigurationValid").message
+
+    assert "Secret headers with headers for a tool server" in message

@@ -1,0 +1,139 @@
+"""Tools of a real MCP server: called by the pod, once, whatever becomes of the pod."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeToolServer
+from chatfleet_contract.spec.providers import Model
+from harness.clients.reader import Reader, begin
+from harness.net import LOOPBACK_EGRESS
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.polling import eventually
+from harness.redis.server import redis_server
+from harness.upstream.mcp_server import McpServerProcess, mcp_server
+
+TOKEN = "Bearer of-the-secret"
+MODEL = Model(name="tools", provider="scripted", model="tools@20", continuation="prefill", tools=["tickets"])
+
+
+class Fleet(NamedTuple):
+    pods: list[ApiProcess]
+    server: McpServerProcess
+
+
+def config(folder: Path, redis_url: str, server: McpServerProcess) -> RuntimeConfig:
+    (folder / "redis").write_text(redis_url)
+    headers = folder / "headers"
+    headers.mkdir()
+    (headers / "Authorization").write_text(TOKEN)
+    tickets = RuntimeToolServer(
+        name="tickets", url=server.url, headers_folder=str(headers), allow=("search", "create"), timeout_seconds=5
+    )
+    return scripted("echo").model_copy(
+        update={
+            "models": (MODEL,),
+            "tool_servers": (tickets,),
+            "egress": LOOPBACK_EGRESS,
+            "redis_url_file": str(folder / "redis"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Four pods on one Redis, with a tool server; a test may kill the first that runs."""
+    folder = tmp_path_factory.mktemp("tools")
+    with mcp_server(folder) as server, redis_server(folder) as redis_url:
+        served = config(folder, redis_url, server)
+        with (
+            api_process(folder, served) as one,
+            api_process(folder, served) as two,
+            api_process(folder, served) as three,
+            api_process(folder, served) as last,
+        ):
+            yield Fleet([one, two, three, last], server)
+
+
+def message(tool: str, **arguments: object) -> str:
+    return f"tickets__{tool} {json.dumps(arguments)}"
+
+
+def completion(pod: ApiProcess, content: str, **more: object) -> Any:  # noqa: ANN401  # JSON
+    body = {"model": "tools", "messages": [{"role": "user", "content": content}], **more}
+    return fetch(f"{pod.url}/v1/chat/completions", body).json
+
+
+def test_a_tool_is_called_once_with_the_headers_of_its_secret_and_clients_of_vendors_get_text(fleet: Fleet) -> None:
+    pod = fleet.pods[-1]
+    answer = completion(pod, message("create", key="plain"))["choices"][0]
+    assert answer["message"]["content"] == "create plain is done, and here are some more words"
+    assert (answer["finish_reason"], "tool_calls" in answer["message"]) == ("stop", False)
+    assert [call for call in fleet.server.ledger() if call["key"] == "plain"] == [
+        {"tool": "create", "key": "plain", "authorization": TOKEN}
+    ]
+
+
+def test_each_dialect_of_a_vendor_hides_the_calls(fleet: Fleet) -> None:
+    url, content = fleet.pods[-1].url, message("search", key="hidden-calls")
+    said = {"model": "tools", "max_tokens": 100, "messages": [{"role": "user", "content": content}]}
+    anthropic = fetch(f"{url}/v1/messages", said, **{"anthropic-version": "2023-06-01"}).json
+    assert [block["type"] for block in anthropic["content"]] == ["text"]
+    responses = fetch(f"{url}/v1/responses", {"model": "tools", "input": content}).json
+    assert [item["type"] for item in responses["output"]] == ["message"]
+    assert responses["usage"]["output_tokens"] > 10
+
+
+def test_what_goes_wrong_is_the_result_that_the_model_gets(fleet: Fleet) -> None:
+    pod = fleet.pods[-1]
+    wrong = completion(pod, message("create", title="no key"))["choices"][0]["message"]["content"]
+    assert "'key' is a required property" in wrong
+    slow = completion(pod, message("create", key="slow", seconds=30))["choices"][0]["message"]["content"]
+    assert slow == "The tool did not respond within 5 s."
+    offered = completion(pod, "tickets__hidden {}", tool_choice="none")["choices"][0]["message"]
+    assert "tool_calls" not in offered
+    assert fleet.server.calls("hidden") == 0
+
+
+def killed(fleet: Fleet, content: str, key: str, *, events: int) -> Reader:
+    """Kill the pod that answers once a reader has so many events and the server the call; read the rest elsewhere."""
+    pod, reader = fleet.pods.pop(0), Reader()
+    conversation = begin(pod)
+    reader.say(pod, conversation, tokens=events - 1, content=content)
+    eventually(lambda: fleet.server.calls(key) > 0)
+    pod.program.kill()
+    reader.join(fleet.pods[-1], conversation)
+    assert reader.saw_each_event_once()
+    return reader
+
+
+START_AND_CALL = 2
+
+
+def test_a_call_that_may_have_been_made_is_not_made_again(fleet: Fleet) -> None:
+    reader = killed(fleet, message("create", key="doubtful", seconds=2), "doubtful", events=START_AND_CALL)
+    assert reader.ending
+    assert (reader.ending[0], reader.ending[1]["code"]) == ("error", "interrupted")
+    assert "create of tool server tickets, which may have been made" in reader.ending[1]["message"]
+    assert fleet.server.calls("doubtful") == 1
+
+
+def test_a_call_that_only_reads_is_made_again(fleet: Fleet) -> None:
+    reader = killed(fleet, message("search", key="read", seconds=2), "read", events=START_AND_CALL)
+    assert reader.ending
+    assert reader.ending[0] == "complete"
+    assert reader.text == "search read is done, and here are some more words"
+    assert fleet.server.calls("read") == 2
+
+
+def test_a_finished_step_is_not_repeated(fleet: Fleet) -> None:
+    reader = killed(fleet, message("create", key="finished"), "finished", events=START_AND_CALL + 4)
+    assert reader.ending
+    assert reader.ending[0] == "complete"
+    assert reader.text == "create finished is done, and here are some more words"
+    assert fleet.server.calls("finished") == 1
+    names = [line.removeprefix("event: ") for line in reader.lines if line.startswith("event: ")]
+    assert names[:3] == ["start", "server_tool_call", "server_tool_result"]
