@@ -68,6 +68,8 @@ class PodReport(Part):
     """Which API keys or issuers cannot be used, and why; contains no key. `MAX_ACCESS_ERRORS` at most."""
     knowledge_errors: tuple[str, ...] = ()
     """Which documents are missing or cannot be used, and why. `MAX_KNOWLEDGE_ERRORS` at most."""
+    unpriced_models: tuple[str, ...] = ()
+    """Models that are refused where a budget in USD applies: their prices, or those of a fallback, are not known."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     NOT_OWNED = "NotOwned"
     CHILD_REJECTED = "ChildRejected"
     KNOWLEDGE_UNAVAILABLE = "KnowledgeUnavailable"
+    PRICE_UNKNOWN = "PriceUnknown"
     VOLUME_DIFFERS = "VolumeDiffers"
     INVALID_ANNOTATION = "InvalidAnnotation"
 
@@ -151,11 +152,10 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.NOT_OWNED: "An object with the name of a child exists that the ChatDeployment does not control.",
         Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
         Reason.KNOWLEDGE_UNAVAILABLE: "Documents of a model are missing or cannot be used.",
+        Reason.PRICE_UNKNOWN: "A budget in USD applies, and the price of a model is not known: it is refused.",
         Reason.VOLUME_DIFFERS: "The volume of the managed Redis cannot follow the spec, and is used unchanged.",
         Reason.FIELD_NOT_ALLOWED: "A field of the spec is ignored, because `operator.restrictTemplate` is set.",
-        Reason.SECRET_NOT_ALLOWED: (
-            "A Secret does not have the label that `operator.secretsNeedLabel` requires, and no pod uses it."
-        ),
+        Reason.SECRET_NOT_ALLOWED: "A Secret lacks the label of `operator.secretsNeedLabel`, and no pod uses it.",
         Reason.INVALID_ANNOTATION: "An annotation of chatfleet.io has no effect: its name or its value is unknown.",
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
         Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid.",

@@ -76,6 +76,10 @@ class Limiter:
         """Return the same of the budget of the ChatDeployment; None: it has none, or no request has seen it."""
         return self._shares.of_fleet(self._now())
 
+    def unpriced_models(self) -> tuple[str, ...]:
+        """Return the models that are refused because a budget in USD applies; any thread may call this."""
+        return self._terms.prices().unpriced(self._terms.now()) if self._terms.limits().in_usd else ()
+
     async def reserve(
         self, principal: Principal, model: str, tokens: Cost, output: int = 0
     ) -> tuple[Held, Quota] | None:

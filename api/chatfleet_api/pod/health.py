@@ -15,6 +15,7 @@ from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMoni
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_contract.report import (
     MAX_KNOWLEDGE_ERRORS,
+    MAX_REPORTED_MODELS,
     ComponentHealth,
     ComponentState,
     FleetDetails,
@@ -48,6 +49,18 @@ class AuthenticationState(Protocol):
         ...
 
 
+class BudgetState(Protocol):
+    """What the operator is to know of budgets."""
+
+    def fleet_budget_used(self) -> float | None:
+        """Return the used part of the budget of the ChatDeployment; None: it is not known."""
+        ...
+
+    def unpriced_models(self) -> tuple[str, ...]:
+        """Return the models that a budget in USD refuses, because their prices are not known."""
+        ...
+
+
 class RunCounters(Protocol):
     """Runs that changed their pod."""
 
@@ -68,7 +81,7 @@ class Sources:
     run_counters: RunCounters
     authentication: AuthenticationState
     usage: DayUsage
-    budget_used: Callable[[], float | None]
+    budgets: BudgetState
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
@@ -126,7 +139,8 @@ class Health:
             max_streams=self.max_streams,
             tokens_per_second=round(sources.tokens.per_second, 1),
             usage=sources.usage.reported,
-            budget_used=sources.budget_used(),
+            budget_used=sources.budgets.fleet_budget_used(),
+            unpriced_models=sources.budgets.unpriced_models()[:MAX_REPORTED_MODELS],
             redis=None if sources.redis is None else sources.redis.state,
             redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),

@@ -30,7 +30,7 @@ from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
-from chatfleet_api.pod.health import Health, Sources
+from chatfleet_api.pod.health import BudgetState, Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
@@ -98,8 +98,8 @@ class Wiring:
         self,
         redis: RedisMonitor | None = None,
         fleet: Callable[[], FleetDetails | None] = lambda: None,
-        budget_used: Callable[[], float | None] = lambda: None,
         *,
+        budgets: BudgetState,
         recheck: asyncio.Event,
     ) -> Sources:
         """Return what the health of the pod is read from."""
@@ -116,7 +116,7 @@ class Wiring:
             fleet=fleet,
             authentication=self.authentication,
             usage=DayUsage(self.ports.ledger.totals, now=self.ports.now),
-            budget_used=budget_used,
+            budgets=budgets,
         )
 
     @property
@@ -185,7 +185,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             wiring = _wiring(configuration, stores, pool, meter, tracing, tools)
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
-            sources = wiring.sources(redis, stores.fleet.details, limiter.fleet_budget_used, recheck=recheck)
+            sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
             sources = replace(sources, knowledge=lambda: library.problems)
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)

@@ -115,6 +115,10 @@ class PriceBook:
             most = max(most, cost)
         return most
 
+    def unpriced(self, at: datetime) -> tuple[str, ...]:
+        """Return the models of which no answer has a known price, because of a fallback too."""
+        return tuple(name for name in self._models if self.most(name, 1, 1, at) is None)
+
 
 def live_prices(config: Live[RuntimeConfig]) -> Live[PriceBook]:
     """Return the prices of the current configuration, made once for each."""

@@ -174,6 +174,13 @@ class Limits(Part):
     )
 
     @property
+    def in_usd(self) -> bool:
+        """Whether a budget is in USD."""
+        callers = self.budgets or Budgets()
+        each = (self.budget, callers.per_tenant, callers.per_key, callers.per_user)
+        return any(budget and (budget.usd_per_day or budget.usd_per_month) for budget in each)
+
+    @property
     def unlimited(self) -> bool:
         """Whether nothing is limited."""
         return not (self.per_tenant or self.per_key or self.per_user or self.models or self.budget or self.budgets)

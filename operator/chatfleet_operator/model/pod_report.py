@@ -52,6 +52,7 @@ def _bounded(report: PodReport) -> PodReport:
             "config": _text(report.config),
             "config_error": _text(report.config_error) if report.config_error else None,
             "access_errors": tuple(map(_text, report.access_errors[:MAX_ACCESS_ERRORS])),
+            "unpriced_models": tuple(map(_text, report.unpriced_models[:MAX_REPORTED_MODELS])),
             "knowledge_errors": tuple(map(_text, report.knowledge_errors[:MAX_KNOWLEDGE_ERRORS])),
             "active_streams": min(report.active_streams, MAX_STREAMS),
             "max_streams": min(report.max_streams, MAX_STREAMS),

@@ -87,7 +87,7 @@ class Pod:
             uniform=lambda low, _: low,
             version=VERSION,
         )
-        sources = wiring.sources(budget_used=self.limiter.fleet_budget_used, recheck=asyncio.Event())
+        sources = wiring.sources(budgets=self.limiter, recheck=asyncio.Event())
         self.health = Health(pod="pod-1", version=VERSION, sources=sources)
         self.services = wiring.web(self.chat.services)
         self.app: ASGIApp = create_app(self.services, routers=[health_routes(self.health, self.meter)])

@@ -23,6 +23,16 @@ from harness.pods.live import fixed
 from harness.upstream.catalogue import registry_of
 
 
+class NoBudgets:
+    """A pod without budgets."""
+
+    def fleet_budget_used(self) -> None:
+        return None
+
+    def unpriced_models(self) -> tuple[str, ...]:
+        return ()
+
+
 class FakeLoad:
     """Open streams, as a test sets them."""
 
@@ -86,7 +96,7 @@ class HealthOf:
                 fixed(RuntimeAccess()), no_issuers, now=lambda: datetime.now(UTC), clock=time.monotonic
             ),
             usage=self.usage,
-            budget_used=lambda: None,
+            budgets=NoBudgets(),
             redis=self.redis,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)

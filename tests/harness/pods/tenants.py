@@ -35,6 +35,7 @@ from chatfleet_api.sessions.opening import open_feedback, open_sessions
 from chatfleet_api.web.app import create_app
 from chatfleet_api.webhooks.outbox import no_webhooks
 from chatfleet_contract.runtime import RuntimeKeys
+from harness.pods.health import NoBudgets
 from harness.pods.issuer import no_issuers
 from harness.pods.live import fixed
 from harness.pods.runs import OneModel
@@ -128,7 +129,7 @@ async def open_tenant_pod(
             uniform=random.uniform,
             version="tests",
         )
-        sources = wiring.sources(recheck=asyncio.Event())
+        sources = wiring.sources(budgets=NoBudgets(), recheck=asyncio.Event())
         health = Health(pod=pod, version="tests", sources=sources)
         services = wiring.web(chat_services(ports))
         yield TenantPod(create_app(services, routers=[health_routes(health, meter)]), meter, ends)

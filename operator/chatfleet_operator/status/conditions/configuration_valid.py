@@ -105,6 +105,19 @@ def _knowledge_unavailable(assessment: Assessment) -> ConditionResult | None:
     return false(Reason.KNOWLEDGE_UNAVAILABLE, f"{truncate(first_one[0].upper() + first_one[1:])}{others}.")
 
 
+def _price_unknown(assessment: Assessment) -> ConditionResult | None:
+    """All models that have prices serve."""
+    models = dict.fromkeys(name for report in assessment.reports for name in report.unpriced_models)
+    if not models:
+        return None
+    named = f"model {listed(models)}" if len(models) == 1 else f"models {listed(models)}"
+    return false(
+        Reason.PRICE_UNKNOWN,
+        f"A budget in USD applies, and the price of {named} or of a fallback is not known: requests are rejected."
+        " Set models[].pricing, with prices of '0' for a server of your own.",
+    )
+
+
 def _volume_differs(assessment: Assessment) -> ConditionResult | None:
     """After all that stops requests: Redis serves with the volume that it has."""
     key = ObjectId(PERSISTENT_VOLUME_CLAIM.name, names.redis_name(assessment.seen.resource.ref.name))
@@ -145,12 +158,15 @@ RULES: Final[tuple[Rule, ...]] = (
     _secret_invalid,
     _rejected_by_pod,
     _knowledge_unavailable,
+    _price_unknown,
     _volume_differs,
     _annotation_invalid,
     _valid,
 )
 
-WARNINGS: Final = frozenset({Reason.KNOWLEDGE_UNAVAILABLE, Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION})
+WARNINGS: Final = frozenset(
+    {Reason.KNOWLEDGE_UNAVAILABLE, Reason.PRICE_UNKNOWN, Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION}
+)
 """Reasons with which the rest of the spec is applied and clients are served: their rules are the last ones."""
 
 

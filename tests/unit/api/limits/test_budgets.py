@@ -225,8 +225,18 @@ async def test_a_model_whose_price_is_not_known_is_refused_where_a_budget_is_in_
     refused = await asked(pod)
     assert (refused.status, refused.json()["error"]["code"]) == (429, "budget_exhausted")
     assert refused.json()["error"]["message"].startswith("The price of model 'm' is not known")
+    names = tuple(model.name for model in pod.configuration.current.models)
+    assert pod.health.report().unpriced_models == names
     budget(pod, tokens_per_day=5000)
     assert (await asked(pod)).status == 200
+    assert pod.health.report().unpriced_models == ()
+
+
+def test_a_fallback_without_a_price_makes_a_model_unpriced() -> None:
+    model = PRICED_MODEL | {"fallbacks": ["free"]}
+    free = {"name": "free", "provider": "p", "model": "b"}
+    assert book(model, free).unpriced(NOON) == ("cheap", "free")
+    assert book(PRICED_MODEL).unpriced(NOON) == ()
 
 
 async def test_a_change_acts_on_the_next_request_and_keeps_what_was_used() -> None:
@@ -236,29 +246,26 @@ async def test_a_change_acts_on_the_next_request_and_keeps_what_was_used() -> No
     assert [(await asked(pod)).status for _ in range(2)] == [200, 429]
 
 
-PRICED = PriceBook.of(
-    RuntimeConfig.model_validate(
-        {
-            "deployment": "a",
-            "namespace": "a",
-            "providers": [{"name": "p", "type": "scripted"}],
-            "models": [
-                {"name": "cheap", "provider": "p", "model": "a", "fallbacks": ["dear"], "pricing": PRICES.document()},
-                {
-                    "name": "dear",
-                    "provider": "p",
-                    "model": "b",
-                    "pricing": {
-                        "inputPerMillionTokens": "2",
-                        "outputPerMillionTokens": "20",
-                        "cacheWrite1hPerMillionTokens": "4",
-                        "serviceTiers": [{"name": "flex", "factor": "0.5"}, {"name": "priority", "factor": "3"}],
-                    },
-                },
-            ],
-        }
-    )
-)
+PRICED_MODEL: dict[str, Any] = {"name": "cheap", "provider": "p", "model": "a", "pricing": PRICES.document()}
+DEAR_MODEL: dict[str, Any] = {
+    "name": "dear",
+    "provider": "p",
+    "model": "b",
+    "pricing": {
+        "inputPerMillionTokens": "2",
+        "outputPerMillionTokens": "20",
+        "cacheWrite1hPerMillionTokens": "4",
+        "serviceTiers": [{"name": "flex", "factor": "0.5"}, {"name": "priority", "factor": "3"}],
+    },
+}
+
+
+def book(*models: dict[str, Any]) -> PriceBook:
+    config = {"deployment": "a", "namespace": "a", "providers": [{"name": "p", "type": "scripted"}]}
+    return PriceBook.of(RuntimeConfig.model_validate({**config, "models": models}))
+
+
+PRICED = book(PRICED_MODEL | {"fallbacks": ["dear"]}, DEAR_MODEL)
 
 
 def test_the_dearest_fallback_tier_and_cache_write_are_reserved() -> None:

@@ -78,6 +78,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "config": local().digest(),
         "authenticates": False,
         "accessErrors": [],
+        "unpricedModels": [],
         "knowledgeErrors": [],
         "draining": True,
         "activeStreams": 3,
