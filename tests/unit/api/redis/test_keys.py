@@ -53,6 +53,8 @@ TABLES: Final = {
     "sessions/memory.py: idempotency": "within one conversation",
     "sessions/memory.py: responses": "within one conversation",
     "sessions/memory.py: feedback": "within one conversation",
+    "sessions/tree.py: found": "within one conversation",
+    "sessions/tree.py: moved": "within one conversation",
 }
 """Tables in memory of what is stored or running whose key has no tenant, and why."""
 KEYED: Final = ("RunKey", "tuple[str, str]")
