@@ -43,6 +43,10 @@ class Limits(Protocol):
         """
         ...
 
+    async def extend(self, tenant: str, held: Held) -> Held | None:
+        """Reserve once more the tokens and money that `held` has; None: nothing limits them. Raises as `reserve`."""
+        ...
+
     def adopt(self, tenant: str, held: Held) -> None:
         """Answer for what a run holds that another pod began."""
         ...
@@ -103,22 +107,37 @@ class Reservation:
 class Share:
     """Within its block a run holds its share of its caller's limits, and does not leave it without releasing it."""
 
-    __slots__ = ("_held", "_limits", "_tenant")
+    __slots__ = ("_further", "_held", "_limits", "_tenant")
 
     def __init__(self, limits: Limits | None, tenant: str, held: Held | None) -> None:
         self._limits = None if held is None else limits
         self._tenant = tenant
         self._held = held
+        self._further: list[Held] = []
+        """What is held for further requests to the model, until all that they have used is charged."""
+
+    async def extend(self) -> None:
+        """Reserve what one more request to the model may use; raises as `reserved`."""
+        if self._limits is not None and self._held is not None:
+            further = await self._limits.extend(self._tenant, self._held)
+            if further is not None:
+                self._further.append(further)
 
     async def settle(self, usage: Usage) -> None:
         """Charge `usage`, and release the rest."""
         if self._limits is not None and self._held is not None:
             await self._limits.settle(self._tenant, self._held, usage)
+            self._release()
 
     def forget(self) -> None:
         """Leave it to the pod that has taken the run over."""
         if self._limits is not None and self._held is not None:
             self._limits.forget(self._tenant, self._held)
+            self._release()
+
+    def _release(self) -> None:
+        while self._limits is not None and self._further:
+            self._limits.cancel(self._tenant, self._further.pop())
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +147,7 @@ class Share:
     ) -> None:
         if self._limits is not None and self._held is not None:
             self._limits.close(self._tenant, self._held)
+            self._release()
 
 
 NOTHING: Final = Share(None, "", None)

@@ -28,6 +28,8 @@ class Answer:
     """Publishes events that come from no provider. Never waits."""
     stored: Callable[[], Awaitable[None]]
     """Returns when all that was published outlives this pod."""
+    reserve: Callable[[], Awaitable[None]]
+    """Reserves what one more request to the model may use; raises `ChatError` when a limit refuses it."""
     before: Sequence[Event] = ()
 
 

@@ -65,6 +65,8 @@ class ToolSteps:
                 raise error
             await turn.finish(progress.open)
         while not turn.ended:
+            if turn.step:
+                await answer.reserve()
             await turn.ask(provider, is_last=turn.step + 1 >= use.max_steps)
 
 

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.announcing import UNEXPECTED, Announcer, Ended
-from chatfleet_api.chat.limits import Limits, share_of, tokens_used
+from chatfleet_api.chat.limits import Limits, Share, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.steps import Answer, Emit, Steps, one_step, provided, stored
@@ -147,7 +147,7 @@ async def run_turn(job: RunJob, run: Run) -> None:
     reply = Reply(job.clock, provided(job.before))
     limits = job.seams.limits
     with turn_span(run, job.start) as span, share_of(limits, run.tenant, job.held) as share, noting() as attempts:
-        end = await _produce(job, run, reply)
+        end = await _produce(job, run, reply, share)
         if run.fenced:
             share.forget()
             return  # it is another pod's to end
@@ -173,14 +173,14 @@ def admit(job: RunJob, run: Run) -> None:
         run.publish((job.start,))
 
 
-async def _produce(job: RunJob, run: Run, reply: Reply) -> Terminal:
+async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Terminal:
     """Guard the request, take the steps, and return how they ended."""
     try:
         async with run.stoppable():
             provider = _provider(job)
             request = await guarded(job)
             emit = _emitter(job.seams.guard, run, reply)
-            answer = Answer(emit, run.publish, partial(stored, run), job.before)
+            answer = Answer(emit, run.publish, partial(stored, run), share.extend, job.before)
             await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
     except ChatError as error:

@@ -91,19 +91,28 @@ class Limiter:
             ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED; STORAGE_UNAVAILABLE where `onRedisAway` is `reject`, or a
                 budget applies.
         """
-        plan, tenant = self._current(), principal.tenant
+        plan = self._current()
         demands = plan.demands(principal, model, tokens)
         if plan.limits.budget is not None or plan.limits.budgets is not None:
             asked = Asked(model, tokens() - output, output)
             demands += budget_demands(plan.limits, principal, asked, self._terms.prices(), self._terms.now())
-        if not demands:
-            return None
+        return await self._reserve(principal, demands) if demands else None
+
+    async def extend(self, tenant: str, held: Held) -> Held | None:
+        """Reserve once more the tokens and money that `held` has, for another request to the model.
+
+        Returns what is held for it, None when nothing limits it; raises as `reserve`.
+        """
+        demands = tuple(each for each in held.demands if each.unit not in ("requests", "streams"))
+        return (await self._reserve(Principal(tenant), demands))[0] if demands else None
+
+    async def _reserve(self, principal: Principal, demands: tuple[Demand, ...]) -> tuple[Held, Quota]:
         held = Held(self._new_id(), demands)
         if self._together is None:
             return self._alone(principal, held, demands)
-        verdict = await self._together.reserve(tenant, held)
+        verdict = await self._together.reserve(principal.tenant, held)
         if verdict is None:
-            if plan.limits.on_redis_away == "reject" or has_budget(demands):
+            if self._plan.limits.on_redis_away == "reject" or has_budget(demands):
                 raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=UNREACHABLE_RETRY_SECONDS)
             held = Held(held.lease, demands, local=True)
             return self._alone(principal, held, shared(demands, max(self._pods(), 1)))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from unittest.mock import create_autospec
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from chatfleet_api.chat.steps import Answer
 from chatfleet_api.chat.takeover import resumption
 from chatfleet_api.chat.tool_steps import ToolSteps
 from chatfleet_api.chat.turn import RunJob, Seams, run_turn
-from chatfleet_api.domain.errors import Code
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
     Complete,
     Event,
@@ -24,8 +25,10 @@ from chatfleet_api.domain.events import (
     Token,
     ToolCall,
 )
+from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.domain.tools import ServerTool, ToolUse
+from chatfleet_api.limits.limiter import Limiter
 from chatfleet_api.providers.provider import Finish, GeneratorOpening, Opening, StreamItem
 from harness.pods.live import fixed
 from harness.pods.runs import STOP, TENANT, USAGE, collect, loop_clock, make_pool, start, text
@@ -80,11 +83,16 @@ class Servers:
 
 
 async def answered(
-    provider: Provider, servers: Servers, request: ChatRequest = ASKED, before: Sequence[Event] = ()
+    provider: Provider,
+    servers: Servers,
+    request: ChatRequest = ASKED,
+    before: Sequence[Event] = (),
+    *,
+    limits: Limiter | None = None,
 ) -> list[Event]:
     """Return the events of a run."""
-    seams = Seams(steps=ToolSteps(fixed(servers), servers))
-    job = RunJob(start(), request, provider, None, loop_clock, before, seams=seams)
+    seams = Seams(steps=ToolSteps(fixed(servers), servers), limits=limits)
+    job = RunJob(start(), request, provider, None, loop_clock, before, seams=seams, held=Held("lease", ()))
     with make_pool(run_seconds=300).admit() as start_run:
         run = start_run(TENANT, "r", lambda run: run_turn(job, run))
         return [event for _, event in await collect(run.read())]
@@ -121,13 +129,16 @@ async def test_each_call_is_stored_before_it_is_made_and_calls_of_a_step_are_par
     async def stored() -> None:
         order.append("stored")
 
+    async def reserve() -> None:
+        order.append("reserved")
+
     servers = Noting()
-    answer = Answer(lambda _: None, order.extend, stored)
+    answer = Answer(lambda _: None, order.extend, stored, reserve)
     began = loop_clock()
     await ToolSteps(fixed(servers), servers)(Provider(both, [STOP]), ASKED, answer)
 
     ids = [each.id if isinstance(each, ServerToolCall | ServerToolResult) else each for each in order]
-    assert ids == ["c1", "c2", "stored", "call c1", "call c2", "c1", "c2"]
+    assert ids == ["c1", "c2", "stored", "call c1", "call c2", "c1", "c2", "reserved"]
     assert loop_clock() - began == 1
 
 
@@ -151,6 +162,18 @@ async def test_the_last_step_may_call_nothing_and_ends_truthfully_if_it_does() -
     assert len(servers.calls) == 1
     assert isinstance(events[-1], Complete)
     assert events[-1].finish_reason == "length"
+
+
+async def test_a_limit_that_refuses_a_further_step_ends_the_answer() -> None:
+    limits = create_autospec(Limiter, instance=True)
+    limits.extend.side_effect = ChatError(Code.BUDGET_EXHAUSTED)
+    provider, servers = Provider([*called("tickets__search", "c1"), CALLS]), Servers()
+    end = (await answered(provider, servers, limits=limits))[-1]
+
+    assert isinstance(end, Failed)
+    assert end.code is Code.BUDGET_EXHAUSTED
+    assert (len(provider.asked), len(servers.calls)) == (1, 1)
+    limits.settle.assert_awaited_once()
 
 
 async def test_what_had_to_be_called_was_called_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatfleet_api.chat.limits import reserved
+from chatfleet_api.chat.limits import Share, reserved
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.principal import Principal
@@ -363,3 +363,18 @@ async def test_many_requests_at_once_do_not_spend_more_than_the_budget() -> None
     found = await asyncio.gather(*(asked(pod) for _ in range(9)))
     assert sorted(each.status for each in found) == [200] * 5 + [429] * 4
     assert Code.BUDGET_EXHAUSTED in {each.json()["error"]["code"] for each in found if each.status != 200}
+
+
+async def test_each_further_request_to_the_model_reserves_as_much_as_the_first_until_the_answer_is_charged() -> None:
+    pod = budgeted(tokens_per_day=2500)
+    caller = Principal("acme", "key")
+    held, _ = await pod.limiter.reserve(caller, "m", lambda: 1000, 1000) or pytest.fail("no limit")
+    share = Share(pod.limiter, "acme", held)
+    await share.extend()
+    with pytest.raises(ChatError) as refused:
+        await share.extend()
+    assert refused.value.code is Code.BUDGET_EXHAUSTED
+    await share.settle(Usage(output_tokens=1400))
+    assert await pod.limiter.reserve(caller, "m", lambda: 1100, 1100)
+    with pytest.raises(ChatError):
+        await pod.limiter.reserve(caller, "m", lambda: 1, 1)
