@@ -1,7 +1,10 @@
 """Tools of a real MCP server: called by the pod, once, whatever becomes of the pod."""
 
+import http.client
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +48,7 @@ def config(folder: Path, redis_url: str, server: McpServerProcess) -> RuntimeCon
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Four pods on one Redis, with a tool server; a test may kill the first that runs."""
+    """Five pods on one Redis, with a tool server; a test may kill the first that runs."""
     folder = tmp_path_factory.mktemp("tools")
     with mcp_server(folder) as server, redis_server(folder) as redis_url:
         served = config(folder, redis_url, server)
@@ -53,9 +56,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             api_process(folder, served) as one,
             api_process(folder, served) as two,
             api_process(folder, served) as three,
+            api_process(folder, served) as four,
             api_process(folder, served) as last,
         ):
-            yield Fleet([one, two, three, last], server)
+            yield Fleet([one, two, three, four, last], server)
 
 
 def message(tool: str, **arguments: object) -> str:
@@ -137,3 +141,43 @@ def test_a_finished_step_is_not_repeated(fleet: Fleet) -> None:
     assert fleet.server.calls("finished") == 1
     names = [line.removeprefix("event: ") for line in reader.lines if line.startswith("event: ")]
     assert names[:3] == ["start", "server_tool_call", "server_tool_result"]
+
+
+ANSWERS = 24
+"""At a time; their calls take from 0 to 1.2 s, so that the kill meets each at another moment."""
+
+
+def test_a_kill_at_any_moment_repeats_no_call_and_loses_none_silently(fleet: Fleet) -> None:
+    pod = fleet.pods.pop(0)
+    readers = {f"random-{number}": Reader() for number in range(ANSWERS)}
+    paths = {key: begin(pod) for key in readers}
+
+    def say(key: str) -> None:
+        seconds = int(key.rsplit("-", 1)[1]) / 20
+        with suppress(http.client.HTTPException, OSError):  # the pod is killed
+            readers[key].say(pod, paths[key], content=message("create", key=key, seconds=seconds))
+
+    def ended(key: str) -> tuple[str, int]:
+        """Return how the answer ended, and how often its tool was called."""
+        reader = readers[key]
+        if reader.ending is None:
+            reader.join(fleet.pods[-1], paths[key])
+        assert reader.saw_each_event_once()
+        assert reader.ending
+        kind, data = reader.ending
+        if kind == "complete":
+            assert reader.text == f"create {key} is done, and here are some more words"
+        else:
+            assert "create of tool server tickets, which may have been made" in data["message"]
+        return kind, fleet.server.calls(key)
+
+    with ThreadPoolExecutor(ANSWERS) as threads:
+        talking = threads.map(say, readers)
+        eventually(lambda: all(reader.ids for reader in readers.values()))
+        eventually(lambda: sum(fleet.server.calls(key) for key in readers) >= ANSWERS // 2)
+        pod.program.kill()
+        list(talking)
+        outcomes = list(threads.map(ended, readers))
+    assert {kind for kind, _ in outcomes} == {"complete", "error"}
+    assert all(calls == 1 for kind, calls in outcomes if kind == "complete")
+    assert all(calls <= 1 for _, calls in outcomes)
