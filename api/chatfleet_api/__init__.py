@@ -11,6 +11,7 @@ runs         run log, fleet, failure detector, takeover           identity   who
 limits       requests, tokens and streams of callers              telemetry  traces, where they are wanted
 knowledge    documents that models answer from: index, retrieval, fences
 tools        MCP servers, whose tools models call
+agents       a supervisor and its members, as models
 chat         one turn, and the application services
 web          dialects, routes, middleware, SSE streams
 server       uvicorn, HTTP protocol                               pod        settings, lifecycle, health, metrics

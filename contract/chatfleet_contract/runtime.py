@@ -13,10 +13,11 @@ from chatfleet_contract.names import KNOWLEDGE_DIR, PORT_HEALTH, PORT_SERVING
 from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Limits, Observability, OnRevoke, Streaming
 from chatfleet_contract.spec.administrators import Administrator
+from chatfleet_contract.spec.agents import Route
 from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.provider_types import API, ProviderType
-from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Retries, Timeouts
+from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Parameters, Retries, Timeouts
 from chatfleet_contract.spec.service_accounts import AllowedServiceAccount
 from chatfleet_contract.spec.webhooks import WebhookEvent
 
@@ -137,6 +138,31 @@ class RuntimeWebhook(Part):
     content: bool = False
 
 
+class RuntimeSupervisor(Part):
+    """Who chooses among the members, and answers what none fits."""
+
+    model: str
+    instructions: str | None = None
+
+
+class RuntimeMember(Part):
+    """An agent with its instructions, wherever they come from."""
+
+    name: str
+    description: str
+    model: str
+    instructions: str
+    parameters: Parameters = Parameters()
+    route: Route | None = None
+
+
+class RuntimeAgents(Part):
+    """The agents whose instructions exist."""
+
+    supervisor: RuntimeSupervisor
+    members: tuple[RuntimeMember, ...] = ()
+
+
 class RuntimeConfig(Part):
     """The configuration of an API pod, apart from its environment."""
 
@@ -158,6 +184,7 @@ class RuntimeConfig(Part):
     knowledge_folder: str = KNOWLEDGE_DIR
     """Has a folder for each ConfigMap with documents; it may be missing, and may change while the pod runs."""
     webhooks: tuple[RuntimeWebhook, ...] = ()
+    agents: RuntimeAgents | None = None
 
     def render(self) -> str:
         """Return canonical JSON: equal configurations give equal bytes."""

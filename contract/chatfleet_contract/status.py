@@ -68,6 +68,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     SECRET_MISSING = "SecretMissing"  # a reason, not a secret
     SECRET_INVALID = "SecretInvalid"  # a reason, not a secret
+    CONFIG_MAP_MISSING = "ConfigMapMissing"
     SECRET_NOT_ALLOWED = "SecretNotAllowed"  # a reason, not a secret
     FIELD_NOT_ALLOWED = "FieldNotAllowed"
     NOT_OWNED = "NotOwned"
@@ -159,6 +160,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.INVALID_ANNOTATION: "An annotation of chatfleet.io has no effect: its name or its value is unknown.",
         Reason.SECRET_MISSING: "A Secret, or a key in it, does not exist.",
         Reason.SECRET_INVALID: "The URL of Redis in its Secret is not valid.",
+        Reason.CONFIG_MAP_MISSING: "A ConfigMap with instructions of an agent, or the key in it, does not exist.",
     },
     ConditionType.REDIS_AVAILABLE: {
         Reason.CONNECTED: "Every pod that reports can use Redis; the message has what a pod could not check.",
@@ -175,9 +177,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.SCALED_TO_ZERO: "KEDA has scaled the Deployment to 0 replicas; a request starts a pod.",
         Reason.DISABLED: "`spec.autoscaling` is not set.",
         Reason.SUSPENDED: "`spec.suspend` is true.",
-        Reason.AUTOSCALER_PENDING: (
-            "The autoscaler has not reported a status yet, or the metrics API server starts on demand."
-        ),
+        Reason.AUTOSCALER_PENDING: "The autoscaler has no status yet, or the metrics API server starts on demand.",
         Reason.METRICS_UNAVAILABLE: (
             "The autoscaler cannot read its metrics, and removes no pods; the message names the cause."
         ),

@@ -79,6 +79,7 @@ REFERENCES = {
     *(f"{budget}.degradeTo" for budget in _BUDGETED),
     ".spec.conversations.titles.model",
     ".spec.models[].tools[]",
+    *(".spec.agents.supervisor.model", ".spec.agents.members[].model"),
 }
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
@@ -90,7 +91,7 @@ ALL_PRESENT = {
 """Enums whose values need each something else beside them; the documents hold every value."""
 
 
-TOGETHER = ({"providers", "models", "limits", "conversations", "streaming", "toolServers"},)
+TOGETHER = ({"providers", "models", "limits", "agents", "conversations", "streaming", "toolServers"},)
 """Parts of a spec that rules hold together; each other one is tried beside the least spec, which is quicker."""
 
 

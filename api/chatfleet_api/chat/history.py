@@ -11,9 +11,10 @@ from chatfleet_api.chat.items import joined, understood
 from chatfleet_api.chat.relayed import items_before
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Thought
-from chatfleet_api.domain.request import RESPONSES, Affinity, ChatRequest, Message, Untranslated
+from chatfleet_api.domain.request import RESPONSES, Affinity, ChatRequest, Message, Routing, Untranslated
 from chatfleet_api.runs.log.interface import RunState
 from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_contract.spec.agents import AGENT, MEMBER_PREFIX
 
 BEFORE: Final = "conversation"
 """Stands for the field of an item that the request does not bring itself."""
@@ -76,6 +77,19 @@ def affinity(conversation: str, history: Sequence[StoredMessage], now: datetime)
     if answer is None or age(answer, now) > CACHED_SECONDS:
         return Affinity(conversation)
     return Affinity(conversation, answer.provider, answer.upstream_model)
+
+
+def placed(request: ChatRequest, conversation: str, history: Sequence[StoredMessage], now: datetime) -> ChatRequest:
+    """Return `request` with what is known by the conversation of its upstream, and of the agent that may answer."""
+    routing = Routing(last_agent(history)) if request.model == AGENT else None
+    return replace(request, affinity=affinity(conversation, history, now), routing=routing)
+
+
+def last_agent(history: Sequence[StoredMessage]) -> str:
+    """Return the agent that gave the newest answer; empty: no agent did."""
+    answer = next((message for message in reversed(history) if message.role == "assistant"), None)
+    model = "" if answer is None else answer.model or ""
+    return model.removeprefix(MEMBER_PREFIX) if model.startswith(MEMBER_PREFIX) else ""
 
 
 def _answer(message: StoredMessage) -> Message | None:

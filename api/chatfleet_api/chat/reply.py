@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import assert_never
 
-from chatfleet_api.domain.events import Event, Extended, Piece, Reasoning, Signature, Thought, Token, ToolCall
+from chatfleet_api.domain.events import Agent, Event, Extended, Piece, Reasoning, Signature, Thought, Token, ToolCall
 from chatfleet_api.domain.request import AnyToolCall, CustomInput, CustomToolCall, Function, MessageToolCall
-from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.provider import Finish, ItemBatch, StreamItem
 from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 
 class Reply:
@@ -23,6 +24,8 @@ class Reply:
         """Parts of the reasoning that have ended."""
         self._thought_begins = 0
         self._calls: dict[int, list[ToolCall]] = {}
+        self.model: str | None = None
+        """The agent that answers, as a model of the API; None: no agent does."""
         self.finish: Finish | None = None
         """Set when the provider has ended the answer."""
         self.first_token_ms: int | None = None
@@ -30,7 +33,7 @@ class Reply:
         self.take(before)
         self.first_token_ms = None
 
-    def take(self, pieces: Sequence[StreamItem]) -> Sequence[Event]:
+    def take(self, pieces: ItemBatch) -> Sequence[Event]:
         """Add what one read brought, and return the part of it that readers get: all but the finish."""
         events: list[Event] = []
         for piece in pieces:
@@ -45,13 +48,15 @@ class Reply:
                     self._calls.setdefault(piece.index, []).append(piece)
                 case Extended():
                     self.take(piece.pieces)
+                case Agent():
+                    self.model = MEMBER_PREFIX + piece.name
                 case Finish():
                     self.finish = piece
                     continue
                 case _:
                     assert_never(piece)
             events.append(piece)
-        if events and self.first_token_ms is None:
+        if self.first_token_ms is None and events and not isinstance(events[-1], Agent):
             self.first_token_ms = self.elapsed_ms()
         return events
 

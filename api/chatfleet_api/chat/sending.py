@@ -226,7 +226,7 @@ class MessageSender:
         """Return what the model gets; of a response only if that may be truncated, a part of what was before."""
         may_trim = turn.echo is None or turn.request.truncates
         request, use = asked(self.window(), place.before, turn.request, turn.instructions, may_trim=may_trim)
-        request = replace(request, affinity=history.affinity(place.conversation, place.before, self.now()))
+        request = history.placed(request, place.conversation, place.before, self.now())
         self._require_supported(request, turn)
         return Asked(request, use)
 

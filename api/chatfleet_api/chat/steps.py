@@ -9,13 +9,13 @@ from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, forget_sent
-from chatfleet_api.providers.provider import Provider, StreamItem
+from chatfleet_api.providers.provider import ItemBatch, Provider, StreamItem
 from chatfleet_api.runs.run import Run
 
 STORED_PAUSE_SECONDS: Final = 0.5
 """Between two attempts to have the log store what was published."""
 
-Emit: TypeAlias = Callable[[Sequence[StreamItem]], None]
+Emit: TypeAlias = Callable[[ItemBatch], None]
 """Remembers what was read, and publishes the part of it that readers get. Never waits."""
 
 

@@ -33,9 +33,9 @@ from chatfleet_api.domain.errors import (
     ConversationNotFoundError,
     StorageUnavailableError,
 )
-from chatfleet_api.domain.events import Complete, Event, Failed, FinishReason, Token, Usage
+from chatfleet_api.domain.events import Agent, Complete, Event, Failed, FinishReason, Token, Usage
 from chatfleet_api.domain.live import Live
-from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.request import ChatRequest, Message, Routing
 from chatfleet_api.domain.trace import NO_TRACER, Tracer
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Provider
@@ -43,6 +43,7 @@ from chatfleet_api.runs.fleet.interface import Claim
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 from chatfleet_contract.spec.provider_types import Continuation
 
 MAX_TAKEOVERS: Final = 3
@@ -117,6 +118,7 @@ class Takeover:
         self.meter.took_over(_outcome(claim, provider, request), claim.seconds)
         sink = None
         if message:
+            message = replace(message, model=as_announced(record.request, before).model)
             sink = MessageSink(self.sessions, record.tenant, start.conversation or "", message, self._now)
         spent = lost_usage(claim, before)
         job = RunJob(
@@ -173,7 +175,7 @@ class Takeover:
 
     def _resumption(self, claim: Claim, before: Sequence[Event]) -> tuple[Provider | None, ChatRequest]:
         """Return the provider and the request that continue the answer; no provider when it cannot be continued."""
-        original = claim.record.request
+        original = as_announced(claim.record.request, before)
         models = self.catalogue()
         try:
             continuation = models.continuation(original.model)
@@ -183,6 +185,14 @@ class Takeover:
         except ChatError:  # the model has left the catalogue
             pass
         return None, original
+
+
+def as_announced(request: ChatRequest, before: Sequence[Event]) -> ChatRequest:
+    """Return `request` for the agent that the run has announced, if it has."""
+    announced = next((event for event in before if isinstance(event, Agent)), None)
+    if announced is None:
+        return request
+    return replace(request, model=MEMBER_PREFIX + announced.name, routing=Routing(announced=True))
 
 
 def lost_usage(claim: Claim, before: Sequence[Event]) -> Usage | None:

@@ -1,6 +1,6 @@
 """What one step reads: text and calls of the client's tools go to the readers; calls of ours are kept for the pod."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import StringIO
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from chatfleet_api.chat.tool_progress import CallingStep
 from chatfleet_api.domain.events import Reasoning, ServerToolCall, Thought, Token, ToolCall
 from chatfleet_api.domain.request import MessageToolCall
 from chatfleet_api.domain.tools import ServerTool
-from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, Finish, ItemBatch
 
 
 class StepReader:
@@ -35,12 +35,12 @@ class StepReader:
         """Whether the model has called tools of the client, which alone can go on."""
         return bool(self._clients)
 
-    def take(self, pieces: Sequence[StreamItem]) -> None:
+    def take(self, pieces: ItemBatch) -> None:
         """Take what one read brought, and pass on what readers get."""
         if shown := [piece for each in pieces if (piece := self._shown(each)) is not None]:
             self._emit(shown)
 
-    def _shown(self, piece: StreamItem) -> StreamItem | None:
+    def _shown(self, piece: AnswerItem) -> AnswerItem | None:
         match piece:
             case Token():
                 self._text.write(piece.text)

@@ -40,7 +40,7 @@ from chatfleet_api.domain.events import (
 )
 from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import Provider, StreamItem
+from chatfleet_api.providers.provider import ItemBatch, Provider
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
 from chatfleet_api.usage.attempts import noting
@@ -66,7 +66,7 @@ class Guard(Protocol):
 
     async def request(self, request: ChatRequest) -> ChatRequest: ...
 
-    def batch(self, pieces: Sequence[StreamItem]) -> Sequence[StreamItem]: ...
+    def batch(self, pieces: ItemBatch) -> ItemBatch: ...
 
 
 class Titles(Protocol):
@@ -207,7 +207,7 @@ async def guarded(job: RunJob) -> ChatRequest:
 def _emitter(guard: Guard | None, run: Run, reply: Reply) -> Emit:
     take, publish = reply.take, run.publish
 
-    def emit(pieces: Sequence[StreamItem]) -> None:
+    def emit(pieces: ItemBatch) -> None:
         if events := take(pieces):
             publish(events)
 
@@ -280,6 +280,7 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
     """Return the message as it is stored: whole, or what had come of it, marked by its status."""
     message = replace(
         pending,
+        model=reply.model or pending.model,
         content=reply.text,
         reasoning=reply.reasoning,
         thoughts=reply.thoughts,

@@ -75,6 +75,13 @@ class Start(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field
     """Parameters of the request that the dialect shows with the answer, as JSON; empty: it shows none."""
 
 
+class Agent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="agent"):
+    """Who answers, before anything of the answer, and why."""
+
+    name: str
+    reason: str
+
+
 class Token(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="token"):
     """Visible text."""
 
@@ -226,4 +233,4 @@ Delta: TypeAlias = Piece | Extended
 Terminal: TypeAlias = Complete | Failed
 TERMINALS: Final = (Complete, Failed)
 ServerToolEvent: TypeAlias = ServerToolCall | ServerToolResult
-Event: TypeAlias = Start | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed
+Event: TypeAlias = Start | Agent | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed

@@ -125,6 +125,15 @@ class Affinity(msgspec.Struct, frozen=True, omit_defaults=True):
     """The model that gave it, by its provider's name of it."""
 
 
+class Routing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known beforehand of the agent that answers."""
+
+    last: str = ""
+    """The agent that has answered last in the conversation; empty: none."""
+    announced: bool = False
+    """Whether the run has announced it: the request goes on with it."""
+
+
 class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One question to one model; `model` is a name of the catalogue until the registry puts the provider's there."""
 
@@ -158,6 +167,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the instructions are long and the same for many requests, so that a vendor's cache shall keep them."""
     keeps_thoughts: bool = False
     """Whether the signatures of the reasoning are wanted, because steps give them back."""
+    routing: Routing | None = None
+    """For agents alone."""
     sent: Sent | None = None
     """The request as its client sent it, in a dialect that upstreams speak too.
 

@@ -35,14 +35,14 @@ def grounded(request: ChatRequest, passages: Passages) -> ChatRequest:
     instructions = f"{RULE}\n\n{passages.core}" if passages.core else RULE
     additions = Additions(instructions, fenced(passages.retrieved), caches=bool(passages.core))
     asked = _with_passages(request.messages, additions.passages)
-    messages = _instructed(asked, instructions)
+    messages = instructed(asked, instructions)
     sent = request.sent and replace(
         extended(request.sent, additions), messages=request.sent.messages + len(messages) - len(asked)
     )
     return replace(request, messages=tuple(messages), sent=sent, caches_instructions=additions.caches)
 
 
-def _instructed(messages: Sequence[Message], instructions: str) -> list[Message]:
+def instructed(messages: Sequence[Message], instructions: str) -> list[Message]:
     """Return `messages` after `instructions`, in one message with those of the client: templates allow no second."""
     first, *rest = messages
     if first.role in INSTRUCTING and isinstance(first.content, str):

@@ -2,6 +2,7 @@
 
 settings        the environment, read once
 configuration   the runtime configuration and its catalogue of models, reloaded live (`domain/live.py`)
+served_models   the catalogue of a configuration, with its agents
 services        the composition root: opens and wires all parts
 stores          Redis, or memory, for runs and conversations
 background      background tasks, restarted when they fail

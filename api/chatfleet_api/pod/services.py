@@ -15,6 +15,7 @@ from typing import Final
 from uuid_utils import uuid7
 
 from chatfleet_api.chat.accounting import Accounting
+from chatfleet_api.chat.agent_steps import AgentSteps
 from chatfleet_api.chat.announcing import Announcer
 from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.feedback import FeedbackService
@@ -34,6 +35,7 @@ from chatfleet_api.pod.health import BudgetState, Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
+from chatfleet_api.pod.served_models import served_models
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
 from chatfleet_api.pod.tenant_metrics import key_uses
@@ -174,7 +176,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     with open_registry(
         meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
     ) as registry:
-        configuration = Configuration(config, build=partial(registry.catalogue, ground=library.grounded))
+        configuration = Configuration(config, build=partial(served_models, registry, ground=library.grounded))
         async with (
             open_stores(settings, configuration.live) as stores,
             open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION) as tools,
@@ -236,7 +238,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
             accounting=_accounting(configuration, stores, meter),
             limits=stores.limits.limiter,
             announcer=_announcer(stores.outbox),
-            steps=ToolSteps(configuration.live_catalogue, tools),
+            steps=AgentSteps(ToolSteps(configuration.live_catalogue, tools)),
         ),
     )
     return Wiring(

@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from typing_extensions import override
 
-from chatfleet_api.domain.events import Citation, Delta, FinishReason, Usage
+from chatfleet_api.domain.events import Agent, Citation, Delta, FinishReason, Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_contract.report import ModelOutcome
 
@@ -29,7 +29,9 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 
 
 StreamItem: TypeAlias = Delta | Finish
-ItemBatch: TypeAlias = Sequence[StreamItem]
+AnswerItem: TypeAlias = Agent | StreamItem
+"""No upstream brings the first: it stands before what an agent answers."""
+ItemBatch: TypeAlias = Sequence[AnswerItem]
 Stream: TypeAlias = AsyncIterator[ItemBatch]
 Opening: TypeAlias = AbstractAsyncContextManager[Stream]
 
@@ -75,6 +77,24 @@ class Backend(Provider, Protocol):
 
     def outcome(self, model: str) -> ModelOutcome | None:
         """Return what requests and checks have shown of `model`, by the provider's name. Any thread may call this."""
+        ...
+
+
+class Delegation(NamedTuple):
+    """Who answers a request in the place of a provider."""
+
+    agent: Agent | None
+    """What is announced first; None: it was announced."""
+    provider: Provider
+    request: ChatRequest
+
+
+@runtime_checkable
+class Delegating(Provider, Protocol):
+    """A provider that has each request answered by another one: steps are taken with that one."""
+
+    async def delegate(self, request: ChatRequest) -> Delegation:
+        """Return who answers; raises `ChatError`."""
         ...
 
 

@@ -60,8 +60,10 @@ class Registry:
         self._environment = environment
         self._upstreams: dict[RuntimeProvider, SharedUpstream] = {}
 
-    def catalogue(self, config: RuntimeConfig, ground: Ground | None = None) -> Catalogue:
-        """Return the catalogue of `config`; raise `ValueError` when parts of it do not fit together.
+    def catalogue(
+        self, config: RuntimeConfig, ground: Ground | None = None, kind: Callable[..., Catalogue] = Catalogue
+    ) -> Catalogue:
+        """Return the catalogue of `config`, of a `kind`; raise `ValueError` when parts of it do not fit together.
 
         Without `ground`, no model answers from documents.
         """
@@ -89,7 +91,7 @@ class Registry:
             for model in config.models
             for provider in [_named(providers, model)]
         }
-        return Catalogue(models, named, {model.name: model for model in config.models}, embedding)
+        return kind(models, named, {model.name: model for model in config.models}, embedding)
 
     def _connect(self, provider: RuntimeProvider) -> SharedUpstream:
         clock, meter = self._environment.clock, self._environment.meter

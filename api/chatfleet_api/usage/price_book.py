@@ -1,7 +1,7 @@
 """The prices of the models of one runtime configuration: those of the resource, else those of the shipped list."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,8 @@ from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.usage.price_list import Entry, PriceList
 from chatfleet_api.usage.rates import Rate, Rates, cost_of
-from chatfleet_contract.runtime import RuntimeConfig, canonical
+from chatfleet_contract.runtime import RuntimeAgents, RuntimeConfig, canonical
+from chatfleet_contract.spec.agents import AGENT, MEMBER_PREFIX, SUPERVISOR
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.pricing import Rates as PricedKinds
 
@@ -93,7 +94,11 @@ class PriceBook:
             elif (provider := providers.get(model.provider)) and (entry := shipped.find(provider, model.model)):
                 priced = _of_list(entry, shipped.version)
             models[model.name] = (Named(model.provider, model.model), priced)
-        return cls(models, {model.name: model.fallbacks for model in config.models})
+        fallbacks: dict[str, Sequence[str]] = {model.name: model.fallbacks for model in config.models}
+        for name, used in _agents(config.agents):
+            models[name] = models.get(used[0], (Named("", ""), None))
+            fallbacks[name] = [*used[1:], *(each for model in used for each in fallbacks.get(model, ()))]
+        return cls(models, fallbacks)
 
     def named(self, model: str) -> Named:
         """Return who answers a model of the catalogue first."""
@@ -132,6 +137,17 @@ def live_prices(config: Live[RuntimeConfig]) -> Live[PriceBook]:
 
     current()  # at the start, and not with the first answer
     return Live(current)
+
+
+def _agents(agents: RuntimeAgents | None) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each agent as a model of the API, with the models that may answer for it, the first one foremost."""
+    if agents is None:
+        return
+    own = agents.supervisor.model
+    yield AGENT, (own, *dict.fromkeys(member.model for member in agents.members))
+    yield MEMBER_PREFIX + SUPERVISOR, (own,)
+    for member in agents.members:
+        yield MEMBER_PREFIX + member.name, (member.model,)
 
 
 def _cacheable(input_tokens: int, output_tokens: int) -> tuple[Usage, ...]:

@@ -5,10 +5,12 @@ from contextlib import aclosing
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Agent,
     Complete,
     Extended,
     Failed,
@@ -20,6 +22,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.runs.tail import Batch
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 
 class CollectedCompletion(msgspec.Struct, frozen=True):
@@ -48,6 +51,8 @@ async def collect(run: AsyncGenerator[Batch, None]) -> CollectedCompletion:
                 match event:
                     case Start():
                         start = event
+                    case Agent():
+                        start = replace(start, model=MEMBER_PREFIX + event.name)
                     case Complete():
                         return CollectedCompletion(start, reply, event, extras)
                     case Failed():

@@ -19,6 +19,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `exposure`        `spec.exposure`: the Service
 - `template`        `spec.template`, `spec.inheritedMetadata`, `spec.serviceAccount`: additions to pods and objects
 - `pricing`         `spec.models[].pricing`: what tokens cost
+- `agents`          `spec.agents`: a supervisor and its members
 - `knowledge`       documents from which a model answers
 - `access`          `spec.access`: whose requests are answered
 - `administrators`  `spec.access.admin`: who may use the admin port

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, rule, rules
 from chatfleet_contract.spec.access import Access
+from chatfleet_contract.spec.agents import AGENT_RULES, Agents
 from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import TITLES_RULE, Conversations
 from chatfleet_contract.spec.egress import Egress
@@ -61,6 +62,7 @@ class ChatDeploymentSpec(Part):
             RETENTION_RULE,
             *LIMITS_RULES,
             TITLES_RULE,
+            *AGENT_RULES,
         )
     )
 
@@ -77,6 +79,9 @@ class ChatDeploymentSpec(Part):
     models: Catalogue = Field(description="The model catalogue: the models that clients can request.")
     tool_servers: ToolServers = Field(
         default_factory=list, description="MCP servers whose tools models may use, by models[].tools."
+    )
+    agents: Agents | None = Field(
+        None, description="Agents with instructions of their own, as further models of the API. Unset: none."
     )
     redis: Redis = Field(
         description="The Redis that stores conversations and streams: exactly one of urlSecretRef and managed."

@@ -188,8 +188,10 @@ class Limits(Part):
 
 _MODELS_RULE: Final = rule(
     "!has(self.limits) || !has(self.limits.models) || self.limits.models.all(l, self.models.exists(m, m.name =="
-    " l.model))",
-    "limits.models[].model must be the name of a model in spec.models; add the model or correct the name",
+    " l.model) || has(self.agents) && (l.model == 'agent' || self.agents.members.exists(a, 'agent:' + a.name =="
+    " l.model)))",
+    "limits.models[].model must be the name of a model in spec.models, or of an agent; add the model or correct the"
+    " name",
     ".limits.models",
 )
 

@@ -72,7 +72,7 @@ def build(resource: Resource, spec: ChatDeploymentSpec, defaults: Defaults, *, l
         spec = without_refused_fields(spec)
     owner = Owner(resource.ref, resource.uid)
     context = BuildContext(
-        owner, spec, defaults, live, runtime := config.runtime_config(owner, spec, live.token_issuer)
+        owner, spec, defaults, live, runtime := config.runtime_config(owner, spec, live.token_issuer, live.instructions)
     )
     built = (child for builder in BUILDERS for child in builder(context))
     allowed = (without_secrets(child, live.refused_secrets) for child in built)

@@ -1,22 +1,29 @@
 """The ConfigMap with the runtime configuration: the spec without its Secrets, as running pods read it."""
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from pydantic import ValidationError
 
 from chatfleet_contract import names
 from chatfleet_contract.runtime import (
     RuntimeAccess,
+    RuntimeAgents,
     RuntimeConfig,
     RuntimeEgress,
     RuntimeKeys,
+    RuntimeMember,
     RuntimeProvider,
     RuntimeReview,
     RuntimeServiceAccounts,
+    RuntimeSupervisor,
     RuntimeToolServer,
     RuntimeWebhook,
 )
 from chatfleet_contract.spec import Access, ChatDeploymentSpec
+from chatfleet_contract.spec.agents import SUPERVISOR, Agents
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.providers import Provider
 from chatfleet_contract.spec.service_accounts import ServiceAccounts
@@ -27,6 +34,8 @@ from chatfleet_operator.children.kinds import CONFIG_MAP
 from chatfleet_operator.children.labels import Owner, new_child
 from chatfleet_operator.model.token_issuer import TokenIssuer
 from chatfleet_operator.model.values import Manifest
+
+NO_INSTRUCTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _provider(provider: Provider) -> RuntimeProvider:
@@ -62,14 +71,54 @@ def _webhook(webhook: Webhook) -> RuntimeWebhook:
     return RuntimeWebhook.model_validate({**fields, "secretsFolder": folder})
 
 
-def served_issuer(config_map: Manifest | None) -> TokenIssuer | None:
-    """Return the issuer that a ConfigMap of ours has, for the time in which it cannot be read."""
+def _served(config_map: Manifest | None) -> RuntimeConfig | None:
+    """Return what a ConfigMap of ours has."""
     text = ((config_map or {}).get("data") or {}).get(names.CONFIG_KEY)
     try:
-        accepted = RuntimeConfig.model_validate_json(text).access.service_accounts if text else None
+        return RuntimeConfig.model_validate_json(text) if text else None
     except ValidationError:  # it was written by another operator, or by hand
         return None
+
+
+def served_issuer(config_map: Manifest | None) -> TokenIssuer | None:
+    """Return the issuer that a ConfigMap of ours has, for the time in which it cannot be read."""
+    served = _served(config_map)
+    accepted = served.access.service_accounts if served else None
     return TokenIssuer(accepted.issuer, accepted.keys) if accepted else None
+
+
+def served_instructions(config_map: Manifest | None) -> dict[str, str]:
+    """Return the instructions that a ConfigMap of ours has, for the time in which theirs are not there."""
+    served = _served(config_map)
+    if served is None or served.agents is None:
+        return {}
+    texts = {member.name: member.instructions for member in served.agents.members}
+    own = served.agents.supervisor.instructions
+    return texts if own is None else {SUPERVISOR: own, **texts}
+
+
+def _agents(agents: Agents | None, found: Mapping[str, str]) -> RuntimeAgents | None:
+    """Return the agents with their instructions; a member whose instructions never were there is left out."""
+    if agents is None:
+        return None
+    texts = {name: found[name] for name, _ in agents.instructed() if name in found}
+    own = agents.supervisor
+    members = (
+        RuntimeMember(
+            name=member.name,
+            description=member.description,
+            model=member.model,
+            instructions=text,
+            parameters=member.parameters,
+            route=member.route,
+        )
+        for member in agents.members
+        if (text := member.instructions or texts.get(member.name))
+    )
+    return RuntimeAgents(
+        supervisor=RuntimeSupervisor(model=own.model, instructions=own.instructions or texts.get(SUPERVISOR)),
+        members=tuple(members),
+    )
 
 
 def _service_accounts(accepted: ServiceAccounts, issuer: TokenIssuer) -> RuntimeServiceAccounts:
@@ -97,8 +146,16 @@ def _access(access: Access, uid: str, issuer: TokenIssuer | None) -> RuntimeAcce
     )
 
 
-def runtime_config(owner: Owner, spec: ChatDeploymentSpec, issuer: TokenIssuer | None = None) -> RuntimeConfig:
-    """Return what the pods of `owner` should serve; `issuer` signs the tokens of ServiceAccounts."""
+def runtime_config(
+    owner: Owner,
+    spec: ChatDeploymentSpec,
+    issuer: TokenIssuer | None = None,
+    instructions: Mapping[str, str] = NO_INSTRUCTIONS,
+) -> RuntimeConfig:
+    """Return what the pods of `owner` should serve; `issuer` signs the tokens of ServiceAccounts.
+
+    `instructions` are those of agents that have them in ConfigMaps, by name.
+    """
     ref = owner.ref
     return RuntimeConfig(
         deployment=ref.name,
@@ -115,6 +172,7 @@ def runtime_config(owner: Owner, spec: ChatDeploymentSpec, issuer: TokenIssuer |
         observability=spec.observability,
         egress=_egress(spec.egress),
         webhooks=tuple(_webhook(webhook) for webhook in spec.webhooks),
+        agents=_agents(spec.agents, instructions),
     )
 
 

@@ -13,16 +13,12 @@ from typing_extensions import override
 from chatfleet_contract.report import PodReport
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_contract.spec.secrets import SecretKeyRef
+from chatfleet_contract.spec.secrets import ConfigMapKeyRef, SecretKeyRef
 from chatfleet_contract.status import ChatDeploymentStatus
 from chatfleet_operator.model.conflict import Conflict
 from chatfleet_operator.model.errors import Refusal
 from chatfleet_operator.model.metrics_api import MetricsApi
-from chatfleet_operator.model.named_secrets import (
-    NOTHING_MOUNTED,
-    MountedSecrets,
-    SecretUse,
-)
+from chatfleet_operator.model.named_secrets import NOTHING_MOUNTED, MountedSecrets, SecretUse
 from chatfleet_operator.model.start_failure import StartFailure
 from chatfleet_operator.model.token_issuer import TokenIssuer
 
@@ -78,6 +74,8 @@ class LiveState:
     """Secrets that no pod may use."""
     token_issuer: TokenIssuer | None = None
     """Of this cluster; None: it is not needed, or not known."""
+    instructions: Mapping[str, str] = field(default_factory=dict)
+    """Of agents with instructions in ConfigMaps, by name; those that pods have where they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +150,9 @@ class Observed:
     """Secrets that the spec names and that it may not use."""
     redis_url_error: str = ""
     """Why the URL of Redis in the Secret that the spec names is not valid; empty: it is, or was not read."""
+    instructions: Mapping[str, str] = field(default_factory=dict)
+    """What ConfigMaps have as instructions of agents, by the name of the agent."""
+    missing_config_map_keys: tuple[ConfigMapKeyRef, ...] = ()
     mounted_secrets: MountedSecrets = NOTHING_MOUNTED
     probe: ProbeResult | None = None
     """None: the Service has no ready pod or no address, and was not probed."""

@@ -11,7 +11,7 @@ from typing import Final
 from chatfleet_contract import names
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children import build
-from chatfleet_operator.children.config import served_issuer
+from chatfleet_operator.children.config import served_instructions, served_issuer
 from chatfleet_operator.children.kinds import (
     AUTOSCALERS,
     CONFIG_MAP,
@@ -146,6 +146,7 @@ def _wanted(seen: Observed, spec: ChatDeploymentSpec, defaults: Defaults) -> Des
         foreign_metrics=bool(seen.metrics_api and seen.metrics_api.foreign),
         refused_secrets=frozenset(use.name for use in seen.refused_secrets),
         token_issuer=seen.token_issuer or served_issuer(_ours(seen, _config_map(seen))),
+        instructions={**served_instructions(_ours(seen, _config_map(seen))), **seen.instructions},
     )
     return build(seen.resource, spec, defaults, live=live_state)
 

@@ -20,6 +20,7 @@ from chatfleet_operator.model.ownership import is_ours
 from chatfleet_operator.model.parse import parse_metrics_api
 from chatfleet_operator.model.ports import Cluster, Prober
 from chatfleet_operator.model.values import Manifest, ObjectId, Observed, Pod, ProbeResult, Ref, Resource, Timestamp
+from chatfleet_operator.reconcile.instructions import config_map_id, instructed, instructions, missing_instructions
 from chatfleet_operator.reconcile.pod_failures import FINISHED, is_ready
 from chatfleet_operator.reconcile.secrets import (
     missing_keys,
@@ -48,9 +49,13 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     references, whole = tuple(dict.fromkeys(references_of(resource.spec))), mounted_whole(resource.spec)
     mounts: tuple[SecretKeyRef | SecretUse, ...] = (*references, *whole)
     uses = restricted_uses(resource) if defaults.restrictions.secrets_need_label else ()
-    children, secrets, listed, issuers, metrics_api = await asyncio.gather(
+    children, secrets, prompts, listed, issuers, metrics_api = await asyncio.gather(
         _each(possible_children(ref.name), lambda key: cluster.child(ref.namespace, key)),
         _each({*map(secret_id, mounts), *map(secret_id, uses)}, lambda key: cluster.secret(*_secret(resource, key))),
+        _each(
+            {config_map_id(named) for _, named in instructed(resource.spec)},
+            lambda key: cluster.child(ref.namespace, key),
+        ),
         _each([PODS], lambda _: cluster.pods(ref.namespace, {names.LABEL_DEPLOYMENT: ref.name})),
         _each(_needs_issuer(resource.spec), lambda _: cluster.token_issuer()),
         _metrics_api(resource.spec, cluster, defaults.metrics_apiserver),
@@ -70,12 +75,14 @@ async def observe(ref: Ref, cluster: Cluster, prober: Prober, now: Timestamp, *,
     return Observed(
         resource=resource,
         children={key: live for key, live in children.found.items() if live is not None},
-        unreadable={**children.refused, **secrets.refused, **listed.refused, **issuers.refused},
+        unreadable={**children.refused, **secrets.refused, **prompts.refused, **listed.refused, **issuers.refused},
         pods=tuple(_pod(pod, report, now) for pod, report in zip(pods, reports, strict=True)),
         missing_secrets=missing_keys(references, secrets.found, refused),
         empty_secrets=missing_secrets(whole, secrets.found, refused),
         refused_secrets=refused,
         redis_url_error=redis_url_error(resource.spec, secrets.found),
+        instructions=instructions(resource.spec, prompts.found),
+        missing_config_map_keys=missing_instructions(resource.spec, prompts.found),
         mounted_secrets=mounted(resource, mounts, secrets.found, ours, refused),
         probe=probe,
         token_issuer=issuers.found.get(TOKEN_KEYS),

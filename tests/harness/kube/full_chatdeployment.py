@@ -15,6 +15,7 @@ OTHER_FIELDS: Final = frozenset(
     {
         *(".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef"),
         *(CREDENTIALS, ".spec.access.jwt[].tenant"),
+        *(".spec.agents.supervisor.instructions", ".spec.agents.members[].instructions"),
     }
 )
 """Fields that cannot stand beside others of the full document, such as a managed Redis."""
@@ -22,6 +23,10 @@ _OWN_REDIS: Document = {
     "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1},
     "access": {"jwt": [{"issuer": "https://token.example.com", "audience": "chat", "tenant": "partners"}]},
     "egress": {"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
+    "agents": {
+        "supervisor": {"model": "default", "instructions": "Greet the user."},
+        "members": [{"name": "policy", "description": "terms", "model": "default", "instructions": "Quote the terms."}],
+    },
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }
 """Values that cannot stand beside those of the full document."""

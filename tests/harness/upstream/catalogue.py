@@ -15,7 +15,7 @@ from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.providers.catalogue import Catalogue
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.instrumented import Meter
-from chatfleet_api.providers.provider import Provider, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, ItemBatch, Provider
 from chatfleet_api.providers.registry import Registry
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.providers import Model
@@ -95,11 +95,11 @@ def key_file(folder: Path, key: str = "k-123") -> str:
 class Outcome:
     """What a stream brought, and how it ended."""
 
-    batches: list[Sequence[StreamItem]] = field(default_factory=list)
+    batches: list[ItemBatch] = field(default_factory=list)
     error: ChatError | None = None
 
     @property
-    def pieces(self) -> list[StreamItem]:
+    def pieces(self) -> list[AnswerItem]:
         """Return all pieces."""
         return [piece for batch in self.batches for piece in batch]
 

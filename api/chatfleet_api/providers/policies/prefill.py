@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import ChatRequest
-from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, Provider, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, GeneratorOpening, ItemBatch, Opening, Provider
 from chatfleet_contract.spec.provider_types import Continuation
 
 
@@ -46,7 +46,7 @@ def without_space(request: ChatRequest) -> tuple[ChatRequest, str]:
 
 def without_repetition(items: ItemBatch, repeated: str) -> tuple[ItemBatch, str]:
     """Return `items` without the beginning of `repeated`, and how much of it later ones may still repeat."""
-    rest: list[StreamItem] = []
+    rest: list[AnswerItem] = []
     for item in items:
         if not isinstance(item, Token):
             rest.append(item)

@@ -4,6 +4,7 @@ from typing import Final
 
 from chatfleet_lab.faults.fault import Needs, Row
 from chatfleet_lab.faults.rows import (
+    agents,
     autoscaling,
     cluster,
     configuration,
@@ -20,7 +21,7 @@ KINDS: Final = {
     "Pods that do not start": pods_do_not_start.ROWS,
     "Providers": providers.ROWS,
     "Redis": redis.ROWS,
-    "Secrets, names, rejections, rights": configuration.ROWS,
+    "Secrets, names, rejections, rights": (*configuration.ROWS, *agents.ROWS),
     "Autoscaling": autoscaling.ROWS,
     "Cluster and release": cluster.ROWS,
     "Operator and metrics API server": operators.ROWS,

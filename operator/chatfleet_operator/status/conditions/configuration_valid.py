@@ -87,6 +87,14 @@ def _secret_invalid(assessment: Assessment) -> ConditionResult | None:
     return false(Reason.SECRET_INVALID, f"{why[0].upper()}{why[1:]}. {remedy}")
 
 
+def _config_map_missing(assessment: Assessment) -> ConditionResult | None:
+    missing = [f"key {ref.key} of ConfigMap {ref.name}" for ref in assessment.seen.missing_config_map_keys]
+    if not missing:
+        return None
+    cause = f"Missing: {listed(missing)}, with instructions of agents."
+    return false(Reason.CONFIG_MAP_MISSING, f"{cause} Create it; pods read it without a restart.")
+
+
 def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
     for report in assessment.reports:
         if report.config_error and report.config != assessment.digest:
@@ -156,6 +164,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _secret_not_allowed,
     _secret_missing,
     _secret_invalid,
+    _config_map_missing,
     _rejected_by_pod,
     _knowledge_unavailable,
     _price_unknown,

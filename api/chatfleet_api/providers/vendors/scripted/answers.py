@@ -13,6 +13,7 @@ import msgspec
 from chatfleet_api.domain.events import FinishReason, Piece, Reasoning, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.vendors.scripted.instances import Named, instance_of
+from chatfleet_api.providers.vendors.scripted.router import route
 from chatfleet_api.providers.vendors.scripted.script import Script
 
 WORD: Final = re.compile(r"\s*\S+")
@@ -103,6 +104,16 @@ def _tools(script: Script, request: ChatRequest) -> Answer:
     return _schema(script, request)
 
 
+def _instructions(_: Script, request: ChatRequest) -> Answer:
+    return _text(WORD.findall(_system(request)), request)
+
+
+def _router(script: Script, request: ChatRequest) -> Answer:
+    """Return the agent that a routing request is after; an echo of any other request."""
+    chosen = route(request, _system(request), _last_words(request.messages))
+    return _echo(script, request) if chosen is None else _text(WORD.findall(json.dumps(chosen)), request)
+
+
 def _assistant(script: Script, request: ChatRequest) -> Answer:
     answer = _tools(script, request)
     return answer if request.reasoning_effort in (None, "none") else _after_reasoning(request, answer)
@@ -113,8 +124,10 @@ _ANSWERS: Final[Mapping[str, Callable[[Script, ChatRequest], Answer]]] = Mapping
         "assistant": _assistant,
         "count": _count,
         "echo": _echo,
+        "instructions": _instructions,
         "reason": _reason,
         "refuse": _refuse,
+        "router": _router,
         "schema": _schema,
         "story": _story,
         "tools": _tools,
@@ -194,6 +207,10 @@ def _already_sent(tokens: Sequence[str], last: Message) -> int:
 
 def _last_words(messages: Sequence[Message]) -> str:
     return next((text_of(message) for message in reversed(messages) if message.role == "user"), "")
+
+
+def _system(request: ChatRequest) -> str:
+    return "\n".join(text_of(message) for message in request.messages if message.role in {"system", "developer"})
 
 
 def _named(request: ChatRequest) -> Named:

@@ -5,6 +5,8 @@ Its models' names are the script: `SCRIPT[:CODE][/SECONDS][@RATE]`.
 - `echo` gives back the last user message, word by word; `story` is a short story; `count-N` counts from 1 to N.
 - `tools` calls a tool, `reason` reasons, `schema` fills a JSON schema, `assistant` does what the request wants of
   these, and `refuse` refuses.
+- `router` chooses the agent whose description has most of the words of the question, and `instructions` gives back the
+  system instructions.
 - `:CODE` fails with that error code where the script ends, so `count-0:upstream_overloaded` fails at once.
 - `/SECONDS` begins later.
 - `@RATE` paces the answer at that many tokens a second; without it the answer comes as fast as it is taken.

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 from chatfleet_api.domain.errors import ChatError, Code
 
 _NAME: Final = re.compile(
-    r"(?P<answer>echo|story|tools|reason|schema|assistant|refuse|count-(?P<count>\d{1,7}))"
+    r"(?P<answer>echo|story|tools|reason|schema|assistant|refuse|router|instructions|count-(?P<count>\d{1,7}))"
     r"(:(?P<code>[a-z_]+))?(/(?P<delay>\d{1,3}))?(@(?P<rate>\d{1,6}))?"
 )
 _HELP: Final = (
-    "A scripted model is named echo, story, count-N, tools, reason, schema, assistant or refuse, "
+    "A scripted model is named echo, story, count-N, tools, reason, schema, assistant, refuse, router or instructions, "
     "then :CODE to fail, /SECONDS to begin later and @RATE for tokens a second."
 )
 

@@ -7,12 +7,14 @@ from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Agent,
     Complete,
     Event,
     Extended,
     Failed,
     Reasoning,
     ServerToolCall,
+    ServerToolEvent,
     ServerToolResult,
     Start,
     Token,
@@ -62,8 +64,8 @@ class AgentEncoder:
                 return self._close() + self._call(event)
             case Extended():
                 return b"".join(map(self._event, event.pieces))
-            case ServerToolCall() | ServerToolResult():
-                return b""
+            case Agent() | ServerToolCall() | ServerToolResult():
+                return _announced(event)
             case Start() | Complete() | Failed():
                 return self._bound(event)
             case _:
@@ -139,3 +141,10 @@ class AgentEncoder:
             calls = b"".join(frame("TOOL_CALL_END", toolCallId=call) for call in self._calls.values())
             return self._close() + calls + frame("RUN_FINISHED", **self._ids, outcome={"type": "cancelled"})
         return frame("RUN_ERROR", message=f"{event.message} {event.suggested_action}", code=event.code)
+
+
+def _announced(event: Agent | ServerToolEvent) -> bytes:
+    """Return who answers; the calls of tool servers are not shown."""
+    if isinstance(event, Agent):
+        return frame("CUSTOM", name="agent", value={"name": event.name, "reason": event.reason})
+    return b""

@@ -7,6 +7,7 @@ from typing import Any, Final, assert_never
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Agent,
     Citation,
     Complete,
     Event,
@@ -15,6 +16,7 @@ from chatfleet_api.domain.events import (
     FinishReason,
     Reasoning,
     ServerToolCall,
+    ServerToolEvent,
     ServerToolResult,
     Start,
     Token,
@@ -68,8 +70,8 @@ class UIMessageEncoder:
                 return self._close() + self._tools.add(event)
             case Extended():
                 return b"".join(map(self._event, event.pieces))
-            case ServerToolCall() | ServerToolResult():
-                return b""
+            case Agent() | ServerToolCall() | ServerToolResult():
+                return _announced(event)
             case Start() | Complete() | Failed():
                 return self._bound(event)
             case _:
@@ -129,3 +131,10 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "reasoningTokens": usage.reasoning_tokens,
         "cachedInputTokens": usage.cache_read_tokens,
     }
+
+
+def _announced(event: Agent | ServerToolEvent) -> bytes:
+    """Return who answers; the calls of tool servers are not shown."""
+    if isinstance(event, Agent):
+        return frame("data-agent", data={"name": event.name, "reason": event.reason})
+    return b""

@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.domain.events import (
+    Agent,
     Complete,
     Extended,
     FinishReason,
@@ -23,6 +25,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
     Usage,
 )
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -66,13 +69,16 @@ class MessageEvents:
         """Numbers of the blocks of tool calls, by the numbers of these."""
 
     def take(
-        self, event: Start | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete
+        self, event: Start | Agent | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete
     ) -> Iterator[Fields]:
         """Yield what a client gets for `event`."""
         if isinstance(event, Start):
             self._start = event
             return
         if isinstance(event, ServerToolCall | ServerToolResult):
+            return
+        if isinstance(event, Agent):
+            self._start = replace(self._start, model=MEMBER_PREFIX + event.name)
             return
         if not self._is_started and not (isinstance(event, Extended) and self._begins(event)):
             yield {"type": "message_start", "message": self._message(_MADE)}

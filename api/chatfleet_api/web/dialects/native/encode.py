@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Agent,
     Citation,
     Complete,
     ContextUse,
@@ -25,7 +26,7 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
-Public: TypeAlias = Start | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed
+Public: TypeAlias = Start | Agent | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed
 """Every event but a token."""
 
 
@@ -57,7 +58,10 @@ class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
 
 
 class EventEncoder:
-    """Encodes one run as `start`, then `token`, `reasoning` and `tool_call` events, and one `complete` or `error`."""
+    """Encodes one run as `start`, `agent` if one answers, `token`, `reasoning` and `tool_call` events, and the end.
+
+    The end is one `complete` or `error`.
+    """
 
     dialect = "native"
     heartbeat = HEARTBEAT
@@ -92,7 +96,7 @@ class EventEncoder:
                 return self._error(event)
             case Start():
                 return replace(event, echo="")  # another dialect's
-            case Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
+            case Agent() | Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
                 return event
             case ServerToolCall():
                 return replace(event, thoughts=())  # a vendor's own, for its model alone

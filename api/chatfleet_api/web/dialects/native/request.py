@@ -7,6 +7,7 @@ import msgspec
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.body import decode_body, limit_depth, stream_field
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -26,6 +27,7 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: _Text | None = None
     message: _Text | None = None
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    agent: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] | None = None
     stream: bool | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
@@ -38,6 +40,7 @@ class RegenerateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a message is to be answered again; everything is optional."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    agent: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] | None = None
     stream: bool | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
@@ -70,8 +73,9 @@ def read_message(raw: bytes) -> MessageRequest:
     if (body.content is None) == (body.message is None):
         raise ChatError(Code.INVALID_REQUEST, "Send exactly one of 'content' and 'message'.", param="content")
     text = body.content or body.message or ""
+    model = model_of(body.model, body.agent)
     message = NewMessage(
-        text, body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy, parent=body.parent_id
+        text, model, body.temperature, body.top_p, body.max_tokens, body.on_busy, parent=body.parent_id
     )
     return MessageRequest(message, body.stream)
 
@@ -79,8 +83,18 @@ def read_message(raw: bytes) -> MessageRequest:
 def read_regenerate(raw: bytes, message: str) -> MessageRequest:
     """Parse and check the body of a request to answer `message` again; it may be missing."""
     body = decode_body(raw or b"{}", _REGENERATE)
-    again = NewMessage("", body.model, body.temperature, body.top_p, body.max_tokens, body.on_busy, again=message)
+    model = model_of(body.model, body.agent)
+    again = NewMessage("", model, body.temperature, body.top_p, body.max_tokens, body.on_busy, again=message)
     return MessageRequest(again, body.stream)
+
+
+def model_of(model: str | None, agent: str | None) -> str | None:
+    """Return the model of a request that may name an agent instead."""
+    if agent is None:
+        return model
+    if model is not None:
+        raise ChatError(Code.INVALID_REQUEST, "Send only one of 'model' and 'agent'.", param="agent")
+    return MEMBER_PREFIX + agent
 
 
 def is_streamed(stream: bool | None, accept: str) -> bool:  # noqa: FBT001  # a field of the body

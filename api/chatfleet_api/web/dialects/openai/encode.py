@@ -11,6 +11,7 @@ import msgspec
 from chatfleet_api.chat.reply import Reply
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import (
+    Agent,
     Complete,
     Extended,
     Failed,
@@ -29,6 +30,7 @@ from chatfleet_api.web.collect import CollectedCompletion, as_error
 from chatfleet_api.web.dialects.openai import errors
 from chatfleet_api.web.dialects.openai.extras import Extra, completed, delta_with, merged, usage_with
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -65,13 +67,17 @@ class ChunkEncoder:
         """Return the error as the event that ends the stream; there is no `[DONE]` after it."""
         return errors.error_frame(error)
 
-    def _rare(self, event: Start | Reasoning | ToolCall | ServerToolEvent | Complete | Failed) -> bytes:
+    def _rare(self, event: Start | Agent | Reasoning | ToolCall | ServerToolEvent | Complete | Failed) -> bytes:
         match event:
             case Start():
                 return self._begin(event)
             case Reasoning() | ToolCall():
                 return self._chunk(_delta(event))
             case ServerToolCall() | ServerToolResult():
+                return b""
+            case Agent():
+                self._known |= {"model": MEMBER_PREFIX + event.name}
+                self._compile()
                 return b""
             case Complete():
                 return self._finish(event)

@@ -9,14 +9,18 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
+from msgspec.structs import replace
+
 from chatfleet_api.domain.errors import FACTS, ChatError
 from chatfleet_api.domain.events import (
+    Agent,
     Complete,
     Event,
     Extended,
     Failed,
     Reasoning,
     ServerToolCall,
+    ServerToolEvent,
     ServerToolResult,
     Start,
     Terminal,
@@ -32,6 +36,7 @@ from chatfleet_api.web.dialects.responses.ids import item_owner, response_id
 from chatfleet_api.web.dialects.responses.output import Made, Message, Output
 from chatfleet_api.web.dialects.responses.relay import Relay, completed
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
+from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 _INCOMPLETE: Final = MappingProxyType({"length": "max_output_tokens", "content_filter": "content_filter"})
 
@@ -126,8 +131,8 @@ class ResponseEncoder:
                     if isinstance(piece, Token):
                         self._emit_all(self._output.take_with_logprobs(piece, logprobs))
                 self._learn()
-            case ServerToolCall() | ServerToolResult():
-                return
+            case Agent() | ServerToolCall() | ServerToolResult():
+                self._start = _answered_by(event, self._start)
             case Extended():
                 self._relay = self._relay or Relay()
                 self._emit(*self._relay.take(event.extra))
@@ -208,3 +213,8 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
+
+
+def _answered_by(event: Agent | ServerToolEvent, start: Start) -> Start:
+    """Return `start` with the agent that answers as its model."""
+    return replace(start, model=MEMBER_PREFIX + event.name) if isinstance(event, Agent) else start

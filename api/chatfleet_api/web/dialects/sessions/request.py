@@ -8,6 +8,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.request import Message
 from chatfleet_api.web.body import decode_body
+from chatfleet_api.web.dialects.native.request import model_of
 
 MAX_HISTORY: Final = 200
 """Messages that a client may bring along: the default of `conversations.maxMessages` in the specification."""
@@ -26,13 +27,15 @@ class HistoryMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: _Text
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    agent: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
 
     def new_message(self) -> NewMessage:
-        return NewMessage(self.message, self.model, self.temperature, self.top_p, self.max_tokens, self.on_busy)
+        model = model_of(self.model, self.agent)
+        return NewMessage(self.message, model, self.temperature, self.top_p, self.max_tokens, self.on_busy)
 
 
 class ChatBody(_Question, frozen=True):
