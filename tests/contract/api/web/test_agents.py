@@ -18,7 +18,7 @@ from chatfleet_operator.model.values import Ref
 from harness.pods.api_process import ApiProcess, api_process, fetch
 from harness.polling import eventually
 
-EXAMPLE = Path(__file__).parents[4] / "examples" / "13-support-desk"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "14-support-desk"
 PAYMENT = "I want my payments back"
 
 
