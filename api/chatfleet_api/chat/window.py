@@ -104,7 +104,8 @@ def token_counts(messages: Sequence[StoredMessage]) -> list[int]:
     """Return the tokens of each message: as its vendor has counted them, else a guess from its text.
 
     A vendor counts an answer, and the prompt of each. What the prompt of an answer has beyond that of the answer
-    before is what came between them; if both came from one model and had the same messages before.
+    before is what came between them; if both came from one model and had the same messages before. No text has more
+    tokens than bytes: a count beyond is of more than the text, such as of several steps, and is not taken.
     """
     counts = [_estimate(message) for message in messages]
     last: int | None = None
@@ -112,12 +113,12 @@ def token_counts(messages: Sequence[StoredMessage]) -> list[int]:
         usage = answer.usage
         if answer.role != "assistant" or answer.status != "complete" or usage is None or usage.estimated:
             continue
-        counts[at] = max(0, usage.output_tokens - usage.reasoning_tokens)
+        counts[at] = _plausible(usage.output_tokens - usage.reasoning_tokens, counts[at])
         if last is not None and _of_one_prompt(messages[last], answer):
             before = messages[last].usage
             grown = usage.input_tokens - (before.input_tokens if before else 0) - counts[last]
             guesses = counts[last + 1 : at]
-            if grown > 0 and sum(guesses) > 0:
+            if 0 < grown <= BYTES_PER_TOKEN * sum(guesses):
                 counts[last + 1 : at] = [-(-grown * guess // sum(guesses)) for guess in guesses]
         last = at
     return counts
@@ -125,7 +126,12 @@ def token_counts(messages: Sequence[StoredMessage]) -> list[int]:
 
 def _of_one_prompt(first: StoredMessage, second: StoredMessage) -> bool:
     left_out = [message.context.left_out if message.context else 0 for message in (first, second)]
-    return first.upstream_model == second.upstream_model and left_out[0] == left_out[1]
+    retrieved = first.citations or second.citations
+    return first.upstream_model == second.upstream_model and left_out[0] == left_out[1] and not retrieved
+
+
+def _plausible(counted: int, guess: int) -> int:
+    return counted if 0 < counted <= BYTES_PER_TOKEN * guess else guess
 
 
 def _estimate(message: StoredMessage) -> int:

@@ -13,7 +13,7 @@ from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.chat.window import STEPS, Asked, Window, asked, first_kept, token_counts
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, ContextUse, Start, Usage
+from chatfleet_api.domain.events import Citation, Complete, ContextUse, Start, Usage
 from chatfleet_api.domain.request import ChatRequest, Function, Message, MessageToolCall
 from chatfleet_api.domain.usage_estimate import tokens_of
 from chatfleet_api.providers.provider import Finish
@@ -118,6 +118,11 @@ def test_what_a_vendor_has_counted_is_taken() -> None:
     assert token_counts(known) == [10, 30, 7, 30, 10]
 
 
+def test_a_count_of_more_than_the_text_is_not_taken() -> None:
+    first, one = said("ua")
+    assert [token_counts((first, answered(one, 100, out)))[1] for out in (40, 41)] == [40, 10]
+
+
 def test_reasoning_is_no_part_of_the_next_prompt() -> None:
     first, one = said("ua")
     counted = replace(one, usage=Usage(100, 30, reasoning_tokens=25))
@@ -132,6 +137,8 @@ def test_reasoning_is_no_part_of_the_next_prompt() -> None:
         {"context": ContextUse(3, 8)},
         {"status": "cancelled"},
         {"usage": Usage(110, 30)},
+        {"usage": Usage(171, 30)},
+        {"citations": (Citation("faq.md", 1, 0.5),)},
         {"usage": None},
     ],
 )
