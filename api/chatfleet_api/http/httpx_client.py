@@ -29,6 +29,8 @@ class Exchange(NamedTuple):
     """Returns more headers; raises `ValueError` when there are none that can be sent."""
     failure: Callable[[str], bytes]
     """Returns the JSON of the response that stands for a request that failed, from the reason."""
+    instead: Callable[[Mapping[str, str], int], bytes | None]
+    """Returns JSON in the place of a response, by the headers of the request and the status; None: as it came."""
 
 
 def httpx_client(connections: ConnectionPool, exchange: Exchange) -> httpx2.AsyncClient:
@@ -69,6 +71,8 @@ class _PoolTransport(httpx2.AsyncBaseTransport):
         if "text/event-stream" in connection.headers.get("content-type", ""):
             return httpx2.Response(connection.status, headers=came, stream=_Body(connection), request=request)
         body = await _whole(connection)
+        if (instead := self._exchange.instead(request.headers, connection.status)) is not None:
+            body, came = instead, [(b"content-type", b"application/json")]
         return httpx2.Response(connection.status, headers=came, content=body, request=request)
 
 

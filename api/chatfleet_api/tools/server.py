@@ -11,7 +11,7 @@ from chatfleet_api.domain.tools import ServerTool, name_for_models
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.tools.arguments import wrong_arguments
 from chatfleet_api.tools.content import bounded, text_of
-from chatfleet_api.tools.session import McpSession, reason_of
+from chatfleet_api.tools.session import SESSION_LOST, McpSession, reason_of
 from chatfleet_contract.runtime import RuntimeToolServer
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ REFRESH_SECONDS: Final = 60.0
 MAX_PAGES: Final = 20
 MAX_TOOLS: Final = 128
 """Of one server: vendors take no more."""
-SESSION_TERMINATED: Final = "Session terminated"
-"""The SDK's words for a session that the server no longer has: it has not taken the request."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,10 +95,10 @@ class McpServer:
         try:
             return await client.call_tool(tool, arguments)
         except MCPError as error:
-            if error.message == SESSION_TERMINATED:
-                self._session.drop()
-                return await (await self._session.client()).call_tool(tool, arguments)
-            raise
+            if error.code != SESSION_LOST:
+                raise
+        self._session.drop(client)
+        return await (await self._session.client()).call_tool(tool, arguments)
 
     async def _list(self) -> list[ServerTool]:
         client = await self._session.client()

@@ -17,6 +17,9 @@ IDLE_SECONDS: Final = 300.0
 OPEN_SECONDS: Final = 15.0
 """Time of the handshake."""
 
+SESSION_LOST: Final = -31404
+"""Code of the error for a request that a server refused because it does not know the session: it was not taken."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,8 +53,15 @@ class McpSession:
             raise SessionFailedError("it is closed")
         return await asyncio.shield(opened)
 
-    def drop(self) -> None:
-        """Close the session: it is broken, or no longer wanted. The next call opens another one."""
+    def drop(self, client: "Client | None" = None) -> None:
+        """Close the session: it is broken, or no longer wanted. The next call opens another one.
+
+        With `client`, only if that is still the current one: of several calls the first has dropped it.
+        """
+        opened = self._opened
+        current = opened.result() if opened and opened.done() and not opened.exception() else None
+        if client is not None and current is not client:
+            return
         self._closing.set()
         self._task = None
 
@@ -79,8 +89,9 @@ class McpSession:
             else:
                 logger.warning("The session with tool server %s ended: %s", self._name, reason)
         finally:
-            if not opened.done():
-                opened.cancel()
+            if not opened.done():  # it was closed meanwhile
+                opened.set_exception(SessionFailedError("its session was closed"))
+                opened.exception()
 
     async def _until_idle(self, closing: asyncio.Event) -> None:
         while True:

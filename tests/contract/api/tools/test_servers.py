@@ -9,6 +9,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ServerToolCall
 from chatfleet_api.domain.live import Live
+from chatfleet_api.tools import client
 from chatfleet_api.tools.servers import open_tool_servers
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeEgress, RuntimeToolServer
 from harness.net import LOOPBACK_EGRESS, free_port
@@ -26,7 +27,12 @@ def search(key: str) -> ServerToolCall:
     return ServerToolCall(1, "c1", "tickets__search", "tickets", "search", f'{{"key": "{key}"}}')
 
 
-async def test_a_server_that_restarts_costs_the_calls_under_way_and_is_reached_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_server_that_restarts_is_reached_again(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older protocol has sessions, which a restart ends; the newer one has none."""
+    monkeypatch.setattr(client, "MODE", mode)
     port = free_port()
     served = config(f"http://127.0.0.1:{port}/mcp", allow=["search"])
     async with open_tool_servers(Live(lambda: served), clock=time.monotonic, version="1") as servers:
