@@ -70,11 +70,11 @@ class Limiter:
 
     def budget_used(self) -> float:
         """Return the share of the budget that is used most, as this pod has last seen it; any thread may call this."""
-        return self._shares.highest(self._now())
+        return self._shares.highest(self._now()) if self._shares_are_current() else 0.0
 
     def fleet_budget_used(self) -> float | None:
         """Return the same of the budget of the ChatDeployment; None: it has none, or no request has seen it."""
-        return self._shares.of_fleet(self._now())
+        return self._shares.of_fleet(self._now()) if self._shares_are_current() else None
 
     def unpriced_models(self) -> tuple[str, ...]:
         """Return the models that are refused because a budget in USD applies; any thread may call this."""
@@ -179,6 +179,10 @@ class Limiter:
                 self._shares = Shares()
             self._plan = Plan(limits)
         return self._plan
+
+    def _shares_are_current(self) -> bool:
+        """Return whether no other limits apply since the last request."""
+        return self._terms.limits() == self._plan.limits
 
     def _now(self) -> float:
         return self._clock() * SECOND

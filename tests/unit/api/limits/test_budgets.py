@@ -102,8 +102,12 @@ async def test_all_tenants_share_the_budget_of_the_chatdeployment_and_see_nothin
     await take(other, 380)
     assert pod.health.report().budget_used == 1
     pod.change("limits", budget=Budget(tokens_per_day=9000))
+    assert pod.health.report().budget_used is None
     await take(other, 1)
     assert pod.health.report().budget_used == pytest.approx(1901 / 9000)
+    pod.change("limits", budget=Budget(usd_per_month="1000"))
+    await take(other, 1)
+    assert pod.health.report().budget_used == pytest.approx(1e-8)
 
 
 def degrading(*pieces: float | Sequence[StreamItem]) -> Pod:
