@@ -16,6 +16,7 @@ from chatfleet_contract.spec.administrators import Administrator
 from chatfleet_contract.spec.agents import Route
 from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.jwt import JWTIssuer
+from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Parameters, Retries, Timeouts
 from chatfleet_contract.spec.service_accounts import AllowedServiceAccount
@@ -154,6 +155,7 @@ class RuntimeMember(Part):
     instructions: str
     parameters: Parameters = Parameters()
     route: Route | None = None
+    knowledge: Knowledge | None = None
 
 
 class RuntimeAgents(Part):

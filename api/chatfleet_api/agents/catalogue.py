@@ -3,7 +3,7 @@
 `agent:supervisor` is the supervisor's own answer, without a choice. It is not listed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from typing_extensions import override
 
@@ -13,7 +13,7 @@ from chatfleet_api.providers.catalogue import Catalogue, SharedUpstream
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.providers.refusals import no_embeddings
 from chatfleet_api.providers.vectors import EmbeddingModel
-from chatfleet_contract.runtime import RuntimeAgents
+from chatfleet_contract.runtime import RuntimeAgents, RuntimeMember
 from chatfleet_contract.spec.agents import AGENT, MEMBER_PREFIX, SUPERVISOR
 from chatfleet_contract.spec.provider_types import Continuation
 from chatfleet_contract.spec.providers import Model
@@ -22,7 +22,7 @@ from chatfleet_contract.spec.providers import Model
 class AgentCatalogue(Catalogue):
     """A `Catalogue` that has agents, too."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # those of every catalogue, and two
         self,
         models: Mapping[str, Provider],
         upstreams: Mapping[str, SharedUpstream],
@@ -30,8 +30,12 @@ class AgentCatalogue(Catalogue):
         embedding: Mapping[str, EmbeddingModel],
         *,
         agents: RuntimeAgents,
+        ground: Callable[[Provider, RuntimeMember], Provider] = lambda provider, _: provider,
     ) -> None:
-        """Raise `ValueError` for an agent whose model is not one of `models`."""
+        """Raise `ValueError` for an agent whose model is not one of `models`.
+
+        `ground` returns the provider of a member's model as it answers from the documents of the member.
+        """
         super().__init__(models, upstreams, entries, embedding)
         own = Profile(SUPERVISOR, agents.supervisor.model, agents.supervisor.instructions)
         profiles = [
@@ -44,6 +48,10 @@ class AgentCatalogue(Catalogue):
                     f"agent {profile.name}: model {profile.model} is not in models; add it or correct the name"
                 )
         answering = {each.name: Answering(each, models[each.model]) for each in profiles}
+        answering |= {
+            each.name: Answering(answering[each.name].profile, ground(models[each.model], each))
+            for each in agents.members
+        }
         named = {MEMBER_PREFIX + name: agent for name, agent in answering.items()}
         self._profiles = {AGENT: own, **{name: agent.profile for name, agent in named.items()}}
         self._agents: Mapping[str, Provider] = {

@@ -41,7 +41,7 @@ class Grounded:
     def __init__(
         self, inner: Provider, base: KnowledgeBase, model: str, *, meter: RetrievalMeter, clock: Callable[[], float]
     ) -> None:
-        self._inner = inner
+        self.inner = inner
         self._base = base
         self._model = model
         self._meter = meter
@@ -53,7 +53,7 @@ class Grounded:
     async def _open(self, request: ChatRequest) -> EnteredStream:
         passages = await self._retrieve(request)
         asked = grounded(request, passages)
-        opening, stream = await enter(self._inner.open(asked))
+        opening, stream = await enter(self.inner.open(asked))
         forget_sent(asked)
         return opening, _Cited(stream, tuple(Citation(each.source, each.chunk, each.score) for each in passages.cited))
 

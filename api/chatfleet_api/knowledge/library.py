@@ -27,10 +27,14 @@ class Library:
         """A base lives as long as a provider has it, and so as long as the last run of an older configuration."""
 
     def grounded(self, provider: Provider, name: str, knowledge: Knowledge, folder: str) -> Provider:
-        """Return `provider` as it answers from documents below `folder`; `name` is that of the model."""
+        """Return `provider` as it answers from documents below `folder`; `name` is that of the model.
+
+        One that answers from other documents answers from these instead.
+        """
         from chatfleet_api.knowledge.grounding import Grounded  # noqa: PLC0415  # only with knowledge
 
-        return Grounded(provider, self._base(knowledge, folder), name, meter=self._meter, clock=self._clock)
+        inner = provider.inner if isinstance(provider, Grounded) else provider
+        return Grounded(inner, self._base(knowledge, folder), name, meter=self._meter, clock=self._clock)
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules, worded
+from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.providers import ModelName, Parameters
 from chatfleet_contract.spec.secrets import ConfigMapKeyRef
 
@@ -72,6 +73,9 @@ class Member(Part):
     instructions_from: InstructionsFrom | None = Field(None, description="System instructions in a ConfigMap.")
     parameters: Parameters = Field(
         Parameters(), description="Defaults for requests that do not set these parameters, before those of the model."
+    )
+    knowledge: Knowledge | None = Field(
+        None, description="Documents that the member answers from. Unset: those of its model, if that has some."
     )
     route: Route | None = Field(None, description="Unset: the model of the supervisor alone chooses this member.")
 

@@ -120,8 +120,9 @@ class ChatDeploymentSpec(Part):
     @property
     def knowledge_config_maps(self) -> tuple[str, ...]:
         """Names of the ConfigMaps with documents, in the order of their first use."""
-        named = (name for model in self.models if model.knowledge for name in model.knowledge.config_maps)
-        return tuple(dict.fromkeys(named))
+        members = self.agents.members if self.agents else []
+        named = (each.knowledge for each in (*self.models, *members))
+        return tuple(dict.fromkeys(name for knowledge in named if knowledge for name in knowledge.config_maps))
 
 
 RESOURCE_RULES = (

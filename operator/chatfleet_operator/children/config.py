@@ -111,6 +111,7 @@ def _agents(agents: Agents | None, found: Mapping[str, str]) -> RuntimeAgents | 
             instructions=text,
             parameters=member.parameters,
             route=member.route,
+            knowledge=member.knowledge,
         )
         for member in agents.members
         if (text := member.instructions or texts.get(member.name))

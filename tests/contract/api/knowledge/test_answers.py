@@ -10,6 +10,7 @@ import openai
 import pytest
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 
+from chatfleet_contract.runtime import RuntimeAgents, RuntimeMember, RuntimeSupervisor
 from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Mode, Source
 from chatfleet_contract.spec.providers import Model
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
@@ -29,6 +30,8 @@ def model(name: str, mode: Mode, *config_maps: str, tokens: int = 8000) -> Model
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the mounted ConfigMaps."""
     folder = tmp_path_factory.mktemp("knowledge")
+    (folder / "taxes").mkdir()
+    (folder / "taxes" / "vat.txt").write_text("A refund has no VAT.")
     (folder / "billing").mkdir()
     (folder / "billing" / "refunds.md").write_text("# Refunds\nA refund takes five days.")
     (folder / "billing" / "taxes.md").write_text("# Taxes\n" + "Prices have no VAT. " * 200)
@@ -42,7 +45,11 @@ def api(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[A
         model("whole", Mode.CAG, "billing", tokens=500),
         model("partly", Mode.RAG, "billing", "nowhere"),
     )
-    config = scripted("echo").model_copy(update={"models": models, "knowledge_folder": str(documents)})
+    taxes = Knowledge(sources=[Source(config_map_ref=DocumentsRef(name="taxes"))])
+    member = RuntimeMember(name="taxes", description="taxes", model="desk", instructions="Be brief.", knowledge=taxes)
+    agents = RuntimeAgents(supervisor=RuntimeSupervisor(model="desk"), members=(member,))
+    update = {"models": models, "knowledge_folder": str(documents), "agents": agents}
+    config = scripted("echo").model_copy(update=update)
     with api_process(tmp_path_factory.mktemp("api"), config) as running:
         yield running
 
@@ -103,6 +110,14 @@ def test_chat_completions_have_them_beside_the_vendors_fields(client: openai.Ope
     chunks = list(client.chat.completions.create(model="desk", messages=question, stream=True))
     extras = [chunk.model_extra["citations"] for chunk in chunks if chunk.model_extra]
     assert [cited(each) for each in extras] == [[(SOURCE, 1)]]
+
+
+def test_a_member_answers_from_its_own_documents_alone(client: openai.OpenAI) -> None:
+    question: Any = [{"role": "user", "content": QUESTION}]
+    whole = client.chat.completions.create(model="agent:taxes", messages=question)
+    assert whole.model_extra is not None
+    assert cited(whole.model_extra["citations"]) == [("taxes/vat.txt", 1)]
+    assert "five days" not in (whole.choices[0].message.content or "")
 
 
 def test_messages_are_answered_from_documents(api: ApiProcess) -> None:

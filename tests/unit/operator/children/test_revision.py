@@ -141,6 +141,7 @@ SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)), *KEYLESS)
 SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
+        "agents.members.knowledge.sources.configMapRef.name",
         "access.apiKeys.secretRef.name",
         "webhooks.secretRef.name",
         "access.serviceAccounts.strict",
