@@ -15,8 +15,8 @@ from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import MAX_TAKEOVERS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Failed, Start, Token, Usage
-from chatfleet_api.domain.request import Affinity, ChatRequest, Message
+from chatfleet_api.domain.events import Agent, Complete, Event, Failed, Start, Token, Usage
+from chatfleet_api.domain.request import Affinity, ChatRequest, Message, Routing
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.fence import Fence
@@ -26,7 +26,18 @@ from chatfleet_api.runs.opening import open_run_log
 from chatfleet_api.runs.tail import Batch
 from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.fleet_pod import FleetPod, Following, acquainted, open_pod
-from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, conversations, numbered, streaming, text
+from harness.pods.runs import (
+    CALLER,
+    STOP,
+    TENANT,
+    FakeProvider,
+    OneModel,
+    collect,
+    conversations,
+    numbered,
+    streaming,
+    text,
+)
 from harness.polling import eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
@@ -374,3 +385,24 @@ async def test_a_cancel_outlives_the_pod_that_should_have_heard_it(fleet: Fleet)
     assert isinstance(ending, Failed)
     assert ending.code is Code.CANCELLED
     assert rest.asked == []
+
+
+async def test_a_run_that_has_announced_its_agent_goes_on_with_it(fleet: Fleet) -> None:
+    rest = FakeProvider(*REST.steps)
+    first, second = await fleet(FakeProvider([Agent("billing", "An invoice.")], 60), rest)
+    for pod in (first, second):
+        catalogue = pod.chat.catalogue()
+        assert isinstance(catalogue, OneModel)
+        catalogue.names = ("agent", "agent:billing")
+    conversation, run = await ask(first)
+    reader = follow(second, run)
+    await reader.seen(2)
+    first.redis.whole = False
+    events = await reader.whole()
+    assert gapless(events)
+    assert [event for _, event in events if isinstance(event, Agent)] == [Agent("billing", "An invoice.")]
+    assert words(events) == "three four"
+    (asked,) = rest.asked
+    assert (asked.model, asked.routing) == ("agent:billing", Routing(announced=True))
+    kept = (await second.chat.sessions.messages(TENANT, conversation))[-1]
+    assert (kept.model, kept.status) == ("agent:billing", "complete")
