@@ -1,7 +1,7 @@
 """Runs for tests: a provider that answers from a script, ids in order, and readers that collect."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -14,7 +14,7 @@ from chatfleet_api.domain.model_names import unknown_model
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.providers.provider import Finish, GeneratorOpening, Opening, Provider, StreamItem
+from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening, Provider, StreamItem
 from chatfleet_api.runs.fleet.single_pod import SinglePodFleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.log.memory import MemoryRunLog
@@ -36,7 +36,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 class FakeProvider:
     """A provider that plays `steps`: pieces to yield, seconds to wait, or an error to raise."""
 
-    def __init__(self, *steps: Sequence[StreamItem] | float | Exception) -> None:
+    def __init__(self, *steps: ItemBatch | float | Exception) -> None:
         self.steps = steps
         self.asked: list[ChatRequest] = []
         self.open_streams = 0
@@ -44,7 +44,7 @@ class FakeProvider:
     def open(self, request: ChatRequest) -> Opening:
         return GeneratorOpening(self._play(request))
 
-    async def _play(self, request: ChatRequest) -> AsyncGenerator[Sequence[StreamItem], None]:
+    async def _play(self, request: ChatRequest) -> AsyncGenerator[ItemBatch, None]:
         self.asked.append(request)
         self.open_streams += 1
         try:
