@@ -24,8 +24,8 @@ _OWN_REDIS: Document = {
     "access": {"jwt": [{"issuer": "https://token.example.com", "audience": "chat", "tenant": "partners"}]},
     "egress": {"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
     "agents": {
-        "supervisor": {"model": "default", "instructions": "Greet the user."},
-        "members": [{"name": "policy", "description": "terms", "model": "default", "instructions": "Quote the terms."}],
+        "supervisor": {"model": "a", "instructions": "Greet the user."},
+        "members": [{"name": "policy", "description": "terms", "model": "a", "instructions": "Quote the terms."}],
     },
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }

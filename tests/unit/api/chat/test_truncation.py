@@ -14,7 +14,7 @@ from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import RESPONSES, ChatRequest, Message, Sent
-from chatfleet_api.providers.provider import Opening, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, ItemBatch, Opening
 from harness.pods.runs import STOP, FakeProvider
 
 ROLES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
@@ -107,7 +107,7 @@ class Limited(FakeProvider):
 
 
 async def test_a_request_is_shortened_until_it_fits() -> None:
-    provider, got = Limited(3), list[StreamItem]()
+    provider, got = Limited(3), list[AnswerItem]()
     await single_step(provider, request("uauauauau"), got.extend)
     assert [len(asked.messages) for asked in provider.asked] == [9, 3]
     assert got == [Token("yes"), STOP]
@@ -119,7 +119,7 @@ async def test_a_request_is_shortened_until_it_fits() -> None:
     ids=["not allowed", "after the first token"],
 )
 async def test_otherwise_it_fails(provider: FakeProvider, *, truncates: bool) -> None:
-    got: list[Sequence[StreamItem]] = []
+    got: list[ItemBatch] = []
     with pytest.raises(ChatError) as caught:
         await single_step(provider, request("uauau", truncates=truncates), got.append)
     assert caught.value.code is Code.CONTEXT_TOO_LONG

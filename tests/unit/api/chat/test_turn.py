@@ -23,7 +23,7 @@ from chatfleet_api.chat.turn import (
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
-from chatfleet_api.providers.provider import Provider, StreamItem
+from chatfleet_api.providers.provider import ItemBatch, Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
@@ -273,7 +273,7 @@ class Redaction:
     async def request(self, request: ChatRequest) -> ChatRequest:
         return replace(request, model="guarded")
 
-    def batch(self, pieces: Sequence[StreamItem]) -> Sequence[StreamItem]:
+    def batch(self, pieces: ItemBatch) -> ItemBatch:
         return [Token("***") if isinstance(piece, Token) and piece.text == "secret" else piece for piece in pieces]
 
 
