@@ -70,6 +70,8 @@ class PodReport(Part):
     """Which documents are missing or cannot be used, and why. `MAX_KNOWLEDGE_ERRORS` at most."""
     unpriced_models: tuple[str, ...] = ()
     """Models that are refused where a budget in USD applies: their prices, or those of a fallback, are not known."""
+    webhook_errors: tuple[str, ...] = ()
+    """Which webhooks do not accept events, and why, as the pod that sends has seen. `MAX_WEBHOOKS` at most."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)

@@ -87,6 +87,8 @@ class Sources:
     fleet: Callable[[], FleetDetails | None] = lambda: None
     knowledge: Callable[[], tuple[str, ...]] = tuple
     """Which documents are missing or cannot be used."""
+    webhooks: Callable[[], tuple[str, ...]] = tuple
+    """Which webhooks do not accept events."""
 
 
 class Health:
@@ -134,6 +136,7 @@ class Health:
             authenticates=sources.authentication.required,
             access_errors=sources.authentication.errors,
             knowledge_errors=sources.knowledge()[:MAX_KNOWLEDGE_ERRORS],
+            webhook_errors=sources.webhooks(),
             draining=sources.lifecycle.terminating,
             active_streams=self.active,
             max_streams=self.max_streams,

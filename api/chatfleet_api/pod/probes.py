@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Final, Literal, NamedTuple, Protocol
 
 from fastapi import APIRouter, FastAPI, Header, Query, Response
 from prometheus_client.exposition import choose_encoder
@@ -121,9 +121,12 @@ def _json(shown: Part, *, failed: bool = False) -> Response:
     return Response(body, 503 if failed else 200, media_type="application/json")
 
 
+_PRIVATE: Final = ("access_errors", "knowledge_errors", "webhook_errors")
+
+
 def _shown(report: PodReport, *, tenants: bool) -> PodReport:
-    """Return a report for those who run the pod or, without names of API keys and documents, for all callers."""
-    return report if tenants else report.model_copy(update={"access_errors": (), "knowledge_errors": ()})
+    """Return a report for those who run the pod or, without names of what tenants have, for all callers."""
+    return report if tenants else report.model_copy(update=dict.fromkeys(_PRIVATE, ()))
 
 
 def drain_route(hook: DrainHook) -> APIRouter:

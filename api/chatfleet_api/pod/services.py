@@ -188,7 +188,10 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
-            sources = replace(sources, knowledge=lambda: library.problems)
+            sender = None if stores.redis is None else _sender(configuration, stores, stores.redis, meter)
+            sources = replace(
+                sources, knowledge=lambda: library.problems, webhooks=lambda: sender.problems if sender else ()
+            )
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             _export(meter, health, chat, pool)
             meter.gauge(metrics.BUDGET_USED_RATIO, limiter.budget_used)
@@ -201,8 +204,8 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             if sources.redis is not None:
                 supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
                 tasks += [sources.redis.run, supervising]
-            if stores.redis is not None:
-                tasks.append(_sender(configuration, stores, stores.redis, meter).run)
+            if sender is not None:
+                tasks.append(sender.run)
             if stores.limits.together is not None:
                 tasks.append(stores.limits.together.run)
             if (file := settings.config_file) is not None:

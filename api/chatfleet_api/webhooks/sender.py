@@ -1,7 +1,6 @@
 """Sends the events of all webhooks, while this pod has the lease."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -29,11 +28,8 @@ class Sender:
         self._redis, self._config, self._tools = redis, config, tools
         self._egress: RuntimeEgress | None = None
         self._deliveries: dict[str, Delivery] = {}
-
-    @property
-    def problems(self) -> Sequence[str]:
-        """Why webhooks do not accept events, as far as this pod sends."""
-        return tuple(f"Webhook {name}: {each.problem}" for name, each in self._deliveries.items() if each.problem)
+        self.problems: tuple[str, ...] = ()
+        """Which webhooks do not accept events, and why, as far as this pod sends."""
 
     async def run(self) -> None:
         """Send as long as this task lives."""
@@ -64,6 +60,9 @@ class Sender:
                     queue = WebhookQueue(self._redis, webhook.name, self._tools.lease.owner)
                     self._deliveries[webhook.name] = Delivery(queue, self._tools)
                 await self._deliveries[webhook.name].step(webhook)
+            self.problems = tuple(
+                f"Webhook {name}: {each.problem}" for name, each in self._deliveries.items() if each.problem
+            )
         except ChatError:  # Redis is unreachable
             return IDLE_SECONDS
         with suppress(TimeoutError):
@@ -73,7 +72,7 @@ class Sender:
 
     async def _stop(self) -> None:
         """End what this pod sends, since another pod may send now."""
-        deliveries, self._deliveries = self._deliveries, {}
+        deliveries, self._deliveries, self.problems = self._deliveries, {}, ()
         for delivery in deliveries.values():
             await delivery.aclose()
         self._tools.pool.close()

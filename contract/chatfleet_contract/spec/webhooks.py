@@ -49,11 +49,11 @@ class Webhook(Part):
     url: Annotated[str, Field(max_length=512)] = Field(
         description="URL that gets a POST for each event. A redirect is a failure, and is not followed."
     )
-    events: Annotated[
-        list[WebhookEvent], Field(min_length=1, max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"})
-    ] = Field(
-        description="Events that are sent. `stream_complete`: an answer that is kept is whole. `run_interrupted`: it"
-        " ended with an error, and no client cancelled it. `feedback`: a user has given feedback."
+    events: Annotated[list[WebhookEvent], Field(min_length=1, json_schema_extra={"x-kubernetes-list-type": "set"})] = (
+        Field(
+            description="Events that are sent. `stream_complete`: an answer that is kept is whole. `run_interrupted`:"
+            " it ended with an error, and no client cancelled it. `feedback`: a user has given feedback."
+        )
     )
     secret_ref: SigningSecretRef = Field(
         description="Secret with signing secrets (whsec_ and base64 of 24 to 64 bytes). Each signs, so that a second"

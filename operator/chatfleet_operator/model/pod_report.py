@@ -20,6 +20,7 @@ from chatfleet_contract.report import (
     PodReport,
     ReportedUsage,
 )
+from chatfleet_contract.spec.webhooks import MAX_WEBHOOKS
 from chatfleet_operator.model.errors import MAX_MESSAGE, truncate
 
 MAX_STREAMS: Final = 100_000
@@ -54,6 +55,7 @@ def _bounded(report: PodReport) -> PodReport:
             "access_errors": tuple(map(_text, report.access_errors[:MAX_ACCESS_ERRORS])),
             "unpriced_models": tuple(map(_text, report.unpriced_models[:MAX_REPORTED_MODELS])),
             "knowledge_errors": tuple(map(_text, report.knowledge_errors[:MAX_KNOWLEDGE_ERRORS])),
+            "webhook_errors": tuple(map(_text, report.webhook_errors[:MAX_WEBHOOKS])),
             "active_streams": min(report.active_streams, MAX_STREAMS),
             "max_streams": min(report.max_streams, MAX_STREAMS),
             "tokens_per_second": _rate(report.tokens_per_second),

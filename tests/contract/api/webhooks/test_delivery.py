@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -12,9 +13,11 @@ import pytest
 import redis
 from standardwebhooks import Webhook
 
+from chatfleet_api.webhooks.request import REQUEST_SECONDS
 from chatfleet_contract.names import ENV_POD_NAME
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeWebhook
 from chatfleet_contract.spec.webhooks import WebhookEvent
+from harness.clients.reader import Reader, begin
 from harness.net import LOOPBACK_EGRESS, free_port
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
@@ -39,7 +42,7 @@ def configured(folder: Path, redis_url: str, url: str, *, content: bool = False)
         name="crm", url=url, events=tuple(WebhookEvent), secrets_folder=str(folder / "signing"), content=content
     )
     fields = {"redis_url_file": str(folder / "redis"), "webhooks": (hook,), "egress": LOOPBACK_EGRESS}
-    return scripted("echo", "cut", "endless").model_copy(update=fields)
+    return scripted("slow", "echo", "cut").model_copy(update=fields)
 
 
 def conversation(pod: ApiProcess, user: str = "ann") -> str:
@@ -108,9 +111,23 @@ def test_content_is_sent_where_it_is_asked_for_and_cancelled_answers_have_no_eve
     assert (feedback["comment"], feedback["rating"]) == ("why", 1)
 
 
-def failing(*statuses: int) -> Callable[[str, int], int]:
-    """Return what answers the first attempts at each event with these, and acknowledges the next one."""
-    return lambda _, before: statuses[before] if before < len(statuses) else HTTPStatus.NO_CONTENT
+def failing(*faults: int) -> Callable[[str, int], int]:
+    """Return what answers the first attempt at each event with one of these in turn, and acknowledges the next one.
+
+    The first event of all is acknowledged, but later than a pod waits.
+    """
+    seen: dict[str, int] = {}
+
+    def answer(ident: str, before: int) -> int:
+        number = seen.setdefault(ident, len(seen))
+        if before:
+            return HTTPStatus.NO_CONTENT
+        if number:
+            return faults[number % len(faults)]
+        threading.Event().wait(REQUEST_SECONDS + 1)
+        return HTTPStatus.NO_CONTENT
+
+    return answer
 
 
 def test_no_event_is_lost_where_the_receiver_fails_and_its_pod_is_killed(
@@ -129,11 +146,16 @@ def test_no_event_is_lost_where_the_receiver_fails_and_its_pod_is_killed(
             runs[path] = [say(path), say(path)]
         eventually(lambda: len(receiver.got) > 8)
         killed = sender(redis_url)
+        taken_over = begin(pods[killed])
+        Reader().say(pods[killed], taken_over, tokens=5)
         pods[killed].program.kill()
         survivor = next(pod for name, pod in pods.items() if name != killed)
         path = conversation(survivor)
         runs[path] = [say(path)]
-        eventually(lambda: left(redis_url) == 0, seconds=90)
+        answer = f"{survivor.url}{taken_over}/messages"
+        eventually(lambda: fetch(answer).json["messages"][-1]["status"] != "pending")
+        runs[taken_over] = [fetch(answer).json["messages"][-1]["run"]]
+        eventually(lambda: left(redis_url) == 0, seconds=50)
     wanted = {f"msg_{run}" for each in runs.values() for run in each}
     assert {*ids(receiver.accepted)} == wanted
     assert {each.path for each in receiver.got} == {"/hook"}, "a redirect was followed"
@@ -151,10 +173,14 @@ def test_events_wait_for_a_receiver_that_is_down(tmp_path: Path, redis_url: str)
     with api_process(tmp_path, configured(tmp_path, redis_url, f"http://127.0.0.1:{port}/hook")) as pod:
         path = conversation(pod)
         runs = [say(path), say(path)]
-        eventually(lambda: b'outcome="failed"' in pod.health("/metrics").body)
+        eventually(lambda: pod.health("/health").json.get("webhookErrors"))
+        [problem] = pod.health("/health").json["webhookErrors"]
+        assert problem.startswith("Webhook crm: ")
+        assert not fetch(f"{pod.url}/health").json.get("webhookErrors")
         with receiving(port) as receiver:
             eventually(lambda: left(redis_url) == 0)
             assert ids(receiver.accepted) == [f"msg_{run}" for run in runs]
+            eventually(lambda: not pod.health("/health").json.get("webhookErrors"))
     log = pod.log.read_text()
     assert "Webhook crm does not accept event" in log
     assert "Webhook crm accepts events again" in log
