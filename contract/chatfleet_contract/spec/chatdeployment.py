@@ -121,7 +121,7 @@ class ChatDeploymentSpec(Part):
     def knowledge_config_maps(self) -> tuple[str, ...]:
         """Names of the ConfigMaps with documents, in the order of their first use."""
         members = self.agents.members if self.agents else []
-        named = (each.knowledge for each in (*self.models, *members))
+        named = (*(each.knowledge for each in self.models), *(each.knowledge for each in members))
         return tuple(dict.fromkeys(name for knowledge in named if knowledge for name in knowledge.config_maps))
 
 

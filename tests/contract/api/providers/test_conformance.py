@@ -14,7 +14,7 @@ from chatfleet_api.domain.events import Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.http.deadline import Watchdog
 from chatfleet_api.providers.policies.circuit_breaker import MIN_ATTEMPTS
-from chatfleet_api.providers.provider import Finish, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, Finish
 from chatfleet_contract.report import Dependency, State
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import ProviderType
@@ -181,7 +181,7 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_upstream(wire: Wire) -> N
         catalogue_of(config_of(provider_of(wire, upstream.url, timeouts={"stallSeconds": 0.3}))) as catalogue,
         catalogue.provider("default").open(HELLO) as batches,
     ):
-        pieces: list[StreamItem] = []
+        pieces: list[AnswerItem] = []
         async for batch in batches:
             if len(pieces) < 2:
                 await asyncio.sleep(0.4)  # a reader that is slower than the deadline between two tokens
@@ -350,7 +350,7 @@ async def test_what_breaks_after_the_answer_is_whole_breaks_nothing(wire: Wire) 
         catalogue_of(config_of(provider_of(wire, upstream.url))) as catalogue,
         catalogue.provider("default").open(HELLO) as batches,
     ):
-        pieces: list[StreamItem] = []
+        pieces: list[AnswerItem] = []
         async for batch in batches:
             await asyncio.sleep(0.05)  # what breaks arrives meanwhile
             pieces += batch

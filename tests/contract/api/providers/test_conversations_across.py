@@ -23,7 +23,7 @@ from chatfleet_api.domain.request import (
     TextPart,
 )
 from chatfleet_api.providers.catalogue import Catalogue
-from chatfleet_api.providers.provider import StreamItem
+from chatfleet_api.providers.provider import AnswerItem
 from chatfleet_contract.runtime import RuntimeProvider
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
@@ -139,7 +139,7 @@ async def catalogue_across(first: ProviderType, second: ProviderType) -> AsyncIt
         yield await stack.enter_async_context(catalogue_of(config_of(*providers, models=models)))
 
 
-def answer_of(pieces: Sequence[StreamItem]) -> Message:
+def answer_of(pieces: Sequence[AnswerItem]) -> Message:
     """Return the answer as a client sends it back."""
     calls: dict[int, MessageToolCall] = {}
     for piece in pieces:

@@ -30,7 +30,7 @@ def milliseconds_spent(url: str) -> float:
     with redis.Redis.from_url(url) as server:
         stats = server.info("commandstats")
         counted = ("eval", "zrange", "zrem")  # what scripts call is within the time of eval
-        return sum(stats[f"cmdstat_{name}"]["usec"] for name in counted) / 1000
+        return float(sum(stats[f"cmdstat_{name}"]["usec"] for name in counted)) / 1000
 
 
 async def fill(client: RedisClient, count: int) -> None:

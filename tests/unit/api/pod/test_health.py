@@ -80,6 +80,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "accessErrors": [],
         "unpricedModels": [],
         "knowledgeErrors": [],
+        "webhookErrors": [],
         "draining": True,
         "activeStreams": 3,
         "maxStreams": 10,
