@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server that keeps what it gets, and answers as it is told."""
+"""An HTTP server that receives webhooks: it keeps requests, and answers with the status or fault of the test."""
 
 import json
 import threading
