@@ -5,6 +5,7 @@ eviction.py              whether Redis may evict keys, as far as it shows
 executor.py              runs operations: slots, deadlines, a new URL, and what failures mean
 connect.py               a connection pool for each topology: one server, sentinels, a cluster
 replication.py           writes that wait for replicas
+background_writer.py     writes in the background, again after an outage, and the rest at the end of the pod
 lag_tolerant_timeout.py  a deadline that does not blame Redis for a late event loop
 """
 

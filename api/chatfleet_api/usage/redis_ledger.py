@@ -6,16 +6,15 @@ Redis makes no more of them than there are rows. On a cluster the logs of runs a
 that records of logged runs come here, too, once their runs have ended.
 """
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.redis.background_writer import BackgroundWriter
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
 from chatfleet_api.usage.ledger import Sums
@@ -32,9 +31,6 @@ from chatfleet_api.usage.record import COUNTERS, Row, UsageRecord
 from chatfleet_api.usage.settlement import Settlement
 
 FLUSH_SECONDS: Final = 0.05
-RETRY_SECONDS: Final = 1.0
-CLOSING_SECONDS: Final = 5.0
-"""Longest that the end of a pod waits for Redis to take what is left."""
 MAX_SETTLEMENTS: Final = 200
 """In one batch, so that the script takes Redis no more than some milliseconds."""
 
@@ -60,7 +56,7 @@ class RedisLedger:
         self._waiting: dict[tuple[str, str, str], tuple[dict[tuple[str, str], Counter[str]], int, int]] = {}
         self._sending: _Batch | None = None
         self._number = 0
-        self._work = asyncio.Event()
+        self._writer = BackgroundWriter(self._write, self._lost, delay=FLUSH_SECONDS)
 
     def add(self, record: UsageRecord) -> None:
         """Add a record with the next batch."""
@@ -73,7 +69,7 @@ class RedisLedger:
         for name, other, counters in rows:
             added = dict(zip(counters[::2], map(int, counters[1::2]), strict=True))
             sums.setdefault((name, other), Counter()).update(added)
-        self._work.set()
+        self._writer.wake()
 
     def settlement(self, record: UsageRecord) -> Settlement:
         """Return what the step that ends the run adds."""
@@ -93,35 +89,19 @@ class RedisLedger:
         numbers = await self._redis.call("HMGET", key, *COUNTERS)
         return {name: int(number) for name, number in zip(COUNTERS, numbers, strict=True) if number is not None}
 
-    async def write_forever(self) -> None:
-        """Add what has gathered, as long as this task lives."""
-        while True:
-            await self._work.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
-            if not await self._write():
-                await asyncio.sleep(RETRY_SECONDS)
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        """Add what gathers while the block lasts, and what is left at its end."""
+        return self._writer.running()
 
-    async def aclose(self) -> None:
-        """Add what is left, unless Redis does not answer for too long."""
-        try:
-            async with asyncio.timeout(CLOSING_SECONDS):
-                while not await self._write():  # noqa: ASYNC110  # Redis has no event for its return
-                    await asyncio.sleep(RETRY_SECONDS)
-        except TimeoutError:
-            logger.error("Redis is unreachable: the usage of %d sums was not recorded", len(self._waiting))  # noqa: TRY400
+    async def _write(self) -> None:
+        """Add all that has gathered. A batch that fails is sent again as it was."""
+        while self._sending or self._waiting:
+            self._sending = self._sending or self._next()
+            await self._redis.call(*self._sending.command)
+            self._sending = None
 
-    async def _write(self) -> bool:
-        """Add all that has gathered; returns whether Redis took it. A batch that fails is sent again as it was."""
-        self._work.clear()
-        try:
-            while self._sending or self._waiting:
-                self._sending = self._sending or self._next()
-                await self._redis.call(*self._sending.command)
-                self._sending = None
-        except ChatError:
-            self._work.set()
-            return False
-        return True
+    def _lost(self) -> None:
+        logger.error("Redis is unreachable: the usage of %d sums was not recorded", len(self._waiting))
 
     def _next(self) -> _Batch:
         taken = [*self._waiting][:MAX_SETTLEMENTS]
@@ -149,13 +129,8 @@ async def open_redis_ledger(
 ) -> AsyncGenerator[RedisLedger, None]:
     """Yield a ledger that adds while the block lasts, and what is left at its end."""
     ledger = RedisLedger(redis, process, conversation_seconds)
-    writing = asyncio.create_task(ledger.write_forever())
-    try:
+    async with ledger.writing():
         yield ledger
-    finally:
-        writing.cancel()
-        await asyncio.wait([writing])
-        await ledger.aclose()
 
 
 def _fields(reply: Any) -> Mapping[str, int]:  # noqa: ANN401  # a list, or a mapping with RESP 3

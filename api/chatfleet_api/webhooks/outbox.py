@@ -4,23 +4,19 @@ The event of a run that is logged is queued by the step that ends the run. On a 
 slots than the queues, so that it comes here, too, once its run has ended.
 """
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
-from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
+from chatfleet_api.redis.background_writer import BackgroundWriter
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.webhooks.event import HookEvent, Notice, notice_of
 from chatfleet_api.webhooks.queue import notify_command
 from chatfleet_contract.runtime import RuntimeConfig
 
-RETRY_SECONDS: Final = 1.0
-CLOSING_SECONDS: Final = 5.0
-"""Longest that the end of a pod waits for Redis to take what is left."""
 MAX_WAITING: Final = 10_000
 """Notices that wait for Redis to return; further ones are lost, with a log line."""
 
@@ -34,7 +30,7 @@ class Outbox:
         self._redis = redis
         self._config = config
         self._waiting: deque[Notice] = deque()
-        self._work = asyncio.Event()
+        self._writer = BackgroundWriter(self._write, self._lost)
 
     def has_webhooks(self) -> bool:
         """Whether there are webhooks now."""
@@ -56,35 +52,20 @@ class Outbox:
             logger.error("Redis was unreachable for too long: event %s was not queued for its webhooks", notice.id)
             return
         self._waiting.append(notice)
-        self._work.set()
+        self._writer.wake()
 
-    async def write_forever(self) -> None:
-        """Queue what was added, as long as this task lives."""
-        while True:
-            await self._work.wait()
-            if not await self._write():
-                await asyncio.sleep(RETRY_SECONDS)
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        """Queue what is added while the block lasts, and what is left at its end."""
+        return self._writer.running()
 
-    async def aclose(self) -> None:
-        """Queue what is left, unless Redis does not answer for too long."""
-        try:
-            async with asyncio.timeout(CLOSING_SECONDS):
-                while not await self._write():  # noqa: ASYNC110  # Redis has no event for its return
-                    await asyncio.sleep(RETRY_SECONDS)
-        except TimeoutError:
-            logger.error("Redis is unreachable: %d events were not queued for their webhooks", len(self._waiting))  # noqa: TRY400
+    async def _write(self) -> None:
+        """Queue all that was added. A repeat, after a lost reply, changes nothing."""
+        while self._waiting:
+            await self._redis.call(*notify_command(self._redis, self._waiting[0]))
+            self._waiting.popleft()
 
-    async def _write(self) -> bool:
-        """Queue all that was added; returns whether Redis took it. A repeat, after a lost reply, changes nothing."""
-        self._work.clear()
-        try:
-            while self._waiting:
-                await self._redis.call(*notify_command(self._redis, self._waiting[0]))
-                self._waiting.popleft()
-        except ChatError:
-            self._work.set()
-            return False
-        return True
+    def _lost(self) -> None:
+        logger.error("Redis is unreachable: %d events were not queued for their webhooks", len(self._waiting))
 
 
 async def no_webhooks(event: HookEvent) -> None:
@@ -95,10 +76,5 @@ async def no_webhooks(event: HookEvent) -> None:
 async def open_outbox(redis: RedisClient, config: Live[RuntimeConfig]) -> AsyncGenerator[Outbox, None]:
     """Yield an outbox that queues while the block lasts, and what is left at its end."""
     outbox = Outbox(redis, config)
-    writing = asyncio.create_task(outbox.write_forever())
-    try:
+    async with outbox.writing():
         yield outbox
-    finally:
-        writing.cancel()
-        await asyncio.wait([writing])
-        await outbox.aclose()
