@@ -94,7 +94,7 @@ e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for 
 test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter; needs root and prometheus.
 	@$(pytest) tests/prometheus
 
-test-clients: setup ## Test agents, libraries and SDKs against pods; a quarter of an hour, 2 GB.
+test-clients: setup ## Test agents, libraries and SDKs against pods; half an hour, 4 GB.
 	@tools/setup tools/apt-packages-clients.txt && $(pytest) tests/clients
 
 bench: setup ## Measure the API beside its peers; 15 minutes; writes docs/measurements/benchmarks.md.
