@@ -44,7 +44,7 @@ class Settings(BaseModel):
     workers: int = Field(16, ge=1, le=256)
     """Limit of ChatDeployments that are reconciled concurrently."""
 
-    resync_seconds: float = Field(5.0, ge=1, le=3600)
+    resync_seconds: float = Field(4.0, ge=1, le=3600)
     """Seconds between reconciliations of a ChatDeployment at rest. Each costs reads, and no write."""
 
     secrets_need_label: bool = False
