@@ -139,9 +139,12 @@ class WorkQueue(Generic[K]):
         """Reconcile once; whatever it raises becomes a failure, which is retried."""
         try:
             return await self.reconcile(key)
-        except ClusterError as error:
+        except Retry as error:
             logger.warning("Reconciliation failed: %s", error, extra={"object": str(key)})
-            return Result(Requeue.FAILED, min_delay=error.after if isinstance(error, Retry) else 0.0)
+            return Result(Requeue.FAILED, min_delay=error.after)
+        except ClusterError as error:
+            logger.warning("Reconciliation was refused: %s", error, extra={"object": str(key)})
+            return Result(Requeue.REFUSED)
         except Exception:  # the process edge: one object must not stop the others
             logger.exception("Reconciliation failed unexpectedly", extra={"object": str(key)})
             return Result(Requeue.FAILED)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from chatfleet_contract.status import ChatDeploymentStatus, ConditionType, Reason
 from chatfleet_operator.model.defaults import Defaults
+from chatfleet_operator.model.errors import Refused
 from chatfleet_operator.model.ports import Cluster, Metrics, Prober, Recorder
 from chatfleet_operator.model.requeue import Requeue, Result
-from chatfleet_operator.model.values import Observed, Outcome, Plan, Ref, Timestamp
+from chatfleet_operator.model.values import Notice, Observed, Outcome, Plan, Ref, Timestamp
 from chatfleet_operator.reconcile.carry_out import carry_out
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.reconcile.observe import observe
@@ -73,7 +74,11 @@ async def publish(seen: Observed, status: ChatDeploymentStatus, parts: Parts) ->
     """Write `status` if it is new, and only then record what has changed."""
     if status == seen.resource.status:
         return
-    await parts.cluster.write_status(seen.resource, status)
+    try:
+        await parts.cluster.write_status(seen.resource, status)
+    except Refused as error:  # no condition can show it
+        await parts.recorder.notice(seen.resource, Notice("StatusNotWritten", f"The status is outdated: {error}"))
+        raise
     for condition in transitions(seen.resource.status, status):
         about = {"object": seen.resource.ref}
         logger.info("%s is %s: %s", condition.type, condition.status.value, condition.message, extra=about)

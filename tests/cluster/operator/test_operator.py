@@ -618,6 +618,27 @@ def test_every_write_is_within_the_rights_that_the_code_names(running: OperatorP
     assert running.metric(metrics.EVENTS_DROPPED_TOTAL) == 0
 
 
+def test_a_status_that_the_operator_may_not_write_has_an_event(
+    chatdeployment: LiveChatDeployment, kubectl: Kubectl
+) -> None:
+    rules = kubectl.json("get", "clusterrole", "chatfleet-operator")
+    without = [rule for rule in rules["rules"] if rule["resources"] != [f"{names.PLURAL}/status"]]
+    assert without != rules["rules"]
+    namespace = ("-n", chatdeployment.namespace)
+
+    def notes() -> list[str]:
+        events = kubectl.json("get", "events.events.k8s.io", *namespace)["items"]
+        return [each["note"] for each in events if each["reason"] == "StatusNotWritten"]
+
+    try:
+        kubectl.apply(yaml.safe_dump({**bare(rules), "rules": without}))
+        chatdeployment.apply()
+        eventually(lambda: notes() and f"{names.PLURAL}/status" in notes()[0])
+    finally:
+        kubectl.apply(yaml.safe_dump(bare(rules)))
+    chatdeployment.settles()
+
+
 def test_a_resource_of_which_the_operator_may_read_nothing_says_so(
     chatdeployment: LiveChatDeployment, kubectl: Kubectl, running: OperatorProcess
 ) -> None:

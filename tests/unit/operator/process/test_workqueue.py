@@ -188,10 +188,11 @@ async def test_while_something_fails_the_pauses_grow_to_a_minute() -> None:
     assert recorded.starts() == [0.1, 1.1, 3.1, 7.1, 15.1, 31.1, 63.1, 123.1, 183.1, 243.1]
 
 
-async def test_what_is_refused_is_tried_again_as_often_as_at_rest_since_no_event_announces_that_its_cause_is_gone() -> (
-    None
-):
-    recorded = RecordedQueue(requeues=[REFUSED] * 7)
+@pytest.mark.parametrize("refusal", [REFUSED, Refused("cannot patch resource")])
+async def test_what_is_refused_is_tried_again_as_often_as_at_rest_since_no_event_announces_that_its_cause_is_gone(
+    refusal: Result | BaseException,
+) -> None:
+    recorded = RecordedQueue(requeues=[refusal] * 7)
     async with running(recorded) as queue:
         queue.enqueue("a")
         await asyncio.sleep(40)

@@ -559,6 +559,7 @@ async def test_only_transitions_are_recorded_and_only_after_the_status_was_writt
     with pytest.raises(Refused):
         await reconcile(REF, operated.parts)
     assert operated.recorded.conditions == []
+    assert [notice.reason for notice in operated.recorded.notices] == ["StatusNotWritten"]
 
     operated.cluster.before_write = lambda _: None
     await reconcile_until_done(operated)
