@@ -61,7 +61,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 	@$(covered) tests/unit
 
 test-contract: setup ## Test the promises between the parts, with a real Redis.
-	@$(pytest) tests/contract -m 'not timed' $(waiting) 4
+	@$(pytest) tests/contract -m 'not timed' $(waiting) 6
 
 test-timed: setup ## Test promises that name a time; run it with nothing else running.
 	@$(pytest) tests/contract tests/cluster -m timed

@@ -79,6 +79,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize(("fault", "words", "seconds"), FAULTS.values(), ids=FAULTS)
 async def test_a_fault_that_only_a_chat_meets_is_reported_in_seconds_and_ends_with_an_answer(
     tmp_path: Path, fault: Handler, words: str, seconds: float

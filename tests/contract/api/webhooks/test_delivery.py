@@ -130,6 +130,7 @@ def failing(*faults: int) -> Callable[[str, int], int]:
     return answer
 
 
+@pytest.mark.timeout(120)
 def test_no_event_is_lost_where_the_receiver_fails_and_its_pod_is_killed(
     tmp_path: Path, redis_url: str, receiver: Receiver
 ) -> None:
