@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["harness.hanging", "harness.slowest_first", "harness.redis.server", "harness.redis.topologies"]
+pytest_plugins = [
+    "harness.hanging",
+    "harness.slowest_first",
+    "harness.redis.server",
+    "harness.redis.topologies",
+    "harness.postgres",
+]
 
 HERE = Path(__file__).parent
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")

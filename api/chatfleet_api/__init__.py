@@ -10,6 +10,7 @@ providers    language models: vendors, retries, circuit breaker   sessions   con
 runs         run log, fleet, failure detector, takeover           identity   who a caller is
 limits       requests, tokens and streams of callers              telemetry  traces, where they are wanted
 knowledge    documents that models answer from: index, retrieval, fences
+archive      conversations in PostgreSQL, kept for good
 tools        MCP servers, whose tools models call
 agents       a supervisor and its members, as models
 chat         one turn, and the application services

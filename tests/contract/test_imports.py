@@ -58,6 +58,7 @@ VIOLATIONS = (
         "import chatfleet_metrics.settings",
     ),
     ("The reconciler works against ports", f"{OPERATOR}/reconcile/reconcile.py", "import kubernetes"),
+    ("PostgreSQL stays in the archive", f"{API}/sessions/redis.py", "import psycopg"),
     ("The reconciler works against ports", f"{OPERATOR}/process/workqueue.py", "import chatfleet_operator.watches"),
     ("Kopf stays in the watches", f"{OPERATOR}/status/report.py", "import kopf"),
     ("The Kubernetes client stays in kube", f"{OPERATOR}/watches.py", "import kubernetes"),

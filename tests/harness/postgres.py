@@ -1,0 +1,145 @@
+"""A real PostgreSQL for tests: Debian's server on a loopback port, run by a user without privileges, gone at the end.
+
+No service of the machine is used. Nothing waits for a disk (`fsync` is off): what a killed server had written is in the
+memory of the kernel, where the server finds it when it starts again.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from harness.net import LOOPBACK, free_port
+from harness.process import Program, await_ready, started
+
+SUPERUSER: Final = "postgres"
+SETTINGS: Final = (
+    *("fsync=off", "full_page_writes=off", "unix_socket_directories=", "max_connections=60"),
+    *("shared_buffers=16MB", "max_wal_size=256MB", "autovacuum=off", "log_min_messages=fatal"),
+)
+_OF_OTHERS: Final = ("--clear-groups", "--pdeathsig", "KILL", "--")
+"""Another user's process forgets that it is to end with this one, unless that is set anew."""
+_names: Final = (f"archive_{number}" for number in count())
+"""Each is a database of its own."""
+
+
+def programs() -> Path:
+    """Return the folder of the newest PostgreSQL; raises `RuntimeError` when none is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    if (program := shutil.which("initdb")) is not None:
+        return Path(program).parent
+    raise RuntimeError("PostgreSQL is not installed: run `make setup` as root, or apt-get install postgresql")
+
+
+def _unprivileged() -> tuple[str, ...]:
+    """Return the beginning of a command of PostgreSQL, which refuses to be run by root."""
+    if os.geteuid():
+        return ()
+    with suppress(KeyError):
+        user = pwd.getpwnam(SUPERUSER)
+        return ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", *_OF_OTHERS)
+    return ("setpriv", "--reuid=65534", "--regid=65534", *_OF_OTHERS)
+
+
+class PostgresServer:
+    """One server, which can be killed and started again with the data that it had."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder, self._data = folder, folder / "data"
+        self._running: Program | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._data.mkdir()
+        if not os.geteuid():
+            owner = int(_unprivileged()[1].partition("=")[2])
+            os.chown(self._data, owner, -1)
+        options = (
+            "--username",
+            SUPERUSER,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        )
+        command = (*_unprivileged(), str(programs() / "initdb"), *options, "--pgdata", str(self._data))
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+    @property
+    def url(self) -> str:
+        """URL of its first database, as the superuser."""
+        return f"postgresql://{SUPERUSER}@{LOOPBACK}:{self.port}/{SUPERUSER}"
+
+    @property
+    def program(self) -> Program:
+        """The process."""
+        if self._running is None:
+            raise RuntimeError("start the server first")
+        return self._running
+
+    @contextmanager
+    def running(self) -> Iterator[Program]:
+        """Run the server until the block ends."""
+        settings = [
+            part for each in (*SETTINGS, f"port={self.port}", f"listen_addresses={LOOPBACK}") for part in ("-c", each)
+        ]
+        command = (*_unprivileged(), str(programs() / "postgres"), "-D", str(self._data), *settings)
+        with started("postgres", command, folder=self._folder) as self._running:
+            await_ready(self._running, self._answers)
+            yield self._running
+
+    def crash(self) -> None:
+        """End it at once, with all connections, as a crash does: what is committed is found again by recovery."""
+        os.kill(self.program.pid, signal.SIGQUIT)
+        self.program.exit_status()
+
+    def database(self, name: str | None = None, *, template: str = "template1") -> str:
+        """Create a database and return its URL."""
+        name = name or next(_names)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        return f"postgresql://{SUPERUSER}@{LOOPBACK}:{self.port}/{name}"
+
+    def _answers(self) -> bool:
+        with suppress(psycopg.Error), psycopg.connect(self.url, connect_timeout=2):
+            return True
+        return False
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL of the same database, with another login."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role}@{parts.hostname}:{parts.port}").geturl()
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run one server until the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    folder.chmod(0o711)  # its user is another one
+    try:
+        server = PostgresServer(folder)
+        with server.running():
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the whole session; each test has databases of its own."""
+    with postgres_server() as server:
+        yield server
