@@ -7,6 +7,7 @@ hot_route       routes that bypass FastAPI because they are called for every ans
 conversation_endpoint  the endpoints whose runs belong to a conversation: disconnect cancels, or not
 client          one request as ASGI shows it; `disconnect` ends work when its client disconnects
 stream          SSE streams: a run's events to one client, with heartbeats; `sse` is the framing
+pacing          least time between two tokens to a client
 collect         a run read to its end, for clients that do not stream
 body            request bodies decoded with msgspec, and complaints about them; `supported`: values that change nothing
 idempotency     the header `Idempotency-Key`

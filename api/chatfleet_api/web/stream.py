@@ -22,6 +22,7 @@ from chatfleet_api.web import extensions
 from chatfleet_api.web.client import CLIENT_DISCONNECTED, COMPLETE, Client
 from chatfleet_api.web.collect import as_error
 from chatfleet_api.web.disconnect import ClientDisconnected, until_disconnect
+from chatfleet_api.web.pacing import paced
 from chatfleet_api.web.sse import CONTENT_TYPE, RECONNECT, Encoder
 from chatfleet_contract.spec import Streaming
 
@@ -71,6 +72,8 @@ class SSEStreams:
         reason = CLIENT_DISCONNECTED
         if after:
             self.meter.stream_resumed(encoder.dialect)
+        if self.streaming().token_delay_milliseconds:
+            read = paced(read, lambda: self.streaming().token_delay_milliseconds / 1000)
         stream = SSEStream(encoder, client, streaming=self.streaming, after=after, opening=opening)
         try:
             reason = await until_disconnect(client.receive, stream.run(read))

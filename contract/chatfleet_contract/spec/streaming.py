@@ -39,3 +39,9 @@ class Streaming(Part):
         alias="logTTLSeconds",
         description="Seconds that the events of a finished stream stay readable, for clients that resume.",
     )
+    token_delay_milliseconds: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Least time between two tokens of a stream, for a steady pace. It delays clients, not upstreams.",
+    )

@@ -138,6 +138,22 @@ async def test_a_live_field_of_streaming_applies_to_the_next_use_within_an_open_
     assert asked.body.count(b": keep-alive\n") == 2
 
 
+async def test_tokens_of_a_stream_keep_their_pace_and_a_whole_answer_is_not_delayed() -> None:
+    pod = Pod(FakeProvider(text("a", "b", "c"), [STOP]))
+    pod.change("streaming", token_delay_milliseconds=500)
+    loop = asyncio.get_running_loop()
+    began, asked = loop.time(), post(PATH, STREAM)
+    async with asking(pod.app, asked) as answering:
+        await asked.until(b'"content":"a"')
+        assert b'"content":"b"' not in asked.body
+        await answering
+    assert loop.time() - began == pytest.approx(1.0, abs=0.1)
+
+    began = loop.time()
+    assert (await ask(pod.app, post(PATH, WHOLE))).status == 200
+    assert loop.time() - began == pytest.approx(0.0, abs=0.1)
+
+
 async def test_a_client_that_waits_long_for_the_first_token_gets_its_200_with_the_first_comment() -> None:
     asked = post(PATH, STREAM)
     pod = Pod(FakeProvider(HEARTBEAT_SECONDS + 1.0, ChatError(Code.UPSTREAM_TIMEOUT)))
