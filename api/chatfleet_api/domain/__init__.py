@@ -9,6 +9,7 @@ seals            what clients keep for models whose own API has no encrypted con
 principal        the caller of a request
 tools            tools that the pods call themselves
 model_names      names of models, and the error for one that does not exist
+key_limits       limits and a budget that an API key has of its own
 quota            what is left to a caller, and what a request holds of it
 ids              which text is an id
 trace            the span of a task, where there is tracing

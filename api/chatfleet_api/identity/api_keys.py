@@ -1,7 +1,7 @@
 """API keys as Secrets have them, and the table that finds the key that a client sent. Pure.
 
 A value of a Secret is a key, its SHA-256 (`sha256:` and 64 hexadecimal digits), or a JSON object with `key` or `hash`
-and, optional, `tenant`, `user`, `models` and `expires`.
+and, optional, `tenant`, `user`, `models`, `expires`, and limits of its own (`own_limits`).
 """
 
 import hashlib
@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from chatfleet_api.domain.key_limits import KeyLimits, LimitsOfKeys, smaller
 from chatfleet_api.domain.model_names import LONGEST_NAME
 from chatfleet_api.domain.principal import Grant, Principal, is_tenant, is_user
+from chatfleet_api.identity.own_limits import own_limits
 
 MIN_KEY_CHARACTERS: Final = 24
 """Of a key that a Secret has: a shorter one could be guessed."""
@@ -39,6 +41,10 @@ class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str | None = None
     expires: datetime | None = None
     models: tuple[str, ...] | None = None
+    requests_per_minute: Any = msgspec.field(default=None, name="requestsPerMinute")
+    tokens_per_minute: Any = msgspec.field(default=None, name="tokensPerMinute")
+    concurrent_streams: Any = msgspec.field(default=None, name="concurrentStreams")
+    budget: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class APIKey:
     """SHA-256 of the key."""
     principal: Principal
     expires: datetime | None = None
+    own: KeyLimits | None = None
+    """Limits of its own."""
 
     def valid(self, now: datetime) -> bool:
         """Return whether the key has not expired."""
@@ -78,7 +86,19 @@ def parse_key(text: str, *, name: str, tenant: str, secret: str | None = None) -
     principal = Principal(
         who, subject=f"{API_KEY}{name}", user=user, any_user=any_user, models=models, secret=secret, grant=Grant()
     )
-    return APIKey(_digest(fields), principal, fields.expires)
+    return APIKey(_digest(fields), principal, fields.expires, _own(fields))
+
+
+def _own(fields: _Fields) -> KeyLimits | None:
+    limit = {
+        "requestsPerMinute": fields.requests_per_minute,
+        "tokensPerMinute": fields.tokens_per_minute,
+        "concurrentStreams": fields.concurrent_streams,
+    }
+    try:
+        return own_limits(limit, fields.budget)
+    except ValueError as error:
+        raise UnusableKeyError(str(error)) from None
 
 
 def _fields(text: str) -> _Fields:
@@ -86,7 +106,7 @@ def _fields(text: str) -> _Fields:
         try:
             return msgspec.json.decode(text, type=_Fields)
         except msgspec.MsgspecError:
-            raise UnusableKeyError("it is no JSON object with key or hash, tenant, user, models and expires") from None
+            raise UnusableKeyError("it is no JSON object of the fields that a key may have") from None
     return _Fields(hash=text) if text.startswith("sha256:") else _Fields(key=text)
 
 
@@ -110,6 +130,8 @@ class KeyTable:
         self._keys: Mapping[bytes, APIKey] = {self._index(key.digest): key for key in keys}
         self.principals = tuple(key.principal for key in self._keys.values())
         """Those whom the keys are for."""
+        self.limits: LimitsOfKeys = _limits(self._keys.values())
+        """Those that keys have of their own."""
 
     def find(self, presented: bytes) -> APIKey | None:
         """Return the key that a client sent; None: there is none."""
@@ -121,3 +143,13 @@ class KeyTable:
 
     def _index(self, digest: bytes) -> bytes:
         return hashlib.blake2b(digest, key=self._pepper, digest_size=32).digest()
+
+
+def _limits(keys: Iterable[APIKey]) -> LimitsOfKeys:
+    """Return the limits by key; two Secrets may have one of the same tenant and name, which is one to `perKey`."""
+    found: dict[tuple[str, str], KeyLimits] = {}
+    for key in keys:
+        if key.own is not None:
+            name = key.principal.tenant, key.principal.subject or ""
+            found[name] = smaller(found.get(name, KeyLimits()), key.own)
+    return found

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import ANONYMOUS, Principal
 from chatfleet_api.identity.credential import credential
@@ -60,6 +61,10 @@ class Authentication:
     def principals(self) -> Sequence[Principal]:
         """Return those whom API keys are for."""
         return self._keys.table.principals
+
+    def limits(self) -> LimitsOfKeys:
+        """Return the limits that API keys have of their own."""
+        return self._keys.table.limits
 
     @property
     def errors(self) -> tuple[str, ...]:

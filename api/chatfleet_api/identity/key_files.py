@@ -1,7 +1,8 @@
 """The API keys in the mounted files of Secrets: read again when they change, so that a removed key is refused."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,7 +36,7 @@ class _Identity(NamedTuple):
 
 
 class KeyFiles:
-    """The keys that are valid now. A key whose value did not change keeps its `Principal`, and so its streams."""
+    """The keys that are valid now. A key keeps its `Principal`, and so its streams, unless it is for another caller."""
 
     def __init__(self, access: Live[RuntimeAccess], *, now: Callable[[], datetime], pepper: bytes) -> None:
         self._access = access
@@ -65,7 +66,7 @@ class KeyFiles:
         for path, tenant, _ in files:
             try:
                 identity = _Identity(path.parent.name, path.name, tenant, _text(path))
-                key = before.get(identity) or _parsed(identity)
+                key = before.get(identity) or _parsed(identity, before)
                 _add(key.digest, digests)
                 parsed[identity] = key
             except UnusableKeyError as error:
@@ -75,9 +76,9 @@ class KeyFiles:
         if tuple(errors[:MAX_ACCESS_ERRORS]) != self.errors:
             self.errors = tuple(errors[:MAX_ACCESS_ERRORS])
             logger.warning("API keys that are not accepted: %s", "; ".join(self.errors) or "none")
-        kept = {id(key) for key in parsed.values()}
+        kept = {id(key.principal) for key in parsed.values()}
         for key in before.values():
-            if id(key) not in kept:
+            if id(key.principal) not in kept:
                 self._revoke(key)
 
     def _revoke(self, key: APIKey) -> None:
@@ -85,8 +86,14 @@ class KeyFiles:
             key.principal.grant.revoke()
 
 
-def _parsed(value: _Identity) -> APIKey:
-    return parse_key(value.text, name=value.name, tenant=value.tenant, secret=value.secret)
+def _parsed(value: _Identity, before: Mapping[_Identity, APIKey]) -> APIKey:
+    """Return the key of a value, for the same caller where its limits or its end alone are others than `before`."""
+    key = parse_key(value.text, name=value.name, tenant=value.tenant, secret=value.secret)
+    for identity, known in before.items():
+        same = identity.secret == value.secret and known.digest == key.digest and known.principal == key.principal
+        if same and not (known.principal.grant and known.principal.grant.revoked):
+            return replace(key, principal=known.principal)
+    return key
 
 
 def _add(digest: bytes, digests: set[bytes]) -> None:

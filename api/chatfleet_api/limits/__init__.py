@@ -1,5 +1,6 @@
 """Limits and budgets of tenants, API keys, users and models, on all pods together.
 
+terms      what is decided by: the limits of the configuration, and those of single API keys
 plan       from `spec.limits` to what a request takes of each meter
 budgets    from `spec.limits.budgets` to what a request takes of each budget, and what an answer used
 verdict    what was decided about a request, and how its caller is answered

@@ -6,34 +6,22 @@ refuses (`reject`); what it allowed is charged when Redis returns. A pod without
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
-from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.quota import Demand, Held, Quota
 from chatfleet_api.limits.buckets import Buckets
 from chatfleet_api.limits.budgets import Asked, budget_demands, has_budget, instead, spent
 from chatfleet_api.limits.plan import Cost, Plan, shared
 from chatfleet_api.limits.shares import Shares
+from chatfleet_api.limits.terms import Plans, Terms
 from chatfleet_api.limits.together import SETTLE_SECONDS, Together
 from chatfleet_api.limits.verdict import SECOND, Verdict, quota, refusal
-from chatfleet_api.usage.price_book import PriceBook
-from chatfleet_contract.spec import Limits
 
 UNREACHABLE_RETRY_SECONDS: Final = 2.0
 """Retry-After while Redis is unreachable and requests are refused."""
-
-
-class Terms(NamedTuple):
-    """What is decided by."""
-
-    limits: Live[Limits]
-    prices: Live[PriceBook]
-    now: Callable[[], datetime]
-    """The time of day, with zone UTC."""
 
 
 class Limiter:
@@ -50,13 +38,12 @@ class Limiter:
     ) -> None:
         """Decide `together`, or alone without; `pods` is the number that was last seen."""
         self._terms = terms
-        self._plan = Plan(terms.limits())
+        self._plans = Plans(terms.limits(), terms.keys(), Shares())
         self._together = together
         self._pods = pods
         self._clock = clock
         self._new_id = new_id
         self._buckets = Buckets()
-        self._shares = Shares()
 
     @property
     def idle(self) -> bool:
@@ -70,15 +57,15 @@ class Limiter:
 
     def budget_used(self) -> float:
         """Return the share of the budget that is used most, as this pod has last seen it; any thread may call this."""
-        return self._shares.highest(self._now()) if self._shares_are_current() else 0.0
+        return self._plans.shares.highest(self._now()) if self._plans.apply(self._terms) else 0.0
 
     def fleet_budget_used(self) -> float | None:
         """Return the same of the budget of the ChatDeployment; None: it has none, or no request has seen it."""
-        return self._shares.of_fleet(self._now()) if self._shares_are_current() else None
+        return self._plans.shares.of_fleet(self._now()) if self._plans.apply(self._terms) else None
 
     def unpriced_models(self) -> tuple[str, ...]:
         """Return the models that are refused because a budget in USD applies; any thread may call this."""
-        return self._terms.prices().unpriced(self._terms.now()) if self._terms.limits().in_usd else ()
+        return self._terms.prices().unpriced(self._terms.now()) if self._terms.in_usd() else ()
 
     async def reserve(
         self, principal: Principal, model: str, tokens: Cost, output: int = 0
@@ -91,12 +78,12 @@ class Limiter:
             ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED; STORAGE_UNAVAILABLE where `onRedisAway` is `reject`, or a
                 budget applies.
         """
-        plan = self._current()
+        plan = self._current().of(principal)
         demands = plan.demands(principal, model, tokens)
         if plan.limits.budget is not None or plan.limits.budgets is not None:
             asked = Asked(model, tokens() - output, output)
             demands += budget_demands(plan.limits, principal, asked, self._terms.prices(), self._terms.now())
-        return await self._reserve(principal, demands) if demands else None
+        return await self._reserve(principal, plan, demands) if demands else None
 
     async def extend(self, tenant: str, held: Held) -> Held | None:
         """Reserve once more the tokens and money that `held` has, for another request to the model.
@@ -104,19 +91,21 @@ class Limiter:
         Returns what is held for it, None when nothing limits it; raises as `reserve`.
         """
         demands = tuple(each for each in held.demands if each.unit not in ("requests", "streams"))
-        return (await self._reserve(Principal(tenant), demands))[0] if demands else None
+        caller = Principal(tenant)
+        return (await self._reserve(caller, self._current().shared, demands))[0] if demands else None
 
-    async def _reserve(self, principal: Principal, demands: tuple[Demand, ...]) -> tuple[Held, Quota]:
+    async def _reserve(self, principal: Principal, plan: Plan, demands: tuple[Demand, ...]) -> tuple[Held, Quota]:
         held = Held(self._new_id(), demands)
         if self._together is None:
-            return self._alone(principal, held, demands)
+            return self._decided(principal, plan, held, self._alone(principal, held))
         verdict = await self._together.reserve(principal.tenant, held)
         if verdict is None:
-            if self._plan.limits.on_redis_away == "reject" or has_budget(demands):
+            if plan.limits.on_redis_away == "reject" or has_budget(demands):
                 raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=UNREACHABLE_RETRY_SECONDS)
+            share = Held(held.lease, shared(demands, max(self._pods(), 1)))
             held = Held(held.lease, demands, local=True)
-            return self._alone(principal, held, shared(demands, max(self._pods(), 1)))
-        return self._decided(principal, held, demands, verdict)
+            return self._decided(principal, plan, held, self._alone(principal, share), share)
+        return self._decided(principal, plan, held, verdict)
 
     def adopt(self, tenant: str, held: Held) -> None:
         """Answer for what a run holds: one that begins here, or that another pod began."""
@@ -146,19 +135,19 @@ class Limiter:
         if self._together is not None:
             self._together.forget(held)
 
-    def _alone(self, principal: Principal, held: Held, demands: Sequence[Demand]) -> tuple[Held, Quota]:
+    def _alone(self, principal: Principal, held: Held) -> Verdict:
         self._buckets.prune(self._now())
-        verdict = self._buckets.reserve(principal.tenant, held.lease, demands, self._now())
-        return self._decided(principal, held, demands, verdict)
+        return self._buckets.reserve(principal.tenant, held.lease, held.demands, self._now())
 
     def _decided(
-        self, principal: Principal, held: Held, demands: Sequence[Demand], verdict: Verdict
+        self, principal: Principal, plan: Plan, held: Held, verdict: Verdict, share: Held | None = None
     ) -> tuple[Held, Quota]:
-        tenant = principal.tenant
-        self._shares.see(tenant, demands, verdict.left, self._now())
+        """Return what is held; `share` is what the `verdict` is about if not all of that."""
+        tenant, demands = principal.tenant, (share or held).demands
+        self._plans.shares.see(tenant, demands, verdict.left, self._now())
         if verdict.refused is not None:
             error = refusal(demands, verdict, self._terms.now())
-            error.instead = instead(self._plan.limits, principal, demands[verdict.refused])
+            error.instead = instead(plan.limits, principal, demands[verdict.refused])
             raise error
         self.adopt(tenant, held)
         return held, quota(demands, verdict.left)
@@ -172,17 +161,9 @@ class Limiter:
         by_meter = [(each.meter, used) for each, used in zip(held.demands, each_used, strict=True)]
         self._buckets.settle(tenant, held.lease, by_meter, self._now())
 
-    def _current(self) -> Plan:
-        limits = self._terms.limits()
-        if limits is not self._plan.limits:
-            if limits != self._plan.limits:
-                self._shares = Shares()
-            self._plan = Plan(limits)
-        return self._plan
-
-    def _shares_are_current(self) -> bool:
-        """Return whether no other limits apply since the last request."""
-        return self._terms.limits() == self._plan.limits
+    def _current(self) -> Plans:
+        self._plans = self._plans.following(self._terms)
+        return self._plans
 
     def _now(self) -> float:
         return self._clock() * SECOND

@@ -7,9 +7,11 @@ from typing import Final, NamedTuple
 
 from uuid_utils import uuid7
 
+from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
-from chatfleet_api.limits.limiter import Limiter, Terms
+from chatfleet_api.limits.limiter import Limiter
 from chatfleet_api.limits.meters import RedisMeters
+from chatfleet_api.limits.terms import Terms
 from chatfleet_api.limits.together import Together
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.usage.price_book import PriceBook
@@ -27,11 +29,16 @@ class Limiting(NamedTuple):
     together: Together | None
 
 
+def open_terms(config: Live[RuntimeConfig], prices: Live[PriceBook], keys: Callable[[], LimitsOfKeys]) -> Terms:
+    """Return what is decided by; `keys` are the limits that single API keys have."""
+    return Terms(config.map(lambda live: live.limits), keys, prices, lambda: datetime.now(UTC))
+
+
 @asynccontextmanager
 async def open_limits(
     redis: RedisClient | None,
     config: Live[RuntimeConfig],
-    prices: Live[PriceBook],
+    terms: Terms,
     *,
     pods: Callable[[], int],
     clock: Callable[[], float],
@@ -42,7 +49,6 @@ async def open_limits(
         return LIVES * config().streaming.max_stream_seconds + MARGIN_SECONDS
 
     together = None if redis is None else Together(RedisMeters(redis, hold_seconds), clock=clock)
-    terms = Terms(config.map(lambda live: live.limits), prices, lambda: datetime.now(UTC))
     limiter = Limiter(terms, together, pods=pods, clock=clock, new_id=lambda: str(uuid7()))
     try:
         yield Limiting(limiter, together)

@@ -4,6 +4,7 @@ settings        the environment, read once
 configuration   the runtime configuration and its catalogue of models, reloaded live (`domain/live.py`)
 served_models   the catalogue of a configuration, with its agents
 services        the composition root: opens and wires all parts
+callers         who may call, as the configuration has it
 stores          Redis, or memory, for runs and conversations
 background      background tasks, restarted when they fail
 lifecycle       THE page of a pod's end: phases from the preStop hook to the exit (graceful shutdown, drain, hand-off)

@@ -25,10 +25,10 @@ from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.identity.authentication import Authentication, open_authentication
-from chatfleet_api.identity.discovery import fetch_keys
+from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.background import background
+from chatfleet_api.pod.callers import authentication_of
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.health import BudgetState, Health, Sources
@@ -177,14 +177,15 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
     ) as registry:
         configuration = Configuration(config, build=partial(served_models, registry, ground=library.grounded))
+        authentication = authentication_of(configuration)
         async with (
-            open_stores(settings, configuration.live) as stores,
+            open_stores(settings, configuration.live, authentication.limits) as stores,
             open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION) as tools,
         ):
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)
             tracing.follow()
-            wiring = _wiring(configuration, stores, pool, meter, tracing, tools)
+            wiring = _wiring(configuration, authentication, stores, pool, meter, tracing, tools)
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
@@ -219,7 +220,13 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
 
 
 def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
-    configuration: Configuration, stores: Stores, pool: RunPool, meter: Meter, tracing: Tracing, tools: McpServers
+    configuration: Configuration,
+    authentication: Authentication,
+    stores: Stores,
+    pool: RunPool,
+    meter: Meter,
+    tracing: Tracing,
+    tools: McpServers,
 ) -> Wiring:
     ports = ChatPorts(
         catalogue=configuration.live_catalogue,
@@ -229,7 +236,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         sessions=stores.sessions,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
-        new_id=_new_id,
+        new_id=lambda: str(uuid7()),
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         window=configuration.live.map(lambda live: window_of(live.conversations)),
@@ -251,12 +258,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         announce=no_webhooks if stores.outbox is None else stores.outbox.put,
         meter=meter,
         lifecycle=Lifecycle(time.monotonic),
-        authentication=open_authentication(
-            configuration.live.map(lambda live: live.access),
-            partial(fetch_keys, egress=configuration.live.map(lambda live: live.egress)),
-            now=ports.now,
-            clock=time.monotonic,
-        ),
+        authentication=authentication,
         uniform=random.uniform,
         version=VERSION,
     )
@@ -294,7 +296,3 @@ def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> 
     meter.gauge(metrics.REDIS_UP, health.redis_up)
     meter.gauge(metrics.EVENT_LOOP_LAG_SECONDS, lambda: health.loop_lag)
     meter.counter(metrics.RUNS_HANDED_OVER_TOTAL, lambda: pool.handed_over)
-
-
-def _new_id() -> str:
-    return str(uuid7())

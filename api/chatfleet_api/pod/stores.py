@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from uuid_utils import uuid7
 
+from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
-from chatfleet_api.limits.opening import Limiting, open_limits
+from chatfleet_api.limits.opening import Limiting, open_limits, open_terms
 from chatfleet_api.pod.configuration import ConfigurationError
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.redis.client import RedisClient, open_redis
@@ -48,9 +49,15 @@ class Stores(NamedTuple):
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncGenerator[Stores, None]:
-    """Yield the stores; raises `ConfigurationError` for a URL of the environment that is not valid."""
+async def open_stores(
+    settings: Settings, config: Live[RuntimeConfig], keys: Callable[[], LimitsOfKeys]
+) -> AsyncGenerator[Stores, None]:
+    """Yield the stores; `keys` are the limits of single API keys.
+
+    Raises `ConfigurationError` for a URL of the environment that is not valid.
+    """
     streaming, conversations = config.map(lambda live: live.streaming), config.map(lambda live: live.conversations)
+    terms = open_terms(config, live_prices(config), keys)
     wait_replicas = config.map(lambda live: live.redis_wait_replicas or 0)
     pod, clock = f"{settings.pod}/{uuid7()}", time.monotonic
     async with AsyncExitStack() as stack:
@@ -71,7 +78,7 @@ async def open_stores(settings: Settings, config: Live[RuntimeConfig]) -> AsyncG
             outbox=outbox,
             process=pod,
             limits=await stack.enter_async_context(
-                open_limits(redis, config, live_prices(config), pods=lambda: _pods(fleet), clock=clock)
+                open_limits(redis, config, terms, pods=lambda: _pods(fleet), clock=clock)
             ),
         )
 

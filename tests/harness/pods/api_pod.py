@@ -12,7 +12,8 @@ from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.trace import Tracer
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.identity.jose import KeySet
-from chatfleet_api.limits.limiter import Limiter, Terms
+from chatfleet_api.limits.limiter import Limiter
+from chatfleet_api.limits.terms import Terms
 from chatfleet_api.pod.configuration import Configuration, local
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
@@ -60,7 +61,13 @@ class Pod:
             ledger=self.ledger, prices=live_prices(configuration.live), now=lambda: self.now, meter=self.meter
         )
         limits = configuration.live.map(lambda live: live.limits)
-        terms = Terms(limits, accounting.prices, lambda: self.now)
+        self.authentication = open_authentication(
+            configuration.live.map(lambda live: live.access),
+            self._keys_of,
+            now=lambda: self.now,
+            clock=loop_clock,
+        )
+        terms = Terms(limits, self.authentication.limits, accounting.prices, lambda: self.now)
         self.limiter = Limiter(terms, None, pods=lambda: 1, clock=loop_clock, new_id=in_memory.new_id)
         seams = replace(in_memory.seams, accounting=accounting, limits=self.limiter)
         ports = replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy)
@@ -70,12 +77,6 @@ class Pod:
         title_model = configuration.live.map(lambda live: live.conversations.title_model)
         self.chat = Chat(replace(ports, title_model=title_model))
         self.lifecycle = Lifecycle(loop_clock)
-        self.authentication = open_authentication(
-            configuration.live.map(lambda live: live.access),
-            self._keys_of,
-            now=lambda: self.now,
-            clock=loop_clock,
-        )
         wiring = Wiring(
             configuration=configuration,
             ports=self.chat.ports,

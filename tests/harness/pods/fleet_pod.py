@@ -18,8 +18,9 @@ from chatfleet_api.chat.services import ChatPorts
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Event
+from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.limits.limiter import Limiter
-from chatfleet_api.limits.opening import open_limits
+from chatfleet_api.limits.opening import open_limits, open_terms
 from chatfleet_api.limits.together import Together
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.lifecycle import drain_runs
@@ -115,6 +116,7 @@ async def open_pod(
     capacity: int = 10,
     prices: PriceBook | None = None,
     limits: Limits = UNLIMITED,
+    keys: LimitsOfKeys | None = None,
 ) -> FleetPod:
     """Return a pod that works until `stack` is left. No `prices`: no model has one."""
     redis = SeverableRedis(lambda: url)
@@ -139,8 +141,9 @@ async def open_pod(
     book = fixed(PriceBook({}) if prices is None else prices)
     accounting = Accounting(ledger=ledger, prices=book, now=lambda: datetime.now(UTC), meter=meter)
     config = LEAST.model_copy(update={"limits": limits, "streaming": streams()})
+    terms = open_terms(fixed(config), book, fixed(keys or {}))
     limiting = await stack.enter_async_context(
-        open_limits(redis_client, fixed(config), book, pods=lambda: _pods(members), clock=time.monotonic)
+        open_limits(redis_client, fixed(config), terms, pods=lambda: _pods(members), clock=time.monotonic)
     )
     chat = Chat(
         ChatPorts(

@@ -11,11 +11,12 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Usage
+from chatfleet_api.domain.key_limits import KeyLimits, LimitsOfKeys
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.provider import Finish
 from chatfleet_contract.spec import Limits
-from chatfleet_contract.spec.limits import Limit
+from chatfleet_contract.spec.limits import Budget, Limit
 from harness.pods.fleet_pod import FleetPod, Following, acquainted, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, text
 from harness.polling import eventually_async
@@ -31,9 +32,9 @@ class Fleet:
     def __init__(self, stack: AsyncExitStack, url: str) -> None:
         self._stack, self._url, self._name = stack, url, str(uuid7())
 
-    async def open(self, limits: Limits, *providers: FakeProvider) -> list[FleetPod]:
+    async def open(self, limits: Limits, *providers: FakeProvider, keys: LimitsOfKeys | None = None) -> list[FleetPod]:
         pods = [
-            await open_pod(self._stack, self._url, each, fleet=self._name, capacity=500, limits=limits)
+            await open_pod(self._stack, self._url, each, fleet=self._name, capacity=500, limits=limits, keys=keys)
             for each in providers
         ]
         await acquainted(*pods)
@@ -228,3 +229,17 @@ async def test_a_tenant_that_floods_takes_nothing_of_another(fleet: Fleet) -> No
     assert refused >= 130
     for _ in range(60):
         await whole(pod, calm)
+
+
+async def test_all_pods_share_the_budget_that_one_key_has_of_its_own(fleet: Fleet) -> None:
+    key, other = Principal(TENANT, "key:web"), Principal(TENANT, "key:other")
+    own = {(TENANT, "key:web"): KeyLimits(budget=Budget(tokens_per_day=250))}
+    answering = FakeProvider(text("a"), [Finish("stop", Usage(input_tokens=50, output_tokens=50))])
+    pods = await fleet.open(Limits(), answering, answering, keys=own)
+    for pod in pods:
+        await whole(pod, key)
+    for pod in pods:
+        with pytest.raises(ChatError) as refused:
+            await whole(pod, key)
+        assert refused.value.code is Code.BUDGET_EXHAUSTED
+        await whole(pod, other)

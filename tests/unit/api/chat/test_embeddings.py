@@ -10,7 +10,8 @@ from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.limits.limiter import Limiter, Terms
+from chatfleet_api.limits.limiter import Limiter
+from chatfleet_api.limits.terms import Terms
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.vectors import EmbeddingModel, EmbeddingRequest
 from chatfleet_api.usage.attempts import Attempt, ended
@@ -59,7 +60,7 @@ def accounting(ledger: MemoryLedger) -> Accounting:
 
 async def test_embeddings_are_limited_by_what_they_may_cost_and_charged_with_what_they_cost() -> None:
     limits = Limits(budgets=Budgets(per_tenant=Budget(usd_per_day="0.00005")))  # 0.00002 for a thousand tokens
-    terms = Terms(fixed(limits), fixed(PriceBook.of(CONFIG)), lambda: NOW)
+    terms = Terms(fixed(limits), fixed({}), fixed(PriceBook.of(CONFIG)), lambda: NOW)
     limiter = Limiter(terms, None, pods=lambda: 1, clock=lambda: 0.0, new_id=iter("abcdefgh").__next__)
     maker = Maker()
     service = Embeddings(fixed(maker), accounting(MemoryLedger()), limiter, lambda: "r")
