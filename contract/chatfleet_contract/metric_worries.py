@@ -38,6 +38,8 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.FEEDBACK_TOTAL: "the share of `down` rises for one model: its prompt or its version has changed",
     metrics.RETRIEVALS_TOTAL: "`unavailable` increases; or the share of `nothing`: users ask for what no document has",
     metrics.RETRIEVAL_DURATION_SECONDS: "it exceeds 0.1 s: there are more documents than a pod should search",
+    metrics.TOOL_CALLS_TOTAL: "`timeout` or `unavailable` increase: the tool server is down",
+    metrics.TOOL_CALL_DURATION_SECONDS: "it nears `timeoutSeconds` of a tool server: models get errors",
     metrics.WEBHOOK_DELIVERIES_TOTAL: "`failed` increases for minutes: the receiver is down or rejects events",
     metrics.WEBHOOK_EVENTS: "`queued` grows: the receiver is too slow or down; `dropped` above 0: its events are lost",
     metrics.SPANS_EXPORTED_TOTAL: "it stands still while there are requests, and `otlpEndpoint` is set",

@@ -39,6 +39,8 @@ RUNS_HANDED_OVER_TOTAL: Final = "chatfleet_runs_handed_over_total"
 FEEDBACK_TOTAL: Final = "chatfleet_feedback_total"
 RETRIEVALS_TOTAL: Final = "chatfleet_retrievals_total"
 RETRIEVAL_DURATION_SECONDS: Final = "chatfleet_retrieval_duration_seconds"
+TOOL_CALLS_TOTAL: Final = "chatfleet_tool_calls_total"
+TOOL_CALL_DURATION_SECONDS: Final = "chatfleet_tool_call_duration_seconds"
 WEBHOOK_DELIVERIES_TOTAL: Final = "chatfleet_webhook_deliveries_total"
 WEBHOOK_EVENTS: Final = "chatfleet_webhook_events"
 SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
@@ -158,6 +160,13 @@ POD_METRICS: Final = (
     ),
     Metric(RETRIEVALS_TOTAL, Kind.COUNTER, ("model", "result"), "Retrievals: `found`, `nothing` or `unavailable`."),
     Metric(RETRIEVAL_DURATION_SECONDS, Kind.HISTOGRAM, (), "Time that a retrieval has added to an answer."),
+    Metric(
+        TOOL_CALLS_TOTAL,
+        Kind.COUNTER,
+        ("server", "tool", "outcome"),
+        "Calls of tools of tool servers: `ok`, `error` of the tool, `invalid` (not made), `timeout`, `unavailable`.",
+    ),
+    Metric(TOOL_CALL_DURATION_SECONDS, Kind.HISTOGRAM, (), "Duration of calls of tools that were made."),
     Metric(
         WEBHOOK_DELIVERIES_TOTAL,
         Kind.COUNTER,

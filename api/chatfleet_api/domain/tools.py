@@ -2,11 +2,15 @@
 
 import json
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 MAX_NAME: Final = 64
 """Of a tool, at the vendors."""
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+ToolOutcome: TypeAlias = Literal["ok", "error", "invalid", "timeout", "unavailable"]
+"""What became of a call: `error` is the tool's own word, `invalid` was not made, `unavailable` may have been."""
 
 
 class ToolUse(NamedTuple):

@@ -39,7 +39,7 @@ def parse_url(url: str) -> tuple[Origin, str, str]:
     if not parts.netloc.isascii():
         raise ValueError("its host is not in ASCII; write it in its xn-- form")
     _require_host(origin.host)
-    target = quote(parts.path, safe="/%:@!$&'()*+,;=~") + (parts.query and f"?{parts.query}")
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (parts.query and f"?{parts.query}")
     return origin, parts.netloc, target
 
 

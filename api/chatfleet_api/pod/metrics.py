@@ -26,6 +26,7 @@ from typing_extensions import override
 from chatfleet_api.chat.takeover import Outcome
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.tools import ToolOutcome
 from chatfleet_api.domain.trace import place
 from chatfleet_api.pod.tenant_metrics import TenantMetrics
 from chatfleet_api.usage.record import Charge
@@ -43,6 +44,9 @@ TAKEOVER_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 30, 60)
 RETRIEVAL_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.28)
 """Seconds; 0.04 are promised for 50,000 chunks."""
 
+TOOL_BUCKETS: Final = (0.05, 0.2, 1, 5, 20, 60, 300)
+"""Seconds; a call takes at most 600."""
+
 COUNTERS: Final = (
     names.REQUESTS_TOTAL,
     names.STREAMS_ENDED_TOTAL,
@@ -58,6 +62,7 @@ COUNTERS: Final = (
     names.RUN_TAKEOVERS_TOTAL,
     names.FEEDBACK_TOTAL,
     names.RETRIEVALS_TOTAL,
+    names.TOOL_CALLS_TOTAL,
     names.WEBHOOK_DELIVERIES_TOTAL,
 )
 GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN, names.WEBHOOK_EVENTS)
@@ -65,10 +70,11 @@ HISTOGRAMS: Final = {
     names.TIME_TO_FIRST_TOKEN: FIRST_TOKEN_BUCKETS,
     names.RUN_TAKEOVER_DURATION_SECONDS: TAKEOVER_BUCKETS,
     names.RETRIEVAL_DURATION_SECONDS: RETRIEVAL_BUCKETS,
+    names.TOOL_CALL_DURATION_SECONDS: TOOL_BUCKETS,
 }
 
 LABEL_SETS: Final = {
-    names.TIME_TO_FIRST_TOKEN: 44,
+    names.TIME_TO_FIRST_TOKEN: 36,
     names.TOKENS_TOTAL: 2 * MAX_MODELS + 1,
     names.CACHED_INPUT_TOKENS_TOTAL: MAX_MODELS + 1,
     names.COST_USD_TOTAL: MAX_MODELS + 1,
@@ -79,6 +85,7 @@ LABEL_SETS: Final = {
     names.STREAMS_ENDED_TOTAL: 100,
     names.FEEDBACK_TOTAL: 50,
     names.RETRIEVALS_TOTAL: 50,
+    names.TOOL_CALLS_TOTAL: 40,
     names.WEBHOOK_DELIVERIES_TOTAL: 3 * MAX_WEBHOOKS + 1,
     names.WEBHOOK_EVENTS: 3 * MAX_WEBHOOKS + 1,
 }
@@ -176,6 +183,12 @@ class Meter:
         """Count a retrieval for a model that took `seconds`; `result` is `found`, `nothing` or `unavailable`."""
         self._counters[names.RETRIEVALS_TOTAL](model, result).inc()
         self._histograms[names.RETRIEVAL_DURATION_SECONDS]().observe(seconds)
+
+    def tool_called(self, server: str, tool: str, outcome: ToolOutcome, seconds: float) -> None:
+        """Count a call of a tool; one that was made has taken `seconds`."""
+        self._counters[names.TOOL_CALLS_TOTAL](server, tool, outcome).inc()
+        if outcome != "invalid":
+            self._histograms[names.TOOL_CALL_DURATION_SECONDS]().observe(seconds)
 
     def delivered(self, webhook: str, outcome: str) -> None:
         """Count an attempt at a delivery: `delivered`, `failed`, or `dead`."""

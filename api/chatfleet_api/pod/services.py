@@ -180,7 +180,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         authentication = authentication_of(configuration)
         async with (
             open_stores(settings, configuration.live, authentication.limits) as stores,
-            open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION) as tools,
+            open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION, meter=meter) as tools,
         ):
             pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ServerToolCall, ServerToolResult
-from chatfleet_api.domain.tools import ServerTool, name_for_models
+from chatfleet_api.domain.tools import ServerTool, ToolOutcome, name_for_models
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.tools.arguments import wrong_arguments
 from chatfleet_api.tools.content import bounded, text_of
@@ -26,6 +26,13 @@ MAX_TOOLS: Final = 128
 """Of one server: vendors take no more."""
 
 logger = logging.getLogger(__name__)
+
+
+class Called(NamedTuple):
+    """What a model gets of a call, and what became of it."""
+
+    result: ServerToolResult
+    outcome: ToolOutcome
 
 
 class McpServer:
@@ -65,12 +72,12 @@ class McpServer:
                         raise ChatError(Code.UPSTREAM_UNAVAILABLE, message, detail=detail) from error
         return tuple(self._tools.values())
 
-    async def call(self, call: ServerToolCall, arguments: dict[str, Any]) -> ServerToolResult:
+    async def call(self, call: ServerToolCall, arguments: dict[str, Any]) -> Called:
         """Call a tool; what fails is its result."""
         try:
             await self.tools()
         except ChatError as error:
-            return failed(call, error.detail or error.message)
+            return failed(call, error.detail or error.message, "unavailable")
         tool = self._tools.get(call.tool)
         if tool is None:
             return failed(call, f"Tool server {self.settings.name} has no tool {call.tool}, or it is not allowed.")
@@ -80,10 +87,11 @@ class McpServer:
             async with asyncio.timeout(self.settings.timeout_seconds):
                 result = await self._called(call.tool, arguments)
         except TimeoutError:
-            return failed(call, f"The tool did not respond within {self.settings.timeout_seconds:g} s.")
+            return failed(call, f"The tool did not respond within {self.settings.timeout_seconds:g} s.", "timeout")
         except Exception as error:  # noqa: BLE001  # of the SDK, of the server, of the network: the model gets it
-            return failed(call, f"The call failed: {reason_of(error)}")
-        return ServerToolResult(call.id, text_of(result), is_error=bool(result.is_error))
+            return failed(call, f"The call failed: {reason_of(error)}", "unavailable")
+        is_error = bool(result.is_error)
+        return Called(ServerToolResult(call.id, text_of(result), is_error=is_error), "error" if is_error else "ok")
 
     async def aclose(self) -> None:
         await self._session.aclose()
@@ -136,6 +144,6 @@ class McpServer:
         return new_client(self.settings, self._connections, self._version, on_change)
 
 
-def failed(call: ServerToolCall, reason: str) -> ServerToolResult:
+def failed(call: ServerToolCall, reason: str, outcome: ToolOutcome = "invalid") -> Called:
     """Return the result of a call that failed."""
-    return ServerToolResult(call.id, bounded(reason), is_error=True)
+    return Called(ServerToolResult(call.id, bounded(reason), is_error=True), outcome)

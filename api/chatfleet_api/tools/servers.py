@@ -3,27 +3,41 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
+from typing import Protocol
 
 from chatfleet_api.domain.events import ServerToolCall, ServerToolResult
 from chatfleet_api.domain.live import Live
-from chatfleet_api.domain.tools import ServerTool, arguments_of
+from chatfleet_api.domain.tools import ServerTool, ToolOutcome, arguments_of
 from chatfleet_api.http.egress.dialer import Dialer
 from chatfleet_api.http.egress.policy import Egress
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.tools.server import McpServer, failed
+from chatfleet_api.tools.server import Called, McpServer, failed
 from chatfleet_contract.runtime import RuntimeConfig
+
+
+class ToolMeter(Protocol):
+    """Counts calls of tools."""
+
+    def tool_called(self, server: str, tool: str, outcome: ToolOutcome, seconds: float) -> None: ...
 
 
 class McpServers:
     """Lists and calls tools. A server whose settings did not change keeps its session."""
 
     def __init__(
-        self, config: Live[RuntimeConfig], connections: ConnectionPool, clock: Callable[[], float], version: str
+        self,
+        config: Live[RuntimeConfig],
+        connections: ConnectionPool,
+        *,
+        clock: Callable[[], float],
+        version: str,
+        meter: ToolMeter,
     ) -> None:
         self._config = config
         self._connections = connections
         self._clock = clock
         self._version = version
+        self._meter = meter
         self._current: RuntimeConfig | None = None
         self._servers: dict[str, McpServer] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -40,6 +54,12 @@ class McpServers:
 
     async def call(self, call: ServerToolCall) -> ServerToolResult:
         """Call a tool; what fails is its result."""
+        begun = self._clock()
+        result, outcome = await self._call(call)
+        self._meter.tool_called(call.server, call.tool, outcome, self._clock() - begun)
+        return result
+
+    async def _call(self, call: ServerToolCall) -> Called:
         server = self._followed().get(call.server)
         if server is None:
             return failed(call, f"Tool server {call.server} is no longer configured.")
@@ -82,11 +102,11 @@ class McpServers:
 
 @asynccontextmanager
 async def open_tool_servers(
-    config: Live[RuntimeConfig], *, clock: Callable[[], float], version: str
+    config: Live[RuntimeConfig], *, clock: Callable[[], float], version: str, meter: ToolMeter
 ) -> AsyncGenerator[McpServers, None]:
     """Yield the tool servers of a pod, and close their sessions at the end."""
     with closing(ConnectionPool(Dialer(Egress.of(config().egress)))) as connections:
-        servers = McpServers(config, connections, clock, version)
+        servers = McpServers(config, connections, clock=clock, version=version, meter=meter)
         try:
             yield servers
         finally:

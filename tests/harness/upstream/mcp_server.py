@@ -12,6 +12,9 @@ from typing import Any
 from harness.net import LOOPBACK, free_port, is_open
 from harness.process import Program, await_ready, started
 
+FAILING = "failing"
+"""The key for which tools return an error."""
+
 
 @dataclass(frozen=True)
 class McpServerProcess:
@@ -58,6 +61,8 @@ def serve(port: int, file: Path) -> None:
         with file.open("a") as ledger:
             ledger.write(json.dumps({"tool": tool, "key": key, "authorization": headers.get("authorization")}) + "\n")
         await asyncio.sleep(seconds)
+        if key == FAILING:
+            raise ValueError("The ticket is locked.")
         return f"{tool} {key} is done, and here are some more words"
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))

@@ -1,7 +1,8 @@
 """The client of MCP servers, against the SDK's own server: sessions, failures, the outbound guard."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ServerToolCall
 from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.tools import client
-from chatfleet_api.tools.servers import open_tool_servers
+from chatfleet_api.tools.servers import McpServers, open_tool_servers
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeEgress, RuntimeToolServer
 from harness.net import LOOPBACK_EGRESS, free_port
 from harness.upstream.mcp_server import mcp_server
@@ -21,6 +23,10 @@ def config(url: str, egress: RuntimeEgress = LOOPBACK_EGRESS, allow: Sequence[st
     return RuntimeConfig(
         deployment="support", namespace="shop", providers=(), models=(), tool_servers=(server,), egress=egress
     )
+
+
+def opened(config: Callable[[], RuntimeConfig], meter: Meter | None = None) -> AbstractAsyncContextManager[McpServers]:
+    return open_tool_servers(Live(config), clock=time.monotonic, version="1", meter=meter or Meter("1"))
 
 
 def search(key: str) -> ServerToolCall:
@@ -35,7 +41,7 @@ async def test_a_server_that_restarts_is_reached_again(
     monkeypatch.setattr(client, "MODE", mode)
     port = free_port()
     served = config(f"http://127.0.0.1:{port}/mcp", allow=["search"])
-    async with open_tool_servers(Live(lambda: served), clock=time.monotonic, version="1") as servers:
+    async with opened(lambda: served) as servers:
         with mcp_server(tmp_path, port=port) as server:
             (tool,) = await servers.tools(["tickets"])
             assert (tool.name, tool.repeatable) == ("tickets__search", True)
@@ -51,7 +57,7 @@ async def test_a_server_that_restarts_is_reached_again(
 
 async def test_the_outbound_guard_decides_what_is_reached() -> None:
     served = config("http://169.254.169.254/mcp", RuntimeEgress(allow=("169.254.169.254",)))
-    async with open_tool_servers(Live(lambda: served), clock=time.monotonic, version="1") as servers:
+    async with opened(lambda: served) as servers:
         with pytest.raises(ChatError) as refused:
             await servers.tools(["tickets"])
     assert refused.value.code is Code.UPSTREAM_UNAVAILABLE
@@ -62,9 +68,25 @@ async def test_the_outbound_guard_decides_what_is_reached() -> None:
 async def test_a_server_that_leaves_the_configuration_is_not_called(tmp_path: Path) -> None:
     with mcp_server(tmp_path) as server:
         served = [config(server.url)]
-        async with open_tool_servers(Live(lambda: served[0]), clock=time.monotonic, version="1") as servers:
+        async with opened(lambda: served[0]) as servers:
             assert len(await servers.tools(["tickets"])) == 3
             served[0] = served[0].model_copy(update={"tool_servers": ()})
             result = await servers.call(search("gone"))
         assert (result.is_error, server.calls("gone")) == (True, 0)
         assert "no longer configured" in result.content
+
+
+async def test_each_call_is_counted_by_what_became_of_it(tmp_path: Path) -> None:
+    meter = Meter("1")
+    with mcp_server(tmp_path) as server:
+        served = config(server.url)
+        async with opened(lambda: served, meter) as servers:
+            await servers.tools(["tickets"])
+            for arguments in ('{"key": "counted"}', '{"key": "failing"}', "{}"):
+                await servers.call(ServerToolCall(1, "c1", "tickets__search", "tickets", "search", arguments))
+            server.program.kill()
+            await servers.call(search("away"))
+    lines = meter.exposition().decode()
+    for outcome in ("ok", "error", "invalid", "unavailable"):
+        assert f'chatfleet_tool_calls_total{{outcome="{outcome}",server="tickets",tool="search"}} 1.0' in lines
+    assert "chatfleet_tool_call_duration_seconds_count 3.0" in lines

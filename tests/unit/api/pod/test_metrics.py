@@ -75,6 +75,8 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     meter.retried("p", "m", Code.UPSTREAM_TIMEOUT)
     meter.first_token("p", "m", 0.3)
     meter.used("p", "m", Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
+    meter.tool_called("tickets", "search", "ok", 0.3)
+    meter.tool_called("tickets", "search", "invalid", 0.3)
     lines = meter.exposition().decode().splitlines()
     for name, facts in exported(meter.exposition()).items():
         assert facts == (metrics.METRICS[name].kind, metrics.METRICS[name].help)
@@ -92,6 +94,9 @@ def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
         'chatfleet_tokens_total{model="m",provider="p",type="input"} 5.0',
         'chatfleet_tokens_total{model="m",provider="p",type="output"} 7.0',
         'chatfleet_cached_input_tokens_total{model="m",provider="p"} 3.0',
+        'chatfleet_tool_calls_total{outcome="ok",server="tickets",tool="search"} 1.0',
+        'chatfleet_tool_calls_total{outcome="invalid",server="tickets",tool="search"} 1.0',
+        "chatfleet_tool_call_duration_seconds_count 1.0",
     ):
         assert line in lines
     assert not any("_created" in line for line in lines)
@@ -119,6 +124,8 @@ def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
         meter.asked(name)
         meter.valued(name, name)
         meter.delivered(name, name)
+        meter.tool_called(name, name, "ok", 0.3)
+        meter.retrieved(name, name, 0.3)
         meter.queued(name, name, 1)
         for wasted in (True, False):
             meter.charged(name, Charge(name, name, name, Usage(5, 7, cost_usd=None if wasted else Decimal(1)), wasted))
