@@ -75,6 +75,8 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         api_keys=services.authentication.principals,
         runs=RunDirectory(services.pool, services.redis, settings.pod),
         sessions=services.sessions,
+        dispatcher=services.dispatcher,
+        fleet_events=services.fleet_events,
         usage=services.web.usage,
         now=services.web.usage.now,
         clock=services.web.clock,

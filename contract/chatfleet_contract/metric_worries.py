@@ -42,6 +42,7 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.TOOL_CALL_DURATION_SECONDS: "it nears `timeoutSeconds` of a tool server: models get errors",
     metrics.WEBHOOK_DELIVERIES_TOTAL: "`failed` increases for minutes: the receiver is down or rejects events",
     metrics.WEBHOOK_EVENTS: "`queued` grows: the receiver is too slow or down; `dropped` above 0: its events are lost",
+    metrics.NOTICES_DROPPED_TOTAL: "it increases: a listener is too slow and misses events; streams are not affected",
     metrics.SPANS_EXPORTED_TOTAL: "it stands still while there are requests, and `otlpEndpoint` is set",
     metrics.SPANS_DROPPED_TOTAL: "it increases: the collector is unreachable or too slow, and traces have gaps",
     metrics.REDIS_UP: "it is 0: conversations return 503, and streams are not resumable",

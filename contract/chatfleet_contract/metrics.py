@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chatfleet_contract.metric_row import Kind, Metric
+from chatfleet_contract.process_metrics import PROCESS_METRICS
 
 # API pods and activator
 
@@ -43,6 +44,7 @@ TOOL_CALLS_TOTAL: Final = "chatfleet_tool_calls_total"
 TOOL_CALL_DURATION_SECONDS: Final = "chatfleet_tool_call_duration_seconds"
 WEBHOOK_DELIVERIES_TOTAL: Final = "chatfleet_webhook_deliveries_total"
 WEBHOOK_EVENTS: Final = "chatfleet_webhook_events"
+NOTICES_DROPPED_TOTAL: Final = "chatfleet_notices_dropped_total"
 SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
 SPANS_DROPPED_TOTAL: Final = "chatfleet_spans_dropped_total"
 REDIS_UP: Final = "chatfleet_redis_up"
@@ -179,6 +181,12 @@ POD_METRICS: Final = (
         ("webhook", "state"),
         "Events of a webhook that are `queued`, `dead` letters, or were `dropped`; on the pod that sends.",
     ),
+    Metric(
+        NOTICES_DROPPED_TOTAL,
+        Kind.COUNTER,
+        ("listener",),
+        "Events that a listener inside of the pod was too slow for: `tap` of the admin port, `fleet` for other pods.",
+    ),
     Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
     Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),
@@ -274,18 +282,6 @@ OPERATOR_METRICS: Final = (
         "Always 1: another client, `writer`, changes an object of this kind again after each repair.",
     ),
 )
-
-# Every process
-
-PROCESS_METRICS: Final = (
-    Metric("process_cpu_seconds_total", Kind.COUNTER, (), "CPU time, user and system."),
-    Metric("process_resident_memory_bytes", Kind.GAUGE, (), "Resident memory."),
-    Metric("process_virtual_memory_bytes", Kind.GAUGE, (), "Virtual memory."),
-    Metric("process_start_time_seconds", Kind.GAUGE, (), "Start of the process, in seconds since 1970 (UTC)."),
-    Metric("process_open_fds", Kind.GAUGE, (), "Open file descriptors."),
-    Metric("process_max_fds", Kind.GAUGE, (), "Maximum of open file descriptors."),
-)
-"""Of prometheus_client's ProcessCollector, which has descriptions of its own."""
 
 SECTIONS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "API pods and activator": POD_METRICS,

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from chatfleet_api.admin.configuration import configuration_routes
+from chatfleet_api.admin.events import event_routes
 from chatfleet_api.admin.runs import run_routes
 from chatfleet_api.admin.services import AdminServices
 from chatfleet_api.admin.sessions import session_routes
@@ -35,7 +36,7 @@ class _Uncounted:
 def create_admin_app(admin: AdminServices) -> ASGIApp:
     """Return the application. Each request is in the log, whatever `observability.accessLog` is."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    for routes in (configuration_routes, run_routes, session_routes, usage_routes):
+    for routes in (configuration_routes, run_routes, session_routes, usage_routes, event_routes):
         app.include_router(routes(admin))
     handle_errors(app, on_error=lambda _: None)
     wrapped: ASGIApp = BodyLimit(Head(app), max_bytes=MAX_BODY_BYTES)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chatfleet_api.chat.usage_reports import UsageReports
+from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.principal import Authenticate, Principal
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.runs.directory import RunDirectory
+from chatfleet_api.runs.fleet.events import FleetEvents
 from chatfleet_api.sessions.store import SessionStore
 
 
@@ -24,6 +26,9 @@ class AdminServices:
     """Returns those whom API keys are for."""
     runs: RunDirectory
     sessions: SessionStore
+    dispatcher: Dispatcher
+    fleet_events: FleetEvents | None
+    """None: without Redis, this pod is all there is."""
     usage: UsageReports
     now: Callable[[], datetime]
     """The time of day, with zone UTC."""

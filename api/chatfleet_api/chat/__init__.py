@@ -16,6 +16,8 @@ tool_pieces     what one of these steps reads: what readers get, and the calls t
 tool_progress   how far these steps got, by the log: where a successor goes on
 traces          the spans of a turn and of a takeover
 accounting      what an answer has used, priced and counted at its end
+emitting        what is done with each read of the upstream
+notices         what a run makes known inside of the pod
 reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from chatfleet_api.chat.announcing import given as announced
 from chatfleet_api.chat.history import stamp
 from chatfleet_api.chat.ownership import require_visible
+from chatfleet_api.domain.dispatch import Dispatcher, EventKind
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.feedback import Feedback, FeedbackStore, Thumb
@@ -44,6 +45,8 @@ class FeedbackService:
     """Makes UUIDv7 text."""
     now: Callable[[], datetime]
     """The time of day, with zone UTC."""
+    dispatcher: Dispatcher | None = None
+    """Those who listen to what happens."""
 
     async def give(
         self, principal: Principal, conversation: str, opinion: Opinion, *, user: str | None, message: str | None
@@ -65,7 +68,16 @@ class FeedbackService:
         for value in (opinion.thumb, opinion.rating):
             if value is not None:
                 self.meter.valued((answer and answer.model) or "", str(value))
+        self._notify(principal.tenant, conversation, given, answer)
         return stored
+
+    def _notify(self, tenant: str, conversation: str, given: Feedback, answer: StoredMessage | None) -> None:
+        if self.dispatcher is None:
+            return
+        of = {"conversation": conversation, "message": given.message, "user": given.user}
+        opinion = {"model": answer and answer.model, "thumb": given.thumb, "rating": given.rating}
+        present = {name: value for name, value in {**of, **opinion}.items() if value is not None}
+        self.dispatcher.emit(EventKind.FEEDBACK, tenant, **present)
 
     async def all(self, principal: Principal, conversation: str) -> tuple[Feedback, ...]:
         """Return all feedback on a conversation, in the order in which it was first given."""

@@ -21,14 +21,17 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
+from chatfleet_api.chat import notices
 from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.announcing import UNEXPECTED, Announcer, Ended
+from chatfleet_api.chat.emitting import emitter
 from chatfleet_api.chat.limits import Limits, Share, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.steps import Answer, Emit, Steps, one_step, provided, stored
+from chatfleet_api.chat.steps import Answer, Steps, one_step, provided, stored
 from chatfleet_api.chat.tool_progress import doubtful_calls
 from chatfleet_api.chat.traces import turn_span
+from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
     Complete,
@@ -86,6 +89,8 @@ class Seams:
     guard: Guard | None = None
     titles: Titles | None = None
     announcer: Announcer | None = None
+    dispatcher: Dispatcher | None = None
+    """Those who listen to what happens."""
     steps: Steps = one_step
 
 
@@ -171,6 +176,7 @@ def admit(job: RunJob, run: Run) -> None:
     """Announce the run, unless another pod has begun it."""
     if not job.before:
         run.publish((job.start,))
+        notices.begun(job.seams.dispatcher, run.tenant, job.start, job.consumer)
 
 
 async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Terminal:
@@ -179,7 +185,7 @@ async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Termina
         async with run.stoppable():
             provider = _provider(job)
             request = await guarded(job)
-            emit = _emitter(job.seams.guard, run, reply)
+            emit = emitter(job.seams.guard, job.seams.dispatcher, run, reply)
             answer = Answer(emit, run.publish, partial(stored, run), share.extend, job.before)
             await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
@@ -202,16 +208,6 @@ async def guarded(job: RunJob) -> ChatRequest:
     """Return the request as the provider may get it."""
     guard = job.seams.guard
     return job.request if guard is None else await guard.request(job.request)
-
-
-def _emitter(guard: Guard | None, run: Run, reply: Reply) -> Emit:
-    take, publish = reply.take, run.publish
-
-    def emit(pieces: ItemBatch) -> None:
-        if events := take(pieces):
-            publish(events)
-
-    return emit if guard is None else lambda pieces: emit(guard.batch(pieces))
 
 
 def _finished(job: RunJob, reply: Reply) -> Terminal:
@@ -261,6 +257,7 @@ async def _settle_late(sink: Sink, message: StoredMessage) -> None:
 def publish_end(job: RunJob, run: Run, end: Terminal, text: str) -> None:
     announce(job, run, end, text)
     run.publish((end,))
+    notices.ended(job.seams.dispatcher, run.tenant, job.start, job.consumer, end)
 
 
 def announce(job: RunJob, run: Run, end: Terminal, text: str = "") -> None:

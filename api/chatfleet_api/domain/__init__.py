@@ -15,6 +15,7 @@ ids              which text is an id
 trace            the span of a task, where there is tracing
 live             live configuration: `Live`
 log_context      the ids in log lines of a request or a run
+dispatch         events inside of a pod, and who listens to them
 unexpected       log lines of errors that repeat
 usage_estimate   tokens of an answer when the provider does not report them
 """

@@ -17,4 +17,5 @@ token_rate      tokens per second
 day_usage       what the ChatDeployment has used today
 logs            format of log lines
 tracing         the tracer that the configuration wants
+webhooks        what queues events for webhooks, and what sends them
 """

@@ -64,6 +64,7 @@ COUNTERS: Final = (
     names.RETRIEVALS_TOTAL,
     names.TOOL_CALLS_TOTAL,
     names.WEBHOOK_DELIVERIES_TOTAL,
+    names.NOTICES_DROPPED_TOTAL,
 )
 GAUGES: Final = (names.BUILD_INFO, names.UPSTREAM_CIRCUIT_OPEN, names.WEBHOOK_EVENTS)
 HISTOGRAMS: Final = {
@@ -84,6 +85,7 @@ LABEL_SETS: Final = {
     names.UPSTREAM_RETRIES_TOTAL: 70,
     names.STREAMS_ENDED_TOTAL: 100,
     names.FEEDBACK_TOTAL: 50,
+    names.NOTICES_DROPPED_TOTAL: 3,
     names.RETRIEVALS_TOTAL: 50,
     names.TOOL_CALLS_TOTAL: 40,
     names.WEBHOOK_DELIVERIES_TOTAL: 3 * MAX_WEBHOOKS + 1,
@@ -146,6 +148,10 @@ class Meter:
     def stream_ended(self, dialect: str, reason: str) -> None:
         """Count a stream to a client; `reason` is `complete`, an error's code, `client_disconnected` or `moved`."""
         self._counters[names.STREAMS_ENDED_TOTAL](dialect, reason).inc()
+
+    def event_dropped(self, listener: str) -> None:
+        """Count an event that a listener was too slow for."""
+        self._counters[names.NOTICES_DROPPED_TOTAL](listener).inc()
 
     def stream_resumed(self, dialect: str) -> None:
         """Count a stream that begins after the last event that its client has seen."""

@@ -16,7 +16,6 @@ from uuid_utils import uuid7
 
 from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.agent_steps import AgentSteps
-from chatfleet_api.chat.announcing import Announcer
 from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.feedback import FeedbackService
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
@@ -24,7 +23,7 @@ from chatfleet_api.chat.tool_steps import ToolSteps
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
-from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.background import background
@@ -41,8 +40,10 @@ from chatfleet_api.pod.stores import Stores, open_stores
 from chatfleet_api.pod.tenant_metrics import key_uses
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.pod.tracing import Tracing
+from chatfleet_api.pod.webhooks import announcer, webhook_sender
 from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.runs.fleet.events import FleetEvents, open_fleet_events
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
@@ -52,11 +53,8 @@ from chatfleet_api.tools.servers import McpServers, open_tool_servers
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
-from chatfleet_api.webhooks.delivery import Tools
 from chatfleet_api.webhooks.event import HookEvent
-from chatfleet_api.webhooks.lease import SenderLease
-from chatfleet_api.webhooks.outbox import Outbox, no_webhooks
-from chatfleet_api.webhooks.sender import Sender
+from chatfleet_api.webhooks.outbox import no_webhooks
 from chatfleet_contract import metrics
 from chatfleet_contract.report import FleetDetails
 from chatfleet_contract.runtime import RuntimeConfig
@@ -78,6 +76,8 @@ class Services:
     authentication: Authentication
     redis: RedisClient | None
     sessions: SessionStore
+    dispatcher: Dispatcher
+    fleet_events: FleetEvents | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +146,7 @@ class Wiring:
                 announce=self.announce,
                 new_id=ports.new_id,
                 now=ports.now,
+                dispatcher=ports.seams.dispatcher,
             ),
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
@@ -182,14 +183,16 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             open_stores(settings, configuration.live, authentication.limits) as stores,
             open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION, meter=meter) as tools,
         ):
-            pool = RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming))
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)
             tracing.follow()
-            wiring = _wiring(configuration, authentication, stores, pool, meter, tracing, tools)
+            dispatcher = Dispatcher(settings.pod, now=lambda: datetime.now(UTC), dropped=meter.event_dropped)
+            fleet_events = open_fleet_events(stores.redis, dispatcher, _new_id, meter.event_dropped)
+            wiring = _wiring(configuration, authentication, stores, meter, tracing, tools, dispatcher)
+            pool = wiring.ports.pool
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
-            sender = None if stores.redis is None else _sender(configuration, stores, stores.redis, meter)
+            sender = None if stores.redis is None else webhook_sender(configuration, stores, stores.redis, meter)
             sources = replace(
                 sources, knowledge=lambda: library.problems, webhooks=lambda: sender.problems if sender else ()
             )
@@ -203,8 +206,10 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
             tasks += [sources.usage.run, tracing.run, library.run]
             if sources.redis is not None:
-                supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
-                tasks += [sources.redis.run, supervising]
+                tasks.append(sources.redis.run)
+            if fleet_events is not None:
+                produce, tapped = chat.takeover.produce, fleet_events.tapped
+                tasks += [partial(supervise, stores.fleet, pool, produce, tapped), fleet_events.write_forever]
             if sender is not None:
                 tasks.append(sender.run)
             if stores.limits.together is not None:
@@ -215,7 +220,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 serving = wiring.web(chat)
                 yield Services(
                     *(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter),
-                    *(wiring.authentication, stores.redis, stores.sessions),
+                    *(wiring.authentication, stores.redis, stores.sessions, dispatcher, fleet_events),
                 )
 
 
@@ -223,20 +228,20 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
     configuration: Configuration,
     authentication: Authentication,
     stores: Stores,
-    pool: RunPool,
     meter: Meter,
     tracing: Tracing,
     tools: McpServers,
+    dispatcher: Dispatcher,
 ) -> Wiring:
     ports = ChatPorts(
         catalogue=configuration.live_catalogue,
-        pool=pool,
+        pool=RunPool(stores.log, stores.fleet, configuration.live.map(lambda live: live.streaming)),
         log=stores.log,
         fleet=stores.fleet,
         sessions=stores.sessions,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid7()),
+        new_id=_new_id,
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         window=configuration.live.map(lambda live: window_of(live.conversations)),
@@ -247,7 +252,8 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         seams=Seams(
             accounting=_accounting(configuration, stores, meter),
             limits=stores.limits.limiter,
-            announcer=_announcer(stores.outbox),
+            announcer=announcer(stores.outbox),
+            dispatcher=dispatcher,
             steps=AgentSteps(ToolSteps(configuration.live_catalogue, tools)),
         ),
     )
@@ -264,25 +270,6 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
     )
 
 
-def _announcer(outbox: Outbox | None) -> Announcer | None:
-    if outbox is None:
-        return None
-    return Announcer(has_webhooks=outbox.has_webhooks, notice=outbox.notice, now=lambda: datetime.now(UTC))
-
-
-def _sender(configuration: Configuration, stores: Stores, redis: RedisClient, meter: Meter) -> Sender:
-    tools = Tools(
-        pool=ConnectionPool(),
-        lease=SenderLease(redis, stores.process, clock=time.monotonic),
-        meter=meter,
-        clock=time.monotonic,
-        now=lambda: datetime.now(UTC),
-        uniform=random.uniform,
-        changed=asyncio.Event(),
-    )
-    return Sender(redis, configuration.live, tools)
-
-
 def _accounting(configuration: Configuration, stores: Stores, meter: Meter) -> Accounting:
     return Accounting(
         ledger=stores.ledger, prices=live_prices(configuration.live), now=lambda: datetime.now(UTC), meter=meter
@@ -296,3 +283,7 @@ def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> 
     meter.gauge(metrics.REDIS_UP, health.redis_up)
     meter.gauge(metrics.EVENT_LOOP_LAG_SECONDS, lambda: health.loop_lag)
     meter.counter(metrics.RUNS_HANDED_OVER_TOTAL, lambda: pool.handed_over)
+
+
+def _new_id() -> str:
+    return str(uuid7())

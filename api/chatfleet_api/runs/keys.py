@@ -27,6 +27,16 @@ def cancels_key(redis: RedisClient, pod: str) -> str:
     return redis.shared_key(f"cancels:{pod}")
 
 
+def tapped_key(redis: RedisClient) -> str:
+    """Return the key that is there while someone listens to the events of all pods."""
+    return redis.shared_key("tapped")
+
+
+def fleet_events_key(redis: RedisClient) -> str:
+    """Return the key of the stream of what happens on all pods."""
+    return redis.shared_key("fleet-events")
+
+
 def to_member(run: RunKey) -> str:
     """Return a run as a member of the fleet's sets."""
     tenant, run_id = run

@@ -1,7 +1,7 @@
 """The loop of one pod in its fleet: heartbeats, requested cancellations, fencing, and the runs of pods that died."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -29,12 +29,18 @@ class TakeoverHandler(Protocol):
         ...
 
 
-async def supervise(fleet: Fleet, pool: RunPool, handler: TakeoverHandler) -> None:
-    """Take part in the fleet, until cancelled; `handler` produces the rest of runs that were taken over."""
+async def supervise(
+    fleet: Fleet, pool: RunPool, handler: TakeoverHandler, on_tapped: Callable[[bool], None] = lambda _: None
+) -> None:
+    """Take part in the fleet, until cancelled; `handler` produces the rest of runs that were taken over.
+
+    `on_tapped` is called with each heartbeat: whether someone listens to the events of all pods.
+    """
     while True:
         pause = HEARTBEAT_SECONDS
         try:
             found = await fleet.heartbeat(pool.is_producing, draining=pool.admission.draining)
+            on_tapped(found.tapped)
             pause = min(HEARTBEAT_SECONDS, found.next_expiry + GRAIN_SECONDS)
             for tenant, run_id in found.cancelled:
                 if run := pool.find(tenant, run_id):

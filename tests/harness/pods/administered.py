@@ -42,6 +42,8 @@ def administer(pod: Pod, folder: Path) -> ASGIApp:
             configuration=pod.configuration,
             api_keys=pod.authentication.principals,
             runs=RunDirectory(pod.pool, None, "pod-1"),
+            dispatcher=pod.dispatcher,
+            fleet_events=None,
             sessions=pod.chat.ports.sessions,
             usage=pod.services.usage,
             now=lambda: pod.now,

@@ -61,6 +61,8 @@ class HeartbeatResult(NamedTuple):
     """Our share of what is to be taken over, as much as one heartbeat may take at most."""
     next_expiry: float
     """Seconds until the next lease runs out, unless its pod sends a heartbeat: then is the time for the next one."""
+    tapped: bool = False
+    """Whether someone listens to the events of all pods."""
 
 
 class Fleet(Protocol):

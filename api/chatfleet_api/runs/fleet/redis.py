@@ -59,7 +59,7 @@ class RedisFleet:
         orphans: Sequence[Orphan] = ()
         if seen.dead and not draining:
             orphans = await ownership.orphans(seen.dead, successors=membership.successors)
-        return HeartbeatResult(seen.cancelled, fenced, orphans, membership.next_expiry())
+        return HeartbeatResult(seen.cancelled, fenced, orphans, membership.next_expiry(), seen.tapped)
 
     async def claim(self, orphans: Sequence[Orphan]) -> Sequence[Claim | None]:
         return await self._ownership.claim(orphans)

@@ -1,8 +1,15 @@
 """The admin port as a process has it: open while an administrator is named, and about all pods of a fleet."""
 
+import json
+import queue
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import redis
 
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec.administrators import Administrator
@@ -10,7 +17,7 @@ from harness.clients.sdk import HI
 from harness.net import LOOPBACK, free_port
 from harness.pods.administered import ADMINISTRATOR, AS_OPS, AS_WEB, secrets
 from harness.pods.api_process import Answer, api_process, fetch, scripted
-from harness.polling import eventually
+from harness.polling import eventually, remains
 
 
 def administered(config: RuntimeConfig, folder: Path, *named: Administrator) -> RuntimeConfig:
@@ -30,6 +37,22 @@ class Port:
 
     def ask(self, path: str, body: object = None) -> Answer:
         return fetch(f"http://{LOOPBACK}:{self.number}{path}", body, **AS_OPS)
+
+    @contextmanager
+    def tap(self, path: str) -> Iterator[Callable[[], list[str]]]:
+        """Read a stream in the background; yields what returns the lines that have come since the last call."""
+        request = urllib.request.Request(f"http://{LOOPBACK}:{self.number}{path}", headers=AS_OPS)  # http
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310  # http
+
+            def read() -> None:
+                with suppress(OSError, ValueError, AttributeError):  # closed by the end of the block
+                    for line in response:
+                        lines.put(line.decode().rstrip())
+
+            reader = Thread(target=read, daemon=True)
+            reader.start()
+            yield lambda: [lines.get() for _ in range(lines.qsize())]
 
     def open(self) -> bool:
         try:
@@ -96,3 +119,50 @@ def test_without_redis_at_hand_a_pod_shows_its_own(tmp_path: Path, path: str) ->
         answer = port.ask(path)
         assert answer.status == 200
         assert answer.json.get("whole") is (False if path == "/admin/runs" else None)
+
+
+def test_a_tap_sees_all_pods_and_nothing_is_written_without_one(tmp_path: Path, redis_url: str) -> None:
+    url_file = tmp_path / "url"
+    url_file.write_text(redis_url)
+    config = administered(scripted("echo"), tmp_path, ADMINISTRATOR)
+    config = config.model_copy(update={"redis_url_file": str(url_file)})
+    port, question = Port(), {"model": "echo", "messages": [{"role": "user", "content": "canary"}]}
+    with (
+        api_process(tmp_path, config, CHATFLEET_POD_NAME="one", CHATFLEET_ADMIN_PORT=Port().setting) as one,
+        api_process(tmp_path, config, CHATFLEET_POD_NAME="other", CHATFLEET_ADMIN_PORT=port.setting) as other,
+        redis.Redis.from_url(redis_url) as server,
+    ):
+        eventually(port.open)
+        pods = {"one": one, "other": other}
+
+        def ask_all() -> None:
+            for pod in pods.values():
+                assert fetch(f"{pod.url}/v1/chat/completions", question, **AS_WEB).status == 200
+
+        def written() -> list[bytes]:
+            return [key for kind in ("tapped", "fleet-events") for key in server.scan_iter(f"*:{kind}")]
+
+        ask_all()
+        assert written() == []
+        seen: list[str] = []
+        with port.tap("/admin/events?tenant=shop&events=stream_complete") as lines:
+
+            def has_seen_all() -> bool:
+                ask_all()
+                seen.extend(each for each in lines() if each.startswith("data: "))
+                return all(f'"pod":"{name}"' in "".join(seen) for name in pods)
+
+            eventually(has_seen_all)
+        assert "canary" not in "".join(seen)
+        runs = [json.loads(each.removeprefix("data: "))["run"] for each in seen]
+        assert len(runs) == len(set(runs))
+        eventually(lambda: not list(server.scan_iter("*:tapped")))
+        (events,) = server.scan_iter("*:fleet-events")
+
+        def is_silent() -> bool:
+            length = server.xlen(events)
+            ask_all()
+            remains(lambda: server.xlen(events) == length, seconds=0.5, every=0.1)
+            return True
+
+        eventually(is_silent)

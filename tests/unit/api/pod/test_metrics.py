@@ -122,6 +122,7 @@ def test_a_pod_has_less_than_2000_series_whatever_is_in_the_labels() -> None:
         meter.first_token(name, name, 0.3)
         meter.used(name, name, Usage(input_tokens=5, output_tokens=7, cache_read_tokens=3))
         meter.asked(name)
+        meter.event_dropped(name)
         meter.valued(name, name)
         meter.delivered(name, name)
         meter.tool_called(name, name, "ok", 0.3)

@@ -36,6 +36,8 @@ FLEET_KEYS: Final = {
     "limits/meters.py: ping": "a key that never exists, to try whether Redis answers",
     "redis/client.py: check": "a key to try whether Redis accepts writes, deleted at once",
     "runs/keys.py: pods_key": "the pods and their heartbeats",
+    "runs/keys.py: tapped_key": "whether someone listens to what happens on all pods",
+    "runs/keys.py: fleet_events_key": "what happens on all pods, for administrators; each event carries the tenant",
     "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
     "runs/keys.py: cancels_key": "which runs a pod is to cancel; its members carry the tenant",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",

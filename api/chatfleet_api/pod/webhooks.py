@@ -1,0 +1,38 @@
+"""What a pod does for webhooks: queues the events of its runs, and sends those of all pods while it has the lease."""
+
+import asyncio
+import random
+import time
+from datetime import UTC, datetime
+
+from chatfleet_api.chat.announcing import Announcer
+from chatfleet_api.http.pool import ConnectionPool
+from chatfleet_api.pod.configuration import Configuration
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.stores import Stores
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.webhooks.delivery import Tools
+from chatfleet_api.webhooks.lease import SenderLease
+from chatfleet_api.webhooks.outbox import Outbox
+from chatfleet_api.webhooks.sender import Sender
+
+
+def announcer(outbox: Outbox | None) -> Announcer | None:
+    """Return what queues the event of a run that ends; None: nothing is kept."""
+    if outbox is None:
+        return None
+    return Announcer(has_webhooks=outbox.has_webhooks, notice=outbox.notice, now=lambda: datetime.now(UTC))
+
+
+def webhook_sender(configuration: Configuration, stores: Stores, redis: RedisClient, meter: Meter) -> Sender:
+    """Return what sends the queued events of all pods."""
+    tools = Tools(
+        pool=ConnectionPool(),
+        lease=SenderLease(redis, stores.process, clock=time.monotonic),
+        meter=meter,
+        clock=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        uniform=random.uniform,
+        changed=asyncio.Event(),
+    )
+    return Sender(redis, configuration.live, tools)
