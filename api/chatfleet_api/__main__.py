@@ -24,6 +24,7 @@ from chatfleet_api.process import run
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.server.http_server import Server, health_server, listen, listeners
 from chatfleet_api.web.app import create_app
+from chatfleet_api.webhooks.dead_letters import DeadLetters
 from chatfleet_contract.runtime import RuntimeConfig
 
 WELCOME: Final = """\
@@ -78,6 +79,7 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         dispatcher=services.dispatcher,
         fleet_events=services.fleet_events,
         usage=services.web.usage,
+        dead_letters=_dead_letters(services),
         now=services.web.usage.now,
         clock=services.web.clock,
         new_id=services.web.new_id,
@@ -89,6 +91,13 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         port=settings.admin_port,
         setting=ENV_ADMIN_PORT,
     )
+
+
+def _dead_letters(services: Services) -> DeadLetters | None:
+    if services.redis is None:
+        return None
+    names = services.configuration.live.map(lambda config: [webhook.name for webhook in config.webhooks])
+    return DeadLetters(services.redis, names, services.web.usage.now)
 
 
 async def _serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: SecretStr) -> None:

@@ -41,7 +41,10 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.TOOL_CALLS_TOTAL: "`timeout` or `unavailable` increase: the tool server is down",
     metrics.TOOL_CALL_DURATION_SECONDS: "it nears `timeoutSeconds` of a tool server: models get errors",
     metrics.WEBHOOK_DELIVERIES_TOTAL: "`failed` increases for minutes: the receiver is down or rejects events",
-    metrics.WEBHOOK_EVENTS: "`queued` grows: the receiver is too slow or down; `dropped` above 0: its events are lost",
+    metrics.WEBHOOK_EVENTS: (
+        "`queued` grows: the receiver is too slow or down; `dead` above 0: replay them; `dropped` above 0: events are"
+        " lost"
+    ),
     metrics.NOTICES_DROPPED_TOTAL: "it increases: a listener is too slow and misses events; streams are not affected",
     metrics.SPANS_EXPORTED_TOTAL: "it stands still while there are requests, and `otlpEndpoint` is set",
     metrics.SPANS_DROPPED_TOTAL: "it increases: the collector is unreachable or too slow, and traces have gaps",

@@ -12,4 +12,5 @@ runs            answers that are being written: list, cancel
 sessions        conversations of a tenant: list, one, cleanup by age
 events          what happens, as it happens
 usage           what the ChatDeployment, or a tenant, has used
+webhooks        queues of webhooks; dead letters: list, replay, delete
 """

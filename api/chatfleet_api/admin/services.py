@@ -11,6 +11,7 @@ from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.runs.fleet.events import FleetEvents
 from chatfleet_api.sessions.store import SessionStore
+from chatfleet_api.webhooks.dead_letters import DeadLetters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class AdminServices:
     fleet_events: FleetEvents | None
     """None: without Redis, this pod is all there is."""
     usage: UsageReports
+    dead_letters: DeadLetters | None
+    """None: without Redis there are no webhooks."""
     now: Callable[[], datetime]
     """The time of day, with zone UTC."""
     clock: Callable[[], float]

@@ -8,5 +8,6 @@
 - `request`: one request to a receiver
 - `lease`: the lease of the one pod that sends
 - `delivery`: sends the events of one webhook
+- `dead_letters`: what administrators see of the queues; replays and deletes dead letters
 - `sender`: sends those of all, while this pod has the lease
 """

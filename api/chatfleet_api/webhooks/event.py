@@ -32,6 +32,7 @@ class QueuedEvent(msgspec.Struct, frozen=True):
     """An event in the queue of a webhook."""
 
     at: str
+    """Since when it is to be sent: when it happened, or was replayed."""
     body: str
 
 

@@ -70,6 +70,7 @@ if redis.call('ZREM', KEYS[2], ARGV[2] .. ' ' .. ARGV[3]) == 1 then
     redis.call('HDEL', KEYS[4], string.match(oldest, ' (.*)'))
   end
   redis.call('EXPIRE', KEYS[3], KEPT_SECONDS)
+  redis.call('EXPIRE', KEYS[4], KEPT_SECONDS)
 end
 return 1
 """.replace("MAX_DEAD", str(MAX_DEAD)).replace("KEPT_SECONDS", str(KEPT_SECONDS))

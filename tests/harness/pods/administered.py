@@ -46,6 +46,7 @@ def administer(pod: Pod, folder: Path) -> ASGIApp:
             fleet_events=None,
             sessions=pod.chat.ports.sessions,
             usage=pod.services.usage,
+            dead_letters=None,
             now=lambda: pod.now,
             clock=pod.services.clock,
             new_id=pod.services.new_id,

@@ -18,13 +18,15 @@ from chatfleet_contract.names import ENV_POD_NAME
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeWebhook
 from chatfleet_contract.spec.webhooks import WebhookEvent
 from harness.clients.reader import Reader, begin
-from harness.net import LOOPBACK_EGRESS, free_port
+from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port
+from harness.pods.administered import ADMINISTRATOR, AS_OPS, AS_WEB, secrets
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 from harness.receiver import Got, Receiver, receiving
 
 SECRETS: Final = [f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in (1, 2)]
 SENDER: Final = "chatfleet:{shop/support}:webhook-sender"
+QUEUE: Final = "chatfleet:{shop/support}:webhook:crm"
 BASE: Final = "/api/v1/conversations"
 
 
@@ -66,7 +68,7 @@ def sender(redis_url: str) -> str:
 
 def left(redis_url: str) -> int:
     with redis.Redis.from_url(redis_url) as client:
-        return int(client.zcard("chatfleet:{shop/support}:webhook:crm:queue"))
+        return int(client.zcard(f"{QUEUE}:queue"))
 
 
 def test_events_are_signed_have_no_content_and_are_those_that_were_asked_for(
@@ -197,3 +199,33 @@ def test_nothing_is_sent_without_a_signing_secret(tmp_path: Path, redis_url: str
         (tmp_path / "signing" / "first").write_text(SECRETS[0])
         eventually(lambda: len(receiver.accepted) == 1)
         assert json.loads(receiver.got[0].body)["type"] == "stream_complete"
+
+
+def test_an_administrator_replays_dead_letters(tmp_path: Path, redis_url: str, receiver: Receiver) -> None:
+    config = configured(tmp_path, redis_url, receiver.url)
+    access = config.access.model_copy(
+        update={"anonymous": False, "api_keys": secrets(tmp_path), "admin": (ADMINISTRATOR,)}
+    )
+    port = free_port()
+    admin = f"http://{LOOPBACK}:{port}/admin/webhooks"
+    old = json.dumps({"type": "feedback", "timestamp": "2026-01-02T00:00:00.000Z", "data": {"tenant": "shop"}})
+    receiver.answer = lambda *_: HTTPStatus.INTERNAL_SERVER_ERROR
+    with (
+        redis.Redis.from_url(redis_url) as client,
+        api_process(tmp_path, config.model_copy(update={"access": access}), CHATFLEET_ADMIN_PORT=str(port)) as pod,
+    ):
+        client.hset(f"{QUEUE}:events", "msg_1", json.dumps({"at": "2026-01-02T00:00:00.000Z", "body": old}))
+        client.zadd(f"{QUEUE}:queue", {"c msg_1": 1})
+        eventually(lambda: client.zcard(f"{QUEUE}:dead") == 1)
+        [state] = fetch(admin, **AS_OPS).json["data"]
+        assert (state["name"], state["queued"], state["dead_letters"]) == ("crm", 0, 1)
+        assert [each["id"] for each in fetch(f"{admin}/crm/dead-letters", **AS_OPS).json["data"]] == ["msg_1"]
+        assert fetch(f"{admin}/crm/dead-letters", **AS_WEB).status == 403
+        assert fetch(f"{admin}/other/dead-letters", **AS_OPS).status == 404
+        assert fetch(f"{admin}/crm/dead-letters/msg_2/replay", {}, **AS_OPS).status == 404
+
+        receiver.answer = lambda *_: HTTPStatus.NO_CONTENT
+        assert fetch(f"{admin}/crm/dead-letters/replay", {}, **AS_OPS).json == {"webhook": "crm", "replayed": 1}
+        eventually(lambda: ids(receiver.accepted) == ["msg_1"])
+        eventually(lambda: 'state="dead",webhook="crm"} 0.0' in pod.health("/metrics").body.decode())
+    assert {each.body.decode() for each in receiver.got} == {old}

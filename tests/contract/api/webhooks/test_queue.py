@@ -1,19 +1,27 @@
 """The queues of webhooks, on real Redis servers of every topology."""
 
+import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from uuid_utils import uuid7
 
+from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.webhooks import dead_letters
 from chatfleet_api.webhooks import queue as queues
+from chatfleet_api.webhooks.dead_letters import DeadLetters
 from chatfleet_api.webhooks.event import Notice
 from chatfleet_api.webhooks.lease import SenderLease
 from chatfleet_api.webhooks.queue import Member, WebhookQueue, notify_command
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
-EVENT = '{"at":"2026-01-02T00:00:00Z","body":"{}"}'
+AT = "2026-01-02T00:00:00.000Z"
+BODY = {"type": "feedback", "timestamp": AT, "data": {"tenant": "shop", "conversation_id": "c", "comment": "secret"}}
+EVENT = json.dumps({"at": AT, "body": json.dumps(BODY)})
 
 
 @pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
@@ -44,7 +52,7 @@ async def test_events_wait_in_order_once_each_for_every_webhook(client: RedisCli
     assert await waiting(queue) == await waiting(WebhookQueue(client, "other", "one")) == ["msg_1", "msg_2"]
     event = await queue.event(Member("g", "msg_1"))
     assert event is not None
-    assert event.body == "{}"
+    assert json.loads(event.body) == BODY
     await queue.delivered(Member("g", "msg_1"))
     assert await waiting(queue) == ["msg_2"]
     assert await waiting(WebhookQueue(client, "other", "one")) == ["msg_1", "msg_2"]
@@ -89,3 +97,70 @@ async def test_one_process_has_the_lease_and_one_without_it_changes_nothing(clie
     assert first.seconds_left < 0
     assert await second.hold()
     assert second.seconds_left > 0
+
+
+def letters_of(client: RedisClient) -> DeadLetters:
+    return DeadLetters(client, Live(lambda: ["crm"]), lambda: datetime(2026, 1, 4, tzinfo=UTC))
+
+
+async def given_up(client: RedisClient, *ids: str) -> WebhookQueue:
+    await put(client, *ids)
+    queue = await holder(client)
+    for ident in ids:
+        await queue.give_up(Member("g", ident))
+    return queue
+
+
+async def test_dead_letters_are_listed_without_content_and_replayed_in_order_for_a_day_more(
+    client: RedisClient,
+) -> None:
+    queue = await given_up(client, "msg_1", "msg_2", "msg_3")
+    await put(client, "msg_4")
+    letters = letters_of(client)
+    [state] = await letters.states()
+    assert (state.name, state.queued, state.oldest, state.dead_letters) == ("crm", 1, AT, 3)
+    newest, *_ = await letters.letters("crm", limit=2)
+    assert (newest.id, newest.type, newest.at, newest.tenant, newest.conversation_id, newest.run) == (
+        *("msg_3", "feedback", AT),
+        *("shop", "c", None),
+    )
+    assert "secret" not in str(newest)
+
+    assert await letters.replay("crm", "msg_2") == 1
+    assert await letters.replay("crm", "msg_2") == 0
+    assert await letters.replay("crm") == 2
+    assert await waiting(queue) == ["msg_4", "msg_2", "msg_1", "msg_3"]
+    event = await queue.event(Member("g", "msg_1"))
+    assert event is not None
+    assert (event.at, json.loads(event.body)) == ("2026-01-04T00:00:00.000+00:00", BODY)
+    assert await letters.letters("crm", limit=100) == []
+
+
+async def test_deleted_dead_letters_leave_nothing_and_those_that_were_replayed_are_kept(client: RedisClient) -> None:
+    queue = await given_up(client, "msg_1", "msg_2", "msg_3")
+    letters = letters_of(client)
+    await letters.replay("crm", "msg_1")
+    assert [await letters.delete("crm", ident) for ident in ("msg_1", "msg_2", "msg_2")] == [0, 1, 0]
+    assert await letters.delete("crm") == 1
+    kept = [ident for ident in ("msg_1", "msg_2", "msg_3") if await queue.event(Member("g", ident)) is not None]
+    assert kept == await waiting(queue) == ["msg_1"]
+
+
+async def test_a_full_queue_takes_no_more_dead_letters_than_it_has_room_for(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await given_up(client, "msg_1", "msg_2", "msg_3")
+    await put(client, "msg_4")
+    monkeypatch.setattr(dead_letters, "REPLAY", dead_letters.REPLAY.replace(f"= {queues.MAX_QUEUED} -", "= 2 -"))
+    assert await letters_of(client).replay("crm") == 1
+    assert await waiting(queue) == ["msg_4", "msg_1"]
+    assert (await queue.look()).dead == 2
+
+
+async def test_several_administrators_at_a_time_change_each_dead_letter_once(client: RedisClient) -> None:
+    queue = await given_up(client, *(f"msg_{number}" for number in range(5)))
+    letters = letters_of(client)
+    steps = (letters.replay("crm"), letters.delete("crm"), letters.replay("crm"), letters.delete("crm"))
+    assert sum(await asyncio.gather(*steps)) == 5
+    for ident in await waiting(queue):
+        assert await queue.event(Member("g", ident)) is not None
