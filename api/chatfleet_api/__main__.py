@@ -73,7 +73,7 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         pod=settings.pod,
         authenticate=AdminAuthentication(services.authentication, named),
         configuration=services.configuration,
-        api_keys=services.authentication.principals,
+        key_uses=services.key_uses,
         runs=RunDirectory(services.pool, services.redis, settings.pod),
         sessions=services.sessions,
         dispatcher=services.dispatcher,

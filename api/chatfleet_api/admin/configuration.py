@@ -1,4 +1,4 @@
-"""`/admin/configuration`, `/admin/log-level`, `/admin/keys`: of this pod."""
+"""`/admin/configuration` and `/admin/log-level`: of this pod; `/admin/keys`: of all pods."""
 
 import logging
 from datetime import datetime
@@ -44,7 +44,7 @@ class KeyBody(msgspec.Struct, frozen=True):
     tenant: str
     user: str | None
     last_used: datetime | None
-    """In this pod, since it has started or the key was changed."""
+    """Within a minute; null: not within the last 400 days, or since the key was changed."""
 
 
 class KeyList(msgspec.Struct, frozen=True):
@@ -52,6 +52,8 @@ class KeyList(msgspec.Struct, frozen=True):
 
     pod: str
     data: list[KeyBody]
+    whole: bool
+    """False: Redis is unreachable, and the times are those of this pod alone, since it has started."""
 
 
 def configuration_routes(admin: AdminServices) -> APIRouter:
@@ -83,17 +85,12 @@ def configuration_routes(admin: AdminServices) -> APIRouter:
 
     @router.get("/admin/keys")
     async def keys() -> Response:
-        """Return the API keys that are accepted, and when this pod has last seen each."""
+        """Return the API keys that are accepted, and when each was last used on any pod."""
+        uses = await admin.key_uses.last()
         found = [
-            KeyBody(
-                each.secret,
-                (each.subject or "").removeprefix(API_KEY),
-                each.tenant,
-                each.user,
-                each.grant.used if each.grant else None,
-            )
-            for each in admin.api_keys()
+            KeyBody(each.secret, (each.subject or "").removeprefix(API_KEY), each.tenant, each.user, used)
+            for each, used in uses.keys
         ]
-        return answer(KeyList(admin.pod, sorted(found, key=lambda each: (each.secret or "", each.key))))
+        return answer(KeyList(admin.pod, sorted(found, key=lambda each: (each.secret or "", each.key)), uses.whole))
 
     return router

@@ -1,12 +1,13 @@
 """What the routes of the admin port work with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.domain.dispatch import Dispatcher
-from chatfleet_api.domain.principal import Authenticate, Principal
+from chatfleet_api.domain.principal import Authenticate
+from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.runs.fleet.events import FleetEvents
@@ -23,8 +24,7 @@ class AdminServices:
     authenticate: Authenticate
     """Returns an administrator, or raises."""
     configuration: Configuration
-    api_keys: Callable[[], Sequence[Principal]]
-    """Returns those whom API keys are for."""
+    key_uses: KeyUses
     runs: RunDirectory
     sessions: SessionStore
     dispatcher: Dispatcher

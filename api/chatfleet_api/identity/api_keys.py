@@ -128,9 +128,10 @@ class KeyTable:
     def __init__(self, keys: Iterable[APIKey], *, pepper: bytes) -> None:
         self._pepper = pepper
         self._keys: Mapping[bytes, APIKey] = {self._index(key.digest): key for key in keys}
-        self.principals = tuple(key.principal for key in self._keys.values())
+        self.keys = tuple(self._keys.values())
+        self.principals = tuple(key.principal for key in self.keys)
         """Those whom the keys are for."""
-        self.limits: LimitsOfKeys = _limits(self._keys.values())
+        self.limits: LimitsOfKeys = _limits(self.keys)
         """Those that keys have of their own."""
 
     def find(self, presented: bytes) -> APIKey | None:

@@ -12,6 +12,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import ANONYMOUS, Principal
+from chatfleet_api.identity.api_keys import APIKey
 from chatfleet_api.identity.credential import credential
 from chatfleet_api.identity.key_files import KeyFiles
 from chatfleet_api.identity.tokens import Tokens, looks_signed
@@ -61,6 +62,10 @@ class Authentication:
     def principals(self) -> Sequence[Principal]:
         """Return those whom API keys are for."""
         return self._keys.table.principals
+
+    def keys(self) -> Sequence[APIKey]:
+        """Return the API keys that are accepted."""
+        return self._keys.table.keys
 
     def limits(self) -> LimitsOfKeys:
         """Return the limits that API keys have of their own."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.principal import Principal
 from chatfleet_api.identity.api_keys import APIKey, KeyTable, UnusableKeyError, parse_key
 from chatfleet_contract.report import MAX_ACCESS_ERRORS
 from chatfleet_contract.runtime import RuntimeAccess, RuntimeKeys
@@ -60,13 +61,14 @@ class KeyFiles:
 
     def _read(self, files: tuple[_File, ...]) -> None:
         before = self._parsed
+        callers = {(each.secret, key.digest): key.principal for each, key in before.items()}
         parsed: dict[_Identity, APIKey] = {}
         digests: set[bytes] = set()
         errors: list[str] = []
         for path, tenant, _ in files:
             try:
                 identity = _Identity(path.parent.name, path.name, tenant, _text(path))
-                key = before.get(identity) or _parsed(identity, before)
+                key = before.get(identity) or _parsed(identity, callers)
                 _add(key.digest, digests)
                 parsed[identity] = key
             except UnusableKeyError as error:
@@ -86,14 +88,12 @@ class KeyFiles:
             key.principal.grant.revoke()
 
 
-def _parsed(value: _Identity, before: Mapping[_Identity, APIKey]) -> APIKey:
-    """Return the key of a value, for the same caller where its limits or its end alone are others than `before`."""
+def _parsed(value: _Identity, before: Mapping[tuple[str, bytes], Principal]) -> APIKey:
+    """Return the key of a value, for the caller that it had `before` if its limits or its end alone have changed."""
     key = parse_key(value.text, name=value.name, tenant=value.tenant, secret=value.secret)
-    for identity, known in before.items():
-        same = identity.secret == value.secret and known.digest == key.digest and known.principal == key.principal
-        if same and not (known.principal.grant and known.principal.grant.revoked):
-            return replace(key, principal=known.principal)
-    return key
+    known = before.get((value.secret, key.digest))
+    same = known is not None and known == key.principal and not (known.grant and known.grant.revoked)
+    return replace(key, principal=known) if known is not None and same else key
 
 
 def _add(digest: bytes, digests: set[bytes]) -> None:

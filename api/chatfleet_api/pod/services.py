@@ -25,9 +25,10 @@ from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.identity.authentication import Authentication
+from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.background import background
-from chatfleet_api.pod.callers import authentication_of
+from chatfleet_api.pod.callers import authentication_of, open_key_uses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.health import BudgetState, Health, Sources
@@ -74,6 +75,7 @@ class Services:
     log: RunLog
     meter: Meter
     authentication: Authentication
+    key_uses: KeyUses
     redis: RedisClient | None
     sessions: SessionStore
     dispatcher: Dispatcher
@@ -216,11 +218,11 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 tasks.append(stores.limits.together.run)
             if (file := settings.config_file) is not None:
                 tasks.append(lambda: configuration.watch(file))
-            async with background(*tasks):
+            async with background(*tasks), open_key_uses(stores.redis, authentication) as uses:
                 serving = wiring.web(chat)
                 yield Services(
                     *(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter),
-                    *(wiring.authentication, stores.redis, stores.sessions, dispatcher, fleet_events),
+                    *(wiring.authentication, uses, stores.redis, stores.sessions, dispatcher, fleet_events),
                 )
 
 

@@ -9,20 +9,29 @@ from chatfleet_api.domain.errors import ChatError
 
 RETRY_SECONDS: Final = 1.0
 CLOSING_SECONDS: Final = 5.0
-"""Longest that the end of a pod waits for Redis to take what is left."""
+"""Longest that the end of a pod waits for Redis to take what is left, if its owner sets no other time."""
 
 
 class BackgroundWriter:
     """Calls `write` whenever there is work; what it could not write stays with its owner, and is written later."""
 
-    def __init__(self, write: Callable[[], Awaitable[None]], lost: Callable[[], None], *, delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        write: Callable[[], Awaitable[None]],
+        lost: Callable[[], None],
+        *,
+        delay: float = 0.0,
+        closing: float = CLOSING_SECONDS,
+    ) -> None:
         """`write` writes all that has gathered, or raises `ChatError`; a repeat of it must change nothing.
 
         `lost` is called when the pod ends while Redis does not answer. `delay`: seconds in which more may gather.
+        `closing`: longest that the end of the pod waits for Redis.
         """
         self._write = write
         self._lost = lost
         self._delay = delay
+        self._closing = closing
         self._work = asyncio.Event()
 
     def wake(self) -> None:
@@ -49,7 +58,7 @@ class BackgroundWriter:
 
     async def _write_rest(self) -> None:
         try:
-            async with asyncio.timeout(CLOSING_SECONDS):
+            async with asyncio.timeout(self._closing):
                 while not await self._try():  # noqa: ASYNC110  # Redis has no event for its return
                     await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from chatfleet_api.admin.app import create_admin_app
 from chatfleet_api.admin.services import AdminServices
 from chatfleet_api.identity.administrators import AdminAuthentication
+from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_contract.runtime import RuntimeKeys
 from chatfleet_contract.spec.administrators import Administrator, AdministratorKind
@@ -40,7 +41,7 @@ def administer(pod: Pod, folder: Path) -> ASGIApp:
                 pod.authentication, pod.configuration.live.map(lambda live: live.access.admin)
             ),
             configuration=pod.configuration,
-            api_keys=pod.authentication.principals,
+            key_uses=KeyUses(None, pod.authentication.keys),
             runs=RunDirectory(pod.pool, None, "pod-1"),
             dispatcher=pod.dispatcher,
             fleet_events=None,

@@ -81,7 +81,7 @@ def test_the_port_is_open_while_an_administrator_is_named(tmp_path: Path) -> Non
     assert not port.open()
 
 
-def test_runs_of_other_pods_are_listed_and_cancelled(tmp_path: Path, redis_url: str) -> None:
+def test_runs_and_keys_of_other_pods_are_listed_and_runs_cancelled(tmp_path: Path, redis_url: str) -> None:
     url_file = tmp_path / "url"
     url_file.write_text(redis_url)
     config = administered(scripted("endless"), tmp_path, ADMINISTRATOR)
@@ -105,8 +105,13 @@ def test_runs_of_other_pods_are_listed_and_cancelled(tmp_path: Path, redis_url: 
         found = fetch(f"{one.url}/v1/responses/{response}", **AS_WEB).json
         assert found["status"] == "cancelled"
 
+        def web() -> object:
+            return next(key["last_used"] for key in port.ask("/admin/keys").json["data"] if key["key"] == "web")
 
-@pytest.mark.parametrize("path", ["/admin/runs", "/admin/configuration"])
+        eventually(lambda: web() is not None)  # of a key that this pod has never seen
+
+
+@pytest.mark.parametrize("path", ["/admin/runs", "/admin/keys", "/admin/configuration"])
 def test_without_redis_at_hand_a_pod_shows_its_own(tmp_path: Path, path: str) -> None:
     url_file = tmp_path / "url"
     url_file.write_text(f"redis://{LOOPBACK}:{free_port()}/0")
@@ -118,7 +123,7 @@ def test_without_redis_at_hand_a_pod_shows_its_own(tmp_path: Path, path: str) ->
         eventually(port.open)
         answer = port.ask(path)
         assert answer.status == 200
-        assert answer.json.get("whole") is (False if path == "/admin/runs" else None)
+        assert answer.json.get("whole") is (None if path == "/admin/configuration" else False)
 
 
 def test_a_tap_sees_all_pods_and_nothing_is_written_without_one(tmp_path: Path, redis_url: str) -> None:

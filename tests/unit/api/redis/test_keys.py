@@ -34,6 +34,7 @@ TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {
 """Functions that make keys of a tenant; `test_tenants_never_share_a_key` has what each makes."""
 FLEET_KEYS: Final = {
     "limits/meters.py: ping": "a key that never exists, to try whether Redis answers",
+    "identity/key_uses.py: use_key": "the last use of an API key, by a hash that has its Secret and its value",
     "redis/client.py: check": "a key to try whether Redis accepts writes, deleted at once",
     "runs/keys.py: pods_key": "the pods and their heartbeats",
     "runs/keys.py: tapped_key": "whether someone listens to what happens on all pods",
