@@ -28,6 +28,7 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.TIME_TO_FIRST_TOKEN: "the share above 10.24 s rises for one provider: it is overloaded",
     metrics.UPSTREAM_ATTEMPTS_TOTAL: "the share of other outcomes than `complete` and `cancelled` rises",
     metrics.UPSTREAM_RETRIES_TOTAL: "it exceeds a tenth of the attempts: limits or quotas are too low",
+    metrics.UPSTREAM_PAUSES_TOTAL: "it increases: the quota of the provider is too low; raise it, or add a fallback",
     metrics.UPSTREAM_CIRCUIT_OPEN: "it is 1 for minutes: requests fail, or a fallback answers",
     metrics.CONTEXT_MESSAGES_LEFT_OUT_TOTAL: "its rate rises: answers forget; raise `conversations.contextTokens`",
     metrics.RUN_TAKEOVERS_TOTAL: (

@@ -32,6 +32,7 @@ STREAM_RESUMES_TOTAL: Final = "chatfleet_stream_resumes_total"
 TIME_TO_FIRST_TOKEN: Final = "chatfleet_time_to_first_token_seconds"
 UPSTREAM_ATTEMPTS_TOTAL: Final = "chatfleet_upstream_attempts_total"
 UPSTREAM_RETRIES_TOTAL: Final = "chatfleet_upstream_retries_total"
+UPSTREAM_PAUSES_TOTAL: Final = "chatfleet_upstream_pauses_total"
 UPSTREAM_CIRCUIT_OPEN: Final = "chatfleet_upstream_circuit_open"
 CONTEXT_MESSAGES_LEFT_OUT_TOTAL: Final = "chatfleet_context_messages_left_out_total"
 RUN_TAKEOVERS_TOTAL: Final = "chatfleet_run_takeovers_total"
@@ -138,6 +139,9 @@ POD_METRICS: Final = (
         Kind.COUNTER,
         ("provider", "model", "reason"),
         "Retries, by the error code that caused them.",
+    ),
+    Metric(
+        UPSTREAM_PAUSES_TOTAL, Kind.COUNTER, ("provider", "model"), "Pauses of a provider's model that a 429 began."
     ),
     Metric(UPSTREAM_CIRCUIT_OPEN, Kind.GAUGE, ("provider",), "Circuit breaker of a provider: 1 open, 0 closed."),
     Metric(

@@ -59,6 +59,7 @@ COUNTERS: Final = (
     names.WASTED_TOKENS_TOTAL,
     names.UPSTREAM_ATTEMPTS_TOTAL,
     names.UPSTREAM_RETRIES_TOTAL,
+    names.UPSTREAM_PAUSES_TOTAL,
     names.RUN_TAKEOVERS_TOTAL,
     names.FEEDBACK_TOTAL,
     names.RETRIEVALS_TOTAL,
@@ -83,6 +84,7 @@ LABEL_SETS: Final = {
     names.REQUESTS_TOTAL: 200,
     names.UPSTREAM_ATTEMPTS_TOTAL: 180,
     names.UPSTREAM_RETRIES_TOTAL: 70,
+    names.UPSTREAM_PAUSES_TOTAL: MAX_MODELS + 1,
     names.STREAMS_ENDED_TOTAL: 100,
     names.FEEDBACK_TOTAL: 50,
     names.NOTICES_DROPPED_TOTAL: 3,
@@ -168,6 +170,10 @@ class Meter:
     def retried(self, provider: str, model: str, code: Code) -> None:
         """Count a retry, with the reason for it."""
         self._counters[names.UPSTREAM_RETRIES_TOTAL](provider, model, code).inc()
+
+    def paused(self, provider: str, model: str) -> None:
+        """Count a pause that an upstream demands; `model` is the provider's own name."""
+        self._counters[names.UPSTREAM_PAUSES_TOTAL](provider, model).inc()
 
     def circuit_open(self, provider: str, is_open: bool) -> None:  # noqa: FBT001  # a gauge's value
         """Record the state of a provider's circuit breaker."""

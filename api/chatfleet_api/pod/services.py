@@ -212,8 +212,8 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             if fleet_events is not None:
                 produce, tapped = chat.takeover.produce, fleet_events.tapped
                 tasks += [partial(supervise, stores.fleet, pool, produce, tapped), fleet_events.write_forever]
-            if sender is not None:
-                tasks.append(sender.run)
+            if sender is not None and stores.redis is not None:
+                tasks += [sender.run, registry.join(stores.redis, stores.process).run]
             if stores.limits.together is not None:
                 tasks.append(stores.limits.together.run)
             if (file := settings.config_file) is not None:

@@ -3,8 +3,10 @@
 - `provider`: the port (`Provider`, `Stream`) and what a stream brings (`StreamItem`, `Finish`)
 - `catalogue`: what is served: the models of a runtime configuration, and the state of their upstreams
 - `registry`: from a runtime configuration to its catalogue: the order of the policies
+- `quotas`: the quotas of all models; `fleet_news`: what pods let each other know of upstreams, in Redis
 - `environment`: what all providers share: connection pool, metrics, clock, randomness
-- `policies/`: circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, measuring, prefill
+- `policies/`: quota, circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, prefill, spans,
+  measuring
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `embeddings`, `vectors`: embeddings of a model, behind the same slots, circuit breaker and retry budget; their form
 - `error_objects`: the shapes of errors

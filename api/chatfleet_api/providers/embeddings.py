@@ -1,4 +1,4 @@
-"""Embeddings: one POST to the upstream, behind the same slots, circuit breaker and retry budget as answers.
+"""Embeddings: one POST to the upstream, behind the same quota, slots, circuit breaker and retry budget as answers.
 
 There is no fallback: the vectors of another model mean something else.
 """
@@ -6,10 +6,12 @@ There is no fallback: the vectors of another model mean something else.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.providers.catalogue import SharedUpstream
 from chatfleet_api.providers.policies.instrumented import Meter, ModelLabels
+from chatfleet_api.providers.policies.quota import Quota, StillPaused, patience
 from chatfleet_api.providers.policies.retry import backoff, is_transient
 from chatfleet_api.providers.policies.traced import TracedModel, embeddings_span
 from chatfleet_api.providers.vectors import EmbeddingRequest, Vectors, vectors
@@ -27,6 +29,7 @@ class Embedder:
     meter: Meter
     rand: Callable[[], float]
     traced: TracedModel
+    quota: Quota
 
     async def create(self, request: EmbeddingRequest) -> bytes:
         """Return the answer for the client; raise `ChatError` as a `Provider` does."""
@@ -35,7 +38,7 @@ class Embedder:
         attempt = 1
         while True:
             try:
-                found = await self._attempt(body, request)
+                found = await self.quota.attempt(patience(retries), partial(self._attempt, body, request))
             except ChatError as error:
                 if not is_transient(error) or attempt > retries.max or not budget.withdraw():
                     raise
@@ -51,11 +54,16 @@ class Embedder:
         breaker = self.upstream.breaker
         code: Code | None = Code.CANCELLED
         probe = breaker.admit()
+        asked = True
         try:
             async with self.upstream.slots.held(self.provider.timeouts.first_token_seconds):
+                self.quota.require_resumed()
                 with embeddings_span(self.traced):
                     answer = await self.upstream.backend.embed(self.labels.upstream_model, body)
             found = vectors(answer, model=request.model, encoding=request.encoding)
+        except StillPaused:
+            asked = False
+            raise
         except ChatError as error:
             code = error.code
             if error.facts.trips_breaker:
@@ -66,6 +74,7 @@ class Embedder:
             breaker.succeeded()
             return found
         finally:
-            self.meter.attempted(self.labels.provider, self.labels.model, code)
+            if asked:
+                self.meter.attempted(self.labels.provider, self.labels.model, code)
             if probe:
                 breaker.release()

@@ -15,6 +15,7 @@ from chatfleet_api.http.connection import Connection
 from chatfleet_api.http.deadline import Watchdog
 from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.outcomes import Attempt, Outcomes
+from chatfleet_api.providers.policies.quota import answering
 from chatfleet_api.providers.provider import GeneratorOpening, ItemBatch, Opening, StreamItem
 from chatfleet_api.providers.refusals import explained, no_embeddings
 from chatfleet_api.providers.upstream_check import UpstreamCheck
@@ -82,6 +83,7 @@ class Upstream:
         with self._outcomes.attempt(request.model) as attempt:
             response, whole = await self._send(request, until, attempt)
             accepted()
+            answering()
             parser, framing = self._reader(request, whole=whole)
             watchdog = Watchdog(response.close, until, Code.UPSTREAM_TIMEOUT)
             try:

@@ -87,6 +87,11 @@ _SECRETS: Final = re.compile(r"\b(?:sk|pk|key|api)-[\w-]{6,}|(?i:bearer)\s+\S+")
 _ABOUT_THE_REQUEST: Final = frozenset({Code.UPSTREAM_REJECTED, Code.CONTEXT_TOO_LONG, Code.CONTENT_FILTERED})
 _LONGEST_WAIT_SECONDS: Final = 86_400.0
 """Longest wait that is passed on; an upstream's clock may be years off."""
+_LONGEST_RESET_SECONDS: Final = 60.0
+"""Longest wait by other headers than Retry-After: they are about all of a quota, and a part is back earlier."""
+_DURATION: Final = re.compile(
+    r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?"
+)
 _NAME_HEADER: Final = "x-amzn-errortype"
 _NO_MODEL: Final = "The upstream does not have this model."
 
@@ -119,7 +124,7 @@ def from_response(
     return ChatError(
         code,
         _public(code, error, hidden),
-        retry_after=retry_after(headers),
+        retry_after=_wait(code, headers),
         detail=clean(f"HTTP {status} {error.type or error.code or ''}: {text}", hidden),
     )
 
@@ -152,6 +157,45 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if seconds is None and (date := _date(wanted)) and (now := _date(headers.get("date", ""))):
         seconds = max(0.0, (date - now).total_seconds())
     return None if seconds is None else min(seconds, _LONGEST_WAIT_SECONDS)
+
+
+def _wait(code: Code, headers: Mapping[str, str]) -> float | None:
+    found = retry_after(headers)
+    return quota_reset(headers) if found is None and code is Code.UPSTREAM_RATE_LIMITED else found
+
+
+def quota_reset(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until what is used up resets, by the vendors' own headers; None: they do not have it.
+
+    OpenAI has `x-ratelimit-remaining-requests: 0` and `x-ratelimit-reset-requests: 6m0s`, Anthropic
+    `anthropic-ratelimit-requests-remaining: 0` and a date in `…-reset`.
+    """
+    found: list[float] = []
+    for name, value in headers.items():
+        if value.strip() != "0" or "ratelimit-" not in name or "remaining" not in name:
+            continue
+        reset = headers.get(name.replace("remaining", "reset"), "")
+        seconds = _duration(reset)
+        if seconds is None and (date := _iso_date(reset)) and (now := _date(headers.get("date", ""))):
+            seconds = max(0.0, (date - now).total_seconds())
+        found += [] if seconds is None else [min(seconds, _LONGEST_RESET_SECONDS)]
+    return max(found, default=None)
+
+
+def _duration(text: str) -> float | None:
+    """Return the seconds of a duration like 1h2m3.5s or 20ms."""
+    if not (found := _DURATION.fullmatch(text.strip())) or not text.strip():
+        return None
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+
+
+def _iso_date(text: str) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _number(text: str) -> float | None:

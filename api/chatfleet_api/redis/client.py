@@ -4,13 +4,13 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from redis.asyncio import Redis, RedisCluster
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.redis.connect import Command
+from chatfleet_api.redis.connect import Command, call_where
 from chatfleet_api.redis.eviction import Eviction, read_eviction
 from chatfleet_api.redis.executor import RETRY_SECONDS, Executor
 from chatfleet_api.redis.replication import call_together
@@ -20,6 +20,9 @@ REPLICA_SECONDS: Final = 0.5
 
 _PROBE: Final = "redis.call('EXISTS', KEYS[1]); redis.call('SET', KEYS[1], '1'); return redis.call('DEL', KEYS[1])"
 """A script that writes a key of ours: a replica and a Redis whose memory is full reject it, and an ACL may."""
+
+Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
+"""Id and fields of an entry of a stream."""
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +104,16 @@ class RedisClient:
             detail = f"{reached} of {replicas} replicas acknowledged the write"
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=detail)
         return reply
+
+    async def wait_for_entries(self, key: str, after: str, *, seconds: float) -> list[Entry]:
+        """Return the entries of a stream beyond the id `after`, waiting up to `seconds` for the first of them.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`. One such call at a time: it has a connection beyond those of the rest.
+        """
+        self._require_noeviction()
+        command = ("XREAD", "BLOCK", round(1000 * seconds), "STREAMS", key, after)
+        streams = await self._executor.listen(lambda client: call_where(client, key, command))
+        return [entry for _, entries in streams or () for entry in entries]
 
     def url_problem(self) -> str | None:
         """Return why the URL that is to be used is not valid, also while a former one is in use."""

@@ -18,6 +18,8 @@ CONNECTIONS: Final = 6
 """Commands that run at a time, each on a connection of its own (per server of a cluster); more wait for a slot."""
 WAITS: Final = 4
 """Writes that wait for replicas at a time, beyond those: a replica that hangs must hold up nothing else."""
+LISTENERS: Final = 1
+"""Commands that wait in Redis for something to come, beyond those."""
 ANSWER_SECONDS: Final = 0.8
 """Longest that a caller waits, for a slot and for the reply together: a request is answered within a second."""
 SOCKET_SECONDS: Final = 1.5 * ANSWER_SECONDS
@@ -30,7 +32,12 @@ CLOSED: Final = RuntimeError
 
 def connect(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluster:
     """Return a client that is closed with `stack`. It connects when it is used."""
-    settings = {**_settings(), **address.tls, **address.credentials.arguments(), "max_connections": CONNECTIONS + WAITS}
+    settings = {
+        **_settings(),
+        **address.tls,
+        **address.credentials.arguments(),
+        "max_connections": CONNECTIONS + WAITS + LISTENERS,
+    }
     client: Redis | RedisCluster
     match address.topology:
         case "sentinel":
@@ -48,6 +55,12 @@ def connect(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluste
             assert_never(address.topology)
     stack.push_async_callback(client.aclose)
     return client
+
+
+async def call_where(client: Redis | RedisCluster, key: str, command: Command) -> Any:  # noqa: ANN401  # its reply
+    """Return the reply to a `command` about `key`, without asking the server where in it the key stands."""
+    nodes = {"target_nodes": client.get_node_from_key(key)} if isinstance(client, RedisCluster) else {}
+    return await client.execute_command(*command, **nodes)
 
 
 def _settings() -> dict[str, Any]:

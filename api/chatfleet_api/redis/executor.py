@@ -98,6 +98,16 @@ class Executor:
             logger.warning("Redis can be used again")
         return reply
 
+    async def listen(self, operation: Operation) -> Any:  # noqa: ANN401
+        """Run an `operation` that waits in Redis for something to come; it ends with its caller.
+
+        Raises `ChatError(STORAGE_UNAVAILABLE)`, which counts as no failure: that is for operations with a deadline.
+        """
+        try:
+            return await self._operate(operation)
+        except _FAILURES as error:
+            raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=_reason(error)) from error
+
     async def aclose(self) -> None:
         """Wait for the operations under way; callers must have ended."""
         if self._running:

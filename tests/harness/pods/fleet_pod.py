@@ -59,6 +59,15 @@ class SeverableRedis(Executor):
             raise ChatError(Code.STORAGE_UNAVAILABLE)
         return await super().run(operation, waits=waits)
 
+    @override
+    async def listen(self, operation: Operation) -> Any:
+        if not self.whole:
+            raise ChatError(Code.STORAGE_UNAVAILABLE)
+        found = await super().listen(operation)
+        if not self.whole:
+            raise ChatError(Code.STORAGE_UNAVAILABLE)
+        return found
+
 
 @dataclass(frozen=True)
 class FleetPod:

@@ -35,6 +35,7 @@ class RecordingMeter:
     retries: list[tuple[str, str, Code]] = field(default_factory=list)
     first_tokens: list[float] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
+    pauses: list[tuple[str, str]] = field(default_factory=list)
     circuits: list[tuple[str, bool]] = field(default_factory=list)
 
     def attempted(self, provider: str, model: str, code: Code | None) -> None:
@@ -52,6 +53,10 @@ class RecordingMeter:
     def used(self, provider: str, model: str, usage: Usage) -> None:  # noqa: ARG002  # the port's
         """Remember a usage."""
         self.usage.append(usage)
+
+    def paused(self, provider: str, model: str) -> None:
+        """Remember a pause."""
+        self.pauses.append((provider, model))
 
     def circuit_open(self, provider: str, is_open: bool) -> None:  # noqa: FBT001  # the port's
         """Remember that a provider's circuit breaker opened or closed."""

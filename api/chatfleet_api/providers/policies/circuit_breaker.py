@@ -1,7 +1,8 @@
 """Circuit breaker: stops requests to an upstream that fails too often.
 
 Closed, it lets all requests through. Open, it rejects them for a pause; then it is half-open and lets one probe through
-at a time, until one gets an answer. One for each provider, in each pod: what a pod cannot reach, others may.
+at a time, until one gets an answer. One for each provider, in each pod: what a pod cannot reach, others may. When it
+opens, the other pods conclude from fewer failures of their own.
 """
 
 from collections import deque
@@ -19,6 +20,8 @@ WINDOW_SECONDS: Final = 30.0
 """Age up to which they count."""
 MIN_ATTEMPTS: Final = 10
 """Attempts without which nothing is concluded."""
+SUSPECTED_MIN_ATTEMPTS: Final = 3
+"""The same, while the circuit breaker of another pod has opened within `WINDOW_SECONDS`."""
 FAILURE_RATIO: Final = 0.5
 """Share of failures among them that is too much."""
 FIRST_PAUSE_SECONDS: Final = 5.0
@@ -37,6 +40,7 @@ class CircuitBreaker:
         self._pause = 0.0
         self._until = 0.0
         self._probing = False
+        self._suspected_until = 0.0
 
     @property
     def open(self) -> bool:
@@ -86,9 +90,14 @@ class CircuitBreaker:
             self._pause = min(2 * self._pause or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             self._until = now + self._pause
 
+    def suspect(self) -> None:
+        """Conclude from fewer attempts for a while, but never from none: another pod's circuit breaker has opened."""
+        self._suspected_until = self._clock() + WINDOW_SECONDS
+
     def _too_many(self, now: float) -> bool:
         recent = [well for at, well in self._attempts if now - at <= WINDOW_SECONDS]
-        return len(recent) >= MIN_ATTEMPTS and recent.count(False) >= FAILURE_RATIO * len(recent)
+        enough = SUSPECTED_MIN_ATTEMPTS if now < self._suspected_until else MIN_ATTEMPTS
+        return len(recent) >= enough and recent.count(False) >= FAILURE_RATIO * len(recent)
 
 
 class CircuitBreaking:

@@ -19,9 +19,12 @@ Upstream: TypeAlias = tuple[str | None, str | None]
 class Fallback:
     """A `Provider` that opens the first of a chain, and each next one only when all before it have failed."""
 
-    def __init__(self, chain: Sequence[Provider], names: Sequence[Upstream] = ()) -> None:
-        """Open `chain`, whose models have these `names`."""
+    def __init__(
+        self, chain: Sequence[Provider], names: Sequence[Upstream] = (), last: Sequence[Provider] = ()
+    ) -> None:
+        """Open `chain`, whose models have these `names`; the one that is tried last is opened as in `last`."""
         self._chain = tuple(chain)
+        self._last = dict(zip(self._chain, last, strict=True)) if last else {}
         self._positions = {name: position for position, name in reversed([*enumerate(names)])}
 
     def open(self, request: ChatRequest) -> Opening:
@@ -30,15 +33,16 @@ class Fallback:
 
     async def _first_open(self, request: ChatRequest) -> EnteredStream:
         failures: list[ChatError] = []
-        for provider in self._chain[:1] if request.continues else self._ordered(request.affinity):
+        *others, last = self._chain[:1] if request.continues else self._ordered(request.affinity)
+        for provider in (*others, self._last.get(last, last)):
             try:
                 return await enter(provider.open(request))
             except ChatError as error:
                 failures.append(error)
                 if not error.facts.try_fallback:
                     break
-        chosen, *others = failures
-        for other in others:
+        chosen, *further = failures
+        for other in further:
             chosen.add_note(f"a fallback failed too: {other}")
         raise chosen
 

@@ -39,6 +39,10 @@ class Meter(Protocol):
         """Count tokens of an attempt, part by part, estimated when it was cut off in mid-answer."""
         ...
 
+    def paused(self, provider: str, model: str) -> None:
+        """Count a pause that an upstream demands; `model` is the provider's own name."""
+        ...
+
     def circuit_open(self, provider: str, is_open: bool) -> None:  # noqa: FBT001  # a gauge's value
         """Note whether the circuit breaker of a provider is open."""
         ...

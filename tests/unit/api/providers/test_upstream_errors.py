@@ -157,3 +157,33 @@ def test_azures_content_filter_has_its_own_code() -> None:
 
 def test_a_number_that_is_no_status_does_not_decide() -> None:
     assert from_event(ErrorObject("broken", code=1000)).code is Code.UPSTREAM_ERROR
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20ms"}, 0.02),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1.5s"}, 1.5),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 60),
+        ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "6m0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "soon"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": ""}, None),
+        ({"x-ratelimit-remaining-tokens": "0"}, None),
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "3",
+                "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:50Z",
+                "anthropic-ratelimit-input-tokens-remaining": "0",
+                "anthropic-ratelimit-input-tokens-reset": "2026-01-01T00:00:07Z",
+                "date": "Thu, 01 Jan 2026 00:00:00 GMT",
+            },
+            7,
+        ),
+        ({"retry-after": "3", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9s"}, 3),
+    ],
+)
+def test_without_retry_after_the_vendors_own_headers_say_how_long_a_quota_is_used_up(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert from_response(429, headers, b"").retry_after == seconds
+    assert from_response(500, headers, b"").retry_after == (3 if "retry-after" in headers else None)

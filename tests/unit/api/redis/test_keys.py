@@ -41,6 +41,8 @@ FLEET_KEYS: Final = {
     "runs/keys.py: fleet_events_key": "what happens on all pods, for administrators; each event carries the tenant",
     "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
     "runs/keys.py: cancels_key": "which runs a pod is to cancel; its members carry the tenant",
+    "providers/fleet_news.py: news_key": "what pods let each other know of upstreams, which all tenants share",
+    "providers/fleet_news.py: quota_key": "the pause of a model of a provider, whose quota all tenants share",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",
     "webhooks/queue.py: sender_key": "which pod sends",
     "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",

@@ -11,6 +11,7 @@ from chatfleet_api.providers.environment import Environment
 from chatfleet_api.providers.policies.circuit_breaker import (
     FIRST_PAUSE_SECONDS,
     MIN_ATTEMPTS,
+    SUSPECTED_MIN_ATTEMPTS,
     WINDOW,
     WINDOW_SECONDS,
     CircuitBreaker,
@@ -43,7 +44,8 @@ class ProtectedUpstream:
     def __init__(self) -> None:
         self.changes: list[bool] = []
         self.upstream = Upstream()
-        self.provider = CircuitBreaking(self.upstream, CircuitBreaker(on_change=self.changes.append, clock=loop_clock))
+        self.breaker = CircuitBreaker(on_change=self.changes.append, clock=loop_clock)
+        self.provider = CircuitBreaking(self.upstream, self.breaker)
 
     async def ask(self, times: int = 1) -> list[Code | None]:
         return [(await ask(self.provider)).code for _ in range(times)]
@@ -111,6 +113,22 @@ async def test_an_answer_that_breaks_off_counts() -> None:
     protected.upstream.steps = (text("a"), ChatError(Code.UPSTREAM_TRUNCATED))
     await protected.ask(MIN_ATTEMPTS)
     assert protected.changes == [True]
+
+
+async def test_another_pods_word_lets_it_conclude_from_less_for_a_while_but_from_nothing() -> None:
+    protected = ProtectedUpstream()
+    protected.upstream.fail()
+    protected.breaker.suspect()
+    assert await protected.ask(SUSPECTED_MIN_ATTEMPTS + 1) == [
+        *[Code.UPSTREAM_ERROR] * SUSPECTED_MIN_ATTEMPTS,
+        Code.UPSTREAM_CIRCUIT_OPEN,
+    ]
+    other = ProtectedUpstream()
+    other.breaker.suspect()
+    await asyncio.sleep(WINDOW_SECONDS)
+    other.upstream.fail()
+    await other.ask(MIN_ATTEMPTS - 1)
+    assert (protected.changes, other.changes) == ([True], [])
 
 
 async def test_one_answer_after_the_pause_ends_it() -> None:
