@@ -75,6 +75,7 @@ class Reason(StrEnum):
     CHILD_REJECTED = "ChildRejected"
     KNOWLEDGE_UNAVAILABLE = "KnowledgeUnavailable"
     PRICE_UNKNOWN = "PriceUnknown"
+    WEBHOOK_UNAVAILABLE = "WebhookUnavailable"
     VOLUME_DIFFERS = "VolumeDiffers"
     INVALID_ANNOTATION = "InvalidAnnotation"
 
@@ -154,6 +155,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.CHILD_REJECTED: "The API server rejected a child object; the message is that of the API server.",
         Reason.KNOWLEDGE_UNAVAILABLE: "Documents of a model are missing or cannot be used.",
         Reason.PRICE_UNKNOWN: "A budget in USD applies, and the price of a model is not known: it is refused.",
+        Reason.WEBHOOK_UNAVAILABLE: "A webhook does not accept events, or has no signing secret: its events wait.",
         Reason.VOLUME_DIFFERS: "The volume of the managed Redis cannot follow the spec, and is used unchanged.",
         Reason.FIELD_NOT_ALLOWED: "A field of the spec is ignored, because `operator.restrictTemplate` is set.",
         Reason.SECRET_NOT_ALLOWED: "A Secret lacks the label of `operator.secretsNeedLabel`, and no pod uses it.",
@@ -178,9 +180,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.DISABLED: "`spec.autoscaling` is not set.",
         Reason.SUSPENDED: "`spec.suspend` is true.",
         Reason.AUTOSCALER_PENDING: "The autoscaler has no status yet, or the metrics API server starts on demand.",
-        Reason.METRICS_UNAVAILABLE: (
-            "The autoscaler cannot read its metrics, and removes no pods; the message names the cause."
-        ),
+        Reason.METRICS_UNAVAILABLE: "The autoscaler cannot read its metrics, and removes no pods; see the message.",
         Reason.METRICS_API_MISSING: (
             "No server is registered for `custom.metrics.k8s.io`, or ours has not started for a minute."
         ),

@@ -18,6 +18,10 @@ from chatfleet_api.webhooks.schedule import back_off, due, is_given_up
 from chatfleet_api.webhooks.signing import NoSecretError, read_secrets, signed_headers
 from chatfleet_contract.runtime import RuntimeWebhook
 
+REPORTED_FAILURES: Final = 2
+"""Failures in a row of one conversation from which on the status has them: a receiver that restarts is not worth it."""
+SECRETS_SECONDS: Final = 5.0
+"""Between two looks for the signing secrets while nothing is sent."""
 MAX_CONCURRENT: Final = 8
 """Requests to one receiver at a time."""
 STORE_SECONDS: Final = 5.0
@@ -65,12 +69,21 @@ class Delivery:
         """Ids of events that were settled since the queue was looked at."""
         self._failures: dict[str, int] = {}
         self._retries: dict[str, float] = {}
-        self.problem: str | None = None
-        """Why the newest attempt has failed; None: it has not."""
+        self._reasons: dict[str, str] = {}
+        """Why the first event of a group was not accepted."""
+        self._no_secret: str | None = None
+        self._secrets_due = float("-inf")
+
+    @property
+    def problem(self) -> str | None:
+        """Why events are not accepted, or will not be; None: they are, or have failed only once."""
+        lasting = (why for group, why in self._reasons.items() if self._failures.get(group, 0) >= REPORTED_FAILURES)
+        return self._no_secret or next(lasting, None)
 
     async def step(self, webhook: RuntimeWebhook) -> None:
         """Look at the queue, and send what is due."""
         self._finished.clear()
+        self._look_for_secrets(webhook)
         found = await self._queue.look()
         self._report(webhook.name, found)
         now = self._tools.clock()
@@ -112,17 +125,17 @@ class Delivery:
                 await self._failed(webhook.name, member, event.at, str(error))
                 return
             self._tools.meter.delivered(webhook.name, "delivered")
+            failed = bool(self._reasons)
             await self._settle(member)
-            if self.problem is not None:
+            if failed and not self._reasons:
                 logger.warning("Webhook %s accepts events again", webhook.name)
-            self.problem = None
         except ChatError:  # Redis is unreachable: the event is sent again
             self._fail(member.group)
 
     async def _failed(self, webhook: str, member: Member, at: str, problem: str) -> None:
-        if self.problem is None:
+        if not self._reasons:
             logger.warning("Webhook %s does not accept event %s: %s", webhook, member.id, problem)
-        self.problem = problem
+        self._reasons[member.group] = problem
         if not is_given_up(at, self._tools.now()):
             self._tools.meter.delivered(webhook, "failed")
             self._fail(member.group)
@@ -138,12 +151,24 @@ class Delivery:
 
     def _forget(self, member: Member) -> None:
         self._finished.add(member.id)
+        self._reasons.pop(member.group, None)
         self._failures.pop(member.group, None)
         self._retries.pop(member.group, None)
 
     def _fail(self, group: str) -> None:
         self._failures[group] = failures = self._failures.get(group, 0) + 1
         self._retries[group] = self._tools.clock() + back_off(failures, self._tools.uniform)
+
+    def _look_for_secrets(self, webhook: RuntimeWebhook) -> None:
+        """Find out that a secret is missing before there is an event to sign."""
+        if (now := self._tools.clock()) < self._secrets_due:
+            return
+        self._secrets_due = now + SECRETS_SECONDS
+        self._no_secret = None
+        try:
+            read_secrets(Path(webhook.secrets_folder))
+        except NoSecretError as error:
+            self._no_secret = str(error)
 
     def _report(self, webhook: str, found: Queued) -> None:
         for state, count in (("queued", found.size), ("dead", found.dead), ("dropped", found.dropped)):

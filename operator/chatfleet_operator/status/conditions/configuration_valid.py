@@ -1,5 +1,6 @@
 """ConfigurationValid: the spec can be read, its Secrets exist, and every child of the pods was accepted."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from chatfleet_contract import names
@@ -106,11 +107,23 @@ def _rejected_by_pod(assessment: Assessment) -> ConditionResult | None:
 
 def _knowledge_unavailable(assessment: Assessment) -> ConditionResult | None:
     """All models that do not need the documents serve."""
-    problems = tuple(dict.fromkeys(each for report in assessment.reports for each in report.knowledge_errors))
+    problems = _once(each for report in assessment.reports for each in report.knowledge_errors)
+    return false(Reason.KNOWLEDGE_UNAVAILABLE, f"{problems}.") if problems else None
+
+
+def _webhook_unavailable(assessment: Assessment) -> ConditionResult | None:
+    """All clients are served, and the events wait."""
+    problems = _once(each for report in assessment.reports for each in report.webhook_errors)
+    return false(Reason.WEBHOOK_UNAVAILABLE, f"{problems}. Its events wait for 24 hours.") if problems else None
+
+
+def _once(reported: Iterable[str]) -> str:
+    """Return the first problem, and how many others there are, without a full stop; empty: there are none."""
+    problems = tuple(dict.fromkeys(reported))
     if not problems:
-        return None
-    first_one, others = problems[0].rstrip("."), f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-    return false(Reason.KNOWLEDGE_UNAVAILABLE, f"{truncate(first_one[0].upper() + first_one[1:])}{others}.")
+        return ""
+    others = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{truncate(problems[0][0].upper() + problems[0].rstrip('.')[1:])}{others}"
 
 
 def _price_unknown(assessment: Assessment) -> ConditionResult | None:
@@ -168,13 +181,17 @@ RULES: Final[tuple[Rule, ...]] = (
     _rejected_by_pod,
     _knowledge_unavailable,
     _price_unknown,
+    _webhook_unavailable,
     _volume_differs,
     _annotation_invalid,
     _valid,
 )
 
 WARNINGS: Final = frozenset(
-    {Reason.KNOWLEDGE_UNAVAILABLE, Reason.PRICE_UNKNOWN, Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION}
+    {
+        *(Reason.KNOWLEDGE_UNAVAILABLE, Reason.PRICE_UNKNOWN, Reason.WEBHOOK_UNAVAILABLE),
+        *(Reason.VOLUME_DIFFERS, Reason.INVALID_ANNOTATION),
+    }
 )
 """Reasons with which the rest of the spec is applied and clients are served: their rules are the last ones."""
 

@@ -193,11 +193,14 @@ def test_nothing_is_sent_without_a_signing_secret(tmp_path: Path, redis_url: str
     config = configured(tmp_path, redis_url, receiver.url)
     (tmp_path / "signing" / "first").write_text("not a secret")
     with api_process(tmp_path, config) as pod:
+        wrong = "Webhook crm: Secret signing: key first must be whsec_ and base64 of 24 to 64 bytes"
+        eventually(lambda: pod.health("/health").json.get("webhookErrors") == [wrong])  # before there is an event
         say(conversation(pod))
         eventually(lambda: b'outcome="failed"' in pod.health("/metrics").body)
         assert not receiver.got
         (tmp_path / "signing" / "first").write_text(SECRETS[0])
         eventually(lambda: len(receiver.accepted) == 1)
+        eventually(lambda: not pod.health("/health").json.get("webhookErrors"))
         assert json.loads(receiver.got[0].body)["type"] == "stream_complete"
 
 

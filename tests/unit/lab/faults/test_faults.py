@@ -39,6 +39,7 @@ ELSEWHERE = {
     Reason.FIELD_NOT_ALLOWED: "tests/cluster/operator/test_restrictions.py",
     Reason.KNOWLEDGE_UNAVAILABLE: "tests/unit/operator/status/test_knowledge.py",
     Reason.PRICE_UNKNOWN: "tests/unit/operator/status/test_prices.py",
+    Reason.WEBHOOK_UNAVAILABLE: "tests/unit/operator/status/test_webhooks.py",
     Reason.INVALID_ANNOTATION: "tests/harness/kube/wrong_specs.yaml",
     Reason.NOT_ENFORCED: "of an older image: tests/unit/operator/status/conditions/test_access_restricted.py",
     Reason.DEADLINE_EXCEEDED: "after ten minutes: tests/unit/operator/status",
