@@ -5,7 +5,7 @@ Here its pods are processes of this machine; `chaos.node` has them on a real nod
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
-from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts
+from chatfleet_contract.runtime import RuntimeAccess, RuntimeConfig, RuntimeKeys, RuntimeProvider, RuntimeTimeouts
 from chatfleet_contract.spec import Limits, Streaming
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
@@ -89,6 +89,8 @@ class Settings:
     scripted: tuple[str, ...] = ()
     """Models of the scripted provider, by their scripts: they need no upstream."""
     limits: Limits = UNLIMITED
+    tenants: tuple[str, ...] = ()
+    """Each with an API key, `key_of`; none: callers need none. Where pods are processes."""
     server: Server = CHATFLEET
 
     def upstreams(self) -> list[tuple[str, UpstreamKind]]:
@@ -217,7 +219,22 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         redis_wait_replicas=settings.wait_replicas or None,
         streaming=settings.streaming,
         limits=settings.limits,
+        access=_access(folder, settings.tenants),
     )
+
+
+def key_of(tenant: str) -> str:
+    """Return the API key of a tenant."""
+    return f"sk-chaos-{tenant:-<40}"
+
+
+def _access(folder: Path, tenants: Sequence[str]) -> RuntimeAccess:
+    """Return the access of callers, with the keys of tenants in a folder each."""
+    for tenant in tenants:
+        (folder / "keys" / tenant).mkdir(parents=True)
+        (folder / "keys" / tenant / "key").write_text(key_of(tenant))
+    keys = tuple(RuntimeKeys(tenant=tenant, folder=str(folder / "keys" / tenant)) for tenant in tenants)
+    return RuntimeAccess(anonymous=not tenants, api_keys=keys)
 
 
 def models(settings: Settings) -> tuple[Model, ...]:

@@ -43,6 +43,8 @@ class Question:
     """Native dialect: idempotency key."""
     on_busy: OnBusy | None = None
     """Native dialect: what to do while another answer is being written."""
+    key: str | None = None
+    """API key."""
 
     @property
     def path(self) -> str:
@@ -71,6 +73,8 @@ class Question:
     def request(self, url: str) -> "Request":
         """Return the request that asks it, of the pod at `url`."""
         headers = {"Idempotency-Key": self.once} if self.once else {}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
         return Request("POST", f"{url}{self.path}", self.body(), headers)
 
 
