@@ -122,7 +122,7 @@ def findings(rounds: Sequence[Round], *, felt: float | None) -> Findings:
     found = Findings()
     quiet = [each for of_one in rounds for each in (*of_one.alone, *of_one.beside)]
     bad = [f"status {received.status}, {listed(received.ends)}" for _, received, end in quiet if end != "complete"]
-    found.figures |= {"asked by the quiet tenant": len(quiet), "not answered": len(bad)}
+    found.figures |= {"requests of the quiet tenant": len(quiet), "not answered": len(bad)}
     found.require(
         not bad, f"{len(bad)} of {len(quiet)} requests of the quiet tenant got no answer: {', '.join(bad[:1])}."
     )
@@ -174,7 +174,7 @@ def _rate(received: ReceivedStream) -> float:
 
 SCENARIO = Scenario(
     "noisy tenant",
-    "A tenant that asks for three times its limit gets its limit; another one is never refused, and feels < 5 %.",
+    "A tenant that requests three times its limit gets its limit; another one is never refused, and feels < 5 %.",
     "no limits",
     play,
     hurt=("flood complete", "flood refused"),
