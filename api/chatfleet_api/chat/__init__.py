@@ -22,7 +22,9 @@ reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 room            whether a conversation can have more messages
+follow_up       runs that follow an answer, without a request of a client
 titles          titles that a model makes, of conversations without one
+summaries       summaries of the oldest turns of conversations, for their next ones
 queueing        messages that wait for their turn in a conversation, or preempt the answers before them
 branches        where in the tree of a conversation a turn goes on
 replay          repeated requests with an idempotency key

@@ -1,6 +1,7 @@
 """A conversation as a summary by the model itself, which stands for what was before it. Pure."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -8,12 +9,15 @@ from msgspec.structs import replace
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import CHAT, ChatRequest, Message
 from chatfleet_api.domain.seals import SUMMARY, summary_of
+from chatfleet_api.sessions.store import StoredMessage, Summary
 
 _REQUEST: Final = (
     "Write a summary of this conversation, which will replace it. Keep what is needed to go on without it: what the"
     " user wants, decisions and their reasons, facts, names, numbers, results of tools, and what is still open. Write"
     " the summary alone, without an answer to the last message."
 )
+
+_HEADING: Final = "Summary of the conversation until here:"
 
 
 def summary_request(request: ChatRequest) -> ChatRequest:
@@ -30,6 +34,18 @@ def summary_request(request: ChatRequest) -> ChatRequest:
         max_tokens=request.max_tokens,
         user=request.user,
     )
+
+
+def stands_for(summary: Summary | None, path: Sequence[StoredMessage]) -> int:
+    """Return the number of messages at the beginning of `path` that `summary` stands for; 0: none, or no longer."""
+    place = next((at for at, message in enumerate(path, 1) if summary and message.id == summary.last), 0)
+    there = sum(not message.removed for message in path[:place])
+    return place if summary and there == summary.messages else 0
+
+
+def summarised(summary: Summary) -> Message:
+    """Return what a model gets in the place of the messages that `summary` stands for."""
+    return Message("user", f"{_HEADING}\n\n{summary.text}")
 
 
 def sealed_summary(text: str) -> str:

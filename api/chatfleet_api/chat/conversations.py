@@ -17,6 +17,7 @@ from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
 from chatfleet_api.chat.room import require_room
 from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model
+from chatfleet_api.chat.summaries import without_summary
 from chatfleet_api.domain.errors import ConversationConflictError, RejectedError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -112,8 +113,9 @@ class Conversations:
         """Remove a message for good, and return the conversation."""
         await require_visible(self.sessions, principal, conversation)
         place = emptied(await self.sessions.messages(principal.tenant, conversation), message)
-        await self.sessions.remove(principal.tenant, conversation, place, now=history.stamp(self.now()))
-        return await self.sessions.get(principal.tenant, conversation)
+        now = history.stamp(self.now())
+        await self.sessions.remove(principal.tenant, conversation, place, now=now)
+        return await without_summary(self.sessions, principal.tenant, conversation, now)
 
     async def list(
         self, principal: Principal, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None

@@ -18,7 +18,7 @@ from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.room import UNLIMITED, require_room
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
-from chatfleet_api.chat.window import Asked, Window, asked
+from chatfleet_api.chat.window import Asked, Window, asked, past_of
 from chatfleet_api.domain import log_context, trace
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
@@ -37,6 +37,7 @@ from chatfleet_api.sessions.store import (
     ResponsePlace,
     SessionStore,
     StoredMessage,
+    Summary,
 )
 from chatfleet_api.sessions.tree import ROOT, after, path_to
 from chatfleet_contract.spec import OnBusy
@@ -93,6 +94,8 @@ class Place(NamedTuple):
     """The user of the conversation."""
     stored: tuple[StoredMessage, ...] = ()
     """All messages of the conversation."""
+    summary: Summary | None = None
+    """Of the oldest messages of a path."""
 
     def following(self, messages: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
         """Return new messages as they are stored."""
@@ -159,7 +162,7 @@ class MessageSender:
         before = path_to(stored, end_of(branch, known, stored))
         require_room(self.max_messages(), len(stored), adding)  # first: a full conversation interrupts no answer
         abandoned = await self.abandoned(tenant, stored)
-        return Place(conversation, known.version, before, abandoned, user=known.user_id, stored=stored)
+        return Place(conversation, known.version, before, abandoned, None, known.user_id, stored, known.summary)
 
     def _turn(self, model: str, message: NewMessage) -> Turn:
         if isinstance(message.again, str):
@@ -224,11 +227,13 @@ class MessageSender:
 
     def _asked(self, place: Place, turn: Turn) -> Asked:
         """Return what the model gets; of a response only if that may be truncated, a part of what was before."""
-        may_trim = turn.echo is None or turn.request.truncates
-        request, use = asked(self.window(), place.before, turn.request, turn.instructions, may_trim=may_trim)
+        trims = turn.echo is None or turn.request.truncates
+        window = self.window()
+        past = past_of(window, place.before, place.summary if turn.echo is None else None)
+        request, use = asked(window, past.messages, turn.request, (*turn.instructions, *past.summary), may_trim=trims)
         request = history.placed(request, place.conversation, place.before, self.now())
         self._require_supported(request, turn)
-        return Asked(request, use)
+        return Asked(request, past.use(use))
 
     def _require_supported(self, request: ChatRequest, turn: Turn) -> None:
         """Raise `ChatError(INVALID_REQUEST)` for a part of the request that its upstream cannot get.

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
+from chatfleet_api.chat.follow_up import FollowUps
 from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.chat.room import UNLIMITED
 from chatfleet_api.chat.sending import MessageSender, WindowMeter
+from chatfleet_api.chat.summaries import Summaries
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
 from chatfleet_api.chat.titles import NO_TITLES, Titles
 from chatfleet_api.chat.turn import PLAIN, Seams
@@ -83,8 +85,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
     completions = Completions(
         catalogue=catalogue, pool=pool, fleet=fleet, clock=clock, now=now, new_id=new_id, seams=ports.seams
     )
-    titles = Titles(
-        model=ports.title_model,
+    follow_ups = FollowUps(
         catalogue=catalogue,
         pool=pool,
         sessions=sessions,
@@ -93,7 +94,9 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         new_id=new_id,
         seams=ports.seams,
     )
-    of_messages = replace(ports.seams, titles=titles)
+    summaries = Summaries(window=ports.window, follow_ups=follow_ups)
+    titles = Titles(model=ports.title_model, follow_ups=follow_ups)
+    of_messages = replace(ports.seams, follow_ups=(titles, summaries))
     takeover = Takeover(catalogue, log, sessions, clock, now, ports.meter, of_messages, ports.tracer)
     queue = Queue(sessions, new_id)
     sender = MessageSender(

@@ -7,22 +7,16 @@ the answer has ended, on the pod that has written it. Whoever else sets a title 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
 
-from chatfleet_api.chat import history
-from chatfleet_api.chat.limits import reserved
-from chatfleet_api.chat.models import Models
-from chatfleet_api.chat.turn import RunJob, Seams, run_turn
+from chatfleet_api.chat.follow_up import FollowUps, Of
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
-from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.request import ChatRequest, Message
-from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.sessions.store import Conversation, SessionStore, StoredMessage
 from chatfleet_api.usage.record import Consumer
 
@@ -74,13 +68,7 @@ class Titles:
 
     model: Live[str | None]
     """Name of the model in the catalogue that makes them; None: none are made."""
-    catalogue: Live[Models]
-    pool: RunPool
-    sessions: SessionStore
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
-    seams: Seams
+    follow_ups: FollowUps
 
     async def answered(self, tenant: str, start: Start, consumer: Consumer) -> None:
         """Begin the title of a conversation in which a complete answer was stored, if it is the first. Never raises.
@@ -91,32 +79,21 @@ class Titles:
         if model is None or start.conversation is None:
             return
         try:
-            await self._begin(tenant, start, consumer, model)
+            await self._begin(Of(tenant, start.conversation, consumer), start.run, model)
         except ChatError as error:
             logger.info("Conversation %s gets no title: %s", start.conversation, error)
 
-    async def _begin(self, tenant: str, start: Start, consumer: Consumer, model: str) -> None:
-        conversation = start.conversation or ""
-        with self.pool.admit() as begin:
-            known = await self.sessions.get(tenant, conversation)
+    async def _begin(self, of: Of, answered: str, model: str) -> None:
+        sessions, stamp = self.follow_ups.sessions, self.follow_ups.stamp
+        with self.follow_ups.pool.admit() as begin:
+            known = await sessions.get(of.tenant, of.conversation)
             if known.title is not None or not known.listed:
                 return
-            messages = await self.sessions.messages(tenant, conversation)
-            if not is_first_answer(messages, start.run):
-                return
-            request = title_request(model, messages)
-            principal = Principal(tenant, consumer.key or None, consumer.user or None)
-            limits, max_tokens = self.seams.limits, self.catalogue().max_tokens
-            provider = self.catalogue().provider(model)
-            with await reserved(limits, principal, request, max_tokens=max_tokens) as part:
-                now = self.now()
-                began = Start(self.new_id(), model, int(now.timestamp()), conversation)
-                pending = StoredMessage(began.run, "assistant", "", history.stamp(now), "pending", began.run)
-                sink = _TitleSink(self.sessions, tenant, conversation, pending, lambda: history.stamp(self.now()))
-                job = RunJob(
-                    began, request, provider, sink, self.clock, seams=self.seams, consumer=consumer, held=part.held
-                )
-                part.keep(begin(tenant, began.run, partial(run_turn, job)))
+            messages = await sessions.messages(of.tenant, of.conversation)
+            if is_first_answer(messages, answered):
+                request = title_request(model, messages)
+                sink = partial(_TitleSink, sessions, of.tenant, of.conversation, now=stamp)
+                await self.follow_ups.begin(begin, of, request, sink)
 
 
 def is_first_answer(messages: Sequence[StoredMessage], run: str) -> bool:

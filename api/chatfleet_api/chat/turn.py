@@ -6,7 +6,7 @@ steps        calls the provider once: `one_step`; `ToolSteps` call tools, and as
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
 settle       stores the answer; what was used is charged before: `Limits.settle`
 publish_end  publishes the terminal event, and gives its step the event for webhooks: `Announcer.announce`
-titles       after that: a conversation without title may get one, by a run of its own
+follow_ups   after that: the conversation may get a title, or a summary of what was before, by a run of its own
 
 A run ends exactly once, and its end is true: `Complete` only when the provider itself completed the answer,
 `partial_saved` only when the store has it. A seam without a feature is None, and costs nothing for each token.
@@ -72,8 +72,8 @@ class Guard(Protocol):
     def batch(self, pieces: ItemBatch) -> ItemBatch: ...
 
 
-class Titles(Protocol):
-    """Names conversations."""
+class FollowUp(Protocol):
+    """What follows an answer."""
 
     async def answered(self, tenant: str, start: Start, consumer: Consumer) -> None:
         """Take note of a complete answer that was stored, and whose end was published. Never raises."""
@@ -87,7 +87,7 @@ class Seams:
     accounting: Accounting | None = None
     limits: Limits | None = None
     guard: Guard | None = None
-    titles: Titles | None = None
+    follow_ups: Sequence[FollowUp] = ()
     announcer: Announcer | None = None
     dispatcher: Dispatcher | None = None
     """Those who listen to what happens."""
@@ -168,8 +168,9 @@ async def run_turn(job: RunJob, run: Run) -> None:
     publish_end(job, run, _with_partial_saved(end, message, outcome), reply.text)
     if outcome == "unreachable":
         await _settle_late(job.sink, message)
-    elif outcome == "saved" and isinstance(end, Complete) and job.seams.titles is not None:
-        await job.seams.titles.answered(run.tenant, job.start, job.consumer)
+    elif outcome == "saved" and isinstance(end, Complete):
+        for follow_up in job.seams.follow_ups:
+            await follow_up.answered(run.tenant, job.start, job.consumer)
 
 
 def admit(job: RunJob, run: Run) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from chatfleet_api.chat.compaction import stands_for, summarised
 from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.item_kinds import MESSAGE
 from chatfleet_api.chat.items import kind_of
@@ -17,7 +18,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ContextUse
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN, tokens_of
-from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_api.sessions.store import StoredMessage, Summary
 from chatfleet_contract.spec import Conversations, Overflow
 
 STEPS: Final = 8
@@ -39,6 +40,19 @@ class Window(NamedTuple):
 def window_of(conversations: Conversations) -> Window:
     """Return the window that is configured."""
     return Window(conversations.context_tokens, conversations.overflow)
+
+
+class Past(NamedTuple):
+    """The messages before, or a summary in the place of the first of them."""
+
+    messages: Sequence[StoredMessage]
+    summary: tuple[Message, ...] = ()
+    left_out: int = 0
+    """Messages that the summary stands for."""
+
+    def use(self, use: ContextUse | None) -> ContextUse | None:
+        """Return `use`, which is about `messages`, for all messages before."""
+        return None if use is None else ContextUse(use.messages, use.left_out + self.left_out)
 
 
 class Asked(NamedTuple):
@@ -76,6 +90,15 @@ def asked(
     kept = [message for at, message in enumerate(before) if at >= first or message.role in _INSTRUCTIONS]
     whole = continued(kept, request, instructions)
     return Asked(whole, ContextUse(len(whole.messages), len(before) - len(kept)))
+
+
+def past_of(window: Window, before: Sequence[StoredMessage], summary: Summary | None) -> Past:
+    """Return `before` with `summary` in the place of the messages that it stands for, where the window compacts."""
+    covered = stands_for(summary, before) if window.overflow == "compact" and window.tokens is not None else 0
+    if summary is None or not covered:
+        return Past(before)
+    rest = [message for at, message in enumerate(before) if at >= covered or message.role in _INSTRUCTIONS]
+    return Past(rest, (summarised(summary),), len(before) - len(rest))
 
 
 def first_kept(

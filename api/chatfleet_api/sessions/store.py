@@ -43,6 +43,16 @@ class Head(msgspec.Struct, frozen=True):
     """The newest message when it was chosen. Once there is a newer one, the choice is void."""
 
 
+class Summary(msgspec.Struct, frozen=True):
+    """What the model gets in the place of the first messages of a path."""
+
+    text: str
+    last: str
+    """Id of the last message that it stands for."""
+    messages: int
+    """How many it stands for. Another number on the way to `last`: one was removed, and the summary is void."""
+
+
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record of one conversation. Times are RFC 3339, UTC, with zone. `version` counts appends."""
 
@@ -59,6 +69,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The request that made it, of a thread whose first response has an idempotency key."""
     head: Head | None = None
     """None: the current path ends with the newest message."""
+    summary: Summary | None = None
+    """Of the oldest messages of the path on which it was made. Only `conversations.overflow: compact` makes it."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,7 +142,7 @@ class Append:
 
 
 Change: TypeAlias = Callable[[Conversation], Conversation]
-"""Makes a record from the one before; it decides nothing but title, metadata and head."""
+"""Makes a record from the one before; it decides nothing but title, metadata, head and summary."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -164,7 +176,7 @@ class SessionStore(Protocol):
         ...
 
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
-        """Change title, metadata and head as `change` returns them, and return the record.
+        """Change title, metadata, head and summary as `change` returns them, and return the record.
 
         No update that comes meanwhile is lost: `change` gets the newest record, and is called again if that has become
         another. Raises `ChatError(CONVERSATION_CHANGED)` when that happens `UPDATE_ATTEMPTS` times.

@@ -9,7 +9,7 @@ from chatfleet_contract.spec.providers import ModelName
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
 OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
-Overflow: TypeAlias = Literal["trim", "reject"]
+Overflow: TypeAlias = Literal["trim", "compact", "reject"]
 
 
 TITLES_RULE: Final = rule(
@@ -63,7 +63,8 @@ class Conversations(Part):
     overflow: Overflow = Field(
         "trim",
         description="What happens to a message when the conversation has more than contextTokens. trim: the oldest"
-        " turns do not go to the model, and stay stored. reject: 400, context_too_long.",
+        " turns do not go to the model, and stay stored. compact: the same, and a summary of them by the model goes in"
+        " their place; it is made in the background after an answer. reject: 400, context_too_long.",
     )
     titles: Titles | None = Field(
         None,

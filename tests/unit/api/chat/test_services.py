@@ -11,12 +11,12 @@ def test_what_features_add_reaches_every_kind_of_run() -> None:
     seams = Seams(steps=AsyncMock())
     chat = make_chat(FakeProvider(), seams=seams)
     runs = (chat.completions, chat.conversations.sender, chat.takeover)
-    assert [replace(kind.seams, titles=None) for kind in runs] == [seams] * 3
+    assert [replace(kind.seams, follow_ups=()) for kind in runs] == [seams] * 3
 
 
-def test_only_runs_of_conversations_lead_to_titles() -> None:
+def test_only_runs_of_conversations_lead_to_titles_and_summaries() -> None:
     chat = make_chat(FakeProvider())
-    assert chat.completions.seams.titles is None
-    titles = chat.conversations.sender.seams.titles
-    assert titles is not None
-    assert chat.takeover.seams.titles is titles
+    assert chat.completions.seams.follow_ups == ()
+    follow_ups = chat.conversations.sender.seams.follow_ups
+    assert [type(each).__name__ for each in follow_ups] == ["Titles", "Summaries"]
+    assert chat.takeover.seams.follow_ups is follow_ups
