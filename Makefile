@@ -43,6 +43,9 @@ crds: setup ## Regenerate crds/, docs/reference/ and the chart's RBAC rules from
 conformance: setup ## Write what becomes of each property of the vendors' APIs, and when models shut down, by the SDKs.
 	@PYTHONPATH=tests $(bin)/python tools/shutdown_dates.py && PYTHONPATH=tests $(bin)/python tools/conformance.py
 
+features: setup ## Write docs/reference/features.md: where each feature is, and the tests that prove it.
+	@$(bin)/python tools/features.py
+
 prices: setup ## Write the price list of the pods from the pinned release of genai-prices.
 	@$(bin)/python tools/prices.py
 

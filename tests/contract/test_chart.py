@@ -125,6 +125,7 @@ def leaves(values: dict[str, Any], path: str = "") -> Iterable[str]:
             yield path + name
 
 
+@pytest.mark.feature(56)
 def test_helm_finds_nothing_to_object_to(helm: Helm) -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
 

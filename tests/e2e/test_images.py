@@ -68,6 +68,7 @@ def image(request: pytest.FixtureRequest, images: dict[str, Image]) -> Image:
     return images[str(request.param)]
 
 
+@pytest.mark.feature(51, 53)
 def test_nobody_in_an_image_is_root(images: dict[str, Image]) -> None:
     assert {image.config["User"] for image in images.values()} == {"10001:10001"}
 
@@ -78,6 +79,7 @@ def test_signals_reach_the_process_itself(images: dict[str, Image]) -> None:
     assert images[API_IMAGE].config["StopSignal"] == images[OPERATOR_IMAGE].config["StopSignal"] == "SIGTERM"
 
 
+@pytest.mark.feature(53)
 def test_plain_docker_asks_the_api_for_its_health(images: dict[str, Image]) -> None:
     assert "http://127.0.0.1:8001/live" in images[API_IMAGE].config["Healthcheck"]["Test"][-1]
 

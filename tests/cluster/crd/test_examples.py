@@ -14,6 +14,7 @@ def test_the_examples_are_numbered_without_a_gap() -> None:
     assert [path.name[:3] for path in EXAMPLES] == [f"{i:02}-" for i in range(1, len(EXAMPLES) + 1)]
 
 
+@pytest.mark.feature(56)
 @pytest.mark.parametrize("example", EXAMPLES, ids=[path.name for path in EXAMPLES])
 def test_an_example_is_taken_and_its_readme_names_it(chatdeployments: ChatDeployments, example: Path) -> None:
     (document,) = yaml.safe_load_all((example / "chatdeployment.yaml").read_text())

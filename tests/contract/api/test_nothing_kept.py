@@ -80,6 +80,7 @@ def test_an_id_that_nobody_stored_leads_nowhere_and_one_that_is_stored_does(tmp_
         assert len(server.keys("*:events")) == 1
 
 
+@pytest.mark.feature(21)
 async def test_a_completion_leaves_nothing_behind() -> None:
     """Nobody can ask for its events again: a completion takes not one block of memory, and no log knows it."""
     request = ChatRequest("m", (Message("user", "hi"),))

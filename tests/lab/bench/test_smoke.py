@@ -60,6 +60,7 @@ async def test_a_server_that_ends_is_an_error_with_its_last_words(tmp_path: Path
             pass
 
 
+@pytest.mark.feature(54, 55)
 async def test_all_figures_of_a_subject_are_measured(cores: Cores) -> None:
     quick = Seconds(one_by_one=0.2, saturate=0.2, steady=0.5, crowd=0.1, slow=0.1)
     few = replace(RELAY, steady=20, crowd=20)  # what this core can serve beside other tests

@@ -13,6 +13,7 @@ SECONDS = 300
 """Far more than any scenario needs, even on a busy machine; most take 10 s on an idle one."""
 
 
+@pytest.mark.feature(54)
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
 async def test_a_promise_is_kept_and_the_control_breaks_it(scenario: Scenario, tmp_path: Path) -> None:

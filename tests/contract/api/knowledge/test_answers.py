@@ -59,6 +59,7 @@ def cited(citations: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return [(citation["source"], citation["chunk"]) for citation in citations]
 
 
+@pytest.mark.feature(30)
 def test_the_last_event_and_the_stored_message_have_the_citations(api: ApiProcess) -> None:
     ident = fetch(f"{api.url}/api/v1/conversations", {}).json["id"]
     messages = f"{api.url}/api/v1/conversations/{ident}/messages"
@@ -112,6 +113,7 @@ def test_chat_completions_have_them_beside_the_vendors_fields(client: openai.Ope
     assert [cited(each) for each in extras] == [[(SOURCE, 1)]]
 
 
+@pytest.mark.feature(30)
 def test_a_member_answers_from_its_own_documents_alone(client: openai.OpenAI) -> None:
     question: Any = [{"role": "user", "content": QUESTION}]
     whole = client.chat.completions.create(model="agent:taxes", messages=question)

@@ -37,6 +37,7 @@ def test_help_names_every_variable() -> None:
         assert f"CHATFLEET_{name} " in printed.stdout
 
 
+@pytest.mark.feature(26)
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
@@ -123,6 +124,7 @@ def test_a_changed_time_to_live_holds_for_what_is_written_from_then_on(tmp_path:
         assert all(0 <= milliseconds <= 60_000 for milliseconds in lives.values() if milliseconds != GONE)
 
 
+@pytest.mark.feature(25)
 def test_a_pod_starts_and_answers_while_redis_is_away(tmp_path: Path) -> None:
     url_file = tmp_path / "url"
     url_file.write_text(f"redis://127.0.0.1:{free_port()}/0")

@@ -53,6 +53,7 @@ async def outcome_of(wire: Wire, script: Handler, **settings: object) -> tuple[O
 # A whole answer
 
 
+@pytest.mark.feature(27)
 async def test_a_whole_answer_is_its_tokens_and_one_finish_as_the_last_piece(wire: Wire) -> None:
     outcome, upstream = await outcome_of(wire, answering(wire))
     assert outcome.error is None
@@ -455,6 +456,7 @@ async def leaving(wire: Wire, script: Handler, **settings: object) -> FakeUpstre
         return upstream
 
 
+@pytest.mark.feature(20)
 async def test_cancelling_before_the_headers_closes_the_connection(wire: Wire) -> None:
     await (await leaving(wire, Reply.hang)).abandoned()
 

@@ -27,6 +27,7 @@ from harness.upstream.fake import Handler, Reply, Request, fake_upstream
 from harness.upstream.wires import WIRES, refusing
 
 
+@pytest.mark.feature(27)
 def test_every_provider_type_has_a_row_and_those_with_an_upstream_a_wire() -> None:
     assert list(VENDORS) == list(ProviderType)
     assert {wire.type for wire in WIRES} == {kind for kind in ProviderType if PROVIDER_TYPES[kind].has_upstream}

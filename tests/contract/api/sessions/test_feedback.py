@@ -65,6 +65,7 @@ async def missing(stores: Stores, tenant: str, conversation: str) -> None:
         assert refused.value.code is Code.CONVERSATION_NOT_FOUND
 
 
+@pytest.mark.feature(13)
 async def test_feedback_is_one_of_each_user_on_each_message_in_order(stores: Stores, tenant: str) -> None:
     message = str(uuid7())
     conversation = await begun(stores, tenant, message)

@@ -77,6 +77,7 @@ async def unavailable(store: RedisSessionStore) -> ChatError:
     return caught.value
 
 
+@pytest.mark.feature(37)
 async def test_everything_expires_and_every_change_renews_it(
     store: RedisSessionStore, server: "redis.asyncio.Redis"
 ) -> None:
@@ -229,6 +230,7 @@ async def test_what_is_no_id_never_reaches_redis(store: RedisSessionStore, proxy
     assert caught.value.code is Code.CONVERSATION_NOT_FOUND
 
 
+@pytest.mark.feature(37)
 async def test_a_redis_that_may_evict_is_refused_until_it_no_longer_does(
     store: RedisSessionStore, redis_client: RedisClient, server: "redis.asyncio.Redis"
 ) -> None:

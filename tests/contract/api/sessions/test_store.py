@@ -99,6 +99,7 @@ async def test_creating_twice_changes_nothing(store: SessionStore, tenant: str) 
     assert (await store.get(tenant, new.id)).version == 1
 
 
+@pytest.mark.feature(33, 35)
 async def test_messages_come_back_in_order_and_whole(store: SessionStore, tenant: str) -> None:
     target = await kept(store, tenant)
     said = message("naïve 日本 \n\x00")
@@ -211,6 +212,7 @@ async def test_a_deleted_conversation_is_gone_everywhere(store: SessionStore, te
     assert await listed(store, tenant, "u") == []
 
 
+@pytest.mark.feature(35)
 async def test_no_tenant_sees_or_touches_what_is_anothers(store: SessionStore, tenant: str) -> None:
     target = await kept(store, tenant)
     for attempt in (

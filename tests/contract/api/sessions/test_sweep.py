@@ -50,6 +50,7 @@ async def fill(client: RedisClient, count: int) -> None:
         await client.call_all(commands)
 
 
+@pytest.mark.feature(36, 55)
 @pytest.mark.timed
 async def test_ten_thousand_are_deleted_in_a_tenth_of_a_second_of_redis(client: RedisClient, redis_url: str) -> None:
     await fill(client, MANY)

@@ -71,6 +71,7 @@ def exemplars(pod: ApiProcess) -> set[str]:
     return found
 
 
+@pytest.mark.feature(49)
 def test_the_answer_of_a_pod_that_was_killed_is_one_trace(tmp_path: Path, redis_url: str, received: Collector) -> None:
     (tmp_path / "redis").write_text(redis_url)
     served = config(received.endpoint, redis_url_file=str(tmp_path / "redis"))

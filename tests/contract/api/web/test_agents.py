@@ -54,6 +54,7 @@ def events(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in body.decode().splitlines() if line.startswith("data: ")]
 
 
+@pytest.mark.feature(29)
 def test_agents_are_listed_as_models(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
     assert names[:4] == ["agent", "agent:billing", "agent:technical", "agent:policy"]
@@ -94,6 +95,7 @@ def test_messages_name_the_member(api: ApiProcess) -> None:
     assert texts == [example("prompts.yaml")["data"]["policy"]] * 2
 
 
+@pytest.mark.feature(17, 29)
 def test_a_session_announces_the_agent_before_the_first_token_and_cites(api: ApiProcess) -> None:
     found = events(fetch(f"{api.url}/chat", {"message": "What does E42 mean?"}).body)
     kinds = [event["type"] for event in found]
@@ -122,6 +124,7 @@ def test_other_dialects_name_the_agent_in_their_own_way(api: ApiProcess) -> None
     assert [(event["name"], event["value"]["name"]) for event in custom] == [("agent", "billing")]
 
 
+@pytest.mark.feature(29)
 @pytest.mark.timed
 def test_new_instructions_are_there_within_seconds(api: ApiProcess, client: openai.OpenAI) -> None:
     folder = api.log.parent

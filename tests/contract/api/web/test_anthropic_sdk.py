@@ -333,6 +333,7 @@ async def test_a_request_and_its_streamed_answer_are_anthropics_own(tmp_path: Pa
         assert events == expected
 
 
+@pytest.mark.feature(31)
 async def test_the_sdks_own_accumulator_understands_the_stream_and_sends_it_back(tmp_path: Path) -> None:
     async with vendor(ANTHROPIC, playing(*frames(RICH)), tmp_path) as (client, upstream):
         async with client.messages.stream(model="default", max_tokens=100, messages=[HI], tools=[WEATHER]) as stream:

@@ -37,6 +37,7 @@ def text_of(chunks: list[ChatCompletionChunk]) -> str:
     return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
+@pytest.mark.feature(9)
 def test_a_whole_answer(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(model="echo", messages=[HI], metadata={"team": "a"})
     assert answer.choices[0].message.content == HI["content"]
@@ -54,6 +55,7 @@ def test_an_answer_goes_back_into_the_next_question_as_it_is(client: openai.Open
     assert again.choices[0].message.content == "1 2 3 4 5"
 
 
+@pytest.mark.feature(9, 41)
 def test_a_stream_with_its_usage(client: openai.OpenAI) -> None:
     with client.chat.completions.create(
         model="count", messages=[HI], stream=True, stream_options={"include_usage": True}
@@ -84,6 +86,7 @@ async def test_the_asynchronous_client(api: ApiProcess) -> None:
         assert (await anext(aiter(client.models.list()))).id == "echo"
 
 
+@pytest.mark.feature(9)
 def test_models(client: openai.OpenAI) -> None:
     assert {model.id for model in client.models.list()} >= {"echo", "count"}
     assert client.models.retrieve("echo").owned_by == "chatfleet"

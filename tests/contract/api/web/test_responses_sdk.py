@@ -143,6 +143,7 @@ def test_a_stream_that_was_left_is_resumed_where_it_was_left(client: openai.Open
     assert text_of(seen + rest) == " ".join(str(number) for number in range(1, 31))
 
 
+@pytest.mark.feature(45)
 def test_in_the_background_it_is_answered_while_nobody_waits(client: openai.OpenAI) -> None:
     response = client.responses.create(model="slow", input="Count.", background=True)
     assert (response.status, response.output) == ("in_progress", [])

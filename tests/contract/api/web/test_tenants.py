@@ -94,11 +94,13 @@ def test_the_table_has_every_kind_of_id_and_every_verb() -> None:
     assert {probe.verb for probe in PROBES} == set(VERBS)
 
 
+@pytest.mark.feature(40)
 @pytest.mark.parametrize("pods", ["memory"], indirect=True)
 async def test_every_route_is_in_the_table(pods: Pods) -> None:
     assert pods.by_state["ended"].routes == {probe.route for probe in PROBES} | NO_IDS.keys()
 
 
+@pytest.mark.feature(40)
 @pytest.mark.parametrize(("owner", "stranger"), PAIRS)
 @pytest.mark.parametrize("state", ["ended", "in progress"])
 async def test_what_is_another_callers_cannot_be_told_from_what_does_not_exist(

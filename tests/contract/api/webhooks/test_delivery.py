@@ -71,6 +71,7 @@ def left(redis_url: str) -> int:
         return int(client.zcard(f"{QUEUE}:queue"))
 
 
+@pytest.mark.feature(43, 47)
 def test_events_are_signed_have_no_content_and_are_those_that_were_asked_for(
     tmp_path: Path, redis_url: str, receiver: Receiver
 ) -> None:
@@ -132,6 +133,7 @@ def failing(*faults: int) -> Callable[[str, int], int]:
     return answer
 
 
+@pytest.mark.feature(43)
 @pytest.mark.timeout(120)
 def test_no_event_is_lost_where_the_receiver_fails_and_its_pod_is_killed(
     tmp_path: Path, redis_url: str, receiver: Receiver

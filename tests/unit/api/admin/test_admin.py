@@ -169,6 +169,7 @@ async def test_keys_are_listed_with_their_last_use(tmp_path: Path) -> None:
     assert after[0]["last_used"] == "2026-01-02T00:00:00Z"
 
 
+@pytest.mark.feature(15, 45)
 async def test_runs_of_all_tenants_are_listed_and_cancelled(tmp_path: Path) -> None:
     pod = lasting()
     app = administer(pod, tmp_path)
@@ -195,6 +196,7 @@ async def test_runs_of_all_tenants_are_listed_and_cancelled(tmp_path: Path) -> N
     assert b"cancelled" not in of_ops.body
 
 
+@pytest.mark.feature(15, 36)
 async def test_sessions_of_a_tenant_are_shown_without_content_and_cleaned_by_age(tmp_path: Path) -> None:
     pod = lasting()
     app = administer(pod, tmp_path)

@@ -120,6 +120,7 @@ async def test_an_upstream_without_structured_outputs_is_asked_without_a_schema(
     assert second == msgspec.structs.replace(first, response_format=None)
 
 
+@pytest.mark.feature(28)
 async def test_a_member_adds_its_instructions_and_parameters_and_keeps_those_of_the_request() -> None:
     member = FakeProvider(text("x"), [STOP])
     agents = agent_catalogue(FakeProvider(), member)

@@ -88,6 +88,7 @@ async def kept(store: MemorySessionStore) -> StoredMessage:
     return (await store.messages(TENANT, CONVERSATION))[-1]
 
 
+@pytest.mark.feature(22)
 async def test_an_answer_is_passed_on_as_it_comes_and_ends_complete() -> None:
     script = FakeProvider(1, text("Hel", "lo"), 2, [*text("!"), STOP])
     assert await events(await begin(script)) == [
@@ -131,6 +132,7 @@ async def test_the_answer_is_in_the_store_when_the_reader_sees_the_end() -> None
             assert (await kept(store)).status == "complete"
 
 
+@pytest.mark.feature(24)
 async def test_an_end_without_a_finish_is_a_failure() -> None:
     store = FlakyStore()
     ending = await failure(await begin(FakeProvider(text("half")), store))
@@ -165,6 +167,7 @@ async def test_a_bug_in_a_provider_ends_the_run_and_tells_readers_nothing_of_its
     assert "secret" in caplog.text
 
 
+@pytest.mark.feature(20, 21)
 @pytest.mark.parametrize(
     ("code", "status"),
     [(Code.CANCELLED, "cancelled"), (Code.INTERRUPTED, "interrupted")],

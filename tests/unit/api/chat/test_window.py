@@ -91,6 +91,7 @@ def test_what_may_not_be_trimmed_goes_whole() -> None:
     assert result.use == ContextUse(5, 0)
 
 
+@pytest.mark.feature(39)
 def test_a_window_that_rejects_names_both_numbers() -> None:
     assert asked(Window(50, "reject"), said("uaua"), QUESTION).use == ContextUse(5, 0)
     with pytest.raises(ChatError, match="about 50 tokens with this message; at most 49") as caught:
@@ -165,6 +166,7 @@ def split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
     return instructions, [message for message in messages if message not in instructions]
 
 
+@pytest.mark.feature(39)
 @settings(max_examples=200, deadline=None)
 @given(before=histories(), request_=REQUESTS, most=WINDOWS)
 def test_instructions_and_the_last_whole_turns_go_and_fit(

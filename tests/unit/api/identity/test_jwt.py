@@ -39,6 +39,7 @@ async def status(pod: Pod, token: str) -> int:
     return (await ask(pod.app, get("/v1/models", authorization=f"Bearer {token}"))).status
 
 
+@pytest.mark.feature(51)
 @pytest.mark.parametrize("header", ["authorization", "x-api-key", "api-key"])
 async def test_a_token_is_accepted_in_each_header(header: str) -> None:
     issuer = Issuer()

@@ -73,6 +73,7 @@ def code_of(answer: Exchange) -> str:
     return str(error.get("code") or error.get("details", {}).get("code") or error.get("type"))
 
 
+@pytest.mark.feature(40)
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place.path} {place.param}")
 @pytest.mark.parametrize(("caller", "user"), [("ann", "bob"), ("none", "ann"), ("bob", "*"), ("none", " ")])
 async def test_another_user_than_that_of_the_credential_is_refused(
@@ -121,6 +122,7 @@ async def test_every_field_with_a_user_is_in_the_table(pod: Pod) -> None:
     assert found == {(place.path, place.param) for place in PLACES}
 
 
+@pytest.mark.feature(40)
 async def test_a_conversation_belongs_to_the_user_of_its_creator(pod: Pod) -> None:
     ann, bob, none = ({"x-api-key": KEYS[name]} for name in ("ann", "bob", "none"))
     native = (await ask(pod.app, post("/api/v1/conversations", {}, **ann))).json()["id"]

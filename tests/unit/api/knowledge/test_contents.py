@@ -47,6 +47,7 @@ def test_cag_that_does_not_fit_is_refused_with_the_numbers() -> None:
     )
 
 
+@pytest.mark.feature(30)
 def test_hybrid_has_the_first_documents_and_retrieves_of_the_rest() -> None:
     contents = Contents(knowledge(Mode.HYBRID, 4000), PAGES)
     passages = contents.passages(["Which facts?"])

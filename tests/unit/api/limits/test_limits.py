@@ -38,6 +38,7 @@ async def test_without_limits_nothing_is_reserved_and_no_header_added() -> None:
     assert not [name for name in asked.headers if "ratelimit" in name]
 
 
+@pytest.mark.feature(51)
 async def test_requests_beyond_the_limit_are_refused_until_the_time_that_retry_after_gives() -> None:
     pod = Pod(FakeProvider(WORDS, [STOP]))
     limited(pod, requests_per_minute=2)

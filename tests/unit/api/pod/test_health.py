@@ -57,6 +57,7 @@ async def test_a_main_loop_that_is_stuck_is_told_and_nothing_else_makes_a_pod_de
     assert health.not_live() == "the main loop has been stuck for 11 s"
 
 
+@pytest.mark.feature(5, 25)
 async def test_neither_redis_nor_an_upstream_decides_on_readiness() -> None:
     pod = HealthOf()
     health = pod.serve()

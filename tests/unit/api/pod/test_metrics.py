@@ -63,6 +63,7 @@ def test_without_tracing_there_are_no_exemplars_and_series_are_those_of_the_text
     assert not any(s.exemplar for family in openmetrics(meter).values() for s in family.samples)
 
 
+@pytest.mark.feature(22, 49)
 def test_every_metric_of_the_contract_is_exported_by_its_name() -> None:
     meter = Meter("1.2.3")
     meter.gauge(metrics.ACTIVE_STREAMS, lambda: 3)

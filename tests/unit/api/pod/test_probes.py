@@ -66,6 +66,7 @@ async def test_only_who_shows_the_pods_token_can_tell_it_of_its_end(
     assert pod.lifecycle.terminating is (status == 200)
 
 
+@pytest.mark.feature(4)
 async def test_one_component_is_shown_with_its_latency_and_since_when() -> None:
     pod = HealthOf(loop_clock)
     app = health_app(pod)
@@ -86,6 +87,7 @@ async def test_one_component_is_shown_with_its_latency_and_since_when() -> None:
     assert (await ask(app, get("/health/chromadb"))).status == 422
 
 
+@pytest.mark.feature(2, 3)
 async def test_a_pod_is_ok_or_unavailable_with_the_reason() -> None:
     pod = HealthOf()
     app = health_app(pod)

@@ -17,6 +17,7 @@ def test_a_pod_listens_on_every_address() -> None:
     assert settings == Settings(config_file=Path("/etc/c.json"), host="", pod="p-1")
 
 
+@pytest.mark.feature(52)
 def test_every_variable_is_read() -> None:
     given = {
         "HOST": "::1",
@@ -39,6 +40,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
     assert read_settings({name: " " for name, _ in ENVIRONMENT}) == Settings()
 
 
+@pytest.mark.feature(26, 52)
 @pytest.mark.parametrize("port", ["http", "-1", "65536", "80.5", "²", "tcp://10.0.0.1:80"])
 @pytest.mark.parametrize("name", ["CHATFLEET_PORT", "CHATFLEET_HEALTH_PORT"])
 def test_a_port_that_cannot_be_is_told_by_name_and_remedy(name: str, port: str) -> None:

@@ -53,6 +53,7 @@ async def test_a_reader_gets_what_piled_up_in_one_batch(run: Run) -> None:
     assert await anext(run.read(1)) == numbered(2, 6)
 
 
+@pytest.mark.feature(44)
 async def test_readers_at_any_pace_see_each_event_once(run: Run) -> None:
     """Some keep up, one is slow enough to be left behind by the tail and is served from the log."""
 
@@ -72,6 +73,7 @@ async def test_readers_at_any_pace_see_each_event_once(run: Run) -> None:
     assert [await reader for reader in readers] == [list(range(1, last + 1))] * len(readers)
 
 
+@pytest.mark.feature(46)
 async def test_the_tail_is_bounded_and_the_log_serves_what_it_dropped(log: MemoryRunLog, run: Run) -> None:
     asked: list[int] = []
     read = log.read
@@ -90,6 +92,7 @@ async def test_the_tail_is_bounded_and_the_log_serves_what_it_dropped(log: Memor
     assert asked == [1]
 
 
+@pytest.mark.feature(44)
 async def test_a_reader_that_leaves_disturbs_nobody(run: Run) -> None:
     leaver = asyncio.create_task(collect(run.read()))
     stayer = asyncio.create_task(collect(run.read()))

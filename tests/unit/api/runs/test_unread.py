@@ -129,6 +129,7 @@ async def test_a_run_whose_reader_is_too_far_behind_is_interrupted(monkeypatch: 
     assert queue.size == 0
 
 
+@pytest.mark.feature(46)
 async def test_the_readers_of_a_pod_share_a_bound_and_those_that_keep_up_are_safe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -42,6 +42,7 @@ def expected(model: types.ModelInfo, provider: types.Provider, usage: Usage, at:
     return found.total_price.quantize(PICODOLLAR)
 
 
+@pytest.mark.feature(42)
 @pytest.mark.parametrize("provider", [each for each in providers if each.id in KNOWN], ids=lambda each: each.id)
 def test_every_model_of_a_vendor_costs_to_the_last_digit_what_the_package_has(provider: types.Provider) -> None:
     compared = 0

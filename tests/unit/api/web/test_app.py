@@ -16,6 +16,7 @@ from harness.pods.runs import FakeProvider
 pytestmark = pytest.mark.looptime
 
 
+@pytest.mark.feature(1)
 async def test_the_root_tells_what_this_is_and_where_to_look() -> None:
     pod = Pod(FakeProvider())
     told = (await ask(pod.app, get("/"))).json()
@@ -25,6 +26,7 @@ async def test_the_root_tells_what_this_is_and_where_to_look() -> None:
         assert (await ask(pod.app, get(told[name]))).status == 200
 
 
+@pytest.mark.feature(2, 5)
 async def test_probes_answer_by_status_and_say_why() -> None:
     pod = Pod(FakeProvider())
     statuses = {path: (await ask(pod.app, get(path))).status for path in ("/live", "/ready", "/startup")}
@@ -49,6 +51,7 @@ async def test_a_scraper_gets_just_the_series_that_it_names() -> None:
     assert sample.startswith(metrics.BUILD_INFO)
 
 
+@pytest.mark.feature(6)
 async def test_the_documentation_tells_of_every_operation_and_all_its_references_lead_somewhere() -> None:
     pod = Pod(FakeProvider())
     answer = await ask(pod.app, get("/openapi.json"))
@@ -74,6 +77,7 @@ async def test_the_documentation_tells_of_every_operation_and_all_its_references
         assert found
 
 
+@pytest.mark.feature(3)
 async def test_the_details_are_json_in_wire_names() -> None:
     pod = Pod(FakeProvider())
     told = (await ask(pod.app, get("/health/detailed"))).json()
@@ -81,6 +85,7 @@ async def test_the_details_are_json_in_wire_names() -> None:
     assert told["runs"] == {"active": 0, "maxStreams": 10, "takenOver": 0, "handedOver": 0}
 
 
+@pytest.mark.feature(25)
 async def test_a_pod_without_redis_stores_in_its_memory() -> None:
     pod = Pod(FakeProvider())
     assert (await ask(pod.app, get("/health/redis"))).json() == {"component": "redis", "state": "unused"}

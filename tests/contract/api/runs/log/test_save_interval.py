@@ -29,6 +29,7 @@ GAP = 0.01
 ANSWERS = 3
 
 
+@pytest.mark.feature(38)
 @pytest.mark.parametrize(("milliseconds", "between"), [(10, 0.005), (20, 0.01), (50, 0.015), (10_000, 0.015)])
 async def test_the_log_is_written_so_often_that_the_save_interval_holds(
     tmp_path: Path, redis_url: str, milliseconds: int, between: float
@@ -69,6 +70,7 @@ def pods(tmp_path: Path, redis_url: str, upstream: str) -> Iterator[list[ApiProc
         yield [first, second]
 
 
+@pytest.mark.feature(38)
 def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upstream_had_sent(
     pods: list[ApiProcess], upstream: str
 ) -> None:

@@ -21,6 +21,7 @@ def retrying(inner: Playing, retries: Retries | None = None, rand: float = 0.0) 
     return Retrying(inner, retries or Retries(), on_retry=told.append, budget=budget, rand=lambda: rand), told
 
 
+@pytest.mark.feature(23)
 async def test_pauses_double_up_to_their_maximum_and_then_the_failure_is_told() -> None:
     inner = Playing((overloaded(),))
     provider, told = retrying(inner, Retries(max=4, initial_seconds=1, max_seconds=4))
@@ -37,6 +38,7 @@ async def test_the_first_answer_is_given_whole() -> None:
     assert len(inner.asked) == 3
 
 
+@pytest.mark.feature(23)
 async def test_nothing_is_tried_again_once_a_piece_has_come() -> None:
     inner = Playing(((Token("a"),), overloaded()), ANSWER)
     provider, told = retrying(inner)
@@ -72,6 +74,7 @@ async def test_a_failure_that_is_final_is_not_tried_again() -> None:
     assert (len(inner.asked), told) == (1, [])
 
 
+@pytest.mark.feature(23)
 async def test_a_wait_that_is_asked_for_wins_and_one_too_long_is_passed_on() -> None:
     inner = Playing((overloaded(7),), (overloaded(0.1),), (overloaded(MAX_RETRY_AFTER + 1),), ANSWER)
     provider, _ = retrying(inner)

@@ -75,6 +75,7 @@ async def test_the_line_of_a_message_has_the_ids_of_all_that_it_is_about(lines: 
     assert line["run_id"] in answer.body.decode()
 
 
+@pytest.mark.feature(48)
 async def test_the_lines_of_a_run_have_its_ids_and_those_of_the_request_that_began_it(lines: Lines) -> None:
     pod = Pod(FakeProvider(ChatError(Code.UPSTREAM_ERROR, detail="broken")))
     sent = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}

@@ -21,6 +21,7 @@ async def pod() -> Pod:
     return Pod(FakeProvider(text("Hello"), [STOP]))
 
 
+@pytest.mark.feature(48)
 async def test_every_answer_names_its_request_and_the_configuration_that_served_it(pod: Pod) -> None:
     for path in ("/", "/v1/models", "/nothing", "/ready"):
         answer = await ask(pod.app, get(path))
@@ -150,6 +151,7 @@ async def test_requests_are_counted_by_template_and_status(pod: Pod) -> None:
         assert f'chatfleet_requests_total{{route="{route}",status="{status}"}} 1.0' in lines
 
 
+@pytest.mark.feature(24)
 async def test_what_nobody_expected_is_logged_with_the_requests_id_and_shown_to_nobody(
     pod: Pod, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

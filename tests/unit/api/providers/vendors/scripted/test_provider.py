@@ -31,6 +31,7 @@ async def test_echo_of_nothing_is_nothing_and_whole() -> None:
     assert (await told("echo")).pieces == [Finish("stop", Usage())]
 
 
+@pytest.mark.feature(16)
 async def test_the_story_is_always_the_same() -> None:
     first, second = await told("story"), await told("story@50")
     assert first.pieces == second.pieces
@@ -56,6 +57,7 @@ async def test_a_script_may_end_in_a_failure_or_begin_with_it() -> None:
     assert (outcome.text, outcome.code) == ("", Code.UPSTREAM_OVERLOADED)
 
 
+@pytest.mark.feature(16, 19)
 @pytest.mark.parametrize(("model", "seconds"), [("count-20@10", 2.0), ("count-300@100", 3.0), ("count-300", 0.0)])
 async def test_an_answer_takes_the_time_that_its_rate_tells(model: str, seconds: float) -> None:
     time = asyncio.get_running_loop().time

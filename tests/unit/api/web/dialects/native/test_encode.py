@@ -43,6 +43,7 @@ def test_numbers_go_on_where_the_batch_begins() -> None:
     assert encoded(Token("a"), Token("b"), first=41).split("\n")[::4] == ["id: r1-41", "id: r1-42", ""]
 
 
+@pytest.mark.feature(17, 31)
 def test_reasoning_and_tool_calls_are_events() -> None:
     frames = encoded(Reasoning("hm"), ToolCall(0, "c1", "add", "{}"), ToolCall(0, arguments="}"))
     assert [line for line in frames.split("\n") if line.startswith(("event", "data"))] == [
@@ -71,6 +72,7 @@ def test_a_log_that_cannot_be_read_on_ends_the_stream_with_an_event_that_is_none
     assert "id:" not in frames
 
 
+@pytest.mark.feature(24)
 def test_an_error_tells_code_message_remedy_and_request() -> None:
     told = json.loads(error_body(ChatError(Code.INVALID_REQUEST, "No.", param="limit", detail="secret"), "q1"))
     assert told == {
@@ -129,6 +131,7 @@ def test_a_conversation_that_cannot_be_is_refused(body: bytes) -> None:
     assert caught.value.param in {"title", "metadata"}
 
 
+@pytest.mark.feature(33)
 def test_a_stored_message_is_shown_with_the_names_of_both_vendors_and_an_unknown_price() -> None:
     conversation = Conversation("c1", "u1", "t", {"a": 1}, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
     stored = StoredMessage("m1", "assistant", "Hi", "2026-01-01T00:00:00+00:00", run="r1", model="m", usage=USAGE)
@@ -140,6 +143,7 @@ def test_a_stored_message_is_shown_with_the_names_of_both_vendors_and_an_unknown
     assert shown.cost_usd is None
 
 
+@pytest.mark.feature(33, 42)
 def test_a_known_price_is_shown_in_decimal_digits() -> None:
     priced = Usage(1, 1, cost_usd=Decimal("0.00000012"))
     assert '"cost_usd":"0.00000012"' in encoded(Complete("stop", priced, 20, 5))

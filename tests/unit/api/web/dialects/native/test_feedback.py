@@ -38,6 +38,7 @@ def pod() -> Pod:
     return Pod(FakeProvider(text("a"), [STOP]))
 
 
+@pytest.mark.feature(13)
 async def test_feedback_on_an_answer_is_returned_listed_and_counted_by_model() -> None:
     chat = pod()
     path, (_, answer) = await answered(chat, user_id="ann")

@@ -53,6 +53,7 @@ async def test_who_joins_gets_the_whole_answer_also_after_its_end() -> None:
     assert b"chatfleet_stream_resumes_total{" not in pod.meter.exposition()
 
 
+@pytest.mark.feature(12)
 @pytest.mark.parametrize("after", [1, 2, 3])
 async def test_who_comes_back_gets_what_follows_and_nothing_twice(after: int) -> None:
     path, first = await answered(pod := four_events())
@@ -70,6 +71,7 @@ async def test_the_header_wins_over_the_address_that_a_browser_began_at() -> Non
     assert seen(await ask(pod.app, again)) == seen(first)[3:]
 
 
+@pytest.mark.feature(12, 44)
 async def test_any_number_joins_while_the_answer_is_written() -> None:
     pod = four_events()
     path = await begin(pod)
@@ -165,6 +167,7 @@ async def test_cancelling_what_is_not_under_way_changes_nothing() -> None:
     assert (await ask(pod.app, post(f"{BASE}/{NOBODY}/cancel", {}))).status == 404
 
 
+@pytest.mark.feature(20)
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("policy", "kept"), [("continue", ("ab", "complete")), ("cancel", ("a", "cancelled"))])
 async def test_an_answer_whose_client_leaves_becomes_what_the_policy_says(

@@ -48,6 +48,7 @@ def test_values_are_merged_as_the_examples_of_rfc_7396(value: object, change: ob
     assert merged(value, change) == result
 
 
+@pytest.mark.feature(10, 32)
 @pytest.mark.parametrize("media_type", [MEDIA_TYPE, "application/json; charset=utf-8"])
 async def test_what_is_left_out_stays_and_null_removes(media_type: str) -> None:
     pod = Pod(FakeProvider())

@@ -23,6 +23,7 @@ async def begin(pod: Pod, **fields: Any) -> str:  # noqa: ANN401  # any JSON
     return f"{BASE}/{(await ask(pod.app, post(BASE, fields))).json()['id']}"
 
 
+@pytest.mark.feature(10, 32)
 async def test_a_conversation_is_made_shown_listed_and_forgotten() -> None:
     pod = Pod(FakeProvider())
     made = await ask(pod.app, post(BASE, {"user_id": "u", "title": "t", "metadata": {"a": 1}}))
@@ -55,6 +56,7 @@ async def test_a_listing_that_cannot_be_is_refused_by_field(query: str, param: s
     assert answer.json()["param"] == param
 
 
+@pytest.mark.feature(11, 34)
 async def test_a_message_is_answered_with_its_usage_and_both_are_kept() -> None:
     script = FakeProvider(text("Hel", "lo"), [STOP])
     pod = Pod(script)
@@ -71,6 +73,7 @@ async def test_a_message_is_answered_with_its_usage_and_both_are_kept() -> None:
     assert kept[1] == reply["message"]
 
 
+@pytest.mark.feature(39)
 async def test_the_history_is_the_servers() -> None:
     script = FakeProvider(text("Hello"), [STOP])
     pod = Pod(script)

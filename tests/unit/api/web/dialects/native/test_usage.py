@@ -91,6 +91,7 @@ async def test_focus_has_all_columns_and_a_charge_for_each_row_with_a_price() ->
     )
 
 
+@pytest.mark.feature(42)
 async def test_answers_are_in_the_sums_of_their_conversation_and_of_the_month() -> None:
     made = Pod(FakeProvider(text("Hel", "lo"), [STOP]))
     conversation = (await ask(made.app, post("/api/v1/conversations", {"user_id": "ann"}))).json()["id"]
@@ -116,6 +117,7 @@ REQUESTS = {
 }
 
 
+@pytest.mark.feature(41)
 @pytest.mark.parametrize("steps", [[STOP], ChatError(Code.UPSTREAM_TRUNCATED)], ids=["whole", "cut"])
 @pytest.mark.parametrize(("path", "body"), REQUESTS.values(), ids=REQUESTS)
 async def test_an_answer_of_every_api_is_counted_once(

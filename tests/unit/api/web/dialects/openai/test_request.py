@@ -40,6 +40,7 @@ def test_a_minimal_request_asks_for_one_whole_answer() -> None:
     assert common(asked.request) == ChatRequest("m", (Message("user", "Hi"),))
 
 
+@pytest.mark.feature(28)
 @pytest.mark.parametrize(
     ("sent", "asked"),
     [

@@ -36,6 +36,7 @@ async def test_a_whole_answer_comes_as_json() -> None:
     assert answer.json()["choices"][0]["message"]["content"] == "Hello"
 
 
+@pytest.mark.feature(18)
 async def test_a_stream_comes_as_events_until_done() -> None:
     answer = await ask(Pod(FakeProvider(text("Hel", "lo"), [STOP])).app, post(PATH, STREAM))
     assert answer.status == 200

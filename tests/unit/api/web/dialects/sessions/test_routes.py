@@ -39,6 +39,7 @@ def session_of(answer: Exchange) -> str:
     return str(start["session_id"])
 
 
+@pytest.mark.feature(7, 17)
 async def test_a_session_begins_with_a_message_and_goes_on_by_its_id() -> None:
     provider = FakeProvider(text("Hel", "lo"), [STOP])
     pod = Pod(provider)
@@ -57,6 +58,7 @@ async def test_a_session_that_does_not_exist_is_made_with_an_id_of_the_servers(s
     assert session_of(answer) != session
 
 
+@pytest.mark.feature(8)
 async def test_a_history_begins_a_new_conversation_and_changes_none() -> None:
     provider = FakeProvider(text("7"), [STOP])
     pod, path = Pod(provider), "/api/chat/stream"
@@ -79,6 +81,7 @@ async def test_a_first_message_that_is_sent_again_makes_no_second_session() -> N
     assert [message["content"] for message in session["messages"]] == ["Mine is 7.", "Noted.", "Hi", "a"]
 
 
+@pytest.mark.feature(14, 36)
 async def test_a_session_shows_its_messages_status_and_use_until_it_is_deleted() -> None:
     pod = Pod(FakeProvider(text("a"), [STOP]))
     session = session_of(await chat(pod, "Hi", user_id="ann"))
@@ -121,6 +124,7 @@ def test_the_status_of_a_session_is_that_of_its_last_answer(messages: list[Store
     assert session_status(messages) == status
 
 
+@pytest.mark.feature(7)
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -147,6 +151,7 @@ def test_a_history_has_bounds_and_known_roles() -> None:
     assert caught.value.param == "history"
 
 
+@pytest.mark.feature(10)
 async def test_the_paths_without_a_version_are_those_with_one() -> None:
     pod = Pod(FakeProvider(text("a"), [STOP]))
     made = (await ask(pod.app, post("/api/conversations", {"title": "t"}))).json()
