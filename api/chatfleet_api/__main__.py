@@ -78,6 +78,7 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         sessions=services.sessions,
         dispatcher=services.dispatcher,
         fleet_events=services.fleet_events,
+        tasks=services.tasks,
         usage=services.web.usage,
         dead_letters=_dead_letters(services),
         now=services.web.usage.now,

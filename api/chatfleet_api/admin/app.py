@@ -10,6 +10,7 @@ from chatfleet_api.admin.events import event_routes
 from chatfleet_api.admin.runs import run_routes
 from chatfleet_api.admin.services import AdminServices
 from chatfleet_api.admin.sessions import session_routes
+from chatfleet_api.admin.tasks import task_routes
 from chatfleet_api.admin.usage import usage_routes
 from chatfleet_api.admin.webhooks import webhook_routes
 from chatfleet_api.domain.live import Live
@@ -37,7 +38,15 @@ class _Uncounted:
 def create_admin_app(admin: AdminServices) -> ASGIApp:
     """Return the application. Each request is in the log, whatever `observability.accessLog` is."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    for routes in (configuration_routes, run_routes, session_routes, usage_routes, event_routes, webhook_routes):
+    for routes in (
+        configuration_routes,
+        run_routes,
+        session_routes,
+        usage_routes,
+        event_routes,
+        webhook_routes,
+        task_routes,
+    ):
         app.include_router(routes(admin))
     handle_errors(app, on_error=lambda _: None)
     wrapped: ASGIApp = BodyLimit(Head(app), max_bytes=MAX_BODY_BYTES)

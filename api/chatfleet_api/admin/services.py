@@ -11,6 +11,7 @@ from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.runs.fleet.events import FleetEvents
+from chatfleet_api.runs.fleet.tasks import TaskDirectory
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.webhooks.dead_letters import DeadLetters
 
@@ -30,6 +31,7 @@ class AdminServices:
     dispatcher: Dispatcher
     fleet_events: FleetEvents | None
     """None: without Redis, this pod is all there is."""
+    tasks: TaskDirectory
     usage: UsageReports
     dead_letters: DeadLetters | None
     """None: without Redis there are no webhooks."""

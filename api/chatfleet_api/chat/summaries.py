@@ -20,6 +20,7 @@ from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.tasks import TaskKind
 from chatfleet_api.domain.usage_estimate import tokens_of
 from chatfleet_api.sessions.store import Conversation, SessionStore, StoredMessage, Summary
 from chatfleet_api.sessions.tree import path_to
@@ -87,7 +88,7 @@ class Summaries:
         if window.tokens is None or window.overflow != "compact" or start.conversation is None:
             return
         try:
-            await self._begin(window, Of(tenant, start.conversation, consumer), start)
+            await self._begin(window, Of(tenant, start.conversation, consumer, TaskKind.SUMMARY), start)
         except ChatError as error:
             logger.info("Conversation %s gets no summary: %s", start.conversation, error)
 

@@ -17,6 +17,7 @@ from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest, Message
+from chatfleet_api.domain.tasks import TaskKind
 from chatfleet_api.sessions.store import Conversation, SessionStore, StoredMessage
 from chatfleet_api.usage.record import Consumer
 
@@ -79,7 +80,7 @@ class Titles:
         if model is None or start.conversation is None:
             return
         try:
-            await self._begin(Of(tenant, start.conversation, consumer), start.run, model)
+            await self._begin(Of(tenant, start.conversation, consumer, TaskKind.TITLE), start.run, model)
         except ChatError as error:
             logger.info("Conversation %s gets no title: %s", start.conversation, error)
 

@@ -43,6 +43,7 @@ from chatfleet_api.domain.events import (
 )
 from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.tasks import Tasks
 from chatfleet_api.providers.provider import ItemBatch, Provider
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
@@ -91,6 +92,8 @@ class Seams:
     announcer: Announcer | None = None
     dispatcher: Dispatcher | None = None
     """Those who listen to what happens."""
+    tasks: Tasks | None = None
+    """What runs in the background is shown by it."""
     steps: Steps = one_step
 
 

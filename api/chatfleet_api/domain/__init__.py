@@ -16,6 +16,7 @@ trace            the span of a task, where there is tracing
 live             live configuration: `Live`
 log_context      the ids in log lines of a request or a run
 dispatch         events inside of a pod, and who listens to them
+tasks            what a pod does in the background
 unexpected       log lines of errors that repeat
 usage_estimate   tokens of an answer when the provider does not report them
 """

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.knowledge.contents import Contents, Passages
-from chatfleet_api.knowledge.documents import read_documents
+from chatfleet_api.knowledge.documents import Reading, read_documents
 from chatfleet_contract.spec.knowledge import Knowledge
 
 _Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 class KnowledgeBase:
     """The newest version of a base."""
 
-    def __init__(self, knowledge: Knowledge, folder: Path) -> None:
-        """The ConfigMaps are mounted below `folder`, by their names."""
+    def __init__(self, knowledge: Knowledge, folder: Path, tasks: Tasks | None = None) -> None:
+        """The ConfigMaps are mounted below `folder`, by their names; `tasks` shows when an index is made."""
+        self._tasks = tasks
         self._knowledge = knowledge
         self._folders = {name: folder / name for name in knowledge.config_maps}
         self._contents: Contents | None = None
@@ -59,12 +61,23 @@ class KnowledgeBase:
         reading = read_documents(self._folders)
         digest = reading.digest()
         if self._contents is None or digest != self._digest:
-            contents = Contents(self._knowledge, reading)
+            contents = self._index(reading)
             logger.info("Indexed %d chunks of %d documents", contents.size, len(reading.documents))
             self._contents, self._digest = contents, digest
         problem = self._contents.problem
         self.problems = (*reading.problems, *([problem] if problem else []))
         self._seen = signature  # the last step: what changes meanwhile is read again
+
+    def _index(self, reading: Reading) -> Contents:
+        if self._tasks is None:
+            return Contents(self._knowledge, reading)
+        with self._tasks.running(TaskKind.INDEXING, {"config_maps": ", ".join(self._folders)}) as task:
+            contents = Contents(self._knowledge, reading)
+            if contents.problem:
+                task.failed(contents.problem)
+            else:
+                task.result = f"{contents.size} chunks of {len(reading.documents)} documents"
+        return contents
 
     def _signature(self) -> _Signature:
         """Return what changes with the files, without reading them: the kubelet makes new files for each version."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from chatfleet_api.domain.tasks import Tasks
 from chatfleet_api.providers.provider import Provider
 from chatfleet_contract.spec.knowledge import Knowledge
 
@@ -20,7 +21,8 @@ REFRESH_SECONDS: Final = 2.0
 class Library:
     """Keeps the bases: models with equal `knowledge` share one, and a new configuration goes on with it."""
 
-    def __init__(self, meter: "RetrievalMeter", clock: Callable[[], float]) -> None:
+    def __init__(self, meter: "RetrievalMeter", clock: Callable[[], float], tasks: Tasks | None = None) -> None:
+        self._tasks = tasks
         self._meter = meter
         self._clock = clock
         self._bases: WeakValueDictionary[tuple[str, str], KnowledgeBase] = WeakValueDictionary()
@@ -58,5 +60,5 @@ class Library:
         key = (folder, knowledge.model_dump_json())
         base = self._bases.get(key)
         if base is None:
-            self._bases[key] = base = KnowledgeBase(knowledge, Path(folder))
+            self._bases[key] = base = KnowledgeBase(knowledge, Path(folder), self._tasks)
         return base

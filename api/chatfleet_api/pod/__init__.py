@@ -8,6 +8,8 @@ callers         who may call, as the configuration has it
 stores          Redis, or memory, for runs and conversations
 background      background tasks, restarted when they fail
 lifecycle       THE page of a pod's end: phases from the preStop hook to the exit (graceful shutdown, drain, hand-off)
+exports         what the metrics of a pod are read from
+fleet_tasks     what a pod does as one of a fleet
 health          readiness, liveness, and the report that the operator reads
 monitors        event loop heartbeat, checks of Redis and of the upstreams
 probes          routes of probes, report, metrics and the preStop hook

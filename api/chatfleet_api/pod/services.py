@@ -24,6 +24,7 @@ from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.dispatch import Dispatcher
+from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.knowledge.library import Library
@@ -31,6 +32,8 @@ from chatfleet_api.pod.background import background
 from chatfleet_api.pod.callers import authentication_of, open_key_uses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
+from chatfleet_api.pod.exports import export, export_parts
+from chatfleet_api.pod.fleet_tasks import Lasting, of_fleet
 from chatfleet_api.pod.health import BudgetState, Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
@@ -38,13 +41,13 @@ from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMoni
 from chatfleet_api.pod.served_models import served_models
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
-from chatfleet_api.pod.tenant_metrics import key_uses
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.pod.tracing import Tracing
 from chatfleet_api.pod.webhooks import announcer, webhook_sender
 from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.events import FleetEvents, open_fleet_events
+from chatfleet_api.runs.fleet.tasks import TaskDirectory
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.supervisor import supervise
@@ -56,7 +59,6 @@ from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_api.webhooks.event import HookEvent
 from chatfleet_api.webhooks.outbox import no_webhooks
-from chatfleet_contract import metrics
 from chatfleet_contract.report import FleetDetails
 from chatfleet_contract.runtime import RuntimeConfig
 
@@ -80,6 +82,7 @@ class Services:
     sessions: SessionStore
     dispatcher: Dispatcher
     fleet_events: FleetEvents | None
+    tasks: TaskDirectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +178,8 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
     meter = Meter(VERSION)
     recheck = asyncio.Event()
-    library = Library(meter, time.monotonic)
+    tasks = Tasks(settings.pod, now=lambda: datetime.now(UTC), new_id=_new_id)
+    library = Library(meter, time.monotonic, tasks)
     with open_registry(
         meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
     ) as registry:
@@ -189,7 +193,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             tracing.follow()
             dispatcher = Dispatcher(settings.pod, now=lambda: datetime.now(UTC), dropped=meter.event_dropped)
             fleet_events = open_fleet_events(stores.redis, dispatcher, _new_id, meter.event_dropped)
-            wiring = _wiring(configuration, authentication, stores, meter, tracing, tools, dispatcher)
+            wiring = _wiring(configuration, authentication, stores, meter, tracing, tools, (dispatcher, tasks))
             pool = wiring.ports.pool
             chat = chat_services(wiring.ports)
             redis, limiter = _monitor(stores.redis), stores.limits.limiter
@@ -199,30 +203,35 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 sources, knowledge=lambda: library.problems, webhooks=lambda: sender.problems if sender else ()
             )
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
-            _export(meter, health, chat, pool)
-            meter.gauge(metrics.BUDGET_USED_RATIO, limiter.budget_used)
-            meter.tenants.keys(lambda: key_uses(wiring.authentication.principals()))
-            meter.counter(metrics.SPANS_EXPORTED_TOTAL, lambda: tracing.exported)
-            meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)
-            meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
-            tasks = [wiring.authentication.watch, sources.heartbeat.run, sources.upstreams.run, sources.tokens.run]
-            tasks += [sources.usage.run, tracing.run, library.run]
+            export(meter, health, chat, pool)
+            export_parts(meter, stores, tracing, wiring.authentication)
+            directory = TaskDirectory(tasks, stores.redis, stores.process)
+            running: list[Lasting] = [
+                *((TaskKind.CREDENTIALS, wiring.authentication.watch), (TaskKind.MONITORING, sources.heartbeat.run)),
+                *((TaskKind.UPSTREAMS, sources.upstreams.run), (TaskKind.MONITORING, sources.tokens.run)),
+                *((TaskKind.USAGE, sources.usage.run), (TaskKind.TRACES, tracing.run)),
+                (TaskKind.KNOWLEDGE, library.run),
+            ]
             if sources.redis is not None:
-                tasks.append(sources.redis.run)
+                running.append((TaskKind.REDIS, sources.redis.run))
             if fleet_events is not None:
-                produce, tapped = chat.takeover.produce, fleet_events.tapped
-                tasks += [partial(supervise, stores.fleet, pool, produce, tapped), fleet_events.write_forever]
+                supervising = partial(supervise, stores.fleet, pool, chat.takeover.produce)
+                running += of_fleet(supervising, fleet_events, directory)
             if sender is not None and stores.redis is not None:
-                tasks += [sender.run, registry.join(stores.redis, stores.process).run]
+                running.append((TaskKind.WEBHOOKS, sender.run))
+                running.append((TaskKind.UPSTREAMS, registry.join(stores.redis, stores.process).run))
             if stores.limits.together is not None:
-                tasks.append(stores.limits.together.run)
+                running.append((TaskKind.LIMITS, stores.limits.together.run))
             if (file := settings.config_file) is not None:
-                tasks.append(lambda: configuration.watch(file))
-            async with background(*tasks), open_key_uses(stores.redis, authentication) as uses:
+                running.append((TaskKind.CONFIGURATION, lambda: configuration.watch(file)))
+            async with (
+                background(*(tasks.lasting(*each) for each in running)),
+                open_key_uses(stores.redis, authentication) as uses,
+            ):
                 serving = wiring.web(chat)
                 yield Services(
                     *(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter),
-                    *(wiring.authentication, uses, stores.redis, stores.sessions, dispatcher, fleet_events),
+                    *(wiring.authentication, uses, stores.redis, stores.sessions, dispatcher, fleet_events, directory),
                 )
 
 
@@ -233,7 +242,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
     meter: Meter,
     tracing: Tracing,
     tools: McpServers,
-    dispatcher: Dispatcher,
+    watched: tuple[Dispatcher, Tasks],
 ) -> Wiring:
     ports = ChatPorts(
         catalogue=configuration.live_catalogue,
@@ -255,7 +264,8 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
             accounting=_accounting(configuration, stores, meter),
             limits=stores.limits.limiter,
             announcer=announcer(stores.outbox),
-            dispatcher=dispatcher,
+            dispatcher=watched[0],
+            tasks=watched[1],
             steps=AgentSteps(ToolSteps(configuration.live_catalogue, tools)),
         ),
     )
@@ -276,15 +286,6 @@ def _accounting(configuration: Configuration, stores: Stores, meter: Meter) -> A
     return Accounting(
         ledger=stores.ledger, prices=live_prices(configuration.live), now=lambda: datetime.now(UTC), meter=meter
     )
-
-
-def _export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> None:
-    meter.gauge(metrics.ACTIVE_STREAMS, lambda: health.active)
-    meter.gauge(metrics.STREAM_CAPACITY, lambda: health.max_streams)
-    meter.gauge(metrics.QUEUED_REQUESTS, lambda: chat.queue.waiting + health.queued_upstream())
-    meter.gauge(metrics.REDIS_UP, health.redis_up)
-    meter.gauge(metrics.EVENT_LOOP_LAG_SECONDS, lambda: health.loop_lag)
-    meter.counter(metrics.RUNS_HANDED_OVER_TOTAL, lambda: pool.handed_over)
 
 
 def _new_id() -> str:

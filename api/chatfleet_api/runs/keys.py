@@ -37,6 +37,21 @@ def fleet_events_key(redis: RedisClient) -> str:
     return redis.shared_key("fleet-events")
 
 
+def tasks_wanted_key(redis: RedisClient) -> str:
+    """Return the key that is there while someone wants to know the tasks of all pods."""
+    return redis.shared_key("tasks-wanted")
+
+
+def tasks_key(redis: RedisClient, pod: str) -> str:
+    """Return the key of what a pod does in the background."""
+    return redis.shared_key(f"tasks:{pod}")
+
+
+def task_cancels_key(redis: RedisClient, pod: str) -> str:
+    """Return the key of the set of tasks that a pod is to cancel."""
+    return redis.shared_key(f"task-cancels:{pod}")
+
+
 def to_member(run: RunKey) -> str:
     """Return a run as a member of the fleet's sets."""
     tenant, run_id = run

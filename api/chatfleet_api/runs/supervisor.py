@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from chatfleet_api.domain.errors import StorageUnavailableError
 from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS
-from chatfleet_api.runs.fleet.interface import Claim, Fleet, Orphan
+from chatfleet_api.runs.fleet.interface import Claim, Fleet, HeartbeatResult, Orphan
 from chatfleet_api.runs.pool import RunPool
 from chatfleet_api.runs.run import Run
 
@@ -30,17 +30,20 @@ class TakeoverHandler(Protocol):
 
 
 async def supervise(
-    fleet: Fleet, pool: RunPool, handler: TakeoverHandler, on_tapped: Callable[[bool], None] = lambda _: None
+    fleet: Fleet,
+    pool: RunPool,
+    handler: TakeoverHandler,
+    on_heartbeat: Callable[[HeartbeatResult], None] = lambda _: None,
 ) -> None:
     """Take part in the fleet, until cancelled; `handler` produces the rest of runs that were taken over.
 
-    `on_tapped` is called with each heartbeat: whether someone listens to the events of all pods.
+    `on_heartbeat` is called with what each heartbeat found.
     """
     while True:
         pause = HEARTBEAT_SECONDS
         try:
             found = await fleet.heartbeat(pool.is_producing, draining=pool.admission.draining)
-            on_tapped(found.tapped)
+            on_heartbeat(found)
             pause = min(HEARTBEAT_SECONDS, found.next_expiry + GRAIN_SECONDS)
             for tenant, run_id in found.cancelled:
                 if run := pool.find(tenant, run_id):

@@ -10,6 +10,7 @@ from chatfleet_api.admin.services import AdminServices
 from chatfleet_api.identity.administrators import AdminAuthentication
 from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.runs.directory import RunDirectory
+from chatfleet_api.runs.fleet.tasks import TaskDirectory
 from chatfleet_contract.runtime import RuntimeKeys
 from chatfleet_contract.spec.administrators import Administrator, AdministratorKind
 from harness.pods.api_pod import Pod
@@ -45,6 +46,7 @@ def administer(pod: Pod, folder: Path) -> ASGIApp:
             runs=RunDirectory(pod.pool, None, "pod-1"),
             dispatcher=pod.dispatcher,
             fleet_events=None,
+            tasks=TaskDirectory(pod.tasks, None, "pod-1"),
             sessions=pod.chat.ports.sessions,
             usage=pod.services.usage,
             dead_letters=None,

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.dispatch import Dispatcher
+from chatfleet_api.domain.tasks import Tasks
 from chatfleet_api.domain.trace import Tracer
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.identity.jose import KeySet
@@ -71,7 +72,10 @@ class Pod:
         terms = Terms(limits, self.authentication.limits, accounting.prices, lambda: self.now)
         self.limiter = Limiter(terms, None, pods=lambda: 1, clock=loop_clock, new_id=in_memory.new_id)
         self.dispatcher = Dispatcher("pod-1", now=lambda: self.now, dropped=self.meter.event_dropped)
-        seams = replace(in_memory.seams, accounting=accounting, limits=self.limiter, dispatcher=self.dispatcher)
+        self.tasks = Tasks("pod-1", now=lambda: self.now, new_id=in_memory.new_id)
+        seams = replace(
+            in_memory.seams, accounting=accounting, limits=self.limiter, dispatcher=self.dispatcher, tasks=self.tasks
+        )
         ports = replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy)
         window = configuration.live.map(lambda live: window_of(live.conversations))
         max_messages = configuration.live.map(lambda live: live.conversations.max_messages)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry, generate_latest
 
 from chatfleet_contract import metrics
+from chatfleet_contract.process_metrics import PROCESS_METRICS
 from chatfleet_metrics.apiserver.certificates import LIFETIME, renewed
 from chatfleet_metrics.apiserver.tls import ServerTLS
 from chatfleet_metrics.telemetry import Telemetry
@@ -23,7 +24,7 @@ def test_the_process_is_measured() -> None:
     Telemetry(registry)
     shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
 
-    assert all(shown[row.name] > 0 for row in metrics.PROCESS_METRICS)
+    assert all(shown[row.name] > 0 for row in PROCESS_METRICS)
 
 
 def test_a_scrape_reads_when_the_certificate_expires() -> None:

@@ -15,5 +15,6 @@
     interface.py         what a fleet promises: orphans, claims, heartbeat results
     redis.py             the fleet in Redis: membership and ownership together; its keys
     events.py            what happens on all pods, for those who listen at one of them
+    tasks.py             what all pods do in the background, for administrators at one of them
     single_pod.py        the fleet of a pod without Redis
 """

@@ -63,6 +63,8 @@ class HeartbeatResult(NamedTuple):
     """Seconds until the next lease runs out, unless its pod sends a heartbeat: then is the time for the next one."""
     tapped: bool = False
     """Whether someone listens to the events of all pods."""
+    tasks_wanted: bool = False
+    """Whether someone wants to know the tasks of all pods."""
 
 
 class Fleet(Protocol):

@@ -7,7 +7,15 @@ from chatfleet_api.domain.errors import StorageUnavailableError
 from chatfleet_api.domain.ids import RunKey
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.failure_detector import LEASE_SECONDS, UNOWNED, FailureDetector
-from chatfleet_api.runs.keys import cancels_key, from_member, owned_key, pods_key, tapped_key, to_member
+from chatfleet_api.runs.keys import (
+    cancels_key,
+    from_member,
+    owned_key,
+    pods_key,
+    tapped_key,
+    tasks_wanted_key,
+    to_member,
+)
 from chatfleet_contract.report import FleetDetails
 
 _HEARTBEAT: Final = """
@@ -19,8 +27,8 @@ for i = 3, #ARGV do
   redis.call('SREM', KEYS[3], ARGV[i])
 end
 local heartbeats = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-local unowned, tapped = redis.call('EXISTS', KEYS[4]), redis.call('EXISTS', KEYS[5])
-return {heartbeats, redis.call('SMEMBERS', KEYS[3]), unowned, tapped, now}
+local cancels, unowned = redis.call('SMEMBERS', KEYS[3]), redis.call('EXISTS', KEYS[4])
+return {heartbeats, cancels, unowned, redis.call('EXISTS', KEYS[5]), redis.call('EXISTS', KEYS[6]), now}
 """
 _DEREGISTER: Final = """
 if redis.call('SCARD', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
@@ -40,6 +48,8 @@ class Observation(NamedTuple):
     """When, by our clock, the lease begins that this heartbeat renews."""
     tapped: bool
     """Whether someone listens to the events of all pods."""
+    tasks_wanted: bool
+    """Whether someone wants to know the tasks of all pods."""
 
 
 class Membership:
@@ -61,10 +71,11 @@ class Membership:
         began = self._clock()
         keys = (
             *(pods_key(self._redis), owned_key(self._redis, self._pod)),
-            *(cancels_key(self._redis, self._pod), owned_key(self._redis, UNOWNED), tapped_key(self._redis)),
+            *(cancels_key(self._redis, self._pod), owned_key(self._redis, UNOWNED)),
+            *(tapped_key(self._redis), tasks_wanted_key(self._redis)),
         )
         try:
-            heartbeats, cancelled, unowned, tapped, at = await self._redis.call(
+            heartbeats, cancelled, unowned, tapped, wanted, at = await self._redis.call(
                 "EVAL", _HEARTBEAT, len(keys), *keys, self._pod, -1 if draining else 1, *map(to_member, finished)
             )
         except StorageUnavailableError:
@@ -75,7 +86,8 @@ class Membership:
         self._living = sum(pod not in dead for pod, _ in pods)
         self.successors = sum(sent > 0 and pod not in dead and pod != self._pod for pod, sent in pods)
         expired = self._clock() - self._renewed > LEASE_SECONDS
-        return Observation(dead, [from_member(member) for member in cancelled], expired, began, bool(tapped))
+        runs = [from_member(member) for member in cancelled]
+        return Observation(dead, runs, expired, began, bool(tapped), bool(wanted))
 
     def renew(self, at: float) -> None:
         """Count this pod's lease from `at` on: not later than the heartbeat itself, from which the others count."""

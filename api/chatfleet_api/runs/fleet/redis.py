@@ -59,7 +59,8 @@ class RedisFleet:
         orphans: Sequence[Orphan] = ()
         if seen.dead and not draining:
             orphans = await ownership.orphans(seen.dead, successors=membership.successors)
-        return HeartbeatResult(seen.cancelled, fenced, orphans, membership.next_expiry(), seen.tapped)
+        wanted = seen.tapped, seen.tasks_wanted
+        return HeartbeatResult(seen.cancelled, fenced, orphans, membership.next_expiry(), *wanted)
 
     async def claim(self, orphans: Sequence[Orphan]) -> Sequence[Claim | None]:
         return await self._ownership.claim(orphans)

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from chatfleet_contract import metrics
+from chatfleet_contract.process_metrics import PROCESS_METRICS
 from chatfleet_contract.spec import LogFormat
 from chatfleet_contract.status import ChatDeploymentStatus, Condition, ConditionStatus
 from chatfleet_operator.model.conflict import Conflict, Writer
@@ -172,4 +173,4 @@ def test_the_process_is_measured() -> None:
     Telemetry(registry)
     shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
 
-    assert all(shown[row.name] > 0 for row in metrics.PROCESS_METRICS)
+    assert all(shown[row.name] > 0 for row in PROCESS_METRICS)

@@ -1,0 +1,30 @@
+"""What the metrics of a pod are read from."""
+
+from chatfleet_api.chat.services import ChatServices
+from chatfleet_api.identity.authentication import Authentication
+from chatfleet_api.pod.health import Health
+from chatfleet_api.pod.metrics import Meter
+from chatfleet_api.pod.stores import Stores
+from chatfleet_api.pod.tenant_metrics import key_uses
+from chatfleet_api.pod.tracing import Tracing
+from chatfleet_api.runs.pool import RunPool
+from chatfleet_contract import metrics
+
+
+def export(meter: Meter, health: Health, chat: ChatServices, pool: RunPool) -> None:
+    """Export what the pod is busy with."""
+    meter.gauge(metrics.ACTIVE_STREAMS, lambda: health.active)
+    meter.gauge(metrics.STREAM_CAPACITY, lambda: health.max_streams)
+    meter.gauge(metrics.QUEUED_REQUESTS, lambda: chat.queue.waiting + health.queued_upstream())
+    meter.gauge(metrics.REDIS_UP, health.redis_up)
+    meter.gauge(metrics.EVENT_LOOP_LAG_SECONDS, lambda: health.loop_lag)
+    meter.counter(metrics.RUNS_HANDED_OVER_TOTAL, lambda: pool.handed_over)
+
+
+def export_parts(meter: Meter, stores: Stores, tracing: Tracing, authentication: Authentication) -> None:
+    """Export what its parts count."""
+    meter.gauge(metrics.BUDGET_USED_RATIO, stores.limits.limiter.budget_used)
+    meter.tenants.keys(lambda: key_uses(authentication.principals()))
+    meter.counter(metrics.SPANS_EXPORTED_TOTAL, lambda: tracing.exported)
+    meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)
+    meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
