@@ -45,6 +45,8 @@ from chatfleet_api.domain.request import (
 )
 from chatfleet_api.sessions.store import StoredMessage
 
+SERVER_TOOL_CALL: Final = "mcpc_"
+"""Begins the ids of calls of our tools; those of vendors begin with `mcp_`."""
 Item: TypeAlias = Mapping[str, Any]
 
 
@@ -100,6 +102,8 @@ def understood(item: Item, where: str) -> Understood:
     known = KINDS.get(kind)
     if kind == "compaction" and (summary := summary_message(str(item.get("encrypted_content")))):
         return Understood(summary)
+    if kind == "mcp_call" and str(item.get("id")).startswith(SERVER_TOOL_CALL):
+        return Understood(None)  # ours, of an earlier answer, whose text has what matters of it
     if known is None:
         remedy = "Use messages, and calls of functions with their results."
         return Understood(None, (_foreign(where, f"'{where}' is an item of type '{kind}'", remedy),))

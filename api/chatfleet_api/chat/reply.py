@@ -4,17 +4,32 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import assert_never
 
-from chatfleet_api.domain.events import Agent, Event, Extended, Piece, Reasoning, Signature, Thought, Token, ToolCall
+from msgspec.structs import replace
+
+from chatfleet_api.domain.events import (
+    Agent,
+    Event,
+    Extended,
+    Piece,
+    Reasoning,
+    ServerToolCall,
+    ServerToolEvent,
+    ServerToolResult,
+    Signature,
+    Thought,
+    Token,
+    ToolCall,
+)
 from chatfleet_api.domain.request import AnyToolCall, CustomInput, CustomToolCall, Function, MessageToolCall
 from chatfleet_api.providers.provider import Finish, ItemBatch, StreamItem
-from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_api.sessions.store import PlacedToolEvent, StoredMessage
 from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 
 class Reply:
     """The answer so far."""
 
-    def __init__(self, clock: Callable[[], float], before: Sequence[StreamItem] = ()) -> None:
+    def __init__(self, clock: Callable[[], float], before: Sequence[StreamItem | ServerToolEvent] = ()) -> None:
         """Begin after what came `before` on another pod; `clock` returns monotonic seconds."""
         self._clock = clock
         self._began = clock()
@@ -24,13 +39,18 @@ class Reply:
         """Parts of the reasoning that have ended."""
         self._thought_begins = 0
         self._calls: dict[int, list[ToolCall]] = {}
+        self._server_tools: list[PlacedToolEvent] = []
         self.model: str | None = None
         """The agent that answers, as a model of the API; None: no agent does."""
         self.finish: Finish | None = None
         """Set when the provider has ended the answer."""
         self.first_token_ms: int | None = None
         """Milliseconds until the first piece came."""
-        self.take(before)
+        for event in before:
+            if isinstance(event, ServerToolCall | ServerToolResult):
+                self.note((event,))
+            else:
+                self.take((event,))
         self.first_token_ms = None
 
     def take(self, pieces: ItemBatch) -> Sequence[Event]:
@@ -60,6 +80,23 @@ class Reply:
             self.first_token_ms = self.elapsed_ms()
         return events
 
+    def note(self, events: Sequence[Event]) -> None:
+        """Remember calls of tools of ours, and their results, among what comes from no provider."""
+        for event in events:
+            if isinstance(event, ServerToolCall):
+                self._server_tools.append(PlacedToolEvent(self._text.tell(), replace(event, thoughts=())))
+            elif isinstance(event, ServerToolResult):
+                self._server_tools.append(PlacedToolEvent(self._text.tell(), event))
+
+    def noting(self, publish: Callable[[Sequence[Event]], None]) -> Callable[[Sequence[Event]], None]:
+        """Return what does both: `note`, and `publish`."""
+
+        def published(events: Sequence[Event]) -> None:
+            self.note(events)
+            publish(events)
+
+        return published
+
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the request."""
         return round((self._clock() - self._began) * 1000)
@@ -88,6 +125,11 @@ class Reply:
         self._thought_begins = len(text)
 
     @property
+    def server_tools(self) -> list[PlacedToolEvent] | None:
+        """The calls of tools of ours so far, with their results, None when there were none."""
+        return self._server_tools or None
+
+    @property
     def tool_calls(self) -> list[AnyToolCall] | None:
         """The tool calls so far, put together, None when there were none."""
         return list(self.calls_by_index.values()) or None
@@ -96,6 +138,28 @@ class Reply:
     def calls_by_index(self) -> dict[int, AnyToolCall]:
         """The tool calls so far, put together, by their numbers in the answer."""
         return {index: whole_call(pieces) for index, pieces in sorted(self._calls.items())}
+
+
+def steps_of(message: StoredMessage) -> tuple[Piece | ServerToolEvent, ...]:
+    """Return what `pieces_of` does, with the calls of tools of ours at their places in the text."""
+    parts: list[Piece | ServerToolEvent] = []
+    for piece in pieces_of(message):
+        if not isinstance(piece, Token):
+            parts.append(piece)
+            continue
+        begins = 0
+        for placed in message.server_tools or ():
+            parts += _text(piece.text[begins : placed.at])
+            parts.append(placed.event)
+            begins = max(begins, placed.at)
+        parts += _text(piece.text[begins:])
+    if not message.content:
+        parts += [placed.event for placed in message.server_tools or ()]
+    return tuple(parts)
+
+
+def _text(text: str) -> list[Token]:
+    return [Token(text)] if text else []
 
 
 def pieces_of(message: StoredMessage) -> tuple[Piece, ...]:

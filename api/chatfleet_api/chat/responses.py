@@ -5,7 +5,7 @@ a conversation that no listing shows. A response that continues another one goes
 turns (or the other one is in a conversation), it begins a thread of its own with a copy of the messages before.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.relayed import events_of, extra_of, output_of
-from chatfleet_api.chat.reply import pieces_of
+from chatfleet_api.chat.reply import pieces_of, steps_of
 from chatfleet_api.chat.sending import MessageSender, Place, Turn
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.chat.window import asked
@@ -98,7 +98,8 @@ class StoredResponse(NamedTuple):
             return Batch(1, (start,))
         pieces = pieces_of(answer)
         output = output_of(answer)
-        shown = _with_logprobs(pieces, answer) if output is None else events_of(output, pieces)
+        steps: Sequence[Event] = steps_of(answer) if answer.server_tools else _with_logprobs(pieces, answer)
+        shown = steps if output is None else events_of(output, pieces)
         before: tuple[Event, ...] = (start, *shown)
         return Batch(1, (*before, *remainder(before, answer)))
 

@@ -7,7 +7,16 @@ from typing import Final, Protocol, TypeAlias
 
 from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
-from chatfleet_api.domain.events import Event, Extended, Reasoning, Token, ToolCall
+from chatfleet_api.domain.events import (
+    Event,
+    Extended,
+    Reasoning,
+    ServerToolCall,
+    ServerToolEvent,
+    ServerToolResult,
+    Token,
+    ToolCall,
+)
 from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.providers.provider import ItemBatch, Provider, StreamItem
 from chatfleet_api.runs.run import Run
@@ -72,6 +81,12 @@ async def stored(run: Run) -> None:
             await asyncio.sleep(STORED_PAUSE_SECONDS)
     if run.fenced:
         raise ChatError(Code.INTERRUPTED)
+
+
+def answered(events: Sequence[Event]) -> Sequence[StreamItem | ServerToolEvent]:
+    """Return the part of a run's events that its answer is stored with."""
+    kinds = Token | Reasoning | ToolCall | Extended | ServerToolCall | ServerToolResult
+    return [event for event in events if isinstance(event, kinds)]
 
 
 def provided(events: Sequence[Event]) -> Sequence[StreamItem]:

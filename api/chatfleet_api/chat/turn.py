@@ -28,7 +28,7 @@ from chatfleet_api.chat.emitting import emitter
 from chatfleet_api.chat.limits import Limits, Share, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
-from chatfleet_api.chat.steps import Answer, Steps, one_step, provided, stored
+from chatfleet_api.chat.steps import Answer, Steps, answered, one_step, provided, stored
 from chatfleet_api.chat.tool_progress import doubtful_calls
 from chatfleet_api.chat.traces import turn_span
 from chatfleet_api.domain.dispatch import Dispatcher
@@ -152,7 +152,7 @@ async def run_turn(job: RunJob, run: Run) -> None:
     """Produce `run`. The store comes before the terminal event, if it answers in time: who saw the end finds it."""
     admit(job, run)
     announce(job, run, UNEXPECTED)
-    reply = Reply(job.clock, provided(job.before))
+    reply = Reply(job.clock, answered(job.before))
     limits = job.seams.limits
     with turn_span(run, job.start) as span, share_of(limits, run.tenant, job.held) as share, noting() as attempts:
         end = await _produce(job, run, reply, share)
@@ -190,7 +190,7 @@ async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Termina
             provider = _provider(job)
             request = await guarded(job)
             emit = emitter(job.seams.guard, job.seams.dispatcher, run, reply)
-            answer = Answer(emit, run.publish, partial(stored, run), share.extend, job.before)
+            answer = Answer(emit, reply.noting(run.publish), partial(stored, run), share.extend, job.before)
             await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
     except ChatError as error:
@@ -286,6 +286,7 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
         reasoning=reply.reasoning,
         thoughts=reply.thoughts,
         tool_calls=reply.tool_calls,
+        server_tools=reply.server_tools,
         usage=end.usage,
         latency_ms=reply.elapsed_ms(),
     )

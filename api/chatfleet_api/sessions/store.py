@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, Thought, Usage
+from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, ServerToolEvent, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.listing import ALL, Wanted
 
@@ -73,6 +73,14 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the oldest messages of the path on which it was made. Only `conversations.overflow: compact` makes it."""
 
 
+class PlacedToolEvent(msgspec.Struct, frozen=True, array_like=True):
+    """A call of a tool of ours, or its result, within the text of an answer."""
+
+    at: int
+    """Characters of the text that came before."""
+    event: ServerToolEvent
+
+
 class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message. A later entry with the same id replaces an earlier one (the final answer a pending one)."""
 
@@ -109,6 +117,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an answer: how much of the conversation its model got; None: all of it."""
     citations: tuple[Citation, ...] = ()
     """The chunks of documents that the model was given for this answer."""
+    server_tools: list[PlacedToolEvent] | None = None
+    """The calls of tools of ours that the answer took, with their results; models do not get them again."""
     parent: str | None = None
     """Id of the message that it follows, empty: it is a first one. None: the one before it in the store (`tree.py`)."""
     removed: bool = False

@@ -8,7 +8,7 @@ response     of a durable stream: responses that end, with the position of the r
 errors       the body of an HTTP error, and the frame that ends a stream
 routes       its routes
 echo, text   of a response: the parameters of its request, and the form of its text; ids, items: of what is stored
-tools        of a response: those that models of all vendors have; output: the items of its answer, and their events
+tools        of a response: those that models of all vendors have; output, calls: the items of its answer, and events
 compact      the route that summarizes a conversation
 citations    of a response: documents as annotations of its text
 reasoning, include  of a response: how much of both it has

@@ -8,7 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import openai
 import pytest
+from openai.types.responses import ResponseCompletedEvent
+from openai.types.responses.response_output_item import McpCall
 
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeToolServer
 from chatfleet_contract.spec.providers import Model
@@ -81,14 +84,47 @@ def test_a_tool_is_called_once_with_the_headers_of_its_secret_and_clients_of_ven
     ]
 
 
-def test_each_dialect_of_a_vendor_hides_the_calls(fleet: Fleet) -> None:
+def test_other_dialects_of_vendors_hide_the_calls(fleet: Fleet) -> None:
     url, content = fleet.pods[-1].url, message("search", key="hidden-calls")
     said = {"model": "tools", "max_tokens": 100, "messages": [{"role": "user", "content": content}]}
     anthropic = fetch(f"{url}/v1/messages", said, **{"anthropic-version": "2023-06-01"}).json
     assert [block["type"] for block in anthropic["content"]] == ["text"]
-    responses = fetch(f"{url}/v1/responses", {"model": "tools", "input": content}).json
-    assert [item["type"] for item in responses["output"]] == ["message"]
-    assert responses["usage"]["output_tokens"] > 10
+
+
+def test_a_response_has_the_call_wherever_it_is_read(fleet: Fleet) -> None:
+    content = message("search", key="shown-call")
+    with openai.OpenAI(base_url=f"{fleet.pods[-1].url}/v1", api_key="x", max_retries=0) as client:
+        conversation = client.conversations.create()
+        with client.responses.create(model="tools", input=content, conversation=conversation.id, stream=True) as stream:
+            seen = [*stream]
+        kinds, end = [event.type for event in seen if "mcp" in event.type], seen[-1]
+        assert isinstance(end, ResponseCompletedEvent)
+        response = end.response
+        call, answer = response.output
+        assert isinstance(call, McpCall)
+        assert (call.server_label, call.name, call.status, call.error) == ("tickets", "search", "completed", None)
+        assert json.loads(call.arguments) == {"key": "shown-call"}
+        assert call.output == response.output_text == "search shown-call is done, and here are some more words"
+        assert kinds == [
+            "response.mcp_call.in_progress",
+            "response.mcp_call_arguments.delta",
+            "response.mcp_call_arguments.done",
+            "response.mcp_call.completed",
+        ]
+        assert client.responses.retrieve(response.id).output == response.output
+        items: list[Any] = [item.to_dict() for item in client.conversations.items.list(conversation.id, order="asc")]
+        assert items[1:] == [call.to_dict(), answer.to_dict()]
+        more = [*items, {"role": "user", "content": "hello"}]
+        again = client.responses.create(model="tools", input=more, store=False)
+        assert again.status == "completed"
+
+
+def test_a_call_that_fails_is_shown_as_such(fleet: Fleet) -> None:
+    with openai.OpenAI(base_url=f"{fleet.pods[-1].url}/v1", api_key="x", max_retries=0) as client:
+        call, _ = client.responses.create(model="tools", input=message("create", title="no key")).output
+    assert isinstance(call, McpCall)
+    assert (call.status, call.output) == ("failed", None)
+    assert "'key' is a required property" in str(call.error)
 
 
 def test_what_goes_wrong_is_the_result_that_the_model_gets(fleet: Fleet) -> None:

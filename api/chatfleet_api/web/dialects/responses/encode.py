@@ -31,9 +31,10 @@ from chatfleet_api.domain.events import (
 from chatfleet_api.domain.logprobs import logprobs_of
 from chatfleet_api.domain.lost_position import position_lost
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.web.dialects.responses.calls import Made
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import item_owner, response_id
-from chatfleet_api.web.dialects.responses.output import Made, Message, Output
+from chatfleet_api.web.dialects.responses.output import Message, Output
 from chatfleet_api.web.dialects.responses.relay import Relay, completed
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 from chatfleet_contract.spec.agents import MEMBER_PREFIX
@@ -97,7 +98,7 @@ class ResponseEncoder:
             "id": self._id or response_id(self._start.conversation or "", self._start.run),
             "object": "response",
             "created_at": self._start.created,
-            "completed_at": self._completed_at() if status == "completed" else None,
+            "completed_at": _completed_at(self._start, ending) if status == "completed" else None,
             "status": status,
             "error": error,
             "incomplete_details": incomplete,
@@ -132,13 +133,20 @@ class ResponseEncoder:
                         self._emit_all(self._output.take_with_logprobs(piece, logprobs))
                 self._learn()
             case Agent() | ServerToolCall() | ServerToolResult():
-                self._start = _answered_by(event, self._start)
+                self._take_step(event)
             case Extended():
                 self._relay = self._relay or Relay()
                 self._emit(*self._relay.take(event.extra))
                 self._text_head = self._relay.text_head
             case _:
                 assert_never(event)
+
+    def _take_step(self, event: Agent | ServerToolEvent) -> None:
+        if isinstance(event, Agent):  # who is the model that answers
+            self._start = replace(self._start, model=MEMBER_PREFIX + event.name)
+        else:
+            self._emit_all(self._output.take_server_tool(event))
+            self._learn()
 
     def _take_text(self, text: str) -> None:
         """Do for a text that continues another one what `_take` does, which nearly all events are."""
@@ -182,10 +190,10 @@ class ResponseEncoder:
             self._frames.append(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")
         self._seq += 1
 
-    def _completed_at(self) -> int:
-        """Return the second in which the answer ended."""
-        latency_ms = self._ending.latency_ms if isinstance(self._ending, Complete) else 0
-        return self._start.created + ceil(latency_ms / 1000)
+
+def _completed_at(start: Start, ending: Terminal | None) -> int:
+    """Return the second in which the answer ended."""
+    return start.created + ceil((ending.latency_ms if isinstance(ending, Complete) else 0) / 1000)
 
 
 def _status(ending: Terminal | None) -> tuple[str, dict[str, Any] | None, dict[str, Any] | None]:
@@ -213,8 +221,3 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
-
-
-def _answered_by(event: Agent | ServerToolEvent, start: Start) -> Start:
-    """Return `start` with the agent that answers as its model."""
-    return replace(start, model=MEMBER_PREFIX + event.name) if isinstance(event, Agent) else start

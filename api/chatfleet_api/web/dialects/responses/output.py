@@ -1,23 +1,28 @@
-"""The items of a response's output, and the events that make them: texts, thoughts and calls of tools.
+"""The items of a response's output, and the events that make them: texts and thoughts; `calls` has calls of tools.
 
 An item ends when the next one begins. Calls may come interleaved: one stays open until its arguments are
 whole JSON.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import StringIO
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, assert_never
-
-import msgspec
+from typing import Final, NamedTuple, Protocol, assert_never
 
 from chatfleet_api.chat.thoughts import sealed
-from chatfleet_api.domain.events import Citation, Piece, Reasoning, Signature, Thought, Token, ToolCall
+from chatfleet_api.domain.events import (
+    Citation,
+    Piece,
+    Reasoning,
+    ServerToolCall,
+    ServerToolEvent,
+    Signature,
+    Thought,
+    Token,
+    ToolCall,
+)
+from chatfleet_api.web.dialects.responses.calls import Call, Fields, Made, ServerCall
 from chatfleet_api.web.dialects.responses.citations import annotation_of
-from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
-
-Fields: TypeAlias = dict[str, Any]
-Made: TypeAlias = Iterator[tuple[str, Fields]]
-"""Types of events, and their fields but for type and number."""
+from chatfleet_api.web.dialects.responses.ids import MESSAGE, REASONING
 
 
 class _Item(Protocol):
@@ -128,45 +133,6 @@ class Thoughts:
         return {"type": "summary_text" if self._is_summary else "reasoning_text", "text": self.text.getvalue()}
 
 
-class Call:
-    """A call of a function, or of a custom tool."""
-
-    def __init__(self, owner: str, index: int, number: int, first: ToolCall) -> None:
-        self.text = StringIO()
-        self.index = index
-        self.status = "in_progress"
-        self._is_custom = first.custom
-        prefix, self._kind, self._input = (
-            (CUSTOM_CALL, "custom_tool_call", "input")
-            if first.custom
-            else (FUNCTION_CALL, "function_call", "arguments")
-        )
-        self._call_id, self._name = first.id or "", first.name or ""
-        self._id = f"{prefix}{owner}_{number}"
-        self._place = {"item_id": self._id, "output_index": index}
-        self._events = f"response.{self._kind}_{self._input}"
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether no more of it can come."""
-        return self._is_custom or _is_json(self.text.getvalue())
-
-    def shown(self) -> Fields:
-        fields = {"id": self._id, "type": self._kind, "status": self.status, "call_id": self._call_id}
-        return {**fields, "name": self._name, self._input: self.text.getvalue()}
-
-    def begin(self) -> Made:
-        yield "response.output_item.added", {"output_index": self.index, "item": {**self.shown(), self._input: ""}}
-
-    def delta(self, text: str) -> tuple[str, Fields]:
-        return f"{self._events}.delta", {**self._place, "delta": text}
-
-    def end(self) -> Made:
-        name = {} if self._is_custom else {"name": self._name}
-        yield f"{self._events}.done", {**self._place, **name, self._input: self.text.getvalue()}
-        yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
-
-
 class Form(NamedTuple):
     """The form of reasoning."""
 
@@ -188,6 +154,7 @@ class Output:
         self._items: list[_Item] = []
         self._open: list[_Item] = []
         self._calls: dict[int, Call] = {}
+        self._made: dict[str, ServerCall] = {}
         self._numbers: dict[str, int] = {}
 
     @property
@@ -218,6 +185,16 @@ class Output:
             message.logprobs += logprobs
             kind, event = message.delta(token.text)
             yield kind, {**event, "logprobs": logprobs}
+
+    def take_server_tool(self, event: ServerToolEvent) -> Made:
+        """Yield the events that a call of the pod's own makes, or its result."""
+        if isinstance(event, ServerToolCall):
+            call = self._made[event.id] = ServerCall(self._owner, len(self._made) + 1, event)
+            yield from self._begin(call, event.arguments)
+            yield from call.calling()
+        elif (known := self._made.get(event.id)) is not None:
+            known.take(event)
+            yield from self._close("completed")
 
     def end(self, status: str, *, is_whole: bool = True, citations: Sequence[Citation] = ()) -> Made:
         """Yield the events that end the items, with `status`. A whole answer without any item has an empty text.
@@ -271,7 +248,7 @@ class Output:
     def _close(self, status: str, *, all_calls: bool = False) -> Made:
         stays: list[_Item] = []
         for item in self._open:
-            if isinstance(item, Call) and not all_calls and not item.is_whole:
+            if isinstance(item, Call | ServerCall) and not all_calls and not item.is_whole:
                 stays.append(item)
                 continue
             item.status = status
@@ -282,11 +259,3 @@ class Output:
         """Return the id of the next item of a kind."""
         number = self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         return f"{prefix}{self._owner}" + (f"_{number}" if number > 1 else "")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
-        return False
-    return True

@@ -52,6 +52,7 @@ LEFT_OUT: Final = {
     "echo": "of a response, which an export has not",
     "extra": "its output is exported",
     "removed": "removed messages are not exported",
+    "server_tools": "where it is imported, no such call was made",
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from chatfleet_api.chat.items import understood
 from chatfleet_api.chat.reply import Reply, pieces_of
 from chatfleet_api.chat.thoughts import read_thoughts
 from chatfleet_api.chat.turn import final_message
@@ -19,6 +20,8 @@ from chatfleet_api.domain.events import (
     FinishReason,
     Piece,
     Reasoning,
+    ServerToolCall,
+    ServerToolResult,
     Signature,
     Start,
     Thought,
@@ -31,6 +34,7 @@ from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.web.dialects.responses.echo import echo_of
 from chatfleet_api.web.dialects.responses.encode import ResponseEncoder
 from chatfleet_api.web.dialects.responses.include import ENCRYPTED_REASONING
+from chatfleet_api.web.dialects.responses.items import items_of
 from chatfleet_api.web.dialects.responses.reasoning import ReasoningOptions
 from chatfleet_api.web.dialects.responses.request import ResponseBody
 
@@ -38,6 +42,10 @@ EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 ECHO = echo_of(ResponseBody("m", "Hi"))
 ADD = (ToolCall(0, "c1", "add"), ToolCall(0, arguments='{"a":'), ToolCall(0, arguments="1}"))
 RUN = (ToolCall(1, "c2", "run", custom=True), ToolCall(1, arguments="x = 1"))
+
+
+CALLED = (ServerToolCall(1, "c1", "t__a", "t", "a", "{}"), ServerToolCall(1, "c2", "t__b", "t", "b", '{"x": 1}'))
+CALL_BEGINS = ("output_item.added", "mcp_call.in_progress", "mcp_call_arguments.delta", "mcp_call_arguments.done")
 
 
 def end(reason: FinishReason = "stop") -> Complete:
@@ -184,3 +192,43 @@ def test_stored_reasoning_keeps_its_signatures() -> None:
     pending = StoredMessage("a", "assistant", "", "", "pending", "r")
     stored = pieces_of(final_message(pending, Reply(lambda: 0.0, (*SIGNED, Token("a"))), end()))
     assert stored == (Reasoning("Hm, so.", signature=Signature("claude", "s+/==")), Token("a"))
+
+
+def test_calls_of_the_pod_are_open_until_their_results_are_there() -> None:
+    shown = kinds(
+        *CALLED, ServerToolResult("c2", "two"), ServerToolResult("c1", "no", is_error=True), Token("x"), end()
+    )
+    assert shown[:12] == [
+        *CALL_BEGINS * 2,
+        "mcp_call.completed",
+        "output_item.done",
+        "mcp_call.failed",
+        "output_item.done",
+    ]
+    assert shown[12] == "output_item.added"
+
+
+def test_a_call_without_result_ends_with_the_answer() -> None:
+    *_, item, last = events(*CALLED[:1], Failed.of(ChatError(Code.INTERRUPTED)))
+    assert (item["type"], item["item"]["status"], item["item"]["output"]) == (
+        "response.output_item.done",
+        "incomplete",
+        None,
+    )
+    assert last["response"]["output"] == [item["item"]]
+
+
+def test_a_stored_answer_has_its_calls_between_its_texts() -> None:
+    seen = (Token("Let me see."), *CALLED[:1], ServerToolResult("c1", "one"), Token(" Done."))
+    whole = events(*seen, end())[-1]["response"]["output"]
+    reply = Reply(lambda: 0.0, seen)
+    pending = StoredMessage("r", "assistant", "", "", "pending", run="r", echo=ECHO)
+    stored = final_message(pending, reply, end())
+    assert [each["type"] for each in whole] == ["message", "mcp_call", "message"]
+    assert items_of(None, stored) == whole
+
+
+def test_models_get_no_call_of_ours_again_and_none_of_a_vendor_is_dropped() -> None:
+    item = {"type": "mcp_call", "id": "mcpc_r_1", "server_label": "t", "name": "a", "arguments": "{}", "output": "one"}
+    assert understood(item, "input[0]") == (None, ())
+    assert [each.param for each in understood({**item, "id": "mcp_1"}, "input[0]").untranslated] == ["input[0]"]
