@@ -1,7 +1,8 @@
 """The contract between operator, API pods, metrics API server, chart and dashboards: pure data.
 
 - `spec/`                       `spec` of a ChatDeployment: fields, defaults, bounds and CEL rules
-- `status`                      `status` of a ChatDeployment: conditions and their reasons
+- `status`                      `status` of a ChatDeployment: conditions, and the names of reasons
+- `reasons`                     what each reason means in each condition
 - `runtime`                     the runtime configuration: operator -> ConfigMap -> pods
 - `report`                      the report of a pod: `GET /health` -> operator
 - `redis_url`                   the URL of Redis in a Secret, for every topology

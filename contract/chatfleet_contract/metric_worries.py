@@ -47,6 +47,9 @@ WORRY: Final[Mapping[str, str]] = {
         " lost"
     ),
     metrics.NOTICES_DROPPED_TOTAL: "it increases: a listener is too slow and misses events; streams are not affected",
+    metrics.ARCHIVE_QUEUED_CONVERSATIONS: "it grows for minutes; at 500,000, changes of further conversations get 503",
+    metrics.ARCHIVE_OLDEST_SECONDS: "it exceeds 60 s: PostgreSQL is unreachable, too slow, or rejects a conversation",
+    metrics.ARCHIVE_MESSAGES_TOTAL: "it stands still in all pods while conversations wait",
     metrics.SPANS_EXPORTED_TOTAL: "it stands still while there are requests, and `otlpEndpoint` is set",
     metrics.SPANS_DROPPED_TOTAL: "it increases: the collector is unreachable or too slow, and traces have gaps",
     metrics.REDIS_UP: "it is 0: conversations return 503, and streams are not resumable",

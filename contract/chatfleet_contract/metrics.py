@@ -46,6 +46,9 @@ TOOL_CALL_DURATION_SECONDS: Final = "chatfleet_tool_call_duration_seconds"
 WEBHOOK_DELIVERIES_TOTAL: Final = "chatfleet_webhook_deliveries_total"
 WEBHOOK_EVENTS: Final = "chatfleet_webhook_events"
 NOTICES_DROPPED_TOTAL: Final = "chatfleet_notices_dropped_total"
+ARCHIVE_QUEUED_CONVERSATIONS: Final = "chatfleet_archive_queued_conversations"
+ARCHIVE_OLDEST_SECONDS: Final = "chatfleet_archive_oldest_seconds"
+ARCHIVE_MESSAGES_TOTAL: Final = "chatfleet_archive_messages_total"
 SPANS_EXPORTED_TOTAL: Final = "chatfleet_spans_exported_total"
 SPANS_DROPPED_TOTAL: Final = "chatfleet_spans_dropped_total"
 REDIS_UP: Final = "chatfleet_redis_up"
@@ -191,6 +194,9 @@ POD_METRICS: Final = (
         ("listener",),
         "Events that a listener inside of the pod was too slow for: `tap` of the admin port, `fleet` for other pods.",
     ),
+    Metric(ARCHIVE_QUEUED_CONVERSATIONS, Kind.GAUGE, (), "Conversations with changes that are not archived yet."),
+    Metric(ARCHIVE_OLDEST_SECONDS, Kind.GAUGE, (), "For how long the first of these conversations has waited."),
+    Metric(ARCHIVE_MESSAGES_TOTAL, Kind.COUNTER, (), "Messages that this pod has written to PostgreSQL."),
     Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
     Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),
@@ -265,12 +271,7 @@ OPERATOR_METRICS: Final = (
     ),
     Metric(WATCH_EVENT_AGE_SECONDS, Kind.GAUGE, (), "Time since the last watch event."),
     Metric(LEADER, Kind.GAUGE, (), "Lease: 1 held by this replica, 0 not."),
-    Metric(
-        EVENTS_DROPPED_TOTAL,
-        Kind.COUNTER,
-        (),
-        "Kubernetes Events that were not written: over the rate limit, or refused by the API server.",
-    ),
+    Metric(EVENTS_DROPPED_TOTAL, Kind.COUNTER, (), "Kubernetes Events not written: over the rate limit, or refused."),
     Metric(API_WRITES_TOTAL, Kind.COUNTER, ("verb", "kind"), "Writes accepted by the Kubernetes API server."),
     Metric(DRIFT_REPAIRS_TOTAL, Kind.COUNTER, ("kind",), "Objects changed or deleted by others, and repaired."),
     Metric(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from chatfleet_contract import names
 from chatfleet_contract.metric_worries import WORRY
 from chatfleet_contract.metrics import SECTIONS
+from chatfleet_contract.reasons import REASONS
 from chatfleet_contract.schema import Schema
-from chatfleet_contract.status import REASONS
 
 WIDTH = 120
 HEAD = f"""\

@@ -83,6 +83,8 @@ class PodReport(Part):
     """Used and reserved part of `limits.budget`, of its amount that has least left. None: it is not known."""
     redis: Dependency | None = None
     """None: the pod stores everything in memory."""
+    archive: Dependency | None = None
+    """The PostgreSQL of the archive. None: there is none, or it is not known yet."""
     redis_url_error: str | None = None
     """Why the URL of Redis in its Secret cannot be used, also while the pod still uses the previous one."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)

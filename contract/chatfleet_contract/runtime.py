@@ -177,6 +177,8 @@ class RuntimeConfig(Part):
     """File with the URL of Redis; None: store everything in memory."""
     redis_wait_replicas: int | None = Field(None, ge=1)
     """Replicas that must confirm a message before it is acknowledged; None: do not wait."""
+    archive_url_file: str | None = None
+    """File with the URL of the PostgreSQL that conversations are archived in; None: they are not."""
     access: RuntimeAccess = RuntimeAccess()
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()

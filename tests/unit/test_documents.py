@@ -15,8 +15,8 @@ import yaml
 from chatfleet_api.domain.errors import ANSWERED, FACTS, Code, Facts
 from chatfleet_contract import metrics, names
 from chatfleet_contract.metric_worries import WORRY
+from chatfleet_contract.reasons import REASONS
 from chatfleet_contract.spec import ChatDeploymentSpec
-from chatfleet_contract.status import REASONS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # it has no stubs
 
-from chatfleet_contract.status import REASONS, ConditionType
+from chatfleet_contract.reasons import REASONS
+from chatfleet_contract.status import ConditionType
 from chatfleet_operator.status.conditions.configuration_valid import WARNINGS
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from chatfleet_api.domain import errors as domain_errors
 from chatfleet_api.domain.errors import FACTS
 from chatfleet_contract.crd import definition, resource
 from chatfleet_contract.metrics import METRICS
-from chatfleet_contract.status import REASONS
+from chatfleet_contract.reasons import REASONS
 
 ROOT = Path(__file__).parents[2]
 SENTENCE: Final = 200

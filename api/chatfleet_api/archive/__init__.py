@@ -1,5 +1,11 @@
 """The archive in PostgreSQL: conversations, messages, feedback and usage, kept for good.
 
+- `archived`: the stores with an archive: each change is marked before it is made
+- `marks`: the queue in Redis of conversations that are to be archived
+- `changes`: what of a conversation is to be archived, read from Redis
+- `keeper`: one pod writes, by a lease; each watches PostgreSQL and the queue
+- `postgres`: the tables of one ChatDeployment: batches in one transaction, as a role that is bound by the policies
+- `rows`, `statements`: conversations as rows; the SQL
 - `migrations/`: the schema as plain SQL, up and down; each table has a policy by ChatDeployment and tenant
 - `migrator`: applies the migrations under an advisory lock
 - `connecting`: the arguments of a connection

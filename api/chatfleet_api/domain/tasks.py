@@ -37,6 +37,7 @@ class TaskKind(StrEnum):
     EVENTS = "events"
     TASKS = "tasks"
     LIMITS = "limits"
+    ARCHIVE = "archive"
     USAGE = "usage"
     TRACES = "traces"
     MONITORING = "monitoring"

@@ -1,5 +1,6 @@
 """What the metrics of a pod are read from."""
 
+from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.chat.services import ChatServices
 from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.pod.health import Health
@@ -28,3 +29,10 @@ def export_parts(meter: Meter, stores: Stores, tracing: Tracing, authentication:
     meter.counter(metrics.SPANS_EXPORTED_TOTAL, lambda: tracing.exported)
     meter.counter(metrics.SPANS_DROPPED_TOTAL, lambda: tracing.dropped)
     meter.counter(metrics.REDIS_ERRORS_TOTAL, lambda: stores.redis.failures if stores.redis else 0)
+    _export_archive(meter, stores.archive)
+
+
+def _export_archive(meter: Meter, archive: ArchiveKeeper | None) -> None:
+    meter.gauge(metrics.ARCHIVE_QUEUED_CONVERSATIONS, lambda: archive.queued if archive else 0)
+    meter.gauge(metrics.ARCHIVE_OLDEST_SECONDS, lambda: archive.oldest_seconds if archive else 0)
+    meter.counter(metrics.ARCHIVE_MESSAGES_TOTAL, lambda: archive.messages if archive else 0)

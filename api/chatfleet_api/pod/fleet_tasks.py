@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
 
+from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.domain.tasks import TaskKind
 from chatfleet_api.runs.fleet.events import FleetEvents
 from chatfleet_api.runs.fleet.interface import HeartbeatResult
@@ -29,3 +30,10 @@ def of_fleet(
         (TaskKind.EVENTS, events.write_forever),
         (TaskKind.TASKS, tasks.write_forever),
     ]
+
+
+def of_archive(archive: ArchiveKeeper | None) -> list[Lasting]:
+    """Return what a pod does for the archive; nothing without Redis."""
+    if archive is None:
+        return []
+    return [(TaskKind.ARCHIVE, archive.run), (TaskKind.MONITORING, archive.watch)]

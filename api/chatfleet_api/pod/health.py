@@ -18,6 +18,7 @@ from chatfleet_contract.report import (
     MAX_REPORTED_MODELS,
     ComponentHealth,
     ComponentState,
+    Dependency,
     FleetDetails,
     PodDetails,
     PodReport,
@@ -85,6 +86,8 @@ class Sources:
     redis: RedisMonitor | None = None
     """None: everything is in memory."""
     fleet: Callable[[], FleetDetails | None] = lambda: None
+    archive: Callable[[], Dependency | None] = lambda: None
+    """The PostgreSQL of the archive; None: there is none."""
     knowledge: Callable[[], tuple[str, ...]] = tuple
     """Which documents are missing or cannot be used."""
     webhooks: Callable[[], tuple[str, ...]] = tuple
@@ -145,6 +148,7 @@ class Health:
             budget_used=sources.budgets.fleet_budget_used(),
             unpriced_models=sources.budgets.unpriced_models()[:MAX_REPORTED_MODELS],
             redis=None if sources.redis is None else sources.redis.state,
+            archive=sources.archive(),
             redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),
             models=dict(sources.upstreams.outcomes()),
@@ -176,10 +180,17 @@ class Health:
         return ComponentHealth(
             component=name,
             state=ComponentState(redis.state.state.value),
-            message=redis.state.message,
+            message=self._behind_redis() if name == "storage" else redis.state.message,
             latency_milliseconds=None if redis.latency is None else round(redis.latency * 1000, 1),
             since=None if redis.since is None else redis.since.isoformat(timespec="milliseconds"),
         )
+
+    def _behind_redis(self) -> str | None:
+        """Return what is wrong with Redis, or else with the archive, which stops no request."""
+        redis, archive = self._sources.redis, self._sources.archive()
+        if redis is not None and redis.state.message:
+            return redis.state.message
+        return f"archive: {archive.message}" if archive is not None and archive.message else None
 
     def queued_upstream(self) -> int:
         """Return how many requests wait for a slot of an upstream."""

@@ -33,7 +33,7 @@ from chatfleet_api.pod.callers import authentication_of, open_key_uses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.exports import export, export_parts
-from chatfleet_api.pod.fleet_tasks import Lasting, of_fleet
+from chatfleet_api.pod.fleet_tasks import Lasting, of_archive, of_fleet
 from chatfleet_api.pod.health import BudgetState, Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
@@ -59,7 +59,7 @@ from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_api.webhooks.event import HookEvent
 from chatfleet_api.webhooks.outbox import no_webhooks
-from chatfleet_contract.report import FleetDetails
+from chatfleet_contract.report import Dependency, FleetDetails
 from chatfleet_contract.runtime import RuntimeConfig
 
 VERSION: Final = version("chatfleet-api")
@@ -94,6 +94,7 @@ class Wiring:
     feedback: FeedbackStore
     announce: Callable[[HookEvent], Awaitable[None]]
     """Queues an event for webhooks."""
+    archive: Callable[[], Dependency | None] = lambda: None
     meter: Meter
     lifecycle: Lifecycle
     authentication: Authentication
@@ -124,6 +125,7 @@ class Wiring:
             authentication=self.authentication,
             usage=DayUsage(self.ports.ledger.totals, now=self.ports.now),
             budgets=budgets,
+            archive=self.archive,
         )
 
     @property
@@ -220,6 +222,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             if sender is not None and stores.redis is not None:
                 running.append((TaskKind.WEBHOOKS, sender.run))
                 running.append((TaskKind.UPSTREAMS, registry.join(stores.redis, stores.process).run))
+            running += of_archive(stores.archive)
             if stores.limits.together is not None:
                 running.append((TaskKind.LIMITS, stores.limits.together.run))
             if (file := settings.config_file) is not None:
@@ -274,6 +277,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         ports=ports,
         feedback=stores.feedback,
         announce=no_webhooks if stores.outbox is None else stores.outbox.put,
+        archive=lambda: stores.archive.state if stores.archive else None,
         meter=meter,
         lifecycle=Lifecycle(time.monotonic),
         authentication=authentication,

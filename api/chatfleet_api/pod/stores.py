@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 from uuid_utils import uuid7
 
+from chatfleet_api.archive.archived import ArchivedFeedbackStore, ArchivedSessionStore, kept_until_archived
+from chatfleet_api.archive.keeper import ArchiveKeeper
+from chatfleet_api.archive.marks import Marks, writer_key
 from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
 from chatfleet_api.limits.opening import Limiting, open_limits, open_terms
 from chatfleet_api.pod.configuration import ConfigurationError
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.lease import Lease
 from chatfleet_api.runs.fleet.interface import Fleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.opening import open_fleet, open_run_log
@@ -44,6 +48,8 @@ class Stores(NamedTuple):
     limits: Limiting
     outbox: Outbox | None
     """Queues events for webhooks; None: there is no Redis, and there are no webhooks."""
+    archive: ArchiveKeeper | None
+    """None: there is no Redis, and there is no archive."""
     process: str
     """A name that no other process, before or now, has."""
 
@@ -65,7 +71,15 @@ async def open_stores(
         ledger = await _open_ledger(stack, redis, pod, conversations)
         outbox = None if redis is None else await stack.enter_async_context(open_outbox(redis, config))
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
-        sessions = open_sessions(redis, conversations, wait_replicas, clock=clock)
+        kept = config.map(lambda live: kept_until_archived(live.conversations, archived=_is_archived(live)))
+        sessions = open_sessions(redis, kept, wait_replicas, clock=clock)
+        feedback, archive = open_feedback(redis, sessions), None
+        if redis is not None:
+            marks, archived = Marks(redis), config.map(_is_archived)
+            lease = Lease(redis, writer_key(redis), pod, clock=clock)
+            archive = ArchiveKeeper(redis, config, lease, marks)
+            sessions = ArchivedSessionStore(sessions, marks, archived)
+            feedback = ArchivedFeedbackStore(feedback, marks, archived)
         yield Stores(
             redis,
             fleet=fleet,
@@ -73,7 +87,8 @@ async def open_stores(
                 open_run_log(redis, streaming, conversations, clock=clock, after_end=partial(after_end, ledger, outbox))
             ),
             sessions=sessions,
-            feedback=open_feedback(redis, sessions),
+            feedback=feedback,
+            archive=archive,
             ledger=ledger,
             outbox=outbox,
             process=pod,
@@ -99,6 +114,10 @@ def after_end(
         ledger.add_settlement(settlement)
     if notice is not None and outbox is not None:
         outbox.add(notice)
+
+
+def _is_archived(config: RuntimeConfig) -> bool:
+    return config.archive_url_file is not None
 
 
 def _pods(fleet: Fleet) -> int:

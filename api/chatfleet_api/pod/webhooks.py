@@ -11,9 +11,10 @@ from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.stores import Stores
 from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.lease import Lease
 from chatfleet_api.webhooks.delivery import Tools
-from chatfleet_api.webhooks.lease import SenderLease
 from chatfleet_api.webhooks.outbox import Outbox
+from chatfleet_api.webhooks.queue import sender_key
 from chatfleet_api.webhooks.sender import Sender
 
 
@@ -28,7 +29,7 @@ def webhook_sender(configuration: Configuration, stores: Stores, redis: RedisCli
     """Return what sends the queued events of all pods."""
     tools = Tools(
         pool=ConnectionPool(),
-        lease=SenderLease(redis, stores.process, clock=time.monotonic),
+        lease=Lease(redis, sender_key(redis), stores.process, clock=time.monotonic),
         meter=meter,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),

@@ -39,9 +39,10 @@ class RedisFeedbackStore:
         found = await self._redis.call("EVAL", FEEDBACK, 1, key)
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return tuple(_read(entry) for entry in found)
+        return tuple(read_feedback(entry) for entry in found)
 
 
-def _read(entry: bytes) -> Feedback:
+def read_feedback(entry: bytes) -> Feedback:
+    """Return the feedback of an entry of the hash."""
     created, _, feedback = entry.partition(b"\n")
     return msgspec.structs.replace(_feedback.decode(feedback), created_at=created.decode())

@@ -6,7 +6,6 @@
 - `schedule`: what is due: order within a conversation, back-off; pure
 - `signing`: signatures by Standard Webhooks, and the secrets in mounted files
 - `request`: one request to a receiver
-- `lease`: the lease of the one pod that sends
 - `delivery`: sends the events of one webhook
 - `dead_letters`: what administrators see of the queues; replays and deletes dead letters
 - `sender`: sends those of all, while this pod has the lease

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.http.pool import ConnectionPool
-from chatfleet_api.webhooks.lease import SenderLease
+from chatfleet_api.redis.lease import Lease
 from chatfleet_api.webhooks.queue import Member, Queued, WebhookQueue
 from chatfleet_api.webhooks.request import REQUEST_SECONDS, DeliveryError, post
 from chatfleet_api.webhooks.schedule import back_off, due, is_given_up
@@ -47,7 +47,7 @@ class Tools:
     """What all webhooks are sent with."""
 
     pool: ConnectionPool
-    lease: SenderLease
+    lease: Lease
     meter: WebhookMeter
     clock: Callable[[], float]
     """Monotonic seconds."""

@@ -17,6 +17,7 @@ import msgspec
 
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
+from chatfleet_api.redis.lease import OURS
 from chatfleet_api.webhooks.event import Notice, QueuedEvent
 
 MAX_QUEUED: Final = 10_000
@@ -49,10 +50,8 @@ end
 """Defines `notify`, which queues an event at pairs of keys, of which the first is number `first`."""
 NOTIFY: Final = NOTIFYING + "notify(1, cmsgpack.unpack(ARGV[1]))\n"
 
-_OURS: Final = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
-"""The fence: a pod that has lost the lease changes nothing."""
 DELIVERED: Final = (
-    _OURS
+    OURS
     + """
 redis.call('ZREM', KEYS[2], ARGV[2] .. ' ' .. ARGV[3])
 redis.call('HDEL', KEYS[4], ARGV[3])
@@ -60,7 +59,7 @@ return 1
 """
 )
 GIVE_UP: Final = (
-    _OURS
+    OURS
     + """
 local time = redis.call('TIME')
 if redis.call('ZREM', KEYS[2], ARGV[2] .. ' ' .. ARGV[3]) == 1 then
@@ -75,14 +74,6 @@ end
 return 1
 """.replace("MAX_DEAD", str(MAX_DEAD)).replace("KEPT_SECONDS", str(KEPT_SECONDS))
 )
-LEASE: Final = """
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
-RELEASE: Final = _OURS + "return redis.call('DEL', KEYS[1])\n"
-
 _pack: Final = msgspec.msgpack.Encoder().encode
 _event: Final = msgspec.json.Decoder(QueuedEvent)
 PackedNotice: TypeAlias = tuple[str, str, Sequence[str]]

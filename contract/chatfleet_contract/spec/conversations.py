@@ -6,6 +6,7 @@ from pydantic import Field
 
 from chatfleet_contract.parts import Part, rule
 from chatfleet_contract.spec.providers import ModelName
+from chatfleet_contract.spec.secrets import SecretKeyRef
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]
 OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
@@ -24,6 +25,16 @@ class Titles(Part):
     """Titles of conversations that have none."""
 
     model: ModelName = Field(description="Model of spec.models that makes the titles.")
+
+
+class Archive(Part):
+    """A PostgreSQL that keeps conversations for good."""
+
+    postgres_url_secret_ref: SecretKeyRef = Field(
+        alias="postgresURLSecretRef",
+        description="Secret key with the URL of the database, postgresql://user:password@host/name. The pods make the"
+        " schema chatfleet in it. They follow a change of the value; another key restarts them.",
+    )
 
 
 class Conversations(Part):
@@ -70,6 +81,11 @@ class Conversations(Part):
         None,
         description="Has a model make the title of a conversation that has none, once, after its first complete answer."
         " Default: such conversations have no title.",
+    )
+    archive: Archive | None = Field(
+        None,
+        description="Also keeps conversations, messages, feedback and usage in PostgreSQL, for good: what is deleted by"
+        " a client is deleted there, and what Redis lets expire is not. Default: no archive.",
     )
     save_interval_milliseconds: int = Field(
         50,

@@ -71,6 +71,12 @@ def _bundle_sources(egress: Egress) -> list[Manifest]:
     return [{"configMap": _file(bundle.config_map_key_ref, names.CA_BUNDLE_FILE)}] if bundle.config_map_key_ref else []
 
 
+def _archive_sources(spec: ChatDeploymentSpec) -> list[Manifest]:
+    """Return the mount of the URL of PostgreSQL; nothing without an archive."""
+    archive = spec.conversations.archive
+    return [_secret_source(archive.postgres_url_secret_ref, names.ARCHIVE_URL_FILE)] if archive else []
+
+
 def _file(ref: SecretKeyRef | ConfigMapKeyRef, file: str) -> Manifest:
     path = file.removeprefix(f"{names.SECRETS_DIR}/")
     return {"name": ref.name, "optional": True, "items": [{"key": ref.key, "path": path}]}
@@ -85,7 +91,7 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
     redis = _secret_source(redis_secret(name, spec), names.REDIS_URL_FILE)
     bundle = _bundle_sources(spec.egress)
     tokens = [_identity_source(name, identity) for name, identity in _identities(spec)]
-    sources = [*keys, *tokens, redis, *bundle]
+    sources = [*keys, *tokens, redis, *_archive_sources(spec), *bundle]
     return [
         {"name": "config", "configMap": {"name": names.config_name(name), "defaultMode": READ_ONLY}},
         {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": sources}},
@@ -261,6 +267,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         redis=redis_secret(name, spec).document(),
         **({"identity_tokens": tokens} if tokens else {}),
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
+        **({"archive": archive.document()} if (archive := spec.conversations.archive) else {}),
         **({"access": access} if (access := spec.access.key_secrets) else {}),
         **({"knowledge": documents} if (documents := spec.knowledge_config_maps) else {}),
         **({"webhooks": webhooks} if (webhooks := _webhook_secrets(spec)) else {}),

@@ -72,6 +72,8 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
     yield from header_secrets(spec)
     if spec.redis.url_secret_ref:
         yield SecretUse(spec.redis.url_secret_ref.name, "spec.redis.urlSecretRef")
+    if archive := spec.conversations.archive:
+        yield SecretUse(archive.postgres_url_secret_ref.name, "spec.conversations.archive.postgresURLSecretRef")
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield SecretUse(bundle.name, "spec.egress.caBundleRef.secretKeyRef")
     yield from access_secrets(spec)

@@ -34,6 +34,8 @@ def references_of(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
     yield from (provider.api_key_secret_ref for provider in spec.providers if provider.api_key_secret_ref)
     if spec.redis.url_secret_ref:
         yield spec.redis.url_secret_ref
+    if archive := spec.conversations.archive:
+        yield archive.postgres_url_secret_ref
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield bundle
 

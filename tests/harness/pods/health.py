@@ -74,6 +74,7 @@ class HealthOf:
         self.lifecycle = Lifecycle(self.clock)
         self.heartbeat = LoopHeartbeat(self.load, clock=self.clock)
         self.redis = RedisMonitor(_answers, clock=self.clock, now=lambda: datetime(2026, 1, 2, tzinfo=UTC))
+        self.archive: Dependency | None = None
         self.recheck = asyncio.Event()
         self.upstreams = UpstreamMonitor(
             fixed(self.fake_upstreams),
@@ -98,6 +99,7 @@ class HealthOf:
             usage=self.usage,
             budgets=NoBudgets(),
             redis=self.redis,
+            archive=lambda: self.archive,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)
 

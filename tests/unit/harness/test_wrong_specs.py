@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 from chatfleet_contract.crd import resource
-from chatfleet_contract.status import REASONS, ConditionType, Reason
+from chatfleet_contract.reasons import REASONS
+from chatfleet_contract.status import ConditionType, Reason
 from harness.kube.wrong_specs import WrongSpec, wrong_specs
 
 ROWS: Final = list(wrong_specs())

@@ -7,6 +7,7 @@ available              requests are answered, by pods of any generation
 progressing            a rollout is under way
 configuration_valid    the spec, its Secrets and every child are accepted
 redis_available        the pods reach Redis
+archive_available      the pods reach PostgreSQL; absent without an archive
 upstreams_available    the providers answer
 reconciling            the current spec is not served yet; absent otherwise
 stalled                it will not be until someone changes something; absent otherwise
@@ -15,7 +16,7 @@ exposed                the Service has the addresses of its type
 access_restricted      the pods refuse callers without a valid credential
 
 What each condition promises to users is in docs/operations/operator.md, its reasons in
-`chatfleet_contract.status.REASONS`.
+`chatfleet_contract.reasons`.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from chatfleet_contract.status import ConditionType
 from chatfleet_operator.status.assessment import Assessment
 from chatfleet_operator.status.conditions import (
     access_restricted,
+    archive_available,
     autoscaling_active,
     available,
     configuration_valid,
@@ -44,6 +46,7 @@ RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.PROGRESSING: progressing.RULES,
     ConditionType.CONFIGURATION_VALID: configuration_valid.RULES,
     ConditionType.REDIS_AVAILABLE: redis_available.RULES,
+    ConditionType.ARCHIVE_AVAILABLE: archive_available.RULES,
     ConditionType.UPSTREAMS_AVAILABLE: upstreams_available.RULES,
     ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
     ConditionType.EXPOSED: exposed.RULES,
@@ -58,6 +61,6 @@ SUMMARIES: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 
 
 def evaluate_conditions(assessment: Assessment) -> dict[ConditionType, ConditionResult]:
-    """Return the conditions that are present: all but some of `SUMMARIES`."""
+    """Return the conditions that are present: all but some of `SUMMARIES`, and that of an archive."""
     results = {kind: found(assessment, rules) for kind, rules in RULES.items()}
     return {kind: result for kind, result in results.items() if result}

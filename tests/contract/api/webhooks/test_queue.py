@@ -11,12 +11,12 @@ from uuid_utils import uuid7
 
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.lease import Lease
 from chatfleet_api.webhooks import dead_letters
 from chatfleet_api.webhooks import queue as queues
 from chatfleet_api.webhooks.dead_letters import DeadLetters
 from chatfleet_api.webhooks.event import Notice
-from chatfleet_api.webhooks.lease import SenderLease
-from chatfleet_api.webhooks.queue import Member, WebhookQueue, notify_command
+from chatfleet_api.webhooks.queue import Member, WebhookQueue, notify_command, sender_key
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 AT = "2026-01-02T00:00:00.000Z"
@@ -38,7 +38,7 @@ async def put(client: RedisClient, *ids: str, group: str = "g", names: tuple[str
 
 
 async def holder(client: RedisClient, owner: str = "one") -> WebhookQueue:
-    assert await SenderLease(client, owner, clock=time.monotonic).hold()
+    assert await Lease(client, sender_key(client), owner, clock=time.monotonic).hold()
     return WebhookQueue(client, "crm", owner)
 
 
@@ -83,7 +83,7 @@ async def test_dead_letters_are_bounded_and_the_oldest_go_first(
 
 async def test_one_process_has_the_lease_and_one_without_it_changes_nothing(client: RedisClient) -> None:
     await put(client, "msg_1")
-    first, second = (SenderLease(client, owner, clock=time.monotonic) for owner in ("one", "two"))
+    first, second = (Lease(client, sender_key(client), owner, clock=time.monotonic) for owner in ("one", "two"))
     assert await first.hold()
     assert await first.hold()
     assert not await second.hold()

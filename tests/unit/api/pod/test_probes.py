@@ -81,6 +81,11 @@ async def test_one_component_is_shown_with_its_latency_and_since_when() -> None:
         "latencyMilliseconds": 0.0,
         "since": "2026-01-02T00:00:00.000+00:00",
     }
+    pod.archive = Dependency(state=State.DOWN, message="no route")
+    archived = await ask(app, get("/health/storage"))
+    assert (archived.status, archived.json()["message"]) == (200, "archive: no route")
+    assert "message" not in (await ask(app, get("/health/redis"))).json()
+    assert (await ask(app, get("/health"))).json()["archive"] == {"state": "down", "message": "no route"}
     pod.redis.state = Dependency(state=State.DOWN, message="refused")
     down = await ask(app, get("/health/redis"))
     assert (down.status, down.json()["message"]) == (503, "refused")

@@ -44,6 +44,8 @@ FLEET_KEYS: Final = {
     "runs/keys.py: task_cancels_key": "which tasks a pod is to cancel, by their ids",
     "runs/keys.py: owned_key": "which runs a pod has; its members carry the tenant",
     "runs/keys.py: cancels_key": "which runs a pod is to cancel; its members carry the tenant",
+    "archive/marks.py: marks_keys": "conversations that are to be archived; its members carry the tenant",
+    "archive/marks.py: writer_key": "which pod archives",
     "providers/fleet_news.py: news_key": "what pods let each other know of upstreams, which all tenants share",
     "providers/fleet_news.py: quota_key": "the pause of a model of a provider, whose quota all tenants share",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",

@@ -3,7 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from chatfleet_contract.status import REASONS, Reason
+from chatfleet_contract.reasons import REASONS
+from chatfleet_contract.status import Reason
 from chatfleet_lab.faults.driver import Measured
 from chatfleet_lab.faults.fault import Drift, Fault
 from chatfleet_lab.faults.page import Measurement, read, section, write

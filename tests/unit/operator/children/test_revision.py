@@ -144,6 +144,8 @@ RESTARTING = frozenset(
         "agents.members.knowledge.sources.configMapRef.name",
         "access.apiKeys.secretRef.name",
         "webhooks.secretRef.name",
+        "conversations.archive.postgresURLSecretRef.key",
+        "conversations.archive.postgresURLSecretRef.name",
         "access.serviceAccounts.strict",
         "autoscaling.activationTimeoutSeconds",
         "egress.caBundleRef.configMapKeyRef.key",

@@ -27,6 +27,7 @@ EVERYWHERE = ChatDeploymentSpec.model_validate(
             {"name": "crm", "url": "https://a.example", "events": ["feedback"], "secretRef": {"name": "crm-signing"}},
         ],
         redis={"urlSecretRef": {"name": "redis", "key": "url"}},
+        conversations={"archive": {"postgresURLSecretRef": {"name": "archive", "key": "url"}}},
         egress={"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
         template={
             "imagePullSecrets": [{"name": "registry"}],
@@ -44,6 +45,7 @@ def test_every_secret_is_named_with_its_field() -> None:
         SecretUse("llm-keys", "spec.providers[1].apiKeySecretRef"),
         SecretUse("ticket-headers", "spec.toolServers[0].mcp.headersFrom.secretRef"),
         SecretUse("redis", "spec.redis.urlSecretRef"),
+        SecretUse("archive", "spec.conversations.archive.postgresURLSecretRef"),
         SecretUse("cas", "spec.egress.caBundleRef.secretKeyRef"),
         SecretUse("chat-keys", "spec.access.apiKeys[0].secretRef"),
         SecretUse("crm-signing", "spec.webhooks[0].secretRef"),

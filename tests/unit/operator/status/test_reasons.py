@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chatfleet_contract.status import REASONS, ConditionType, Reason
+from chatfleet_contract.reasons import REASONS
+from chatfleet_contract.status import ConditionType, Reason
 from chatfleet_operator.status.conditions import RULES
 
 

@@ -1,0 +1,117 @@
+"""What of a conversation is to be archived, read from Redis; and what Redis learns once it is.
+
+The hash of a conversation has `archived`, the number of entries of its list that are: each is read once. All scripts
+work on the keys of one conversation.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from chatfleet_api.archive.marks import DELETED, FEEDBACK, REWRITTEN, Marked
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.connect import Command
+from chatfleet_api.sessions.feedback import Feedback
+from chatfleet_api.sessions.keys import conversation_keys
+from chatfleet_api.sessions.pages import read_record
+from chatfleet_api.sessions.redis_feedback import read_feedback
+from chatfleet_api.sessions.scripts import FEEDBACK_KEY_WIDTH
+from chatfleet_api.sessions.store import Conversation, StoredMessage
+
+MAX_ENTRIES: Final = 500
+"""Of one conversation in one batch, unless all of it is read again."""
+
+READ: Final = """
+local record, version, updated, archived, keys =
+  unpack(redis.call('HMGET', KEYS[1], 'record', 'version', 'updated', 'archived', 'feedback'))
+if not record then return false end
+local from = ARGV[1] == '1' and 0 or tonumber(archived or 0)
+local entries = redis.call('LRANGE', KEYS[2], from, ARGV[1] == '1' and -1 or from + ARGV[3])
+local feedback, wanted = {}, ARGV[2] == '1' or from == 0
+for first = 1, wanted and #(keys or '') or 0, WIDTH do
+  feedback[#feedback + 1] = redis.call('HGET', KEYS[1], 'feedback:' .. string.sub(keys, first, first + WIDTH - 1))
+end
+return {record, version, updated, from, wanted and 1 or 0, entries, feedback}
+""".replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
+"""Up to one entry more than are archived now: it shows that there are further ones."""
+DONE: Final = """
+local updated, archived, ttl = unpack(ARGV)
+if not redis.call('HGET', KEYS[1], 'record') then return end
+redis.call('HSET', KEYS[1], 'archived', archived)
+if ttl ~= '' and redis.call('HGET', KEYS[1], 'updated') == updated then
+  redis.call('EXPIRE', KEYS[1], ttl)
+  redis.call('EXPIRE', KEYS[2], ttl)
+end
+"""
+"""Note what is archived; with a `ttl`, that is all of it, and it need not be kept for longer."""
+
+_message: Final = msgspec.json.Decoder(StoredMessage)
+
+
+class Changes(NamedTuple):
+    """What is to be archived of one conversation."""
+
+    marked: Marked
+    deleted: bool
+    """It was deleted; what else is here came after that."""
+    conversation: Conversation | None = None
+    """None: it is not there, or is not archived."""
+    messages: Sequence[StoredMessage] = ()
+    """In order of their first entry, each in the state of its last one."""
+    feedback: Sequence[Feedback] | None = None
+    """All that there is; None: it did not change."""
+    archived: int = 0
+    """Entries of the list that are archived with this."""
+    more: bool = False
+    """Whether it has further ones."""
+
+
+async def read_changes(redis: RedisClient, due: Sequence[Marked]) -> Sequence[Changes]:
+    """Return what is to be archived of each conversation; raises `ChatError(STORAGE_UNAVAILABLE)`."""
+    commands: list[Command] = []
+    for each in due:
+        whole = _is_whole(each)
+        feedback = whole or each.about(FEEDBACK)
+        keys = conversation_keys(redis, each.tenant, each.conversation)
+        commands.append(("EVAL", READ, 2, *keys, int(whole), int(feedback), MAX_ENTRIES))
+    replies = await redis.call_all(commands)
+    return [_changes(each, reply) for each, reply in zip(due, replies, strict=True)]
+
+
+async def note_archived(redis: RedisClient, done: Sequence[Changes], ttl_seconds: int) -> None:
+    """Note in Redis what is archived; all of what is, is kept for `ttl_seconds` from now."""
+    commands: list[Command] = []
+    for each in done:
+        if each.conversation is not None:
+            keys = conversation_keys(redis, each.marked.tenant, each.conversation.id)
+            ttl = "" if each.more else ttl_seconds
+            commands.append(("EVAL", DONE, 2, *keys, each.conversation.updated_at, each.archived, ttl))
+    if commands:
+        await redis.call_all(commands)
+
+
+def _changes(marked: Marked, reply: Any) -> Changes:  # noqa: ANN401  # of `READ`
+    deleted, whole = marked.about(DELETED), _is_whole(marked)
+    found = None if reply is None else read_record(reply[:3])
+    if found is None or not found.listed:
+        return Changes(marked, deleted)
+    _, _, _, start, wanted, found_entries, feedback = reply
+    entries = found_entries if whole else found_entries[:MAX_ENTRIES]
+    states: dict[str, StoredMessage] = {}
+    for entry in map(_message.decode, entries):
+        states[entry.id] = entry
+    return Changes(
+        marked,
+        deleted,
+        conversation=found,
+        messages=tuple(states.values()),
+        feedback=tuple(map(read_feedback, feedback)) if wanted else None,
+        archived=start + len(entries),
+        more=len(entries) < len(found_entries),
+    )
+
+
+def _is_whole(marked: Marked) -> bool:
+    """Return whether all of it is read again."""
+    return marked.about(DELETED) or marked.about(REWRITTEN)

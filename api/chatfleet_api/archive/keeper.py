@@ -1,0 +1,162 @@
+"""Keeps the archive of a pod's ChatDeployment: one pod writes, by a lease; each watches PostgreSQL and the queue."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chatfleet_api.archive.changes import Changes, note_archived, read_changes
+from chatfleet_api.archive.marks import MAX_MARKED, Marks, Queued
+from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.live import Live
+from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.lease import Lease
+from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.runtime import RuntimeConfig
+
+if TYPE_CHECKING:
+    from chatfleet_api.archive.postgres import PostgresArchive
+
+BATCH: Final = 100
+"""Conversations in one transaction."""
+POLL_SECONDS: Final = 0.5
+"""Between two looks at the queue while nothing is due."""
+CHECK_SECONDS: Final = 3.0
+FIRST_RETRY_SECONDS: Final = 0.5
+MAX_RETRY_SECONDS: Final = 10.0
+NEARLY_FULL: Final = 0.8
+
+logger = logging.getLogger(__name__)
+
+
+class ArchiveKeeper:
+    """The archive as one pod has it. Plain values are read by the thread that answers probes."""
+
+    def __init__(self, redis: RedisClient, config: Live[RuntimeConfig], lease: Lease, marks: Marks) -> None:
+        self._redis, self._config, self._lease, self._marks = redis, config, lease, marks
+        self._archive: PostgresArchive | None = None
+        self._file: str | None = None
+        self._term: int | None = None
+        self._retry = FIRST_RETRY_SECONDS
+        self.state: Dependency | None = None
+        """None: there is no archive."""
+        self.queued = 0
+        """Conversations that wait."""
+        self.oldest_seconds = 0.0
+        """For how long the first of them has waited."""
+        self.messages = 0
+        """Messages that this pod has written."""
+
+    async def watch(self) -> None:
+        """Check PostgreSQL and the queue as long as this task lives."""
+        while True:
+            self.state = await self._checked()
+            await asyncio.sleep(CHECK_SECONDS)
+
+    async def run(self) -> None:
+        """Write as long as this task lives, while this pod has the lease."""
+        try:
+            while True:
+                pause = await self._step()
+                await asyncio.sleep(pause)
+        finally:
+            with suppress(ChatError):
+                await self._lease.release()
+            if self._archive is not None:
+                await self._archive.aclose()
+
+    async def _step(self) -> float:
+        """Archive what is due; returns the seconds until the next step."""
+        archive = await self._opened()
+        if archive is None or not await self._lease.hold():
+            self._term = None
+            return CHECK_SECONDS
+        from chatfleet_api.archive.postgres import TermLostError, UnavailableError  # noqa: PLC0415  # only with an archive
+
+        try:
+            if self._term is None:
+                self._term = await archive.begin_term()
+            found = await self._marks.look(BATCH)
+            if found.due:
+                await self._write(archive, self._term, found)
+            self._retry = FIRST_RETRY_SECONDS
+        except TermLostError:
+            self._term = None
+            return CHECK_SECONDS
+        except (UnavailableError, ChatError) as error:
+            logger.debug("Nothing is archived: %s", error)
+            self._retry = min(2 * self._retry, MAX_RETRY_SECONDS)
+            return self._retry
+        return 0.0 if len(found.due) == BATCH else POLL_SECONDS
+
+    async def _write(self, archive: "PostgresArchive", term: int, found: Queued) -> None:
+        """Write one batch; what PostgreSQL does not take is found by writing each conversation alone."""
+        from chatfleet_api.archive.postgres import RejectedRowsError  # noqa: PLC0415  # only with an archive
+
+        changes = await read_changes(self._redis, found.due)
+        failed: list[Changes] = []
+        try:
+            await archive.write(changes, term)
+        except RejectedRowsError:
+            for each in changes:
+                try:
+                    await archive.write([each], term)
+                except RejectedRowsError as error:
+                    logger.error("Conversation %s is not archived: %s", each.marked.conversation, error)  # noqa: TRY400
+                    failed.append(each)
+        done = [each for each in changes if each not in failed]
+        self.messages += sum(len(each.messages) for each in done)
+        await note_archived(self._redis, done, self._config().conversations.ttl_seconds)
+        outcomes = [(each.marked, _outcome(each, failed)) for each in changes]
+        await self._marks.settle(found.at, outcomes)
+
+    async def _opened(self) -> "PostgresArchive | None":
+        """Return the archive of the current configuration, None when there is none."""
+        file = self._config().archive_url_file
+        if file != self._file and self._archive is not None:
+            await self._archive.aclose()
+            self._archive = None
+        self._file = file
+        if file is not None and self._archive is None:
+            from chatfleet_api.archive.postgres import PostgresArchive  # noqa: PLC0415  # only with an archive
+
+            config = self._config()
+            self._archive = PostgresArchive(_reader(file), f"{config.namespace}/{config.deployment}")
+        return self._archive
+
+    async def _checked(self) -> Dependency | None:
+        archive = await self._opened()
+        if archive is None:
+            self.queued, self.oldest_seconds = 0, 0.0
+            return None
+        with suppress(ChatError):
+            found = await self._marks.look(0)
+            self.queued, self.oldest_seconds = found.size, found.age
+        from chatfleet_api.archive.postgres import UnavailableError  # noqa: PLC0415  # only with an archive
+
+        try:
+            await archive.check()
+        except UnavailableError as error:
+            if self.state is None or self.state.state is not State.DOWN:
+                logger.warning("The archive cannot be used: %s", error)
+            return Dependency(state=State.DOWN, message=f"{error}; {_waiting(self.queued)}")
+        if self.state is not None and self.state.state is State.DOWN:
+            logger.warning("The archive can be used again")
+        behind = f"it is behind: {_waiting(self.queued)}" if self.queued > NEARLY_FULL * MAX_MARKED else None
+        return Dependency(state=State.UP, message=behind)
+
+
+def _outcome(changes: Changes, failed: Sequence[Changes]) -> str:
+    if changes in failed:
+        return "failed"
+    return "more" if changes.more else "done"
+
+
+def _waiting(queued: int) -> str:
+    return f"conversations that wait: {queued:,} of at most {MAX_MARKED:,}"
+
+
+def _reader(file: str) -> Callable[[], str]:
+    return lambda: Path(file).read_text(encoding="utf-8").strip()

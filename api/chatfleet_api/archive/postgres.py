@@ -1,0 +1,144 @@
+"""The archive of one ChatDeployment in PostgreSQL. Imported only by pods that have one."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from chatfleet_api.archive import rows, statements
+from chatfleet_api.archive.changes import Changes
+from chatfleet_api.archive.connecting import PostgresURLError, arguments_of, connect
+from chatfleet_api.archive.migrator import migrations, upgrade
+
+MAX_CONNECTIONS: Final = 20
+"""Of one pod; each keeps one open, so that a large fleet does not use up the server's."""
+WAIT_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 1.0
+
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the archive's own state says it once
+
+
+class UnavailableError(Exception):
+    """PostgreSQL cannot be used now; the message has the cause in its words."""
+
+
+class TermLostError(Exception):
+    """Another process archives now."""
+
+
+class RejectedRowsError(Exception):
+    """PostgreSQL does not take a value."""
+
+
+class PostgresArchive:
+    """The tables of one ChatDeployment, in the PostgreSQL whose URL `read_url` returns, whatever becomes of it."""
+
+    def __init__(self, read_url: Callable[[], str], deployment: str) -> None:
+        self._read_url, self._deployment = read_url, deployment
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+
+    async def check(self) -> None:
+        """Return when PostgreSQL answers; raises `UnavailableError`."""
+        async with self._used() as connection:
+            await connection.execute("SELECT 1")
+
+    async def begin_term(self) -> int:
+        """Make the schema current, and return the number of a new term, after which no earlier writer writes.
+
+        Raises:
+            UnavailableError: also when the login lacks rights; the message has them.
+        """
+        try:
+            async with await connect(self._read_url()) as connection:
+                await connection.execute("SET lock_timeout = '10s'")
+                await upgrade(connection, migrations())
+        except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
+            raise UnavailableError(_first_line(error)) from error
+        async with self._used() as connection, connection.transaction():
+            await self._begin(connection, "")
+            found = await connection.execute(statements.NEW_TERM, {"deployment": self._deployment})
+            row = await found.fetchone()
+            return int(row[0]) if row else 0
+
+    async def write(self, changes: Iterable[Changes], term: int) -> None:
+        """Archive changes, all of them or nothing.
+
+        Raises:
+            UnavailableError: nothing is known of what became of them; write them again.
+            RejectedRowsError: nothing is written, because of one of them.
+            TermLostError: nothing is written.
+        """
+        by_tenant = groupby(sorted(changes, key=_tenant), key=_tenant)
+        async with self._used() as connection, connection.transaction():
+            await self._begin(connection, "")
+            row = await (await connection.execute(statements.TERM, {"deployment": self._deployment})).fetchone()
+            if row is None or row[0] != term:
+                raise TermLostError
+            for tenant, of_tenant in by_tenant:
+                await self._write(connection, tenant, list(of_tenant))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close(timeout=CLOSE_SECONDS)
+
+    async def _write(self, connection: AsyncConnection[Any], tenant: str, changes: Sequence[Changes]) -> None:
+        names = {"deployment": self._deployment, "tenant": tenant}
+        await connection.execute(statements.TENANT, names)
+        if deleted := [each.marked.conversation for each in changes if each.deleted]:
+            await connection.execute(statements.DELETE, {"ids": deleted})
+        if refreshed := [each.marked.conversation for each in changes if each.feedback is not None]:
+            await connection.execute(statements.NO_FEEDBACK, {"ids": refreshed})
+        for statement, found in (
+            (statements.CONVERSATIONS, rows.conversations(changes)),
+            (statements.MESSAGES, rows.messages(changes)),
+            (statements.FEEDBACK, rows.feedback(changes)),
+            (statements.USAGE, rows.usage(changes)),
+        ):
+            if found:
+                await connection.execute(statement, {**names, "rows": rows.document(found)})
+
+    async def _begin(self, connection: AsyncConnection[Any], tenant: str) -> None:
+        await connection.execute(statements.BEGIN, {"deployment": self._deployment, "tenant": tenant})
+
+    @asynccontextmanager
+    async def _used(self) -> AsyncGenerator[AsyncConnection[Any], None]:
+        """Yield a connection; after a failure all are made anew, as the URL may have changed."""
+        try:
+            pool = self._pool or await self._open()
+            async with pool.connection(timeout=WAIT_SECONDS) as connection:
+                yield connection
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise RejectedRowsError(_first_line(error)) from error
+        except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
+            await self.aclose()
+            raise UnavailableError(await self._cause(error)) from error
+
+    async def _open(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
+        kwargs = {**arguments_of(self._read_url()), "autocommit": True}
+        self._pool = pool = AsyncConnectionPool(kwargs=kwargs, min_size=1, max_size=MAX_CONNECTIONS, open=False)
+        await pool.open()
+        return pool
+
+    async def _cause(self, error: Exception) -> str:
+        """Return why PostgreSQL cannot be used; the pool alone knows that it has no connection."""
+        if isinstance(error, psycopg.OperationalError):
+            try:
+                await (await connect(self._read_url())).close()
+            except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as cause:
+                return _first_line(cause)
+        return _first_line(error)
+
+
+def _tenant(changes: Changes) -> str:
+    return changes.marked.tenant
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -1,0 +1,72 @@
+"""The statements of the archive: each takes one JSON document, and a repeat of it changes nothing."""
+
+from typing import Final
+
+BEGIN: Final = """
+SELECT set_config('role', 'chatfleet_archive', true), set_config('chatfleet.deployment', %(deployment)s, true),
+  set_config('chatfleet.tenant', %(tenant)s, true), set_config('statement_timeout', '10s', true)
+"""
+"""The beginning of each transaction: it works as the role without rights of its own, for one tenant."""
+TENANT: Final = "SELECT set_config('chatfleet.tenant', %(tenant)s, true)"
+NEW_TERM: Final = """
+INSERT INTO chatfleet.writers (deployment, term) VALUES (%(deployment)s, 1)
+ON CONFLICT (deployment) DO UPDATE SET term = writers.term + 1
+RETURNING term
+"""
+TERM: Final = "SELECT term FROM chatfleet.writers WHERE deployment = %(deployment)s FOR UPDATE"
+"""Lock the term until the transaction ends, so that no later writer overtakes this one."""
+DELETE: Final = "DELETE FROM chatfleet.conversations WHERE id = ANY(%(ids)s::uuid[])"
+CONVERSATIONS: Final = """
+INSERT INTO chatfleet.conversations
+  (deployment, tenant, id, user_id, title, metadata, head, version, created_at, updated_at)
+SELECT %(deployment)s, %(tenant)s, id, user_id, title, metadata, head, version, created_at, updated_at
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+  id uuid, user_id text, title text, metadata jsonb, head jsonb, version bigint,
+  created_at timestamptz, updated_at timestamptz)
+ON CONFLICT (deployment, tenant, id) DO UPDATE SET
+  user_id = excluded.user_id, title = excluded.title, metadata = excluded.metadata, head = excluded.head,
+  version = excluded.version, updated_at = excluded.updated_at
+"""
+MESSAGES: Final = """
+INSERT INTO chatfleet.messages
+  (deployment, tenant, conversation_id, id, position, role, content, status, provider, model, created_at, removed,
+   metadata)
+SELECT %(deployment)s, %(tenant)s, r.conversation_id, r.id,
+  coalesce(known.last, 0) + row_number() OVER (PARTITION BY r.conversation_id ORDER BY r.ordinal),
+  r.role, r.content, r.status, r.provider, r.model, r.created_at, r.removed, r.metadata
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+  conversation_id uuid, id uuid, ordinal integer, role text, content text, status text, provider text, model text,
+  created_at timestamptz, removed boolean, metadata jsonb)
+LEFT JOIN LATERAL (
+  SELECT max(position) AS last FROM chatfleet.messages m
+  WHERE m.deployment = %(deployment)s AND m.tenant = %(tenant)s AND m.conversation_id = r.conversation_id
+) AS known ON true
+ON CONFLICT (deployment, tenant, conversation_id, id) DO UPDATE SET
+  role = excluded.role, content = excluded.content, status = excluded.status, provider = excluded.provider,
+  model = excluded.model, created_at = excluded.created_at, removed = excluded.removed, metadata = excluded.metadata
+"""
+"""A message keeps the position that it has; new ones come after all that are there."""
+NO_FEEDBACK: Final = "DELETE FROM chatfleet.feedback WHERE conversation_id = ANY(%(ids)s::uuid[])"
+FEEDBACK: Final = """
+INSERT INTO chatfleet.feedback
+  (deployment, tenant, conversation_id, key, user_id, message_id, thumb, rating, comment, created_at, updated_at)
+SELECT %(deployment)s, %(tenant)s, conversation_id, key, user_id, message_id, thumb, rating, comment, created_at,
+  updated_at
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+  conversation_id uuid, key text, user_id text, message_id uuid, thumb text, rating smallint, comment text,
+  created_at timestamptz, updated_at timestamptz)
+"""
+USAGE: Final = """
+INSERT INTO chatfleet.usage
+  (deployment, tenant, conversation_id, message_id, user_id, provider, model, upstream_model, input_tokens,
+   output_tokens, cost_usd, created_at, metadata)
+SELECT %(deployment)s, %(tenant)s, conversation_id, message_id, user_id, provider, model, upstream_model, input_tokens,
+  output_tokens, cost_usd, created_at, metadata
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+  conversation_id uuid, message_id uuid, user_id text, provider text, model text, upstream_model text,
+  input_tokens bigint, output_tokens bigint, cost_usd numeric, created_at timestamptz, metadata jsonb)
+ON CONFLICT (deployment, tenant, conversation_id, message_id) DO UPDATE SET
+  user_id = excluded.user_id, provider = excluded.provider, model = excluded.model,
+  upstream_model = excluded.upstream_model, input_tokens = excluded.input_tokens,
+  output_tokens = excluded.output_tokens, cost_usd = excluded.cost_usd, metadata = excluded.metadata
+"""

@@ -1,0 +1,331 @@
+"""Conversations of a real Redis in a real PostgreSQL: all of them, once, in order, whatever is killed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from typing_extensions import override
+from uuid_utils import uuid7
+
+from chatfleet_api.archive import keeper as keeping
+from chatfleet_api.archive.archived import ArchivedFeedbackStore, ArchivedSessionStore, kept_until_archived
+from chatfleet_api.archive.keeper import ArchiveKeeper
+from chatfleet_api.archive.marks import Marks, Queued, writer_key
+from chatfleet_api.archive.postgres import PostgresArchive, TermLostError
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import Usage
+from chatfleet_api.pod.configuration import local
+from chatfleet_api.redis import lease as leases
+from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.lease import Lease
+from chatfleet_api.sessions.feedback import Feedback
+from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.sessions.redis_feedback import RedisFeedbackStore
+from chatfleet_api.sessions.store import Append, Conversation, StoredMessage, removed
+from chatfleet_contract.report import State
+from harness.pods.live import fixed
+from harness.pods.runs import conversations
+from harness.polling import eventually_async
+from harness.postgres import PostgresServer, postgres_server
+from harness.redis.topologies import Topologies
+
+NOW = "2026-01-02T03:04:05.678+00:00"
+SETTLING = 0.3
+TENANTS = ("acme", "other")
+TTL = 3600
+
+
+class Shop:
+    """A ChatDeployment with an archive: its stores, and pods that archive."""
+
+    def __init__(self, redis: RedisClient, url: str, folder: Path, *, lease: type[Lease] = Lease) -> None:
+        self.redis, self.url, self._lease = redis, url, lease
+        self._file = folder / "postgres"
+        self._file.write_text(url)
+        self.marks = Marks(redis, settling=SETTLING)
+        kept = conversations(ttl_seconds=TTL).map(lambda live: kept_until_archived(live, archived=True))
+        self.sessions = ArchivedSessionStore(RedisSessionStore(redis, kept, fixed(0)), self.marks, fixed(True))  # noqa: FBT003
+        self.feedback = ArchivedFeedbackStore(RedisFeedbackStore(redis), self.marks, fixed(True))  # noqa: FBT003
+        self.config = local().model_copy(
+            update={"archive_url_file": str(self._file), "conversations": conversations(ttl_seconds=TTL)()}
+        )
+
+    def keeper(self) -> ArchiveKeeper:
+        lease = self._lease(self.redis, writer_key(self.redis), str(uuid7()), clock=time.monotonic)
+        return ArchiveKeeper(self.redis, fixed(self.config), lease, self.marks)
+
+    @asynccontextmanager
+    async def pod(self) -> AsyncIterator[ArchiveKeeper]:
+        keeper = self.keeper()
+        tasks = [asyncio.create_task(part) for part in (keeper.run(), keeper.watch())]
+        try:
+            yield keeper
+        finally:
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def archived(self) -> None:
+        """Return when nothing waits."""
+
+        async def empty() -> bool:
+            return (await self.marks.look(0)).size == 0
+
+        await eventually_async(empty)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    async def conversation(self, tenant: str = "acme") -> str:
+        made = Conversation(str(uuid7()), "ann", "A title", {"k": ["v", 1]}, NOW, NOW)
+        await self.sessions.create(tenant, made)
+        return made.id
+
+    async def say(self, conversation: str, *messages: StoredMessage, tenant: str = "acme") -> None:
+        await self.sessions.append(tenant, conversation, Append(messages, now=NOW, expected_version=None))
+
+
+def message(content: str, **fields: Any) -> StoredMessage:  # noqa: ANN401
+    return StoredMessage(str(uuid7()), "user", content, NOW, **fields)
+
+
+@pytest.fixture(params=["single", "cluster", "acl"])
+async def client(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[RedisClient]:
+    """A Redis that no other test has: each is a ChatDeployment of its own."""
+    async with open_redis(topologies(request.param), "tests", f"archive-{uuid7()}") as redis_client:
+        yield redis_client
+
+
+@pytest.fixture
+async def single(topologies: Topologies) -> AsyncIterator[RedisClient]:
+    async with open_redis(topologies("single"), "tests", f"archive-{uuid7()}") as redis_client:
+        yield redis_client
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(keeping, "MAX_RETRY_SECONDS", 0.3)
+
+
+MESSAGES = "SELECT * FROM chatfleet.messages ORDER BY conversation_id, position"
+
+
+async def test_a_conversation_is_archived_as_it_is_with_feedback_and_usage(
+    client: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(client, postgres.database(), tmp_path)
+    conversation = await shop.conversation()
+    question = message("How \\u0000 \x00 are \\\x00 you? 🎈")
+    pending = StoredMessage(str(uuid7()), "assistant", "", NOW, status="pending", run=str(uuid7()))
+    usage = Usage(input_tokens=3, output_tokens=5)
+    answer = StoredMessage(pending.id, "assistant", "Well", NOW, provider="a", model="m", usage=usage, run=pending.run)
+    await shop.say(conversation, question, pending)
+    await shop.say(conversation, answer)
+    await shop.feedback.put("acme", conversation, Feedback("ann", answer.id, NOW, NOW, thumb="up", rating=4))
+    async with shop.pod():
+        await shop.archived()
+    (kept,) = shop.rows("SELECT * FROM chatfleet.conversations")
+    assert (kept["tenant"], str(kept["id"]), kept["user_id"], kept["title"]) == ("acme", conversation, "ann", "A title")
+    assert (kept["metadata"], kept["version"], kept["head"]) == ({"k": ["v", 1]}, 2, None)
+    first, second = shop.rows(MESSAGES)
+    assert first["content"] == "How \\u0000 \ufffd are \\\ufffd you? 🎈"
+    assert (second["content"], second["status"], str(second["id"])) == ("Well", "complete", answer.id)
+    assert second["created_at"].isoformat(timespec="milliseconds") == NOW
+    assert second["metadata"]["run"] == answer.run
+    (given,) = shop.rows("SELECT * FROM chatfleet.feedback")
+    assert (str(given["message_id"]), given["thumb"], given["rating"]) == (answer.id, "up", 4)
+    (used,) = shop.rows("SELECT * FROM chatfleet.usage")
+    assert (used["input_tokens"], used["output_tokens"], used["model"], used["user_id"]) == (3, 5, "m", "ann")
+
+
+async def test_what_is_removed_and_deleted_is_so_in_the_archive_and_usage_stays(
+    client: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(client, postgres.database(), tmp_path)
+    kept, deleted = await shop.conversation(), await shop.conversation()
+    said = [message(text, usage=Usage(input_tokens=1, output_tokens=1)) for text in ("a", "secret", "c")]
+    for conversation in (kept, deleted):
+        await shop.say(conversation, *said)
+        await shop.feedback.put("acme", conversation, Feedback("ann", said[1].id, NOW, NOW, comment="mine"))
+    async with shop.pod():
+        await shop.archived()
+        assert [row["content"] for row in shop.rows(MESSAGES)] == ["a", "secret", "c"] * 2
+        await shop.sessions.remove("acme", kept, removed(said[1].id), now=NOW)
+        await shop.sessions.delete("acme", deleted)
+        await shop.archived()
+        assert [(row["content"], row["removed"]) for row in shop.rows(MESSAGES)] == [
+            ("a", False),
+            ("", True),
+            ("c", False),
+        ]
+        assert [str(row["id"]) for row in shop.rows("SELECT id FROM chatfleet.conversations")] == [kept]
+        assert shop.rows("SELECT * FROM chatfleet.feedback") == []
+        await shop.sessions.create("acme", Conversation(deleted, None, "again", {}, NOW, NOW))
+        await shop.say(deleted, message("new"))
+        await shop.archived()
+    assert [row["content"] for row in shop.rows(MESSAGES) if str(row["conversation_id"]) == deleted] == ["new"]
+    assert len(shop.rows("SELECT * FROM chatfleet.usage")) == 6
+
+
+class KilledLease(Lease):
+    """That of a process that is killed: it releases nothing."""
+
+    @override
+    async def release(self) -> None:
+        pass
+
+
+ROUNDS = 10
+
+
+def has_written(keeper: ArchiveKeeper) -> bool:
+    return keeper.messages > 0
+
+
+async def test_ten_crashes_of_postgresql_and_of_the_writer_lose_and_double_nothing(
+    single: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
+    with postgres_server() as server:
+        shop = Shop(single, server.database(), tmp_path, lease=KilledLease)
+        known = [await shop.conversation(tenant) for tenant in TENANTS for _ in range(10)]
+        said: dict[str, list[str]] = {conversation: [] for conversation in known}
+
+        async def chat(conversation: str, tenant: str) -> None:
+            for number in range(10):
+                new = [message(f"{number}.{part}") for part in range(2)]
+                await shop.say(conversation, *new, tenant=tenant)
+                said[conversation] += [each.id for each in new]
+
+        server.crash()
+        for _ in range(ROUNDS):
+            with server.running():
+                async with asyncio.TaskGroup() as chats:
+                    for place, conversation in enumerate(known):
+                        chats.create_task(chat(conversation, TENANTS[place // 10]))
+                    async with shop.pod() as keeper:
+                        await eventually_async(partial(has_written, keeper))
+                        server.crash()
+        with server.running():
+            async with shop.pod():
+                await shop.archived()
+            found: dict[str, list[str]] = {conversation: [] for conversation in known}
+            for row in shop.rows(MESSAGES):
+                found[str(row["conversation_id"])].append(str(row["id"]))
+        assert found == said
+        assert sum(map(len, said.values())) == 20 * 20 * ROUNDS
+
+
+async def test_postgresql_that_is_down_stops_no_conversation_and_is_reported(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    good = shop.url
+    (tmp_path / "postgres").write_text("postgresql://user:hunter2@127.0.0.1:1/name")
+    async with shop.pod() as keeper:
+        conversation = await shop.conversation()
+        await shop.say(conversation, message("hi"))
+        await eventually_async(lambda: keeper.state is not None and "wait: 1 of" in (keeper.state.message or ""))
+        assert keeper.state is not None
+        assert keeper.state.state is State.DOWN
+        assert "refused" in (keeper.state.message or "")
+        assert "hunter2" not in (keeper.state.message or "")
+        await eventually_async(lambda: keeper.oldest_seconds > 0)
+        (tmp_path / "postgres").write_text(good)  # the Secret is corrected, and no pod restarts
+        await shop.archived()
+        await eventually_async(lambda: keeper.state is not None and keeper.state.state is State.UP)
+    assert [row["content"] for row in shop.rows(MESSAGES)] == ["hi"]
+
+
+async def test_a_conversation_outlives_its_time_until_it_is_archived(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    conversation = await shop.conversation()
+    await shop.say(conversation, message("hi"))
+    keys = [single.key("acme", kind, conversation) for kind in ("conversation", "messages")]
+    assert all([await single.call("TTL", key) > 100 * TTL for key in keys])
+    async with shop.pod():
+        await shop.archived()
+    assert all([await single.call("TTL", key) <= TTL for key in keys])
+
+
+async def test_a_full_queue_refuses_changes_of_further_conversations_alone(single: RedisClient) -> None:
+    marks = Marks(single, most=2)
+    first, second, third = (str(uuid7()) for _ in range(3))
+    await marks.add("acme", first)
+    await marks.add("acme", second)
+    await marks.add("acme", first, "D")
+    with pytest.raises(ChatError) as caught:
+        await marks.add("acme", third)
+    assert caught.value.code is Code.STORAGE_UNAVAILABLE
+    assert "archive" in (caught.value.detail or "")
+
+
+async def test_a_mark_stays_until_it_is_older_than_a_command_under_way_and_there_is_no_newer_one(
+    single: RedisClient,
+) -> None:
+    eager, patient, conversation = Marks(single, settling=0), Marks(single, settling=60), str(uuid7())
+
+    async def settled(by: Marks, found: Queued) -> int:
+        await by.settle(found.at, [(each, "done") for each in found.due])
+        return (await eager.look(0)).size
+
+    await eager.add("acme", conversation, "R")
+    assert (await patient.look(10)).due == []
+    assert await settled(patient, await eager.look(10)) == 1  # the change may arrive after it was read
+    found = await eager.look(10)
+    await eager.add("acme", conversation, "F")
+    assert await settled(eager, found) == 1  # a change came after it was read
+    found = await eager.look(10)
+    assert [(each.tenant, each.conversation) for each in found.due] == [("acme", conversation)]
+    assert all(found.due[0].about(flag) for flag in "RF")
+    assert await settled(eager, found) == 0
+
+
+async def test_a_conversation_that_postgresql_rejects_stops_no_other(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    broken, whole = await shop.conversation(), await shop.conversation()
+    await shop.say(broken, StoredMessage("no-uuid", "user", "x", NOW))
+    await shop.say(whole, message("fine"))
+    async with shop.pod():
+        await eventually_async(lambda: len(_written(shop)) == 1)
+
+        async def one_waits() -> bool:
+            return (await shop.marks.look(0)).size == 1
+
+        await eventually_async(one_waits)
+    assert [row["content"] for row in shop.rows(MESSAGES)] == ["fine"]
+
+
+def _written(shop: Shop) -> list[dict[str, Any]]:
+    with suppress(psycopg.Error):
+        return shop.rows(MESSAGES)
+    return []
+
+
+async def test_a_writer_of_an_earlier_term_writes_nothing(postgres: PostgresServer) -> None:
+    url = postgres.database()
+    archive = PostgresArchive(lambda: url, "tests/archive")
+    first = await archive.begin_term()
+    second = await archive.begin_term()
+    try:
+        with pytest.raises(TermLostError):
+            await archive.write([], first)
+        await archive.write([], second)
+    finally:
+        await archive.aclose()
