@@ -32,9 +32,9 @@ SECONDS: Final = {"short": 4.0, "long": 15.0}
 """For which the quiet tenant asks, alone and then beside the flood, in each round."""
 FIRST: Final = 0.3
 """Seconds before a first token."""
-TOKENS: Final = 10
-GAP: Final = {NOISY: 0.3, QUIET: 0.1}
-CAPACITY: Final = 55
+TOKENS: Final = {NOISY: 20, QUIET: 10}
+GAP: Final = {NOISY: 0.2, QUIET: 0.1}
+CAPACITY: Final = 75
 """Streams of each of two pods: enough for what the limits let pass, and not for the flood."""
 FELT: Final = 5.0
 """Percent."""
@@ -67,7 +67,7 @@ async def _round(trial: Trial, fleet: Fleet) -> Round:
     await _all_ended(fleet)
     alone = await _asked(trial, fleet, SECONDS[trial.size])
     async with _flood(trial, fleet) as flooding:
-        await asyncio.sleep(FIRST + GAP[NOISY] * TOKENS)  # then there are as many streams as there will be
+        await asyncio.sleep(FIRST + GAP[NOISY] * TOKENS[NOISY])  # then there are as many streams as there will be
         beside = await _asked(trial, fleet, SECONDS[trial.size])
     questions = [question for question, _ in flooding]
     flood = await trial.judge_all(questions, await asyncio.gather(*(asking for _, asking in flooding)))
@@ -113,7 +113,7 @@ async def _flood(trial: Trial, fleet: Fleet) -> AsyncIterator[list[tuple[Questio
 
 
 def _question(trial: Trial, tenant: str) -> Question:
-    script = Script(trial.key(), TOKENS, gap=GAP[tenant], first=FIRST)
+    script = Script(trial.key(), TOKENS[tenant], gap=GAP[tenant], first=FIRST)
     return Question(script, "openai", key=key_of(tenant))
 
 
