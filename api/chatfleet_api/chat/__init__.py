@@ -16,6 +16,7 @@ tool_pieces     what one of these steps reads: what readers get, and the calls t
 tool_progress   how far these steps got, by the log: where a successor goes on
 traces          the spans of a turn and of a takeover
 accounting      what an answer has used, priced and counted at its end
+following       what a run that no log has has used so far, should its pod die
 emitting        what is done with each read of the upstream
 notices         what a run makes known inside of the pod
 reply           the answer while it streams

@@ -25,6 +25,7 @@ from chatfleet_api.chat import notices
 from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.announcing import UNEXPECTED, Announcer, Ended
 from chatfleet_api.chat.emitting import emitter
+from chatfleet_api.chat.following import followed
 from chatfleet_api.chat.limits import Limits, Share, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
@@ -155,12 +156,13 @@ async def run_turn(job: RunJob, run: Run) -> None:
     reply = Reply(job.clock, answered(job.before))
     limits = job.seams.limits
     with turn_span(run, job.start) as span, share_of(limits, run.tenant, job.held) as share, noting() as attempts:
-        end = await _produce(job, run, reply, share)
-        if run.fenced:
-            share.forget()
-            return  # it is another pod's to end
-        used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
-        end = accounted(job.seams.accounting, run, used, end)
+        with followed(job.seams.accounting, run, job.consumer, attempts):
+            end = await _produce(job, run, reply, share)
+            if run.fenced:
+                share.forget()
+                return  # it is another pod's to end
+            used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
+            end = accounted(job.seams.accounting, run, used, end)
         span.ended(end)
         await share.settle(tokens_used(job.request, reply, end))
     if job.sink is None:

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.redis.lease import Lease
 from chatfleet_api.runs.fleet.interface import Fleet
+from chatfleet_api.runs.fleet.redis import RedisFleet
 from chatfleet_api.runs.log.interface import RunLog
 from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.sessions.feedback import FeedbackStore
@@ -31,6 +33,7 @@ from chatfleet_api.usage.memory_ledger import MemoryLedger
 from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.usage.redis_ledger import RedisLedger, open_redis_ledger
 from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.usage.sweep import Sweeper
 from chatfleet_api.webhooks.event import Notice
 from chatfleet_api.webhooks.outbox import Outbox, open_outbox
 from chatfleet_contract.runtime import RuntimeConfig
@@ -71,6 +74,8 @@ async def open_stores(
         ledger = await _open_ledger(stack, redis, pod, conversations)
         outbox = None if redis is None else await stack.enter_async_context(open_outbox(redis, config))
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
+        if redis is not None and isinstance(fleet, RedisFleet):
+            fleet.before_removal(Sweeper(redis, live_prices(config), lambda: datetime.now(UTC)).sweep)
         kept = config.map(lambda live: kept_until_archived(live.conversations, archived=_is_archived(live)))
         sessions = open_sessions(redis, kept, wait_replicas, clock=clock)
         feedback, archive = open_feedback(redis, sessions), None

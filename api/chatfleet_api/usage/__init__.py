@@ -8,6 +8,7 @@
 - `settlement`: what a record adds to the sums in Redis
 - `ledger`: the sums: what every ledger promises, and their rows
 - `redis_ledger`, `ledger_script`: the ledger of a fleet; its step also ends a run that is logged
+- `open_answers`: answers under way that no log has; `sweep`: counts those of pods that have died
 - `memory_ledger`: the ledger of a process without Redis
 - `report`: filters and groups of the sums; `tables`: the sums as CSV and FOCUS
 """

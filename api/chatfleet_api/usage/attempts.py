@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.usage_estimate import usage_estimate
 
 
 class Attempt(NamedTuple):
@@ -28,6 +30,12 @@ class Attempts:
     ended: list[Attempt] = field(default_factory=list)
     accepted: bool = False
     """Whether the upstream has accepted the request that is under way."""
+    under_way: "UnderWay | None" = None
+
+    def so_far(self) -> tuple[Attempt, ...]:
+        """Return the attempts that are paid, with an estimate of the one under way."""
+        now = self.under_way
+        return (*self.ended, now.attempt()) if now and (self.accepted or now.items) else tuple(self.ended)
 
 
 _CURRENT: ContextVar[Attempts | None] = ContextVar("attempts", default=None)
@@ -44,6 +52,34 @@ def noting() -> Iterator[Attempts]:
         _CURRENT.reset(before)
 
 
+class UnderWay:
+    """An attempt that has not ended."""
+
+    __slots__ = ("_input", "_names", "_request", "items")
+
+    def __init__(self, names: tuple[str, str, str], request: ChatRequest) -> None:
+        """Name it as an `Attempt`."""
+        self._names = names
+        self._request = request
+        self._input: int | None = None
+        self.items = 0
+        """That have come of its answer."""
+
+    def attempt(self) -> Attempt:
+        """Return it as if it ended now; nothing else is reckoned with each call than what has come."""
+        if self._input is None:
+            self._input = usage_estimate(self._request, 0).input_tokens
+        return Attempt(*self._names, Usage(self._input, self.items, estimated=True), wasted=not self.items)
+
+
+def begun(names: tuple[str, str, str], request: ChatRequest) -> UnderWay:
+    """Note an attempt that begins; return where to count what comes of its answer."""
+    under_way = UnderWay(names, request)
+    if (attempts := _CURRENT.get()) is not None:
+        attempts.under_way = under_way
+    return under_way
+
+
 def accepted() -> None:
     """Note that the upstream accepts the request: it is paid from now on."""
     if (attempts := _CURRENT.get()) is not None:
@@ -55,4 +91,4 @@ def ended(attempt: Attempt) -> None:
     if (attempts := _CURRENT.get()) is not None:
         if attempts.accepted or not attempt.wasted:
             attempts.ended.append(attempt)
-        attempts.accepted = False
+        attempts.accepted, attempts.under_way = False, None

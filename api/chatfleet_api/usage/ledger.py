@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
+from chatfleet_api.usage.open_answers import Look
 from chatfleet_api.usage.record import Row, UsageRecord
 from chatfleet_api.usage.settlement import Settlement
 
@@ -24,6 +26,10 @@ class Ledger(Protocol):
 
     def settlement(self, record: UsageRecord) -> Settlement | None:
         """Return what the step that ends a run has to add; None: nothing has, since the record was added at once."""
+        ...
+
+    def following(self, run: str, look: Look) -> AbstractContextManager[None]:
+        """Have what `look` shows counted if this process dies within the block; `add` ends that before."""
         ...
 
     async def days(self, tenant: str, days: Sequence[str]) -> Sequence[Sums]:

@@ -8,6 +8,8 @@ that arrives twice counts once.
 - `usage-total:<day>`: a hash of the counters of all tenants
 - `usage:<tenant>:conversation:<id>`: a hash of the counters of one conversation
 - `usage-batch:<process>`: the number of the newest batch of a process
+- `usage-open:<process>`: a hash of the answers under way that no log has (`open_answers.py`), by run
+- `usage-swept:<process>`: a hash of those that other pods have counted because the process had died, by run
 
 Money is in picodollars. All keys share a slot.
 """
@@ -53,15 +55,38 @@ end
 SETTLE: Final = (
     SETTLING
     + """
-local number, ttl, settlements = tonumber(ARGV[1]), ARGV[2], cmsgpack.unpack(ARGV[3])
+local swept, opened, closed = tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+local number, ttl, settlements = tonumber(ARGV[4]), ARGV[5], cmsgpack.unpack(ARGV[6])
 local newest = redis.call('GET', KEYS[1])
 if newest and tonumber(newest) >= number then return 0 end -- a repeat, after a lost reply
+if #redis.call('HGETALL', KEYS[3]) / 2 ~= swept then return -1 end
 redis.call('SET', KEYS[1], number, 'EX', ttl)
-for i, settlement in ipairs(settlements) do settle(3 * i - 1, settlement) end
+for i = 1, #opened, 2 do redis.call('HSET', KEYS[2], opened[i], opened[i + 1]) end
+if #opened > 0 then redis.call('EXPIRE', KEYS[2], ttl) end
+for _, run in ipairs(closed) do redis.call('HDEL', KEYS[2], run) end
+for i, settlement in ipairs(settlements) do settle(3 * i + 1, settlement) end
 return 1
 """
 )
-"""Add a numbered batch of settlements, whose keys follow that of the batch."""
+"""Add a numbered batch of settlements, whose keys follow those of the batch and of open and swept answers.
+
+Returns -1, and adds nothing, when more answers were swept than the process knows of.
+"""
+SWEEP: Final = (
+    SETTLING
+    + """
+local runs, settlements = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+for i, run in ipairs(runs) do
+  if redis.call('HGET', KEYS[1], run) == ARGV[3 + i] then
+    redis.call('HDEL', KEYS[1], run)
+    redis.call('HSET', KEYS[2], run, cmsgpack.pack({{KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]}, settlements[i]}))
+    settle(3 * i, settlements[i])
+  end
+end
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+"""
+)
+"""Count answers of a process that has died, each as long as it is still as it was read."""
 
 _name: Final = msgspec.json.Encoder().encode
 
@@ -100,6 +125,14 @@ def total_key(redis: RedisClient, day: str) -> str:
 
 def conversation_key(redis: RedisClient, tenant: str, conversation: str) -> str:
     return redis.shared_key(f"usage:{quote(tenant, safe='')}:conversation:{conversation}")
+
+
+def open_key(redis: RedisClient, process: str) -> str:
+    return redis.shared_key(f"usage-open:{process}")
+
+
+def swept_key(redis: RedisClient, process: str) -> str:
+    return redis.shared_key(f"usage-swept:{process}")
 
 
 def batch_key(redis: RedisClient, process: str) -> str:

@@ -30,6 +30,7 @@ from chatfleet_api.providers.provider import Provider
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.executor import Executor, Operation
 from chatfleet_api.runs.fleet.interface import Fleet
+from chatfleet_api.runs.fleet.redis import RedisFleet
 from chatfleet_api.runs.log.tasks import cancel
 from chatfleet_api.runs.opening import open_fleet, open_run_log
 from chatfleet_api.runs.pool import RunPool
@@ -38,6 +39,7 @@ from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_api.usage.redis_ledger import RedisLedger, open_redis_ledger
+from chatfleet_api.usage.sweep import Sweeper
 from chatfleet_contract.spec import Limits
 from chatfleet_contract.spec.provider_types import Continuation
 from harness.pods.live import fixed
@@ -136,9 +138,9 @@ async def open_pod(
         pass
     streams = streaming(max_streams_per_pod=capacity, max_stream_seconds=60, log_ttl_seconds=60)
     members = await stack.enter_async_context(
-        open_fleet(redis_client, str(uuid7()), streams, clock=time.monotonic, rand=random.random)
+        open_fleet(redis_client, pod := str(uuid7()), streams, clock=time.monotonic, rand=random.random)
     )
-    ledger = await stack.enter_async_context(open_redis_ledger(redis_client, str(uuid7()), lambda: 60))
+    ledger = await stack.enter_async_context(open_redis_ledger(redis_client, pod, lambda: 60))
     log = await stack.enter_async_context(
         open_run_log(
             redis_client, streams, conversations(), clock=time.monotonic, after_end=partial(after_end, ledger, None)
@@ -148,6 +150,8 @@ async def open_pod(
     sessions = RedisSessionStore(redis_client, conversations(ttl_seconds=60), fixed(0))
     meter = Meter("tests")
     book = fixed(PriceBook({}) if prices is None else prices)
+    assert isinstance(members, RedisFleet)
+    members.before_removal(Sweeper(redis_client, book, lambda: datetime.now(UTC)).sweep)
     accounting = Accounting(ledger=ledger, prices=book, now=lambda: datetime.now(UTC), meter=meter)
     config = LEAST.model_copy(update={"limits": limits, "streaming": streams()})
     terms = open_terms(fixed(config), book, fixed(keys or {}))

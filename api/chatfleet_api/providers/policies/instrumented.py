@@ -15,6 +15,7 @@ from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.usage_estimate import usage_estimate
 from chatfleet_api.providers.provider import Finish, GeneratorOpening, ItemBatch, Opening, Provider
 from chatfleet_api.usage.attempts import Attempt, ended
+from chatfleet_api.usage.attempts import begun as begin_attempt
 
 STEP: Final = 16
 """Items that are counted together while they come."""
@@ -73,11 +74,12 @@ class Instrumented:
         begun, count, counted = self._clock(), 0, 0
         code: Code | None = Code.CANCELLED
         usage: Usage | None = None
+        under_way = begin_attempt((*self._labels, self._upstream_model), request)
         try:
             async with self._inner.open(request) as stream:
                 self._meter.first_token(*self._labels, self._clock() - begun)
                 async for items in stream:
-                    count += len(items)
+                    under_way.items = count = count + len(items)
                     if count - counted >= STEP:
                         self._meter.used(*self._labels, Usage(output_tokens=count - counted, estimated=True))
                         counted = count

@@ -1,6 +1,6 @@
 """Which pod owns which run: begun, cancelled, handed over, taken over from the dead, fenced off."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -65,6 +65,8 @@ class Ownership:
         self._owned: dict[RunKey, int] = {}
         """Each run that Redis may think ours, with its epoch."""
         self._handing_over: set[RunKey] = set()
+        self.before_removal: Callable[[str], Awaitable[None]] | None = None
+        """What is done for a dead pod before it is removed from the fleet; it may be done again."""
 
     @asynccontextmanager
     async def begin(self, record: RunRecord) -> AsyncGenerator[None, None]:
@@ -140,6 +142,8 @@ class Ownership:
         orphans: list[Orphan] = []
         for (pod, _), count, members in zip(keys, replies[::2], replies[1::2], strict=True):
             if not count:
+                if self.before_removal is not None:
+                    await self.before_removal(pod)
                 await deregister(self._redis, pod)
             share = members[: -(-count // (successors + 1))]
             orphans += [Orphan(pod, *from_member(member), dead[pod]) for member in share]

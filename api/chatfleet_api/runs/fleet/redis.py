@@ -12,7 +12,7 @@ A pod is dead when its heartbeat has not changed for `LEASE_SECONDS` of the obse
 itself has reached Redis without a failure: so no pod is dead because of an outage of Redis, and clocks need not agree.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from chatfleet_api.domain.errors import StorageUnavailableError
@@ -41,6 +41,10 @@ class RedisFleet:
         """Join the fleet as `pod`, a name that no other process, before or now, has; `rand` returns 0 to 1."""
         self._membership = Membership(redis, pod, clock=clock)
         self._ownership = Ownership(redis, pod, streaming, rand=rand)
+
+    def before_removal(self, act: Callable[[str], Awaitable[None]]) -> None:
+        """Call `act` with each dead pod before it is removed; what it raises leaves the pod for the next heartbeat."""
+        self._ownership.before_removal = act
 
     def begin(self, record: RunRecord) -> AbstractAsyncContextManager[None]:
         return self._ownership.begin(record)

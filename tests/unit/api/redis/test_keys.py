@@ -51,13 +51,18 @@ FLEET_KEYS: Final = {
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",
     "webhooks/queue.py: sender_key": "which pod sends",
     "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",
+    "usage/ledger_script.py: open_key": "answers under way in a process; each names its tenant",
+    "usage/ledger_script.py: swept_key": "answers of a process that others have counted; each with keys of its tenant",
     "usage/ledger_script.py: batch_key": "the number of the last batch of sums of a process",
 }
 """Functions that make keys of no tenant, and why."""
 TABLES: Final = {
     "runs/fleet/failure_detector.py: _seen": "by pod",
     "runs/log/tailing.py: streams": "by key of Redis",
-    "usage/redis_ledger.py: _waiting": "by keys of Redis",
+    "usage/redis_ledger.py: _closed": "by run, an id of this process that no caller looks up",
+    "usage/redis_ledger.py: _swept": "the same",
+    "usage/redis_ledger.py: closed": "the same",
+    "usage/redis_ledger.py: opened": "the same",
     "usage/memory_ledger.py: _totals": "the sum of the ChatDeployment, for its status",
     "chat/tool_progress.py: results": "within one run",
     "sessions/memory.py: idempotency": "within one conversation",
