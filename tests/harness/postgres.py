@@ -98,7 +98,7 @@ class PostgresServer:
         ]
         command = (*_unprivileged(), str(programs() / "postgres"), "-D", str(self._data), *settings)
         with started("postgres", command, folder=self._folder) as self._running:
-            await_ready(self._running, self._answers)
+            await_ready(self._running, lambda: answers(self.url))
             yield self._running
 
     def crash(self) -> None:
@@ -113,16 +113,39 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         return f"postgresql://{SUPERUSER}@{LOOPBACK}:{self.port}/{name}"
 
-    def _answers(self) -> bool:
-        with suppress(psycopg.Error), psycopg.connect(self.url, connect_timeout=2):
-            return True
-        return False
+
+def answers(url: str) -> bool:
+    """Return whether a database accepts connections."""
+    with suppress(psycopg.Error), psycopg.connect(url, connect_timeout=2):
+        return True
+    return False
 
 
 def as_role(url: str, role: str) -> str:
     """Return the URL of the same database, with another login."""
     parts = urlsplit(url)
     return parts._replace(netloc=f"{role}@{parts.hostname}:{parts.port}").geturl()
+
+
+@contextmanager
+def pooled(url: str) -> Iterator[str]:
+    """Run pgbouncer in transaction mode, with one connection, before the database at `url`; yields its URL there."""
+    folder, port, server = Path(tempfile.mkdtemp(prefix="pgbouncer-")), free_port(), urlsplit(url)
+    folder.chmod(0o755)
+    (folder / "users.txt").write_text(f'"{SUPERUSER}" ""\n')
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host={LOOPBACK} port={server.port}\n[pgbouncer]\nlisten_addr = {LOOPBACK}\n"
+        f"listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {folder / 'users.txt'}\n"
+        "pool_mode = transaction\ndefault_pool_size = 1\n"
+    )
+    command = (*_unprivileged(), "/usr/sbin/pgbouncer", str(folder / "pgbouncer.ini"))
+    pooler = server._replace(netloc=f"{SUPERUSER}@{LOOPBACK}:{port}").geturl()
+    try:
+        with started("pgbouncer", command, folder=folder) as program:
+            await_ready(program, lambda: answers(pooler))
+            yield pooler
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -46,12 +46,15 @@ async def current(connection: AsyncConnection[Any]) -> int:
     return await _version(connection) if row and row[0] else 0
 
 
-async def upgrade(connection: AsyncConnection[Any], known: Sequence[Migration]) -> Sequence[str]:
+async def upgrade(
+    connection: AsyncConnection[Any], known: Sequence[Migration], *, wait_seconds: int = 0
+) -> Sequence[str]:
     """Apply the migrations of `known` that are missing, and return their names. Who comes second waits, and has none.
 
-    A schema that is newer than all of them stays.
+    It waits for `wait_seconds`; 0: for as long as it takes. A schema that is newer than all of them stays.
     """
     async with connection.transaction():
+        await connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{wait_seconds}s",))
         before = await _locked(connection)
         missing = [each for each in known if each.version > before]
         for each in missing:

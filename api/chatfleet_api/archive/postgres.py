@@ -19,6 +19,8 @@ MAX_CONNECTIONS: Final = 20
 """Of one pod; each keeps one open, so that a large fleet does not use up the server's."""
 WAIT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 1.0
+MIGRATION_SECONDS: Final = 10
+"""Longest that a pod waits for another one's migration before it tries again."""
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the archive's own state says it once
 
@@ -55,8 +57,7 @@ class PostgresArchive:
         """
         try:
             async with await connect(self._read_url()) as connection:
-                await connection.execute("SET lock_timeout = '10s'")
-                await upgrade(connection, migrations())
+                await upgrade(connection, migrations(), wait_seconds=MIGRATION_SECONDS)
         except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
             raise UnavailableError(_first_line(error)) from error
         async with self._used() as connection, connection.transaction():

@@ -33,7 +33,7 @@ from chatfleet_contract.report import State
 from harness.pods.live import fixed
 from harness.pods.runs import conversations
 from harness.polling import eventually_async
-from harness.postgres import PostgresServer, postgres_server
+from harness.postgres import PostgresServer, pooled, postgres_server
 from harness.redis.topologies import Topologies
 
 NOW = "2026-01-02T03:04:05.678+00:00"
@@ -316,6 +316,25 @@ def _written(shop: Shop) -> list[dict[str, Any]]:
     with suppress(psycopg.Error):
         return shop.rows(MESSAGES)
     return []
+
+
+async def test_it_works_behind_a_pooler_whose_one_connection_serves_all_transactions(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.database()
+    with pooled(url) as pooler:
+        shop = Shop(single, pooler, tmp_path)
+        for tenant in TENANTS:
+            conversation = await shop.conversation(tenant)
+            await shop.say(conversation, message(f"of {tenant}"), tenant=tenant)
+        async with shop.pod():
+            await shop.archived()
+        with psycopg.connect(pooler, prepare_threshold=None) as connection:  # the connection that the pod has used
+            left = "SELECT current_user, current_setting('chatfleet.tenant', true), current_setting('lock_timeout')"
+            assert connection.execute(left).fetchone() in {("postgres", "", "0"), ("postgres", None, "0")}
+        assert {(row["tenant"], row["content"]) for row in shop.rows(MESSAGES)} == {
+            (tenant, f"of {tenant}") for tenant in TENANTS
+        }
 
 
 async def test_a_writer_of_an_earlier_term_writes_nothing(postgres: PostgresServer) -> None:
