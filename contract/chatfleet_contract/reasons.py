@@ -108,6 +108,9 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.NO_POD_REPORT: "No pod has reported that it uses `spec.access`.",
         Reason.BLOCKED: "The spec is invalid: pods keep the access that they have.",
     },
+    ConditionType.TESTING: {
+        Reason.TEST_ROUTES: "`spec.observability.testRoutes` is true, or a pod has not read yet that it is not.",
+    },
     ConditionType.RECONCILING: {
         Reason.ROLLING_OUT: "Pods of the current generation are not complete.",
         Reason.UPDATING: "The current spec is not served yet; the message has what is missing.",

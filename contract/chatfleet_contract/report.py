@@ -72,6 +72,8 @@ class PodReport(Part):
     """Models that are refused where a budget in USD applies: their prices, or those of a fallback, are not known."""
     webhook_errors: tuple[str, ...] = ()
     """Which webhooks do not accept events, and why, as the pod that sends has seen. `MAX_WEBHOOKS` at most."""
+    test_routes: bool = False
+    """Whether the pod answers `/test/*`."""
     draining: bool = False
     active_streams: int = Field(0, ge=0)
     max_streams: int = Field(0, ge=0)

@@ -11,7 +11,7 @@ from chatfleet_contract.parts import Part, keyed
 class ConditionType(StrEnum):
     """The conditions of every reconciled ChatDeployment.
 
-    `Reconciling` and `Stalled` are there only while they are True, and `ArchiveAvailable` only with an archive.
+    `Reconciling`, `Stalled` and `Testing` are there only while they are True, `ArchiveAvailable` only with an archive.
     """
 
     READY = "Ready"
@@ -24,6 +24,7 @@ class ConditionType(StrEnum):
     AUTOSCALING_ACTIVE = "AutoscalingActive"
     EXPOSED = "Exposed"
     ACCESS_RESTRICTED = "AccessRestricted"
+    TESTING = "Testing"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
 
@@ -111,6 +112,9 @@ class Reason(StrEnum):
     NO_CALLERS = "NoCallers"
     ANONYMOUS = "Anonymous"
     NOT_ENFORCED = "NotEnforced"
+
+    # Testing
+    TEST_ROUTES = "TestRoutes"
 
 
 MAX_CONDITION_MESSAGE: Final = 32768

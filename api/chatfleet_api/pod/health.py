@@ -92,6 +92,8 @@ class Sources:
     """Which documents are missing or cannot be used."""
     webhooks: Callable[[], tuple[str, ...]] = tuple
     """Which webhooks do not accept events."""
+    test_routes: Callable[[], bool] = bool
+    """Whether `/test/*` is answered."""
 
 
 class Health:
@@ -140,6 +142,7 @@ class Health:
             access_errors=sources.authentication.errors,
             knowledge_errors=sources.knowledge()[:MAX_KNOWLEDGE_ERRORS],
             webhook_errors=sources.webhooks(),
+            test_routes=sources.test_routes(),
             draining=sources.lifecycle.terminating,
             active_streams=self.active,
             max_streams=self.max_streams,

@@ -115,6 +115,7 @@ class Wiring:
         return Sources(
             configuration=configuration,
             streaming=configuration.live.map(lambda live: live.streaming),
+            test_routes=configuration.live.map(lambda live: live.observability.test_routes),
             lifecycle=self.lifecycle,
             heartbeat=LoopHeartbeat(self.ports.pool.admission, clock=clock),
             upstreams=UpstreamMonitor(configuration.live_catalogue, clock=clock, rand=self.uniform, recheck=recheck),
@@ -159,6 +160,7 @@ class Wiring:
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
             tracer=ports.tracer,
+            test_routes=configuration.live.map(lambda live: live.observability.test_routes),
             access_lines=configuration.live.map(lambda live: live.observability.access_log),
             version=self.version,
             meter=self.meter,

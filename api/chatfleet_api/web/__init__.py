@@ -17,5 +17,6 @@ error_format    what the `errors` module of a dialect offers; `own_names` rename
 middleware/     request id, access log, identity, body limit, hot routes: pure ASGI
 caller          who sent a request, as a parameter of FastAPI's routes
 state           what middleware puts into a request's scope; `extensions`: what our server puts there
+testing         `/test/*`, while it is on
 root            links to the API, its documentation and its health; `documentation`: the OpenAPI document
 """

@@ -17,6 +17,7 @@ from chatfleet_api.web.middleware.hot_routes import HotRoutes
 from chatfleet_api.web.middleware.identity import Identity
 from chatfleet_api.web.middleware.request_id import RequestId
 from chatfleet_api.web.middleware.server_spans import ServerSpans
+from chatfleet_api.web.middleware.testing import TestRoutes
 from chatfleet_api.web.middleware.upgrade import Upgrade
 from chatfleet_api.web.root import root_routes
 from chatfleet_api.web.services import Services
@@ -40,7 +41,8 @@ def create_app(services: Services, *, routers: Sequence[APIRouter]) -> ASGIApp:
             services.meter.rejected(error.code)
 
     handle_errors(app, on_error=count)
-    return _with_middleware(HotRoutes(app, hot, on_error=count), services)
+    routes = TestRoutes(app, services.test_routes, on_error=count)
+    return _with_middleware(HotRoutes(routes, hot, on_error=count), services)
 
 
 def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:

@@ -49,6 +49,8 @@ class Services:
     """Returns who sends a request, or raises."""
     access_lines: Live[AccessLines]
     """Requests that the access log has."""
+    test_routes: Live[bool]
+    """Whether there is `/test/*`."""
     tracer: Live[Tracer | None]
     """None: requests are not traced."""
     version: str

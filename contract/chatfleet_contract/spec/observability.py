@@ -89,3 +89,8 @@ class Observability(Part):
         description="Names of attributes of spans about models: current (OpenTelemetry 1.36) or latest (in"
         " development, may change with a release).",
     )
+    test_routes: bool = Field(
+        default=False,
+        description="Whether pods answer /test/* (echo, slow, fail, stream, memory), by which probes, alerts and"
+        " clients are tried. Callers need a credential as for other routes. The condition Testing shows it.",
+    )

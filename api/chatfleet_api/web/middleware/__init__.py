@@ -9,4 +9,5 @@ upgrade      refuses WebSocket
 body_limit   reads the whole body
 head         answers HEAD as GET, without the body
 hot_routes   calls hot routes without FastAPI
+testing      lets `/test/*` pass while it is on
 """

@@ -14,6 +14,7 @@ stalled                it will not be until someone changes something; absent ot
 autoscaling_active     the autoscaler reads its metrics and can scale
 exposed                the Service has the addresses of its type
 access_restricted      the pods refuse callers without a valid credential
+testing                the pods answer `/test/*`; absent otherwise
 
 What each condition promises to users is in docs/operations/operator.md, its reasons in
 `chatfleet_contract.reasons`.
@@ -36,6 +37,7 @@ from chatfleet_operator.status.conditions import (
     reconciling,
     redis_available,
     stalled,
+    testing,
     upstreams_available,
 )
 from chatfleet_operator.status.conditions.result import ConditionResult, Rule, found
@@ -51,6 +53,7 @@ RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
     ConditionType.EXPOSED: exposed.RULES,
     ConditionType.ACCESS_RESTRICTED: access_restricted.RULES,
+    ConditionType.TESTING: testing.RULES,
     ConditionType.RECONCILING: reconciling.RULES,
     ConditionType.STALLED: stalled.RULES,
 }
@@ -61,6 +64,6 @@ SUMMARIES: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 
 
 def evaluate_conditions(assessment: Assessment) -> dict[ConditionType, ConditionResult]:
-    """Return the conditions that are present: all but some of `SUMMARIES`, and that of an archive."""
+    """Return the conditions that are present: all but some of `SUMMARIES`, `Testing`, and that of an archive."""
     results = {kind: found(assessment, rules) for kind, rules in RULES.items()}
     return {kind: result for kind, result in results.items() if result}

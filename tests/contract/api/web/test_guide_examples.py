@@ -11,9 +11,14 @@ import pytest
 from harness.pods.api_process import ApiProcess, api_process, scripted
 
 ROOT = Path(__file__).parents[4]
+OPERATIONS = ROOT / "docs/operations"
 API_PAGES = sorted((ROOT / "docs/guide").glob("api-*.md"))
 VENDORS_PAGES = [page for page in API_PAGES if page.stem != "api-conversations"]
-PAGES = [*API_PAGES, *(ROOT / "docs/guide" / name for name in ("ai-sdk.md", "durable-streams.md", "sessions.md"))]
+PAGES = [
+    *API_PAGES,
+    *(ROOT / "docs/guide" / name for name in ("ai-sdk.md", "durable-streams.md", "sessions.md")),
+    OPERATIONS / "test-routes.md",
+]
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SERVICE = "http://support.shop.svc"
 
@@ -22,7 +27,8 @@ SERVICE = "http://support.shop.svc"
 def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     given = scripted("count")
     model = given.models[0].model_copy(update={"name": "default", "model": "echo"})
-    config = given.model_copy(update={"models": (model,)})
+    tested = given.observability.model_copy(update={"test_routes": True})
+    config = given.model_copy(update={"models": (model,), "observability": tested})
     with api_process(tmp_path_factory.mktemp("guide"), config) as api:
         yield api
 

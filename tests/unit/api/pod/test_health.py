@@ -82,6 +82,7 @@ async def test_the_report_tells_what_the_operator_needs() -> None:
         "unpricedModels": [],
         "knowledgeErrors": [],
         "webhookErrors": [],
+        "testRoutes": False,
         "draining": True,
         "activeStreams": 3,
         "maxStreams": 10,

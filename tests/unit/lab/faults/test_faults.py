@@ -28,7 +28,7 @@ NO_FAULT = {
     *(Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.ASLEEP, Reason.ACTIVATING, Reason.UPDATING),
     *(Reason.ROLLING_OUT, Reason.COMPLETE, Reason.VALID, Reason.AVAILABLE, Reason.NO_POD_REPORT, Reason.SCALING),
     *(Reason.DISABLED, Reason.AUTOSCALER_PENDING, Reason.CLUSTER_IP, Reason.NODE_PORT, Reason.LOAD_BALANCER_READY),
-    *(Reason.CREDENTIALS, Reason.NO_CALLERS, Reason.ANONYMOUS),
+    *(Reason.CREDENTIALS, Reason.NO_CALLERS, Reason.ANONYMOUS, Reason.TEST_ROUTES),
 }
 SUMMARIES = {Reason.NO_READY_PODS, Reason.BLOCKED}
 """The message repeats that of the condition which names the fault."""
