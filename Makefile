@@ -19,6 +19,9 @@ demo: setup ## Bring up a cluster, install Chatfleet and stream an answer from i
 demo-resume: setup ## Kill the pod that writes an answer; the client resumes without loss.
 	@tools/demo-resume
 
+demo-agents: setup ## Ask a support desk of agents: routing, citations and a tool call, with no upstream.
+	@tools/demo-agents
+
 demo-autoscale: setup ## Raise and lower the load, and draw how the pods follow it; six minutes.
 	@tools/demo-autoscale
 

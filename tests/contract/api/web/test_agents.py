@@ -1,6 +1,9 @@
 """The support desk of the examples as a process: official SDKs, our own events, and instructions that change live."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.children.config import runtime_config
 from chatfleet_operator.children.labels import Owner
 from chatfleet_operator.model.values import Ref
+from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port, is_open
 from harness.pods.api_process import ApiProcess, api_process, fetch
 from harness.polling import eventually
+from harness.process import await_ready, started
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "14-support-desk"
 PAYMENT = "I want my payments back"
@@ -30,17 +35,30 @@ def desk(folder: Path, **changed: str) -> RuntimeConfig:
     """Return what the operator would serve for the example, with its documents below `folder`."""
     spec = ChatDeploymentSpec.model_validate(example("chatdeployment.yaml")["spec"])
     built = runtime_config(Owner(Ref("shop", "desk"), "uid"), spec, None, example("prompts.yaml")["data"] | changed)
-    return built.model_copy(update={"redis_url_file": None, "knowledge_folder": str(folder)})
+    return built.model_copy(update={"redis_url_file": None, "knowledge_folder": str(folder), "egress": LOOPBACK_EGRESS})
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the tool server of the example."""
+    port = free_port()
+    command = (sys.executable, str(EXAMPLE / "orders.py"), str(port))
+    with started("orders", command, folder=tmp_path_factory.mktemp("orders")) as program:
+        await_ready(program, lambda: is_open(port))
+        yield f"http://{LOOPBACK}:{port}/mcp"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory, orders: str) -> Iterator[ApiProcess]:
     folder = tmp_path_factory.mktemp("desk")
     documents = example("documents.yaml")
     (folder / documents["metadata"]["name"]).mkdir()
     for key, text in documents["data"].items():
         (folder / documents["metadata"]["name"] / key).write_text(text)
-    with api_process(folder, desk(folder)) as running:
+    served = desk(folder)
+    (server,) = served.tool_servers
+    served = served.model_copy(update={"tool_servers": (server.model_copy(update={"url": orders}),)})
+    with api_process(folder, served) as running:
         yield running
 
 
@@ -57,7 +75,7 @@ def events(body: bytes) -> list[dict[str, Any]]:
 @pytest.mark.feature(29)
 def test_agents_are_listed_as_models(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
-    assert names[:4] == ["agent", "agent:billing", "agent:technical", "agent:policy"]
+    assert names[:5] == ["agent", "agent:billing", "agent:technical", "agent:orders", "agent:policy"]
 
 
 def test_chat_completions_name_the_member(client: openai.OpenAI) -> None:
@@ -103,6 +121,24 @@ def test_a_session_announces_the_agent_before_the_first_token_and_cites(api: Api
     assert found[1] == {"type": "agent", "name": "technical", "reason": "The message contains 'E42'."}
     assert "clock" in "".join(event["text"] for event in found if event["type"] == "token")
     assert [each["source"] for each in found[-1]["citations"]] == ["desk-documents/errors.md"]
+
+
+def test_the_client_of_the_example_shows_routing_citations_and_a_tool_call(api: ApiProcess) -> None:
+    questions = (PAYMENT, "And when?", "The display shows E42", "What is the state of order 1007?")
+    client = subprocess.run(
+        [sys.executable, EXAMPLE / "client.py", api.url, *questions], capture_output=True, text=True, check=False
+    )
+    assert client.returncode == 0, client.stdout + client.stderr
+    assert re.findall(r"^  agent    (\w+): ", client.stdout, re.MULTILINE) == [
+        "billing",
+        "billing",
+        "technical",
+        "orders",
+    ]
+    assert re.findall(r"^  source   (.+)$", client.stdout, re.MULTILINE) == ["desk-documents/errors.md"]
+    assert "The device has lost its clock." in client.stdout
+    assert re.search(r'^  call     status of orders: \{"order": 1007\}$', client.stdout, re.MULTILINE)
+    assert client.stdout.count("Order 1007 is at the door.") == 2  # the tool's result, and the answer that repeats it
 
 
 def test_our_own_apis_take_an_agent_or_a_model(api: ApiProcess) -> None:
