@@ -167,7 +167,7 @@ POD_METRICS: Final = (
         ("model", "value"),
         "Feedback of users on answers: `up`, `down`, and ratings from `1` to `5`; a changed one counts again.",
     ),
-    Metric(RETRIEVALS_TOTAL, Kind.COUNTER, ("model", "result"), "Retrievals: `found`, `nothing` or `unavailable`."),
+    Metric(RETRIEVALS_TOTAL, Kind.COUNTER, ("model", "result"), "Retrievals; `by_words`: without embeddings."),
     Metric(RETRIEVAL_DURATION_SECONDS, Kind.HISTOGRAM, (), "Time that a retrieval has added to an answer."),
     Metric(
         TOOL_CALLS_TOTAL,

@@ -80,6 +80,7 @@ REFERENCES = {
     ".spec.conversations.titles.model",
     ".spec.models[].tools[]",
     *(".spec.agents.supervisor.model", ".spec.agents.members[].model"),
+    *(f".spec.{whose}[].knowledge.embedding.model" for whose in ("models", "agents.members")),
 }
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 

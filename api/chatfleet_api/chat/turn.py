@@ -230,6 +230,7 @@ def _finished(job: RunJob, reply: Reply) -> Terminal:
         end.extra,
         None if job.sink is None else job.sink.message.context,
         end.citations,
+        end.retrieval,
     )
 
 

@@ -12,6 +12,8 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+Retrieval: TypeAlias = Literal["", "by_words"]
+"""How documents were looked for, if not as the model is configured: by words, without vectors."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -205,6 +207,7 @@ class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     """None: all of the conversation went to the model, if there was one."""
     citations: tuple[Citation, ...] = ()
     """Best fit first; empty: the model has no documents, or none fits."""
+    retrieval: Retrieval = ""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):

@@ -5,13 +5,17 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.knowledge.contents import Contents, Passages
 from chatfleet_api.knowledge.documents import Reading, read_documents
 from chatfleet_contract.spec.knowledge import Knowledge
+
+if TYPE_CHECKING:
+    from chatfleet_api.knowledge.embedding import ChunkVectors
+    from chatfleet_api.knowledge.semantic import Semantic
 
 _Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
@@ -25,17 +29,32 @@ logger = logging.getLogger(__name__)
 class KnowledgeBase:
     """The newest version of a base."""
 
-    def __init__(self, knowledge: Knowledge, folder: Path, tasks: Tasks | None = None) -> None:
-        """The ConfigMaps are mounted below `folder`, by their names; `tasks` shows when an index is made."""
+    def __init__(
+        self, knowledge: Knowledge, folder: Path, tasks: Tasks | None = None, semantic: "Semantic | None" = None
+    ) -> None:
+        """The ConfigMaps are mounted below `folder`, by their names; `tasks` shows when an index is made.
+
+        Without `semantic`, words alone are looked for.
+        """
         self._tasks = tasks
+        self._semantic = semantic
         self._knowledge = knowledge
         self._folders = {name: folder / name for name in knowledge.config_maps}
         self._contents: Contents | None = None
         self._seen: _Signature | None = None
         self._digest = ""
         self._refreshing = asyncio.Lock()
-        self.problems: tuple[str, ...] = ()
-        """Which documents are missing, or why none is used; with names of ConfigMaps and keys."""
+        self._problems: tuple[str, ...] = ()
+
+    @property
+    def is_semantic(self) -> bool:
+        """Whether chunks are to be found by meaning, too."""
+        return self._semantic is not None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Which documents are missing, or why they are not used as they should; with names. Any thread may call it."""
+        return (*self._problems, *(self._semantic.problems if self._semantic else ()))
 
     async def passages(self, questions: Sequence[str]) -> Passages:
         """Return what goes to a model with the last of `questions`, of one version of the documents.
@@ -47,12 +66,20 @@ class KnowledgeBase:
         contents = self._contents
         if contents is None or contents.problem:
             raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=contents.problem if contents else None)
-        return await asyncio.get_running_loop().run_in_executor(SEARCHES, contents.passages, questions)
+        nearest = await self._semantic.nearest(contents, questions, SEARCHES) if self._semantic and questions else None
+        loop = asyncio.get_running_loop()
+        passages = await loop.run_in_executor(SEARCHES, contents.passages, questions, nearest)
+        return passages._replace(by_words=self._semantic is not None and nearest is None)
 
     async def refresh(self) -> None:
         """Publish what the files hold, if that has changed. Requests get the version before until then."""
         async with self._refreshing:
             await asyncio.get_running_loop().run_in_executor(READS, self._refresh)
+
+    async def embed(self, vectors: "ChunkVectors") -> None:
+        """Have the vectors of the documents, if they are to be found by meaning, too."""
+        if self._semantic is not None and self._contents is not None and not self._contents.problem:
+            await self._semantic.follow(self._contents, vectors, READS)
 
     def _refresh(self) -> None:
         signature = self._signature()
@@ -65,7 +92,7 @@ class KnowledgeBase:
             logger.info("Indexed %d chunks of %d documents", contents.size, len(reading.documents))
             self._contents, self._digest = contents, digest
         problem = self._contents.problem
-        self.problems = (*reading.problems, *([problem] if problem else []))
+        self._problems = (*reading.problems, *([problem] if problem else []))
         self._seen = signature  # the last step: what changes meanwhile is read again
 
     def _index(self, reading: Reading) -> Contents:

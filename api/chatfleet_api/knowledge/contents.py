@@ -7,12 +7,13 @@ hybrid   the first documents are the core, as many as leave room for what is ret
 
 from collections.abc import Sequence
 from itertools import accumulate, takewhile
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.domain.usage_estimate import BYTES_PER_TOKEN
 from chatfleet_api.knowledge.chunking import CHUNK_CHARACTERS, HEADING_CHARACTERS, Chunk, chunks_of
 from chatfleet_api.knowledge.documents import Document, Reading
 from chatfleet_api.knowledge.fence import fenced
+from chatfleet_api.knowledge.fusion import fused
 from chatfleet_api.knowledge.index import Index, Retrieved
 from chatfleet_api.knowledge.query import query_of
 from chatfleet_contract.spec.knowledge import Knowledge, Mode
@@ -22,6 +23,16 @@ FENCE_TOKENS: Final = 60
 _RETRIEVED_TOKENS: Final = (CHUNK_CHARACTERS + HEADING_CHARACTERS) // BYTES_PER_TOKEN + FENCE_TOKENS
 _CORE_SCORE: Final = 0.0
 """What is in each prompt was not ranked."""
+_CANDIDATES: Final = 50
+"""Of each ranking before they are fused: a chunk may be far down in one, and first in the other."""
+
+
+class Nearest(Protocol):
+    """Ranks chunks by meaning, for one question."""
+
+    def __call__(self, rows: range, limit: int) -> list[int]:
+        """Return those of the chunks at `rows` that are nearest, `limit` at most; the nearest one first."""
+        ...
 
 
 class Passages(NamedTuple):
@@ -32,6 +43,8 @@ class Passages(NamedTuple):
     retrieved: tuple[Retrieved, ...]
     cited: tuple[Retrieved, ...]
     """Of what goes to the model, the chunks that fit the question best; the best one first."""
+    by_words: bool = False
+    """Whether they were found by words alone, because there is no vector of the question, or of the documents."""
 
 
 class Contents:
@@ -49,15 +62,32 @@ class Contents:
         self.size = self._core_index.size + self._index.size
         self.problem = _problem(knowledge, tokens_of(self.core))
 
-    def passages(self, questions: Sequence[str]) -> Passages:
-        """Return what goes with the last of `questions`: chunks that fit it, as far as there is room for them."""
-        query, limit = query_of(questions), self._knowledge.top_k
+    def texts(self) -> list[str]:
+        """Return all chunks: first those of the core, in the order in which a `Nearest` knows them."""
+        return [*self._core_index.texts(), *self._index.texts()]
+
+    def passages(self, questions: Sequence[str], nearest: Nearest | None = None) -> Passages:
+        """Return what goes with the last of `questions`: chunks that fit it, as far as there is room for them.
+
+        They are found by their words, and with `nearest` also by meaning.
+        """
+        query = query_of(questions)
         room = self._knowledge.context_tokens - tokens_of(self.core)
-        found = self._index.search(query, limit)
+        found = self._found(self._index, query, nearest)
         sizes = accumulate(tokens_of(fenced((each,))) for each in found)
         retrieved = tuple(each for each, size in zip(found, sizes, strict=True) if size <= room)
-        ranked = sorted([*retrieved, *self._core_index.search(query, limit)], key=lambda each: -each.score)
+        in_core = self._found(self._core_index, query, nearest)
+        ranked = sorted([*retrieved, *in_core], key=lambda each: -each.score)
         return Passages(self.core, retrieved, tuple(ranked))
+
+    def _found(self, index: Index, query: str, nearest: Nearest | None) -> list[Retrieved]:
+        limit = self._knowledge.top_k
+        if nearest is None:
+            return index.search(query, limit)
+        first = 0 if index is self._core_index else self._core_index.size
+        by_meaning = nearest(range(first, first + index.size), _CANDIDATES)
+        rankings = (index.rows(query, _CANDIDATES), [row - first for row in by_meaning])
+        return index.at(fused(rankings, limit))
 
 
 def tokens_of(text: str) -> int:

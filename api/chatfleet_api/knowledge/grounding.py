@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from chatfleet_api.domain.events import Citation
+from chatfleet_api.domain.events import Citation, Retrieval
 from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.knowledge.base import KnowledgeBase
 from chatfleet_api.knowledge.contents import Passages
@@ -25,13 +25,15 @@ from chatfleet_api.providers.provider import (
 FOUND: Final = "found"
 NOTHING: Final = "nothing"
 UNAVAILABLE: Final = "unavailable"
+BY_WORDS: Final = "by_words"
+"""Found, though not by meaning: the embedding model did not respond, or the documents have no vectors yet."""
 
 
 class RetrievalMeter(Protocol):
     """Counts retrievals."""
 
     def retrieved(self, model: str, result: str, seconds: float) -> None:
-        """Count one that took `seconds`; `result` is `found`, `nothing` or `unavailable`."""
+        """Count one that took `seconds`; `result` is `found`, `by_words`, `nothing` or `unavailable`."""
         ...
 
 
@@ -55,13 +57,15 @@ class Grounded:
         asked = grounded(request, passages)
         opening, stream = await enter(self.inner.open(asked))
         forget_sent(asked)
-        return opening, _Cited(stream, tuple(Citation(each.source, each.chunk, each.score) for each in passages.cited))
+        citations = tuple(Citation(each.source, each.chunk, each.score) for each in passages.cited)
+        return opening, _Cited(stream, citations, "by_words" if passages.by_words else "")
 
     async def _retrieve(self, request: ChatRequest) -> Passages:
         began, result = self._clock(), UNAVAILABLE
         try:
             passages = await self._base.passages(questions_of(request))
-            result = FOUND if passages.cited else NOTHING
+            found = BY_WORDS if passages.by_words else FOUND
+            result = found if passages.cited else NOTHING
         finally:
             self._meter.retrieved(self._model, result, self._clock() - began)
         return passages
@@ -70,11 +74,12 @@ class Grounded:
 class _Cited:
     """A stream whose finish has the citations."""
 
-    __slots__ = ("_citations", "_stream")
+    __slots__ = ("_citations", "_retrieval", "_stream")
 
-    def __init__(self, stream: Stream, citations: tuple[Citation, ...]) -> None:
+    def __init__(self, stream: Stream, citations: tuple[Citation, ...], retrieval: Retrieval) -> None:
         self._stream = stream
         self._citations = citations
+        self._retrieval = retrieval
 
     def __aiter__(self) -> "_Cited":
         return self
@@ -82,4 +87,6 @@ class _Cited:
     async def __anext__(self) -> ItemBatch:
         batch = await anext(self._stream)
         last = batch[-1]
-        return [*batch[:-1], replace(last, citations=self._citations)] if isinstance(last, Finish) else batch
+        if not isinstance(last, Finish):
+            return batch
+        return [*batch[:-1], replace(last, citations=self._citations, retrieval=self._retrieval)]

@@ -4,7 +4,7 @@ SQLite releases Python's lock while it works, so that an event loop beside it go
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -19,6 +19,9 @@ CREATE VIRTUAL TABLE chunks USING fts5(
 _SEARCH: Final = """
 SELECT source, number, heading, body, -rank FROM chunks WHERE chunks MATCH ? ORDER BY rank LIMIT ?
 """
+_ROWS: Final = "SELECT rowid FROM chunks WHERE chunks MATCH ? ORDER BY rank LIMIT ?"
+_ROW: Final = "SELECT source, number, heading, body FROM chunks WHERE rowid = ?"
+_TEXTS: Final = "SELECT heading, body FROM chunks ORDER BY rowid"
 _RANK: Final = "INSERT INTO chunks(chunks, rank) VALUES ('rank', 'bm25(1.0, 2.0, 1.0)')"
 """A word in a heading counts twice as much as one in the text, or in the name of the source."""
 
@@ -29,7 +32,7 @@ class Retrieved(NamedTuple):
     source: str
     chunk: int
     score: float
-    """BM25, higher for a better fit; comparable within one question alone."""
+    """By BM25, or of rankings that are fused: higher for a better fit; comparable within one question alone."""
     heading: str
     text: str
 
@@ -59,6 +62,25 @@ class Index:
         with self._lock:
             rows = self._database.execute(_SEARCH, (query, limit)).fetchall()
         return [Retrieved(source, number, _rounded(score), head, text) for source, number, head, text, score in rows]
+
+    def rows(self, query: str, limit: int) -> list[int]:
+        """Return the same chunks by their places, the first of which is 0."""
+        if not query or not self.size:
+            return []
+        with self._lock:
+            return [row - 1 for (row,) in self._database.execute(_ROWS, (query, limit)).fetchall()]
+
+    def at(self, ranked: Sequence[tuple[int, float]]) -> list[Retrieved]:
+        """Return the chunks at places, with their scores."""
+        with self._lock:
+            found = [(self._database.execute(_ROW, (row + 1,)).fetchone(), score) for row, score in ranked]
+        return [Retrieved(source, number, _rounded(score), head, text) for (source, number, head, text), score in found]
+
+    def texts(self) -> list[str]:
+        """Return all chunks with their headings, by their places."""
+        with self._lock:
+            rows = self._database.execute(_TEXTS).fetchall()
+        return [f"{heading}\n\n{body}" if heading else body for heading, body in rows]
 
     def __del__(self) -> None:
         self._database.close()

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from chatfleet_api.domain.tasks import Tasks
 from chatfleet_api.providers.provider import Provider
+from chatfleet_api.providers.vectors import EmbeddingModel
 from chatfleet_contract.spec.knowledge import Knowledge
 
 if TYPE_CHECKING:
     from chatfleet_api.knowledge.base import KnowledgeBase
+    from chatfleet_api.knowledge.embedding import ChunkVectors
     from chatfleet_api.knowledge.grounding import RetrievalMeter
+    from chatfleet_api.knowledge.semantic import Semantic
+
+EmbeddingModels: TypeAlias = Callable[[str], EmbeddingModel]
+"""Returns a model of the catalogue by its name; raises `ChatError(MODEL_NOT_FOUND)`."""
 
 REFRESH_SECONDS: Final = 2.0
 """Time between two looks at the files."""
@@ -21,10 +27,18 @@ REFRESH_SECONDS: Final = 2.0
 class Library:
     """Keeps the bases: models with equal `knowledge` share one, and a new configuration goes on with it."""
 
-    def __init__(self, meter: "RetrievalMeter", clock: Callable[[], float], tasks: Tasks | None = None) -> None:
+    def __init__(
+        self,
+        meter: "RetrievalMeter",
+        clock: Callable[[], float],
+        models: EmbeddingModels,
+        tasks: Tasks | None = None,
+    ) -> None:
+        """`models` is called when a model is needed, for those of the newest configuration."""
         self._tasks = tasks
         self._meter = meter
         self._clock = clock
+        self._models = models
         self._bases: WeakValueDictionary[tuple[str, str], KnowledgeBase] = WeakValueDictionary()
         """A base lives as long as a provider has it, and so as long as the last run of an older configuration."""
 
@@ -54,11 +68,35 @@ class Library:
         for base in tuple(self._bases.values()):
             await base.refresh()
 
+    async def embed_forever(self, open_vectors: "Callable[[], ChunkVectors]") -> None:
+        """Have the vectors of the bases that are to have some, one base after the other, until cancelled.
+
+        `open_vectors` is called for the first of them.
+        """
+        vectors: ChunkVectors | None = None
+        while True:
+            if any(base.is_semantic for base in tuple(self._bases.values())):
+                vectors = vectors or open_vectors()
+                await self.embed(vectors)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def embed(self, vectors: "ChunkVectors") -> None:
+        """Look once for vectors that are missing."""
+        for base in tuple(self._bases.values()):
+            await base.embed(vectors)
+
+    def _semantic(self, knowledge: Knowledge) -> "Semantic | None":
+        if knowledge.embedding is None:
+            return None
+        from chatfleet_api.knowledge.semantic import Semantic  # noqa: PLC0415  # only with vectors
+
+        return Semantic(knowledge.embedding.model, self._models, self._clock)
+
     def _base(self, knowledge: Knowledge, folder: str) -> "KnowledgeBase":
         from chatfleet_api.knowledge.base import KnowledgeBase  # noqa: PLC0415  # only with knowledge
 
         key = (folder, knowledge.model_dump_json())
         base = self._bases.get(key)
         if base is None:
-            self._bases[key] = base = KnowledgeBase(knowledge, Path(folder), self._tasks)
+            self._bases[key] = base = KnowledgeBase(knowledge, Path(folder), self._tasks, self._semantic(knowledge))
         return base

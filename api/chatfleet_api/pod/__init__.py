@@ -5,6 +5,7 @@ configuration   the runtime configuration and its catalogue of models, reloaded 
 served_models   the catalogue of a configuration, with its agents
 services        the composition root: opens and wires all parts
 callers         who may call, as the configuration has it
+document_vectors  where the vectors of documents are shared, and how they are counted
 stores          Redis, or memory, for runs and conversations
 background      background tasks, restarted when they fail
 lifecycle       THE page of a pod's end: phases from the preStop hook to the exit (graceful shutdown, drain, hand-off)

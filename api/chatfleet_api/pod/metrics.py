@@ -192,7 +192,7 @@ class Meter:
         self._counters[names.FEEDBACK_TOTAL](model, value).inc()
 
     def retrieved(self, model: str, result: str, seconds: float) -> None:
-        """Count a retrieval for a model that took `seconds`; `result` is `found`, `nothing` or `unavailable`."""
+        """Count a retrieval for a model that took `seconds`, by its `result` (`knowledge/grounding.py`)."""
         self._counters[names.RETRIEVALS_TOTAL](model, result).inc()
         self._histograms[names.RETRIEVAL_DURATION_SECONDS]().observe(seconds)
 

@@ -32,6 +32,7 @@ from chatfleet_api.pod.background import background
 from chatfleet_api.pod.callers import authentication_of, open_key_uses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
+from chatfleet_api.pod.document_vectors import of_knowledge
 from chatfleet_api.pod.exports import export, export_parts
 from chatfleet_api.pod.fleet_tasks import Lasting, of_archive, of_fleet
 from chatfleet_api.pod.health import BudgetState, Health, Sources
@@ -183,7 +184,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     meter = Meter(VERSION)
     recheck = asyncio.Event()
     tasks = Tasks(settings.pod, now=lambda: datetime.now(UTC), new_id=_new_id)
-    library = Library(meter, time.monotonic, tasks)
+    library = Library(meter, time.monotonic, lambda name: configuration.live_catalogue().embedding(name), tasks)
     with open_registry(
         meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
     ) as registry:
@@ -214,7 +215,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
                 *((TaskKind.CREDENTIALS, wiring.authentication.watch), (TaskKind.MONITORING, sources.heartbeat.run)),
                 *((TaskKind.UPSTREAMS, sources.upstreams.run), (TaskKind.MONITORING, sources.tokens.run)),
                 *((TaskKind.USAGE, sources.usage.run), (TaskKind.TRACES, tracing.run)),
-                (TaskKind.KNOWLEDGE, library.run),
+                *of_knowledge(library, stores, wiring.ports),
             ]
             if sources.redis is not None:
                 running.append((TaskKind.REDIS, sources.redis.run))

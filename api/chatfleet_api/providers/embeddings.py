@@ -4,6 +4,7 @@ There is no fallback: the vectors of another model mean something else.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,12 @@ class Embedder:
     rand: Callable[[], float]
     traced: TracedModel
     quota: Quota
+
+    @property
+    def space(self) -> str:
+        """The upstream, and its own name of the model."""
+        made_by = (self.provider.type, self.provider.base_url or "", self.labels.upstream_model)
+        return hashlib.sha256("\0".join(made_by).encode()).hexdigest()[:16]
 
     async def create(self, request: EmbeddingRequest) -> bytes:
         """Return the answer for the client; raise `ChatError` as a `Provider` does."""

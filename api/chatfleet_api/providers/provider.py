@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import msgspec
 from typing_extensions import override
 
-from chatfleet_api.domain.events import Agent, Citation, Delta, FinishReason, Usage
+from chatfleet_api.domain.events import Agent, Citation, Delta, FinishReason, Retrieval, Usage
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_contract.report import ModelOutcome
 
@@ -26,6 +26,7 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     """What came with the end beyond the common terms, for clients of the upstream's own dialect."""
     citations: tuple[Citation, ...] = ()
     """The chunks of documents that the model was given."""
+    retrieval: Retrieval = ""
 
 
 StreamItem: TypeAlias = Delta | Finish

@@ -30,6 +30,11 @@ class EmbeddingRequest(NamedTuple):
 class EmbeddingModel(Protocol):
     """A model that makes embeddings."""
 
+    @property
+    def space(self) -> str:
+        """What its vectors have in common: those of two spaces cannot be compared."""
+        ...
+
     async def create(self, request: EmbeddingRequest) -> bytes:
         """Return the answer for the client; raise `ChatError` as a `Provider` does."""
         ...

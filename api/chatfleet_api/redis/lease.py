@@ -24,8 +24,17 @@ RELEASE: Final = OURS + "return redis.call('DEL', KEYS[1])\n"
 class Lease:
     """The lease at `key` of one process, `owner`, a name that no other one has."""
 
-    def __init__(self, redis: RedisClient, key: str, owner: str, *, clock: Callable[[], float]) -> None:
-        self._redis, self._key, self.owner, self._clock = redis, key, owner, clock
+    def __init__(
+        self,
+        redis: RedisClient,
+        key: str,
+        owner: str,
+        *,
+        clock: Callable[[], float],
+        seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """Another pod takes the place of one that was killed after `seconds`."""
+        self._redis, self._key, self.owner, self._clock, self._seconds = redis, key, owner, clock, seconds
         self._until = self._renewed = float("-inf")
 
     @property
@@ -39,11 +48,11 @@ class Lease:
         if self.seconds_left > 0 and asked - self._renewed < RENEW_SECONDS:
             return True
         try:
-            taken = await self._redis.call("EVAL", LEASE, 1, self._key, self.owner, round(LEASE_SECONDS * 1000))
+            taken = await self._redis.call("EVAL", LEASE, 1, self._key, self.owner, round(self._seconds * 1000))
         except ChatError:
             return self.seconds_left > 0
         self._renewed = asked
-        self._until = asked + LEASE_SECONDS if taken else float("-inf")
+        self._until = asked + self._seconds if taken else float("-inf")
         return bool(taken)
 
     async def release(self) -> None:

@@ -5,6 +5,7 @@ stand beside the field they constrain. Every field here is implemented.
 
 - `chatdeployment`  the spec as a whole, and the rules that involve several parts
 - `providers`       `spec.providers` and `spec.models`: upstream APIs, their limits, the catalogue
+- `model_name`      names of models
 - `provider_types`  the table of provider types, and the rules that follow from it
 - `credentials`     `spec.providers[].credentials`: tokens of the ServiceAccount, and their exchange
 - `tool_servers`    `spec.toolServers`: MCP servers whose tools models may use

@@ -5,8 +5,9 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules, worded
-from chatfleet_contract.spec.knowledge import Knowledge
-from chatfleet_contract.spec.providers import ModelName, Parameters
+from chatfleet_contract.spec.knowledge import Knowledge, embedding_rule
+from chatfleet_contract.spec.model_name import ModelName
+from chatfleet_contract.spec.providers import Parameters
 from chatfleet_contract.spec.secrets import ConfigMapKeyRef
 
 AGENT: Final = "agent"
@@ -132,6 +133,7 @@ AGENT_RULES: Final = (
         "agents.members[].model must be the name of a model in spec.models; add the model or correct the name",
         ".agents.members",
     ),
+    embedding_rule("self.agents.members", "agents.members", "!has(self.agents) || "),
     rule(
         f"!has(self.agents) || self.agents.members.all(a, a.name != '{SUPERVISOR}')",
         f"agents.members[].name must not be {SUPERVISOR}, which is the supervisor itself; rename the member",

@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias
 from pydantic import Field
 
 from chatfleet_contract.parts import Part, rule
-from chatfleet_contract.spec.providers import ModelName
+from chatfleet_contract.spec.model_name import ModelName
 from chatfleet_contract.spec.secrets import SecretKeyRef
 
 OnClientDisconnect: TypeAlias = Literal["continue", "cancel"]

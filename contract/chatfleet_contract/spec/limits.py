@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Json, Part, keyed, rule, rules, worded
-from chatfleet_contract.spec.providers import ModelName
+from chatfleet_contract.spec.model_name import ModelName
 
 OnRedisAway: TypeAlias = Literal["local", "reject"]
 

@@ -6,7 +6,8 @@ from pydantic import ConfigDict, Field
 
 from chatfleet_contract.parts import Part, keyed, rule, rules, worded
 from chatfleet_contract.spec.credentials import Credentials
-from chatfleet_contract.spec.knowledge import Knowledge
+from chatfleet_contract.spec.knowledge import Knowledge, embedding_rule
+from chatfleet_contract.spec.model_name import ModelName
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import API, Continuation, ProviderType, continuation_rule, provider_rules
 from chatfleet_contract.spec.secrets import SecretKeyRef
@@ -29,20 +30,6 @@ ObjectName = Annotated[
     ),
 ]
 """A lower-case name of letters, digits and dashes (RFC 1123 label)."""
-
-ModelName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=128,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
-        json_schema_extra=worded(
-            "the name of a model begins with a letter or digit and has no spaces, only letters, digits and . _ : / @ -;"
-            " write it like org/model-1.5:latest"
-        ),
-    ),
-]
-"""A model's name, as clients and vendors write it."""
 
 
 class Azure(Part):
@@ -288,6 +275,7 @@ CATALOGUE_RULES = (
         " remove the fallback",
         ".models",
     ),
+    embedding_rule("self.models", "models"),
     continuation_rule(),
     rule(
         "self.models.all(m, !has(m.continuation) || m.continuation == 'none' || self.providers.all(p, p.name !="

@@ -36,6 +36,7 @@ CONFIG = RuntimeConfig(
 class Maker:
     """Makes embeddings, and is its own catalogue."""
 
+    space = ""
     error: ChatError | None = None
 
     def embedding(self, model: str) -> EmbeddingModel:

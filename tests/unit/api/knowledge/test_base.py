@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -37,6 +38,10 @@ def write(folder: Path, version: int, **documents: str) -> None:
             link.symlink_to(f"..data/{name}.md")
     (target / "link").symlink_to(target.name)
     (target / "link").rename(folder / "desk" / "..data")
+
+
+def no_models(_: str) -> NoReturn:
+    pytest.fail("no model is needed")
 
 
 async def texts(base: KnowledgeBase) -> list[str]:
@@ -110,7 +115,7 @@ async def test_cag_that_does_not_fit_is_refused_until_it_does(tmp_path: Path) ->
 async def test_an_answer_has_the_citations_and_the_provider_the_passages(tmp_path: Path) -> None:
     write(tmp_path, 1, refunds="# Refunds\nThey take five days.", taxes="None.")
     meter, inner = Meter("1"), FakeProvider(text("Five"), [Token(" days."), STOP])
-    provider = Library(meter, lambda: 0.0).grounded(inner, "m", knowledge(), str(tmp_path))
+    provider = Library(meter, lambda: 0.0, no_models).grounded(inner, "m", knowledge(), str(tmp_path))
     outcome = await ask(provider, ChatRequest("m", (Message("user", QUESTION[0]),)))
     assert outcome.text == "Five days."
     last = outcome.pieces[-1]
@@ -125,14 +130,14 @@ async def test_an_answer_has_the_citations_and_the_provider_the_passages(tmp_pat
 async def test_an_answer_without_a_fitting_document_has_none(tmp_path: Path) -> None:
     write(tmp_path, 1, refunds="# Refunds\nThey take five days.")
     meter, inner = Meter("1"), FakeProvider([Token("Hi"), STOP])
-    provider = Library(meter, lambda: 0.0).grounded(inner, "m", knowledge(), str(tmp_path))
+    provider = Library(meter, lambda: 0.0, no_models).grounded(inner, "m", knowledge(), str(tmp_path))
     outcome = await ask(provider, ChatRequest("m", (Message("user", "Weather?"),)))
     assert outcome.pieces[-1] == STOP
     assert b'chatfleet_retrievals_total{model="m",result="nothing"} 1.0' in meter.exposition()
 
 
 async def test_models_with_equal_knowledge_share_a_base_that_ends_with_the_last_of_them(tmp_path: Path) -> None:
-    library = Library(Meter("1"), lambda: 0.0)
+    library = Library(Meter("1"), lambda: 0.0, no_models)
     providers = [library.grounded(FakeProvider(), name, knowledge(), str(tmp_path)) for name in ("a", "b")]
     await library.refresh()
     assert [*library.problems] == ["ConfigMap desk does not exist or has no keys; create it with documents"]

@@ -48,6 +48,8 @@ FLEET_KEYS: Final = {
     "archive/marks.py: writer_key": "which pod archives",
     "providers/fleet_news.py: news_key": "what pods let each other know of upstreams, which all tenants share",
     "providers/fleet_news.py: quota_key": "the pause of a model of a provider, whose quota all tenants share",
+    "knowledge/vector_store.py: vector_key": "the vector of a text of documents, which are the ChatDeployment's",
+    "knowledge/vector_store.py: maker_key": "which pod makes vectors",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",
     "webhooks/queue.py: sender_key": "which pod sends",
     "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",

@@ -15,6 +15,7 @@ from chatfleet_api.domain.events import (
     Failed,
     FinishReason,
     Reasoning,
+    Retrieval,
     ServerToolCall,
     ServerToolEvent,
     ServerToolResult,
@@ -41,6 +42,8 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
     context: ContextUse | None
     """What the model got of the conversation; null: all of it."""
     citations: tuple[Citation, ...] = ()
+    retrieval: Retrieval = ""
+    """`by_words`: documents were not looked for by meaning, because the embedding model did not respond."""
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
@@ -91,7 +94,8 @@ class EventEncoder:
         match event:
             case Complete(reason, usage, latency, first):
                 shown, cost = usage_body(usage), cost_usd(usage)
-                return CompleteEvent(reason, shown, cost, latency, first, event.context, event.citations)
+                cited = event.citations, event.retrieval
+                return CompleteEvent(reason, shown, cost, latency, first, event.context, *cited)
             case Failed():
                 return self._error(event)
             case Start():

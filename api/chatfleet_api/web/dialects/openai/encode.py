@@ -143,7 +143,10 @@ class ChunkEncoder:
     def _finish(self, complete: Complete) -> bytes:
         reason = json_text(_finish_reason(complete))
         last = self._head + b'{},"logprobs":null,"finish_reason":' + reason + b"}]" + self._usage
-        last += (b',"citations":' + json_text(complete.citations) if complete.citations else b"") + b"}\n\n"
+        last += b"".join(
+            b',"%b":%b' % (name.encode(), json_text(value)) for name, value in _retrieved(complete).items()
+        )
+        last += b"}\n\n"
         if not self._include_usage:
             return last + DONE
         return last + self._stem + b',"choices":[],"usage":' + json_text(_whole_usage(complete)) + b"}\n\n" + DONE
@@ -170,11 +173,16 @@ def completion_body(answer: CollectedCompletion, metadata: dict[str, str] | None
         "choices": [choice],
         "usage": _whole_usage(answer.complete),
     }
-    if answer.complete.citations:
-        body["citations"] = msgspec.to_builtins(answer.complete.citations)
+    body |= _retrieved(answer.complete)
     if answer.extras:
         body = completed(body, answer.reply.calls_by_index, answer.extras)
     return json_text(body if metadata is None else body | {"metadata": metadata})
+
+
+def _retrieved(complete: Complete) -> dict[str, Any]:
+    """Return what a model was given of documents, beside the vendor's fields."""
+    found = {"citations": msgspec.to_builtins(complete.citations), "retrieval": complete.retrieval}
+    return {name: value for name, value in found.items() if value}
 
 
 def model_object(name: str, shutdown_date: str | None = None) -> dict[str, Any]:
