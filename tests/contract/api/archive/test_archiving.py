@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from psycopg.rows import dict_row
 from typing_extensions import override
 from uuid_utils import uuid7
 
+from chatfleet_api.archive import archived
+from chatfleet_api.archive import changes as changing
 from chatfleet_api.archive import keeper as keeping
 from chatfleet_api.archive.archived import ArchivedFeedbackStore, ArchivedSessionStore, kept_until_archived
 from chatfleet_api.archive.keeper import ArchiveKeeper
@@ -316,6 +319,44 @@ def _written(shop: Shop) -> list[dict[str, Any]]:
     with suppress(psycopg.Error):
         return shop.rows(MESSAGES)
     return []
+
+
+async def test_a_long_conversation_is_archived_in_parts_and_in_order(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "MAX_ENTRIES", 100)
+    shop = Shop(single, postgres.database(), tmp_path)
+    conversation = await shop.conversation()
+    texts = [f"number {number}" for number in range(250)]
+    await shop.say(conversation, *map(message, texts))
+    async with shop.pod() as keeper:
+        await shop.archived()
+        assert [row["content"] for row in shop.rows(MESSAGES)] == texts
+        await shop.say(conversation, message("the last"))
+        await shop.archived()
+        assert keeper.messages == 251  # each was read once
+    assert [row["content"] for row in shop.rows(MESSAGES)] == [*texts, "the last"]
+
+
+async def test_what_is_deleted_by_age_stays_in_the_archive_and_goes_only_once_it_is_there(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archived, "SETTLING_SECONDS", 1.0)
+    shop = Shop(single, postgres.database(), tmp_path)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    made = Conversation(str(uuid7()), None, None, {}, now, now)
+    await shop.sessions.create("acme", made)
+    await shop.sessions.append("acme", made.id, Append((message("kept"),), now=now, expected_version=None))
+    after = datetime.now(UTC) + timedelta(days=1)
+    assert await shop.sessions.delete_older("acme", after, limit=10) == 0
+    async with shop.pod():
+        await shop.archived()
+
+    async def deleted() -> bool:
+        return await shop.sessions.delete_older("acme", after, limit=10) == 1
+
+    await eventually_async(deleted)
+    assert [row["content"] for row in shop.rows(MESSAGES)] == ["kept"]
 
 
 async def test_it_works_behind_a_pooler_whose_one_connection_serves_all_transactions(

@@ -1,6 +1,7 @@
 """No part of a pod opens connections beside the outbound guard, so that no URL can go around it.
 
-Redis has a client of its own: its address is a Secret of the resource, and its protocol is not HTTP.
+Redis and PostgreSQL have clients of their own: their addresses are Secrets of the resource, and their protocols are
+not HTTP.
 """
 
 import ast
@@ -11,13 +12,13 @@ from typing import Final
 import chatfleet_api
 
 ROOT: Final = Path(chatfleet_api.__file__).parent
-GUARDED: Final = ("http/", "redis/")
+GUARDED: Final = ("archive/", "http/", "redis/")
 CLIENTS: Final = frozenset(
     {
         *("aiohappyeyeballs", "aiohttp", "ftplib", "grpc", "http.client", "httpx", "httpx2", "requests", "smtplib"),
         *("opentelemetry.exporter.otlp.proto.grpc", "opentelemetry.exporter.otlp.proto.http"),
         *("mcp.client.sse", "mcp.client.stdio"),
-        *("urllib.request", "urllib3", "websockets", "xmlrpc.client"),
+        *("psycopg", "psycopg_pool", "urllib.request", "urllib3", "websockets", "xmlrpc.client"),
     }
 )
 """Modules that open connections."""
