@@ -5,5 +5,6 @@ questions.json   questions about them in other words than theirs, each with the 
 corpus           both, and many chunks made of the sentences of the documents
 quality          recall and MRR, by mode
 latency          the time of a search in 1,000 and in 50,000 chunks
+routed           the time to the first token of an agent that is chosen by a model and answers from documents
 page             docs/measurements/knowledge.md
 """

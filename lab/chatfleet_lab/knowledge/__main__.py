@@ -1,5 +1,6 @@
 """`python -m chatfleet_lab.knowledge`: measure retrieval; writes docs/measurements/knowledge.{md,json}."""
 
+import asyncio
 import json
 import sys
 import time
@@ -12,6 +13,7 @@ from chatfleet_lab.knowledge.corpus import documents, questions
 from chatfleet_lab.knowledge.latency import SIZES, latency
 from chatfleet_lab.knowledge.page import Result, page
 from chatfleet_lab.knowledge.quality import quality, shared_words
+from chatfleet_lab.knowledge.routed import routed
 from chatfleet_lab.machine import in_one_line
 
 MEASUREMENTS: Final = Path(__file__).parents[3] / "docs" / "measurements"
@@ -29,10 +31,12 @@ def main() -> int:
         shared_words(reading, asked),
         [quality(mode, reading, asked) for mode in Mode],
         [latency(size, asked, time.perf_counter) for size in SIZES],
+        [asyncio.run(routed(size, asked, time.perf_counter)) for size in SIZES],
     )
     figures = result._asdict() | {
         "quality": [each._asdict() for each in result.quality],
         "latency": [each._asdict() for each in result.latency],
+        "routed": [each._asdict() for each in result.routed],
     }
     (MEASUREMENTS / "knowledge.md").write_text(page(result))
     (MEASUREMENTS / "knowledge.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
