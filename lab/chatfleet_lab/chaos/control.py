@@ -4,13 +4,16 @@ Each name takes out as little as possible, from the real thing: so a control run
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Final
 
 from chatfleet_api import __main__ as api
+from chatfleet_api.chat import takeover, tool_steps
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.sending import MessageSender
+from chatfleet_api.chat.tool_progress import Progress, progress_of
+from chatfleet_api.domain.events import Event, ServerToolEvent
 from chatfleet_api.limits import meters
 from chatfleet_api.runs.fleet.ownership import Ownership
 from chatfleet_api.runs.log import append_script
@@ -31,6 +34,13 @@ def put(owner: type, name: str, by: object) -> None:
     if name not in vars(owner):
         raise LookupError(f"{owner.__name__} no longer has {name!r}")
     setattr(owner, name, by)
+
+
+def _put_in(module: ModuleType, name: str, by: object) -> None:
+    """Put something in the place of a function that a module uses; there must be one."""
+    if name not in vars(module):
+        raise LookupError(f"{module.__name__} no longer has {name!r}")
+    setattr(module, name, by)
 
 
 def fencing() -> None:
@@ -67,6 +77,17 @@ def turns() -> None:
     put(RedisSessionStore, "enqueue", first)
 
 
+def steps() -> None:
+    """Let successors find no call of a tool in the log, nor its result."""
+
+    def forgetful(events: Sequence[Event]) -> Progress:
+        return progress_of([event for event in events if not isinstance(event, ServerToolEvent)])
+
+    for module in (tool_steps, takeover):
+        _put_in(module, "progress_of", forgetful)
+        _put_in(module, "doubtful_calls", lambda _: None)
+
+
 def leases() -> None:
     """Let slots of streams be taken for an hour, as counters are that nothing corrects."""
     if "LEASE_SECONDS" not in vars(meters):
@@ -75,7 +96,7 @@ def leases() -> None:
 
 
 PROTECTIONS: Final[dict[str, Callable[[], None]]] = {
-    take_out.__name__: take_out for take_out in (fencing, idempotency, leases, turns)
+    take_out.__name__: take_out for take_out in (fencing, idempotency, leases, steps, turns)
 }
 
 

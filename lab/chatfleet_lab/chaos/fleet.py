@@ -18,7 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatfleet_api.pod.settings import ENV_HEALTH_PORT, ENV_HOST, ENV_PORT
 from chatfleet_contract.names import ENV_CONFIG_FILE, ENV_POD_NAME
-from chatfleet_contract.runtime import RuntimeAccess, RuntimeConfig, RuntimeKeys, RuntimeProvider, RuntimeTimeouts
+from chatfleet_contract.runtime import (
+    RuntimeAccess,
+    RuntimeConfig,
+    RuntimeKeys,
+    RuntimeProvider,
+    RuntimeTimeouts,
+    RuntimeToolServer,
+)
 from chatfleet_contract.spec import Limits, Streaming
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
@@ -88,6 +95,8 @@ class Settings:
     """Of each kind, as providers of their own: what one suffers does not make the pods spare another."""
     scripted: tuple[str, ...] = ()
     """Models of the scripted provider, by their scripts: they need no upstream."""
+    tool_server: str = ""
+    """URL of the MCP server `tickets`, whose tools the scripted models may use; empty: none."""
     limits: Limits = UNLIMITED
     tenants: tuple[str, ...] = ()
     """Each with an API key, `key_of`; none: callers need none. Where pods are processes."""
@@ -215,6 +224,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         )
         + ((RuntimeProvider(name="scripted", type=ProviderType.SCRIPTED),) if settings.scripted else ()),
         models=models(settings),
+        tool_servers=_tool_servers(settings),
         redis_url_file=str(redis_url) if settings.redis_url else None,
         redis_wait_replicas=settings.wait_replicas or None,
         streaming=settings.streaming,
@@ -237,6 +247,10 @@ def _access(folder: Path, tenants: Sequence[str]) -> RuntimeAccess:
     return RuntimeAccess(anonymous=not tenants, api_keys=keys)
 
 
+def _tool_servers(settings: Settings) -> tuple[RuntimeToolServer, ...]:
+    return (RuntimeToolServer(name="tickets", url=settings.tool_server),) if settings.tool_server else ()
+
+
 def models(settings: Settings) -> tuple[Model, ...]:
     """Return the catalogue."""
     return tuple(
@@ -248,7 +262,16 @@ def models(settings: Settings) -> tuple[Model, ...]:
             continuation=kind.continuation,
         )
         for name, kind in settings.upstreams()
-    ) + tuple(Model(name=name, provider="scripted", model=name) for name in settings.scripted)
+    ) + tuple(
+        Model(
+            name=name,
+            provider="scripted",
+            model=name,
+            continuation="prefill" if settings.tool_server else "none",
+            tools=["tickets"] if settings.tool_server else [],
+        )
+        for name in settings.scripted
+    )
 
 
 @asynccontextmanager

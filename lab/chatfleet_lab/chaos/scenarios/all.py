@@ -5,6 +5,7 @@ from typing import Final
 from chatfleet_lab.chaos.scenario import Scenario
 from chatfleet_lab.chaos.scenarios import (
     acknowledged_means_kept,
+    agent_tools,
     bounded_redis_load,
     cancellation,
     cancellation_at_another_pod,
@@ -50,5 +51,6 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     exactly_once.SCENARIO,
     one_answer_at_a_time.SCENARIO,
     chained_turns.SCENARIO,
+    agent_tools.SCENARIO,
     independent_upstream.SCENARIO,
 )

@@ -1,0 +1,158 @@
+"""Tools of a tool server, which pods call: pods die at any moment of an answer, and no call is made twice.
+
+The tool server writes each call down before it answers. `create` must not be repeated; `search` only reads, and may be.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from chatfleet_lab.chaos.fleet import Fleet, Settings
+from chatfleet_lab.chaos.scenario import AGAIN, Findings, Scenario, Trial
+from harness.clients.events import EventParser
+from harness.redis.proxied import open_single
+from harness.upstream.mcp_server import mcp_server
+
+KILLS = {"short": 3, "long": 1_000}
+PODS = 3
+AT_ONCE = 24
+"""Answers."""
+BETWEEN = (0.2, 1.2)
+"""Seconds from the moment in which all pods run to the next kill."""
+CALL = (0.0, 1.2)
+"""Seconds that a call takes."""
+ENDED = 90.0
+"""Seconds in which another pod has taken over and ended an answer."""
+MODEL: Final = "tools@40"
+TOOLS: Final = ("create", "create", "create", "search")
+UNKNOWN: Final[Mapping[str, Any]] = {"status": "unknown"}
+ENDINGS: Final = frozenset({"completed", "failed"})
+
+Response = Mapping[str, Any]
+
+
+async def play(trial: Trial) -> Findings:
+    """Request answers that call a tool, at any pod, and kill pods meanwhile."""
+    found = Findings({"answers": 0, "pods killed": 0, "calls made twice": 0, "calls lost silently": 0})
+    with mcp_server(trial.folder) as server:
+        async with open_single(trial.folder / "redis") as redis, aiohttp.ClientSession() as session:
+            settings = Settings(
+                redis_url=redis.url,
+                scripted=(MODEL,),
+                tool_server=server.url,
+                server=trial.server_without("steps"),
+            )
+            async with trial.fleet(settings, pods=PODS) as fleet:
+                asking = _Asking(trial, found, fleet, session)
+                workers = [asyncio.create_task(asking.run()) for _ in range(AT_ONCE)]
+                await _kill_some(trial, found, fleet)
+                asking.is_over = True
+                await asyncio.gather(*workers)
+        _judge(found, asking.ended, Counter(str(call["key"]) for call in server.ledger()))
+    return found
+
+
+async def _kill_some(trial: Trial, found: Findings, fleet: Fleet) -> None:
+    for _ in range(KILLS[trial.size]):
+        await asyncio.sleep(trial.random.uniform(*BETWEEN))
+        pod = trial.random.choice(fleet.pods)
+        pod.program.kill()
+        fleet.pods.remove(pod)
+        found.count("pods killed")
+        await fleet.add()
+
+
+@dataclass
+class _Asking:
+    """Answers to requests that come one after the other."""
+
+    trial: Trial
+    found: Findings
+    fleet: Fleet
+    session: aiohttp.ClientSession
+    ended: dict[tuple[str, str], Response | None] = field(default_factory=dict)
+    """By tool and key; None: its request broke off before the answer began."""
+    is_over: bool = False
+
+    async def run(self) -> None:
+        while not self.is_over:
+            tool, key = self.trial.random.choice(TOOLS), self.trial.key()
+            arguments = {"key": key, "seconds": round(self.trial.random.uniform(*CALL), 2)}
+            asked = f"tickets__{tool} {msgspec.json.encode(arguments).decode()}"
+            body = {"model": MODEL, "input": asked, "stream": True, "background": True}
+            ident, response = await self._read(body)
+            if response is None and ident is not None:
+                response = await self._taken_over(ident)
+            self.ended[tool, key] = response
+
+    async def _read(self, body: Mapping[str, Any]) -> tuple[str | None, Response | None]:
+        """Return the id of the answer if it began, and the answer if its pod brought it to its end."""
+        ident = None
+        try:
+            async with self.session.post(f"{self.fleet.url}/v1/responses", json=body) as reply:
+                events = EventParser()
+                async for data in reply.content.iter_any():
+                    for event in events.feed(data):
+                        shown = msgspec.json.decode(event.data).get("response")
+                        ident = shown["id"] if shown else ident
+                        if shown and shown["status"] in ENDINGS:
+                            return ident, shown
+        except aiohttp.ClientError:
+            self.found.count("answers cut")
+        return ident, None
+
+    async def _taken_over(self, ident: str) -> Response:
+        async with asyncio.timeout(ENDED):
+            while True:
+                try:
+                    async with self.session.get(f"{self.fleet.url}/v1/responses/{ident}") as reply:
+                        shown: Response = await reply.json() if reply.ok else UNKNOWN
+                except aiohttp.ClientError:
+                    shown = UNKNOWN
+                if shown["status"] in ENDINGS:
+                    self.found.count("answers taken over")
+                    return shown
+                await asyncio.sleep(AGAIN)
+
+
+def _judge(found: Findings, ended: Mapping[tuple[str, str], Response | None], calls: Counter[str]) -> None:
+    for (tool, key), response in ended.items():
+        found.count("answers")
+        made = calls[key]
+        if tool == "create" and made > 1:
+            found.count("calls made twice")
+        if response is None:
+            continue
+        if response["status"] == "failed":
+            named = "which may have been made" in response["error"]["message"]
+            found.count("answers interrupted, with their call named" if named else "answers failed otherwise")
+        if made and key not in _shown_calls(response):
+            found.count("calls lost silently")
+        if response["status"] == "completed" and not made:
+            found.count("answers without their call")
+    for what in ("calls made twice", "calls lost silently", "answers without their call"):
+        number = found.figures.get(what, 0)
+        found.require(not number, f"Of {found.figures['answers']} answers {number} have {what}.")
+
+
+def _shown_calls(response: Response) -> str:
+    """Return what an answer says of its calls: whole, it has the result; interrupted, the call that may be made."""
+    if response["status"] == "completed":
+        return str([part["text"] for item in response["output"] for part in item.get("content", ())])
+    return str([item["arguments"] for item in response["output"] if item["type"] == "mcp_call"])
+
+
+SCENARIO = Scenario(
+    "agent tools",
+    "No call of a tool that must not be repeated is made twice, and none is lost silently, although pods are killed.",
+    "Chatfleet whose pods find no call of a tool in the log",
+    play,
+    hurt=("answers", "pods killed"),
+    targets={"calls made twice": "0", "calls lost silently": "0"},
+    aim="1,000 pods killed",
+)
