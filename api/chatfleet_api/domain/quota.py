@@ -1,5 +1,6 @@
 """What a caller may use: what is left of it, and what a request holds of it until its answer has ended."""
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
@@ -12,10 +13,18 @@ FLEET: Final = "deployment"
 BUDGETS: Final = frozenset({"usd", "daily"})
 
 
+_OF_FLEET: Final = f"{FLEET}:"
+
+
+@lru_cache(maxsize=4096)
+def quoted(name: str) -> str:
+    """Return a name as it is part of the names of meters: without a character that means something in them."""
+    return quote(name, safe="")
+
+
 def qualified(tenant: str, meter: str) -> str:
     """Return a meter with the tenant before it, if it is one of a tenant."""
-    owner = "" if meter.startswith(f"{FLEET}:") else quote(tenant, safe="")
-    return f"{owner}/limit:{meter}"
+    return f"/limit:{meter}" if meter.startswith(_OF_FLEET) else f"{quoted(tenant)}/limit:{meter}"
 
 
 class Allowance(NamedTuple):

@@ -5,7 +5,7 @@ without an error up to nine million dollars. A day and a month are those in whic
 """
 
 import logging
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -126,12 +126,20 @@ def _cost(asked: Asked, prices: PriceBook, now: datetime) -> int:
 
 def _periods(now: datetime, zone: tzinfo) -> tuple[_Period, _Period]:
     here = now.astimezone(zone)
-    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    next_month = (midnight.replace(day=28) + 4 * _DAY).replace(day=1)
-    ends = (f"{here:%Y-%m-%d}", midnight + _DAY), (f"{here:%Y-%m}", next_month)
     # In one zone times would be subtracted as clocks show them, and a day is not always 24 hours.
+    at = now.astimezone(UTC)
     day, month = (
-        _Period(name, max((end.astimezone(UTC) - now.astimezone(UTC)).total_seconds(), 1.0) * SECOND)
-        for name, end in ends
+        _Period(name, max((end - at).total_seconds(), 1.0) * SECOND) for name, end in _ends(here.date(), zone)
     )
     return day, month
+
+
+@lru_cache(maxsize=8)
+def _ends(today: date, zone: tzinfo) -> tuple[tuple[str, datetime], tuple[str, datetime]]:
+    """Return the names of a day and its month, and when they end (UTC)."""
+    midnight = datetime(today.year, today.month, today.day, tzinfo=zone)
+    next_month = (midnight.replace(day=28) + 4 * _DAY).replace(day=1)
+    return (
+        (f"{today:%Y-%m-%d}", (midnight + _DAY).astimezone(UTC)),
+        (f"{today:%Y-%m}", next_month.astimezone(UTC)),
+    )

@@ -6,6 +6,7 @@ refuses (`reject`); what it allowed is charged when Redis returns. A pod without
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -78,7 +79,7 @@ class Limiter:
             ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED; STORAGE_UNAVAILABLE where `onRedisAway` is `reject`, or a
                 budget applies.
         """
-        plan = self._current().of(principal)
+        plan, tokens = self._current().of(principal), cache(tokens)
         demands = plan.demands(principal, model, tokens)
         if plan.limits.budget is not None or plan.limits.budgets is not None:
             asked = Asked(model, tokens() - output, output)

@@ -5,10 +5,9 @@ These meters are a tenant's own, those of its keys, users and models too.
 
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias, TypeVar
-from urllib.parse import quote
 
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.domain.quota import Demand, Unit
+from chatfleet_api.domain.quota import Demand, Unit, quoted
 from chatfleet_contract.spec import Limits
 from chatfleet_contract.spec.limits import Limit
 
@@ -23,6 +22,9 @@ class _Meter(NamedTuple):
     unit: Unit
     limit: int
     interval: float
+    name: str
+    """After the scope: with its rate. A new rate is a new meter, which is full: debts of a lower one would hold callers
+    back for minutes."""
 
 
 class Plan:
@@ -39,19 +41,17 @@ class Plan:
         """Return what a request of `principal` to `model` takes, none when nothing limits it."""
         applying = scopes(principal, self._tenant, self._key, self._user)
         if of_model := self._models.get(model):
-            applying.append((f"model:{quote(model, safe='')}", of_model))
+            applying.append((f"model:{quoted(model)}", of_model))
         counted = 0
         demands: list[Demand] = []
         for scope, meters in applying:
-            for unit, limit, interval in meters:
+            for unit, limit, interval, name in meters:
                 if unit == "tokens":
                     counted = counted or max(tokens(), 1)
                     cost = min(counted, limit)  # a larger request passes alone, and pays the rest at its end
                 else:
                     cost = 1
-                # A new rate is a new meter, which is full: debts of a lower one would hold callers back for minutes.
-                rate = f":{MINUTE / interval:.0f}" if interval else ""
-                demands.append(Demand(f"{scope}:{unit}{rate}", unit, limit, interval, cost))
+                demands.append(Demand(scope + name, unit, limit, interval, cost))
         return tuple(demands)
 
 
@@ -64,9 +64,9 @@ def scopes(principal: Principal, tenant: _T | None, key: _T | None, user: _T | N
     if tenant:
         found.append(("tenant", tenant))
     if key and principal.subject is not None:
-        found.append((f"key:{quote(principal.subject, safe='')}", key))
+        found.append((f"key:{quoted(principal.subject)}", key))
     if user and principal.user is not None:
-        found.append((f"user:{quote(principal.user, safe='')}", user))
+        found.append((f"user:{quoted(principal.user)}", user))
     return found
 
 
@@ -75,11 +75,13 @@ def _meters(limit: Limit | None) -> tuple[_Meter, ...]:
         return ()
     burst, meters = limit.burst, []
     if (requests := limit.requests_per_minute) is not None:
-        meters.append(_Meter("requests", (burst and burst.requests) or requests, MINUTE / requests))
+        meters.append(
+            _Meter("requests", (burst and burst.requests) or requests, MINUTE / requests, f":requests:{requests}")
+        )
     if (tokens := limit.tokens_per_minute) is not None:
-        meters.append(_Meter("tokens", (burst and burst.tokens) or tokens, MINUTE / tokens))
+        meters.append(_Meter("tokens", (burst and burst.tokens) or tokens, MINUTE / tokens, f":tokens:{tokens}"))
     if (streams := limit.concurrent_streams) is not None:
-        meters.append(_Meter("streams", streams, 0.0))
+        meters.append(_Meter("streams", streams, 0.0, ":streams"))
     return tuple(meters)
 
 

@@ -4,7 +4,7 @@
 request took is kept beside the meters, under the name of its lease, until `SETTLE`: so each may come twice. All keys
 of a ChatDeployment share a slot of a cluster. A new kind of meter is a branch of both scripts.
 
-Each meter has 4 arguments: the unit's first letter, the limit, the interval in microseconds, and the cost.
+Each meter is 4 words of a text: the unit's first letter, the limit, the interval in microseconds, and the cost.
 `r`, `t`  requests and tokens: a text, the time at which all that was taken is back (GCRA, as in `buckets.py`)
 `s`       streams: a sorted set of leases, each with the time at which it ends unless it is renewed
 `u`, `d`  budgets of money and tokens: a whole number, the sum of what is used and what is reserved, with an end
@@ -18,6 +18,11 @@ from chatfleet_api.limits.buckets import KEEP_SUMS, LONGEST_DEBT
 from chatfleet_api.limits.verdict import SLACK, STREAM_WAIT, Left, Verdict
 from chatfleet_api.redis.connect import Command
 
+_METERS: Final = """
+local meters = {}
+for part in string.gmatch(ARGV[#ARGV], '%S+') do meters[#meters + 1] = part end
+"""
+"""One text, and not an argument for each number: a client takes longer to write 30 short arguments than one."""
 _NOW: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -36,14 +41,15 @@ end
 """
 """A clock that went back, after a failover, must not stop anyone for longer than a limit may."""
 
-RESERVE: Final = f"""{_NOW}{_KEEP}
+RESERVE: Final = f"""{_NOW}{_KEEP}{_METERS}
 local known = redis.call('GET', KEYS[1])
 if known then return known end
 local lease, lease_ms, hold_ms = ARGV[1], ARGV[2], ARGV[3]
 local refused, wait, after = 0, 0, {{}}
 for i = 2, #KEYS do
-  local at = 4 * i - 4
-  local kind, limit, interval, cost = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local at = 4 * i - 7
+  local kind, limit = meters[at], tonumber(meters[at + 1])
+  local interval, cost = tonumber(meters[at + 2]), tonumber(meters[at + 3])
   local missing
   if kind == 's' then
     redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
@@ -60,8 +66,9 @@ for i = 2, #KEYS do
 end
 local reply = {{refused, string.format('%.0f', wait)}}
 for i = 2, #KEYS do
-  local at = 4 * i - 4
-  local kind, limit, interval, cost = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local at = 4 * i - 7
+  local kind, limit = meters[at], tonumber(meters[at + 1])
+  local interval, cost = tonumber(meters[at + 2]), tonumber(meters[at + 3])
   local left, reset = nil, 0
   if kind == 's' then
     if refused == 0 then
@@ -91,16 +98,17 @@ reply = table.concat(reply, ' ')
 if refused == 0 then redis.call('SET', KEYS[1], reply, 'PX', hold_ms) end
 return reply
 """
-"""Keys: the hold, then the meters. Arguments: lease, its milliseconds, those of the hold, then the meters'."""
+"""Keys: the hold, then the meters. Arguments: lease, its milliseconds, those of the hold, the meters."""
 
-SETTLE: Final = f"""{_NOW}{_KEEP}
+SETTLE: Final = f"""{_NOW}{_KEEP}{_METERS}
 local lease, hold_ms = ARGV[1], tonumber(ARGV[2])
 local hold = redis.call('GET', KEYS[1])
 local parts = {{}}
 for part in string.gmatch(hold or '', '%S+') do parts[#parts + 1] = tonumber(part) end
 for i = 2, #KEYS do
-  local at = 5 * i - 7
-  local kind, interval, cost, spent = ARGV[at], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local at = 4 * i - 7
+  local kind, interval = meters[at], tonumber(meters[at + 1])
+  local cost, spent = tonumber(meters[at + 2]), tonumber(meters[at + 3])
   if kind == 's' then
     redis.call('ZREM', KEYS[i], lease)
   elseif kind == 'u' or kind == 'd' then
@@ -124,7 +132,7 @@ if hold_ms > 0 then redis.call('SET', KEYS[1], 'settled', 'PX', hold_ms) else re
 return 1
 """
 """Keys: the hold, then the meters. Arguments: lease; of a request that a pod alone let pass, the milliseconds to
-remember that it was charged, else 0; then the meters', each with what was spent."""
+remember that it was charged, else 0; then the meters, each with what was spent."""
 
 RENEW: Final = f"""{_NOW}
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1] * 1000, ARGV[i]) end
@@ -138,18 +146,16 @@ _RESERVE, _SETTLE, _RENEW = (text.strip().encode() for text in (RESERVE, SETTLE,
 
 def reserve(keys: Sequence[str], lease: str, demands: Sequence[Demand], *, lease_ms: int, hold_ms: int) -> Command:
     """Return the call of `RESERVE` for `keys`, that of the hold first."""
-    arguments: list[str | int] = [lease, lease_ms, hold_ms]
-    for demand in demands:
-        arguments += demand.unit[0], demand.limit, repr(demand.interval), demand.cost
-    return ("EVAL", _RESERVE, len(keys), *keys, *arguments)
+    meters = " ".join([f"{each.unit[0]} {each.limit} {each.interval!r} {each.cost}" for each in demands])
+    return ("EVAL", _RESERVE, len(keys), *keys, lease, lease_ms, hold_ms, meters)
 
 
 def settle(keys: Sequence[str], lease: str, demands: Sequence[Demand], spent: Sequence[int], hold_ms: int) -> Command:
     """Return the call of `SETTLE`."""
-    arguments: list[str | int] = [lease, hold_ms]
-    for demand, used in zip(demands, spent, strict=True):
-        arguments += demand.unit[0], demand.limit, repr(demand.interval), demand.cost, used
-    return ("EVAL", _SETTLE, len(keys), *keys, *arguments)
+    meters = " ".join(
+        [f"{each.unit[0]} {each.interval!r} {each.cost} {used}" for each, used in zip(demands, spent, strict=True)]
+    )
+    return ("EVAL", _SETTLE, len(keys), *keys, lease, hold_ms, meters)
 
 
 def renew(key: str, leases: Sequence[str], *, lease_ms: int) -> Command:

@@ -212,5 +212,5 @@ async def test_nothing_is_left_of_what_has_ended(redis_client: RedisClient, tena
 
 def test_arguments_are_words_of_redis() -> None:
     name, text, count, *rest = script.reserve(["hold", "meter"], "l", (TOKENS,), lease_ms=1, hold_ms=2)
-    assert (name, count, rest) == ("EVAL", 2, ["hold", "meter", "l", 1, 2, "t", 1000, "60000.0", 400])
+    assert (name, count, rest) == ("EVAL", 2, ["hold", "meter", "l", 1, 2, "t 1000 60000.0 400"])
     assert isinstance(text, bytes)

@@ -382,3 +382,16 @@ async def test_each_further_request_to_the_model_reserves_as_much_as_the_first_u
     assert await pod.limiter.reserve(caller, "m", lambda: 1100, 1100)
     with pytest.raises(ChatError):
         await pod.limiter.reserve(caller, "m", lambda: 1, 1)
+
+
+async def test_the_tokens_of_a_request_are_counted_once_for_all_that_applies() -> None:
+    pod = Pod(FakeProvider(text("a")))
+    limit, counted = Limit(tokens_per_minute=9000), []
+    pod.change("limits", per_tenant=limit, per_user=limit, budgets=Budgets(per_tenant=Budget(tokens_per_day=9000)))
+
+    def tokens() -> int:
+        counted.append(1)
+        return 100
+
+    assert await pod.limiter.reserve(Principal("acme", "key", user="ann"), "m", tokens, 50)
+    assert len(counted) == 1
