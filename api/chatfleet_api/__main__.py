@@ -24,7 +24,7 @@ from chatfleet_api.process import run
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.server.http_server import Server, health_server, listen, listeners
 from chatfleet_api.web.app import create_app
-from chatfleet_api.webhooks.dead_letters import DeadLetters
+from chatfleet_api.webhooks.dead_letters import DeadLetters, queue_names
 from chatfleet_contract.runtime import RuntimeConfig
 
 WELCOME: Final = """\
@@ -97,8 +97,7 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
 def _dead_letters(services: Services) -> DeadLetters | None:
     if services.redis is None:
         return None
-    names = services.configuration.live.map(lambda config: [webhook.name for webhook in config.webhooks])
-    return DeadLetters(services.redis, names, services.web.usage.now)
+    return DeadLetters(services.redis, services.configuration.live.map(queue_names), services.web.usage.now)
 
 
 async def _serve(services: Services, serving: socket.socket, health: socket.socket, drain_token: SecretStr) -> None:

@@ -33,6 +33,7 @@ announcing      events for webhooks
 feedback        of users, on answers and conversations
 embeddings      embeddings, counted as answers are
 usage_reports   the sums that a caller may see
+user_webhooks   the webhook that a user has, and changes
 joining         which run a reader joins or resumes, and where
 items           items of the OpenAI dialect, and the messages that they are to a model; item_kinds: their fields
 compaction      a conversation as a summary by its model

@@ -11,7 +11,7 @@ from chatfleet_api.domain.events import Complete, Failed, Start, Terminal, Usage
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.usage.record import Consumer
-from chatfleet_api.webhooks.event import HookEvent, Notice, bounded
+from chatfleet_api.webhooks.event import HookEvent, Notice, bounded, owner_of
 from chatfleet_contract.spec.webhooks import WebhookEvent
 
 UNEXPECTED: Final = Failed.of(ChatError(Code.INTERRUPTED))
@@ -64,7 +64,9 @@ def event_of(tenant: str, ended: Ended, *, at: str) -> HookEvent | None:
         **_usage(end.usage),
     }
     kind = WebhookEvent.STREAM_COMPLETE if isinstance(end, Complete) else WebhookEvent.RUN_INTERRUPTED
-    return HookEvent(f"msg_{start.run}", kind, start.conversation or start.run, at, data, bounded(ended.text))
+    group = start.conversation or start.run
+    owner = owner_of(tenant, ended.consumer.user) if ended.consumer.user else ""
+    return HookEvent(f"msg_{start.run}", kind, group, at, data, bounded(ended.text), owner)
 
 
 def given(ident: str, tenant: str, conversation: str, feedback: Feedback) -> HookEvent:

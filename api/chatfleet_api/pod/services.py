@@ -44,7 +44,7 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.pod.tracing import Tracing
-from chatfleet_api.pod.webhooks import announcer, webhook_sender
+from chatfleet_api.pod.webhooks import announcer, user_webhooks, webhook_sender
 from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.events import FleetEvents, open_fleet_events
@@ -102,6 +102,8 @@ class Wiring:
     uniform: Callable[[float, float], float]
     """Returns a random number between two."""
     version: str
+    redis: RedisClient | None = None
+    """Has the webhooks of users; None: there are none."""
 
     def sources(
         self,
@@ -157,6 +159,7 @@ class Wiring:
                 now=ports.now,
                 dispatcher=ports.seams.dispatcher,
             ),
+            user_webhooks=user_webhooks(self.redis, configuration.live),
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
@@ -286,6 +289,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         authentication=authentication,
         uniform=random.uniform,
         version=VERSION,
+        redis=stores.redis,
     )
 
 

@@ -1,11 +1,16 @@
 """What a pod does for webhooks: queues the events of its runs, and sends those of all pods while it has the lease."""
 
 import asyncio
+import os
 import random
 import time
 from datetime import UTC, datetime
 
 from chatfleet_api.chat.announcing import Announcer
+from chatfleet_api.chat.user_webhooks import UserWebhooks
+from chatfleet_api.domain.live import Live
+from chatfleet_api.http.egress.dialer import Dialer
+from chatfleet_api.http.egress.policy import Egress, Source
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.metrics import Meter
@@ -16,6 +21,9 @@ from chatfleet_api.webhooks.delivery import Tools
 from chatfleet_api.webhooks.outbox import Outbox
 from chatfleet_api.webhooks.queue import sender_key
 from chatfleet_api.webhooks.sender import Sender
+from chatfleet_api.webhooks.user_url import problem_of
+from chatfleet_api.webhooks.users import RedisUserWebhooks
+from chatfleet_contract.runtime import RuntimeConfig
 
 
 def announcer(outbox: Outbox | None) -> Announcer | None:
@@ -29,6 +37,8 @@ def webhook_sender(configuration: Configuration, stores: Stores, redis: RedisCli
     """Return what sends the queued events of all pods."""
     tools = Tools(
         pool=ConnectionPool(),
+        user_pool=ConnectionPool(),
+        user_dialer=lambda egress: Dialer(egress, Source.ELSEWHERE),
         lease=Lease(redis, sender_key(redis), stores.process, clock=time.monotonic),
         meter=meter,
         clock=time.monotonic,
@@ -37,3 +47,15 @@ def webhook_sender(configuration: Configuration, stores: Stores, redis: RedisCli
         changed=asyncio.Event(),
     )
     return Sender(redis, configuration.live, tools)
+
+
+def user_webhooks(redis: RedisClient | None, config: Live[RuntimeConfig]) -> UserWebhooks:
+    """Return what users change their webhooks with."""
+    store = None if redis is None else RedisUserWebhooks(redis)
+    return UserWebhooks(
+        store,
+        config,
+        now=lambda: datetime.now(UTC),
+        random_bytes=os.urandom,
+        problem_of=lambda url: problem_of(url, Egress.of(config().egress)),
+    )

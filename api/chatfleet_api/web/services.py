@@ -12,6 +12,7 @@ from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.responses import Responses
 from chatfleet_api.chat.usage_reports import UsageReports
+from chatfleet_api.chat.user_webhooks import UserWebhooks
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Authenticate
@@ -42,6 +43,7 @@ class Services:
     embeddings: Embeddings
     usage: UsageReports
     feedback: FeedbackService
+    user_webhooks: UserWebhooks
     streams: SSEStreams
     on_client_disconnect: Live[OnClientDisconnect]
 

@@ -9,7 +9,8 @@ import msgspec
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.webhooks.event import QueuedEvent
-from chatfleet_api.webhooks.queue import KEPT_SECONDS, MAX_QUEUED, webhook_keys
+from chatfleet_api.webhooks.queue import KEPT_SECONDS, MAX_QUEUED, USERS, webhook_keys
+from chatfleet_contract.runtime import RuntimeConfig
 
 BATCH: Final = 100
 """Dead letters that one step replays or deletes."""
@@ -43,6 +44,12 @@ return deleted
 
 _encode: Final = msgspec.json.Encoder().encode
 _event: Final = msgspec.json.Decoder(QueuedEvent)
+
+
+def queue_names(config: RuntimeConfig) -> Sequence[str]:
+    """Return the names of the webhooks, and of the queue of those of users."""
+    names = [webhook.name for webhook in config.webhooks]
+    return [*names, USERS] if config.conversations.user_webhooks else names
 
 
 class QueueState(msgspec.Struct, frozen=True):

@@ -6,24 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Final, Protocol
 
 from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.http.egress.dialer import Dialer
+from chatfleet_api.http.egress.policy import Egress
 from chatfleet_api.http.pool import ConnectionPool
 from chatfleet_api.redis.lease import Lease
 from chatfleet_api.webhooks.queue import Member, Queued, WebhookQueue
+from chatfleet_api.webhooks.receivers import Receiver
 from chatfleet_api.webhooks.request import REQUEST_SECONDS, DeliveryError, post
 from chatfleet_api.webhooks.schedule import back_off, due, is_given_up
-from chatfleet_api.webhooks.signing import NoSecretError, read_secrets, signed_headers
-from chatfleet_contract.runtime import RuntimeWebhook
+from chatfleet_api.webhooks.signing import NoSecretError, signed_headers
 
 REPORTED_FAILURES: Final = 2
 """Failures in a row of one conversation from which on the status has them: a receiver that restarts is not worth it."""
 SECRETS_SECONDS: Final = 5.0
 """Between two looks for the signing secrets while nothing is sent."""
-MAX_CONCURRENT: Final = 8
-"""Requests to one receiver at a time."""
 STORE_SECONDS: Final = 5.0
 """Longest that a request and what Redis learns of it may take together beyond the request."""
 
@@ -47,6 +46,11 @@ class Tools:
     """What all webhooks are sent with."""
 
     pool: ConnectionPool
+    """For URLs of the resource."""
+    user_pool: ConnectionPool
+    """For those of users."""
+    user_dialer: Callable[[Egress], Dialer]
+    """Returns what opens connections to URLs of users."""
     lease: Lease
     meter: WebhookMeter
     clock: Callable[[], float]
@@ -61,8 +65,10 @@ class Tools:
 class Delivery:
     """Sends the events of one webhook while its pod has the lease."""
 
-    def __init__(self, queue: WebhookQueue, tools: Tools) -> None:
+    def __init__(self, queue: WebhookQueue, receiver: Receiver, tools: Tools) -> None:
         self._queue, self._tools = queue, tools
+        self.receiver = receiver
+        self._pool = tools.user_pool if receiver.of_users else tools.pool
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By group."""
         self._finished: set[str] = set()
@@ -80,18 +86,21 @@ class Delivery:
         lasting = (why for group, why in self._reasons.items() if self._failures.get(group, 0) >= REPORTED_FAILURES)
         return self._no_secret or next(lasting, None)
 
-    async def step(self, webhook: RuntimeWebhook) -> None:
+    async def step(self) -> None:
         """Look at the queue, and send what is due."""
         self._finished.clear()
-        self._look_for_secrets(webhook)
+        self._look_for_secrets()
         found = await self._queue.look()
-        self._report(webhook.name, found)
+        self._report(self.receiver.name, found)
         now = self._tools.clock()
         waiting = [member for member in found.first if member.id not in self._finished]
         for member in due(waiting, busy=self._tasks, retries=self._retries, now=now):
-            if len(self._tasks) >= MAX_CONCURRENT or self._tools.lease.seconds_left < REQUEST_SECONDS + STORE_SECONDS:
+            if (
+                len(self._tasks) >= self.receiver.concurrent
+                or self._tools.lease.seconds_left < REQUEST_SECONDS + STORE_SECONDS
+            ):
                 break
-            task = asyncio.create_task(self._send(webhook, member))
+            task = asyncio.create_task(self._send(member))
             self._tasks[member.group] = task
             task.add_done_callback(partial(self._done, member.group))
 
@@ -110,25 +119,26 @@ class Delivery:
             self._fail(group)
         self._tools.changed.set()
 
-    async def _send(self, webhook: RuntimeWebhook, member: Member) -> None:
+    async def _send(self, member: Member) -> None:
+        name = self.receiver.name
         try:
             event = await self._queue.event(member)
-            if event is None:
-                await self._settle(member)
-                return
             try:
+                target = None if event is None else await self.receiver.target(member)
+                if event is None or target is None:
+                    await self._settle(member)
+                    return
                 body = event.body.encode()
-                secrets = read_secrets(Path(webhook.secrets_folder))
-                headers = signed_headers(secrets, member.id, int(self._tools.now().timestamp()), body)
-                await post(self._tools.pool, webhook.url, headers, body)
+                headers = signed_headers(target.secrets, member.id, int(self._tools.now().timestamp()), body)
+                await post(self._pool, target.url, headers, body)
             except (DeliveryError, NoSecretError) as error:
-                await self._failed(webhook.name, member, event.at, str(error))
+                await self._failed(name, member, event.at if event else "", str(error))
                 return
-            self._tools.meter.delivered(webhook.name, "delivered")
+            self._tools.meter.delivered(name, "delivered")
             failed = bool(self._reasons)
             await self._settle(member)
             if failed and not self._reasons:
-                logger.warning("Webhook %s accepts events again", webhook.name)
+                logger.warning("Webhook %s accepts events again", name)
         except ChatError:  # Redis is unreachable: the event is sent again
             self._fail(member.group)
 
@@ -159,16 +169,12 @@ class Delivery:
         self._failures[group] = failures = self._failures.get(group, 0) + 1
         self._retries[group] = self._tools.clock() + back_off(failures, self._tools.uniform)
 
-    def _look_for_secrets(self, webhook: RuntimeWebhook) -> None:
+    def _look_for_secrets(self) -> None:
         """Find out that a secret is missing before there is an event to sign."""
         if (now := self._tools.clock()) < self._secrets_due:
             return
         self._secrets_due = now + SECRETS_SECONDS
-        self._no_secret = None
-        try:
-            read_secrets(Path(webhook.secrets_folder))
-        except NoSecretError as error:
-            self._no_secret = str(error)
+        self._no_secret = self.receiver.missing()
 
     def _report(self, webhook: str, found: Queued) -> None:
         for state, count in (("queued", found.size), ("dead", found.dead), ("dropped", found.dropped)):

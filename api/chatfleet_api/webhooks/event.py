@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,6 +27,8 @@ class HookEvent(NamedTuple):
     data: Mapping[str, Any]
     content: Mapping[str, Any]
     """What only webhooks with `content` get."""
+    owner: str = ""
+    """The user whose webhook gets it, as `owner_of` writes it; empty: none does."""
 
 
 class QueuedEvent(msgspec.Struct, frozen=True):
@@ -43,22 +46,35 @@ class Notice(NamedTuple):
     group: str
     entries: Sequence[tuple[str, str]]
     """Name of the webhook, and the event as its queue has it."""
+    own: tuple[str, str] | None = None
+    """A user, who may have a webhook, and the event as its queue has it."""
 
 
-def notice_of(event: HookEvent, webhooks: Sequence[RuntimeWebhook], *, account: str) -> Notice | None:
-    """Return the notice of an event of the ChatDeployment `account`; None: no webhook wants it."""
+def notice_of(
+    event: HookEvent, webhooks: Sequence[RuntimeWebhook], *, account: str, users: bool = False
+) -> Notice | None:
+    """Return the notice of an event of the ChatDeployment `account`; None: no webhook wants it.
+
+    `users`: whether users may have webhooks.
+    """
     entries = [
         (webhook.name, _queued(event, account, content=webhook.content))
         for webhook in webhooks
         if event.kind in webhook.events
     ]
-    return Notice(event.id, event.group, entries) if entries else None
+    own = (event.owner, _queued(event, account, content=False)) if users and event.owner else None
+    return Notice(event.id, event.group, entries, own) if entries or own else None
 
 
 def _queued(event: HookEvent, account: str, *, content: bool) -> str:
     data = {"chatdeployment": account, **event.data, **(event.content if content else {})}
     body = {"type": event.kind.value, "timestamp": event.at, "data": data}
     return _encode(QueuedEvent(event.at, _encode(body).decode())).decode()
+
+
+def owner_of(tenant: str, user: str) -> str:
+    """Return a user as keys have it: no two tenants share one."""
+    return f"{quote(tenant, safe='')}/{quote(user, safe='')}"
 
 
 def bounded(text: str) -> dict[str, Any]:

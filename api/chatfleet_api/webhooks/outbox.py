@@ -33,13 +33,15 @@ class Outbox:
         self._writer = BackgroundWriter(self._write, self._lost)
 
     def has_webhooks(self) -> bool:
-        """Whether there are webhooks now."""
-        return bool(self._config().webhooks)
+        """Whether there are webhooks now, or users may have some."""
+        config = self._config()
+        return bool(config.webhooks) or config.conversations.user_webhooks
 
     def notice(self, event: HookEvent) -> Notice | None:
         """Return the notice of an event; None: no webhook wants it."""
         config = self._config()
-        return notice_of(event, config.webhooks, account=f"{config.namespace}/{config.deployment}")
+        users = config.conversations.user_webhooks
+        return notice_of(event, config.webhooks, account=f"{config.namespace}/{config.deployment}", users=users)
 
     async def put(self, event: HookEvent) -> None:
         """Queue an event; raises `ChatError(STORAGE_UNAVAILABLE)`."""

@@ -5,6 +5,10 @@
 - `webhook:<name>:events`: a hash of all these events by id, `#` (how many ever came) and `dropped` (how many found the
   queue full)
 - `webhook-sender`: the lease of the pod that sends
+- `webhook-users`: a hash of the webhooks of users, and `#`, how many there are
+
+The webhooks of users have one queue, of the name `@users`, whose groups are the users: the events of each arrive in
+order. Its hash also has `n:<user>`, how many events of a user wait.
 
 All keys share a slot with the sums of the ledger. An event of a run that is logged is queued by the script that ends
 the run (`runs/log/append_script.py`): in one step, and no other way.
@@ -26,12 +30,17 @@ MAX_DEAD: Final = 1_000
 """Dead letters of one webhook; the oldest go first."""
 KEPT_SECONDS: Final = 30 * 24 * 3600
 """How long a queue is kept to which no event comes, such as that of a webhook that was removed."""
+USERS: Final = "@users"
+"""Name of the queue of the webhooks of users: no webhook of the resource can have it."""
+MAX_QUEUED_OF_USER: Final = 100
+"""Events of one user that wait, so that a receiver that is down fills no queue of all users."""
 WINDOW: Final = 500
 """First events of a queue among which those that are due are looked for."""
 
-NOTIFYING: Final = """
+NOTIFYING: Final = (
+    """
 local function notify(first, notice)
-  local id, group, entries = unpack(notice)
+  local id, group, entries, owner, own = unpack(notice)
   for i, entry in ipairs(entries) do
     local queue, events = KEYS[first + 2 * i - 2], KEYS[first + 2 * i - 1]
     if not redis.call('HGET', events, id) then
@@ -45,24 +54,58 @@ local function notify(first, notice)
     redis.call('EXPIRE', queue, KEPT_SECONDS)
     redis.call('EXPIRE', events, KEPT_SECONDS)
   end
+  if not owner then return end
+  local at = first + 2 * #entries
+  local queue, events, users = KEYS[at], KEYS[at + 1], KEYS[at + 2]
+  if redis.call('HGET', users, owner) and not redis.call('HGET', events, id) then
+    local waiting = redis.call('HINCRBY', events, 'n:' .. owner, 1)
+    if waiting > MAX_OF_USER or redis.call('ZCARD', queue) >= MAX_QUEUED then
+      redis.call('HINCRBY', events, 'n:' .. owner, -1)
+      redis.call('HINCRBY', events, 'dropped', 1)
+    else
+      redis.call('HSET', events, id, own)
+      redis.call('ZADD', queue, redis.call('HINCRBY', events, '#', 1), owner .. ' ' .. id)
+    end
+    redis.call('EXPIRE', queue, KEPT_SECONDS)
+    redis.call('EXPIRE', events, KEPT_SECONDS)
+  end
 end
-""".replace("MAX_QUEUED", str(MAX_QUEUED)).replace("KEPT_SECONDS", str(KEPT_SECONDS))
-"""Defines `notify`, which queues an event at pairs of keys, of which the first is number `first`."""
+""".replace("MAX_QUEUED", str(MAX_QUEUED))
+    .replace("MAX_OF_USER", str(MAX_QUEUED_OF_USER))
+    .replace("KEPT_SECONDS", str(KEPT_SECONDS))
+)
+"""Defines `notify`, which queues an event at pairs of keys, of which the first is number `first`.
+
+With a user it has three keys more: of the queue of the users, its events, and their webhooks.
+"""
 NOTIFY: Final = NOTIFYING + "notify(1, cmsgpack.unpack(ARGV[1]))\n"
 
+_LEAVES: Final = """
+local function leaves()
+  if redis.call('ZREM', KEYS[2], ARGV[2] .. ' ' .. ARGV[3]) == 0 then return false end
+  local count = 'n:' .. ARGV[2]
+  if redis.call('HGET', KEYS[4], count) and redis.call('HINCRBY', KEYS[4], count, -1) <= 0 then
+    redis.call('HDEL', KEYS[4], count)
+  end
+  return true
+end
+"""
+"""Takes an event from its queue."""
 DELIVERED: Final = (
     OURS
+    + _LEAVES
     + """
-redis.call('ZREM', KEYS[2], ARGV[2] .. ' ' .. ARGV[3])
+leaves()
 redis.call('HDEL', KEYS[4], ARGV[3])
 return 1
 """
 )
 GIVE_UP: Final = (
     OURS
+    + _LEAVES
     + """
 local time = redis.call('TIME')
-if redis.call('ZREM', KEYS[2], ARGV[2] .. ' ' .. ARGV[3]) == 1 then
+if leaves() then
   redis.call('ZADD', KEYS[3], math.floor(time[1] * 1000 + time[2] / 1000), ARGV[2] .. ' ' .. ARGV[3])
   for _, oldest in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1 - MAX_DEAD)) do
     redis.call('ZREM', KEYS[3], oldest)
@@ -76,7 +119,7 @@ return 1
 )
 _pack: Final = msgspec.msgpack.Encoder().encode
 _event: Final = msgspec.json.Decoder(QueuedEvent)
-PackedNotice: TypeAlias = tuple[str, str, Sequence[str]]
+PackedNotice: TypeAlias = tuple[str, str, Sequence[str], str | bool, str]
 
 
 class Member(NamedTuple):
@@ -100,13 +143,14 @@ class WebhookQueue:
 
     def __init__(self, redis: RedisClient, webhook: str, owner: str) -> None:
         self._redis = redis
+        self._window = MAX_QUEUED if webhook == USERS else WINDOW
         self._queue, self._dead, self._events = webhook_keys(redis, webhook)
         self._sender, self._owner = sender_key(redis), owner
 
     async def look(self) -> Queued:
         found, size, dead, counted = await self._redis.call_all(
             [
-                ("ZRANGE", self._queue, 0, WINDOW - 1),
+                ("ZRANGE", self._queue, 0, self._window - 1),
                 ("ZCARD", self._queue),
                 ("ZCARD", self._dead),
                 ("HGET", self._events, "dropped"),
@@ -139,17 +183,21 @@ def notify_command(redis: RedisClient, notice: Notice) -> Command:
 
 
 def notice_keys(redis: RedisClient, notice: Notice) -> list[str]:
-    """Return the pairs of keys of `notify`."""
+    """Return the keys of `notify`."""
     keys: list[str] = []
     for name, _ in notice.entries:
         queue, _, events = webhook_keys(redis, name)
         keys += (queue, events)
+    if notice.own is not None:
+        queue, _, events = webhook_keys(redis, USERS)
+        keys += (queue, events, users_key(redis))
     return keys
 
 
 def packed(notice: Notice) -> PackedNotice:
     """Return a notice as `notify` takes it."""
-    return notice.id, notice.group, [entry for _, entry in notice.entries]
+    owner, own = notice.own or (False, "")
+    return notice.id, notice.group, [entry for _, entry in notice.entries], owner, own
 
 
 def webhook_keys(redis: RedisClient, webhook: str) -> tuple[str, str, str]:
@@ -159,6 +207,10 @@ def webhook_keys(redis: RedisClient, webhook: str) -> tuple[str, str, str]:
 
 def sender_key(redis: RedisClient) -> str:
     return redis.shared_key("webhook-sender")
+
+
+def users_key(redis: RedisClient) -> str:
+    return redis.shared_key("webhook-users")
 
 
 def _key(redis: RedisClient, webhook: str, kind: str) -> str:

@@ -11,6 +11,8 @@ from chatfleet_api.http.egress.policy import Egress
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.webhooks.delivery import Delivery, Tools
 from chatfleet_api.webhooks.queue import WebhookQueue
+from chatfleet_api.webhooks.receivers import Receiver, ResourceReceiver, UserReceivers
+from chatfleet_api.webhooks.users import RedisUserWebhooks
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeEgress
 
 POLL_SECONDS: Final = 0.25
@@ -45,23 +47,30 @@ class Sender:
     async def _step(self) -> float:
         """Send what is due; returns the seconds until the next step."""
         config = self._config()
-        if not config.webhooks or not await self._tools.lease.hold():
+        if not (config.webhooks or config.conversations.user_webhooks) or not await self._tools.lease.hold():
             await self._stop()
             return IDLE_SECONDS
         if config.egress != self._egress:
             self._egress = config.egress
-            self._tools.pool.use(Dialer(Egress.of(config.egress)))
-        for name in self._deliveries.keys() - {webhook.name for webhook in config.webhooks}:
+            egress = Egress.of(config.egress)
+            self._tools.pool.use(Dialer(egress))
+            self._tools.user_pool.use(self._tools.user_dialer(egress))
+        receivers = self._receivers(config)
+        for name in self._deliveries.keys() - {receiver.name for receiver in receivers}:
             await self._deliveries.pop(name).aclose()
         self._tools.changed.clear()
         try:
-            for webhook in config.webhooks:
-                if webhook.name not in self._deliveries:
-                    queue = WebhookQueue(self._redis, webhook.name, self._tools.lease.owner)
-                    self._deliveries[webhook.name] = Delivery(queue, self._tools)
-                await self._deliveries[webhook.name].step(webhook)
+            for receiver in receivers:
+                if receiver.name not in self._deliveries:
+                    queue = WebhookQueue(self._redis, receiver.name, self._tools.lease.owner)
+                    self._deliveries[receiver.name] = Delivery(queue, receiver, self._tools)
+                delivery = self._deliveries[receiver.name]
+                delivery.receiver = receiver
+                await delivery.step()
             self.problems = tuple(
-                f"Webhook {name}: {each.problem}" for name, each in self._deliveries.items() if each.problem
+                f"Webhook {name}: {each.problem}"
+                for name, each in self._deliveries.items()
+                if each.problem and not each.receiver.of_users
             )
         except ChatError:  # Redis is unreachable
             return IDLE_SECONDS
@@ -76,3 +85,8 @@ class Sender:
         for delivery in deliveries.values():
             await delivery.aclose()
         self._tools.pool.close()
+        self._tools.user_pool.close()
+
+    def _receivers(self, config: RuntimeConfig) -> list[Receiver]:
+        found: list[Receiver] = [ResourceReceiver(webhook) for webhook in config.webhooks]
+        return [*found, UserReceivers(RedisUserWebhooks(self._redis))] if config.conversations.user_webhooks else found

@@ -82,6 +82,11 @@ class Conversations(Part):
         description="Has a model make the title of a conversation that has none, once, after its first complete answer."
         " Default: such conversations have no title.",
     )
+    user_webhooks: bool = Field(
+        default=False,
+        description="Whether users with a credential of their own may have a webhook (PUT /api/v1/users/me/webhook)"
+        " that gets the ends of their answers, without content. It needs Redis. Pods then request public URLs.",
+    )
     archive: Archive | None = Field(
         None,
         description="Also keeps conversations, messages, feedback and usage in PostgreSQL, for good: what is deleted by"

@@ -128,6 +128,7 @@ async def open_tenant_pod(
             ),
             uniform=random.uniform,
             version="tests",
+            redis=redis,
         )
         sources = wiring.sources(budgets=NoBudgets(), recheck=asyncio.Event())
         health = Health(pod=pod, version="tests", sources=sources)
@@ -139,7 +140,8 @@ def _restricted(folder: Path) -> Any:  # noqa: ANN401
     config = local()
     keys = (RuntimeKeys(tenant="unnamed", folder=str(folder)),)
     access = config.access.model_copy(update={"anonymous": False, "api_keys": keys})
-    return config.model_copy(update={"access": access})
+    conversations = config.conversations.model_copy(update={"user_webhooks": True})
+    return config.model_copy(update={"access": access, "conversations": conversations})
 
 
 def record_commands(monkeypatch: pytest.MonkeyPatch) -> None:

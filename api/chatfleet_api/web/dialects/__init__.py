@@ -14,7 +14,7 @@ citations    of a response: documents as annotations of its text
 reasoning, include  of a response: how much of both it has
 stored       the routes of responses that are not hot; conversations: those of conversations; input: their items
 operations   their part of the OpenAPI document; bodies: the JSON of the native dialect; patch: its merge patches
-feedback     the routes of feedback of users; listing: the list of conversations
+feedback     the routes of feedback of users; listing: the list of conversations; webhook: the webhook of a user
 export       a conversation as a document; markdown: one to read; imports: a conversation from an export
 embeddings   the route of embeddings; usage: that of usage and costs
 untranslated what only upstreams of the dialect get; in `messages`: blocks, parameters

@@ -5,6 +5,7 @@ not exist, to the byte but for the ids, after the same commands to Redis.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 import pytest
 import redis
 
-from harness.clients.asgi import Exchange, ask, asking, get, post
+from harness.clients.asgi import JSON, Exchange, ask, asking, get, post
 from harness.clients.named import KINDS, NO_IDS, PROBES, VERBS, Ids, Probe, made_up
 from harness.pods.runs import STOP, FakeProvider, text
 from harness.pods.tenants import TenantPod, key_of, open_tenant_pod, record_commands, recording
@@ -198,6 +199,49 @@ async def test_the_id_of_a_thread_is_its_callers(pods: Pods, owner: str, strange
 
     assert [each.status for each in runs] == [200, 200, 200]
     assert runs[0].body == runs[2].body != runs[1].body
+
+
+@pytest.mark.parametrize("pods", ["redis"], indirect=True)
+async def test_a_webhook_is_its_users(pods: Pods) -> None:
+    pod, path = pods.by_state["ended"], "/api/v1/users/me/webhook"
+
+    async def of(caller: str, method: str, url: str = "") -> Seen:
+        body = json.dumps({"url": url}).encode() if url else b""
+        return await send(pod, caller, Exchange(method, path, body=body, headers=JSON))
+
+    assert (await of("ann", "GET")).status == 404
+    made = json.loads((await of("ann", "PUT", "https://ann.example/hook")).body)
+    again = json.loads((await of("ann", "PUT", "https://ann.example/hook")).body)
+    assert made["secret"].startswith("whsec_")
+    assert made["secret"] != again["secret"]
+    assert (await of("bob", "GET")).status == 404
+    assert (await of("bob", "DELETE")).status == 204
+    shown = json.loads((await of("ann", "GET")).body)
+    assert shown == {"url": "https://ann.example/hook", "created_at": again["created_at"]}
+    assert {(await of("acme", method, "https://a.example")).status for method in ("PUT", "GET", "DELETE")} == {403}
+    assert (await of("ann", "DELETE")).status == 204
+    assert (await of("ann", "GET")).status == 404
+
+
+@pytest.mark.parametrize("pods", ["redis"], indirect=True)
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://ann.example/", "ftp://ann.example/", "https://", "https://127.0.0.1/", "https://[::1]/"),
+        *("https://10.0.0.1/", "https://169.254.169.254/", "https://metadata.google.internal/"),
+        *("https://support.shop.svc/", "https://u:p@ann.example/", "https://0x7f000001/", "https://ann.example:99999/"),
+    ],
+)
+async def test_a_webhook_names_a_public_server(pods: Pods, url: str) -> None:
+    put = Exchange("PUT", "/api/v1/users/me/webhook", body=json.dumps({"url": url}).encode(), headers=JSON)
+    seen = await send(pods.by_state["ended"], "ann", put)
+    assert (seen.status, json.loads(seen.body)["param"]) == (400, "url")
+
+
+@pytest.mark.parametrize("pods", ["memory"], indirect=True)
+async def test_without_redis_there_are_no_webhooks_of_users(pods: Pods) -> None:
+    seen = await send(pods.by_state["ended"], "ann", get("/api/v1/users/me/webhook"))
+    assert (seen.status, json.loads(seen.body)["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("pods", ["redis"], indirect=True)

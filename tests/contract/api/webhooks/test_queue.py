@@ -12,11 +12,13 @@ from uuid_utils import uuid7
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.redis.lease import Lease
-from chatfleet_api.webhooks import dead_letters
+from chatfleet_api.webhooks import dead_letters, users
 from chatfleet_api.webhooks import queue as queues
 from chatfleet_api.webhooks.dead_letters import DeadLetters
 from chatfleet_api.webhooks.event import Notice
-from chatfleet_api.webhooks.queue import Member, WebhookQueue, notify_command, sender_key
+from chatfleet_api.webhooks.queue import USERS, Member, WebhookQueue, notify_command, sender_key
+from chatfleet_api.webhooks.user_webhook import MAX_USERS, UserWebhook
+from chatfleet_api.webhooks.users import RedisUserWebhooks
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 AT = "2026-01-02T00:00:00.000Z"
@@ -164,3 +166,57 @@ async def test_several_administrators_at_a_time_change_each_dead_letter_once(cli
     assert sum(await asyncio.gather(*steps)) == 5
     for ident in await waiting(queue):
         assert await queue.event(Member("g", ident)) is not None
+
+
+OWN = UserWebhook("https://ann.example/", "whsec_x", AT)
+
+
+async def put_own(client: RedisClient, *ids: str, owner: str = "shop/ann") -> None:
+    for ident in ids:
+        await client.call(*notify_command(client, Notice(ident, "c", [("crm", EVENT)], (owner, EVENT))))
+
+
+async def test_events_of_a_user_are_queued_while_the_user_has_a_webhook(client: RedisClient) -> None:
+    store = RedisUserWebhooks(client)
+    await put_own(client, "msg_1")
+    assert await store.put("shop/ann", OWN)
+    await put_own(client, "msg_2", "msg_3", "msg_2")
+    await put_own(client, "msg_4", owner="shop/bob")
+    await holder(client)
+    queue = WebhookQueue(client, USERS, "one")
+    assert (await queue.look()).first == [Member("shop/ann", "msg_2"), Member("shop/ann", "msg_3")]
+    assert await store.get("shop/ann") == OWN
+    assert await store.get("shop/bob") is None
+    await store.delete("shop/ann")
+    await put_own(client, "msg_5")
+    assert (await queue.look()).size == 2
+    assert await waiting(WebhookQueue(client, "crm", "one")) == [f"msg_{number}" for number in (1, 2, 3, 4, 5)]
+
+
+async def test_a_user_whose_events_wait_leaves_room_for_others(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "NOTIFY", queues.NOTIFY.replace(f"> {queues.MAX_QUEUED_OF_USER} ", "> 2 "))
+    store, queue = RedisUserWebhooks(client), WebhookQueue(client, USERS, "one")
+    for owner in ("shop/ann", "shop/bob"):
+        await store.put(owner, OWN)
+    await holder(client)
+    await put_own(client, "msg_1", "msg_2", "msg_3", "msg_4")
+    await put_own(client, "msg_5", owner="shop/bob")
+    found = await queue.look()
+    assert ([each.id for each in found.first], found.dropped) == (["msg_1", "msg_2", "msg_5"], 2)
+    await queue.delivered(Member("shop/ann", "msg_1"))
+    await queue.delivered(Member("shop/ann", "msg_1"))
+    await queue.give_up(Member("shop/ann", "msg_2"))
+    await put_own(client, "msg_6", "msg_7", "msg_8")
+    found = await queue.look()
+    assert ([each.id for each in found.first], found.dropped) == (["msg_5", "msg_6", "msg_7"], 3)
+
+
+async def test_webhooks_of_users_are_bounded(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "PUT", users.PUT.replace(f"> {MAX_USERS} ", "> 2 "))
+    store = RedisUserWebhooks(client)
+    assert [await store.put(owner, OWN) for owner in ("a/a", "a/b", "a/b", "a/c")] == [True, True, True, False]
+    for _ in range(2):
+        await store.delete("a/a")
+    assert [await store.put(owner, OWN) for owner in ("a/c", "a/d")] == [True, False]

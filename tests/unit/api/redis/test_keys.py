@@ -52,6 +52,7 @@ FLEET_KEYS: Final = {
     "knowledge/vector_store.py: maker_key": "which pod makes vectors",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",
     "webhooks/queue.py: sender_key": "which pod sends",
+    "webhooks/queue.py: users_key": "the webhooks of users; its fields carry the tenant",
     "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",
     "usage/ledger_script.py: open_key": "answers under way in a process; each names its tenant",
     "usage/ledger_script.py: swept_key": "answers of a process that others have counted; each with keys of its tenant",

@@ -13,6 +13,7 @@ from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch
 from chatfleet_api.web.dialects.native.request import NewConversationBody, RegenerateBody, SendMessageBody, wants_stream
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
 from chatfleet_api.web.dialects.native.usage import PATH, ConversationUsage, UsageReport, usage_routes
+from chatfleet_api.web.dialects.native.webhook import CreatedWebhookBody, NewWebhookBody, WebhookBody, webhook_routes
 from chatfleet_api.web.error_format import ErrorFormat
 
 NATIVE: Final = Dialect(
@@ -28,6 +29,7 @@ NATIVE: Final = Dialect(
         import_routes(services.conversations),
         feedback_routes(services.feedback),
         usage_routes(services.usage),
+        webhook_routes(services.user_webhooks),
     ),
     links=(("conversations", PREFIX), ("usage", PATH)),
     bodies=(
@@ -49,5 +51,8 @@ NATIVE: Final = Dialect(
         bodies.ErrorBody,
         UsageReport,
         ConversationUsage,
+        NewWebhookBody,
+        WebhookBody,
+        CreatedWebhookBody,
     ),
 )
