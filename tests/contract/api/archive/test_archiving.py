@@ -124,6 +124,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 MESSAGES = "SELECT * FROM chatfleet.messages ORDER BY conversation_id, position"
 
 
+@pytest.mark.feature(35)
 async def test_a_conversation_is_archived_as_it_is_with_feedback_and_usage(
     client: RedisClient, postgres: PostgresServer, tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def has_written(keeper: ArchiveKeeper) -> bool:
     return keeper.messages > 0
 
 
+@pytest.mark.feature(35)
 async def test_ten_crashes_of_postgresql_and_of_the_writer_lose_and_double_nothing(
     single: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

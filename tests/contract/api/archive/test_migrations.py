@@ -41,6 +41,7 @@ async def upgraded(url: str, known: Sequence[Migration] | None = None) -> Sequen
         return await upgrade(connection, migrations() if known is None else known)
 
 
+@pytest.mark.feature(56)
 async def test_an_upgrade_and_a_downgrade_keep_what_their_schema_can_hold(postgres: PostgresServer) -> None:
     url = postgres.database()
     assert await upgraded(url) == [each.name for each in migrations()]
@@ -84,6 +85,7 @@ def as_tenant(connection: "psycopg.Connection[Any]", tenant: str, deployment: st
     connection.execute("SELECT set_config('chatfleet.tenant', %s, true)", (tenant,))
 
 
+@pytest.mark.feature(35)
 async def test_a_transaction_sees_and_writes_rows_of_its_tenant_alone_although_its_login_may_all(
     postgres: PostgresServer,
 ) -> None:

@@ -34,6 +34,7 @@ async def opened(tap: Exchange) -> None:
     await asyncio.sleep(0.01)
 
 
+@pytest.mark.feature(43, 44)
 async def test_a_tap_sees_runs_of_all_tenants_without_content(tmp_path: Path) -> None:
     pod = Pod(FakeProvider(text(CANARY), [STOP]))
     app = administer(pod, tmp_path)
@@ -106,6 +107,7 @@ async def test_taps_are_bounded_and_refuse_what_they_do_not_know(tmp_path: Path)
         again.left.set()
 
 
+@pytest.mark.feature(43, 44)
 async def test_a_listener_that_hangs_is_dropped_from_and_not_felt_by_a_stream() -> None:
     pod = Pod(FakeProvider(*(text(str(number)) for number in range(200)), [STOP]))
     alone = await ask(pod.app, post("/v1/chat/completions", STREAM))

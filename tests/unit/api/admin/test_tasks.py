@@ -34,6 +34,7 @@ async def answered(pod: Pod) -> None:
     assert (await ask(pod.app, post(path, {"content": "canary-of-a-question"}, **AS_WEB))).status == 200
 
 
+@pytest.mark.feature(45)
 async def test_a_title_is_shown_while_it_is_made_and_with_its_result(tmp_path: Path) -> None:
     pod = titled_pod(ByModel([5.0, text("canary-of-a-title"), [STOP]]))
     app = administer(pod, tmp_path)
@@ -47,6 +48,7 @@ async def test_a_title_is_shown_while_it_is_made_and_with_its_result(tmp_path: P
     assert "canary" not in str(await listed(app))
 
 
+@pytest.mark.feature(45)
 async def test_a_title_is_cancelled(tmp_path: Path) -> None:
     pod = titled_pod(ByModel([1000.0, text("never"), [STOP]]))
     app = administer(pod, tmp_path)

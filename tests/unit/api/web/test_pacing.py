@@ -20,6 +20,7 @@ async def read(after: int) -> AsyncGenerator[Batch, None]:
     yield Batch(4, WHOLE[3:])
 
 
+@pytest.mark.feature(19)
 async def test_tokens_keep_their_distance_and_all_else_comes_at_once() -> None:
     seen = []
     began = asyncio.get_running_loop().time()

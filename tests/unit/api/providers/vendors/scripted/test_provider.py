@@ -57,7 +57,7 @@ async def test_a_script_may_end_in_a_failure_or_begin_with_it() -> None:
     assert (outcome.text, outcome.code) == ("", Code.UPSTREAM_OVERLOADED)
 
 
-@pytest.mark.feature(16, 19)
+@pytest.mark.feature(16)
 @pytest.mark.parametrize(("model", "seconds"), [("count-20@10", 2.0), ("count-300@100", 3.0), ("count-300", 0.0)])
 async def test_an_answer_takes_the_time_that_its_rate_tells(model: str, seconds: float) -> None:
     time = asyncio.get_running_loop().time

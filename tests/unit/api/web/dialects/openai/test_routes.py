@@ -139,6 +139,7 @@ async def test_a_live_field_of_streaming_applies_to_the_next_use_within_an_open_
     assert asked.body.count(b": keep-alive\n") == 2
 
 
+@pytest.mark.feature(19)
 async def test_tokens_of_a_stream_keep_their_pace_and_a_whole_answer_is_not_delayed() -> None:
     pod = Pod(FakeProvider(text("a", "b", "c"), [STOP]))
     pod.change("streaming", token_delay_milliseconds=500)
