@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from chatfleet_contract.runtime import RuntimeConfig
 from harness.clients.reader import Reader, begin
@@ -23,6 +24,7 @@ def rows(url: str) -> list[tuple[Any, ...]]:
         return connection.execute(QUERY).fetchall()
 
 
+@pytest.mark.feature(35)
 def test_what_a_client_did_is_archived_and_what_it_deletes_is_deleted(
     tmp_path: Path, redis_url: str, postgres: PostgresServer
 ) -> None:
