@@ -10,7 +10,7 @@ from typing import Final
 
 from chatfleet_contract.spec.knowledge import Mode
 from chatfleet_lab.knowledge.corpus import documents, questions
-from chatfleet_lab.knowledge.latency import SIZES, latency
+from chatfleet_lab.knowledge.latency import SIZES, latency, vector_latency
 from chatfleet_lab.knowledge.page import Result, page
 from chatfleet_lab.knowledge.quality import quality, shared_words
 from chatfleet_lab.knowledge.routed import routed
@@ -29,14 +29,19 @@ def main() -> int:
         len(reading.documents),
         len(asked),
         shared_words(reading, asked),
-        [quality(mode, reading, asked) for mode in Mode],
+        [
+            *(quality(mode, reading, asked) for mode in Mode),
+            *(quality(mode, reading, asked, vectors=True) for mode in (Mode.RAG, Mode.HYBRID)),
+        ],
         [latency(size, asked, time.perf_counter) for size in SIZES],
         [asyncio.run(routed(size, asked, time.perf_counter)) for size in SIZES],
+        [vector_latency(size, time.perf_counter) for size in SIZES],
     )
     figures = result._asdict() | {
         "quality": [each._asdict() for each in result.quality],
         "latency": [each._asdict() for each in result.latency],
         "routed": [each._asdict() for each in result.routed],
+        "vectors": [each._asdict() for each in result.vectors],
     }
     (MEASUREMENTS / "knowledge.md").write_text(page(result))
     (MEASUREMENTS / "knowledge.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")

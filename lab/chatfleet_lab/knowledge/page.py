@@ -6,6 +6,7 @@ from typing import NamedTuple
 from chatfleet_lab.knowledge.latency import Latency
 from chatfleet_lab.knowledge.quality import HYBRID_TOKENS, TOP_K, Quality
 from chatfleet_lab.knowledge.routed import Routed
+from chatfleet_lab.knowledge.trigrams import DIMENSIONS
 
 
 class Result(NamedTuple):
@@ -17,6 +18,7 @@ class Result(NamedTuple):
     quality: Sequence[Quality]
     latency: Sequence[Latency]
     routed: Sequence[Routed]
+    vectors: Sequence[Latency]
 
 
 def page(result: Result) -> str:
@@ -40,6 +42,9 @@ def page(result: Result) -> str:
             "|---|---|---|---|",
             *(f"| `{each.mode}` | {each.recall:.3f} | {each.mrr:.3f} | {each.core} |" for each in result.quality),
             "",
+            f"The vectors are those of a script: how often each three letters occur, in {DIMENSIONS} numbers.",
+            "They know no meanings, so that the rows show what fusion does, and not what an embedding model gains.",
+            "",
             "Not found by `rag`:",
             "",
             *(f"- {text}" for each in result.quality if each.mode == "rag" for text in each.missed),
@@ -51,12 +56,11 @@ def page(result: Result) -> str:
             "The chunks are sentences of the documents at random, so that each word of a question is in thousands of",
             "them: more than in texts of one subject, where an index has less to rank.",
             "",
-            "| Chunks | p50 ms | p95 ms | Longest ms | Index built in s |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {each.chunks:,} | {each.p50:.1f} | {each.p95:.1f} | {each.longest:.1f} | {each.build_seconds:.2f} |"
-                for each in result.latency
-            ),
+            *_table(result.latency),
+            "",
+            f"A question compared with all vectors, of {DIMENSIONS} numbers, without the request for its own vector:",
+            "",
+            *_table(result.vectors),
             "",
             "## Agents with documents",
             "",
@@ -69,3 +73,14 @@ def page(result: Result) -> str:
             "",
         ]
     )
+
+
+def _table(rows: Sequence[Latency]) -> list[str]:
+    return [
+        "| Chunks | p50 ms | p95 ms | Longest ms | Index built in s |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {each.chunks:,} | {each.p50:.1f} | {each.p95:.1f} | {each.longest:.1f} | {each.build_seconds:.2f} |"
+            for each in rows
+        ),
+    ]

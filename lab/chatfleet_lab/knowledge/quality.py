@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 from chatfleet_api.knowledge.contents import Contents
 from chatfleet_api.knowledge.documents import Reading
 from chatfleet_api.knowledge.query import words_of
+from chatfleet_api.knowledge.vector_index import VectorIndex
 from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Mode, Source
 from chatfleet_lab.knowledge.corpus import BASE, Question
+from chatfleet_lab.knowledge.trigrams import vector_of, vectors_of
 
 TOP_K: Final = 4
 HYBRID_TOKENS: Final = 4000
@@ -19,6 +21,7 @@ class Quality(NamedTuple):
     """Of one mode."""
 
     mode: str
+    """With its vectors, if it has some."""
     recall: float
     """Share of the questions whose document was there."""
     mrr: float
@@ -34,13 +37,15 @@ def knowledge(mode: Mode) -> Knowledge:
     return Knowledge(mode=mode, top_k=TOP_K, context_tokens=tokens, sources=sources)
 
 
-def quality(mode: Mode, reading: Reading, questions: Sequence[Question]) -> Quality:
-    """Return what `mode` finds."""
+def quality(mode: Mode, reading: Reading, questions: Sequence[Question], *, vectors: bool = False) -> Quality:
+    """Return what `mode` finds: by words, and with `vectors` also by those of a script."""
     contents = Contents(knowledge(mode), reading)
-    ranks = [_rank(contents, question) for question in questions]
+    index = vectors_of(contents) if vectors else None
+    ranks = [_rank(contents, question, index) for question in questions]
     mrr = sum(1 / rank for rank in ranks if rank) / len(ranks)
     missed = tuple(question.text for question, rank in zip(questions, ranks, strict=True) if not rank)
-    return Quality(mode.value, 1 - len(missed) / len(ranks), mrr, len(contents.core_sources), missed)
+    name = f"{mode.value} with vectors" if vectors else mode.value
+    return Quality(name, 1 - len(missed) / len(ranks), mrr, len(contents.core_sources), missed)
 
 
 def shared_words(reading: Reading, questions: Sequence[Question]) -> float:
@@ -50,9 +55,10 @@ def shared_words(reading: Reading, questions: Sequence[Question]) -> float:
     return sum(found) / len(found)
 
 
-def _rank(contents: Contents, question: Question) -> int:
+def _rank(contents: Contents, question: Question, index: VectorIndex | None) -> int:
     """Return the place of the document, 0 when it is not there."""
     if question.source in contents.core_sources:
         return 1
-    sources = list(dict.fromkeys(each.source for each in contents.passages([question.text]).retrieved))
+    nearest = None if index is None else index.nearest_to(vector_of(question.text))
+    sources = list(dict.fromkeys(each.source for each in contents.passages([question.text], nearest).retrieved))
     return sources.index(question.source) + 1 if question.source in sources else 0

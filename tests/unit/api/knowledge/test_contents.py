@@ -61,12 +61,16 @@ def test_hybrid_has_the_first_documents_and_retrieves_of_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "recall", "mrr"), [(Mode.RAG, 0.94, 0.90), (Mode.HYBRID, 0.97, 0.95), (Mode.CAG, 1, 1)]
+    ("mode", "vectors", "recall", "mrr"),
+    [
+        *((Mode.RAG, False, 0.94, 0.90), (Mode.HYBRID, False, 0.97, 0.95), (Mode.CAG, False, 1, 1)),
+        *((Mode.RAG, True, 0.94, 0.87), (Mode.HYBRID, True, 0.97, 0.95)),
+    ],
 )
-def test_retrieval_finds_what_it_found(mode: Mode, recall: float, mrr: float) -> None:
+def test_retrieval_finds_what_it_found(mode: Mode, *, vectors: bool, recall: float, mrr: float) -> None:
     reading, asked = documents(), questions()
     assert len(reading.documents) >= 40
     assert len(asked) >= 60
-    result = quality(mode, reading, asked)
+    result = quality(mode, reading, asked, vectors=vectors)
     assert result.recall >= recall
     assert result.mrr >= mrr

@@ -117,6 +117,22 @@ async def test_what_is_known_or_shared_is_not_made_again() -> None:
     assert len(found) == 3
 
 
+class Made(Shared):
+    """What another pod has made just before it let this one have the lease."""
+
+    @override
+    async def lead(self) -> bool:
+        self.vectors |= dict.fromkeys(texts_of("one", "two"), b"\1\1")
+        return True
+
+
+async def test_what_the_former_holder_of_the_lease_has_made_is_not_made_again() -> None:
+    model, found = Model(), dict[bytes, bytes]()
+    await ChunkVectors(Made(), lambda *_: None, EXECUTOR).complete(model, "m", found, texts=texts_of("one", "two"))
+    assert model.asked == []
+    assert len(found) == 2
+
+
 async def test_after_a_failure_what_was_made_is_not_lost() -> None:
     store, model = Shared(), Model()
     maker = ChunkVectors(store, lambda *_: None, EXECUTOR)
