@@ -5,15 +5,17 @@ Each monitor runs on the main loop. The thread that answers probes reads it: pla
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.unexpected import UnexpectedErrors
+from chatfleet_api.redis.client import RedisClient
 from chatfleet_contract.report import CircuitState, Dependency, ModelOutcome, State, UpstreamTraffic
 
 HEARTBEAT_SECONDS: Final = 0.5
@@ -212,3 +214,10 @@ def _circuit_open(seen: Dependency, failing: str | None) -> Dependency:
     """Return that the circuit breaker is open, and why: what the check has found, or else requests."""
     cause = seen.message if seen.state is State.DOWN and seen.message else failing
     return Dependency(state=State.DOWN, message=f"{cause}; the circuit breaker is open") if cause else _CIRCUIT_OPEN
+
+
+def monitor_of(redis: RedisClient | None) -> RedisMonitor | None:
+    """Return the monitor of Redis; None: there is none."""
+    if redis is None:
+        return None
+    return RedisMonitor(redis.check, redis.url_problem, clock=time.monotonic, now=lambda: datetime.now(UTC))

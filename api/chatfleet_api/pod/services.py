@@ -38,7 +38,7 @@ from chatfleet_api.pod.fleet_tasks import Lasting, of_archive, of_fleet
 from chatfleet_api.pod.health import BudgetState, Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
+from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor, monitor_of
 from chatfleet_api.pod.served_models import served_models
 from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, open_stores
@@ -175,12 +175,6 @@ class Wiring:
         )
 
 
-def _monitor(redis: RedisClient | None) -> RedisMonitor | None:
-    if redis is None:
-        return None
-    return RedisMonitor(redis.check, redis.url_problem, clock=time.monotonic, now=lambda: datetime.now(UTC))
-
-
 @asynccontextmanager
 async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGenerator[Services, None]:
     """Yield the parts of a pod, at work; raises `ConfigurationError` when `config` cannot be served."""
@@ -204,7 +198,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             wiring = _wiring(configuration, authentication, stores, meter, tracing, tools, (dispatcher, tasks))
             pool = wiring.ports.pool
             chat = chat_services(wiring.ports)
-            redis, limiter = _monitor(stores.redis), stores.limits.limiter
+            redis, limiter = monitor_of(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
             sender = None if stores.redis is None else webhook_sender(configuration, stores, stores.redis, meter)
             sources = replace(
