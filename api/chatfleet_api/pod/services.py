@@ -14,7 +14,6 @@ from typing import Final
 
 from uuid_utils import uuid7
 
-from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.agent_steps import AgentSteps
 from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.feedback import FeedbackService
@@ -41,7 +40,7 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor, monitor_of
 from chatfleet_api.pod.served_models import served_models
 from chatfleet_api.pod.settings import Settings
-from chatfleet_api.pod.stores import Stores, open_stores
+from chatfleet_api.pod.stores import Stores, accounting, open_stores
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.pod.tracing import Tracing
 from chatfleet_api.pod.webhooks import announcer, user_webhooks, webhook_sender
@@ -55,7 +54,6 @@ from chatfleet_api.runs.supervisor import supervise
 from chatfleet_api.sessions.feedback import FeedbackStore
 from chatfleet_api.sessions.store import SessionStore
 from chatfleet_api.tools.servers import McpServers, open_tool_servers
-from chatfleet_api.usage.price_book import live_prices
 from chatfleet_api.web import services as web
 from chatfleet_api.web.stream import SSEStreams
 from chatfleet_api.webhooks.event import HookEvent
@@ -264,7 +262,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         ledger=stores.ledger,
         tracer=tracing.tracer,
         seams=Seams(
-            accounting=_accounting(configuration, stores, meter),
+            accounting=accounting(configuration.live, stores, meter),
             limits=stores.limits.limiter,
             announcer=announcer(stores.outbox),
             dispatcher=watched[0],
@@ -284,12 +282,6 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         uniform=random.uniform,
         version=VERSION,
         redis=stores.redis,
-    )
-
-
-def _accounting(configuration: Configuration, stores: Stores, meter: Meter) -> Accounting:
-    return Accounting(
-        ledger=stores.ledger, prices=live_prices(configuration.live), now=lambda: datetime.now(UTC), meter=meter
     )
 
 

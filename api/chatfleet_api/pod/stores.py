@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 from chatfleet_api.archive.archived import ArchivedFeedbackStore, ArchivedSessionStore, kept_until_archived
 from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.archive.marks import Marks, writer_key
+from chatfleet_api.chat.accounting import Accounting, ChargeMeter
 from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
 from chatfleet_api.limits.opening import Limiting, open_limits, open_terms
@@ -147,3 +148,8 @@ def _redis_url(settings: Settings, config: RuntimeConfig) -> str | Path | None:
     if config.redis_url_file is not None:
         return Path(config.redis_url_file)
     return None if settings.redis_url is None else settings.redis_url.get_secret_value()
+
+
+def accounting(config: Live[RuntimeConfig], stores: Stores, meter: ChargeMeter) -> Accounting:
+    """Return what counts the usage of answers in the ledger."""
+    return Accounting(ledger=stores.ledger, prices=live_prices(config), now=lambda: datetime.now(UTC), meter=meter)
