@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -48,7 +48,7 @@ TTL = 3600
 class Shop:
     """A ChatDeployment with an archive: its stores, and pods that archive."""
 
-    def __init__(self, redis: RedisClient, url: str, folder: Path, *, lease: type[Lease] = Lease) -> None:
+    def __init__(self, redis: RedisClient, url: str, folder: Path, *, lease: Callable[..., Lease] = Lease) -> None:
         self.redis, self.url, self._lease = redis, url, lease
         self._file = folder / "postgres"
         self._file.write_text(url)
@@ -198,13 +198,13 @@ def has_written(keeper: ArchiveKeeper) -> bool:
 
 
 @pytest.mark.feature(35)
+@pytest.mark.timeout(120)
 async def test_ten_crashes_of_postgresql_and_of_the_writer_lose_and_double_nothing(
     single: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
     with postgres_server() as server:
-        shop = Shop(single, server.database(), tmp_path, lease=KilledLease)
+        shop = Shop(single, server.database(), tmp_path, lease=partial(KilledLease, seconds=0.5))
         known = [await shop.conversation(tenant) for tenant in TENANTS for _ in range(10)]
         said: dict[str, list[str]] = {conversation: [] for conversation in known}
 
