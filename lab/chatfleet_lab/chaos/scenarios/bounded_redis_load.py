@@ -16,11 +16,11 @@ from harness.upstream.script import Script
 STREAMS = {"short": 150, "long": 2_000}
 GAP = {"short": 0.2, "long": 2.0}
 """Seconds between two tokens of a stream, so that machine and harness keep up."""
-TOKENS = {"short": 30, "long": 20}
+TOKENS = {"short": 40, "long": 20}
 RAMP = {"short": 1.0, "long": 15.0}
 """Seconds in which the streams begin."""
 SETTLED = 1.0
-"""Seconds after which the last of them has begun."""
+"""Seconds after the first token of the last of them."""
 SAMPLE = {"short": 3.0, "long": 15.0}
 """Seconds of the measurement, with all streams under way."""
 MOST_CONNECTIONS = 8
@@ -53,7 +53,9 @@ async def play(trial: Trial) -> Findings:
     ):
         questions = _questions(trial)
         streams = asyncio.gather(*(_ask(trial, fleet, index, questions) for index in range(len(questions))))
-        await asyncio.sleep(RAMP[trial.size] + SETTLED)
+        await asyncio.sleep(RAMP[trial.size])
+        await trial.until_streaming(questions)  # some may begin late, and a start costs more than a token
+        await asyncio.sleep(SETTLED)
         before = await Sample.of(redis.servers[0])
         await asyncio.sleep(SAMPLE[trial.size])
         after = await Sample.of(redis.servers[0])
