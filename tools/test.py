@@ -35,11 +35,11 @@ Phase: TypeAlias = tuple[Lane, ...]
 
 PHASES: tuple[Phase, ...] = (
     (
-        (Step("lint", 15), Step("types", 90), Step("test-unit", 400), Step("coverage", 20)),
-        (Step("test-cluster", 400),),
+        (Step("lint", 15), Step("types", 90), Step("test-unit", 530), Step("coverage", 20)),
+        (Step("test-cluster", 480),),
     ),
     # Alone: deadlines of Redis, of pods and of streams are their subject, or they measure.
-    ((Step("test-contract", 300), Step("test-timed", 130), Step("test-bench", 60), Step("test-chaos", 180)),),
+    ((Step("test-contract", 300), Step("test-timed", 130), Step("test-bench", 60), Step("test-chaos", 220)),),
     ((Step("test-cluster-tool", 240),), (Step("e2e", 580),)),
 )
 
