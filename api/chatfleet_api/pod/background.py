@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from chatfleet_api.domain.unexpected import UnexpectedErrors
+from chatfleet_api.runs.log.tasks import cancel
 
 RESTART_SECONDS: Final = 1.0
 """Pause before a background task that failed is restarted."""
@@ -21,7 +22,7 @@ async def background(*tasks: Callable[[], Awaitable[None]]) -> AsyncGenerator[No
     """Run `tasks` while the block lasts. A failure is logged once, and its task is restarted."""
     async with AsyncExitStack() as stack:
         for run in tasks:
-            stack.push_async_callback(_cancel, asyncio.ensure_future(_restarting(run)))
+            stack.push_async_callback(cancel, asyncio.ensure_future(_restarting(run)))
         yield
 
 
@@ -36,9 +37,3 @@ async def _restarting(run: Callable[[], Awaitable[None]]) -> None:
                 unexpected.succeeded(part)
             unexpected.failed(part, error)
         await asyncio.sleep(RESTART_SECONDS)
-
-
-async def _cancel(task: asyncio.Future[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
