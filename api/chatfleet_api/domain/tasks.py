@@ -124,7 +124,7 @@ class Tasks:
         except asyncio.CancelledError:
             task.cancelled()
             raise
-        except Exception as error:
+        except Exception as error:  # noted, and raised again
             task.failed(type(error).__name__)
             raise
         finally:
@@ -145,7 +145,7 @@ class Tasks:
             begun, task.status = True, TaskStatus.RUNNING
             try:
                 await run()
-            except Exception as error:
+            except Exception as error:  # noted, and raised again
                 task.failed(type(error).__name__)
                 raise
 

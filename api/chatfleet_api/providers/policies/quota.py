@@ -168,7 +168,7 @@ class Quota:
         self._probe_until = self._clock() + LEASE_SECONDS
         try:
             wait = await self._fleet().probe(self._scope)
-        except BaseException:
+        except BaseException:  # cancellation too: the next request may be the probe
             self._end_probe(probe)
             raise
         if self._probe is not probe:  # what came meanwhile is newer

@@ -2,6 +2,7 @@
 
 result                 the value of a condition, and the shape of a rule
 messages               sentences that several conditions share
+dependency             sentences about what pods report of Redis, or of PostgreSQL
 ready                  a request through the Service is answered with the current configuration
 available              requests are answered, by pods of any generation
 progressing            a rollout is under way
