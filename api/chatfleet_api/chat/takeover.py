@@ -247,6 +247,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
         extra=extra_of(stored) or None,
         context=stored.context,
         citations=stored.citations,
+        retrieval=stored.retrieval,
     )
     return (*rest, end)
 

@@ -296,5 +296,5 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
     if isinstance(end, Failed):
         return replace(message, status=FACTS[end.code].outcome, error_code=end.code)
     whole = replace(message, status="complete", finish_reason=end.finish_reason, latency_ms=end.latency_ms)
-    whole = replace(whole, provider=end.provider, upstream_model=end.upstream_model, citations=end.citations)
-    return replace(whole, extra=extra_text(end.extra))
+    whole = replace(whole, provider=end.provider, upstream_model=end.upstream_model, extra=extra_text(end.extra))
+    return replace(whole, citations=end.citations, retrieval=end.retrieval)

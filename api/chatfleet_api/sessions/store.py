@@ -8,7 +8,15 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, ServerToolEvent, Thought, Usage
+from chatfleet_api.domain.events import (
+    Citation,
+    ContextUse,
+    FinishReason,
+    Retrieval,
+    ServerToolEvent,
+    Thought,
+    Usage,
+)
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.listing import ALL, Wanted
 
@@ -117,6 +125,7 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an answer: how much of the conversation its model got; None: all of it."""
     citations: tuple[Citation, ...] = ()
     """The chunks of documents that the model was given for this answer."""
+    retrieval: Retrieval = ""
     server_tools: list[PlacedToolEvent] | None = None
     """The calls of tools of ours that the answer took, with their results; models do not get them again."""
     parent: str | None = None

@@ -16,6 +16,7 @@ from harness.upstream.fake import FakeUpstream, Reply, fake_upstream
 
 QUESTION = "Is there an outage?"
 SOURCE = "desk/status.txt"
+CITED = ("citations", "retrieval")
 
 
 async def broken(reply: Reply) -> None:
@@ -33,7 +34,10 @@ def complete(api: ApiProcess) -> Any:  # noqa: ANN401  # JSON
     ident = fetch(f"{api.url}/api/v1/conversations", {}).json["id"]
     body = {"content": QUESTION, "model": "desk", "stream": True}
     stream = fetch(f"{api.url}/api/v1/conversations/{ident}/messages", body).body.decode()
-    return json.loads(stream.rpartition("data: ")[2])
+    found = json.loads(stream.rpartition("data: ")[2])
+    stored = fetch(f"{api.url}/api/v1/conversations/{ident}").json["messages"][-1]
+    assert [stored.get(name) for name in CITED] == [found.get(name) for name in CITED]
+    return found
 
 
 def require_meaning(api: ApiProcess) -> None:

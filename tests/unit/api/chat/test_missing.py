@@ -9,7 +9,18 @@ from chatfleet_api.chat.reply import Reply
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.chat.turn import final_message
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Complete, Failed, Piece, Reasoning, Signature, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Citation,
+    Complete,
+    Failed,
+    Piece,
+    Reasoning,
+    Signature,
+    Start,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.sessions.store import StoredMessage
 
 SIGNED = Reasoning("", signature=Signature("claude", "s"))
@@ -20,7 +31,7 @@ CALLS = (
     *(ToolCall(1, "c2", "run", custom=True), ToolCall(1, arguments="x")),
 )
 START = Start("r", "m", 0)
-END = Complete("tool_calls", Usage(1, 1), 5)
+END = Complete("tool_calls", Usage(1, 1), 5, citations=(Citation("desk/a.md", 1, 2.5),), retrieval="by_words")
 
 
 def stored(pieces: Sequence[Piece]) -> StoredMessage:
@@ -36,7 +47,7 @@ def test_an_answer_goes_on_after_each_of_its_pieces(pieces: tuple[Piece, ...]) -
         assert rest is not None
         assert stored((*pieces[:seen], *rest)) == whole
         *shown, end = remainder((START, *pieces[:seen]), whole)
-        assert (tuple(shown), type(end)) == (rest, Complete)
+        assert (tuple(shown), end) == (rest, END)
 
 
 @pytest.mark.parametrize(

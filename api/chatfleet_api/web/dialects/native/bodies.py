@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Citation, Usage
+from chatfleet_api.domain.events import Citation, Retrieval, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
 from chatfleet_api.sessions.tree import current_head, current_path, parents
@@ -42,7 +42,8 @@ class ConversationBody(msgspec.Struct, frozen=True):
 class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message of a conversation; `parent_id` is the message that it follows, `null` for a first one.
 
-    `citations` are the chunks of documents that the model was given for it.
+    `citations` are the chunks of documents that the model was given for it, and `retrieval` is `by_words` when these
+    were not looked for by meaning.
     """
 
     id: str
@@ -66,6 +67,7 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: UsageBody | None
     cost_usd: str | None
     citations: tuple[Citation, ...] = ()
+    retrieval: Retrieval = ""
 
 
 class ConversationWithMessages(ConversationBody, frozen=True):
@@ -188,4 +190,5 @@ def message_body(conversation: str, message: StoredMessage, parent: str) -> Mess
         usage=usage,
         cost_usd=cost_usd(message.usage),
         citations=message.citations,
+        retrieval=message.retrieval,
     )

@@ -136,8 +136,8 @@ def _message(body: ExportedMessage, where: str) -> ImportedMessage:
     if body.role == "tool":
         raise _wrong(f"{where}.item", "a message of a tool is an item with the result of its call")
     if body.role != "assistant":
-        for name in ("tool_calls", "thoughts", "output", "run", "context", "citations"):
-            if getattr(body, name) not in (None, ()):
+        for name in ("tool_calls", "thoughts", "output", "run", "context", "citations", "retrieval"):
+            if getattr(body, name) not in (None, (), ""):
                 raise _wrong(f"{where}.{name}", "only a message of the assistant has it")
     _require_counts(body.usage, f"{where}.usage")
     return ImportedMessage(
@@ -160,6 +160,7 @@ def _message(body: ExportedMessage, where: str) -> ImportedMessage:
             latency_ms=body.latency_ms,
             context=body.context,
             citations=body.citations,
+            retrieval=body.retrieval,
             extra=_extra(body.output, f"{where}.output"),
         )
     )

@@ -15,7 +15,7 @@ _LINE_END: Final = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 def markdown(conversation: Conversation, messages: Sequence[StoredMessage]) -> str:
-    """Return a document with the title, the times, and the text and calls of tools of each message."""
+    """Return a document with the title, the times, and the text, calls of tools and sources of each message."""
     title = _SPECIAL.sub(r"\\\1", " ".join((conversation.title or "Conversation").split()))
     blocks = [f"# {title}", f"Conversation {conversation.id}, begun {conversation.created_at}."]
     for message in messages:
@@ -30,6 +30,8 @@ def _quoted(message: StoredMessage) -> Iterator[str]:
     for call in message.tool_calls or ():
         name, argument = _call(call)
         yield _quote(f"Call of {_code(name)} with {_code(argument)}")
+    for citation in message.citations:
+        yield _quote(f"Source {_code(citation.source)}, chunk {citation.chunk}")
 
 
 def _call(call: AnyToolCall) -> tuple[str, str]:

@@ -45,6 +45,7 @@ ANSWER: Final = StoredMessage(
     latency_ms=7,
     context=ContextUse(3, 1),
     citations=(Citation("desk/refunds.md", 1, 2.5),),
+    retrieval="by_words",
     extra=json.dumps({"response": {"output": OUTPUT}}),
 )
 LEFT_OUT: Final = {
@@ -178,7 +179,7 @@ async def test_a_document_to_read_quotes_what_was_said() -> None:
         f"# A \\*b\\* \\# c\n\nConversation {made['id']}, begun {made['created_at']}.\n\n"
         f"## User\n\n{NOW}\n\n> Hi\n> ## Forged\n\n"
         f"## Assistant (failed)\n\n{NOW}\n\n> Hello\n> ## User\n>\n\n"
-        '> Call of `f` with ``{"a": "`"}``\n\n> Call of `g` with `x`\n'
+        '> Call of `f` with ``{"a": "`"}``\n\n> Call of `g` with `x`\n\n> Source `desk/refunds.md`, chunk 1\n'
     )
 
 
