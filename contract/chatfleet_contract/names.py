@@ -129,7 +129,12 @@ ACCESS_DIR: Final = "/etc/chatfleet/access"
 """With a folder for each Secret of `spec.access.apiKeys`."""
 
 KNOWLEDGE_DIR: Final = "/etc/chatfleet/knowledge"
-"""With a folder for each ConfigMap with documents."""
+"""With a folder for each ConfigMap with documents, and folders for what else belongs to knowledge.
+
+Their names begin with a dot, which that of a ConfigMap cannot.
+"""
+KNOWLEDGE_TOKENS: Final = ".tokens"
+"""Folder with tokens for ChromaDB, by Secret and key."""
 
 # Keys of the Secret of a managed Redis.
 REDIS_SECRET_PASSWORD: Final = "password"  # a key's name, not a secret
@@ -166,6 +171,11 @@ def access_keys_dir(secret: str) -> str:
 def knowledge_dir(config_map: str) -> str:
     """Path inside an API pod of the folder with the documents of a ConfigMap of `knowledge.sources`."""
     return f"{KNOWLEDGE_DIR}/{config_map}"
+
+
+def chroma_token_path(secret: str, key: str) -> str:
+    """Path of the file with a token for ChromaDB, below the folder of knowledge."""
+    return f"{KNOWLEDGE_TOKENS}/{secret}/{key}"
 
 
 def tool_headers_dir(server: str) -> str:

@@ -69,6 +69,11 @@ REASONS: Final[Mapping[ConditionType, Mapping[Reason, str]]] = {
         Reason.UNAVAILABLE: "A pod cannot use PostgreSQL; the message is that of the pod, and has what waits.",
         Reason.NO_POD_REPORT: "No pod has reported on PostgreSQL yet.",
     },
+    ConditionType.KNOWLEDGE_AVAILABLE: {
+        Reason.CONNECTED: "Every pod that reports can use its collections of ChromaDB.",
+        Reason.UNAVAILABLE: "A pod cannot use a collection of ChromaDB; the message is that of the pod.",
+        Reason.NO_POD_REPORT: "No pod has reported on ChromaDB yet.",
+    },
     ConditionType.UPSTREAMS_AVAILABLE: {
         Reason.AVAILABLE: "Every provider responds to at least one pod, and no model that was requested fails.",
         Reason.UNAVAILABLE: "A provider responds to no pod, or requests for a model fail; the message has the cause.",

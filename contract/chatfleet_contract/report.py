@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 class Dependency(Part):
-    """A dependency of a pod: Redis or an upstream."""
+    """A dependency of a pod: Redis, an upstream, or another server."""
 
     state: State
     message: str | None = None
@@ -87,6 +87,8 @@ class PodReport(Part):
     """None: the pod stores everything in memory."""
     archive: Dependency | None = None
     """The PostgreSQL of the archive. None: there is none, or it is not known yet."""
+    chromadb: Dependency | None = None
+    """All collections of ChromaDB that models answer from. None: there is none."""
     redis_url_error: str | None = None
     """Why the URL of Redis in its Secret cannot be used, also while the pod still uses the previous one."""
     upstreams: dict[str, Dependency] = Field(default_factory=dict)
@@ -148,17 +150,6 @@ class FleetDetails(Part):
     """Age of the last heartbeat of this pod that Redis accepted."""
 
 
-class PodDetails(Part):
-    """The complete state of a pod, for debugging."""
-
-    report: PodReport
-    upstreams: dict[str, UpstreamDetails] = Field(default_factory=dict)
-    """By name of the provider."""
-    runs: RunDetails
-    fleet: FleetDetails | None = None
-    """None: the pod stores everything in memory."""
-
-
 class ComponentState(StrEnum):
     """State of a part that a pod can do without, or not have at all."""
 
@@ -181,6 +172,19 @@ class ComponentHealth(Part):
     """How long the last check took. None: there was none."""
     since: str | None = None
     """When it got into this state: RFC 3339, UTC."""
+
+
+class PodDetails(Part):
+    """The complete state of a pod, for debugging."""
+
+    report: PodReport
+    upstreams: dict[str, UpstreamDetails] = Field(default_factory=dict)
+    """By name of the provider."""
+    collections: tuple[ComponentHealth, ...] = ()
+    """Those of ChromaDB, by `<tenant>/<database>/<collection>`."""
+    runs: RunDetails
+    fleet: FleetDetails | None = None
+    """None: the pod stores everything in memory."""
 
 
 class SimpleHealth(Part):

@@ -11,7 +11,8 @@ from chatfleet_contract.parts import Part, keyed
 class ConditionType(StrEnum):
     """The conditions of every reconciled ChatDeployment.
 
-    `Reconciling`, `Stalled` and `Testing` are there only while they are True, `ArchiveAvailable` only with an archive.
+    `Reconciling`, `Stalled` and `Testing` are there only while they are True, `ArchiveAvailable` only with an archive,
+    `KnowledgeAvailable` only with a collection of ChromaDB.
     """
 
     READY = "Ready"
@@ -20,6 +21,7 @@ class ConditionType(StrEnum):
     CONFIGURATION_VALID = "ConfigurationValid"
     REDIS_AVAILABLE = "RedisAvailable"
     ARCHIVE_AVAILABLE = "ArchiveAvailable"
+    KNOWLEDGE_AVAILABLE = "KnowledgeAvailable"
     UPSTREAMS_AVAILABLE = "UpstreamsAvailable"
     AUTOSCALING_ACTIVE = "AutoscalingActive"
     EXPOSED = "Exposed"
@@ -83,7 +85,7 @@ class Reason(StrEnum):
     VOLUME_DIFFERS = "VolumeDiffers"
     INVALID_ANNOTATION = "InvalidAnnotation"
 
-    # RedisAvailable, ArchiveAvailable, UpstreamsAvailable
+    # RedisAvailable, ArchiveAvailable, KnowledgeAvailable, UpstreamsAvailable
     CONNECTED = "Connected"
     AVAILABLE = "Available"
     UNAVAILABLE = "Unavailable"

@@ -44,6 +44,7 @@ _KINDS = ("input", "output", "cacheRead", "cacheWrite", "cacheWrite30m", "cacheW
 _PRICES = [f"{kind}PerMillionTokens" for kind in (*_KINDS, "reasoning", "audioInput", "audioOutput")]
 _PRICED = (".spec.models[].pricing", ".spec.models[].pricing.tiers[]")
 _BUDGETS, _AMOUNTS = ("perTenant", "perKey", "perUser"), ("usdPerDay", "usdPerMonth")
+_KNOWING = ("models", "agents.members")
 LONGEST = {
     **{f"{place}.{price}": "1" * 9 + "." + "1" * 9 for place in _PRICED for price in _PRICES},
     **{f".spec.models[].pricing.{part}[].factor": "111.111111" for part in ("serviceTiers", "regions")},
@@ -66,6 +67,7 @@ LONGEST = {
     ".spec.webhooks[].url": "https://b/" + "b" * 502,
     ".spec.observability.otlpEndpoint": "https://b/" + "b" * 502,
     ".spec.toolServers[].mcp.url": "https://b/" + "b" * 502,
+    **{f".spec.{whose}[].knowledge.store.chroma.url": "https://b/" + "b" * 502 for whose in _KNOWING},
     ".spec.egress.allow[]": "b." * 126 + "b",
     ".spec.egress.noProxy[]": "b." * 126 + "b",
     ".spec.egress.proxyURL": "http://" + "b" * 2041,
@@ -80,13 +82,14 @@ REFERENCES = {
     ".spec.conversations.titles.model",
     ".spec.models[].tools[]",
     *(".spec.agents.supervisor.model", ".spec.agents.members[].model"),
-    *(f".spec.{whose}[].knowledge.embedding.model" for whose in ("models", "agents.members")),
+    *(f".spec.{whose}[].knowledge.embedding.model" for whose in _KNOWING),
 }
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
 
 ALL_PRESENT = {
     *(".spec.providers[].type", ".spec.providers[].api"),
     *(f"{budget}.onExhausted" for budget in _BUDGETED),
+    *(f".spec.{whose}[].knowledge.store.type" for whose in _KNOWING),
     *(".spec.autoscaling.source", ".spec.autoscaling.metrics[].type", ".spec.access.admin[].kind"),
 }
 """Enums whose values need each something else beside them; the documents hold every value."""

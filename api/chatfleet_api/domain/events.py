@@ -12,8 +12,8 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
-Retrieval: TypeAlias = Literal["", "by_words"]
-"""How documents were looked for, if not as the model is configured: by words, without vectors."""
+Retrieval: TypeAlias = Literal["", "by_words", "unavailable"]
+"""How documents were looked for, if not as the model is configured: by words, without vectors; or not at all."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

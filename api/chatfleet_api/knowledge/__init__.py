@@ -13,6 +13,8 @@ contents    what a base has for prompts, by its mode
 fence       chunks between fences that no text of theirs can end
 prompt      a request with what was retrieved for it; sent: the same in its client's own dialect
 base        the newest version of the documents, followed and indexed in threads
+chroma      a collection of a ChromaDB server, by its REST API
+collection  documents in such a collection; collections: all of a pod
 grounding   a provider that answers from a base
 library     the bases of a pod
 """

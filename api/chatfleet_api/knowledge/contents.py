@@ -74,8 +74,7 @@ class Contents:
         query = query_of(questions)
         room = self._knowledge.context_tokens - tokens_of(self.core)
         found = self._found(self._index, query, nearest)
-        sizes = accumulate(tokens_of(fenced((each,))) for each in found)
-        retrieved = tuple(each for each, size in zip(found, sizes, strict=True) if size <= room)
+        retrieved = fitting(found, room)
         in_core = self._found(self._core_index, query, nearest)
         ranked = sorted([*retrieved, *in_core], key=lambda each: -each.score)
         return Passages(self.core, retrieved, tuple(ranked))
@@ -88,6 +87,12 @@ class Contents:
         by_meaning = nearest(range(first, first + index.size), _CANDIDATES)
         rankings = (index.rows(query, _CANDIDATES), [row - first for row in by_meaning])
         return index.at(fused(rankings, limit))
+
+
+def fitting(found: Sequence[Retrieved], room: int) -> tuple[Retrieved, ...]:
+    """Return the first of `found`, as many as `room` has tokens for."""
+    sizes = accumulate(tokens_of(fenced((each,))) for each in found)
+    return tuple(each for each, size in zip(found, sizes, strict=True) if size <= room)
 
 
 def tokens_of(text: str) -> int:

@@ -37,7 +37,16 @@ class _Vectors(msgspec.Struct):
     data: list[_Vector]
 
 
+class _Floats(msgspec.Struct):
+    embedding: list[float]
+
+
+class _Question(msgspec.Struct):
+    data: list[_Floats]
+
+
 _VECTORS: Final = msgspec.json.Decoder(_Vectors)
+_QUESTION: Final = msgspec.json.Decoder(_Question)
 
 
 def digest_of(text: str) -> bytes:
@@ -49,6 +58,17 @@ async def embedded(model: EmbeddingModel, name: str, texts: Sequence[str], execu
     fields = {"input": [*texts], "encoding_format": "base64"}
     answer = await model.create(EmbeddingRequest(name, fields, "base64"))
     return await asyncio.get_running_loop().run_in_executor(executor, vectors_of, answer, len(texts))
+
+
+async def embedded_question(model: EmbeddingModel, name: str, text: str) -> list[float]:
+    """Return the vector of `text` as it is; raises `ChatError` as `EmbeddingModel.create` does."""
+    answer = await model.create(EmbeddingRequest(name, {"input": [text], "encoding_format": "float"}, "float"))
+    try:
+        (found,) = _QUESTION.decode(answer).data
+    except (msgspec.MsgspecError, ValueError) as error:
+        detail = f"the embedding cannot be read: {type(error).__name__}"
+        raise ChatError(Code.UPSTREAM_MALFORMED, detail=detail) from error
+    return found.embedding
 
 
 def vectors_of(answer: bytes, count: int) -> list[bytes]:

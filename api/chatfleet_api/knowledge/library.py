@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -9,12 +11,15 @@ from weakref import WeakValueDictionary
 from chatfleet_api.domain.tasks import Tasks
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.providers.vectors import EmbeddingModel
+from chatfleet_contract.report import ComponentHealth
+from chatfleet_contract.runtime import RuntimeEgress
 from chatfleet_contract.spec.knowledge import Knowledge
 
 if TYPE_CHECKING:
     from chatfleet_api.knowledge.base import KnowledgeBase
+    from chatfleet_api.knowledge.collections import Collections
     from chatfleet_api.knowledge.embedding import ChunkVectors
-    from chatfleet_api.knowledge.grounding import RetrievalMeter
+    from chatfleet_api.knowledge.grounding import Base, RetrievalMeter
     from chatfleet_api.knowledge.semantic import Semantic
 
 EmbeddingModels: TypeAlias = Callable[[str], EmbeddingModel]
@@ -22,6 +27,8 @@ EmbeddingModels: TypeAlias = Callable[[str], EmbeddingModel]
 
 REFRESH_SECONDS: Final = 2.0
 """Time between two looks at the files."""
+CHECK_SECONDS: Final = 5.0
+"""Time between two checks of collections."""
 
 
 class Library:
@@ -33,12 +40,15 @@ class Library:
         clock: Callable[[], float],
         models: EmbeddingModels,
         tasks: Tasks | None = None,
+        egress: Callable[[], RuntimeEgress] = RuntimeEgress,
     ) -> None:
-        """`models` is called when a model is needed, for those of the newest configuration."""
+        """`models` and `egress` are called when they are needed, for those of the newest configuration."""
         self._tasks = tasks
         self._meter = meter
         self._clock = clock
         self._models = models
+        self._egress = egress
+        self._collections: Collections | None = None
         self._bases: WeakValueDictionary[tuple[str, str], KnowledgeBase] = WeakValueDictionary()
         """A base lives as long as a provider has it, and so as long as the last run of an older configuration."""
 
@@ -50,12 +60,31 @@ class Library:
         from chatfleet_api.knowledge.grounding import Grounded  # noqa: PLC0415  # only with knowledge
 
         inner = provider.inner if isinstance(provider, Grounded) else provider
-        return Grounded(inner, self._base(knowledge, folder), name, meter=self._meter, clock=self._clock)
+        base, without = self._base(knowledge, folder), knowledge.on_unavailable
+        return Grounded(inner, base, name, meter=self._meter, clock=self._clock, on_unavailable=without)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Which documents are missing, or cannot be used, and why; each once. Any thread may call this."""
-        return tuple(dict.fromkeys(problem for base in tuple(self._bases.values()) for problem in base.problems))
+        found = [problem for base in tuple(self._bases.values()) for problem in base.problems]
+        return tuple(dict.fromkeys((*found, *(self._collections.problems if self._collections else ()))))
+
+    @property
+    def collections(self) -> tuple[ComponentHealth, ...]:
+        """The state of each collection of ChromaDB. Any thread may call this."""
+        return self._collections.health if self._collections else ()
+
+    async def check_forever(self) -> None:
+        """See whether collections of ChromaDB can be used, until cancelled."""
+        while True:
+            if self._collections is not None:
+                await self._collections.check()
+            await asyncio.sleep(CHECK_SECONDS)
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._collections is not None:
+            self._collections.close()
 
     async def run(self) -> None:
         """Follow the files, until cancelled."""
@@ -92,7 +121,9 @@ class Library:
 
         return Semantic(knowledge.embedding.model, self._models, self._clock)
 
-    def _base(self, knowledge: Knowledge, folder: str) -> "KnowledgeBase":
+    def _base(self, knowledge: Knowledge, folder: str) -> "Base":
+        if collection := knowledge.collection:
+            return self._opened_collections().base(knowledge, collection, Path(folder))
         from chatfleet_api.knowledge.base import KnowledgeBase  # noqa: PLC0415  # only with knowledge
 
         key = (folder, knowledge.model_dump_json())
@@ -100,3 +131,11 @@ class Library:
         if base is None:
             self._bases[key] = base = KnowledgeBase(knowledge, Path(folder), self._tasks, self._semantic(knowledge))
         return base
+
+    def _opened_collections(self) -> "Collections":
+        if self._collections is None:
+            from chatfleet_api.knowledge.collections import Collections  # noqa: PLC0415  # only with ChromaDB
+
+            now = partial(datetime.now, UTC)
+            self._collections = Collections(self._models, self._egress, clock=self._clock, now=now)
+        return self._collections

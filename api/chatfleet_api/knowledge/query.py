@@ -1,11 +1,13 @@
-"""A question as a full-text query: any of its words, none of them an operator. Pure."""
+"""A question as a full-text query: any of its words, none of them an operator; and as a text to embed. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 MAX_WORDS: Final = 32
 """Of a query: the last ones, because a question follows what is pasted before it."""
+QUESTION_CHARACTERS: Final = 4000
+"""Of a question that is embedded: the last ones, for the same reason."""
 FEW_WORDS: Final = 3
 """A question with fewer goes on from the one before it ("And for students?")."""
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -35,3 +37,10 @@ def query_of(questions: Iterable[str]) -> str:
     words = last if len(last) >= FEW_WORDS or not earlier else [*earlier[-1], *last]
     # Between quotation marks a word is never an operator, and it has only letters and digits.
     return " OR ".join(f'"{word}"' for word in dict.fromkeys(words[-MAX_WORDS:]))
+
+
+def text_of(questions: Sequence[str]) -> str:
+    """Return the text to embed for the last of `questions`: a short one with the one before it."""
+    *earlier, last = questions or [""]
+    text = f"{earlier[-1]}\n{last}" if earlier and len(words_of(last)) < FEW_WORDS else last
+    return text[-QUESTION_CHARACTERS:]

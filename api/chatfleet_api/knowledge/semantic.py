@@ -13,14 +13,12 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.knowledge.contents import Contents, Nearest
 from chatfleet_api.knowledge.embedding import ChunkVectors, digest_of, embedded
 from chatfleet_api.knowledge.library import EmbeddingModels
-from chatfleet_api.knowledge.query import FEW_WORDS, words_of
+from chatfleet_api.knowledge.query import text_of
 from chatfleet_api.knowledge.vector_index import VectorIndex
 from chatfleet_api.knowledge.vector_store import VECTOR_SECONDS
 from chatfleet_api.providers.vectors import EmbeddingModel
 
 QUESTION_SECONDS: Final = 2.0
-QUESTION_CHARACTERS: Final = 4000
-"""Of a question: the last ones, because it follows what is pasted before it."""
 PAUSE_SECONDS: Final = 5.0
 """In which no question waits for a model that has just failed."""
 REPORTED_SECONDS: Final = 60.0
@@ -57,7 +55,7 @@ class Semantic:
 
     async def nearest(self, contents: Contents, questions: Sequence[str], executor: Executor) -> Nearest | None:
         """Return the ranking of `contents` for the last of `questions`; None: words alone have to do."""
-        made, text = self._made, _asked(questions)
+        made, text = self._made, text_of(questions)
         if made is None or made.contents is not contents or self._clock() - self._failed_at < PAUSE_SECONDS:
             return None
         try:
@@ -121,13 +119,6 @@ def _digested(contents: Contents) -> tuple[list[bytes], dict[bytes, str]]:
     texts = contents.texts()
     digests = [digest_of(text) for text in texts]
     return digests, dict(zip(digests, texts, strict=True))
-
-
-def _asked(questions: Sequence[str]) -> str:
-    """Return the last of `questions`, a short one with the one before it: as for a search by words."""
-    *earlier, last = questions or [""]
-    text = f"{earlier[-1]}\n{last}" if earlier and len(words_of(last)) < FEW_WORDS else last
-    return text[-QUESTION_CHARACTERS:]
 
 
 def _require_length(vector: bytes, dimensions: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.collections import CHROMADB, as_component, as_dependency
 from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
@@ -90,6 +91,8 @@ class Sources:
     """The PostgreSQL of the archive; None: there is none."""
     knowledge: Callable[[], tuple[str, ...]] = tuple
     """Which documents are missing or cannot be used."""
+    collections: Callable[[], tuple[ComponentHealth, ...]] = tuple
+    """Those of ChromaDB that models answer from."""
     webhooks: Callable[[], tuple[str, ...]] = tuple
     """Which webhooks do not accept events."""
     test_routes: Callable[[], bool] = bool
@@ -152,6 +155,7 @@ class Health:
             unpriced_models=sources.budgets.unpriced_models()[:MAX_REPORTED_MODELS],
             redis=None if sources.redis is None else sources.redis.state,
             archive=sources.archive(),
+            chromadb=as_dependency(sources.collections()),
             redis_url_error=None if sources.redis is None else sources.redis.url_error,
             upstreams=dict(sources.upstreams.states()),
             models=dict(sources.upstreams.outcomes()),
@@ -171,10 +175,18 @@ class Health:
             taken_over=sources.run_counters.taken_over,
             handed_over=sources.run_counters.handed_over,
         )
-        return PodDetails(report=self.report(), upstreams=upstreams, runs=runs, fleet=sources.fleet())
+        return PodDetails(
+            report=self.report(),
+            upstreams=upstreams,
+            collections=sources.collections(),
+            runs=runs,
+            fleet=sources.fleet(),
+        )
 
     def component(self, name: str) -> ComponentHealth:
-        """Return the state of Redis, or of what stores conversations: Redis, or the memory of this pod."""
+        """Return the state of ChromaDB, of Redis, or of what stores conversations: Redis, or the memory of this pod."""
+        if name == CHROMADB:
+            return as_component(self._sources.collections())
         redis = self._sources.redis
         if redis is None:
             stored = "conversations are in the memory of this pod" if name == "storage" else None

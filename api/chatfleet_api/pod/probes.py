@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from chatfleet_api.domain.live import Live
+from chatfleet_api.pod.collections import CHROMADB
 from chatfleet_api.pod.health import Health
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
@@ -98,8 +99,9 @@ def health_routes(health: Health, meter: Meter, *, tenants: bool = False) -> API
     async def details() -> Response:
         """The report with details for troubleshooting."""
         found = health.details()
-        shown = found.model_copy(update={"report": _shown(found.report, tenants=tenants)})
-        return _json(shown)
+        collections = found.collections if tenants else ()
+        shown = {"report": _shown(found.report, tenants=tenants), "collections": collections}
+        return _json(found.model_copy(update=shown))
 
     @router.get(f"{PATH_HEALTH}/simple")
     async def simple() -> Response:
@@ -108,9 +110,11 @@ def health_routes(health: Health, meter: Meter, *, tenants: bool = False) -> API
         return _json(SimpleHealth(status="unavailable" if reason else "ok", message=reason), failed=reason is not None)
 
     @router.get(f"{PATH_HEALTH}/{{component}}")
-    async def one(component: Literal["redis", "storage"]) -> Response:
-        """State of Redis, or of what stores conversations: 503 when it is down."""
+    async def one(component: Literal["redis", "storage", "chromadb"]) -> Response:
+        """State of Redis, of what stores conversations, or of ChromaDB: 503 when it is down."""
         found = health.component(component)
+        if component == CHROMADB and not tenants:
+            found = found.model_copy(update={"message": None})
         return _json(found, failed=found.state is ComponentState.DOWN)
 
     return router
@@ -126,7 +130,10 @@ _PRIVATE: Final = ("access_errors", "knowledge_errors", "webhook_errors")
 
 def _shown(report: PodReport, *, tenants: bool) -> PodReport:
     """Return a report for those who run the pod or, without names of what tenants have, for all callers."""
-    return report if tenants else report.model_copy(update=dict.fromkeys(_PRIVATE, ()))
+    if tenants:
+        return report
+    chromadb = report.chromadb and report.chromadb.model_copy(update={"message": None})
+    return report.model_copy(update={**dict.fromkeys(_PRIVATE, ()), "chromadb": chromadb})
 
 
 def drain_route(hook: DrainHook) -> APIRouter:

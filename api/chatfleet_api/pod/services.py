@@ -26,12 +26,11 @@ from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.identity.key_uses import KeyUses
-from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.callers import authentication_of, open_key_uses
 from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
-from chatfleet_api.pod.document_vectors import of_knowledge
+from chatfleet_api.pod.document_vectors import of_knowledge, of_library, open_library
 from chatfleet_api.pod.exports import export, export_parts
 from chatfleet_api.pod.fleet_tasks import Lasting, of_archive, of_fleet
 from chatfleet_api.pod.health import BudgetState, Health, Sources
@@ -179,10 +178,12 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
     meter = Meter(VERSION)
     recheck = asyncio.Event()
     tasks = Tasks(settings.pod, now=lambda: datetime.now(UTC), new_id=_new_id)
-    library = Library(meter, time.monotonic, lambda name: configuration.live_catalogue().embedding(name), tasks)
-    with open_registry(
-        meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
-    ) as registry:
+    with (
+        open_library(meter, tasks, lambda: configuration) as library,
+        open_registry(
+            meter, clock=time.monotonic, rand=random.random, recheck=recheck.set, environ=os.environ
+        ) as registry,
+    ):
         configuration = Configuration(config, build=partial(served_models, registry, ground=library.grounded))
         authentication = authentication_of(configuration)
         async with (
@@ -199,9 +200,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             redis, limiter = monitor_of(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
             sender = None if stores.redis is None else webhook_sender(configuration, stores, stores.redis, meter)
-            sources = replace(
-                sources, knowledge=lambda: library.problems, webhooks=lambda: sender.problems if sender else ()
-            )
+            sources = replace(sources, **of_library(library), webhooks=lambda: sender.problems if sender else ())
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             export(meter, health, chat, pool)
             export_parts(meter, stores, tracing, wiring.authentication)

@@ -1,5 +1,6 @@
 """`spec` as a whole, and the rules that involve several parts."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from pydantic import ConfigDict, Field
@@ -11,10 +12,12 @@ from chatfleet_contract.spec.autoscaling import Autoscaling
 from chatfleet_contract.spec.conversations import TITLES_RULE, Conversations
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.exposure import Exposure
+from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.limits import LIMITS_RULES, Limits
 from chatfleet_contract.spec.observability import Observability
 from chatfleet_contract.spec.providers import CATALOGUE_RULES, Catalogue, Providers
 from chatfleet_contract.spec.redis import Redis
+from chatfleet_contract.spec.secrets import SecretKeyRef
 from chatfleet_contract.spec.streaming import Streaming
 from chatfleet_contract.spec.template import InheritedMetadata, ServiceAccountSettings, Template
 from chatfleet_contract.spec.tool_servers import TOOLS_RULE, ToolServers
@@ -120,9 +123,22 @@ class ChatDeploymentSpec(Part):
     @property
     def knowledge_config_maps(self) -> tuple[str, ...]:
         """Names of the ConfigMaps with documents, in the order of their first use."""
-        members = self.agents.members if self.agents else []
-        named = (*(each.knowledge for each in self.models), *(each.knowledge for each in members))
-        return tuple(dict.fromkeys(name for knowledge in named if knowledge for name in knowledge.config_maps))
+        return tuple(dict.fromkeys(name for _, knowledge in self.all_knowledge() for name in knowledge.config_maps))
+
+    @property
+    def chroma_tokens(self) -> tuple[SecretKeyRef, ...]:
+        """Keys of Secrets with tokens for ChromaDB, in the order of their first use."""
+        collections = (knowledge.collection for _, knowledge in self.all_knowledge())
+        return tuple(dict.fromkeys(each.token_secret_ref for each in collections if each and each.token_secret_ref))
+
+    def all_knowledge(self) -> Iterator[tuple[str, Knowledge]]:
+        """Yield the knowledge of models, then of members, each with the path of its field."""
+        for index, model in enumerate(self.models):
+            if model.knowledge:
+                yield f"spec.models[{index}].knowledge", model.knowledge
+        for index, member in enumerate(self.agents.members if self.agents else ()):
+            if member.knowledge:
+                yield f"spec.agents.members[{index}].knowledge", member.knowledge
 
 
 RESOURCE_RULES = (

@@ -1,13 +1,14 @@
 """`knowledge`: the documents from which a model answers."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Json, Part, rule
+from chatfleet_contract.parts import Json, Part, rule, rules, worded
 from chatfleet_contract.spec.model_name import ModelName
-from chatfleet_contract.spec.secrets import Subdomain
+from chatfleet_contract.spec.secrets import SecretKeyRef, Subdomain
+from chatfleet_contract.spec.urls import fetched_url_rules, port_rule
 
 MAX_SOURCES = 16
 
@@ -49,8 +50,103 @@ class Embedding(Part):
     )
 
 
+class StoreType(StrEnum):
+    """What chunks are searched in."""
+
+    EMBEDDED = "embedded"
+    CHROMA = "chroma"
+
+
+ChromaName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*$",
+        json_schema_extra=worded(
+            "a name of ChromaDB has letters, digits, dots, dashes and underscores, and is no path; write it like"
+            " billing-docs"
+        ),
+    ),
+]
+
+
+class Chroma(Part):
+    """A collection of a ChromaDB server."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            *fetched_url_rules(
+                "url", example="https://api.trychroma.com", inside="http://chroma.shop.svc:8000", query=False
+            ),
+            port_rule("url"),
+        )
+    )
+
+    url: Annotated[str, Field(max_length=512)] = Field(
+        description="URL of the server, without /api/v2, which pods append. Clients cannot change it."
+    )
+    collection: ChromaName = Field(
+        description="Name of the collection, which has documents and their vectors. Pods only read it."
+    )
+    tenant: ChromaName = Field("default_tenant", description="Tenant of the server.")
+    database: ChromaName = Field("default_database", description="Database of the tenant.")
+    token_secret_ref: SecretKeyRef | None = Field(
+        None,
+        description="Secret key with a token, sent as x-chroma-token and as Authorization: Bearer. Pods follow a change"
+        " of the value; another key restarts them. Unset: none is sent.",
+    )
+
+
+class Store(Part):
+    """Where chunks are searched."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "(self.type == 'chroma') == has(self.chroma)",
+                "knowledge.store.chroma must be set with type chroma, and with no other; set it, remove it, or correct"
+                " the type",
+                ".chroma",
+            )
+        )
+    )
+
+    type: StoreType = Field(
+        description="An index in each pod, of knowledge.sources (embedded), or a collection of a ChromaDB server, which"
+        " you fill (chroma)."
+    )
+    chroma: Chroma | None = Field(None, description="The collection, with type chroma.")
+
+
+OnUnavailable: TypeAlias = Literal["fail", "answer"]
+
+_CHROMA: Final = "has(self.store) && self.store.type == 'chroma'"
+_STORE_RULES: Final = (
+    rule(
+        f"({_CHROMA}) != has(self.sources)",
+        "knowledge.sources must be set, except with store.type chroma, whose collection has the documents; add or"
+        " remove it",
+        ".sources",
+    ),
+    rule(
+        f"!({_CHROMA}) || !has(self.mode) || self.mode == 'rag'",
+        "knowledge.mode must be rag with store.type chroma, because pods do not read the whole collection; set it",
+        ".mode",
+    ),
+    rule(
+        f"!({_CHROMA}) || has(self.embedding)",
+        "knowledge.embedding must be set with store.type chroma, and name the model that made the vectors of the"
+        " collection; add it",
+        ".embedding",
+    ),
+)
+
+
 class Knowledge(Part):
     """Documents that go to a model with the question, as data, with citations in the answer."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*_STORE_RULES))
 
     mode: Mode = Field(
         Mode.RAG,
@@ -66,18 +162,31 @@ class Knowledge(Part):
         description="Maximum of tokens of documents in a prompt, estimated at four bytes a token. With cag, requests"
         " are refused while the documents have more.",
     )
-    sources: Annotated[
-        list[Source],
-        Field(min_length=1, max_length=MAX_SOURCES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
-    ] = Field(description="The documents, in the order in which cag and hybrid take them. A change restarts the pods.")
+    sources: Sources | None = Field(
+        None,
+        description="The documents, in the order in which cag and hybrid take them. A change restarts the pods. Unset"
+        " with store.type chroma.",
+    )
+    store: Store | None = Field(None, description="Where chunks are searched. Unset: embedded.")
     embedding: Embedding | None = Field(
         None, description="Also find chunks by meaning; with cag, for citations alone. Unset: by their words."
+    )
+    on_unavailable: OnUnavailable = Field(
+        "fail",
+        description="What happens to a request while the documents cannot be used. fail: 503, knowledge_unavailable."
+        " answer: the model answers without them, is instructed to state that, and the end of the answer has retrieval:"
+        " unavailable.",
     )
 
     @property
     def config_maps(self) -> tuple[str, ...]:
         """Names of the ConfigMaps, in their order, each once."""
-        return tuple(dict.fromkeys(source.config_map_ref.name for source in self.sources))
+        return tuple(dict.fromkeys(source.config_map_ref.name for source in self.sources or ()))
+
+    @property
+    def collection(self) -> Chroma | None:
+        """The collection of ChromaDB that has the documents; None: `sources` have them."""
+        return self.store.chroma if self.store else None
 
 
 def embedding_rule(holders: str, field: str, optional: str = "") -> Json:

@@ -11,6 +11,7 @@ scaling_targets     what a pod should carry, for both of them
 context             what a builder gets                            labels       metadata of a child
 inherited           labels and annotations of all children
 pod                 what all pods have in common                   revision     which pod templates are in effect
+documents           what pods mount for knowledge
 volume              the claim of a managed Redis beside the spec
 prerequisites       what the pods of a workload use
 restrictions        what the operator's settings do not allow

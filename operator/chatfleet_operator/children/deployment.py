@@ -14,6 +14,7 @@ from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.secrets import ConfigMapKeyRef, SecretKeyRef
 from chatfleet_contract.spec.tool_servers import HeadersFrom
+from chatfleet_operator.children import documents
 from chatfleet_operator.children.context import BuildContext
 from chatfleet_operator.children.kinds import DEPLOYMENT
 from chatfleet_operator.children.labels import Owner, labels, new_child, selector
@@ -97,7 +98,7 @@ def _volumes(name: str, spec: ChatDeploymentSpec) -> list[Manifest]:
         {"name": "secrets", "projected": {"defaultMode": READ_ONLY, "sources": sources}},
         {"name": "tmp", "emptyDir": {}},
         *_access_volumes(spec),
-        *_knowledge_volumes(spec),
+        *documents.volumes(spec),
         *[_webhook_volume(index, secret) for index, secret in enumerate(_webhook_secrets(spec))],
         *[_whole_secret(f"tools-{name}", headers.secret_ref.name) for name, headers in _tool_headers(spec)],
     ]
@@ -158,21 +159,6 @@ def _access_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
     )
 
 
-def _knowledge_volumes(spec: ChatDeploymentSpec) -> list[Manifest]:
-    """Return a volume for each ConfigMap with documents, whose files follow its keys."""
-    return [
-        {"name": f"knowledge-{index}", "configMap": {"name": name, "defaultMode": READ_ONLY, "optional": True}}
-        for index, name in enumerate(spec.knowledge_config_maps)
-    ]
-
-
-def _knowledge_mounts(spec: ChatDeploymentSpec) -> list[Manifest]:
-    return [
-        {"name": f"knowledge-{index}", "mountPath": names.knowledge_dir(name), "readOnly": True}
-        for index, name in enumerate(spec.knowledge_config_maps)
-    ]
-
-
 def _header_secrets(spec: ChatDeploymentSpec) -> list[tuple[str, str]]:
     return [(name, headers.secret_ref.name) for name, headers in _tool_headers(spec)]
 
@@ -212,7 +198,7 @@ def _container(spec: ChatDeploymentSpec, default_image: str, drain_token: str) -
             {"name": "secrets", "mountPath": names.SECRETS_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
             *_access_mounts(spec),
-            *_knowledge_mounts(spec),
+            *documents.mounts(spec),
             *_webhook_mounts(spec),
             *[
                 {"name": f"tools-{name}", "mountPath": names.tool_headers_dir(name), "readOnly": True}
@@ -269,7 +255,7 @@ def build(context: BuildContext) -> tuple[Manifest, ...]:
         **({"ca_bundle": spec.egress.ca_bundle_ref.document()} if spec.egress.ca_bundle_ref else {}),
         **({"archive": archive.document()} if (archive := spec.conversations.archive) else {}),
         **({"access": access} if (access := spec.access.key_secrets) else {}),
-        **({"knowledge": documents} if (documents := spec.knowledge_config_maps) else {}),
+        **documents.inputs(spec),
         **({"webhooks": webhooks} if (webhooks := _webhook_secrets(spec)) else {}),
         **({"tool_headers": headers} if (headers := _header_secrets(spec)) else {}),
         **({"reviews_tokens": True} if spec.access.reviews_tokens else {}),

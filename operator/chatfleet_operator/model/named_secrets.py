@@ -74,6 +74,7 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
         yield SecretUse(spec.redis.url_secret_ref.name, "spec.redis.urlSecretRef")
     if archive := spec.conversations.archive:
         yield SecretUse(archive.postgres_url_secret_ref.name, "spec.conversations.archive.postgresURLSecretRef")
+    yield from _chroma_tokens(spec)
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield SecretUse(bundle.name, "spec.egress.caBundleRef.secretKeyRef")
     yield from access_secrets(spec)
@@ -84,6 +85,12 @@ def secret_uses(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
     for index, variable in enumerate(spec.template.env):
         if name := secret_of_variable(variable):
             yield SecretUse(name, f"spec.template.env[{index}].valueFrom.secretKeyRef")
+
+
+def _chroma_tokens(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:
+    for field, knowledge in spec.all_knowledge():
+        if (collection := knowledge.collection) and collection.token_secret_ref:
+            yield SecretUse(collection.token_secret_ref.name, f"{field}.store.chroma.tokenSecretRef")
 
 
 def header_secrets(spec: ChatDeploymentSpec) -> Iterator[SecretUse]:

@@ -62,6 +62,7 @@ def _bounded(report: PodReport) -> PodReport:
             "usage": _usage(report.usage) if report.usage else None,
             "redis_url_error": _text(report.redis_url_error) if report.redis_url_error else None,
             "archive": _dependency(report.archive) if report.archive else None,
+            "chromadb": _dependency(report.chromadb) if report.chromadb else None,
             "redis": _dependency(report.redis) if report.redis else None,
             "upstreams": {name: _dependency(upstream) for name, upstream in report.upstreams.items()},
             "models": {name: _outcome(model) for name, model in islice(report.models.items(), MAX_REPORTED_MODELS)},

@@ -36,6 +36,7 @@ def references_of(spec: ChatDeploymentSpec | None) -> Iterator[SecretKeyRef]:
         yield spec.redis.url_secret_ref
     if archive := spec.conversations.archive:
         yield archive.postgres_url_secret_ref
+    yield from spec.chroma_tokens
     if bundle := spec.egress.ca_bundle_ref and spec.egress.ca_bundle_ref.secret_key_ref:
         yield bundle
 

@@ -124,8 +124,10 @@ def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeplo
     unseen = {path for path, node in resource().walk() if path.startswith((".spec", ".status"))} - set(paths(FULL))
     references = [".spec.redis.urlSecretRef", ".spec.egress.caBundleRef.secretKeyRef"]
     of_identities = {path for path in unseen if path.startswith(f"{CREDENTIALS}.")}
+    of_stores = {path for path in unseen if ".knowledge.store." in path}
     others = {*OTHER_FIELDS, *(f"{each}.{key}" for each in references for key in ("name", "key"))}
-    assert unseen == others | of_identities
+    assert unseen == others | of_identities | of_stores
+    assert of_stores <= set(paths(OWN_REDIS))
     assert of_identities <= {path for document in IDENTITIES for path in paths(document)}
     for document in (FULL, OWN_REDIS, *IDENTITIES):
         chatdeployments.try_create(document)

@@ -1,4 +1,4 @@
-"""A ChatDeployment with every field of spec and status, and the same with its own Redis."""
+"""A ChatDeployment with every field of spec and status, and the same with its own Redis and ChromaDB."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -16,16 +16,38 @@ OTHER_FIELDS: Final = frozenset(
         *(".spec.redis.urlSecretRef", ".spec.redis.waitReplicas", ".spec.egress.caBundleRef.secretKeyRef"),
         *(CREDENTIALS, ".spec.access.jwt[].tenant"),
         *(".spec.agents.supervisor.instructions", ".spec.agents.members[].instructions"),
+        *(".spec.models[].knowledge.store", ".spec.agents.members[].knowledge.store"),
     }
 )
 """Fields that cannot stand beside others of the full document, such as a managed Redis."""
+_COLLECTION: Document = {
+    "store": {
+        "type": "chroma",
+        "chroma": {
+            "url": "http://chroma.shop.svc:8000",
+            "collection": "docs",
+            "tenant": "shop",
+            "database": "production",
+            "tokenSecretRef": {"name": "chroma", "key": "token"},
+        },
+    },
+    "embedding": {"model": "a"},
+}
 _OWN_REDIS: Document = {
     "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "waitReplicas": 1},
     "access": {"jwt": [{"issuer": "https://token.example.com", "audience": "chat", "tenant": "partners"}]},
     "egress": {"caBundleRef": {"secretKeyRef": {"name": "cas", "key": "ca.pem"}}},
     "agents": {
         "supervisor": {"model": "a", "instructions": "Greet the user."},
-        "members": [{"name": "policy", "description": "terms", "model": "a", "instructions": "Quote the terms."}],
+        "members": [
+            {
+                "name": "policy",
+                "description": "terms",
+                "model": "a",
+                "instructions": "Quote the terms.",
+                "knowledge": _COLLECTION,
+            }
+        ],
     },
     "autoscaling": {"maxReplicas": 9, "metrics": [{"type": "CPU", "averageUtilization": 80}]},
 }
@@ -80,8 +102,9 @@ def full_chatdeployment() -> Document:
 
 
 def with_own_redis(full: Document) -> Document:
-    """Return `full` with the fields that cannot stand beside a managed Redis."""
-    return {**full, "spec": {**full["spec"], **_OWN_REDIS}}
+    """Return `full` with the fields that cannot stand beside a managed Redis, or beside documents in ConfigMaps."""
+    first, *others = full["spec"]["models"]
+    return {**full, "spec": {**full["spec"], **_OWN_REDIS, "models": [{**first, "knowledge": _COLLECTION}, *others]}}
 
 
 def with_identities(full: Document) -> list[Document]:

@@ -14,7 +14,7 @@ from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.monitors import LoopHeartbeat, RedisMonitor, UpstreamMonitor
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.usage.memory_ledger import MemoryLedger
-from chatfleet_contract.report import Dependency, ModelOutcome, UpstreamTraffic
+from chatfleet_contract.report import ComponentHealth, Dependency, ModelOutcome, UpstreamTraffic
 from chatfleet_contract.runtime import RuntimeAccess
 from chatfleet_contract.spec import Streaming
 from harness.clock import ManualClock
@@ -75,6 +75,7 @@ class HealthOf:
         self.heartbeat = LoopHeartbeat(self.load, clock=self.clock)
         self.redis = RedisMonitor(_answers, clock=self.clock, now=lambda: datetime(2026, 1, 2, tzinfo=UTC))
         self.archive: Dependency | None = None
+        self.collections: tuple[ComponentHealth, ...] = ()
         self.recheck = asyncio.Event()
         self.upstreams = UpstreamMonitor(
             fixed(self.fake_upstreams),
@@ -100,6 +101,7 @@ class HealthOf:
             budgets=NoBudgets(),
             redis=self.redis,
             archive=lambda: self.archive,
+            collections=lambda: self.collections,
         )
         self.health = Health(pod="p-1", version="1.2.3", sources=sources)
 

@@ -2,13 +2,14 @@
 
 result                 the value of a condition, and the shape of a rule
 messages               sentences that several conditions share
-dependency             sentences about what pods report of Redis, or of PostgreSQL
+dependency             sentences about what pods report of Redis, of PostgreSQL, or of ChromaDB
 ready                  a request through the Service is answered with the current configuration
 available              requests are answered, by pods of any generation
 progressing            a rollout is under way
 configuration_valid    the spec, its Secrets and every child are accepted
 redis_available        the pods reach Redis
 archive_available      the pods reach PostgreSQL; absent without an archive
+knowledge_available    the pods reach ChromaDB; absent without a collection
 upstreams_available    the providers answer
 reconciling            the current spec is not served yet; absent otherwise
 stalled                it will not be until someone changes something; absent otherwise
@@ -33,6 +34,7 @@ from chatfleet_operator.status.conditions import (
     available,
     configuration_valid,
     exposed,
+    knowledge_available,
     progressing,
     ready,
     reconciling,
@@ -50,6 +52,7 @@ RULES: Final[Mapping[ConditionType, tuple[Rule, ...]]] = {
     ConditionType.CONFIGURATION_VALID: configuration_valid.RULES,
     ConditionType.REDIS_AVAILABLE: redis_available.RULES,
     ConditionType.ARCHIVE_AVAILABLE: archive_available.RULES,
+    ConditionType.KNOWLEDGE_AVAILABLE: knowledge_available.RULES,
     ConditionType.UPSTREAMS_AVAILABLE: upstreams_available.RULES,
     ConditionType.AUTOSCALING_ACTIVE: autoscaling_active.RULES,
     ConditionType.EXPOSED: exposed.RULES,
@@ -65,6 +68,6 @@ SUMMARIES: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 
 
 def evaluate_conditions(assessment: Assessment) -> dict[ConditionType, ConditionResult]:
-    """Return the conditions that are present: all but some of `SUMMARIES`, `Testing`, and that of an archive."""
+    """Return the conditions that are present: some of them only while they are True, or with what they are about."""
     results = {kind: found(assessment, rules) for kind, rules in RULES.items()}
     return {kind: result for kind, result in results.items() if result}

@@ -1,4 +1,4 @@
-"""Sentences about a dependency that pods share and report on: Redis, and the PostgreSQL of an archive."""
+"""Sentences about a dependency that pods share and report on: Redis, PostgreSQL, ChromaDB."""
 
 from collections.abc import Mapping
 

@@ -3,14 +3,15 @@
 import asyncio
 
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from chatfleet_api.pod.lifecycle import SIGNAL_SECONDS, Phase
 from chatfleet_api.pod.metrics import Meter
-from chatfleet_api.pod.probes import DrainHook, create_health_app
+from chatfleet_api.pod.probes import DrainHook, create_health_app, health_routes
 from chatfleet_contract.names import HEADER_DRAIN, PATH_DRAIN
-from chatfleet_contract.report import Dependency, State
+from chatfleet_contract.report import ComponentHealth, Dependency, State
 from harness.clients.asgi import Exchange, ask, asking, get
 from harness.pods.health import HealthOf
 from harness.pods.live import fixed
@@ -23,6 +24,13 @@ TOKEN = "secret"
 
 def health_app(pod: HealthOf, token: str = TOKEN) -> ASGIApp:
     return create_health_app(pod.serve(), Meter("1.2.3"), DrainHook(SecretStr(token), fixed(10), pod.lifecycle))
+
+
+def serving_app(pod: HealthOf) -> ASGIApp:
+    """Return the same routes as on the serving port."""
+    app = FastAPI()
+    app.include_router(health_routes(pod.serve(), Meter("1.2.3")))
+    return app
 
 
 def pre_stop(**headers: str) -> Exchange:
@@ -89,7 +97,25 @@ async def test_one_component_is_shown_with_its_latency_and_since_when() -> None:
     pod.redis.state = Dependency(state=State.DOWN, message="refused")
     down = await ask(app, get("/health/redis"))
     assert (down.status, down.json()["message"]) == (503, "refused")
-    assert (await ask(app, get("/health/chromadb"))).status == 422
+    assert (await ask(app, get("/health/nothing"))).status == 422
+
+
+@pytest.mark.feature(4)
+async def test_chromadb_is_a_component_without_names_for_callers() -> None:
+    pod = HealthOf()
+    health, serving = health_app(pod), serving_app(pod)
+    assert (await ask(health, get("/health/chromadb"))).json() == {"component": "chromadb", "state": "unused"}
+    down = {"state": "down", "latencyMilliseconds": 3.0, "since": "2026-01-02T00:00:00.000+00:00"}
+    pod.collections = (ComponentHealth.model_validate({"component": "t/d/docs", "message": "refused", **down}),)
+    shown = await ask(health, get("/health/chromadb"))
+    message = "collection t/d/docs: refused"
+    assert (shown.status, shown.json()) == (503, {"component": "chromadb", "message": message, **down})
+    assert (await ask(serving, get("/health/chromadb"))).json() == {"component": "chromadb", **down}
+    assert (await ask(health, get("/health"))).json()["chromadb"] == {"state": "down", "message": message}
+    assert (await ask(serving, get("/health"))).json()["chromadb"] == {"state": "down"}
+    (collection,) = (await ask(health, get("/health/detailed"))).json()["collections"]
+    assert collection == {"component": "t/d/docs", "message": "refused", **down}
+    assert (await ask(serving, get("/health/detailed"))).json()["collections"] == []
 
 
 @pytest.mark.feature(2, 3)

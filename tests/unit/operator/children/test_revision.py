@@ -142,6 +142,8 @@ SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
         "agents.members.knowledge.sources.configMapRef.name",
+        "agents.members.knowledge.store.chroma.tokenSecretRef.key",
+        "agents.members.knowledge.store.chroma.tokenSecretRef.name",
         "access.apiKeys.secretRef.name",
         "webhooks.secretRef.name",
         "conversations.archive.postgresURLSecretRef.key",
@@ -155,6 +157,8 @@ RESTARTING = frozenset(
         "inheritedMetadata.annotations",
         "inheritedMetadata.labels",
         "models.knowledge.sources.configMapRef.name",
+        "models.knowledge.store.chroma.tokenSecretRef.key",
+        "models.knowledge.store.chroma.tokenSecretRef.name",
         "observability.accessLog",
         "observability.logFormat",
         "observability.logLevel",

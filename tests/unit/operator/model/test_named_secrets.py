@@ -10,12 +10,26 @@ from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_operator.model.named_secrets import NamedSecret, SecretUse, may_use, secret_uses
 from harness.kube.operated_cluster import spec
 
+COLLECTION = {
+    "store": {
+        "type": "chroma",
+        "chroma": {"url": "http://chroma", "collection": "docs", "tokenSecretRef": {"name": "chroma", "key": "token"}},
+    },
+    "embedding": {"model": "default"},
+}
 EVERYWHERE = ChatDeploymentSpec.model_validate(
     spec(
         providers=[
             {"name": "scripted", "type": "scripted"},
             {"name": "openai", "type": "openai", "apiKeySecretRef": {"name": "llm-keys", "key": "openai"}},
         ],
+        models=[{"name": "default", "provider": "scripted", "model": "echo", "knowledge": COLLECTION}],
+        agents={
+            "supervisor": {"model": "default"},
+            "members": [
+                {"name": "a", "description": "a", "model": "default", "instructions": "a", "knowledge": COLLECTION}
+            ],
+        },
         toolServers=[
             {
                 "name": "tickets",
@@ -46,6 +60,8 @@ def test_every_secret_is_named_with_its_field() -> None:
         SecretUse("ticket-headers", "spec.toolServers[0].mcp.headersFrom.secretRef"),
         SecretUse("redis", "spec.redis.urlSecretRef"),
         SecretUse("archive", "spec.conversations.archive.postgresURLSecretRef"),
+        SecretUse("chroma", "spec.models[0].knowledge.store.chroma.tokenSecretRef"),
+        SecretUse("chroma", "spec.agents.members[0].knowledge.store.chroma.tokenSecretRef"),
         SecretUse("cas", "spec.egress.caBundleRef.secretKeyRef"),
         SecretUse("chat-keys", "spec.access.apiKeys[0].secretRef"),
         SecretUse("crm-signing", "spec.webhooks[0].secretRef"),

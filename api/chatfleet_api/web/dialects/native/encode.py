@@ -43,7 +43,10 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
     """What the model got of the conversation; null: all of it."""
     citations: tuple[Citation, ...] = ()
     retrieval: Retrieval = ""
-    """`by_words`: documents were not looked for by meaning, because the embedding model did not respond."""
+    """`by_words`: documents were not looked for by meaning, because the embedding model did not respond.
+
+    `unavailable`: the answer is without documents, because they could not be used.
+    """
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
