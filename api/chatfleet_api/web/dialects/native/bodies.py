@@ -43,7 +43,7 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message of a conversation; `parent_id` is the message that it follows, `null` for a first one.
 
     `citations` are the chunks of documents that the model was given for it, and `retrieval` is `by_words` when these
-    were not looked for by meaning.
+    were not looked for by meaning, `unavailable` when the answer is without documents.
     """
 
     id: str
