@@ -187,7 +187,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         configuration = Configuration(config, build=partial(served_models, registry, ground=library.grounded))
         authentication = authentication_of(configuration)
         async with (
-            open_stores(settings, configuration.live, authentication.limits) as stores,
+            open_stores(settings, configuration.live, authentication.limits, meter) as stores,
             open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION, meter=meter) as tools,
         ):
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)

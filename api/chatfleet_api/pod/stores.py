@@ -60,9 +60,9 @@ class Stores(NamedTuple):
 
 @asynccontextmanager
 async def open_stores(
-    settings: Settings, config: Live[RuntimeConfig], keys: Callable[[], LimitsOfKeys]
+    settings: Settings, config: Live[RuntimeConfig], keys: Callable[[], LimitsOfKeys], meter: ChargeMeter
 ) -> AsyncGenerator[Stores, None]:
-    """Yield the stores; `keys` are the limits of single API keys.
+    """Yield the stores; `keys` are the limits of single API keys, `meter` counts what this pod charges for dead ones.
 
     Raises `ConfigurationError` for a URL of the environment that is not valid.
     """
@@ -76,7 +76,8 @@ async def open_stores(
         outbox = None if redis is None else await stack.enter_async_context(open_outbox(redis, config))
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
         if redis is not None and isinstance(fleet, RedisFleet):
-            fleet.before_removal(Sweeper(redis, live_prices(config), lambda: datetime.now(UTC)).sweep)
+            sweeper = Sweeper(redis, pod, live_prices(config), lambda: datetime.now(UTC), meter.charged)
+            fleet.before_removal(sweeper.sweep)
         kept = config.map(lambda live: kept_until_archived(live.conversations, archived=_is_archived(live)))
         sessions = open_sessions(redis, kept, wait_replicas, clock=clock)
         feedback, archive = open_feedback(redis, sessions), None

@@ -75,18 +75,26 @@ Returns -1, and adds nothing, when more answers were swept than the process know
 SWEEP: Final = (
     SETTLING
     + """
-local runs, settlements = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+local sweeper, runs, settlements = ARGV[2], cmsgpack.unpack(ARGV[3]), cmsgpack.unpack(ARGV[4])
+local counted = {}
 for i, run in ipairs(runs) do
-  if redis.call('HGET', KEYS[1], run) == ARGV[3 + i] then
+  if redis.call('HGET', KEYS[1], run) == ARGV[4 + i] then
     redis.call('HDEL', KEYS[1], run)
-    redis.call('HSET', KEYS[2], run, cmsgpack.pack({{KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]}, settlements[i]}))
+    local keys = {KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]}
+    redis.call('HSET', KEYS[2], run, cmsgpack.pack({keys, settlements[i], sweeper}))
     settle(3 * i, settlements[i])
   end
+  local swept = redis.call('HGET', KEYS[2], run) -- as well if this is a repeat, after a lost reply
+  if swept and cmsgpack.unpack(swept)[3] == sweeper then counted[#counted + 1] = i end
 end
 redis.call('EXPIRE', KEYS[2], ARGV[1])
+return counted
 """
 )
-"""Count answers of a process that has died, each as long as it is still as it was read."""
+"""Count answers of a process that has died, each as long as it is still as it was read.
+
+Returns the numbers of those, from 1, that the sweeper has counted, now or by a call whose reply was lost.
+"""
 
 _name: Final = msgspec.json.Encoder().encode
 

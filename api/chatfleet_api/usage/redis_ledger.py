@@ -33,7 +33,7 @@ from chatfleet_api.usage.ledger_script import (
 )
 from chatfleet_api.usage.open_answers import FIRST_LOOK_SECONDS, Look, OpenAnswers
 from chatfleet_api.usage.record import COUNTERS, Row, UsageRecord
-from chatfleet_api.usage.settlement import Settlement
+from chatfleet_api.usage.settlement import Settlement, Swept
 
 FLUSH_SECONDS: Final = 0.05
 _SWEPT: Final = -1
@@ -46,7 +46,7 @@ _Sums: TypeAlias = dict[tuple[str, str, str], tuple[dict[tuple[str, str], Counte
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _row: Final = msgspec.json.Decoder(Row)
-_swept: Final = msgspec.msgpack.Decoder(Settlement).decode
+_swept: Final = msgspec.msgpack.Decoder(Swept).decode
 
 
 class _Batch(NamedTuple):
@@ -180,7 +180,7 @@ class RedisLedger:
     async def _without_swept(self, batch: _Batch) -> _Batch:
         """Return the batch without what other pods have counted, because to them this process was dead."""
         reply = await self._redis.call("HGETALL", swept_key(self._redis, self.process))
-        found = {run.decode(): _swept(text) for run, text in fields(reply)}
+        found = {run.decode(): _swept(text).settlement for run, text in fields(reply)}
         self._known_swept = len(found)
         for run in found.keys() - self._swept.keys():
             self._swept[run] = found[run]

@@ -20,3 +20,16 @@ class Settlement(NamedTuple):
     keys: tuple[str, str, str]
     """Of the day of the tenant, of the day of all tenants, and of the conversation."""
     packed: Packed
+
+
+class Swept(NamedTuple):
+    """What another process has added for one that was dead to it."""
+
+    keys: tuple[str, str, str]
+    packed: Packed
+    sweeper: str = ""
+
+    @property
+    def settlement(self) -> Settlement:
+        """What was added."""
+        return Settlement(self.keys, self.packed)

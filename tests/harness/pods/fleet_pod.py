@@ -151,7 +151,7 @@ async def open_pod(
     meter = Meter("tests")
     book = fixed(PriceBook({}) if prices is None else prices)
     assert isinstance(members, RedisFleet)
-    members.before_removal(Sweeper(redis_client, book, lambda: datetime.now(UTC)).sweep)
+    members.before_removal(Sweeper(redis_client, pod, book, lambda: datetime.now(UTC), meter.charged).sweep)
     accounting = Accounting(ledger=ledger, prices=book, now=lambda: datetime.now(UTC), meter=meter)
     config = LEAST.model_copy(update={"limits": limits, "streaming": streams()})
     terms = open_terms(fixed(config), book, fixed(keys or {}))

@@ -1,5 +1,6 @@
 """Answers that no log has, of pods that die in the midst of them: each is counted once, as far as it had come."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.events import Usage
@@ -20,12 +22,16 @@ from chatfleet_api.redis.connect import Command
 from chatfleet_api.runs.run import Run
 from chatfleet_api.usage.ledger_script import SETTLE, SWEEP, open_key
 from chatfleet_api.usage.price_book import PriceBook
+from chatfleet_api.usage.record import Charge
 from chatfleet_api.usage.redis_ledger import RedisLedger
+from chatfleet_api.usage.sweep import Sweeper
+from chatfleet_contract.metrics import COST_USD_TOTAL, TENANT_TOKENS_TOTAL
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.pods.fleet_pod import FleetPod, acquainted, open_pod
+from harness.pods.live import fixed
 from harness.pods.runs import TENANT, FakeProvider, collect, text
 from harness.polling import eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
@@ -113,6 +119,15 @@ async def counted(ledger: RedisLedger, answers: int) -> Counter[str]:
     return await sums(ledger)
 
 
+def metered(pod: FleetPod, name: str) -> float:
+    """Return a metric of the model, and of the tenant, in this pod."""
+    labels = {"provider": "p", "model": "m"}.items(), {"tenant": TENANT}.items()
+    families = text_string_to_metric_families(pod.meter.exposition().decode())
+    found = [each for family in families for each in family.samples if each.name == name]
+    assert all(any(known <= each.labels.items() for known in labels) for each in found)
+    return sum(each.value for each in found)
+
+
 async def test_what_a_pod_that_died_had_written_is_counted_as_an_estimate(anywhere: list[FleetPod]) -> None:
     dying, other = anywhere
     runs = [await begin(dying, user) for user in ("ann", "bob")]
@@ -122,6 +137,8 @@ async def test_what_a_pod_that_died_had_written_is_counted_as_an_estimate(anywhe
     tokens = {"input_tokens": 4, "output_tokens": 4}
     assert found == {"requests": 2, **tokens, "estimated": 2, "priced": 2, "cost": 12_000_000}
     assert not await open_answers(dying, other)
+    await eventually_async(lambda: metered(other, COST_USD_TOTAL) == pytest.approx(12e-6))
+    assert metered(other, TENANT_TOKENS_TOTAL) == 8
     for run in runs:
         run.cancel()
 
@@ -162,9 +179,27 @@ async def test_a_sweep_that_comes_twice_counts_once(pair: list[FleetPod], monkey
     monkeypatch.setattr(other.redis_client, "call", recorded)
     await begin(dying)
     dying.redis.whole = False
-    assert (await counted(other.ledger, 1))["requests"] == 1
-    await eventually_async(lambda: bool(sent))
+    cost = (await counted(other.ledger, 1))["cost"]
+    await eventually_async(lambda: metered(other, COST_USD_TOTAL) == pytest.approx(cost / 1e12))
+    assert sent
     assert (await sums(other.ledger))["requests"] == 1
+
+
+async def test_of_pods_that_sweep_at_once_one_counts(pair: list[FleetPod]) -> None:
+    dying, other = pair
+    await begin(dying)
+    dying.redis.whole = False
+    meters = [Counter[str]() for _ in range(3)]
+
+    def sweeper(number: int) -> Sweeper:
+        def charged(tenant: str, charge: Charge) -> None:
+            meters[number][f"{tenant} {charge.provider} {charge.model}"] += charge.usage.output_tokens
+
+        return Sweeper(other.redis_client, f"pod-{number}", fixed(PRICES), lambda: datetime.now(UTC), charged)
+
+    await asyncio.gather(*(sweeper(number).sweep(dying.ledger.process) for number in range(3)))
+    assert sum(meters, Counter()) == {f"{TENANT} p m": (await sums(other.ledger))["output_tokens"]}
+    assert metered(other, COST_USD_TOTAL) == 0
 
 
 async def test_short_answers_are_written_once_and_long_ones_not_with_each_token(
