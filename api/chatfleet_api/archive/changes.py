@@ -12,6 +12,7 @@ import msgspec
 from chatfleet_api.archive.marks import DELETED, FEEDBACK, REWRITTEN, Marked
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
+from chatfleet_api.sessions.attachments import RedisAttachments
 from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.keys import conversation_keys
 from chatfleet_api.sessions.pages import read_record
@@ -42,9 +43,10 @@ redis.call('HSET', KEYS[1], 'archived', archived)
 if ttl ~= '' and redis.call('HGET', KEYS[1], 'updated') == updated then
   redis.call('EXPIRE', KEYS[1], ttl)
   redis.call('EXPIRE', KEYS[2], ttl)
+  return redis.call('HGET', KEYS[1], 'attachments')
 end
 """
-"""Note what is archived; with a `ttl`, that is all of it, and it need not be kept for longer."""
+"""Note what is archived; with a `ttl`, that is all of it, and it need not be kept for longer than what is returned."""
 
 _message: Final = msgspec.json.Decoder(StoredMessage)
 
@@ -76,19 +78,25 @@ async def read_changes(redis: RedisClient, due: Sequence[Marked]) -> Sequence[Ch
         keys = conversation_keys(redis, each.tenant, each.conversation)
         commands.append(("EVAL", READ, 2, *keys, int(whole), int(feedback), MAX_ENTRIES))
     replies = await redis.call_all(commands)
-    return [_changes(each, reply) for each, reply in zip(due, replies, strict=True)]
+    found = [_changes(each, reply) for each, reply in zip(due, replies, strict=True)]
+    attachments = RedisAttachments(redis)
+    return [each._replace(messages=await attachments.whole(each.marked.tenant, each.messages)) for each in found]
 
 
 async def note_archived(redis: RedisClient, done: Sequence[Changes], ttl_seconds: int) -> None:
     """Note in Redis what is archived; all of what is, is kept for `ttl_seconds` from now."""
+    found = [(each, each.marked.tenant, each.conversation) for each in done if each.conversation is not None]
+    if not found:
+        return
     commands: list[Command] = []
-    for each in done:
-        if each.conversation is not None:
-            keys = conversation_keys(redis, each.marked.tenant, each.conversation.id)
-            ttl = "" if each.more else ttl_seconds
-            commands.append(("EVAL", DONE, 2, *keys, each.conversation.updated_at, each.archived, ttl))
-    if commands:
-        await redis.call_all(commands)
+    for each, tenant, known in found:
+        ttl = "" if each.more else ttl_seconds
+        commands.append(
+            ("EVAL", DONE, 2, *conversation_keys(redis, tenant, known.id), known.updated_at, each.archived, ttl)
+        )
+    attachments = RedisAttachments(redis)
+    for (_, tenant, known), attached in zip(found, await redis.call_all(commands), strict=True):
+        await attachments.renew(tenant, known.id, attached, seconds=ttl_seconds)
 
 
 def _changes(marked: Marked, reply: Any) -> Changes:  # noqa: ANN401  # of `READ`

@@ -16,7 +16,7 @@ from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
 from chatfleet_api.chat.room import require_room
-from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model
+from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model, with_checked_attachments
 from chatfleet_api.chat.summaries import without_summary
 from chatfleet_api.domain.errors import ConversationConflictError, RejectedError
 from chatfleet_api.domain.live import Live
@@ -164,27 +164,31 @@ class Conversations:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_BUSY, CONVERSATION_CHANGED,
-                CONVERSATION_FULL, IDEMPOTENCY_MISMATCH.
+                CONVERSATION_FULL, IDEMPOTENCY_MISMATCH, INVALID_REQUEST for an attachment.
         """
         await require_visible(self.sessions, principal, conversation)
         message = with_allowed_model(message, principal, self.sender.catalogue())
-        start: TryStart[Run | Replay] = partial(self.sender.send, principal, conversation, message)
+        record: IdempotencyRecord | None = None
         if key is not None:
             digest = hashlib.sha256(msgspec.json.encode(message)).hexdigest()
             record = IdempotencyRecord(key, digest, self.new_id())
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
-            start = partial(self._start_or_replay, principal, conversation, message, record)
+        message = with_checked_attachments(message)
+        start: TryStart[Run | Replay] = partial(self.sender.send, principal, conversation, message)
+        if record is not None:
+            start = partial(_start_or_replay, self.sender, principal, conversation, message, record)
         on_busy, interrupt = message.on_busy or self.on_busy(), partial(self.cancel, principal, conversation)
         return await self.queue.start(principal.tenant, conversation, start, on_busy=on_busy, interrupt=interrupt)
 
-    async def _start_or_replay(
-        self, principal: Principal, conversation: str, message: NewMessage, record: IdempotencyRecord
-    ) -> Run | Replay:
-        """Start the run; replay if the conversation is not free because the same request has come before."""
-        try:
-            return await self.sender.send(principal, conversation, message, idempotency=record)
-        except (ConversationConflictError, RejectedError):
-            if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
-                return replay
-            raise
+
+async def _start_or_replay(
+    sender: MessageSender, principal: Principal, conversation: str, message: NewMessage, record: IdempotencyRecord
+) -> Run | Replay:
+    """Start the run; replay if the conversation is not free because the same request has come before."""
+    try:
+        return await sender.send(principal, conversation, message, idempotency=record)
+    except (ConversationConflictError, RejectedError):
+        if replay := await find_replay(sender.pool, sender.sessions, principal.tenant, conversation, record):
+            return replay
+        raise

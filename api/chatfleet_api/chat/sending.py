@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import consumer_of
+from chatfleet_api.chat.attachments import Attachment, checked, question, read_data_url, require_count
 from chatfleet_api.chat.branches import CURRENT, Branch, end_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
@@ -57,6 +58,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     """The message that it follows, None: it is a first one. Unset: it follows the current path."""
     again: str | msgspec.UnsetType = msgspec.UNSET
     """The message that is to be answered again, or an answer to it; then there is no text."""
+    attachments: tuple[Attachment, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def branch(self) -> Branch:
@@ -150,7 +152,7 @@ class MessageSender:
         model = message.model or self.catalogue().models()[0]
         self.catalogue().provider(model)  # raises when there is none
         with self.pool.admit() as start:
-            turn = self._turn(model, message)
+            turn = _turn(model, message, self.new_id(), self.stamp())
             adding = len(turn.questions) + 1
             place = await self.place(principal.tenant, conversation, message.branch, adding=adding)
             return await self.begin(start, principal, place, turn, idempotency=idempotency)
@@ -163,12 +165,6 @@ class MessageSender:
         require_room(self.max_messages(), len(stored), adding)  # first: a full conversation interrupts no answer
         abandoned = await self.abandoned(tenant, stored)
         return Place(conversation, known.version, before, abandoned, None, known.user_id, stored, known.summary)
-
-    def _turn(self, model: str, message: NewMessage) -> Turn:
-        if isinstance(message.again, str):
-            return Turn((), _request(model, message, ()))
-        question = StoredMessage(self.new_id(), "user", message.content, self.stamp())
-        return Turn((question,), _request(model, message, (Message("user", message.content),)))
 
     async def begin(
         self,
@@ -271,6 +267,29 @@ def with_allowed_model(message: NewMessage, principal: Principal, models: Models
     model = message.model or (names[0] if names else "")
     principal.require_model(model)
     return replace(message, model=model)
+
+
+def with_checked_attachments(message: NewMessage) -> NewMessage:
+    """Return `message` with attachments that were checked; raise `ChatError(INVALID_REQUEST)`."""
+    if not isinstance(message.attachments, tuple):
+        return message
+    require_count(message.attachments)
+    found = [
+        checked(each, read_data_url(each.url, f"attachments[{at}].url"), f"attachments[{at}]")
+        for at, each in enumerate(message.attachments)
+    ]
+    return replace(message, attachments=tuple(found))
+
+
+def _turn(model: str, message: NewMessage, question_id: str, now: str) -> Turn:
+    if isinstance(message.again, str):
+        return Turn((), _request(model, message, ()))
+    if isinstance(message.attachments, tuple):
+        item = question(message.content, message.attachments)
+        asked_for = () if item.message is None else (item.message,)
+        return Turn((item.stored(question_id, now),), _request(model, message, asked_for))
+    stored = StoredMessage(question_id, "user", message.content, now)
+    return Turn((stored,), _request(model, message, (Message("user", message.content),)))
 
 
 def _request(model: str, sent: NewMessage, question: tuple[Message, ...]) -> ChatRequest:

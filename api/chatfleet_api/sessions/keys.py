@@ -1,6 +1,6 @@
-"""The Redis keys of one conversation, which share a slot: each script is one step on them.
+"""The Redis keys of one conversation, which share a slot: each script is one step on them. And those of attachments.
 
-Each raises `ChatError(CONVERSATION_NOT_FOUND)` for what cannot be an id of a conversation.
+Each of a conversation raises `ChatError(CONVERSATION_NOT_FOUND)` for what cannot be an id of a conversation.
 """
 
 import hashlib
@@ -24,6 +24,11 @@ def idempotency_key(redis: RedisClient, tenant: str, conversation: str, key: str
 def queue_keys(redis: RedisClient, tenant: str, conversation: str) -> Sequence[str]:
     """Return the keys of the tickets, and of when each was renewed."""
     return [_key(redis, tenant, kind, conversation) for kind in ("queue", "queue-renewed")]
+
+
+def attachment_keys(redis: RedisClient, tenant: str, digest: str) -> tuple[str, str]:
+    """Return the keys of data that messages of a tenant have, and of the conversations that use it; with one slot."""
+    return redis.key(tenant, "attachment", digest), redis.key(tenant, "attachment-uses", digest)
 
 
 def _key(redis: RedisClient, tenant: str, kind: str, conversation: str) -> str:

@@ -2,7 +2,8 @@
 
 A conversation is a hash and a list of messages, to which entries are only appended. The hash has `record`, `version`,
 `updated`, `epoch:<message>` (the fencing token of an answer whose run was taken over), `response:<run>` (where in the
-list the messages of a response begin, and how many they are), `responses` (how many there are), and feedback. Both
+list the messages of a response begin, and how many they are), `responses` (how many there are), `attachments` (the
+digests of what is in `attachments.py`), and feedback. Both
 carry the same hash tag, so that each step below is one atomic script, also on a cluster. The listings (`index.py`) are
 in another slot: the conversation is written first, and what a listing has too much is skipped and removed.
 """
@@ -16,6 +17,7 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.sessions.attachments import RedisAttachments
 from chatfleet_api.sessions.index import ConversationIndex
 from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
 from chatfleet_api.sessions.listing import ALL, Wanted
@@ -65,6 +67,7 @@ class RedisSessionStore:
         self._wait_replicas = wait_replicas
         self._index = ConversationIndex(redis, conversations)
         self._pages = ConversationPages(redis, self._index)
+        self._attachments = RedisAttachments(redis)
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         """Store a new conversation; a repeat changes nothing."""
@@ -85,7 +88,7 @@ class RedisSessionStore:
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
         keys = conversation_keys(self._redis, tenant, conversation)
         for _ in range(UPDATE_ATTEMPTS):
-            reply = await self._redis.call("HMGET", keys[0], *FIELDS)
+            *reply, attached = await self._redis.call("HMGET", keys[0], *FIELDS, "attachments")
             if (found := read_record(reply)) is None:
                 raise ChatError(Code.CONVERSATION_NOT_FOUND)
             changed = msgspec.structs.replace(change(found), updated_at=now)
@@ -93,6 +96,7 @@ class RedisSessionStore:
             if outcome == b"missing":
                 raise ChatError(Code.CONVERSATION_NOT_FOUND)
             if outcome == b"done":
+                await self._attachments.renew(tenant, conversation, attached, seconds=self._ttl_seconds)
                 if changed.listed:
                     await self._index.touch(tenant, changed, now)
                 return changed
@@ -100,40 +104,48 @@ class RedisSessionStore:
 
     async def remove(self, tenant: str, conversation: str, place: StoredMessage, *, now: str) -> None:
         keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(place.id) + b","
-        if not await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(place), place.id):
+        found = await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(place), place.id)
+        if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        if (found := await self.get(tenant, conversation)).listed:
-            await self._index.touch(tenant, found, now)
+        used, unused = found
+        await self._attachments.renew(tenant, conversation, used, seconds=self._ttl_seconds)
+        await self._attachments.release(tenant, [(conversation, unused)])
+        if (known := await self.get(tenant, conversation)).listed:
+            await self._index.touch(tenant, known, now)
 
     async def delete(self, tenant: str, conversation: str) -> None:
-        record = await self._script(DELETE, conversation_keys(self._redis, tenant, conversation))
+        record, attached = await self._script(DELETE, conversation_keys(self._redis, tenant, conversation))
         if record is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        await self._attachments.release(tenant, [(conversation, attached)])
         await self._index.remove(self._index.keys(tenant, _conversation.decode(record).user_id), [conversation])
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
         found = await self._script(MESSAGES, conversation_keys(self._redis, tenant, conversation))
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return newest(_message.decode(entry) for entry in found)
+        return tuple(await self._attachments.whole(tenant, newest(_message.decode(entry) for entry in found)))
 
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
         first, record = append.messages[0], append.idempotency
         keys = [*conversation_keys(self._redis, tenant, conversation)]
         if record is not None:
             keys.append(idempotency_key(self._redis, tenant, conversation, record.key))
+        kept = await self._attachments.keep(tenant, conversation, append.messages)
         outcome, *rest = await self._committed(
             keys,
             *(self._ttl_seconds, "" if append.expected_version is None else append.expected_version, append.now),
             *(f"epoch:{first.id}", first.epoch, _encode(record)),
             *("" if append.create is None else _encode(append.create), *(append.response or ("", 0))),
-            *map(_encode, append.messages),
+            kept.digests,
+            *map(_encode, kept.messages),
         )
         if outcome == b"missing":
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         if outcome == b"changed":
             raise ChatError(Code.CONVERSATION_CHANGED)
-        version, conversation_record = rest
+        version, conversation_record, attached = rest
+        await self._attachments.renew(tenant, conversation, attached, seconds=self._ttl_seconds)
         if (found := _conversation.decode(conversation_record)).listed:
             await self._index.touch(tenant, found, append.now)
         return int(version)
@@ -145,15 +157,18 @@ class RedisSessionStore:
         size, entries = found
         states = [_message.decode(entry) for entry in entries]
         ids = {message.id for message in states[:size]}
-        return newest(message for message in states if message.id in ids)
+        return tuple(await self._attachments.whole(tenant, newest(each for each in states if each.id in ids)))
 
     async def forget_response(self, tenant: str, conversation: str, run: str) -> bool:
         keys = conversation_keys(self._redis, tenant, conversation)
-        return bool(await self._script(FORGET_RESPONSE, keys, run))
+        found = await self._script(FORGET_RESPONSE, keys, run)
+        if isinstance(found, bytes):  # it was the last one of a thread
+            await self._attachments.release(tenant, [(conversation, found)])
+        return bool(found != 0)
 
     async def delete_older(self, tenant: str, before: datetime, *, limit: int) -> int:
         (listing,) = self._index.keys(tenant, None)
-        return await Sweep(self._redis, tenant, listing, before).delete(limit)
+        return await Sweep(self._redis, tenant, listing, before, self._attachments).delete(limit)
 
     async def idempotency_record(self, tenant: str, conversation: str, key: str) -> IdempotencyRecord | None:
         found = await self._redis.call("GET", idempotency_key(self._redis, tenant, conversation, key))

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from chatfleet_api.sessions.attached import DIGEST_WIDTH
 from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.store import IDEMPOTENCY_SECONDS
 
@@ -20,23 +21,26 @@ MESSAGES: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 return redis.call('LRANGE', KEYS[2], 0, -1)
 """
-APPEND: Final = """
-local ttl, expected, updated, epoch_of, epoch, idempotency, new, response, size = unpack(ARGV, 1, 9)
+APPEND: Final = (
+    """
+local ttl, expected, updated, epoch_of, epoch, idempotency, new, response, size, added = unpack(ARGV, 1, 10)
 if new ~= '' and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'record', new, 'version', 0, 'updated', updated)
 end
-local record, version, newest = unpack(redis.call('HMGET', KEYS[1], 'record', 'version', epoch_of))
+local record, version, newest, files =
+  unpack(redis.call('HMGET', KEYS[1], 'record', 'version', epoch_of, 'attachments'))
+files = files or ''
 if not record then return {'missing'} end
 -- A repeat, after a lost reply. The first entries may be copies of another conversation's; the last is always new.
 local repeated = redis.call('LPOS', KEYS[2], ARGV[#ARGV], 'RANK', -1, 'MAXLEN', DEPTH)
-if repeated then return {'done', tonumber(version), record} end
+if repeated then return {'done', tonumber(version), record, files} end
 if expected ~= '' and expected ~= version then return {'changed'} end
 if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then return {'changed'} end -- the same request, by another way
 -- The fence: the message has been written under a later epoch, by the pod that took its run over.
 if newest and tonumber(newest) > tonumber(epoch) then return {'changed'} end
 if epoch ~= '0' then redis.call('HSET', KEYS[1], epoch_of, epoch) end
 local length
-for first = 10, #ARGV, 1000 do -- more at once do not fit the stack of Lua
+for first = 11, #ARGV, 1000 do -- more at once do not fit the stack of Lua
   length = redis.call('RPUSH', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
 if response ~= '' then
@@ -44,11 +48,19 @@ if response ~= '' then
   redis.call('HINCRBY', KEYS[1], 'responses', 1)
 end
 if KEYS[3] then redis.call('SET', KEYS[3], idempotency, 'EX', IDEMPOTENCY_SECONDS) end
+for first = 1, #added, DIGEST do
+  local digest = string.sub(added, first, first + DIGEST - 1)
+  if not string.find(files, digest, 1, true) then files = files .. digest end
+end
+if added ~= '' then redis.call('HSET', KEYS[1], 'attachments', files) end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'updated', updated)
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
-return {'done', version + 1, record}
-""".replace("DEPTH", str(REPEAT_DEPTH)).replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
+return {'done', version + 1, record, files}
+""".replace("DIGEST", str(DIGEST_WIDTH))
+    .replace("DEPTH", str(REPEAT_DEPTH))
+    .replace("IDEMPOTENCY_SECONDS", str(IDEMPOTENCY_SECONDS))
+)
 """The second fence, after that of the run log: it keeps the final message of a fenced pod out of the conversation."""
 UPDATE: Final = """
 local ttl, before, record, updated = unpack(ARGV)
@@ -87,10 +99,19 @@ if changed then -- no entry gets another place: responses know theirs
   end
   if left ~= keys then redis.call('HSET', KEYS[1], 'feedback', left) end
 end
+local files, used, unused = redis.call('HGET', KEYS[1], 'attachments') or '', '', ''
+for first = 1, #files, DIGEST do
+  local digest, found = string.sub(files, first, first + DIGEST - 1), false
+  for _, entry in ipairs(entries) do
+    found = found or string.find(entry, digest, 1, true)
+  end
+  if found then used = used .. digest else unused = unused .. digest end
+end
+if unused ~= '' then redis.call('HSET', KEYS[1], 'attachments', used) end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
-return 1
-""".replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
+return {used, unused}
+""".replace("DIGEST", str(DIGEST_WIDTH)).replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
 RESPONSE: Final = """
 local place = redis.call('HGET', KEYS[1], 'response:' .. ARGV[1])
 if not place then return false end
@@ -113,10 +134,13 @@ FORGET_RESPONSE: Final = """
 if redis.call('HDEL', KEYS[1], 'response:' .. ARGV[1]) == 0 then return 0 end
 local left = redis.call('HINCRBY', KEYS[1], 'responses', -1)
 if left == 0 and cjson.decode(redis.call('HGET', KEYS[1], 'record')).listed == false then
+  local files = redis.call('HGET', KEYS[1], 'attachments') or ''
   redis.call('DEL', KEYS[1], KEYS[2])
+  return files
 end
 return 1
 """
+"""Returns the digests of what was attached when the conversation went with the response, else whether there was one."""
 ENQUEUE: Final = """
 local mine, ttl, most = unpack(ARGV)
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
@@ -167,9 +191,9 @@ end
 return found
 """.replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
 DELETE: Final = """
-local record = redis.call('HGET', KEYS[1], 'record')
+local found = redis.call('HMGET', KEYS[1], 'record', 'attachments')
 redis.call('DEL', KEYS[1], KEYS[2])
-return record
+return found
 """
 TOUCH: Final = """
 local ttl, changed, id = unpack(ARGV)

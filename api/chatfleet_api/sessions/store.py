@@ -89,6 +89,16 @@ class PlacedToolEvent(msgspec.Struct, frozen=True, array_like=True):
     event: ServerToolEvent
 
 
+class Attached(msgspec.Struct, frozen=True, array_like=True):
+    """Data that a store keeps apart from an item."""
+
+    at: int
+    """Its place in the text of the item."""
+    digest: str
+    size: int
+    """Of the data, in bytes."""
+
+
 class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message. A later entry with the same id replaces an earlier one (the final answer a pending one)."""
 
@@ -132,6 +142,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Id of the message that it follows, empty: it is a first one. None: the one before it in the store (`tree.py`)."""
     removed: bool = False
     """Whether this entry stands in the place of a message that was removed."""
+    attached: tuple[Attached, ...] = ()
+    """Data of `item`, in order, that Redis keeps apart; none in the messages that a store returns."""
 
 
 class ResponsePlace(NamedTuple):

@@ -9,23 +9,24 @@ from datetime import datetime
 from typing import Any, Final
 
 from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.sessions.attachments import RedisAttachments
 from chatfleet_api.sessions.keys import conversation_keys
 
 BATCH: Final = 500
 """Conversations of one step, which takes Redis about 2 ms."""
 _KEPT: Final = 0
-_DELETED: Final = 1
+"""Outcomes are this, 2 for what is gone already, and the digests of what was attached to what is deleted."""
 SWEEP: Final = """
 local found = {}
 for i = 1, #KEYS, 2 do
-  local updated = redis.call('HGET', KEYS[i], 'updated')
+  local updated, files = unpack(redis.call('HMGET', KEYS[i], 'updated', 'attachments'))
   if not updated then
     found[#found + 1] = 2
   elseif updated >= ARGV[1] then
     found[#found + 1] = 0
   else
     redis.call('UNLINK', KEYS[i], KEYS[i + 1])
-    found[#found + 1] = 1
+    found[#found + 1] = files or ''
   end
 end
 return found
@@ -35,9 +36,12 @@ return found
 class Sweep:
     """The conversations of one tenant that were last changed before a time."""
 
-    def __init__(self, redis: RedisClient, tenant: str, listing: str, before: datetime) -> None:
+    def __init__(
+        self, redis: RedisClient, tenant: str, listing: str, before: datetime, attachments: RedisAttachments
+    ) -> None:
         """`listing` is the key of the tenant's listing."""
         self._redis = redis
+        self._attachments = attachments
         self._tenant = tenant
         self._listing = listing
         self._stamp = before.isoformat(timespec="milliseconds")
@@ -48,10 +52,13 @@ class Sweep:
         deleted = kept = 0
         while deleted < limit and (ids := await self._oldest(kept, min(BATCH, limit - deleted))):
             outcomes = await self._delete(ids)
-            deleted += outcomes.count(_DELETED)
+            gone = [(each, outcome) for each, outcome in zip(ids, outcomes, strict=True) if outcome != _KEPT]
+            attached = [(each, outcome) for each, outcome in gone if isinstance(outcome, bytes)]
+            deleted += len(attached)
+            await self._attachments.release(self._tenant, attached)
             kept += outcomes.count(_KEPT)
-            if gone := [each for each, outcome in zip(ids, outcomes, strict=True) if outcome != _KEPT]:
-                await self._redis.call("ZREM", self._listing, *gone)
+            if gone:
+                await self._redis.call("ZREM", self._listing, *(each for each, _ in gone))
         return deleted
 
     async def _oldest(self, skipped: int, count: int) -> Sequence[str]:
@@ -59,7 +66,7 @@ class Sweep:
         reply = await self._redis.call("ZRANGE", self._listing, "-inf", last, "BYSCORE", "LIMIT", skipped, count)
         return [conversation.decode() for conversation in reply]
 
-    async def _delete(self, ids: Sequence[str]) -> list[int]:
+    async def _delete(self, ids: Sequence[str]) -> list[int | bytes]:
         keys = [conversation_keys(self._redis, self._tenant, each) for each in ids]
         if self._redis.clustered:
             commands = [("EVAL", SWEEP, 2, *each, self._stamp) for each in keys]

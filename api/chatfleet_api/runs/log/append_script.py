@@ -50,6 +50,7 @@ for i = 1, #entries do
           if queues > 0 then pcall(notify, queues, notice) end -- a broken queue must not keep a run open
         end
         redis.call('HSET', record, 'ended', 1)
+        redis.call('HDEL', record, 'record') -- it has the request, and no pod takes the run over
         redis.call('EXPIRE', record, ended)
       end
     elseif redis.call('XLEN', key) == 1 then

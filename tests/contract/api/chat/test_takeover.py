@@ -1,6 +1,7 @@
 """A pod may die: its runs are taken over by exactly one other, and what it does afterwards changes nothing."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from random import random
@@ -10,13 +11,14 @@ from typing import Protocol
 import pytest
 from uuid_utils import uuid7
 
+from chatfleet_api.chat.attachments import Attachment
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.responses import NewResponse, ResponseKey
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.takeover import MAX_TAKEOVERS, resumption
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Agent, Complete, Event, Failed, Start, Token, Usage
-from chatfleet_api.domain.request import Affinity, ChatRequest, Message, Routing
+from chatfleet_api.domain.request import Affinity, ChatRequest, ImagePart, ImageURL, Message, Routing
 from chatfleet_api.providers.provider import StreamItem
 from chatfleet_api.redis.client import open_redis
 from chatfleet_api.runs.fence import Fence
@@ -107,6 +109,25 @@ async def test_a_run_of_which_nothing_was_seen_is_asked_again_by_one_other_pod(f
     assert await read(second, run) == events
     kept = (await third.chat.sessions.messages(TENANT, conversation))[-1]
     assert (kept.content, kept.status, kept.run) == ("three four", "complete", run)
+
+
+async def test_the_heir_asks_with_what_is_attached_to_the_message(fleet: Fleet) -> None:
+    silent, heir = FakeProvider(60), FakeProvider(*REST.steps)
+    first, second = await fleet(silent, heir)
+    conversation = (await first.chat.conversations.create(CALLER)).id
+    url = f"data:image/gif;base64,{b64encode(b'GIF89a' + bytes(100_000)).decode()}"
+    message = NewMessage("hi", attachments=(Attachment("image", url),))
+    run = (await first.chat.conversations.send(CALLER, conversation, message)).id
+    reader = follow(second, run)
+    await reader.seen(1)
+    first.redis.whole = False
+    await reader.whole()
+    assert heir.asked[0].messages == silent.asked[0].messages
+    await collect((await second.chat.conversations.send(CALLER, conversation, NewMessage("and?"))).read())
+    content = heir.asked[1].messages[0].content
+    assert heir.asked[1].messages[0] == silent.asked[0].messages[0]
+    assert content
+    assert content[1] == ImagePart(ImageURL(url, "auto"))
 
 
 async def test_an_answer_again_stays_a_branch_when_its_pod_dies(fleet: Fleet) -> None:

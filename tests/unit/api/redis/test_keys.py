@@ -15,7 +15,7 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.executor import Executor
 from chatfleet_api.runs.keys import events_key, from_member, record_key, to_member
 from chatfleet_api.sessions.index import ConversationIndex
-from chatfleet_api.sessions.keys import conversation_keys, idempotency_key, queue_keys
+from chatfleet_api.sessions.keys import attachment_keys, conversation_keys, idempotency_key, queue_keys
 from chatfleet_api.usage.ledger_script import batch_key, conversation_key, day_key, total_key
 from harness.pods.runs import conversations
 
@@ -24,6 +24,7 @@ TENANT_KEYS: Final = {
     "runs/keys.py: events_key",
     "runs/keys.py: record_key",
     "sessions/index.py: keys",
+    "sessions/keys.py: attachment_keys",
     "sessions/keys.py: _key",
 }
 TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {
@@ -68,6 +69,7 @@ TABLES: Final = {
     "usage/redis_ledger.py: opened": "the same",
     "usage/memory_ledger.py: _totals": "the sum of the ChatDeployment, for its status",
     "chat/tool_progress.py: results": "within one run",
+    "sessions/attachments.py: data": "within one read of messages of one tenant",
     "sessions/memory.py: idempotency": "within one conversation",
     "sessions/memory.py: responses": "within one conversation",
     "sessions/memory.py: feedback": "within one conversation",
@@ -126,6 +128,7 @@ def keys_of(client: RedisClient, tenant: str) -> list[str]:
         *conversation_keys(client, tenant, ID),
         idempotency_key(client, tenant, ID, "once"),
         *queue_keys(client, tenant, ID),
+        *attachment_keys(client, tenant, "0" * 64),
         day_key(client, tenant, "2026-01-31"),
         conversation_key(client, tenant, ID),
         client.shared_key(qualified(tenant, "tenant:usd:2026-01")),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from chatfleet_api.chat.attachments import ShownAttachment, attachments_of
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import Citation, Retrieval, Usage
 from chatfleet_api.domain.request import AnyToolCall
@@ -43,7 +44,7 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message of a conversation; `parent_id` is the message that it follows, `null` for a first one.
 
     `citations` are the chunks of documents that the model was given for it, and `retrieval` is `by_words` when these
-    were not looked for by meaning, `unavailable` when the answer is without documents.
+    were not looked for by meaning, `unavailable` when the answer is without documents. `attachments` are its images.
     """
 
     id: str
@@ -68,6 +69,7 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     cost_usd: str | None
     citations: tuple[Citation, ...] = ()
     retrieval: Retrieval = ""
+    attachments: tuple[ShownAttachment, ...] = ()
 
 
 class ConversationWithMessages(ConversationBody, frozen=True):
@@ -191,4 +193,5 @@ def message_body(conversation: str, message: StoredMessage, parent: str) -> Mess
         cost_usd=cost_usd(message.usage),
         citations=message.citations,
         retrieval=message.retrieval,
+        attachments=attachments_of(message),
     )

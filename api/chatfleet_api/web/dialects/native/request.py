@@ -1,15 +1,17 @@
 """What clients of our own dialect send."""
 
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from chatfleet_api.chat.attachments import Attachment
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.body import decode_body, limit_depth, stream_field
 from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
+Attachments: TypeAlias = Annotated[tuple[Attachment, ...], msgspec.Meta(min_length=1)]
 _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
@@ -34,6 +36,7 @@ class SendMessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
     parent_id: Annotated[str, msgspec.Meta(max_length=64)] | msgspec.UnsetType | None = msgspec.UNSET
+    attachments: Attachments | None = None
 
 
 class RegenerateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +78,9 @@ def read_message(raw: bytes) -> MessageRequest:
     text = body.content or body.message or ""
     model = model_of(body.model, body.agent)
     message = NewMessage(
-        text, model, body.temperature, body.top_p, body.max_tokens, body.on_busy, parent=body.parent_id
+        *(text, model, body.temperature, body.top_p, body.max_tokens, body.on_busy),
+        parent=body.parent_id,
+        attachments=msgspec.UNSET if body.attachments is None else body.attachments,
     )
     return MessageRequest(message, body.stream)
 

@@ -8,7 +8,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.request import Message
 from chatfleet_api.web.body import decode_body
-from chatfleet_api.web.dialects.native.request import model_of
+from chatfleet_api.web.dialects.native.request import Attachments, model_of
 
 MAX_HISTORY: Final = 200
 """Messages that a client may bring along: the default of `conversations.maxMessages` in the specification."""
@@ -32,10 +32,14 @@ class _Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
+    attachments: Attachments | None = None
 
     def new_message(self) -> NewMessage:
         model = model_of(self.model, self.agent)
-        return NewMessage(self.message, model, self.temperature, self.top_p, self.max_tokens, self.on_busy)
+        return NewMessage(
+            *(self.message, model, self.temperature, self.top_p, self.max_tokens, self.on_busy),
+            attachments=msgspec.UNSET if self.attachments is None else self.attachments,
+        )
 
 
 class ChatBody(_Question, frozen=True):

@@ -49,6 +49,7 @@ ANSWER: Final = StoredMessage(
     extra=json.dumps({"response": {"output": OUTPUT}}),
 )
 LEFT_OUT: Final = {
+    "attached": "the data is in its item",
     "epoch": "a fencing token of the run",
     "echo": "of a response, which an export has not",
     "extra": "its output is exported",

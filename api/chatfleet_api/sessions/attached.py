@@ -1,0 +1,103 @@
+"""Data in items, such as images, which is kept apart from their text: taken out, and put back byte for byte. Pure.
+
+Only base64 in its one canonical form is taken out: other forms would come back as another text.
+"""
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from chatfleet_api.sessions.store import Attached, StoredMessage
+
+LEAST_CHARACTERS: Final = 1024
+"""Shorter data stays in its item."""
+DIGEST_WIDTH: Final = 64
+"""Of a SHA-256 in hexadecimal digits."""
+LOST: Final = "The attachment is no longer stored."
+"""Stands in the place of data that Redis has lost, so that the conversation can go on."""
+
+_MARK: Final = ";base64,"
+_DATA: Final = re.compile(
+    rf'"data:[^";,\\]{{0,128}}(?:;[^";,\\]{{0,128}}){{0,4}}{_MARK}([A-Za-z0-9+/]{{{LEAST_CHARACTERS},}}={{0,2}})"'
+)
+_item: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Parted(NamedTuple):
+    """A message without its data."""
+
+    message: StoredMessage
+    data: Mapping[str, bytes]
+    """By digest."""
+
+
+def parted(message: StoredMessage) -> Parted:
+    """Return `message` with the places of its data in the place of the data."""
+    if _MARK not in message.item:
+        return Parted(message, {})
+    texts, places, data, end, length = list[str](), list[Attached](), dict[str, bytes](), 0, 0
+    for found in _DATA.finditer(message.item):
+        decoded = _decoded(found[1])
+        if decoded is None:
+            continue
+        texts.append(message.item[end : found.start(1)])
+        length += len(texts[-1])
+        digest = sha256(decoded).hexdigest()
+        places.append(Attached(length, digest, len(decoded)))
+        data[digest] = decoded
+        end = found.end(1)
+    if not places:
+        return Parted(message, {})
+    return Parted(replace(message, item="".join((*texts, message.item[end:])), attached=tuple(places)), data)
+
+
+def whole(message: StoredMessage, data: Mapping[str, bytes]) -> StoredMessage:
+    """Return `message` with its data, as it was before `parted`; what is not in `data` is lost."""
+    if not message.attached:
+        return message
+    texts, end = list[str](), 0
+    for place in message.attached:
+        texts += (message.item[end : place.at], b64encode(data.get(place.digest, b"")).decode())
+        end = place.at
+    item = "".join((*texts, message.item[end:]))
+    if any(place.digest not in data for place in message.attached):
+        item = _without_lost(item)
+    return replace(message, item=item, attached=())
+
+
+def sizes_of(messages: Iterable[StoredMessage]) -> dict[str, int]:
+    """Return the sizes of the data of messages, by digest."""
+    return {place.digest: place.size for message in messages for place in message.attached}
+
+
+def split(digests: bytes | None) -> list[str]:
+    """Return the digests that stand one after another in a text of Redis."""
+    text = (digests or b"").decode()
+    return [text[first : first + DIGEST_WIDTH] for first in range(0, len(text), DIGEST_WIDTH)]
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        data = b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return data if b64encode(data).decode() == text else None
+
+
+def _without_lost(text: str) -> str:
+    item = _item(text)
+    for name in ("content", "output"):
+        if isinstance(parts := item.get(name), list):
+            item[name] = [{"type": "input_text", "text": LOST} if _is_lost(part) else part for part in parts]
+    return msgspec.json.encode(item).decode()
+
+
+def _is_lost(part: object) -> bool:
+    urls = (part.get("image_url"), part.get("file_data")) if isinstance(part, dict) else ()
+    return any(isinstance(url, str) and url.endswith(_MARK) for url in urls)

@@ -1,0 +1,156 @@
+"""Attachments of a message: what is accepted, as what a model gets it, and what is refused with the field."""
+
+from base64 import b64encode
+from typing import Any, Final
+
+import pytest
+
+from chatfleet_api.chat.attachments import MAX_BYTES, MAX_COUNT
+from harness.clients.asgi import Exchange, ask, get, post
+from harness.pods.api_pod import Pod
+from harness.pods.runs import STOP, FakeProvider, text
+
+pytestmark = pytest.mark.looptime
+
+BASE: Final = "/api/v1/conversations"
+PNG: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+JPEG: Final = b"\xff\xd8\xff\xe0" + b"j" * 40
+GIF: Final = b"GIF89a" + b"g" * 40
+WEBP: Final = b"RIFF\x10\x00\x00\x00WEBPVP8 " + b"w" * 40
+
+
+def url(data: bytes, kind: str = "image/png", *parameters: str) -> str:
+    return f"data:{';'.join((kind, *parameters))};base64,{b64encode(data).decode()}"
+
+
+def attached(data: bytes = PNG, kind: str = "image/png", **fields: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON
+    return {"type": "image", "url": url(data, kind), **fields}
+
+
+def pod() -> tuple[Pod, FakeProvider]:
+    provider = FakeProvider(text("a"), [STOP])
+    return Pod(provider), provider
+
+
+async def begin(pod: Pod) -> str:
+    return str((await ask(pod.app, post(BASE, {}))).json()["id"])
+
+
+async def send(pod: Pod, conversation: str, *attachments: Any, **headers: str) -> Exchange:  # noqa: ANN401  # any JSON
+    body = {"content": "What is this?", "attachments": attachments}
+    return await ask(pod.app, post(f"{BASE}/{conversation}/messages", body, **headers))
+
+
+def images_of(message: Any) -> list[str]:  # noqa: ANN401  # a message of a request
+    return [part.image_url.url for part in message.content if hasattr(part, "image_url")]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(PNG, "image/png"), (JPEG, "image/jpeg"), (GIF, "image/gif"), (WEBP, "image/webp")]
+)
+async def test_an_image_goes_to_the_model_with_this_turn_and_all_later_ones(data: bytes, kind: str) -> None:
+    served, provider = pod()
+    conversation = await begin(served)
+
+    assert (await send(served, conversation, attached(data, kind))).status == 200
+    await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))
+
+    first, second = provider.asked
+    assert images_of(first.messages[0]) == [url(data, kind)]
+    assert second.messages[0] == first.messages[0]
+    shown = (await ask(served.app, get(f"{BASE}/{conversation}"))).json()["messages"]
+    assert shown[0]["content"] == "What is this?"
+    assert shown[0]["attachments"] == [{"type": "image", "url": url(data, kind), "media_type": kind}]
+    assert all("attachments" not in each for each in shown[1:])
+
+
+@pytest.mark.parametrize("stated", ["", "image/jpg", "IMAGE/JPEG; q=1", "application/octet-stream"])
+async def test_the_data_decides_the_media_type(stated: str) -> None:
+    served, provider = pod()
+
+    assert (await send(served, await begin(served), attached(JPEG, stated))).status == 200
+
+    assert images_of(provider.asked[0].messages[0]) == [url(JPEG, "image/jpeg")]
+
+
+async def test_an_export_has_the_images_and_an_import_brings_them_back() -> None:
+    served, provider = pod()
+    conversation = await begin(served)
+    await send(served, conversation, attached(), attached(GIF, "image/gif"))
+
+    document = (await ask(served.app, get(f"{BASE}/{conversation}/export"))).json()
+    copy = (await ask(served.app, post(f"{BASE}/import", document))).json()["id"]
+    await ask(served.app, post(f"{BASE}/{copy}/messages", {"content": "And?"}))
+
+    assert images_of(provider.asked[1].messages[0]) == [url(PNG), url(GIF, "image/gif")]
+
+
+@pytest.mark.parametrize("path", ["/chat", "/api/chat/stream"])
+async def test_a_message_of_a_session_has_attachments_too(path: str) -> None:
+    served, provider = pod()
+
+    await ask(served.app, post(path, {"message": "What is this?", "attachments": [attached()]}))
+
+    assert images_of(provider.asked[0].messages[0]) == [url(PNG)]
+
+
+async def test_the_same_key_with_another_image_is_a_mismatch_and_with_the_same_one_a_replay() -> None:
+    served, provider = pod()
+    conversation, key = await begin(served), {"idempotency-key": "once"}
+    assert (await send(served, conversation, attached(), **key)).status == 200
+
+    assert (await send(served, conversation, attached(), **key)).status == 200
+    assert (await send(served, conversation, attached(GIF, "image/gif"), **key)).status == 422
+    assert len(provider.asked) == 1
+
+
+LARGE: Final = PNG + bytes(MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("attachment", "param", "words"),
+    [
+        (attached(b"<svg/>", "image/svg+xml"), "attachments[1].url", "send one of these"),
+        (attached(b"MZ" + bytes(60), "image/png"), "attachments[1].url", "send one of these"),
+        (attached(b"", "image/png"), "attachments[1].url", "send one of these"),
+        (attached(JPEG, "image/png"), "attachments[1].url", "the data is image/jpeg; state image/jpeg"),
+        (attached(PNG, media_type="image/gif"), "attachments[1].media_type", "state image/png"),
+        (attached(PNG, "text/html"), "attachments[1].url", "state image/png"),
+        (attached(LARGE), "attachments[1].url", f"more than {MAX_BYTES} bytes"),
+        ({"type": "image", "url": "data:image/png;base64,@@@@"}, "attachments[1].url", "not valid base64"),
+        ({"type": "image", "url": url(PNG) + "é"}, "attachments[1].url", "not valid base64"),
+        ({"type": "image", "url": "data:image/png,PNG"}, "attachments[1].url", "send data:TYPE;base64,DATA"),
+        ({"type": "image", "url": "file:///etc/passwd"}, "attachments[1].url", "send data:TYPE;base64,DATA"),
+        ({"type": "image", "url": "javascript:alert(1)"}, "attachments[1].url", "send data:TYPE;base64,DATA"),
+        ({"type": "image", "url": "data:" + ";" * 200_000}, "attachments[1].url", "send data:TYPE;base64,DATA"),
+        ({"type": "image", "url": ""}, "attachments[1].url", "length"),
+        ({"type": "image"}, "attachments[1].url", "Missing"),
+        ({"type": "video", "url": url(PNG)}, "attachments[1].type", "video"),
+        (attached(size=1), "attachments[1].size", "Remove it"),
+    ],
+)
+async def test_what_cannot_be_attached_is_refused_by_its_field(attachment: Any, param: str, words: str) -> None:  # noqa: ANN401
+    served, provider = pod()
+    conversation = await begin(served)
+
+    refused = await send(served, conversation, attached(), attachment)
+
+    assert refused.status == 400
+    error = refused.json()
+    assert error["code"] == "invalid_request"
+    assert (error["param"], words in error["message"]) == (param, True), error
+    assert len(error["message"]) < 300
+    assert not provider.asked
+    assert (await ask(served.app, get(f"{BASE}/{conversation}"))).json()["messages"] == []
+
+
+async def test_a_message_has_a_bounded_number_of_them() -> None:
+    served, provider = pod()
+    conversation = await begin(served)
+    many = [attached(GIF, "image/gif")] * (MAX_COUNT + 1)
+
+    refused = await send(served, conversation, *many)
+
+    assert (refused.status, refused.json()["param"]) == (400, "attachments")
+    assert (await send(served, conversation, *many[1:])).status == 200
+    assert len(images_of(provider.asked[0].messages[0])) == MAX_COUNT

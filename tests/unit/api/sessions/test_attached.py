@@ -1,0 +1,100 @@
+"""Data of items is taken out and comes back byte for byte; what would not come back so stays where it is."""
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+
+from chatfleet_api.sessions.attached import LEAST_CHARACTERS, LOST, parted, sizes_of, split, whole
+from chatfleet_api.sessions.store import Attached, StoredMessage
+
+DATA = bytes(range(256)) * 8
+ENCODED = b64encode(DATA).decode()
+URL = f"data:image/png;base64,{ENCODED}"
+NOW = "2026-01-01T00:00:00.000+00:00"
+
+
+def message(item: str) -> StoredMessage:
+    return StoredMessage("id", "user", "hi", NOW, item=item)
+
+
+def item_of(*parts: dict[str, Any]) -> str:
+    return msgspec.json.encode({"type": "message", "role": "user", "content": parts}).decode()
+
+
+def image(url: str = URL) -> dict[str, Any]:
+    return {"type": "input_image", "image_url": url}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        item_of(image()),
+        item_of(
+            {"type": "input_text", "text": '日本 \\ ;base64, " é'},
+            image(),
+            image(),
+            {"type": "input_text", "text": "x"},
+        ),
+        item_of(
+            {"type": "input_file", "filename": "a.txt", "file_data": f"data:text/plain;charset=utf-8;base64,{ENCODED}"}
+        ),
+        f'{{ "type" : "message",\n "role":"user", "content":[{{"image_url": "{URL}"}}]  }}',
+    ],
+)
+def test_data_comes_back_byte_for_byte_and_does_not_stay(item: str) -> None:
+    stored, data = parted(message(item))
+
+    assert data == {sha256(DATA).hexdigest(): DATA}
+    assert ENCODED not in msgspec.json.encode(stored).decode()
+    assert sizes_of([stored]) == {sha256(DATA).hexdigest(): len(DATA)}
+    assert whole(stored, data) == message(item)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.png",
+        "data:image/png;base64," + "A" * (LEAST_CHARACTERS - 4),
+        f"data:image/png;base64,{ENCODED[:-2]}==x",
+        f"data:image/png;base64,{ENCODED[:1024]}\\/{ENCODED[1026:]}",
+        "data:image/png;base64," + "A" * 1365 + "B==",  # bits that no encoder writes
+        f"data:image/png,{ENCODED}",
+        f"x;base64,{ENCODED}",
+    ],
+    ids=["address", "short", "invalid", "escaped", "not canonical", "no base64", "no data URL"],
+)
+def test_what_would_not_come_back_as_it_was_stays(url: str) -> None:
+    item = message(item_of(image()).replace(URL, url))
+
+    assert parted(item) == (item, {})
+
+
+def test_a_message_without_an_item_is_not_looked_through() -> None:
+    said = StoredMessage("id", "user", f'"{URL}"', NOW)
+
+    assert parted(said) == (said, {})
+
+
+def test_what_is_lost_becomes_a_text_so_that_the_conversation_goes_on() -> None:
+    other = b64encode(DATA + b"other").decode()
+    item = item_of(image(), {"type": "input_text", "text": "hi"}, image(f"data:image/gif;base64,{other}"))
+    stored, data = parted(message(item))
+    left = {digest: each for digest, each in data.items() if each != DATA}
+
+    found = msgspec.json.decode(whole(stored, left).item)["content"]
+
+    assert found[0] == {"type": "input_text", "text": LOST}
+    assert found[1:] == msgspec.json.decode(item)["content"][1:]
+
+
+def test_places_are_those_of_characters_and_digests_have_one_width() -> None:
+    stored, data = parted(message(item_of({"type": "input_text", "text": "日本"}, image())))
+    (place,) = stored.attached
+
+    assert isinstance(place, Attached)
+    assert stored.item[: place.at].endswith(";base64,")
+    assert split("".join(data).encode() * 2) == [*data, *data]
+    assert split(None) == split(b"") == []
