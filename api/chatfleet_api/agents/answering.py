@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
+from typing_extensions import override
 
 from chatfleet_api.agents.choice import REQUESTED, Choice, by_answer, by_rule, question_of, without_answer
 from chatfleet_api.agents.routing import routing_request
@@ -49,8 +50,8 @@ class Profile(NamedTuple):
         return replace(asked, model=self.model, messages=messages, sent=sent, routing=None, **missing)
 
 
-class Answering:
-    """A `Delegating` provider that answers as one agent."""
+class Answering(Delegating):
+    """A provider that answers as one agent."""
 
     def __init__(self, profile: Profile, inner: Provider) -> None:
         self.profile = profile
@@ -59,6 +60,7 @@ class Answering:
     def open(self, request: ChatRequest) -> Opening:
         return GeneratorOpening(_delegated(self, request))
 
+    @override
     async def delegate(self, request: ChatRequest, reason: str = REQUESTED) -> Delegation:
         """Return the agent's model and what it gets; the agent is announced unless it was."""
         announced = request.routing is not None and request.routing.announced
@@ -66,8 +68,8 @@ class Answering:
         return Delegation(agent, self._inner, self.profile.request(request))
 
 
-class Supervising:
-    """A `Delegating` provider that has each request answered by the agent it fits."""
+class Supervising(Delegating):
+    """A provider that has each request answered by the agent it fits."""
 
     def __init__(self, agents: RuntimeAgents, answering: Mapping[str, Answering], router: Provider) -> None:
         """`answering` has the supervisor itself and every member; `router` is the model of the supervisor."""
@@ -79,6 +81,7 @@ class Supervising:
     def open(self, request: ChatRequest) -> Opening:
         return GeneratorOpening(_delegated(self, request))
 
+    @override
     async def delegate(self, request: ChatRequest) -> Delegation:
         """Choose an agent, and return its model and what that gets."""
         choice = await self._choose(request)

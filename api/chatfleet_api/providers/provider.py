@@ -1,9 +1,10 @@
 """The port that every upstream, real or scripted, plain or behind policies, answers through: open, then iterate."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from typing_extensions import override
@@ -90,10 +91,15 @@ class Delegation(NamedTuple):
     request: ChatRequest
 
 
-@runtime_checkable
-class Delegating(Provider, Protocol):
-    """A provider that has each request answered by another one: steps are taken with that one."""
+class Delegating(ABC):
+    """What a provider is besides that has each request answered by another one: steps are taken with that one.
 
+    A base class, not a protocol: every request asks for it, and `isinstance` of a protocol takes 15 µs.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
     async def delegate(self, request: ChatRequest) -> Delegation:
         """Return who answers; raises `ChatError`."""
         ...
