@@ -20,7 +20,7 @@ from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Parameters, Retries, Timeouts
 from chatfleet_contract.spec.service_accounts import AllowedServiceAccount
-from chatfleet_contract.spec.webhooks import WebhookEvent
+from chatfleet_contract.spec.webhooks import INACTIVE_AFTER_SECONDS, WebhookEvent
 
 _DEFAULTS: Final = Timeouts()
 
@@ -137,6 +137,12 @@ class RuntimeWebhook(Part):
     secrets_folder: str
     """Folder with signing secrets, one a file; it may be missing, and may change while the pod runs."""
     content: bool = False
+    inactive_after_seconds: int | None = None
+
+    @property
+    def inactive_after(self) -> int:
+        """Seconds after which the user of an answer is inactive."""
+        return self.inactive_after_seconds or INACTIVE_AFTER_SECONDS
 
 
 class RuntimeSupervisor(Part):

@@ -91,6 +91,7 @@ ALL_PRESENT = {
     *(f"{budget}.onExhausted" for budget in _BUDGETED),
     *(f".spec.{whose}[].knowledge.store.type" for whose in _KNOWING),
     *(".spec.autoscaling.source", ".spec.autoscaling.metrics[].type", ".spec.access.admin[].kind"),
+    ".spec.webhooks[].events[]",
 }
 """Enums whose values need each something else beside them; the documents hold every value."""
 

@@ -18,5 +18,5 @@ class AgentSteps:
         if isinstance(provider, Delegating):
             agent, provider, request = await provider.delegate(request)
             if agent is not None:
-                answer.emit((agent,))
+                answer.publish((agent,))
         await self._steps(provider, request, answer)

@@ -9,7 +9,7 @@ from chatfleet_api.chat.accounting import consumer_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
-from chatfleet_api.domain import trace
+from chatfleet_api.domain import presence, trace
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -59,6 +59,7 @@ class Completions:
             provider = models.provider(request.model)
             began = Start(self.new_id(), request.model, int(self.now().timestamp()), echo=echo)
             consumer = consumer_of(principal, request.user)
+            presence.note(tenant, consumer.user)
             job = RunJob(
                 began, request, provider, None, self.clock, seams=self.seams, consumer=consumer, held=part.held
             )

@@ -1,9 +1,20 @@
-"""What a run makes known to those who listen inside of the pod: that it begins, streams and ends. Never content."""
+"""What a run makes known to those who listen inside of the pod: that it begins, streams, calls and ends; no content."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chatfleet_api.domain.dispatch import Dispatcher, EventKind
-from chatfleet_api.domain.events import Complete, Event, Extended, Reasoning, Start, Terminal, Token
+from chatfleet_api.domain.events import (
+    Agent,
+    Complete,
+    Event,
+    Extended,
+    Reasoning,
+    ServerToolCall,
+    Start,
+    Terminal,
+    Token,
+)
+from chatfleet_api.domain.request import AnyToolCall, CustomToolCall
 from chatfleet_api.usage.record import Consumer
 
 
@@ -20,6 +31,38 @@ def received(dispatcher: Dispatcher, tenant: str, run: str, events: Sequence[Eve
     if texts:
         characters = sum(map(len, texts))
         dispatcher.emit(EventKind.TOKEN_RECEIVED, tenant, run=run, pieces=len(texts), characters=characters)
+
+
+def stepping(
+    dispatcher: Dispatcher | None, tenant: str, start: Start, publish: Callable[[Sequence[Event]], None]
+) -> Callable[[Sequence[Event]], None]:
+    """Return `publish`, which also makes known what comes from no provider: who answers, and calls of our tools."""
+    if dispatcher is None:
+        return publish
+
+    def published(events: Sequence[Event]) -> None:
+        publish(events)
+        of = {"run": start.run, "conversation": start.conversation}
+        for event in events:
+            if isinstance(event, Agent):
+                dispatcher.emit(EventKind.AGENT, tenant, **of, model=start.model, agent=event.name)
+            elif isinstance(event, ServerToolCall):
+                facts = {"tool": event.tool, "server": event.server, "step": event.step}
+                dispatcher.emit(EventKind.TOOL_CALL, tenant, **of, model=start.model, **facts)
+
+    return published
+
+
+def called(
+    dispatcher: Dispatcher | None, tenant: str, start: Start, calls: Callable[[], Sequence[AnyToolCall] | None]
+) -> None:
+    """Make known which tools of its client an answer calls."""
+    if dispatcher is None or not dispatcher.listeners(EventKind.TOOL_CALL):
+        return
+    for call in calls() or ():
+        tool = call.custom.name if isinstance(call, CustomToolCall) else call.function.name
+        of = {"run": start.run, "conversation": start.conversation, "model": start.model}
+        dispatcher.emit(EventKind.TOOL_CALL, tenant, **of, tool=tool, server=None)
 
 
 def ended(dispatcher: Dispatcher | None, tenant: str, start: Start, consumer: Consumer, end: Terminal) -> None:

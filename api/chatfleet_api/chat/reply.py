@@ -81,9 +81,11 @@ class Reply:
         return events
 
     def note(self, events: Sequence[Event]) -> None:
-        """Remember calls of tools of ours, and their results, among what comes from no provider."""
+        """Remember what comes from no provider: who answers, calls of tools of ours, and their results."""
         for event in events:
-            if isinstance(event, ServerToolCall):
+            if isinstance(event, Agent):
+                self.model = MEMBER_PREFIX + event.name
+            elif isinstance(event, ServerToolCall):
                 self._server_tools.append(PlacedToolEvent(self._text.tell(), replace(event, thoughts=())))
             elif isinstance(event, ServerToolResult):
                 self._server_tools.append(PlacedToolEvent(self._text.tell(), event))

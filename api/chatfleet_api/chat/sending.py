@@ -20,7 +20,7 @@ from chatfleet_api.chat.room import UNLIMITED, require_room
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.chat.window import Asked, Window, asked, past_of
-from chatfleet_api.domain import log_context, trace
+from chatfleet_api.domain import log_context, presence, trace
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
@@ -184,9 +184,9 @@ class MessageSender:
         tenant, models = principal.tenant, self.catalogue()
         consumer = consumer_of(principal, place.user or turn.request.user)
         log_context.note(conversation_id=place.conversation)
-        conversation, now = place.conversation, self.stamp()
+        presence.note(tenant, consumer.user)
+        conversation, now, echo = place.conversation, self.stamp(), turn.echo or ""
         models.provider(turn.request.model)  # raises when there is none
-        echo = turn.echo or ""
         run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
         request, use = self._asked(place, turn)
         with await reserved(self.seams.limits, principal, request, max_tokens=models.max_tokens) as part:

@@ -34,14 +34,7 @@ from chatfleet_api.chat.tool_progress import doubtful_calls
 from chatfleet_api.chat.traces import turn_span
 from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.errors import FACTS, ChatError, Code, StorageUnavailableError
-from chatfleet_api.domain.events import (
-    Complete,
-    Event,
-    Failed,
-    Start,
-    Terminal,
-    Usage,
-)
+from chatfleet_api.domain.events import Complete, Event, Failed, Start, Terminal, Usage
 from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.tasks import Tasks
@@ -161,6 +154,7 @@ async def run_turn(job: RunJob, run: Run) -> None:
             if run.fenced:
                 share.forget()
                 return  # it is another pod's to end
+            notices.called(job.seams.dispatcher, run.tenant, job.start, lambda: reply.tool_calls)
             used = Used(job.start, job.consumer, attempts.ended, job.spent, bool(provided(job.before)))
             end = accounted(job.seams.accounting, run, used, end)
         span.ended(end)
@@ -192,7 +186,8 @@ async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Termina
             provider = _provider(job)
             request = await guarded(job)
             emit = emitter(job.seams.guard, job.seams.dispatcher, run, reply)
-            answer = Answer(emit, reply.noting(run.publish), partial(stored, run), share.extend, job.before)
+            publish = notices.stepping(job.seams.dispatcher, run.tenant, job.start, reply.noting(run.publish))
+            answer = Answer(emit, publish, partial(stored, run), share.extend, job.before)
             await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
     except ChatError as error:

@@ -14,6 +14,7 @@ quota            what is left to a caller, and what a request holds of it
 ids              which text is an id
 trace            the span of a task, where there is tracing
 live             live configuration: `Live`
+presence         which users have a request in progress
 log_context      the ids in log lines of a request or a run
 dispatch         events inside of a pod, and who listens to them
 tasks            what a pod does in the background

@@ -21,9 +21,13 @@ class EventKind(StrEnum):
     """What happens."""
 
     STREAM_START = "stream_start"
+    AGENT = "agent"
     TOKEN_RECEIVED = "token_received"  # a name, not a secret
+    TOOL_CALL = "tool_call"
     STREAM_COMPLETE = "stream_complete"
+    USER_INACTIVE = "user_inactive"
     FEEDBACK = "feedback"
+    BUDGET_WARNING = "budget_warning"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -33,6 +37,7 @@ class Notice(msgspec.Struct, frozen=True):
     at: datetime
     pod: str
     tenant: str
+    """Empty: it is about no single one."""
     facts: dict[str, Any]
 
 

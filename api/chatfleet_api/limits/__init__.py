@@ -10,6 +10,7 @@ meters     the calls of these scripts
 leases     what this pod's answers hold, and what is yet to be settled in Redis
 together   the decisions of all pods, and how to get on while Redis is unreachable
 shares     how much of budgets is used, for the metrics of the pod
+warnings   budgets that are nearly exhausted, made known once for all pods
 limiter    reserves before a run, settles at its end
 opening    the limiter of a pod
 """

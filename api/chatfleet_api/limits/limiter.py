@@ -20,6 +20,7 @@ from chatfleet_api.limits.shares import Shares
 from chatfleet_api.limits.terms import Plans, Terms
 from chatfleet_api.limits.together import SETTLE_SECONDS, Together
 from chatfleet_api.limits.verdict import SECOND, Verdict, quota, refusal
+from chatfleet_api.limits.warnings import NearlyExhausted, nearly_exhausted
 
 UNREACHABLE_RETRY_SECONDS: Final = 2.0
 """Retry-After while Redis is unreachable and requests are refused."""
@@ -45,6 +46,11 @@ class Limiter:
         self._clock = clock
         self._new_id = new_id
         self._buckets = Buckets()
+        self._warn: Callable[[NearlyExhausted], None] = _no_warning
+
+    def on_warning(self, warn: Callable[[NearlyExhausted], None]) -> None:
+        """Call `warn` for each request that finds a budget nearly exhausted; it never waits."""
+        self._warn = warn
 
     @property
     def idle(self) -> bool:
@@ -146,6 +152,8 @@ class Limiter:
         """Return what is held; `share` is what the `verdict` is about if not all of that."""
         tenant, demands = principal.tenant, (share or held).demands
         self._plans.shares.see(tenant, demands, verdict.left, self._now())
+        for budget in nearly_exhausted(tenant, demands, verdict.left):
+            self._warn(budget)
         if verdict.refused is not None:
             error = refusal(demands, verdict, self._terms.now())
             error.instead = instead(plan.limits, principal, demands[verdict.refused])
@@ -168,3 +176,7 @@ class Limiter:
 
     def _now(self) -> float:
         return self._clock() * SECOND
+
+
+def _no_warning(_: NearlyExhausted) -> None:
+    """Make nothing known: no one listens."""

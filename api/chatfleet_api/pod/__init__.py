@@ -21,5 +21,6 @@ token_rate      tokens per second
 day_usage       what the ChatDeployment has used today
 logs            format of log lines
 tracing         the tracer that the configuration wants
+warnings        budgets that are nearly exhausted, made known once
 webhooks        what queues events for webhooks, and what sends them
 """

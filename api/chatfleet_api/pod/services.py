@@ -23,6 +23,7 @@ from chatfleet_api.chat.turn import Seams
 from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.dispatch import Dispatcher
+from chatfleet_api.domain.presence import Presence
 from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.identity.key_uses import KeyUses
@@ -42,6 +43,7 @@ from chatfleet_api.pod.settings import Settings
 from chatfleet_api.pod.stores import Stores, accounting, open_stores
 from chatfleet_api.pod.token_rate import TokenRate
 from chatfleet_api.pod.tracing import Tracing
+from chatfleet_api.pod.warnings import budget_warnings
 from chatfleet_api.pod.webhooks import announcer, user_webhooks, webhook_sender
 from chatfleet_api.providers.registry import open_registry
 from chatfleet_api.redis.client import RedisClient
@@ -101,6 +103,7 @@ class Wiring:
     version: str
     redis: RedisClient | None = None
     """Has the webhooks of users; None: there are none."""
+    presence: Presence | None = None
 
     def sources(
         self,
@@ -161,6 +164,7 @@ class Wiring:
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
             tracer=ports.tracer,
+            presence=self.presence,
             test_routes=configuration.live.map(lambda live: live.observability.test_routes),
             access_lines=configuration.live.map(lambda live: live.observability.access_log),
             version=self.version,
@@ -199,7 +203,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             chat = chat_services(wiring.ports)
             redis, limiter = monitor_of(stores.redis), stores.limits.limiter
             sources = wiring.sources(redis, stores.fleet.details, budgets=limiter, recheck=recheck)
-            sender = None if stores.redis is None else webhook_sender(configuration, stores, stores.redis, meter)
+            sender = webhook_sender(configuration, stores, meter, dispatcher)
             sources = replace(sources, **of_library(library), webhooks=lambda: sender.problems if sender else ())
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             export(meter, health, chat, pool)
@@ -227,10 +231,10 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             async with (
                 background(*(tasks.lasting(*each) for each in running)),
                 open_key_uses(stores.redis, authentication) as uses,
+                budget_warnings(stores, dispatcher),
             ):
-                serving = wiring.web(chat)
                 yield Services(
-                    *(configuration, serving, health, wiring.lifecycle, pool, stores.log, meter),
+                    *(configuration, wiring.web(chat), health, wiring.lifecycle, pool, stores.log, meter),
                     *(wiring.authentication, uses, stores.redis, stores.sessions, dispatcher, fleet_events, directory),
                 )
 
@@ -263,7 +267,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         seams=Seams(
             accounting=accounting(configuration.live, stores, meter),
             limits=stores.limits.limiter,
-            announcer=announcer(stores.outbox),
+            announcer=announcer(stores.outbox, stores.presence),
             dispatcher=watched[0],
             tasks=watched[1],
             steps=AgentSteps(ToolSteps(configuration.live_catalogue, tools)),
@@ -281,6 +285,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         uniform=random.uniform,
         version=VERSION,
         redis=stores.redis,
+        presence=stores.presence,
     )
 
 

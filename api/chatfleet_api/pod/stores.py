@@ -37,6 +37,7 @@ from chatfleet_api.usage.settlement import Settlement
 from chatfleet_api.usage.sweep import Sweeper
 from chatfleet_api.webhooks.event import Notice
 from chatfleet_api.webhooks.outbox import Outbox, open_outbox
+from chatfleet_api.webhooks.presence import UserPresence
 from chatfleet_contract.runtime import RuntimeConfig
 from chatfleet_contract.spec import Conversations
 
@@ -52,6 +53,8 @@ class Stores(NamedTuple):
     limits: Limiting
     outbox: Outbox | None
     """Queues events for webhooks; None: there is no Redis, and there are no webhooks."""
+    presence: UserPresence | None
+    """Which users are present; None: there is no Redis, and it does not matter."""
     archive: ArchiveKeeper | None
     """None: there is no Redis, and there is no archive."""
     process: str
@@ -74,6 +77,7 @@ async def open_stores(
         redis = await _open_redis(stack, settings, config())
         ledger = await _open_ledger(stack, redis, pod, conversations)
         outbox = None if redis is None else await stack.enter_async_context(open_outbox(redis, config))
+        presence = None if redis is None else await _open_presence(stack, redis, config)
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streaming, clock=clock, rand=random.random))
         if redis is not None and isinstance(fleet, RedisFleet):
             sweeper = Sweeper(redis, pod, live_prices(config), lambda: datetime.now(UTC), meter.charged)
@@ -98,11 +102,18 @@ async def open_stores(
             archive=archive,
             ledger=ledger,
             outbox=outbox,
+            presence=presence,
             process=pod,
             limits=await stack.enter_async_context(
                 open_limits(redis, config, terms, pods=lambda: _pods(fleet), clock=clock)
             ),
         )
+
+
+async def _open_presence(stack: AsyncExitStack, redis: RedisClient, config: Live[RuntimeConfig]) -> UserPresence:
+    presence = UserPresence(redis, config, clock=time.monotonic)
+    await stack.enter_async_context(presence.watching())
+    return presence
 
 
 async def _open_ledger(

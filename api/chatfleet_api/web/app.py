@@ -19,6 +19,7 @@ from chatfleet_api.web.middleware.request_id import RequestId
 from chatfleet_api.web.middleware.server_spans import ServerSpans
 from chatfleet_api.web.middleware.testing import TestRoutes
 from chatfleet_api.web.middleware.upgrade import Upgrade
+from chatfleet_api.web.middleware.visits import Visits
 from chatfleet_api.web.root import root_routes
 from chatfleet_api.web.services import Services
 
@@ -50,6 +51,7 @@ def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     app = Head(app)
     app = BodyLimit(app)
     app = Upgrade(app)
+    app = Visits(app, presence=services.presence)
     app = Identity(app, authenticate=services.authenticate)
     app = AccessLog(app, meter=services.meter, clock=services.clock, lines=services.access_lines)
     app = ServerSpans(app, tracer=services.tracer)

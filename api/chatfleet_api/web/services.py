@@ -15,6 +15,7 @@ from chatfleet_api.chat.usage_reports import UsageReports
 from chatfleet_api.chat.user_webhooks import UserWebhooks
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.live import Live
+from chatfleet_api.domain.presence import Presence
 from chatfleet_api.domain.principal import Authenticate
 from chatfleet_api.domain.trace import Tracer
 from chatfleet_api.web.middleware.access_log import RequestMeter
@@ -51,6 +52,8 @@ class Services:
     """Returns who sends a request, or raises."""
     access_lines: Live[AccessLines]
     """Requests that the access log has."""
+    presence: Presence | None = None
+    """Takes note of users who are present; None: it does not matter."""
     test_routes: Live[bool]
     """Whether there is `/test/*`."""
     tracer: Live[Tracer | None]

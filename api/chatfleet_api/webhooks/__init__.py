@@ -2,6 +2,9 @@
 
 - `event`: an event, and the notice of it that is queued for each webhook
 - `queue`: the queue of each webhook: its keys, and the scripts that are its steps
+- `inactivity`: what is held in Redis until a user is inactive: its keys, and the scripts that are its steps
+- `inactive_users`: queues that for the users that are inactive by now
+- `presence`: which users this pod has requests of
 - `outbox`: makes notices, and queues those that no other step queues
 - `schedule`: what is due: order within a conversation, back-off; pure
 - `signing`: signatures by Standard Webhooks, and the secrets in mounted files

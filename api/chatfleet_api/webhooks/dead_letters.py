@@ -72,7 +72,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     at: str
     """When it has happened."""
     given_up: str
-    tenant: str
+    tenant: str | None
     conversation_id: str | None
     run: str | None
 

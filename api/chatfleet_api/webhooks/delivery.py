@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.http.egress.dialer import Dialer
@@ -60,6 +60,8 @@ class Tools:
     uniform: Callable[[float, float], float]
     changed: asyncio.Event
     """Is set when something may be due."""
+    user_inactive: Callable[[Mapping[str, Any]], None] = lambda _: None
+    """Gets the data of each event of an inactive user that is queued."""
 
 
 class Delivery:

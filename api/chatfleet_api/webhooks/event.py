@@ -11,6 +11,8 @@ from chatfleet_contract.spec.webhooks import WebhookEvent
 
 MAX_CONTENT: Final = 16_384
 """Characters of an answer that are sent, so that a full queue has a bound."""
+ENDS: Final = frozenset({WebhookEvent.STREAM_COMPLETE, WebhookEvent.RUN_INTERRUPTED})
+"""Events of answers that have ended."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -39,6 +41,15 @@ class QueuedEvent(msgspec.Struct, frozen=True):
     body: str
 
 
+class Held(NamedTuple):
+    """An event that is held until the user of its answer is inactive."""
+
+    owner: str
+    """The user, as `owner_of` writes it."""
+    entries: Sequence[tuple[str, int, str]]
+    """Name of the webhook, the seconds for which the user is to be inactive, and the event as its queue has it."""
+
+
 class Notice(NamedTuple):
     """An event for the queues of webhooks."""
 
@@ -48,14 +59,15 @@ class Notice(NamedTuple):
     """Name of the webhook, and the event as its queue has it."""
     own: tuple[str, str] | None = None
     """A user, who may have a webhook, and the event as its queue has it."""
+    held: Held | None = None
 
 
 def notice_of(
-    event: HookEvent, webhooks: Sequence[RuntimeWebhook], *, account: str, users: bool = False
+    event: HookEvent, webhooks: Sequence[RuntimeWebhook], *, account: str, users: bool = False, left: bool = False
 ) -> Notice | None:
     """Return the notice of an event of the ChatDeployment `account`; None: no webhook wants it.
 
-    `users`: whether users may have webhooks.
+    `users`: whether users may have webhooks. `left`: whether its user, as far as is known, is not present.
     """
     entries = [
         (webhook.name, _queued(event, account, content=webhook.content))
@@ -63,7 +75,18 @@ def notice_of(
         if event.kind in webhook.events
     ]
     own = (event.owner, _queued(event, account, content=False)) if users and event.owner else None
-    return Notice(event.id, event.group, entries, own) if entries or own else None
+    held = _held(event, webhooks, account) if left and event.owner and event.kind in ENDS else None
+    return Notice(event.id, event.group, entries, own, held) if entries or own or held else None
+
+
+def _held(event: HookEvent, webhooks: Sequence[RuntimeWebhook], account: str) -> Held | None:
+    inactive = event._replace(kind=WebhookEvent.USER_INACTIVE)
+    entries = [
+        (webhook.name, webhook.inactive_after, _queued(inactive, account, content=webhook.content))
+        for webhook in webhooks
+        if WebhookEvent.USER_INACTIVE in webhook.events
+    ]
+    return Held(event.owner, entries) if entries else None
 
 
 def _queued(event: HookEvent, account: str, *, content: bool) -> str:

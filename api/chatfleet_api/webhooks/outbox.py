@@ -37,11 +37,11 @@ class Outbox:
         config = self._config()
         return bool(config.webhooks) or config.conversations.user_webhooks
 
-    def notice(self, event: HookEvent) -> Notice | None:
-        """Return the notice of an event; None: no webhook wants it."""
+    def notice(self, event: HookEvent, *, left: bool = False) -> Notice | None:
+        """Return the notice of an event; None: no webhook wants it. `left`: whether its user is not present."""
         config = self._config()
-        users = config.conversations.user_webhooks
-        return notice_of(event, config.webhooks, account=f"{config.namespace}/{config.deployment}", users=users)
+        account, users = f"{config.namespace}/{config.deployment}", config.conversations.user_webhooks
+        return notice_of(event, config.webhooks, account=account, users=users, left=left)
 
     async def put(self, event: HookEvent) -> None:
         """Queue an event; raises `ChatError(STORAGE_UNAVAILABLE)`."""

@@ -23,6 +23,7 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
 from chatfleet_api.redis.lease import OURS
 from chatfleet_api.webhooks.event import Notice, QueuedEvent
+from chatfleet_api.webhooks.inactivity import HOLDING, PackedHeld, held_keys, packed_held
 
 MAX_QUEUED: Final = 10_000
 """Events of one webhook that wait; further ones are dropped, and counted."""
@@ -34,13 +35,15 @@ USERS: Final = "@users"
 """Name of the queue of the webhooks of users: no webhook of the resource can have it."""
 MAX_QUEUED_OF_USER: Final = 100
 """Events of one user that wait, so that a receiver that is down fills no queue of all users."""
+LATE_MS: Final = 2_000
+"""How long before it is queued an answer may have ended, where its end does not queue its event."""
 WINDOW: Final = 500
 """First events of a queue among which those that are due are looked for."""
 
-NOTIFYING: Final = (
+NOTIFYING: Final = HOLDING + (
     """
 local function notify(first, notice)
-  local id, group, entries, owner, own = unpack(notice)
+  local id, group, entries, owner, own, held = unpack(notice)
   for i, entry in ipairs(entries) do
     local queue, events = KEYS[first + 2 * i - 2], KEYS[first + 2 * i - 1]
     if not redis.call('HGET', events, id) then
@@ -54,8 +57,9 @@ local function notify(first, notice)
     redis.call('EXPIRE', queue, KEPT_SECONDS)
     redis.call('EXPIRE', events, KEPT_SECONDS)
   end
-  if not owner then return end
   local at = first + 2 * #entries
+  if held then hold(KEYS[at + (owner and 3 or 0)], KEYS[at + (owner and 4 or 1)], id .. '_inactive', group, held) end
+  if not owner then return end
   local queue, events, users = KEYS[at], KEYS[at + 1], KEYS[at + 2]
   if redis.call('HGET', users, owner) and not redis.call('HGET', events, id) then
     local waiting = redis.call('HINCRBY', events, 'n:' .. owner, 1)
@@ -76,7 +80,8 @@ end
 )
 """Defines `notify`, which queues an event at pairs of keys, of which the first is number `first`.
 
-With a user it has three keys more: of the queue of the users, its events, and their webhooks.
+With a user it has three keys more: of the queue of the users, its events, and their webhooks. With what is held until
+its user is inactive it has two more, those of `hold`.
 """
 NOTIFY: Final = NOTIFYING + "notify(1, cmsgpack.unpack(ARGV[1]))\n"
 
@@ -119,7 +124,7 @@ return 1
 )
 _pack: Final = msgspec.msgpack.Encoder().encode
 _event: Final = msgspec.json.Decoder(QueuedEvent)
-PackedNotice: TypeAlias = tuple[str, str, Sequence[str], str | bool, str]
+PackedNotice: TypeAlias = tuple[str, str, Sequence[str], str | bool, str, PackedHeld | bool]
 
 
 class Member(NamedTuple):
@@ -179,7 +184,7 @@ class WebhookQueue:
 def notify_command(redis: RedisClient, notice: Notice) -> Command:
     """Return the command that queues an event that no run's end does. A repeat queues it once."""
     keys = notice_keys(redis, notice)
-    return ("EVAL", NOTIFY, len(keys), *keys, _pack(packed(notice)))
+    return ("EVAL", NOTIFY, len(keys), *keys, _pack(packed(notice, slack_ms=LATE_MS)))
 
 
 def notice_keys(redis: RedisClient, notice: Notice) -> list[str]:
@@ -191,13 +196,14 @@ def notice_keys(redis: RedisClient, notice: Notice) -> list[str]:
     if notice.own is not None:
         queue, _, events = webhook_keys(redis, USERS)
         keys += (queue, events, users_key(redis))
-    return keys
+    return keys if notice.held is None else [*keys, *held_keys(redis)]
 
 
-def packed(notice: Notice) -> PackedNotice:
-    """Return a notice as `notify` takes it."""
+def packed(notice: Notice, *, slack_ms: int = 0) -> PackedNotice:
+    """Return a notice as `notify` takes it; `slack_ms`: how much earlier its answer may have ended."""
     owner, own = notice.own or (False, "")
-    return notice.id, notice.group, [entry for _, entry in notice.entries], owner, own
+    held = False if notice.held is None else packed_held(notice.held, slack_ms)
+    return notice.id, notice.group, [entry for _, entry in notice.entries], owner, own, held
 
 
 def webhook_keys(redis: RedisClient, webhook: str) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from chatfleet_api.http.egress.dialer import Dialer
 from chatfleet_api.http.egress.policy import Egress
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.webhooks.delivery import Delivery, Tools
+from chatfleet_api.webhooks.inactive_users import InactiveUsers
 from chatfleet_api.webhooks.queue import WebhookQueue
 from chatfleet_api.webhooks.receivers import Receiver, ResourceReceiver, UserReceivers
 from chatfleet_api.webhooks.users import RedisUserWebhooks
@@ -29,6 +30,7 @@ class Sender:
     def __init__(self, redis: RedisClient, config: Live[RuntimeConfig], tools: Tools) -> None:
         self._redis, self._config, self._tools = redis, config, tools
         self._egress: RuntimeEgress | None = None
+        self._inactive = InactiveUsers(redis, tools.lease.owner, tools.user_inactive)
         self._deliveries: dict[str, Delivery] = {}
         self.problems: tuple[str, ...] = ()
         """Which webhooks do not accept events, and why, as far as this pod sends."""
@@ -60,6 +62,7 @@ class Sender:
             await self._deliveries.pop(name).aclose()
         self._tools.changed.clear()
         try:
+            await self._inactive.step(config.webhooks)
             for receiver in receivers:
                 if receiver.name not in self._deliveries:
                     queue = WebhookQueue(self._redis, receiver.name, self._tools.lease.owner)

@@ -5,12 +5,14 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from chatfleet_contract.parts import Part, keyed, rules
+from chatfleet_contract.parts import Part, keyed, rule, rules
 from chatfleet_contract.spec.providers import ObjectName
 from chatfleet_contract.spec.secrets import Subdomain
 from chatfleet_contract.spec.urls import fetched_url_rules, port_rule
 
 MAX_WEBHOOKS: Final = 4
+INACTIVE_AFTER_SECONDS: Final = 300
+"""The default."""
 
 
 class WebhookEvent(StrEnum):
@@ -18,7 +20,9 @@ class WebhookEvent(StrEnum):
 
     STREAM_COMPLETE = "stream_complete"
     RUN_INTERRUPTED = "run_interrupted"
+    USER_INACTIVE = "user_inactive"
     FEEDBACK = "feedback"
+    BUDGET_WARNING = "budget_warning"
 
 
 class SigningSecretRef(Part):
@@ -39,6 +43,11 @@ class Webhook(Part):
                 "url", example="https://hooks.example.com/chat", inside="http://hooks.team.svc:8080/chat"
             ),
             port_rule("url"),
+            rule(
+                "!has(self.inactiveAfterSeconds) || 'user_inactive' in self.events",
+                "inactiveAfterSeconds is for the event user_inactive; add it to events, or remove inactiveAfterSeconds",
+                ".inactiveAfterSeconds",
+            ),
         )
     )
 
@@ -53,11 +62,17 @@ class Webhook(Part):
         Field(
             description="Events that are sent. `stream_complete`: an answer that is kept is whole. `run_interrupted`:"
             " it ended with an error, and no client cancelled it. `feedback`: a user has given feedback."
+            " `user_inactive`: it has ended, and its user is inactive. `budget_warning`: 80 % of a budget is used."
         )
     )
     secret_ref: SigningSecretRef = Field(
         description="Secret with signing secrets (whsec_ and base64 of 24 to 64 bytes). Each signs, so that a second"
         " one makes a rotation possible. Pods follow changes within seconds."
+    )
+    inactive_after_seconds: Annotated[int, Field(ge=10, le=3600)] | None = Field(
+        default=None,
+        description="How long the user of an answer must have no request and no open stream until `user_inactive` is"
+        " sent. Default: 300.",
     )
     content: bool = Field(
         default=False,

@@ -5,6 +5,7 @@ request_id   gives a request its id, and marks the response
 server_spans the trace of each request
 access_log   one line of log and one count for each request
 identity     who the caller is
+visits       whose request is in progress, where that matters
 upgrade      refuses WebSocket
 body_limit   reads the whole body
 head         answers HEAD as GET, without the body

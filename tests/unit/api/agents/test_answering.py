@@ -14,6 +14,7 @@ from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.chat.steps import one_step
 from chatfleet_api.chat.takeover import as_announced
 from chatfleet_api.chat.turn import Seams
+from chatfleet_api.domain.dispatch import Dispatcher, EventKind
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Agent, Complete, Event, Start, Token
 from chatfleet_api.domain.request import ChatRequest, Message, Routing, Sent
@@ -63,11 +64,12 @@ def agent_catalogue(router: FakeProvider, member: FakeProvider) -> AgentCatalogu
     return AgentCatalogue({"router": router, "quote": member}, {}, entries, {}, agents=AGENTS)
 
 
-def chat_of(config: RuntimeConfig = CONFIG) -> Chat:
+def chat_of(config: RuntimeConfig = CONFIG, dispatcher: Dispatcher | None = None) -> Chat:
     meter = Meter("1")
     catalogue = served_models(registry_of(meter), config)
     accounting = Accounting(ledger=MemoryLedger(), prices=fixed(PriceBook.of(config)), now=loop_now, meter=meter)
-    ports = make_chat(FakeProvider(), seams=Seams(accounting=accounting, steps=AgentSteps(one_step))).ports
+    seams = Seams(accounting=accounting, steps=AgentSteps(one_step), dispatcher=dispatcher)
+    ports = make_chat(FakeProvider(), seams=seams).ports
     return Chat(dataclasses.replace(ports, catalogue=fixed(catalogue)))
 
 
@@ -78,6 +80,17 @@ def hi(content: str = "Hello", **more: object) -> ChatRequest:
 def announced(items: Sequence[AnswerItem | Event]) -> Agent:
     (found,) = (item for item in items if isinstance(item, Agent))
     return found
+
+
+async def test_who_answers_is_made_known_without_the_reason() -> None:
+    dispatcher = Dispatcher("pod", now=loop_now, dropped=lambda _: None)
+    chat = chat_of(dispatcher=dispatcher)
+    with dispatcher.listening("tap", [EventKind.AGENT]) as listener:
+        run = await chat.completions.start(CALLER, hi("My invoice is wrong"))
+        await collect(run.read())
+        [notice] = listener.waiting(10)
+    assert (notice.tenant, notice.facts["run"], notice.facts["agent"]) == (TENANT, run.id, "billing")
+    assert "invoice" not in str(notice.facts)
 
 
 async def send(chat: Chat, conversation: str, said: str, model: str | None = None) -> list[Event]:

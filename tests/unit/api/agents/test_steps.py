@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from chatfleet_api.chat.agent_steps import AgentSteps
 from chatfleet_api.chat.steps import Answer, one_step
-from chatfleet_api.domain.events import Agent, Token
+from chatfleet_api.domain.events import Agent, Event, Token
 from chatfleet_api.domain.request import ChatRequest, Message, Routing
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.served_models import served_models
@@ -47,9 +48,12 @@ async def taken(model: str, routing: Routing | None = None) -> tuple[list[str], 
     def emit(pieces: ItemBatch) -> None:
         items.extend(pieces)
 
+    def publish(events: Sequence[Event]) -> None:
+        items.extend(event for event in events if isinstance(event, Agent))
+
     request = msgspec.structs.replace(ChatRequest(model, HI), routing=routing)
     provider = served_models(registry_of(Meter("1")), CONFIG).provider(model)
-    await AgentSteps(steps)(provider, request, Answer(emit, lambda _: None, nothing, nothing))
+    await AgentSteps(steps)(provider, request, Answer(emit, publish, nothing, nothing))
     return models, items
 
 

@@ -10,7 +10,7 @@ from chatfleet_api.chat.announcing import Ended, event_of
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Failed, Start, Terminal, Usage
 from chatfleet_api.usage.record import Consumer
-from chatfleet_api.webhooks.event import MAX_CONTENT, HookEvent, QueuedEvent, notice_of
+from chatfleet_api.webhooks.event import MAX_CONTENT, Held, HookEvent, QueuedEvent, notice_of
 from chatfleet_contract.runtime import RuntimeWebhook
 from chatfleet_contract.spec.webhooks import WebhookEvent
 
@@ -89,6 +89,27 @@ def test_content_is_bounded_and_sent_only_where_it_is_asked_for() -> None:
 
 def test_a_webhook_gets_only_the_events_that_it_names() -> None:
     assert body(event(WHOLE), events=(WebhookEvent.FEEDBACK,)) is None
+
+
+def held(made: HookEvent | None, *, left: bool) -> Held | None:
+    assert made is not None
+    hooks = [
+        RuntimeWebhook(name=name, url="https://a.example", events=events, secrets_folder="/x")
+        for name, events in (("both", tuple(WebhookEvent)), ("ends", (WebhookEvent.STREAM_COMPLETE,)))
+    ]
+    notice = notice_of(made, hooks, account="shop/support", left=left)
+    return None if notice is None else notice.held
+
+
+def test_the_end_of_an_answer_is_held_for_webhooks_of_inactive_users_if_its_user_has_left() -> None:
+    waiting = held(event(WHOLE), left=True)
+    assert waiting is not None
+    [(name, seconds, queued)] = waiting.entries
+    assert (waiting.owner, name, seconds) == ("shop/ann", "both", 300)
+    found = msgspec.json.decode(msgspec.json.decode(queued, type=QueuedEvent).body)
+    assert found == {**body(event(WHOLE)), "type": "user_inactive"}
+    assert held(event(WHOLE), left=False) is None
+    assert held(event_of("shop", Ended(START, Consumer("", "key"), WHOLE), at=""), left=True) is None
 
 
 def test_the_id_of_the_event_of_a_run_is_the_same_on_every_pod() -> None:

@@ -1,6 +1,7 @@
 """Steps: calls are in the log before they are made, readers get text alone, and a successor repeats no step."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from unittest.mock import create_autospec
 
@@ -12,6 +13,7 @@ from chatfleet_api.chat.steps import Answer
 from chatfleet_api.chat.takeover import resumption
 from chatfleet_api.chat.tool_steps import ToolSteps
 from chatfleet_api.chat.turn import RunJob, Seams, run_turn
+from chatfleet_api.domain.dispatch import Dispatcher, EventKind
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
     Complete,
@@ -31,7 +33,7 @@ from chatfleet_api.domain.tools import ServerTool, ToolUse
 from chatfleet_api.limits.limiter import Limiter
 from chatfleet_api.providers.provider import Finish, GeneratorOpening, Opening, StreamItem
 from harness.pods.live import fixed
-from harness.pods.runs import STOP, TENANT, USAGE, collect, loop_clock, make_pool, start, text
+from harness.pods.runs import STOP, TENANT, USAGE, collect, loop_clock, loop_now, make_pool, start, text
 
 pytestmark = pytest.mark.looptime
 CALLS = Finish("tool_calls", USAGE)
@@ -39,6 +41,7 @@ SIGNED = Signature("m", "seal")
 SEARCH = ServerTool("tickets__search", "tickets", "search", "Search.", {"type": "object"}, repeatable=True)
 CREATE = ServerTool("tickets__create", "tickets", "create", "Create.", {"type": "object"})
 ASKED = ChatRequest("m", (Message("user", "hi"),))
+OF_RUN = {"run": start().run, "conversation": start().conversation, "model": start().model}
 OWN = {"type": "function", "function": {"name": "own"}}
 
 
@@ -89,9 +92,10 @@ async def answered(
     before: Sequence[Event] = (),
     *,
     limits: Limiter | None = None,
+    dispatcher: Dispatcher | None = None,
 ) -> list[Event]:
     """Return the events of a run."""
-    seams = Seams(steps=ToolSteps(fixed(servers), servers), limits=limits)
+    seams = Seams(steps=ToolSteps(fixed(servers), servers), limits=limits, dispatcher=dispatcher)
     job = RunJob(start(), request, provider, None, loop_clock, before, seams=seams, held=Held("lease", ()))
     with make_pool(run_seconds=300).admit() as start_run:
         run = start_run(TENANT, "r", lambda run: run_turn(job, run))
@@ -151,6 +155,19 @@ async def test_a_call_of_the_clients_ends_the_answer_and_the_pods_calls_wait_for
     assert events[1:3] == [ToolCall(0, "c2", "own"), ToolCall(0, arguments="{}")]
     assert isinstance(events[-1], Complete)
     assert events[-1].finish_reason == "tool_calls"
+
+
+async def test_calls_are_made_known_without_what_they_are_called_with() -> None:
+    dropped = Counter[str]()
+    dispatcher = Dispatcher("pod", now=loop_now, dropped=lambda name: dropped.update([name]))
+    ours, own = [*called("tickets__search", "c1", '{"canary": 1}'), CALLS], [*called("own", "c2", "canary"), CALLS]
+    with dispatcher.listening("tap", EventKind) as listener:
+        await answered(Provider(ours, own), Servers(), replace(ASKED, tools=(OWN,)), dispatcher=dispatcher)
+        notices = [each for each in listener.waiting(100) if each.event is EventKind.TOOL_CALL]
+    assert [(each.tenant, each.facts) for each in notices] == [
+        (TENANT, {**OF_RUN, "tool": "search", "server": "tickets", "step": 1}),
+        (TENANT, {**OF_RUN, "tool": "own", "server": None}),
+    ]
 
 
 async def test_the_last_step_may_call_nothing_and_ends_truthfully_if_it_does() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import chatfleet_api
 from chatfleet_api.domain.quota import qualified
+from chatfleet_api.limits.warnings import NearlyExhausted, warned_key
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.executor import Executor
 from chatfleet_api.runs.keys import events_key, from_member, record_key, to_member
@@ -29,6 +30,7 @@ TENANT_KEYS: Final = {
 }
 TENANT_KEYS_OF_THE_FLEETS_SLOT: Final = {
     "limits/meters.py: _key",
+    "limits/warnings.py: warned_key",
     "usage/ledger_script.py: day_key",
     "usage/ledger_script.py: conversation_key",
 }
@@ -52,6 +54,7 @@ FLEET_KEYS: Final = {
     "knowledge/vector_store.py: vector_key": "the vector of a text of documents, which are the ChatDeployment's",
     "knowledge/vector_store.py: maker_key": "which pod makes vectors",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",
+    "webhooks/inactivity.py: _key": "answers whose users may be inactive, and when users were seen; by tenant and user",
     "webhooks/queue.py: sender_key": "which pod sends",
     "webhooks/queue.py: users_key": "the webhooks of users; its fields carry the tenant",
     "usage/ledger_script.py: total_key": "the sum of the ChatDeployment, for its status",
@@ -132,6 +135,7 @@ def keys_of(client: RedisClient, tenant: str) -> list[str]:
         day_key(client, tenant, "2026-01-31"),
         conversation_key(client, tenant, ID),
         client.shared_key(qualified(tenant, "tenant:usd:2026-01")),
+        warned_key(client, NearlyExhausted(tenant, "tenant:usd:2026-01", "usd", 1, 1, 1.0)),
     ]
 
 
