@@ -121,6 +121,15 @@ def answers(url: str) -> bool:
     return False
 
 
+def end_connections(url: str) -> None:
+    """End all connections to a database, as an administrator does."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 def as_role(url: str, role: str) -> str:
     """Return the URL of the same database, with another login."""
     parts = urlsplit(url)

@@ -1,12 +1,18 @@
 """The stores of sessions and feedback with an archive: each change is marked before it is made.
 
-A conversation that waits for the archive outlives `conversations.ttlSeconds` (`kept_until_archived`).
+A conversation that waits for the archive outlives `conversations.ttlSeconds` (`kept_until_archived`). One that has
+expired is read from PostgreSQL; what changes it brings it back into Redis first.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
+from chatfleet_api.archive.expired import Expired
+from chatfleet_api.archive.listing import ArchiveListing
 from chatfleet_api.archive.marks import DELETED, FEEDBACK, REWRITTEN, SETTLING_SECONDS, Marks
+from chatfleet_api.domain.errors import ConversationNotFoundError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.sessions.feedback import Feedback, FeedbackStore
 from chatfleet_api.sessions.listing import ALL, Wanted
@@ -19,8 +25,10 @@ from chatfleet_api.sessions.store import (
     SessionStore,
     StoredMessage,
 )
+from chatfleet_api.sessions.tree import newest
 from chatfleet_contract.spec import Conversations
 
+T = TypeVar("T")
 UNARCHIVED_SECONDS: Final = 30 * 24 * 3600
 """Least time that a conversation is kept in Redis while it is not archived yet."""
 
@@ -33,39 +41,72 @@ def kept_until_archived(conversations: Conversations, *, archived: bool) -> Conv
 
 
 class ArchivedSessionStore:
-    """A `SessionStore` in Redis whose changes are archived while `archived`."""
+    """A `SessionStore` in Redis, and in PostgreSQL for what has expired in Redis, while `archived`.
 
-    def __init__(self, sessions: SessionStore, marks: Marks, archived: Live[bool]) -> None:
+    Responses expire with Redis. What only PostgreSQL has raises `ArchiveUnavailableError` while it is down.
+    """
+
+    def __init__(
+        self, sessions: SessionStore, marks: Marks, expired: Expired, listing: ArchiveListing, archived: Live[bool]
+    ) -> None:
         self._sessions, self._marks, self._archived = sessions, marks, archived
+        self._expired, self._listing = expired, listing
 
     async def create(self, tenant: str, conversation: Conversation) -> None:
         await self._mark(tenant, conversation.id)
         await self._sessions.create(tenant, conversation)
 
     async def get(self, tenant: str, conversation: str) -> Conversation:
-        return await self._sessions.get(tenant, conversation)
+        try:
+            return await self._sessions.get(tenant, conversation)
+        except ConversationNotFoundError:
+            if not self._archived():
+                raise
+            return (await self._expired.find(tenant, conversation)).conversation
 
     async def list(self, tenant: str, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None) -> Page:
-        return await self._sessions.list(tenant, wanted, limit=limit, cursor=cursor)
+        found = await self._sessions.list(tenant, wanted, limit=limit, cursor=cursor)
+        if not self._archived():
+            return found
+        return await self._listing.complete(tenant, wanted, found, limit=limit, cursor=cursor)
 
     async def update(self, tenant: str, conversation: str, change: Change, *, now: str) -> Conversation:
-        await self._mark(tenant, conversation)
-        return await self._sessions.update(tenant, conversation, change, now=now)
+        return await self._changed(
+            tenant, conversation, lambda: self._sessions.update(tenant, conversation, change, now=now)
+        )
 
     async def remove(self, tenant: str, conversation: str, place: StoredMessage, *, now: str) -> None:
-        await self._mark(tenant, conversation, REWRITTEN)
-        await self._sessions.remove(tenant, conversation, place, now=now)
+        await self._changed(
+            tenant, conversation, lambda: self._sessions.remove(tenant, conversation, place, now=now), REWRITTEN
+        )
 
     async def delete(self, tenant: str, conversation: str) -> None:
+        """Delete it here at once, and in PostgreSQL as soon as that is available; until then its mark hides it there.
+
+        One that has expired counts as there while PostgreSQL cannot deny it.
+        """
+        if not self._archived():
+            await self._sessions.delete(tenant, conversation)
+            return
+        again = await self._marks.deleted(tenant, [conversation])
         await self._mark(tenant, conversation, DELETED)
-        await self._sessions.delete(tenant, conversation)
+        await self._expired.forget(tenant, conversation)
+        try:
+            await self._sessions.delete(tenant, conversation)
+        except ConversationNotFoundError:
+            if again or not await self._expired.may_exist(tenant, conversation):
+                raise
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
-        return await self._sessions.messages(tenant, conversation)
+        try:
+            return await self._sessions.messages(tenant, conversation)
+        except ConversationNotFoundError:
+            if not self._archived():
+                raise
+            return newest((await self._expired.find(tenant, conversation)).entries)
 
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
-        await self._mark(tenant, conversation)
-        return await self._sessions.append(tenant, conversation, append)
+        return await self._changed(tenant, conversation, lambda: self._sessions.append(tenant, conversation, append))
 
     async def response(self, tenant: str, conversation: str, run: str) -> tuple[StoredMessage, ...]:
         return await self._sessions.response(tenant, conversation, run)
@@ -84,7 +125,8 @@ class ArchivedSessionStore:
         return await self._sessions.idempotency_record(tenant, conversation, key)
 
     async def enqueue(self, tenant: str, conversation: str, ticket: str) -> int:
-        return await self._sessions.enqueue(tenant, conversation, ticket)
+        enqueue = partial(self._sessions.enqueue, tenant, conversation, ticket)
+        return await (self._expired.loaded(tenant, conversation, enqueue) if self._archived() else enqueue())
 
     async def dequeue(self, tenant: str, conversation: str, ticket: str) -> None:
         await self._sessions.dequeue(tenant, conversation, ticket)
@@ -93,17 +135,29 @@ class ArchivedSessionStore:
         if self._archived():
             await self._marks.add(tenant, conversation, flag)
 
+    async def _changed(self, tenant: str, conversation: str, change: Callable[[], Awaitable[T]], flag: str = "") -> T:
+        """Change a conversation, which is brought back into Redis if it has expired there."""
+        if not self._archived():
+            return await change()
+        return await self._expired.changed(tenant, conversation, change, flag)
+
 
 class ArchivedFeedbackStore:
     """The same of feedback."""
 
-    def __init__(self, feedback: FeedbackStore, marks: Marks, archived: Live[bool]) -> None:
-        self._feedback, self._marks, self._archived = feedback, marks, archived
+    def __init__(self, feedback: FeedbackStore, expired: Expired, archived: Live[bool]) -> None:
+        self._feedback, self._expired, self._archived = feedback, expired, archived
 
     async def put(self, tenant: str, conversation: str, feedback: Feedback) -> Feedback:
-        if self._archived():
-            await self._marks.add(tenant, conversation, FEEDBACK)
-        return await self._feedback.put(tenant, conversation, feedback)
+        put = partial(self._feedback.put, tenant, conversation, feedback)
+        if not self._archived():
+            return await put()
+        return await self._expired.changed(tenant, conversation, put, FEEDBACK)
 
     async def all(self, tenant: str, conversation: str) -> tuple[Feedback, ...]:
-        return await self._feedback.all(tenant, conversation)
+        try:
+            return await self._feedback.all(tenant, conversation)
+        except ConversationNotFoundError:
+            if not self._archived():
+                raise
+            return (await self._expired.find(tenant, conversation)).feedback

@@ -49,6 +49,15 @@ class ArchiveKeeper:
         self.messages = 0
         """Messages that this pod has written."""
 
+    @property
+    def down(self) -> bool:
+        """Whether PostgreSQL could not be used when it was last checked."""
+        return self.state is not None and self.state.state is State.DOWN
+
+    async def available(self) -> "PostgresArchive | None":
+        """Return the archive to read from; None while it is known to be down."""
+        return None if self.down else await self._opened()
+
     async def watch(self) -> None:
         """Check PostgreSQL and the queue as long as this task lives."""
         while True:
@@ -139,10 +148,10 @@ class ArchiveKeeper:
         try:
             await archive.check()
         except UnavailableError as error:
-            if self.state is None or self.state.state is not State.DOWN:
+            if not self.down:
                 logger.warning("The archive cannot be used: %s", error)
             return Dependency(state=State.DOWN, message=f"{error}; {_waiting(self.queued)}")
-        if self.state is not None and self.state.state is State.DOWN:
+        if self.down:
             logger.warning("The archive can be used again")
         behind = f"it is behind: {_waiting(self.queued)}" if self.queued > NEARLY_FULL * MAX_MARKED else None
         return Dependency(state=State.UP, message=behind)

@@ -130,6 +130,15 @@ class Marks:
             detail = f"the archive is behind by {self._most} conversations; make PostgreSQL available"
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=detail)
 
+    async def deleted(self, tenant: str, conversations: Sequence[str]) -> frozenset[str]:
+        """Return which of the conversations were deleted and may still be in PostgreSQL."""
+        if not conversations:
+            return frozenset()
+        members = [f"{quote(tenant, safe='')}/{each}" for each in conversations]
+        found = await self._redis.call("HMGET", self._keys[1], *members)
+        pairs = zip(conversations, found, strict=True)
+        return frozenset(each for each, mark in pairs if mark is not None and _marked(b"/", mark).about(DELETED))
+
     async def look(self, count: int) -> Queued:
         """Return the queue, with up to `count` conversations that are due."""
         at, size, oldest, *found = await self._redis.call("EVAL", LOOK, 2, *self._keys, self._settling, count)

@@ -1,7 +1,8 @@
 """The archive of one ChatDeployment in PostgreSQL. Imported only by pods that have one."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any, Final
@@ -18,6 +19,10 @@ from chatfleet_api.archive.migrator import migrations, upgrade
 MAX_CONNECTIONS: Final = 20
 """Of one pod; each keeps one open, so that a large fleet does not use up the server's."""
 WAIT_SECONDS: Final = 5.0
+WRITE_SECONDS: Final = 10
+"""Longest that one statement of the writer may take."""
+READ_SECONDS: Final = 3
+"""Longest that a client waits for what it reads from here."""
 CLOSE_SECONDS: Final = 1.0
 MIGRATION_SECONDS: Final = 10
 """Longest that a pod waits for another one's migration before it tries again."""
@@ -83,6 +88,20 @@ class PostgresArchive:
             for tenant, of_tenant in by_tenant:
                 await self._write(connection, tenant, list(of_tenant))
 
+    async def read(self, tenant: str, statement: str, values: Mapping[str, object]) -> str | None:
+        """Return what one statement finds for one tenant, within `READ_SECONDS`; None when that is nothing.
+
+        Raises `UnavailableError`, which concerns no one else who uses a connection.
+        """
+        task = asyncio.ensure_future(self._read(tenant, statement, values))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=READ_SECONDS)
+        finally:
+            task.cancel()  # and not waited for: a server that is silent delays that, too
+        if not done:
+            raise UnavailableError(f"PostgreSQL has not answered within {READ_SECONDS} s")
+        return task.result()
+
     async def aclose(self) -> None:
         """Close all connections."""
         pool, self._pool = self._pool, None
@@ -105,8 +124,20 @@ class PostgresArchive:
             if found:
                 await connection.execute(statement, {**names, "rows": rows.document(found)})
 
-    async def _begin(self, connection: AsyncConnection[Any], tenant: str) -> None:
-        await connection.execute(statements.BEGIN, {"deployment": self._deployment, "tenant": tenant})
+    async def _read(self, tenant: str, statement: str, values: Mapping[str, object]) -> str | None:
+        named = {**values, "deployment": self._deployment, "tenant": tenant}
+        try:
+            pool = self._pool or await self._open()
+            async with pool.connection(timeout=READ_SECONDS) as connection, connection.transaction():
+                await self._begin(connection, tenant, READ_SECONDS)
+                row = await (await connection.execute(statement.encode(), named)).fetchone()
+        except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
+            raise UnavailableError(_first_line(error)) from error
+        return None if row is None else row[0]
+
+    async def _begin(self, connection: AsyncConnection[Any], tenant: str, seconds: int = WRITE_SECONDS) -> None:
+        values = {"deployment": self._deployment, "tenant": tenant, "timeout": f"{seconds}s"}
+        await connection.execute(statements.BEGIN, values)
 
     @asynccontextmanager
     async def _used(self) -> AsyncGenerator[AsyncConnection[Any], None]:

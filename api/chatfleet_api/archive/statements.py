@@ -4,7 +4,7 @@ from typing import Final
 
 BEGIN: Final = """
 SELECT set_config('role', 'chatfleet_archive', true), set_config('chatfleet.deployment', %(deployment)s, true),
-  set_config('chatfleet.tenant', %(tenant)s, true), set_config('statement_timeout', '10s', true)
+  set_config('chatfleet.tenant', %(tenant)s, true), set_config('statement_timeout', %(timeout)s, true)
 """
 """The beginning of each transaction: it works as the role without rights of its own, for one tenant."""
 TENANT: Final = "SELECT set_config('chatfleet.tenant', %(tenant)s, true)"
@@ -70,3 +70,36 @@ ON CONFLICT (deployment, tenant, conversation_id, message_id) DO UPDATE SET
   upstream_model = excluded.upstream_model, input_tokens = excluded.input_tokens,
   output_tokens = excluded.output_tokens, cost_usd = excluded.cost_usd, metadata = excluded.metadata
 """
+READ: Final = """
+SELECT row_to_json(found)::text FROM (
+  SELECT id, user_id, title, metadata, head, version, created_at, updated_at,
+    (SELECT coalesce(json_agg(m ORDER BY m.position), '[]') FROM (
+      SELECT id, position, role, content, status, provider, model, created_at, removed, metadata
+      FROM chatfleet.messages
+      WHERE deployment = c.deployment AND tenant = c.tenant AND conversation_id = c.id
+    ) AS m) AS messages,
+    (SELECT coalesce(json_agg(f ORDER BY f.created_at, f.key), '[]') FROM (
+      SELECT key, user_id, message_id, thumb, rating, comment, created_at, updated_at
+      FROM chatfleet.feedback
+      WHERE deployment = c.deployment AND tenant = c.tenant AND conversation_id = c.id
+    ) AS f) AS feedback
+  FROM chatfleet.conversations c
+  WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND id = %(id)s::uuid
+) AS found
+"""
+"""A conversation as one document, with its messages and feedback as of one moment."""
+KNOWN: Final = """
+SELECT id::text FROM chatfleet.conversations
+WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND id = %(id)s::uuid
+"""
+_LIST: Final = """
+SELECT coalesce(json_agg(found ORDER BY updated_at DESC, id DESC), '[]')::text FROM (
+  SELECT id, user_id, title, metadata, head, version, created_at, updated_at FROM chatfleet.conversations
+  WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND updated_at >= %(since)s
+    AND (updated_at, id) < (%(changed)s, %(before)s::uuid) AND_USER
+  ORDER BY updated_at DESC, id DESC LIMIT %(limit)s
+) AS found
+"""
+LIST: Final = _LIST.replace("AND_USER", "")
+LIST_OF_USER: Final = _LIST.replace("AND_USER", "AND user_id = %(user)s")
+"""Each reads one index, from where the page before ended."""

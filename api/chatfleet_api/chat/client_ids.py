@@ -11,7 +11,7 @@ from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.room import require_room
 from chatfleet_api.domain.errors import ConversationConflictError, ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
-from chatfleet_api.sessions.store import Append, Conversation
+from chatfleet_api.sessions.store import Append, ArchiveUnavailableError, Conversation
 
 _NAMESPACE: Final = UUID("5e7b2a94-3f0d-4c58-9d1b-7c2f86a0e413")
 
@@ -35,11 +35,12 @@ async def ensure(
 ) -> None:
     """Create a conversation with the id of `conversation_of`, and with `items`, unless it is there.
 
-    Raises `ChatError(CONVERSATION_FULL)`.
+    While the archive is unavailable, one that may have expired begins anew, so that an outage stops no chat; the
+    archive has both parts as one. Raises `ChatError(CONVERSATION_FULL)`.
     """
     try:
         await conversations.get(principal, conversation)
-    except ConversationNotFoundError:
+    except (ConversationNotFoundError, ArchiveUnavailableError):
         now = stamp(conversations.now())
         made = Conversation(conversation, user or principal.user, None, {}, created_at=now, updated_at=now)
         if not items:

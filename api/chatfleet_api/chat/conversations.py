@@ -26,6 +26,7 @@ from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.listing import ALL, Wanted
 from chatfleet_api.sessions.store import (
     Append,
+    ArchiveUnavailableError,
     Change,
     Conversation,
     IdempotencyRecord,
@@ -141,7 +142,7 @@ class Conversations:
 
     async def delete(self, principal: Principal, conversation: str) -> None:
         """Delete a conversation, and cancel the answer that is being written in it."""
-        pending = history.pending(await self.messages(principal, conversation))
+        pending = await _pending(self.sessions, principal, conversation)
         await self.sessions.delete(principal.tenant, conversation)
         if pending and pending.run:
             await self.pool.cancel(principal.tenant, pending.run)
@@ -192,3 +193,12 @@ async def _start_or_replay(
         if replay := await find_replay(sender.pool, sender.sessions, principal.tenant, conversation, record):
             return replay
         raise
+
+
+async def _pending(sessions: SessionStore, principal: Principal, conversation: str) -> StoredMessage | None:
+    """Return the answer that is being written in a conversation that is to be deleted."""
+    await require_visible(sessions, principal, conversation)
+    try:
+        return history.pending(await sessions.messages(principal.tenant, conversation))
+    except ArchiveUnavailableError:  # it has expired, so that there is none
+        return None

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from uuid_utils import uuid7
 
-from chatfleet_api.archive.archived import ArchivedFeedbackStore, ArchivedSessionStore, kept_until_archived
+from chatfleet_api.archive.archived import kept_until_archived
 from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.archive.marks import Marks, writer_key
+from chatfleet_api.archive.opening import ArchivedParts, is_archived
 from chatfleet_api.chat.accounting import Accounting, ChargeMeter
 from chatfleet_api.domain.key_limits import LimitsOfKeys
 from chatfleet_api.domain.live import Live
@@ -82,15 +83,13 @@ async def open_stores(
         if redis is not None and isinstance(fleet, RedisFleet):
             sweeper = Sweeper(redis, pod, live_prices(config), lambda: datetime.now(UTC), meter.charged)
             fleet.before_removal(sweeper.sweep)
-        kept = config.map(lambda live: kept_until_archived(live.conversations, archived=_is_archived(live)))
+        kept = config.map(lambda live: kept_until_archived(live.conversations, archived=is_archived(live)))
         sessions = open_sessions(redis, kept, wait_replicas, clock=clock)
         feedback, archive = open_feedback(redis, sessions), None
         if redis is not None:
-            marks, archived = Marks(redis), config.map(_is_archived)
-            lease = Lease(redis, writer_key(redis), pod, clock=clock)
-            archive = ArchiveKeeper(redis, config, lease, marks)
-            sessions = ArchivedSessionStore(sessions, marks, archived)
-            feedback = ArchivedFeedbackStore(feedback, marks, archived)
+            archive = ArchiveKeeper(redis, config, Lease(redis, writer_key(redis), pod, clock=clock), Marks(redis))
+            opened = ArchivedParts(redis, config, Marks(redis), archive.available)
+            sessions, feedback = opened.sessions(sessions), opened.feedback(feedback)
         yield Stores(
             redis,
             fleet=fleet,
@@ -132,10 +131,6 @@ def after_end(
         ledger.add_settlement(settlement)
     if notice is not None and outbox is not None:
         outbox.add(notice)
-
-
-def _is_archived(config: RuntimeConfig) -> bool:
-    return config.archive_url_file is not None
 
 
 def _pods(fleet: Fleet) -> int:

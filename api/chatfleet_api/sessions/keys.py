@@ -31,6 +31,11 @@ def attachment_keys(redis: RedisClient, tenant: str, digest: str) -> tuple[str, 
     return redis.key(tenant, "attachment", digest), redis.key(tenant, "attachment-uses", digest)
 
 
+def loading_key(redis: RedisClient, tenant: str, conversation: str) -> str:
+    """Return the key of the token of those who bring the conversation back from the archive."""
+    return _key(redis, tenant, "loading", conversation)
+
+
 def _key(redis: RedisClient, tenant: str, kind: str, conversation: str) -> str:
     if not is_id(conversation):
         raise ChatError(Code.CONVERSATION_NOT_FOUND)

@@ -46,3 +46,8 @@ def read_feedback(entry: bytes) -> Feedback:
     """Return the feedback of an entry of the hash."""
     created, _, feedback = entry.partition(b"\n")
     return msgspec.structs.replace(_feedback.decode(feedback), created_at=created.decode())
+
+
+def entry_of(feedback: Feedback) -> bytes:
+    """Return the entry of the hash for feedback."""
+    return feedback.created_at.encode() + b"\n" + _encode(feedback)

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from chatfleet_api.domain.errors import Code
+from chatfleet_api.domain.errors import Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
     Citation,
     ContextUse,
@@ -31,6 +31,10 @@ TICKET_SECONDS: Final = 2.0
 """Life of a ticket in that queue, unless it is renewed."""
 UPDATE_ATTEMPTS: Final = 16
 """How often an update is tried while others change the same conversation."""
+
+
+class ArchiveUnavailableError(StorageUnavailableError):
+    """It is not in Redis, and PostgreSQL does not answer whether it has expired there. Nothing is stored."""
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True):

@@ -90,7 +90,7 @@ class Conversations(Part):
     archive: Archive | None = Field(
         None,
         description="Also keeps conversations, messages, feedback and usage in PostgreSQL, for good: what is deleted by"
-        " a client is deleted there, and what Redis lets expire is not. Default: no archive.",
+        " a client is deleted there, and what Redis lets expire is read from there. Default: no archive.",
     )
     save_interval_milliseconds: int = Field(
         50,

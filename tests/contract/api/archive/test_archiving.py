@@ -1,9 +1,7 @@
 """Conversations of a real Redis in a real PostgreSQL: all of them, once, in order, whatever is killed."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,115 +9,25 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 from typing_extensions import override
 from uuid_utils import uuid7
 
 from chatfleet_api.archive import archived
 from chatfleet_api.archive import changes as changing
-from chatfleet_api.archive import keeper as keeping
-from chatfleet_api.archive.archived import ArchivedFeedbackStore, ArchivedSessionStore, kept_until_archived
 from chatfleet_api.archive.keeper import ArchiveKeeper
-from chatfleet_api.archive.marks import Marks, Queued, writer_key
+from chatfleet_api.archive.marks import Marks, Queued
 from chatfleet_api.archive.postgres import PostgresArchive, TermLostError
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
-from chatfleet_api.pod.configuration import local
 from chatfleet_api.redis import lease as leases
-from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.lease import Lease
 from chatfleet_api.sessions.feedback import Feedback
-from chatfleet_api.sessions.redis import RedisSessionStore
-from chatfleet_api.sessions.redis_feedback import RedisFeedbackStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage, removed
 from chatfleet_contract.report import State
-from harness.pods.live import fixed
-from harness.pods.runs import conversations
+from harness.pods.archived import NOW, TENANTS, TTL, Shop, message
 from harness.polling import eventually_async
 from harness.postgres import PostgresServer, pooled, postgres_server
-from harness.redis.topologies import Topologies
-
-NOW = "2026-01-02T03:04:05.678+00:00"
-SETTLING = 0.3
-TENANTS = ("acme", "other")
-TTL = 3600
-
-
-class Shop:
-    """A ChatDeployment with an archive: its stores, and pods that archive."""
-
-    def __init__(self, redis: RedisClient, url: str, folder: Path, *, lease: Callable[..., Lease] = Lease) -> None:
-        self.redis, self.url, self._lease = redis, url, lease
-        self._file = folder / "postgres"
-        self._file.write_text(url)
-        self.marks = Marks(redis, settling=SETTLING)
-        kept = conversations(ttl_seconds=TTL).map(lambda live: kept_until_archived(live, archived=True))
-        self.sessions = ArchivedSessionStore(RedisSessionStore(redis, kept, fixed(0)), self.marks, fixed(True))  # noqa: FBT003
-        self.feedback = ArchivedFeedbackStore(RedisFeedbackStore(redis), self.marks, fixed(True))  # noqa: FBT003
-        self.config = local().model_copy(
-            update={"archive_url_file": str(self._file), "conversations": conversations(ttl_seconds=TTL)()}
-        )
-
-    def keeper(self) -> ArchiveKeeper:
-        lease = self._lease(self.redis, writer_key(self.redis), str(uuid7()), clock=time.monotonic)
-        return ArchiveKeeper(self.redis, fixed(self.config), lease, self.marks)
-
-    @asynccontextmanager
-    async def pod(self) -> AsyncIterator[ArchiveKeeper]:
-        keeper = self.keeper()
-        tasks = [asyncio.create_task(part) for part in (keeper.run(), keeper.watch())]
-        try:
-            yield keeper
-        finally:
-            for task in tasks:
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def archived(self) -> None:
-        """Return when nothing waits."""
-
-        async def empty() -> bool:
-            return (await self.marks.look(0)).size == 0
-
-        await eventually_async(empty)
-
-    def rows(self, query: str) -> list[dict[str, Any]]:
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:
-            return connection.execute(query.encode()).fetchall()
-
-    async def conversation(self, tenant: str = "acme") -> str:
-        made = Conversation(str(uuid7()), "ann", "A title", {"k": ["v", 1]}, NOW, NOW)
-        await self.sessions.create(tenant, made)
-        return made.id
-
-    async def say(self, conversation: str, *messages: StoredMessage, tenant: str = "acme") -> None:
-        await self.sessions.append(tenant, conversation, Append(messages, now=NOW, expected_version=None))
-
-
-def message(content: str, **fields: Any) -> StoredMessage:  # noqa: ANN401
-    return StoredMessage(str(uuid7()), "user", content, NOW, **fields)
-
-
-@pytest.fixture(params=["single", "cluster", "acl"])
-async def client(request: pytest.FixtureRequest, topologies: Topologies) -> AsyncIterator[RedisClient]:
-    """A Redis that no other test has: each is a ChatDeployment of its own."""
-    async with open_redis(topologies(request.param), "tests", f"archive-{uuid7()}") as redis_client:
-        yield redis_client
-
-
-@pytest.fixture
-async def single(topologies: Topologies) -> AsyncIterator[RedisClient]:
-    async with open_redis(topologies("single"), "tests", f"archive-{uuid7()}") as redis_client:
-        yield redis_client
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.2)
-    monkeypatch.setattr(keeping, "MAX_RETRY_SECONDS", 0.3)
-
 
 MESSAGES = "SELECT * FROM chatfleet.messages ORDER BY conversation_id, position"
 

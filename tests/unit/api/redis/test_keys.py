@@ -16,7 +16,7 @@ from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.executor import Executor
 from chatfleet_api.runs.keys import events_key, from_member, record_key, to_member
 from chatfleet_api.sessions.index import ConversationIndex
-from chatfleet_api.sessions.keys import attachment_keys, conversation_keys, idempotency_key, queue_keys
+from chatfleet_api.sessions.keys import attachment_keys, conversation_keys, idempotency_key, loading_key, queue_keys
 from chatfleet_api.usage.ledger_script import batch_key, conversation_key, day_key, total_key
 from harness.pods.runs import conversations
 
@@ -132,6 +132,7 @@ def keys_of(client: RedisClient, tenant: str) -> list[str]:
         idempotency_key(client, tenant, ID, "once"),
         *queue_keys(client, tenant, ID),
         *attachment_keys(client, tenant, "0" * 64),
+        loading_key(client, tenant, ID),
         day_key(client, tenant, "2026-01-31"),
         conversation_key(client, tenant, ID),
         client.shared_key(qualified(tenant, "tenant:usd:2026-01")),
