@@ -150,6 +150,8 @@ class RuntimeSupervisor(Part):
 
     model: str
     instructions: str | None = None
+    max_steps: int = Field(12, ge=2)
+    max_handoffs: int = Field(3, ge=1)
 
 
 class RuntimeMember(Part):
@@ -162,6 +164,8 @@ class RuntimeMember(Part):
     parameters: Parameters = Parameters()
     route: Route | None = None
     knowledge: Knowledge | None = None
+    handoffs: tuple[str, ...] = ()
+    """Names of members to which it may hand over; those without instructions are not served."""
 
 
 class RuntimeAgents(Part):

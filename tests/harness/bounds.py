@@ -81,7 +81,7 @@ REFERENCES = {
     *(f"{budget}.degradeTo" for budget in _BUDGETED),
     ".spec.conversations.titles.model",
     ".spec.models[].tools[]",
-    *(".spec.agents.supervisor.model", ".spec.agents.members[].model"),
+    *(".spec.agents.supervisor.model", ".spec.agents.members[].model", ".spec.agents.members[].handoffs[]"),
     *(f".spec.{whose}[].knowledge.embedding.model" for whose in _KNOWING),
 }
 """Fields that name another part; the full document has parts named `a` and as many `a` as are allowed."""
@@ -115,13 +115,16 @@ class Bound:
 def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterator[Bound]:
     """Yield every bound of `schema`, each tried on the first of `full` that has its place.
 
-    `least` has one item where lists need one; so have the full ones where it has no such list.
+    `least` has one item where lists need one; so has one of the full ones where it has no such list.
     """
     for path, node in schema.walk():
         place = _place(path)
         for keyword in sorted(node.document().keys() - NO_BOUNDS):
-            bases = [least, *full] if keyword == "minItems" else full
-            base = next((each for each in bases if _has(each, place)), None)
+            bases = [each for each in (least, *full) if keyword == "minItems" or each is not least]
+            bases = [each for each in bases if _has(each, place)]
+            if keyword == "minItems":  # the shortest list
+                bases.sort(key=lambda each: len(_get(each, place)))
+            base = next(iter(bases), None)
             assert base, f"{path}: add the field to the first item or object in tests/harness/kube/full.yaml"
             base = _part(base, place, least)
             if keyword == "required":

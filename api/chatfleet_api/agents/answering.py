@@ -17,8 +17,17 @@ from chatfleet_api.domain.events import Agent, Token
 from chatfleet_api.domain.request import ChatRequest, forget_sent
 from chatfleet_api.knowledge.prompt import instructed
 from chatfleet_api.knowledge.sent import Additions, extended
-from chatfleet_api.providers.provider import Delegating, Delegation, GeneratorOpening, ItemBatch, Opening, Provider
-from chatfleet_contract.runtime import RuntimeAgents
+from chatfleet_api.providers.provider import (
+    Colleague,
+    Delegating,
+    Delegation,
+    GeneratorOpening,
+    ItemBatch,
+    Opening,
+    Provider,
+    Team,
+)
+from chatfleet_contract.runtime import RuntimeAgents, RuntimeSupervisor
 from chatfleet_contract.spec.providers import Parameters
 
 REFUSES_A_SCHEMA = frozenset({Code.INVALID_REQUEST, Code.UPSTREAM_REJECTED})
@@ -35,6 +44,9 @@ class Profile(NamedTuple):
     """A name of the catalogue."""
     instructions: str | None = None
     parameters: Parameters = Parameters()
+    description: str = ""
+    handoffs: tuple[str, ...] = ()
+    """The agents to which it may hand over."""
 
     def request(self, asked: ChatRequest) -> ChatRequest:
         """Return what the agent's model gets, also in the client's own words where it has them: a copy of these."""
@@ -53,9 +65,14 @@ class Profile(NamedTuple):
 class Answering(Delegating):
     """A provider that answers as one agent."""
 
-    def __init__(self, profile: Profile, inner: Provider) -> None:
+    def __init__(
+        self, profile: Profile, inner: Provider, bounds: RuntimeSupervisor, others: Mapping[str, "Answering"]
+    ) -> None:
+        """`others` has all agents, also those that are added to it later."""
         self.profile = profile
         self._inner = inner
+        self._bounds = bounds
+        self._others = others
 
     def open(self, request: ChatRequest) -> Opening:
         return GeneratorOpening(_delegated(self, request))
@@ -65,7 +82,13 @@ class Answering(Delegating):
         """Return the agent's model and what it gets; the agent is announced unless it was."""
         announced = request.routing is not None and request.routing.announced
         agent = None if announced else Agent(self.profile.name, reason)
-        return Delegation(agent, self._inner, self.profile.request(request))
+        return Delegation(self.profile.name, agent, self._inner, self.profile.request(request), self._team())
+
+    def _team(self) -> Team:
+        """Return whom the agent may hand over to; a member without instructions is not there."""
+        others = [self._others[name] for name in self.profile.handoffs if name in self._others]
+        colleagues = tuple(Colleague(each.profile.name, each.profile.description, each) for each in others)
+        return Team(colleagues, self._bounds.max_handoffs, self._bounds.max_steps)
 
 
 class Supervising(Delegating):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing_extensions import override
 
 from chatfleet_api.agents.answering import Answering, Profile, Supervising
-from chatfleet_api.domain.request import ChatRequest
+from chatfleet_api.domain.request import ChatRequest, in_common_terms
 from chatfleet_api.providers.catalogue import Catalogue, SharedUpstream
 from chatfleet_api.providers.provider import Provider
 from chatfleet_api.providers.refusals import no_embeddings
@@ -40,18 +40,18 @@ class AgentCatalogue(Catalogue):
         own = Profile(SUPERVISOR, agents.supervisor.model, agents.supervisor.instructions)
         profiles = [
             own,
-            *(Profile(each.name, each.model, each.instructions, each.parameters) for each in agents.members),
+            *map(_profile, agents.members),
         ]
         for profile in profiles:
             if profile.model not in models:
                 raise ValueError(
                     f"agent {profile.name}: model {profile.model} is not in models; add it or correct the name"
                 )
-        answering = {each.name: Answering(each, models[each.model]) for each in profiles}
-        answering |= {
-            each.name: Answering(answering[each.name].profile, ground(models[each.model], each))
-            for each in agents.members
-        }
+        grounded = {each.name: ground(models[each.model], each) for each in agents.members}
+        answering: dict[str, Answering] = {}
+        for profile in profiles:
+            inner = grounded.get(profile.name, models[profile.model])
+            answering[profile.name] = Answering(profile, inner, agents.supervisor, answering)
         named = {MEMBER_PREFIX + name: agent for name, agent in answering.items()}
         self._profiles = {AGENT: own, **{name: agent.profile for name, agent in named.items()}}
         self._agents: Mapping[str, Provider] = {
@@ -89,6 +89,9 @@ class AgentCatalogue(Catalogue):
 
     @override
     def require_supported(self, request: ChatRequest) -> None:
+        profile = self._profiles.get(request.model)
+        if profile is not None and profile.handoffs:
+            request = in_common_terms(request)
         super().require_supported(self._request(request))
 
     @override
@@ -108,3 +111,8 @@ class AgentCatalogue(Catalogue):
         """Return what the model behind an agent would get."""
         profile = self._profiles.get(request.model)
         return request if profile is None else profile.request(request)
+
+
+def _profile(member: RuntimeMember) -> Profile:
+    described = member.description, member.handoffs
+    return Profile(member.name, member.model, member.instructions, member.parameters, *described)

@@ -10,8 +10,10 @@ responses       turns that are retrieved, resumed, continued, cancelled and dele
 once            responses with an idempotency key
 turn            THE page of one run: admit, guard, steps, account, settle, publish the end
 steps           the steps of a turn: how often its provider is called, and with what
-agent_steps     the step of agents before all others: who answers
+agent_steps     the steps of agents: who answers, and who goes on after a hand-over
+handoffs        the functions by which agents hand over, and what the next agent reads
 tool_steps      the steps of models with tool servers: request, call, request again
+tool_turn       the steps of one model in an answer, in turn
 tool_pieces     what one of these steps reads: what readers get, and the calls that the pod makes
 tool_progress   how far these steps got, by the log: where a successor goes on
 traces          the spans of a turn and of a takeover

@@ -22,7 +22,7 @@ from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.relayed import extra_of
 from chatfleet_api.chat.steps import provided
 from chatfleet_api.chat.tool_progress import doubtful_calls, progress_of
-from chatfleet_api.chat.tool_steps import continued_messages
+from chatfleet_api.chat.tool_turn import with_steps
 from chatfleet_api.chat.traces import takeover_span
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.domain import log_context
@@ -188,8 +188,8 @@ class Takeover:
 
 
 def as_announced(request: ChatRequest, before: Sequence[Event]) -> ChatRequest:
-    """Return `request` for the agent that the run has announced, if it has."""
-    announced = next((event for event in before if isinstance(event, Agent)), None)
+    """Return `request` for the agent that the run has announced last, if it has."""
+    announced = next((event for event in reversed(before) if isinstance(event, Agent)), None)
     if announced is None:
         return request
     return replace(request, model=MEMBER_PREFIX + announced.name, routing=Routing(announced=True))
@@ -220,8 +220,8 @@ def resumption(
         return None
     progress = progress_of(before)
     if progress.open is not None:
-        return None if doubtful_calls(before) else continued_messages(request, progress.messages)
-    visible, request = provided(progress.rest), continued_messages(request, progress.messages)
+        return None if doubtful_calls(before) else with_steps(request, progress.messages)
+    visible, request = provided(progress.rest), with_steps(request, progress.messages)
     if not visible:
         return request
     texts = [piece.text for piece in visible if isinstance(piece, Token)]

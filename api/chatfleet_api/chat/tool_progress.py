@@ -1,13 +1,15 @@
 """How far the steps of an answer got: from the events that a pod has logged, to the messages that continue them. Pure.
 
-A step is finished when each of its calls has a result. What comes after the last finished one is open.
+A step is finished when each of its calls has a result, or with the agent that it hands over to. What comes after the
+last finished one is open.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from chatfleet_api.chat.handoffs import handed_over
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Event, ServerToolCall, ServerToolResult, Thought, Token
+from chatfleet_api.domain.events import Agent, Event, ServerToolCall, ServerToolResult, Thought, Token
 from chatfleet_api.domain.request import Function, Message, MessageToolCall
 from chatfleet_api.domain.tools import arguments_of
 
@@ -41,7 +43,13 @@ class Progress:
     messages: tuple[Message, ...] = ()
     """Of the finished steps."""
     steps: int = 0
-    """Requests to the model that were answered by calls."""
+    """Requests to models that were answered by calls, or by a hand-over."""
+    agent: str = ""
+    """Who answers; empty: no agent."""
+    handoffs: int = 0
+    """How often an agent has handed over to another."""
+    agent_since: int = 0
+    """Steps before the agent that answers."""
     open: CallingStep | None = None
     """A step of which calls have no result."""
     rest: Sequence[Event] = ()
@@ -60,6 +68,13 @@ def progress_of(events: Sequence[Event]) -> Progress:
             if step.calls and not step.pending:
                 progress.messages += step.messages()
                 step, rest = CallingStep(), []
+        elif isinstance(event, Agent):
+            if progress.agent:
+                progress.steps += 1
+                progress.handoffs, progress.agent_since = progress.handoffs + 1, progress.steps
+                progress.messages += handed_over(step.text, event, progress.steps)
+                step, rest = CallingStep(), []
+            progress.agent = event.name
         else:
             rest.append(event)
             if isinstance(event, Token):

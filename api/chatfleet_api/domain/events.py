@@ -77,13 +77,6 @@ class Start(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field
     """Parameters of the request that the dialect shows with the answer, as JSON; empty: it shows none."""
 
 
-class Agent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="agent"):
-    """Who answers, before anything of the answer, and why."""
-
-    name: str
-    reason: str
-
-
 class Token(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="token"):
     """Visible text."""
 
@@ -105,6 +98,15 @@ class Thought(msgspec.Struct, frozen=True, omit_defaults=True):
 
     text: str
     signature: Signature | None = None
+
+
+class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="agent"):
+    """Who answers from now on, and why. Each but the first of a run is a hand-over by the agent before."""
+
+    name: str
+    reason: str
+    thoughts: tuple[Thought, ...] = ()
+    """The reasoning that the hand-over followed from. Clients do not get it."""
 
 
 class Reasoning(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="reasoning"):

@@ -82,19 +82,38 @@ class Backend(Provider, Protocol):
         ...
 
 
+class Colleague(NamedTuple):
+    """An agent to which another one may hand over."""
+
+    name: str
+    description: str
+    provider: "Delegating"
+
+
+class Team(NamedTuple):
+    """Whom an agent may hand over to, and what bounds an answer of several agents."""
+
+    colleagues: tuple[Colleague, ...]
+    max_handoffs: int
+    max_steps: int
+    """The choice of the first agent, and all requests to models after it."""
+
+
 class Delegation(NamedTuple):
     """Who answers a request in the place of a provider."""
 
+    name: str
     agent: Agent | None
     """What is announced first; None: it was announced."""
     provider: Provider
     request: ChatRequest
+    team: Team
 
 
 class Delegating(ABC):
     """What a provider is besides that has each request answered by another one: steps are taken with that one.
 
-    A base class, not a protocol: every request asks for it, and `isinstance` of a protocol takes 15 µs.
+    A base class, not a protocol: every request needs it, and `isinstance` of a protocol takes 15 µs.
     """
 
     __slots__ = ()

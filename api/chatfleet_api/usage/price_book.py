@@ -146,8 +146,14 @@ def _agents(agents: RuntimeAgents | None) -> Iterator[tuple[str, Sequence[str]]]
     own = agents.supervisor.model
     yield AGENT, (own, *dict.fromkeys(member.model for member in agents.members))
     yield MEMBER_PREFIX + SUPERVISOR, (own,)
+    members = {member.name: member for member in agents.members}
     for member in agents.members:
-        yield MEMBER_PREFIX + member.name, (member.model,)
+        reached = {member.name: member.model}
+        for name in (open_ := [member.name]):
+            new = [each for each in members[name].handoffs if each in members and each not in reached]
+            reached |= {each: members[each].model for each in new}
+            open_ += new
+        yield MEMBER_PREFIX + member.name, tuple(dict.fromkeys(reached.values()))
 
 
 def _cacheable(input_tokens: int, output_tokens: int) -> tuple[Usage, ...]:

@@ -9,6 +9,7 @@ from chatfleet_contract.spec.knowledge import Knowledge, embedding_rule
 from chatfleet_contract.spec.model_name import ModelName
 from chatfleet_contract.spec.providers import Parameters
 from chatfleet_contract.spec.secrets import ConfigMapKeyRef
+from chatfleet_contract.spec.tool_servers import ATOMIC
 
 AGENT: Final = "agent"
 """The name of the supervisor among the models of the API."""
@@ -18,6 +19,8 @@ SUPERVISOR: Final = "supervisor"
 """The name of the supervisor among the agents: no member has it."""
 
 MAX_MEMBERS: Final = 16
+MAX_HANDOFFS: Final = 8
+"""Members to which one may hand over."""
 
 AgentName = Annotated[
     str,
@@ -61,7 +64,12 @@ class Member(Part):
             rule(
                 "has(self.instructions) != has(self.instructionsFrom)",
                 "a member must have exactly one of instructions and instructionsFrom; set one and remove the other",
-            )
+            ),
+            rule(
+                "!has(self.handoffs) || self.handoffs.all(h, h != self.name)",
+                "a member must not hand over to itself; remove its own name",
+                ".handoffs",
+            ),
         )
     )
 
@@ -79,6 +87,11 @@ class Member(Part):
         None, description="Documents that the member answers from. Unset: those of its model, if that has some."
     )
     route: Route | None = Field(None, description="Unset: the model of the supervisor alone chooses this member.")
+    handoffs: Annotated[list[AgentName], Field(max_length=MAX_HANDOFFS, json_schema_extra=ATOMIC)] = Field(
+        default_factory=list,
+        description="Names of members to which this one may hand the conversation over. Its model is offered a function"
+        " for each: transfer_to_NAME.",
+    )
 
 
 class Supervisor(Part):
@@ -101,6 +114,16 @@ class Supervisor(Part):
         None, description="System instructions for what the supervisor answers itself."
     )
     instructions_from: InstructionsFrom | None = Field(None, description="The same in a ConfigMap.")
+    max_steps: int = Field(
+        12,
+        ge=2,
+        le=32,
+        description="Maximum of steps for one answer: the choice of a member, then requests to models, with their calls"
+        " of tools and hand-overs. In the last one the model may call nothing, so that it answers.",
+    )
+    max_handoffs: int = Field(
+        3, ge=1, le=16, description="Maximum of hand-overs between members for one answer. They are steps, too."
+    )
 
 
 class Agents(Part):
@@ -137,6 +160,12 @@ AGENT_RULES: Final = (
     rule(
         f"!has(self.agents) || self.agents.members.all(a, a.name != '{SUPERVISOR}')",
         f"agents.members[].name must not be {SUPERVISOR}, which is the supervisor itself; rename the member",
+        ".agents.members",
+    ),
+    rule(
+        "!has(self.agents) || self.agents.members.all(a, !has(a.handoffs) ||"
+        " a.handoffs.all(h, self.agents.members.exists(b, b.name == h)))",
+        "agents.members[].handoffs must have names of agents.members; add the member, correct the name or remove it",
         ".agents.members",
     ),
     rule(

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from chatfleet_api import __main__ as api
-from chatfleet_api.chat import takeover, tool_steps
+from chatfleet_api.chat import agent_steps, takeover, tool_steps
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.chat.tool_progress import Progress, progress_of
@@ -83,8 +83,9 @@ def steps() -> None:
     def forgetful(events: Sequence[Event]) -> Progress:
         return progress_of([event for event in events if not isinstance(event, ServerToolEvent)])
 
-    for module in (tool_steps, takeover):
+    for module in (agent_steps, tool_steps, takeover):
         _put_in(module, "progress_of", forgetful)
+    for module in (tool_steps, takeover):
         _put_in(module, "doubtful_calls", lambda _: None)
 
 

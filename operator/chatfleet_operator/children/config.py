@@ -112,12 +112,18 @@ def _agents(agents: Agents | None, found: Mapping[str, str]) -> RuntimeAgents | 
             parameters=member.parameters,
             route=member.route,
             knowledge=member.knowledge,
+            handoffs=tuple(member.handoffs),
         )
         for member in agents.members
         if (text := member.instructions or texts.get(member.name))
     )
     return RuntimeAgents(
-        supervisor=RuntimeSupervisor(model=own.model, instructions=own.instructions or texts.get(SUPERVISOR)),
+        supervisor=RuntimeSupervisor(
+            model=own.model,
+            instructions=own.instructions or texts.get(SUPERVISOR),
+            max_steps=own.max_steps,
+            max_handoffs=own.max_handoffs,
+        ),
         members=tuple(members),
     )
 

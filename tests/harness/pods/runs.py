@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from unittest.mock import create_autospec
 
 from chatfleet_api.chat.services import ChatPorts, chat_services
+from chatfleet_api.chat.tool_steps import ToolServers, ToolSteps, ToolUsers
 from chatfleet_api.chat.turn import PLAIN, Seams
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.domain.events import Event, Start, Token, Usage
+from chatfleet_api.domain.events import Event, Start, Token, ToolCall, Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.model_names import unknown_model
 from chatfleet_api.domain.principal import Principal
@@ -58,6 +60,21 @@ class FakeProvider:
                         yield step
         finally:
             self.open_streams -= 1
+
+
+class InTurn:
+    """A provider that answers each request with the next of `answers`."""
+
+    def __init__(self, *answers: ItemBatch) -> None:
+        self.answers = [*answers]
+        self.asked: list[ChatRequest] = []
+
+    def open(self, request: ChatRequest) -> Opening:
+        self.asked.append(request)
+        return GeneratorOpening(self._play(self.answers.pop(0)))
+
+    async def _play(self, pieces: ItemBatch) -> AsyncGenerator[ItemBatch, None]:
+        yield pieces
 
 
 class OneModel:
@@ -123,6 +140,11 @@ def text(*words: str) -> list[StreamItem]:
     return [Token(word) for word in words]
 
 
+def called(name: str, ident: str, arguments: str = "{}", index: int = 0) -> list[StreamItem]:
+    """Return a call of a tool as upstreams send it, in pieces."""
+    return [ToolCall(index, ident, name), ToolCall(index, arguments=arguments)]
+
+
 def numbered(first: int, last: int) -> Batch:
     """Return a batch whose events carry their own numbers."""
     return Batch(first, tuple(Token(f"{seq}") for seq in range(first, last + 1)))
@@ -169,6 +191,11 @@ def memory_log(ttl_seconds: float = 60) -> MemoryRunLog:
 
 def memory_sessions(ttl_seconds: float = 3600) -> MemorySessionStore:
     return MemorySessionStore(conversations(ttl_seconds=ttl_seconds), clock=loop_clock)
+
+
+def without_servers(catalogue: ToolUsers) -> ToolSteps:
+    """Return the steps of models where no tool server is."""
+    return ToolSteps(fixed(catalogue), create_autospec(ToolServers, instance=True))
 
 
 def make_pool(log: RunLog | None = None, *, capacity: int = 10, run_seconds: float = 600) -> RunPool:

@@ -11,7 +11,6 @@ from chatfleet_api.agents.catalogue import AgentCatalogue
 from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.agent_steps import AgentSteps
 from chatfleet_api.chat.sending import NewMessage
-from chatfleet_api.chat.steps import one_step
 from chatfleet_api.chat.takeover import as_announced
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.domain.dispatch import Dispatcher, EventKind
@@ -29,7 +28,19 @@ from chatfleet_contract.spec.agents import Route
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.providers import Model, Parameters
 from harness.pods.live import fixed
-from harness.pods.runs import CALLER, EPOCH, STOP, TENANT, Chat, FakeProvider, collect, loop_now, make_chat, text
+from harness.pods.runs import (
+    CALLER,
+    EPOCH,
+    STOP,
+    TENANT,
+    Chat,
+    FakeProvider,
+    collect,
+    loop_now,
+    make_chat,
+    text,
+    without_servers,
+)
 from harness.upstream.catalogue import ask, registry_of
 
 pytestmark = pytest.mark.looptime
@@ -68,7 +79,7 @@ def chat_of(config: RuntimeConfig = CONFIG, dispatcher: Dispatcher | None = None
     meter = Meter("1")
     catalogue = served_models(registry_of(meter), config)
     accounting = Accounting(ledger=MemoryLedger(), prices=fixed(PriceBook.of(config)), now=loop_now, meter=meter)
-    seams = Seams(accounting=accounting, steps=AgentSteps(one_step), dispatcher=dispatcher)
+    seams = Seams(accounting=accounting, steps=AgentSteps(without_servers(catalogue)), dispatcher=dispatcher)
     ports = make_chat(FakeProvider(), seams=seams).ports
     return Chat(dataclasses.replace(ports, catalogue=fixed(catalogue)))
 

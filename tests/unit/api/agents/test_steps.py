@@ -3,12 +3,16 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from unittest.mock import create_autospec
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from chatfleet_api.chat.agent_steps import AgentSteps
-from chatfleet_api.chat.steps import Answer, one_step
+from chatfleet_api.chat.steps import Answer
+from chatfleet_api.chat.tool_steps import ToolServers, ToolSteps
+from chatfleet_api.chat.tool_turn import Stage, ToolTurn
 from chatfleet_api.domain.events import Agent, Event, Token
 from chatfleet_api.domain.request import ChatRequest, Message, Routing
 from chatfleet_api.pod.metrics import Meter
@@ -17,6 +21,7 @@ from chatfleet_api.providers.provider import AnswerItem, ItemBatch, Provider
 from chatfleet_contract.runtime import RuntimeAgents, RuntimeConfig, RuntimeMember, RuntimeProvider, RuntimeSupervisor
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
+from harness.pods.live import fixed
 from harness.upstream.catalogue import registry_of
 
 pytestmark = pytest.mark.looptime
@@ -41,9 +46,13 @@ async def taken(model: str, routing: Routing | None = None) -> tuple[list[str], 
     models: list[str] = []
     items: list[AnswerItem] = []
 
-    async def steps(provider: Provider, request: ChatRequest, answer: Answer) -> None:
-        models.append(request.model)
-        await one_step(provider, request, answer)
+    class Noting(ToolSteps):
+        @override
+        async def of_agent(
+            self, provider: Provider, request: ChatRequest, answer: Answer, stage: Stage
+        ) -> ToolTurn | None:
+            models.append(request.model)
+            return await super().of_agent(provider, request, answer, stage)
 
     def emit(pieces: ItemBatch) -> None:
         items.extend(pieces)
@@ -52,7 +61,8 @@ async def taken(model: str, routing: Routing | None = None) -> tuple[list[str], 
         items.extend(event for event in events if isinstance(event, Agent))
 
     request = msgspec.structs.replace(ChatRequest(model, HI), routing=routing)
-    provider = served_models(registry_of(Meter("1")), CONFIG).provider(model)
+    catalogue = served_models(registry_of(Meter("1")), CONFIG)
+    steps, provider = Noting(fixed(catalogue), create_autospec(ToolServers, instance=True)), catalogue.provider(model)
     await AgentSteps(steps)(provider, request, Answer(emit, publish, nothing, nothing))
     return models, items
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from unittest.mock import create_autospec
 
 import pytest
@@ -31,9 +31,21 @@ from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.domain.tools import ServerTool, ToolUse
 from chatfleet_api.limits.limiter import Limiter
-from chatfleet_api.providers.provider import Finish, GeneratorOpening, Opening, StreamItem
+from chatfleet_api.providers.provider import Finish
 from harness.pods.live import fixed
-from harness.pods.runs import STOP, TENANT, USAGE, collect, loop_clock, loop_now, make_pool, start, text
+from harness.pods.runs import (
+    STOP,
+    TENANT,
+    USAGE,
+    InTurn,
+    called,
+    collect,
+    loop_clock,
+    loop_now,
+    make_pool,
+    start,
+    text,
+)
 
 pytestmark = pytest.mark.looptime
 CALLS = Finish("tool_calls", USAGE)
@@ -43,26 +55,6 @@ CREATE = ServerTool("tickets__create", "tickets", "create", "Create.", {"type": 
 ASKED = ChatRequest("m", (Message("user", "hi"),))
 OF_RUN = {"run": start().run, "conversation": start().conversation, "model": start().model}
 OWN = {"type": "function", "function": {"name": "own"}}
-
-
-def called(name: str, ident: str, arguments: str = "{}", index: int = 0) -> list[StreamItem]:
-    """Return a call as upstreams send it, in pieces."""
-    return [ToolCall(index, ident, name), ToolCall(index, arguments=arguments)]
-
-
-class Provider:
-    """Answers each request with the next of `answers`."""
-
-    def __init__(self, *answers: Sequence[StreamItem]) -> None:
-        self.answers = [*answers]
-        self.asked: list[ChatRequest] = []
-
-    def open(self, request: ChatRequest) -> Opening:
-        self.asked.append(request)
-        return GeneratorOpening(self._play(self.answers.pop(0)))
-
-    async def _play(self, pieces: Sequence[StreamItem]) -> AsyncGenerator[Sequence[StreamItem], None]:
-        yield pieces
 
 
 class Servers:
@@ -86,7 +78,7 @@ class Servers:
 
 
 async def answered(
-    provider: Provider,
+    provider: InTurn,
     servers: Servers,
     request: ChatRequest = ASKED,
     before: Sequence[Event] = (),
@@ -104,7 +96,7 @@ async def answered(
 
 async def test_the_model_gets_the_results_of_its_calls_and_the_reader_the_text() -> None:
     first = [*text("Let me look."), *called("tickets__search", "c1", '{"q":1}'), CALLS]
-    provider, servers = Provider(first, [*text("Found."), STOP]), Servers()
+    provider, servers = InTurn(first, [*text("Found."), STOP]), Servers()
     events = await answered(provider, servers)
 
     call = ServerToolCall(1, "c1", "tickets__search", "tickets", "search", '{"q":1}', repeatable=True)
@@ -139,7 +131,7 @@ async def test_each_call_is_stored_before_it_is_made_and_calls_of_a_step_are_par
     servers = Noting()
     answer = Answer(lambda _: None, order.extend, stored, reserve)
     began = loop_clock()
-    await ToolSteps(fixed(servers), servers)(Provider(both, [STOP]), ASKED, answer)
+    await ToolSteps(fixed(servers), servers)(InTurn(both, [STOP]), ASKED, answer)
 
     ids = [each.id if isinstance(each, ServerToolCall | ServerToolResult) else each for each in order]
     assert ids == ["c1", "c2", "stored", "call c1", "call c2", "c1", "c2", "reserved"]
@@ -148,7 +140,7 @@ async def test_each_call_is_stored_before_it_is_made_and_calls_of_a_step_are_par
 
 async def test_a_call_of_the_clients_ends_the_answer_and_the_pods_calls_wait_for_its_result() -> None:
     both = [*called("tickets__search", "c1"), *called("own", "c2", index=1), CALLS]
-    provider, servers = Provider(both), Servers()
+    provider, servers = InTurn(both), Servers()
     events = await answered(provider, servers, replace(ASKED, tools=(OWN,)))
 
     assert servers.calls == []
@@ -162,7 +154,7 @@ async def test_calls_are_made_known_without_what_they_are_called_with() -> None:
     dispatcher = Dispatcher("pod", now=loop_now, dropped=lambda name: dropped.update([name]))
     ours, own = [*called("tickets__search", "c1", '{"canary": 1}'), CALLS], [*called("own", "c2", "canary"), CALLS]
     with dispatcher.listening("tap", EventKind) as listener:
-        await answered(Provider(ours, own), Servers(), replace(ASKED, tools=(OWN,)), dispatcher=dispatcher)
+        await answered(InTurn(ours, own), Servers(), replace(ASKED, tools=(OWN,)), dispatcher=dispatcher)
         notices = [each for each in listener.waiting(100) if each.event is EventKind.TOOL_CALL]
     assert [(each.tenant, each.facts) for each in notices] == [
         (TENANT, {**OF_RUN, "tool": "search", "server": "tickets", "step": 1}),
@@ -172,7 +164,7 @@ async def test_calls_are_made_known_without_what_they_are_called_with() -> None:
 
 async def test_the_last_step_may_call_nothing_and_ends_truthfully_if_it_does() -> None:
     call = [*called("tickets__search", "c1"), CALLS]
-    provider, servers = Provider(call, call), Servers(max_steps=2)
+    provider, servers = InTurn(call, call), Servers(max_steps=2)
     events = await answered(provider, servers)
 
     assert [request.tool_choice for request in provider.asked] == [None, "none"]
@@ -184,7 +176,7 @@ async def test_the_last_step_may_call_nothing_and_ends_truthfully_if_it_does() -
 async def test_a_limit_that_refuses_a_further_step_ends_the_answer() -> None:
     limits = create_autospec(Limiter, instance=True)
     limits.extend.side_effect = ChatError(Code.BUDGET_EXHAUSTED)
-    provider, servers = Provider([*called("tickets__search", "c1"), CALLS]), Servers()
+    provider, servers = InTurn([*called("tickets__search", "c1"), CALLS]), Servers()
     end = (await answered(provider, servers, limits=limits))[-1]
 
     assert isinstance(end, Failed)
@@ -194,14 +186,14 @@ async def test_a_limit_that_refuses_a_further_step_ends_the_answer() -> None:
 
 
 async def test_what_had_to_be_called_was_called_once() -> None:
-    provider, servers = Provider([*called("tickets__search", "c1"), CALLS], [STOP]), Servers()
+    provider, servers = InTurn([*called("tickets__search", "c1"), CALLS], [STOP]), Servers()
     await answered(provider, servers, replace(ASKED, tool_choice="required"))
     assert [request.tool_choice for request in provider.asked] == ["required", None]
 
 
 async def test_signed_reasoning_goes_back_to_its_model_and_not_to_the_reader() -> None:
     thought = [Reasoning("hm"), Reasoning("", signature=SIGNED)]
-    provider, servers = Provider([*thought, *called("tickets__search", "c1"), CALLS], [STOP]), Servers()
+    provider, servers = InTurn([*thought, *called("tickets__search", "c1"), CALLS], [STOP]), Servers()
     events = await answered(provider, servers)
 
     assert provider.asked[1].messages[1].thoughts == [Thought("hm", SIGNED)]
@@ -209,7 +201,7 @@ async def test_signed_reasoning_goes_back_to_its_model_and_not_to_the_reader() -
 
 
 async def test_a_model_without_tool_servers_is_asked_once_as_it_is() -> None:
-    provider, servers = Provider([*called("tickets__search", "c1"), CALLS]), Servers()
+    provider, servers = InTurn([*called("tickets__search", "c1"), CALLS]), Servers()
     request = ChatRequest("other", ())
     events = await answered(provider, servers, request)
 
@@ -229,7 +221,7 @@ async def test_a_successor_goes_on_after_the_last_finished_step() -> None:
     before = logged(Token("One. "), SEARCHED, ServerToolResult("c1", "found"))
     request = resumption(before, ASKED, "none", epoch=1)
     assert request is not None
-    provider, servers = Provider([*text("Two."), STOP]), Servers()
+    provider, servers = InTurn([*text("Two."), STOP]), Servers()
     events = await answered(provider, servers, request, before)
 
     assert servers.calls == []
@@ -244,7 +236,7 @@ async def test_a_successor_makes_a_call_again_that_its_tool_declares_repeatable(
     before = logged(finished, ServerToolResult("c0", "made"), Token("Now "), pending)
     request = resumption(before, ASKED, "none", epoch=1)
     assert request is not None
-    provider, servers = Provider([STOP]), Servers()
+    provider, servers = InTurn([STOP]), Servers()
     events = await answered(provider, servers, request, before)
 
     assert servers.calls == [pending]
@@ -255,7 +247,7 @@ async def test_a_successor_makes_a_call_again_that_its_tool_declares_repeatable(
 async def test_a_call_that_may_have_been_made_ends_the_run_by_its_name() -> None:
     before = logged(replace(SEARCHED, step=1), CREATED, ServerToolResult("c1", "found"))
     assert resumption(before, ASKED, "prefill", epoch=1) is None
-    provider, servers = Provider([STOP]), Servers()
+    provider, servers = InTurn([STOP]), Servers()
     (end,) = await answered(provider, servers, ASKED, before)
 
     assert isinstance(end, Failed)
@@ -275,7 +267,7 @@ def test_text_after_a_finished_step_is_continued_where_the_model_can() -> None:
 
 async def test_a_continued_text_is_one_message_with_the_calls_that_follow_it() -> None:
     request = replace(ASKED, messages=(*ASKED.messages, Message("assistant", "Let me ")), continues=True)
-    provider, servers = Provider([*text("look."), *called("tickets__search", "c1"), CALLS], [STOP]), Servers()
+    provider, servers = InTurn([*text("look."), *called("tickets__search", "c1"), CALLS], [STOP]), Servers()
     await answered(provider, servers, request)
 
     assert [message.content for message in provider.asked[1].messages] == ["hi", "Let me look.", "search {}"]

@@ -103,9 +103,9 @@ class EventEncoder:
                 return self._error(event)
             case Start():
                 return replace(event, echo="")  # another dialect's
-            case Agent() | Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
+            case Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
                 return event
-            case ServerToolCall():
+            case Agent() | ServerToolCall():
                 return replace(event, thoughts=())  # a vendor's own, for its model alone
             case ServerToolResult():
                 return event

@@ -8,7 +8,20 @@ import pytest
 
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, ContextUse, Event, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Agent,
+    Complete,
+    ContextUse,
+    Event,
+    Failed,
+    Reasoning,
+    Signature,
+    Start,
+    Thought,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.web.dialects.native.bodies import conversation_with_messages
@@ -152,6 +165,11 @@ def test_a_known_price_is_shown_in_decimal_digits() -> None:
 def test_the_end_has_what_the_model_got_of_the_conversation() -> None:
     end = Complete("stop", USAGE, context=ContextUse(12, 30))
     assert '"context":{"messages":12,"left_out":30}}' in encoded(end)
+
+
+def test_the_reasoning_of_a_hand_over_stays_with_the_models() -> None:
+    to = Agent("technical", "A crash.", (Thought("hm", Signature("m", "seal")),))
+    assert encoded(to).endswith('data: {"type":"agent","name":"technical","reason":"A crash."}\n\n')
 
 
 def test_a_stream_that_never_got_a_run_ends_with_its_error() -> None:
