@@ -135,6 +135,8 @@ Their names begin with a dot, which that of a ConfigMap cannot.
 """
 KNOWLEDGE_TOKENS: Final = ".tokens"
 """Folder with tokens for ChromaDB, by Secret and key."""
+KNOWLEDGE_VOLUMES: Final = ".volumes"
+"""Folder with volumes with documents, by claim."""
 
 # Keys of the Secret of a managed Redis.
 REDIS_SECRET_PASSWORD: Final = "password"  # a key's name, not a secret
@@ -171,6 +173,11 @@ def access_keys_dir(secret: str) -> str:
 def knowledge_dir(config_map: str) -> str:
     """Path inside an API pod of the folder with the documents of a ConfigMap of `knowledge.sources`."""
     return f"{KNOWLEDGE_DIR}/{config_map}"
+
+
+def knowledge_volume_dir(claim: str) -> str:
+    """Path inside an API pod of the volume of a claim of `knowledge.sources`."""
+    return f"{KNOWLEDGE_DIR}/{KNOWLEDGE_VOLUMES}/{claim}"
 
 
 def chroma_token_path(secret: str, key: str) -> str:

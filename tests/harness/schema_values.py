@@ -6,6 +6,7 @@ from typing import Any
 from chatfleet_contract.schema import Number, Schema
 
 PATTERNS = {
+    r"^[^/.][^/]*(/[^/.][^/]*)*$": ("handbook/current", "../handbook"),
     r"^[A-Za-z0-9_][-._A-Za-z0-9]*$": ("docs", "shop/docs"),
     r"^[A-Za-z][A-Za-z0-9_+/-]*$": ("Etc/GMT+2", "+02:00"),
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": ("a-1", "A"),

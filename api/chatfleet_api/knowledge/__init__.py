@@ -1,6 +1,8 @@
 """Answers from documents: the chunks that fit a question go to the model with it, as data.
 
-documents   documents of folders, and the digest by which a change is seen
+documents   documents of ConfigMaps, and the digest by which a change is seen
+volumes     documents of mounted volumes, of which no link leads out
+sources     both, in the order of the configuration
 chunking    a document as chunks of bounded size, with their headings
 query       a question as a full-text query that no text can break
 index       the full-text index of a base: FTS5 of SQLite, ranked by BM25

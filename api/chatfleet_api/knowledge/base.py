@@ -5,19 +5,18 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.knowledge.contents import Contents, Passages
-from chatfleet_api.knowledge.documents import Reading, read_documents
+from chatfleet_api.knowledge.documents import Reading
+from chatfleet_api.knowledge.sources import Signature, Sources
 from chatfleet_contract.spec.knowledge import Knowledge
 
 if TYPE_CHECKING:
     from chatfleet_api.knowledge.embedding import ChunkVectors
     from chatfleet_api.knowledge.semantic import Semantic
-
-_Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 SEARCHES: Final = ThreadPoolExecutor(1, "search")
 """One: SQLite takes a whole core while it searches, and a pod has one."""
@@ -32,16 +31,16 @@ class KnowledgeBase:
     def __init__(
         self, knowledge: Knowledge, folder: Path, tasks: Tasks | None = None, semantic: "Semantic | None" = None
     ) -> None:
-        """The ConfigMaps are mounted below `folder`, by their names; `tasks` shows when an index is made.
+        """ConfigMaps and volumes are mounted below `folder`, by their names; `tasks` shows when an index is made.
 
         Without `semantic`, words alone are looked for.
         """
         self._tasks = tasks
         self._semantic = semantic
         self._knowledge = knowledge
-        self._folders = {name: folder / name for name in knowledge.config_maps}
+        self._sources = Sources(knowledge, folder)
         self._contents: Contents | None = None
-        self._seen: _Signature | None = None
+        self._seen: Signature | None = None
         self._digest = ""
         self._refreshing = asyncio.Lock()
         self._problems: tuple[str, ...] = ()
@@ -82,10 +81,10 @@ class KnowledgeBase:
             await self._semantic.follow(self._contents, vectors, READS)
 
     def _refresh(self) -> None:
-        signature = self._signature()
+        signature = self._sources.signature()
         if signature == self._seen:
             return
-        reading = read_documents(self._folders)
+        reading = self._sources.read()
         digest = reading.digest()
         if self._contents is None or digest != self._digest:
             contents = self._index(reading)
@@ -98,29 +97,10 @@ class KnowledgeBase:
     def _index(self, reading: Reading) -> Contents:
         if self._tasks is None:
             return Contents(self._knowledge, reading)
-        with self._tasks.running(TaskKind.INDEXING, {"config_maps": ", ".join(self._folders)}) as task:
+        with self._tasks.running(TaskKind.INDEXING, {"sources": self._sources.names}) as task:
             contents = Contents(self._knowledge, reading)
             if contents.problem:
                 task.failed(contents.problem)
             else:
                 task.result = f"{contents.size} chunks of {len(reading.documents)} documents"
         return contents
-
-    def _signature(self) -> _Signature:
-        """Return what changes with the files, without reading them: the kubelet makes new files for each version."""
-        return tuple((str(file), *_state(file)) for folder in self._folders.values() for file in _within(folder))
-
-
-def _within(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:  # the ConfigMap is not mounted
-        return []
-
-
-def _state(file: Path) -> tuple[int, int, int]:
-    try:
-        state = file.stat()
-    except OSError:  # it was replaced meanwhile
-        return (0, 0, 0)
-    return (state.st_ino, state.st_mtime_ns, state.st_size)

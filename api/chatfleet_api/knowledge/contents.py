@@ -123,7 +123,7 @@ def _problem(knowledge: Knowledge, tokens: int) -> str:
     room = knowledge.context_tokens
     if knowledge.mode is not Mode.CAG or tokens <= room:
         return ""
-    named = ", ".join(knowledge.config_maps)
+    named = ", ".join(knowledge.source_names)
     return (
         f"the documents of {named} have {tokens} tokens, and knowledge.contextTokens is {room};"
         " raise it or use mode hybrid"

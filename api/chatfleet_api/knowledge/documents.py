@@ -1,4 +1,4 @@
-"""Documents as files of folders. A ConfigMap is mounted as a folder, each of its keys a file."""
+"""Documents, and those of ConfigMaps: each is mounted as a folder, each of its keys a file."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ class Document(NamedTuple):
     """One text."""
 
     source: str
-    """Where it is from, as citations name it: `<ConfigMap>/<key>`."""
+    """Where it is from, as citations name it: `<ConfigMap>/<key>`, or `<claim>/<path>`."""
     text: str
 
     @property
@@ -50,7 +50,7 @@ def read_documents(folders: Mapping[str, Path]) -> Reading:
             try:
                 documents.append(Document(f"{name}/{file.name}", _text(file)))
             except (OSError, ValueError) as wrong:
-                problems.append(f"key {file.name} of ConfigMap {name} is not read: {_why(wrong)}")
+                problems.append(f"key {file.name} of ConfigMap {name} is not read: {why(wrong)}")
     return Reading(tuple(documents), tuple(problems))
 
 
@@ -66,11 +66,17 @@ def _text(file: Path) -> str:
     content = file.read_bytes()
     if len(content) > MAX_DOCUMENT_BYTES:
         raise ValueError(f"it has {len(content)} bytes, {MAX_DOCUMENT_BYTES} at most; split it")
+    return decoded(content)
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a document; raises `ValueError`."""
     try:
         return content.decode()
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8; store it as text or Markdown") from None
 
 
-def _why(wrong: OSError | ValueError) -> str:
+def why(wrong: OSError | ValueError) -> str:
+    """Return why a document is not read."""
     return (wrong.strerror or "it cannot be opened") if isinstance(wrong, OSError) else str(wrong)

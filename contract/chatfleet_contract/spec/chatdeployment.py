@@ -126,6 +126,11 @@ class ChatDeploymentSpec(Part):
         return tuple(dict.fromkeys(name for _, knowledge in self.all_knowledge() for name in knowledge.config_maps))
 
     @property
+    def knowledge_claims(self) -> tuple[str, ...]:
+        """Names of the PersistentVolumeClaims with documents, in the order of their first use."""
+        return tuple(dict.fromkeys(name for _, knowledge in self.all_knowledge() for name in knowledge.volume_claims))
+
+    @property
     def chroma_tokens(self) -> tuple[SecretKeyRef, ...]:
         """Keys of Secrets with tokens for ChromaDB, in the order of their first use."""
         collections = (knowledge.collection for _, knowledge in self.all_knowledge())

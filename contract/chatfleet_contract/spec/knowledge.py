@@ -27,12 +27,51 @@ class DocumentsRef(Part):
     name: Subdomain = Field(description="Name of the ConfigMap, in the namespace of the ChatDeployment.")
 
 
+class VolumeClaimRef(Part):
+    """A PersistentVolumeClaim with documents."""
+
+    name: Subdomain = Field(
+        description="Name of the PersistentVolumeClaim, in the namespace of the ChatDeployment. New pods do not start"
+        " without it."
+    )
+    path: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=512,
+                pattern=r"^[^/.][^/]*(/[^/.][^/]*)*$",
+                json_schema_extra=worded(
+                    "path leads from the root of the volume to a folder within it, by names that do not begin with a"
+                    " dot; write it like handbook/current"
+                ),
+            ),
+        ]
+        | None
+    ) = Field(None, description="Folder of the volume. Unset: all of it.")
+
+
 class Source(Part):
     """Where documents are."""
 
-    config_map_ref: DocumentsRef = Field(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.configMapRef) != has(self.volumeClaimRef)",
+                "a source must have exactly one of configMapRef and volumeClaimRef; set one and remove the other",
+            )
+        )
+    )
+
+    config_map_ref: DocumentsRef | None = Field(
+        None,
         description="A ConfigMap of which every key is a document, as text or, with the ending .md, as Markdown. Pods"
-        " follow its changes without a restart."
+        " follow its changes without a restart.",
+    )
+    volume_claim_ref: VolumeClaimRef | None = Field(
+        None,
+        description="A volume, mounted read-only, of which every file with the ending .md, .markdown or .txt is a"
+        " document. Pods follow its changes without a restart.",
     )
 
 
@@ -181,7 +220,20 @@ class Knowledge(Part):
     @property
     def config_maps(self) -> tuple[str, ...]:
         """Names of the ConfigMaps, in their order, each once."""
-        return tuple(dict.fromkeys(source.config_map_ref.name for source in self.sources or ()))
+        named = (source.config_map_ref.name for source in self.sources or () if source.config_map_ref)
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def volume_claims(self) -> tuple[str, ...]:
+        """Names of the PersistentVolumeClaims, in their order, each once."""
+        named = (source.volume_claim_ref.name for source in self.sources or () if source.volume_claim_ref)
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of both, in their order, each once."""
+        refs = (source.config_map_ref or source.volume_claim_ref for source in self.sources or ())
+        return tuple(dict.fromkeys(ref.name for ref in refs if ref))
 
     @property
     def collection(self) -> Chroma | None:

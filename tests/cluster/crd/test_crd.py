@@ -23,6 +23,7 @@ from harness.kube.full_chatdeployment import (
     with_bedrock,
     with_identities,
     with_own_redis,
+    with_volumes,
 )
 from harness.kube.kstatus import kstatus
 from harness.kube.kubectl import Kubectl
@@ -39,8 +40,9 @@ MINIMAL: Document = read("minimal.yaml")
 FULL = full_chatdeployment()
 OWN_REDIS = with_own_redis(FULL)
 RULES: list[dict[str, Any]] = read("rules.yaml")
+VOLUMES = with_volumes(FULL)
 IDENTITIES = with_identities(FULL)
-BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS, with_bedrock(FULL), *IDENTITIES], MINIMAL))
+BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS, VOLUMES, with_bedrock(FULL), *IDENTITIES], MINIMAL))
 
 
 def fixture(parts: Document) -> Document:
@@ -125,11 +127,13 @@ def test_the_full_document_holds_every_field_there_is(chatdeployments: ChatDeplo
     references = [".spec.redis.urlSecretRef", ".spec.egress.caBundleRef.secretKeyRef"]
     of_identities = {path for path in unseen if path.startswith(f"{CREDENTIALS}.")}
     of_stores = {path for path in unseen if ".knowledge.store." in path}
+    of_volumes = {path for path in unseen if ".volumeClaimRef." in path}
     others = {*OTHER_FIELDS, *(f"{each}.{key}" for each in references for key in ("name", "key"))}
-    assert unseen == others | of_identities | of_stores
+    assert unseen == others | of_identities | of_stores | of_volumes
     assert of_stores <= set(paths(OWN_REDIS))
+    assert of_volumes <= set(paths(VOLUMES))
     assert of_identities <= {path for document in IDENTITIES for path in paths(document)}
-    for document in (FULL, OWN_REDIS, *IDENTITIES):
+    for document in (FULL, OWN_REDIS, VOLUMES, *IDENTITIES):
         chatdeployments.try_create(document)
 
 

@@ -17,6 +17,7 @@ OTHER_FIELDS: Final = frozenset(
         *(CREDENTIALS, ".spec.access.jwt[].tenant"),
         *(".spec.agents.supervisor.instructions", ".spec.agents.members[].instructions"),
         *(".spec.models[].knowledge.store", ".spec.agents.members[].knowledge.store"),
+        *(f".spec.{whose}[].knowledge.sources[].volumeClaimRef" for whose in ("models", "agents.members")),
     }
 )
 """Fields that cannot stand beside others of the full document, such as a managed Redis."""
@@ -124,3 +125,15 @@ def with_bedrock(full: Document) -> Document:
     """Return `full` with its provider of type bedrock as the first, whose settings cannot stand beside Azure's."""
     providers = sorted(full["spec"]["providers"], key=lambda provider: "bedrock" not in provider)
     return {**full, "spec": {**full["spec"], "providers": providers}}
+
+
+def with_volumes(full: Document) -> Document:
+    """Return `full` with documents in volumes, which cannot stand beside a ConfigMap in one source."""
+    volumes = {"sources": [{"volumeClaimRef": {"name": "docs", "path": "handbook/current"}}]}
+    (model, *models), agents = full["spec"]["models"], full["spec"]["agents"]
+    member, *members = agents["members"]
+    changed = {
+        "models": [{**model, "knowledge": volumes}, *models],
+        "agents": {**agents, "members": [{**member, "knowledge": volumes}, *members]},
+    }
+    return {**full, "spec": {**full["spec"], **changed}}

@@ -16,6 +16,7 @@ from harness.kube.full_chatdeployment import (
     with_bedrock,
     with_identities,
     with_own_redis,
+    with_volumes,
 )
 from harness.kube.operated_cluster import document
 from harness.schema_values import UnknownValueError, changed, filled, leaves
@@ -87,7 +88,10 @@ def test_each_field_changes_alone_and_within_the_schema() -> None:
 
 def test_every_field_of_the_spec_has_another_value_within_its_schema() -> None:
     full = full_chatdeployment()
-    specs = [each["spec"] for each in (full, with_own_redis(full), with_bedrock(full), *with_identities(full))]
+    specs = [
+        each["spec"]
+        for each in (full, with_own_redis(full), with_bedrock(full), with_volumes(full), *with_identities(full))
+    ]
     schema = structural(ChatDeploymentSpec)
     for spec in specs:
         for _, other in changed(schema, spec):
@@ -99,5 +103,5 @@ def test_every_field_of_the_spec_has_another_value_within_its_schema() -> None:
 def test_every_bound_can_be_tried() -> None:
     """The tests with a real API server try them; this one fails early."""
     full = full_chatdeployment()
-    documents = [full, with_own_redis(full), with_bedrock(full), *with_identities(full)]
+    documents = [full, with_own_redis(full), with_bedrock(full), with_volumes(full), *with_identities(full)]
     assert list(bounds(resource(), documents, document()))

@@ -82,7 +82,7 @@ async def test_an_index_is_shown_with_what_it_has(tmp_path: Path) -> None:
         await base.refresh()
     (task,) = await listed(app)
     assert (task["kind"], task["status"], task["result"]) == ("indexing", "completed", "1 chunks of 1 documents")
-    assert task["facts"] == {"config_maps": "terms"}
+    assert task["facts"] == {"sources": "terms"}
 
 
 async def test_tasks_are_for_administrators_and_what_lasts_is_not_cancelled(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def made(clock: Clock | None = None) -> Tasks:
 def test_a_task_has_its_age_and_its_result() -> None:
     clock = Clock()
     tasks = made(clock)
-    with tasks.running(TaskKind.INDEXING, {"config_maps": "terms"}) as task:
+    with tasks.running(TaskKind.INDEXING, {"sources": "terms"}) as task:
         clock.now += timedelta(seconds=3)
         (shown,) = tasks.all()
         assert (shown.status, shown.seconds, shown.ended_at, shown.pod) == (TaskStatus.RUNNING, 3.0, None, "pod-1")

@@ -11,6 +11,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Token
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.knowledge import base as module
+from chatfleet_api.knowledge import sources
 from chatfleet_api.knowledge.base import KnowledgeBase
 from chatfleet_api.knowledge.contents import Contents
 from chatfleet_api.knowledge.library import Library
@@ -62,7 +63,7 @@ async def test_files_that_have_not_changed_are_not_read(tmp_path: Path, monkeypa
     base = KnowledgeBase(knowledge(), tmp_path)
     write(tmp_path, 1, refunds="Refunds take five days.")
     await base.refresh()
-    monkeypatch.setattr(module, "read_documents", None)
+    monkeypatch.setattr(sources, "read_documents", None)
     await base.refresh()
     assert await texts(base) == ["Refunds take five days."]
 

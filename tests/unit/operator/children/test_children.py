@@ -16,6 +16,25 @@ from harness.kube.operated_cluster import DEFAULTS, EVERY_CHILD, REF, spec
 
 GOLDEN = Path(__file__).parent / "golden"
 
+MOUNTED = {
+    "sources": [
+        {"configMapRef": {"name": "billing-docs"}},
+        {"volumeClaimRef": {"name": "handbook", "path": "current"}},
+    ]
+}
+COLLECTION = {
+    "store": {
+        "type": "chroma",
+        "chroma": {"url": "http://chroma", "collection": "docs", "tokenSecretRef": {"name": "chroma", "key": "token"}},
+    },
+    "embedding": {"model": "default"},
+}
+KNOWING = spec(
+    models=[
+        {"name": "default", "provider": "scripted", "model": "echo", "knowledge": MOUNTED},
+        {"name": "remote", "provider": "scripted", "model": "echo", "knowledge": COLLECTION},
+    ]
+)
 FULL = spec(
     replicas=3,
     providers=[
@@ -112,7 +131,8 @@ def child(wanted: Desired, kind: str, name: str = REF.name) -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("name", "document"), [("managed-redis", spec()), ("everything", FULL), ("workload-identity", KEYLESS)]
+    ("name", "document"),
+    [("managed-redis", spec()), ("everything", FULL), ("workload-identity", KEYLESS), ("knowledge", KNOWING)],
 )
 def test_the_objects_are_those_of_the_golden_files(name: str, document: Manifest) -> None:
     expect(readable(built(document).children), GOLDEN / f"{name}.yaml")

@@ -24,7 +24,7 @@ from chatfleet_operator.model.parse import parse_resource
 from chatfleet_operator.model.values import LiveState, Manifest, ObjectId, Outcome, Plan, Resource, identify
 from chatfleet_operator.reconcile.decide import decide
 from chatfleet_operator.status.report import report
-from harness.kube.full_chatdeployment import full_chatdeployment, with_identities, with_own_redis
+from harness.kube.full_chatdeployment import full_chatdeployment, with_identities, with_own_redis, with_volumes
 from harness.kube.operated_cluster import DEFAULTS, MOMENT, REF, document, observed, resource, settled, spec
 from harness.schema_values import changed, leaves
 
@@ -137,11 +137,12 @@ def with_activator(document: Manifest) -> Manifest:
 
 FULL = full_chatdeployment()
 KEYLESS = tuple(spec(providers=document["spec"]["providers"][:1]) for document in with_identities(FULL))
-SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)), *KEYLESS)
+SPECS = (with_activator(FULL), with_activator(with_own_redis(FULL)), with_activator(with_volumes(FULL)), *KEYLESS)
 SCHEMA = structural(ChatDeploymentSpec)
 RESTARTING = frozenset(
     {
         "agents.members.knowledge.sources.configMapRef.name",
+        "agents.members.knowledge.sources.volumeClaimRef.name",
         "agents.members.knowledge.store.chroma.tokenSecretRef.key",
         "agents.members.knowledge.store.chroma.tokenSecretRef.name",
         "access.apiKeys.secretRef.name",
@@ -157,6 +158,7 @@ RESTARTING = frozenset(
         "inheritedMetadata.annotations",
         "inheritedMetadata.labels",
         "models.knowledge.sources.configMapRef.name",
+        "models.knowledge.sources.volumeClaimRef.name",
         "models.knowledge.store.chroma.tokenSecretRef.key",
         "models.knowledge.store.chroma.tokenSecretRef.name",
         "observability.accessLog",

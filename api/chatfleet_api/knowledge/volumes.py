@@ -1,0 +1,151 @@
+"""Documents as files of a mounted volume, in folders of any depth. It blocks.
+
+What is read is bounded in number and size, and nothing outside of the volume is: a link may lead elsewhere within it,
+as git-sync and the kubelet publish versions, and no further. The content is that of whoever may write to the volume.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES, Document, Reading, decoded, why
+
+ENDINGS: Final = (".md", ".markdown", ".txt")
+MAX_FILES: Final = 2000
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of all documents of a volume."""
+MAX_DEPTH: Final = 16
+MAX_ENTRIES: Final = 20_000
+"""Of all folders, documents or not."""
+MAX_NAMED: Final = 3
+"""Files that are named, of those that are not read."""
+
+logger = logging.getLogger(__name__)
+
+
+class VolumeFile(NamedTuple):
+    """A document in a volume."""
+
+    name: str
+    """Its path below the folder that is read."""
+    path: Path
+    signature: tuple[int, int, int]
+    """What changes with its content."""
+
+
+class Volume(NamedTuple):
+    """The folder of a claim that is read."""
+
+    claim: str
+    root: Path
+    """Where the volume is mounted."""
+    folder: str = ""
+    """Below it; empty: all of it."""
+
+    @property
+    def name(self) -> str:
+        """As in citations: `<claim>/<folder>`."""
+        return f"{self.claim}/{self.folder}" if self.folder else self.claim
+
+    def files(self) -> list[VolumeFile]:
+        """Return its documents by name, `MAX_FILES` and one more at most."""
+        root = self.root.resolve()
+        start = _within(root, self.root / self.folder)
+        if start is None:
+            return []
+        found: list[VolumeFile] = []
+        for entry in _entries(root, start):
+            if len(found) > MAX_FILES:
+                break
+            found.append(entry)
+        return sorted(found)
+
+    def read(self) -> Reading:
+        """Return its documents, and which are not read and why."""
+        files, documents, problems, size = self.files(), list[Document](), list[str](), 0
+        if not files:
+            return Reading((), (f"{self._where} has no documents; add files that end in {', '.join(ENDINGS)}",))
+        for file in files[:MAX_FILES]:
+            try:
+                content = _content(self.root.resolve(), file.path, min(MAX_DOCUMENT_BYTES, MAX_BYTES - size))
+                documents.append(Document(f"{self.name}/{file.name}", decoded(content)))
+                size += len(content)
+            except (OSError, ValueError) as wrong:
+                problems.append(f"file {file.name} of volume claim {self.claim} is not read: {why(wrong)}")
+        return Reading(tuple(documents), self._problems(files, problems))
+
+    @property
+    def _where(self) -> str:
+        return f"folder {self.folder} of volume claim {self.claim}" if self.folder else f"volume claim {self.claim}"
+
+    def _problems(self, files: list[VolumeFile], problems: list[str]) -> tuple[str, ...]:
+        for problem in problems:
+            logger.warning("Document left out: %s", problem)
+        more = len(problems) - MAX_NAMED
+        others = [f"{more} more files of volume claim {self.claim} are not read; see the log"] if more > 0 else []
+        many = f"{self._where} has more than {MAX_FILES} documents, and the others are not read; divide them"
+        return (*problems[:MAX_NAMED], *others, *([many] if len(files) > MAX_FILES else []))
+
+
+def _entries(root: Path, start: Path) -> Iterator[VolumeFile]:
+    """Yield documents below `start`, in no order; hidden files and folders are none."""
+    folders, seen, entries = [(start, "", 0)], set[tuple[int, int]](), 0
+    while folders:
+        folder, prefix, depth = folders.pop()
+        for entry in _scanned(folder):
+            entries += 1
+            target = None if entry.name.startswith(".") or entries > MAX_ENTRIES else _within(root, Path(entry.path))
+            state = _state(target) if target else None
+            if target is None or state is None:
+                continue
+            name = f"{prefix}{entry.name}"
+            if stat.S_ISDIR(state.st_mode):
+                if depth < MAX_DEPTH and (state.st_dev, state.st_ino) not in seen:
+                    seen.add((state.st_dev, state.st_ino))
+                    folders.append((target, f"{name}/", depth + 1))
+            elif stat.S_ISREG(state.st_mode) and name.lower().endswith(ENDINGS):
+                yield VolumeFile(name, target, (state.st_ino, state.st_mtime_ns, state.st_size))
+
+
+def _scanned(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # it was removed, or may not be read
+        return []
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None
+
+
+def _within(root: Path, path: Path) -> Path | None:
+    """Return where `path` leads, without links; None: out of `root`, or nowhere."""
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    return target if target.is_relative_to(root) else None
+
+
+def _content(root: Path, path: Path, limit: int) -> bytes:
+    """Return a file's content; raises `OSError`, and `ValueError` for what is no document.
+
+    Its place is known once it is open: between a look at a path and its opening, others could make a link of it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor
+        state = os.fstat(descriptor)
+        if not Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(root):
+            raise ValueError("it leads out of the volume; copy it there")
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("it is no file")
+        if state.st_size > limit:
+            raise ValueError(f"it has {state.st_size} bytes, and {limit} may be read; split it or divide the documents")
+        return file.read(limit)

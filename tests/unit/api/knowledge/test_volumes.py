@@ -1,0 +1,131 @@
+"""Documents of a volume: files in folders, bounded, and none from outside of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chatfleet_api.knowledge import volumes as module
+from chatfleet_api.knowledge.base import KnowledgeBase
+from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES
+from chatfleet_api.knowledge.volumes import Volume
+from chatfleet_contract.names import KNOWLEDGE_VOLUMES
+from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Source, VolumeClaimRef
+
+QUESTION = ["How are refunds paid?"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / KNOWLEDGE_VOLUMES / "docs"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write(root: Path, **texts: str) -> None:
+    """Write files; `__` is a slash, and `_` the dot of an ending."""
+    for name, text in texts.items():
+        file = root / name.replace("__", "/").replace("_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def sources(volume: Volume) -> list[str]:
+    return [document.source for document in volume.read().documents]
+
+
+def test_files_with_an_ending_of_a_text_are_documents_in_folders_of_any_depth(root: Path) -> None:
+    write(root, b_md="B", a__c__d_txt="D", a__b_MARKDOWN="M", logo_png="no", a___hidden__x_md="no", notes="no")
+    assert sources(Volume("docs", root)) == ["docs/a/b.MARKDOWN", "docs/a/c/d.txt", "docs/b.md"]
+    assert sources(Volume("docs", root, "a/c")) == ["docs/a/c/d.txt"]
+
+
+def test_a_link_leads_within_the_volume_and_no_further(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    write(outside, secret_md="secret", folder__more_md="secret")
+    write(root, _versions__1__a_md="A")
+    (root / "current").symlink_to(".versions/1")
+    (root / "stolen.md").symlink_to(outside / "secret.md")
+    (root / "stolen").symlink_to("../../outside")
+    (root / "loop").symlink_to(".")
+    (root / "nowhere.md").symlink_to("missing")
+    reading = Volume("docs", root).read()
+    assert [document.source for document in reading.documents] == ["docs/current/a.md"]
+    assert reading.problems == ()
+    assert sources(Volume("docs", root, "current")) == ["docs/current/a.md"]
+    assert sources(Volume("docs", root, "stolen")) == []
+    assert sources(Volume("docs", root, "../../outside")) == []
+
+
+def test_a_file_that_becomes_a_link_before_it_is_opened_is_not_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, secret_md="secret", outside__a_md="secret")
+    write(root, a_md="A", b__a_md="A")
+    files, ours = Volume("docs", root).files(), Volume.files
+
+    def swapped(volume: Volume) -> list[module.VolumeFile]:
+        assert ours(volume) == files
+        (root / "a.md").unlink()
+        (root / "a.md").symlink_to(tmp_path / "secret.md")
+        (root / "b" / "a.md").unlink()
+        (root / "b").rmdir()
+        (root / "b").symlink_to(tmp_path / "outside")
+        return files
+
+    monkeypatch.setattr(Volume, "files", swapped)
+    reading = Volume("docs", root).read()
+    assert reading.documents == ()
+    assert "file b/a.md of volume claim docs is not read: it leads out of the volume" in str(reading.problems)
+
+
+def test_what_is_no_file_is_not_waited_for(root: Path) -> None:
+    os.mkfifo(root / "pipe.md")
+    write(root, a_md="A")
+    assert sources(Volume("docs", root)) == ["docs/a.md"]
+
+
+def test_number_and_size_are_bounded_and_what_is_left_out_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, a_md="A", b_md="B" * (MAX_DOCUMENT_BYTES + 1))
+    (root / "c.md").write_bytes(b"\xff")
+    reading = Volume("docs", root).read()
+    assert [document.source for document in reading.documents] == ["docs/a.md"]
+    large, other = reading.problems
+    assert large.startswith(f"file b.md of volume claim docs is not read: it has {MAX_DOCUMENT_BYTES + 1} bytes, and")
+    assert other == "file c.md of volume claim docs is not read: it is not UTF-8; store it as text or Markdown"
+    monkeypatch.setattr(module, "MAX_FILES", 1)
+    (problem,) = Volume("docs", root).read().problems
+    assert problem.startswith("volume claim docs has more than 1 documents")
+    monkeypatch.setattr(module, "MAX_FILES", 9)
+    monkeypatch.setattr(module, "MAX_BYTES", 1)
+    write(root, d_md="D", e_md="E", f_md="F")
+    many = Volume("docs", root).read()
+    assert [document.source for document in many.documents] == ["docs/a.md"]
+    assert many.problems[-1] == "2 more files of volume claim docs are not read; see the log"
+
+
+def test_a_volume_without_documents_is_named(root: Path) -> None:
+    (problem,) = Volume("docs", root).read().problems
+    assert problem == "volume claim docs has no documents; add files that end in .md, .markdown, .txt"
+    (problem,) = Volume("docs", root, "handbook").read().problems
+    assert problem.startswith("folder handbook of volume claim docs has no documents")
+
+
+async def test_a_base_has_config_maps_and_volumes_and_follows_both(root: Path, tmp_path: Path) -> None:
+    write(tmp_path, desk__a_md="Refunds by card.")
+    write(root, team__refunds_md="Refunds take five days.", other_md="Refunds: none.")
+    claim = VolumeClaimRef(name="docs", path="team")
+    order = [Source(volume_claim_ref=claim), Source(config_map_ref=DocumentsRef(name="desk"))]
+    base = KnowledgeBase(Knowledge(sources=order), tmp_path)
+
+    async def found() -> set[str]:
+        return {each.source for each in (await base.passages(QUESTION)).retrieved}
+
+    assert await found() == {"docs/team/refunds.md", "desk/a.md"}
+    write(root, team__more_md="Refunds are rare.")
+    await base.refresh()
+    assert await found() == {"docs/team/refunds.md", "docs/team/more.md", "desk/a.md"}
+    (root / "team" / "refunds.md").unlink()
+    await base.refresh()
+    assert await found() == {"docs/team/more.md", "desk/a.md"}
+    assert not base.problems
