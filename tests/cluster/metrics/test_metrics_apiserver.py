@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
 from cryptography import x509
 from rich.console import Console
+from urllib3 import BaseHTTPResponse, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from chatfleet_cluster import controlplane
 from chatfleet_cluster.progress import Progress
@@ -79,21 +80,15 @@ class MetricsCluster:
             context.load_cert_chain(self.pki / f"{client}.crt", self.pki / f"{client}.key")
         return context
 
-    async def request(
-        self, path: str, headers: Mapping[str, str], client: str = "", server: int = 0
-    ) -> tuple[int, Any]:
+    def request(self, path: str, headers: Mapping[str, str], client: str = "", server: int = 0) -> tuple[int, Any]:
         """Send a request to a replica itself, past the API server; returns the status and the document."""
-        url = f"https://127.0.0.1:{self.servers[server].api_port}{path}"
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(url, headers=headers, ssl=self.context(client), server_hostname=HOST) as answer,
-        ):
-            return answer.status, await answer.json()
+        answer = get(self.servers[server].api_port, path, self.context(client), headers)
+        return answer.status, answer.json()
 
     def served_by_each(self, namespace: str) -> list[dict[str, str]]:
         """Return what each replica serves of a namespace's pods: value by name."""
         path = ALL.replace("default", namespace)
-        answers = [asyncio.run(self.request(path, {}, "admin", each)) for each, _ in enumerate(self.servers)]
+        answers = [self.request(path, {}, "admin", each) for each, _ in enumerate(self.servers)]
         return [by_name(document) for _, document in answers]
 
     def available(self) -> bool:
@@ -171,15 +166,15 @@ AUTOSCALER = {"X-Remote-User": "system:serviceaccount:kube-system:horizontal-pod
         ),
     ],
 )
-async def test_users_are_authenticated_by_certificate(
+def test_users_are_authenticated_by_certificate(
     cluster: MetricsCluster, client: str, headers: Mapping[str, str], status: int, words: str
 ) -> None:
-    answered, document = await cluster.request(ALL, headers, client)
+    answered, document = cluster.request(ALL, headers, client)
     assert answered == status
     assert words in document.get("message", "")
 
 
-async def test_users_are_authenticated_by_token_and_authorized_by_the_api_server(cluster: MetricsCluster) -> None:
+def test_users_are_authenticated_by_token_and_authorized_by_the_api_server(cluster: MetricsCluster) -> None:
     for name in ("may", "may-not"):
         cluster.kubectl("create", "serviceaccount", name)
     cluster.kubectl(
@@ -187,7 +182,7 @@ async def test_users_are_authenticated_by_token_and_authorized_by_the_api_server
     )
     for name, status in {"may": 200, "may-not": 403}.items():
         token = cluster.kubectl("create", "token", name).strip()
-        assert (await cluster.request(ALL, {"Authorization": f"Bearer {token}"}))[0] == status
+        assert cluster.request(ALL, {"Authorization": f"Bearer {token}"})[0] == status
 
 
 def test_a_head_without_end_is_refused_and_not_held(cluster: MetricsCluster) -> None:
@@ -213,15 +208,12 @@ async def test_a_renewal_of_the_certificate_fails_no_request(cluster: MetricsClu
     async def load(port: int) -> None:
         """Send each request over a connection of its own."""
         nonlocal calls
-        connector = aiohttp.TCPConnector(force_close=True, ssl=context)
-        async with aiohttp.ClientSession(connector=connector) as session:
-            while True:
-                try:
-                    async with session.get(f"https://127.0.0.1:{port}{ALL}", server_hostname=HOST) as answer:
-                        assert answer.status == 200
-                    calls += 1
-                except (aiohttp.ClientError, AssertionError) as failed:
-                    failures.append(repr(failed))
+        while True:
+            try:
+                assert (await asyncio.to_thread(get, port, ALL, context)).status == 200
+                calls += 1
+            except (HTTPError, AssertionError) as failed:
+                failures.append(repr(failed))
 
     async def through() -> None:
         nonlocal calls
@@ -243,6 +235,14 @@ async def test_a_renewal_of_the_certificate_fails_no_request(cluster: MetricsClu
     assert failures == []
     assert calls > 100
     assert cluster.held().authorities[0].certificate == before.authorities[0].certificate
+
+
+def get(port: int, path: str, context: ssl.SSLContext, headers: Mapping[str, str] | None = None) -> BaseHTTPResponse:
+    """Send a request over a connection of its own."""
+    with HTTPSConnectionPool(
+        "127.0.0.1", port, ssl_context=context, server_hostname=HOST, assert_hostname=HOST, retries=False, timeout=30
+    ) as replica:
+        return replica.request("GET", path, headers=headers)
 
 
 def newest(cluster: MetricsCluster) -> int:
@@ -345,7 +345,7 @@ def test_a_foreign_server_is_never_taken_over(cluster: MetricsCluster) -> None:
     eventually(cluster.available, seconds=60)
 
 
-async def test_after_sigterm_it_serves_until_the_api_server_sends_no_more_requests(
+def test_after_sigterm_it_serves_until_the_api_server_sends_no_more_requests(
     cluster: MetricsCluster, tmp_path: Path
 ) -> None:
     with metrics_apiserver(cluster.kubectl, cluster.kubeconfig, tmp_path / "c.log", {}) as third:
@@ -353,8 +353,8 @@ async def test_after_sigterm_it_serves_until_the_api_server_sends_no_more_reques
         third.program.terminate()
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
-            assert (await leaving.request(ALL, {}, "admin"))[0] == 200
-        assert await asyncio.to_thread(third.program.exit_status, 20) == 0
+            assert leaving.request(ALL, {}, "admin")[0] == 200
+        assert third.program.exit_status(20) == 0
 
 
 def test_at_rest_the_replicas_write_nothing(cluster: MetricsCluster) -> None:
