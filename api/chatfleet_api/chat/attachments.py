@@ -15,11 +15,6 @@ from chatfleet_api.chat.items import NewItem, new_item
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.sessions.store import StoredMessage
 
-MAX_BYTES: Final = 3_000_000
-"""Of one attachment: as base64 it fits the largest body of a request."""
-MAX_COUNT: Final = 8
-"""Attachments of a message."""
-
 _SHOWN: Final = 60
 _DATA_URL: Final = re.compile(r"data:([^;,]{0,127})((?:;[^;,]{0,127}){0,8}),", re.IGNORECASE)
 _IMAGES: Final = (
@@ -33,7 +28,7 @@ _SYNONYMS: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "ima
 
 
 class Attachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An image of a message, as a data URL. `media_type` need not be there: the data shows it."""
+    """An image of a message, at an https address or as a data URL. Without `media_type` its data shows the type."""
 
     type: Literal["image"]
     url: Annotated[str, msgspec.Meta(min_length=1)]
@@ -55,20 +50,20 @@ class Content(NamedTuple):
     data: bytes
 
 
-def require_count(attachments: Sequence[Attachment]) -> None:
+def require_count(attachments: Sequence[Attachment], most: int) -> None:
     """Raise `ChatError(INVALID_REQUEST)` for more attachments than a message can have."""
-    if len(attachments) > MAX_COUNT:
-        text = f"Too many attachments: {len(attachments)}. At most {MAX_COUNT} are possible."
+    if len(attachments) > most:
+        text = f"Too many attachments: {len(attachments)}. conversations.attachments.maxCount allows {most}."
         raise ChatError(Code.INVALID_REQUEST, text, param="attachments")
 
 
-def read_data_url(url: str, where: str) -> Content:
+def read_data_url(url: str, where: str, max_bytes: int) -> Content:
     """Return what a data URL has, in the field `where`; raise `ChatError(INVALID_REQUEST)`."""
     head = _DATA_URL.match(url)
     if head is None or not head[2].lower().endswith(";base64"):
-        raise wrong(where, "send data:TYPE;base64,DATA")
-    if (len(url) - head.end()) // 4 * 3 > MAX_BYTES + 2:
-        raise too_large(where)
+        raise wrong(where, "send an https address, or data:TYPE;base64,DATA")
+    if (len(url) - head.end()) // 4 * 3 > max_bytes + 2:
+        raise too_large(where, max_bytes)
     try:
         data = b64decode(url[head.end() :], validate=True)
     except (binascii.Error, ValueError):
@@ -76,14 +71,14 @@ def read_data_url(url: str, where: str) -> Content:
     return Content(head[1], data)
 
 
-def checked(attachment: Attachment, content: Content, where: str) -> Attachment:
+def checked(attachment: Attachment, content: Content, where: str, max_bytes: int) -> Attachment:
     """Return an attachment, in the field `where`, with a data URL of its content.
 
     Raises `ChatError(INVALID_REQUEST)` for content that is too large, or of another media type than may be sent, or
     than is stated.
     """
-    if len(content.data) > MAX_BYTES:
-        raise too_large(f"{where}.url")
+    if len(content.data) > max_bytes:
+        raise too_large(f"{where}.url", max_bytes)
     kind = _image_type(content.data)
     if kind is None:
         raise wrong(f"{where}.url", "the data is no PNG, JPEG, GIF or WebP image; send one of these")
@@ -119,9 +114,9 @@ def wrong(where: str, why: str) -> ChatError:
     return ChatError(Code.INVALID_REQUEST, f"Invalid value for '{where}': {why}.", param=where)
 
 
-def too_large(where: str) -> ChatError:
+def too_large(where: str, max_bytes: int) -> ChatError:
     """Return the error for an attachment that is too large."""
-    return wrong(where, f"the data has more than {MAX_BYTES} bytes; send a smaller one")
+    return wrong(where, f"the data has more than {max_bytes} bytes (conversations.attachments.maxBytes); send less")
 
 
 def _media_type(url: str) -> str | None:

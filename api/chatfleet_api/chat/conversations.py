@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from chatfleet_api.chat import history
+from chatfleet_api.chat.attaching import Attaching
 from chatfleet_api.chat.branches import with_head
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.new_conversation import EMPTY, NewConversation
@@ -16,7 +17,7 @@ from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
 from chatfleet_api.chat.room import require_room
-from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model, with_checked_attachments
+from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model
 from chatfleet_api.chat.summaries import without_summary
 from chatfleet_api.domain.errors import ConversationConflictError, RejectedError
 from chatfleet_api.domain.live import Live
@@ -51,6 +52,7 @@ class Conversations:
     queue: Queue
     on_busy: Live[OnBusy]
     """What to do with a message while an answer is being written, when the message does not choose."""
+    attaching: Attaching
     now: Callable[[], datetime]
     """The time of day, with zone UTC."""
     new_id: Callable[[], str]
@@ -165,7 +167,7 @@ class Conversations:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, AT_CAPACITY, DRAINING, CONVERSATION_BUSY, CONVERSATION_CHANGED,
-                CONVERSATION_FULL, IDEMPOTENCY_MISMATCH, INVALID_REQUEST for an attachment.
+                CONVERSATION_FULL, IDEMPOTENCY_MISMATCH, ATTACHMENT_UNAVAILABLE, INVALID_REQUEST.
         """
         await require_visible(self.sessions, principal, conversation)
         message = with_allowed_model(message, principal, self.sender.catalogue())
@@ -175,7 +177,7 @@ class Conversations:
             record = IdempotencyRecord(key, digest, self.new_id())
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
-        message = with_checked_attachments(message)
+        message = await self.attaching.whole(message)
         start: TryStart[Run | Replay] = partial(self.sender.send, principal, conversation, message)
         if record is not None:
             start = partial(_start_or_replay, self.sender, principal, conversation, message, record)

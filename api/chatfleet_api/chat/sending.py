@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import consumer_of
-from chatfleet_api.chat.attachments import Attachment, checked, question, read_data_url, require_count
+from chatfleet_api.chat.attachments import Attachment, question
 from chatfleet_api.chat.branches import CURRENT, Branch, end_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
@@ -267,18 +267,6 @@ def with_allowed_model(message: NewMessage, principal: Principal, models: Models
     model = message.model or (names[0] if names else "")
     principal.require_model(model)
     return replace(message, model=model)
-
-
-def with_checked_attachments(message: NewMessage) -> NewMessage:
-    """Return `message` with attachments that were checked; raise `ChatError(INVALID_REQUEST)`."""
-    if not isinstance(message.attachments, tuple):
-        return message
-    require_count(message.attachments)
-    found = [
-        checked(each, read_data_url(each.url, f"attachments[{at}].url"), f"attachments[{at}]")
-        for at, each in enumerate(message.attachments)
-    ]
-    return replace(message, attachments=tuple(found))
 
 
 def _turn(model: str, message: NewMessage, question_id: str, now: str) -> Turn:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from chatfleet_api.chat.attaching import Attaching
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.follow_up import FollowUps
@@ -59,6 +60,8 @@ class ChatPorts:
     """What features add to each run."""
     max_messages: Live[int | None] = UNLIMITED
     """Most messages of a conversation."""
+    attaching: Attaching = Attaching()  # noqa: RUF009  # immutable
+    """Checks what is attached to messages; unless it is given, no address is requested."""
     title_model: Live[str | None] = NO_TITLES
     """The model that makes titles; None: none are made."""
     tracer: Live[Tracer | None] = NO_TRACER
@@ -115,7 +118,14 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         seams=of_messages,
     )
     conversations = Conversations(
-        sessions=sessions, pool=pool, sender=sender, queue=queue, on_busy=ports.on_busy, now=now, new_id=new_id
+        sessions=sessions,
+        pool=pool,
+        sender=sender,
+        queue=queue,
+        on_busy=ports.on_busy,
+        attaching=ports.attaching,
+        now=now,
+        new_id=new_id,
     )
     return ChatServices(
         completions=completions,

@@ -41,6 +41,7 @@ class Code(StrEnum):
     STARTING = "starting"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     KNOWLEDGE_UNAVAILABLE = "knowledge_unavailable"
+    ATTACHMENT_UNAVAILABLE = "attachment_unavailable"
     CONTEXT_TOO_LONG = "context_too_long"
     CONTENT_FILTERED = "content_filtered"
     UPSTREAM_REJECTED = "upstream_rejected"
@@ -67,10 +68,8 @@ class ChatError(Exception):
     put an upstream's body, a host name or a secret there. Details for operators go into `detail`, which is only logged.
     """
 
-    final: bool = False
-    """Whether the same upstream is not requested again, although the code allows it."""
-    answered: bool = False
-    """Whether the upstream had begun its answer, which is paid: `ANSWERED` goes before `FACTS`."""
+    final: bool = False  # whether the same upstream is not requested again, although the code allows it
+    answered: bool = False  # whether the upstream had begun its answer, which is paid: `ANSWERED` goes before `FACTS`
     quota: Quota | None = None  # what is left to the caller whom a limit refused
     instead: str | None = None  # the model that may answer where a budget is exhausted
 
@@ -243,6 +242,7 @@ FACTS: Final = MappingProxyType(
         Code.STARTING: _retryable(OverloadedError, 503, "No pod became ready in time."),
         Code.STORAGE_UNAVAILABLE: _retryable(StorageUnavailableError, 503, "The conversation store is unavailable."),
         Code.KNOWLEDGE_UNAVAILABLE: _retryable(ChatError, 503, "The documents of the model cannot be used.", _OPERATOR),
+        Code.ATTACHMENT_UNAVAILABLE: _retryable(ChatError, 502, "The attachment cannot be fetched."),
         Code.CONTEXT_TOO_LONG: _rejected(
             400,
             "The messages exceed the context window of the model.",

@@ -7,6 +7,7 @@ services        the composition root: opens and wires all parts
 callers         who may call, as the configuration has it
 document_vectors  where the vectors of documents are shared, and how they are counted
 collections     the collections of ChromaDB, as one dependency
+attachments     the bounds of attachments, and what fetches them
 stores          Redis, or memory, for runs and conversations
 background      background tasks, restarted when they fail
 lifecycle       THE page of a pod's end: phases from the preStop hook to the exit (graceful shutdown, drain, hand-off)

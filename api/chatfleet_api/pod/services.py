@@ -27,6 +27,7 @@ from chatfleet_api.domain.presence import Presence
 from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.identity.authentication import Authentication
 from chatfleet_api.identity.key_uses import KeyUses
+from chatfleet_api.pod.attachments import attaching_of
 from chatfleet_api.pod.background import background
 from chatfleet_api.pod.callers import authentication_of, open_key_uses
 from chatfleet_api.pod.configuration import Configuration
@@ -261,6 +262,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         window=configuration.live.map(lambda live: window_of(live.conversations)),
         max_messages=configuration.live.map(lambda live: live.conversations.max_messages),
+        attaching=attaching_of(configuration.live),
         title_model=configuration.live.map(lambda live: live.conversations.title_model),
         ledger=stores.ledger,
         tracer=tracing.tracer,

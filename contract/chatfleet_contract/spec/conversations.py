@@ -21,6 +21,19 @@ TITLES_RULE: Final = rule(
 """For the object that holds both."""
 
 
+class Attachments(Part):
+    """Bounds of the attachments of messages."""
+
+    max_bytes: int = Field(
+        3_000_000,
+        ge=1_000,
+        le=20_000_000,
+        description="Most bytes of one attachment. What comes as a data URL is also bounded by the largest body of a"
+        " request, 4 MiB: of it 3,000,000 bytes fit.",
+    )
+    max_count: int = Field(8, ge=1, le=64, description="Most attachments of one message.")
+
+
 class Titles(Part):
     """Titles of conversations that have none."""
 
@@ -81,6 +94,9 @@ class Conversations(Part):
         None,
         description="Has a model make the title of a conversation that has none, once, after its first complete answer."
         " Default: such conversations have no title.",
+    )
+    attachments: Attachments = Field(
+        Attachments(), description="Bounds of the images that messages of the native API and of sessions have."
     )
     user_webhooks: bool = Field(
         default=False,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from chatfleet_api.chat.accounting import Accounting
+from chatfleet_api.chat.attaching import Attaching, Fetch, fetch_nothing
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.tasks import Tasks
@@ -46,7 +47,14 @@ HEARTBEAT_SECONDS: Final = Streaming().heartbeat_seconds
 class Pod:
     """The application of a pod whose one model, `m`, is answered by `provider`."""
 
-    def __init__(self, provider: Provider, *, capacity: int = 10, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        capacity: int = 10,
+        tracer: Tracer | None = None,
+        fetch: Fetch = fetch_nothing,
+    ) -> None:
         self.meter = Meter(VERSION)
         self.issuers: dict[str, Issuer] = {}
         self.now = datetime(2026, 1, 2, tzinfo=UTC)
@@ -81,7 +89,9 @@ class Pod:
         max_messages = configuration.live.map(lambda live: live.conversations.max_messages)
         ports = replace(ports, tracer=fixed(tracer), window=window, max_messages=max_messages)
         title_model = configuration.live.map(lambda live: live.conversations.title_model)
-        self.chat = Chat(replace(ports, title_model=title_model))
+        bounds = configuration.live.map(lambda live: live.conversations.attachments)
+        attaching = Attaching(bounds=bounds, fetch=fetch)
+        self.chat = Chat(replace(ports, title_model=title_model, attaching=attaching))
         self.lifecycle = Lifecycle(loop_clock)
         wiring = Wiring(
             configuration=configuration,

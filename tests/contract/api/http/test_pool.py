@@ -1,23 +1,16 @@
 """Connections to upstreams over real sockets: kept, given up, and encrypted to whom they are meant for."""
 
-import asyncio
-import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.http import pool as connections
 from chatfleet_api.http.egress.trust import Trust, TrustError, tls_context
 from harness.net import LOOPBACK
 from harness.polling import eventually_async
+from harness.tls import certificate, encrypting
 from harness.upstream.catalogue import Outcome, ask, catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, Reply, fake_upstream
 from harness.upstream.wires import WORDS, OpenAIWire, answering, whole
@@ -92,32 +85,16 @@ async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch
 @pytest.fixture
 def authority(tmp_path: Path) -> Iterator[Path]:
     """A certificate for 127.0.0.1 with its key, in one file; what is trusted is forgotten afterwards."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "upstream")])
-    begins = datetime.now(UTC)
-    ends = begins + timedelta(hours=1)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begins, ends)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "upstream.pem"
-    plain = serialization.NoEncryption()
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + secret)
+    file = certificate(tmp_path)
     tls_context.cache_clear()
     yield file
     tls_context.cache_clear()
 
 
-async def encrypted(upstream: FakeUpstream, certificate: Path, host: str, bundle: Path | None = None) -> Outcome:
+async def encrypted(upstream: FakeUpstream, file: Path, host: str, bundle: Path | None = None) -> Outcome:
     """Ask `upstream` through a server that encrypts, by the name `host`."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context)
-    async with server:
-        (outcome,) = await asked(f"https://{host}:{server.sockets[0].getsockname()[1]}", ca_bundle=bundle)
+    async with encrypting(upstream.serve, file) as port:
+        (outcome,) = await asked(f"https://{host}:{port}", ca_bundle=bundle)
     return outcome
 
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.clients.asgi import Exchange, ask, get, post
+from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.pods.tenants import key_of, open_tenant_pod
 from harness.upstream.catalogue import catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, fake_upstream
@@ -29,6 +30,13 @@ WIRES: Final = [
     wire_of(ProviderType.ANTHROPIC),
     wire_of(ProviderType.BEDROCK),
 ]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    """A pod as a process, wired as it is in a cluster."""
+    with api_process(tmp_path_factory.mktemp("pod"), scripted("echo")) as api:
+        yield api
 
 
 class Pods(NamedTuple):
@@ -122,6 +130,16 @@ async def test_an_item_of_the_responses_api_is_stored_so_too_and_shown_as_it_cam
     items = (await call(pods.two, get(f"/v1/responses/{first['id']}/input_items")))["data"]
     assert items[0]["content"][1]["image_url"] == url
     assert [list(data_in(request.json)) for request in pods.upstream.requests] == [[PNG], [PNG]]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "[::1]", "redis", "support-redis.shop.svc", "0x7f01"])
+def test_a_pod_requests_no_address_of_the_inside(alone: ApiProcess, host: str) -> None:
+    attachment = {"type": "image", "url": f"https://{host}:{alone.port}/"}
+
+    refused = fetch(f"{alone.url}/chat", {"message": "What is this?", "attachments": [attachment]})
+
+    assert (refused.status, refused.json["param"]) == (400, "attachments[0].url")
+    assert "use a public https address" in refused.json["message"]
 
 
 async def test_another_tenant_neither_gets_nor_notices_it(pods: Pods, redis_url: str) -> None:

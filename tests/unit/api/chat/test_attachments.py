@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from chatfleet_api.chat.attachments import MAX_BYTES, MAX_COUNT
+from chatfleet_api.http.download import Downloaded, DownloadError, Failure
+from chatfleet_contract.spec.conversations import Attachments
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
 from harness.pods.runs import STOP, FakeProvider, text
@@ -104,7 +105,8 @@ async def test_the_same_key_with_another_image_is_a_mismatch_and_with_the_same_o
     assert len(provider.asked) == 1
 
 
-LARGE: Final = PNG + bytes(MAX_BYTES)
+NO_URL: Final = "send an https address, or data:TYPE;base64,DATA"
+LARGE: Final = PNG + bytes(Attachments().max_bytes)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +118,13 @@ LARGE: Final = PNG + bytes(MAX_BYTES)
         (attached(JPEG, "image/png"), "attachments[1].url", "the data is image/jpeg; state image/jpeg"),
         (attached(PNG, media_type="image/gif"), "attachments[1].media_type", "state image/png"),
         (attached(PNG, "text/html"), "attachments[1].url", "state image/png"),
-        (attached(LARGE), "attachments[1].url", f"more than {MAX_BYTES} bytes"),
+        (attached(LARGE), "attachments[1].url", "more than 3000000 bytes (conversations.attachments.maxBytes)"),
         ({"type": "image", "url": "data:image/png;base64,@@@@"}, "attachments[1].url", "not valid base64"),
         ({"type": "image", "url": url(PNG) + "é"}, "attachments[1].url", "not valid base64"),
-        ({"type": "image", "url": "data:image/png,PNG"}, "attachments[1].url", "send data:TYPE;base64,DATA"),
-        ({"type": "image", "url": "file:///etc/passwd"}, "attachments[1].url", "send data:TYPE;base64,DATA"),
-        ({"type": "image", "url": "javascript:alert(1)"}, "attachments[1].url", "send data:TYPE;base64,DATA"),
-        ({"type": "image", "url": "data:" + ";" * 200_000}, "attachments[1].url", "send data:TYPE;base64,DATA"),
+        ({"type": "image", "url": "data:image/png,PNG"}, "attachments[1].url", NO_URL),
+        ({"type": "image", "url": "file:///etc/passwd"}, "attachments[1].url", NO_URL),
+        ({"type": "image", "url": "javascript:alert(1)"}, "attachments[1].url", NO_URL),
+        ({"type": "image", "url": "data:" + ";" * 200_000}, "attachments[1].url", NO_URL),
         ({"type": "image", "url": ""}, "attachments[1].url", "length"),
         ({"type": "image"}, "attachments[1].url", "Missing"),
         ({"type": "video", "url": url(PNG)}, "attachments[1].type", "video"),
@@ -147,10 +149,82 @@ async def test_what_cannot_be_attached_is_refused_by_its_field(attachment: Any, 
 async def test_a_message_has_a_bounded_number_of_them() -> None:
     served, provider = pod()
     conversation = await begin(served)
-    many = [attached(GIF, "image/gif")] * (MAX_COUNT + 1)
+    many = [attached(GIF, "image/gif")] * 9
 
     refused = await send(served, conversation, *many)
 
     assert (refused.status, refused.json()["param"]) == (400, "attachments")
     assert (await send(served, conversation, *many[1:])).status == 200
-    assert len(images_of(provider.asked[0].messages[0])) == MAX_COUNT
+    assert len(images_of(provider.asked[0].messages[0])) == 8
+
+
+async def test_the_bounds_are_those_of_the_resource_and_apply_to_the_next_message() -> None:
+    served, provider = pod()
+    conversation = await begin(served)
+
+    served.change("conversations", attachments=Attachments(max_bytes=1000, max_count=1))
+    assert (await send(served, conversation, attached(PNG))).json()["param"] == "attachments[0].url"
+    assert (await send(served, conversation, attached(GIF), attached(GIF))).json()["param"] == "attachments"
+    served.change("conversations", attachments=Attachments(max_bytes=len(PNG), max_count=2))
+    assert (await send(served, conversation, attached(PNG), attached(GIF, "image/gif"))).status == 200
+    assert len(provider.asked) == 1
+
+
+class Web:
+    """What is at addresses: data with the type that its server states, or why there is none."""
+
+    def __init__(self, **pages: Downloaded | Failure) -> None:
+        self.pages = pages
+        self.asked: list[tuple[str, int]] = []
+
+    async def fetch(self, url: str, *, max_bytes: int) -> Downloaded:
+        self.asked.append((url, max_bytes))
+        found = self.pages[url.removeprefix("https://").removeprefix("HTTPS://").partition(".")[0]]
+        if isinstance(found, Downloaded):
+            return found
+        raise DownloadError(found, "10.0.0.7 refused the connection")
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+async def test_what_is_at_an_address_is_fetched_once_and_kept(scheme: str) -> None:
+    web, provider = Web(a=Downloaded("image/png", PNG)), FakeProvider(text("a"), [STOP])
+    served = Pod(provider, fetch=web.fetch)
+    conversation, key = await begin(served), {"idempotency-key": "once"}
+    attachment = {"type": "image", "url": f"{scheme}://a.example.com/a.png"}
+
+    assert (await send(served, conversation, attachment, **key)).status == 200
+    assert (await send(served, conversation, attachment, **key)).status == 200
+    await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))
+
+    assert web.asked == [(attachment["url"], 3_000_000)]
+    assert [images_of(request.messages[0]) for request in provider.asked] == [[url(PNG)], [url(PNG)]]
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "code", "words"),
+    [
+        ("refused", 400, "invalid_request", "use a public https address or a data URL"),
+        ("not found", 400, "invalid_request", "correct the address"),
+        ("too large", 400, "invalid_request", "(conversations.attachments.maxBytes)"),
+        ("unavailable", 502, "attachment_unavailable", "Retry later, or send a data URL"),
+        ("busy", 502, "attachment_unavailable", "cannot be fetched now"),
+        (Downloaded("image/png", b"<html>"), 400, "invalid_request", "send one of these"),
+        (Downloaded("text/html", PNG), 400, "invalid_request", "state image/png"),
+    ],
+)
+async def test_what_cannot_be_fetched_is_refused_by_its_field_without_what_is_inside(
+    page: Downloaded | Failure, status: int, code: str, words: str
+) -> None:
+    provider = FakeProvider(text("a"), [STOP])
+    served = Pod(provider, fetch=Web(a=page).fetch)
+    conversation = await begin(served)
+
+    refused = await send(served, conversation, attached(), {"type": "image", "url": "https://a.example.com/"})
+
+    error = refused.json()
+    assert (refused.status, error["code"], error["param"]) == (status, code, "attachments[1].url")
+    assert words in error["message"]
+    assert "10.0.0.7" not in refused.body.decode()
+    assert error["retryable"] is (status == 502)
+    assert not provider.asked
+    assert (await ask(served.app, get(f"{BASE}/{conversation}"))).json()["messages"] == []

@@ -1,0 +1,81 @@
+"""Attachments of a message with their content: that of a data URL, or what is fetched from an address."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from msgspec.structs import replace
+
+from chatfleet_api.chat.attachments import Attachment, Content, checked, read_data_url, require_count, too_large, wrong
+from chatfleet_api.chat.sending import NewMessage
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.live import Live
+from chatfleet_api.http.download import Downloaded, DownloadError, Failure
+from chatfleet_contract.spec.conversations import Attachments
+
+_SCHEME: Final = "https:"
+_RETRY_SECONDS: Final = 1.0
+
+
+class Fetch(Protocol):
+    """Fetches what is at an address."""
+
+    async def __call__(self, url: str, *, max_bytes: int) -> Downloaded:
+        """Return what is at `url`; raise `DownloadError`."""
+        ...
+
+
+async def fetch_nothing(url: str, *, max_bytes: int) -> Downloaded:
+    """Refuse every address."""
+    raise DownloadError("refused", f"no address is requested, neither {url} nor up to {max_bytes} bytes of it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attaching:
+    """Checks attachments within the bounds of the resource."""
+
+    bounds: Live[Attachments] = Live(Attachments)  # noqa: RUF009  # immutable
+    fetch: Fetch = fetch_nothing
+
+    async def whole(self, message: NewMessage) -> NewMessage:
+        """Return `message` with attachments that are checked, each with a data URL.
+
+        Raises `ChatError`: INVALID_REQUEST, ATTACHMENT_UNAVAILABLE.
+        """
+        if not isinstance(message.attachments, tuple):
+            return message
+        bounds = self.bounds()
+        require_count(message.attachments, bounds.max_count)
+        found: list[Attachment] = []
+        for at, attachment in enumerate(message.attachments):
+            where = f"attachments[{at}]"
+            content = await self._content(attachment.url, f"{where}.url", bounds.max_bytes)
+            found.append(checked(attachment, content, where, bounds.max_bytes))
+        return replace(message, attachments=tuple(found))
+
+    async def _content(self, url: str, where: str, max_bytes: int) -> Content:
+        if url[: len(_SCHEME)].lower() != _SCHEME:
+            return read_data_url(url, where, max_bytes)
+        try:
+            fetched = await self.fetch(url, max_bytes=max_bytes)
+        except DownloadError as error:
+            raise _failed(error.failure, where, max_bytes, str(error)) from None
+        return Content(fetched.content_type, fetched.data)
+
+
+def _failed(failure: Failure, where: str, max_bytes: int, detail: str) -> ChatError:
+    match failure:
+        case "refused":
+            return wrong(where, "the pods may not request this address; use a public https address or a data URL")
+        case "not found":
+            return wrong(where, "its server refuses the request or does not have it; correct the address")
+        case "too large":
+            return too_large(where, max_bytes)
+        case "unavailable" | "busy":
+            what = "cannot be fetched now" if failure == "busy" else "cannot be fetched from its server"
+            return ChatError(
+                Code.ATTACHMENT_UNAVAILABLE,
+                f"The attachment of '{where}' {what}. Retry later, or send a data URL.",
+                param=where,
+                retry_after=_RETRY_SECONDS,
+                detail=detail,
+            )
