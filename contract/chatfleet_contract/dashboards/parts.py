@@ -1,7 +1,10 @@
 """What a dashboard is made of."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+RATE: Final = "[$__rate_interval]"
+"""The range of rates, which Grafana chooses."""
 
 
 class Panel(NamedTuple):

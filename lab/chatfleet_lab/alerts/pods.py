@@ -13,6 +13,7 @@ from typing import Final
 import aiohttp
 
 from chatfleet_contract.metrics import (
+    ARCHIVE_OLDEST_SECONDS,
     BUDGET_USED_RATIO,
     EVENT_LOOP_LAG_SECONDS,
     REDIS_ERRORS_TOTAL,
@@ -29,7 +30,7 @@ from chatfleet_lab.chaos.scenario import Trial, open_trial
 from harness.clients.client import Question
 from harness.faults.proxy import Proxy
 from harness.faults.toxics import REFUSING
-from harness.net import LOOPBACK
+from harness.net import LOOPBACK, free_port
 from harness.polling import eventually_async
 from harness.redis.proxied import Redis, open_single
 from harness.upstream.script import Script
@@ -44,6 +45,8 @@ LATE_SECONDS: Final = 10.5
 STREAMS: Final = 12
 PAUSE_SECONDS: Final = 1.0
 """How long a pod does not run; it is late by so much."""
+ARCHIVE_LATE_SECONDS: Final = 65
+"""Longer than an archive that works lets a change wait."""
 FULL: Final = Streaming(max_streams_per_pod=2)
 
 
@@ -60,13 +63,13 @@ async def recorded(pod: Pod, work: Awaitable[object]) -> Recording:
     return Recording(time.time(), (target(before, await exposition(pod), **LABELS, pod="support-0"),))
 
 
-async def until(pod: Pod, metric: str, value: float, **labels: str) -> None:
+async def until(pod: Pod, metric: str, value: float, *, seconds: float = 60, **labels: str) -> None:
     """Wait until a pod exports at least a value."""
 
     async def is_so() -> bool:
         return await pod.metric(metric, **labels) >= value
 
-    await eventually_async(is_so, seconds=60)
+    await eventually_async(is_so, seconds=seconds)
 
 
 async def ask(trial: Trial, pod: Pod, *, first: float = 0, tokens: int = 5, gap: float = 0) -> None:
@@ -172,6 +175,23 @@ async def _flap(pod: Pod, redis: Redis) -> None:
     await until(pod, REDIS_UP, 1)
 
 
+async def without_archive(trial: Trial) -> Recording:
+    """Change conversations while the PostgreSQL of the archive refuses connections."""
+    url = f"postgresql://chatfleet@{LOOPBACK}:{free_port()}/archive"
+    async with (
+        open_single(trial.folder / trial.key()) as redis,
+        trial.fleet(Settings(redis_url=redis.url, archive_url=url)) as fleet,
+    ):
+        pod = fleet.pods[0]
+        await until(pod, REDIS_UP, 1)
+        return await recorded(pod, _wait_for_archive(trial, pod))
+
+
+async def _wait_for_archive(trial: Trial, pod: Pod) -> None:
+    await converse(trial, pod)
+    await until(pod, ARCHIVE_OLDEST_SECONDS, ARCHIVE_LATE_SECONDS, seconds=2 * ARCHIVE_LATE_SECONDS)
+
+
 async def without_upstream(trial: Trial) -> Recording:
     """Ask an upstream that refuses connections."""
     async with Proxy(trial.upstream.port) as line:
@@ -225,6 +245,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Trial], Awaitable[Recording]]]] = {
     "killed": killed,
     "without redis": without_redis,
     "redis at times": redis_at_times,
+    "without archive": without_archive,
     "without upstream": without_upstream,
     "paused": paused,
     "nearly exhausted": nearly_exhausted,

@@ -83,6 +83,8 @@ class Settings:
     retries: Retries = NO_RETRIES
     streaming: Streaming = ROOMY
     redis_url: str | None = None
+    archive_url: str | None = None
+    """URL of the PostgreSQL of the archive, where pods are processes."""
     wait_replicas: int = 0
     """Replicas that must have a message before it is acknowledged."""
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -205,6 +207,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
     """Return the configuration of a fleet; what it names as files is in `folder`."""
     (key := folder / "api-key").write_text("sk-chaos")
     (redis_url := folder / "redis-url").write_text(settings.redis_url or "")
+    (archive_url := folder / "archive-url").write_text(settings.archive_url or "")
     return RuntimeConfig(
         deployment="chaos",
         namespace="chaos",
@@ -226,6 +229,7 @@ def runtime_config(folder: Path, upstream: str, settings: Settings) -> RuntimeCo
         models=models(settings),
         tool_servers=_tool_servers(settings),
         redis_url_file=str(redis_url) if settings.redis_url else None,
+        archive_url_file=str(archive_url) if settings.archive_url else None,
         redis_wait_replicas=settings.wait_replicas or None,
         streaming=settings.streaming,
         limits=settings.limits,

@@ -77,6 +77,7 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     "killed": ("ChatfleetTakeovers",),
     "without redis": ("ChatfleetRedisDown",),
     "redis at times": ("ChatfleetRedisErrors",),
+    "without archive": ("ChatfleetArchiveBehind",),
     "without upstream": ("ChatfleetCircuitOpen",),
     "paused": ("ChatfleetEventLoopLags",),
     "nearly exhausted": ("ChatfleetBudgetNearlyExhausted",),
