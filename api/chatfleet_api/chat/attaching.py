@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.attachments import Attachment, Content, checked, read_data_url, require_count, too_large, wrong
 from chatfleet_api.chat.sending import NewMessage
+from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
-from chatfleet_api.http.download import Downloaded, DownloadError, Failure
 from chatfleet_contract.spec.conversations import Attachments
 
 _SCHEME: Final = "https:"

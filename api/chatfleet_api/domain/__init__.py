@@ -3,6 +3,7 @@
 request          a chat request, as every dialect parses it and every vendor reads it
 events           the events of a run
 errors           error codes, the failure table, and the exceptions
+downloads        what is fetched for clients, and why it may not be
 logprobs         log probabilities beside a text
 lost_position    the error for a reader whose place in a run is lost
 seals            what clients keep for models whose own API has no encrypted content

@@ -6,9 +6,10 @@ Each request, also one after a redirect, has a connection of its own, which the 
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final
 from urllib.parse import urljoin
 
+from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
 from chatfleet_api.http.connection import BrokenError, Connection
 from chatfleet_api.http.egress.dialer import Dialer
 from chatfleet_api.http.egress.policy import Egress, EgressRefusedError, Source
@@ -21,25 +22,8 @@ MAX_REDIRECTS: Final = 3
 MAX_DOWNLOADS: Final = 32
 """Of a pod at a time: each may have a whole file in memory."""
 
-Failure: TypeAlias = Literal["refused", "not found", "too large", "unavailable", "busy"]
-
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "chatfleet"}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-
-
-class DownloadError(Exception):
-    """Why nothing was fetched; the message is for logs, because it may name an address of the inside."""
-
-    def __init__(self, failure: Failure, detail: str) -> None:
-        super().__init__(detail)
-        self.failure = failure
-
-
-class Downloaded(NamedTuple):
-    """The body of a response."""
-
-    content_type: str
-    data: bytes
 
 
 class Downloader:

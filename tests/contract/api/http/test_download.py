@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
+from chatfleet_api.domain.downloads import Downloaded, DownloadError
 from chatfleet_api.http import download
-from chatfleet_api.http.download import MAX_DOWNLOADS, MAX_REDIRECTS, Downloaded, Downloader, DownloadError
+from chatfleet_api.http.download import MAX_DOWNLOADS, MAX_REDIRECTS, Downloader
 from chatfleet_api.http.egress.dialer import Dialer
 from chatfleet_api.http.egress.policy import Egress, Source
 from chatfleet_api.http.egress.resolver import Addresses

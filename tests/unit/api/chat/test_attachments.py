@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from chatfleet_api.http.download import Downloaded, DownloadError, Failure
+from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
 from chatfleet_contract.spec.conversations import Attachments
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
